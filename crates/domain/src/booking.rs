@@ -1,0 +1,210 @@
+//! Reservations: seats kept for a fan for some minutes, and what becomes of them.
+
+use std::collections::HashSet;
+
+use thiserror::Error;
+
+use crate::catalog::{NotOnSale, Performance};
+use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use crate::money::Money;
+use crate::seat_chart::{SeatChart, Slot};
+use crate::time::Timestamp;
+
+/// The most seats of one hold: a family, not a block for resale.
+pub const SEATS_PER_HOLD_MAX: usize = 8;
+
+/// Where a reservation is in its life: held → confirmed | expired | released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReservationState {
+    /// The seats are kept until the deadline.
+    Held,
+    /// Paid: the seats are the fan's.
+    Confirmed,
+    /// The deadline passed unpaid; the seats are free again.
+    Expired,
+    /// The fan gave the seats back.
+    Released,
+}
+
+/// A seat of a reservation and its price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservedSeat {
+    /// Which seat of the venue's chart.
+    pub slot: Slot,
+    /// Minor units, in the currency of the reservation's total.
+    pub price_minor: i64,
+}
+
+/// Seats of one performance for one fan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Made when the seats were held.
+    pub id: ReservationId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What for.
+    pub performance: PerformanceId,
+    /// In the order of their slots.
+    pub seats: Vec<ReservedSeat>,
+    /// The sum of the prices.
+    pub total: Money,
+    /// As the store last knew it; see [`Reservation::state_at`].
+    pub state: ReservationState,
+    /// When the seats were held.
+    pub held_at: Timestamp,
+    /// The hold's deadline: it is live before this moment.
+    pub expires_at: Timestamp,
+    /// When it was confirmed, expired or released.
+    pub settled_at: Option<Timestamp>,
+    /// What paid for it.
+    pub payment: Option<PaymentId>,
+}
+
+impl Reservation {
+    /// The state at `now`: a hold past its deadline is expired even before a sweep has said so.
+    pub fn state_at(&self, now: Timestamp) -> ReservationState {
+        if self.state == ReservationState::Held && now >= self.expires_at {
+            ReservationState::Expired
+        } else {
+            self.state
+        }
+    }
+
+    /// The reservation as it was when it was placed: what a repeat of the hold is answered.
+    pub fn as_placed(mut self) -> Self {
+        self.state = ReservationState::Held;
+        self.settled_at = None;
+        self.payment = None;
+        self
+    }
+
+    /// The slots of its seats.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.seats.iter().map(|seat| seat.slot).collect()
+    }
+}
+
+/// The row that says that a seat is held or sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Which seat.
+    pub slot: Slot,
+    /// Whose it is.
+    pub reservation: ReservationId,
+    /// The hold's deadline; none if the reservation is confirmed.
+    pub held_until: Option<Timestamp>,
+}
+
+/// The seats that a fan chose: 1 to [`SEATS_PER_HOLD_MAX`], none twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatSelection(Vec<String>);
+
+/// One thing wrong with a choice of seats.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SelectionError {
+    /// No seat was named.
+    #[error("must name at least 1 seat")]
+    Empty,
+    /// More seats than a hold may have.
+    #[error("must name at most {SEATS_PER_HOLD_MAX} seats")]
+    TooMany,
+    /// The seat at this index was named before.
+    #[error("must not name seat {seat_id:?} twice")]
+    Duplicate {
+        /// Where in the list.
+        index: usize,
+        /// Which seat.
+        seat_id: String,
+    },
+}
+
+impl SeatSelection {
+    /// Checks a list of seat ids; all that is wrong with it is reported.
+    pub fn parse(seat_ids: Vec<String>) -> Result<Self, Vec<SelectionError>> {
+        let mut errors = Vec::new();
+        if seat_ids.is_empty() {
+            errors.push(SelectionError::Empty);
+        }
+        if seat_ids.len() > SEATS_PER_HOLD_MAX {
+            errors.push(SelectionError::TooMany);
+        }
+        let mut seen = HashSet::new();
+        for (index, seat_id) in seat_ids.iter().enumerate().take(SEATS_PER_HOLD_MAX) {
+            if !seen.insert(seat_id) {
+                errors.push(SelectionError::Duplicate { index, seat_id: seat_id.clone() });
+            }
+        }
+        if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
+    }
+
+    /// The seat ids, as the fan ordered them.
+    pub fn seat_ids(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Why seats cannot be held, before any store is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HoldRefusal {
+    /// The sale is not open.
+    #[error(transparent)]
+    NotOnSale(#[from] NotOnSale),
+    /// The venue has no such seats.
+    #[error("the venue has no such seats: {}", .seat_ids.join(", "))]
+    UnknownSeats {
+        /// The ids that are not in the chart.
+        seat_ids: Vec<String>,
+    },
+}
+
+/// Decides what a hold of these seats would be: prices, total and deadline are the server's.
+pub fn plan_hold(
+    performance: &Performance,
+    chart: &SeatChart,
+    selection: &SeatSelection,
+    user: UserId,
+    id: ReservationId,
+    now: Timestamp,
+) -> Result<Reservation, HoldRefusal> {
+    performance.on_sale.check(now)?;
+    let mut seats = Vec::with_capacity(selection.0.len());
+    let mut unknown = Vec::new();
+    for seat_id in &selection.0 {
+        let priced = chart.seat(seat_id).and_then(|seat| Some((seat, performance.prices.of(seat.grade)?)));
+        match priced {
+            Some((seat, price)) => seats.push(ReservedSeat { slot: seat.slot, price_minor: price.minor }),
+            None => unknown.push(seat_id.clone()),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(HoldRefusal::UnknownSeats { seat_ids: unknown });
+    }
+    seats.sort_by_key(|seat| seat.slot);
+    let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
+    Ok(Reservation {
+        id,
+        user,
+        performance: performance.id,
+        seats,
+        total: Money { minor: total_minor, currency: performance.prices.currency },
+        state: ReservationState::Held,
+        held_at: now,
+        expires_at: now + performance.hold_for,
+        settled_at: None,
+        payment: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_reports_all_that_is_wrong() {
+        let mut ids: Vec<String> = (0..9).map(|n| format!("A-{n}")).collect();
+        ids[3] = "A-1".into();
+        let errors = SeatSelection::parse(ids).expect_err("nine seats, one twice");
+        assert_eq!(errors, [SelectionError::TooMany, SelectionError::Duplicate { index: 3, seat_id: "A-1".into() }]);
+        assert_eq!(SeatSelection::parse(vec![]), Err(vec![SelectionError::Empty]));
+    }
+}

@@ -1,0 +1,162 @@
+//! What is on sale: venues, concerts, performances and their prices.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::ids::{ConcertId, PerformanceId, VenueId};
+use crate::money::{Currency, Money};
+use crate::seat_chart::SeatChart;
+use crate::time::Timestamp;
+
+/// The longest title, in characters.
+pub const TITLE_MAX_CHARS: usize = 200;
+/// How long seats are kept for a fan when the performance does not say.
+pub const HOLD_DEFAULT: Duration = Duration::from_mins(5);
+/// The shortest hold: less cannot be paid by a person.
+pub const HOLD_MIN: Duration = Duration::from_secs(10);
+/// The longest hold: more keeps seats from the fans behind.
+pub const HOLD_MAX: Duration = Duration::from_mins(30);
+/// How many seats of a performance one fan may own (held plus sold) when the performance does not say.
+pub const SEATS_PER_FAN_DEFAULT: u32 = 8;
+/// The most seats of a performance that one fan may be allowed to own.
+pub const SEATS_PER_FAN_MAX: u32 = 100;
+
+/// A name of a venue, concert or artist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Title(String);
+
+/// The text cannot be a title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be 1 to 200 characters without control characters")]
+pub struct NotATitle;
+
+impl Title {
+    /// Reads a title; spaces around it are dropped.
+    pub fn parse(text: &str) -> Result<Self, NotATitle> {
+        let title = text.trim();
+        let fits = (1..=TITLE_MAX_CHARS).contains(&title.chars().count());
+        if fits && !title.chars().any(char::is_control) { Ok(Self(title.to_owned())) } else { Err(NotATitle) }
+    }
+
+    /// The title.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A hall. It does not change once imported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Venue {
+    /// Made at import.
+    pub id: VenueId,
+    /// Shown to people.
+    pub name: Title,
+    /// Its sections, rows, seats and grades.
+    pub chart: SeatChart,
+    /// When it was imported.
+    pub created_at: Timestamp,
+}
+
+/// A show, whatever its dates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concert {
+    /// Made at creation.
+    pub id: ConcertId,
+    /// Shown to people.
+    pub title: Title,
+    /// Who plays.
+    pub artist: Title,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// From `opens_at` (inclusive) to `closes_at` (exclusive) seats may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnSaleWindow {
+    /// The first moment of the sale.
+    pub opens_at: Timestamp,
+    /// The first moment after the sale.
+    pub closes_at: Timestamp,
+}
+
+/// The sale is not open at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotOnSale {
+    /// It opens later.
+    #[error("the sale opens at {opens_at}")]
+    NotYet {
+        /// When it opens.
+        opens_at: Timestamp,
+    },
+    /// It is over.
+    #[error("the sale closed at {closed_at}")]
+    Over {
+        /// When it closed.
+        closed_at: Timestamp,
+    },
+}
+
+impl OnSaleWindow {
+    /// Says whether seats may be held at `now`.
+    pub fn check(&self, now: Timestamp) -> Result<(), NotOnSale> {
+        if now < self.opens_at {
+            Err(NotOnSale::NotYet { opens_at: self.opens_at })
+        } else if now >= self.closes_at {
+            Err(NotOnSale::Over { closed_at: self.closes_at })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A price for every grade of the venue, in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceList {
+    /// The currency of every price.
+    pub currency: Currency,
+    /// Minor units, by the index of the grade in the seat chart.
+    pub minor_by_grade: Vec<i64>,
+}
+
+impl PriceList {
+    /// The price of a seat of this grade; none if the grade is not of the venue.
+    pub fn of(&self, grade: u16) -> Option<Money> {
+        let minor = *self.minor_by_grade.get(usize::from(grade))?;
+        Some(Money { minor, currency: self.currency })
+    }
+
+    /// The lowest and the highest price; none without grades.
+    pub fn range(&self) -> Option<(Money, Money)> {
+        let money = |minor: &i64| Money { minor: *minor, currency: self.currency };
+        let lowest = self.minor_by_grade.iter().min().map(money)?;
+        let highest = self.minor_by_grade.iter().max().map(money)?;
+        Some((lowest, highest))
+    }
+}
+
+/// One date of a concert at a venue. Its line's settings are kept apart, since they change during a sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// Made at creation.
+    pub id: PerformanceId,
+    /// What is played.
+    pub concert: ConcertId,
+    /// Where.
+    pub venue: VenueId,
+    /// When the show begins.
+    pub starts_at: Timestamp,
+    /// When seats may be held.
+    pub on_sale: OnSaleWindow,
+    /// What a seat costs.
+    pub prices: PriceList,
+    /// How many seats one fan may own, held plus sold.
+    pub seats_per_fan: u32,
+    /// How long a hold lives.
+    pub hold_for: Duration,
+    /// Whether fans wait in a line before they may see and hold seats.
+    pub has_line: bool,
+}
+
+/// Where a listing of performances goes on: after this date and, on the same date, after this id.
+pub type PerformanceCursor = (Timestamp, PerformanceId);

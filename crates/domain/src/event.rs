@@ -1,0 +1,82 @@
+//! What is told to the world: one event per committed change, written in the transaction that it describes.
+
+use uuid::Uuid;
+
+use crate::booking::Reservation;
+use crate::ids::UserId;
+use crate::payment::Payment;
+use crate::wallet::WalletEntry;
+
+/// A committed change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Seats are kept for a fan.
+    HoldPlaced(Reservation),
+    /// A fan gave seats back.
+    HoldReleased(Reservation),
+    /// A hold's deadline passed unpaid.
+    HoldExpired(Reservation),
+    /// A hold was paid: the seats are the fan's.
+    ReservationConfirmed {
+        /// The confirmed reservation.
+        reservation: Reservation,
+        /// What paid for it.
+        payment: Payment,
+    },
+    /// Money came into a wallet.
+    WalletToppedUp {
+        /// Whose wallet.
+        user: UserId,
+        /// The wallet's side.
+        entry: WalletEntry,
+    },
+}
+
+impl Event {
+    /// What happened, as consumers subscribe to it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::HoldPlaced(_) => "booking.hold_placed",
+            Self::HoldReleased(_) => "booking.hold_released",
+            Self::HoldExpired(_) => "booking.hold_expired",
+            Self::ReservationConfirmed { .. } => "booking.reservation_confirmed",
+            Self::WalletToppedUp { .. } => "wallet.topped_up",
+        }
+    }
+
+    /// The same for every delivery of this event, so that consumers can drop repeats. A kind happens once to its subject.
+    pub fn id(&self) -> String {
+        let subject = match self {
+            Self::HoldPlaced(reservation)
+            | Self::HoldReleased(reservation)
+            | Self::HoldExpired(reservation)
+            | Self::ReservationConfirmed { reservation, .. } => reservation.id.0,
+            Self::WalletToppedUp { entry, .. } => entry.transfer.0,
+        };
+        format!("{}/{subject}", self.kind())
+    }
+
+    /// Events of one key are told in order: the performance, or the user for what concerns a wallet.
+    pub fn key(&self) -> Uuid {
+        match self {
+            Self::HoldPlaced(reservation)
+            | Self::HoldReleased(reservation)
+            | Self::HoldExpired(reservation)
+            | Self::ReservationConfirmed { reservation, .. } => reservation.performance.0,
+            Self::WalletToppedUp { user, .. } => user.0,
+        }
+    }
+}
+
+/// A row of the outbox: what its relay needs to publish an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRecord {
+    /// Grows with each row.
+    pub sequence: i64,
+    /// See [`Event::id`].
+    pub id: String,
+    /// See [`Event::kind`].
+    pub kind: String,
+    /// See [`Event::key`].
+    pub key: Uuid,
+}

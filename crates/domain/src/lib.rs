@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod booking;
+pub mod catalog;
+pub mod error;
+pub mod event;
+pub mod identity;
+pub mod ids;
+pub mod line_snapshot;
+pub mod money;
+pub mod page;
+pub mod payment;
+pub mod ports;
+pub mod queue;
+pub mod request;
+pub mod seat_chart;
+pub mod seat_state;
+pub mod time;
+pub mod wallet;

@@ -1,0 +1,16 @@
+use crate::identity::{AccessToken, Caller};
+use crate::time::Timestamp;
+
+/// Signs and reads access tokens. Reading needs no I/O.
+///
+/// # Contract
+/// - a token reads back as the caller it was issued to, until it expires
+/// - a token that was altered, signed with an unknown key, or made for another purpose reads as nobody
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait AccessTokens: Send + Sync {
+    /// Signs a token.
+    fn issue(&self, caller: Caller, now: Timestamp) -> AccessToken;
+
+    /// Who it was issued to; none if it is not good at `now`.
+    fn read(&self, token: &str, now: Timestamp) -> Option<Caller>;
+}

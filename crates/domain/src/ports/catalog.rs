@@ -1,0 +1,91 @@
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+
+use crate::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use crate::error::{PortError, Unavailable};
+use crate::ids::{ConcertId, PerformanceId, VenueId};
+use crate::page::{Page, PageRequest};
+use crate::queue::{LinePatch, LineSettings, NoLine};
+use crate::request::{Applied, RequestKey};
+use crate::time::Timestamp;
+
+/// Keeps venues, concerts, performances and the settings of their lines. Venues, concerts and performances do not
+/// change once they are there.
+///
+/// # Contract
+/// - `keeps_a_venue`: read back equal to what was added, chart and slots included
+/// - `keeps_a_large_venue`: 60,000 seats
+/// - `keeps_a_concert`, `keeps_a_performance`: read back equal to what was added
+/// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
+/// - `pages_concerts`: in the order of their ids, each once, over pages of any size
+/// - `pages_performances`: of one concert, by start and then id, each once, over pages of any size
+/// - `repeats_an_add`: the same request answers [`Applied::Before`] with the first value and adds nothing
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `patches_a_line`: what the patch does not say stays; the settings read back are the answer
+/// - `repeats_a_line_patch`: answers the settings as the first call left them, though they were changed since, and
+///   changes nothing
+/// - `refuses_to_patch_without_a_line`: [`NoLine`]
+/// - `lists_lines_on_sale`: performances with a line whose on-sale window is open at `now`, with their settings
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// Adds a venue with its chart, whole or not at all.
+    async fn add_venue(
+        &self,
+        venue: Venue,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Venue>, PortError<Infallible>>;
+
+    /// Adds a concert.
+    async fn add_concert(
+        &self,
+        concert: Concert,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Concert>, PortError<Infallible>>;
+
+    /// Adds a performance of a known concert at a known venue, with the settings of its line if it has one
+    /// (`performance.has_line` says the same).
+    async fn add_performance(
+        &self,
+        performance: Performance,
+        line: Option<LineSettings>,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Performance>, PortError<Infallible>>;
+
+    /// Changes the settings of a line.
+    async fn patch_line(
+        &self,
+        performance: PerformanceId,
+        patch: LinePatch,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<LineSettings>, PortError<NoLine>>;
+
+    /// The venue of this id, with its chart.
+    async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;
+
+    /// The concert of this id.
+    async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable>;
+
+    /// The concerts of these ids that exist, in any order, in one query.
+    async fn concerts_by_id(&self, ids: &[ConcertId]) -> Result<Vec<Concert>, Unavailable>;
+
+    /// All concerts, by id.
+    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable>;
+
+    /// The performance of this id.
+    async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable>;
+
+    /// The performances of these ids that exist, in any order, in one query.
+    async fn performances_by_id(&self, ids: &[PerformanceId]) -> Result<Vec<Performance>, Unavailable>;
+
+    /// The performances of a concert, by start and then id.
+    async fn performances(
+        &self,
+        concert: ConcertId,
+        page: PageRequest<PerformanceCursor>,
+    ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
+
+    /// The lines that are open at `now`.
+    async fn lines_on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, LineSettings)>, Unavailable>;
+}

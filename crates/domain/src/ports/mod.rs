@@ -1,0 +1,42 @@
+//! What the core asks of the world. One trait per role; each method is one atomic fact.
+//!
+//! The bullets under `# Contract` are the cases of the port's conformance suite in `encore-port-tests`, under the same
+//! names. With the `mock` feature every port has a `Mock…` made by mockall.
+
+mod access_tokens;
+mod catalog;
+mod clock;
+mod ids;
+mod lines;
+mod outbox;
+mod passwords;
+mod payments;
+mod queue_tokens;
+mod reservations;
+mod seat_locks;
+mod seen_requests;
+mod users;
+mod wallets;
+
+pub use access_tokens::AccessTokens;
+pub use catalog::Catalog;
+pub use clock::Clock;
+pub use ids::Ids;
+pub use lines::{Lines, Presence};
+pub use outbox::Outbox;
+pub use passwords::{HashingError, Passwords};
+pub use payments::Payments;
+pub use queue_tokens::QueueTokens;
+pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
+pub use seat_locks::{SeatLocks, TakeRefusal};
+pub use seen_requests::{Seen, SeenRequests};
+pub use users::{EmailTaken, Users};
+pub use wallets::Wallets;
+
+#[cfg(feature = "mock")]
+pub use self::{
+    access_tokens::MockAccessTokens, catalog::MockCatalog, clock::MockClock, ids::MockIds, lines::MockLines,
+    outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments, queue_tokens::MockQueueTokens,
+    reservations::MockReservations, seat_locks::MockSeatLocks, seen_requests::MockSeenRequests, users::MockUsers,
+    wallets::MockWallets,
+};

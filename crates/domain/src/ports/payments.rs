@@ -1,0 +1,50 @@
+use async_trait::async_trait;
+
+use crate::error::{PortError, Unavailable};
+use crate::ids::{PaymentId, UserId};
+use crate::page::{Page, PageRequest};
+use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use crate::request::{Applied, RequestKey};
+use crate::time::Timestamp;
+
+/// Settles holds. Hold still live, debit, payment, confirmation, ledger and event are one transaction.
+///
+/// # Contract
+/// - `pays_from_the_wallet`: the balance falls by the total, the reservation is confirmed and names the payment, its
+///   claims have no deadline, both sides of the transfer sum to zero, and one event was written
+/// - `refuses_a_short_balance`: [`PayRefusal::BalanceShort`] with balance and price; nothing changes
+/// - `refuses_without_a_wallet`: the same, with a balance of zero
+/// - `refuses_an_expired_hold`: from the deadline on, whether or not a sweep has seen it
+/// - `refuses_what_is_not_held`: confirmed or released before
+/// - `repeats_a_payment`: the same request answers [`Applied::Before`] with the first payment and debits nothing
+/// - `repeats_a_payment_under_contention`: twenty of the same request at once debit once and answer the same
+/// - `pays_once_under_contention`: of twenty different requests for one hold, one pays
+/// - `never_overdraws_under_contention`: two holds paid at once from a balance for one: one pays
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
+///   exactly one happens
+/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `remembers_what_to_tell`: a payment is among the unsettled from its commit until it is marked told
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Payments: Send + Sync {
+    /// Pays a hold from its owner's wallet.
+    async fn pay_from_wallet(
+        &self,
+        plan: PaymentPlan,
+        request: RequestKey,
+    ) -> Result<Applied<Payment>, PortError<PayRefusal>>;
+
+    /// The payment of this id.
+    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable>;
+
+    /// The payments of a user, newest first.
+    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
+
+    /// Payments made at or before `before` of which the seat locks and the line are not known to have been told,
+    /// oldest first, at most `limit`.
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
+
+    /// Takes payments off [`Payments::untold`].
+    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;
+}

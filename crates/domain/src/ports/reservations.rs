@@ -1,0 +1,107 @@
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::booking::{Claim, Reservation, ReservationState};
+use crate::error::{PortError, Unavailable};
+use crate::ids::{PerformanceId, ReservationId, UserId};
+use crate::page::{Page, PageRequest};
+use crate::request::{Applied, RequestKey};
+use crate::seat_chart::Slot;
+use crate::time::Timestamp;
+
+/// Why a hold was not placed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlaceRefusal {
+    /// Somebody has a claim on these.
+    #[error("some seats are taken")]
+    SeatsTaken {
+        /// Which, in order.
+        slots: Vec<Slot>,
+    },
+    /// The fan would own more seats of the performance than one fan may.
+    #[error("at most {limit} seats per fan, of which {owned} are held or bought already")]
+    OverLimit {
+        /// How many one fan may own.
+        limit: u32,
+        /// How many this fan owns.
+        owned: u32,
+    },
+}
+
+/// Why a hold was not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ReleaseRefusal {
+    /// It is not a live hold.
+    #[error("the reservation is {state:?}, not held")]
+    NotHeld {
+        /// What it is instead.
+        state: ReservationState,
+    },
+}
+
+/// Keeps reservations and the claims on seats: one claim per performance and seat, whoever asks, however often.
+///
+/// # Contract
+/// - `places_a_hold`: read back equal to what was placed; its seats are claimed until its deadline
+/// - `refuses_taken_seats`: [`PlaceRefusal::SeatsTaken`] names the taken ones only; the others stay free
+/// - `refuses_taken_seats_under_contention`: of twenty at once on overlapping seats no seat is claimed twice
+/// - `same_seats_of_another_performance_are_free`: claims are per performance
+/// - `refuses_over_the_limit`: held plus sold, over `seats_per_fan`
+/// - `refuses_over_the_limit_under_contention`: of twenty holds of one fan at once, no more than the limit
+/// - `repeats_a_hold`: the same request answers [`Applied::Before`] with the reservation as it was placed, whatever
+///   became of it, and places nothing; a hold that was refused left no trace of its request
+/// - `repeats_a_hold_under_contention`: twenty of the same request at once place one hold
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
+///   [`Reservations::find_placed`] too
+/// - `releases_a_hold`: the seats can be claimed again at once
+/// - `releases_only_a_live_hold`: one that was released, confirmed, or whose deadline passed is refused
+/// - `repeats_a_release`: the same request answers [`Applied::Before`] with the released reservation
+/// - `expires_due_holds`: exactly those whose deadline is at or before `now`, at most `limit`, oldest first; their
+///   seats can be claimed again at once
+/// - `expires_each_hold_once`: of two sweeps at once, one reports it
+/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `writes_events`: placed, released and expired, each once, in the transaction of the change
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Reservations: Send + Sync {
+    /// Claims the seats of a planned hold, all or none.
+    async fn place(
+        &self,
+        hold: Reservation,
+        seats_per_fan: u32,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+
+    /// The hold that an earlier request placed, as it was placed.
+    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>>;
+
+    /// Gives back the seats of a hold that is live at `now`. The reservation exists and is the caller's: the use case
+    /// has checked.
+    async fn release(
+        &self,
+        id: ReservationId,
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+
+    /// Ends holds whose deadline has passed.
+    async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable>;
+
+    /// The reservation of this id.
+    async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable>;
+
+    /// The reservations of a user, newest first.
+    async fn list(
+        &self,
+        user: UserId,
+        page: PageRequest<ReservationId>,
+    ) -> Result<Page<Reservation, ReservationId>, Unavailable>;
+
+    /// All claims on seats of a performance, in the order of their slots.
+    async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable>;
+
+    /// The claims on these seats, in the order of their slots; unclaimed seats are left out.
+    async fn claims_on(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<Claim>, Unavailable>;
+}

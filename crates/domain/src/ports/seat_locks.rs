@@ -1,0 +1,84 @@
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::error::{PortError, Unavailable};
+use crate::ids::{PerformanceId, ReservationId};
+use crate::seat_chart::Slot;
+use crate::seat_state::{SeatLock, SeatState};
+use crate::time::Timestamp;
+
+/// Why seats were not locked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TakeRefusal {
+    /// These are held or sold.
+    #[error("some seats are taken")]
+    Taken {
+        /// Which, in order.
+        slots: Vec<Slot>,
+    },
+    /// The performance's seats are not loaded; see [`SeatLocks::load`].
+    #[error("the seats are not loaded")]
+    NotLoaded,
+}
+
+/// The live state of seats: refuses fast what the claims would refuse. It may be lost at any time and loaded again.
+///
+/// A slot outside the loaded layout, or one that is no seat, counts as taken.
+///
+/// # Contract
+/// - `is_not_loaded_at_first`: no snapshot, no count, and takes are refused with [`TakeRefusal::NotLoaded`]
+/// - `loads_free_seats_and_locks`: the snapshot is the layout with the locks in place
+/// - `loads_once`: a second load changes nothing
+/// - `takes_free_seats`: they are held, and nothing else changes
+/// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order; the others stay free
+/// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
+/// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success
+/// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
+/// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
+/// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so
+/// - `counts_free_seats`: after each change the count is that of the snapshot; `None` where not loaded
+/// - `versions_grow_with_each_change`: and not without one
+/// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
+/// - `keeps_performances_apart`
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SeatLocks: Send + Sync {
+    /// Puts the seats of a performance in place, unless they are there already. `all_free` is the state string of the
+    /// hall with every seat free.
+    async fn load(&self, performance: PerformanceId, all_free: &[u8], locks: &[SeatLock]) -> Result<(), Unavailable>;
+
+    /// Holds free seats, all or none, and says the version that shows it.
+    async fn take(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>>;
+
+    /// Frees those of these seats that this owner holds.
+    async fn release(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable>;
+
+    /// Sets seats to what the claims say: held or sold. Does nothing where the seats are not loaded.
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<(), Unavailable>;
+
+    /// A copy of the state; none if not loaded.
+    async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;
+
+    /// How many seats are free, in the order asked; none where not loaded.
+    async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<Option<u32>>, Unavailable>;
+
+    /// Held seats whose hold should have ended by `before`, oldest first: either nobody released them, or the hold was
+    /// never placed.
+    async fn overdue(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SeatLock>, Unavailable>;
+}

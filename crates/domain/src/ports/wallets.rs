@@ -1,0 +1,46 @@
+use async_trait::async_trait;
+
+use crate::error::{PortError, Unavailable};
+use crate::ids::{EntryId, TransferId, UserId};
+use crate::money::Money;
+use crate::page::{Page, PageRequest};
+use crate::request::{Applied, RequestKey};
+use crate::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+
+/// Keeps wallets and the ledger. A user has one wallet per currency; it comes to be with its first top-up.
+///
+/// # Contract
+/// - `tops_up`: the balance grows by the amount; the entry says the balance after it
+/// - `tops_up_under_contention`: twenty at once all count; the balances after them are twenty different sums
+/// - `keeps_currencies_apart`: one balance each, in the order of their codes
+/// - `repeats_a_top_up`: the same request answers [`Applied::Before`] with the first entry and credits nothing
+/// - `repeats_a_top_up_under_contention`: twenty of the same request at once credit once
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
+/// - `keeps_both_sides`: the lines of a transfer are the wallet's and the gateway's, and sum to zero
+/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `starts_empty`: a user without a wallet has no balances and no entries
+/// - `writes_events`: one per top-up
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Wallets: Send + Sync {
+    /// Credits a wallet.
+    async fn top_up(
+        &self,
+        transfer: Transfer,
+        request: RequestKey,
+    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>>;
+
+    /// The balances of a user, by currency code.
+    async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable>;
+
+    /// The entries of a user's wallets, newest first.
+    async fn entries(
+        &self,
+        user: UserId,
+        page: PageRequest<EntryId>,
+    ) -> Result<Page<WalletEntry, EntryId>, Unavailable>;
+
+    /// All sides of a transfer; empty if there is none.
+    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable>;
+}

@@ -1,0 +1,258 @@
+//! The seat chart of a venue: what never changes about its seats, and the layout of their live state.
+
+use std::collections::HashMap;
+
+/// The most seats of one venue. The largest halls and stadiums fit; a state string stays near 100 KB.
+pub const SEATS_PER_VENUE_MAX: usize = 100_000;
+/// The most sections of one venue.
+pub const SECTIONS_PER_VENUE_MAX: usize = 1_000;
+/// The most grades of one venue.
+pub const GRADES_PER_VENUE_MAX: usize = 100;
+/// The longest name of a seat, row, section or grade, in bytes.
+pub const CHART_NAME_MAX_LEN: usize = 64;
+/// Two neighbours of a row this many times farther apart than the row's usual pitch have an aisle between them.
+const AISLE_PITCHES: f64 = 1.6;
+
+/// A seat's place in the state string of its performances: rows are contiguous, and between two rows (or the two sides
+/// of an aisle) stands one slot that is no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// A price class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grade {
+    /// Unique in the venue.
+    pub name: String,
+    /// How editors draw it, such as `#7f4a91`; empty if the plan does not say.
+    pub color: String,
+}
+
+/// A part of the venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Shown to people.
+    pub name: String,
+}
+
+/// A row of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Index into the chart's sections.
+    pub section: u16,
+    /// Shown to people, such as `A`.
+    pub label: String,
+}
+
+/// A seat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seat {
+    /// Unique in the venue: the `seat_guid` of the plan.
+    pub id: String,
+    /// Its place in the state string.
+    pub slot: Slot,
+    /// Index into the chart's rows.
+    pub row: u32,
+    /// Its number in the row, such as `12`.
+    pub number: String,
+    /// Index into the chart's grades.
+    pub grade: u16,
+    /// To the right, in the plan's pixels.
+    pub x: f64,
+    /// Away from the stage or towards it, as the plan was drawn, in its pixels.
+    pub y: f64,
+}
+
+/// A seat of a plan, before it has a slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedSeat {
+    /// See [`Seat::id`].
+    pub id: String,
+    /// See [`Seat::number`].
+    pub number: String,
+    /// See [`Seat::grade`].
+    pub grade: u16,
+    /// See [`Seat::x`].
+    pub x: f64,
+    /// See [`Seat::y`].
+    pub y: f64,
+}
+
+/// A row of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedRow {
+    /// See [`Row::label`].
+    pub label: String,
+    /// In the order in which people sit.
+    pub seats: Vec<PlannedSeat>,
+}
+
+/// A section of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedSection {
+    /// See [`Section::name`].
+    pub name: String,
+    /// In the order of the plan.
+    pub rows: Vec<PlannedRow>,
+}
+
+/// All seats of a venue, with their slots.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeatChart {
+    sections: Vec<Section>,
+    rows: Vec<Row>,
+    grades: Vec<Grade>,
+    seats: Vec<Seat>,
+    by_id: HashMap<String, usize>,
+    by_slot: HashMap<Slot, usize>,
+    slots: u32,
+}
+
+impl SeatChart {
+    /// Gives every seat of a plan its slot. Seat ids are unique and grades exist: the reader of the plan has checked.
+    pub fn lay_out(plan: Vec<PlannedSection>, grades: Vec<Grade>) -> Self {
+        let mut sections = Vec::with_capacity(plan.len());
+        let mut rows = Vec::new();
+        let mut seats = Vec::new();
+        let mut next_slot = 0;
+        for (section, planned) in (0..).zip(plan) {
+            sections.push(Section { name: planned.name });
+            for planned_row in planned.rows {
+                let row = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                rows.push(Row { section, label: planned_row.label });
+                let aisles = aisles(&planned_row.seats);
+                for (seat, aisle_before) in planned_row.seats.into_iter().zip(aisles) {
+                    next_slot += u32::from(aisle_before);
+                    let PlannedSeat { id, number, grade, x, y } = seat;
+                    seats.push(Seat { id, slot: Slot(next_slot), row, number, grade, x, y });
+                    next_slot += 1;
+                }
+                next_slot += 1;
+            }
+        }
+        Self::from_parts(sections, rows, grades, seats)
+    }
+
+    /// Puts a chart together from seats that have their slots already, in the order of the slots.
+    pub fn from_parts(sections: Vec<Section>, rows: Vec<Row>, grades: Vec<Grade>, seats: Vec<Seat>) -> Self {
+        let by_id = seats.iter().enumerate().map(|(at, seat)| (seat.id.clone(), at)).collect();
+        let by_slot = seats.iter().enumerate().map(|(at, seat)| (seat.slot, at)).collect();
+        let slots = seats.last().map_or(0, |seat| seat.slot.0 + 1);
+        Self { sections, rows, grades, seats, by_id, by_slot, slots }
+    }
+
+    /// In the order of the plan.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// In the order of the plan, section by section.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// In the order of the plan.
+    pub fn grades(&self) -> &[Grade] {
+        &self.grades
+    }
+
+    /// In the order of their slots.
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// The length of a state string: one more than the last slot.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The seat of this id.
+    pub fn seat(&self, id: &str) -> Option<&Seat> {
+        self.by_id.get(id).map(|at| &self.seats[*at])
+    }
+
+    /// The seat at this slot; none between rows.
+    pub fn seat_at(&self, slot: Slot) -> Option<&Seat> {
+        self.by_slot.get(&slot).map(|at| &self.seats[*at])
+    }
+
+    /// The row of a seat of this chart.
+    pub fn row_of(&self, seat: &Seat) -> &Row {
+        &self.rows[seat.row as usize]
+    }
+
+    /// The section of a seat of this chart.
+    pub fn section_of(&self, seat: &Seat) -> &Section {
+        &self.sections[usize::from(self.row_of(seat).section)]
+    }
+
+    /// The grade of a seat of this chart.
+    pub fn grade_of(&self, seat: &Seat) -> &Grade {
+        &self.grades[usize::from(seat.grade)]
+    }
+
+    /// What people read on their ticket: row and number, such as `A-12`.
+    pub fn label_of(&self, seat: &Seat) -> String {
+        format!("{}-{}", self.row_of(seat).label, seat.number)
+    }
+}
+
+/// For each seat of a row, whether an aisle stands between it and the seat before it.
+fn aisles(seats: &[PlannedSeat]) -> Vec<bool> {
+    let gaps: Vec<f64> = seats.windows(2).map(|pair| (pair[1].x - pair[0].x).hypot(pair[1].y - pair[0].y)).collect();
+    let mut sorted = gaps.clone();
+    sorted.sort_by(f64::total_cmp);
+    let pitch = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    let first = (!seats.is_empty()).then_some(false);
+    first.into_iter().chain(gaps.into_iter().map(|gap| gap > pitch * AISLE_PITCHES)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(label: &str, xs: &[f64]) -> PlannedRow {
+        let seat = |(n, x): (usize, &f64)| PlannedSeat {
+            id: format!("{label}{}", n + 1),
+            number: (n + 1).to_string(),
+            grade: 0,
+            x: *x,
+            y: 0.0,
+        };
+        PlannedRow { label: label.into(), seats: xs.iter().enumerate().map(seat).collect() }
+    }
+
+    fn chart(rows: Vec<PlannedRow>) -> SeatChart {
+        let grade = Grade { name: "stalls".into(), color: String::new() };
+        SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows }], vec![grade])
+    }
+
+    #[test]
+    fn rows_are_contiguous_and_apart_from_each_other() {
+        let chart = chart(vec![row("A", &[0.0, 1.0, 2.0]), row("B", &[0.0, 1.0])]);
+        let slots: Vec<u32> = chart.seats().iter().map(|seat| seat.slot.0).collect();
+        assert_eq!(slots, [0, 1, 2, 4, 5]);
+        assert_eq!(chart.slots(), 6);
+    }
+
+    #[test]
+    fn an_aisle_parts_a_row() {
+        let chart = chart(vec![row("A", &[0.0, 1.0, 2.0, 4.0, 5.0])]);
+        let slots: Vec<u32> = chart.seats().iter().map(|seat| seat.slot.0).collect();
+        assert_eq!(slots, [0, 1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn seats_stacked_on_one_point_have_no_aisle() {
+        let chart = chart(vec![row("A", &[3.0, 3.0, 3.0])]);
+        assert_eq!(chart.slots(), 3);
+    }
+
+    #[test]
+    fn a_seat_is_found_by_id_and_by_slot() {
+        let chart = chart(vec![row("A", &[0.0]), row("B", &[0.0])]);
+        let seat = chart.seat("B1").expect("a seat of the chart");
+        assert_eq!(chart.seat_at(seat.slot), Some(seat));
+        assert_eq!(chart.label_of(seat), "B-1");
+        assert_eq!(chart.seat_at(Slot(1)), None);
+    }
+}

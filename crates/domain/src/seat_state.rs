@@ -1,0 +1,80 @@
+//! The live state of a performance's seats: one byte per slot, and a version that grows with each change.
+
+use crate::booking::Claim;
+use crate::ids::ReservationId;
+use crate::seat_chart::{SeatChart, Slot};
+use crate::time::Timestamp;
+
+/// The byte of a free seat.
+pub const FREE: u8 = b'a';
+/// The byte of a held seat.
+pub const HELD: u8 = b'h';
+/// The byte of a sold seat.
+pub const SOLD: u8 = b's';
+/// The byte of a slot that is no seat. It is never free, so that a block of free seats never reaches over it.
+pub const NO_SEAT: u8 = b'_';
+
+/// Whether a seat can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeatStatus {
+    /// Nobody has it.
+    Free,
+    /// A fan has it until the end of a hold.
+    Held,
+    /// It is paid for.
+    Sold,
+}
+
+/// What is true of one seat that is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatLock {
+    /// Which seat.
+    pub slot: Slot,
+    /// Whose it is.
+    pub owner: ReservationId,
+    /// Until when; none if it is sold.
+    pub held_until: Option<Timestamp>,
+}
+
+impl From<&Claim> for SeatLock {
+    fn from(claim: &Claim) -> Self {
+        Self { slot: claim.slot, owner: claim.reservation, held_until: claim.held_until }
+    }
+}
+
+/// A copy of the state string at one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatState {
+    /// One byte per slot.
+    pub bytes: Vec<u8>,
+    /// Grows with each change.
+    pub version: u64,
+}
+
+impl SeatState {
+    /// The status of the seat at a slot; none if the slot is no seat.
+    pub fn status(&self, slot: Slot) -> Option<SeatStatus> {
+        match self.bytes.get(slot.0 as usize).copied() {
+            Some(FREE) => Some(SeatStatus::Free),
+            Some(HELD) => Some(SeatStatus::Held),
+            Some(SOLD) => Some(SeatStatus::Sold),
+            _ => None,
+        }
+    }
+
+    /// How many seats are free.
+    #[expect(clippy::naive_bytecount, reason = "a state string is short, and this is not on the path of a hold")]
+    pub fn free_seats(&self) -> u32 {
+        let free = self.bytes.iter().filter(|byte| **byte == FREE).count();
+        u32::try_from(free).unwrap_or(u32::MAX)
+    }
+}
+
+/// The state string of a hall in which every seat is free.
+pub fn all_free(chart: &SeatChart) -> Vec<u8> {
+    let mut bytes = vec![NO_SEAT; chart.slots() as usize];
+    for seat in chart.seats() {
+        bytes[seat.slot.0 as usize] = FREE;
+    }
+    bytes
+}

@@ -1,0 +1,213 @@
+//! Wallets and the double-entry ledger behind them.
+
+use thiserror::Error;
+
+use crate::ids::{EntryId, PaymentId, PerformanceId, TransferId, UserId};
+use crate::money::{BALANCE_MAX_MINOR, Money, TOP_UP_MAX_MINOR};
+use crate::time::Timestamp;
+
+/// Where money can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// The world outside, from which top-ups come.
+    Gateway,
+    /// A fan's prepaid balance.
+    Wallet(UserId),
+    /// What a performance has taken.
+    Sales(PerformanceId),
+}
+
+/// Why money moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransferKind {
+    /// Gateway → wallet.
+    TopUp,
+    /// Wallet → sales.
+    Payment,
+}
+
+/// One side of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerLine {
+    /// Made with the transfer.
+    pub id: EntryId,
+    /// Whose side.
+    pub account: Account,
+    /// Minor units; positive when the account receives.
+    pub amount_minor: i64,
+}
+
+/// A movement of money. Its two lines sum to zero by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Made with the transfer.
+    pub id: TransferId,
+    /// Why.
+    pub kind: TransferKind,
+    /// The fan whose wallet is one side.
+    pub user: UserId,
+    /// What moves; positive.
+    pub amount: Money,
+    /// The wallet's side.
+    pub wallet_line: LedgerLine,
+    /// The other side.
+    pub counter_line: LedgerLine,
+    /// The payment that it settles.
+    pub payment: Option<PaymentId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The ids that a transfer needs.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferIds {
+    /// Of the transfer.
+    pub transfer: TransferId,
+    /// Of the wallet's line.
+    pub wallet_line: EntryId,
+    /// Of the other line.
+    pub counter_line: EntryId,
+}
+
+impl Transfer {
+    /// Money from the gateway to a wallet.
+    pub fn top_up(ids: TransferIds, user: UserId, amount: TopUpAmount, at: Timestamp) -> Self {
+        Self::new(ids, TransferKind::TopUp, user, amount.0, amount.0.minor, Account::Gateway, None, at)
+    }
+
+    /// Money from a wallet to the sales of a performance.
+    pub fn payment(
+        ids: TransferIds,
+        user: UserId,
+        performance: PerformanceId,
+        amount: Money,
+        payment: PaymentId,
+        at: Timestamp,
+    ) -> Self {
+        let sales = Account::Sales(performance);
+        Self::new(ids, TransferKind::Payment, user, amount, -amount.minor, sales, Some(payment), at)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where all parts of a transfer meet")]
+    fn new(
+        ids: TransferIds,
+        kind: TransferKind,
+        user: UserId,
+        amount: Money,
+        wallet_minor: i64,
+        counter: Account,
+        payment: Option<PaymentId>,
+        at: Timestamp,
+    ) -> Self {
+        let line = |id, account, amount_minor| LedgerLine { id, account, amount_minor };
+        Self {
+            id: ids.transfer,
+            kind,
+            user,
+            amount,
+            wallet_line: line(ids.wallet_line, Account::Wallet(user), wallet_minor),
+            counter_line: line(ids.counter_line, counter, -wallet_minor),
+            payment,
+            at,
+        }
+    }
+}
+
+/// An amount that a top-up may have: positive and at most [`TOP_UP_MAX_MINOR`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopUpAmount(Money);
+
+/// The amount cannot be topped up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be 1 to {TOP_UP_MAX_MINOR} minor units")]
+pub struct NotATopUpAmount;
+
+impl TopUpAmount {
+    /// Checks an amount.
+    pub fn parse(money: Money) -> Result<Self, NotATopUpAmount> {
+        if (1..=TOP_UP_MAX_MINOR).contains(&money.minor) { Ok(Self(money)) } else { Err(NotATopUpAmount) }
+    }
+
+    /// The amount.
+    pub fn money(self) -> Money {
+        self.0
+    }
+}
+
+/// A wallet's side of a transfer, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalletEntry {
+    /// Of the wallet's line.
+    pub id: EntryId,
+    /// The whole movement.
+    pub transfer: TransferId,
+    /// Why.
+    pub kind: TransferKind,
+    /// Positive when the wallet received.
+    pub amount: Money,
+    /// The wallet's balance after it, in minor units.
+    pub balance_after_minor: i64,
+    /// The payment that it settled.
+    pub payment: Option<PaymentId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl WalletEntry {
+    /// The entry that a transfer leaves in its wallet.
+    pub fn of(transfer: &Transfer, balance_after_minor: i64) -> Self {
+        Self {
+            id: transfer.wallet_line.id,
+            transfer: transfer.id,
+            kind: transfer.kind,
+            amount: Money { minor: transfer.wallet_line.amount_minor, currency: transfer.amount.currency },
+            balance_after_minor,
+            payment: transfer.payment,
+            at: transfer.at,
+        }
+    }
+}
+
+/// Why a top-up was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TopUpRefusal {
+    /// The wallet would hold more than [`BALANCE_MAX_MINOR`].
+    #[error("the wallet may hold at most {BALANCE_MAX_MINOR} minor units")]
+    WalletFull,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+    use uuid::Uuid;
+
+    fn money(minor: i64) -> Money {
+        Money { minor, currency: Currency::parse("EUR").expect("a currency") }
+    }
+
+    #[test]
+    fn both_sides_of_a_transfer_sum_to_zero() {
+        let ids = TransferIds {
+            transfer: TransferId(Uuid::nil()),
+            wallet_line: EntryId(Uuid::nil()),
+            counter_line: EntryId(Uuid::max()),
+        };
+        let user = UserId(Uuid::nil());
+        let at = Timestamp::UNIX_EPOCH;
+        let amount = TopUpAmount::parse(money(500)).expect("in bounds");
+        let top_up = Transfer::top_up(ids, user, amount, at);
+        assert_eq!((top_up.wallet_line.amount_minor, top_up.counter_line.amount_minor), (500, -500));
+        let sales = PerformanceId(Uuid::nil());
+        let payment = Transfer::payment(ids, user, sales, money(300), PaymentId(Uuid::nil()), at);
+        assert_eq!((payment.wallet_line.amount_minor, payment.counter_line.amount_minor), (-300, 300));
+    }
+
+    #[test]
+    fn a_top_up_is_positive_and_bounded() {
+        for minor in [i64::MIN, -1, 0, TOP_UP_MAX_MINOR + 1, i64::MAX] {
+            assert_eq!(TopUpAmount::parse(money(minor)), Err(NotATopUpAmount), "{minor}");
+        }
+        assert!(TopUpAmount::parse(money(TOP_UP_MAX_MINOR)).is_ok());
+    }
+}

@@ -26,7 +26,8 @@ use crate::time::Timestamp;
 /// - `repeats_a_line_patch`: answers the settings as the first call left them, though they were changed since, and
 ///   changes nothing
 /// - `refuses_to_patch_without_a_line`: [`NoLine`]
-/// - `lists_lines_on_sale`: performances with a line whose on-sale window is open at `now`, with their settings
+/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with the settings of their line if
+///   they have one
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -86,6 +87,6 @@ pub trait Catalog: Send + Sync {
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
 
-    /// The lines that are open at `now`.
-    async fn lines_on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, LineSettings)>, Unavailable>;
+    /// The performances that are on sale at `now`, each with its line if it has one.
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable>;
 }

@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 
 use crate::error::{PortError, Unavailable};
@@ -20,7 +22,10 @@ use crate::time::Timestamp;
 /// - `repeats_a_payment_under_contention`: twenty of the same request at once debit once and answer the same
 /// - `pays_once_under_contention`: of twenty different requests for one hold, one pays
 /// - `never_overdraws_under_contention`: two holds paid at once from a balance for one: one pays
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `finds_a_payment_by_its_request`: [`Payments::find_paid`] answers what a repeat of the payment would; `None` if the
+///   request paid nothing
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
+///   [`Payments::find_paid`] too
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
 ///   exactly one happens
 /// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
@@ -34,6 +39,9 @@ pub trait Payments: Send + Sync {
         plan: PaymentPlan,
         request: RequestKey,
     ) -> Result<Applied<Payment>, PortError<PayRefusal>>;
+
+    /// The payment that an earlier request made.
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>>;
 
     /// The payment of this id.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable>;

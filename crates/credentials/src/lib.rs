@@ -1,1 +1,12 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod access_tokens;
+mod keyring;
+mod passwords;
+mod queue_tokens;
+mod seal;
+
+pub use access_tokens::SignedAccessTokens;
+pub use keyring::{KEYS_MAX, Keyring, KeyringError, SECRET_MIN_LEN};
+pub use passwords::{Argon2Passwords, WAITING_PER_CORE_MAX};
+pub use queue_tokens::SignedQueueTokens;

@@ -1,1 +1,22 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod admin;
+mod api;
+mod authenticate;
+mod booking;
+mod catalog;
+mod fields;
+mod gate;
+mod identity;
+mod page_token;
+mod payment;
+mod queue;
+mod queue_pass;
+mod status;
+mod to_proto;
+mod wallet;
+mod writes;
+
+pub use api::{Api, ServeError};
+pub use queue_pass::{GUARDABLE, GuardedRpcs, NotGuardable, QUEUE_TOKEN_HEADER};

@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated: the documentation is in proto/")]
 
 /// The descriptors of all packages with their comments, as an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/encore.fds"));

@@ -1,0 +1,136 @@
+//! What is on sale.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
+use encore_domain::identity::Caller;
+use encore_domain::ids::{ConcertId, PerformanceId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::Catalog;
+use encore_domain::seat_chart::{Seat, Slot};
+use encore_domain::seat_state::{SeatState, SeatStatus};
+
+use crate::error::AppError;
+use crate::halls::{Hall, Halls};
+use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::seat_map::SeatMap;
+
+/// A performance with what is left of it.
+#[derive(Clone, Debug)]
+pub struct PerformanceOffer {
+    /// The performance with its concert and venue.
+    pub hall: Hall,
+    /// Seats that are neither held nor sold.
+    pub seats_left: u32,
+}
+
+/// Which seats of a performance are wanted.
+#[derive(Clone, Debug)]
+pub struct SeatQuery {
+    /// Of which performance.
+    pub performance: PerformanceId,
+    /// Only these sections, by name; empty for all.
+    pub sections: HashSet<String>,
+    /// Only seats that can be had.
+    pub free_only: bool,
+    /// Which page, in the order of the slots.
+    pub page: PageRequest<Slot>,
+}
+
+/// Seats with their state at one version.
+#[derive(Clone, Debug)]
+pub struct SeatListing {
+    /// The performance with its concert and venue; the chart that the seats are of.
+    pub hall: Hall,
+    /// See [`SeatState::version`].
+    pub version: u64,
+    /// The seats in the order of their slots.
+    pub seats: Vec<(Seat, SeatStatus)>,
+    /// Asks for the next page.
+    pub next: Option<Slot>,
+}
+
+/// The use cases of `CatalogService`.
+#[derive(Clone)]
+pub struct CatalogUseCases {
+    catalog: Arc<dyn Catalog>,
+    halls: Halls,
+    seat_map: SeatMap,
+    guard: QueueGuard,
+}
+
+impl CatalogUseCases {
+    /// Puts the use cases on their ports.
+    pub fn new(catalog: Arc<dyn Catalog>, halls: Halls, seat_map: SeatMap, guard: QueueGuard) -> Self {
+        Self { catalog, halls, seat_map, guard }
+    }
+
+    /// All concerts, in the order of their creation.
+    pub async fn list_concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, AppError> {
+        Ok(self.catalog.concerts(page).await?)
+    }
+
+    /// One concert.
+    pub async fn get_concert(&self, id: ConcertId) -> Result<Arc<Concert>, AppError> {
+        self.halls.concert(id).await
+    }
+
+    /// The dates of a concert with what is left of each.
+    pub async fn list_performances(
+        &self,
+        concert: ConcertId,
+        page: PageRequest<PerformanceCursor>,
+    ) -> Result<Page<PerformanceOffer, PerformanceCursor>, AppError> {
+        self.halls.concert(concert).await?;
+        let Page { items, next } = self.catalog.performances(concert, page).await?;
+        let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
+        let seats_left = self.seat_map.free_seats(&ids).await?;
+        let mut offers = Vec::with_capacity(items.len());
+        for (performance, seats_left) in items.into_iter().zip(seats_left) {
+            offers.push(self.offer(performance, seats_left).await?);
+        }
+        Ok(Page { items: offers, next })
+    }
+
+    async fn offer(&self, performance: Performance, seats_left: u32) -> Result<PerformanceOffer, AppError> {
+        let concert = self.halls.concert(performance.concert).await?;
+        let venue = self.halls.venue(performance.venue).await?;
+        Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
+    }
+
+    /// The seats of a performance with their state.
+    pub async fn list_seats(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        query: &SeatQuery,
+    ) -> Result<SeatListing, AppError> {
+        let hall = self.halls.hall(query.performance).await?;
+        let known: HashSet<&str> = hall.venue.chart.sections().iter().map(|section| section.name.as_str()).collect();
+        let mut unknown: Vec<String> =
+            query.sections.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            return Err(AppError::NotFound { kind: "section", ids: unknown });
+        }
+        self.guard.admit(pass, caller, &hall.performance).await?;
+        let state = self.seat_map.state(&hall).await?;
+        let Page { items, next } = page_of_seats(&hall, &state, query);
+        Ok(SeatListing { hall, version: state.version, seats: items, next })
+    }
+}
+
+fn page_of_seats(hall: &Hall, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {
+    let chart = &hall.venue.chart;
+    let first = query.page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
+    let rows = chart.seats()[first..]
+        .iter()
+        .filter(|seat| query.sections.is_empty() || query.sections.contains(&chart.section_of(seat).name))
+        .filter_map(|seat| Some((seat, state.status(seat.slot)?)))
+        .filter(|(_, status)| !query.free_only || *status == SeatStatus::Free)
+        .map(|(seat, status)| (seat.clone(), status))
+        .take(query.page.size as usize + 1)
+        .collect();
+    Page::from_rows(rows, query.page.size, |(seat, _)| seat.slot)
+}

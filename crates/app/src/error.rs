@@ -1,0 +1,165 @@
+//! Every way in which a use case can fail.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+
+use encore_domain::booking::{HoldRefusal, ReservationState};
+use encore_domain::catalog::NotOnSale;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::money::Money;
+use encore_domain::payment::PayRefusal;
+use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
+use encore_domain::queue::{EndReason, NoLine};
+use encore_domain::time::Timestamp;
+use encore_domain::wallet::TopUpRefusal;
+use thiserror::Error;
+
+/// A field of a request and the rule that its value breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field, such as `seat_ids[2]`.
+    pub field: String,
+    /// A sentence without its subject, such as `must be a UUID`.
+    pub rule: String,
+}
+
+impl Violation {
+    /// A field and its broken rule.
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { field: field.into(), rule: rule.into() }
+    }
+}
+
+/// Why a use case did nothing. How each is told to a client is in one table in `encore-grpc`.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what each is, and `error_reason.proto` says it to clients")]
+pub enum AppError {
+    #[error("the request is invalid")]
+    Invalid(Vec<Violation>),
+    #[error("there is no such {kind}: {}", ids.join(", "))]
+    NotFound { kind: &'static str, ids: Vec<String> },
+    #[error("the request id was used before for another request")]
+    RequestReused,
+    #[error("no user has this e-mail address and password")]
+    LogInFailed,
+    #[error("another user has this e-mail address")]
+    EmailTaken,
+    #[error(transparent)]
+    NotOnSale(#[from] NotOnSale),
+    #[error("seats are taken: {}", seat_ids.join(", "))]
+    SeatsTaken { seat_ids: Vec<String> },
+    #[error("one fan may have {limit} seats of this performance and you have {owned}")]
+    OverLimit { limit: u32, owned: u32 },
+    #[error("the hold expired at {expired_at}")]
+    HoldExpired { expired_at: Timestamp },
+    #[error("the reservation is not a live hold")]
+    NotHeld { state: ReservationState },
+    #[error("the wallet holds less than the price")]
+    BalanceShort { balance: Money, needed: Money },
+    #[error("the wallet may not hold that much")]
+    WalletFull,
+    #[error("the performance has no line")]
+    NoLine,
+    #[error("the performance has a line: a queue token is needed")]
+    QueueTokenMissing,
+    #[error("the queue token is not good for this fan and performance")]
+    QueueTokenInvalid,
+    #[error("the queue token is not admitted yet")]
+    NotAdmitted,
+    #[error("the queue token has ended")]
+    QueueTokenEnded(EndReason),
+    #[error("too much of this work is under way")]
+    Overloaded,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl AppError {
+    /// A resource that does not exist, or is not the caller's to see.
+    pub fn not_found(kind: &'static str, id: impl Display + Copy) -> Self {
+        Self::NotFound { kind, ids: vec![id.to_string()] }
+    }
+
+    /// Whether a rule said no, so that an earlier success of the same request is still worth looking for. Weather is
+    /// not a refusal.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Overloaded | Self::Internal(_) | Self::RequestReused)
+    }
+}
+
+impl<R> From<PortError<R>> for AppError
+where
+    Self: From<R>,
+{
+    fn from(error: PortError<R>) -> Self {
+        match error {
+            PortError::Refused(refusal) => refusal.into(),
+            PortError::RequestReused => Self::RequestReused,
+            PortError::Unavailable(weather) => weather.into(),
+        }
+    }
+}
+
+impl From<Infallible> for AppError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<HashingError> for AppError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Overloaded => Self::Overloaded,
+            HashingError::Unreadable => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<EmailTaken> for AppError {
+    fn from(_: EmailTaken) -> Self {
+        Self::EmailTaken
+    }
+}
+
+impl From<NoLine> for AppError {
+    fn from(_: NoLine) -> Self {
+        Self::NoLine
+    }
+}
+
+impl From<HoldRefusal> for AppError {
+    fn from(refusal: HoldRefusal) -> Self {
+        match refusal {
+            HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
+            HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
+        }
+    }
+}
+
+impl From<ReleaseRefusal> for AppError {
+    fn from(refusal: ReleaseRefusal) -> Self {
+        match refusal {
+            ReleaseRefusal::NotHeld { state } => Self::NotHeld { state },
+        }
+    }
+}
+
+impl From<PayRefusal> for AppError {
+    fn from(refusal: PayRefusal) -> Self {
+        match refusal {
+            PayRefusal::HoldExpired { expired_at } => Self::HoldExpired { expired_at },
+            PayRefusal::NotHeld { state } => Self::NotHeld { state },
+            PayRefusal::BalanceShort { balance, needed } => Self::BalanceShort { balance, needed },
+        }
+    }
+}
+
+impl From<TopUpRefusal> for AppError {
+    fn from(refusal: TopUpRefusal) -> Self {
+        match refusal {
+            TopUpRefusal::WalletFull => Self::WalletFull,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One shared copy of each watched line per instance, renewed once a tick, however many fans read their position off it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::line_snapshot::LineSnapshot;
+use encore_domain::ports::{Clock, Lines, Presence};
+use encore_domain::queue::{LineSettings, QueueTicket};
+use encore_domain::time::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::AppError;
+use crate::open_lines::OpenLines;
+use crate::seat_map::SeatMap;
+
+/// How often lines admit and their copies are renewed.
+pub const TICK: Duration = Duration::from_millis(100);
+/// A copy this old is renewed before a single question is answered from it.
+const STALE_AFTER: Duration = Duration::from_millis(200);
+
+/// A line as everybody on this instance sees it.
+#[derive(Clone, Debug)]
+pub struct LineView {
+    /// When it was read.
+    pub observed_at: Timestamp,
+    /// The same on a clock that only runs forward, to tell the view's age.
+    pub read_at: Instant,
+    /// The line; none if nobody has joined.
+    pub snapshot: Option<LineSnapshot>,
+    /// How it admits; none if the sale is not open.
+    pub settings: Option<LineSettings>,
+    /// Seats of the performance that are neither held nor sold.
+    pub seats_left: u32,
+}
+
+/// The copies of all lines that somebody on this instance watches.
+#[derive(Clone)]
+pub struct LineBoards {
+    lines: Arc<dyn Lines>,
+    seat_map: SeatMap,
+    open_lines: OpenLines,
+    clock: Arc<dyn Clock>,
+    boards: Arc<Mutex<HashMap<PerformanceId, Arc<Board>>>>,
+}
+
+struct Board {
+    views: watch::Sender<Option<Arc<LineView>>>,
+    present: Mutex<PresentNumbers>,
+    /// Held while the view is renewed, so that a crowd asking at once causes one renewal.
+    renewing: tokio::sync::Mutex<()>,
+}
+
+impl Board {
+    fn fresh_view(&self) -> Option<Arc<LineView>> {
+        self.views.borrow().clone().filter(|view| view.read_at.elapsed() < STALE_AFTER)
+    }
+}
+
+#[derive(Default)]
+struct PresentNumbers {
+    /// Open streams by number.
+    streams: HashMap<u64, usize>,
+    /// Numbers that asked since the last report.
+    asked: HashSet<u64>,
+}
+
+/// An open stream's hold on a board: while it lives, its number is present.
+pub(crate) struct Watcher {
+    board: Arc<Board>,
+    number: u64,
+    pub(crate) views: watch::Receiver<Option<Arc<LineView>>>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut present = lock(&self.board.present);
+        if let Some(streams) = present.streams.get_mut(&self.number) {
+            *streams -= 1;
+            if *streams == 0 {
+                present.streams.remove(&self.number);
+                // Until the next report the fan still counts as seen.
+                present.asked.insert(self.number);
+            }
+        }
+    }
+}
+
+impl LineBoards {
+    /// Watches nothing yet.
+    pub fn new(lines: Arc<dyn Lines>, seat_map: SeatMap, open_lines: OpenLines, clock: Arc<dyn Clock>) -> Self {
+        Self { lines, seat_map, open_lines, clock, boards: Arc::default() }
+    }
+
+    /// Watches a line on behalf of a fan, who is present from now on.
+    pub(crate) async fn watch(&self, ticket: &QueueTicket) -> Result<Watcher, AppError> {
+        let board = self.board(ticket.performance);
+        *lock(&board.present).streams.entry(ticket.number).or_default() += 1;
+        let watcher = Watcher { views: board.views.subscribe(), board, number: ticket.number };
+        self.renew_if_stale(ticket.performance, &watcher.board).await?;
+        Ok(watcher)
+    }
+
+    /// The line as of a moment ago. The fan who asks is present.
+    pub(crate) async fn view_for(&self, ticket: &QueueTicket) -> Result<Arc<LineView>, AppError> {
+        let board = self.board(ticket.performance);
+        lock(&board.present).asked.insert(ticket.number);
+        self.renew_if_stale(ticket.performance, &board).await
+    }
+
+    /// Renews the copies of all watched lines, and forgets those that nobody watches.
+    pub async fn renew_watched(&self) -> Result<(), AppError> {
+        for (performance, board) in self.watched() {
+            self.renew(performance, &board, self.open_lines.settings(performance)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reports who is present on this instance.
+    pub async fn report_present(&self) -> Result<(), Unavailable> {
+        for (performance, board) in self.watched() {
+            let Some(settings) = self.open_lines.settings(performance) else { continue };
+            let numbers = {
+                let mut present = lock(&board.present);
+                let mut numbers: Vec<u64> = present.asked.drain().collect();
+                numbers.extend(present.streams.keys());
+                numbers
+            };
+            if !numbers.is_empty() {
+                let presence = Presence { now: self.clock.now(), grace: settings.grace };
+                self.lines.report_present(performance, &numbers, presence).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn board(&self, performance: PerformanceId) -> Arc<Board> {
+        let mut boards = lock(&self.boards);
+        let new =
+            || Arc::new(Board { views: watch::Sender::new(None), present: Mutex::default(), renewing: <_>::default() });
+        Arc::clone(boards.entry(performance).or_insert_with(new))
+    }
+
+    fn watched(&self) -> Vec<(PerformanceId, Arc<Board>)> {
+        let mut boards = lock(&self.boards);
+        // A board that only this map knows, and that has nothing to report, can go.
+        boards.retain(|_, board| Arc::strong_count(board) > 1 || !lock(&board.present).asked.is_empty());
+        boards.iter().map(|(performance, board)| (*performance, Arc::clone(board))).collect()
+    }
+
+    async fn renew_if_stale(&self, performance: PerformanceId, board: &Board) -> Result<Arc<LineView>, AppError> {
+        if let Some(view) = board.fresh_view() {
+            return Ok(view);
+        }
+        let _alone = board.renewing.lock().await;
+        if let Some(view) = board.fresh_view() {
+            return Ok(view);
+        }
+        let settings = self.open_lines.settings_now(performance).await?;
+        self.renew(performance, board, settings).await
+    }
+
+    async fn renew(
+        &self,
+        performance: PerformanceId,
+        board: &Board,
+        settings: Option<LineSettings>,
+    ) -> Result<Arc<LineView>, AppError> {
+        let (observed_at, read_at) = (self.clock.now(), Instant::now());
+        let snapshot = self.lines.snapshot(performance).await?;
+        let seats_left = self.seat_map.free_seats(&[performance]).await?.into_iter().sum();
+        let view = Arc::new(LineView { observed_at, read_at, snapshot, settings, seats_left });
+        board.views.send_replace(Some(Arc::clone(&view)));
+        Ok(view)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,142 @@
+//! Settling holds.
+
+use std::sync::Arc;
+
+use encore_domain::booking::Reservation;
+use encore_domain::error::Unavailable;
+use encore_domain::identity::Caller;
+use encore_domain::ids::{PaymentId, ReservationId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::payment::{Payment, Settlement, check_payable, plan_wallet_payment};
+use encore_domain::ports::{Clock, Ids, Lines, Payments, Reservations};
+use encore_domain::queue::{EndReason, QueueTicket};
+use encore_domain::request::{Applied, RequestKey};
+use tracing::warn;
+
+use crate::error::AppError;
+use crate::halls::Halls;
+use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::seat_map::SeatMap;
+use crate::wallet::transfer_ids;
+
+/// The use cases of `PaymentService`.
+#[derive(Clone)]
+pub struct PaymentUseCases {
+    payments: Arc<dyn Payments>,
+    reservations: Arc<dyn Reservations>,
+    halls: Halls,
+    guard: QueueGuard,
+    teller: SettlementTeller,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+impl PaymentUseCases {
+    /// Puts the use cases on their ports.
+    pub fn new(
+        payments: Arc<dyn Payments>,
+        reservations: Arc<dyn Reservations>,
+        halls: Halls,
+        guard: QueueGuard,
+        teller: SettlementTeller,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self { payments, reservations, halls, guard, teller, clock, ids }
+    }
+
+    /// Pays a live hold of the caller from the wallet. A repeat is answered with the first payment although the hold is
+    /// no longer live and the queue token is used.
+    pub async fn pay_reservation(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        id: ReservationId,
+        request: RequestKey,
+    ) -> Result<Payment, AppError> {
+        let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
+        let paid = match found {
+            Some(reservation) => self.pay(caller, pass, &reservation, request).await,
+            None => Err(AppError::not_found("reservation", id)),
+        };
+        match paid {
+            Err(refusal) if refusal.is_refusal() => self.payments.find_paid(request).await?.ok_or(refusal),
+            other => other,
+        }
+    }
+
+    async fn pay(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        reservation: &Reservation,
+        request: RequestKey,
+    ) -> Result<Payment, AppError> {
+        let performance = self.halls.performance(reservation.performance).await?;
+        self.guard.admit(pass, caller, &performance).await?;
+        let now = self.clock.now();
+        check_payable(reservation, now)?;
+        let ticket = pass.ticket().filter(|ticket| ticket.performance == performance.id);
+        let id = PaymentId(self.ids.next());
+        let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), ticket, now);
+        let applied = self.payments.pay_from_wallet(plan, request).await?;
+        if let Applied::Now(payment) = &applied {
+            self.tell(payment, reservation, ticket).await;
+        }
+        Ok(applied.into_inner())
+    }
+
+    /// The payment is made: what follows only hurries what the sweep would do.
+    async fn tell(&self, payment: &Payment, reservation: &Reservation, ticket: Option<QueueTicket>) {
+        let settlement = Settlement {
+            payment: payment.id,
+            reservation: reservation.id,
+            performance: reservation.performance,
+            slots: reservation.slots(),
+            ticket,
+        };
+        if let Err(weather) = self.teller.tell(&settlement).await {
+            warn!(payment = %payment.id, error = &weather as &dyn std::error::Error, "a sweep will tell of this payment");
+        }
+    }
+
+    /// One payment of the caller.
+    pub async fn get_payment(&self, caller: Caller, id: PaymentId) -> Result<Payment, AppError> {
+        let found = self.payments.find(id).await?.filter(|payment| payment.user == caller.user);
+        found.ok_or_else(|| AppError::not_found("payment", id))
+    }
+
+    /// The caller's payments, newest first.
+    pub async fn list_payments(
+        &self,
+        caller: Caller,
+        page: PageRequest<PaymentId>,
+    ) -> Result<Page<Payment, PaymentId>, AppError> {
+        Ok(self.payments.list(caller.user, page).await?)
+    }
+}
+
+/// Tells the stores of speed what a payment has made true. Telling again changes nothing.
+#[derive(Clone)]
+pub struct SettlementTeller {
+    seat_map: SeatMap,
+    lines: Arc<dyn Lines>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SettlementTeller {
+    /// Puts the teller on its ports.
+    pub fn new(seat_map: SeatMap, lines: Arc<dyn Lines>, clock: Arc<dyn Clock>) -> Self {
+        Self { seat_map, lines, clock }
+    }
+
+    /// Shows the seats as sold and ends the queue token.
+    pub async fn tell(&self, settlement: &Settlement) -> Result<(), Unavailable> {
+        let Settlement { performance, reservation, slots, ticket, .. } = settlement;
+        self.seat_map.mark_sold(*performance, slots, *reservation).await?;
+        if let Some(ticket) = ticket {
+            self.lines.end(ticket, EndReason::Used, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+}

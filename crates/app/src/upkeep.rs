@@ -1,0 +1,84 @@
+//! What keeps the promises when nobody calls: sweeps that any instance runs, at any time, as often as it likes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::ports::{Clock, Payments, Reservations};
+use tracing::info;
+
+use crate::error::AppError;
+use crate::open_lines::OpenLines;
+use crate::payment::SettlementTeller;
+use crate::seat_map::SeatMap;
+
+/// How much one step of a sweep takes on, so that no transaction or script grows long.
+const BATCH: u32 = 200;
+/// How long after its hold's deadline a lock may stand before it is compared with the claims: the expiry sweep comes first.
+const LOCK_GRACE: Duration = Duration::from_secs(2);
+/// How long after a payment its settlement is told again unless it is known to be told.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// The sweeps.
+#[derive(Clone)]
+pub struct Upkeep {
+    reservations: Arc<dyn Reservations>,
+    payments: Arc<dyn Payments>,
+    seat_map: SeatMap,
+    teller: SettlementTeller,
+    open_lines: OpenLines,
+    clock: Arc<dyn Clock>,
+}
+
+impl Upkeep {
+    /// Puts the sweeps on their ports.
+    pub fn new(
+        reservations: Arc<dyn Reservations>,
+        payments: Arc<dyn Payments>,
+        seat_map: SeatMap,
+        teller: SettlementTeller,
+        open_lines: OpenLines,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { reservations, payments, seat_map, teller, open_lines, clock }
+    }
+
+    /// Ends holds whose deadline has passed and frees their seats.
+    pub async fn expire_holds(&self) -> Result<(), AppError> {
+        loop {
+            let expired = self.reservations.expire_due(self.clock.now(), BATCH).await?;
+            for reservation in &expired {
+                self.seat_map.release(reservation.performance, &reservation.slots(), reservation.id).await;
+            }
+            if expired.len() < BATCH as usize {
+                return Ok(());
+            }
+            info!(expired = expired.len(), "a full batch of holds expired");
+        }
+    }
+
+    /// Tells the seat locks and the lines of payments that may not have been told.
+    pub async fn tell_settlements(&self) -> Result<(), AppError> {
+        loop {
+            let untold = self.payments.untold(self.clock.now() - TELL_AGAIN_AFTER, BATCH).await?;
+            for settlement in &untold {
+                self.teller.tell(settlement).await?;
+            }
+            let told: Vec<_> = untold.iter().map(|settlement| settlement.payment).collect();
+            if !told.is_empty() {
+                self.payments.mark_told(&told).await?;
+            }
+            if untold.len() < BATCH as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Frees or corrects seat locks that outlived their hold, of every performance on sale.
+    pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
+        let before = self.clock.now() - LOCK_GRACE;
+        for performance in self.open_lines.on_sale().keys() {
+            self.seat_map.settle_overdue(*performance, before, BATCH).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use encore_domain::identity::{AccessToken, Caller, Role};
+use encore_domain::ids::UserId;
+use encore_domain::ports::AccessTokens;
+use encore_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::keyring::Keyring;
+use crate::seal::Seal;
+
+/// Access tokens as JWTs.
+#[derive(Debug)]
+pub struct SignedAccessTokens {
+    seal: Seal,
+    lifetime: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccessClaims {
+    sub: String,
+    role: RoleClaim,
+    #[serde(with = "numeric_date")]
+    iat: Timestamp,
+    #[serde(with = "numeric_date")]
+    exp: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleClaim {
+    Fan,
+    Operator,
+}
+
+impl SignedAccessTokens {
+    /// Tokens signed by the ring's first key, each good for `lifetime`.
+    pub fn new(keyring: Keyring, lifetime: Duration) -> Self {
+        Self { seal: Seal::new(keyring, "encore.access"), lifetime }
+    }
+}
+
+impl AccessTokens for SignedAccessTokens {
+    fn issue(&self, caller: Caller, now: Timestamp) -> AccessToken {
+        let expires_at = now + self.lifetime;
+        let claims = AccessClaims { sub: caller.user.to_string(), role: caller.role.into(), iat: now, exp: expires_at };
+        AccessToken { token: self.seal.sign(&claims), expires_at }
+    }
+
+    fn read(&self, token: &str, now: Timestamp) -> Option<Caller> {
+        let claims: AccessClaims = self.seal.read(token)?;
+        let user: UserId = claims.sub.parse().ok()?;
+        (now < claims.exp).then_some(Caller { user, role: claims.role.into() })
+    }
+}
+
+impl From<Role> for RoleClaim {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Fan => Self::Fan,
+            Role::Operator => Self::Operator,
+        }
+    }
+}
+
+impl From<RoleClaim> for Role {
+    fn from(role: RoleClaim) -> Self {
+        match role {
+            RoleClaim::Fan => Self::Fan,
+            RoleClaim::Operator => Self::Operator,
+        }
+    }
+}
+
+/// Seconds since 1970 with a fraction, as RFC 7519 (2, `NumericDate`) allows: deadlines keep their milliseconds.
+mod numeric_date {
+    use encore_domain::time::Timestamp;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of any calendar year fit in 53 bits")]
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(at.timestamp_millis() as f64 / 1_000.0)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the nearest millisecond is meant; what is out of range saturates"
+    )]
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        let millis = (seconds * 1_000.0).round() as i64;
+        Timestamp::from_timestamp_millis(millis).ok_or_else(|| D::Error::custom("out of range"))
+    }
+}

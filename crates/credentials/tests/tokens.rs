@@ -1,0 +1,218 @@
+//! The contracts of access tokens and queue tokens, and the ways in which a token can be forged.
+
+#![expect(clippy::expect_used, reason = "tests")]
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use encore_credentials::{Keyring, SignedAccessTokens, SignedQueueTokens};
+use encore_domain::identity::{Caller, Role};
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{AccessTokens, QueueTokens};
+use encore_domain::queue::QueueTicket;
+use encore_domain::time::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde::Serialize;
+use uuid::Uuid;
+
+const SECRET: [u8; 32] = [7; 32];
+const LIFETIME: Duration = Duration::from_mins(15);
+const CALLER: Caller = Caller { user: UserId(Uuid::from_u128(1)), role: Role::Fan };
+const TICKET: QueueTicket = QueueTicket {
+    performance: PerformanceId(Uuid::from_u128(2)),
+    user: UserId(Uuid::from_u128(1)),
+    epoch: -3,
+    number: u64::MAX,
+};
+
+fn keyring() -> Keyring {
+    Keyring::from_secret("k1", &SECRET).expect("a key")
+}
+
+fn access_tokens() -> SignedAccessTokens {
+    SignedAccessTokens::new(keyring(), LIFETIME)
+}
+
+fn queue_tokens() -> SignedQueueTokens {
+    SignedQueueTokens::new(keyring())
+}
+
+/// A moment long ago and not on a whole second: the machine's clock has no say in whether a token is good.
+fn now() -> Timestamp {
+    Timestamp::from_timestamp_millis(1_000_000_000_123).expect("a moment of 2001")
+}
+
+/// All that an access token says, to forge one.
+#[derive(Clone, Serialize)]
+struct Claims {
+    aud: Option<&'static str>,
+    sub: String,
+    role: &'static str,
+    iat: f64,
+    exp: f64,
+}
+
+fn claims() -> Claims {
+    let (iat, exp) = (1_000_000_000.0, 1_000_000_900.0);
+    Claims { aud: Some("encore.access"), sub: CALLER.user.to_string(), role: "fan", iat, exp }
+}
+
+fn forge(algorithm: Algorithm, key_id: Option<&str>, secret: &[u8], claims: &Claims) -> String {
+    let mut header = Header::new(algorithm);
+    header.kid = key_id.map(str::to_owned);
+    encode(&header, claims, &EncodingKey::from_secret(secret)).expect("signed")
+}
+
+/// The token with one character changed to another of the alphabet.
+fn altered(token: &str, at: usize) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).expect("ASCII")
+}
+
+#[test]
+fn an_access_token_reads_back_until_it_expires() {
+    for role in [Role::Fan, Role::Operator] {
+        let caller = Caller { role, ..CALLER };
+        let issued = access_tokens().issue(caller, now());
+        assert_eq!(issued.expires_at, now() + LIFETIME);
+        assert_eq!(access_tokens().read(&issued.token, now()), Some(caller));
+        let last = issued.expires_at - Duration::from_millis(1);
+        assert_eq!(access_tokens().read(&issued.token, last), Some(caller), "good to the last millisecond");
+        assert_eq!(access_tokens().read(&issued.token, issued.expires_at), None);
+    }
+}
+
+#[test]
+fn a_queue_token_reads_back_on_every_instance_that_shares_the_keys() {
+    assert_eq!(queue_tokens().read(&queue_tokens().sign(&TICKET)), Some(TICKET));
+}
+
+#[test]
+fn an_altered_token_reads_as_nobody() {
+    let access = access_tokens().issue(CALLER, now()).token;
+    let queue = queue_tokens().sign(&TICKET);
+    for at in 0..access.len() {
+        assert_eq!(access_tokens().read(&altered(&access, at), now()), None, "character {at}");
+    }
+    for at in 0..queue.len() {
+        assert_eq!(queue_tokens().read(&altered(&queue, at)), None, "character {at}");
+    }
+}
+
+#[test]
+fn the_unused_bits_of_the_last_character_cannot_be_altered() {
+    let mut token = access_tokens().issue(CALLER, now()).token;
+    let last = token.pop().expect("a character");
+    for other in ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']).filter(|other| *other != last) {
+        assert_eq!(access_tokens().read(&format!("{token}{other}"), now()), None, "{other}");
+    }
+}
+
+#[test]
+fn a_payload_under_the_signature_of_another_reads_as_nobody() {
+    let fan = access_tokens().issue(CALLER, now()).token;
+    let operator = access_tokens().issue(Caller { role: Role::Operator, ..CALLER }, now()).token;
+    let (header_and_claims, _) = operator.rsplit_once('.').expect("three parts");
+    let (_, signature) = fan.rsplit_once('.').expect("three parts");
+    assert_eq!(access_tokens().read(&format!("{header_and_claims}.{signature}"), now()), None);
+}
+
+#[test]
+fn a_token_of_another_key_reads_as_nobody() {
+    let strangers = Keyring::from_secret("k1", &[8; 32]).expect("a key");
+    let unknown = Keyring::from_secret("k2", &SECRET).expect("a key");
+    for keyring in [strangers, unknown] {
+        let access = SignedAccessTokens::new(keyring.clone(), LIFETIME).issue(CALLER, now());
+        assert_eq!(access_tokens().read(&access.token, now()), None);
+        assert_eq!(queue_tokens().read(&SignedQueueTokens::new(keyring).sign(&TICKET)), None);
+    }
+}
+
+#[test]
+fn a_token_of_the_other_purpose_reads_as_nobody() {
+    let access = access_tokens().issue(CALLER, now()).token;
+    assert_eq!(queue_tokens().read(&access), None);
+    assert_eq!(access_tokens().read(&queue_tokens().sign(&TICKET), now()), None);
+}
+
+#[test]
+fn a_token_signed_with_our_key_still_needs_purpose_algorithm_key_id_and_claims() {
+    let read = |token: &str| access_tokens().read(token, now());
+    assert_eq!(
+        read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &claims())),
+        Some(CALLER),
+        "what the others are made from"
+    );
+    let other_purpose = Claims { aud: Some("encore.queue"), ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &other_purpose)), None);
+    let no_purpose = Claims { aud: None, ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_purpose)), None);
+    let no_user = Claims { sub: "ada".into(), ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_user)), None);
+    let no_role = Claims { role: "root", ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_role)), None);
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        assert_eq!(read(&forge(algorithm, Some("k1"), &SECRET, &claims())), None, "{algorithm:?}");
+    }
+    assert_eq!(read(&forge(Algorithm::HS256, None, &SECRET, &claims())), None, "no key is named");
+}
+
+#[test]
+fn an_unsigned_token_reads_as_nobody() {
+    let signed = access_tokens().issue(CALLER, now()).token;
+    let mut parts = signed.split('.').skip(1);
+    let claims = parts.next().expect("claims");
+    let signature = parts.next().expect("a signature");
+    for algorithm in ["none", "None", "NONE", "nOnE"] {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"JWT","alg":"{algorithm}","kid":"k1"}}"#));
+        for signature in ["", signature] {
+            assert_eq!(access_tokens().read(&format!("{header}.{claims}.{signature}"), now()), None, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_token_reads_as_nobody() {
+    let valid = access_tokens().issue(CALLER, now()).token;
+    let texts = [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "Bearer x",
+        "\u{0}",
+        &valid[..valid.len() - 1],
+        &format!("{valid}.x"),
+        &"x".repeat(1_000_000),
+    ];
+    for text in texts {
+        assert_eq!(access_tokens().read(text, now()), None);
+        assert_eq!(queue_tokens().read(text), None);
+    }
+}
+
+#[test]
+fn keys_can_be_rotated_without_a_token_lost() {
+    let (old, new) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 32]));
+    let ring = |text: &str| SignedAccessTokens::new(Keyring::parse(text).expect("keys"), LIFETIME);
+    let before = ring(&format!("k1:{old}"));
+    let during = ring(&format!("k2:{new},k1:{old}"));
+    let after = ring(&format!("k2:{new}"));
+
+    let issued_before = before.issue(CALLER, now()).token;
+    assert_eq!(during.read(&issued_before, now()), Some(CALLER));
+    assert_eq!(after.read(&issued_before, now()), None, "its key was taken out");
+
+    let issued_during = during.issue(CALLER, now()).token;
+    assert_eq!(after.read(&issued_during, now()), Some(CALLER), "the first key signs");
+    assert_eq!(before.read(&issued_during, now()), None);
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let secret = STANDARD.encode(SECRET);
+    let printed = format!("{:?} {:?}", access_tokens(), queue_tokens());
+    assert!(printed.contains("k1") && !printed.contains(&secret) && !printed.contains("7, 7"), "{printed}");
+}

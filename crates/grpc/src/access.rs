@@ -1,0 +1,62 @@
+//! Who may call what: one table for all RPCs.
+
+use encore_proto::{admin, booking, catalog, identity, payment, queue, wallet};
+
+/// What an RPC asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody may call it.
+    Public,
+    /// Needs an access token.
+    Fan,
+    /// Needs an operator's access token.
+    Operator,
+}
+
+/// Says what the RPC at a path such as `/encore.queue.v1.QueueService/JoinQueue` asks; none for paths that are not ours.
+pub(crate) fn access(path: &str) -> Option<Access> {
+    let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
+    match service {
+        identity::v1::identity_service_server::SERVICE_NAME => match rpc {
+            "SignUp" | "LogIn" => Some(Access::Public),
+            _ => Some(Access::Fan),
+        },
+        catalog::v1::catalog_service_server::SERVICE_NAME => match rpc {
+            "ListConcerts" | "GetConcert" | "ListPerformances" => Some(Access::Public),
+            _ => Some(Access::Fan),
+        },
+        queue::v1::queue_service_server::SERVICE_NAME
+        | booking::v1::booking_service_server::SERVICE_NAME
+        | wallet::v1::wallet_service_server::SERVICE_NAME
+        | payment::v1::payment_service_server::SERVICE_NAME => Some(Access::Fan),
+        admin::v1::admin_service_server::SERVICE_NAME => Some(Access::Operator),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    #[test]
+    fn every_rpc_of_the_contract_is_in_the_table() {
+        let files = FileDescriptorSet::decode(encore_proto::FILE_DESCRIPTOR_SET).expect("descriptors").file;
+        let mut public = Vec::new();
+        for file in files.iter().filter(|file| file.package().starts_with("encore.")) {
+            for service in &file.service {
+                for rpc in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), rpc.name());
+                    match access(&path) {
+                        Some(Access::Public) => public.push(rpc.name().to_owned()),
+                        Some(Access::Fan | Access::Operator) => {}
+                        None => panic!("{path} is in no row"),
+                    }
+                }
+            }
+        }
+        public.sort();
+        assert_eq!(public, ["GetConcert", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]);
+    }
+}

@@ -1,0 +1,215 @@
+//! All services behind all layers, on any listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_app::admin::AdminUseCases;
+use encore_app::booking::BookingUseCases;
+use encore_app::catalog::CatalogUseCases;
+use encore_app::identity::IdentityUseCases;
+use encore_app::payment::PaymentUseCases;
+use encore_app::queue::QueueUseCases;
+use encore_app::wallet::WalletUseCases;
+use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
+use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
+use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
+use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
+use encore_proto::identity::v1::identity_service_server::IdentityServiceServer;
+use encore_proto::payment::v1::payment_service_server::PaymentServiceServer;
+use encore_proto::queue::v1::queue_service_server::QueueServiceServer;
+use encore_proto::wallet::v1::wallet_service_server::WalletServiceServer;
+use futures::Stream;
+use http::{HeaderName, Request};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
+use tower_http::cors::{Any, CorsLayer};
+use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
+use tracing::{Level, Span, info_span};
+
+use crate::admin::AdminApi;
+use crate::authenticate::Authenticate;
+use crate::booking::BookingApi;
+use crate::catalog::CatalogApi;
+use crate::gate::GateLayer;
+use crate::identity::IdentityApi;
+use crate::payment::PaymentApi;
+use crate::queue::QueueApi;
+use crate::queue_pass::{GuardedRpcs, QUEUE_TOKEN_HEADER, ReadQueuePass};
+use crate::wallet::WalletApi;
+use crate::writes::Writes;
+
+/// The largest request of fans: eight seats and a token are far below it.
+const MESSAGE_MAX_BYTES: usize = 64 * 1024;
+/// The largest request of operators: a seating plan of 100,000 seats with all its decoration.
+const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// How many calls and streams one connection may have open: a BFF that holds many fans' streams, bounded.
+const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
+/// How long a call may take before it is answered, unless its client asks for less. Streams answer at once.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a silent client is asked whether it is still there.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// How long it may take to say so.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The use cases of every capability, and what the layers need.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the use cases of the capability of its name, or a port")]
+pub struct Api {
+    pub identity: IdentityUseCases,
+    pub catalog: CatalogUseCases,
+    pub queue: QueueUseCases,
+    pub booking: BookingUseCases,
+    pub wallet: WalletUseCases,
+    pub payments: PaymentUseCases,
+    pub admin: AdminUseCases,
+    pub access_tokens: Arc<dyn AccessTokens>,
+    pub queue_tokens: Arc<dyn QueueTokens>,
+    pub clock: Arc<dyn Clock>,
+    pub guarded: GuardedRpcs,
+}
+
+/// Why serving ended badly.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The listener or the transport failed.
+    #[error("the transport failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors of the contract could not be served by reflection.
+    #[error("reflection could not be built")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Api {
+    /// Serves until `shutdown`: then health says `NOT_SERVING`, streams end, and the call returns when every call in flight and
+    /// every write has ended.
+    pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
+    where
+        L: Stream<Item = Result<C, E>>,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C::ConnectInfo: Clone + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let writes = Writes::default();
+        let authenticate =
+            Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
+        let read_queue_pass =
+            ReadQueuePass { guarded: self.guarded.clone(), queue_tokens: Arc::clone(&self.queue_tokens) };
+        let (health, routes) = self.routes(&writes, &shutdown).await?;
+        let stop = async move {
+            shutdown.cancelled().await;
+            say_not_serving(&health).await;
+        };
+        Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .timeout(CALL_TIMEOUT)
+            .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .layer(trace_layer())
+            .layer(cors_layer())
+            .layer(GrpcWebLayer::new())
+            .layer(GateLayer::new(authenticate))
+            .layer(GateLayer::new(read_queue_pass))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, stop)
+            .await?;
+        writes.finish().await;
+        Ok(())
+    }
+
+    async fn routes(
+        self,
+        writes: &Writes,
+        shutdown: &CancellationToken,
+    ) -> Result<(HealthReporter, Routes), ServeError> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(health_service);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(encore_proto::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        routes.add_service(reflection().build_v1()?);
+        routes.add_service(reflection().build_v1alpha()?);
+
+        macro_rules! serve {
+            ($server:ident, $api:expr, $max_bytes:expr) => {
+                let server = $server::new($api).max_decoding_message_size($max_bytes);
+                say_serving(&health, &server).await;
+                routes.add_service(server);
+            };
+        }
+        let writes = || writes.clone();
+        let queue = QueueApi { queue: self.queue, writes: writes(), shutdown: shutdown.clone() };
+        serve!(IdentityServiceServer, IdentityApi { identity: self.identity, writes: writes() }, MESSAGE_MAX_BYTES);
+        serve!(CatalogServiceServer, CatalogApi { catalog: self.catalog }, MESSAGE_MAX_BYTES);
+        serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
+        serve!(BookingServiceServer, BookingApi { booking: self.booking, writes: writes() }, MESSAGE_MAX_BYTES);
+        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, writes: writes() }, MESSAGE_MAX_BYTES);
+        serve!(PaymentServiceServer, PaymentApi { payments: self.payments, writes: writes() }, MESSAGE_MAX_BYTES);
+        serve!(AdminServiceServer, AdminApi { admin: self.admin, writes: writes() }, ADMIN_MESSAGE_MAX_BYTES);
+        Ok((health, routes.routes()))
+    }
+}
+
+/// The names of all services, the empty one included, which stands for the whole server.
+const SERVICES: [&str; 8] = [
+    "",
+    IdentityServiceServer::<IdentityApi>::NAME,
+    CatalogServiceServer::<CatalogApi>::NAME,
+    QueueServiceServer::<QueueApi>::NAME,
+    BookingServiceServer::<BookingApi>::NAME,
+    WalletServiceServer::<WalletApi>::NAME,
+    PaymentServiceServer::<PaymentApi>::NAME,
+    AdminServiceServer::<AdminApi>::NAME,
+];
+
+async fn say_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
+    health.set_serving::<S>().await;
+}
+
+async fn say_not_serving(health: &HealthReporter) {
+    for service in SERVICES {
+        health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+    }
+}
+
+/// One span per call. A refusal is an answer, not a failure of the server.
+fn trace_layer()
+-> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
+    let classifier = GrpcErrorsAsFailures::new()
+        .with_success(GrpcCode::InvalidArgument)
+        .with_success(GrpcCode::NotFound)
+        .with_success(GrpcCode::AlreadyExists)
+        .with_success(GrpcCode::FailedPrecondition)
+        .with_success(GrpcCode::PermissionDenied)
+        .with_success(GrpcCode::Unauthenticated)
+        .with_success(GrpcCode::ResourceExhausted)
+        .with_success(GrpcCode::Cancelled);
+    TraceLayer::new(SharedClassifier::new(classifier))
+        .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))
+        .on_request(DefaultOnRequest::new().level(Level::TRACE))
+        .on_response(DefaultOnResponse::new().level(Level::DEBUG))
+        .on_failure(DefaultOnFailure::new().level(Level::WARN))
+}
+
+/// Browsers may call from any page: what authorises is a token that the page must have, never a cookie.
+fn cors_layer() -> CorsLayer {
+    let grpc_headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
+    let request_headers =
+        ["authorization", "content-type", "grpc-timeout", "x-grpc-web", "x-user-agent", QUEUE_TOKEN_HEADER];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([http::Method::POST])
+        .allow_headers(request_headers.map(HeaderName::from_static))
+        .expose_headers(grpc_headers)
+}

@@ -1,0 +1,51 @@
+//! The gate that knows who calls.
+
+use std::sync::Arc;
+
+use encore_domain::identity::{Caller, Role};
+use encore_domain::ports::{AccessTokens, Clock};
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap};
+use tonic::{Request, Status};
+
+use crate::access::{Access, access};
+use crate::gate::Gatekeeper;
+use crate::status::{credentials_invalid, credentials_missing, operator_only};
+
+/// Reads access tokens, and refuses who may not call. No I/O: the token says it all.
+pub(crate) struct Authenticate {
+    pub(crate) access_tokens: Arc<dyn AccessTokens>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Authenticate {
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+        let header = headers.get(AUTHORIZATION).ok_or_else(credentials_missing)?;
+        let text = header.to_str().map_err(|_| credentials_invalid())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(credentials_invalid)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(credentials_invalid());
+        }
+        self.access_tokens.read(token.trim(), self.clock.now()).ok_or_else(credentials_invalid)
+    }
+}
+
+impl Gatekeeper for Authenticate {
+    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<(), Status> {
+        let needed = match access(path) {
+            None | Some(Access::Public) => return Ok(()),
+            Some(needed) => needed,
+        };
+        let caller = self.caller(headers)?;
+        if needed == Access::Operator && caller.role != Role::Operator {
+            return Err(operator_only());
+        }
+        extensions.insert(caller);
+        Ok(())
+    }
+}
+
+/// Who calls, as the gate noted it.
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request.extensions().get().copied().ok_or_else(credentials_missing)
+}

@@ -1,0 +1,141 @@
+//! `BookingService`.
+
+use encore_app::booking::{BookingUseCases, ReservationView};
+use encore_domain::booking::{ReservationState, ReservedSeat, SeatSelection, SelectionError};
+use encore_domain::money::Money;
+use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
+use tonic::{Request, Response, Status};
+
+use crate::authenticate::caller;
+use crate::fields::Fields;
+use crate::page_token::next_page_token;
+use crate::queue_pass::queue_pass;
+use crate::status::status;
+use crate::to_proto::{money, timestamp};
+use crate::writes::Writes;
+
+pub(crate) struct BookingApi {
+    pub(crate) booking: BookingUseCases,
+    pub(crate) writes: Writes,
+}
+
+#[tonic::async_trait]
+impl BookingService for BookingApi {
+    async fn hold_seats(
+        &self,
+        request: Request<pb::HoldSeatsRequest>,
+    ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
+        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, "HoldSeats", &message);
+        let performance = fields.id("performance_id", &message.performance_id);
+        let selection = seat_selection(&mut fields, message.seat_ids);
+        let (Some(key), Some(performance), Some(selection)) = (key, performance, selection) else {
+            return Err(fields.into_status());
+        };
+        let booking = self.booking.clone();
+        let held =
+            self.writes.run(async move { booking.hold_seats(caller, &pass, performance, &selection, key).await });
+        Ok(Response::new(pb::HoldSeatsResponse { reservation: Some(to_proto(&held.await?)) }))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<pb::ReleaseHoldRequest>,
+    ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, "ReleaseHold", &message);
+        let id = fields.id("reservation_id", &message.reservation_id);
+        let (Some(key), Some(id)) = (key, id) else {
+            return Err(fields.into_status());
+        };
+        let booking = self.booking.clone();
+        let released = self.writes.run(async move { booking.release_hold(caller, id, key).await });
+        Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))
+    }
+
+    async fn get_reservation(
+        &self,
+        request: Request<pb::GetReservationRequest>,
+    ) -> Result<Response<pb::GetReservationResponse>, Status> {
+        let caller = caller(&request)?;
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("reservation_id", &request.get_ref().reservation_id) else {
+            return Err(fields.into_status());
+        };
+        let view = self.booking.get_reservation(caller, id).await.map_err(status)?;
+        Ok(Response::new(pb::GetReservationResponse { reservation: Some(to_proto(&view)) }))
+    }
+
+    async fn list_reservations(
+        &self,
+        request: Request<pb::ListReservationsRequest>,
+    ) -> Result<Response<pb::ListReservationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+            return Err(fields.into_status());
+        };
+        let page = self.booking.list_reservations(caller, page).await.map_err(status)?;
+        Ok(Response::new(pb::ListReservationsResponse {
+            reservations: page.items.iter().map(to_proto).collect(),
+            next_page_token: next_page_token(page.next.as_ref()),
+        }))
+    }
+}
+
+fn seat_selection(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatSelection> {
+    match SeatSelection::parse(seat_ids) {
+        Ok(selection) => Some(selection),
+        Err(errors) => {
+            for error in errors {
+                let field = match &error {
+                    SelectionError::Empty | SelectionError::TooMany => "seat_ids".to_owned(),
+                    SelectionError::Duplicate { index, .. } => format!("seat_ids[{index}]"),
+                };
+                fields.refuse(&field, error.to_string());
+            }
+            None
+        }
+    }
+}
+
+fn to_proto(view: &ReservationView) -> pb::Reservation {
+    let ReservationView { reservation, hall } = view;
+    let state = match reservation.state {
+        ReservationState::Held => pb::ReservationState::Held,
+        ReservationState::Confirmed => pb::ReservationState::Confirmed,
+        ReservationState::Expired => pb::ReservationState::Expired,
+        ReservationState::Released => pb::ReservationState::Released,
+    };
+    pb::Reservation {
+        reservation_id: reservation.id.to_string(),
+        performance_id: reservation.performance.to_string(),
+        state: state.into(),
+        seats: reservation.seats.iter().filter_map(|seat| seat_to_proto(view, seat)).collect(),
+        total: Some(money(reservation.total)),
+        held_at: Some(timestamp(reservation.held_at)),
+        expires_at: Some(timestamp(reservation.expires_at)),
+        payment_id: reservation.payment.map(|id| id.to_string()).unwrap_or_default(),
+        concert_title: hall.concert.title.as_str().to_owned(),
+        venue_name: hall.venue.name.as_str().to_owned(),
+        starts_at: Some(timestamp(hall.performance.starts_at)),
+    }
+}
+
+fn seat_to_proto(view: &ReservationView, reserved: &ReservedSeat) -> Option<pb::ReservedSeat> {
+    let chart = &view.hall.venue.chart;
+    let seat = chart.seat_at(reserved.slot)?;
+    let price = Money { minor: reserved.price_minor, currency: view.reservation.total.currency };
+    Some(pb::ReservedSeat {
+        seat_id: seat.id.clone(),
+        label: chart.label_of(seat),
+        section: chart.section_of(seat).name.clone(),
+        grade: chart.grade_of(seat).name.clone(),
+        price: Some(money(price)),
+    })
+}

@@ -1,0 +1,175 @@
+//! `CatalogService`.
+
+use std::collections::HashSet;
+
+use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery};
+use encore_app::halls::Hall;
+use encore_domain::catalog::Concert;
+use encore_domain::seat_chart::{Grade, Seat, SeatChart};
+use encore_domain::seat_state::SeatStatus;
+use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
+use tonic::{Request, Response, Status};
+
+use crate::authenticate::caller;
+use crate::fields::Fields;
+use crate::page_token::next_page_token;
+use crate::queue_pass::queue_pass;
+use crate::status::status;
+use crate::to_proto::{duration, money, timestamp};
+
+/// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.
+const SEATS_PAGE_MAX: u32 = 10_000;
+/// The seats in one reply when the caller does not say: most halls at once.
+const SEATS_PAGE_DEFAULT: u32 = 2_500;
+/// The most sections that one call may name.
+const SECTIONS_MAX: usize = 100;
+
+pub(crate) struct CatalogApi {
+    pub(crate) catalog: CatalogUseCases,
+}
+
+#[tonic::async_trait]
+impl CatalogService for CatalogApi {
+    async fn list_concerts(
+        &self,
+        request: Request<pb::ListConcertsRequest>,
+    ) -> Result<Response<pb::ListConcertsResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+            return Err(fields.into_status());
+        };
+        let page = self.catalog.list_concerts(page).await.map_err(status)?;
+        Ok(Response::new(pb::ListConcertsResponse {
+            concerts: page.items.iter().map(concert_to_proto).collect(),
+            next_page_token: next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn get_concert(
+        &self,
+        request: Request<pb::GetConcertRequest>,
+    ) -> Result<Response<pb::GetConcertResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("concert_id", &request.get_ref().concert_id) else {
+            return Err(fields.into_status());
+        };
+        let concert = self.catalog.get_concert(id).await.map_err(status)?;
+        Ok(Response::new(pb::GetConcertResponse { concert: Some(concert_to_proto(&concert)) }))
+    }
+
+    async fn list_performances(
+        &self,
+        request: Request<pb::ListPerformancesRequest>,
+    ) -> Result<Response<pb::ListPerformancesResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let concert = fields.id("concert_id", &message.concert_id);
+        let page = fields.page(message.page_size, &message.page_token);
+        let (Some(concert), Some(page)) = (concert, page) else {
+            return Err(fields.into_status());
+        };
+        let page = self.catalog.list_performances(concert, page).await.map_err(status)?;
+        Ok(Response::new(pb::ListPerformancesResponse {
+            performances: page.items.iter().map(offer_to_proto).collect(),
+            next_page_token: next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn list_seats(
+        &self,
+        request: Request<pb::ListSeatsRequest>,
+    ) -> Result<Response<pb::ListSeatsResponse>, Status> {
+        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        if message.sections.len() > SECTIONS_MAX {
+            fields.refuse("sections", format!("must name at most {SECTIONS_MAX} sections"));
+        }
+        let page = fields.page_of(message.page_size, &message.page_token, SEATS_PAGE_DEFAULT, SEATS_PAGE_MAX);
+        let (Some(performance), Some(page)) = (performance, page) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let sections: HashSet<String> = message.sections.into_iter().collect();
+        let query = SeatQuery { performance, sections, free_only: message.free_only, page };
+        let listing = self.catalog.list_seats(caller, &pass, &query).await.map_err(status)?;
+        Ok(Response::new(listing_to_proto(&listing)))
+    }
+}
+
+pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {
+    pb::Concert {
+        concert_id: concert.id.to_string(),
+        title: concert.title.as_str().to_owned(),
+        artist: concert.artist.as_str().to_owned(),
+    }
+}
+
+pub(crate) fn offer_to_proto(offer: &PerformanceOffer) -> pb::Performance {
+    let Hall { performance, venue, .. } = &offer.hall;
+    let range = performance.prices.range();
+    pb::Performance {
+        performance_id: performance.id.to_string(),
+        concert_id: performance.concert.to_string(),
+        venue_id: venue.id.to_string(),
+        venue_name: venue.name.as_str().to_owned(),
+        starts_at: Some(timestamp(performance.starts_at)),
+        on_sale_opens_at: Some(timestamp(performance.on_sale.opens_at)),
+        on_sale_closes_at: Some(timestamp(performance.on_sale.closes_at)),
+        seats_total: u32::try_from(venue.chart.seats().len()).unwrap_or(u32::MAX),
+        seats_left: offer.seats_left,
+        price_min: range.map(|(lowest, _)| money(lowest)),
+        price_max: range.map(|(_, highest)| money(highest)),
+        prices: prices_to_proto(&offer.hall),
+        seats_per_fan: performance.seats_per_fan,
+        hold_duration: Some(duration(performance.hold_for)),
+        has_line: performance.has_line,
+    }
+}
+
+fn prices_to_proto(hall: &Hall) -> Vec<pb::GradePrice> {
+    let price = |(index, grade): (u16, &Grade)| pb::GradePrice {
+        grade: grade.name.clone(),
+        price: hall.performance.prices.of(index).map(money),
+    };
+    (0..).zip(hall.venue.chart.grades()).map(price).collect()
+}
+
+fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
+    let chart = &listing.hall.venue.chart;
+    let mut sections: Vec<pb::SectionSeats> = Vec::new();
+    let by_section = listing.seats.chunk_by(|(a, _), (b, _)| chart.row_of(a).section == chart.row_of(b).section);
+    for seats in by_section {
+        let by_row = seats.chunk_by(|(a, _), (b, _)| a.row == b.row);
+        let rows = by_row.map(|row| pb::RowSeats {
+            row: chart.row_of(&row[0].0).label.clone(),
+            seats: row.iter().map(|(seat, status)| seat_to_proto(chart, seat, *status)).collect(),
+        });
+        sections.push(pb::SectionSeats { section: chart.section_of(&seats[0].0).name.clone(), rows: rows.collect() });
+    }
+    pb::ListSeatsResponse {
+        version: listing.version,
+        prices: prices_to_proto(&listing.hall),
+        sections,
+        next_page_token: next_page_token(listing.next.as_ref()),
+    }
+}
+
+fn seat_to_proto(chart: &SeatChart, seat: &Seat, status: SeatStatus) -> pb::Seat {
+    let status = match status {
+        SeatStatus::Free => pb::SeatStatus::Free,
+        SeatStatus::Held => pb::SeatStatus::Held,
+        SeatStatus::Sold => pb::SeatStatus::Sold,
+    };
+    pb::Seat {
+        seat_id: seat.id.clone(),
+        label: chart.label_of(seat),
+        number: seat.number.clone(),
+        grade: chart.grade_of(seat).name.clone(),
+        status: status.into(),
+        x: seat.x,
+        y: seat.y,
+    }
+}

@@ -1,0 +1,74 @@
+//! A tower layer that looks at the head of each call, may refuse it, and may note something for the handler.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::Either;
+use http::{Extensions, HeaderMap, Request, Response};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+/// What a gate does with the head of a call.
+pub(crate) trait Gatekeeper: Send + Sync + 'static {
+    /// Lets a call pass, noting what the handler needs in its extensions, or refuses it.
+    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<(), Status>;
+}
+
+/// Puts a gatekeeper in front of a service.
+pub(crate) struct GateLayer<G>(Arc<G>);
+
+impl<G> GateLayer<G> {
+    pub(crate) fn new(gatekeeper: G) -> Self {
+        Self(Arc::new(gatekeeper))
+    }
+}
+
+impl<G> Clone for GateLayer<G> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<G, S> Layer<S> for GateLayer<G> {
+    type Service = Gate<G, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate { gatekeeper: Arc::clone(&self.0), inner }
+    }
+}
+
+/// A service behind a gatekeeper.
+pub(crate) struct Gate<G, S> {
+    gatekeeper: Arc<G>,
+    inner: S,
+}
+
+impl<G, S: Clone> Clone for Gate<G, S> {
+    fn clone(&self) -> Self {
+        Self { gatekeeper: Arc::clone(&self.gatekeeper), inner: self.inner.clone() }
+    }
+}
+
+impl<G, S, B> Service<Request<B>> for Gate<G, S>
+where
+    G: Gatekeeper,
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        match self.gatekeeper.check(head.uri.path(), &head.headers, &mut head.extensions) {
+            Ok(()) => Either::Left(self.inner.call(Request::from_parts(head, body))),
+            Err(refusal) => Either::Right(ready(Ok(refusal.into_http()))),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `IdentityService`.
+
+use encore_app::identity::{IdentityUseCases, SignUp};
+use encore_domain::identity::{DisplayName, Email, Password, Role, User};
+use encore_domain::ids::UserId;
+use encore_proto::identity::v1::{self as pb, identity_service_server::IdentityService};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::authenticate::caller;
+use crate::fields::Fields;
+use crate::status::status;
+use crate::to_proto::timestamp;
+use crate::writes::Writes;
+
+pub(crate) struct IdentityApi {
+    pub(crate) identity: IdentityUseCases,
+    pub(crate) writes: Writes,
+}
+
+#[tonic::async_trait]
+impl IdentityService for IdentityApi {
+    async fn sign_up(&self, request: Request<pb::SignUpRequest>) -> Result<Response<pb::SignUpResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        // A fingerprint is a fast hash, which must not be kept of a password; see `IdentityUseCases::sign_up`.
+        let fingerprinted = pb::SignUpRequest { password: String::new(), ..message.clone() };
+        let nobody = UserId(Uuid::nil());
+        let key = fields.optional_request(nobody, &message.request_id, "SignUp", &fingerprinted);
+        let email = fields.read("email", Email::parse(&message.email));
+        let password = fields.read("password", Password::parse(&message.password));
+        let display_name = fields.read("display_name", DisplayName::parse(&message.display_name));
+        let (Some(key), Some(email), Some(password), Some(display_name)) = (key, email, password, display_name) else {
+            return Err(fields.into_status());
+        };
+        let identity = self.identity.clone();
+        let sign_up = SignUp { email, password, display_name, role: Role::Fan };
+        let user = self.writes.run(async move { identity.sign_up(sign_up, key).await }).await?;
+        Ok(Response::new(pb::SignUpResponse { user: Some(to_proto(&user)) }))
+    }
+
+    async fn log_in(&self, request: Request<pb::LogInRequest>) -> Result<Response<pb::LogInResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let email = fields.read("email", Email::parse(&message.email));
+        let password = fields.read("password", Password::parse(&message.password));
+        let (Some(email), Some(password)) = (email, password) else {
+            return Err(fields.into_status());
+        };
+        let (access, user) = self.identity.log_in(&email, &password).await.map_err(status)?;
+        Ok(Response::new(pb::LogInResponse {
+            access_token: access.token,
+            expires_at: Some(timestamp(access.expires_at)),
+            user: Some(to_proto(&user)),
+        }))
+    }
+
+    async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
+        let user = self.identity.get_me(caller(&request)?).await.map_err(status)?;
+        Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
+    }
+}
+
+fn to_proto(user: &User) -> pb::User {
+    let role = match user.role {
+        Role::Fan => pb::Role::Fan,
+        Role::Operator => pb::Role::Operator,
+    };
+    pb::User {
+        user_id: user.id.to_string(),
+        email: user.email.as_str().to_owned(),
+        display_name: user.display_name.as_str().to_owned(),
+        role: role.into(),
+        created_at: Some(timestamp(user.created_at)),
+    }
+}

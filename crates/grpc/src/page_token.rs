@@ -1,0 +1,95 @@
+//! Page tokens: the cursor of a listing, as text that clients hand back and do not read.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use encore_domain::catalog::PerformanceCursor;
+use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId};
+use encore_domain::seat_chart::Slot;
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+/// A position in a listing that can be written as a page token.
+pub(crate) trait Cursor: Sized {
+    /// The bytes of the cursor.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// The cursor of these bytes; none if they are not one.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+
+    /// The page token.
+    fn encode(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.to_bytes())
+    }
+
+    /// The cursor of a page token; none if it is not one.
+    fn decode(token: &str) -> Option<Self> {
+        Self::from_bytes(&BASE64_URL_SAFE_NO_PAD.decode(token).ok()?)
+    }
+}
+
+/// The page token that asks for what comes next; empty at the end.
+pub(crate) fn next_page_token<C: Cursor>(next: Option<&C>) -> String {
+    next.map(Cursor::encode).unwrap_or_default()
+}
+
+macro_rules! id_cursors {
+    ($($id:ident),*) => {$(
+        impl Cursor for $id {
+            fn to_bytes(&self) -> Vec<u8> {
+                self.0.as_bytes().to_vec()
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                Uuid::from_slice(bytes).ok().map(Self)
+            }
+        }
+    )*};
+}
+
+id_cursors!(ConcertId, EntryId, PaymentId, ReservationId);
+
+impl Cursor for Slot {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(u32::from_be_bytes).map(Self)
+    }
+}
+
+impl Cursor for PerformanceCursor {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (starts_at, id) = self;
+        [&starts_at.timestamp_millis().to_be_bytes()[..], id.0.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (millis, id) = bytes.split_at_checked(8)?;
+        let starts_at = Timestamp::from_timestamp_millis(i64::from_be_bytes(millis.try_into().ok()?))?;
+        Some((starts_at, PerformanceId(Uuid::from_slice(id).ok()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_survive_the_round_trip() {
+        let id = Uuid::from_u128(7);
+        let performance: PerformanceCursor =
+            (Timestamp::from_timestamp_millis(1_234_567).expect("in range"), PerformanceId(id));
+        assert_eq!(PerformanceCursor::decode(&performance.encode()), Some(performance));
+        assert_eq!(ReservationId::decode(&ReservationId(id).encode()), Some(ReservationId(id)));
+        assert_eq!(Slot::decode(&Slot(9).encode()), Some(Slot(9)));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for token in ["x", "!!!!", "AAAA", &"A".repeat(100)] {
+            assert_eq!(ReservationId::decode(token), None, "{token}");
+            assert_eq!(PerformanceCursor::decode(token), None, "{token}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `PaymentService`.
+
+use encore_app::payment::PaymentUseCases;
+use encore_domain::payment::Payment;
+use encore_proto::payment::v1::{self as pb, payment_service_server::PaymentService};
+use tonic::{Request, Response, Status};
+
+use crate::authenticate::caller;
+use crate::fields::Fields;
+use crate::page_token::next_page_token;
+use crate::queue_pass::queue_pass;
+use crate::status::status;
+use crate::to_proto::{money, timestamp};
+use crate::writes::Writes;
+
+pub(crate) struct PaymentApi {
+    pub(crate) payments: PaymentUseCases,
+    pub(crate) writes: Writes,
+}
+
+#[tonic::async_trait]
+impl PaymentService for PaymentApi {
+    async fn pay_reservation(
+        &self,
+        request: Request<pb::PayReservationRequest>,
+    ) -> Result<Response<pb::PayReservationResponse>, Status> {
+        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, "PayReservation", &message);
+        let id = fields.id("reservation_id", &message.reservation_id);
+        let (Some(key), Some(id)) = (key, id) else {
+            return Err(fields.into_status());
+        };
+        let payments = self.payments.clone();
+        let paid = self.writes.run(async move { payments.pay_reservation(caller, &pass, id, key).await });
+        Ok(Response::new(pb::PayReservationResponse { payment: Some(to_proto(&paid.await?)) }))
+    }
+
+    async fn get_payment(
+        &self,
+        request: Request<pb::GetPaymentRequest>,
+    ) -> Result<Response<pb::GetPaymentResponse>, Status> {
+        let caller = caller(&request)?;
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("payment_id", &request.get_ref().payment_id) else {
+            return Err(fields.into_status());
+        };
+        let payment = self.payments.get_payment(caller, id).await.map_err(status)?;
+        Ok(Response::new(pb::GetPaymentResponse { payment: Some(to_proto(&payment)) }))
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<pb::ListPaymentsRequest>,
+    ) -> Result<Response<pb::ListPaymentsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+            return Err(fields.into_status());
+        };
+        let page = self.payments.list_payments(caller, page).await.map_err(status)?;
+        Ok(Response::new(pb::ListPaymentsResponse {
+            payments: page.items.iter().map(to_proto).collect(),
+            next_page_token: next_page_token(page.next.as_ref()),
+        }))
+    }
+}
+
+fn to_proto(payment: &Payment) -> pb::Payment {
+    pb::Payment {
+        payment_id: payment.id.to_string(),
+        reservation_id: payment.reservation.to_string(),
+        performance_id: payment.performance.to_string(),
+        amount: Some(money(payment.amount)),
+        paid_at: Some(timestamp(payment.paid_at)),
+    }
+}

@@ -1,0 +1,233 @@
+//! The one table that says how each failure is told to a client.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use encore_app::error::{AppError, Violation};
+use encore_domain::booking::ReservationState;
+use encore_domain::catalog::NotOnSale;
+use encore_domain::money::BALANCE_MAX_MINOR;
+use encore_domain::queue::EndReason;
+use encore_domain::time::Timestamp;
+use encore_proto::common::v1::ErrorReason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tracing::{error, warn};
+
+/// The `domain` of every `ErrorInfo`.
+const ERROR_DOMAIN: &str = "encore";
+/// When to try again after weather: long enough for a fail-over to be noticed, short enough not to lose a hold.
+const RETRY_AFTER_WEATHER: Duration = Duration::from_secs(1);
+/// When to try again while a queue of work is full.
+const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
+/// When to connect again after an instance began to shut down.
+const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
+/// How many bytes of violations are told: status details travel in a header, and clients refuse large ones (8 KiB in Java,
+/// before base64).
+const VIOLATIONS_MAX_BYTES: usize = 4_096;
+
+/// The status of a failed use case.
+pub(crate) fn status(failure: AppError) -> Status {
+    let message = failure.to_string();
+    match failure {
+        AppError::Invalid(violations) => invalid(&violations),
+        AppError::NotFound { kind, ids } => {
+            let mut details = info(ErrorReason::NotFound, []);
+            details.set_resource_info(format!("encore.{kind}"), ids.join(","), "", message.as_str());
+            Status::with_error_details(Code::NotFound, message, details)
+        }
+        AppError::RequestReused => {
+            let mut details = info(ErrorReason::RequestIdReused, []);
+            details.add_bad_request_violation("request_id", "must be a new id for a new request");
+            Status::with_error_details(Code::InvalidArgument, message, details)
+        }
+        AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
+        AppError::EmailTaken => refusal(Code::AlreadyExists, message, ErrorReason::EmailTaken, []),
+        AppError::NotOnSale(NotOnSale::NotYet { opens_at }) => {
+            precondition(message, ErrorReason::SaleNotOpen, [("opens_at", rfc3339(opens_at))])
+        }
+        AppError::NotOnSale(NotOnSale::Over { closed_at }) => {
+            precondition(message, ErrorReason::SaleClosed, [("closed_at", rfc3339(closed_at))])
+        }
+        AppError::SeatsTaken { seat_ids } => {
+            let mut details = info(ErrorReason::SeatsTaken, [("seat_ids", seat_ids.join(","))]);
+            for seat_id in &seat_ids {
+                details.add_precondition_failure_violation("SEAT_TAKEN", seat_id, "is held or sold");
+            }
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        AppError::OverLimit { limit, owned } => {
+            let metadata = [("limit", limit.to_string()), ("owned", owned.to_string())];
+            precondition(message, ErrorReason::SeatLimitExceeded, metadata)
+        }
+        AppError::HoldExpired { expired_at } => {
+            precondition(message, ErrorReason::HoldExpired, [("expired_at", rfc3339(expired_at))])
+        }
+        AppError::NotHeld { state } => {
+            precondition(message, ErrorReason::ReservationNotHeld, [("state", state_name(state).to_owned())])
+        }
+        AppError::BalanceShort { balance, needed } => {
+            let metadata = [
+                ("balance_minor", balance.minor.to_string()),
+                ("needed_minor", needed.minor.to_string()),
+                ("currency_code", needed.currency.to_string()),
+            ];
+            precondition(message, ErrorReason::BalanceShort, metadata)
+        }
+        AppError::WalletFull => {
+            precondition(message, ErrorReason::WalletFull, [("limit_minor", BALANCE_MAX_MINOR.to_string())])
+        }
+        AppError::NoLine => precondition(message, ErrorReason::NoLine, []),
+        AppError::QueueTokenMissing => precondition(message, ErrorReason::QueueTokenMissing, []),
+        AppError::QueueTokenInvalid => precondition(message, ErrorReason::QueueTokenInvalid, []),
+        AppError::NotAdmitted => precondition(message, ErrorReason::NotAdmitted, []),
+        AppError::QueueTokenEnded(reason) => {
+            precondition(message, ErrorReason::QueueTokenEnded, [("ended", end_name(reason).to_owned())])
+        }
+        AppError::Overloaded => {
+            retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
+        }
+        AppError::Unavailable(weather) => {
+            warn!(error = &weather as &dyn std::error::Error, "a store is away");
+            retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_WEATHER)
+        }
+        AppError::Internal(what) => {
+            error!(what, "a promise of the code was broken");
+            Status::internal("an internal error; it was logged")
+        }
+    }
+}
+
+/// The call carried no access token.
+pub(crate) fn credentials_missing() -> Status {
+    let message = "an access token is needed: send authorization: Bearer <token>";
+    refusal(Code::Unauthenticated, message, ErrorReason::CredentialsMissing, [])
+}
+
+/// The access token is no good.
+pub(crate) fn credentials_invalid() -> Status {
+    let message = "the access token is malformed, forged or expired: log in again";
+    refusal(Code::Unauthenticated, message, ErrorReason::CredentialsInvalid, [])
+}
+
+/// The caller is no operator.
+pub(crate) fn operator_only() -> Status {
+    refusal(Code::PermissionDenied, "only operators may do this", ErrorReason::OperatorOnly, [])
+}
+
+/// This instance is going away.
+pub(crate) fn shutting_down() -> Status {
+    let message = "this instance is shutting down: connect again";
+    retry_later(Code::Unavailable, message, ErrorReason::ShuttingDown, RETRY_AFTER_SHUTDOWN)
+}
+
+fn invalid(violations: &[Violation]) -> Status {
+    let mut details = info(ErrorReason::InvalidRequest, []);
+    let mut bytes = 0;
+    for (told, Violation { field, rule }) in violations.iter().enumerate() {
+        bytes += field.len() + rule.len();
+        if bytes > VIOLATIONS_MAX_BYTES {
+            let rest = violations.len() - told;
+            details.add_bad_request_violation("", format!("and {rest} more violations that do not fit a reply"));
+            break;
+        }
+        details.add_bad_request_violation(field, rule);
+    }
+    let message = match violations {
+        [only] => format!("{} {}", only.field, only.rule),
+        many => format!("{} fields are invalid", many.len()),
+    };
+    Status::with_error_details(Code::InvalidArgument, shortened(message), details)
+}
+
+/// A message that fits a header whatever a caller sent.
+fn shortened(mut message: String) -> String {
+    const MESSAGE_MAX_BYTES: usize = 512;
+    if message.len() > MESSAGE_MAX_BYTES {
+        message.truncate(message.floor_char_boundary(MESSAGE_MAX_BYTES));
+        message.push('…');
+    }
+    message
+}
+
+fn precondition<const N: usize>(message: String, reason: ErrorReason, metadata: [(&str, String); N]) -> Status {
+    refusal(Code::FailedPrecondition, message, reason, metadata)
+}
+
+fn refusal<const N: usize>(
+    code: Code,
+    message: impl Into<String>,
+    reason: ErrorReason,
+    metadata: [(&str, String); N],
+) -> Status {
+    Status::with_error_details(code, message, info(reason, metadata))
+}
+
+fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, after: Duration) -> Status {
+    let mut details = info(reason, []);
+    details.set_retry_info(Some(after));
+    Status::with_error_details(code, message, details)
+}
+
+fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
+    let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    ErrorDetails::with_error_info(name, ERROR_DOMAIN, metadata)
+}
+
+fn rfc3339(moment: Timestamp) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn state_name(state: ReservationState) -> &'static str {
+    match state {
+        ReservationState::Held => "HELD",
+        ReservationState::Confirmed => "CONFIRMED",
+        ReservationState::Expired => "EXPIRED",
+        ReservationState::Released => "RELEASED",
+    }
+}
+
+fn end_name(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Used => "USED",
+        EndReason::Left => "LEFT",
+        EndReason::Expired => "EXPIRED",
+        EndReason::Abandoned => "ABANDONED",
+        EndReason::Reset => "RESET",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_violations_fits_a_header() {
+        let violations: Vec<_> =
+            (0..1_000).map(|n| Violation::new(format!("plan_json$.zones[{n}]"), "must not be empty")).collect();
+        let status = status(AppError::Invalid(violations));
+        assert!(status.details().len() < 8_192, "{} bytes", status.details().len());
+        let told = status.get_error_details();
+        let told = told.bad_request().expect("a list of violations");
+        let last = told.field_violations.last().expect("the rest");
+        assert!(last.description.starts_with("and 8"), "{}", last.description);
+    }
+
+    #[test]
+    fn weather_says_when_to_try_again() {
+        let status = status(AppError::Unavailable(encore_domain::error::Unavailable::of("redis")));
+        assert_eq!(status.code(), Code::Unavailable);
+        let details = status.get_error_details();
+        assert_eq!(details.retry_info().and_then(|retry| retry.retry_delay), Some(RETRY_AFTER_WEATHER));
+        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("STORE_UNAVAILABLE"));
+    }
+
+    #[test]
+    fn what_is_internal_stays_inside() {
+        let status = status(AppError::Internal("the salt of user 7".into()));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("salt"));
+    }
+}

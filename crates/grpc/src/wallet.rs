@@ -1,0 +1,79 @@
+//! `WalletService`.
+
+use encore_app::wallet::WalletUseCases;
+use encore_domain::money::Money;
+use encore_domain::wallet::{TopUpAmount, TransferKind, WalletEntry};
+use encore_proto::wallet::v1::{self as pb, wallet_service_server::WalletService};
+use tonic::{Request, Response, Status};
+
+use crate::authenticate::caller;
+use crate::fields::Fields;
+use crate::page_token::next_page_token;
+use crate::status::status;
+use crate::to_proto::{money, timestamp};
+use crate::writes::Writes;
+
+pub(crate) struct WalletApi {
+    pub(crate) wallet: WalletUseCases,
+    pub(crate) writes: Writes,
+}
+
+#[tonic::async_trait]
+impl WalletService for WalletApi {
+    async fn get_balance(
+        &self,
+        request: Request<pb::GetBalanceRequest>,
+    ) -> Result<Response<pb::GetBalanceResponse>, Status> {
+        let balances = self.wallet.get_balance(caller(&request)?).await.map_err(status)?;
+        Ok(Response::new(pb::GetBalanceResponse { balances: balances.into_iter().map(money).collect() }))
+    }
+
+    async fn top_up(&self, request: Request<pb::TopUpRequest>) -> Result<Response<pb::TopUpResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, "TopUp", &message);
+        let amount = fields.money("amount", message.amount.as_ref());
+        let amount = amount.and_then(|amount| fields.read("amount.amount_minor", TopUpAmount::parse(amount)));
+        let (Some(key), Some(amount)) = (key, amount) else {
+            return Err(fields.into_status());
+        };
+        let wallet = self.wallet.clone();
+        let entry = self.writes.run(async move { wallet.top_up(caller, amount, key).await }).await?;
+        Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)) }))
+    }
+
+    async fn list_ledger_entries(
+        &self,
+        request: Request<pb::ListLedgerEntriesRequest>,
+    ) -> Result<Response<pb::ListLedgerEntriesResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+            return Err(fields.into_status());
+        };
+        let page = self.wallet.list_entries(caller, page).await.map_err(status)?;
+        Ok(Response::new(pb::ListLedgerEntriesResponse {
+            entries: page.items.iter().map(to_proto).collect(),
+            next_page_token: next_page_token(page.next.as_ref()),
+        }))
+    }
+}
+
+fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
+    let kind = match entry.kind {
+        TransferKind::TopUp => pb::TransferKind::TopUp,
+        TransferKind::Payment => pb::TransferKind::Payment,
+    };
+    let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
+    pb::LedgerEntry {
+        entry_id: entry.id.to_string(),
+        transfer_id: entry.transfer.to_string(),
+        kind: kind.into(),
+        amount: Some(money(entry.amount)),
+        balance_after: Some(money(balance_after)),
+        payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
+        occurred_at: Some(timestamp(entry.at)),
+    }
+}

@@ -1,0 +1,193 @@
+//! Walks the document from the plan down to its seats. What cannot be read is noted and left out, and the walk goes on, so
+//! that all violations are found; a plan with any is never used.
+
+mod fields;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use encore_domain::catalog::Title;
+use encore_domain::seat_chart::{
+    GRADES_PER_VENUE_MAX, Grade, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX,
+    SeatChart,
+};
+use serde_json::Value;
+
+use self::fields::{Object, Point};
+use crate::SeatingPlan;
+use crate::path::Path;
+use crate::violation::{PlanViolation, Violations};
+
+pub(crate) fn read(document: &Value) -> Result<SeatingPlan, Vec<PlanViolation>> {
+    let mut reader = Reader::default();
+    let plan = reader.plan(document);
+    match plan {
+        Some(plan) if reader.violations.is_empty() => Ok(plan),
+        _ => Err(reader.violations.into_list()),
+    }
+}
+
+/// Where a seat stands: its zone, row and place, by index.
+#[derive(Clone, Copy)]
+struct SeatAt {
+    zone: usize,
+    row: usize,
+    seat: usize,
+}
+
+/// What the seats of a row share.
+struct RowSoFar<'p, 'v> {
+    path: &'p Path<'p>,
+    origin: Point,
+    first: SeatAt,
+    seat_by_number: HashMap<&'v str, usize>,
+}
+
+#[derive(Default)]
+struct Reader<'v> {
+    violations: Violations,
+    grade_by_name: HashMap<&'v str, u16>,
+    seat_by_guid: HashMap<&'v str, SeatAt>,
+    seats: usize,
+}
+
+impl<'v> Reader<'v> {
+    fn plan(&mut self, document: &'v Value) -> Option<SeatingPlan> {
+        let plan = self.object(&Path::Root, document)?;
+        let name = self.title(&plan);
+        let grades = self.grades(&plan);
+        let sections = self.sections(&plan);
+        if !self.violations.is_empty() {
+            return None;
+        }
+        Some(SeatingPlan { name: name?, chart: SeatChart::lay_out(sections, grades) })
+    }
+
+    fn title(&mut self, plan: &Object<'_, 'v>) -> Option<Title> {
+        let text = self.text(plan, "name")?;
+        let title = Title::parse(text);
+        if let Err(rule) = &title {
+            self.violations.add(&plan.path.key("name"), rule.to_string());
+        }
+        title.ok()
+    }
+
+    fn grades(&mut self, plan: &Object<'_, 'v>) -> Vec<Grade> {
+        let path = plan.path.key("categories");
+        let categories = self.filled_array(plan, "categories");
+        if categories.len() > GRADES_PER_VENUE_MAX {
+            self.violations.add(&path, format!("must have at most {GRADES_PER_VENUE_MAX} categories"));
+        }
+        let read = |(at, category)| self.grade(&path.index(at), category, at);
+        categories.iter().enumerate().filter_map(read).collect()
+    }
+
+    fn grade(&mut self, path: &Path<'_>, category: &'v Value, at: usize) -> Option<Grade> {
+        let category = self.object(path, category)?;
+        let color = self.optional_text(&category, "color").unwrap_or_default();
+        let name = self.name(&category, "name")?;
+        match self.grade_by_name.entry(name) {
+            Entry::Vacant(unused) => drop(unused.insert(u16::try_from(at).ok()?)),
+            Entry::Occupied(first) => {
+                let rule = format!("is the name of $.categories[{}] already", first.get());
+                self.violations.add(&path.key("name"), rule);
+            }
+        }
+        Some(Grade { name: name.to_owned(), color: color.to_owned() })
+    }
+
+    fn sections(&mut self, plan: &Object<'_, 'v>) -> Vec<PlannedSection> {
+        let path = plan.path.key("zones");
+        let zones = self.filled_array(plan, "zones");
+        if zones.len() > SECTIONS_PER_VENUE_MAX {
+            self.violations.add(&path, format!("must have at most {SECTIONS_PER_VENUE_MAX} zones"));
+        }
+        let sections =
+            zones.iter().enumerate().filter_map(|(at, zone)| self.section(&path.index(at), zone, at)).collect();
+        if self.seats > SEATS_PER_VENUE_MAX {
+            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats in all"));
+        }
+        sections
+    }
+
+    fn section(&mut self, path: &Path<'_>, zone: &'v Value, at: usize) -> Option<PlannedSection> {
+        let zone = self.object(path, zone)?;
+        let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), str::to_owned);
+        let origin = self.position(&zone).unwrap_or_default();
+        let rows_path = path.key("rows");
+        let rows = self.filled_array(&zone, "rows");
+        let read =
+            |(row_at, row)| self.row(&rows_path.index(row_at), row, origin, SeatAt { zone: at, row: row_at, seat: 0 });
+        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect() })
+    }
+
+    fn row(&mut self, path: &Path<'_>, row: &'v Value, zone: Point, first: SeatAt) -> Option<PlannedRow> {
+        let row = self.object(path, row)?;
+        let label = self.name(&row, "row_number").unwrap_or_default().to_owned();
+        let origin = zone + self.optional_position(&row).unwrap_or_default();
+        let path = path.key("seats");
+        let places = self.filled_array(&row, "seats");
+        self.seats += places.len();
+        let mut row = RowSoFar { path: &path, origin, first, seat_by_number: HashMap::with_capacity(places.len()) };
+        let seats = places.iter().enumerate().filter_map(|(at, seat)| self.seat(&mut row, seat, at)).collect();
+        Some(PlannedRow { label, seats })
+    }
+
+    fn seat(&mut self, row: &mut RowSoFar<'_, 'v>, seat: &'v Value, at: usize) -> Option<PlannedSeat> {
+        let path = row.path.index(at);
+        let seat = self.object(&path, seat)?;
+        let guid = self.name(&seat, "seat_guid");
+        let number = self.name(&seat, "seat_number");
+        let position = self.position(&seat).and_then(|position| self.finite(&path, row.origin + position));
+        let grade = self.grade_of(&seat);
+        let guid = self.unused_guid(&path, guid?, SeatAt { seat: at, ..row.first });
+        let number = self.unused_number(&path, number?, at, row);
+        let Point { x, y } = position?;
+        Some(PlannedSeat { id: guid?.to_owned(), number: number?.to_owned(), grade: grade?, x, y })
+    }
+
+    fn grade_of(&mut self, seat: &Object<'_, 'v>) -> Option<u16> {
+        let name = self.text(seat, "category")?;
+        let grade = self.grade_by_name.get(name).copied();
+        if grade.is_none() {
+            self.violations.add(&seat.path.key("category"), "must be the name of a category of the plan");
+        }
+        grade
+    }
+
+    fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
+        match self.seat_by_guid.entry(guid) {
+            Entry::Vacant(unused) => {
+                unused.insert(at);
+                Some(guid)
+            }
+            Entry::Occupied(first) => {
+                let SeatAt { zone, row, seat } = first.get();
+                let rule = format!("is the guid of $.zones[{zone}].rows[{row}].seats[{seat}] already");
+                self.violations.add(&path.key("seat_guid"), rule);
+                None
+            }
+        }
+    }
+
+    /// Within a row a number is one seat: people read it on their ticket.
+    fn unused_number(
+        &mut self,
+        path: &Path<'_>,
+        number: &'v str,
+        at: usize,
+        row: &mut RowSoFar<'_, 'v>,
+    ) -> Option<&'v str> {
+        match row.seat_by_number.entry(number) {
+            Entry::Vacant(unused) => {
+                unused.insert(at);
+                Some(number)
+            }
+            Entry::Occupied(first) => {
+                let rule = format!("is the number of {} already", row.path.index(*first.get()));
+                self.violations.add(&path.key("seat_number"), rule);
+                None
+            }
+        }
+    }
+}

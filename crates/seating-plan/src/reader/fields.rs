@@ -1,0 +1,121 @@
+//! Reads single fields of an object. A field that is not as it must be is noted, and read as none.
+
+use std::ops::Add;
+
+use encore_domain::seat_chart::CHART_NAME_MAX_LEN;
+use serde_json::{Map, Value};
+
+use super::Reader;
+use crate::path::Path;
+
+/// An object of the document and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'p, 'v> {
+    pub(super) path: &'p Path<'p>,
+    fields: &'v Map<String, Value>,
+}
+
+/// A place in the plan's pixels.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+}
+
+impl Add for Point {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { x: self.x + other.x, y: self.y + other.y }
+    }
+}
+
+impl<'v> Object<'_, 'v> {
+    /// The value under an optional key; `null` counts as absent.
+    fn optional(&self, key: &str) -> Option<&'v Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+}
+
+impl<'v> Reader<'v> {
+    pub(super) fn object<'p>(&mut self, path: &'p Path<'p>, value: &'v Value) -> Option<Object<'p, 'v>> {
+        let fields = self.typed(path, value.as_object(), "must be an object")?;
+        Some(Object { path, fields })
+    }
+
+    /// An array with at least one element; an empty slice if there is none.
+    pub(super) fn filled_array(&mut self, object: &Object<'_, 'v>, key: &'static str) -> &'v [Value] {
+        let path = object.path.key(key);
+        let Some(value) = self.required(object, key) else { return &[] };
+        let Some(elements) = self.typed(&path, value.as_array(), "must be an array") else { return &[] };
+        if elements.is_empty() {
+            self.violations.add(&path, "must not be empty");
+        }
+        elements
+    }
+
+    pub(super) fn text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+        let value = self.required(object, key)?;
+        self.typed(&object.path.key(key), value.as_str(), "must be a string")
+    }
+
+    /// A text that people or clients read, in the bounds of the domain.
+    pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+        let text = self.text(object, key)?;
+        self.in_bounds(&object.path.key(key), text)
+    }
+
+    /// The same, where it may be missing or empty.
+    pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+        let path = object.path.key(key);
+        let text = self.typed(&path, object.optional(key)?.as_str(), "must be a string")?;
+        if text.is_empty() { None } else { self.in_bounds(&path, text) }
+    }
+
+    pub(super) fn position(&mut self, object: &Object<'_, 'v>) -> Option<Point> {
+        let value = self.required(object, "position")?;
+        self.point(&object.path.key("position"), value)
+    }
+
+    pub(super) fn optional_position(&mut self, object: &Object<'_, 'v>) -> Option<Point> {
+        self.point(&object.path.key("position"), object.optional("position")?)
+    }
+
+    /// JSON has no infinite number, but a sum of huge ones can be.
+    pub(super) fn finite(&mut self, path: &Path<'_>, point: Point) -> Option<Point> {
+        let finite = point.x.is_finite() && point.y.is_finite();
+        self.typed(&path.key("position"), finite.then_some(point), "must be finite when added to its row and zone")
+    }
+
+    fn point(&mut self, path: &Path<'_>, value: &'v Value) -> Option<Point> {
+        let position = self.object(path, value)?;
+        let x = self.number(&position, "x");
+        let y = self.number(&position, "y");
+        Some(Point { x: x?, y: y? })
+    }
+
+    fn number(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<f64> {
+        let value = self.required(object, key)?;
+        self.typed(&object.path.key(key), value.as_f64(), "must be a number")
+    }
+
+    fn in_bounds(&mut self, path: &Path<'_>, text: &'v str) -> Option<&'v str> {
+        let fits = text.len() <= CHART_NAME_MAX_LEN && !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if !fits {
+            let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes, not blank, without control characters");
+            self.violations.add(path, rule);
+        }
+        fits.then_some(text)
+    }
+
+    fn required(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v Value> {
+        self.typed(&object.path.key(key), object.fields.get(key), "is missing")
+    }
+
+    fn typed<T>(&mut self, path: &Path<'_>, value: Option<T>, rule: &str) -> Option<T> {
+        if value.is_none() {
+            self.violations.add(path, rule);
+        }
+        value
+    }
+}

@@ -1,0 +1,58 @@
+use std::fmt;
+
+use crate::path::Path;
+
+/// The most violations that are listed: a plan of another format breaks a rule at every seat, and nobody reads them all.
+pub const VIOLATIONS_MAX: usize = 1_000;
+
+/// One thing wrong with a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanViolation {
+    /// Where, as a JSON path such as `$.zones[0].rows[2].seats[5].category`.
+    pub path: String,
+    /// What the value there must be or is, such as `must be a string`.
+    pub rule: String,
+}
+
+impl PlanViolation {
+    pub(crate) fn not_json(error: &serde_json::Error) -> Self {
+        Self { path: Path::Root.to_string(), rule: format!("is not JSON: {error}") }
+    }
+}
+
+impl fmt::Display for PlanViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path, self.rule)
+    }
+}
+
+/// The violations found so far, of which only the first [`VIOLATIONS_MAX`] are kept.
+#[derive(Default)]
+pub(crate) struct Violations {
+    listed: Vec<PlanViolation>,
+    found: usize,
+}
+
+impl Violations {
+    pub(crate) fn add(&mut self, path: &Path<'_>, rule: impl Into<String>) {
+        self.found += 1;
+        if self.listed.len() < VIOLATIONS_MAX {
+            self.listed.push(PlanViolation { path: path.to_string(), rule: rule.into() });
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found == 0
+    }
+
+    /// The list, whose last place tells of those that had no room.
+    pub(crate) fn into_list(mut self) -> Vec<PlanViolation> {
+        if self.found > VIOLATIONS_MAX {
+            self.listed.truncate(VIOLATIONS_MAX - 1);
+            let more = self.found - self.listed.len();
+            let rule = format!("has {more} more violations, which are not listed");
+            self.listed.push(PlanViolation { path: Path::Root.to_string(), rule });
+        }
+        self.listed
+    }
+}

@@ -1,0 +1,97 @@
+//! Plans that are read.
+
+#![expect(clippy::expect_used, reason = "tests")]
+
+use encore_seating_plan::{SeatingPlan, read};
+use serde_json::{Value, json};
+
+fn read_value(plan: &Value) -> SeatingPlan {
+    read(&plan.to_string()).expect("a sound plan")
+}
+
+fn seat(guid: &str, number: &str, x: f64) -> Value {
+    json!({ "seat_guid": guid, "seat_number": number, "position": { "x": x, "y": 1 }, "category": "Stalls" })
+}
+
+fn plan(zones: &Value) -> Value {
+    json!({ "name": "Great Hall", "categories": [{ "name": "Stalls", "color": "#7f4a91" }], "zones": zones })
+}
+
+#[test]
+fn a_seat_stands_at_the_sum_of_its_positions() {
+    let row = json!({ "row_number": "A", "position": { "x": 20.5, "y": 30 }, "seats": [seat("a-1", "1", 7.25)] });
+    let bare_row = json!({ "row_number": "B", "seats": [seat("b-1", "1", 7.0)] });
+    let plan = read_value(&plan(&json!([{ "position": { "x": 100, "y": 200 }, "rows": [row, bare_row] }])));
+    let at = |id| plan.chart.seat(id).map(|seat| (seat.x, seat.y));
+    assert_eq!(at("a-1"), Some((127.75, 231.0)));
+    assert_eq!(at("b-1"), Some((107.0, 201.0)), "a row without a position adds nothing");
+}
+
+#[test]
+fn zones_rows_and_categories_become_sections_rows_and_grades() {
+    let rows = json!([{ "row_number": "C", "seats": [seat("c-12", "12", 0.0), seat("c-13", "13", 1.0)] }]);
+    let plan = read_value(&plan(&json!([{ "name": "Balcony", "position": { "x": 0, "y": 0 }, "rows": rows }])));
+    let seat = plan.chart.seat("c-13").expect("a seat of the plan");
+    assert_eq!(plan.name.as_str(), "Great Hall");
+    assert_eq!(plan.chart.section_of(seat).name, "Balcony");
+    assert_eq!(plan.chart.label_of(seat), "C-13");
+    assert_eq!(plan.chart.grade_of(seat).name, "Stalls");
+    assert_eq!(plan.chart.grade_of(seat).color, "#7f4a91");
+}
+
+#[test]
+fn a_zone_without_a_name_is_named_by_its_place() {
+    let zone = |guid, name: Value| {
+        let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+        json!({ "name": name, "position": { "x": 0, "y": 0 }, "rows": rows })
+    };
+    let plan = read_value(&plan(&json!([zone("1", json!("")), zone("2", json!("Box")), zone("3", Value::Null)])));
+    let names: Vec<&str> = plan.chart.sections().iter().map(|section| section.name.as_str()).collect();
+    assert_eq!(names, ["Zone 1", "Box", "Zone 3"]);
+}
+
+#[test]
+fn keys_that_nobody_asked_for_are_ignored_everywhere() {
+    let text = r#"{
+      "name": "Hall", "size": { "width": 10, "height": 10 }, "version": 3,
+      "categories": [{ "name": "Stalls", "id": 1 }],
+      "zones": [{
+        "zone_id": "z", "uuid": "u", "position": { "x": 0, "y": 0, "z": 0 },
+        "areas": [{ "shape": "rectangle", "position": { "x": 0, "y": 0 }, "text": { "text": "Stage" } }],
+        "rows": [{
+          "row_number": "A", "row_number_position": "both", "uuid": "u",
+          "seats": [{
+            "seat_guid": "a-1", "seat_number": "1", "uuid": "u", "radius": 10, "category": "Stalls",
+            "position": { "x": 0, "y": 0 }
+          }]
+        }]
+      }]
+    }"#;
+    let plan = read(text).expect("a sound plan");
+    assert_eq!(plan.chart.seats().len(), 1);
+    assert_eq!(plan.chart.grades()[0].color, "", "the plan gives no color");
+}
+
+#[test]
+fn two_rows_of_a_zone_may_have_one_number() {
+    let row = |guid| json!({ "row_number": "A", "seats": [seat(guid, "1", 0.0)] });
+    let plan = read_value(&plan(&json!([{ "position": { "x": 0, "y": 0 }, "rows": [row("left"), row("right")] }])));
+    assert_eq!(plan.chart.rows().len(), 2);
+}
+
+#[test]
+fn a_stadium_of_sixty_thousand_seats_is_read() {
+    let row = |zone: usize, row: usize| {
+        let seats: Vec<Value> =
+            (0..50_u32).map(|n| seat(&format!("{zone}-{row}-{n}"), &n.to_string(), f64::from(n))).collect();
+        json!({ "row_number": row.to_string(), "seats": seats })
+    };
+    let zone = |zone| {
+        let rows: Vec<Value> = (0..30).map(|at| row(zone, at)).collect();
+        json!({ "name": format!("Block {zone}"), "position": { "x": 0, "y": 0 }, "rows": rows })
+    };
+    let zones: Vec<Value> = (0..40).map(zone).collect();
+    let plan = read_value(&plan(&Value::from(zones)));
+    assert_eq!(plan.chart.seats().len(), 60_000);
+    assert_eq!(plan.chart.slots(), 60_000 + 1_200 - 1, "one slot parts a row from the next");
+}

@@ -1,1 +1,29 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod bitmap;
+mod catalog;
+mod line;
+mod lines;
+mod lock;
+mod outbox;
+mod paging;
+mod payments;
+mod records;
+mod requests;
+mod reservations;
+mod seat_locks;
+mod seats;
+mod seen_requests;
+mod users;
+mod wallets;
+
+pub use catalog::MemoryCatalog;
+pub use lines::MemoryLines;
+pub use outbox::MemoryOutbox;
+pub use payments::MemoryPayments;
+pub use records::MemoryRecords;
+pub use reservations::MemoryReservations;
+pub use seat_locks::MemorySeatLocks;
+pub use seen_requests::{MemorySeenRequests, REQUESTS_REMEMBERED_MAX};
+pub use users::MemoryUsers;
+pub use wallets::MemoryWallets;

@@ -1,1 +1,21 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a case fails by panicking")]
+
+mod answers;
+mod bench;
+mod contention;
+pub mod fixtures;
+mod paging;
+mod stamp;
+
+pub mod catalog;
+pub mod lines;
+pub mod outbox;
+pub mod payments;
+pub mod reservations;
+pub mod seat_locks;
+pub mod seen_requests;
+pub mod users;
+pub mod wallets;
+
+pub use bench::{RecordBench, SpeedBench};

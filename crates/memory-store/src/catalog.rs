@@ -1,0 +1,159 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::Catalog;
+use encore_domain::queue::{LinePatch, LineSettings, NoLine};
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+use crate::paging::{above, rows};
+use crate::records::{MemoryRecords, Records};
+
+/// [`Catalog`] in process.
+pub struct MemoryCatalog(MemoryRecords);
+
+#[derive(Default)]
+pub struct CatalogRecords {
+    /// Shared, since a large hall takes milliseconds to copy: that is done outside the mutex.
+    venues: HashMap<VenueId, Arc<Venue>>,
+    concerts: BTreeMap<ConcertId, Concert>,
+    performances: HashMap<PerformanceId, Performance>,
+    by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
+    by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
+    lines: HashMap<PerformanceId, LineSettings>,
+}
+
+impl MemoryCatalog {
+    /// Over shared records.
+    pub fn new(records: MemoryRecords) -> Self {
+        Self(records)
+    }
+}
+
+#[async_trait]
+impl Catalog for MemoryCatalog {
+    async fn add_venue(
+        &self,
+        venue: Venue,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Venue>, PortError<Infallible>> {
+        let added = Arc::new(venue.clone());
+        let before: Option<Arc<Venue>> = {
+            let Records { catalog, requests, .. } = &mut *self.0.lock();
+            let before = requests.before(request)?;
+            if before.is_none() {
+                catalog.venues.insert(added.id, Arc::clone(&added));
+                requests.remember(request, added);
+            }
+            before
+        };
+        Ok(before.map_or(Applied::Now(venue), |before| Applied::Before(Venue::clone(&before))))
+    }
+
+    async fn add_concert(
+        &self,
+        concert: Concert,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Concert>, PortError<Infallible>> {
+        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(request)? {
+            return Ok(Applied::Before(before));
+        }
+        catalog.concerts.insert(concert.id, concert.clone());
+        requests.remember(request, concert.clone());
+        Ok(Applied::Now(concert))
+    }
+
+    async fn add_performance(
+        &self,
+        performance: Performance,
+        line: Option<LineSettings>,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Performance>, PortError<Infallible>> {
+        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(request)? {
+            return Ok(Applied::Before(before));
+        }
+        let Performance { id, concert, starts_at, on_sale, .. } = performance;
+        catalog.by_concert.entry(concert).or_default().insert((starts_at, id));
+        catalog.by_end_of_sale.insert((on_sale.closes_at, id));
+        catalog.lines.extend(line.map(|settings| (id, settings)));
+        catalog.performances.insert(id, performance.clone());
+        requests.remember(request, performance.clone());
+        Ok(Applied::Now(performance))
+    }
+
+    async fn patch_line(
+        &self,
+        performance: PerformanceId,
+        patch: LinePatch,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<LineSettings>, PortError<NoLine>> {
+        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(request)? {
+            return Ok(Applied::Before(before));
+        }
+        let line = catalog.lines.get_mut(&performance).ok_or(PortError::Refused(NoLine))?;
+        *line = line.patched(&patch);
+        requests.remember(request, *line);
+        Ok(Applied::Now(*line))
+    }
+
+    async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
+        let venue = self.0.lock().catalog.venues.get(&id).cloned();
+        Ok(venue.map(|venue| Venue::clone(&venue)))
+    }
+
+    async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable> {
+        Ok(self.0.lock().catalog.concerts.get(&id).cloned())
+    }
+
+    async fn concerts_by_id(&self, ids: &[ConcertId]) -> Result<Vec<Concert>, Unavailable> {
+        let concerts = &self.0.lock().catalog.concerts;
+        Ok(ids.iter().filter_map(|id| concerts.get(id).cloned()).collect())
+    }
+
+    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable> {
+        let concerts = &self.0.lock().catalog.concerts;
+        let found = concerts.range(above(&page)).take(rows(&page)).map(|(_, concert)| concert.clone()).collect();
+        Ok(Page::from_rows(found, page.size, |concert| concert.id))
+    }
+
+    async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable> {
+        Ok(self.0.lock().catalog.performances.get(&id).cloned())
+    }
+
+    async fn performances_by_id(&self, ids: &[PerformanceId]) -> Result<Vec<Performance>, Unavailable> {
+        let performances = &self.0.lock().catalog.performances;
+        Ok(ids.iter().filter_map(|id| performances.get(id).cloned()).collect())
+    }
+
+    async fn performances(
+        &self,
+        concert: ConcertId,
+        page: PageRequest<PerformanceCursor>,
+    ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
+        let catalog = &self.0.lock().catalog;
+        let dates = catalog.by_concert.get(&concert).into_iter().flat_map(|dates| dates.range(above(&page)));
+        let found = dates.take(rows(&page)).filter_map(|(_, id)| catalog.performances.get(id).cloned()).collect();
+        Ok(Page::from_rows(found, page.size, |performance| (performance.starts_at, performance.id)))
+    }
+
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable> {
+        let catalog = &self.0.lock().catalog;
+        let over = Bound::Excluded((now, PerformanceId(Uuid::max())));
+        let unclosed = catalog.by_end_of_sale.range((over, Bound::Unbounded)).map(|(_, id)| id);
+        let open = unclosed.filter(|id| {
+            catalog.performances.get(id).is_some_and(|performance| performance.on_sale.check(now).is_ok())
+        });
+        Ok(open.map(|id| (*id, catalog.lines.get(id).copied())).collect())
+    }
+}

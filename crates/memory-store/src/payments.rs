@@ -1,0 +1,102 @@
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::event::Event;
+use encore_domain::ids::{PaymentId, UserId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
+use encore_domain::ports::Payments;
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+use crate::paging::{below, rows};
+use crate::records::{MemoryRecords, Records};
+use crate::reservations::unknown_reservation;
+
+/// [`Payments`] in process.
+pub struct MemoryPayments(MemoryRecords);
+
+#[derive(Default)]
+pub struct PaymentRecords {
+    payments: HashMap<PaymentId, Payment>,
+    by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
+    untold: BTreeMap<(Timestamp, PaymentId), Settlement>,
+}
+
+impl PaymentRecords {
+    fn insert(&mut self, payment: &Payment, settlement: Settlement) {
+        self.by_user.entry(payment.user).or_default().insert(payment.id, payment.clone());
+        self.untold.insert((payment.paid_at, payment.id), settlement);
+        self.payments.insert(payment.id, payment.clone());
+    }
+}
+
+impl MemoryPayments {
+    /// Over shared records.
+    pub fn new(records: MemoryRecords) -> Self {
+        Self(records)
+    }
+}
+
+#[async_trait]
+impl Payments for MemoryPayments {
+    async fn pay_from_wallet(
+        &self,
+        plan: PaymentPlan,
+        request: RequestKey,
+    ) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+        let Records { reservations, wallets, payments, outbox, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(Some(request))? {
+            return Ok(Applied::Before(before));
+        }
+        let PaymentPlan { payment, transfer, ticket } = plan;
+        let hold = reservations.find(payment.reservation).ok_or_else(unknown_reservation)?;
+        check_payable(hold, payment.paid_at).map_err(PortError::Refused)?;
+        let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
+        if balance.minor < needed.minor {
+            return Err(PortError::Refused(PayRefusal::BalanceShort { balance, needed }));
+        }
+
+        let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
+        wallets.post(&transfer);
+        let Payment { id, performance, .. } = payment;
+        let slots = reservation.slots();
+        let settlement = Settlement { payment: id, reservation: reservation.id, performance, slots, ticket };
+        payments.insert(&payment, settlement);
+        outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });
+        requests.remember(Some(request), payment.clone());
+        Ok(Applied::Now(payment))
+    }
+
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
+    }
+
+    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable> {
+        Ok(self.0.lock().payments.payments.get(&id).cloned())
+    }
+
+    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable> {
+        let payments = &self.0.lock().payments.by_user;
+        let of_user = payments.get(&user).into_iter().flat_map(|payments| payments.range(below(&page)).rev());
+        let found = of_user.take(rows(&page)).map(|(_, payment)| payment.clone()).collect();
+        Ok(Page::from_rows(found, page.size, |payment| payment.id))
+    }
+
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+        let untold = &self.0.lock().payments.untold;
+        let due = untold.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
+        Ok(due.map(|(_, settlement)| settlement.clone()).collect())
+    }
+
+    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
+        let PaymentRecords { payments: known, untold, .. } = &mut self.0.lock().payments;
+        for payment in payments.iter().filter_map(|id| known.get(id)) {
+            untold.remove(&(payment.paid_at, payment.id));
+        }
+        Ok(())
+    }
+}

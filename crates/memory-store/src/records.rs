@@ -1,0 +1,31 @@
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::catalog::CatalogRecords;
+use crate::lock::lock;
+use crate::outbox::OutboxRecords;
+use crate::payments::PaymentRecords;
+use crate::requests::Requests;
+use crate::reservations::ReservationRecords;
+use crate::users::UserRecords;
+use crate::wallets::WalletRecords;
+
+/// All facts, in one place so that a change to several of them is one change. Clones share them.
+#[derive(Clone, Default)]
+pub struct MemoryRecords(Arc<Mutex<Records>>);
+
+impl MemoryRecords {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Records> {
+        lock(&self.0)
+    }
+}
+
+#[derive(Default)]
+pub struct Records {
+    pub users: UserRecords,
+    pub catalog: CatalogRecords,
+    pub reservations: ReservationRecords,
+    pub wallets: WalletRecords,
+    pub payments: PaymentRecords,
+    pub outbox: OutboxRecords,
+    pub requests: Requests,
+}

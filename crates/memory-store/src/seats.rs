@@ -1,0 +1,108 @@
+use std::collections::{BTreeSet, HashMap};
+
+use encore_domain::ids::ReservationId;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_domain::time::Timestamp;
+
+/// The seats of one performance: the state string, and who has those that are not free.
+pub struct Seats {
+    state: SeatState,
+    locks: HashMap<Slot, SeatLock>,
+    held: BTreeSet<(Timestamp, Slot)>,
+    free: u32,
+}
+
+impl Seats {
+    pub fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
+        let state = SeatState { bytes: all_free.to_vec(), version: 1 };
+        let free = state.free_seats();
+        let mut seats = Self { state, locks: HashMap::new(), held: BTreeSet::new(), free };
+        seats.mark(locks);
+        seats
+    }
+
+    pub fn state(&self) -> &SeatState {
+        &self.state
+    }
+
+    pub fn free(&self) -> u32 {
+        self.free
+    }
+
+    /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those
+    /// that are taken.
+    pub fn take(&mut self, slots: &[Slot], owner: ReservationId, held_until: Timestamp) -> Result<u64, Vec<Slot>> {
+        if slots.iter().all(|slot| self.is_held_by(*slot, owner)) {
+            return Ok(self.state.version);
+        }
+        let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
+        if !taken.is_empty() {
+            taken.sort_unstable();
+            return Err(taken);
+        }
+        let locks: Vec<SeatLock> =
+            slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: Some(held_until) }).collect();
+        self.mark(&locks);
+        Ok(self.state.version)
+    }
+
+    /// Frees those of these seats that this owner holds.
+    pub fn release(&mut self, slots: &[Slot], owner: ReservationId) {
+        let mut changed = false;
+        for slot in slots {
+            if self.is_held_by(*slot, owner) {
+                self.set(*slot, None);
+                changed = true;
+            }
+        }
+        self.state.version += u64::from(changed);
+    }
+
+    /// Gives seats to the owners of these locks, whoever had them. The version grows if somebody could see it.
+    pub fn mark(&mut self, locks: &[SeatLock]) {
+        let mut changed = false;
+        for lock in locks {
+            let before = self.byte(lock.slot);
+            if matches!(before, Some(FREE | HELD | SOLD)) {
+                self.set(lock.slot, Some(*lock));
+                changed |= self.byte(lock.slot) != before;
+            }
+        }
+        self.state.version += u64::from(changed);
+    }
+
+    /// Held seats whose deadline is at or before a moment, oldest first.
+    pub fn overdue(&self, before: Timestamp, limit: u32) -> Vec<SeatLock> {
+        let due = self.held.range(..=(before, Slot(u32::MAX))).take(limit as usize);
+        due.filter_map(|(_, slot)| self.locks.get(slot).copied()).collect()
+    }
+
+    fn byte(&self, slot: Slot) -> Option<u8> {
+        self.state.bytes.get(slot.0 as usize).copied()
+    }
+
+    fn is_held_by(&self, slot: Slot, owner: ReservationId) -> bool {
+        self.locks.get(&slot).is_some_and(|lock| lock.owner == owner && lock.held_until.is_some())
+    }
+
+    /// Sets a slot that is a seat, and keeps byte, owner, deadline and count in step.
+    fn set(&mut self, slot: Slot, lock: Option<SeatLock>) {
+        let before = match lock {
+            Some(lock) => self.locks.insert(slot, lock),
+            None => self.locks.remove(&slot),
+        };
+        if let Some(until) = before.and_then(|lock| lock.held_until) {
+            self.held.remove(&(until, slot));
+        }
+        if let Some(until) = lock.and_then(|lock| lock.held_until) {
+            self.held.insert((until, slot));
+        }
+        self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
+        self.state.bytes[slot.0 as usize] = match lock {
+            None => FREE,
+            Some(SeatLock { held_until: Some(_), .. }) => HELD,
+            Some(SeatLock { held_until: None, .. }) => SOLD,
+        };
+    }
+}

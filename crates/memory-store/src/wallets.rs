@@ -1,0 +1,94 @@
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::event::Event;
+use encore_domain::ids::{EntryId, TransferId, UserId};
+use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::Wallets;
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+
+use crate::paging::{below, rows};
+use crate::records::{MemoryRecords, Records};
+
+/// [`Wallets`] in process.
+pub struct MemoryWallets(MemoryRecords);
+
+#[derive(Default)]
+pub struct WalletRecords {
+    balances: HashMap<UserId, BTreeMap<Currency, i64>>,
+    entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
+    lines: HashMap<TransferId, [LedgerLine; 2]>,
+}
+
+impl WalletRecords {
+    /// What a user has in a currency; zero without a wallet.
+    pub fn balance(&self, user: UserId, currency: Currency) -> Money {
+        let minor = self.balances.get(&user).and_then(|wallets| wallets.get(&currency)).copied().unwrap_or(0);
+        Money { minor, currency }
+    }
+
+    /// Writes both sides of a transfer that was found to be in order.
+    pub fn post(&mut self, transfer: &Transfer) -> WalletEntry {
+        let Transfer { id, user, amount, wallet_line, counter_line, .. } = *transfer;
+        let balance = self.balances.entry(user).or_default().entry(amount.currency).or_default();
+        *balance += wallet_line.amount_minor;
+        let entry = WalletEntry::of(transfer, *balance);
+        self.entries.entry(user).or_default().insert(entry.id, entry.clone());
+        self.lines.insert(id, [wallet_line, counter_line]);
+        entry
+    }
+}
+
+impl MemoryWallets {
+    /// Over shared records.
+    pub fn new(records: MemoryRecords) -> Self {
+        Self(records)
+    }
+}
+
+#[async_trait]
+impl Wallets for MemoryWallets {
+    async fn top_up(
+        &self,
+        transfer: Transfer,
+        request: RequestKey,
+    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+        let Records { wallets, outbox, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(Some(request))? {
+            return Ok(Applied::Before(before));
+        }
+        let Transfer { user, amount, .. } = transfer;
+        let balance = wallets.balance(user, amount.currency);
+        if balance.minor.saturating_add(amount.minor) > BALANCE_MAX_MINOR {
+            return Err(PortError::Refused(TopUpRefusal::WalletFull));
+        }
+        let entry = wallets.post(&transfer);
+        outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });
+        requests.remember(Some(request), entry.clone());
+        Ok(Applied::Now(entry))
+    }
+
+    async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {
+        let balances = &self.0.lock().wallets.balances;
+        let wallets = balances.get(&user).into_iter().flatten();
+        Ok(wallets.map(|(currency, minor)| Money { minor: *minor, currency: *currency }).collect())
+    }
+
+    async fn entries(
+        &self,
+        user: UserId,
+        page: PageRequest<EntryId>,
+    ) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        let entries = &self.0.lock().wallets.entries;
+        let of_user = entries.get(&user).into_iter().flat_map(|entries| entries.range(below(&page)).rev());
+        let found = of_user.take(rows(&page)).map(|(_, entry)| entry.clone()).collect();
+        Ok(Page::from_rows(found, page.size, |entry| entry.id))
+    }
+
+    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
+        Ok(self.0.lock().wallets.lines.get(&transfer).map(|lines| lines.to_vec()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,41 @@
+//! The ports' contracts, on the stores in process.
+
+use std::sync::Arc;
+
+use encore_memory_store::{
+    MemoryCatalog, MemoryLines, MemoryOutbox, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatLocks,
+    MemorySeenRequests, MemoryUsers, MemoryWallets,
+};
+use encore_port_tests::{RecordBench, SpeedBench};
+
+async fn records() -> RecordBench {
+    let records = MemoryRecords::default();
+    RecordBench {
+        users: Arc::new(MemoryUsers::new(records.clone())),
+        catalog: Arc::new(MemoryCatalog::new(records.clone())),
+        reservations: Arc::new(MemoryReservations::new(records.clone())),
+        wallets: Arc::new(MemoryWallets::new(records.clone())),
+        payments: Arc::new(MemoryPayments::new(records.clone())),
+        outbox: Arc::new(MemoryOutbox::new(records)),
+        keep: Box::new(()),
+    }
+}
+
+async fn speed() -> SpeedBench {
+    SpeedBench {
+        seat_locks: Arc::new(MemorySeatLocks::default()),
+        lines: Arc::new(MemoryLines::default()),
+        seen_requests: Arc::new(MemorySeenRequests::default()),
+        keep: Box::new(()),
+    }
+}
+
+encore_port_tests::users!(records);
+encore_port_tests::catalog!(records);
+encore_port_tests::reservations!(records);
+encore_port_tests::wallets!(records);
+encore_port_tests::payments!(records);
+encore_port_tests::outbox!(records);
+encore_port_tests::seat_locks!(speed);
+encore_port_tests::lines!(speed);
+encore_port_tests::seen_requests!(speed);

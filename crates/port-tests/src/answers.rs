@@ -1,0 +1,78 @@
+//! Unwraps the answers of ports, and says what came instead.
+
+use std::fmt::Debug;
+
+use encore_domain::error::PortError;
+use encore_domain::request::Applied;
+
+/// The value of a change that this very call made.
+#[track_caller]
+pub fn made<T: Debug, R: Debug>(answer: Result<Applied<T>, PortError<R>>) -> T {
+    match answer {
+        Ok(Applied::Now(value)) => value,
+        Ok(Applied::Before(value)) => panic!("expected a change made now, not before: {value:?}"),
+        Err(error) => panic!("expected a change made now: {error:?}"),
+    }
+}
+
+/// The value of a change that an earlier call with the same request made.
+#[track_caller]
+pub fn repeated<T: Debug, R: Debug>(answer: Result<Applied<T>, PortError<R>>) -> T {
+    match answer {
+        Ok(Applied::Before(value)) => value,
+        Ok(Applied::Now(value)) => panic!("expected a change made before, not now: {value:?}"),
+        Err(error) => panic!("expected a change made before: {error:?}"),
+    }
+}
+
+/// The refusal.
+#[track_caller]
+pub fn refused<T: Debug, R: Debug>(answer: Result<T, PortError<R>>) -> R {
+    match answer {
+        Err(PortError::Refused(refusal)) => refusal,
+        Err(error @ (PortError::RequestReused | PortError::Unavailable(_))) => panic!("expected a refusal: {error:?}"),
+        Ok(value) => panic!("expected a refusal: {value:?}"),
+    }
+}
+
+/// Checks that the request id was known with another body.
+#[track_caller]
+pub fn assert_reused<T: Debug, R: Debug>(answer: &Result<T, PortError<R>>) {
+    assert!(matches!(answer, Err(PortError::RequestReused)), "expected a reused request: {answer:?}");
+}
+
+/// Checks that one call made the change and all others were told what it made; answers that.
+#[track_caller]
+pub fn made_once<T: Debug + PartialEq, R: Debug>(answers: Vec<Result<Applied<T>, PortError<R>>>) -> T {
+    let (mut made, mut before) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(Applied::Now(value)) => made.push(value),
+            Ok(Applied::Before(value)) => before.push(value),
+            Err(error) => panic!("expected the change or a repeat of it: {error:?}"),
+        }
+    }
+    assert_eq!(made.len(), 1, "made once: {made:?}");
+    let value = made.remove(0);
+    for other in before {
+        assert_eq!(other, value, "a repeat answers what the first call made");
+    }
+    value
+}
+
+/// Parts the changes made now from the refusals; nothing else may have come.
+#[track_caller]
+pub fn made_and_refused<T: Debug, R: Debug>(answers: Vec<Result<Applied<T>, PortError<R>>>) -> (Vec<T>, Vec<R>) {
+    let (mut made, mut refusals) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(Applied::Now(value)) => made.push(value),
+            Err(PortError::Refused(refusal)) => refusals.push(refusal),
+            Ok(Applied::Before(value)) => panic!("expected a change or a refusal, not a repeat: {value:?}"),
+            Err(error @ (PortError::RequestReused | PortError::Unavailable(_))) => {
+                panic!("expected a change or a refusal: {error:?}")
+            }
+        }
+    }
+    (made, refusals)
+}

@@ -1,0 +1,230 @@
+//! Values to test with. Ids are unique in the process and sort in the order in which they were made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
+use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
+use encore_domain::ids::{ConcertId, RequestId, UserId, VenueId};
+use encore_domain::money::{Currency, Money};
+use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
+use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::request::RequestKey;
+use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
+use encore_domain::time::Timestamp;
+use encore_domain::wallet::{Account as LedgerAccount, LedgerLine, Transfer, TransferIds, TransferKind};
+use uuid::Uuid;
+
+/// How many seats [`small_chart`] has.
+pub const SMALL_CHART_SEATS: usize = 26;
+/// How many seats [`large_chart`] has.
+pub const LARGE_CHART_SEATS: usize = 60_000;
+
+/// The next identifier, of any type.
+pub fn id<T: From<Uuid>>() -> T {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    T::from(Uuid::from_u64_pair(0xE0C0, NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The moment at which the tests' stories begin: 2026-06-01, 10:00 UTC.
+pub fn start() -> Timestamp {
+    Timestamp::from_timestamp_millis(1_780_308_000_000).expect("a moment in range")
+}
+
+/// A number of milliseconds after [`start`].
+pub fn at_ms(ms: u64) -> Timestamp {
+    start() + Duration::from_millis(ms)
+}
+
+/// A number of seconds after [`start`].
+pub fn at_secs(secs: u64) -> Timestamp {
+    start() + Duration::from_secs(secs)
+}
+
+/// The last millisecond before a moment.
+pub fn just_before(moment: Timestamp) -> Timestamp {
+    moment - Duration::from_millis(1)
+}
+
+/// A new intended change of this user.
+pub fn request(user: UserId) -> RequestKey {
+    RequestKey { user, id: id::<RequestId>(), fingerprint: [0x5A; 32] }
+}
+
+/// A new sign-up: nobody is logged in.
+pub fn sign_up_request() -> RequestKey {
+    request(UserId(Uuid::nil()))
+}
+
+/// The same request id with another body.
+pub fn altered(request: RequestKey) -> RequestKey {
+    RequestKey { fingerprint: [0xA5; 32], ..request }
+}
+
+/// A fan with an e-mail address of their own.
+pub fn account() -> Account {
+    let id: UserId = id();
+    account_with_email(id, &format!("{}@example.com", id.0.simple()))
+}
+
+/// A fan with this e-mail address.
+pub fn account_with_email(id: UserId, email: &str) -> Account {
+    let user = User {
+        id,
+        email: Email::parse(email).expect("an e-mail address"),
+        display_name: DisplayName::parse("Zoë 조").expect("a display name"),
+        role: Role::Fan,
+        created_at: start(),
+    };
+    Account { user, password_hash: PasswordHash(format!("$argon2id$v=19$m=1,t=1,p=1$c2FsdA${}", id.0.simple())) }
+}
+
+/// An amount in euro cents.
+pub fn euros(minor: i64) -> Money {
+    money(minor, "EUR")
+}
+
+/// An amount in the currency of this code.
+pub fn money(minor: i64, code: &str) -> Money {
+    Money { minor, currency: Currency::parse(code).expect("a currency") }
+}
+
+/// A hall of 26 seats: two sections, rows of 8 (with an aisle in the middle), 5, 4 and 9 seats, two grades.
+pub fn small_chart() -> SeatChart {
+    let stalls = PlannedSection {
+        name: "Stalls".into(),
+        rows: vec![with_aisle(row("S", "A", &[0; 8]), 4), row("S", "B", &[0, 0, 0, 1, 1])],
+    };
+    let balcony = PlannedSection { name: "Balcony".into(), rows: vec![row("C", "A", &[1; 4]), row("C", "B", &[1; 9])] };
+    let grades = vec![
+        Grade { name: "Front".into(), color: "#7f4a91".into() },
+        Grade { name: "Rear".into(), color: String::new() },
+    ];
+    SeatChart::lay_out(vec![stalls, balcony], grades)
+}
+
+/// A stadium of 60,000 seats in 60 sections.
+pub fn large_chart() -> SeatChart {
+    let section = |section: usize| PlannedSection {
+        name: format!("Block {section}"),
+        rows: (0..20).map(|n| row(&section.to_string(), &n.to_string(), &[0; 50])).collect(),
+    };
+    SeatChart::lay_out((0..60).map(section).collect(), vec![Grade { name: "All".into(), color: "#000000".into() }])
+}
+
+fn row(section: &str, label: &str, grades: &[u16]) -> PlannedRow {
+    let seat = |(number, grade): (u32, &u16)| PlannedSeat {
+        id: format!("{section}-{label}-{number}"),
+        number: number.to_string(),
+        grade: *grade,
+        x: f64::from(number) * 10.5 + 0.1,
+        y: -3.25,
+    };
+    PlannedRow { label: label.into(), seats: (1..).zip(grades).map(seat).collect() }
+}
+
+fn with_aisle(mut row: PlannedRow, after: usize) -> PlannedRow {
+    for seat in &mut row.seats[after..] {
+        seat.x += 21.0;
+    }
+    row
+}
+
+/// The slots of the seats of [`small_chart`] with these indices.
+pub fn slots(seats: &[usize]) -> Vec<Slot> {
+    let chart = small_chart();
+    seats.iter().map(|seat| chart.seats()[*seat].slot).collect()
+}
+
+/// A venue with this chart.
+pub fn venue(chart: SeatChart) -> Venue {
+    Venue { id: id(), name: title("Großes Haus"), chart, created_at: start() }
+}
+
+/// A concert.
+pub fn concert() -> Concert {
+    Concert { id: id(), title: title("Winterreise"), artist: title("Ian Bostridge"), created_at: start() }
+}
+
+fn title(text: &str) -> Title {
+    Title::parse(text).expect("a title")
+}
+
+/// A performance in a hall of two grades, on sale from [`start`] for a day, without a line.
+pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
+    let day = Duration::from_hours(24);
+    Performance {
+        id: id(),
+        concert,
+        venue,
+        starts_at: start() + day * 30,
+        on_sale: OnSaleWindow { opens_at: start(), closes_at: start() + day },
+        prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![12_000, 7_500] },
+        seats_per_fan: 6,
+        hold_for: Duration::from_mins(7),
+        has_line: false,
+    }
+}
+
+/// A line that admits 5 at first and then 10 a second, up to 100. No setting is the default, and no two are alike.
+pub fn line_settings() -> LineSettings {
+    LineSettings {
+        rate: LineRate { admissions: 10, period: Duration::from_secs(1) },
+        batch: 5,
+        cap: 100,
+        paused: false,
+        claim_window: Duration::from_secs(20),
+        active_for: Duration::from_mins(5),
+        grace: Duration::from_secs(80),
+    }
+}
+
+/// A hold on the seats of [`small_chart`] with these indices, placed at [`start`].
+pub fn hold(user: UserId, performance: &Performance, seats: &[usize]) -> Reservation {
+    hold_at(user, performance, seats, start())
+}
+
+/// A hold on the seats of [`small_chart`] with these indices.
+pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Timestamp) -> Reservation {
+    let chart = small_chart();
+    let priced = |index: &usize| {
+        let seat = &chart.seats()[*index];
+        let price = performance.prices.of(seat.grade).expect("a price for each grade");
+        ReservedSeat { slot: seat.slot, price_minor: price.minor }
+    };
+    let seats: Vec<ReservedSeat> = seats.iter().map(priced).collect();
+    Reservation {
+        id: id(),
+        user,
+        performance: performance.id,
+        total: Money { minor: seats.iter().map(|seat| seat.price_minor).sum(), currency: performance.prices.currency },
+        seats,
+        state: ReservationState::Held,
+        held_at: now,
+        expires_at: now + performance.hold_for,
+        settled_at: None,
+        payment: None,
+    }
+}
+
+/// A top-up of any size: the bound of a single top-up is the caller's rule, not the store's.
+pub fn top_up(user: UserId, amount: Money) -> Transfer {
+    let line = |account, amount_minor| LedgerLine { id: id(), account, amount_minor };
+    Transfer {
+        id: id(),
+        kind: TransferKind::TopUp,
+        user,
+        amount,
+        wallet_line: line(LedgerAccount::Wallet(user), amount.minor),
+        counter_line: line(LedgerAccount::Gateway, -amount.minor),
+        payment: None,
+        at: start(),
+    }
+}
+
+/// A payment of this hold at this moment, without a queue token.
+pub fn payment(hold: &Reservation, now: Timestamp) -> PaymentPlan {
+    let ids = TransferIds { transfer: id(), wallet_line: id(), counter_line: id() };
+    plan_wallet_payment(hold, id(), ids, None, now)
+}

@@ -1,0 +1,340 @@
+//! The cases of [`SeatLocks`](encore_domain::ports::SeatLocks).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::sync::Arc;
+
+use encore_domain::error::PortError;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::TakeRefusal;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{HELD, NO_SEAT, SOLD, SeatLock, SeatState, all_free};
+use encore_domain::time::Timestamp;
+
+use crate::SpeedBench;
+use crate::answers::refused;
+use crate::contention::at_once;
+use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, just_before, slots, small_chart};
+
+/// Stamps the cases of the port `SeatLocks`.
+#[macro_export]
+macro_rules! seat_locks {
+    ($($with:tt)+) => {
+        $crate::suite! { seat_locks [
+            is_not_loaded_at_first,
+            loads_free_seats_and_locks,
+            loads_once,
+            takes_free_seats,
+            takes_all_or_none,
+            takes_once_under_contention,
+            takes_again_for_the_same_owner,
+            refuses_slots_that_are_no_seat,
+            releases_only_its_own,
+            marks_over_anything,
+            counts_free_seats,
+            versions_grow_with_each_change,
+            reports_overdue_holds,
+            keeps_performances_apart,
+        ] $($with)+ }
+    };
+}
+
+/// How many fans want the same seats.
+const HUNDRED: usize = 100;
+
+impl SpeedBench {
+    /// A performance in the small hall with its seats loaded, all free.
+    async fn loaded(&self) -> PerformanceId {
+        let performance = id();
+        self.load(performance, &[]).await;
+        performance
+    }
+
+    async fn load(&self, performance: PerformanceId, locks: &[SeatLock]) {
+        let free = all_free(&small_chart());
+        self.seat_locks.load(performance, &free, locks).await.expect("the store answers");
+    }
+
+    /// Holds seats until a minute after the start.
+    async fn take(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        self.seat_locks.take(performance, slots, owner, at_secs(60)).await
+    }
+
+    /// Holds free seats for somebody, and says for whom.
+    async fn taken(&self, performance: PerformanceId, seats: &[usize], held_until: Timestamp) -> ReservationId {
+        let owner = id();
+        let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
+        taken.expect("the seats are free");
+        owner
+    }
+
+    async fn release_seats(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        self.seat_locks.release(performance, slots, owner).await.expect("the store answers");
+    }
+
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) {
+        self.seat_locks.mark(performance, locks).await.expect("the store answers");
+    }
+
+    async fn seats(&self, performance: PerformanceId) -> Option<SeatState> {
+        self.seat_locks.snapshot(performance).await.expect("the store answers")
+    }
+
+    async fn seat_bytes(&self, performance: PerformanceId) -> Vec<u8> {
+        self.seats(performance).await.expect("loaded").bytes
+    }
+
+    async fn version(&self, performance: PerformanceId) -> u64 {
+        self.seats(performance).await.expect("loaded").version
+    }
+
+    async fn free(&self, performances: &[PerformanceId]) -> Vec<Option<u32>> {
+        self.seat_locks.free_seats(performances).await.expect("the store answers")
+    }
+
+    async fn overdue(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<SeatLock> {
+        self.seat_locks.overdue(performance, before, limit).await.expect("the store answers")
+    }
+}
+
+/// The state string of the small hall with these seats held and sold.
+fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
+    let mut bytes = all_free(&small_chart());
+    for (seats, byte) in [(held, HELD), (sold, SOLD)] {
+        for slot in slots(seats) {
+            bytes[slot.0 as usize] = byte;
+        }
+    }
+    bytes
+}
+
+fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
+    SeatLock { slot: slots(&[seat])[0], owner, held_until }
+}
+
+pub async fn is_not_loaded_at_first(bench: SpeedBench) {
+    let (performance, owner) = (id(), id());
+    assert_eq!(bench.seats(performance).await, None);
+    assert_eq!(bench.free(&[performance]).await, [None]);
+    assert_eq!(refused(bench.take(performance, &slots(&[0]), owner).await), TakeRefusal::NotLoaded);
+
+    bench.release_seats(performance, &slots(&[0]), owner).await;
+    bench.mark(performance, &[lock(0, owner, None)]).await;
+    assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, []);
+    assert_eq!(bench.seats(performance).await, None);
+}
+
+pub async fn loads_free_seats_and_locks(bench: SpeedBench) {
+    let (performance, owner, buyer) = (id(), id(), id());
+    let locks = [lock(1, owner, Some(at_secs(60))), lock(2, owner, Some(at_secs(60))), lock(25, buyer, None)];
+    bench.load(performance, &locks).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[1, 2], &[25]));
+
+    assert_eq!(bench.overdue(performance, at_secs(60), 1).await.len(), 1);
+    bench.release_seats(performance, &slots(&[1, 25]), owner).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2], &[25]));
+    assert_eq!(bench.overdue(performance, at_secs(60), 100).await, [locks[1]]);
+}
+
+pub async fn loads_once(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    bench.taken(performance, &[0], at_secs(60)).await;
+    let before = bench.seats(performance).await;
+    bench.load(performance, &[lock(5, id(), Some(at_secs(60)))]).await;
+    assert_eq!(bench.seats(performance).await, before);
+    assert_eq!(bench.overdue(performance, at_secs(60), 100).await.len(), 1);
+}
+
+pub async fn takes_free_seats(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let version = bench.take(performance, &slots(&[3, 4, 20]), id()).await.expect("the seats are free");
+    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[3, 4, 20], &[]), version }));
+    bench.take(performance, &slots(&[2, 5]), id()).await.expect("the seats are free");
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2, 3, 4, 5, 20], &[]));
+}
+
+pub async fn takes_all_or_none(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    bench.taken(performance, &[3, 4], at_secs(60)).await;
+    bench.mark(performance, &[lock(6, id(), None)]).await;
+    let before = bench.seats(performance).await;
+
+    let refusal = refused(bench.take(performance, &slots(&[2, 3, 4, 5, 6, 7]), id()).await);
+    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[3, 4, 6]) });
+    assert_eq!(bench.seats(performance).await, before);
+    bench.take(performance, &slots(&[2, 5, 7]), id()).await.expect("the others stayed free");
+}
+
+pub async fn takes_once_under_contention(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let wanted = slots(&[0, 1, 2]);
+    let owners: Vec<ReservationId> = (0..HUNDRED).map(|_| id()).collect();
+    let answers = at_once(owners.iter().map(|owner| {
+        let (seat_locks, wanted, owner) = (Arc::clone(&bench.seat_locks), wanted.clone(), *owner);
+        async move { seat_locks.take(performance, &wanted, owner, at_secs(60)).await }
+    }))
+    .await;
+
+    let mut winners = Vec::new();
+    for (owner, answer) in owners.into_iter().zip(answers) {
+        if answer.is_ok() {
+            winners.push(owner);
+        } else {
+            assert_eq!(refused(answer), TakeRefusal::Taken { slots: wanted.clone() });
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    let owners = bench.overdue(performance, at_secs(60), 100).await.into_iter().map(|lock| lock.owner);
+    assert_eq!(owners.collect::<Vec<_>>(), [winners[0]; 3]);
+}
+
+pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
+    let (performance, owner) = (bench.loaded().await, id());
+    let version = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are free");
+    let again = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are the owner's");
+    assert_eq!(again, version);
+    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[0, 1], &[]), version }));
+
+    bench.mark(performance, &[lock(1, owner, None)]).await;
+    let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
+    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[1]) }, "a sold seat is not held by its owner");
+}
+
+pub async fn refuses_slots_that_are_no_seat(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let free = all_free(&small_chart());
+    let separator = free.iter().position(|byte| *byte == NO_SEAT).expect("rows are apart");
+    let past_the_end = u32::try_from(free.len()).expect("a small hall");
+    let no_seats = [Slot(u32::try_from(separator).expect("a small hall")), Slot(past_the_end), Slot(1_000_000)];
+    let before = bench.seats(performance).await;
+
+    for slot in no_seats {
+        let wanted = [slots(&[0]), vec![slot]].concat();
+        let refusal = refused(bench.take(performance, &wanted, id()).await);
+        assert_eq!(refusal, TakeRefusal::Taken { slots: vec![slot] });
+    }
+    assert_eq!(bench.seats(performance).await, before);
+}
+
+pub async fn releases_only_its_own(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let owner = bench.taken(performance, &[0, 1, 2, 3], at_secs(60)).await;
+    let other = bench.taken(performance, &[4], at_secs(60)).await;
+    bench.mark(performance, &[lock(3, owner, None)]).await;
+
+    let between_rows = Slot(slots(&[8])[0].0 - 1);
+    let asked = [slots(&[0, 1, 3, 4, 5]), vec![between_rows, Slot(1_000_000)]].concat();
+    bench.release_seats(performance, &asked, owner).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2, 4], &[3]));
+    let left = [lock(2, owner, Some(at_secs(60))), lock(4, other, Some(at_secs(60)))];
+    let mut overdue = bench.overdue(performance, at_secs(60), 100).await;
+    overdue.sort_by_key(|lock| lock.slot);
+    assert_eq!(overdue, left);
+    bench.take(performance, &slots(&[0, 1]), other).await.expect("the seats are free again");
+}
+
+pub async fn marks_over_anything(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let loser = bench.taken(performance, &[1, 2], at_secs(60)).await;
+    let (holder, buyer) = (id(), id());
+    bench.mark(performance, &[lock(5, buyer, None)]).await;
+
+    let held_until = Some(at_secs(90));
+    let held = [lock(0, holder, held_until), lock(1, holder, held_until), lock(5, holder, held_until)];
+    let sold = [lock(2, buyer, None), lock(3, buyer, None)];
+    bench.mark(performance, &[held.as_slice(), &sold].concat()).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 5], &[2, 3]));
+
+    bench.release_seats(performance, &slots(&[0, 1, 2, 3, 5]), loser).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 5], &[2, 3]));
+    let mut overdue = bench.overdue(performance, at_secs(90), 100).await;
+    overdue.sort_by_key(|lock| lock.slot);
+    assert_eq!(overdue, held);
+    bench.release_seats(performance, &slots(&[0, 1, 5]), holder).await;
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[], &[2, 3]));
+}
+
+pub async fn counts_free_seats(bench: SpeedBench) {
+    let (first, unknown, second) = (bench.loaded().await, id(), bench.loaded().await);
+    let all = u32::try_from(SMALL_CHART_SEATS).expect("a small hall");
+    let counts = async |expected: u32| {
+        assert_eq!(bench.free(&[second, unknown, first]).await, [Some(all), None, Some(expected)]);
+        assert_eq!(bench.seats(first).await.expect("loaded").free_seats(), expected);
+    };
+    counts(all).await;
+    let owner = bench.taken(first, &[0, 1, 2], at_secs(60)).await;
+    counts(all - 3).await;
+    refused(bench.take(first, &slots(&[2, 3]), id()).await);
+    counts(all - 3).await;
+    bench.take(first, &slots(&[0, 1, 2]), owner).await.expect("the seats are the owner's");
+    counts(all - 3).await;
+    bench.mark(first, &[lock(0, owner, None), lock(9, owner, None)]).await;
+    counts(all - 4).await;
+    bench.release_seats(first, &slots(&[0, 1, 2]), owner).await;
+    counts(all - 2).await;
+    assert_eq!(bench.free(&[]).await, []);
+}
+
+pub async fn versions_grow_with_each_change(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let mut version = bench.version(performance).await;
+    let mut grown = async |grows: bool, what: &str| {
+        let now = bench.version(performance).await;
+        let expected = if grows { now > version } else { now == version };
+        assert!(expected, "{what}: {version} → {now}");
+        version = now;
+    };
+    let owner = bench.taken(performance, &[0, 1], at_secs(60)).await;
+    grown(true, "a take").await;
+    refused(bench.take(performance, &slots(&[1, 2]), id()).await);
+    grown(false, "a refused take").await;
+    bench.release_seats(performance, &slots(&[0, 1]), id()).await;
+    grown(false, "a release by another").await;
+    bench.release_seats(performance, &slots(&[0]), owner).await;
+    grown(true, "a release").await;
+    bench.release_seats(performance, &slots(&[0]), owner).await;
+    grown(false, "a second release").await;
+    bench.mark(performance, &[lock(1, owner, None)]).await;
+    grown(true, "a mark").await;
+    bench.mark(performance, &[lock(1, owner, None)]).await;
+    grown(false, "a second mark").await;
+    bench.load(performance, &[]).await;
+    grown(false, "a second load").await;
+}
+
+pub async fn reports_overdue_holds(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let third = bench.taken(performance, &[0], at_secs(30)).await;
+    let first = bench.taken(performance, &[3], at_secs(10)).await;
+    let second = bench.taken(performance, &[1], at_secs(20)).await;
+    let paid = bench.taken(performance, &[4], at_secs(5)).await;
+    let released = bench.taken(performance, &[5], at_secs(5)).await;
+    bench.mark(performance, &[lock(4, paid, None), lock(6, paid, None)]).await;
+    bench.release_seats(performance, &slots(&[5]), released).await;
+
+    let locks =
+        [lock(3, first, Some(at_secs(10))), lock(1, second, Some(at_secs(20))), lock(0, third, Some(at_secs(30)))];
+    assert_eq!(bench.overdue(performance, just_before(at_secs(10)), 100).await, []);
+    assert_eq!(bench.overdue(performance, at_secs(20), 100).await, locks[..2]);
+    assert_eq!(bench.overdue(performance, at_secs(1_000), 2).await, locks[..2]);
+    assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, locks);
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 3], &[4, 6]), "telling frees nothing");
+}
+
+pub async fn keeps_performances_apart(bench: SpeedBench) {
+    let (evening, matinee, owner) = (bench.loaded().await, bench.loaded().await, id());
+    let untouched = bench.seats(matinee).await;
+    bench.take(evening, &slots(&[0, 1]), owner).await.expect("the seats are free");
+    assert_eq!(bench.seats(matinee).await, untouched);
+    assert_eq!(bench.overdue(matinee, at_secs(60), 100).await, []);
+
+    bench.take(matinee, &slots(&[1, 2]), owner).await.expect("the seats are free");
+    bench.release_seats(evening, &slots(&[0, 1, 2]), owner).await;
+    bench.mark(evening, &[lock(9, owner, None)]).await;
+    assert_eq!(bench.seat_bytes(matinee).await, bytes(&[1, 2], &[]));
+    assert_eq!(bench.seat_bytes(evening).await, bytes(&[], &[9]));
+}

@@ -1,0 +1,208 @@
+//! The cases of [`Wallets`](encore_domain::ports::Wallets).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::sync::Arc;
+
+use encore_domain::event::Event;
+use encore_domain::ids::{TransferId, UserId};
+use encore_domain::money::BALANCE_MAX_MINOR;
+use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+
+use crate::RecordBench;
+use crate::answers::{assert_reused, made, made_once, refused, repeated};
+use crate::bench::told;
+use crate::contention::{TWENTY, at_once};
+use crate::fixtures::{altered, euros, id, money, request, top_up};
+use crate::paging::{SIZES, read_all};
+
+/// Stamps the cases of the port `Wallets`.
+#[macro_export]
+macro_rules! wallets {
+    ($($with:tt)+) => {
+        $crate::suite! { wallets [
+            tops_up,
+            tops_up_under_contention,
+            keeps_currencies_apart,
+            repeats_a_top_up,
+            repeats_a_top_up_under_contention,
+            refuses_a_reused_request,
+            refuses_a_full_wallet,
+            keeps_both_sides,
+            lists_newest_first,
+            starts_empty,
+            writes_events,
+        ] $($with)+ }
+    };
+}
+
+impl RecordBench {
+    /// All entries of a user's wallets, newest first.
+    pub(crate) async fn entries(&self, user: UserId) -> Vec<WalletEntry> {
+        read_all(100, |page| self.wallets.entries(user, page)).await
+    }
+
+    /// The sides of a transfer, in the order of their ids.
+    pub(crate) async fn lines(&self, transfer: TransferId) -> Vec<LedgerLine> {
+        let mut lines = self.wallets.lines(transfer).await.expect("the store answers");
+        lines.sort_by_key(|line| line.id);
+        lines
+    }
+}
+
+pub async fn tops_up(bench: RecordBench) {
+    let (fan, other) = (bench.sign_up().await, bench.sign_up().await);
+    let (first, second) = (top_up(fan, euros(500)), top_up(fan, euros(1)));
+    let first_entry = made(bench.wallets.top_up(first.clone(), request(fan)).await);
+    assert_eq!(first_entry, WalletEntry::of(&first, 500));
+    let second_entry = made(bench.wallets.top_up(second.clone(), request(fan)).await);
+    assert_eq!(second_entry, WalletEntry::of(&second, 501));
+
+    assert_eq!(bench.balances(fan).await, [euros(501)]);
+    assert_eq!(bench.entries(fan).await, [second_entry, first_entry]);
+    assert_eq!(bench.balances(other).await, []);
+}
+
+pub async fn tops_up_under_contention(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let transfers: Vec<Transfer> = (1..=20).map(|minor| top_up(fan, euros(minor))).collect();
+    let answers = at_once(transfers.iter().cloned().map(|transfer| {
+        let wallets = Arc::clone(&bench.wallets);
+        async move { wallets.top_up(transfer, request(fan)).await }
+    }))
+    .await;
+
+    let mut entries: Vec<WalletEntry> = answers.into_iter().map(made).collect();
+    for (entry, transfer) in entries.iter().zip(&transfers) {
+        assert_eq!(entry, &WalletEntry::of(transfer, entry.balance_after_minor));
+    }
+    assert_eq!(bench.balances(fan).await, [euros(210)]);
+    let mut listed = bench.entries(fan).await;
+    listed.sort_by_key(|entry| entry.balance_after_minor);
+    entries.sort_by_key(|entry| entry.balance_after_minor);
+    assert_eq!(listed, entries);
+    let mut balance = 0;
+    for entry in entries {
+        balance += entry.amount.minor;
+        assert_eq!(entry.balance_after_minor, balance, "each credit builds on the one before");
+    }
+}
+
+pub async fn keeps_currencies_apart(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    for (amount, after) in
+        [(money(3, "USD"), 3), (money(5_000, "KRW"), 5_000), (euros(7), 7), (money(4, "USD"), 7), (euros(1), 8)]
+    {
+        assert_eq!(bench.top_up(fan, amount).await.balance_after_minor, after);
+    }
+    assert_eq!(bench.balances(fan).await, [euros(8), money(5_000, "KRW"), money(7, "USD")]);
+}
+
+pub async fn repeats_a_top_up(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let request = request(fan);
+    let (first, again) = (top_up(fan, euros(500)), top_up(fan, euros(500)));
+    let entry = made(bench.wallets.top_up(first, request).await);
+    let later = bench.top_up(fan, euros(20)).await;
+
+    assert_eq!(repeated(bench.wallets.top_up(again.clone(), request).await), entry);
+    assert_eq!(bench.balances(fan).await, [euros(520)]);
+    assert_eq!(bench.entries(fan).await, [later, entry]);
+    assert_eq!(bench.lines(again.id).await, []);
+}
+
+pub async fn repeats_a_top_up_under_contention(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let request = request(fan);
+    let answers = at_once((0..TWENTY).map(|_| {
+        let wallets = Arc::clone(&bench.wallets);
+        let transfer = top_up(fan, euros(500));
+        async move { wallets.top_up(transfer, request).await }
+    }))
+    .await;
+
+    let entry = made_once(answers);
+    assert_eq!(entry.balance_after_minor, 500);
+    assert_eq!(bench.balances(fan).await, [euros(500)]);
+    assert_eq!(bench.entries(fan).await, [entry]);
+}
+
+pub async fn refuses_a_reused_request(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let request = request(fan);
+    let entry = made(bench.wallets.top_up(top_up(fan, euros(500)), request).await);
+
+    let other = top_up(fan, euros(9_000));
+    assert_reused(&bench.wallets.top_up(other.clone(), altered(request)).await);
+    assert_eq!(bench.balances(fan).await, [euros(500)]);
+    assert_eq!(bench.entries(fan).await, [entry]);
+    assert_eq!(bench.lines(other.id).await, []);
+}
+
+pub async fn refuses_a_full_wallet(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let entry = bench.top_up(fan, euros(BALANCE_MAX_MINOR - 100)).await;
+
+    let over = top_up(fan, euros(101));
+    assert_eq!(refused(bench.wallets.top_up(over.clone(), request(fan)).await), TopUpRefusal::WalletFull);
+    assert_eq!(bench.balances(fan).await, [euros(BALANCE_MAX_MINOR - 100)]);
+    assert_eq!(bench.entries(fan).await, [entry]);
+    assert_eq!(bench.lines(over.id).await, []);
+
+    assert_eq!(bench.top_up(fan, euros(100)).await.balance_after_minor, BALANCE_MAX_MINOR);
+    assert_eq!(bench.top_up(fan, money(101, "USD")).await.balance_after_minor, 101);
+    let first_over = top_up(fan, money(BALANCE_MAX_MINOR + 1, "KRW"));
+    assert_eq!(refused(bench.wallets.top_up(first_over, request(fan)).await), TopUpRefusal::WalletFull);
+    assert_eq!(bench.balances(fan).await, [euros(BALANCE_MAX_MINOR), money(101, "USD")]);
+}
+
+pub async fn keeps_both_sides(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let transfer = top_up(fan, euros(500));
+    made(bench.wallets.top_up(transfer.clone(), request(fan)).await);
+    bench.top_up(fan, euros(1)).await;
+
+    let lines = bench.lines(transfer.id).await;
+    assert_eq!(lines, [transfer.wallet_line, transfer.counter_line]);
+    assert_eq!(lines.iter().map(|line| line.amount_minor).sum::<i64>(), 0);
+    assert_eq!(bench.lines(id()).await, []);
+}
+
+pub async fn lists_newest_first(bench: RecordBench) {
+    let (fan, other) = (bench.sign_up().await, bench.sign_up().await);
+    let transfers: Vec<Transfer> =
+        ["EUR", "USD", "EUR", "EUR", "USD", "EUR"].map(|code| top_up(fan, money(10, code))).into();
+    let mut entries = Vec::new();
+    for index in [3, 0, 5, 1, 4, 2] {
+        entries.push(made(bench.wallets.top_up(transfers[index].clone(), request(fan)).await));
+    }
+    let of_another = bench.top_up(other, euros(1)).await;
+
+    entries.sort_by_key(|entry| entry.id);
+    entries.reverse();
+    for size in SIZES {
+        assert_eq!(read_all(size, |page| bench.wallets.entries(fan, page)).await, entries, "by {size}");
+    }
+    assert_eq!(bench.entries(other).await, [of_another]);
+}
+
+pub async fn starts_empty(bench: RecordBench) {
+    let (fan, other) = (bench.sign_up().await, bench.sign_up().await);
+    bench.top_up(other, euros(1)).await;
+    assert_eq!(bench.balances(fan).await, []);
+    assert_eq!(bench.entries(fan).await, []);
+    assert_eq!(bench.balances(id()).await, []);
+}
+
+pub async fn writes_events(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let request = request(fan);
+    let first = made(bench.wallets.top_up(top_up(fan, euros(500)), request).await);
+    repeated(bench.wallets.top_up(top_up(fan, euros(500)), request).await);
+    assert_reused(&bench.wallets.top_up(top_up(fan, euros(5)), altered(request)).await);
+    let over = top_up(fan, euros(BALANCE_MAX_MINOR));
+    refused(bench.wallets.top_up(over, crate::fixtures::request(fan)).await);
+    let second = bench.top_up(fan, euros(20)).await;
+
+    let expected = [first, second].map(|entry| told(&Event::WalletToppedUp { user: fan, entry }));
+    assert_eq!(bench.events().await, expected);
+}

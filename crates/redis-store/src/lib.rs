@@ -1,1 +1,15 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod connection;
+mod keys;
+mod lines;
+mod presence;
+mod reply;
+mod seat_locks;
+mod seen_requests;
+mod staged_locks;
+
+pub use connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Redis};
+pub use lines::RedisLines;
+pub use seat_locks::RedisSeatLocks;
+pub use seen_requests::RedisSeenRequests;

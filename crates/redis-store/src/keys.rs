@@ -1,0 +1,116 @@
+//! Every key this crate uses. All keys of one performance share the hash tag `{<performance>}`, so that its scripts and
+//! transactions run on one node of a Redis Cluster.
+
+use std::sync::Arc;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Presence;
+use encore_domain::request::RequestKey;
+
+/// Makes keys under a prefix.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    prefix: Arc<str>,
+}
+
+/// The seats of a performance, in the order in which the scripts take them.
+pub(crate) type SeatKeys = [String; 4];
+
+/// The line of a performance, in the order in which the scripts take it.
+pub(crate) type LineKeys = [String; 6];
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// State string, version and free count, owners of held seats, deadlines of held seats.
+    pub(crate) fn seats(&self, performance: PerformanceId) -> SeatKeys {
+        [
+            self.seats_state(performance),
+            self.seats_about(performance),
+            self.seats_owners(performance),
+            self.seats_deadlines(performance),
+        ]
+    }
+
+    /// String: one byte per slot. Its existence means that the seats are loaded.
+    pub(crate) fn seats_state(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats")
+    }
+
+    /// Hash: `version` and `free`, the number of free seats.
+    pub(crate) fn seats_about(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:about")
+    }
+
+    /// Hash: slot of a held seat → the 16 bytes of its owner.
+    pub(crate) fn seats_owners(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:owners")
+    }
+
+    /// Sorted set: slots of held seats by deadline.
+    pub(crate) fn seats_deadlines(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:deadlines")
+    }
+
+    /// Number: how many loads have staged locks; it names the keys they stage them under.
+    pub(crate) fn seats_loads(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:loads")
+    }
+
+    /// Owners and deadlines that a load has sent ahead.
+    pub(crate) fn seats_staged(&self, performance: PerformanceId, load: u64) -> [String; 2] {
+        [
+            self.of(performance, &format!("seats:staged:{load}:owners")),
+            self.of(performance, &format!("seats:staged:{load}:deadlines")),
+        ]
+    }
+
+    /// The line, the gone, the reasons, the members, the called, the active.
+    pub(crate) fn line(&self, performance: PerformanceId) -> LineKeys {
+        [
+            self.line_itself(performance),
+            self.line_gone(performance),
+            self.of(performance, "line:reasons"),
+            self.of(performance, "line:members"),
+            self.of(performance, "line:called"),
+            self.of(performance, "line:active"),
+        ]
+    }
+
+    /// Hash: `epoch`, `head`, `tail`, and the token bucket's `level` and `at_ms`.
+    pub(crate) fn line_itself(&self, performance: PerformanceId) -> String {
+        self.of(performance, "line")
+    }
+
+    /// Bitmap: numbers after the head that are not waiting any more.
+    pub(crate) fn line_gone(&self, performance: PerformanceId) -> String {
+        self.of(performance, "line:gone")
+    }
+
+    /// Bitmap that exists only while a script runs.
+    pub(crate) fn line_scratch(&self, performance: PerformanceId) -> String {
+        self.of(performance, "line:scratch")
+    }
+
+    /// Bitmap: numbers seen in a period; see [`Presence`].
+    pub(crate) fn line_seen(&self, performance: PerformanceId, period: i64) -> String {
+        self.of(performance, &format!("line:seen:{period}"))
+    }
+
+    /// The bitmaps in which a number that is still there must be.
+    pub(crate) fn line_seen_within_grace(&self, performance: PerformanceId, presence: Presence) -> Vec<String> {
+        let periods = presence.period() - Presence::PERIODS..=presence.period();
+        periods.map(|period| self.line_seen(performance, period)).collect()
+    }
+
+    /// String: the fingerprint of a request. Each request is alone under its hash tag.
+    pub(crate) fn request(&self, request: &RequestKey) -> String {
+        format!("{}{{{}:{}}}:request", self.prefix, request.user, request.id)
+    }
+
+    fn of(&self, performance: PerformanceId, name: &str) -> String {
+        format!("{}{{{performance}}}:{name}", self.prefix)
+    }
+}

@@ -1,0 +1,25 @@
+-- Puts the seats of a performance in place, unless they are there.
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 staged owners, 6 staged deadlines
+-- ARGV  1 state string with the locks applied, 2 number of free seats, 3 number of held seats that were staged
+-- Reply 1 done, 0 they were there, -1 what was staged is not all there any more
+-- Cost  one string of at most 100 KB; everything else is O(1)
+local STATE, ABOUT, OWNERS, DEADLINES, STAGED_OWNERS, STAGED_DEADLINES = unpack(KEYS)
+local held = tonumber(ARGV[3])
+
+if redis.call('EXISTS', STATE) == 1 then
+  redis.call('UNLINK', STAGED_OWNERS, STAGED_DEADLINES)
+  return 0
+end
+if redis.call('HLEN', STAGED_OWNERS) ~= held or redis.call('ZCARD', STAGED_DEADLINES) ~= held then
+  return -1
+end
+redis.call('UNLINK', OWNERS, DEADLINES)
+if held > 0 then
+  redis.call('RENAME', STAGED_OWNERS, OWNERS)
+  redis.call('RENAME', STAGED_DEADLINES, DEADLINES)
+  redis.call('PERSIST', OWNERS)
+  redis.call('PERSIST', DEADLINES)
+end
+redis.call('HSET', ABOUT, 'version', 1, 'free', ARGV[2])
+redis.call('SET', STATE, ARGV[1])
+return 1

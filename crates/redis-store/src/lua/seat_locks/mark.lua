@@ -1,0 +1,38 @@
+-- Sets seats to held or sold, whatever they were. Slots that are no seat stay as they are, as do all where nothing is
+-- loaded.
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines
+-- ARGV  for each seat, at most 1,000: slot, owner, deadline in ms or '' if sold
+-- Reply how many changed between free, held and sold; the version grows if any did
+-- Cost  O(seats)
+local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
+
+local changed, newly_taken = 0, 0
+for i = 1, #ARGV, 3 do
+  local slot, owner, deadline = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local was = redis.call('GETRANGE', STATE, slot, slot)
+  if was == 'a' or was == 'h' or was == 's' then
+    local now = 's'
+    if deadline == '' then
+      redis.call('HDEL', OWNERS, slot)
+      redis.call('ZREM', DEADLINES, slot)
+    else
+      now = 'h'
+      redis.call('HSET', OWNERS, slot, owner)
+      redis.call('ZADD', DEADLINES, deadline, slot)
+    end
+    if was == 'a' then
+      newly_taken = newly_taken + 1
+    end
+    if was ~= now then
+      redis.call('SETRANGE', STATE, slot, now)
+      changed = changed + 1
+    end
+  end
+end
+if newly_taken > 0 then
+  redis.call('HINCRBY', ABOUT, 'free', -newly_taken)
+end
+if changed > 0 then
+  redis.call('HINCRBY', ABOUT, 'version', 1)
+end
+return changed

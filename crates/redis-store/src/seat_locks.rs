@@ -1,0 +1,151 @@
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::{SeatLocks, TakeRefusal};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_domain::time::Timestamp;
+use redis::Script;
+use uuid::Uuid;
+
+use crate::connection::Redis;
+use crate::reply::{timestamp, unexpected};
+use crate::staged_locks::LockedHall;
+
+/// How many seats one run of a script releases or marks; more are done in several.
+const SEATS_PER_SCRIPT: usize = 1_000;
+/// How many overdue seats are reported at once, whatever the caller would take.
+const OVERDUE_MAX: u32 = 1_000;
+/// How many performances are counted in one pipeline.
+const COUNTS_PER_PIPELINE: usize = 1_000;
+
+// The scripts spell the state bytes out.
+const _: () = assert!(FREE == b'a' && HELD == b'h' && SOLD == b's');
+
+static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/take.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/release.lua")));
+static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/mark.lua")));
+static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
+
+/// [`SeatLocks`] as one string per performance, with the owners and deadlines of its held seats beside it.
+#[derive(Clone)]
+pub struct RedisSeatLocks {
+    redis: Redis,
+}
+
+impl RedisSeatLocks {
+    /// Keeps seat states in this Redis.
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+}
+
+#[async_trait]
+impl SeatLocks for RedisSeatLocks {
+    async fn load(&self, performance: PerformanceId, all_free: &[u8], locks: &[SeatLock]) -> Result<(), Unavailable> {
+        let hall = LockedHall::new(all_free, locks);
+        let staged = hall.stage(&self.redis, performance).await?;
+        let mut load = LOAD.prepare_invoke();
+        load.key(&self.redis.keys.seats(performance)).key(&staged);
+        load.arg(hall.state.as_slice()).arg(hall.free()).arg(hall.held());
+        match self.redis.run::<i64>(&load).await? {
+            0 | 1 => Ok(()),
+            _ => Err(unexpected("the load took so long that what it staged was forgotten".to_owned())),
+        }
+    }
+
+    async fn take(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut take = TAKE.prepare_invoke();
+        take.key(&self.redis.keys.seats(performance));
+        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(slots);
+        match self.redis.run::<Option<(u64, Vec<u32>)>>(&take).await? {
+            None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
+            Some((version, taken)) if taken.is_empty() => Ok(version),
+            Some((_, taken)) => {
+                let slots = taken.into_iter().map(Slot).collect();
+                Err(PortError::Refused(TakeRefusal::Taken { slots }))
+            }
+        }
+    }
+
+    async fn release(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        for chunk in slots.chunks(SEATS_PER_SCRIPT) {
+            let mut release = RELEASE.prepare_invoke();
+            release.key(&self.redis.keys.seats(performance)).arg(owner.0.as_bytes().as_slice());
+            for slot in chunk {
+                release.arg(slot.0);
+            }
+            self.redis.run::<()>(&release).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<(), Unavailable> {
+        for chunk in locks.chunks(SEATS_PER_SCRIPT) {
+            let mut mark = MARK.prepare_invoke();
+            mark.key(&self.redis.keys.seats(performance));
+            for lock in chunk {
+                let until = lock.held_until.map(|until| until.timestamp_millis().to_string());
+                mark.arg(lock.slot.0).arg(lock.owner.0.as_bytes().as_slice()).arg(until.unwrap_or_default());
+            }
+            self.redis.run::<()>(&mark).await?;
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {
+        let mut both = redis::pipe();
+        both.atomic().get(self.redis.keys.seats_state(performance));
+        both.hget(self.redis.keys.seats_about(performance), "version");
+        let (bytes, version): (Option<Vec<u8>>, Option<u64>) = self.redis.send_all(&both).await?;
+        Ok(bytes.zip(version).map(|(bytes, version)| SeatState { bytes, version }))
+    }
+
+    async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<Option<u32>>, Unavailable> {
+        let mut counts = Vec::with_capacity(performances.len());
+        for chunk in performances.chunks(COUNTS_PER_PIPELINE) {
+            let mut pipeline = redis::pipe();
+            for performance in chunk {
+                pipeline.hget(self.redis.keys.seats_about(*performance), "free");
+            }
+            counts.extend(self.redis.send_all::<Vec<Option<u32>>>(&pipeline).await?);
+        }
+        Ok(counts)
+    }
+
+    async fn overdue(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SeatLock>, Unavailable> {
+        let keys = &self.redis.keys;
+        let mut overdue = OVERDUE.prepare_invoke();
+        overdue.key(keys.seats_owners(performance)).key(keys.seats_deadlines(performance));
+        overdue.arg(before.timestamp_millis()).arg(limit.min(OVERDUE_MAX));
+        let seats: Vec<(u32, Vec<u8>, i64)> = self.redis.run(&overdue).await?;
+        seats.into_iter().map(|(slot, owner, until_ms)| held_seat(slot, &owner, until_ms)).collect()
+    }
+}
+
+fn held_seat(slot: u32, owner: &[u8], until_ms: i64) -> Result<SeatLock, Unavailable> {
+    let owner = Uuid::from_slice(owner).map_err(|error| Unavailable::new("redis", error))?;
+    Ok(SeatLock { slot: Slot(slot), owner: ReservationId(owner), held_until: Some(timestamp(until_ms)) })
+}

@@ -1,0 +1,83 @@
+//! Loading seats of which many are held: owners and deadlines go ahead in chunks under names of their own, and the
+//! script that puts the state string in place moves them there in the same step. So no script is long, and nobody ever
+//! sees half a load.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock};
+
+use crate::connection::Redis;
+use crate::reply::millis;
+
+/// How many held seats go in one pipeline, so that no command holds others up for more than about a millisecond.
+const STAGED_PER_PIPELINE: usize = 1_000;
+/// How long a load may take; what it staged is forgotten afterwards.
+const STAGED_FOR: Duration = Duration::from_mins(1);
+
+/// The state of a hall with its locks applied.
+pub(crate) struct LockedHall {
+    /// The state string.
+    pub(crate) state: Vec<u8>,
+    /// By slot: the owner and the deadline in milliseconds.
+    held: BTreeMap<u32, (ReservationId, i64)>,
+}
+
+impl LockedHall {
+    /// Applies locks to a hall; a lock on what is no seat is no lock, and the last lock on a seat counts.
+    pub(crate) fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
+        let mut state = all_free.to_vec();
+        let mut held = BTreeMap::new();
+        for lock in locks {
+            let Some(byte) = state.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) else { continue };
+            if let Some(until) = lock.held_until {
+                *byte = HELD;
+                held.insert(lock.slot.0, (lock.owner, until.timestamp_millis()));
+            } else {
+                *byte = SOLD;
+                held.remove(&lock.slot.0);
+            }
+        }
+        Self { state, held }
+    }
+
+    /// How many seats are free.
+    #[expect(clippy::naive_bytecount, reason = "a state string is short and seldom loaded")]
+    pub(crate) fn free(&self) -> usize {
+        self.state.iter().filter(|byte| **byte == FREE).count()
+    }
+
+    /// How many seats are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Sends owners and deadlines ahead, and says under which keys.
+    pub(crate) async fn stage(&self, redis: &Redis, performance: PerformanceId) -> Result<[String; 2], Unavailable> {
+        if self.held.is_empty() {
+            return Ok(redis.keys.seats_staged(performance, 0));
+        }
+        let load = redis.send(redis::cmd("INCR").arg(redis.keys.seats_loads(performance))).await?;
+        let [owners, deadlines] = redis.keys.seats_staged(performance, load);
+        let held: Vec<_> = self.held.iter().collect();
+        for chunk in held.chunks(STAGED_PER_PIPELINE) {
+            let mut hset = redis::cmd("HSET");
+            hset.arg(&owners);
+            let mut zadd = redis::cmd("ZADD");
+            zadd.arg(&deadlines);
+            for (slot, (owner, until_ms)) in chunk {
+                hset.arg(**slot).arg(owner.0.as_bytes().as_slice());
+                zadd.arg(*until_ms).arg(**slot);
+            }
+            let mut pipeline = redis::pipe();
+            pipeline.add_command(hset).ignore().add_command(zadd).ignore();
+            for key in [&owners, &deadlines] {
+                pipeline.cmd("PEXPIRE").arg(key).arg(millis(STAGED_FOR)).ignore();
+            }
+            redis.send_all::<()>(&pipeline).await?;
+        }
+        Ok([owners, deadlines])
+    }
+}

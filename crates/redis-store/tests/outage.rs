@@ -1,0 +1,132 @@
+//! What callers see while Redis is away, and when it is back.
+#![expect(clippy::expect_used, reason = "tests")]
+
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Lines;
+use encore_redis_store::{Redis, RedisLines};
+use support::{redis_at, server_url};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+/// Far beyond what any call may take: reaching it means that the call hangs.
+const HANG: Duration = Duration::from_secs(20);
+const PERFORMANCE: PerformanceId = PerformanceId(Uuid::from_u128(1));
+
+/// A port that leads to the server, until it is dropped with all connections through it.
+struct Proxy {
+    address: SocketAddr,
+    stalled: watch::Sender<bool>,
+    _serving: JoinSet<()>,
+}
+
+impl Proxy {
+    async fn listen(address: &str) -> Self {
+        let server = server_address().await;
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stalled = watch::Sender::new(false);
+        let stall = stalled.subscribe();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(forward(client, server, stall.clone()));
+            }
+        });
+        Self { address, stalled, _serving: serving }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// From now on nothing comes through, and connections stay open.
+    fn stall(&self) {
+        self.stalled.send_replace(true);
+    }
+}
+
+async fn forward(mut client: TcpStream, server: SocketAddr, mut stall: watch::Receiver<bool>) {
+    let mut server = TcpStream::connect(server).await.expect("the server answers");
+    {
+        let stalled = stall.wait_for(|stalled| *stalled);
+        tokio::select! {
+            // An error is the end of the connection, which is all there is to know.
+            _ended = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+            _stalled = stalled => {}
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn server_address() -> SocketAddr {
+    let url = server_url();
+    let client = redis::Client::open(url).expect("a redis URL");
+    let redis::ConnectionAddr::Tcp(host, port) = client.get_connection_info().addr().clone() else {
+        panic!("ENCORE_REDIS_URL is a plain redis:// URL with a host")
+    };
+    tokio::net::lookup_host((host, port)).await.expect("a known host").next().expect("an address")
+}
+
+async fn soon<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANG, call).await.expect("the call answers")
+}
+
+fn assert_redis_is_away<T>(answer: Result<T, Unavailable>) {
+    assert_eq!(answer.err().map(|unavailable| unavailable.what), Some("redis"));
+}
+
+#[tokio::test]
+async fn connecting_to_nothing_is_refused() {
+    let gone = Proxy::listen("127.0.0.1:0").await;
+    let url = gone.url();
+    drop(gone);
+    assert_redis_is_away(soon(Redis::connect(&url, "encore:")).await);
+    assert_redis_is_away(soon(Redis::connect("not a url", "encore:")).await);
+}
+
+#[tokio::test]
+async fn connecting_to_a_server_that_hangs_is_given_up() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    proxy.stall();
+    assert_redis_is_away(soon(Redis::connect(&proxy.url(), "encore:")).await);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_away() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let lines = RedisLines::new(redis_at(&proxy.url()).await);
+    assert_eq!(soon(lines.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    proxy.stall();
+    assert_redis_is_away(soon(lines.snapshot(PERFORMANCE)).await);
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_made_anew_when_the_server_is_back() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let address = proxy.address.to_string();
+    let lines = RedisLines::new(redis_at(&proxy.url()).await);
+    assert_eq!(soon(lines.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+
+    drop(proxy);
+    for _ in 0..3 {
+        assert_redis_is_away(soon(lines.snapshot(PERFORMANCE)).await);
+    }
+
+    let _proxy = Proxy::listen(&address).await;
+    let back = async {
+        // The first call may still be told of the attempt before.
+        while lines.snapshot(PERFORMANCE).await.is_err() {}
+    };
+    soon(back).await;
+}

@@ -1,0 +1,253 @@
+//! What the contracts of the ports do not say: how the adapters use Redis, and agreement with a model over long runs.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
+use encore_domain::line_snapshot::Standing;
+use encore_domain::ports::{Lines, Presence, SeatLocks, SeenRequests};
+use encore_domain::queue::{EndReason, LineRate, LineSettings, QueueTicket, TokenBucket, TokenState};
+use encore_domain::request::RequestKey;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, HELD, SeatLock};
+use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
+use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
+use uuid::Uuid;
+
+const PERFORMANCE: PerformanceId = PerformanceId(Uuid::from_u128(7));
+const GRACE: Duration = Duration::from_mins(2);
+const EPOCH: i64 = 41;
+
+fn user(n: u64) -> UserId {
+    UserId(Uuid::from_u128(u128::from(n)))
+}
+
+fn owner(n: u32) -> ReservationId {
+    ReservationId(Uuid::from_u128(u128::from(n)))
+}
+
+fn seen_at(ms: i64) -> Presence {
+    Presence { now: at(ms), grace: GRACE }
+}
+
+fn open_settings() -> LineSettings {
+    let rate = LineRate { admissions: 100_000, period: Duration::from_millis(100) };
+    LineSettings { rate, batch: 100_000, cap: 100_000, ..LineSettings::default() }
+}
+
+async fn join_all(lines: &RedisLines, count: u64, presence: Presence) -> Vec<QueueTicket> {
+    let mut tickets = Vec::new();
+    for n in 1..=count {
+        tickets.push(lines.join(PERFORMANCE, user(n), presence, EPOCH).await.expect("redis answers"));
+    }
+    tickets
+}
+
+/// A sequence that looks random and is the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[tokio::test]
+async fn a_long_line_agrees_with_a_model() {
+    let lines = RedisLines::new(fresh_redis().await);
+    let mut dice = Dice(11);
+    let mut tickets = join_all(&lines, 300, seen_at(0)).await;
+    let mut waiting: BTreeMap<u64, QueueTicket> = tickets.iter().map(|ticket| (ticket.number, *ticket)).collect();
+    for round in 0..60_i64 {
+        let now_ms = round * 10;
+        // Whole runs leave, so that the search for the next number crosses bytes and words that are all gone.
+        let first = 1 + dice.roll(tickets.len() as u64);
+        for number in first..first + dice.roll(40) {
+            if let Some(ticket) = waiting.remove(&number) {
+                lines.end(&ticket, EndReason::Left, at(now_ms)).await.expect("redis answers");
+            }
+        }
+        for _ in 0..dice.roll(6) {
+            let newcomer = user(1_000 + tickets.len() as u64);
+            let ticket = lines.join(PERFORMANCE, newcomer, seen_at(now_ms), EPOCH).await.expect("redis answers");
+            assert_eq!(ticket.number, tickets.len() as u64 + 1);
+            waiting.insert(ticket.number, ticket);
+            tickets.push(ticket);
+        }
+        let cap = u32::try_from(dice.roll(9)).expect("small");
+        let settings = LineSettings { cap, claim_window: Duration::from_millis(1), ..open_settings() };
+        let called = lines.admit(PERFORMANCE, &settings, at(now_ms)).await.expect("redis answers");
+        assert_eq!(called, u64::from(cap).min(waiting.len() as u64));
+        for _ in 0..called {
+            let (_, ticket) = waiting.pop_first().expect("no more are called than wait");
+            let state = lines.state(&ticket, at(now_ms)).await.expect("redis answers");
+            assert_eq!(state, TokenState::Called { claim_by: at(now_ms + 1) });
+        }
+        let snapshot = lines.snapshot(PERFORMANCE).await.expect("redis answers").expect("there is a line");
+        assert_eq!(snapshot.waiting(), waiting.len() as u64);
+        for (position, number) in (1..).zip(waiting.keys()) {
+            assert_eq!(snapshot.standing(*number), Standing::Waiting { position });
+        }
+    }
+    assert!(tickets.len() > 400 && waiting.len() < 200, "the run went through the line");
+}
+
+#[tokio::test]
+async fn admissions_agree_with_the_token_bucket() {
+    let lines = RedisLines::new(fresh_redis().await);
+    let mut dice = Dice(5);
+    let mut left = join_all(&lines, 1_500, seen_at(0)).await.len() as u64;
+    let mut bucket: Option<TokenBucket> = None;
+    let mut now_ms = 0;
+    for _ in 0..300 {
+        // The clock goes back now and then, and operators change the rate.
+        now_ms += i64::try_from(dice.roll(400)).expect("small") - 80;
+        let rate = LineRate { admissions: 7, period: Duration::from_millis(700 + 300 * dice.roll(3)) };
+        let settings = LineSettings { rate, batch: 3 + u32::try_from(dice.roll(3)).expect("small"), ..open_settings() };
+        let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&settings, at(now_ms)));
+        bucket.refill(&settings, at(now_ms));
+        let expected = bucket.available(&settings).min(left);
+        bucket.spend(&settings, expected);
+        left -= expected;
+        assert_eq!(lines.admit(PERFORMANCE, &settings, at(now_ms)).await.expect("redis answers"), expected);
+    }
+    assert!(left > 0 && left < 1_300, "the bucket was the limit");
+}
+
+#[tokio::test]
+async fn a_sweep_ends_at_the_tail_wherever_in_a_byte_it_is() {
+    for tail in 1..=18 {
+        let lines = RedisLines::new(fresh_redis().await);
+        join_all(&lines, tail, seen_at(0)).await;
+        let later = 10 * 60_000;
+        assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), tail);
+        let next = lines.join(PERFORMANCE, user(100), seen_at(later), EPOCH).await.expect("redis answers");
+        assert_eq!(lines.state(&next, at(later)).await.expect("redis answers"), TokenState::Waiting);
+        assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_one_run_is_called_at_once() {
+    let lines = RedisLines::new(fresh_redis().await);
+    let mut tickets = join_all(&lines, 2_500, seen_at(0)).await;
+    assert_eq!(lines.admit(PERFORMANCE, &open_settings(), at(0)).await.expect("redis answers"), 2_500);
+    let last = tickets.pop().expect("2,500 joined");
+    let claim_by = at(0) + open_settings().claim_window;
+    assert_eq!(lines.state(&last, at(0)).await.expect("redis answers"), TokenState::Called { claim_by });
+    // More are due at once than one run ends, and still nobody is refused a place on their account.
+    let later = at(60_000);
+    lines.join(PERFORMANCE, user(9_999), seen_at(60_000), EPOCH).await.expect("redis answers");
+    let settings = LineSettings { cap: 1, ..open_settings() };
+    assert_eq!(lines.admit(PERFORMANCE, &settings, later).await.expect("redis answers"), 1);
+}
+
+#[tokio::test]
+async fn numbers_given_out_after_a_sweep_are_there() {
+    let lines = RedisLines::new(fresh_redis().await);
+    join_all(&lines, 10, seen_at(0)).await;
+    let later = 10 * 60_000;
+    lines.report_present(PERFORMANCE, &[4], seen_at(later)).await.expect("redis answers");
+    assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 9);
+    for (n, number) in (100..).zip(11..=24) {
+        let ticket = lines.join(PERFORMANCE, user(n), seen_at(later), EPOCH).await.expect("redis answers");
+        assert_eq!(ticket.number, number);
+        assert_eq!(lines.state(&ticket, at(later)).await.expect("redis answers"), TokenState::Waiting);
+    }
+    let snapshot = lines.snapshot(PERFORMANCE).await.expect("redis answers").expect("there is a line");
+    assert_eq!(snapshot.waiting(), 15);
+}
+
+#[tokio::test]
+async fn numbers_past_the_tail_are_not_reported() {
+    let lines = RedisLines::new(fresh_redis().await);
+    lines.report_present(PERFORMANCE, &[1, 2], seen_at(0)).await.expect("nobody has joined");
+    join_all(&lines, 3, seen_at(0)).await;
+    let later = 10 * 60_000;
+    lines.report_present(PERFORMANCE, &[2, 5_000, u64::MAX], seen_at(later)).await.expect("redis answers");
+    assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 2);
+}
+
+#[tokio::test]
+async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
+    let redis = fresh_redis().await;
+    let seat_locks = RedisSeatLocks::new(redis.clone());
+    let held = |n| SeatLock { slot: Slot(n), owner: owner(n), held_until: Some(at(i64::from(n))) };
+    let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
+    let loads = [(); 4].map(|()| {
+        let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
+        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks).await })
+    });
+    for load in loads {
+        load.await.expect("no panic").expect("redis answers");
+    }
+    let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
+    assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
+    assert_eq!(seat_locks.free_seats(&[PERFORMANCE]).await.expect("redis answers"), [Some(500)]);
+    let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis answers");
+    assert_eq!(overdue, locks[..1_000]);
+}
+
+#[tokio::test]
+async fn scripts_survive_a_script_flush() {
+    let lines = RedisLines::new(fresh_redis().await);
+    let first = lines.join(PERFORMANCE, user(1), seen_at(0), EPOCH).await.expect("redis answers");
+    // Tests that run beside this one go on as well: their scripts are forgotten with ours.
+    let mut connection = bare_connection().await;
+    let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut connection).await.expect("flushed");
+    let second = lines.join(PERFORMANCE, user(2), seen_at(0), EPOCH).await.expect("redis answers");
+    assert_eq!((first.number, second.number), (1, 2));
+}
+
+#[tokio::test]
+async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
+    let prefix = fresh_prefix().await;
+    let redis = Redis::connect(&server_url(), &prefix).await.expect("the server answers");
+    let lines = RedisLines::new(redis.clone());
+    let tickets = join_all(&lines, 3, seen_at(0)).await;
+    lines.report_present(PERFORMANCE, &[1, 2], seen_at(0)).await.expect("redis answers");
+    lines.end(&tickets[2], EndReason::Left, at(0)).await.expect("redis answers");
+    lines.admit(PERFORMANCE, &LineSettings { cap: 2, ..open_settings() }, at(0)).await.expect("redis answers");
+    lines.claim(&tickets[0], Duration::from_mins(10), at(0)).await.expect("redis answers");
+    lines.abandon_absent(PERFORMANCE, seen_at(0)).await.expect("redis answers");
+    let seat_locks = RedisSeatLocks::new(redis.clone());
+    let held = SeatLock { slot: Slot(0), owner: owner(1), held_until: Some(at(0)) };
+    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held]).await.expect("redis answers");
+    let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(2)), fingerprint: [3; 32] };
+    RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");
+
+    let kept = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
+    let forgotten = |name: String| (format!("{prefix}{name}"), true);
+    let period = seen_at(0).period();
+    let names = ["line", "line:active", "line:called", "line:gone", "line:members", "line:reasons"];
+    let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
+    let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(kept).collect();
+    expected.extend([
+        forgotten(format!("{{{PERFORMANCE}}}:line:seen:{period}")),
+        forgotten(format!("{{{}:{}}}:request", request.user, request.id)),
+    ]);
+    assert_eq!(keys_and_whether_they_expire(&prefix).await, expected);
+}
+
+async fn keys_and_whether_they_expire(prefix: &str) -> BTreeMap<String, bool> {
+    let mut connection = bare_connection().await;
+    let mut found = BTreeMap::new();
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1_000);
+        let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await.expect("a page of keys");
+        for key in keys {
+            let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.expect("a time");
+            found.insert(key, ttl > 0);
+        }
+        cursor = next;
+        if cursor == 0 {
+            return found;
+        }
+    }
+}

@@ -1,1 +1,33 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod catalog;
+mod chart_rows;
+mod claims;
+mod codec;
+mod database;
+mod error;
+mod event_record;
+mod ledger;
+mod line_rows;
+mod locks;
+pub mod migration;
+mod outbox;
+mod payments;
+mod performance_rows;
+mod requests;
+mod reservation_rows;
+mod reservations;
+mod schema;
+#[cfg(feature = "scratch")]
+pub mod scratch;
+mod statement;
+mod users;
+mod wallets;
+
+pub use catalog::PostgresCatalog;
+pub use database::{Database, DatabaseConfig};
+pub use outbox::PostgresOutbox;
+pub use payments::PostgresPayments;
+pub use reservations::PostgresReservations;
+pub use users::PostgresUsers;
+pub use wallets::PostgresWallets;

@@ -1,0 +1,256 @@
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::Catalog;
+use encore_domain::queue::{LinePatch, LineSettings, NoLine};
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+use crate::chart_rows;
+use crate::codec::read_title;
+use crate::database::Database;
+use crate::error::{TxError, corrupt, unavailable};
+use crate::line_rows::LineRow;
+use crate::performance_rows::{ConcertRow, PerformanceRow};
+use crate::requests::{self, Operation};
+use crate::schema::{concerts, lines, performances, venues};
+
+/// Keeps venues, concerts, performances and the settings of their lines.
+#[derive(Clone, Debug)]
+pub struct PostgresCatalog {
+    database: Database,
+}
+
+impl PostgresCatalog {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn try_add_venue(
+        &self,
+        venue: &Venue,
+        request: Option<&RequestKey>,
+    ) -> Result<Applied<Venue>, TxError<Infallible>> {
+        let mut conn = self.database.connection().await?;
+        let adding = conn.transaction(async |conn| {
+            let (id, at) = (venue.id.0, venue.created_at);
+            if let Some(known) = requests::remember(conn, Operation::AddVenue, request, id, Some(at)).await? {
+                let first = load_venue(conn, known.result_id).await?;
+                return first.map(Applied::Before).ok_or_else(|| diesel::result::Error::NotFound.into());
+            }
+            let name = venue.name.as_str();
+            let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at));
+            diesel::insert_into(venues::table).values(row).execute(conn).await?;
+            chart_rows::insert(conn, id, &venue.chart).await?;
+            Ok(Applied::Now(venue.clone()))
+        });
+        adding.await
+    }
+
+    async fn try_add_concert(
+        &self,
+        concert: &Concert,
+        request: Option<&RequestKey>,
+    ) -> Result<Applied<Concert>, TxError<Infallible>> {
+        let mut conn = self.database.connection().await?;
+        let adding = conn.transaction(async |conn| {
+            let (id, at) = (concert.id.0, concert.created_at);
+            if let Some(known) = requests::remember(conn, Operation::AddConcert, request, id, Some(at)).await? {
+                let row = concerts::table.find(known.result_id).select(ConcertRow::as_select()).first(conn).await?;
+                return Ok(Applied::Before(row.into_concert()?));
+            }
+            diesel::insert_into(concerts::table).values(ConcertRow::from(concert)).execute(conn).await?;
+            Ok(Applied::Now(concert.clone()))
+        });
+        adding.await
+    }
+
+    async fn try_add_performance(
+        &self,
+        performance: &Performance,
+        line: Option<LineSettings>,
+        request: Option<&RequestKey>,
+    ) -> Result<Applied<Performance>, TxError<Infallible>> {
+        let mut conn = self.database.connection().await?;
+        let adding = conn.transaction(async |conn| {
+            let id = performance.id.0;
+            if let Some(known) = requests::remember(conn, Operation::AddPerformance, request, id, None).await? {
+                let query = performances::table.find(known.result_id).select(PerformanceRow::as_select());
+                return Ok(Applied::Before(query.first(conn).await?.into_performance()?));
+            }
+            let row = PerformanceRow::from(performance);
+            diesel::insert_into(performances::table).values(row).execute(conn).await?;
+            if let Some(settings) = line {
+                let row = (lines::performance_id.eq(id), LineRow::from(settings));
+                diesel::insert_into(lines::table).values(row).execute(conn).await?;
+            }
+            Ok(Applied::Now(performance.clone()))
+        });
+        adding.await
+    }
+
+    async fn try_patch_line(
+        &self,
+        performance: PerformanceId,
+        patch: &LinePatch,
+        request: Option<&RequestKey>,
+    ) -> Result<Applied<LineSettings>, TxError<NoLine>> {
+        let mut conn = self.database.connection().await?;
+        let patching = conn.transaction(async |conn| {
+            let id = performance.0;
+            if let Some(known) = requests::remember(conn, Operation::PatchLine, request, id, None).await? {
+                let answer = known.answer.unwrap_or_default();
+                let row: LineRow =
+                    serde_json::from_value(answer).map_err(|error| corrupt("line patch answer", &error))?;
+                return Ok(Applied::Before(row.into()));
+            }
+            let line = lines::table.find(id);
+            let row = line.select(LineRow::as_select()).for_update().first(conn).await.optional()?;
+            let settings = LineSettings::from(row.ok_or_else(|| TxError::refused(NoLine))?).patched(patch);
+            let row = LineRow::from(settings);
+            diesel::update(line).set(&row).execute(conn).await?;
+            if let Some(request) = request {
+                let answer = serde_json::to_value(&row).map_err(|error| corrupt("line patch answer", &error))?;
+                requests::keep_answer(conn, request, answer).await?;
+            }
+            Ok(Applied::Now(settings))
+        });
+        patching.await
+    }
+}
+
+#[async_trait]
+impl Catalog for PostgresCatalog {
+    async fn add_venue(
+        &self,
+        venue: Venue,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Venue>, PortError<Infallible>> {
+        self.database.transact("catalog.add_venue", || self.try_add_venue(&venue, request.as_ref())).await
+    }
+
+    async fn add_concert(
+        &self,
+        concert: Concert,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Concert>, PortError<Infallible>> {
+        self.database.transact("catalog.add_concert", || self.try_add_concert(&concert, request.as_ref())).await
+    }
+
+    async fn add_performance(
+        &self,
+        performance: Performance,
+        line: Option<LineSettings>,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Performance>, PortError<Infallible>> {
+        let attempt = || self.try_add_performance(&performance, line, request.as_ref());
+        self.database.transact("catalog.add_performance", attempt).await
+    }
+
+    async fn patch_line(
+        &self,
+        performance: PerformanceId,
+        patch: LinePatch,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<LineSettings>, PortError<NoLine>> {
+        let attempt = || self.try_patch_line(performance, &patch, request.as_ref());
+        self.database.transact("catalog.patch_line", attempt).await
+    }
+
+    async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        load_venue(&mut conn, id.0).await.map_err(unavailable)
+    }
+
+    async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable> {
+        Ok(self.concerts_by_id(&[id]).await?.pop())
+    }
+
+    async fn concerts_by_id(&self, ids: &[ConcertId]) -> Result<Vec<Concert>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let query = concerts::table.filter(concerts::id.eq_any(ids)).select(ConcertRow::as_select());
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        read_concerts(rows)
+    }
+
+    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let mut query = concerts::table.select(ConcertRow::as_select()).into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(concerts::id.gt(after.0));
+        }
+        let query = query.order(concerts::id).limit(i64::from(page.size) + 1);
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        Ok(Page::from_rows(read_concerts(rows)?, page.size, |concert| concert.id))
+    }
+
+    async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable> {
+        Ok(self.performances_by_id(&[id]).await?.pop())
+    }
+
+    async fn performances_by_id(&self, ids: &[PerformanceId]) -> Result<Vec<Performance>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let query = performances::table.filter(performances::id.eq_any(ids)).select(PerformanceRow::as_select());
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        read_performances(rows)
+    }
+
+    async fn performances(
+        &self,
+        concert: ConcertId,
+        page: PageRequest<PerformanceCursor>,
+    ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_concert = performances::table.filter(performances::concert_id.eq(concert.0));
+        let mut query = of_concert.select(PerformanceRow::as_select()).into_boxed();
+        if let Some((starts_at, id)) = page.after {
+            let later_that_day = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
+            query = query.filter(performances::starts_at.gt(starts_at).or(later_that_day));
+        }
+        let query = query.order((performances::starts_at, performances::id)).limit(i64::from(page.size) + 1);
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        Ok(Page::from_rows(read_performances(rows)?, page.size, |performance| (performance.starts_at, performance.id)))
+    }
+
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let rows: Vec<(Uuid, Option<LineRow>)> = performances::table
+            .left_join(lines::table)
+            .filter(performances::opens_at.le(now))
+            .filter(performances::closes_at.gt(now))
+            .select((performances::id, Option::<LineRow>::as_select()))
+            .load(&mut conn)
+            .await
+            .map_err(unavailable)?;
+        Ok(rows.into_iter().map(|(id, line)| (PerformanceId(id), line.map(LineSettings::from))).collect())
+    }
+}
+
+async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {
+    let query = venues::table.find(id).select((venues::name, venues::created_at));
+    let row: Option<(String, DateTime<Utc>)> = query.first(conn).await.optional()?;
+    let Some((name, created_at)) = row else {
+        return Ok(None);
+    };
+    let chart = chart_rows::load(conn, id).await?;
+    Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, chart, created_at }))
+}
+
+fn read_concerts(rows: Vec<ConcertRow>) -> Result<Vec<Concert>, Unavailable> {
+    rows.into_iter().map(ConcertRow::into_concert).collect::<QueryResult<_>>().map_err(unavailable)
+}
+
+fn read_performances(rows: Vec<PerformanceRow>) -> Result<Vec<Performance>, Unavailable> {
+    rows.into_iter().map(PerformanceRow::into_performance).collect::<QueryResult<_>>().map_err(unavailable)
+}

@@ -1,0 +1,145 @@
+//! A seat chart in its four tables. Each is written with one statement over arrays, so that a stadium is a few round
+//! trips and its statements have constant text.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Double, Integer, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
+use uuid::Uuid;
+
+use crate::codec::read_index;
+use crate::schema::{grades, rows, seats, sections};
+use crate::statement::sql;
+
+/// Writes the chart of a venue that is there.
+pub async fn insert(conn: &mut AsyncPgConnection, venue: Uuid, chart: &SeatChart) -> QueryResult<()> {
+    insert_grades(conn, venue, chart.grades()).await?;
+    insert_sections(conn, venue, chart.sections()).await?;
+    insert_rows(conn, venue, chart.rows()).await?;
+    insert_seats(conn, venue, chart.seats()).await
+}
+
+async fn insert_grades(conn: &mut AsyncPgConnection, venue: Uuid, grades: &[Grade]) -> QueryResult<()> {
+    const INSERT: &str = "
+        INSERT INTO grades (venue_id, ordinal, name, color)
+        SELECT $1, nth - 1, name, color FROM unnest($2, $3) WITH ORDINALITY AS grade (name, color, nth)";
+    let names: Vec<&str> = grades.iter().map(|grade| grade.name.as_str()).collect();
+    let colors: Vec<&str> = grades.iter().map(|grade| grade.color.as_str()).collect();
+    sql(INSERT)
+        .bind::<SqlUuid, _>(venue)
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Text>, _>(colors)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn insert_sections(conn: &mut AsyncPgConnection, venue: Uuid, sections: &[Section]) -> QueryResult<()> {
+    const INSERT: &str = "
+        INSERT INTO sections (venue_id, ordinal, name)
+        SELECT $1, nth - 1, name FROM unnest($2) WITH ORDINALITY AS section (name, nth)";
+    let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+    sql(INSERT).bind::<SqlUuid, _>(venue).bind::<Array<Text>, _>(names).execute(conn).await?;
+    Ok(())
+}
+
+async fn insert_rows(conn: &mut AsyncPgConnection, venue: Uuid, rows: &[Row]) -> QueryResult<()> {
+    const INSERT: &str = r#"
+        INSERT INTO rows (venue_id, ordinal, section, label)
+        SELECT $1, nth - 1, section, label FROM unnest($2, $3) WITH ORDINALITY AS "row" (section, label, nth)"#;
+    let sections: Vec<i32> = rows.iter().map(|row| i32::from(row.section)).collect();
+    let labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
+    sql(INSERT)
+        .bind::<SqlUuid, _>(venue)
+        .bind::<Array<Integer>, _>(sections)
+        .bind::<Array<Text>, _>(labels)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn insert_seats(conn: &mut AsyncPgConnection, venue: Uuid, seats: &[Seat]) -> QueryResult<()> {
+    const INSERT: &str = r#"
+        INSERT INTO seats (venue_id, slot, seat_id, "row", number, grade, x, y)
+        SELECT $1, slot, seat_id, "row", number, grade, x, y
+        FROM unnest($2, $3, $4, $5, $6, $7, $8) AS seat (slot, seat_id, "row", number, grade, x, y)"#;
+    let column = |of: fn(&Seat) -> i32| -> Vec<i32> { seats.iter().map(of).collect() };
+    let text = |of: fn(&Seat) -> &str| -> Vec<&str> { seats.iter().map(of).collect() };
+    let pixels = |of: fn(&Seat) -> f64| -> Vec<f64> { seats.iter().map(of).collect() };
+    sql(INSERT)
+        .bind::<SqlUuid, _>(venue)
+        .bind::<Array<Integer>, _>(column(|seat| seat.slot.0.cast_signed()))
+        .bind::<Array<Text>, _>(text(|seat| &seat.id))
+        .bind::<Array<Integer>, _>(column(|seat| seat.row.cast_signed()))
+        .bind::<Array<Text>, _>(text(|seat| &seat.number))
+        .bind::<Array<Integer>, _>(column(|seat| i32::from(seat.grade)))
+        .bind::<Array<Double>, _>(pixels(|seat| seat.x))
+        .bind::<Array<Double>, _>(pixels(|seat| seat.y))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Reads the chart of a venue.
+pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid) -> QueryResult<SeatChart> {
+    let grade_rows: Vec<(String, String)> = grades::table
+        .filter(grades::venue_id.eq(venue))
+        .order(grades::ordinal)
+        .select((grades::name, grades::color))
+        .load(conn)
+        .await?;
+    let section_rows: Vec<String> = sections::table
+        .filter(sections::venue_id.eq(venue))
+        .order(sections::ordinal)
+        .select(sections::name)
+        .load(conn)
+        .await?;
+    let row_rows: Vec<(i32, String)> = rows::table
+        .filter(rows::venue_id.eq(venue))
+        .order(rows::ordinal)
+        .select((rows::section, rows::label))
+        .load(conn)
+        .await?;
+    let seat_rows: Vec<SeatRow> = seats::table
+        .filter(seats::venue_id.eq(venue))
+        .order(seats::slot)
+        .select(SeatRow::as_select())
+        .load(conn)
+        .await?;
+    Ok(SeatChart::from_parts(
+        section_rows.into_iter().map(|name| Section { name }).collect(),
+        row_rows.into_iter().map(read_row).collect::<QueryResult<_>>()?,
+        grade_rows.into_iter().map(|(name, color)| Grade { name, color }).collect(),
+        seat_rows.into_iter().map(SeatRow::into_seat).collect::<QueryResult<_>>()?,
+    ))
+}
+
+fn read_row((section, label): (i32, String)) -> QueryResult<Row> {
+    Ok(Row { section: read_index(section)?, label })
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = seats)]
+struct SeatRow {
+    slot: i32,
+    seat_id: String,
+    row: i32,
+    number: String,
+    grade: i32,
+    x: f64,
+    y: f64,
+}
+
+impl SeatRow {
+    fn into_seat(self) -> QueryResult<Seat> {
+        Ok(Seat {
+            id: self.seat_id,
+            slot: Slot(self.slot.cast_unsigned()),
+            row: self.row.cast_unsigned(),
+            number: self.number,
+            grade: read_index(self.grade)?,
+            x: self.x,
+            y: self.y,
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! How the domain's words and numbers are written in columns.
+//!
+//! Postgres has no unsigned integers. What the domain counts in `u32` or `u64` stays far below the sign bit by the
+//! domain's bounds, and the columns check for it, so `cast_signed` and `cast_unsigned` go there and back without loss.
+
+use std::time::Duration;
+
+use diesel::QueryResult;
+use encore_domain::booking::ReservationState;
+use encore_domain::catalog::Title;
+use encore_domain::identity::Role;
+use encore_domain::money::{Currency, Money};
+use encore_domain::wallet::TransferKind;
+
+use crate::error::corrupt;
+
+pub fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Fan => "fan",
+        Role::Operator => "operator",
+    }
+}
+
+pub fn read_role(text: &str) -> QueryResult<Role> {
+    match text {
+        "fan" => Ok(Role::Fan),
+        "operator" => Ok(Role::Operator),
+        _ => Err(corrupt("role", text)),
+    }
+}
+
+pub fn state_text(state: ReservationState) -> &'static str {
+    match state {
+        ReservationState::Held => "held",
+        ReservationState::Confirmed => "confirmed",
+        ReservationState::Expired => "expired",
+        ReservationState::Released => "released",
+    }
+}
+
+pub fn read_state(text: &str) -> QueryResult<ReservationState> {
+    match text {
+        "held" => Ok(ReservationState::Held),
+        "confirmed" => Ok(ReservationState::Confirmed),
+        "expired" => Ok(ReservationState::Expired),
+        "released" => Ok(ReservationState::Released),
+        _ => Err(corrupt("reservation state", text)),
+    }
+}
+
+pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
+    match kind {
+        TransferKind::TopUp => "top_up",
+        TransferKind::Payment => "payment",
+    }
+}
+
+pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
+    match text {
+        "top_up" => Ok(TransferKind::TopUp),
+        "payment" => Ok(TransferKind::Payment),
+        _ => Err(corrupt("kind of transfer", text)),
+    }
+}
+
+pub fn read_currency(code: &str) -> QueryResult<Currency> {
+    Currency::parse(code).map_err(|_| corrupt("currency", code))
+}
+
+pub fn read_money(minor: i64, code: &str) -> QueryResult<Money> {
+    Ok(Money { minor, currency: read_currency(code)? })
+}
+
+pub fn read_title(text: &str) -> QueryResult<Title> {
+    Title::parse(text).map_err(|_| corrupt("title", text))
+}
+
+/// Whole milliseconds, which is as fine as the domain counts.
+pub fn duration_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub fn read_duration_ms(ms: i64) -> Duration {
+    Duration::from_millis(ms.cast_unsigned())
+}
+
+/// An index of a seat chart, which the chart keeps in 16 bits.
+pub fn read_index(ordinal: i32) -> QueryResult<u16> {
+    u16::try_from(ordinal).map_err(|_| corrupt("chart index", &ordinal))
+}

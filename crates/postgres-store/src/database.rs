@@ -1,0 +1,227 @@
+//! The pool of connections, and how a transaction is run.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use bb8::ErrorSink;
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use encore_domain::error::{PortError, Unavailable};
+use tracing::Instrument;
+
+use crate::error::{TxError, is_transient, unavailable};
+
+/// Connections per instance. Postgres works best with few busy ones per core; the rest wait here, in order.
+const POOL_SIZE: u32 = 16;
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call waits for a free connection: it learns that Postgres is away no later than this.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one statement may run. The longest by far is the import of a venue.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one statement may wait for a lock. Whoever holds one is a commit away from giving it back.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a transaction is tried that lost against another one.
+const TRANSACTION_ATTEMPTS: u32 = 4;
+/// The longest pause before the second attempt; it doubles with each.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// Where Postgres is and how long it is waited for.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// Such as `postgres://encore:secret@localhost:5432/encore`. Options of the driver, such as `keepalives_idle` or
+    /// `tcp_user_timeout`, go behind a question mark.
+    pub url: String,
+    /// The most connections of this instance; at least 1.
+    pub pool_size: u32,
+    /// How long opening a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a call waits for a free connection.
+    pub checkout_timeout: Duration,
+    /// How long one statement may run; also how long a transaction may idle.
+    pub statement_timeout: Duration,
+    /// How long one statement may wait for a lock.
+    pub lock_timeout: Duration,
+}
+
+impl DatabaseConfig {
+    /// The defaults for a database.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            pool_size: POOL_SIZE,
+            connect_timeout: CONNECT_TIMEOUT,
+            checkout_timeout: CHECKOUT_TIMEOUT,
+            statement_timeout: STATEMENT_TIMEOUT,
+            lock_timeout: LOCK_TIMEOUT,
+        }
+    }
+
+    async fn establish(&self) -> Result<AsyncPgConnection, ConnectionError> {
+        let establishing = AsyncPgConnection::establish(&self.url);
+        let mut conn = tokio::time::timeout(self.connect_timeout, establishing)
+            .await
+            .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
+        let statement_ms = self.statement_timeout.as_millis();
+        let lock_ms = self.lock_timeout.as_millis();
+        conn.batch_execute(&format!(
+            "SET statement_timeout = {statement_ms};
+             SET idle_in_transaction_session_timeout = {statement_ms};
+             SET lock_timeout = {lock_ms}"
+        ))
+        .await
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(conn)
+    }
+}
+
+impl fmt::Debug for DatabaseConfig {
+    /// Without the URL, which may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+/// A handle on the pool; clones share it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool<AsyncPgConnection>,
+    pool_size: u32,
+}
+
+impl Database {
+    /// Opens the pool and its first connection, so that a wrong address is told at start.
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self, Unavailable> {
+        let first = config.establish().await.map_err(unavailable)?;
+        let mut manager_config = ManagerConfig::default();
+        let template = config.clone();
+        manager_config.custom_setup = Box::new(move |_| {
+            let config = template.clone();
+            Box::pin(async move { config.establish().await })
+        });
+        let pool_size = config.pool_size.max(1);
+        let pool = Pool::builder()
+            .max_size(pool_size)
+            .connection_timeout(config.checkout_timeout)
+            // A test costs each call a round trip; `connection` looks at the socket instead.
+            .test_on_check_out(false)
+            .error_sink(Box::new(LogSink))
+            .build_unchecked(AsyncDieselConnectionManager::new_with_config(&config.url, manager_config));
+        // Refused only by a full pool, and this one is empty.
+        let _ = pool.add(first);
+        Ok(Self { pool, pool_size })
+    }
+
+    /// A connection that was alive when it was last heard of. Those that died in the pool are thrown away here, so that a
+    /// restart of Postgres does not fail one call per connection.
+    pub(crate) async fn connection(&self) -> Result<PooledConnection<'_, AsyncPgConnection>, Unavailable> {
+        for _ in 0..self.pool_size {
+            let mut conn = self.pool.get().await.map_err(unavailable)?;
+            if !conn.is_broken() {
+                return Ok(conn);
+            }
+        }
+        self.pool.get().await.map_err(unavailable)
+    }
+
+    /// Runs a transaction under its name, again if it lost against another one.
+    pub(crate) async fn transact<T, R, F, Fut>(&self, name: &'static str, attempt: F) -> Result<T, PortError<R>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, TxError<R>>>,
+    {
+        let attempts = async {
+            let mut attempts = 1;
+            loop {
+                match attempt().await {
+                    Ok(value) => return Ok(value),
+                    Err(TxError::Port(error)) => return Err(error),
+                    Err(TxError::Database(error)) if attempts < TRANSACTION_ATTEMPTS && is_transient(&error) => {
+                        tracing::info!(%error, attempts, "lost against another transaction");
+                        tokio::time::sleep(retry_pause(attempts)).await;
+                        attempts += 1;
+                    }
+                    Err(TxError::Database(error)) => return Err(unavailable(error).into()),
+                }
+            }
+        };
+        attempts.instrument(tracing::info_span!("transaction", name)).await
+    }
+}
+
+/// Up to the pause, at random, so that those who met do not meet again.
+fn retry_pause(attempts: u32) -> Duration {
+    let longest = RETRY_PAUSE * 2_u32.saturating_pow(attempts - 1);
+    let dice = RandomState::new().hash_one(attempts) % 1_000;
+    longest.mul_f64(f64::from(u32::try_from(dice).unwrap_or_default()) / 1_000.0)
+}
+
+/// The pool opens connections in the background; why it fails is told nobody else.
+#[derive(Debug, Clone, Copy)]
+struct LogSink;
+
+impl ErrorSink<PoolError> for LogSink {
+    fn sink(&self, error: PoolError) {
+        tracing::warn!(%error, "cannot connect to postgres");
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<PoolError>> {
+        Box::new(*self)
+    }
+}
+
+#[cfg(all(test, feature = "scratch"))]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use diesel::sql_types::Integer;
+    use diesel_async::RunQueryDsl;
+    use tokio::sync::Barrier;
+
+    use super::*;
+    use crate::scratch::ScratchDatabase;
+    use crate::statement::sql;
+
+    /// Takes two locks in the order given, meeting the other taker in between at the first attempt.
+    async fn take_both(
+        database: &Database,
+        locks: [i32; 2],
+        meet: Option<&Barrier>,
+    ) -> Result<(), TxError<Infallible>> {
+        const LOCK: &str = "SELECT pg_advisory_xact_lock($1, 0)";
+        let mut conn = database.connection().await?;
+        let taking = conn.transaction(async |conn| {
+            sql(LOCK).bind::<Integer, _>(locks[0]).execute(conn).await?;
+            if let Some(meet) = meet {
+                meet.wait().await;
+            }
+            sql(LOCK).bind::<Integer, _>(locks[1]).execute(conn).await?;
+            Ok(())
+        });
+        taking.await
+    }
+
+    #[tokio::test]
+    async fn who_loses_a_deadlock_tries_again() {
+        let server =
+            std::env::var("ENCORE_DATABASE_URL").expect("ENCORE_DATABASE_URL is not set: run `cargo xtask test`");
+        let scratch = ScratchDatabase::create(&server).await;
+        let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
+        let (meet, attempts) = (Barrier::new(2), AtomicU32::new(0));
+        let taker = |locks| {
+            let (database, meet, attempts) = (&database, &meet, &attempts);
+            database.transact("test", move || {
+                let first = attempts.fetch_add(1, Ordering::SeqCst) < 2;
+                take_both(database, locks, first.then_some(meet))
+            })
+        };
+        let (a, b) = tokio::join!(taker([1, 2]), taker([2, 1]));
+        a.expect("takes both in the end");
+        b.expect("takes both in the end");
+        assert_eq!(attempts.into_inner(), 3);
+    }
+}

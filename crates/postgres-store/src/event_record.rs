@@ -1,0 +1,73 @@
+//! The payload of an event, as the outbox keeps it: amounts in minor units, times in RFC 3339, ids as text.
+
+use chrono::SecondsFormat;
+use encore_domain::booking::{Reservation, ReservedSeat};
+use encore_domain::event::Event;
+use encore_domain::payment::Payment;
+use encore_domain::time::Timestamp;
+use encore_domain::wallet::WalletEntry;
+use serde_json::{Value, json};
+
+use crate::codec::{state_text, transfer_kind_text};
+
+/// When the change was made, and what it was.
+pub fn moment_and_payload(event: &Event) -> (Timestamp, Value) {
+    match event {
+        Event::HoldPlaced(hold) => (hold.held_at, json!({ "reservation": reservation(hold) })),
+        Event::HoldReleased(hold) | Event::HoldExpired(hold) => {
+            (hold.settled_at.unwrap_or(hold.expires_at), json!({ "reservation": reservation(hold) }))
+        }
+        Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
+            (paid.paid_at, json!({ "reservation": reservation(confirmed), "payment": payment(paid) }))
+        }
+        Event::WalletToppedUp { user, entry } => {
+            (entry.at, json!({ "user_id": user.to_string(), "entry": wallet_entry(entry) }))
+        }
+    }
+}
+
+fn reservation(reservation: &Reservation) -> Value {
+    let seat = |seat: &ReservedSeat| json!({ "slot": seat.slot.0, "price_minor": seat.price_minor });
+    json!({
+        "id": reservation.id.to_string(),
+        "user_id": reservation.user.to_string(),
+        "performance_id": reservation.performance.to_string(),
+        "seats": reservation.seats.iter().map(seat).collect::<Vec<_>>(),
+        "total_minor": reservation.total.minor,
+        "currency": reservation.total.currency.code(),
+        "state": state_text(reservation.state),
+        "held_at": time(reservation.held_at),
+        "expires_at": time(reservation.expires_at),
+        "settled_at": reservation.settled_at.map(time),
+        "payment_id": reservation.payment.map(|id| id.to_string()),
+    })
+}
+
+fn payment(payment: &Payment) -> Value {
+    json!({
+        "id": payment.id.to_string(),
+        "reservation_id": payment.reservation.to_string(),
+        "user_id": payment.user.to_string(),
+        "performance_id": payment.performance.to_string(),
+        "amount_minor": payment.amount.minor,
+        "currency": payment.amount.currency.code(),
+        "paid_at": time(payment.paid_at),
+    })
+}
+
+fn wallet_entry(entry: &WalletEntry) -> Value {
+    json!({
+        "id": entry.id.to_string(),
+        "transfer_id": entry.transfer.to_string(),
+        "kind": transfer_kind_text(entry.kind),
+        "amount_minor": entry.amount.minor,
+        "currency": entry.amount.currency.code(),
+        "balance_after_minor": entry.balance_after_minor,
+        "payment_id": entry.payment.map(|id| id.to_string()),
+        "at": time(entry.at),
+    })
+}
+
+fn time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,60 @@
+//! The schema, embedded, and how a database gets it.
+
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::sql_types::Integer;
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use encore_domain::error::Unavailable;
+
+use crate::error::unavailable;
+use crate::locks;
+use crate::statement::sql;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+type HarnessResult<T> = diesel::migration::Result<T>;
+
+/// Applies the migrations that the database does not have yet. Answers their versions. Instances may do so at once:
+/// one migrates and the others wait for it.
+pub async fn migrate(url: &str) -> Result<Vec<String>, Unavailable> {
+    run(url, |harness| {
+        let applied = harness.run_pending_migrations(MIGRATIONS)?;
+        Ok(applied.iter().map(ToString::to_string).collect())
+    })
+    .await
+}
+
+/// Takes all migrations back, and all data with them. Answers their versions, latest first.
+pub async fn revert_all(url: &str) -> Result<Vec<String>, Unavailable> {
+    run(url, |harness| {
+        let reverted = harness.revert_all_migrations(MIGRATIONS)?;
+        Ok(reverted.iter().map(ToString::to_string).collect())
+    })
+    .await
+}
+
+/// The versions of all migrations, in order: the digits of their folders' names.
+pub fn versions() -> Vec<String> {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).unwrap_or_default();
+    let mut versions: Vec<String> = migrations.iter().map(|step| step.name().version().to_string()).collect();
+    versions.sort();
+    versions
+}
+
+async fn run<T: Send + 'static>(
+    url: &str,
+    work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> HarnessResult<T> + Send + 'static,
+) -> Result<T, Unavailable> {
+    let mut conn = AsyncPgConnection::establish(url).await.map_err(unavailable)?;
+    // Held until the connection closes, which is the end of this function.
+    sql("SELECT pg_advisory_lock($1, $2)")
+        .bind::<Integer, _>(locks::NAMESPACE)
+        .bind::<Integer, _>(locks::MIGRATION)
+        .execute(&mut conn)
+        .await
+        .map_err(unavailable)?;
+    // The harness blocks its thread.
+    let migrating = tokio::task::spawn_blocking(move || work(&mut AsyncMigrationHarness::new(conn)));
+    migrating.await.map_err(unavailable)?.map_err(unavailable)
+}

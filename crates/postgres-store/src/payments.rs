@@ -1,0 +1,213 @@
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Uuid as SqlUuid};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::{Reservation, ReservationState};
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::event::Event;
+use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
+use encore_domain::ports::Payments;
+use encore_domain::queue::QueueTicket;
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+use crate::codec::read_money;
+use crate::database::Database;
+use crate::error::{TxError, unavailable};
+use crate::requests::{self, Operation};
+use crate::reservation_rows;
+use crate::schema::payments;
+use crate::statement::{Cached, sql};
+use crate::wallets::{Debit, debit};
+use crate::{ledger, outbox};
+
+/// Settles holds.
+#[derive(Clone, Debug)]
+pub struct PostgresPayments {
+    database: Database,
+}
+
+impl PostgresPayments {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn try_pay(&self, plan: &PaymentPlan, request: &RequestKey) -> Result<Applied<Payment>, TxError<PayRefusal>> {
+        let mut conn = self.database.connection().await?;
+        let paying = conn.transaction(async |conn| {
+            let Payment { id, reservation, user, amount, paid_at, .. } = plan.payment;
+            if let Some(known) = requests::remember(conn, Operation::Pay, Some(request), id.0, Some(paid_at)).await? {
+                let first = load(conn, known.result_id).await?;
+                return Ok(Applied::Before(first.ok_or(diesel::result::Error::NotFound)?));
+            }
+            let reservation = reservation_rows::lock(conn, reservation.0).await?;
+            check_payable(&reservation, paid_at).map_err(TxError::refused)?;
+            let balance_minor = match debit(conn, user, amount).await? {
+                Debit::Done { balance_minor } => balance_minor,
+                Debit::Short { balance } => {
+                    return Err(TxError::refused(PayRefusal::BalanceShort { balance, needed: amount }));
+                }
+            };
+            let confirmed = confirm(conn, plan, reservation).await?;
+            ledger::record(conn, &plan.transfer, balance_minor).await?;
+            let payment = plan.payment.clone();
+            outbox::append(conn, &[Event::ReservationConfirmed { reservation: confirmed, payment }]).await?;
+            Ok(Applied::Now(plan.payment.clone()))
+        });
+        paying.await
+    }
+
+    async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<Infallible>> {
+        let mut conn = self.database.connection().await?;
+        let Some(known) = requests::find(&mut conn, Operation::Pay, request).await? else {
+            return Ok(None);
+        };
+        Ok(load(&mut conn, known.result_id).await?)
+    }
+}
+
+async fn load(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Payment>> {
+    let query = payments::table.find(id).select(PaymentRow::as_select());
+    query.first(conn).await.optional()?.map(PaymentRow::into_payment).transpose()
+}
+
+/// Writes the payment and the confirmation that name each other.
+async fn confirm(
+    conn: &mut AsyncPgConnection,
+    plan: &PaymentPlan,
+    reservation: Reservation,
+) -> QueryResult<Reservation> {
+    diesel::insert_into(payments::table).values(PaymentRow::of(plan)).execute(conn).await?;
+    let confirmed = Reservation {
+        state: ReservationState::Confirmed,
+        settled_at: Some(plan.payment.paid_at),
+        payment: Some(plan.payment.id),
+        ..reservation
+    };
+    reservation_rows::settle(conn, &confirmed).await?;
+    Ok(confirmed)
+}
+
+#[async_trait]
+impl Payments for PostgresPayments {
+    async fn pay_from_wallet(
+        &self,
+        plan: PaymentPlan,
+        request: RequestKey,
+    ) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+        self.database.transact("payments.pay_from_wallet", || self.try_pay(&plan, &request)).await
+    }
+
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+        self.database.transact("payments.find_paid", || self.try_find_paid(&request)).await
+    }
+
+    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        load(&mut conn, id.0).await.map_err(unavailable)
+    }
+
+    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_user = payments::table.filter(payments::user_id.eq(user.0));
+        let mut query = of_user.select(PaymentRow::as_select()).into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(payments::id.lt(after.0));
+        }
+        let query = query.order(payments::id.desc()).limit(i64::from(page.size) + 1);
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        let found = rows.into_iter().map(PaymentRow::into_payment).collect::<QueryResult<_>>().map_err(unavailable)?;
+        Ok(Page::from_rows(found, page.size, |payment| payment.id))
+    }
+
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let query = payments::table
+            .filter(diesel::dsl::not(payments::told))
+            .filter(payments::paid_at.le(before))
+            .order((payments::paid_at, payments::id))
+            .limit(i64::from(limit))
+            .select(PaymentRow::as_select());
+        let rows = query.load(&mut conn).await.map_err(unavailable)?;
+        let reservations: Vec<Uuid> = rows.iter().map(|row| row.reservation_id).collect();
+        let mut seats = reservation_rows::load_seats(&mut conn, &reservations).await.map_err(unavailable)?;
+        let settlement = |row: PaymentRow| {
+            let seats = seats.remove(&row.reservation_id).unwrap_or_default();
+            Settlement {
+                payment: PaymentId(row.id),
+                reservation: ReservationId(row.reservation_id),
+                performance: PerformanceId(row.performance_id),
+                slots: seats.iter().map(|seat| seat.slot).collect(),
+                ticket: row.ticket(),
+            }
+        };
+        Ok(rows.into_iter().map(settlement).collect())
+    }
+
+    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
+        // Locked in the order of their ids, so that two instances that were told the same do not wait for each other.
+        const MARK: &str = "
+            WITH due AS (SELECT id FROM payments WHERE id = ANY($1) AND NOT told ORDER BY id FOR UPDATE)
+            UPDATE payments SET told = true FROM due WHERE payments.id = due.id";
+        let ids: Vec<Uuid> = payments.iter().map(|id| id.0).collect();
+        let mut conn = self.database.connection().await?;
+        Cached(sql(MARK).bind::<Array<SqlUuid>, _>(ids)).execute(&mut conn).await.map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = payments)]
+struct PaymentRow {
+    id: Uuid,
+    reservation_id: Uuid,
+    user_id: Uuid,
+    performance_id: Uuid,
+    amount_minor: i64,
+    currency: String,
+    paid_at: DateTime<Utc>,
+    ticket_epoch: Option<i64>,
+    ticket_number: Option<i64>,
+}
+
+impl PaymentRow {
+    fn of(plan: &PaymentPlan) -> Self {
+        let Payment { id, reservation, user, performance, amount, paid_at } = plan.payment;
+        Self {
+            id: id.0,
+            reservation_id: reservation.0,
+            user_id: user.0,
+            performance_id: performance.0,
+            amount_minor: amount.minor,
+            currency: amount.currency.code().to_owned(),
+            paid_at,
+            ticket_epoch: plan.ticket.map(|ticket| ticket.epoch),
+            ticket_number: plan.ticket.map(|ticket| ticket.number.cast_signed()),
+        }
+    }
+
+    fn into_payment(self) -> QueryResult<Payment> {
+        Ok(Payment {
+            id: PaymentId(self.id),
+            reservation: ReservationId(self.reservation_id),
+            user: UserId(self.user_id),
+            performance: PerformanceId(self.performance_id),
+            amount: read_money(self.amount_minor, &self.currency)?,
+            paid_at: self.paid_at,
+        })
+    }
+
+    /// The queue token that the payment used up: one of its fan for its performance.
+    fn ticket(&self) -> Option<QueueTicket> {
+        let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
+        let (epoch, number) = (self.ticket_epoch?, self.ticket_number?.cast_unsigned());
+        Some(QueueTicket { performance, user, epoch, number })
+    }
+}

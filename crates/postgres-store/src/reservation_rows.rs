@@ -1,0 +1,109 @@
+//! Reservations and their seats as rows.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::seat_chart::Slot;
+use uuid::Uuid;
+
+use crate::codec::{read_money, read_state, state_text};
+use crate::schema::{reservation_seats, reservations};
+use crate::statement::Cached;
+
+#[derive(Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = reservations)]
+pub struct ReservationRow {
+    id: Uuid,
+    user_id: Uuid,
+    performance_id: Uuid,
+    total_minor: i64,
+    currency: String,
+    state: String,
+    held_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    settled_at: Option<DateTime<Utc>>,
+    payment_id: Option<Uuid>,
+}
+
+impl ReservationRow {
+    fn into_reservation(self, seats: Vec<ReservedSeat>) -> QueryResult<Reservation> {
+        Ok(Reservation {
+            id: ReservationId(self.id),
+            user: UserId(self.user_id),
+            performance: PerformanceId(self.performance_id),
+            seats,
+            total: read_money(self.total_minor, &self.currency)?,
+            state: read_state(&self.state)?,
+            held_at: self.held_at,
+            expires_at: self.expires_at,
+            settled_at: self.settled_at,
+            payment: self.payment_id.map(PaymentId),
+        })
+    }
+}
+
+/// The seats of reservations, in the order of their slots.
+pub async fn load_seats(
+    conn: &mut AsyncPgConnection,
+    reservations: &[Uuid],
+) -> QueryResult<HashMap<Uuid, Vec<ReservedSeat>>> {
+    let query = reservation_seats::table
+        .filter(reservation_seats::reservation_id.eq_any(reservations))
+        .order((reservation_seats::reservation_id, reservation_seats::slot))
+        .select((reservation_seats::reservation_id, reservation_seats::slot, reservation_seats::price_minor));
+    let rows: Vec<(Uuid, i32, i64)> = Cached(query).load(conn).await?;
+    let mut seats: HashMap<Uuid, Vec<ReservedSeat>> = HashMap::with_capacity(reservations.len());
+    for (reservation, slot, price_minor) in rows {
+        let seat = ReservedSeat { slot: Slot(slot.cast_unsigned()), price_minor };
+        seats.entry(reservation).or_default().push(seat);
+    }
+    Ok(seats)
+}
+
+/// Adds their seats to rows, with one query for all.
+pub async fn with_seats(conn: &mut AsyncPgConnection, rows: Vec<ReservationRow>) -> QueryResult<Vec<Reservation>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut seats = load_seats(conn, &ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let seats = seats.remove(&row.id).unwrap_or_default();
+            row.into_reservation(seats)
+        })
+        .collect()
+}
+
+/// The reservation of this id.
+pub async fn find(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Reservation>> {
+    let query = reservations::table.find(id).select(ReservationRow::as_select());
+    let row = query.first(conn).await.optional()?;
+    Ok(with_seats(conn, row.into_iter().collect()).await?.pop())
+}
+
+/// The reservation of this id, which nobody else changes until the end of the transaction. It has to exist.
+pub async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
+    let query = reservations::table.find(id).select(ReservationRow::as_select()).for_update();
+    let row = query.first(conn).await?;
+    with_seats(conn, vec![row]).await?.pop().ok_or(diesel::result::Error::NotFound)
+}
+
+/// Writes how a hold ended that is live at that moment.
+pub async fn settle(conn: &mut AsyncPgConnection, settled: &Reservation) -> QueryResult<()> {
+    let live = reservations::table
+        .find(settled.id.0)
+        .filter(reservations::state.eq(state_text(ReservationState::Held)))
+        .filter(reservations::expires_at.nullable().gt(settled.settled_at));
+    let update = diesel::update(live).set((
+        reservations::state.eq(state_text(settled.state)),
+        reservations::settled_at.eq(settled.settled_at),
+        reservations::payment_id.eq(settled.payment.map(|id| id.0)),
+    ));
+    let updated = Cached(update).execute(conn).await?;
+    if updated == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+}

@@ -1,0 +1,206 @@
+//! The tables, as the migrations leave them. A type here that disagrees with the database fails the first statement.
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        display_name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    requests (user_id, request_id) {
+        user_id -> Uuid,
+        request_id -> Uuid,
+        operation -> Text,
+        fingerprint -> Binary,
+        result_id -> Uuid,
+        answer -> Nullable<Jsonb>,
+        created_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    venues (id) {
+        id -> Uuid,
+        name -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    grades (venue_id, ordinal) {
+        venue_id -> Uuid,
+        ordinal -> Integer,
+        name -> Text,
+        color -> Text,
+    }
+}
+
+diesel::table! {
+    sections (venue_id, ordinal) {
+        venue_id -> Uuid,
+        ordinal -> Integer,
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    rows (venue_id, ordinal) {
+        venue_id -> Uuid,
+        ordinal -> Integer,
+        section -> Integer,
+        label -> Text,
+    }
+}
+
+diesel::table! {
+    seats (venue_id, slot) {
+        venue_id -> Uuid,
+        slot -> Integer,
+        seat_id -> Text,
+        row -> Integer,
+        number -> Text,
+        grade -> Integer,
+        x -> Double,
+        y -> Double,
+    }
+}
+
+diesel::table! {
+    concerts (id) {
+        id -> Uuid,
+        title -> Text,
+        artist -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    performances (id) {
+        id -> Uuid,
+        concert_id -> Uuid,
+        venue_id -> Uuid,
+        starts_at -> Timestamptz,
+        opens_at -> Timestamptz,
+        closes_at -> Timestamptz,
+        currency -> Text,
+        prices_minor -> Array<BigInt>,
+        seats_per_fan -> Integer,
+        hold_for_ms -> BigInt,
+        has_line -> Bool,
+    }
+}
+
+diesel::table! {
+    lines (performance_id) {
+        performance_id -> Uuid,
+        rate_admissions -> Integer,
+        rate_period_ms -> BigInt,
+        batch -> Integer,
+        cap -> Integer,
+        paused -> Bool,
+        claim_window_ms -> BigInt,
+        active_for_ms -> BigInt,
+        grace_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    reservations (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        performance_id -> Uuid,
+        total_minor -> BigInt,
+        currency -> Text,
+        state -> Text,
+        held_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        settled_at -> Nullable<Timestamptz>,
+        payment_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    reservation_seats (reservation_id, slot) {
+        reservation_id -> Uuid,
+        slot -> Integer,
+        price_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    claims (performance_id, slot) {
+        performance_id -> Uuid,
+        slot -> Integer,
+        reservation_id -> Uuid,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    wallets (user_id, currency) {
+        user_id -> Uuid,
+        currency -> Text,
+        balance_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    transfers (id) {
+        id -> Uuid,
+        kind -> Text,
+        user_id -> Uuid,
+        amount_minor -> BigInt,
+        currency -> Text,
+        payment_id -> Nullable<Uuid>,
+        made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_entries (id) {
+        id -> Uuid,
+        transfer_id -> Uuid,
+        account_kind -> Text,
+        owner_id -> Nullable<Uuid>,
+        amount_minor -> BigInt,
+        balance_after_minor -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    payments (id) {
+        id -> Uuid,
+        reservation_id -> Uuid,
+        user_id -> Uuid,
+        performance_id -> Uuid,
+        amount_minor -> BigInt,
+        currency -> Text,
+        paid_at -> Timestamptz,
+        ticket_epoch -> Nullable<BigInt>,
+        ticket_number -> Nullable<BigInt>,
+        told -> Bool,
+    }
+}
+
+diesel::table! {
+    outbox (sequence) {
+        sequence -> BigInt,
+        event_id -> Text,
+        kind -> Text,
+        key -> Uuid,
+        payload -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(claims -> reservations (reservation_id));
+diesel::joinable!(ledger_entries -> transfers (transfer_id));
+diesel::joinable!(lines -> performances (performance_id));
+diesel::allow_tables_to_appear_in_same_query!(claims, reservations);
+diesel::allow_tables_to_appear_in_same_query!(ledger_entries, transfers);
+diesel::allow_tables_to_appear_in_same_query!(lines, performances);

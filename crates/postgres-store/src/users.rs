@@ -1,0 +1,112 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, User};
+use encore_domain::ids::UserId;
+use encore_domain::ports::{EmailTaken, Users};
+use encore_domain::request::{Applied, RequestKey};
+use uuid::Uuid;
+
+use crate::codec::{read_role, role_text};
+use crate::database::Database;
+use crate::error::{TxError, corrupt, unavailable};
+use crate::requests::{self, Operation};
+use crate::schema::users;
+
+/// Keeps users.
+#[derive(Clone, Debug)]
+pub struct PostgresUsers {
+    database: Database,
+}
+
+impl PostgresUsers {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn try_create(
+        &self,
+        account: &Account,
+        request: Option<&RequestKey>,
+    ) -> Result<Applied<Account>, TxError<EmailTaken>> {
+        let mut conn = self.database.connection().await?;
+        let creating = conn.transaction(async |conn| {
+            let User { id, created_at, .. } = account.user;
+            let known = requests::remember(conn, Operation::CreateUser, request, id.0, Some(created_at)).await?;
+            if let Some(known) = known {
+                let row = users::table.find(known.result_id).select(UserRow::as_select()).first(conn).await?;
+                return Ok(Applied::Before(row.into_account()?));
+            }
+            let added = diesel::insert_into(users::table)
+                .values(UserRow::of(account))
+                .on_conflict(users::email)
+                .do_nothing()
+                .execute(conn)
+                .await?;
+            if added == 0 { Err(TxError::refused(EmailTaken)) } else { Ok(Applied::Now(account.clone())) }
+        });
+        creating.await
+    }
+}
+
+#[async_trait]
+impl Users for PostgresUsers {
+    async fn create(
+        &self,
+        account: Account,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Account>, PortError<EmailTaken>> {
+        self.database.transact("users.create", || self.try_create(&account, request.as_ref())).await
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<Account>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let query = users::table.find(id.0).select(UserRow::as_select());
+        let row = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        row.map(UserRow::into_account).transpose().map_err(unavailable)
+    }
+
+    async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let query = users::table.filter(users::email.eq(email.as_str())).select(UserRow::as_select());
+        let row = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        row.map(UserRow::into_account).transpose().map_err(unavailable)
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = users)]
+struct UserRow {
+    id: Uuid,
+    email: String,
+    display_name: String,
+    role: String,
+    password_hash: String,
+    created_at: DateTime<Utc>,
+}
+
+impl UserRow {
+    fn of(account: &Account) -> Self {
+        let User { id, email, display_name, role, created_at } = &account.user;
+        Self {
+            id: id.0,
+            email: email.as_str().to_owned(),
+            display_name: display_name.as_str().to_owned(),
+            role: role_text(*role).to_owned(),
+            password_hash: account.password_hash.0.clone(),
+            created_at: *created_at,
+        }
+    }
+
+    fn into_account(self) -> QueryResult<Account> {
+        let email = Email::parse(&self.email).map_err(|_| corrupt("e-mail address", &self.email))?;
+        let display_name =
+            DisplayName::parse(&self.display_name).map_err(|_| corrupt("display name", &self.display_name))?;
+        let role = read_role(&self.role)?;
+        let user = User { id: UserId(self.id), email, display_name, role, created_at: self.created_at };
+        Ok(Account { user, password_hash: PasswordHash(self.password_hash) })
+    }
+}

@@ -1,0 +1,204 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::event::Event;
+use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::money::{BALANCE_MAX_MINOR, Money};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::Wallets;
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use uuid::Uuid;
+
+use crate::codec::{read_money, read_transfer_kind};
+use crate::database::Database;
+use crate::error::{TxError, unavailable};
+use crate::requests::{self, Operation};
+use crate::schema::{ledger_entries, transfers, wallets};
+use crate::statement::{Cached, sql};
+use crate::{ledger, outbox};
+
+/// Keeps wallets and the ledger.
+#[derive(Clone, Debug)]
+pub struct PostgresWallets {
+    database: Database,
+}
+
+impl PostgresWallets {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn try_top_up(
+        &self,
+        transfer: &Transfer,
+        request: &RequestKey,
+    ) -> Result<Applied<WalletEntry>, TxError<TopUpRefusal>> {
+        let mut conn = self.database.connection().await?;
+        let topping_up = conn.transaction(async |conn| {
+            let (entry, at) = (transfer.wallet_line.id.0, transfer.at);
+            if let Some(known) = requests::remember(conn, Operation::TopUp, Some(request), entry, Some(at)).await? {
+                let query = wallet_entries().filter(ledger_entries::id.eq(known.result_id));
+                return Ok(Applied::Before(query.first::<EntryRow>(conn).await?.into_entry()?));
+            }
+            let Some(balance_minor) = credit(conn, transfer.user, transfer.amount).await? else {
+                return Err(TxError::refused(TopUpRefusal::WalletFull));
+            };
+            ledger::record(conn, transfer, balance_minor).await?;
+            let entry = WalletEntry::of(transfer, balance_minor);
+            outbox::append(conn, &[Event::WalletToppedUp { user: transfer.user, entry: entry.clone() }]).await?;
+            Ok(Applied::Now(entry))
+        });
+        topping_up.await
+    }
+}
+
+#[async_trait]
+impl Wallets for PostgresWallets {
+    async fn top_up(
+        &self,
+        transfer: Transfer,
+        request: RequestKey,
+    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+        self.database.transact("wallets.top_up", || self.try_top_up(&transfer, &request)).await
+    }
+
+    async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let rows: Vec<(i64, String)> = wallets::table
+            .filter(wallets::user_id.eq(user.0))
+            .order(wallets::currency)
+            .select((wallets::balance_minor, wallets::currency))
+            .load(&mut conn)
+            .await
+            .map_err(unavailable)?;
+        let balances = rows.into_iter().map(|(minor, currency)| read_money(minor, &currency));
+        balances.collect::<QueryResult<_>>().map_err(unavailable)
+    }
+
+    async fn entries(
+        &self,
+        user: UserId,
+        page: PageRequest<EntryId>,
+    ) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let mut query = wallet_entries().filter(ledger_entries::owner_id.eq(user.0)).into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(ledger_entries::id.lt(after.0));
+        }
+        let query = query.order(ledger_entries::id.desc()).limit(i64::from(page.size) + 1);
+        let rows: Vec<EntryRow> = query.load(&mut conn).await.map_err(unavailable)?;
+        let entries = rows.into_iter().map(EntryRow::into_entry).collect::<QueryResult<_>>().map_err(unavailable)?;
+        Ok(Page::from_rows(entries, page.size, |entry| entry.id))
+    }
+
+    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        ledger::lines(&mut conn, transfer.0).await.map_err(unavailable)
+    }
+}
+
+/// Adds to a wallet, or opens it. Answers the balance after it; `None` if the wallet would hold too much.
+async fn credit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<Option<i64>> {
+    const CREDIT: &str = "
+        INSERT INTO wallets (user_id, currency, balance_minor)
+        SELECT $1, $2, $3 WHERE $3 <= $4
+        ON CONFLICT (user_id, currency) DO UPDATE
+        SET balance_minor = wallets.balance_minor + excluded.balance_minor
+        WHERE wallets.balance_minor <= $4 - excluded.balance_minor
+        RETURNING balance_minor";
+    let query = sql(CREDIT)
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<Text, _>(amount.currency.code())
+        .bind::<BigInt, _>(amount.minor)
+        .bind::<BigInt, _>(BALANCE_MAX_MINOR);
+    let balance: Option<Balance> = Cached(query).get_result(conn).await.optional()?;
+    Ok(balance.map(|balance| balance.balance_minor))
+}
+
+#[derive(QueryableByName)]
+struct Balance {
+    #[diesel(sql_type = BigInt)]
+    balance_minor: i64,
+}
+
+/// What became of a debit.
+pub enum Debit {
+    /// The amount was taken.
+    Done {
+        /// What is left.
+        balance_minor: i64,
+    },
+    /// The wallet does not hold the amount; it is as it was.
+    Short {
+        /// What it holds.
+        balance: Money,
+    },
+}
+
+/// Takes an amount from a wallet, if it holds that much.
+pub async fn debit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<Debit> {
+    let wallet = wallets::table.find((user.0, amount.currency.code()));
+    // Locked, so that the balance that is told is the one that was short.
+    let query = wallet.select(wallets::balance_minor).for_update();
+    let held: Option<i64> = query.first(conn).await.optional()?;
+    let minor = held.unwrap_or(0);
+    if minor < amount.minor {
+        return Ok(Debit::Short { balance: Money { minor, currency: amount.currency } });
+    }
+    let enough = wallet.filter(wallets::balance_minor.ge(amount.minor));
+    let update = diesel::update(enough).set(wallets::balance_minor.eq(wallets::balance_minor - amount.minor));
+    let updated = Cached(update).execute(conn).await?;
+    // Without a wallet only nothing can be paid, and there is no row to change.
+    if updated == 1 || held.is_none() {
+        Ok(Debit::Done { balance_minor: minor - amount.minor })
+    } else {
+        Err(diesel::result::Error::NotFound)
+    }
+}
+
+/// The entries of wallets, which are those with a balance, in the columns of [`EntryRow`].
+#[diesel::dsl::auto_type]
+fn wallet_entries() -> _ {
+    let with_transfer = ledger_entries::table.inner_join(transfers::table);
+    with_transfer.filter(ledger_entries::balance_after_minor.is_not_null()).select((
+        ledger_entries::id,
+        ledger_entries::transfer_id,
+        ledger_entries::amount_minor,
+        ledger_entries::balance_after_minor.assume_not_null(),
+        transfers::kind,
+        transfers::currency,
+        transfers::payment_id,
+        transfers::made_at,
+    ))
+}
+
+#[derive(Queryable)]
+struct EntryRow {
+    id: Uuid,
+    transfer_id: Uuid,
+    amount_minor: i64,
+    balance_after_minor: i64,
+    kind: String,
+    currency: String,
+    payment_id: Option<Uuid>,
+    made_at: DateTime<Utc>,
+}
+
+impl EntryRow {
+    fn into_entry(self) -> QueryResult<WalletEntry> {
+        Ok(WalletEntry {
+            id: EntryId(self.id),
+            transfer: TransferId(self.transfer_id),
+            kind: read_transfer_kind(&self.kind)?,
+            amount: read_money(self.amount_minor, &self.currency)?,
+            balance_after_minor: self.balance_after_minor,
+            payment: self.payment_id.map(PaymentId),
+            at: self.made_at,
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! The contracts of the ports, each case on a database of its own.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::sync::Arc;
+
+use encore_port_tests::RecordBench;
+use encore_postgres_store::{
+    Database, PostgresCatalog, PostgresOutbox, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+};
+
+async fn bench() -> RecordBench {
+    let scratch = common::scratch().await;
+    let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
+    RecordBench {
+        users: Arc::new(PostgresUsers::new(database.clone())),
+        catalog: Arc::new(PostgresCatalog::new(database.clone())),
+        reservations: Arc::new(PostgresReservations::new(database.clone())),
+        wallets: Arc::new(PostgresWallets::new(database.clone())),
+        payments: Arc::new(PostgresPayments::new(database.clone())),
+        outbox: Arc::new(PostgresOutbox::new(database)),
+        keep: Box::new(scratch),
+    }
+}
+
+encore_port_tests::users!(bench);
+encore_port_tests::catalog!(bench);
+encore_port_tests::reservations!(bench);
+encore_port_tests::wallets!(bench);
+encore_port_tests::payments!(bench);
+encore_port_tests::outbox!(bench);

@@ -1,0 +1,79 @@
+//! Every index serves the query that it is named after, as the adapters send it.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::catalog::SEATS_PER_FAN_MAX;
+use encore_domain::page::PageRequest;
+use encore_domain::ports::{Catalog, Payments, Reservations, Users, Wallets};
+use encore_port_tests::fixtures::{self, at_secs, hold, request};
+use encore_postgres_store::{
+    Database, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+};
+
+/// Asks what the indexes are there for.
+async fn ask_everything(database: Database) -> Result<(), Box<dyn std::error::Error>> {
+    let (users, catalog) = (PostgresUsers::new(database.clone()), PostgresCatalog::new(database.clone()));
+    let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
+    let payments = PostgresPayments::new(database);
+
+    let account = fixtures::account();
+    let fan = account.user.id;
+    users.create(account.clone(), None).await?;
+    let venue = catalog.add_venue(fixtures::venue(fixtures::small_chart()), None).await?.into_inner();
+    let concert = catalog.add_concert(fixtures::concert(), None).await?.into_inner();
+    let sale = catalog.add_performance(fixtures::performance(concert.id, venue.id), None, None).await?.into_inner();
+    let hold = hold(fan, &sale, &[0]);
+    reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(fan)).await?;
+    let top_up = fixtures::top_up(fan, hold.total);
+    wallets.top_up(top_up.clone(), request(fan)).await?;
+
+    users.find_by_email(&account.user.email).await?;
+    catalog.performances(concert.id, PageRequest::first(20)).await?;
+    catalog.on_sale(at_secs(1)).await?;
+    reservations.list(fan, PageRequest::first(20)).await?;
+    reservations.expire_due(at_secs(1), 100).await?;
+    wallets.entries(fan, PageRequest::first(20)).await?;
+    wallets.lines(top_up.id).await?;
+    payments.list(fan, PageRequest::first(20)).await?;
+    payments.untold(at_secs(1), 100).await?;
+    Ok(())
+}
+
+/// The indexes that are named after a query and that no query has read yet, when nobody else is connected.
+async fn unread_indexes(url: &str) -> Vec<String> {
+    const OTHERS: &str = "
+        SELECT pid::text AS line FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    const UNREAD: &str = r"
+        SELECT indexrelname::text AS line FROM pg_stat_user_indexes
+        WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|untold)(_|$)' ORDER BY line";
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        line: String,
+    }
+    let mut conn = AsyncPgConnection::establish(url).await.expect("the scratch database accepts connections");
+    // A session's statistics are there when it has ended.
+    while !diesel::sql_query(OTHERS).load::<Line>(&mut conn).await.expect("the server lists its sessions").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let lines: Vec<Line> = diesel::sql_query(UNREAD).load(&mut conn).await.expect("the server has statistics");
+    lines.into_iter().map(|line| line.line).collect()
+}
+
+#[tokio::test]
+async fn every_index_serves_its_query() {
+    let scratch = common::scratch().await;
+    let mut config = scratch.config();
+    assert_eq!(unread_indexes(&config.url).await.len(), 10, "each is new");
+    // In tables this small the planner would read everything instead.
+    let separator = if config.url.contains('?') { '&' } else { '?' };
+    config.url = format!("{}{separator}options=-c%20enable_seqscan%3Doff", config.url);
+    let database = Database::connect(&config).await.expect("the scratch database accepts connections");
+    ask_everything(database).await.expect("every port answers");
+    assert_eq!(unread_indexes(&scratch.url()).await, Vec::<String>::new());
+}

@@ -1,0 +1,3 @@
+DROP TABLE claims;
+DROP TABLE reservation_seats;
+DROP TABLE reservations;

@@ -13,7 +13,7 @@ CREATE TABLE reservations (
     CONSTRAINT reservations_paid_if_confirmed CHECK ((state = 'confirmed') = (payment_id IS NOT NULL))
 );
 
-CREATE INDEX reservations_of_user ON reservations (user_id, id DESC);
+CREATE INDEX reservations_of_user ON reservations (user_id, held_at DESC, id DESC);
 CREATE INDEX reservations_due ON reservations (expires_at, id) WHERE state = 'held';
 
 CREATE TABLE reservation_seats (

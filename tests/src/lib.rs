@@ -1,1 +1,7 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+pub mod clock;
+pub mod fan;
+pub mod in_memory;
+pub mod world;

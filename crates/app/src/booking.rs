@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use encore_domain::booking::{Reservation, SeatSelection, plan_hold};
+use encore_domain::booking::{Reservation, ReservationCursor, SeatSelection, plan_hold, reservation_id};
 use encore_domain::error::PortError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Clock, Ids, PlaceRefusal, Reservations};
+use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
+use encore_domain::seat_chart::Slot;
 use tracing::warn;
 
 use crate::error::AppError;
@@ -33,7 +34,6 @@ pub struct BookingUseCases {
     seat_map: SeatMap,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
 }
 
 impl BookingUseCases {
@@ -44,9 +44,8 @@ impl BookingUseCases {
         seat_map: SeatMap,
         guard: QueueGuard,
         clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
     ) -> Self {
-        Self { reservations, halls, seat_map, guard, clock, ids }
+        Self { reservations, halls, seat_map, guard, clock }
     }
 
     /// Holds seats for a fan, all or none. Whatever refuses a repeat now (the sale closed, the token used, the seats
@@ -77,27 +76,29 @@ impl BookingUseCases {
     ) -> Result<Reservation, AppError> {
         let performance = &hall.performance;
         self.guard.admit(pass, caller, performance).await?;
-        let id = ReservationId(self.ids.next());
+        let id = reservation_id(&request);
         let hold = plan_hold(performance, &hall.venue.chart, selection, caller.user, id, self.clock.now())?;
         let slots = hold.slots();
         self.seat_map.take(hall, &slots, id, hold.expires_at).await?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
         if !matches!(placed, Ok(Applied::Now(_)) | Err(PortError::Unavailable(_))) {
-            self.seat_map.release(performance.id, &slots, id).await;
+            self.settle(performance.id, &slots, id).await;
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
-            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
-                if let Err(weather) = self.seat_map.mend(performance.id, &slots).await {
-                    warn!(error = &weather as &dyn std::error::Error, "seat locks still differ from the claims");
-                }
-                Err(seats_taken(hall, &slots))
-            }
+            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(hall, &slots)),
             Err(PortError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
                 Err(AppError::OverLimit { limit, owned })
             }
             Err(PortError::RequestReused) => Err(AppError::RequestReused),
             Err(PortError::Unavailable(weather)) => Err(weather.into()),
+        }
+    }
+
+    /// The locks that were taken are for nothing, or belong to an earlier call of the same request: the claims know.
+    async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        if let Err(weather) = self.seat_map.settle(performance, slots, owner).await {
+            warn!(error = &weather as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
         }
     }
 
@@ -129,8 +130,8 @@ impl BookingUseCases {
     pub async fn list_reservations(
         &self,
         caller: Caller,
-        page: PageRequest<ReservationId>,
-    ) -> Result<Page<ReservationView, ReservationId>, AppError> {
+        page: PageRequest<ReservationCursor>,
+    ) -> Result<Page<ReservationView, ReservationCursor>, AppError> {
         let now = self.clock.now();
         let Page { items, next } = self.reservations.list(caller.user, page).await?;
         let halls = self.halls.halls(items.iter().map(|reservation| reservation.performance)).await?;

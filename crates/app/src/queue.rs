@@ -1,6 +1,6 @@
 //! Joining the line, knowing where one stands, and leaving.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
@@ -69,6 +69,8 @@ pub struct QueueUseCases {
     open_lines: OpenLines,
     boards: LineBoards,
     clock: Arc<dyn Clock>,
+    /// Since when presence has been reported without a failure.
+    reporting_since: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl QueueUseCases {
@@ -82,7 +84,7 @@ impl QueueUseCases {
         boards: LineBoards,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { lines, tokens, seen, halls, open_lines, boards, clock }
+        Self { lines, tokens, seen, halls, open_lines, boards, clock, reporting_since: Arc::default() }
     }
 
     /// Gives the caller a place in a line, or answers the one they have.
@@ -150,16 +152,30 @@ impl QueueUseCases {
         self.boards.renew_watched().await
     }
 
-    /// Reports who is here, and ends the places of those who have been nowhere for longer than the grace.
+    /// Reports who is here, and ends the places of those who have been nowhere for longer than the grace. While nobody could
+    /// report, everybody seems away: after a start or an outage, places are ended only when reports have come in for a
+    /// whole grace again.
     pub async fn keep_presence(&self) -> Result<(), AppError> {
-        self.boards.report_present().await?;
+        let now = self.clock.now();
+        let reported = self.boards.report_present().await;
+        let since = self.note_report(reported.is_ok(), now);
+        reported?;
         for (performance, settings) in self.open_lines.on_sale().iter() {
-            if let Some(settings) = settings {
-                let presence = Presence { now: self.clock.now(), grace: settings.grace };
+            if let Some(settings) = settings
+                && since + settings.grace <= now
+            {
+                let presence = Presence { now, grace: settings.grace };
                 self.lines.abandon_absent(*performance, presence).await?;
             }
         }
         Ok(())
+    }
+
+    /// Since when reports have come in.
+    fn note_report(&self, came_in: bool, now: Timestamp) -> Timestamp {
+        let mut since = self.reporting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if came_in { since.or(Some(now)) } else { None };
+        since.unwrap_or(now)
     }
 
     /// How often [`QueueUseCases::keep_presence`] must run: several times in every period of every open line.

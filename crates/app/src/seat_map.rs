@@ -75,11 +75,32 @@ impl SeatMap {
         self.locks.mark(performance, &sold).await
     }
 
-    /// Makes the locks say what the claims say about these seats, after the two were seen to differ.
-    pub async fn mend(&self, performance: PerformanceId, slots: &[Slot]) -> Result<(), Unavailable> {
-        let claims = self.reservations.claims_on(performance, slots).await?;
-        let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        self.locks.mark(performance, &locks).await
+    /// Makes the locks say what the claims say about these seats: claimed ones are marked, and of the others those that this
+    /// owner locked are freed.
+    pub async fn settle(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        let locks: Vec<(Slot, ReservationId)> = slots.iter().map(|slot| (*slot, owner)).collect();
+        self.settle_locks(performance, &locks).await
+    }
+
+    async fn settle_locks(
+        &self,
+        performance: PerformanceId,
+        locks: &[(Slot, ReservationId)],
+    ) -> Result<(), Unavailable> {
+        let slots: Vec<Slot> = locks.iter().map(|(slot, _)| *slot).collect();
+        let claims = self.reservations.claims_on(performance, &slots).await?;
+        for (slot, owner) in locks {
+            if claims.iter().all(|claim| claim.slot != *slot) {
+                self.locks.release(performance, &[*slot], *owner).await?;
+            }
+        }
+        let claimed: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
+        self.locks.mark(performance, &claimed).await
     }
 
     /// Frees or corrects locks whose hold should have ended by `before`: nobody released them, or an instance died
@@ -91,18 +112,10 @@ impl SeatMap {
         limit: u32,
     ) -> Result<usize, Unavailable> {
         let overdue = self.locks.overdue(performance, before, limit).await?;
-        if overdue.is_empty() {
-            return Ok(0);
+        if !overdue.is_empty() {
+            let locks: Vec<(Slot, ReservationId)> = overdue.iter().map(|lock| (lock.slot, lock.owner)).collect();
+            self.settle_locks(performance, &locks).await?;
         }
-        let slots: Vec<Slot> = overdue.iter().map(|lock| lock.slot).collect();
-        let claims = self.reservations.claims_on(performance, &slots).await?;
-        for lock in &overdue {
-            if claims.iter().all(|claim| claim.slot != lock.slot) {
-                self.locks.release(performance, &[lock.slot], lock.owner).await?;
-            }
-        }
-        let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        self.locks.mark(performance, &locks).await?;
         Ok(overdue.len())
     }
 

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::Money;
+use crate::request::RequestKey;
 use crate::seat_chart::{SeatChart, Slot};
 use crate::time::Timestamp;
 
@@ -38,7 +40,7 @@ pub struct ReservedSeat {
 /// Seats of one performance for one fan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// Made when the seats were held.
+    /// See [`reservation_id`].
     pub id: ReservationId,
     /// Whose it is.
     pub user: UserId,
@@ -60,7 +62,21 @@ pub struct Reservation {
     pub payment: Option<PaymentId>,
 }
 
+/// Where a listing of a fan's reservations goes on: before this moment of holding and, at the same moment, before this id.
+pub type ReservationCursor = (Timestamp, ReservationId);
+
+/// The id of the reservation that a request makes. The same request makes the same reservation, on whichever instance its
+/// repeats arrive, so that one that arrives while the first is under way meets its own seat locks and not a stranger's.
+pub fn reservation_id(request: &RequestKey) -> ReservationId {
+    ReservationId(Uuid::new_v5(&request.user.0, request.id.0.as_bytes()))
+}
+
 impl Reservation {
+    /// See [`ReservationCursor`].
+    pub fn cursor(&self) -> ReservationCursor {
+        (self.held_at, self.id)
+    }
+
     /// The state at `now`: a hold past its deadline is expired even before a sweep has said so.
     pub fn state_at(&self, now: Timestamp) -> ReservationState {
         if self.state == ReservationState::Held && now >= self.expires_at {

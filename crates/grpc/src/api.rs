@@ -107,7 +107,7 @@ impl Api {
             shutdown.cancelled().await;
             say_not_serving(&health).await;
         };
-        Server::builder()
+        let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .timeout(CALL_TIMEOUT)
@@ -119,8 +119,8 @@ impl Api {
             .layer(GateLayer::new(authenticate))
             .layer(GateLayer::new(read_queue_pass))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stop)
-            .await?;
+            .serve_with_incoming_shutdown(incoming, stop);
+        Box::pin(server).await?;
         writes.finish().await;
         Ok(())
     }
@@ -133,10 +133,17 @@ impl Api {
         let (health, health_service) = tonic_health::server::health_reporter();
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
+        // The descriptors of error details are served too, so that reflection clients can show them.
+        let descriptors = [
+            encore_proto::FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_types::pb::FILE_DESCRIPTOR_SET,
+        ];
         let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(encore_proto::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            let builder = tonic_reflection::server::Builder::configure();
+            descriptors
+                .into_iter()
+                .fold(builder, tonic_reflection::server::Builder::register_encoded_file_descriptor_set)
         };
         routes.add_service(reflection().build_v1()?);
         routes.add_service(reflection().build_v1alpha()?);

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use encore_domain::booking::ReservationCursor;
 use encore_domain::catalog::PerformanceCursor;
 use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId};
 use encore_domain::seat_chart::Slot;
@@ -46,7 +47,7 @@ macro_rules! id_cursors {
     )*};
 }
 
-id_cursors!(ConcertId, EntryId, PaymentId, ReservationId);
+id_cursors!(ConcertId, EntryId, PaymentId);
 
 impl Cursor for Slot {
     fn to_bytes(&self) -> Vec<u8> {
@@ -58,18 +59,24 @@ impl Cursor for Slot {
     }
 }
 
-impl Cursor for PerformanceCursor {
-    fn to_bytes(&self) -> Vec<u8> {
-        let (starts_at, id) = self;
-        [&starts_at.timestamp_millis().to_be_bytes()[..], id.0.as_bytes()].concat()
-    }
+macro_rules! dated_cursors {
+    ($($cursor:ty, $id:ident);*) => {$(
+        impl Cursor for $cursor {
+            fn to_bytes(&self) -> Vec<u8> {
+                let (moment, id) = self;
+                [&moment.timestamp_millis().to_be_bytes()[..], id.0.as_bytes()].concat()
+            }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (millis, id) = bytes.split_at_checked(8)?;
-        let starts_at = Timestamp::from_timestamp_millis(i64::from_be_bytes(millis.try_into().ok()?))?;
-        Some((starts_at, PerformanceId(Uuid::from_slice(id).ok()?)))
-    }
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let (millis, id) = bytes.split_at_checked(8)?;
+                let moment = Timestamp::from_timestamp_millis(i64::from_be_bytes(millis.try_into().ok()?))?;
+                Some((moment, $id(Uuid::from_slice(id).ok()?)))
+            }
+        }
+    )*};
 }
+
+dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId);
 
 #[cfg(test)]
 mod tests {
@@ -81,14 +88,14 @@ mod tests {
         let performance: PerformanceCursor =
             (Timestamp::from_timestamp_millis(1_234_567).expect("in range"), PerformanceId(id));
         assert_eq!(PerformanceCursor::decode(&performance.encode()), Some(performance));
-        assert_eq!(ReservationId::decode(&ReservationId(id).encode()), Some(ReservationId(id)));
+        assert_eq!(PaymentId::decode(&PaymentId(id).encode()), Some(PaymentId(id)));
         assert_eq!(Slot::decode(&Slot(9).encode()), Some(Slot(9)));
     }
 
     #[test]
     fn what_is_no_cursor_is_refused() {
         for token in ["x", "!!!!", "AAAA", &"A".repeat(100)] {
-            assert_eq!(ReservationId::decode(token), None, "{token}");
+            assert_eq!(PaymentId::decode(token), None, "{token}");
             assert_eq!(PerformanceCursor::decode(token), None, "{token}");
         }
     }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
-use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
@@ -23,7 +23,7 @@ pub struct MemoryReservations(MemoryRecords);
 #[derive(Default)]
 pub struct ReservationRecords {
     reservations: HashMap<ReservationId, Reservation>,
-    by_user: HashMap<UserId, BTreeSet<ReservationId>>,
+    by_user: HashMap<UserId, BTreeSet<ReservationCursor>>,
     /// The holds that no sweep has ended, by deadline.
     held: BTreeSet<(Timestamp, ReservationId)>,
     claims: HashMap<PerformanceId, BTreeMap<Slot, Claim>>,
@@ -53,7 +53,7 @@ impl ReservationRecords {
         self.claims.entry(hold.performance).or_default().extend(claims);
         *self.owned.entry((hold.performance, hold.user)).or_default() += seat_count(hold);
         self.held.insert((hold.expires_at, hold.id));
-        self.by_user.entry(hold.user).or_default().insert(hold.id);
+        self.by_user.entry(hold.user).or_default().insert(hold.cursor());
         self.reservations.insert(hold.id, hold.clone());
     }
 
@@ -160,12 +160,12 @@ impl Reservations for MemoryReservations {
     async fn list(
         &self,
         user: UserId,
-        page: PageRequest<ReservationId>,
-    ) -> Result<Page<Reservation, ReservationId>, Unavailable> {
+        page: PageRequest<ReservationCursor>,
+    ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
         let reservations = &self.0.lock().reservations;
-        let ids = reservations.by_user.get(&user).into_iter().flat_map(|ids| ids.range(below(&page)).rev());
-        let found = ids.take(rows(&page)).filter_map(|id| reservations.find(*id).cloned()).collect();
-        Ok(Page::from_rows(found, page.size, |reservation| reservation.id))
+        let newest = reservations.by_user.get(&user).into_iter().flat_map(|of_user| of_user.range(below(&page)).rev());
+        let found = newest.take(rows(&page)).filter_map(|(_, id)| reservations.find(*id).cloned()).collect();
+        Ok(Page::from_rows(found, page.size, Reservation::cursor))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

@@ -417,9 +417,14 @@ pub async fn expires_each_hold_once(bench: RecordBench) {
 pub async fn lists_newest_first(bench: RecordBench) {
     let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
     assert_eq!(bench.reservations_of(fan, 100).await, []);
-    let mut holds: Vec<Reservation> = (0..6).map(|seat| hold(fan, &sale, &[seat, seat + 10])).collect();
+    // Two of each moment; ids grow with each hold made.
+    let moment = |seat: usize| at_secs(seat as u64 / 2);
+    let mut holds: Vec<Reservation> =
+        (0..6).map(|seat| hold_at(fan, &sale, &[seat, seat + 10], moment(seat))).collect();
+    let late_id = hold(fan, &sale, &[8]);
+    holds.insert(2, late_id);
     let of_another = hold(other, &sale, &[7]);
-    for index in [3, 0, 5, 1, 4, 2] {
+    for index in [3, 0, 5, 1, 6, 4, 2] {
         bench.place(&holds[index]).await;
     }
     bench.place(&of_another).await;

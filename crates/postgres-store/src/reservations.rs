@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
@@ -156,18 +156,20 @@ impl Reservations for PostgresReservations {
     async fn list(
         &self,
         user: UserId,
-        page: PageRequest<ReservationId>,
-    ) -> Result<Page<Reservation, ReservationId>, Unavailable> {
+        page: PageRequest<ReservationCursor>,
+    ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let of_user = reservations::table.filter(reservations::user_id.eq(user.0));
         let mut query = of_user.select(ReservationRow::as_select()).into_boxed();
-        if let Some(after) = page.after {
-            query = query.filter(reservations::id.lt(after.0));
+        if let Some((held_at, id)) = page.after {
+            let earlier = reservations::held_at.lt(held_at);
+            query = query.filter(earlier.or(reservations::held_at.eq(held_at).and(reservations::id.lt(id.0))));
         }
-        let query = query.order(reservations::id.desc()).limit(i64::from(page.size) + 1);
+        let query =
+            query.order((reservations::held_at.desc(), reservations::id.desc())).limit(i64::from(page.size) + 1);
         let rows = query.load(&mut conn).await.map_err(unavailable)?;
         let found = reservation_rows::with_seats(&mut conn, rows).await.map_err(unavailable)?;
-        Ok(Page::from_rows(found, page.size, |reservation| reservation.id))
+        Ok(Page::from_rows(found, page.size, Reservation::cursor))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

@@ -1,1 +1,10 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod encore;
+pub mod ports;
+pub mod system;
+pub mod telemetry;
+pub mod workers;

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::booking::{Claim, Reservation, ReservationState};
+use crate::booking::{Claim, Reservation, ReservationCursor, ReservationState};
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::page::{Page, PageRequest};
@@ -61,7 +61,7 @@ pub enum ReleaseRefusal {
 /// - `expires_due_holds`: exactly those whose deadline is at or before `now`, at most `limit`, oldest first; their
 ///   seats can be claimed again at once
 /// - `expires_each_hold_once`: of two sweeps at once, one reports it
-/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `lists_newest_first`: of one user, by the moment of holding and then id, descending, each once, over pages of any size
 /// - `writes_events`: placed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -96,8 +96,8 @@ pub trait Reservations: Send + Sync {
     async fn list(
         &self,
         user: UserId,
-        page: PageRequest<ReservationId>,
-    ) -> Result<Page<Reservation, ReservationId>, Unavailable>;
+        page: PageRequest<ReservationCursor>,
+    ) -> Result<Page<Reservation, ReservationCursor>, Unavailable>;
 
     /// All claims on seats of a performance, in the order of their slots.
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable>;

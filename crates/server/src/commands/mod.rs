@@ -1,0 +1,77 @@
+//! The subcommands of `encore`.
+
+pub mod create_operator;
+pub mod import_venue;
+pub mod migrate;
+pub mod serve;
+
+use std::io;
+
+use encore_app::error::{AppError, Violation};
+use encore_credentials::Keyring;
+use encore_domain::error::Unavailable;
+use encore_grpc::{GuardedRpcs, ServeError};
+use encore_postgres_store::DatabaseConfig;
+use encore_postgres_store::migration::migrate;
+use thiserror::Error;
+use tracing::info;
+
+use crate::config::{ConfigErrors, DatabaseTarget, StoreArgs, Stores};
+use crate::encore::Encore;
+use crate::ports::Ports;
+use crate::system::throwaway_secret;
+
+/// Why a command ended badly.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what each is")]
+pub enum CommandError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("cannot listen on {address}")]
+    Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error("cannot read {what}")]
+    Read { what: String, source: io::Error },
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("invalid:\n{}", lines(.0))]
+    Invalid(Vec<Violation>),
+    #[error(transparent)]
+    Refused(AppError),
+    #[error("a task ended unexpectedly")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<AppError> for CommandError {
+    fn from(error: AppError) -> Self {
+        if let AppError::Invalid(violations) = error { Self::Invalid(violations) } else { Self::Refused(error) }
+    }
+}
+
+fn lines(violations: &[Violation]) -> String {
+    let lines: Vec<String> = violations.iter().map(|it| format!("  {}: {}", it.field, it.rule)).collect();
+    lines.join("\n")
+}
+
+/// A database whose schema is up to date.
+async fn migrated(target: &DatabaseTarget) -> Result<DatabaseConfig, Unavailable> {
+    for migration in migrate(&target.url).await? {
+        info!(migration, "applied");
+    }
+    Ok(DatabaseConfig { pool_size: target.pool_size, ..DatabaseConfig::new(&target.url) })
+}
+
+/// The use cases on the database, for commands that serve nothing and sign no tokens.
+async fn on_database(args: &StoreArgs) -> Result<Encore, CommandError> {
+    let Stores::Durable { database, .. } = args.check()? else {
+        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set: nothing would last without it".into()));
+    };
+    let keyring = Keyring::from_secret("unused", &throwaway_secret());
+    let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let ports = Ports::embedded(keyring, std::time::Duration::from_mins(1));
+    let ports = ports.on_postgres(&migrated(&database).await?).await?;
+    Ok(Encore::new(ports, GuardedRpcs::default()))
+}

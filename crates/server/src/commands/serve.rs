@@ -1,0 +1,90 @@
+//! `encore serve`: from a checked configuration to a clean end.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tracing::{info, warn};
+
+use crate::commands::{CommandError, migrated};
+use crate::config::{Config, ServeArgs, Stores};
+use crate::demo;
+use crate::encore::Encore;
+use crate::ports::Ports;
+
+/// Serves until the process is told to end.
+pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    let config = args.check()?;
+    let ports = connect(&config).await?;
+    let catalog = Arc::clone(&ports.catalog);
+    let clock = Arc::clone(&ports.clock);
+    let encore = Encore::new(ports, config.guarded.clone());
+    if config.demo {
+        demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;
+    }
+    let listen = TcpListener::bind(config.listen).await;
+    let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
+    info!(address = %config.listen, "serving");
+    if config.demo {
+        println!("{}", demo::what_to_try(config.listen));
+    }
+    serve(encore, listener, &config).await
+}
+
+async fn connect(config: &Config) -> Result<Ports, CommandError> {
+    let ports = Ports::embedded(config.keyring.clone(), config.access_token_lifetime);
+    let Stores::Durable { database, redis } = &config.stores else {
+        return Ok(ports);
+    };
+    let ports = ports.on_postgres(&migrated(database).await?).await?;
+    let Some(redis) = redis else {
+        warn!("no Redis: lines and seat locks are in this process, which must be the only one");
+        return Ok(ports);
+    };
+    Ok(ports.on_redis(&redis.url, &redis.prefix).await?)
+}
+
+/// Runs API and workers until a signal, then ends them in order: first the API, under the grace period, then the workers,
+/// which calls in flight still need.
+async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result<(), CommandError> {
+    let (api_stop, workers_stop) = (CancellationToken::new(), CancellationToken::new());
+    let workers = tokio::spawn(encore.workers.run(workers_stop.clone()));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let mut api = tokio::spawn(encore.api.serve(incoming, api_stop.clone()));
+    let ended = tokio::select! {
+        ended = &mut api => Some(ended),
+        () = told_to_end() => {
+            info!(grace = ?config.shutdown_grace, "shutting down");
+            api_stop.cancel();
+            tokio::select! {
+                ended = timeout(config.shutdown_grace, &mut api) => ended.ok(),
+                () = told_to_end() => None,
+            }
+        }
+    };
+    if ended.is_none() {
+        warn!("calls were still in flight: the grace period is over, or it was cut short by a second signal");
+    }
+    workers_stop.cancel();
+    if timeout(config.shutdown_grace, workers).await.is_err() {
+        warn!("a worker was still busy at the end of the grace period");
+    }
+    ended.transpose()?.transpose()?;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn told_to_end() {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+        warn!("signals cannot be heard; the process must be killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,286 @@
+//! Flags and `ENCORE_*` variables, checked as a whole before anything is opened: all that is wrong is said at once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use encore_credentials::Keyring;
+use encore_grpc::{GUARDABLE, GuardedRpcs};
+use thiserror::Error;
+
+use crate::system::throwaway_secret;
+
+/// What `encore serve` can be told. Everything is text here, so that all of it can be checked together.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// The address to listen on.
+    #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: String,
+    /// Which stores to use.
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    /// The signing keys, as `id:base64` of at least 32 bytes each, comma-separated. The first signs, all verify. Needed with
+    /// a database; without one, a throwaway key is made.
+    #[arg(long, env = "ENCORE_TOKEN_KEYS", hide_env_values = true)]
+    pub token_keys: Option<String>,
+    /// For how many seconds an access token is good (60 to 86400).
+    #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
+    pub access_token_seconds: String,
+    /// The RPCs that need an active queue token, comma-separated.
+    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = GUARDABLE.join(","))]
+    pub guarded_rpcs: String,
+    /// How many seconds calls in flight get to finish at shutdown (0 to 300).
+    #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
+    pub shutdown_seconds: String,
+    /// Fill an empty catalogue with the demo hall, concerts and operator. Always on without a database.
+    #[arg(long, env = "ENCORE_DEMO")]
+    pub demo: bool,
+}
+
+/// Which stores to use.
+#[derive(Args, Clone, Debug)]
+pub struct StoreArgs {
+    /// Postgres, as `postgres://user:password@host:port/database`. Without it everything is kept in this process.
+    #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The most connections to Postgres (1 to 500).
+    #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
+    pub database_pool: String,
+    /// Redis, as `redis://host:port`. Without it lines and seat locks are kept in this process, which then must be the only
+    /// one.
+    #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// What every key in Redis begins with.
+    #[arg(long, env = "ENCORE_REDIS_PREFIX", default_value = "encore")]
+    pub redis_prefix: String,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each field is the checked form of the argument of its name")]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub stores: Stores,
+    pub keyring: Keyring,
+    pub access_token_lifetime: Duration,
+    pub guarded: GuardedRpcs,
+    pub shutdown_grace: Duration,
+    pub demo: bool,
+}
+
+/// The stores to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// Everything in this process.
+    Embedded,
+    /// What lasts in Postgres, lines and seat locks in Redis or else in this process.
+    Durable {
+        /// Where and how wide.
+        database: DatabaseTarget,
+        /// Where, and the prefix of all keys.
+        redis: Option<RedisTarget>,
+    },
+}
+
+/// A Postgres to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseTarget {
+    /// A `postgres://` URL.
+    pub url: String,
+    /// The most connections.
+    pub pool_size: u32,
+}
+
+/// A Redis to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisTarget {
+    /// A `redis://` URL.
+    pub url: String,
+    /// What every key begins with.
+    pub prefix: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is wrong:")?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Check(Vec<String>);
+
+impl Check {
+    fn read<T>(&mut self, name: &str, parsed: Result<T, impl fmt::Display>) -> Option<T> {
+        parsed.map_err(|error| self.0.push(format!("{name}: {error}"))).ok()
+    }
+
+    fn number(&mut self, name: &str, text: &str, bounds: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        let number = text.parse::<u32>().ok().filter(|number| bounds.contains(number));
+        let rule = || format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
+        self.read(name, number.ok_or_else(rule))
+    }
+
+    fn seconds(&mut self, name: &str, text: &str, bounds: std::ops::RangeInclusive<u32>) -> Option<Duration> {
+        self.number(name, text, bounds).map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    fn url(&mut self, name: &str, url: &str, schemes: &[&str]) -> Option<String> {
+        let known = schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        self.read(
+            name,
+            if known { Ok(url.to_owned()) } else { Err(format!("must begin with {}", schemes.join(" or "))) },
+        )
+    }
+}
+
+impl ServeArgs {
+    /// Checks everything.
+    pub fn check(&self) -> Result<Config, ConfigErrors> {
+        let mut check = Check::default();
+        let listen = check.read("ENCORE_LISTEN", self.listen.parse::<SocketAddr>());
+        let stores = self.stores.read(&mut check);
+        let keyring = self.keyring(&mut check);
+        let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
+        let guarded = self.guarded(&mut check);
+        let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
+        match (listen, stores, keyring, lifetime, guarded, grace) {
+            (
+                Some(listen),
+                Some(stores),
+                Some(keyring),
+                Some(access_token_lifetime),
+                Some(guarded),
+                Some(shutdown_grace),
+            ) if check.0.is_empty() => {
+                let demo = self.demo || stores == Stores::Embedded;
+                Ok(Config { listen, stores, keyring, access_token_lifetime, guarded, shutdown_grace, demo })
+            }
+            _ => Err(ConfigErrors(check.0)),
+        }
+    }
+
+    fn keyring(&self, check: &mut Check) -> Option<Keyring> {
+        match &self.token_keys {
+            Some(keys) => check.read("ENCORE_TOKEN_KEYS", Keyring::parse(keys)),
+            None if self.stores.database_url.is_some() => {
+                check.0.push("ENCORE_TOKEN_KEYS: must be set with a database: tokens outlive a process".to_owned());
+                None
+            }
+            None => check.read("ENCORE_TOKEN_KEYS", Keyring::from_secret("throwaway", &throwaway_secret())),
+        }
+    }
+
+    fn guarded(&self, check: &mut Check) -> Option<GuardedRpcs> {
+        let names = self.guarded_rpcs.split(',').map(str::trim).filter(|name| !name.is_empty());
+        match GuardedRpcs::parse(names) {
+            Ok(guarded) => Some(guarded),
+            Err(unknown) => {
+                check.0.extend(unknown.iter().map(|error| format!("ENCORE_GUARDED_RPCS: {error}")));
+                None
+            }
+        }
+    }
+}
+
+impl StoreArgs {
+    /// Checks which stores to use.
+    pub fn check(&self) -> Result<Stores, ConfigErrors> {
+        let mut check = Check::default();
+        match self.read(&mut check) {
+            Some(stores) if check.0.is_empty() => Ok(stores),
+            _ => Err(ConfigErrors(check.0)),
+        }
+    }
+
+    fn read(&self, check: &mut Check) -> Option<Stores> {
+        let pool_size = check.number("ENCORE_DATABASE_POOL", &self.database_pool, 1..=500);
+        let url = |check: &mut Check, url: &Option<String>, name: &str, schemes: &[&str]| match url {
+            Some(url) => check.url(name, url, schemes).map(Some),
+            None => Some(None),
+        };
+        let database = url(check, &self.database_url, "ENCORE_DATABASE_URL", &["postgres://", "postgresql://"]);
+        let redis = url(check, &self.redis_url, "ENCORE_REDIS_URL", &["redis://"]);
+        let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
+            && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        let rule = "must be 1 to 64 letters, digits or - _ . :";
+        let prefix = check.read("ENCORE_REDIS_PREFIX", if prefix_fits { Ok(&self.redis_prefix) } else { Err(rule) });
+        match (database?, redis?) {
+            (None, None) => Some(Stores::Embedded),
+            (None, Some(_)) => {
+                check.0.push(
+                    "ENCORE_REDIS_URL: needs ENCORE_DATABASE_URL beside it: Redis keeps nothing that lasts".into(),
+                );
+                None
+            }
+            (Some(url), redis) => {
+                let prefix = prefix?.clone();
+                let database = DatabaseTarget { url, pool_size: pool_size? };
+                Some(Stores::Durable { database, redis: redis.map(|url| RedisTarget { url, prefix }) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn args(flags: &[&str]) -> ServeArgs {
+        Cli::parse_from(std::iter::once("encore").chain(flags.iter().copied())).serve
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let args = args(&[
+            "--listen=nowhere",
+            "--database-url=mysql://x",
+            "--redis-url=http://y",
+            "--database-pool=0",
+            "--guarded-rpcs=HoldSeats",
+            "--shutdown-seconds=-1",
+            "--access-token-seconds=1",
+            "--redis-prefix={}",
+        ]);
+        let errors = args.check().expect_err("everything is wrong").0;
+        for name in [
+            "ENCORE_LISTEN",
+            "ENCORE_DATABASE_URL",
+            "ENCORE_REDIS_URL",
+            "ENCORE_DATABASE_POOL",
+            "ENCORE_GUARDED_RPCS",
+            "ENCORE_SHUTDOWN_SECONDS",
+            "ENCORE_ACCESS_TOKEN_SECONDS",
+            "ENCORE_REDIS_PREFIX",
+            "ENCORE_TOKEN_KEYS",
+        ] {
+            assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
+        }
+    }
+
+    #[test]
+    fn nothing_at_all_is_the_embedded_demo() {
+        let config = args(&[]).check().expect("the defaults fit together");
+        assert_eq!(config.stores, Stores::Embedded);
+        assert!(config.demo);
+    }
+
+    #[test]
+    fn redis_alone_is_refused() {
+        let errors = args(&["--redis-url=redis://localhost"]).check().expect_err("nothing would last").0;
+        assert_eq!(errors.len(), 1, "{errors:?}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The catalogue of `cargo run`: one hall, three concerts, five dates, an operator. The ids are fixed, so that commands can
+//! be copied from the README.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use encore_app::error::AppError;
+use encore_app::identity::{IdentityUseCases, SignUp};
+use encore_domain::catalog::{
+    Concert, HOLD_DEFAULT, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_DEFAULT, Title, Venue,
+};
+use encore_domain::identity::{DisplayName, Email, Password, Role};
+use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
+use encore_domain::money::Currency;
+use encore_domain::ports::Catalog;
+use encore_domain::queue::LineSettings;
+use encore_domain::request::RequestKey;
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
+
+/// The seating plan of the demo hall, as `ImportVenue` takes it. `cargo xtask demo-hall` writes it.
+pub const HALL_JSON: &str = include_str!("../demo/hall.json");
+/// Who may run the demo's sales.
+pub const OPERATOR_EMAIL: &str = "operator@encore.test";
+/// With which password.
+pub const OPERATOR_PASSWORD: &str = "demo-operator";
+/// A performance that is on sale now, behind a line.
+pub const PERFORMANCE_WITH_LINE: PerformanceId = PerformanceId(id(0x31));
+/// A performance that is on sale now, without a line.
+pub const PERFORMANCE_WITHOUT_LINE: PerformanceId = PerformanceId(id(0x33));
+
+const VENUE: VenueId = VenueId(id(0x11));
+const DAY: TimeDelta = TimeDelta::days(1);
+/// The price of the first grade, and what each further grade costs less, in cents.
+const FIRST_PRICE_MINOR: i64 = 12_000;
+const PRICE_STEP_MINOR: i64 = 2_500;
+
+const fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x00de_6000_0000_7000_8000_0000_0000_0000 + n)
+}
+
+struct DemoConcert {
+    id: u128,
+    title: &'static str,
+    artist: &'static str,
+    dates: &'static [DemoDate],
+}
+
+struct DemoDate {
+    id: u128,
+    starts_in_days: i32,
+    opens_in_days: i32,
+    has_line: bool,
+}
+
+const CONCERTS: [DemoConcert; 3] = [
+    DemoConcert {
+        id: 0x21,
+        title: "Northern Lights",
+        artist: "The Paper Lanterns",
+        dates: &[
+            DemoDate { id: 0x31, starts_in_days: 30, opens_in_days: -1, has_line: true },
+            DemoDate { id: 0x32, starts_in_days: 31, opens_in_days: -1, has_line: true },
+        ],
+    },
+    DemoConcert {
+        id: 0x22,
+        title: "An Evening of Strings",
+        artist: "Halden Quartet",
+        dates: &[
+            DemoDate { id: 0x33, starts_in_days: 45, opens_in_days: -1, has_line: false },
+            DemoDate { id: 0x34, starts_in_days: 46, opens_in_days: -1, has_line: false },
+        ],
+    },
+    DemoConcert {
+        id: 0x23,
+        title: "Farewell",
+        artist: "Marguerite Vale",
+        dates: &[DemoDate { id: 0x35, starts_in_days: 90, opens_in_days: 7, has_line: true }],
+    },
+];
+
+/// Fills the catalogue, unless it was filled before. Several instances may do it at once.
+pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
+    let plan = encore_seating_plan::read(HALL_JSON)
+        .map_err(|violations| AppError::Internal(format!("the demo hall is invalid: {violations:?}")))?;
+    let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
+    let grades = venue.chart.grades().len();
+    catalog.add_venue(venue, Some(once(VENUE.0))).await?;
+    for concert in &CONCERTS {
+        let concert_id = ConcertId(id(concert.id));
+        let title = |text| Title::parse(text).map_err(|rule| AppError::Internal(rule.to_string()));
+        let (title, artist) = (title(concert.title)?, title(concert.artist)?);
+        let added = Concert { id: concert_id, title, artist, created_at: now };
+        catalog.add_concert(added, Some(once(concert_id.0))).await?;
+        for date in concert.dates {
+            let performance = performance(concert_id, date, grades, now)?;
+            let line = date.has_line.then(line_settings);
+            let key = once(performance.id.0);
+            catalog.add_performance(performance, line, Some(key)).await?;
+        }
+    }
+    match identity.sign_up(operator()?, None).await {
+        Ok(_) | Err(AppError::EmailTaken) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn performance(concert: ConcertId, date: &DemoDate, grades: usize, now: Timestamp) -> Result<Performance, AppError> {
+    let starts_at = now + DAY * date.starts_in_days;
+    let currency = Currency::parse("EUR").map_err(|rule| AppError::Internal(rule.to_string()))?;
+    let prices =
+        std::iter::successors(Some(FIRST_PRICE_MINOR), |price| Some((price - PRICE_STEP_MINOR).max(PRICE_STEP_MINOR)));
+    Ok(Performance {
+        id: PerformanceId(id(date.id)),
+        concert,
+        venue: VENUE,
+        starts_at,
+        on_sale: OnSaleWindow { opens_at: now + DAY * date.opens_in_days, closes_at: starts_at },
+        prices: PriceList { currency, minor_by_grade: prices.take(grades).collect() },
+        seats_per_fan: SEATS_PER_FAN_DEFAULT,
+        hold_for: HOLD_DEFAULT,
+        has_line: date.has_line,
+    })
+}
+
+/// As the defaults, but with a longer time to come when called: a person with a shell is not as quick as an app.
+fn line_settings() -> LineSettings {
+    LineSettings { claim_window: Duration::from_mins(2), ..LineSettings::default() }
+}
+
+fn operator() -> Result<SignUp, AppError> {
+    let internal = |rule: &dyn std::fmt::Display| AppError::Internal(rule.to_string());
+    Ok(SignUp {
+        email: Email::parse(OPERATOR_EMAIL).map_err(|rule| internal(&rule))?,
+        password: Password::parse(OPERATOR_PASSWORD).map_err(|rule| internal(&rule))?,
+        display_name: DisplayName::parse("Demo operator").map_err(|rule| internal(&rule))?,
+        role: Role::Operator,
+    })
+}
+
+/// The key under which a part of the catalogue is added once, by whichever instance is first.
+fn once(id: Uuid) -> RequestKey {
+    RequestKey { user: UserId(Uuid::nil()), id: RequestId(id), fingerprint: [0; 32] }
+}
+
+/// Commands to copy, for a person who has just started the server.
+pub fn what_to_try(address: SocketAddr) -> String {
+    format!(
+        r#"
+Encore serves on {address}. What to try next, in another shell:
+
+  grpcurl -plaintext {address} list
+  grpcurl -plaintext {address} encore.catalog.v1.CatalogService/ListConcerts
+  grpcurl -plaintext -d '{{"email":"fan@example.com","password":"correct horse","display_name":"Fan"}}' \
+    {address} encore.identity.v1.IdentityService/SignUp
+  export TOKEN=$(grpcurl -plaintext -d '{{"email":"fan@example.com","password":"correct horse"}}' \
+    {address} encore.identity.v1.IdentityService/LogIn | sed -n 's/.*"accessToken": "\([^"]*\)".*/\1/p')
+  export QUEUE=$(grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"performance_id":"{PERFORMANCE_WITH_LINE}"}}' \
+    {address} encore.queue.v1.QueueService/JoinQueue | sed -n 's/.*"queueToken": "\([^"]*\)".*/\1/p')
+  grpcurl -plaintext -max-time 5 -H "authorization: Bearer $TOKEN" -d "{{\"queue_token\":\"$QUEUE\"}}" \
+    {address} encore.queue.v1.QueueService/WatchPosition
+  grpcurl -plaintext -H "authorization: Bearer $TOKEN" -H "queue-token: $QUEUE" \
+    -d '{{"performance_id":"{PERFORMANCE_WITH_LINE}","free_only":true,"page_size":4}}' \
+    {address} encore.catalog.v1.CatalogService/ListSeats
+
+The README goes on from here to a paid seat. The demo's operator is {OPERATOR_EMAIL} / {OPERATOR_PASSWORD}.
+"#
+    )
+}

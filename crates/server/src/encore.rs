@@ -1,0 +1,90 @@
+//! One instance of Encore: the ports put together to use cases, the API and the workers.
+
+use encore_app::admin::AdminUseCases;
+use encore_app::booking::BookingUseCases;
+use encore_app::catalog::CatalogUseCases;
+use encore_app::halls::Halls;
+use encore_app::identity::IdentityUseCases;
+use encore_app::line_board::LineBoards;
+use encore_app::open_lines::OpenLines;
+use encore_app::payment::{PaymentUseCases, SettlementTeller};
+use encore_app::queue::QueueUseCases;
+use encore_app::queue_guard::QueueGuard;
+use encore_app::seat_map::SeatMap;
+use encore_app::upkeep::Upkeep;
+use encore_app::wallet::WalletUseCases;
+use encore_grpc::{Api, GuardedRpcs};
+
+use crate::ports::Ports;
+use crate::workers::Workers;
+
+/// The use cases on their ports.
+#[derive(Clone)]
+pub struct Encore {
+    /// What is served.
+    pub api: Api,
+    /// What runs beside it.
+    pub workers: Workers,
+}
+
+impl Encore {
+    /// Puts the use cases on their ports. Nothing runs yet.
+    pub fn new(ports: Ports, guarded: GuardedRpcs) -> Self {
+        let Ports {
+            clock,
+            ids,
+            passwords,
+            access_tokens,
+            queue_tokens,
+            users,
+            catalog,
+            reservations,
+            wallets,
+            payments,
+            seat_locks,
+            lines,
+            seen_requests,
+        } = ports;
+        let (clock, ids) = (|| clock.clone(), || ids.clone());
+        let halls = Halls::new(catalog.clone());
+        let guard = QueueGuard::new(lines.clone(), clock());
+        let seat_map = SeatMap::new(seat_locks, reservations.clone(), halls.clone());
+        let open_lines = OpenLines::new(catalog.clone(), clock());
+        let boards = LineBoards::new(lines.clone(), seat_map.clone(), open_lines.clone(), clock());
+        let teller = SettlementTeller::new(seat_map.clone(), lines.clone(), clock());
+        let upkeep = Upkeep::new(
+            reservations.clone(),
+            payments.clone(),
+            seat_map.clone(),
+            teller.clone(),
+            open_lines.clone(),
+            clock(),
+        );
+        let queue = QueueUseCases::new(
+            lines,
+            queue_tokens.clone(),
+            seen_requests,
+            halls.clone(),
+            open_lines.clone(),
+            boards,
+            clock(),
+        );
+        let workers = Workers::new(queue.clone(), open_lines.clone(), upkeep);
+        let booking =
+            BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
+        let api = Api {
+            identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
+            catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone()),
+            queue,
+            booking,
+            wallet: WalletUseCases::new(wallets, clock(), ids()),
+            payments: PaymentUseCases::new(payments, reservations, halls.clone(), guard, teller, clock(), ids()),
+            admin: AdminUseCases::new(catalog, halls, seat_map, open_lines, clock(), ids()),
+            access_tokens,
+            queue_tokens,
+            clock: clock(),
+            guarded,
+        };
+        Self { api, workers }
+    }
+}

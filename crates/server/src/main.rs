@@ -1,0 +1,67 @@
+//! The binary `encore`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use encore_server::commands::{self, CommandError};
+use encore_server::config::ServeArgs;
+use encore_server::telemetry::{self, LogFormat};
+
+/// Sells concert seats when a hundred thousand people arrive in the same second.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// Which log lines to write, such as `info` or `encore_app=debug,warn`.
+    #[arg(long, env = "ENCORE_LOG", default_value = "info", global = true)]
+    log: String,
+    /// How log lines look; by default text on a terminal and JSON elsewhere.
+    #[arg(long, env = "ENCORE_LOG_FORMAT", global = true)]
+    log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API (the default).
+    Serve(ServeArgs),
+    /// Bring the database's schema up to date, and end.
+    Migrate(commands::migrate::MigrateArgs),
+    /// Create a user who may run sales.
+    CreateOperator(commands::create_operator::CreateOperatorArgs),
+    /// Import a seating plan as a venue.
+    ImportVenue(commands::import_venue::ImportVenueArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::init(&cli.log, cli.log_format) {
+        eprintln!("encore: ENCORE_LOG: {error}");
+        return ExitCode::FAILURE;
+    }
+    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("encore: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve(args) => commands::serve::run(&args).await,
+        Command::Migrate(args) => commands::migrate::run(&args).await,
+        Command::CreateOperator(args) => commands::create_operator::run(args).await,
+        Command::ImportVenue(args) => commands::import_venue::run(&args).await,
+    }
+}

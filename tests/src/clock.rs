@@ -1,0 +1,43 @@
+//! A clock that stands still until a test moves it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use encore_domain::ports::{Clock, Ids};
+use encore_domain::time::Timestamp;
+use encore_port_tests::fixtures;
+use uuid::Uuid;
+
+/// The time that all instances of a world share.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(fixtures::start().timestamp_millis()))
+    }
+}
+
+impl TestClock {
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).expect("a test does not last that long");
+        self.0.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("in range")
+    }
+}
+
+/// Ids in the order of their making.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountingIds;
+
+impl Ids for CountingIds {
+    fn next(&self) -> Uuid {
+        fixtures::id()
+    }
+}

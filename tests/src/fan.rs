@@ -1,0 +1,215 @@
+//! Those who call: a client with an access token and, once in a line, a queue token.
+
+use encore_domain::ids::{PerformanceId, RequestId, UserId};
+use encore_grpc::QUEUE_TOKEN_HEADER;
+use encore_port_tests::fixtures;
+use encore_proto::booking::v1 as booking;
+use encore_proto::booking::v1::booking_service_client::BookingServiceClient;
+use encore_proto::catalog::v1 as catalog;
+use encore_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
+use encore_proto::common::v1::Money;
+use encore_proto::payment::v1 as payment;
+use encore_proto::payment::v1::payment_service_client::PaymentServiceClient;
+use encore_proto::queue::v1 as queue;
+use encore_proto::queue::v1::queue_service_client::QueueServiceClient;
+use encore_proto::queue::v1::standing::Standing;
+use encore_proto::wallet::v1 as wallet;
+use encore_proto::wallet::v1::wallet_service_client::WalletServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
+use tonic_types::StatusExt;
+
+/// A caller.
+#[derive(Clone, Debug)]
+pub struct Fan {
+    /// Who it is.
+    pub user: UserId,
+    /// Sent as `authorization: Bearer …`; empty for none.
+    pub access_token: String,
+    /// Sent as `queue-token`; empty for none.
+    pub queue_token: String,
+    /// Who is called.
+    pub channel: Channel,
+}
+
+/// A new request id.
+pub fn request_id() -> String {
+    fixtures::id::<RequestId>().to_string()
+}
+
+/// The reason that a refusal gives, as in `ErrorReason` without its prefix.
+pub fn reason(refusal: &Status) -> String {
+    refusal.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// A piece of the metadata of a refusal's reason.
+pub fn reason_metadata(refusal: &Status, key: &str) -> Option<String> {
+    refusal.get_error_details().error_info().and_then(|info| info.metadata.get(key).cloned())
+}
+
+/// The fields that a refusal names, in order.
+pub fn violated_fields(refusal: &Status) -> Vec<String> {
+    let details = refusal.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    violations.iter().map(|violation| violation.field.clone()).collect()
+}
+
+impl Fan {
+    /// The same fan, calling another instance.
+    pub fn on(&self, channel: &Channel) -> Self {
+        Self { channel: channel.clone(), ..self.clone() }
+    }
+
+    /// The same fan, showing another queue token.
+    pub fn showing(&self, queue_token: &str) -> Self {
+        Self { queue_token: queue_token.to_owned(), ..self.clone() }
+    }
+
+    /// A request with this fan's tokens.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let ascii = |text: &str| text.parse::<MetadataValue<Ascii>>().expect("a token is ASCII");
+        if !self.access_token.is_empty() {
+            request.metadata_mut().insert("authorization", ascii(&format!("Bearer {}", self.access_token)));
+        }
+        if !self.queue_token.is_empty() {
+            request.metadata_mut().insert(QUEUE_TOKEN_HEADER, ascii(&self.queue_token));
+        }
+        request
+    }
+
+    /// Joins a line and shows its queue token from then on.
+    pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
+        let message = queue::JoinQueueRequest { request_id: String::new(), performance_id: performance.to_string() };
+        let joined = self.queue().join_queue(self.request(message)).await?.into_inner();
+        self.queue_token = joined.queue_token;
+        Ok(joined.number)
+    }
+
+    /// Opens the position stream.
+    pub async fn watch(&self) -> Result<Streaming<queue::WatchPositionResponse>, Status> {
+        let message = queue::WatchPositionRequest { queue_token: self.queue_token.clone() };
+        Ok(self.queue().watch_position(self.request(message)).await?.into_inner())
+    }
+
+    /// Joins a line and watches until admitted. Answers the positions seen on the way.
+    pub async fn enter(&mut self, performance: PerformanceId) -> Result<Vec<u64>, Status> {
+        self.join(performance).await?;
+        let mut frames = self.watch().await?;
+        let mut positions = Vec::new();
+        while let Some(frame) = frames.message().await? {
+            match frame.standing.and_then(|standing| standing.standing) {
+                Some(Standing::Waiting(waiting)) => positions.push(waiting.position),
+                Some(Standing::Admitted(_)) => return Ok(positions),
+                Some(Standing::Ended(ended)) => return Err(Status::aborted(format!("{:?}", ended.reason()))),
+                None => return Err(Status::data_loss("a frame without a standing")),
+            }
+        }
+        Err(Status::aborted("the stream ended before admission"))
+    }
+
+    /// Where the fan stands.
+    pub async fn position(&self) -> Result<Standing, Status> {
+        let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
+        let response = self.queue().get_position(self.request(message)).await?.into_inner();
+        Ok(response.standing.and_then(|standing| standing.standing).expect("a standing"))
+    }
+
+    /// Holds seats under a new request id.
+    pub async fn hold(&self, performance: PerformanceId, seats: &[&str]) -> Result<booking::Reservation, Status> {
+        self.hold_as(&request_id(), performance, seats).await
+    }
+
+    /// Holds seats under a given request id.
+    pub async fn hold_as(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        seats: &[&str],
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::HoldSeatsRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        };
+        let held = self.booking().hold_seats(self.request(message)).await?.into_inner();
+        Ok(held.reservation.expect("a reservation"))
+    }
+
+    /// Gives a hold back.
+    pub async fn release(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
+        let message =
+            booking::ReleaseHoldRequest { request_id: String::new(), reservation_id: reservation_id.to_owned() };
+        let released = self.booking().release_hold(self.request(message)).await?.into_inner();
+        Ok(released.reservation.expect("a reservation"))
+    }
+
+    /// Reads a reservation.
+    pub async fn reservation(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
+        let message = booking::GetReservationRequest { reservation_id: reservation_id.to_owned() };
+        let read = self.booking().get_reservation(self.request(message)).await?.into_inner();
+        Ok(read.reservation.expect("a reservation"))
+    }
+
+    /// Charges the wallet with euro cents.
+    pub async fn top_up(&self, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
+        let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
+        let message = wallet::TopUpRequest { request_id: request_id(), amount };
+        let topped_up = self.wallet().top_up(self.request(message)).await?.into_inner();
+        Ok(topped_up.entry.expect("an entry"))
+    }
+
+    /// The balance in euro cents.
+    pub async fn balance(&self) -> Result<i64, Status> {
+        let response = self.wallet().get_balance(self.request(wallet::GetBalanceRequest {})).await?.into_inner();
+        Ok(response.balances.iter().find(|it| it.currency_code == "EUR").map_or(0, |it| it.amount_minor))
+    }
+
+    /// Pays a hold under a new request id.
+    pub async fn pay(&self, reservation_id: &str) -> Result<payment::Payment, Status> {
+        self.pay_as(&request_id(), reservation_id).await
+    }
+
+    /// Pays a hold under a given request id.
+    pub async fn pay_as(&self, request_id: &str, reservation_id: &str) -> Result<payment::Payment, Status> {
+        let message = payment::PayReservationRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+        };
+        let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
+        Ok(paid.payment.expect("a payment"))
+    }
+
+    /// All seats of a performance.
+    pub async fn seats(&self, performance: PerformanceId) -> Result<Vec<catalog::Seat>, Status> {
+        let message = catalog::ListSeatsRequest { performance_id: performance.to_string(), ..Default::default() };
+        let listed = self.catalog().list_seats(self.request(message)).await?.into_inner();
+        Ok(listed.sections.into_iter().flat_map(|section| section.rows).flat_map(|row| row.seats).collect())
+    }
+
+    /// A client of the catalogue.
+    pub fn catalog(&self) -> CatalogServiceClient<Channel> {
+        CatalogServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the lines.
+    pub fn queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of bookings.
+    pub fn booking(&self) -> BookingServiceClient<Channel> {
+        BookingServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of wallets.
+    pub fn wallet(&self) -> WalletServiceClient<Channel> {
+        WalletServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of payments.
+    pub fn payment(&self) -> PaymentServiceClient<Channel> {
+        PaymentServiceClient::new(self.channel.clone())
+    }
+}

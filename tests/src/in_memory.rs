@@ -1,0 +1,58 @@
+//! A server and a client in one process, with no port and no socket between them.
+
+use encore_server::encore::Encore;
+use hyper_util::rt::TokioIo;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
+
+/// How much one side may write before the other has read.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A running instance. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Instance {
+    /// A connection to it.
+    pub channel: Channel,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl Instance {
+    /// Serves the API, with the workers beside it.
+    pub async fn start(encore: Encore) -> Self {
+        let stop = CancellationToken::new();
+        tokio::spawn(encore.workers.clone().run(stop.clone()));
+        Self::serve(encore, stop).await
+    }
+
+    /// Serves the API alone: nothing happens but what is called.
+    pub async fn start_without_workers(encore: Encore) -> Self {
+        Self::serve(encore, CancellationToken::new()).await
+    }
+
+    /// Shuts the instance down in order, as a signal would.
+    pub fn shut_down(&self) {
+        self.stop.cancel();
+    }
+
+    async fn serve(encore: Encore, stop: CancellationToken) -> Self {
+        let (dial, dialed) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = UnboundedReceiverStream::new(dialed).map(Ok::<_, std::io::Error>);
+        let serving = encore.api.serve(incoming, stop.clone());
+        tokio::spawn(async move { serving.await.expect("the server serves") });
+        let connector = service_fn(move |_: Uri| {
+            let dial = dial.clone();
+            async move {
+                let (client, server) = tokio::io::duplex(BUFFER_BYTES);
+                dial.send(server).map_err(std::io::Error::other)?;
+                Ok::<_, std::io::Error>(TokioIo::new(client))
+            }
+        });
+        let endpoint = Endpoint::from_static("http://in-memory");
+        let channel = endpoint.connect_with_connector(connector).await.expect("the server answers");
+        Self { channel, _stop_on_drop: stop.clone().drop_guard(), stop }
+    }
+}

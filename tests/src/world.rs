@@ -1,0 +1,141 @@
+//! Instances that share their stores, their keys and a clock.
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_credentials::Keyring;
+use encore_domain::catalog::Performance;
+use encore_domain::identity::{Caller, Role};
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Clock;
+use encore_domain::queue::LineSettings;
+use encore_grpc::GuardedRpcs;
+use encore_port_tests::fixtures;
+use encore_postgres_store::scratch::ScratchDatabase;
+use encore_server::encore::Encore;
+use encore_server::ports::Ports;
+use tonic::transport::Channel;
+
+use crate::clock::{CountingIds, TestClock};
+use crate::fan::Fan;
+use crate::in_memory::Instance;
+
+/// How long an access token of a world is good.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
+
+/// Everything in this process, on a clock and ids of the test's.
+pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
+    let keyring = Keyring::from_secret("test", &[7; 32]).expect("a key");
+    Ports { clock, ids: Arc::new(CountingIds), ..Ports::embedded(keyring, ACCESS_TOKEN_LIFETIME) }
+}
+
+/// Some instances and what they share.
+pub struct World {
+    /// Moves the time of all instances.
+    pub clock: Arc<TestClock>,
+    /// The running instances.
+    pub instances: Vec<Instance>,
+    /// The ports of the first instance, for arranging and for looking behind the API.
+    pub ports: Ports,
+    /// The database that the instances share.
+    pub database: Option<ScratchDatabase>,
+}
+
+impl World {
+    /// Instances on one Postgres database and one Redis prefix of their own.
+    pub async fn durable(instances: usize) -> Self {
+        let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
+        let redis_url = variable("ENCORE_REDIS_URL");
+        let database_url = database.url();
+        let prefix = database_url.rsplit('/').next().expect("a database name").to_owned();
+        let clock = Arc::new(TestClock::default());
+        let mut all_ports = Vec::new();
+        for _ in 0..instances {
+            let ports = embedded_ports(Arc::clone(&clock));
+            let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
+            all_ports.push(ports.on_redis(&redis_url, &prefix).await.expect("Redis is there"));
+        }
+        Self::start(clock, all_ports, Some(database)).await
+    }
+
+    /// One instance with everything in this process.
+    pub async fn embedded() -> Self {
+        let clock = Arc::new(TestClock::default());
+        let ports = embedded_ports(Arc::clone(&clock));
+        Self::start(clock, vec![ports], None).await
+    }
+
+    async fn start(clock: Arc<TestClock>, all_ports: Vec<Ports>, database: Option<ScratchDatabase>) -> Self {
+        let ports = all_ports[0].clone();
+        let mut instances = Vec::new();
+        for ports in all_ports {
+            instances.push(Instance::start(Encore::new(ports, GuardedRpcs::default())).await);
+        }
+        Self { clock, instances, ports, database }
+    }
+
+    /// A connection to an instance; they take turns.
+    pub fn channel(&self, turn: usize) -> &Channel {
+        &self.instances[turn % self.instances.len()].channel
+    }
+
+    /// A new fan, calling the instance whose turn it is. Signing up is not what most tests are about, and costs a password
+    /// hash, so the user is put there directly.
+    pub async fn fan(&self, turn: usize) -> Fan {
+        self.user(turn, Role::Fan).await
+    }
+
+    /// A new operator.
+    pub async fn operator(&self) -> Fan {
+        self.user(0, Role::Operator).await
+    }
+
+    async fn user(&self, turn: usize, role: Role) -> Fan {
+        let mut account = fixtures::account();
+        account.user.role = role;
+        let user = account.user.id;
+        self.ports.users.create(account, None).await.expect("a new user");
+        let access_token = self.ports.access_tokens.issue(Caller { user, role }, self.clock.now()).token;
+        Fan { user, access_token, queue_token: String::new(), channel: self.channel(turn).clone() }
+    }
+
+    /// A performance in the small hall of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.
+    pub async fn performance(&self, line: Option<LineSettings>) -> PerformanceId {
+        self.performance_with(line, |performance| performance).await
+    }
+
+    /// The same with changes.
+    pub async fn performance_with(
+        &self,
+        line: Option<LineSettings>,
+        change: impl FnOnce(Performance) -> Performance,
+    ) -> PerformanceId {
+        let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+        let performance = fixtures::performance(concert.id, venue.id);
+        let performance = change(Performance { has_line: line.is_some(), ..performance });
+        let id = performance.id;
+        let catalog = &self.ports.catalog;
+        catalog.add_venue(venue, None).await.expect("a new venue");
+        catalog.add_concert(concert, None).await.expect("a new concert");
+        catalog.add_performance(performance, line, None).await.expect("a new performance");
+        id
+    }
+}
+
+/// Where a store is.
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `cargo xtask test`"))
+}
+
+/// Waits until something is so. It gives up after a time that nothing here takes.
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what} did not come to be");
+}

@@ -1,0 +1,102 @@
+//! Many fans, the same seats.
+
+use encore_proto::catalog::v1::SeatStatus;
+use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::world::World;
+use futures::future::join_all;
+use tonic::Code;
+
+use crate::ledger;
+
+const FANS: usize = 200;
+const SEATS: [&str; 2] = ["S-A-3", "S-A-4"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hundred_fans_on_the_same_two_seats_one_wins() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fans: Vec<Fan> = join_all((0..FANS).map(|turn| world.fan(turn))).await;
+    for fan in fans.iter().take(20) {
+        fan.top_up(50_000).await.expect("a credit");
+    }
+
+    let holds = join_all(fans.iter().map(|fan| fan.hold(performance, &SEATS))).await;
+
+    let winners: Vec<usize> = (0..FANS).filter(|fan| holds[*fan].is_ok()).collect();
+    assert_eq!(winners.len(), 1, "one winner");
+    for refusal in holds.iter().filter_map(|held| held.as_ref().err()) {
+        assert_eq!((refusal.code(), reason(refusal)), (Code::FailedPrecondition, "SEATS_TAKEN".to_owned()));
+        assert_eq!(reason_metadata(refusal, "seat_ids").as_deref(), Some("S-A-3,S-A-4"));
+    }
+    let winner = &fans[winners[0]];
+    winner.top_up(50_000).await.expect("a credit");
+    let reservation = holds[winners[0]].as_ref().expect("the winner's");
+    winner.pay(&reservation.reservation_id).await.expect("a payment");
+    assert_eq!(ledger::payments(&world).await, 1);
+    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
+    ledger::assert_conserved(&world).await;
+
+    for turn in 0..2 {
+        let seats = winner.on(world.channel(turn)).seats(performance).await.expect("seats");
+        let sold: Vec<_> = seats.iter().filter(|seat| seat.status() == SeatStatus::Sold).collect();
+        let sold: Vec<_> = sold.iter().map(|seat| seat.seat_id.as_str()).collect();
+        assert_eq!(sold, SEATS);
+        assert_eq!(seats.iter().filter(|seat| seat.status() == SeatStatus::Free).count(), 24);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overlapping_wishes_never_sell_a_seat_twice() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fans: Vec<Fan> = join_all((0..60).map(|turn| world.fan(turn))).await;
+    // Every fan wants three neighbours of a row of nine, in an order of their own.
+    let wishes = |fan: usize| {
+        let first = fan % 7 + 1;
+        let mut seats = [first, first + 1, first + 2].map(|number| format!("C-B-{number}"));
+        seats.rotate_left(fan % 3);
+        seats
+    };
+
+    let holds = join_all(fans.iter().enumerate().map(|(turn, fan)| async move {
+        let seats = wishes(turn);
+        fan.hold(performance, &seats.each_ref().map(String::as_str)).await
+    }))
+    .await;
+
+    let mut held: Vec<String> =
+        holds.iter().flatten().flat_map(|held| &held.seats).map(|seat| seat.seat_id.clone()).collect();
+    let total = held.len();
+    held.sort();
+    held.dedup();
+    assert_eq!(held.len(), total, "a seat is in two holds");
+    assert!(total >= 3, "somebody got something");
+    for refusal in holds.iter().filter_map(|held| held.as_ref().err()) {
+        assert_eq!(reason(refusal), "SEATS_TAKEN");
+    }
+    let claims = world.ports.reservations.claims(performance).await.expect("claims");
+    assert_eq!(claims.len(), total, "the claims are the holds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_fan_gets_no_more_than_the_limit_however_hard_they_try() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    let names: Vec<String> = (1..=9).map(|number| format!("C-B-{number}")).collect();
+
+    let holds = join_all((0..9).map(|turn| {
+        let fan = fan.on(world.channel(turn));
+        let seat = names[turn].as_str();
+        async move { fan.hold(performance, &[seat]).await }
+    }))
+    .await;
+
+    assert_eq!(holds.iter().filter(|held| held.is_ok()).count(), 6, "the performance allows six");
+    for refusal in holds.iter().filter_map(|held| held.as_ref().err()) {
+        assert_eq!(reason(refusal), "SEAT_LIMIT_EXCEEDED");
+    }
+    let other = world.fan(0).await;
+    let left: Vec<&str> = names.iter().zip(&holds).filter(|(_, held)| held.is_err()).map(|(seat, _)| &**seat).collect();
+    other.hold(performance, &left).await.expect("what was refused to one is free for another");
+}

@@ -1,0 +1,124 @@
+//! Holds that end unpaid.
+
+use std::time::Duration;
+
+use encore_domain::catalog::Performance;
+use encore_proto::booking::v1::ReservationState;
+use encore_proto::catalog::v1::SeatStatus;
+use encore_tests::fan::reason;
+use encore_tests::world::{World, until};
+use futures::join;
+
+use crate::ledger;
+
+const HOLD_FOR: Duration = Duration::from_mins(5);
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn five_minutes(performance: Performance) -> Performance {
+    Performance { hold_for: HOLD_FOR, ..performance }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_hold_is_bought_by_somebody_else() {
+    let world = World::durable(2).await;
+    let performance = world.performance_with(None, five_minutes).await;
+    let (first, second) = (world.fan(0).await, world.fan(1).await);
+    let lost = first.hold(performance, &["S-B-1"]).await.expect("a hold");
+    first.top_up(50_000).await.expect("a credit");
+    second.top_up(50_000).await.expect("a credit");
+
+    world.clock.advance(HOLD_FOR.saturating_sub(MOMENT));
+    let refusal = second.hold(performance, &["S-B-1"]).await.expect_err("the hold is live to its last millisecond");
+    assert_eq!(reason(&refusal), "SEATS_TAKEN");
+    world.clock.advance(MOMENT);
+
+    let refusal = first.pay(&lost.reservation_id).await.expect_err("the hold is over");
+    assert_eq!(reason(&refusal), "HOLD_EXPIRED");
+    until("a free seat", || async { second.hold(performance, &["S-B-1"]).await.is_ok() }).await;
+    let listed = second.seats(performance).await.expect("seats");
+    let held = listed.iter().find(|seat| seat.seat_id == "S-B-1").expect("the seat");
+    assert_eq!(held.status(), SeatStatus::Held);
+    let won = world.ports.reservations.claims(performance).await.expect("claims")[0].reservation.to_string();
+    second.pay(&won).await.expect("a payment");
+
+    let expired = first.reservation(&lost.reservation_id).await.expect("the reservation");
+    assert_eq!(expired.state(), ReservationState::Expired);
+    assert_eq!(first.balance().await.expect("a balance"), 50_000);
+    assert_eq!(ledger::events(&world, "booking.hold_expired").await, 1);
+    ledger::assert_conserved(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
+    let world = World::durable(2).await;
+    let performance = world.performance_with(None, five_minutes).await;
+    for seat in ["S-A-1", "S-A-2", "S-A-3", "S-A-4", "S-A-5", "S-A-6", "S-A-7", "S-A-8"] {
+        let fan = world.fan(0).await;
+        fan.top_up(12_000).await.expect("a credit");
+        let hold = fan.hold(performance, &[seat]).await.expect("a hold");
+        world.clock.advance(HOLD_FOR.saturating_sub(MOMENT));
+
+        // The payment reads the clock before or after it moves; the sweeps of both instances run all the time.
+        let advance = async {
+            tokio::task::yield_now().await;
+            world.clock.advance(MOMENT);
+        };
+        let elsewhere = fan.on(world.channel(1));
+        let (paid, ()) = join!(elsewhere.pay(&hold.reservation_id), advance);
+
+        let state = || async { fan.reservation(&hold.reservation_id).await.expect("the reservation").state() };
+        let (balance, claims) = match &paid {
+            Ok(_) => (0, 1),
+            Err(refusal) => {
+                assert_eq!(reason(refusal), "HOLD_EXPIRED");
+                (12_000, 0)
+            }
+        };
+        assert_eq!(fan.balance().await.expect("a balance"), balance);
+        let slot = world.ports.reservations.list(fan.user, encore_domain::page::PageRequest::first(1)).await;
+        let slots = slot.expect("reservations").items[0].slots();
+        until("the claims to follow", || async {
+            world.ports.reservations.claims_on(performance, &slots).await.expect("claims").len() == claims
+        })
+        .await;
+        let expected = if paid.is_ok() { ReservationState::Confirmed } else { ReservationState::Expired };
+        assert_eq!(state().await, expected);
+    }
+    ledger::assert_conserved(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_seat_is_free_at_once() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let (first, second) = (world.fan(0).await, world.fan(1).await);
+    let hold = first.hold(performance, &["S-A-1", "S-A-2"]).await.expect("a hold");
+
+    let released = first.on(world.channel(1)).release(&hold.reservation_id).await.expect("released");
+    assert_eq!(released.state(), ReservationState::Released);
+    second.hold(performance, &["S-A-2"]).await.expect("free for the next fan");
+
+    let refusal = first.release(&hold.reservation_id).await.expect_err("released before");
+    assert_eq!(reason(&refusal), "RESERVATION_NOT_HELD");
+    let refusal = first.pay(&hold.reservation_id).await.expect_err("released before");
+    assert_eq!(reason(&refusal), "RESERVATION_NOT_HELD");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_without_a_hold_is_freed_when_its_time_is_over() {
+    let world = World::durable(2).await;
+    let performance = world.performance_with(None, five_minutes).await;
+    let fan = world.fan(0).await;
+    fan.seats(performance).await.expect("the seats are loaded");
+    // An instance died between the lock and the claim.
+    let slots = encore_port_tests::fixtures::slots(&[0]);
+    let until_when = encore_port_tests::fixtures::start() + HOLD_FOR;
+    let owner = encore_port_tests::fixtures::id();
+    world.ports.seat_locks.take(performance, &slots, owner, until_when).await.expect("a lock");
+    let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("locked");
+    assert_eq!(reason(&refusal), "SEATS_TAKEN");
+
+    world.clock.advance(HOLD_FOR + Duration::from_secs(3));
+
+    until("a free seat", || async { fan.hold(performance, &["S-A-1"]).await.is_ok() }).await;
+}

@@ -1,0 +1,110 @@
+//! Who may pass the guard.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::{LineRate, LineSettings};
+use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::world::World;
+use tonic::{Code, Status};
+
+use crate::ledger;
+
+/// Every guarded call of a fan who holds nothing, as refusals.
+async fn guarded_calls(fan: &Fan, performance: PerformanceId, hold: &str) -> Vec<Status> {
+    let outcomes = [
+        fan.seats(performance).await.map(drop),
+        fan.hold(performance, &["S-A-8"]).await.map(drop),
+        fan.pay(hold).await.map(drop),
+    ];
+    outcomes.into_iter().map(|outcome| outcome.expect_err("the guard refuses")).collect()
+}
+
+fn assert_all(refusals: &[Status], expected: &str) {
+    for refusal in refusals {
+        assert_eq!((refusal.code(), reason(refusal)), (Code::FailedPrecondition, expected.to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
+    let world = World::durable(2).await;
+    let settings = LineSettings { active_for: Duration::from_mins(3), ..LineSettings::default() };
+    let performance = world.performance(Some(settings)).await;
+    let elsewhere = world.performance(Some(settings)).await;
+    let mut fan = world.fan(0).await;
+    fan.enter(performance).await.expect("admitted");
+    fan.top_up(50_000).await.expect("a credit");
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold").reservation_id;
+
+    assert_all(&guarded_calls(&fan.showing(""), performance, &hold).await, "QUEUE_TOKEN_MISSING");
+    assert_all(&guarded_calls(&fan.showing("garbage"), performance, &hold).await, "QUEUE_TOKEN_INVALID");
+    let mut forged = fan.queue_token.clone();
+    forged.replace_range(forged.len() - 6.., "AAAAAA");
+    assert_all(&guarded_calls(&fan.showing(&forged), performance, &hold).await, "QUEUE_TOKEN_INVALID");
+
+    let mut other = world.fan(1).await;
+    other.enter(performance).await.expect("admitted");
+    assert_all(&guarded_calls(&fan.showing(&other.queue_token), performance, &hold).await, "QUEUE_TOKEN_INVALID");
+
+    let mut there = fan.clone();
+    there.enter(elsewhere).await.expect("admitted");
+    assert_all(&guarded_calls(&there, performance, &hold).await, "QUEUE_TOKEN_INVALID");
+
+    world.clock.advance(settings.active_for);
+    let refusals = guarded_calls(&fan.on(world.channel(1)), performance, &hold).await;
+    assert_all(&refusals, "QUEUE_TOKEN_ENDED");
+    assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
+
+    assert_eq!(fan.balance().await.expect("a balance"), 50_000);
+    assert_eq!(ledger::payments(&world).await, 0);
+    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_does_not_pass() {
+    let world = World::durable(2).await;
+    let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
+    let performance = world.performance(Some(LineSettings { rate, batch: 1, ..LineSettings::default() })).await;
+    let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
+    first.enter(performance).await.expect("admitted");
+    second.join(performance).await.expect("a place");
+
+    let refusal = second.seats(performance).await.expect_err("not admitted");
+    assert_eq!(reason(&refusal), "NOT_ADMITTED");
+    first.seats(performance).await.expect("admitted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_ends_the_token_on_every_instance() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(LineSettings::default())).await;
+    let mut fan = world.fan(0).await;
+    fan.enter(performance).await.expect("admitted");
+    fan.top_up(50_000).await.expect("a credit");
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold").reservation_id;
+    fan.pay(&hold).await.expect("a payment");
+
+    for turn in 0..2 {
+        let refusal = fan.on(world.channel(turn)).hold(performance, &["S-A-2"]).await.expect_err("the token is used");
+        assert_eq!(reason(&refusal), "QUEUE_TOKEN_ENDED");
+        assert_eq!(reason_metadata(&refusal, "ended").as_deref(), Some("USED"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_needed_and_checked() {
+    let world = World::embedded().await;
+    let fan = world.fan(0).await;
+    let without = Fan { access_token: String::new(), ..fan.clone() };
+    let refusal = without.balance().await.expect_err("nobody");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "CREDENTIALS_MISSING"));
+
+    let forged = Fan { access_token: format!("{}x", fan.access_token), ..fan.clone() };
+    let refusal = forged.balance().await.expect_err("forged");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
+
+    world.clock.advance(Duration::from_hours(24 * 366));
+    let refusal = fan.balance().await.expect_err("expired");
+    assert_eq!(reason(&refusal), "CREDENTIALS_INVALID");
+}

@@ -1,0 +1,194 @@
+//! The line, live.
+
+use std::time::Duration;
+
+use encore_domain::queue::{LineRate, LineSettings};
+use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::{EndReason, JoinQueueRequest, LeaveQueueRequest, WatchPositionResponse};
+use encore_tests::fan::{Fan, reason, request_id};
+use encore_tests::world::{World, until};
+use futures::future::join_all;
+use tonic::{Code, Streaming};
+
+/// One fan is inside; everybody else waits until the test says otherwise.
+fn slow() -> LineSettings {
+    let rate = LineRate { admissions: 1, period: Duration::from_secs(10) };
+    LineSettings { rate, batch: 1, ..LineSettings::default() }
+}
+
+async fn next(frames: &mut Streaming<WatchPositionResponse>) -> Standing {
+    let frame = frames.message().await.expect("a frame").expect("the stream goes on");
+    frame.standing.and_then(|standing| standing.standing).expect("a standing")
+}
+
+fn position(standing: &Standing) -> Option<u64> {
+    if let Standing::Waiting(waiting) = standing { Some(waiting.position) } else { None }
+}
+
+/// Four fans in line: the first inside, the others at positions 1, 2, 3.
+async fn three_waiting(world: &World) -> (Fan, Vec<Fan>) {
+    let performance = world.performance(Some(slow())).await;
+    let mut first = world.fan(0).await;
+    first.enter(performance).await.expect("admitted");
+    let mut waiting = Vec::new();
+    for turn in 0..3 {
+        let mut fan = world.fan(turn).await;
+        fan.join(performance).await.expect("a place");
+        waiting.push(fan);
+    }
+    (first, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_fall_as_others_leave_and_are_admitted_in_order() {
+    let world = World::durable(2).await;
+    let (_inside, waiting) = three_waiting(&world).await;
+    let mut streams = join_all(waiting.iter().map(Fan::watch)).await.into_iter().map(|it| it.expect("a stream"));
+    let (mut first, mut second, mut third) =
+        (streams.next().unwrap(), streams.next().unwrap(), streams.next().unwrap());
+    assert_eq!(position(&next(&mut first).await), Some(1));
+    assert_eq!(position(&next(&mut second).await), Some(2));
+    assert_eq!(position(&next(&mut third).await), Some(3));
+
+    let leave = LeaveQueueRequest { request_id: String::new(), queue_token: waiting[1].queue_token.clone() };
+    let left = waiting[1].queue().leave_queue(waiting[1].request(leave.clone())).await.expect("left").into_inner();
+    assert_eq!(left.reason(), EndReason::Left);
+    let again = waiting[1].queue().leave_queue(waiting[1].request(leave)).await.expect("left before").into_inner();
+    assert_eq!(again.reason(), EndReason::Left);
+    assert!(matches!(next(&mut second).await, Standing::Ended(ended) if ended.reason() == EndReason::Left));
+    assert!(second.message().await.expect("a clean end").is_none(), "nothing comes after the end");
+    while position(&next(&mut third).await) != Some(2) {}
+
+    world.clock.advance(Duration::from_secs(10));
+    while !matches!(next(&mut first).await, Standing::Admitted(_)) {}
+    while position(&next(&mut third).await) != Some(1) {}
+    world.clock.advance(Duration::from_secs(10));
+    while !matches!(next(&mut third).await, Standing::Admitted(_)) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_taken_up_again_on_another_instance() {
+    let world = World::durable(2).await;
+    let (_inside, waiting) = three_waiting(&world).await;
+    let fan = &waiting[2];
+    let mut frames = fan.watch().await.expect("a stream");
+    assert_eq!(position(&next(&mut frames).await), Some(3));
+    drop(frames);
+    let mut frames = fan.on(world.channel(1)).watch().await.expect("a stream");
+    assert_eq!(position(&next(&mut frames).await), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_away_for_longer_than_the_grace_loses_the_place() {
+    let world = World::durable(2).await;
+    let settings = LineSettings { grace: Duration::from_secs(4), paused: true, ..slow() };
+    let performance = world.performance(Some(settings)).await;
+    let (mut away, mut there) = (world.fan(0).await, world.fan(1).await);
+    away.join(performance).await.expect("a place");
+    there.join(performance).await.expect("a place");
+    let mut frames = there.watch().await.expect("a stream");
+    assert_eq!(position(&next(&mut frames).await), Some(2));
+
+    // Time passes in steps that are small beside the grace, so that who is there is seen in every period.
+    until("the one who is there to be first", || async {
+        world.clock.advance(Duration::from_millis(50));
+        matches!(there.position().await, Ok(Standing::Waiting(waiting)) if waiting.position == 1)
+    })
+    .await;
+
+    let lost = away.position().await.expect("a standing");
+    assert!(matches!(lost, Standing::Ended(ended) if ended.reason() == EndReason::Abandoned), "{lost:?}");
+    away.join(performance).await.expect("a new place");
+    assert_eq!(position(&away.position().await.expect("a standing")), Some(2), "at the end of the line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fan_has_one_token_per_performance() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(slow())).await;
+    let fan = world.fan(0).await;
+    let numbers = join_all((0..20).map(|turn| {
+        let mut fan = fan.on(world.channel(turn));
+        async move { fan.join(performance).await.expect("a place") }
+    }))
+    .await;
+    assert!(numbers.iter().all(|number| *number == 1), "{numbers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_more_than_the_cap_are_inside() {
+    let world = World::durable(2).await;
+    let settings = LineSettings { cap: 5, ..LineSettings::default() };
+    let performance = world.performance(Some(settings)).await;
+    let mut fans = join_all((0..40).map(|turn| world.fan(turn))).await;
+    join_all(fans.iter_mut().map(|fan| fan.join(performance))).await;
+    let streams = join_all(fans.iter().map(Fan::watch)).await;
+    let standings = || async {
+        let standings = join_all(fans.iter().map(Fan::position)).await;
+        standings.into_iter().filter(|standing| matches!(standing, Ok(Standing::Admitted(_)))).count()
+    };
+    until("five inside", || async { standings().await == 5 }).await;
+    world.clock.advance(Duration::from_secs(20));
+    for _ in 0..20 {
+        assert_eq!(standings().await, 5);
+    }
+    drop(streams);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_ends_streams_and_says_where_to_go_on() {
+    let world = World::durable(2).await;
+    let (_inside, waiting) = three_waiting(&world).await;
+    let fan = waiting[1].on(world.channel(0));
+    let mut frames = fan.watch().await.expect("a stream");
+    assert_eq!(position(&next(&mut frames).await), Some(2));
+
+    world.instances[0].shut_down();
+
+    let farewell = loop {
+        match frames.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((farewell.code(), reason(&farewell).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+    let mut frames = fan.on(world.channel(1)).watch().await.expect("a stream elsewhere");
+    assert_eq!(position(&next(&mut frames).await), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_needs_an_open_sale_and_a_line() {
+    let world = World::durable(2).await;
+    let without_line = world.performance(None).await;
+    let later = world
+        .performance_with(Some(slow()), |mut performance| {
+            performance.on_sale.opens_at += Duration::from_hours(1);
+            performance
+        })
+        .await;
+    let mut fan = world.fan(0).await;
+    assert_eq!(reason(&fan.join(without_line).await.expect_err("no line")), "NO_LINE");
+    assert_eq!(reason(&fan.join(later).await.expect_err("not open")), "SALE_NOT_OPEN");
+    assert_eq!(reason(&fan.hold(later, &["S-A-1"]).await.expect_err("not open")), "QUEUE_TOKEN_MISSING");
+    world.clock.advance(Duration::from_hours(1));
+    fan.enter(later).await.expect("open now");
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(reason(&fan.join(later).await.expect_err("over")), "SALE_CLOSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_under_a_used_request_id_is_refused() {
+    let world = World::durable(2).await;
+    let (here, there) = (world.performance(Some(slow())).await, world.performance(Some(slow())).await);
+    let fan = world.fan(0).await;
+    let request_id = request_id();
+    let join = |performance: encore_domain::ids::PerformanceId| {
+        fan.request(JoinQueueRequest { request_id: request_id.clone(), performance_id: performance.to_string() })
+    };
+    let first = fan.queue().join_queue(join(here)).await.expect("a place").into_inner();
+    let again = fan.queue().join_queue(join(here)).await.expect("the same place").into_inner();
+    assert_eq!(first, again);
+    let refusal = fan.queue().join_queue(join(there)).await.expect_err("another body");
+    assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+}

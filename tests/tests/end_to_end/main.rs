@@ -1,0 +1,14 @@
+//! The whole server on real Postgres and Redis, two instances of it, called as a client would.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod booking;
+mod contention;
+mod expiry;
+mod guard;
+mod ledger;
+mod line;
+mod operators;
+mod payments;
+mod protocol;
+mod repeats;

@@ -1,0 +1,130 @@
+//! Running a sale.
+
+use encore_domain::queue::LineSettings;
+use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
+use encore_proto::admin::v1::{
+    self as admin, CreateConcertRequest, CreatePerformanceRequest, ImportVenueRequest, SetLineRequest,
+};
+use encore_proto::catalog::v1::GradePrice;
+use encore_proto::common::v1::Money;
+use encore_proto::queue::v1::standing::Standing;
+use encore_server::demo::HALL_JSON;
+use encore_tests::fan::{Fan, reason, request_id, violated_fields};
+use encore_tests::world::{World, until};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+fn client(operator: &Fan) -> AdminServiceClient<Channel> {
+    AdminServiceClient::new(operator.channel.clone())
+}
+
+fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+async fn import(operator: &Fan, request_id: &str, plan_json: &str) -> Result<admin::Venue, Status> {
+    let message = ImportVenueRequest { request_id: request_id.to_owned(), plan_json: plan_json.to_owned() };
+    let imported = client(operator).import_venue(operator.request(message)).await?.into_inner();
+    Ok(imported.venue.expect("a venue"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
+    let world = World::durable(2).await;
+    let operator = world.operator().await;
+    let venue = import(&operator, &request_id(), HALL_JSON).await.expect("a venue");
+    assert!(venue.seats_total >= 1_900 && venue.grades.len() >= 3, "{venue:?}");
+    let message =
+        CreateConcertRequest { request_id: request_id(), title: "Matinée".into(), artist: "The Understudies".into() };
+    let created = client(&operator).create_concert(operator.request(message)).await.expect("a concert").into_inner();
+    let concert = created.concert.expect("a concert");
+    let now = encore_port_tests::fixtures::start().timestamp();
+    let price = |grade: &admin::Grade| GradePrice {
+        grade: grade.name.clone(),
+        price: Some(Money { amount_minor: 4_200, currency_code: "KRW".into() }),
+    };
+    let message = CreatePerformanceRequest {
+        request_id: request_id(),
+        concert_id: concert.concert_id,
+        venue_id: venue.venue_id.clone(),
+        starts_at: Some(at(now + 86_400)),
+        on_sale_opens_at: Some(at(now)),
+        on_sale_closes_at: Some(at(now + 86_400)),
+        prices: venue.grades.iter().map(price).collect(),
+        line: Some(admin::LineSettings::default()),
+        ..Default::default()
+    };
+    let request = || operator.request(message.clone());
+    let created = client(&operator).create_performance(request()).await.expect("a performance").into_inner();
+    let repeated = client(&operator).create_performance(request()).await.expect("the same again").into_inner();
+    assert_eq!(created, repeated);
+    let performance = created.performance.expect("a performance");
+    assert_eq!(performance.seats_left, venue.seats_total);
+
+    let id = performance.performance_id.parse().expect("a UUID");
+    let mut fan = world.fan(1).await;
+    fan.enter(id).await.expect("admitted");
+    let seats = fan.seats(id).await.expect("seats");
+    let hold = fan.hold(id, &[&seats[0].seat_id]).await.expect("a hold");
+    assert_eq!(hold.total, Some(Money { amount_minor: 4_200, currency_code: "KRW".into() }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fans_are_no_operators() {
+    let world = World::embedded().await;
+    let fan = world.fan(0).await;
+    let refusal = import(&fan, "", HALL_JSON).await.expect_err("a fan");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_plan_is_refused_whole_with_every_violation() {
+    let world = World::durable(2).await;
+    let operator = world.operator().await;
+    let plan = r#"{"name":"Bad","categories":[{"name":"A"}],"zones":[
+        {"name":"Z","position":{"x":0,"y":0},"rows":[{"row_number":"1","seats":[
+            {"seat_guid":"a","seat_number":"1","position":{"x":0,"y":0},"category":"A"},
+            {"seat_guid":"a","seat_number":"1","position":{"x":1,"y":0},"category":"B"}]}]},
+        {"name":"Empty","position":{"x":0,"y":0},"rows":[]}]}"#;
+    let refusal = import(&operator, "", plan).await.expect_err("a bad plan");
+    let fields = violated_fields(&refusal);
+    for path in [
+        "plan_json$.zones[0].rows[0].seats[1].seat_guid",
+        "plan_json$.zones[0].rows[0].seats[1].seat_number",
+        "plan_json$.zones[0].rows[0].seats[1].category",
+        "plan_json$.zones[1].rows",
+    ] {
+        assert!(fields.iter().any(|field| field == path), "{path} is missing from {fields:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pausing_and_resuming_a_line_reaches_every_instance() {
+    let world = World::durable(2).await;
+    let operator = world.operator().await;
+    let performance = world.performance(Some(LineSettings::default())).await;
+    let set = |settings: admin::LineSettings| {
+        let message = SetLineRequest {
+            request_id: request_id(),
+            performance_id: performance.to_string(),
+            settings: Some(settings),
+        };
+        let request = operator.request(message);
+        let mut client = client(&operator);
+        async move { client.set_line(request).await.expect("settings").into_inner().settings.expect("settings") }
+    };
+    let paused = set(admin::LineSettings { paused: Some(true), ..Default::default() }).await;
+    assert_eq!((paused.paused, paused.cap), (Some(true), Some(500)), "what was not said stays");
+
+    let mut fan = world.fan(1).await;
+    fan.join(performance).await.expect("a place");
+    until("the pause to be shown", || async {
+        matches!(fan.position().await, Ok(Standing::Waiting(waiting)) if waiting.paused)
+    })
+    .await;
+    world.clock.advance(std::time::Duration::from_secs(20));
+    assert!(matches!(fan.position().await, Ok(Standing::Waiting(_))), "nobody is admitted while paused");
+
+    set(admin::LineSettings { paused: Some(false), ..Default::default() }).await;
+    until("admission", || async { matches!(fan.position().await, Ok(Standing::Admitted(_))) }).await;
+}

@@ -1,0 +1,92 @@
+//! Paying.
+
+use encore_proto::booking::v1::ReservationState;
+use encore_tests::fan::{reason, reason_metadata, request_id};
+use encore_tests::world::{World, until};
+use futures::future::join_all;
+
+use crate::ledger;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    fan.top_up(100_000).await.expect("a credit");
+    let hold = fan.hold(performance, &["S-A-1", "S-A-2"]).await.expect("a hold");
+    let request = request_id();
+
+    let payments = join_all((0..20).map(|turn| {
+        let (fan, request, hold) = (fan.on(world.channel(turn)), request.clone(), hold.reservation_id.clone());
+        async move { fan.pay_as(&request, &hold).await.expect("the one answer") }
+    }))
+    .await;
+
+    assert!(payments.iter().all(|payment| *payment == payments[0]));
+    assert_eq!(fan.balance().await.expect("a balance"), 76_000);
+    assert_eq!(ledger::payments(&world).await, 1);
+    assert_eq!(ledger::events(&world, "booking.reservation_confirmed").await, 1);
+    ledger::assert_conserved(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_balance_changes_nothing() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    let hold = fan.hold(performance, &["C-A-1"]).await.expect("a hold");
+    fan.top_up(7_499).await.expect("a credit");
+
+    let refusal = fan.pay(&hold.reservation_id).await.expect_err("a cent is missing");
+    assert_eq!(reason(&refusal), "BALANCE_SHORT");
+    assert_eq!(reason_metadata(&refusal, "balance_minor").as_deref(), Some("7499"));
+    assert_eq!(reason_metadata(&refusal, "needed_minor").as_deref(), Some("7500"));
+    assert_eq!(fan.balance().await.expect("a balance"), 7_499);
+    let unpaid = fan.reservation(&hold.reservation_id).await.expect("the reservation");
+    assert_eq!(unpaid.state(), ReservationState::Held);
+
+    fan.top_up(1).await.expect("a credit");
+    fan.pay(&hold.reservation_id).await.expect("enough now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_reservation_does_not_exist() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let (owner, other) = (world.fan(0).await, world.fan(1).await);
+    let hold = owner.hold(performance, &["C-A-1"]).await.expect("a hold");
+    other.top_up(50_000).await.expect("a credit");
+
+    for refusal in [
+        other.pay(&hold.reservation_id).await.map(drop),
+        other.release(&hold.reservation_id).await.map(drop),
+        other.reservation(&hold.reservation_id).await.map(drop),
+    ] {
+        assert_eq!(reason(&refusal.expect_err("not theirs")), "NOT_FOUND");
+    }
+    assert_eq!(other.balance().await.expect("a balance"), 50_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_not_told_is_told_by_a_sweep() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    fan.top_up(12_000).await.expect("a credit");
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    // The payment commits, and its instance dies before it has told the seat locks.
+    let reservation = world.ports.reservations.find(hold.reservation_id.parse().expect("an id")).await;
+    let reservation = reservation.expect("Postgres is there").expect("the reservation");
+    let plan = encore_port_tests::fixtures::payment(&reservation, encore_port_tests::fixtures::start());
+    let key = encore_port_tests::fixtures::request(fan.user);
+    world.ports.payments.pay_from_wallet(plan, key).await.expect("a payment");
+    let sold = || async {
+        let seats = fan.seats(performance).await.expect("seats");
+        seats.iter().any(|seat| seat.status() == encore_proto::catalog::v1::SeatStatus::Sold)
+    };
+    assert!(!sold().await, "nobody has told");
+
+    world.clock.advance(std::time::Duration::from_secs(3));
+
+    until("the seat is shown as sold", sold).await;
+}

@@ -1,0 +1,99 @@
+//! What gRPC itself promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_proto::wallet::v1::GetBalanceRequest;
+use encore_tests::world::World;
+use tonic::Code;
+use tonic::client::Grpc;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+use tonic_reflection::pb::v1alpha;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_method_is_unimplemented() {
+    let world = World::embedded().await;
+    let mut client = Grpc::new(world.channel(0).clone());
+    client.ready().await.expect("the server is there");
+    let path = "/encore.booking.v1.BookingService/StealSeats".parse().expect("a path");
+    let codec = tonic_prost::ProstCodec::<GetBalanceRequest, GetBalanceRequest>::default();
+    let fan = world.fan(0).await;
+    let refusal = client.unary(fan.request(GetBalanceRequest {}), path, codec).await.expect_err("no such method");
+    assert_eq!(refusal.code(), Code::Unimplemented);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_over_the_size_limit_is_refused() {
+    let world = World::embedded().await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    let huge = "S".repeat(70_000);
+    let refusal = fan.hold(performance, &[&huge]).await.expect_err("too large");
+    assert_eq!(refusal.code(), Code::OutOfRange);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_says_serving_for_each_service() {
+    let world = World::embedded().await;
+    let mut health = HealthClient::new(world.channel(0).clone());
+    for service in ["", "encore.booking.v1.BookingService", "encore.queue.v1.QueueService"] {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.expect("an answer");
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reflection_lists_every_service_and_knows_error_details() {
+    let world = World::embedded().await;
+    let channel = world.channel(0).clone();
+    let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+    let questions = vec![
+        ask(MessageRequest::ListServices(String::new())),
+        ask(MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".into())),
+    ];
+    let mut reflection = ServerReflectionClient::new(channel.clone());
+    let answers = reflection.server_reflection_info(tokio_stream::iter(questions));
+    let mut answers = answers.await.expect("answers").into_inner();
+    let services = answers.message().await.expect("an answer").and_then(|answer| answer.message_response);
+    let Some(MessageResponse::ListServicesResponse(services)) = services else { panic!("no list: {services:?}") };
+    let names: Vec<_> = services.service.iter().map(|service| service.name.as_str()).collect();
+    for capability in ["Admin", "Booking", "Catalog", "Identity", "Payment", "Queue", "Wallet"] {
+        let name = format!("encore.{}.v1.{capability}Service", capability.to_lowercase());
+        assert!(names.contains(&name.as_str()), "{name} is missing from {names:?}");
+    }
+    let details: Option<ServerReflectionResponse> = answers.message().await.expect("an answer");
+    let details = details.and_then(|answer| answer.message_response);
+    assert!(matches!(details, Some(MessageResponse::FileDescriptorResponse(_))), "{details:?}");
+
+    let question = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
+    };
+    let mut old = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
+    let answers = old.server_reflection_info(tokio_stream::iter([question])).await.expect("answers");
+    assert!(answers.into_inner().message().await.expect("an answer").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_client_goes_away_is_still_made_once() {
+    let world = Arc::new(World::durable(2).await);
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    // The client hangs up at every point of the call, from before it was sent to after it was answered.
+    for (turn, seat) in ["S-A-1", "S-A-2", "S-A-3", "S-A-4"].into_iter().enumerate() {
+        let request = encore_tests::fan::request_id();
+        let patience = Duration::from_millis(turn as u64 * 3);
+        let hung_up = tokio::time::timeout(patience, fan.hold_as(&request, performance, &[seat])).await;
+        drop(hung_up);
+        let hold = fan.on(world.channel(1)).hold_as(&request, performance, &[seat]).await.expect("the one hold");
+        assert_eq!(hold.seats.len(), 1);
+    }
+    let claims = world.ports.reservations.claims(performance).await.expect("claims");
+    assert_eq!(claims.len(), 4, "four holds of one seat each");
+}

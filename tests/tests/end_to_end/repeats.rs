@@ -1,0 +1,90 @@
+//! The same request again: the first result, and no second effect.
+
+use encore_domain::queue::LineSettings;
+use encore_proto::booking::v1::ReservationState;
+use encore_proto::common::v1::Money;
+use encore_proto::identity::v1::SignUpRequest;
+use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
+use encore_proto::wallet::v1::TopUpRequest;
+use encore_tests::fan::{reason, request_id};
+use encore_tests::world::World;
+use futures::future::join_all;
+
+use crate::ledger;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(LineSettings::default())).await;
+    let mut fan = world.fan(0).await;
+    fan.enter(performance).await.expect("admitted");
+    fan.top_up(50_000).await.expect("a credit");
+    let request = request_id();
+
+    let holds = join_all((0..20).map(|turn| {
+        let (fan, request) = (fan.on(world.channel(turn)), request.clone());
+        async move { fan.hold_as(&request, performance, &["S-A-1", "S-A-2"]).await.expect("the one answer") }
+    }))
+    .await;
+    assert!(holds.iter().all(|hold| *hold == holds[0]));
+    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
+
+    let (pay_request, id) = (request_id(), &holds[0].reservation_id);
+    let payment = fan.pay_as(&pay_request, id).await.expect("a payment");
+    // The token is used, the seats are sold, the hold is no hold any more: the first answers stand.
+    let again = fan.on(world.channel(1)).hold_as(&request, performance, &["S-A-1", "S-A-2"]).await.expect("again");
+    assert_eq!(again, holds[0]);
+    assert_eq!(again.state(), ReservationState::Held);
+    assert_eq!(fan.on(world.channel(1)).pay_as(&pay_request, id).await.expect("again"), payment);
+    assert_eq!(fan.balance().await.expect("a balance"), 26_000);
+
+    let refusal = fan.hold_as(&request, performance, &["S-A-3"]).await.expect_err("another body");
+    assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    let refusal = fan.pay_as(&request, id).await.expect_err("another operation");
+    assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    ledger::assert_conserved(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_top_up_credits_once() {
+    let world = World::durable(2).await;
+    let fan = world.fan(0).await;
+    let top_up = |amount_minor| TopUpRequest {
+        request_id: "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6".into(),
+        amount: Some(Money { amount_minor, currency_code: "EUR".into() }),
+    };
+    let entries = join_all((0..20).map(|turn| {
+        let fan = fan.on(world.channel(turn));
+        let request = fan.request(top_up(700));
+        async move { fan.wallet().top_up(request).await.expect("the one answer").into_inner() }
+    }))
+    .await;
+    assert!(entries.iter().all(|entry| *entry == entries[0]));
+    assert_eq!(fan.balance().await.expect("a balance"), 700);
+    let refusal = fan.wallet().top_up(fan.request(top_up(800))).await.expect_err("another body");
+    assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    assert_eq!(fan.balance().await.expect("a balance"), 700);
+    ledger::assert_conserved(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_sign_up_is_the_same_user_and_only_with_the_same_password() {
+    let world = World::durable(2).await;
+    let sign_up = SignUpRequest {
+        request_id: request_id(),
+        email: "twice@example.com".into(),
+        password: "correct horse".into(),
+        display_name: "Twice".into(),
+    };
+    let mut first = IdentityServiceClient::new(world.channel(0).clone());
+    let mut second = IdentityServiceClient::new(world.channel(1).clone());
+    let user = first.sign_up(sign_up.clone()).await.expect("a user").into_inner();
+    let again = second.sign_up(sign_up.clone()).await.expect("the same user").into_inner();
+    assert_eq!(user, again);
+    let other_password = SignUpRequest { password: "battery staple".into(), ..sign_up.clone() };
+    assert_eq!(reason(&second.sign_up(other_password).await.expect_err("another body")), "REQUEST_ID_REUSED");
+    let other_name = SignUpRequest { display_name: "Thrice".into(), ..sign_up.clone() };
+    assert_eq!(reason(&second.sign_up(other_name).await.expect_err("another body")), "REQUEST_ID_REUSED");
+    let other_request = SignUpRequest { request_id: request_id(), ..sign_up };
+    assert_eq!(reason(&second.sign_up(other_request).await.expect_err("taken")), "EMAIL_TAKEN");
+}

@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod fan;
 pub mod in_memory;
+pub mod ledger;
 pub mod world;

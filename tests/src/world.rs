@@ -38,8 +38,7 @@ pub struct World {
     pub instances: Vec<Instance>,
     /// The ports of the first instance, for arranging and for looking behind the API.
     pub ports: Ports,
-    /// The database that the instances share.
-    pub database: Option<ScratchDatabase>,
+    database: Option<ScratchDatabase>,
 }
 
 impl World {
@@ -73,6 +72,11 @@ impl World {
             instances.push(Instance::start(Encore::new(ports, GuardedRpcs::default())).await);
         }
         Self { clock, instances, ports, database }
+    }
+
+    /// The database that durable instances share.
+    pub fn database(&self) -> &ScratchDatabase {
+        self.database.as_ref().expect("a durable world")
     }
 
     /// A connection to an instance; they take turns.
@@ -123,8 +127,8 @@ impl World {
     }
 }
 
-/// Where a store is.
-fn variable(name: &str) -> String {
+/// Where a store is, by the name of its variable.
+pub fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `cargo xtask test`"))
 }
 

@@ -1,7 +1,6 @@
 //! Joining the line, knowing where one stands, and leaving.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
@@ -176,15 +175,6 @@ impl QueueUseCases {
         let mut since = self.reporting_since.lock().unwrap_or_else(PoisonError::into_inner);
         *since = if came_in { since.or(Some(now)) } else { None };
         since.unwrap_or(now)
-    }
-
-    /// How often [`QueueUseCases::keep_presence`] must run: several times in every period of every open line.
-    pub fn presence_interval(&self) -> Duration {
-        const SLOWEST: Duration = Duration::from_secs(5);
-        const FASTEST: Duration = Duration::from_millis(100);
-        let on_sale = self.open_lines.on_sale();
-        let shortest = on_sale.values().flatten().map(|settings| settings.grace / 16).min();
-        shortest.unwrap_or(SLOWEST).clamp(FASTEST, SLOWEST)
     }
 
     /// Reads a standing off a view. A called fan who asks has come: the call is claimed. Wherever the view alone cannot

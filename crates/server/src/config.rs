@@ -231,7 +231,8 @@ impl StoreArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::builder::Resettable;
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     #[derive(Parser)]
     struct Cli {
@@ -239,8 +240,11 @@ mod tests {
         serve: ServeArgs,
     }
 
+    /// The arguments of these flags alone: the variables of whoever runs the tests are not looked at.
     fn args(flags: &[&str]) -> ServeArgs {
-        Cli::parse_from(std::iter::once("encore").chain(flags.iter().copied())).serve
+        let command = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
+        let matches = command.get_matches_from(std::iter::once("encore").chain(flags.iter().copied()));
+        Cli::from_arg_matches(&matches).expect("the flags are known").serve
     }
 
     #[test]

@@ -13,6 +13,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// How often those who are present are reported: many times in every grace.
+const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 /// How often holds past their deadline are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
@@ -34,69 +36,39 @@ impl Workers {
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
         let Self { queue, open_lines, upkeep } = self;
-        let (ticking, presence, interval) = (queue.clone(), queue.clone(), queue);
+        let (ticking, presence) = (queue.clone(), queue);
         let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
-        loops.spawn(repeat(
-            "open lines",
-            stop.clone(),
-            || OpenLines::REFRESH_EVERY,
-            move || {
-                let open_lines = open_lines.clone();
-                async move { open_lines.refresh().await }
-            },
-        ));
-        loops.spawn(repeat(
-            "tick",
-            stop.clone(),
-            || TICK,
-            move || {
-                let queue = ticking.clone();
-                async move { queue.tick().await }
-            },
-        ));
-        loops.spawn(repeat(
-            "presence",
-            stop.clone(),
-            move || interval.presence_interval(),
-            move || {
-                let queue = presence.clone();
-                async move { queue.keep_presence().await }
-            },
-        ));
-        loops.spawn(repeat(
-            "expiry",
-            stop.clone(),
-            || EXPIRE_EVERY,
-            move || {
-                let upkeep = expiry.clone();
-                async move { upkeep.expire_holds().await }
-            },
-        ));
-        loops.spawn(repeat(
-            "settlements",
-            stop.clone(),
-            || REPAIR_EVERY,
-            move || {
-                let upkeep = settlements.clone();
-                async move { upkeep.tell_settlements().await }
-            },
-        ));
-        loops.spawn(repeat(
-            "overdue locks",
-            stop,
-            || REPAIR_EVERY,
-            move || {
-                let upkeep = locks.clone();
-                async move { upkeep.settle_overdue_locks().await }
-            },
-        ));
+        loops.spawn(repeat("open lines", stop.clone(), OpenLines::REFRESH_EVERY, move || {
+            let open_lines = open_lines.clone();
+            async move { open_lines.refresh().await }
+        }));
+        loops.spawn(repeat("tick", stop.clone(), TICK, move || {
+            let queue = ticking.clone();
+            async move { queue.tick().await }
+        }));
+        loops.spawn(repeat("presence", stop.clone(), PRESENCE_EVERY, move || {
+            let queue = presence.clone();
+            async move { queue.keep_presence().await }
+        }));
+        loops.spawn(repeat("expiry", stop.clone(), EXPIRE_EVERY, move || {
+            let upkeep = expiry.clone();
+            async move { upkeep.expire_holds().await }
+        }));
+        loops.spawn(repeat("settlements", stop.clone(), REPAIR_EVERY, move || {
+            let upkeep = settlements.clone();
+            async move { upkeep.tell_settlements().await }
+        }));
+        loops.spawn(repeat("overdue locks", stop, REPAIR_EVERY, move || {
+            let upkeep = locks.clone();
+            async move { upkeep.settle_overdue_locks().await }
+        }));
         while loops.join_next().await.is_some() {}
     }
 }
 
 /// Does a piece of work again and again. Trouble is logged when it begins and when it is over, not every time between.
-async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: impl Fn() -> Duration, work: impl Fn() -> F)
+async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: Duration, work: impl Fn() -> F)
 where
     E: Display,
     F: Future<Output = Result<(), E>>,
@@ -116,7 +88,7 @@ where
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = sleep(pause()) => {}
+            () = sleep(pause) => {}
         }
     }
 }

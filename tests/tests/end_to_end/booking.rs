@@ -10,17 +10,16 @@ use encore_proto::queue::v1::standing::Standing;
 use encore_proto::queue::v1::{EndReason, GetPositionRequest};
 use encore_proto::wallet::v1::ListLedgerEntriesRequest;
 use encore_tests::fan::Fan;
+use encore_tests::ledger;
 use encore_tests::world::World;
 use uuid::Uuid;
-
-use crate::ledger;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fan_books_two_seats_on_two_instances_in_turn() {
     let world = World::durable(2).await;
     book(&world).await;
-    ledger::assert_conserved(&world).await;
-    assert_eq!(ledger::events(&world, "booking.reservation_confirmed").await, 1);
+    ledger::assert_conserved(world.database()).await;
+    assert_eq!(ledger::events(world.database(), "booking.reservation_confirmed").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,10 @@
 
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::ledger;
 use encore_tests::world::World;
 use futures::future::join_all;
 use tonic::Code;
-
-use crate::ledger;
 
 const FANS: usize = 200;
 const SEATS: [&str; 2] = ["S-A-3", "S-A-4"];
@@ -32,9 +31,9 @@ async fn of_two_hundred_fans_on_the_same_two_seats_one_wins() {
     winner.top_up(50_000).await.expect("a credit");
     let reservation = holds[winners[0]].as_ref().expect("the winner's");
     winner.pay(&reservation.reservation_id).await.expect("a payment");
-    assert_eq!(ledger::payments(&world).await, 1);
-    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
-    ledger::assert_conserved(&world).await;
+    assert_eq!(ledger::payments(world.database()).await, 1);
+    assert_eq!(ledger::events(world.database(), "booking.hold_placed").await, 1);
+    ledger::assert_conserved(world.database()).await;
 
     for turn in 0..2 {
         let seats = winner.on(world.channel(turn)).seats(performance).await.expect("seats");

@@ -6,10 +6,9 @@ use encore_domain::catalog::Performance;
 use encore_proto::booking::v1::ReservationState;
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::fan::reason;
+use encore_tests::ledger;
 use encore_tests::world::{World, until};
 use futures::join;
-
-use crate::ledger;
 
 const HOLD_FOR: Duration = Duration::from_mins(5);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -44,8 +43,8 @@ async fn an_expired_hold_is_bought_by_somebody_else() {
     let expired = first.reservation(&lost.reservation_id).await.expect("the reservation");
     assert_eq!(expired.state(), ReservationState::Expired);
     assert_eq!(first.balance().await.expect("a balance"), 50_000);
-    assert_eq!(ledger::events(&world, "booking.hold_expired").await, 1);
-    ledger::assert_conserved(&world).await;
+    assert_eq!(ledger::events(world.database(), "booking.hold_expired").await, 1);
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +83,7 @@ async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
         let expected = if paid.is_ok() { ReservationState::Confirmed } else { ReservationState::Expired };
         assert_eq!(state().await, expected);
     }
-    ledger::assert_conserved(&world).await;
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

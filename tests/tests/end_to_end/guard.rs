@@ -5,10 +5,9 @@ use std::time::Duration;
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{LineRate, LineSettings};
 use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::ledger;
 use encore_tests::world::World;
 use tonic::{Code, Status};
-
-use crate::ledger;
 
 /// Every guarded call of a fan who holds nothing, as refusals.
 async fn guarded_calls(fan: &Fan, performance: PerformanceId, hold: &str) -> Vec<Status> {
@@ -57,8 +56,8 @@ async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
     assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
 
     assert_eq!(fan.balance().await.expect("a balance"), 50_000);
-    assert_eq!(ledger::payments(&world).await, 0);
-    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
+    assert_eq!(ledger::payments(world.database()).await, 0);
+    assert_eq!(ledger::events(world.database(), "booking.hold_placed").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ async fn a_place_is_taken_up_again_on_another_instance() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_away_for_longer_than_the_grace_loses_the_place() {
     let world = World::durable(2).await;
-    let settings = LineSettings { grace: Duration::from_secs(4), paused: true, ..slow() };
+    let settings = LineSettings { grace: Duration::from_secs(40), paused: true, ..slow() };
     let performance = world.performance(Some(settings)).await;
     let (mut away, mut there) = (world.fan(0).await, world.fan(1).await);
     away.join(performance).await.expect("a place");
@@ -91,7 +91,7 @@ async fn who_is_away_for_longer_than_the_grace_loses_the_place() {
 
     // Time passes in steps that are small beside the grace, so that who is there is seen in every period.
     until("the one who is there to be first", || async {
-        world.clock.advance(Duration::from_millis(50));
+        world.clock.advance(Duration::from_millis(200));
         matches!(there.position().await, Ok(Standing::Waiting(waiting)) if waiting.position == 1)
     })
     .await;

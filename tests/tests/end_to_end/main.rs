@@ -6,7 +6,6 @@ mod booking;
 mod contention;
 mod expiry;
 mod guard;
-mod ledger;
 mod line;
 mod operators;
 mod payments;

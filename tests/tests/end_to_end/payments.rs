@@ -2,10 +2,9 @@
 
 use encore_proto::booking::v1::ReservationState;
 use encore_tests::fan::{reason, reason_metadata, request_id};
+use encore_tests::ledger;
 use encore_tests::world::{World, until};
 use futures::future::join_all;
-
-use crate::ledger;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer() {
@@ -24,9 +23,9 @@ async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer()
 
     assert!(payments.iter().all(|payment| *payment == payments[0]));
     assert_eq!(fan.balance().await.expect("a balance"), 76_000);
-    assert_eq!(ledger::payments(&world).await, 1);
-    assert_eq!(ledger::events(&world, "booking.reservation_confirmed").await, 1);
-    ledger::assert_conserved(&world).await;
+    assert_eq!(ledger::payments(world.database()).await, 1);
+    assert_eq!(ledger::events(world.database(), "booking.reservation_confirmed").await, 1);
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,10 +7,9 @@ use encore_proto::identity::v1::SignUpRequest;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::wallet::v1::TopUpRequest;
 use encore_tests::fan::{reason, request_id};
+use encore_tests::ledger;
 use encore_tests::world::World;
 use futures::future::join_all;
-
-use crate::ledger;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
@@ -27,7 +26,7 @@ async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
     }))
     .await;
     assert!(holds.iter().all(|hold| *hold == holds[0]));
-    assert_eq!(ledger::events(&world, "booking.hold_placed").await, 1);
+    assert_eq!(ledger::events(world.database(), "booking.hold_placed").await, 1);
 
     let (pay_request, id) = (request_id(), &holds[0].reservation_id);
     let payment = fan.pay_as(&pay_request, id).await.expect("a payment");
@@ -42,7 +41,7 @@ async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
     let refusal = fan.pay_as(&request, id).await.expect_err("another operation");
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
-    ledger::assert_conserved(&world).await;
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +63,7 @@ async fn a_repeated_top_up_credits_once() {
     let refusal = fan.wallet().top_up(fan.request(top_up(800))).await.expect_err("another body");
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
     assert_eq!(fan.balance().await.expect("a balance"), 700);
-    ledger::assert_conserved(&world).await;
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_tests::world::World;
+use encore_postgres_store::scratch::ScratchDatabase;
 
 #[derive(QueryableByName)]
 struct Number {
@@ -12,33 +12,32 @@ struct Number {
 }
 
 /// The answer of a query that answers one number, named `number`.
-async fn ask(world: &World, query: &str) -> i64 {
-    let url = world.database.as_ref().expect("a world with a database").url();
-    let mut connection = AsyncPgConnection::establish(&url).await.expect("Postgres is there");
+async fn ask(database: &ScratchDatabase, query: &str) -> i64 {
+    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is there");
     diesel::sql_query(query).get_result::<Number>(&mut connection).await.expect("a number").number
 }
 
 /// No money was made or lost, no wallet is below zero, and every wallet holds what its entries say.
-pub async fn assert_conserved(world: &World) {
+pub async fn assert_conserved(database: &ScratchDatabase) {
     let sum = "SELECT coalesce(sum(amount_minor), 0)::bigint AS number FROM ledger_entries";
-    assert_eq!(ask(world, sum).await, 0, "the sum of all entries");
+    assert_eq!(ask(database, sum).await, 0, "the sum of all entries");
     let unbalanced = "SELECT count(*) AS number FROM \
         (SELECT transfer_id FROM ledger_entries GROUP BY transfer_id HAVING sum(amount_minor) <> 0 OR count(*) <> 2) t";
-    assert_eq!(ask(world, unbalanced).await, 0, "transfers whose sides do not sum to zero");
+    assert_eq!(ask(database, unbalanced).await, 0, "transfers whose sides do not sum to zero");
     let overdrawn = "SELECT count(*) AS number FROM wallets WHERE balance_minor < 0";
-    assert_eq!(ask(world, overdrawn).await, 0, "wallets below zero");
+    assert_eq!(ask(database, overdrawn).await, 0, "wallets below zero");
     let wallets = "SELECT coalesce(sum(balance_minor), 0)::bigint AS number FROM wallets";
     let entries =
         "SELECT coalesce(sum(amount_minor), 0)::bigint AS number FROM ledger_entries WHERE account_kind = 'wallet'";
-    assert_eq!(ask(world, wallets).await, ask(world, entries).await, "balances and entries");
+    assert_eq!(ask(database, wallets).await, ask(database, entries).await, "balances and entries");
 }
 
 /// How many payments there are.
-pub async fn payments(world: &World) -> i64 {
-    ask(world, "SELECT count(*) AS number FROM payments").await
+pub async fn payments(database: &ScratchDatabase) -> i64 {
+    ask(database, "SELECT count(*) AS number FROM payments").await
 }
 
 /// How many events of a kind are in the outbox.
-pub async fn events(world: &World, kind: &str) -> i64 {
-    ask(world, &format!("SELECT count(*) AS number FROM outbox WHERE kind = '{kind}'")).await
+pub async fn events(database: &ScratchDatabase, kind: &str) -> i64 {
+    ask(database, &format!("SELECT count(*) AS number FROM outbox WHERE kind = '{kind}'")).await
 }

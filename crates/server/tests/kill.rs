@@ -1,0 +1,200 @@
+//! Two processes of the real binary, fifty bookings at once, and one of the two killed without warning in the middle.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeSet, HashMap};
+use std::env;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use encore_credentials::Keyring;
+use encore_domain::catalog::{OnSaleWindow, Performance};
+use encore_domain::identity::{Caller, Role};
+use encore_domain::ids::PerformanceId;
+use encore_port_tests::fixtures;
+use encore_postgres_store::scratch::ScratchDatabase;
+use encore_proto::catalog::v1::SeatStatus;
+use encore_server::ports::Ports;
+use encore_tests::fan::{Fan, request_id};
+use encore_tests::ledger;
+use encore_tests::world::{until, variable};
+use futures::future::join_all;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+const FANS: usize = 50;
+/// Enough for a few seats.
+const TOP_UP_MINOR: i64 = 100_000;
+/// The instance is killed when this many payments have been answered.
+const KILL_AFTER_PAYMENTS: usize = 5;
+const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
+
+/// A process that does not outlive the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // On Unix this is SIGKILL, as the test wants it in the middle too.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Cluster {
+    database: ScratchDatabase,
+    ports: Ports,
+    /// Taken out when it is killed.
+    victim: Mutex<Option<Process>>,
+    _survivor: Process,
+    channels: [Channel; 2],
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
+        let keyring = Keyring::parse(KEYS).expect("keys");
+        let ports = Ports::embedded(keyring, Duration::from_hours(1));
+        let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
+        let (victim, first) = start_instance(&database).await;
+        let (survivor, second) = start_instance(&database).await;
+        Self { database, ports, victim: Mutex::new(Some(victim)), _survivor: survivor, channels: [first, second] }
+    }
+
+    async fn fan(&self) -> Fan {
+        let account = fixtures::account();
+        let user = account.user.id;
+        self.ports.users.create(account, None).await.expect("a new user");
+        let caller = Caller { user, role: Role::Fan };
+        let access_token = self.ports.access_tokens.issue(caller, self.ports.clock.now()).token;
+        Fan { user, access_token, queue_token: String::new(), channel: self.channels[0].clone() }
+    }
+
+    async fn performance(&self) -> PerformanceId {
+        let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+        let now = self.ports.clock.now();
+        let day = Duration::from_hours(24);
+        let performance = Performance {
+            starts_at: now + day,
+            on_sale: OnSaleWindow { opens_at: now - day, closes_at: now + day },
+            hold_for: Duration::from_secs(10),
+            ..fixtures::performance(concert.id, venue.id)
+        };
+        let id = performance.id;
+        let catalog = &self.ports.catalog;
+        catalog.add_venue(venue, None).await.expect("a new venue");
+        catalog.add_concert(concert, None).await.expect("a new concert");
+        catalog.add_performance(performance, None, None).await.expect("a new performance");
+        id
+    }
+
+    fn kill(&self) {
+        let mut victim = self.victim.lock().expect("nobody panicked");
+        drop(victim.take());
+    }
+}
+
+async fn start_instance(database: &ScratchDatabase) -> (Process, Channel) {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let database_url = database.url();
+    let child = Command::new(env!("CARGO_BIN_EXE_encore"))
+        .args(["serve", "--log", "error"])
+        .env("ENCORE_LISTEN", address.to_string())
+        .env("ENCORE_DATABASE_URL", &database_url)
+        .env("ENCORE_DATABASE_POOL", "8")
+        .env("ENCORE_REDIS_URL", variable("ENCORE_REDIS_URL"))
+        .env("ENCORE_REDIS_PREFIX", database_url.rsplit('/').next().expect("a database name"))
+        .env("ENCORE_TOKEN_KEYS", KEYS)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URL");
+    until("the instance to serve", || async { endpoint.connect().await.is_ok() }).await;
+    (Process(child), endpoint.connect_lazy())
+}
+
+/// Calls one instance and then the other until one answers, as a client with a retry policy does.
+async fn insist<T, F>(fan: &Fan, cluster: &Cluster, first: usize, call: impl Fn(Fan) -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    const ATTEMPTS: usize = 20;
+    let mut outcome = Err(Status::unavailable("not called yet"));
+    for turn in first..first + ATTEMPTS {
+        outcome = call(fan.on(&cluster.channels[turn % 2])).await;
+        let again = matches!(&outcome, Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal));
+        if !again {
+            break;
+        }
+    }
+    outcome
+}
+
+/// One fan's booking of two neighbours. Answers how many seats were paid for.
+async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, payments: &AtomicUsize) -> (Fan, usize) {
+    let fan = cluster.fan().await;
+    fan.on(&cluster.channels[1]).top_up(TOP_UP_MINOR).await.expect("a credit");
+    let first = turn % 8 + 1;
+    let seats = [format!("C-B-{first}"), format!("C-B-{}", first + 1)];
+    let seats = if turn.is_multiple_of(2) { seats } else { [format!("S-A-{first}"), format!("C-A-{}", turn % 4 + 1)] };
+    let (hold_request, pay_request) = (request_id(), request_id());
+    let holding = insist(&fan, cluster, turn, |fan| {
+        let (request, seats) = (hold_request.clone(), seats.clone());
+        async move { fan.hold_as(&request, performance, &seats.each_ref().map(String::as_str)).await }
+    });
+    let Ok(hold) = holding.await else { return (fan, 0) };
+    let paying = insist(&fan, cluster, turn, |fan| {
+        let (request, id) = (pay_request.clone(), hold.reservation_id.clone());
+        async move { fan.pay_as(&request, &id).await }
+    });
+    let Ok(_payment) = paying.await else { return (fan, 0) };
+    if payments.fetch_add(1, Ordering::SeqCst) + 1 == KILL_AFTER_PAYMENTS {
+        cluster.kill();
+    }
+    (fan, 2)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost() {
+    let cluster = Arc::new(Cluster::start().await);
+    let performance = cluster.performance().await;
+    let payments = AtomicUsize::new(0);
+
+    let booked = join_all((0..FANS).map(|turn| book(&cluster, performance, turn, &payments))).await;
+
+    assert!(cluster.victim.lock().expect("nobody panicked").is_none(), "an instance was killed in the middle");
+    let reservations = &cluster.ports.reservations;
+    until("every hold to be paid or over", || async {
+        let claims = reservations.claims(performance).await.expect("claims");
+        claims.iter().all(|claim| claim.held_until.is_none())
+    })
+    .await;
+
+    let claims = reservations.claims(performance).await.expect("claims");
+    let sold: BTreeSet<_> = claims.iter().map(|claim| claim.slot).collect();
+    assert_eq!(sold.len(), claims.len(), "no seat has two claims");
+    let mut seats_of: HashMap<_, usize> = HashMap::new();
+    for claim in &claims {
+        let owner = reservations.find(claim.reservation).await.expect("Postgres is there").expect("a reservation").user;
+        *seats_of.entry(owner).or_default() += 1;
+    }
+    for (fan, answered) in &booked {
+        let owned = seats_of.get(&fan.user).copied().unwrap_or(0);
+        assert!(owned >= *answered, "what was answered as paid is the fan's");
+        let paid = TOP_UP_MINOR - fan.on(&cluster.channels[1]).balance().await.expect("a balance");
+        assert_eq!(paid > 0, owned > 0, "who has seats has paid, and who has paid has seats");
+    }
+    ledger::assert_conserved(&cluster.database).await;
+    assert!(ledger::payments(&cluster.database).await >= i64::try_from(KILL_AFTER_PAYMENTS).expect("a few"));
+
+    let fan = booked[0].0.on(&cluster.channels[1]);
+    until("every seat to be shown as sold or free", || async {
+        let seats = fan.seats(performance).await.expect("seats");
+        let count = |status| seats.iter().filter(|seat| seat.status() == status).count();
+        count(SeatStatus::Sold) == sold.len() && count(SeatStatus::Held) == 0
+    })
+    .await;
+}

@@ -61,7 +61,7 @@ impl Gatekeeper for ReadQueuePass {
     fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<(), Status> {
         let pass = if self.guarded.0.contains(path) {
             match headers.get(QUEUE_TOKEN_HEADER).map(|value| value.to_str()) {
-                None => QueuePass::Missing,
+                None | Some(Ok("")) => QueuePass::Missing,
                 Some(Err(_)) => QueuePass::Unreadable,
                 Some(Ok(token)) => self.queue_tokens.read(token).map_or(QueuePass::Unreadable, QueuePass::Ticket),
             }

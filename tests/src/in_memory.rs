@@ -2,6 +2,8 @@
 
 use encore_server::encore::Encore;
 use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,6 +18,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub struct Instance {
     /// A connection to it.
     pub channel: Channel,
+    dial: UnboundedSender<DuplexStream>,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -39,20 +42,28 @@ impl Instance {
     }
 
     async fn serve(encore: Encore, stop: CancellationToken) -> Self {
-        let (dial, dialed) = tokio::sync::mpsc::unbounded_channel();
-        let incoming = UnboundedReceiverStream::new(dialed).map(Ok::<_, std::io::Error>);
+        let (dial, connections) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
         let serving = encore.api.serve(incoming, stop.clone());
         tokio::spawn(async move { serving.await.expect("the server serves") });
+        let dialer = dial.clone();
         let connector = service_fn(move |_: Uri| {
-            let dial = dial.clone();
-            async move {
-                let (client, server) = tokio::io::duplex(BUFFER_BYTES);
-                dial.send(server).map_err(std::io::Error::other)?;
-                Ok::<_, std::io::Error>(TokioIo::new(client))
-            }
+            let connection = connect(&dialer);
+            async move { connection.map(TokioIo::new) }
         });
         let endpoint = Endpoint::from_static("http://in-memory");
         let channel = endpoint.connect_with_connector(connector).await.expect("the server answers");
-        Self { channel, _stop_on_drop: stop.clone().drop_guard(), stop }
+        Self { channel, dial, _stop_on_drop: stop.clone().drop_guard(), stop }
     }
+
+    /// A bare connection, for a client that speaks something else than gRPC over HTTP/2.
+    pub fn connect(&self) -> DuplexStream {
+        connect(&self.dial).expect("the server is there")
+    }
+}
+
+fn connect(dial: &UnboundedSender<DuplexStream>) -> std::io::Result<DuplexStream> {
+    let (client, server) = tokio::io::duplex(BUFFER_BYTES);
+    dial.send(server).map_err(std::io::Error::other)?;
+    Ok(client)
 }

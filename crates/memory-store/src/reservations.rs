@@ -37,14 +37,18 @@ impl ReservationRecords {
     }
 
     fn check(&self, hold: &Reservation, limit: u32) -> Result<(), PlaceRefusal> {
-        let owned = self.owned.get(&(hold.performance, hold.user)).copied().unwrap_or(0);
-        if owned.saturating_add(seat_count(hold)) > limit {
-            return Err(PlaceRefusal::OverLimit { limit, owned });
-        }
         let claims = self.claims.get(&hold.performance);
         let taken = |slot: &Slot| claims.is_some_and(|claims| claims.contains_key(slot));
         let slots: Vec<Slot> = hold.slots().into_iter().filter(taken).collect();
-        if slots.is_empty() { Ok(()) } else { Err(PlaceRefusal::SeatsTaken { slots }) }
+        if !slots.is_empty() {
+            return Err(PlaceRefusal::SeatsTaken { slots });
+        }
+        let owned = self.owned.get(&(hold.performance, hold.user)).copied().unwrap_or(0);
+        if owned.saturating_add(seat_count(hold)) > limit {
+            Err(PlaceRefusal::OverLimit { limit, owned })
+        } else {
+            Ok(())
+        }
     }
 
     fn insert(&mut self, hold: &Reservation) {

@@ -32,6 +32,7 @@ macro_rules! reservations {
             refuses_taken_seats_under_contention,
             same_seats_of_another_performance_are_free,
             refuses_over_the_limit,
+            refuses_taken_seats_before_the_limit,
             refuses_over_the_limit_under_contention,
             repeats_a_hold,
             repeats_a_hold_under_contention,
@@ -200,6 +201,13 @@ pub async fn refuses_over_the_limit(bench: RecordBench) {
 
     made(bench.release(&held_seat, held_seat.held_at).await);
     made(bench.try_place(&over, 4).await);
+}
+
+pub async fn refuses_taken_seats_before_the_limit(bench: RecordBench) {
+    let (sale, fan, rival) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    bench.place(&hold(rival, &sale, &[0])).await;
+    let refusal = refused(bench.try_place(&hold(fan, &sale, &[0, 1]), 1).await);
+    assert_eq!(refusal, PlaceRefusal::SeatsTaken { slots: slots(&[0]) });
 }
 
 pub async fn refuses_over_the_limit_under_contention(bench: RecordBench) {

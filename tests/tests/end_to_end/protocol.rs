@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use encore_proto::wallet::v1::GetBalanceRequest;
 use encore_tests::world::World;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::client::Grpc;
 use tonic_health::pb::HealthCheckRequest;
@@ -96,4 +97,21 @@ async fn a_call_whose_client_goes_away_is_still_made_once() {
     }
     let claims = world.ports.reservations.claims(performance).await.expect("claims");
     assert_eq!(claims.len(), 4, "four holds of one seat each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_calls_with_grpc_web_over_http_1() {
+    let world = World::embedded().await;
+    // An empty message in a frame: no flags, no bytes.
+    let request = b"POST /encore.catalog.v1.CatalogService/ListConcerts HTTP/1.1\r\nhost: encore\r\n\
+        origin: https://shop.example\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 5\r\n\
+        connection: close\r\n\r\n\0\0\0\0\0";
+    let mut connection = world.instances[0].connect();
+    connection.write_all(request).await.expect("the server reads");
+    let mut response = Vec::new();
+    connection.read_to_end(&mut response).await.expect("the server answers and closes");
+    let response = String::from_utf8_lossy(&response);
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.contains("access-control-allow-origin: *"), "{response}");
+    assert!(response.contains("grpc-status:0"), "{response}");
 }

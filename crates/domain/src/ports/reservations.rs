@@ -49,6 +49,7 @@ pub enum ReleaseRefusal {
 /// - `refuses_taken_seats_under_contention`: of twenty at once on overlapping seats no seat is claimed twice
 /// - `same_seats_of_another_performance_are_free`: claims are per performance
 /// - `refuses_over_the_limit`: held plus sold, over `seats_per_fan`
+/// - `refuses_taken_seats_before_the_limit`: where both rules say no, [`PlaceRefusal::SeatsTaken`] is the answer
 /// - `refuses_over_the_limit_under_contention`: of twenty holds of one fan at once, no more than the limit
 /// - `repeats_a_hold`: the same request answers [`Applied::Before`] with the reservation as it was placed, whatever
 ///   became of it, and places nothing; a hold that was refused left no trace of its request

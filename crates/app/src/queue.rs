@@ -68,8 +68,8 @@ pub struct QueueUseCases {
     open_lines: OpenLines,
     boards: LineBoards,
     clock: Arc<dyn Clock>,
-    /// Since when presence has been reported without a failure.
-    reporting_since: Arc<Mutex<Option<Timestamp>>>,
+    /// Since when keeping presence has gone well.
+    well_since: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl QueueUseCases {
@@ -83,7 +83,7 @@ impl QueueUseCases {
         boards: LineBoards,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { lines, tokens, seen, halls, open_lines, boards, clock, reporting_since: Arc::default() }
+        Self { lines, tokens, seen, halls, open_lines, boards, clock, well_since: Arc::default() }
     }
 
     /// Gives the caller a place in a line, or answers the one they have.
@@ -152,13 +152,21 @@ impl QueueUseCases {
     }
 
     /// Reports who is here, and ends the places of those who have been nowhere for longer than the grace. While nobody could
-    /// report, everybody seems away: after a start or an outage, places are ended only when reports have come in for a
-    /// whole grace again.
+    /// report, everybody seems away: after a start or an outage, places are ended only when all has gone well for a whole
+    /// grace again.
     pub async fn keep_presence(&self) -> Result<(), AppError> {
         let now = self.clock.now();
-        let reported = self.boards.report_present().await;
-        let since = self.note_report(reported.is_ok(), now);
-        reported?;
+        let kept = match self.boards.report_present().await {
+            Ok(()) => self.end_absent(now).await,
+            Err(weather) => Err(weather),
+        };
+        let mut well_since = self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *well_since = if kept.is_ok() { well_since.or(Some(now)) } else { None };
+        Ok(kept?)
+    }
+
+    async fn end_absent(&self, now: Timestamp) -> Result<(), Unavailable> {
+        let Some(since) = *self.well_since.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
         for (performance, settings) in self.open_lines.on_sale().iter() {
             if let Some(settings) = settings
                 && since + settings.grace <= now
@@ -168,13 +176,6 @@ impl QueueUseCases {
             }
         }
         Ok(())
-    }
-
-    /// Since when reports have come in.
-    fn note_report(&self, came_in: bool, now: Timestamp) -> Timestamp {
-        let mut since = self.reporting_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = if came_in { since.or(Some(now)) } else { None };
-        since.unwrap_or(now)
     }
 
     /// Reads a standing off a view. A called fan who asks has come: the call is claimed. Wherever the view alone cannot

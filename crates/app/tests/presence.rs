@@ -1,0 +1,96 @@
+//! Who is taken for absent, and when nobody may be.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use encore_app::halls::Halls;
+use encore_app::line_board::LineBoards;
+use encore_app::open_lines::OpenLines;
+use encore_app::queue::QueueUseCases;
+use encore_app::seat_map::SeatMap;
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{
+    Catalog, Clock, Lines, MockCatalog, MockClock, MockLines, MockQueueTokens, MockReservations, MockSeatLocks,
+    MockSeenRequests,
+};
+use encore_domain::queue::LineSettings;
+use encore_port_tests::fixtures;
+
+const GRACE_SECS: i64 = 120;
+
+/// A line, a clock, and a store that can be away.
+struct Stage {
+    queue: QueueUseCases,
+    now_secs: Arc<AtomicI64>,
+    away: Arc<AtomicBool>,
+    sweeps: Arc<AtomicUsize>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let (now_secs, away, sweeps) =
+            (Arc::<AtomicI64>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let performance: PerformanceId = fixtures::id();
+        let mut catalog = MockCatalog::new();
+        catalog.expect_on_sale().returning(move |_| Ok(vec![(performance, Some(LineSettings::default()))]));
+        let mut lines = MockLines::new();
+        let (line_away, swept) = (Arc::clone(&away), Arc::clone(&sweeps));
+        lines.expect_abandon_absent().returning(move |_, _| {
+            if line_away.load(Ordering::SeqCst) {
+                return Err(Unavailable::of("redis"));
+            }
+            swept.fetch_add(1, Ordering::SeqCst);
+            Ok(0)
+        });
+        let mut clock = MockClock::new();
+        let reading = Arc::clone(&now_secs);
+        clock.expect_now().returning(move || {
+            fixtures::at_secs(reading.load(Ordering::SeqCst).try_into().expect("time goes forward"))
+        });
+        let (catalog, lines): (Arc<dyn Catalog>, Arc<dyn Lines>) = (Arc::new(catalog), Arc::new(lines));
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let halls = Halls::new(Arc::clone(&catalog));
+        let reservations = Arc::new(MockReservations::new());
+        let seat_map = SeatMap::new(Arc::new(MockSeatLocks::new()), reservations, halls.clone());
+        let open_lines = OpenLines::new(catalog, Arc::clone(&clock));
+        open_lines.refresh().await.expect("the catalogue answers");
+        let boards = LineBoards::new(Arc::clone(&lines), seat_map, open_lines.clone(), Arc::clone(&clock));
+        let tokens = Arc::new(MockQueueTokens::new());
+        let seen = Arc::new(MockSeenRequests::new());
+        let queue = QueueUseCases::new(lines, tokens, seen, halls, open_lines, boards, clock);
+        Self { queue, now_secs, away, sweeps }
+    }
+
+    /// Keeps presence at a moment, and says how often places have been looked through so far.
+    async fn keep_at(&self, secs: i64) -> usize {
+        self.now_secs.store(secs, Ordering::SeqCst);
+        let kept = self.queue.keep_presence().await;
+        assert!(kept.is_ok() || self.away.load(Ordering::SeqCst), "{kept:?}");
+        self.sweeps.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn after_a_start_nobody_is_absent_for_a_whole_grace() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.keep_at(0).await, 0);
+    assert_eq!(stage.keep_at(GRACE_SECS - 1).await, 0);
+    assert_eq!(stage.keep_at(GRACE_SECS).await, 1);
+    assert_eq!(stage.keep_at(GRACE_SECS + 1).await, 2);
+}
+
+#[tokio::test]
+async fn after_an_outage_nobody_is_absent_for_a_whole_grace() {
+    let stage = Stage::new().await;
+    stage.keep_at(0).await;
+    assert_eq!(stage.keep_at(GRACE_SECS).await, 1);
+    stage.away.store(true, Ordering::SeqCst);
+    stage.keep_at(GRACE_SECS + 1).await;
+    stage.away.store(false, Ordering::SeqCst);
+    let back = 3 * GRACE_SECS;
+    assert_eq!(stage.keep_at(back).await, 1, "nobody could report while the store was away");
+    assert_eq!(stage.keep_at(back + GRACE_SECS - 1).await, 1);
+    assert_eq!(stage.keep_at(back + GRACE_SECS).await, 2);
+}

@@ -159,11 +159,14 @@ pub enum TokenState {
 }
 
 /// A bucket that fills at the line's rate and is emptied by admissions. Its level is counted in admissions times the
-/// period in milliseconds, so that it fills by a whole number every millisecond and never loses a fraction.
+/// period in milliseconds, so that it fills by a whole number every millisecond and never loses a fraction. When the period
+/// is changed, the level is counted anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
-    /// Admissions times period in milliseconds.
+    /// Admissions times period.
     pub level: u64,
+    /// The period that the level is counted in, in milliseconds.
+    pub period_ms: u64,
     /// When the level was right, in milliseconds since 1970. It never goes back.
     pub at_ms: i64,
 }
@@ -171,7 +174,7 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket: a new line may admit a batch at once.
     pub fn full(settings: &LineSettings, now: Timestamp) -> Self {
-        Self { level: capacity(settings), at_ms: now.timestamp_millis() }
+        Self { level: capacity(settings), period_ms: cost(settings), at_ms: now.timestamp_millis() }
     }
 
     /// Fills the bucket up to `now`. A clock that goes back fills nothing.
@@ -179,8 +182,15 @@ impl TokenBucket {
         let now_ms = now.timestamp_millis().max(self.at_ms);
         let elapsed_ms = u64::try_from(now_ms - self.at_ms).unwrap_or(0);
         let filled = elapsed_ms.saturating_mul(u64::from(settings.rate.admissions));
-        self.level = self.level.saturating_add(filled).min(capacity(settings));
+        self.level = self.level_in(cost(settings)).saturating_add(filled).min(capacity(settings));
+        self.period_ms = cost(settings);
         self.at_ms = now_ms;
+    }
+
+    /// The level counted in another period: whole admissions and the rest apart, so that nothing overflows.
+    fn level_in(&self, period_ms: u64) -> u64 {
+        let (admissions, rest) = (self.level / self.period_ms, self.level % self.period_ms);
+        admissions * period_ms + rest * period_ms / self.period_ms
     }
 
     /// How many may be admitted now.
@@ -222,6 +232,21 @@ mod tests {
         assert_eq!(bucket.available(&settings), 1, "200 per 10 s is one every 50 ms");
         bucket.refill(&settings, at(1_000_000));
         assert_eq!(bucket.available(&settings), 200, "never more than a batch");
+    }
+
+    #[test]
+    fn a_change_of_period_keeps_what_is_there() {
+        let slow = LineSettings::default();
+        let same_rate = LineRate { admissions: 20, period: Duration::from_secs(1) };
+        let quick = LineSettings { rate: same_rate, ..slow };
+        let mut bucket = TokenBucket::full(&slow, at(0));
+        bucket.spend(&slow, 200);
+        bucket.refill(&slow, at(5_000));
+        assert_eq!(bucket.available(&slow), 100);
+        bucket.refill(&quick, at(5_000));
+        assert_eq!(bucket.available(&quick), 100);
+        bucket.refill(&slow, at(5_000));
+        assert_eq!(bucket.available(&slow), 100);
     }
 
     #[test]

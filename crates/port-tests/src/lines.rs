@@ -27,6 +27,7 @@ macro_rules! lines {
             has_no_snapshot_before_the_first_join,
             admits_in_order,
             admits_by_the_rate,
+            a_change_of_period_admits_nobody_early,
             admits_up_to_the_cap,
             admits_under_contention,
             admits_nobody_while_paused,
@@ -40,6 +41,7 @@ macro_rules! lines {
             a_ticket_of_another_epoch_has_ended,
             a_number_never_given_out_has_ended,
             abandons_who_is_away,
+            keeps_who_was_seen_later,
             reports_presence_in_bulk,
             snapshots_agree_with_states,
             keeps_performances_apart,
@@ -265,6 +267,18 @@ pub async fn admits_by_the_rate(bench: SpeedBench) {
     assert_eq!(bench.past_waiting(&line, at_secs(60)).await, expected);
 }
 
+pub async fn a_change_of_period_admits_nobody_early(bench: SpeedBench) {
+    let line = bench.line(60).await;
+    let slow = LineRate { admissions: 20, period: Duration::from_secs(10) };
+    let same = LineRate { admissions: 2, period: Duration::from_secs(1) };
+    let settings = |rate| LineSettings { rate, batch: 20, cap: 1_000, ..line_settings() };
+    assert_eq!(bench.admit(&line, &settings(slow), start()).await, 20, "a batch at first");
+    assert_eq!(bench.admit(&line, &settings(slow), at_ms(250)).await, 0);
+    assert_eq!(bench.admit(&line, &settings(same), at_ms(499)).await, 0);
+    assert_eq!(bench.admit(&line, &settings(same), at_ms(500)).await, 1, "one every 500 ms, however it is said");
+    assert_eq!(bench.admit(&line, &settings(slow), at_secs(5)).await, 9);
+}
+
 pub async fn admits_up_to_the_cap(bench: SpeedBench) {
     let line = bench.line(10).await;
     let settings = LineSettings { batch: 100, cap: 3, ..line_settings() };
@@ -479,6 +493,15 @@ pub async fn abandons_who_is_away(bench: SpeedBench) {
 
     assert_eq!(bench.admit(&line, &open_doors(), gone_at).await, 2);
     assert_eq!(bench.abandon_absent(performance, period(100)).await, 0, "nobody waits");
+}
+
+pub async fn keeps_who_was_seen_later(bench: SpeedBench) {
+    let line = bench.line(2).await;
+    bench.report(&line, &[1], period(Presence::PERIODS + 2)).await;
+    let gone_at = period(Presence::PERIODS + 1);
+    assert_eq!(bench.abandon_absent(line[0].performance, gone_at).await, 1);
+    let states = bench.states(&line, gone_at).await;
+    assert_eq!(states, [TokenState::Waiting, TokenState::Ended(EndReason::Abandoned)]);
 }
 
 pub async fn reports_presence_in_bulk(bench: SpeedBench) {

@@ -79,7 +79,7 @@ impl Keys {
         ]
     }
 
-    /// Hash: `epoch`, `head`, `tail`, and the token bucket's `level` and `at_ms`.
+    /// Hash: `epoch`, `head`, `tail`, and the token bucket's `level`, `period_ms` and `at_ms`.
     pub(crate) fn line_itself(&self, performance: PerformanceId) -> String {
         self.of(performance, "line")
     }
@@ -99,10 +99,13 @@ impl Keys {
         self.of(performance, &format!("line:seen:{period}"))
     }
 
-    /// The bitmaps in which a number that is still there must be.
+    /// The bitmaps in which a number that is still there must be. Instances' clocks differ, and a fan may be seen between the
+    /// reading of the clock and the sweep: what was seen in a later period counts as well.
     pub(crate) fn line_seen_within_grace(&self, performance: PerformanceId, presence: Presence) -> Vec<String> {
-        let periods = presence.period() - Presence::PERIODS..=presence.period();
-        periods.map(|period| self.line_seen(performance, period)).collect()
+        const LATER_PERIODS: i64 = 2;
+        let first = presence.period() - Presence::PERIODS;
+        let last = presence.period() + LATER_PERIODS;
+        (first..=last).map(|period| self.line_seen(performance, period)).collect()
     }
 
     /// String: the fingerprint of a request. Each request is alone under its hash tag.

@@ -49,6 +49,7 @@ impl Presence {
 /// - `has_no_snapshot_before_the_first_join`
 /// - `admits_in_order`: numbers are called by increasing number, skipping those gone
 /// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is asked
+/// - `a_change_of_period_admits_nobody_early`: the same rate over another period goes on where it was
 /// - `admits_up_to_the_cap`: called and active together never exceed it, and freed places are filled
 /// - `admits_under_contention`: of twenty at once, no more in sum than one alone would have called
 /// - `admits_nobody_while_paused`: though what is due still ends
@@ -63,6 +64,7 @@ impl Presence {
 /// - `a_number_never_given_out_has_ended`: a ticket whose number is over the tail is [`EndReason::Reset`] too
 /// - `abandons_who_is_away`: a waiting number that neither joined nor was reported within the grace is gone, the others
 ///   stay, and it is counted once
+/// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the one that looks
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
 /// - `snapshots_agree_with_states`: for every number, the snapshot's standing is that of [`Lines::state`]
 /// - `keeps_performances_apart`

@@ -9,7 +9,7 @@ local batch, cap = tonumber(ARGV[4]), tonumber(ARGV[5])
 local paused, claim_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
 local DUE_PER_RUN = 1000
 
-local line = redis.call('HMGET', LINE, 'head', 'tail', 'level', 'at_ms')
+local line = redis.call('HMGET', LINE, 'head', 'tail', 'level', 'at_ms', 'period_ms')
 if not line[1] then
   return 0
 end
@@ -32,7 +32,9 @@ local capacity = batch * period
 local level, at_ms = capacity, now
 if line[3] then
   at_ms = math.max(now, tonumber(line[4]))
-  level = math.min(tonumber(line[3]) + (at_ms - tonumber(line[4])) * admissions, capacity)
+  local counted_in = tonumber(line[5])
+  level = math.floor(line[3] / counted_in) * period + math.floor(line[3] % counted_in * period / counted_in)
+  level = math.min(level + (at_ms - tonumber(line[4])) * admissions, capacity)
 end
 
 -- Those due beyond this run's limit are over as well, and take no place.
@@ -82,7 +84,7 @@ if #called > 0 then
   redis.call('ZADD', CALLED, unpack(called))
   level = level - #called / 2 * period
 end
-for field, value in pairs({head = head, level = level, at_ms = at_ms}) do
+for field, value in pairs({head = head, level = level, at_ms = at_ms, period_ms = period}) do
   redis.call('HSET', LINE, field, string.format('%.0f', value))
 end
 return #called / 2

@@ -33,11 +33,9 @@ impl Seats {
     /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those
     /// that are taken.
     pub fn take(&mut self, slots: &[Slot], owner: ReservationId, held_until: Timestamp) -> Result<u64, Vec<Slot>> {
-        if slots.iter().all(|slot| self.is_held_by(*slot, owner)) {
-            return Ok(self.state.version);
-        }
+        let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
         let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
-        if !taken.is_empty() {
+        if !own && !taken.is_empty() {
             taken.sort_unstable();
             return Err(taken);
         }

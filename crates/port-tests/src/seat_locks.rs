@@ -199,6 +199,12 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(again, version);
     assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[0, 1], &[]), version }));
 
+    let later = at_secs(3_600);
+    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, later).await;
+    assert_eq!(extended.expect("the seats are the owner's"), version);
+    let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await;
+    assert_eq!(overdue.expect("the store answers"), [], "the new deadline is the one that counts");
+
     bench.mark(performance, &[lock(1, owner, None)]).await;
     let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
     assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[1]) }, "a sold seat is not held by its owner");

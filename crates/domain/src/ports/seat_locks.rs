@@ -32,7 +32,8 @@ pub enum TakeRefusal {
 /// - `takes_free_seats`: they are held, and nothing else changes
 /// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order; the others stay free
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
-/// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success
+/// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
+///   deadline
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so

@@ -22,6 +22,9 @@ for i = 3, #ARGV do
   end
 end
 if own == wanted then
+  for i = 3, #ARGV do
+    redis.call('ZADD', DEADLINES, deadline, ARGV[i])
+  end
   return {redis.call('HGET', ABOUT, 'version'), {}}
 end
 if #taken > 0 then

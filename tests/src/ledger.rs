@@ -26,10 +26,12 @@ pub async fn assert_conserved(database: &ScratchDatabase) {
     assert_eq!(ask(database, unbalanced).await, 0, "transfers whose sides do not sum to zero");
     let overdrawn = "SELECT count(*) AS number FROM wallets WHERE balance_minor < 0";
     assert_eq!(ask(database, overdrawn).await, 0, "wallets below zero");
-    let wallets = "SELECT coalesce(sum(balance_minor), 0)::bigint AS number FROM wallets";
-    let entries =
-        "SELECT coalesce(sum(amount_minor), 0)::bigint AS number FROM ledger_entries WHERE account_kind = 'wallet'";
-    assert_eq!(ask(database, wallets).await, ask(database, entries).await, "balances and entries");
+    let differing = "SELECT count(*) AS number FROM wallets FULL JOIN \
+        (SELECT owner_id AS user_id, currency, sum(entry.amount_minor) AS balance \
+         FROM ledger_entries entry JOIN transfers ON transfers.id = transfer_id \
+         WHERE account_kind = 'wallet' GROUP BY owner_id, currency) entries USING (user_id, currency) \
+        WHERE wallets.balance_minor IS DISTINCT FROM entries.balance";
+    assert_eq!(ask(database, differing).await, 0, "wallets that do not hold what their entries say");
 }
 
 /// How many payments there are.

@@ -13,9 +13,11 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
+use encore_domain::queue::LineSettings;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_proto::catalog::v1::SeatStatus;
+use encore_proto::queue::v1::standing::Standing;
 use encore_server::ports::Ports;
 use encore_tests::fan::{Fan, request_id};
 use encore_tests::ledger;
@@ -79,13 +81,14 @@ impl Cluster {
             starts_at: now + day,
             on_sale: OnSaleWindow { opens_at: now - day, closes_at: now + day },
             hold_for: Duration::from_secs(10),
+            has_line: true,
             ..fixtures::performance(concert.id, venue.id)
         };
         let id = performance.id;
         let catalog = &self.ports.catalog;
         catalog.add_venue(venue, None).await.expect("a new venue");
         catalog.add_concert(concert, None).await.expect("a new concert");
-        catalog.add_performance(performance, None, None).await.expect("a new performance");
+        catalog.add_performance(performance, Some(LineSettings::default()), None).await.expect("a new performance");
         id
     }
 
@@ -140,6 +143,13 @@ async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, paymen
     let first = turn % 8 + 1;
     let seats = [format!("C-B-{first}"), format!("C-B-{}", first + 1)];
     let seats = if turn.is_multiple_of(2) { seats } else { [format!("S-A-{first}"), format!("C-A-{}", turn % 4 + 1)] };
+    let joining = insist(&fan, cluster, turn, |mut fan| async move { fan.join(performance).await.map(|_| fan) });
+    let fan = joining.await.expect("a place");
+    until("admission", || async {
+        let asking = insist(&fan, cluster, turn, |fan| async move { fan.position().await });
+        matches!(asking.await, Ok(Standing::Admitted(_)))
+    })
+    .await;
     let (hold_request, pay_request) = (request_id(), request_id());
     let holding = insist(&fan, cluster, turn, |fan| {
         let (request, seats) = (hold_request.clone(), seats.clone());
@@ -176,21 +186,26 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     let claims = reservations.claims(performance).await.expect("claims");
     let sold: BTreeSet<_> = claims.iter().map(|claim| claim.slot).collect();
     assert_eq!(sold.len(), claims.len(), "no seat has two claims");
-    let mut seats_of: HashMap<_, usize> = HashMap::new();
+    // By owner: how many seats, and what they cost.
+    let mut owned_by: HashMap<_, (usize, i64)> = HashMap::new();
     for claim in &claims {
-        let owner = reservations.find(claim.reservation).await.expect("Postgres is there").expect("a reservation").user;
-        *seats_of.entry(owner).or_default() += 1;
+        let reservation =
+            reservations.find(claim.reservation).await.expect("Postgres is there").expect("a reservation");
+        let seat = reservation.seats.iter().find(|seat| seat.slot == claim.slot).expect("a seat of the reservation");
+        let owned = owned_by.entry(reservation.user).or_default();
+        *owned = (owned.0 + 1, owned.1 + seat.price_minor);
     }
     for (fan, answered) in &booked {
-        let owned = seats_of.get(&fan.user).copied().unwrap_or(0);
-        assert!(owned >= *answered, "what was answered as paid is the fan's");
+        let (seats, price) = owned_by.get(&fan.user).copied().unwrap_or_default();
+        assert!(seats >= *answered, "what was answered as paid is the fan's");
         let paid = TOP_UP_MINOR - fan.on(&cluster.channels[1]).balance().await.expect("a balance");
-        assert_eq!(paid > 0, owned > 0, "who has seats has paid, and who has paid has seats");
+        assert_eq!(paid, price, "who has seats has paid for them, and nobody else has paid");
     }
     ledger::assert_conserved(&cluster.database).await;
     assert!(ledger::payments(&cluster.database).await >= i64::try_from(KILL_AFTER_PAYMENTS).expect("a few"));
 
-    let fan = booked[0].0.on(&cluster.channels[1]);
+    let mut fan = cluster.fan().await.on(&cluster.channels[1]);
+    fan.enter(performance).await.expect("admitted");
     until("every seat to be shown as sold or free", || async {
         let seats = fan.seats(performance).await.expect("seats");
         let count = |status| seats.iter().filter(|seat| seat.status() == status).count();

@@ -51,19 +51,39 @@ async fn an_expired_hold_is_bought_by_somebody_else() {
 async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
     let world = World::durable(2).await;
     let performance = world.performance_with(None, five_minutes).await;
-    for seat in ["S-A-1", "S-A-2", "S-A-3", "S-A-4", "S-A-5", "S-A-6", "S-A-7", "S-A-8"] {
+    // From a payment that is well before the deadline to one that is well after it, and those between that race with it.
+    // The sweeps of both instances run all the time.
+    let orders = ["paid first", "race", "race", "race", "race", "race", "race", "expired first"];
+    for (order, number) in orders.into_iter().zip(1..) {
         let fan = world.fan(0).await;
         fan.top_up(12_000).await.expect("a credit");
-        let hold = fan.hold(performance, &[seat]).await.expect("a hold");
+        let hold = fan.hold(performance, &[&format!("S-A-{number}")]).await.expect("a hold");
         world.clock.advance(HOLD_FOR.saturating_sub(MOMENT));
-
-        // The payment reads the clock before or after it moves; the sweeps of both instances run all the time.
-        let advance = async {
-            tokio::task::yield_now().await;
-            world.clock.advance(MOMENT);
-        };
         let elsewhere = fan.on(world.channel(1));
-        let (paid, ()) = join!(elsewhere.pay(&hold.reservation_id), advance);
+
+        let paid = match order {
+            "paid first" => {
+                let paid = elsewhere.pay(&hold.reservation_id).await;
+                assert!(paid.is_ok(), "the hold is live to its last millisecond: {paid:?}");
+                world.clock.advance(MOMENT);
+                paid
+            }
+            "expired first" => {
+                world.clock.advance(MOMENT);
+                let paid = elsewhere.pay(&hold.reservation_id).await;
+                assert!(paid.is_err(), "the deadline is over");
+                paid
+            }
+            _ => {
+                let advance = async {
+                    for _ in 0..number * 20 {
+                        tokio::task::yield_now().await;
+                    }
+                    world.clock.advance(MOMENT);
+                };
+                join!(elsewhere.pay(&hold.reservation_id), advance).0
+            }
+        };
 
         let state = || async { fan.reservation(&hold.reservation_id).await.expect("the reservation").state() };
         let (balance, claims) = match &paid {

@@ -7,6 +7,7 @@ use encore_proto::admin::v1::{
 };
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
+use encore_proto::queue::v1::LeaveQueueRequest;
 use encore_proto::queue::v1::standing::Standing;
 use encore_server::demo::HALL_JSON;
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
@@ -102,7 +103,12 @@ async fn a_bad_plan_is_refused_whole_with_every_violation() {
 async fn pausing_and_resuming_a_line_reaches_every_instance() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
-    let performance = world.performance(Some(LineSettings::default())).await;
+    // One fan is inside, so that nobody else is admitted while the pause is on its way.
+    let performance = world.performance(Some(LineSettings { cap: 1, ..LineSettings::default() })).await;
+    let mut inside = world.fan(0).await;
+    inside.enter(performance).await.expect("admitted");
+    let mut fan = world.fan(1).await;
+    fan.join(performance).await.expect("a place");
     let set = |settings: admin::LineSettings| {
         let message = SetLineRequest {
             request_id: request_id(),
@@ -113,17 +119,25 @@ async fn pausing_and_resuming_a_line_reaches_every_instance() {
         let mut client = client(&operator);
         async move { client.set_line(request).await.expect("settings").into_inner().settings.expect("settings") }
     };
-    let paused = set(admin::LineSettings { paused: Some(true), ..Default::default() }).await;
-    assert_eq!((paused.paused, paused.cap), (Some(true), Some(500)), "what was not said stays");
 
-    let mut fan = world.fan(1).await;
-    fan.join(performance).await.expect("a place");
-    until("the pause to be shown", || async {
-        matches!(fan.position().await, Ok(Standing::Waiting(waiting)) if waiting.paused)
+    let paused = set(admin::LineSettings { paused: Some(true), ..Default::default() }).await;
+    assert_eq!((paused.paused, paused.cap), (Some(true), Some(1)), "what was not said stays");
+    for turn in 0..2 {
+        let there = fan.on(world.channel(turn));
+        until("the pause to be shown", || async {
+            matches!(there.position().await, Ok(Standing::Waiting(waiting)) if waiting.paused)
+        })
+        .await;
+    }
+    let leave = LeaveQueueRequest { request_id: String::new(), queue_token: inside.queue_token.clone() };
+    inside.queue().leave_queue(inside.request(leave)).await.expect("left");
+    // A newcomer is seen in the line only by a view from after the place inside became free.
+    let mut newcomer = world.fan(0).await;
+    newcomer.join(performance).await.expect("a place");
+    until("a view of the newcomer", || async {
+        matches!(fan.position().await, Ok(Standing::Waiting(waiting)) if waiting.people_waiting == 2)
     })
     .await;
-    world.clock.advance(std::time::Duration::from_secs(20));
-    assert!(matches!(fan.position().await, Ok(Standing::Waiting(_))), "nobody is admitted while paused");
 
     set(admin::LineSettings { paused: Some(false), ..Default::default() }).await;
     until("admission", || async { matches!(fan.position().await, Ok(Standing::Admitted(_))) }).await;

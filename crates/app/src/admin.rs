@@ -12,12 +12,12 @@ use encore_domain::queue::{LinePatch, LineSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Grade;
 use encore_domain::time::Timestamp;
+use tracing::warn;
 
 use crate::catalog::PerformanceOffer;
 use crate::error::{AppError, Violation};
 use crate::halls::{Hall, Halls};
 use crate::open_lines::OpenLines;
-use crate::seat_map::SeatMap;
 
 /// A performance to be. Each part is in its bounds; whether they fit together is decided here.
 #[derive(Clone, Debug)]
@@ -45,7 +45,6 @@ pub struct NewPerformance {
 pub struct AdminUseCases {
     catalog: Arc<dyn Catalog>,
     halls: Halls,
-    seat_map: SeatMap,
     open_lines: OpenLines,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -56,12 +55,11 @@ impl AdminUseCases {
     pub fn new(
         catalog: Arc<dyn Catalog>,
         halls: Halls,
-        seat_map: SeatMap,
         open_lines: OpenLines,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
-        Self { catalog, halls, seat_map, open_lines, clock, ids }
+        Self { catalog, halls, open_lines, clock, ids }
     }
 
     /// Reads a seating plan and keeps it as a venue, whole or not at all.
@@ -112,9 +110,8 @@ impl AdminUseCases {
             has_line: line.is_some(),
         };
         let performance = self.catalog.add_performance(performance, line, request).await?.into_inner();
-        let hall = Hall { performance: Arc::new(performance), concert, venue };
-        let seats_left = self.seat_map.state(&hall).await?.free_seats();
-        Ok(PerformanceOffer { hall, seats_left })
+        let seats_left = u32::try_from(venue.chart.seats().len()).unwrap_or(u32::MAX);
+        Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
     }
 
     /// Changes how a line admits. This instance follows at once, the others within [`OpenLines::REFRESH_EVERY`].
@@ -126,7 +123,12 @@ impl AdminUseCases {
     ) -> Result<LineSettings, AppError> {
         self.halls.performance(performance).await?;
         let settings = self.catalog.patch_line(performance, patch, request).await?.into_inner();
-        self.open_lines.refresh().await?;
+        if let Err(weather) = self.open_lines.refresh().await {
+            warn!(
+                error = &weather as &dyn std::error::Error,
+                "this instance follows a change of the line a moment later"
+            );
+        }
         Ok(settings)
     }
 }

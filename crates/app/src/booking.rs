@@ -60,7 +60,9 @@ impl BookingUseCases {
     ) -> Result<ReservationView, AppError> {
         let hall = self.halls.hall(performance).await?;
         let reservation = match self.hold(caller, pass, &hall, selection, request).await {
-            Err(refusal) if refusal.is_refusal() => self.reservations.find_placed(request).await?.ok_or(refusal)?,
+            Err(refusal) if refusal.may_hide_a_repeat() => {
+                self.reservations.find_placed(request).await?.ok_or(refusal)?
+            }
             other => other?,
         };
         Ok(ReservationView { reservation, hall })
@@ -75,9 +77,10 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         let performance = &hall.performance;
-        self.guard.admit(pass, caller, performance).await?;
+        let admitted_until = self.guard.admit(pass, caller, performance).await?;
         let id = reservation_id(&request);
-        let hold = plan_hold(performance, &hall.venue.chart, selection, caller.user, id, self.clock.now())?;
+        let mut hold = plan_hold(performance, &hall.venue.chart, selection, caller.user, id, self.clock.now())?;
+        hold.end_by(admitted_until);
         let slots = hold.slots();
         self.seat_map.take(hall, &slots, id, hold.expires_at).await?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;

@@ -82,10 +82,31 @@ impl AppError {
         Self::NotFound { kind, ids: vec![id.to_string()] }
     }
 
-    /// Whether a rule said no, so that an earlier success of the same request is still worth looking for. Weather is
-    /// not a refusal.
-    pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Unavailable(_) | Self::Overloaded | Self::Internal(_) | Self::RequestReused)
+    /// Whether the state of the world said no, so that an earlier success of the same request may be what changed it. What
+    /// is wrong with the call itself, and weather, are no such refusals.
+    pub fn may_hide_a_repeat(&self) -> bool {
+        match self {
+            Self::NotOnSale(_)
+            | Self::SeatsTaken { .. }
+            | Self::OverLimit { .. }
+            | Self::HoldExpired { .. }
+            | Self::NotHeld { .. }
+            | Self::BalanceShort { .. }
+            | Self::WalletFull
+            | Self::QueueTokenEnded(_) => true,
+            Self::Invalid(_)
+            | Self::NotFound { .. }
+            | Self::RequestReused
+            | Self::LogInFailed
+            | Self::EmailTaken
+            | Self::NoLine
+            | Self::QueueTokenMissing
+            | Self::QueueTokenInvalid
+            | Self::NotAdmitted
+            | Self::Overloaded
+            | Self::Unavailable(_)
+            | Self::Internal(_) => false,
+        }
     }
 }
 

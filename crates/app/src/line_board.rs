@@ -19,6 +19,8 @@ use crate::seat_map::SeatMap;
 
 /// How often lines admit and their copies are renewed.
 pub const TICK: Duration = Duration::from_millis(100);
+/// How many streams one fan may have open on an instance: a few devices, and reconnections that crossed.
+const STREAMS_PER_FAN_MAX: usize = 8;
 /// A copy this old is renewed before a single question is answered from it.
 const STALE_AFTER: Duration = Duration::from_millis(200);
 
@@ -98,10 +100,16 @@ impl LineBoards {
     /// Watches a line on behalf of a fan, who is present from now on.
     pub(crate) async fn watch(&self, ticket: &QueueTicket) -> Result<Watcher, AppError> {
         let board = self.board(ticket.performance);
-        *lock(&board.present).streams.entry(ticket.number).or_default() += 1;
-        let watcher = Watcher { views: board.views.subscribe(), board, number: ticket.number };
-        self.renew_if_stale(ticket.performance, &watcher.board).await?;
-        Ok(watcher)
+        self.renew_if_stale(ticket.performance, &board).await?;
+        {
+            let mut present = lock(&board.present);
+            let streams = present.streams.entry(ticket.number).or_default();
+            if *streams >= STREAMS_PER_FAN_MAX {
+                return Err(AppError::Overloaded);
+            }
+            *streams += 1;
+        }
+        Ok(Watcher { views: board.views.subscribe(), board, number: ticket.number })
     }
 
     /// The line as of a moment ago. The fan who asks is present.
@@ -111,30 +119,39 @@ impl LineBoards {
         self.renew_if_stale(ticket.performance, &board).await
     }
 
-    /// Renews the copies of all watched lines, and forgets those that nobody watches.
+    /// Renews the copies of all watched lines, and forgets those that nobody watches. A line that cannot be read does not
+    /// keep the others from it.
     pub async fn renew_watched(&self) -> Result<(), AppError> {
+        let mut outcome = Ok(());
         for (performance, board) in self.watched() {
-            self.renew(performance, &board, self.open_lines.settings(performance)).await?;
+            let renewed = self.renew(performance, &board, self.open_lines.settings(performance)).await;
+            outcome = outcome.and(renewed.map(drop));
         }
-        Ok(())
+        outcome
     }
 
-    /// Reports who is present on this instance.
+    /// Reports who is present on this instance. Who asked and could not be reported is reported the next time.
     pub async fn report_present(&self) -> Result<(), Unavailable> {
+        let mut outcome = Ok(());
         for (performance, board) in self.watched() {
-            let Some(settings) = self.open_lines.settings(performance) else { continue };
-            let numbers = {
+            let (mut numbers, asked) = {
                 let mut present = lock(&board.present);
-                let mut numbers: Vec<u64> = present.asked.drain().collect();
-                numbers.extend(present.streams.keys());
-                numbers
+                let asked = std::mem::take(&mut present.asked);
+                (present.streams.keys().copied().collect::<Vec<u64>>(), asked)
             };
-            if !numbers.is_empty() {
-                let presence = Presence { now: self.clock.now(), grace: settings.grace };
-                self.lines.report_present(performance, &numbers, presence).await?;
+            let Some(settings) = self.open_lines.settings(performance) else { continue };
+            numbers.extend(&asked);
+            if numbers.is_empty() {
+                continue;
             }
+            let presence = Presence { now: self.clock.now(), grace: settings.grace };
+            let reported = self.lines.report_present(performance, &numbers, presence).await;
+            if reported.is_err() {
+                lock(&board.present).asked.extend(asked);
+            }
+            outcome = outcome.and(reported);
         }
-        Ok(())
+        outcome
     }
 
     fn board(&self, performance: PerformanceId) -> Arc<Board> {

@@ -1,6 +1,6 @@
 //! Settling holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::booking::Reservation;
 use encore_domain::error::Unavailable;
@@ -60,7 +60,7 @@ impl PaymentUseCases {
             None => Err(AppError::not_found("reservation", id)),
         };
         match paid {
-            Err(refusal) if refusal.is_refusal() => self.payments.find_paid(request).await?.ok_or(refusal),
+            Err(refusal) if refusal.may_hide_a_repeat() => self.payments.find_paid(request).await?.ok_or(refusal),
             other => other,
         }
     }
@@ -76,7 +76,7 @@ impl PaymentUseCases {
         self.guard.admit(pass, caller, &performance).await?;
         let now = self.clock.now();
         check_payable(reservation, now)?;
-        let ticket = pass.ticket().filter(|ticket| ticket.performance == performance.id);
+        let ticket = pass.ticket(caller, performance.id);
         let id = PaymentId(self.ids.next());
         let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), ticket, now);
         let applied = self.payments.pay_from_wallet(plan, request).await?;
@@ -122,21 +122,29 @@ pub struct SettlementTeller {
     seat_map: SeatMap,
     lines: Arc<dyn Lines>,
     clock: Arc<dyn Clock>,
+    /// Payments told by this instance of which the payments' store does not know yet.
+    told: Arc<Mutex<Vec<PaymentId>>>,
 }
 
 impl SettlementTeller {
     /// Puts the teller on its ports.
     pub fn new(seat_map: SeatMap, lines: Arc<dyn Lines>, clock: Arc<dyn Clock>) -> Self {
-        Self { seat_map, lines, clock }
+        Self { seat_map, lines, clock, told: Arc::default() }
     }
 
     /// Shows the seats as sold and ends the queue token.
     pub async fn tell(&self, settlement: &Settlement) -> Result<(), Unavailable> {
-        let Settlement { performance, reservation, slots, ticket, .. } = settlement;
+        let Settlement { payment, performance, reservation, slots, ticket } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;
         if let Some(ticket) = ticket {
             self.lines.end(ticket, EndReason::Used, self.clock.now()).await?;
         }
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(*payment);
         Ok(())
+    }
+
+    /// The payments told since the last call. If they are lost, they are told again, which does no harm.
+    pub fn take_told(&self) -> Vec<PaymentId> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

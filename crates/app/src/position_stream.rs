@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::error::Unavailable;
 use encore_domain::line_snapshot::Standing;
 use encore_domain::queue::{LineSettings, QueueTicket};
 use futures::Stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
+use crate::error::AppError;
 use crate::line_board::{LineView, TICK, Watcher};
 use crate::queue::{FanStanding, ObservedStanding, QueueUseCases};
 
@@ -19,56 +21,66 @@ const FAR_LOOK: Duration = Duration::from_secs(1);
 /// A fan within this many places of the front is near, whatever the rate.
 const NEAR: u64 = 1_000;
 
-/// The standings of one fan. It ends after the one that says that the token has ended.
+/// The standings of one fan. It ends after the one that says that the token has ended, or when the line could not be read
+/// for as long as a heartbeat.
 pub struct PositionStream {
     queue: QueueUseCases,
     ticket: QueueTicket,
     watcher: Watcher,
     told: Option<FanStanding>,
     told_at: Instant,
+    over: bool,
 }
 
 impl PositionStream {
     pub(crate) fn new(queue: QueueUseCases, ticket: QueueTicket, watcher: Watcher) -> Self {
-        Self { queue, ticket, watcher, told: None, told_at: Instant::now() }
+        Self { queue, ticket, watcher, told: None, told_at: Instant::now(), over: false }
     }
 
     /// The frames. Only the latest state is ever kept for a slow reader.
-    pub fn frames(self) -> impl Stream<Item = ObservedStanding> + Send {
+    pub fn frames(self) -> impl Stream<Item = Result<ObservedStanding, AppError>> + Send {
         futures::stream::unfold(self, |mut stream| async move {
             let frame = stream.next_frame().await?;
             Some((frame, stream))
         })
     }
 
-    async fn next_frame(&mut self) -> Option<ObservedStanding> {
-        if matches!(self.told, Some(FanStanding::Ended(_))) {
+    async fn next_frame(&mut self) -> Option<Result<ObservedStanding, AppError>> {
+        if self.over {
             return None;
         }
         loop {
             let view = self.watcher.views.borrow_and_update().clone();
-            if let Some(view) = &view
-                && let Some(standing) = self.news(view).await
-            {
-                self.told = Some(standing);
-                self.told_at = Instant::now();
-                return Some(ObservedStanding { observed_at: view.observed_at, standing });
+            if let Some(view) = &view {
+                match self.news(view).await {
+                    Ok(Some(standing)) => return Some(Ok(self.tell(view, standing))),
+                    Ok(None) => {}
+                    Err(weather) if self.told_at.elapsed() >= HEARTBEAT => {
+                        self.over = true;
+                        return Some(Err(weather));
+                    }
+                    Err(weather) => debug!(error = &weather as &dyn std::error::Error, "a standing is not known"),
+                }
             }
             self.wait(view.as_deref()).await;
         }
     }
 
-    /// The standing, if it is worth telling.
-    async fn news(&self, view: &Arc<LineView>) -> Option<FanStanding> {
-        let standing = match self.queue.standing(&self.ticket, view).await {
-            Ok(standing) => self.never_backwards(standing),
-            Err(weather) => {
-                debug!(error = &weather as &dyn std::error::Error, "a standing is not known for now");
-                return None;
-            }
-        };
+    fn tell(&mut self, view: &LineView, standing: FanStanding) -> ObservedStanding {
+        self.over = matches!(standing, FanStanding::Ended(_));
+        self.told = Some(standing);
+        self.told_at = Instant::now();
+        ObservedStanding { observed_at: view.observed_at, standing }
+    }
+
+    /// The standing, if it is worth telling. An old view is no base for a heartbeat.
+    async fn news(&self, view: &Arc<LineView>) -> Result<Option<FanStanding>, AppError> {
+        if view.read_at.elapsed() >= HEARTBEAT {
+            return Err(Unavailable::of("the line").into());
+        }
+        let standing = self.never_backwards(self.queue.standing(&self.ticket, view).await?);
         let due = self.told_at.elapsed() >= HEARTBEAT;
-        (due || self.told != Some(standing)).then_some(standing)
+        Ok((due || self.told != Some(standing)).then_some(standing))
     }
 
     /// A fan who was admitted is not told of a view from before that; a position that was told never grows.

@@ -143,39 +143,42 @@ impl QueueUseCases {
     /// fans read. Any instance may do it at any time.
     pub async fn tick(&self) -> Result<(), AppError> {
         let now = self.clock.now();
+        let mut outcome = Ok(());
         for (performance, settings) in self.open_lines.on_sale().iter() {
             if let Some(settings) = settings {
-                self.lines.admit(*performance, settings, now).await?;
+                let admitted = self.lines.admit(*performance, settings, now).await;
+                outcome = outcome.and(admitted.map(drop).map_err(AppError::from));
             }
         }
-        self.boards.renew_watched().await
+        outcome.and(self.boards.renew_watched().await)
     }
 
     /// Reports who is here, and ends the places of those who have been nowhere for longer than the grace. While nobody could
     /// report, everybody seems away: after a start or an outage, places are ended only when all has gone well for a whole
     /// grace again.
     pub async fn keep_presence(&self) -> Result<(), AppError> {
-        let now = self.clock.now();
         let kept = match self.boards.report_present().await {
-            Ok(()) => self.end_absent(now).await,
+            Ok(()) => self.end_absent().await,
             Err(weather) => Err(weather),
         };
         let mut well_since = self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *well_since = if kept.is_ok() { well_since.or(Some(now)) } else { None };
+        *well_since = if kept.is_ok() { well_since.or_else(|| Some(self.clock.now())) } else { None };
         Ok(kept?)
     }
 
-    async fn end_absent(&self, now: Timestamp) -> Result<(), Unavailable> {
+    async fn end_absent(&self) -> Result<(), Unavailable> {
         let Some(since) = *self.well_since.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
+        let mut outcome = Ok(());
         for (performance, settings) in self.open_lines.on_sale().iter() {
+            let now = self.clock.now();
             if let Some(settings) = settings
                 && since + settings.grace <= now
             {
                 let presence = Presence { now, grace: settings.grace };
-                self.lines.abandon_absent(*performance, presence).await?;
+                outcome = outcome.and(self.lines.abandon_absent(*performance, presence).await.map(drop));
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Reads a standing off a view. A called fan who asks has come: the call is claimed. Wherever the view alone cannot
@@ -193,6 +196,8 @@ impl QueueUseCases {
         };
         if let Some((Standing::Waiting { position }, people_waiting)) = seen {
             let LineView { seats_left, .. } = *view;
+            // A view from before the fan joined does not count them.
+            let people_waiting = people_waiting.max(position);
             return Ok(FanStanding::Waiting { position, people_waiting, seats_left, paused: settings.paused });
         }
         match self.lines.claim(ticket, settings.active_for, self.clock.now()).await? {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use encore_domain::catalog::Performance;
 use encore_domain::identity::Caller;
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Lines};
 use encore_domain::queue::{QueueTicket, TokenState};
+use encore_domain::time::Timestamp;
 
 use crate::error::AppError;
 
 /// What a call shows at the guard. It is made in one place, by the layer that knows which calls are guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePass {
-    /// The call is not guarded: everybody passes.
-    NotGuarded,
+    /// The call is not guarded: everybody passes. A queue token that was shown all the same is known.
+    NotGuarded(Option<QueueTicket>),
     /// No queue token was shown.
     Missing,
     /// A queue token was shown that nobody here signed.
@@ -23,12 +25,13 @@ pub enum QueuePass {
 }
 
 impl QueuePass {
-    /// The ticket shown, if any.
-    pub fn ticket(&self) -> Option<QueueTicket> {
-        match self {
-            Self::Ticket(ticket) => Some(*ticket),
-            Self::NotGuarded | Self::Missing | Self::Unreadable => None,
-        }
+    /// The ticket shown, if it is this caller's for this performance.
+    pub fn ticket(&self, caller: Caller, performance: PerformanceId) -> Option<QueueTicket> {
+        let shown = match self {
+            Self::Ticket(ticket) | Self::NotGuarded(Some(ticket)) => Some(*ticket),
+            Self::NotGuarded(None) | Self::Missing | Self::Unreadable => None,
+        };
+        shown.filter(|ticket| ticket.user == caller.user && ticket.performance == performance)
     }
 }
 
@@ -45,22 +48,23 @@ impl QueueGuard {
         Self { lines, clock }
     }
 
-    /// Refuses who may not pass. The line itself is asked, not a copy of it: one lookup.
-    pub async fn admit(&self, pass: &QueuePass, caller: Caller, performance: &Performance) -> Result<(), AppError> {
-        if !performance.has_line {
-            return Ok(());
-        }
-        let ticket = match pass {
-            QueuePass::NotGuarded => return Ok(()),
+    /// Refuses who may not pass. The line itself is asked, not a copy of it: one lookup. Answers until when the caller may go
+    /// on; none if that is not limited.
+    pub async fn admit(
+        &self,
+        pass: &QueuePass,
+        caller: Caller,
+        performance: &Performance,
+    ) -> Result<Option<Timestamp>, AppError> {
+        match pass {
+            QueuePass::NotGuarded(_) => return Ok(None),
+            _ if !performance.has_line => return Ok(None),
             QueuePass::Missing => return Err(AppError::QueueTokenMissing),
-            QueuePass::Unreadable => return Err(AppError::QueueTokenInvalid),
-            QueuePass::Ticket(ticket) => ticket,
-        };
-        if ticket.user != caller.user || ticket.performance != performance.id {
-            return Err(AppError::QueueTokenInvalid);
+            QueuePass::Unreadable | QueuePass::Ticket(_) => {}
         }
-        match self.lines.state(ticket, self.clock.now()).await? {
-            TokenState::Active { .. } => Ok(()),
+        let ticket = pass.ticket(caller, performance.id).ok_or(AppError::QueueTokenInvalid)?;
+        match self.lines.state(&ticket, self.clock.now()).await? {
+            TokenState::Active { until } => Ok(Some(until)),
             TokenState::Waiting | TokenState::Called { .. } => Err(AppError::NotAdmitted),
             TokenState::Ended(reason) => Err(AppError::QueueTokenEnded(reason)),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::error::Unavailable;
 use encore_domain::ports::{Clock, Payments, Reservations};
 use tracing::info;
 
@@ -15,8 +16,8 @@ use crate::seat_map::SeatMap;
 const BATCH: u32 = 200;
 /// How long after its hold's deadline a lock may stand before it is compared with the claims: the expiry sweep comes first.
 const LOCK_GRACE: Duration = Duration::from_secs(2);
-/// How long after a payment its settlement is told again unless it is known to be told.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How long after a payment its settlement is told again unless it is known to be told, which is noted once a sweep.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// The sweeps.
 #[derive(Clone)]
@@ -56,29 +57,30 @@ impl Upkeep {
         }
     }
 
-    /// Tells the seat locks and the lines of payments that may not have been told.
+    /// Notes which payments were told, and tells those that nobody is known to have told.
     pub async fn tell_settlements(&self) -> Result<(), AppError> {
-        loop {
-            let untold = self.payments.untold(self.clock.now() - TELL_AGAIN_AFTER, BATCH).await?;
-            for settlement in &untold {
-                self.teller.tell(settlement).await?;
-            }
-            let told: Vec<_> = untold.iter().map(|settlement| settlement.payment).collect();
-            if !told.is_empty() {
-                self.payments.mark_told(&told).await?;
-            }
-            if untold.len() < BATCH as usize {
-                return Ok(());
-            }
+        self.note_told().await?;
+        let untold = self.payments.untold(self.clock.now() - TELL_AGAIN_AFTER, BATCH).await?;
+        let mut outcome = Ok(());
+        for settlement in &untold {
+            outcome = outcome.and(self.teller.tell(settlement).await);
         }
+        self.note_told().await?;
+        Ok(outcome?)
+    }
+
+    async fn note_told(&self) -> Result<(), Unavailable> {
+        let told = self.teller.take_told();
+        if told.is_empty() { Ok(()) } else { self.payments.mark_told(&told).await }
     }
 
     /// Frees or corrects seat locks that outlived their hold, of every performance on sale.
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
+        let mut outcome = Ok(());
         for performance in self.open_lines.on_sale().keys() {
-            self.seat_map.settle_overdue(*performance, before, BATCH).await?;
+            outcome = outcome.and(self.seat_map.settle_overdue(*performance, before, BATCH).await.map(drop));
         }
-        Ok(())
+        Ok(outcome?)
     }
 }

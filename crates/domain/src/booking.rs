@@ -9,7 +9,7 @@ use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::Money;
 use crate::request::RequestKey;
-use crate::seat_chart::{SeatChart, Slot};
+use crate::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::time::Timestamp;
 
 /// The most seats of one hold: a family, not a block for resale.
@@ -94,6 +94,11 @@ impl Reservation {
         self
     }
 
+    /// Brings the deadline forward to the end of the fan's queue token: a hold that lives can be paid.
+    pub fn end_by(&mut self, token_until: Option<Timestamp>) {
+        self.expires_at = token_until.map_or(self.expires_at, |until| until.min(self.expires_at));
+    }
+
     /// The slots of its seats.
     pub fn slots(&self) -> Vec<Slot> {
         self.seats.iter().map(|seat| seat.slot).collect()
@@ -124,6 +129,12 @@ pub enum SelectionError {
     /// More seats than a hold may have.
     #[error("must name at most {SEATS_PER_HOLD_MAX} seats")]
     TooMany,
+    /// The name at this index is longer than any seat's.
+    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes")]
+    NotAName {
+        /// Where in the list.
+        index: usize,
+    },
     /// The seat at this index was named before.
     #[error("must not name seat {seat_id:?} twice")]
     Duplicate {
@@ -146,7 +157,9 @@ impl SeatSelection {
         }
         let mut seen = HashSet::new();
         for (index, seat_id) in seat_ids.iter().enumerate().take(SEATS_PER_HOLD_MAX) {
-            if !seen.insert(seat_id) {
+            if !(1..=CHART_NAME_MAX_LEN).contains(&seat_id.len()) {
+                errors.push(SelectionError::NotAName { index });
+            } else if !seen.insert(seat_id) {
                 errors.push(SelectionError::Duplicate { index, seat_id: seat_id.clone() });
             }
         }

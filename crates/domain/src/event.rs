@@ -68,7 +68,7 @@ impl Event {
     }
 }
 
-/// A row of the outbox: what its relay needs to publish an event.
+/// A row of the outbox, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
     /// Grows with each row.

@@ -50,8 +50,6 @@ id! {
     TransferId;
     /// One side of a transfer.
     EntryId;
-    /// One committed change in the outbox.
-    EventId;
     /// Made by the client, one per intended change; a repeat carries the same one.
     RequestId;
 }

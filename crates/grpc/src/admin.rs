@@ -6,6 +6,7 @@ use encore_domain::catalog::{
 };
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
 use encore_domain::queue::{LinePatch, LineRate, LineSettings, check_line_count, check_rate_period};
+use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
@@ -136,8 +137,8 @@ fn on_sale(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Optio
 }
 
 fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<Vec<(String, Money)>> {
-    if message.prices.is_empty() {
-        fields.refuse("prices", "must have a price for every grade of the venue");
+    if !(1..=GRADES_PER_VENUE_MAX).contains(&message.prices.len()) {
+        fields.refuse("prices", "must have one price for every grade of the venue");
         return None;
     }
     let mut prices = Some(Vec::with_capacity(message.prices.len()));

@@ -105,7 +105,7 @@ impl Api {
         let (health, routes) = self.routes(&writes, &shutdown).await?;
         let stop = async move {
             shutdown.cancelled().await;
-            say_not_serving(&health).await;
+            say_not_serving(health).await;
         };
         let server = Server::builder()
             .accept_http1(true)
@@ -184,9 +184,11 @@ async fn say_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
     health.set_serving::<S>().await;
 }
 
-async fn say_not_serving(health: &HealthReporter) {
+/// Those who watch are told, and their streams end, since an open one would hold up the shutdown.
+async fn say_not_serving(mut health: HealthReporter) {
     for service in SERVICES {
         health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+        health.clear_service_status(service).await;
     }
 }
 

@@ -95,7 +95,9 @@ fn seat_selection(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatSele
             for error in errors {
                 let field = match &error {
                     SelectionError::Empty | SelectionError::TooMany => "seat_ids".to_owned(),
-                    SelectionError::Duplicate { index, .. } => format!("seat_ids[{index}]"),
+                    SelectionError::NotAName { index } | SelectionError::Duplicate { index, .. } => {
+                        format!("seat_ids[{index}]")
+                    }
                 };
                 fields.refuse(&field, error.to_string());
             }

@@ -54,6 +54,7 @@ impl QueueService for QueueApi {
         let token = &request.get_ref().queue_token;
         let positions = self.queue.watch_position(caller, token).await.map_err(status)?;
         let frames = stream::iter(1..).zip(positions.frames()).map(|(sequence, observed)| {
+            let observed = observed.map_err(status)?;
             Ok(pb::WatchPositionResponse {
                 sequence,
                 observed_at: Some(timestamp(observed.observed_at)),

@@ -59,14 +59,18 @@ pub(crate) struct ReadQueuePass {
 
 impl Gatekeeper for ReadQueuePass {
     fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<(), Status> {
-        let pass = if self.guarded.0.contains(path) {
-            match headers.get(QUEUE_TOKEN_HEADER).map(|value| value.to_str()) {
-                None | Some(Ok("")) => QueuePass::Missing,
-                Some(Err(_)) => QueuePass::Unreadable,
-                Some(Ok(token)) => self.queue_tokens.read(token).map_or(QueuePass::Unreadable, QueuePass::Ticket),
-            }
-        } else {
-            QueuePass::NotGuarded
+        if !GUARDABLE.contains(&path.trim_start_matches('/')) {
+            return Ok(());
+        }
+        let shown = match headers.get(QUEUE_TOKEN_HEADER).map(|value| value.to_str()) {
+            None | Some(Ok("")) => QueuePass::Missing,
+            Some(Err(_)) => QueuePass::Unreadable,
+            Some(Ok(token)) => self.queue_tokens.read(token).map_or(QueuePass::Unreadable, QueuePass::Ticket),
+        };
+        let pass = match shown {
+            _ if self.guarded.0.contains(path) => shown,
+            QueuePass::Ticket(ticket) => QueuePass::NotGuarded(Some(ticket)),
+            QueuePass::NotGuarded(_) | QueuePass::Missing | QueuePass::Unreadable => QueuePass::NotGuarded(None),
         };
         extensions.insert(pass);
         Ok(())

@@ -29,12 +29,12 @@ const VIOLATIONS_MAX_BYTES: usize = 4_096;
 
 /// The status of a failed use case.
 pub(crate) fn status(failure: AppError) -> Status {
-    let message = failure.to_string();
+    let message = shortened(failure.to_string());
     match failure {
         AppError::Invalid(violations) => invalid(&violations),
         AppError::NotFound { kind, ids } => {
             let mut details = info(ErrorReason::NotFound, []);
-            details.set_resource_info(format!("encore.{kind}"), ids.join(","), "", message.as_str());
+            details.set_resource_info(format!("encore.{kind}"), shortened(ids.join(",")), "", message.as_str());
             Status::with_error_details(Code::NotFound, message, details)
         }
         AppError::RequestReused => {

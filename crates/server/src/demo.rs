@@ -27,8 +27,6 @@ pub const OPERATOR_EMAIL: &str = "operator@encore.test";
 pub const OPERATOR_PASSWORD: &str = "demo-operator";
 /// A performance that is on sale now, behind a line.
 pub const PERFORMANCE_WITH_LINE: PerformanceId = PerformanceId(id(0x31));
-/// A performance that is on sale now, without a line.
-pub const PERFORMANCE_WITHOUT_LINE: PerformanceId = PerformanceId(id(0x33));
 
 const VENUE: VenueId = VenueId(id(0x11));
 const DAY: TimeDelta = TimeDelta::days(1);

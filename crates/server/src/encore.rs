@@ -79,7 +79,7 @@ impl Encore {
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),
             payments: PaymentUseCases::new(payments, reservations, halls.clone(), guard, teller, clock(), ids()),
-            admin: AdminUseCases::new(catalog, halls, seat_map, open_lines, clock(), ids()),
+            admin: AdminUseCases::new(catalog, halls, open_lines, clock(), ids()),
             access_tokens,
             queue_tokens,
             clock: clock(),

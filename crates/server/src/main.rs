@@ -9,7 +9,7 @@ use encore_server::telemetry::{self, LogFormat};
 
 /// Sells concert seats when a hundred thousand people arrive in the same second.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     /// Which log lines to write, such as `info` or `encore_app=debug,warn`.
     #[arg(long, env = "ENCORE_LOG", default_value = "info", global = true)]

@@ -27,9 +27,10 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     }
     let listen = TcpListener::bind(config.listen).await;
     let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
-    info!(address = %config.listen, "serving");
+    let address = listener.local_addr().unwrap_or(config.listen);
+    info!(%address, "serving");
     if config.demo {
-        println!("{}", demo::what_to_try(config.listen));
+        println!("{}", demo::what_to_try(address));
     }
     serve(encore, listener, &config).await
 }

@@ -1,0 +1,92 @@
+//! The rules themselves: `server → grpc → app → domain ← stores`. `.deny.toml` says as much of them as it can.
+
+/// What a crate of the workspace may use of the others.
+pub(super) struct CrateRule {
+    pub(super) name: &'static str,
+    uses: &'static [&'static str],
+    /// What its tests may use besides.
+    tests_use: &'static [&'static str],
+}
+
+/// End-to-end tests stand outside the house and may use all of it.
+pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
+
+pub(super) const CRATES: [CrateRule; 12] = [
+    CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
+    CrateRule {
+        name: "encore-app",
+        uses: &["encore-domain", "encore-seating-plan"],
+        tests_use: &["encore-port-tests"],
+    },
+    CrateRule { name: "encore-memory-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule { name: "encore-postgres-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule { name: "encore-redis-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule { name: "encore-credentials", uses: &["encore-domain"], tests_use: &[] },
+    CrateRule { name: "encore-port-tests", uses: &["encore-domain"], tests_use: &[] },
+    CrateRule { name: "encore-proto", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-grpc", uses: &["encore-app", "encore-domain", "encore-proto"], tests_use: &[] },
+    CrateRule {
+        name: "encore-server",
+        uses: &[
+            "encore-app",
+            "encore-credentials",
+            "encore-domain",
+            "encore-grpc",
+            "encore-memory-store",
+            "encore-postgres-store",
+            "encore-proto",
+            "encore-redis-store",
+            "encore-seating-plan",
+        ],
+        tests_use: &["encore-port-tests", "encore-tests"],
+    },
+    CrateRule { name: "encore-xtask", uses: &[], tests_use: &[] },
+];
+
+impl CrateRule {
+    pub(super) fn allows(&self, dependency: &str, for_tests: bool) -> bool {
+        // A crate names what it uses, or itself, once more for its tests to switch on features such as `mock`.
+        let in_tests = || dependency == self.name || self.tests_use.contains(&dependency);
+        self.uses.contains(&dependency) || for_tests && in_tests()
+    }
+}
+
+/// Who may use an outside crate and its family (`tonic`, `tonic-web`, `diesel_migrations`).
+pub(super) struct OutsideRule {
+    family: &'static str,
+    users: Users,
+}
+
+enum Users {
+    Only(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+}
+
+const DOMAIN: &[&str] = &["encore-domain"];
+const POSTGRES: &[&str] = &["encore-postgres-store"];
+const REDIS: &[&str] = &["encore-redis-store"];
+const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server"];
+
+pub(super) const OUTSIDE: [OutsideRule; 7] = [
+    OutsideRule { family: "tokio", users: Users::AllBut(DOMAIN) },
+    OutsideRule { family: "serde", users: Users::AllBut(DOMAIN) },
+    OutsideRule { family: "diesel", users: Users::Only(POSTGRES) },
+    OutsideRule { family: "redis", users: Users::Only(REDIS) },
+    OutsideRule { family: "bb8-redis", users: Users::Only(REDIS) },
+    OutsideRule { family: "tonic", users: Users::Only(WIRE) },
+    OutsideRule { family: "prost", users: Users::Only(WIRE) },
+];
+
+impl OutsideRule {
+    pub(super) fn covers(&self, dependency: &str) -> bool {
+        dependency.strip_prefix(self.family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+    }
+
+    pub(super) fn allows(&self, package: &str) -> bool {
+        match self.users {
+            Users::Only(users) => users.contains(&package),
+            Users::AllBut(others) => !others.contains(&package),
+        }
+    }
+}

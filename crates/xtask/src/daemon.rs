@@ -1,0 +1,78 @@
+use std::error::Error;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a store may take to start, on a slow disk after a crash.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a store may take to stop before it is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+/// How much of a log is shown when a store does not start.
+const LOG_LINES_SHOWN: usize = 20;
+
+/// A server that we started. It is stopped when this is dropped.
+pub(crate) struct Daemon {
+    name: &'static str,
+    process: Child,
+}
+
+impl Daemon {
+    /// Starts a server that writes to `log`, and waits until `ready` says so of its process id.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+        ready: impl Fn(u32) -> bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        let output = fs::File::create(log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let process = command.spawn().map_err(|error| format!("{name} cannot be run: {error}"))?;
+        let mut daemon = Self { name, process };
+        let deadline = Instant::now() + START_PATIENCE;
+        while !ready(daemon.process.id()) {
+            if daemon.process.try_wait()?.is_some() || Instant::now() > deadline {
+                return Err(format!("{name} did not start; its log ends:\n{}", tail(log)).into());
+            }
+            sleep(POLL);
+        }
+        Ok(daemon)
+    }
+
+    /// Asks as Ctrl-C would: Postgres ends its sessions and writes a checkpoint, Redis flushes its file.
+    fn interrupt(&self) {
+        let _ = Command::new("sh").args(["-c", r#"kill -INT "$1""#, "sh", &self.process.id().to_string()]).status();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.interrupt();
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                eprintln!("xtask: {} does not stop and is killed", self.name);
+                let _ = self.process.kill();
+            }
+            sleep(POLL);
+        }
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}
+
+/// A port of the loopback that nobody listens on. Somebody may take it before it is used; then the server does not start
+/// and says so.
+pub(crate) fn free_port() -> Result<u16, Box<dyn Error>> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -83,24 +83,36 @@ impl SeatMap {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<(), Unavailable> {
-        let locks: Vec<(Slot, ReservationId)> = slots.iter().map(|slot| (*slot, owner)).collect();
-        self.settle_locks(performance, &locks).await
+        self.settle_locks(performance, slots.iter().map(|slot| (*slot, owner)).collect()).await
     }
 
+    /// A claim may be released or paid after it was read and before it is marked, and then what is marked is of yesterday. So
+    /// the claims are read again afterwards: if they are what was marked, every later change comes with its own word to the
+    /// locks.
     async fn settle_locks(
         &self,
         performance: PerformanceId,
-        locks: &[(Slot, ReservationId)],
+        mut owners: Vec<(Slot, ReservationId)>,
     ) -> Result<(), Unavailable> {
-        let slots: Vec<Slot> = locks.iter().map(|(slot, _)| *slot).collect();
-        let claims = self.reservations.claims_on(performance, &slots).await?;
-        for (slot, owner) in locks {
-            if claims.iter().all(|claim| claim.slot != *slot) {
-                self.locks.release(performance, &[*slot], *owner).await?;
+        const ROUNDS_MAX: usize = 3;
+        let slots: Vec<Slot> = owners.iter().map(|(slot, _)| *slot).collect();
+        let mut claims = self.reservations.claims_on(performance, &slots).await?;
+        for _ in 0..ROUNDS_MAX {
+            let claimed: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
+            self.locks.mark(performance, &claimed).await?;
+            for (slot, owner) in &owners {
+                if claims.iter().all(|claim| (claim.slot, claim.reservation) != (*slot, *owner)) {
+                    self.locks.release(performance, &[*slot], *owner).await?;
+                }
             }
+            let now = self.reservations.claims_on(performance, &slots).await?;
+            if now == claims {
+                return Ok(());
+            }
+            owners.extend(claims.iter().map(|claim| (claim.slot, claim.reservation)));
+            claims = now;
         }
-        let claimed: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        self.locks.mark(performance, &claimed).await
+        Ok(())
     }
 
     /// Frees or corrects locks whose hold should have ended by `before`: nobody released them, or an instance died
@@ -113,8 +125,8 @@ impl SeatMap {
     ) -> Result<usize, Unavailable> {
         let overdue = self.locks.overdue(performance, before, limit).await?;
         if !overdue.is_empty() {
-            let locks: Vec<(Slot, ReservationId)> = overdue.iter().map(|lock| (lock.slot, lock.owner)).collect();
-            self.settle_locks(performance, &locks).await?;
+            let owners = overdue.iter().map(|lock| (lock.slot, lock.owner)).collect();
+            self.settle_locks(performance, owners).await?;
         }
         Ok(overdue.len())
     }
@@ -130,15 +142,31 @@ impl SeatMap {
         loaded.ok_or_else(|| Unavailable::of("the seat map").into())
     }
 
-    /// How many seats are free, in the order asked.
+    /// How many seats are free, in the order asked. While the locks are away, the claims are counted.
     pub async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<u32>, AppError> {
-        let counts = self.locks.free_seats(performances).await?;
+        let counts = match self.locks.free_seats(performances).await {
+            Ok(counts) => counts,
+            Err(weather) => {
+                warn!(error = &weather as &dyn std::error::Error, "seat locks are away; the claims are counted");
+                return self.unclaimed_seats(performances).await;
+            }
+        };
         let mut free = Vec::with_capacity(counts.len());
         for (performance, count) in performances.iter().zip(counts) {
             free.push(match count {
                 Some(count) => count,
                 None => self.state(&self.halls.hall(*performance).await?).await?.free_seats(),
             });
+        }
+        Ok(free)
+    }
+
+    async fn unclaimed_seats(&self, performances: &[PerformanceId]) -> Result<Vec<u32>, AppError> {
+        let mut free = Vec::with_capacity(performances.len());
+        for performance in performances {
+            let seats = self.halls.hall(*performance).await?.venue.chart.seats().len();
+            let claimed = self.reservations.claims(*performance).await?.len();
+            free.push(u32::try_from(seats.saturating_sub(claimed)).unwrap_or(u32::MAX));
         }
         Ok(free)
     }

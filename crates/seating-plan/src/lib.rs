@@ -20,6 +20,8 @@ pub struct SeatingPlan {
 
 /// Reads a plan, or says all that is wrong with it.
 pub fn read(json: &str) -> Result<SeatingPlan, Vec<PlanViolation>> {
+    // Some editors begin a file with a byte-order mark.
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
     let document = serde_json::from_str(json).map_err(|error| vec![PlanViolation::not_json(&error)])?;
     reader::read(&document)
 }

@@ -1,0 +1,86 @@
+//! Making the locks agree with the claims while the claims change.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+
+use encore_app::halls::Halls;
+use encore_app::seat_map::SeatMap;
+use encore_domain::booking::Claim;
+use encore_domain::ids::ReservationId;
+use encore_domain::ports::{MockCatalog, MockReservations, MockSeatLocks};
+use encore_domain::seat_chart::Slot;
+use encore_port_tests::fixtures;
+
+const SEAT: Slot = Slot(4);
+
+/// What became of the seat in the locks, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    Held(ReservationId),
+    Sold(ReservationId),
+    Freed(ReservationId),
+}
+
+/// Settles the seat for an owner while the claims, each time they are read, are what they are then.
+async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut locks = MockSeatLocks::new();
+    let marked = Arc::clone(&told);
+    locks.expect_mark().returning(move |_, locks| {
+        let of = |lock: &encore_domain::seat_state::SeatLock| match lock.held_until {
+            Some(_) => Told::Held(lock.owner),
+            None => Told::Sold(lock.owner),
+        };
+        marked.lock().expect("one at a time").extend(locks.iter().map(of));
+        Ok(())
+    });
+    let freed = Arc::clone(&told);
+    locks.expect_release().returning(move |_, _, owner| {
+        freed.lock().expect("one at a time").push(Told::Freed(owner));
+        Ok(())
+    });
+    let mut reservations = MockReservations::new();
+    let readings = Mutex::new(readings.into_iter());
+    reservations.expect_claims_on().returning(move |_, _| {
+        Ok(readings.lock().expect("one at a time").next().expect("no more is read than needed"))
+    });
+    let map = SeatMap::new(Arc::new(locks), Arc::new(reservations), Halls::new(Arc::new(MockCatalog::new())));
+    map.settle(fixtures::id(), &[SEAT], owner).await.expect("the stores answer");
+    told.lock().expect("one at a time").clone()
+}
+
+fn held(owner: ReservationId) -> Claim {
+    Claim { slot: SEAT, reservation: owner, held_until: Some(fixtures::at_secs(60)) }
+}
+
+fn sold(owner: ReservationId) -> Claim {
+    Claim { held_until: None, ..held(owner) }
+}
+
+#[tokio::test]
+async fn a_lock_without_a_claim_is_freed() {
+    let owner = fixtures::id();
+    assert_eq!(settle(owner, vec![vec![], vec![]]).await, [Told::Freed(owner)]);
+}
+
+#[tokio::test]
+async fn a_lock_with_its_claim_stays() {
+    let owner = fixtures::id();
+    assert_eq!(settle(owner, vec![vec![held(owner)], vec![held(owner)]]).await, [Told::Held(owner)]);
+}
+
+#[tokio::test]
+async fn a_claim_released_meanwhile_is_freed_again() {
+    let owner = fixtures::id();
+    let told = settle(owner, vec![vec![held(owner)], vec![], vec![]]).await;
+    assert_eq!(told, [Told::Held(owner), Told::Freed(owner), Told::Freed(owner)]);
+}
+
+#[tokio::test]
+async fn a_claim_paid_meanwhile_ends_as_sold() {
+    let (owner, other) = (fixtures::id(), fixtures::id());
+    let told = settle(owner, vec![vec![held(other)], vec![sold(other)], vec![sold(other)]]).await;
+    assert_eq!(told.last(), Some(&Told::Freed(owner)), "which does nothing to a seat of another");
+    assert!(told.contains(&Told::Sold(other)));
+    assert!(!told.contains(&Told::Freed(other)));
+}

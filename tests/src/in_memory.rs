@@ -4,6 +4,7 @@ use encore_server::encore::Encore;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,6 +20,7 @@ pub struct Instance {
     /// A connection to it.
     pub channel: Channel,
     dial: UnboundedSender<DuplexStream>,
+    serving: JoinHandle<()>,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -41,11 +43,16 @@ impl Instance {
         self.stop.cancel();
     }
 
+    /// Waits until it serves no more.
+    pub async fn stopped(&mut self) {
+        (&mut self.serving).await.expect("the server ends well");
+    }
+
     async fn serve(encore: Encore, stop: CancellationToken) -> Self {
         let (dial, connections) = tokio::sync::mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
         let serving = encore.api.serve(incoming, stop.clone());
-        tokio::spawn(async move { serving.await.expect("the server serves") });
+        let serving = tokio::spawn(async move { serving.await.expect("the server serves") });
         let dialer = dial.clone();
         let connector = service_fn(move |_: Uri| {
             let connection = connect(&dialer);
@@ -53,7 +60,7 @@ impl Instance {
         });
         let endpoint = Endpoint::from_static("http://in-memory");
         let channel = endpoint.connect_with_connector(connector).await.expect("the server answers");
-        Self { channel, dial, _stop_on_drop: stop.clone().drop_guard(), stop }
+        Self { channel, dial, serving, _stop_on_drop: stop.clone().drop_guard(), stop }
     }
 
     /// A bare connection, for a client that speaks something else than gRPC over HTTP/2.

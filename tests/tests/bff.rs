@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::UserId;
+use encore_domain::ids::{EntryId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
+use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{
     Lines, MockCatalog, MockLines, MockPayments, MockReservations, MockSeatLocks, MockUsers, MockWallets, PlaceRefusal,
-    TakeRefusal,
+    TakeRefusal, Wallets,
 };
 use encore_domain::queue::{EndReason, QueueTicket, TokenState};
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_server::encore::Encore;
@@ -123,6 +126,41 @@ async fn a_store_that_is_away_says_when_to_try_again() {
         assert_eq!(reason(&refusal), "STORE_UNAVAILABLE");
         let retry = refusal.get_error_details().retry_info().and_then(|info| info.retry_delay);
         assert_eq!(retry, Some(Duration::from_secs(1)));
+    }
+}
+
+/// Waits for ever, as a store does that takes a question and is then cut off.
+struct SilentWallets;
+
+#[async_trait::async_trait]
+impl Wallets for SilentWallets {
+    async fn top_up(&self, _: Transfer, _: RequestKey) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+        std::future::pending().await
+    }
+
+    async fn balances(&self, _: UserId) -> Result<Vec<Money>, Unavailable> {
+        std::future::pending().await
+    }
+
+    async fn entries(&self, _: UserId, _: PageRequest<EntryId>) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        std::future::pending().await
+    }
+
+    async fn lines(&self, _: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
+        std::future::pending().await
+    }
+}
+
+/// The runtime's clock is paused: it jumps ahead when nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_says_nothing_is_given_up() {
+    let ports = Ports { wallets: Arc::new(SilentWallets), ..embedded_ports(Arc::new(TestClock::default())) };
+    let (fan, _instance) = fan_on(&ports).await;
+
+    for refusal in [fan.top_up(500).await.map(drop), fan.balance().await.map(drop)] {
+        let refusal = refusal.expect_err("there is no answer");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+        assert!(refusal.get_error_details().retry_info().is_some());
     }
 }
 

@@ -40,6 +40,7 @@ use crate::booking::BookingApi;
 use crate::catalog::CatalogApi;
 use crate::gate::GateLayer;
 use crate::identity::IdentityApi;
+use crate::in_flight::InFlight;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{GuardedRpcs, QUEUE_TOKEN_HEADER, ReadQueuePass};
@@ -52,8 +53,9 @@ const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How many calls and streams one connection may have open: a BFF that holds many fans' streams, bounded.
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
-/// How long a call may take before it is answered, unless its client asks for less. Streams answer at once.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what was answered last may take to reach its clients at shutdown, before connections are dropped: many clients
+/// hold theirs open although nothing is under way.
+const LINGER: Duration = Duration::from_secs(1);
 /// How often a silent client is asked whether it is still there.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
@@ -89,7 +91,7 @@ pub enum ServeError {
 
 impl Api {
     /// Serves until `shutdown`: then health says `NOT_SERVING`, streams end, and the call returns when every call in flight and
-    /// every write has ended.
+    /// every write has ended. Connections on which nothing is under way are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -97,7 +99,8 @@ impl Api {
         C::ConnectInfo: Clone + Send + Sync + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let writes = Writes::default();
+        let (writes, calls) = (Writes::default(), InFlight::default());
+        let stopping = shutdown.clone();
         let authenticate =
             Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
         let read_queue_pass =
@@ -110,17 +113,26 @@ impl Api {
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-            .timeout(CALL_TIMEOUT)
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
+            .layer(calls.clone())
             .layer(GateLayer::new(authenticate))
             .layer(GateLayer::new(read_queue_pass))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, stop);
-        Box::pin(server).await?;
+        let drained = async {
+            stopping.cancelled().await;
+            calls.finish().await;
+            writes.finish().await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            ended = Box::pin(server) => ended?,
+            () = drained => {}
+        }
         writes.finish().await;
         Ok(())
     }
@@ -192,7 +204,7 @@ async fn say_not_serving(mut health: HealthReporter) {
     }
 }
 
-/// One span per call. A refusal is an answer, not a failure of the server.
+/// One span per call. A refusal is an answer, not a failure of the server, and weather is logged where it is met.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
     let classifier = GrpcErrorsAsFailures::new()
@@ -203,6 +215,9 @@ fn trace_layer()
         .with_success(GrpcCode::PermissionDenied)
         .with_success(GrpcCode::Unauthenticated)
         .with_success(GrpcCode::ResourceExhausted)
+        .with_success(GrpcCode::Unavailable)
+        .with_success(GrpcCode::Unimplemented)
+        .with_success(GrpcCode::OutOfRange)
         .with_success(GrpcCode::Cancelled);
     TraceLayer::new(SharedClassifier::new(classifier))
         .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))

@@ -9,6 +9,7 @@ mod catalog;
 mod fields;
 mod gate;
 mod identity;
+mod in_flight;
 mod page_token;
 mod payment;
 mod queue;

@@ -122,6 +122,12 @@ pub(crate) fn shutting_down() -> Status {
     retry_later(Code::Unavailable, message, ErrorReason::ShuttingDown, RETRY_AFTER_SHUTDOWN)
 }
 
+/// A store took the call and did not answer.
+pub(crate) fn no_answer_in_time() -> Status {
+    let message = "there was no answer in time; repeating with the same request_id is safe";
+    retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_WEATHER)
+}
+
 fn invalid(violations: &[Violation]) -> Status {
     let mut details = info(ErrorReason::InvalidRequest, []);
     let mut bytes = 0;

@@ -1,17 +1,23 @@
 //! The schema, embedded, and how a database gets it.
 
+use std::time::Duration;
+
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use encore_domain::error::Unavailable;
+use tokio::time::timeout;
 
 use crate::error::unavailable;
 use crate::locks;
 use crate::statement::sql;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// How long a server may take to accept the connection. Waiting for another instance's migration is not limited.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type HarnessResult<T> = diesel::migration::Result<T>;
 
@@ -46,7 +52,8 @@ async fn run<T: Send + 'static>(
     url: &str,
     work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> HarnessResult<T> + Send + 'static,
 ) -> Result<T, Unavailable> {
-    let mut conn = AsyncPgConnection::establish(url).await.map_err(unavailable)?;
+    let connecting = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
+    let mut conn = connecting.map_err(unavailable)?.map_err(unavailable)?;
     // Held until the connection closes, which is the end of this function.
     sql("SELECT pg_advisory_lock($1, $2)")
         .bind::<Integer, _>(locks::NAMESPACE)

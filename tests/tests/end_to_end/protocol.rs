@@ -115,3 +115,26 @@ async fn a_browser_calls_with_grpc_web_over_http_1() {
     assert!(response.contains("access-control-allow-origin: *"), "{response}");
     assert!(response.contains("grpc-status:0"), "{response}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_does_not_wait_for_who_only_listens() {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let mut world = World::embedded().await;
+    let channel = world.channel(0).clone();
+    let request = HealthCheckRequest { service: String::new() };
+    let mut health = HealthClient::new(channel.clone()).watch(request).await.expect("a stream").into_inner();
+    let first = health.message().await.expect("a status").expect("a status");
+    assert_eq!(first.status(), ServingStatus::Serving);
+    let silent = world.instances[0].connect();
+    let questions = tokio_stream::pending::<ServerReflectionRequest>();
+    let mut reflection = ServerReflectionClient::new(channel);
+    let answers = reflection.server_reflection_info(questions).await.expect("an open stream");
+
+    world.instances[0].shut_down();
+
+    let last = health.message().await.expect("a status").expect("a status");
+    assert_eq!(last.status(), ServingStatus::NotServing);
+    let stopped = tokio::time::timeout(PATIENCE, world.instances[0].stopped()).await;
+    assert!(stopped.is_ok(), "the server waits for connections on which nothing is under way");
+    drop((silent, answers));
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
@@ -57,20 +57,24 @@ async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result
     let mut api = tokio::spawn(encore.api.serve(incoming, api_stop.clone()));
     let ended = tokio::select! {
         ended = &mut api => Some(ended),
-        () = told_to_end() => {
-            info!(grace = ?config.shutdown_grace, "shutting down");
-            api_stop.cancel();
-            tokio::select! {
-                ended = timeout(config.shutdown_grace, &mut api) => ended.ok(),
-                () = told_to_end() => None,
-            }
+        () = told_to_end() => None,
+    };
+    let deadline = Instant::now() + config.shutdown_grace;
+    let ended = if ended.is_none() {
+        info!(grace = ?config.shutdown_grace, "shutting down");
+        api_stop.cancel();
+        tokio::select! {
+            ended = timeout_at(deadline, &mut api) => ended.ok(),
+            () = told_to_end() => None,
         }
+    } else {
+        ended
     };
     if ended.is_none() {
         warn!("calls were still in flight: the grace period is over, or it was cut short by a second signal");
     }
     workers_stop.cancel();
-    if timeout(config.shutdown_grace, workers).await.is_err() {
+    if timeout_at(deadline, workers).await.is_err() {
         warn!("a worker was still busy at the end of the grace period");
     }
     ended.transpose()?.transpose()?;

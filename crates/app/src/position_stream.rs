@@ -78,21 +78,9 @@ impl PositionStream {
         if view.read_at.elapsed() >= HEARTBEAT {
             return Err(Unavailable::of("the line").into());
         }
-        let standing = self.never_backwards(self.queue.standing(&self.ticket, view).await?);
+        let standing = never_backwards(self.told, self.queue.standing(&self.ticket, view).await?);
         let due = self.told_at.elapsed() >= HEARTBEAT;
         Ok((due || self.told != Some(standing)).then_some(standing))
-    }
-
-    /// A fan who was admitted is not told of a view from before that; a position that was told never grows.
-    fn never_backwards(&self, standing: FanStanding) -> FanStanding {
-        match (self.told, standing) {
-            (Some(told @ FanStanding::Admitted { .. }), FanStanding::Waiting { .. }) => told,
-            (
-                Some(FanStanding::Waiting { position: told, .. }),
-                FanStanding::Waiting { position, people_waiting, seats_left, paused },
-            ) => FanStanding::Waiting { position: position.min(told), people_waiting, seats_left, paused },
-            _ => standing,
-        }
     }
 
     async fn wait(&mut self, view: Option<&LineView>) {
@@ -115,5 +103,46 @@ impl PositionStream {
         snapshot.is_some_and(|snapshot| {
             matches!(snapshot.standing(self.ticket.number), Standing::Waiting { position } if position > near)
         })
+    }
+}
+
+/// A fan who was admitted is not told of a view from before that; a position that was told never grows.
+fn never_backwards(told: Option<FanStanding>, standing: FanStanding) -> FanStanding {
+    match (told, standing) {
+        (Some(told @ FanStanding::Admitted { .. }), FanStanding::Waiting { .. }) => told,
+        (
+            Some(FanStanding::Waiting { position: told, .. }),
+            FanStanding::Waiting { position, people_waiting, seats_left, paused },
+        ) => FanStanding::Waiting { position: position.min(told), people_waiting, seats_left, paused },
+        _ => standing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use encore_domain::queue::EndReason;
+    use encore_domain::time::Timestamp;
+
+    use crate::queue::Ending;
+
+    fn waiting(position: u64, people_waiting: u64) -> FanStanding {
+        FanStanding::Waiting { position, people_waiting, seats_left: 9, paused: false }
+    }
+
+    #[test]
+    fn a_position_never_grows() {
+        assert_eq!(never_backwards(None, waiting(7, 9)), waiting(7, 9));
+        assert_eq!(never_backwards(Some(waiting(7, 9)), waiting(5, 8)), waiting(5, 8));
+        assert_eq!(never_backwards(Some(waiting(5, 8)), waiting(7, 12)), waiting(5, 12));
+    }
+
+    #[test]
+    fn who_was_admitted_does_not_wait_again() {
+        let admitted = FanStanding::Admitted { until: Timestamp::UNIX_EPOCH };
+        let ended = FanStanding::Ended(Ending::Token(EndReason::Used));
+        assert_eq!(never_backwards(Some(admitted), waiting(1, 1)), admitted);
+        assert_eq!(never_backwards(Some(admitted), ended), ended);
+        assert_eq!(never_backwards(Some(waiting(1, 1)), admitted), admitted);
     }
 }

@@ -9,7 +9,7 @@ use encore_server::telemetry::{self, LogFormat};
 
 /// Sells concert seats when a hundred thousand people arrive in the same second.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "encore", version)]
 struct Cli {
     /// Which log lines to write, such as `info` or `encore_app=debug,warn`.
     #[arg(long, env = "ENCORE_LOG", default_value = "info", global = true)]
@@ -19,6 +19,11 @@ struct Cli {
     log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// What `encore` alone means: to serve as the variables say.
+#[derive(Parser)]
+struct ByVariables {
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -41,7 +46,8 @@ fn main() -> ExitCode {
         eprintln!("encore: ENCORE_LOG: {error}");
         return ExitCode::FAILURE;
     }
-    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    let by_variables = || Command::Serve(ByVariables::parse_from(["encore"]).serve);
+    let command = cli.command.unwrap_or_else(by_variables);
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -56,36 +56,50 @@ struct Board {
     renewing: tokio::sync::Mutex<()>,
 }
 
+impl LineView {
+    /// Whether the line was read after this ticket was given out.
+    fn knows(&self, ticket: &QueueTicket) -> bool {
+        self.snapshot.as_ref().is_some_and(|line| line.epoch == ticket.epoch && line.tail >= ticket.number)
+    }
+}
+
 impl Board {
-    fn fresh_view(&self) -> Option<Arc<LineView>> {
-        self.views.borrow().clone().filter(|view| view.read_at.elapsed() < STALE_AFTER)
+    fn latest(&self) -> Option<Arc<LineView>> {
+        self.views.borrow().clone()
     }
 }
 
 #[derive(Default)]
 struct PresentNumbers {
-    /// Open streams by number.
-    streams: HashMap<u64, usize>,
-    /// Numbers that asked since the last report.
-    asked: HashSet<u64>,
+    /// Open streams by place.
+    streams: HashMap<Place, usize>,
+    /// Places whose fans asked since the last report.
+    asked: HashSet<Place>,
 }
 
-/// An open stream's hold on a board: while it lives, its number is present.
+/// A run of the line and a number in it: the same number of another run is another fan's.
+type Place = (i64, u64);
+
+fn place(ticket: &QueueTicket) -> Place {
+    (ticket.epoch, ticket.number)
+}
+
+/// An open stream's hold on a board: while it lives, its fan is present.
 pub(crate) struct Watcher {
     board: Arc<Board>,
-    number: u64,
+    place: Place,
     pub(crate) views: watch::Receiver<Option<Arc<LineView>>>,
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut present = lock(&self.board.present);
-        if let Some(streams) = present.streams.get_mut(&self.number) {
+        if let Some(streams) = present.streams.get_mut(&self.place) {
             *streams -= 1;
             if *streams == 0 {
-                present.streams.remove(&self.number);
+                present.streams.remove(&self.place);
                 // Until the next report the fan still counts as seen.
-                present.asked.insert(self.number);
+                present.asked.insert(self.place);
             }
         }
     }
@@ -100,23 +114,23 @@ impl LineBoards {
     /// Watches a line on behalf of a fan, who is present from now on.
     pub(crate) async fn watch(&self, ticket: &QueueTicket) -> Result<Watcher, AppError> {
         let board = self.board(ticket.performance);
-        self.renew_if_stale(ticket.performance, &board).await?;
+        self.view(ticket, &board).await?;
         {
             let mut present = lock(&board.present);
-            let streams = present.streams.entry(ticket.number).or_default();
+            let streams = present.streams.entry(place(ticket)).or_default();
             if *streams >= STREAMS_PER_FAN_MAX {
                 return Err(AppError::Overloaded);
             }
             *streams += 1;
         }
-        Ok(Watcher { views: board.views.subscribe(), board, number: ticket.number })
+        Ok(Watcher { views: board.views.subscribe(), board, place: place(ticket) })
     }
 
     /// The line as of a moment ago. The fan who asks is present.
     pub(crate) async fn view_for(&self, ticket: &QueueTicket) -> Result<Arc<LineView>, AppError> {
         let board = self.board(ticket.performance);
-        lock(&board.present).asked.insert(ticket.number);
-        self.renew_if_stale(ticket.performance, &board).await
+        lock(&board.present).asked.insert(place(ticket));
+        self.view(ticket, &board).await
     }
 
     /// Renews the copies of all watched lines, and forgets those that nobody watches. A line that cannot be read does not
@@ -134,13 +148,14 @@ impl LineBoards {
     pub async fn report_present(&self) -> Result<(), Unavailable> {
         let mut outcome = Ok(());
         for (performance, board) in self.watched() {
-            let (mut numbers, asked) = {
+            let (streams, asked) = {
                 let mut present = lock(&board.present);
-                let asked = std::mem::take(&mut present.asked);
-                (present.streams.keys().copied().collect::<Vec<u64>>(), asked)
+                (present.streams.keys().copied().collect::<Vec<Place>>(), std::mem::take(&mut present.asked))
             };
             let Some(settings) = self.open_lines.settings(performance) else { continue };
-            numbers.extend(&asked);
+            let epoch = board.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch));
+            let here = streams.iter().chain(&asked).filter(|(run, _)| Some(*run) == epoch);
+            let numbers: Vec<u64> = here.map(|(_, number)| *number).collect();
             if numbers.is_empty() {
                 continue;
             }
@@ -168,16 +183,19 @@ impl LineBoards {
         boards.iter().map(|(performance, board)| (*performance, Arc::clone(board))).collect()
     }
 
-    async fn renew_if_stale(&self, performance: PerformanceId, board: &Board) -> Result<Arc<LineView>, AppError> {
-        if let Some(view) = board.fresh_view() {
+    /// A view that is fresh and knows the ticket, or was read after it was asked for.
+    async fn view(&self, ticket: &QueueTicket, board: &Board) -> Result<Arc<LineView>, AppError> {
+        let asked_at = Instant::now();
+        let good = |view: &Arc<LineView>| view.read_at.elapsed() < STALE_AFTER && view.knows(ticket);
+        if let Some(view) = board.latest().filter(good) {
             return Ok(view);
         }
         let _alone = board.renewing.lock().await;
-        if let Some(view) = board.fresh_view() {
+        if let Some(view) = board.latest().filter(|view| view.read_at >= asked_at || good(view)) {
             return Ok(view);
         }
-        let settings = self.open_lines.settings_now(performance).await?;
-        self.renew(performance, board, settings).await
+        let settings = self.open_lines.settings_now(ticket.performance).await?;
+        self.renew(ticket.performance, board, settings).await
     }
 
     async fn renew(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::queue::{LineRate, LineSettings, QueueTicket};
 use encore_proto::queue::v1::standing::Standing;
 use encore_proto::queue::v1::{EndReason, JoinQueueRequest, LeaveQueueRequest, WatchPositionResponse};
 use encore_tests::fan::{Fan, reason, request_id};
@@ -191,4 +191,23 @@ async fn a_join_under_a_used_request_id_is_refused() {
     assert_eq!(first, again);
     let refusal = fan.queue().join_queue(join(there)).await.expect_err("another body");
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_a_line_that_was_made_anew_is_known_at_once() {
+    let world = World::durable(2).await;
+    for _ in 0..5 {
+        let performance = world.performance(Some(slow())).await;
+        // A fan of an earlier run of the line keeps asking, so that the instance has a fresh copy without the newcomer.
+        let old = world.fan(0).await;
+        let ticket = QueueTicket { performance, user: old.user, epoch: 1, number: 1 };
+        let old = old.showing(&world.ports.queue_tokens.sign(&ticket));
+        let lost = old.position().await.expect("a standing");
+        assert!(matches!(lost, Standing::Ended(ended) if ended.reason() == EndReason::Reset), "{lost:?}");
+
+        let mut newcomer = world.fan(0).await;
+        newcomer.join(performance).await.expect("a place");
+        let standing = newcomer.position().await.expect("a standing, not an excuse");
+        assert!(matches!(standing, Standing::Waiting(_) | Standing::Admitted(_)), "{standing:?}");
+    }
 }

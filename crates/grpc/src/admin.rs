@@ -11,14 +11,14 @@ use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, offer_to_proto};
 use crate::fields::Fields;
 use crate::to_proto::duration;
-use crate::writes::Writes;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -35,7 +35,7 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let venue = self.writes.run(async move { admin.import_venue(message.plan_json, key).await }).await?;
+        let venue = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
         Ok(Response::new(pb::ImportVenueResponse { venue: Some(venue_to_proto(&venue)) }))
     }
 
@@ -53,7 +53,7 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let concert = self.writes.run(async move { admin.create_concert(title, artist, key).await }).await?;
+        let concert = self.calls.write(async move { admin.create_concert(title, artist, key).await }).await?;
         Ok(Response::new(pb::CreateConcertResponse { concert: Some(concert_to_proto(&concert)) }))
     }
 
@@ -71,7 +71,7 @@ impl AdminService for AdminApi {
         };
         fields.finish()?;
         let admin = self.admin.clone();
-        let offer = self.writes.run(async move { admin.create_performance(new, key).await }).await?;
+        let offer = self.calls.write(async move { admin.create_performance(new, key).await }).await?;
         Ok(Response::new(pb::CreatePerformanceResponse { performance: Some(offer_to_proto(&offer)) }))
     }
 
@@ -90,7 +90,7 @@ impl AdminService for AdminApi {
         };
         fields.finish()?;
         let admin = self.admin.clone();
-        let settings = self.writes.run(async move { admin.set_line(performance, patch, key).await }).await?;
+        let settings = self.calls.write(async move { admin.set_line(performance, patch, key).await }).await?;
         Ok(Response::new(pb::SetLineResponse { settings: Some(settings_to_proto(&settings)) }))
     }
 }

@@ -37,15 +37,14 @@ use tracing::{Level, Span, info_span};
 use crate::admin::AdminApi;
 use crate::authenticate::Authenticate;
 use crate::booking::BookingApi;
+use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::gate::GateLayer;
 use crate::identity::IdentityApi;
-use crate::in_flight::InFlight;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{GuardedRpcs, QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::wallet::WalletApi;
-use crate::writes::Writes;
 
 /// The largest request of fans: eight seats and a token are far below it.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
@@ -90,8 +89,8 @@ pub enum ServeError {
 }
 
 impl Api {
-    /// Serves until `shutdown`: then health says `NOT_SERVING`, streams end, and the call returns when every call in flight and
-    /// every write has ended. Connections on which nothing is under way are not waited for.
+    /// Serves until `shutdown`: then health says `NOT_SERVING`, streams end, and it returns when every call that was
+    /// read has been answered and every write has ended. Connections on which nothing is under way are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -99,13 +98,13 @@ impl Api {
         C::ConnectInfo: Clone + Send + Sync + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (writes, calls) = (Writes::default(), InFlight::default());
+        let calls = Calls::default();
         let stopping = shutdown.clone();
         let authenticate =
             Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
         let read_queue_pass =
             ReadQueuePass { guarded: self.guarded.clone(), queue_tokens: Arc::clone(&self.queue_tokens) };
-        let (health, routes) = self.routes(&writes, &shutdown).await?;
+        let (health, routes) = self.routes(&calls, &shutdown).await?;
         let stop = async move {
             shutdown.cancelled().await;
             say_not_serving(health).await;
@@ -118,7 +117,6 @@ impl Api {
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
-            .layer(calls.clone())
             .layer(GateLayer::new(authenticate))
             .layer(GateLayer::new(read_queue_pass))
             .add_routes(routes)
@@ -126,22 +124,17 @@ impl Api {
         let drained = async {
             stopping.cancelled().await;
             calls.finish().await;
-            writes.finish().await;
             tokio::time::sleep(LINGER).await;
         };
         tokio::select! {
             ended = Box::pin(server) => ended?,
             () = drained => {}
         }
-        writes.finish().await;
+        calls.finish().await;
         Ok(())
     }
 
-    async fn routes(
-        self,
-        writes: &Writes,
-        shutdown: &CancellationToken,
-    ) -> Result<(HealthReporter, Routes), ServeError> {
+    async fn routes(self, calls: &Calls, shutdown: &CancellationToken) -> Result<(HealthReporter, Routes), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
@@ -167,15 +160,15 @@ impl Api {
                 routes.add_service(server);
             };
         }
-        let writes = || writes.clone();
-        let queue = QueueApi { queue: self.queue, writes: writes(), shutdown: shutdown.clone() };
-        serve!(IdentityServiceServer, IdentityApi { identity: self.identity, writes: writes() }, MESSAGE_MAX_BYTES);
-        serve!(CatalogServiceServer, CatalogApi { catalog: self.catalog }, MESSAGE_MAX_BYTES);
+        let calls = || calls.clone();
+        let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
+        serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(CatalogServiceServer, CatalogApi { catalog: self.catalog, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
-        serve!(BookingServiceServer, BookingApi { booking: self.booking, writes: writes() }, MESSAGE_MAX_BYTES);
-        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, writes: writes() }, MESSAGE_MAX_BYTES);
-        serve!(PaymentServiceServer, PaymentApi { payments: self.payments, writes: writes() }, MESSAGE_MAX_BYTES);
-        serve!(AdminServiceServer, AdminApi { admin: self.admin, writes: writes() }, ADMIN_MESSAGE_MAX_BYTES);
+        serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(PaymentServiceServer, PaymentApi { payments: self.payments, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(AdminServiceServer, AdminApi { admin: self.admin, calls: calls() }, ADMIN_MESSAGE_MAX_BYTES);
         Ok((health, routes.routes()))
     }
 }

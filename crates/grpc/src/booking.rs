@@ -7,16 +7,15 @@ use encore_proto::booking::v1::{self as pb, booking_service_server::BookingServi
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
-use crate::status::status;
 use crate::to_proto::{money, timestamp};
-use crate::writes::Writes;
 
 pub(crate) struct BookingApi {
     pub(crate) booking: BookingUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -36,7 +35,7 @@ impl BookingService for BookingApi {
         };
         let booking = self.booking.clone();
         let held =
-            self.writes.run(async move { booking.hold_seats(caller, &pass, performance, &selection, key).await });
+            self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &selection, key).await });
         Ok(Response::new(pb::HoldSeatsResponse { reservation: Some(to_proto(&held.await?)) }))
     }
 
@@ -53,7 +52,7 @@ impl BookingService for BookingApi {
             return Err(fields.into_status());
         };
         let booking = self.booking.clone();
-        let released = self.writes.run(async move { booking.release_hold(caller, id, key).await });
+        let released = self.calls.write(async move { booking.release_hold(caller, id, key).await });
         Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))
     }
 
@@ -66,7 +65,7 @@ impl BookingService for BookingApi {
         let Some(id) = fields.id("reservation_id", &request.get_ref().reservation_id) else {
             return Err(fields.into_status());
         };
-        let view = self.booking.get_reservation(caller, id).await.map_err(status)?;
+        let view = self.calls.read(self.booking.get_reservation(caller, id)).await?;
         Ok(Response::new(pb::GetReservationResponse { reservation: Some(to_proto(&view)) }))
     }
 
@@ -80,7 +79,7 @@ impl BookingService for BookingApi {
         let Some(page) = fields.page(message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.booking.list_reservations(caller, page).await.map_err(status)?;
+        let page = self.calls.read(self.booking.list_reservations(caller, page)).await?;
         Ok(Response::new(pb::ListReservationsResponse {
             reservations: page.items.iter().map(to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),

@@ -11,10 +11,10 @@ use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogServi
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
-use crate::status::status;
 use crate::to_proto::{duration, money, timestamp};
 
 /// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.
@@ -26,6 +26,7 @@ const SECTIONS_MAX: usize = 100;
 
 pub(crate) struct CatalogApi {
     pub(crate) catalog: CatalogUseCases,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -39,7 +40,7 @@ impl CatalogService for CatalogApi {
         let Some(page) = fields.page(message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.catalog.list_concerts(page).await.map_err(status)?;
+        let page = self.calls.read(self.catalog.list_concerts(page)).await?;
         Ok(Response::new(pb::ListConcertsResponse {
             concerts: page.items.iter().map(concert_to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),
@@ -54,7 +55,7 @@ impl CatalogService for CatalogApi {
         let Some(id) = fields.id("concert_id", &request.get_ref().concert_id) else {
             return Err(fields.into_status());
         };
-        let concert = self.catalog.get_concert(id).await.map_err(status)?;
+        let concert = self.calls.read(self.catalog.get_concert(id)).await?;
         Ok(Response::new(pb::GetConcertResponse { concert: Some(concert_to_proto(&concert)) }))
     }
 
@@ -69,7 +70,7 @@ impl CatalogService for CatalogApi {
         let (Some(concert), Some(page)) = (concert, page) else {
             return Err(fields.into_status());
         };
-        let page = self.catalog.list_performances(concert, page).await.map_err(status)?;
+        let page = self.calls.read(self.catalog.list_performances(concert, page)).await?;
         Ok(Response::new(pb::ListPerformancesResponse {
             performances: page.items.iter().map(offer_to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),
@@ -99,7 +100,7 @@ impl CatalogService for CatalogApi {
         fields.finish()?;
         let sections: HashSet<String> = message.sections.into_iter().collect();
         let query = SeatQuery { performance, sections, free_only: message.free_only, page };
-        let listing = self.catalog.list_seats(caller, &pass, &query).await.map_err(status)?;
+        let listing = self.calls.read(self.catalog.list_seats(caller, &pass, &query)).await?;
         Ok(Response::new(listing_to_proto(&listing)))
     }
 }

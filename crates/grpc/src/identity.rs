@@ -8,14 +8,13 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::status::status;
 use crate::to_proto::timestamp;
-use crate::writes::Writes;
 
 pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -35,7 +34,7 @@ impl IdentityService for IdentityApi {
         };
         let identity = self.identity.clone();
         let sign_up = SignUp { email, password, display_name, role: Role::Fan };
-        let user = self.writes.run(async move { identity.sign_up(sign_up, key).await }).await?;
+        let user = self.calls.write(async move { identity.sign_up(sign_up, key).await }).await?;
         Ok(Response::new(pb::SignUpResponse { user: Some(to_proto(&user)) }))
     }
 
@@ -47,7 +46,7 @@ impl IdentityService for IdentityApi {
         let (Some(email), Some(password)) = (email, password) else {
             return Err(fields.into_status());
         };
-        let (access, user) = self.identity.log_in(&email, &password).await.map_err(status)?;
+        let (access, user) = self.calls.read(self.identity.log_in(&email, &password)).await?;
         Ok(Response::new(pb::LogInResponse {
             access_token: access.token,
             expires_at: Some(timestamp(access.expires_at)),
@@ -56,7 +55,7 @@ impl IdentityService for IdentityApi {
     }
 
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
-        let user = self.identity.get_me(caller(&request)?).await.map_err(status)?;
+        let user = self.calls.read(self.identity.get_me(caller(&request)?)).await?;
         Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
     }
 }

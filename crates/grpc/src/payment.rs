@@ -6,16 +6,15 @@ use encore_proto::payment::v1::{self as pb, payment_service_server::PaymentServi
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
-use crate::status::status;
 use crate::to_proto::{money, timestamp};
-use crate::writes::Writes;
 
 pub(crate) struct PaymentApi {
     pub(crate) payments: PaymentUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -33,7 +32,7 @@ impl PaymentService for PaymentApi {
             return Err(fields.into_status());
         };
         let payments = self.payments.clone();
-        let paid = self.writes.run(async move { payments.pay_reservation(caller, &pass, id, key).await });
+        let paid = self.calls.write(async move { payments.pay_reservation(caller, &pass, id, key).await });
         Ok(Response::new(pb::PayReservationResponse { payment: Some(to_proto(&paid.await?)) }))
     }
 
@@ -46,7 +45,7 @@ impl PaymentService for PaymentApi {
         let Some(id) = fields.id("payment_id", &request.get_ref().payment_id) else {
             return Err(fields.into_status());
         };
-        let payment = self.payments.get_payment(caller, id).await.map_err(status)?;
+        let payment = self.calls.read(self.payments.get_payment(caller, id)).await?;
         Ok(Response::new(pb::GetPaymentResponse { payment: Some(to_proto(&payment)) }))
     }
 
@@ -60,7 +59,7 @@ impl PaymentService for PaymentApi {
         let Some(page) = fields.page(message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.payments.list_payments(caller, page).await.map_err(status)?;
+        let page = self.calls.read(self.payments.list_payments(caller, page)).await?;
         Ok(Response::new(pb::ListPaymentsResponse {
             payments: page.items.iter().map(to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),

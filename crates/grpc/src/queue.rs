@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::status::{shutting_down, status};
 use crate::to_proto::timestamp;
-use crate::writes::Writes;
 
 pub(crate) struct QueueApi {
     pub(crate) queue: QueueUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -39,7 +39,7 @@ impl QueueService for QueueApi {
             return Err(fields.into_status());
         };
         let queue = self.queue.clone();
-        let joined = self.writes.run(async move { queue.join_queue(caller, performance, key).await });
+        let joined = self.calls.write(async move { queue.join_queue(caller, performance, key).await });
         let (queue_token, ticket) = joined.await?;
         Ok(Response::new(pb::JoinQueueResponse { queue_token, number: ticket.number }))
     }
@@ -52,7 +52,7 @@ impl QueueService for QueueApi {
     ) -> Result<Response<Self::WatchPositionStream>, Status> {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
-        let positions = self.queue.watch_position(caller, token).await.map_err(status)?;
+        let positions = self.calls.read(self.queue.watch_position(caller, token)).await?;
         let frames = stream::iter(1..).zip(positions.frames()).map(|(sequence, observed)| {
             let observed = observed.map_err(status)?;
             Ok(pb::WatchPositionResponse {
@@ -71,7 +71,7 @@ impl QueueService for QueueApi {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
         let ObservedStanding { observed_at, standing } =
-            self.queue.get_position(caller, token).await.map_err(status)?;
+            self.calls.read(self.queue.get_position(caller, token)).await?;
         let observed_at = Some(timestamp(observed_at));
         Ok(Response::new(pb::GetPositionResponse { observed_at, standing: Some(to_proto(standing)) }))
     }
@@ -88,7 +88,7 @@ impl QueueService for QueueApi {
             return Err(fields.into_status());
         };
         let queue = self.queue.clone();
-        let left = self.writes.run(async move { queue.leave_queue(caller, &message.queue_token, key).await });
+        let left = self.calls.write(async move { queue.leave_queue(caller, &message.queue_token, key).await });
         let reason = end_reason_to_proto(left.await?);
         Ok(Response::new(pb::LeaveQueueResponse { reason: reason.into() }))
     }

@@ -7,15 +7,14 @@ use encore_proto::wallet::v1::{self as pb, wallet_service_server::WalletService}
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
-use crate::status::status;
 use crate::to_proto::{money, timestamp};
-use crate::writes::Writes;
 
 pub(crate) struct WalletApi {
     pub(crate) wallet: WalletUseCases,
-    pub(crate) writes: Writes,
+    pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
@@ -24,7 +23,7 @@ impl WalletService for WalletApi {
         &self,
         request: Request<pb::GetBalanceRequest>,
     ) -> Result<Response<pb::GetBalanceResponse>, Status> {
-        let balances = self.wallet.get_balance(caller(&request)?).await.map_err(status)?;
+        let balances = self.calls.read(self.wallet.get_balance(caller(&request)?)).await?;
         Ok(Response::new(pb::GetBalanceResponse { balances: balances.into_iter().map(money).collect() }))
     }
 
@@ -39,7 +38,7 @@ impl WalletService for WalletApi {
             return Err(fields.into_status());
         };
         let wallet = self.wallet.clone();
-        let entry = self.writes.run(async move { wallet.top_up(caller, amount, key).await }).await?;
+        let entry = self.calls.write(async move { wallet.top_up(caller, amount, key).await }).await?;
         Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)) }))
     }
 
@@ -53,7 +52,7 @@ impl WalletService for WalletApi {
         let Some(page) = fields.page(message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.wallet.list_entries(caller, page).await.map_err(status)?;
+        let page = self.calls.read(self.wallet.list_entries(caller, page)).await?;
         Ok(Response::new(pb::ListLedgerEntriesResponse {
             entries: page.items.iter().map(to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),

@@ -58,6 +58,14 @@ impl World {
         Self::start(clock, all_ports, Some(database)).await
     }
 
+    /// One instance on a Postgres database of its own, with lines and seat locks in this process.
+    pub async fn without_redis() -> Self {
+        let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
+        let clock = Arc::new(TestClock::default());
+        let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
+        Self::start(clock, vec![ports.expect("Postgres is there")], Some(database)).await
+    }
+
     /// One instance with everything in this process.
     pub async fn embedded() -> Self {
         let clock = Arc::new(TestClock::default());

@@ -2,19 +2,15 @@
 
 mod arrows;
 mod base64;
-mod daemon;
 mod demo_hall;
-mod install;
-mod keeper;
-mod postgres;
-mod redis;
-mod stores;
 mod test;
 mod up;
 mod workspace;
 
 use std::error::Error;
 use std::process::ExitCode;
+
+use encore_private_stores::keeper;
 
 const USAGE: &str = "\
 Usage: cargo xtask <command>
@@ -38,7 +34,7 @@ fn main() -> ExitCode {
         "up" => up::run(),
         "arrows" => arrows::run(),
         "demo-hall" => demo_hall::run(),
-        keeper::COMMAND => keeper::run(&rest),
+        keeper::COMMAND => keeper::run(&rest).map(|()| ExitCode::SUCCESS),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

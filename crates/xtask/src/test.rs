@@ -1,7 +1,8 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
-use crate::stores::{Lasting, Stores};
+use encore_private_stores::{Lasting, Stores};
+
 use crate::{Outcome, workspace};
 
 /// Runs `cargo test` on private stores, and answers as cargo did.

@@ -4,7 +4,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::stores::{Lasting, Stores};
+use encore_private_stores::{Lasting, Stores};
+
 use crate::{Outcome, base64, workspace};
 
 const LISTEN: &str = "127.0.0.1:50051";

@@ -11,7 +11,7 @@ pub(super) struct CrateRule {
 /// End-to-end tests stand outside the house and may use all of it.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 12] = [
+pub(super) const CRATES: [CrateRule; 13] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
     CrateRule {
@@ -41,7 +41,8 @@ pub(super) const CRATES: [CrateRule; 12] = [
         ],
         tests_use: &["encore-port-tests", "encore-tests"],
     },
-    CrateRule { name: "encore-xtask", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-private-stores", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-xtask", uses: &["encore-private-stores"], tests_use: &[] },
 ];
 
 impl CrateRule {

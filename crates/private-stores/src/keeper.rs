@@ -6,22 +6,23 @@ use std::error::Error;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::{Outcome, postgres, redis};
+use crate::{postgres, redis};
 
 /// What the parent process asks for, not for people: a folder in which the data lasts, or nothing, and then the variables
 /// of the stores.
-pub(crate) const COMMAND: &str = "keep-stores";
+pub const COMMAND: &str = "keep-stores";
 
 /// How long the keeper of the run before may take to stop its stores.
 const FOLDER_PATIENCE: Duration = Duration::from_secs(20);
 const FOLDER_POLL: Duration = Duration::from_millis(50);
 
-pub(crate) fn run(args: &[String]) -> Outcome {
+/// Starts the stores, says where they are, and keeps them until nobody holds the other end of the standard input. `args` is
+/// what follows [`COMMAND`].
+pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let (folder, variables) = args.split_first().ok_or("the keeper needs a folder")?;
     let folder = if folder.is_empty() { Folder::temporary()? } else { Folder::lasting(folder)? };
     let stores = variables.iter().map(|variable| start(variable, &folder)).collect::<Result<Vec<_>, _>>()?;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     output.flush()?;
     // A byte says stop; the end of the input says that whoever could have said it is gone.
     let _ = stdin().read(&mut [0])?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn start(variable: &str, folder: &Folder) -> Result<(Daemon, String), Box<dyn Error>> {

@@ -87,7 +87,7 @@ impl Manager {
         } else {
             return Err(format!("installing packages needs root: {advice}").into());
         };
-        eprintln!("xtask: {} {}", self.program, args.join(" "));
+        eprintln!("stores: {} {}", self.program, args.join(" "));
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         let status = command.status().map_err(|error| format!("{} cannot be run: {error}", self.program))?;
         if status.success() { Ok(()) } else { Err(format!("{} failed: {advice}", self.program).into()) }

@@ -1,4 +1,4 @@
-//! The stores that tests and the development server run on, as the process sees them that uses them.
+//! The stores as the process sees them that uses them.
 
 use std::env;
 use std::error::Error;
@@ -12,7 +12,7 @@ use crate::{install, keeper, postgres, redis};
 
 /// How long what is stored lasts.
 #[derive(Clone, Copy)]
-pub(crate) enum Lasting<'p> {
+pub enum Lasting<'p> {
     /// For this run only.
     ThisRun,
     /// In this folder, from run to run.
@@ -20,7 +20,7 @@ pub(crate) enum Lasting<'p> {
 }
 
 /// Stores that are ready, by the variables under which they are looked for.
-pub(crate) struct Stores {
+pub struct Stores {
     urls: Vec<(String, String)>,
     keeper: Option<Keeper>,
 }
@@ -33,16 +33,27 @@ struct Keeper {
 
 impl Stores {
     /// Takes what the environment names, and has the rest started.
-    pub(crate) fn start(lasting: Lasting<'_>) -> Result<Self, Box<dyn Error>> {
+    pub fn start(lasting: Lasting<'_>) -> Result<Self, Box<dyn Error>> {
         let variables = [postgres::URL_VARIABLE, redis::URL_VARIABLE];
         let (given, missing): (Vec<_>, Vec<_>) = variables.into_iter().partition(|variable| env::var(variable).is_ok());
-        let mut stores = Self { urls: Vec::new(), keeper: None };
-        for variable in given {
-            stores.urls.push((variable.to_owned(), env::var(variable)?));
-        }
+        let given = given.into_iter().map(|variable| Ok((variable.to_owned(), env::var(variable)?)));
+        Self::add_missing(given.collect::<Result<_, env::VarError>>()?, lasting, &missing)
+    }
+
+    /// Has both started, whatever the environment names.
+    pub fn start_private(lasting: Lasting<'_>) -> Result<Self, Box<dyn Error>> {
+        Self::add_missing(Vec::new(), lasting, &[postgres::URL_VARIABLE, redis::URL_VARIABLE])
+    }
+
+    fn add_missing(
+        given: Vec<(String, String)>,
+        lasting: Lasting<'_>,
+        missing: &[&str],
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut stores = Self { urls: given, keeper: None };
         if !missing.is_empty() {
-            install::what_is_missing(&missing)?;
-            stores.keep(lasting, &missing)?;
+            install::what_is_missing(missing)?;
+            stores.keep(lasting, missing)?;
         }
         Ok(stores)
     }
@@ -73,7 +84,7 @@ impl Stores {
     }
 
     /// Lets a command find the stores, and keeps them running for as long as it or a process of its own lives.
-    pub(crate) fn lend_to(&self, command: &mut Command) -> Result<(), Box<dyn Error>> {
+    pub fn lend_to(&self, command: &mut Command) -> Result<(), Box<dyn Error>> {
         command.envs(self.urls.iter().cloned());
         if let Some(keeper) = &self.keeper {
             command.stdin(Stdio::from(keeper.lifeline.as_fd().try_clone_to_owned()?));
@@ -82,12 +93,12 @@ impl Stores {
     }
 
     /// The variables and their values.
-    pub(crate) fn urls(&self) -> &[(String, String)] {
+    pub fn urls(&self) -> &[(String, String)] {
         &self.urls
     }
 
     /// Stops what was started, also if a stray process still holds on to it, and waits until it is gone.
-    pub(crate) fn stop(self) -> Result<(), Box<dyn Error>> {
+    pub fn stop(self) -> Result<(), Box<dyn Error>> {
         let Some(Keeper { mut process, mut lifeline }) = self.keeper else { return Ok(()) };
         lifeline.write_all(b"stop")?;
         drop(lifeline);

@@ -57,7 +57,7 @@ impl Drop for Daemon {
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.process.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                eprintln!("xtask: {} does not stop and is killed", self.name);
+                eprintln!("stores: {} does not stop and is killed", self.name);
                 let _ = self.process.kill();
             }
             sleep(POLL);

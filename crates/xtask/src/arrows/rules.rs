@@ -11,7 +11,7 @@ pub(super) struct CrateRule {
 /// End-to-end tests stand outside the house and may use all of it.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 13] = [
+pub(super) const CRATES: [CrateRule; 14] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
     CrateRule {
@@ -37,11 +37,14 @@ pub(super) const CRATES: [CrateRule; 13] = [
             "encore-postgres-store",
             "encore-proto",
             "encore-redis-store",
+            "encore-rehearsal",
+            "encore-private-stores",
             "encore-seating-plan",
         ],
         tests_use: &["encore-port-tests", "encore-tests"],
     },
     CrateRule { name: "encore-private-stores", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-rehearsal", uses: &["encore-private-stores", "encore-proto"], tests_use: &[] },
     CrateRule { name: "encore-xtask", uses: &["encore-private-stores"], tests_use: &[] },
 ];
 
@@ -66,15 +69,18 @@ enum Users {
 
 const DOMAIN: &[&str] = &["encore-domain"];
 const POSTGRES: &[&str] = &["encore-postgres-store"];
-const REDIS: &[&str] = &["encore-redis-store"];
-const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server"];
+/// The rehearsal measures what the stores could do without Encore.
+const REDIS: &[&str] = &["encore-redis-store", "encore-rehearsal"];
+/// The rehearsal calls the server as any client does.
+const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server", "encore-rehearsal"];
 
-pub(super) const OUTSIDE: [OutsideRule; 7] = [
+pub(super) const OUTSIDE: [OutsideRule; 8] = [
     OutsideRule { family: "tokio", users: Users::AllBut(DOMAIN) },
     OutsideRule { family: "serde", users: Users::AllBut(DOMAIN) },
     OutsideRule { family: "diesel", users: Users::Only(POSTGRES) },
     OutsideRule { family: "redis", users: Users::Only(REDIS) },
     OutsideRule { family: "bb8-redis", users: Users::Only(REDIS) },
+    OutsideRule { family: "tokio-postgres", users: Users::Only(&["encore-rehearsal"]) },
     OutsideRule { family: "tonic", users: Users::Only(WIRE) },
     OutsideRule { family: "prost", users: Users::Only(WIRE) },
 ];

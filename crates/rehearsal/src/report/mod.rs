@@ -1,0 +1,3 @@
+//! What a person or a program sees at the end.
+
+pub mod model;

@@ -1,0 +1,173 @@
+//! What a rehearsal found out, as it is written to `report.json`. Times are in milliseconds, rates per second.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Everything that is told about a rehearsal.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was rehearsed, such as `journey` or `hold`.
+    pub scenario: String,
+    /// The command line, so that the run can be repeated.
+    pub command: String,
+    /// What all choices of the crowd were drawn from.
+    pub seed: u64,
+    /// When it began, as RFC 3339.
+    pub started_at: String,
+    /// How long it took in all, in seconds.
+    pub seconds: f64,
+    /// Whether it was ended before its time; what follows is what was seen until then.
+    pub interrupted: bool,
+    /// Where it took place.
+    pub stage: StageReport,
+    /// What was measured, phase by phase and call by call.
+    pub measurements: Vec<Measurement>,
+    /// What the same machine does without Encore, measured in the same run.
+    pub baselines: Vec<Baseline>,
+    /// The scenario's own figures.
+    pub figures: Vec<Figure>,
+    /// The sale as it went, a few times a second. Empty for scenarios that are no sale.
+    pub timeline: Vec<Sample>,
+    /// What the auditor and the crowd say about the promises.
+    pub proof: Proof,
+}
+
+/// Where a rehearsal took place.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageReport {
+    /// `embedded`, `local` or `address`.
+    pub kind: String,
+    /// The addresses of the instances.
+    pub instances: Vec<String>,
+    /// Logical processors of the machine of the crowd, which is that of the server too unless `kind` is `address`.
+    pub cores: usize,
+    /// The processor's name.
+    pub processor: String,
+    /// Physical memory of that machine in MiB.
+    pub memory_mib: u64,
+}
+
+/// Calls of one kind in one phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    /// The part of the run, such as `saturated` or `paced`.
+    pub phase: String,
+    /// What was called, such as `JoinQueue`.
+    pub call: String,
+    /// How many calls were meant to start each second, if that was prescribed.
+    pub offered_per_second: Option<f64>,
+    /// From the first intended start to the last answer, in seconds.
+    pub seconds: f64,
+    /// How many were answered as hoped.
+    pub successes: u64,
+    /// How many were answered with a refusal that the contract names, by reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// How many were not answered as they should be, by status code.
+    pub errors: BTreeMap<String, u64>,
+    /// Successes per second.
+    pub successes_per_second: f64,
+    /// Successes and refusals per second.
+    pub answers_per_second: f64,
+    /// How long answers took, from the intended start; none if there was no answer.
+    pub latency: Option<Latency>,
+}
+
+/// A distribution of answer times in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latency {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Half were at most this.
+    pub p50: f64,
+    /// Nine of ten.
+    pub p90: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1,000.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+    /// Pairs of percentile (0 to 100) and answer time, rising, for plots.
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// What the machine does without Encore.
+#[derive(Clone, Debug, Serialize)]
+pub struct Baseline {
+    /// A short name, such as `transport` or `for-update`.
+    pub name: String,
+    /// What was done, in a sentence.
+    pub about: String,
+    /// What came of it.
+    pub measurement: Measurement,
+    /// The scenario's rate divided by this one's, by the measurement (`phase call`) that is compared.
+    pub ratios: BTreeMap<String, f64>,
+}
+
+/// A number that is no call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What it is, such as `memory per stream`.
+    pub name: String,
+    /// The number.
+    pub value: f64,
+    /// Its unit, such as `KiB`.
+    pub unit: String,
+}
+
+/// The sale at a moment.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Sample {
+    /// Seconds since the beginning.
+    pub at: f64,
+    /// Fans in the line.
+    pub waiting: u64,
+    /// Fans who were admitted so far.
+    pub admitted: u64,
+    /// Fans who are inside now.
+    pub inside: u64,
+    /// Fans with an unpaid hold now.
+    pub holding: u64,
+    /// Seats that were paid for so far.
+    pub seats_sold: u64,
+    /// Seats that are neither held nor sold, as the server said last.
+    pub seats_left: u64,
+    /// Refusals so far.
+    pub refused: u64,
+    /// Calls answered so far, refusals included.
+    pub answers: u64,
+    /// Calls that failed so far.
+    pub errors: u64,
+}
+
+/// What is known about the promises after the run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Proof {
+    /// Each promise that was examined, by whom, and how often it was broken.
+    pub promises: Vec<PromiseReport>,
+    /// What could not be examined, and why.
+    pub unexamined: Vec<String>,
+}
+
+/// One promise.
+#[derive(Clone, Debug, Serialize)]
+pub struct PromiseReport {
+    /// Its name, such as `double_sold_seat`.
+    pub promise: String,
+    /// Who examined it: `auditor` or `crowd`.
+    pub witness: String,
+    /// How many things were examined.
+    pub examined: u64,
+    /// How often it was broken.
+    pub breaches: u64,
+    /// The broken ones by name; the first hundred.
+    pub findings: Vec<String>,
+}
+
+impl Proof {
+    /// Whether every promise that was examined was kept.
+    pub fn holds(&self) -> bool {
+        self.promises.iter().all(|promise| promise.breaches == 0)
+    }
+}

@@ -68,6 +68,8 @@ pub enum AppError {
     NotAdmitted,
     #[error("the queue token has ended")]
     QueueTokenEnded(EndReason),
+    #[error("this server does not allow rehearsals")]
+    RehearsalNotAllowed,
     #[error("too much of this work is under way")]
     Overloaded,
     #[error(transparent)]
@@ -103,6 +105,7 @@ impl AppError {
             | Self::QueueTokenMissing
             | Self::QueueTokenInvalid
             | Self::NotAdmitted
+            | Self::RehearsalNotAllowed
             | Self::Overloaded
             | Self::Unavailable(_)
             | Self::Internal(_) => false,

@@ -60,10 +60,11 @@ impl IdentityUseCases {
         }
     }
 
-    /// Issues an access token. An unknown address takes as long as a wrong password, so that neither can be told from
-    /// the other.
+    /// Issues an access token. An unknown address, or that of a user without a password, takes as long as a wrong password,
+    /// so that they cannot be told apart.
     pub async fn log_in(&self, email: &Email, password: &Password) -> Result<(AccessToken, User), AppError> {
-        let Some(account) = self.users.find_by_email(email).await? else {
+        let account = self.users.find_by_email(email).await?;
+        let Some(account) = account.filter(|account| account.password_hash.is_of_a_password()) else {
             self.passwords.hash(password).await?;
             return Err(AppError::LogInFailed);
         };

@@ -12,6 +12,7 @@ pub mod payment;
 pub mod position_stream;
 pub mod queue;
 pub mod queue_guard;
+pub mod rehearsal_fans;
 pub mod seat_map;
 pub mod upkeep;
 pub mod wallet;

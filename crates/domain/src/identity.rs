@@ -150,6 +150,18 @@ impl fmt::Debug for Password {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 
+impl PasswordHash {
+    /// The hash of no password at all: its user cannot log in.
+    pub fn of_nothing() -> Self {
+        Self("!".to_owned())
+    }
+
+    /// Whether some password may verify.
+    pub fn is_of_a_password(&self) -> bool {
+        *self != Self::of_nothing()
+    }
+}
+
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(…)")

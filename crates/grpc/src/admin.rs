@@ -1,9 +1,12 @@
 //! `AdminService`.
 
 use encore_app::admin::{AdminUseCases, NewPerformance};
+use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
 };
+use encore_domain::identity::AccessToken;
+use encore_domain::ids::UserId;
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
 use encore_domain::queue::{LinePatch, LineRate, LineSettings, check_line_count, check_rate_period};
 use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
@@ -18,6 +21,7 @@ use crate::to_proto::duration;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
+    pub(crate) rehearsal_fans: RehearsalFans,
     pub(crate) calls: Calls,
 }
 
@@ -92,6 +96,25 @@ impl AdminService for AdminApi {
         let admin = self.admin.clone();
         let settings = self.calls.write(async move { admin.set_line(performance, patch, key).await }).await?;
         Ok(Response::new(pb::SetLineResponse { settings: Some(settings_to_proto(&settings)) }))
+    }
+
+    async fn add_rehearsal_fans(
+        &self,
+        request: Request<pb::AddRehearsalFansRequest>,
+    ) -> Result<Response<pb::AddRehearsalFansResponse>, Status> {
+        let count = request.into_inner().count;
+        let mut fields = Fields::default();
+        if !(1..=REHEARSAL_FANS_MAX).contains(&count) {
+            fields.refuse("count", format!("must be 1 to {REHEARSAL_FANS_MAX}"));
+        }
+        fields.finish()?;
+        let rehearsal_fans = self.rehearsal_fans.clone();
+        let added = self.calls.write(async move { rehearsal_fans.add(count).await }).await?;
+        let fan = |(user, token): (UserId, AccessToken)| pb::RehearsalFan {
+            user_id: user.to_string(),
+            access_token: token.token,
+        };
+        Ok(Response::new(pb::AddRehearsalFansResponse { fans: added.into_iter().map(fan).collect() }))
     }
 }
 

@@ -9,6 +9,7 @@ use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::queue::QueueUseCases;
+use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
@@ -71,6 +72,7 @@ pub struct Api {
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
+    pub rehearsal_fans: RehearsalFans,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
     pub clock: Arc<dyn Clock>,
@@ -168,7 +170,8 @@ impl Api {
         serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(PaymentServiceServer, PaymentApi { payments: self.payments, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(AdminServiceServer, AdminApi { admin: self.admin, calls: calls() }, ADMIN_MESSAGE_MAX_BYTES);
+        let admin = AdminApi { admin: self.admin, rehearsal_fans: self.rehearsal_fans, calls: calls() };
+        serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
         Ok((health, routes.routes()))
     }
 }

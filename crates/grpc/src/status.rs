@@ -85,6 +85,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::QueueTokenEnded(reason) => {
             precondition(message, ErrorReason::QueueTokenEnded, [("ended", end_name(reason).to_owned())])
         }
+        AppError::RehearsalNotAllowed => precondition(message, ErrorReason::RehearsalNotAllowed, []),
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }

@@ -46,6 +46,20 @@ impl Users for MemoryUsers {
         Ok(Applied::Now(account))
     }
 
+    async fn add_all(&self, accounts: Vec<Account>) -> Result<u64, Unavailable> {
+        let users = &mut self.0.lock().users;
+        let mut added = 0;
+        for account in accounts {
+            let User { id, email, .. } = &account.user;
+            if !users.by_email.contains_key(email) {
+                users.by_email.insert(email.clone(), *id);
+                users.accounts.insert(*id, account);
+                added += 1;
+            }
+        }
+        Ok(added)
+    }
+
     async fn find(&self, id: UserId) -> Result<Option<Account>, Unavailable> {
         Ok(self.0.lock().users.accounts.get(&id).cloned())
     }

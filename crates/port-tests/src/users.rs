@@ -23,6 +23,7 @@ macro_rules! users {
             repeats_a_create,
             refuses_a_reused_request,
             finds_nobody,
+            adds_many_at_once,
         ] $($with)+ }
     };
 }
@@ -107,4 +108,21 @@ pub async fn finds_nobody(bench: RecordBench) {
     assert_eq!(bench.user(id()).await, None);
     let unknown = Email::parse("nobody@example.com").expect("an e-mail address");
     assert_eq!(bench.user_by_email(&unknown).await, None);
+}
+
+pub async fn adds_many_at_once(bench: RecordBench) {
+    let taken = account_with_email(id(), "ada@example.com");
+    made(bench.users.create(taken.clone(), None).await);
+    let late = account_with_email(id(), "ADA@example.com");
+    let mut accounts: Vec<Account> = (0..1_000).map(|_| account()).collect();
+    accounts.insert(500, late.clone());
+
+    assert_eq!(bench.users.add_all(accounts.clone()).await.expect("the store answers"), 1_000);
+    for account in [&accounts[0], &accounts[499], &accounts[501], &accounts[1_000]] {
+        assert_eq!(bench.user(account.user.id).await.as_ref(), Some(account));
+        assert_eq!(bench.user_by_email(&account.user.email).await.as_ref(), Some(account));
+    }
+    assert_eq!(bench.user(late.user.id).await, None);
+    assert_eq!(bench.user_by_email(&taken.user.email).await, Some(taken));
+    assert_eq!(bench.users.add_all(Vec::new()).await.expect("the store answers"), 0);
 }

@@ -15,6 +15,9 @@ use crate::error::{TxError, corrupt, unavailable};
 use crate::requests::{self, Operation};
 use crate::schema::users;
 
+/// A statement has at most 65,535 parameters, and a user takes six.
+const USERS_PER_STATEMENT: usize = 5_000;
+
 /// Keeps users.
 #[derive(Clone, Debug)]
 pub struct PostgresUsers {
@@ -60,6 +63,17 @@ impl Users for PostgresUsers {
         request: Option<RequestKey>,
     ) -> Result<Applied<Account>, PortError<EmailTaken>> {
         self.database.transact("users.create", || self.try_create(&account, request.as_ref())).await
+    }
+
+    async fn add_all(&self, accounts: Vec<Account>) -> Result<u64, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let mut added = 0;
+        for chunk in accounts.chunks(USERS_PER_STATEMENT) {
+            let rows: Vec<UserRow> = chunk.iter().map(UserRow::of).collect();
+            let adding = diesel::insert_into(users::table).values(&rows).on_conflict_do_nothing();
+            added += adding.execute(&mut conn).await.map_err(unavailable)?;
+        }
+        Ok(u64::try_from(added).unwrap_or(u64::MAX))
     }
 
     async fn find(&self, id: UserId) -> Result<Option<Account>, Unavailable> {

@@ -36,6 +36,9 @@ pub struct ServeArgs {
     /// Fill an empty catalogue with the demo hall, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
+    /// Let operators make fans for rehearsals, who are logged in without ever having signed up.
+    #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
+    pub allow_rehearsals: bool,
 }
 
 /// Which stores to use.
@@ -67,6 +70,7 @@ pub struct Config {
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub demo: bool,
+    pub allow_rehearsals: bool,
 }
 
 /// The stores to use.
@@ -160,7 +164,17 @@ impl ServeArgs {
                 Some(shutdown_grace),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
-                Ok(Config { listen, stores, keyring, access_token_lifetime, guarded, shutdown_grace, demo })
+                let allow_rehearsals = self.allow_rehearsals;
+                Ok(Config {
+                    listen,
+                    stores,
+                    keyring,
+                    access_token_lifetime,
+                    guarded,
+                    shutdown_grace,
+                    demo,
+                    allow_rehearsals,
+                })
             }
             _ => Err(ConfigErrors(check.0)),
         }

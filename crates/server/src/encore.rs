@@ -10,6 +10,7 @@ use encore_app::open_lines::OpenLines;
 use encore_app::payment::{PaymentUseCases, SettlementTeller};
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_guard::QueueGuard;
+use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_map::SeatMap;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
@@ -72,6 +73,7 @@ impl Encore {
         let workers = Workers::new(queue.clone(), open_lines.clone(), upkeep);
         let booking =
             BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
+        let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
         let api = Api {
             identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
             catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone()),
@@ -80,11 +82,18 @@ impl Encore {
             wallet: WalletUseCases::new(wallets, clock(), ids()),
             payments: PaymentUseCases::new(payments, reservations, halls.clone(), guard, teller, clock(), ids()),
             admin: AdminUseCases::new(catalog, halls, open_lines, clock(), ids()),
+            rehearsal_fans,
             access_tokens,
             queue_tokens,
             clock: clock(),
             guarded,
         };
         Self { api, workers }
+    }
+
+    /// The same, where operators may make fans for rehearsals.
+    pub fn allowing_rehearsals(mut self) -> Self {
+        self.api.rehearsal_fans = self.api.rehearsal_fans.allowed();
+        self
     }
 }

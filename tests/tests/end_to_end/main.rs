@@ -10,4 +10,5 @@ mod line;
 mod operators;
 mod payments;
 mod protocol;
+mod rehearsal_fans;
 mod repeats;

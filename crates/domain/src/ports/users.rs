@@ -20,6 +20,7 @@ pub struct EmailTaken;
 /// - `repeats_a_create`: the same request answers [`Applied::Before`] with the first account, and creates nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
 /// - `finds_nobody`: an unknown id or address is `None`
+/// - `adds_many_at_once`: a thousand in one call, all found afterwards; those whose address is taken are left out
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Users: Send + Sync {
@@ -29,6 +30,9 @@ pub trait Users: Send + Sync {
         account: Account,
         request: Option<RequestKey>,
     ) -> Result<Applied<Account>, PortError<EmailTaken>>;
+
+    /// Adds many users in one step, for rehearsals. Answers how many were added: those whose address is taken are not.
+    async fn add_all(&self, accounts: Vec<Account>) -> Result<u64, Unavailable>;
 
     /// The user of this id.
     async fn find(&self, id: UserId) -> Result<Option<Account>, Unavailable>;

@@ -1,0 +1,62 @@
+//! Fans for a rehearsal: many at once, without the hashing that each sign-up costs.
+
+use std::sync::Arc;
+
+use encore_domain::identity::{AccessToken, Account, Caller, DisplayName, Email, PasswordHash, Role, User};
+use encore_domain::ids::UserId;
+use encore_domain::ports::{AccessTokens, Clock, Ids, Users};
+
+use crate::error::AppError;
+
+/// How many are made in one call.
+pub const REHEARSAL_FANS_MAX: u32 = 5_000;
+
+/// Makes fans who are logged in from the beginning and can never log in again.
+#[derive(Clone)]
+pub struct RehearsalFans {
+    users: Arc<dyn Users>,
+    access_tokens: Arc<dyn AccessTokens>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    allowed: bool,
+}
+
+impl RehearsalFans {
+    /// Puts the use case on its ports. It is refused until it is allowed.
+    pub fn new(
+        users: Arc<dyn Users>,
+        access_tokens: Arc<dyn AccessTokens>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self { users, access_tokens, clock, ids, allowed: false }
+    }
+
+    /// The same, allowed: made-up fans among real ones are for whoever runs the server to want.
+    pub fn allowed(self) -> Self {
+        Self { allowed: true, ..self }
+    }
+
+    /// Makes this many fans, each with an access token.
+    pub async fn add(&self, count: u32) -> Result<Vec<(UserId, AccessToken)>, AppError> {
+        if !self.allowed {
+            return Err(AppError::RehearsalNotAllowed);
+        }
+        let now = self.clock.now();
+        let accounts = (0..count).map(|_| self.account()).collect::<Result<Vec<Account>, AppError>>()?;
+        let users: Vec<UserId> = accounts.iter().map(|account| account.user.id).collect();
+        self.users.add_all(accounts).await?;
+        let token = |user| (user, self.access_tokens.issue(Caller { user, role: Role::Fan }, now));
+        Ok(users.into_iter().map(token).collect())
+    }
+
+    fn account(&self) -> Result<Account, AppError> {
+        let id = UserId(self.ids.next());
+        let internal = |rule: &dyn std::fmt::Display| AppError::Internal(rule.to_string());
+        // The top-level domain `invalid` belongs to nobody (RFC 2606).
+        let email = Email::parse(&format!("{id}@rehearsal.invalid")).map_err(|rule| internal(&rule))?;
+        let display_name = DisplayName::parse("Rehearsal fan").map_err(|rule| internal(&rule))?;
+        let user = User { id, email, display_name, role: Role::Fan, created_at: self.clock.now() };
+        Ok(Account { user, password_hash: PasswordHash::of_nothing() })
+    }
+}

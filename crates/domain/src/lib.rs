@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod audit;
 pub mod booking;
 pub mod catalog;
 pub mod error;

@@ -9,7 +9,9 @@ use encore_domain::event::Event;
 use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
-use encore_domain::ports::{Catalog, Lines, Outbox, Payments, Reservations, SeatLocks, SeenRequests, Users, Wallets};
+use encore_domain::ports::{
+    Books, Catalog, Lines, Outbox, Payments, Reservations, SeatLocks, SeenRequests, Users, Wallets,
+};
 use encore_domain::request::RequestKey;
 use encore_domain::wallet::WalletEntry;
 use uuid::Uuid;
@@ -31,6 +33,8 @@ pub struct RecordBench {
     pub payments: Arc<dyn Payments>,
     /// The port under test, or what shows the events of the others.
     pub outbox: Arc<dyn Outbox>,
+    /// The port under test.
+    pub books: Arc<dyn Books>,
     /// What must live as long as the case, and may clean up when dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }

@@ -8,6 +8,7 @@ pub mod fixtures;
 mod paging;
 mod stamp;
 
+pub mod books;
 pub mod catalog;
 pub mod lines;
 pub mod outbox;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod books;
 mod catalog;
 mod chart_rows;
 mod claims;
@@ -24,6 +25,7 @@ mod statement;
 mod users;
 mod wallets;
 
+pub use books::PostgresBooks;
 pub use catalog::PostgresCatalog;
 pub use database::{Database, DatabaseConfig};
 pub use outbox::PostgresOutbox;

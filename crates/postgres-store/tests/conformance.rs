@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresCatalog, PostgresOutbox, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+    Database, PostgresBooks, PostgresCatalog, PostgresOutbox, PostgresPayments, PostgresReservations, PostgresUsers,
+    PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -19,7 +20,8 @@ async fn bench() -> RecordBench {
         reservations: Arc::new(PostgresReservations::new(database.clone())),
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
-        outbox: Arc::new(PostgresOutbox::new(database)),
+        outbox: Arc::new(PostgresOutbox::new(database.clone())),
+        books: Arc::new(PostgresBooks::new(database)),
         keep: Box::new(scratch),
     }
 }
@@ -30,3 +32,4 @@ encore_port_tests::reservations!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);
 encore_port_tests::outbox!(bench);
+encore_port_tests::books!(bench);

@@ -4,6 +4,7 @@
 //! names. With the `mock` feature every port has a `Mock…` made by mockall.
 
 mod access_tokens;
+mod books;
 mod catalog;
 mod clock;
 mod ids;
@@ -19,6 +20,7 @@ mod users;
 mod wallets;
 
 pub use access_tokens::AccessTokens;
+pub use books::Books;
 pub use catalog::Catalog;
 pub use clock::Clock;
 pub use ids::Ids;
@@ -35,7 +37,7 @@ pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
 pub use self::{
-    access_tokens::MockAccessTokens, catalog::MockCatalog, clock::MockClock, ids::MockIds, lines::MockLines,
+    access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, ids::MockIds, lines::MockLines,
     outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments, queue_tokens::MockQueueTokens,
     reservations::MockReservations, seat_locks::MockSeatLocks, seen_requests::MockSeenRequests, users::MockUsers,
     wallets::MockWallets,

@@ -1,0 +1,237 @@
+//! What the auditor looks for: the promises that can be checked on what is stored, and what breaks them.
+//!
+//! A breach is told once, under the promise that says it best: a seat that two fans paid for is sold twice and not also
+//! missing to one of them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+pub mod line;
+pub mod seats;
+
+/// How many findings of a promise a report shows. Their number is exact beyond it; a hundred rows are enough to start from,
+/// and a report stays far below the size of a message.
+pub const FINDINGS_PER_PROMISE_MAX: usize = 100;
+/// How long after a hold's deadline something may be recorded before the hold counts as overdue. Sweeps run four times a
+/// second, so this is a sweep that has stopped while sales went on.
+pub const HOLD_OVERDUE_AFTER: Duration = Duration::from_mins(1);
+
+/// A promise that can be checked on what is stored. Each must have no findings, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// Broken by a seat of a performance that is in more than one live reservation (held or confirmed), or that has more
+    /// than one claim.
+    DoubleSoldSeat,
+    /// Broken by a confirmed reservation that lists no seat, by a seat of one without the reservation's claim, and by a
+    /// payment whose reservation is not confirmed.
+    PaidWithoutSeat,
+    /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, and by a
+    /// seat of a held reservation without the reservation's claim.
+    OrphanHold,
+    /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a
+    /// side without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its
+    /// amount; by a confirmed reservation without a payment of its own; by a reservation whose total is not the sum of its
+    /// seats' prices; and by a wallet that does not hold the sum of its entries.
+    MoneyMadeOrLost,
+    /// Broken by a wallet that holds less than nothing, or did after one of its entries.
+    NegativeWallet,
+    /// Broken by a reservation, payment or top-up that is not the result of exactly one request of its fan, by such a request
+    /// without its result, and by two payments of one reservation. There is no legal effect without a request: the ports
+    /// take none.
+    RepeatedEffect,
+    /// Broken by a reservation or top-up without the event of each of its changes, by an event of these kinds without its
+    /// change or with another key, by one that is there twice, and by a reservation whose end was told before its beginning.
+    OutboxGap,
+    /// Broken by a hold that is still held although something was recorded more than [`HOLD_OVERDUE_AFTER`] after its
+    /// deadline. The moment of the last event is what counts, not the clock: a system that stands still has nobody to sweep,
+    /// and nobody waits for the seat.
+    OverdueHold,
+    /// Broken by a line in which more fans are inside (active, or called and still awaited) than the cap allows. A cap that
+    /// was lowered below those inside is reported until they have left: a line does not know who came under which cap.
+    OverCap,
+    /// Broken by a number inside that was never given out, has not been called yet, is gone, or is called and active at once,
+    /// and by a line that called more numbers than it gave out.
+    LineJump,
+    /// Broken by a seat whose live state is not what its claim says. A seat that is locked without a claim is in order until
+    /// the lock's deadline: a hold takes the lock first, and a lock without a claim ends by itself.
+    SeatStateDiffers,
+}
+
+impl Promise {
+    /// All, in the order in which they are told.
+    pub const ALL: [Self; 11] = [
+        Self::DoubleSoldSeat,
+        Self::PaidWithoutSeat,
+        Self::OrphanHold,
+        Self::MoneyMadeOrLost,
+        Self::NegativeWallet,
+        Self::RepeatedEffect,
+        Self::OutboxGap,
+        Self::OverdueHold,
+        Self::OverCap,
+        Self::LineJump,
+        Self::SeatStateDiffers,
+    ];
+
+    /// The name that reports use; it never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DoubleSoldSeat => "double_sold_seat",
+            Self::PaidWithoutSeat => "paid_without_seat",
+            Self::OrphanHold => "orphan_hold",
+            Self::MoneyMadeOrLost => "money_made_or_lost",
+            Self::NegativeWallet => "negative_wallet",
+            Self::RepeatedEffect => "repeated_effect",
+            Self::OutboxGap => "outbox_gap",
+            Self::OverdueHold => "overdue_hold",
+            Self::OverCap => "over_cap",
+            Self::LineJump => "line_jump",
+            Self::SeatStateDiffers => "seat_state_differs",
+        }
+    }
+
+    /// What is counted as examined.
+    pub fn examines(self) -> &'static str {
+        match self {
+            Self::DoubleSoldSeat => "seats of live reservations",
+            Self::PaidWithoutSeat => "confirmed reservations",
+            Self::OrphanHold => "claims",
+            Self::MoneyMadeOrLost => "transfers",
+            Self::NegativeWallet => "wallets",
+            Self::RepeatedEffect => "reservations, payments and top-ups",
+            Self::OutboxGap => "events",
+            Self::OverdueHold => "holds",
+            Self::OverCap => "lines with a cap",
+            Self::LineJump => "numbers inside lines",
+            Self::SeatStateDiffers => "seats",
+        }
+    }
+}
+
+/// One breach of a promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is broken.
+    pub promise: Promise,
+    /// The row that breaks it, such as `transfer 0192f0c1-…`. It stays the same as long as the breach does.
+    pub subject: String,
+    /// What is wrong with it, with the numbers.
+    pub detail: String,
+}
+
+impl Finding {
+    /// A breach, its row, and what is wrong with it.
+    pub fn new(promise: Promise, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { promise, subject: subject.into(), detail: detail.into() }
+    }
+}
+
+/// Those of `now` that were there at an earlier look: what was gone by then was under way and not broken.
+pub fn lasting(earlier: &[Finding], now: Vec<Finding>) -> Vec<Finding> {
+    let key = |finding: &Finding| (finding.promise, finding.subject.clone());
+    let known: HashSet<(Promise, String)> = earlier.iter().map(key).collect();
+    now.into_iter().filter(|finding| known.contains(&key(finding))).collect()
+}
+
+/// What was found of one promise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromiseReport {
+    /// How many things were looked at; see [`Promise::examines`].
+    pub examined: u64,
+    /// How many findings there are.
+    pub broken: u64,
+    /// The first of them, at most [`FINDINGS_PER_PROMISE_MAX`].
+    pub findings: Vec<Finding>,
+}
+
+/// What was found of all promises that were looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditReport(BTreeMap<Promise, PromiseReport>);
+
+impl AuditReport {
+    /// Says that these many more things were looked at, of which none may have been there.
+    pub fn examine(&mut self, promise: Promise, things: u64) {
+        self.0.entry(promise).or_default().examined += things;
+    }
+
+    /// Adds a finding.
+    pub fn find(&mut self, finding: Finding) {
+        let of_promise = self.0.entry(finding.promise).or_default();
+        of_promise.broken += 1;
+        if of_promise.findings.len() < FINDINGS_PER_PROMISE_MAX {
+            of_promise.findings.push(finding);
+        }
+    }
+
+    /// Adds findings that are counted and not shown.
+    pub fn find_unshown(&mut self, promise: Promise, findings: u64) {
+        self.0.entry(promise).or_default().broken += findings;
+    }
+
+    /// Adds what another look found.
+    pub fn add(&mut self, other: Self) {
+        for (promise, report) in other.0 {
+            self.examine(promise, report.examined);
+            let shown = u64::try_from(report.findings.len()).unwrap_or(u64::MAX);
+            self.find_unshown(promise, report.broken.saturating_sub(shown));
+            report.findings.into_iter().for_each(|finding| self.find(finding));
+        }
+    }
+
+    /// What was found of a promise; none if it was not looked at.
+    pub fn of(&self, promise: Promise) -> Option<&PromiseReport> {
+        self.0.get(&promise)
+    }
+
+    /// How many findings of a promise there are.
+    pub fn broken(&self, promise: Promise) -> u64 {
+        self.of(promise).map_or(0, |report| report.broken)
+    }
+
+    /// The findings that are shown, by promise.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.0.values().flat_map(|report| &report.findings)
+    }
+
+    /// Whether no promise that was looked at is broken.
+    pub fn is_clean(&self) -> bool {
+        self.0.values().all(|report| report.broken == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_all_are_told() {
+        let names: HashSet<&str> = Promise::ALL.iter().map(|promise| promise.name()).collect();
+        assert_eq!(names.len(), Promise::ALL.len());
+        assert!(Promise::ALL.is_sorted(), "in the order of a report");
+    }
+
+    #[test]
+    fn a_report_shows_some_findings_and_counts_all() {
+        let mut report = AuditReport::default();
+        report.examine(Promise::OverCap, 7);
+        assert!(report.is_clean());
+        for number in 0..FINDINGS_PER_PROMISE_MAX + 1 {
+            report.find(Finding::new(Promise::LineJump, format!("number {number}"), "out of turn"));
+        }
+        let mut whole = report.clone();
+        whole.add(report);
+        let jumps = whole.of(Promise::LineJump).expect("looked at");
+        assert_eq!((jumps.broken, jumps.findings.len()), (202, FINDINGS_PER_PROMISE_MAX));
+        assert_eq!(whole.of(Promise::OverCap).map(|caps| (caps.examined, caps.broken)), Some((14, 0)));
+        assert_eq!(whole.of(Promise::OutboxGap), None);
+        assert!(!whole.is_clean());
+    }
+
+    #[test]
+    fn what_is_gone_at_the_second_look_was_under_way() {
+        let finding = |subject: &str, detail: &str| Finding::new(Promise::OverCap, subject, detail);
+        let earlier = [finding("a", "5 inside"), finding("b", "6 inside")];
+        let now = vec![finding("b", "7 inside"), finding("c", "8 inside")];
+        assert_eq!(lasting(&earlier, now), [finding("b", "7 inside")]);
+    }
+}

@@ -1,0 +1,130 @@
+//! What must be true of the live seat state beside the claims.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::audit::{Finding, Promise};
+use crate::booking::Claim;
+use crate::ids::PerformanceId;
+use crate::seat_chart::{SeatChart, Slot};
+use crate::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState};
+
+/// How a seat is called in a finding.
+pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
+    match chart.and_then(|chart| chart.seat_at(slot)) {
+        Some(seat) => format!("performance {performance} seat {}/slot {}", seat.id, slot.0),
+        None => format!("performance {performance} slot {}", slot.0),
+    }
+}
+
+/// Where the live state is not what the claims say. A seat that is held without a claim counts only if its lock is among
+/// the overdue.
+pub fn seat_findings(
+    performance: PerformanceId,
+    chart: &SeatChart,
+    state: &SeatState,
+    claims: &[Claim],
+    overdue: &[SeatLock],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if state.bytes.len() != chart.slots() as usize {
+        let detail = format!("{} slots of live state for {} of the hall", state.bytes.len(), chart.slots());
+        let subject = format!("performance {performance} seat state");
+        findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
+    }
+    let claimed: BTreeMap<Slot, &Claim> = claims.iter().map(|claim| (claim.slot, claim)).collect();
+    let overdue: HashSet<Slot> = overdue.iter().map(|lock| lock.slot).collect();
+    for (slot, shown) in (0..).map(Slot).zip(&state.bytes) {
+        let claim = claimed.get(&slot);
+        let due = match claim {
+            Some(Claim { held_until: Some(_), .. }) => HELD,
+            Some(Claim { held_until: None, .. }) => SOLD,
+            None if chart.seat_at(slot).is_some() => FREE,
+            None => NO_SEAT,
+        };
+        let on_its_way = (due, *shown) == (FREE, HELD) && !overdue.contains(&slot);
+        if due != *shown && !on_its_way {
+            let owner = claim.map(|claim| format!(" by reservation {}", claim.reservation)).unwrap_or_default();
+            let detail = format!("shown as {}, though it is {}{owner}", word(*shown), word(due));
+            let subject = seat_subject(performance, Some(chart), slot);
+            findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
+        }
+    }
+    findings
+}
+
+fn word(byte: u8) -> String {
+    match byte {
+        FREE => "free".to_owned(),
+        HELD => "held".to_owned(),
+        SOLD => "sold".to_owned(),
+        NO_SEAT => "no seat".to_owned(),
+        other => format!("the byte {other:#04x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::ReservationId;
+    use crate::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
+    use crate::time::Timestamp;
+
+    const HALL: PerformanceId = PerformanceId(Uuid::nil());
+    const OWNER: ReservationId = ReservationId(Uuid::nil());
+
+    /// Two rows of two seats: `_` is at slot 2.
+    fn chart() -> SeatChart {
+        let seat = |row: &str, number: u32| PlannedSeat {
+            id: format!("{row}-{number}"),
+            number: number.to_string(),
+            grade: 0,
+            x: f64::from(number),
+            y: 0.0,
+        };
+        let row = |label: &str| PlannedRow { label: label.into(), seats: vec![seat(label, 1), seat(label, 2)] };
+        let grade = Grade { name: "all".into(), color: String::new() };
+        SeatChart::lay_out(vec![PlannedSection { name: "S".into(), rows: vec![row("A"), row("B")] }], vec![grade])
+    }
+
+    fn told(bytes: &[u8], overdue: &[SeatLock]) -> Vec<(String, String)> {
+        let held_until = Some(Timestamp::UNIX_EPOCH);
+        let claims = [
+            Claim { slot: Slot(1), reservation: OWNER, held_until },
+            Claim { slot: Slot(3), reservation: OWNER, held_until: None },
+        ];
+        let state = SeatState { bytes: bytes.to_vec(), version: 1 };
+        let findings = seat_findings(HALL, &chart(), &state, &claims, overdue);
+        findings.into_iter().map(|finding| (finding.subject, finding.detail)).collect()
+    }
+
+    #[test]
+    fn a_state_that_is_what_the_claims_say_has_no_findings() {
+        assert_eq!(told(b"ah_sa", &[]), []);
+    }
+
+    #[test]
+    fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
+        assert_eq!(told(b"hh_sa", &[]), []);
+        let lock = SeatLock { slot: Slot(0), owner: OWNER, held_until: Some(Timestamp::UNIX_EPOCH) };
+        let expected =
+            (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
+        assert_eq!(told(b"hh_sa", &[lock]), [expected]);
+    }
+
+    #[test]
+    fn every_other_difference_is_found() {
+        let by_owner = format!("by reservation {OWNER}");
+        let expected = [
+            ("seat A-1/slot 0", "shown as sold, though it is free".to_owned()),
+            ("seat A-2/slot 1", format!("shown as free, though it is held {by_owner}")),
+            ("slot 2", "shown as free, though it is no seat".to_owned()),
+            ("seat B-1/slot 3", format!("shown as held, though it is sold {by_owner}")),
+            ("seat B-2/slot 4", "shown as the byte 0x7a, though it is free".to_owned()),
+        ];
+        assert_eq!(told(b"saahz", &[]), expected.map(|(seat, detail)| (format!("performance {HALL} {seat}"), detail)));
+        let expected = (format!("performance {HALL} seat state"), "4 slots of live state for 5 of the hall".to_owned());
+        assert_eq!(told(b"ah_s", &[]), [expected]);
+    }
+}

@@ -1,0 +1,36 @@
+-- Transfers whose sides are not exactly the wallet's and the opposite one, of exactly the amount; and sides without a
+-- transfer. $1 is the performance whose payments' transfers are meant, or null for all.
+WITH due AS (
+    SELECT
+        t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,
+        CASE t.kind WHEN 'top_up' THEN t.amount_minor ELSE -t.amount_minor END AS wallet_minor,
+        CASE t.kind WHEN 'top_up' THEN 'gateway' ELSE 'sales' END AS opposite
+    FROM transfers t
+    LEFT JOIN payments p ON p.id = t.payment_id
+    WHERE $1 IS NULL OR p.performance_id = $1
+), sides AS (
+    SELECT
+        due.id, due.kind, due.amount_minor,
+        count(e.id) AS sides,
+        coalesce(sum(e.amount_minor), 0) AS total_minor,
+        count(*) FILTER (
+            WHERE e.account_kind = 'wallet' AND e.owner_id = due.user_id AND e.amount_minor = due.wallet_minor
+        ) AS wallets,
+        count(*) FILTER (
+            WHERE e.account_kind = due.opposite AND e.amount_minor = -due.wallet_minor
+              AND e.owner_id IS NOT DISTINCT FROM CASE due.kind WHEN 'payment' THEN due.performance_id END
+        ) AS opposites
+    FROM due
+    LEFT JOIN ledger_entries e ON e.transfer_id = due.id
+    GROUP BY due.id, due.kind, due.amount_minor
+)
+SELECT
+    format('transfer %s', id) AS subject,
+    format('a %s of %s with %s sides that sum to %s, of which %s is the wallet''s and %s the opposite one, as they should be',
+        kind, amount_minor, sides, total_minor, wallets, opposites) AS detail
+FROM sides
+WHERE sides <> 2 OR total_minor <> 0 OR wallets <> 1 OR opposites <> 1
+UNION ALL
+SELECT format('ledger entry %s', e.id), format('its transfer %s is not there', e.transfer_id)
+FROM ledger_entries e
+WHERE $1 IS NULL AND NOT EXISTS (SELECT FROM transfers t WHERE t.id = e.transfer_id)

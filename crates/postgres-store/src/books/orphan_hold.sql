@@ -1,0 +1,26 @@
+-- Claims that no live reservation of theirs accounts for. $1 is the performance, or null for all.
+WITH orphan AS (
+    SELECT
+        c.performance_id, c.slot,
+        CASE
+            WHEN r.id IS NULL THEN format('claimed by reservation %s, which is not there', c.reservation_id)
+            WHEN r.state NOT IN ('held', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
+            WHEN r.performance_id <> c.performance_id
+                THEN format('claimed by reservation %s, which is of performance %s', r.id, r.performance_id)
+            WHEN r.user_id <> c.user_id
+                THEN format('claimed for user %s by reservation %s of user %s', c.user_id, r.id, r.user_id)
+            ELSE format('claimed by reservation %s, which does not list it', r.id)
+        END AS detail
+    FROM claims c
+    LEFT JOIN reservations r ON r.id = c.reservation_id
+    LEFT JOIN reservation_seats s ON s.reservation_id = c.reservation_id AND s.slot = c.slot
+    WHERE ($1 IS NULL OR c.performance_id = $1)
+      AND (r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'confirmed')
+          OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id)
+)
+SELECT
+    format('performance %s %sslot %s', f.performance_id, 'seat ' || seat.seat_id || '/', f.slot) AS subject,
+    f.detail
+FROM orphan f
+LEFT JOIN performances p ON p.id = f.performance_id
+LEFT JOIN seats seat ON seat.venue_id = p.venue_id AND seat.slot = f.slot

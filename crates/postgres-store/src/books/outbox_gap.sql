@@ -1,0 +1,48 @@
+-- Changes without their event, events without their change, events that are there twice, and reservations whose end was
+-- told before their beginning. $1 is the performance, or null for all.
+WITH change AS (
+    SELECT 'booking.hold_placed/' || id AS event_id, performance_id AS key
+    FROM reservations WHERE $1 IS NULL OR performance_id = $1
+    UNION ALL
+    SELECT
+        CASE state
+            WHEN 'confirmed' THEN 'booking.reservation_confirmed/'
+            WHEN 'released' THEN 'booking.hold_released/'
+            ELSE 'booking.hold_expired/'
+        END || id,
+        performance_id
+    FROM reservations WHERE state <> 'held' AND ($1 IS NULL OR performance_id = $1)
+    UNION ALL
+    SELECT 'wallet.topped_up/' || id, user_id
+    FROM transfers WHERE $1 IS NULL AND kind = 'top_up'
+), event AS (
+    SELECT event_id, kind, key, sequence
+    FROM outbox
+    WHERE ($1 IS NULL OR key = $1) AND kind IN (
+        'booking.hold_placed', 'booking.hold_released', 'booking.hold_expired', 'booking.reservation_confirmed',
+        'wallet.topped_up')
+)
+SELECT format('event %s', event_id) AS subject, format('not in the outbox under key %s', key) AS detail
+FROM change
+WHERE NOT EXISTS (
+    SELECT FROM event
+    WHERE event.event_id = change.event_id AND event.key = change.key
+      AND event.kind = split_part(change.event_id, '/', 1)
+)
+UNION ALL
+SELECT format('event %s', event_id), format('sequence %s under key %s tells what is not so', sequence, key)
+FROM event
+WHERE NOT EXISTS (SELECT FROM change WHERE change.event_id = event.event_id AND change.key = event.key)
+UNION ALL
+SELECT format('event %s', event_id), format('%s times in the outbox', count(*))
+FROM event
+GROUP BY event_id
+HAVING count(*) > 1
+UNION ALL
+SELECT
+    format('reservation %s', split_part(ended.event_id, '/', 2)),
+    format('%s at sequence %s, though placed at %s', ended.kind, ended.sequence, placed.sequence)
+FROM event ended
+JOIN event placed ON placed.event_id = 'booking.hold_placed/' || split_part(ended.event_id, '/', 2)
+WHERE ended.kind IN ('booking.hold_released', 'booking.hold_expired', 'booking.reservation_confirmed')
+  AND ended.sequence < placed.sequence

@@ -1,0 +1,10 @@
+-- Holds that are still held although something was recorded longer than $3 after their deadline. The time of
+-- the last event stands for now: in a system that stands still nobody sweeps. $1 is the performance, or null for all.
+SELECT
+    format('reservation %s', r.id) AS subject,
+    format('held until %s UTC, though an event was recorded at %s UTC',
+        r.expires_at AT TIME ZONE 'UTC', latest.created_at AT TIME ZONE 'UTC') AS detail
+FROM reservations r
+CROSS JOIN (SELECT created_at FROM outbox ORDER BY sequence DESC LIMIT 1) AS latest
+WHERE r.state = 'held' AND ($1 IS NULL OR r.performance_id = $1)
+  AND r.expires_at < latest.created_at - $3::interval

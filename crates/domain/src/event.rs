@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::booking::Reservation;
 use crate::ids::UserId;
 use crate::payment::Payment;
+use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
 /// A committed change.
@@ -54,6 +55,16 @@ impl Event {
             Self::WalletToppedUp { entry, .. } => entry.transfer.0,
         };
         format!("{}/{subject}", self.kind())
+    }
+
+    /// When the change was made.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::HoldPlaced(hold) => hold.held_at,
+            Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
+            Self::ReservationConfirmed { payment, .. } => payment.paid_at,
+            Self::WalletToppedUp { entry, .. } => entry.at,
+        }
     }
 
     /// Events of one key are told in order: the performance, or the user for what concerns a wallet.

@@ -23,9 +23,9 @@ pub struct MemoryCatalog(MemoryRecords);
 #[derive(Default)]
 pub struct CatalogRecords {
     /// Shared, since a large hall takes milliseconds to copy: that is done outside the mutex.
-    venues: HashMap<VenueId, Arc<Venue>>,
+    pub venues: HashMap<VenueId, Arc<Venue>>,
     concerts: BTreeMap<ConcertId, Concert>,
-    performances: HashMap<PerformanceId, Performance>,
+    pub performances: HashMap<PerformanceId, Performance>,
     by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
     by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
     lines: HashMap<PerformanceId, LineSettings>,

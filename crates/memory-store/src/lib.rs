@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bitmap;
+mod books;
 mod catalog;
 mod line;
 mod lines;
@@ -17,6 +18,7 @@ mod seen_requests;
 mod users;
 mod wallets;
 
+pub use books::MemoryBooks;
 pub use catalog::MemoryCatalog;
 pub use lines::MemoryLines;
 pub use outbox::MemoryOutbox;

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use encore_domain::error::Unavailable;
 use encore_domain::event::{Event, OutboxRecord};
 use encore_domain::ports::Outbox;
+use encore_domain::time::Timestamp;
 
 use crate::records::MemoryRecords;
 
@@ -10,13 +11,20 @@ pub struct MemoryOutbox(MemoryRecords);
 
 /// The record of sequence n is at index n − 1.
 #[derive(Default)]
-pub struct OutboxRecords(Vec<OutboxRecord>);
+pub struct OutboxRecords(pub Vec<WrittenEvent>);
+
+/// A record, and when what it tells happened.
+pub struct WrittenEvent {
+    pub record: OutboxRecord,
+    pub at: Timestamp,
+}
 
 impl OutboxRecords {
     /// Writes an event, in the critical section that it describes.
     pub fn write(&mut self, event: &Event) {
         let sequence = i64::try_from(self.0.len()).unwrap_or(i64::MAX).saturating_add(1);
-        self.0.push(OutboxRecord { sequence, id: event.id(), kind: event.kind().to_owned(), key: event.key() });
+        let record = OutboxRecord { sequence, id: event.id(), kind: event.kind().to_owned(), key: event.key() };
+        self.0.push(WrittenEvent { record, at: event.at() });
     }
 }
 
@@ -32,6 +40,6 @@ impl Outbox for MemoryOutbox {
     async fn after(&self, sequence: i64, limit: u32) -> Result<Vec<OutboxRecord>, Unavailable> {
         let records = &self.0.lock().outbox.0;
         let seen = usize::try_from(sequence).unwrap_or(0);
-        Ok(records.iter().skip(seen).take(limit as usize).cloned().collect())
+        Ok(records.iter().skip(seen).take(limit as usize).map(|written| written.record.clone()).collect())
     }
 }

@@ -21,7 +21,7 @@ pub struct MemoryPayments(MemoryRecords);
 
 #[derive(Default)]
 pub struct PaymentRecords {
-    payments: HashMap<PaymentId, Payment>,
+    pub payments: HashMap<PaymentId, Payment>,
     by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
     untold: BTreeMap<(Timestamp, PaymentId), Settlement>,
 }

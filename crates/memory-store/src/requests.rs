@@ -1,9 +1,20 @@
 use std::any::Any;
 use std::collections::HashMap;
 
+use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::PortError;
-use encore_domain::ids::{RequestId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
+use encore_domain::payment::Payment;
 use encore_domain::request::{Fingerprint, RequestKey};
+use encore_domain::wallet::WalletEntry;
+
+/// What a request made, by the id that its answer names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    Reservation(ReservationId),
+    Payment(PaymentId),
+    TopUp(EntryId),
+}
 
 /// What each request was answered. Answers are of many types; only the operation that gave one reads it back.
 #[derive(Default)]
@@ -23,6 +34,18 @@ impl Requests {
             Some(answer) if *fingerprint == request.fingerprint => Ok(Some(answer.clone())),
             Some(_) | None => Err(PortError::RequestReused),
         }
+    }
+
+    /// What the requests made that protect an effect, each with its fan. A hold that was released since is answered as it was
+    /// placed, a release as it was released.
+    pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
+        self.answers.iter().filter_map(|((user, _), (_, answer))| {
+            let placed = |hold: &&Reservation| hold.state == ReservationState::Held;
+            let hold = answer.downcast_ref::<Reservation>().filter(placed).map(|hold| Effect::Reservation(hold.id));
+            let payment = || answer.downcast_ref::<Payment>().map(|payment| Effect::Payment(payment.id));
+            let top_up = || answer.downcast_ref::<WalletEntry>().map(|entry| Effect::TopUp(entry.id));
+            Some((*user, hold.or_else(payment).or_else(top_up)?))
+        })
     }
 
     /// Remembers what a request is answered, in the critical section that carries it out.

@@ -22,11 +22,11 @@ pub struct MemoryReservations(MemoryRecords);
 
 #[derive(Default)]
 pub struct ReservationRecords {
-    reservations: HashMap<ReservationId, Reservation>,
+    pub reservations: HashMap<ReservationId, Reservation>,
     by_user: HashMap<UserId, BTreeSet<ReservationCursor>>,
     /// The holds that no sweep has ended, by deadline.
     held: BTreeSet<(Timestamp, ReservationId)>,
-    claims: HashMap<PerformanceId, BTreeMap<Slot, Claim>>,
+    pub claims: HashMap<PerformanceId, BTreeMap<Slot, Claim>>,
     /// How many claims a fan has, held plus sold.
     owned: HashMap<(PerformanceId, UserId), u32>,
 }

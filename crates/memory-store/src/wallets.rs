@@ -18,9 +18,9 @@ pub struct MemoryWallets(MemoryRecords);
 
 #[derive(Default)]
 pub struct WalletRecords {
-    balances: HashMap<UserId, BTreeMap<Currency, i64>>,
-    entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
-    lines: HashMap<TransferId, [LedgerLine; 2]>,
+    pub balances: HashMap<UserId, BTreeMap<Currency, i64>>,
+    pub entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
+    pub lines: HashMap<TransferId, [LedgerLine; 2]>,
 }
 
 impl WalletRecords {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryCatalog, MemoryLines, MemoryOutbox, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatLocks,
-    MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryBooks, MemoryCatalog, MemoryLines, MemoryOutbox, MemoryPayments, MemoryRecords, MemoryReservations,
+    MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -16,7 +16,8 @@ async fn records() -> RecordBench {
         reservations: Arc::new(MemoryReservations::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
-        outbox: Arc::new(MemoryOutbox::new(records)),
+        outbox: Arc::new(MemoryOutbox::new(records.clone())),
+        books: Arc::new(MemoryBooks::new(records)),
         keep: Box::new(()),
     }
 }
@@ -36,6 +37,7 @@ encore_port_tests::reservations!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::outbox!(records);
+encore_port_tests::books!(records);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::lines!(speed);
 encore_port_tests::seen_requests!(speed);

@@ -16,11 +16,10 @@ use crate::database::Database;
 use crate::error::{TxError, never_refused};
 use crate::statement::sql;
 
-/// How a sweep runs: a sweep of everything reads every table several times, so each statement may take longer than those
-/// that fans wait for; it may sort and hash in memory, since sweeps are few; and compiling its statements takes longer than
-/// running them.
-const SWEEP_SETTINGS: &str = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off";
-/// How long one statement of a sweep of everything may run.
+/// How a sweep runs: sweeps are few, so each may hash in memory; what is joined are whole tables in no order, which the
+/// planner would sort where it has no statistics; and compiling the statements takes longer than running them.
+const SWEEP_SETTINGS: &str = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+/// How long one statement of a sweep of everything may run: longer than those that fans wait for.
 const SWEEP_STATEMENT_TIMEOUT: &str = "SET LOCAL statement_timeout = '5min'";
 
 /// Audits what must last.

@@ -10,18 +10,17 @@ use serde_json::{Value, json};
 
 use crate::codec::{state_text, transfer_kind_text};
 
-/// When the change was made, and what it was.
-pub fn moment_and_payload(event: &Event) -> (Timestamp, Value) {
+/// What the change was.
+pub fn payload(event: &Event) -> Value {
     match event {
-        Event::HoldPlaced(hold) => (hold.held_at, json!({ "reservation": reservation(hold) })),
-        Event::HoldReleased(hold) | Event::HoldExpired(hold) => {
-            (hold.settled_at.unwrap_or(hold.expires_at), json!({ "reservation": reservation(hold) }))
+        Event::HoldPlaced(hold) | Event::HoldReleased(hold) | Event::HoldExpired(hold) => {
+            json!({ "reservation": reservation(hold) })
         }
         Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
-            (paid.paid_at, json!({ "reservation": reservation(confirmed), "payment": payment(paid) }))
+            json!({ "reservation": reservation(confirmed), "payment": payment(paid) })
         }
         Event::WalletToppedUp { user, entry } => {
-            (entry.at, json!({ "user_id": user.to_string(), "entry": wallet_entry(entry) }))
+            json!({ "user_id": user.to_string(), "entry": wallet_entry(entry) })
         }
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::unavailable;
-use crate::event_record::moment_and_payload;
+use crate::event_record::payload;
 use crate::locks::{self, lock_outbox};
 use crate::schema::outbox;
 use crate::statement::{Cached, sql};
@@ -33,7 +33,8 @@ pub async fn append(conn: &mut AsyncPgConnection, events: &[Event]) -> QueryResu
     if events.is_empty() {
         return Ok(());
     }
-    let (moments, payloads): (Vec<DateTime<Utc>>, Vec<Value>) = events.iter().map(moment_and_payload).unzip();
+    let moments: Vec<DateTime<Utc>> = events.iter().map(Event::at).collect();
+    let payloads: Vec<Value> = events.iter().map(payload).collect();
     let ids: Vec<String> = events.iter().map(Event::id).collect();
     let kinds: Vec<&str> = events.iter().map(Event::kind).collect();
     let keys: Vec<Uuid> = events.iter().map(Event::key).collect();

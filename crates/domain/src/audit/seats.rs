@@ -108,8 +108,7 @@ mod tests {
     fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
         assert_eq!(told(b"hh_sa", &[]), []);
         let lock = SeatLock { slot: Slot(0), owner: OWNER, held_until: Some(Timestamp::UNIX_EPOCH) };
-        let expected =
-            (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
+        let expected = (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
         assert_eq!(told(b"hh_sa", &[lock]), [expected]);
     }
 

@@ -37,8 +37,8 @@ pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
 pub use self::{
-    access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, ids::MockIds, lines::MockLines,
-    outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments, queue_tokens::MockQueueTokens,
-    reservations::MockReservations, seat_locks::MockSeatLocks, seen_requests::MockSeenRequests, users::MockUsers,
-    wallets::MockWallets,
+    access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, ids::MockIds,
+    lines::MockLines, outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments,
+    queue_tokens::MockQueueTokens, reservations::MockReservations, seat_locks::MockSeatLocks,
+    seen_requests::MockSeenRequests, users::MockUsers, wallets::MockWallets,
 };

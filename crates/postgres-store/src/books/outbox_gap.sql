@@ -22,17 +22,16 @@ WITH change AS (
         'booking.hold_placed', 'booking.hold_released', 'booking.hold_expired', 'booking.reservation_confirmed',
         'wallet.topped_up')
 )
-SELECT format('event %s', event_id) AS subject, format('not in the outbox under key %s', key) AS detail
+SELECT
+    format('event %s', coalesce(change.event_id, event.event_id)) AS subject,
+    CASE
+        WHEN event.event_id IS NULL THEN format('not in the outbox under key %s', change.key)
+        WHEN change.event_id IS NULL THEN format('sequence %s under key %s tells what is not so', event.sequence, event.key)
+        ELSE format('sequence %s is of kind %s', event.sequence, event.kind)
+    END AS detail
 FROM change
-WHERE NOT EXISTS (
-    SELECT FROM event
-    WHERE event.event_id = change.event_id AND event.key = change.key
-      AND event.kind = split_part(change.event_id, '/', 1)
-)
-UNION ALL
-SELECT format('event %s', event_id), format('sequence %s under key %s tells what is not so', sequence, key)
-FROM event
-WHERE NOT EXISTS (SELECT FROM change WHERE change.event_id = event.event_id AND change.key = event.key)
+FULL JOIN event ON event.event_id = change.event_id AND event.key = change.key
+WHERE change.event_id IS NULL OR event.event_id IS NULL OR event.kind <> split_part(event.event_id, '/', 1)
 UNION ALL
 SELECT format('event %s', event_id), format('%s times in the outbox', count(*))
 FROM event
@@ -40,9 +39,11 @@ GROUP BY event_id
 HAVING count(*) > 1
 UNION ALL
 SELECT
-    format('reservation %s', split_part(ended.event_id, '/', 2)),
-    format('%s at sequence %s, though placed at %s', ended.kind, ended.sequence, placed.sequence)
-FROM event ended
-JOIN event placed ON placed.event_id = 'booking.hold_placed/' || split_part(ended.event_id, '/', 2)
-WHERE ended.kind IN ('booking.hold_released', 'booking.hold_expired', 'booking.reservation_confirmed')
-  AND ended.sequence < placed.sequence
+    format('reservation %s', split_part(event_id, '/', 2)),
+    format('placed at sequence %s, though ended at %s',
+        min(sequence) FILTER (WHERE kind = 'booking.hold_placed'),
+        min(sequence) FILTER (WHERE kind <> 'booking.hold_placed'))
+FROM event
+WHERE kind <> 'wallet.topped_up'
+GROUP BY split_part(event_id, '/', 2)
+HAVING min(sequence) FILTER (WHERE kind <> 'booking.hold_placed') < min(sequence) FILTER (WHERE kind = 'booking.hold_placed')

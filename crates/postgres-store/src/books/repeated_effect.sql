@@ -12,30 +12,24 @@ WITH effect AS (
     JOIN ledger_entries e ON e.transfer_id = t.id AND e.account_kind = 'wallet'
     WHERE $1 IS NULL AND t.kind = 'top_up'
 ), request AS (
-    SELECT operation, result_id, user_id, request_id
-    FROM requests WHERE operation IN ('place_hold', 'pay', 'top_up')
+    SELECT operation, result_id, user_id, count(*) AS requests, min(request_id::text) AS request_id
+    FROM requests
+    WHERE operation IN ('place_hold', 'pay', 'top_up')
+    GROUP BY operation, result_id, user_id
 )
-SELECT format('%s %s', name, id) AS subject, format('no request of user %s made it', user_id) AS detail
-FROM effect
-WHERE NOT EXISTS (
-    SELECT FROM request
-    WHERE request.operation = effect.operation AND request.result_id = effect.id AND request.user_id = effect.user_id
-)
-UNION ALL
-SELECT format('%s %s', name, id), format('%s requests of user %s made it', count(*), effect.user_id)
-FROM effect
-JOIN request ON request.operation = effect.operation AND request.result_id = effect.id AND request.user_id = effect.user_id
-GROUP BY name, id, effect.user_id
-HAVING count(*) > 1
-UNION ALL
 SELECT
-    format('request %s of user %s', request_id, user_id),
-    format('its result, %s of %s, is not there', operation, result_id)
-FROM request
-WHERE $1 IS NULL AND NOT EXISTS (
-    SELECT FROM effect
-    WHERE effect.operation = request.operation AND effect.id = request.result_id AND effect.user_id = request.user_id
-)
+    CASE
+        WHEN effect.id IS NULL THEN format('request %s of user %s', request.request_id, request.user_id)
+        ELSE format('%s %s', effect.name, effect.id)
+    END AS subject,
+    CASE
+        WHEN effect.id IS NULL THEN format('its result, %s of %s, is not there', request.operation, request.result_id)
+        ELSE format('%s requests of user %s made it', coalesce(request.requests, 0), effect.user_id)
+    END AS detail
+FROM effect
+FULL JOIN request
+    ON request.result_id = effect.id AND request.user_id = effect.user_id AND request.operation = effect.operation
+WHERE effect.id IS NOT NULL AND request.requests IS DISTINCT FROM 1 OR effect.id IS NULL AND $1 IS NULL
 UNION ALL
 SELECT format('reservation %s', reservation_id), format('%s payments paid for it', count(*))
 FROM payments

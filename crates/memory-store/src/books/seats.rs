@@ -1,0 +1,116 @@
+use std::collections::HashMap;
+
+use encore_domain::audit::{HOLD_OVERDUE_AFTER, Promise};
+use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::seat_chart::Slot;
+
+use crate::books::{Audit, is_live};
+
+type LiveSeats = HashMap<(PerformanceId, Slot), Vec<ReservationId>>;
+
+pub fn check(audit: &mut Audit) {
+    let live = live_seats(audit);
+    sold_twice(audit, &live);
+    for reservation in audit.reservations().filter(|it| is_live(it.state)) {
+        unclaimed(audit, reservation, &live);
+    }
+    unpaid_seats(audit);
+    orphans(audit);
+    overdue(audit);
+}
+
+fn live_seats(audit: &Audit) -> LiveSeats {
+    let mut live = LiveSeats::new();
+    for reservation in audit.reservations().filter(|it| is_live(it.state)) {
+        for slot in reservation.slots() {
+            live.entry((reservation.performance, slot)).or_default().push(reservation.id);
+        }
+    }
+    live
+}
+
+fn sold_twice(audit: &mut Audit, live: &LiveSeats) {
+    audit.examine(Promise::DoubleSoldSeat, live.values().map(Vec::len).sum());
+    for ((performance, slot), reservations) in live.iter().filter(|(_, reservations)| reservations.len() > 1) {
+        let detail = format!("{} live reservations have it: {reservations:?}", reservations.len());
+        audit.find(Promise::DoubleSoldSeat, audit.seat(*performance, *slot), detail);
+    }
+}
+
+/// A seat that is sold twice can have the claim of one only, and is told as such.
+fn unclaimed(audit: &mut Audit, reservation: &Reservation, live: &LiveSeats) {
+    let Reservation { id, performance, .. } = *reservation;
+    let (promise, state) = if reservation.state == ReservationState::Confirmed {
+        (Promise::PaidWithoutSeat, "confirmed")
+    } else {
+        (Promise::OrphanHold, "held")
+    };
+    let claims = audit.records.reservations.claims.get(&performance);
+    for slot in reservation.slots() {
+        let claimed = claims.and_then(|claims| claims.get(&slot)).is_some_and(|claim| claim.reservation == id);
+        if !claimed && live[&(performance, slot)].len() == 1 {
+            let detail = format!("reservation {id} is {state} and has no claim on it");
+            audit.find(promise, audit.seat(performance, slot), detail);
+        }
+    }
+}
+
+fn unpaid_seats(audit: &mut Audit) {
+    let confirmed: Vec<&Reservation> =
+        audit.reservations().filter(|it| it.state == ReservationState::Confirmed).collect();
+    audit.examine(Promise::PaidWithoutSeat, confirmed.len());
+    for reservation in confirmed.iter().filter(|it| it.seats.is_empty()) {
+        let subject = format!("reservation {}", reservation.id);
+        audit.find(Promise::PaidWithoutSeat, subject, "confirmed, and lists no seat".to_owned());
+    }
+    let records = audit.records;
+    for payment in audit.payments() {
+        let state = records.reservations.find(payment.reservation).map(|reservation| reservation.state);
+        if state != Some(ReservationState::Confirmed) {
+            let detail = format!("its reservation {} is {state:?}", payment.reservation);
+            audit.find(Promise::PaidWithoutSeat, format!("payment {}", payment.id), detail);
+        }
+    }
+}
+
+fn orphans(audit: &mut Audit) {
+    let records = audit.records;
+    for (performance, claims) in &records.reservations.claims {
+        if !audit.covers(*performance) {
+            continue;
+        }
+        audit.examine(Promise::OrphanHold, claims.len());
+        for claim in claims.values() {
+            let why = orphaned(records.reservations.find(claim.reservation), *performance, claim);
+            if let Some(why) = why {
+                let detail = format!("claimed by reservation {}, which {why}", claim.reservation);
+                audit.find(Promise::OrphanHold, audit.seat(*performance, claim.slot), detail);
+            }
+        }
+    }
+    audit.examine(Promise::OrphanHold, 0);
+}
+
+fn orphaned(reservation: Option<&Reservation>, performance: PerformanceId, claim: &Claim) -> Option<String> {
+    let Some(reservation) = reservation else { return Some("is not there".to_owned()) };
+    if !is_live(reservation.state) {
+        Some(format!("is {:?}", reservation.state))
+    } else if reservation.performance != performance {
+        Some(format!("is of performance {}", reservation.performance))
+    } else if !reservation.slots().contains(&claim.slot) {
+        Some("does not list it".to_owned())
+    } else {
+        None
+    }
+}
+
+fn overdue(audit: &mut Audit) {
+    let held: Vec<&Reservation> = audit.reservations().filter(|it| it.state == ReservationState::Held).collect();
+    audit.examine(Promise::OverdueHold, held.len());
+    let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
+    for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {
+        let detail = format!("held until {}, though an event was recorded at {latest}", hold.expires_at);
+        audit.find(Promise::OverdueHold, format!("reservation {}", hold.id), detail);
+    }
+}

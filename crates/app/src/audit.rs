@@ -1,0 +1,161 @@
+//! The auditor: whether the promises are kept, now, on what is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::audit::line::{inside, line_findings};
+use encore_domain::audit::seats::seat_findings;
+use encore_domain::audit::{AuditReport, Finding, Promise, lasting};
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{Books, Catalog, Clock, Lines, Reservations, SeatLocks};
+use encore_domain::queue::LineSettings;
+use encore_domain::time::Timestamp;
+use tokio::time::sleep;
+
+use crate::error::AppError;
+use crate::halls::Halls;
+
+/// How long after a first look that found something the second comes. What is under way, seats between the claims and the
+/// locks or a hold between its deadline and the sweep, is over by then: the slowest of it, a payment whose word to the seat
+/// locks was lost, is told again after three seconds by a sweep of every second.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How long after its deadline a lock without a claim may stand: sweeps free it two to three seconds after.
+const LOCK_OVERDUE_AFTER: Duration = Duration::from_secs(5);
+/// How many overdue locks of a performance are looked at; more than these are found another time.
+const OVERDUE_LOCKS_MAX: u32 = 1_000;
+
+/// The use cases of the auditor. They change nothing.
+#[derive(Clone)]
+pub struct AuditUseCases {
+    books: Arc<dyn Books>,
+    catalog: Arc<dyn Catalog>,
+    reservations: Arc<dyn Reservations>,
+    seat_locks: Arc<dyn SeatLocks>,
+    lines: Arc<dyn Lines>,
+    halls: Halls,
+    clock: Arc<dyn Clock>,
+}
+
+/// A performance whose live state is looked at.
+#[derive(Clone, Copy)]
+struct Live {
+    performance: PerformanceId,
+    on_sale: bool,
+    line: Option<LineSettings>,
+}
+
+impl AuditUseCases {
+    /// Puts the use cases on their ports.
+    pub fn new(
+        books: Arc<dyn Books>,
+        catalog: Arc<dyn Catalog>,
+        reservations: Arc<dyn Reservations>,
+        seat_locks: Arc<dyn SeatLocks>,
+        lines: Arc<dyn Lines>,
+        halls: Halls,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { books, catalog, reservations, seat_locks, lines, halls, clock }
+    }
+
+    /// Checks the books, and then the line and the seat state of the performance, or of every performance on sale. What
+    /// may be under way counts only if it is there again at a second look, [`LOOK_AGAIN_AFTER`] the first.
+    pub async fn verify(&self, scope: Option<PerformanceId>) -> Result<AuditReport, AppError> {
+        let now = self.clock.now();
+        let live = self.live(scope, now).await?;
+        let mut report = self.books.sweep(scope).await?;
+        let seen = self.look(&live, now).await?;
+        if report.broken(Promise::OverdueHold) == 0 && seen.findings.is_empty() {
+            report.add(seen.into_report());
+            return Ok(report);
+        }
+        sleep(LOOK_AGAIN_AFTER).await;
+        if report.broken(Promise::OverdueHold) > 0 {
+            report = self.books.sweep(scope).await?;
+        }
+        // An operator may have changed a cap since; instances follow in less than the time between the looks.
+        let again = self.look(&self.live(scope, now).await?, now).await?;
+        let findings = lasting(&seen.findings, again.findings);
+        report.add(Look { findings, ..again }.into_report());
+        Ok(report)
+    }
+
+    /// Checks the books of everything, and no live state.
+    pub async fn verify_books(&self) -> Result<AuditReport, AppError> {
+        let report = self.books.sweep(None).await?;
+        if report.broken(Promise::OverdueHold) == 0 {
+            return Ok(report);
+        }
+        sleep(LOOK_AGAIN_AFTER).await;
+        Ok(self.books.sweep(None).await?)
+    }
+
+    async fn live(&self, scope: Option<PerformanceId>, now: Timestamp) -> Result<Vec<Live>, AppError> {
+        let on_sale = self.catalog.on_sale(now).await?;
+        let live = |(performance, line)| Live { performance, on_sale: true, line };
+        let Some(performance) = scope else {
+            return Ok(on_sale.into_iter().map(live).collect());
+        };
+        let performance = self.halls.performance(performance).await?.id;
+        let found = on_sale.into_iter().find(|(id, _)| *id == performance).map(live);
+        Ok(vec![found.unwrap_or(Live { performance, on_sale: false, line: None })])
+    }
+
+    /// Looks at lines and seats. `overdue_by` is the same at both looks, so that a lock is given the time between.
+    async fn look(&self, live: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
+        let mut look = Look::default();
+        for live in live {
+            self.look_at_line(live, &mut look).await?;
+            self.look_at_seats(live, overdue_by, &mut look).await?;
+        }
+        Ok(look)
+    }
+
+    async fn look_at_line(&self, live: &Live, look: &mut Look) -> Result<(), Unavailable> {
+        let Some(line) = self.lines.snapshot(live.performance).await? else { return Ok(()) };
+        let cap = live.line.map(|settings| settings.cap);
+        look.lines += u64::from(cap.is_some());
+        look.numbers += inside(&line);
+        look.findings.extend(line_findings(live.performance, &line, cap, self.clock.now()));
+        Ok(())
+    }
+
+    /// The seats, if they are loaded. The claims are read first: a seat that is held in between is locked without a claim,
+    /// which is in order.
+    async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, look: &mut Look) -> Result<(), AppError> {
+        let performance = live.performance;
+        let claims = self.reservations.claims(performance).await?;
+        let Some(state) = self.seat_locks.snapshot(performance).await? else { return Ok(()) };
+        // Locks are swept while a performance is on sale; afterwards nobody wants the seat.
+        let overdue = if live.on_sale {
+            self.seat_locks.overdue(performance, overdue_by - LOCK_OVERDUE_AFTER, OVERDUE_LOCKS_MAX).await?
+        } else {
+            Vec::new()
+        };
+        let chart = &self.halls.hall(performance).await?.venue.chart;
+        look.seats += u64::try_from(chart.seats().len()).unwrap_or(u64::MAX);
+        look.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
+        Ok(())
+    }
+}
+
+/// What a look at the live state found.
+#[derive(Default)]
+struct Look {
+    lines: u64,
+    numbers: u64,
+    seats: u64,
+    findings: Vec<Finding>,
+}
+
+impl Look {
+    fn into_report(self) -> AuditReport {
+        let mut report = AuditReport::default();
+        report.examine(Promise::OverCap, self.lines);
+        report.examine(Promise::LineJump, self.numbers);
+        report.examine(Promise::SeatStateDiffers, self.seats);
+        self.findings.into_iter().for_each(|finding| report.find(finding));
+        report
+    }
+}

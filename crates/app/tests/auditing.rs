@@ -1,0 +1,189 @@
+//! What the auditor tells of stores that change while it looks. The runtime's clock is paused: it jumps over the time
+//! between the looks.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use encore_app::audit::AuditUseCases;
+use encore_app::halls::Halls;
+use encore_domain::audit::{AuditReport, Finding, Promise};
+use encore_domain::booking::Claim;
+use encore_domain::catalog::Performance;
+use encore_domain::line_snapshot::LineSnapshot;
+use encore_domain::ports::{MockBooks, MockCatalog, MockClock, MockLines, MockReservations, MockSeatLocks};
+use encore_domain::queue::LineSettings;
+use encore_domain::seat_state::{SeatLock, SeatState, all_free};
+use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
+
+/// What the stores answer at each look; nothing is left at the end.
+#[derive(Clone, Default)]
+struct Looks {
+    books: Vec<AuditReport>,
+    lines: Vec<Option<LineSnapshot>>,
+    seats: Vec<Option<SeatState>>,
+    claims: Vec<Vec<Claim>>,
+    overdue: Vec<SeatLock>,
+}
+
+/// Answers one after the other.
+fn in_turn<T: Send + 'static>(answers: Vec<T>) -> impl Fn() -> T + Send + Sync {
+    let answers = Mutex::new(answers.into_iter());
+    move || answers.lock().expect("one at a time").next().expect("no more looks than answers")
+}
+
+async fn verify(looks: Looks) -> AuditReport {
+    let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+    let performance = Performance { has_line: true, ..fixtures::performance(concert.id, venue.id) };
+    let performance_id = performance.id;
+    let settings = LineSettings { cap: 1, ..LineSettings::default() };
+    let mut catalog = MockCatalog::new();
+    catalog.expect_on_sale().returning(move |_| Ok(vec![(performance_id, Some(settings))]));
+    catalog.expect_performance().returning(move |_| Ok(Some(performance.clone())));
+    catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
+    catalog.expect_venue().returning(move |_| Ok(Some(venue.clone())));
+    let mut books = MockBooks::new();
+    let times = looks.books.len();
+    let sweep = in_turn(looks.books);
+    books.expect_sweep().times(times).returning(move |_| Ok(sweep()));
+    let mut lines = MockLines::new();
+    let (times, line) = (looks.lines.len(), in_turn(looks.lines));
+    lines.expect_snapshot().times(times).returning(move |_| Ok(line()));
+    let mut seat_locks = MockSeatLocks::new();
+    let (times, seats) = (looks.seats.len(), in_turn(looks.seats));
+    // No expectation for `load`: the auditor loads nothing.
+    seat_locks.expect_snapshot().times(times).returning(move |_| Ok(seats()));
+    let overdue = looks.overdue;
+    seat_locks.expect_overdue().returning(move |_, _, _| Ok(overdue.clone()));
+    let mut reservations = MockReservations::new();
+    let claims = in_turn(looks.claims);
+    reservations.expect_claims().returning(move |_| Ok(claims()));
+    let mut clock = MockClock::new();
+    clock.expect_now().returning(start);
+    let catalog = Arc::new(catalog);
+    let halls = Halls::new(catalog.clone());
+    let (books, reservations) = (Arc::new(books), Arc::new(reservations));
+    let audit =
+        AuditUseCases::new(books, catalog, reservations, Arc::new(seat_locks), Arc::new(lines), halls, Arc::new(clock));
+    audit.verify(Some(performance_id)).await.expect("the stores answer")
+}
+
+/// The hall with these seats, by index, in this state.
+fn hall(seats: &[usize], byte: u8) -> Option<SeatState> {
+    let mut bytes = all_free(&fixtures::small_chart());
+    for slot in slots(seats) {
+        bytes[slot.0 as usize] = byte;
+    }
+    Some(SeatState { bytes, version: 1 })
+}
+
+fn sold(seats: &[usize]) -> Vec<Claim> {
+    slots(seats).into_iter().map(|slot| Claim { slot, reservation: id(), held_until: None }).collect()
+}
+
+fn inside(numbers: u64) -> Option<LineSnapshot> {
+    let active: HashMap<_, _> = (1..=numbers).map(|number| (number, at_secs(60))).collect();
+    Some(LineSnapshot { head: numbers, tail: numbers, active, ..LineSnapshot::default() })
+}
+
+fn overdue_hold() -> AuditReport {
+    let mut report = AuditReport::default();
+    report.find(Finding::new(Promise::OverdueHold, "reservation 1", "held"));
+    report
+}
+
+fn broken(report: &AuditReport) -> Vec<(Promise, u64)> {
+    let broken = Promise::ALL.into_iter().map(|promise| (promise, report.broken(promise)));
+    broken.filter(|(_, findings)| *findings > 0).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_found_one_look_is_enough() {
+    let books = vec![AuditReport::default()];
+    let report = verify(Looks {
+        books,
+        lines: vec![inside(1)],
+        seats: vec![hall(&[1], b's')],
+        claims: vec![sold(&[1])],
+        ..Looks::default()
+    })
+    .await;
+    assert!(report.is_clean(), "{report:?}");
+    let examined = [Promise::OverCap, Promise::LineJump, Promise::SeatStateDiffers]
+        .map(|promise| report.of(promise).map(|found| found.examined));
+    assert_eq!(examined, [Some(1), Some(1), Some(26)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_not_examined_and_not_loaded() {
+    let report = verify(Looks {
+        books: vec![AuditReport::default()],
+        lines: vec![None],
+        seats: vec![None],
+        claims: vec![sold(&[1])],
+        ..Looks::default()
+    })
+    .await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.of(Promise::SeatStateDiffers).map(|found| found.examined), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_there_again_is_told() {
+    let report = verify(Looks {
+        books: vec![AuditReport::default()],
+        lines: vec![inside(1), inside(2)],
+        // The payment of seat 1 is shown by the second look; seat 2 is shown as sold and nobody's at both.
+        seats: vec![hall(&[2], b's'), hall(&[1, 2], b's')],
+        claims: vec![sold(&[1]), sold(&[1])],
+        ..Looks::default()
+    })
+    .await;
+    assert_eq!(broken(&report), [(Promise::SeatStateDiffers, 1)]);
+    let finding = report.findings().next().expect("a finding");
+    assert!(finding.subject.ends_with("seat S-A-3/slot 2"), "{finding:?}");
+    assert_eq!(report.of(Promise::SeatStateDiffers).map(|found| found.examined), Some(26));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_inside_than_the_cap_at_both_looks_are_told() {
+    let report = verify(Looks {
+        books: vec![AuditReport::default()],
+        lines: vec![inside(3), inside(2)],
+        seats: vec![None, None],
+        claims: vec![vec![], vec![]],
+        ..Looks::default()
+    })
+    .await;
+    assert_eq!(broken(&report), [(Promise::OverCap, 1)]);
+    let detail = report.findings().next().map(|finding| finding.detail.as_str());
+    assert_eq!(detail, Some("0 called and 2 active with a cap of 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
+    let lock = SeatLock { slot: slots(&[1])[0], owner: id(), held_until: Some(start()) };
+    let looks = |overdue| Looks {
+        books: vec![AuditReport::default()],
+        lines: vec![None, None],
+        seats: vec![hall(&[1], b'h'); 2],
+        claims: vec![vec![]; 2],
+        overdue,
+    };
+    assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
+    let once = Looks { lines: vec![None], seats: vec![hall(&[1], b'h')], ..looks(vec![]) };
+    assert!(verify(once).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overdue_hold_that_a_sweep_was_about_to_end_is_not_told() {
+    let looks = |second| Looks {
+        books: vec![overdue_hold(), second],
+        lines: vec![None, None],
+        seats: vec![None, None],
+        claims: vec![vec![], vec![]],
+        ..Looks::default()
+    };
+    assert!(verify(looks(AuditReport::default())).await.is_clean());
+    assert_eq!(broken(&verify(looks(overdue_hold())).await), [(Promise::OverdueHold, 1)]);
+}

@@ -2,7 +2,7 @@
 
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use encore_postgres_store::scratch::ScratchDatabase;
 
 #[derive(QueryableByName)]
@@ -42,4 +42,10 @@ pub async fn payments(database: &ScratchDatabase) -> i64 {
 /// How many events of a kind are in the outbox.
 pub async fn events(database: &ScratchDatabase, kind: &str) -> i64 {
     ask(database, &format!("SELECT count(*) AS number FROM outbox WHERE kind = '{kind}'")).await
+}
+
+/// Does what no port can do, as damage to be found.
+pub async fn damage(database: &ScratchDatabase, statements: &str) {
+    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is there");
+    connection.batch_execute(statements).await.expect("the damage is done");
 }

@@ -1,6 +1,7 @@
 //! `AdminService`.
 
 use encore_app::admin::{AdminUseCases, NewPerformance};
+use encore_app::audit::AuditUseCases;
 use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
@@ -13,6 +14,7 @@ use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
+use crate::audit::report_to_proto;
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, offer_to_proto};
@@ -21,6 +23,7 @@ use crate::to_proto::duration;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
+    pub(crate) audit: AuditUseCases,
     pub(crate) rehearsal_fans: RehearsalFans,
     pub(crate) calls: Calls,
 }
@@ -115,6 +118,18 @@ impl AdminService for AdminApi {
             access_token: token.token,
         };
         Ok(Response::new(pb::AddRehearsalFansResponse { fans: added.into_iter().map(fan).collect() }))
+    }
+
+    async fn verify_performance(
+        &self,
+        request: Request<pb::VerifyPerformanceRequest>,
+    ) -> Result<Response<pb::VerifyPerformanceResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let report = self.calls.read(self.audit.verify(Some(performance))).await?;
+        Ok(Response::new(report_to_proto(&report)))
     }
 }
 

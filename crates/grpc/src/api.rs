@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::admin::AdminUseCases;
+use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
@@ -72,6 +73,7 @@ pub struct Api {
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
+    pub audit: AuditUseCases,
     pub rehearsal_fans: RehearsalFans,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
@@ -170,7 +172,8 @@ impl Api {
         serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(PaymentServiceServer, PaymentApi { payments: self.payments, calls: calls() }, MESSAGE_MAX_BYTES);
-        let admin = AdminApi { admin: self.admin, rehearsal_fans: self.rehearsal_fans, calls: calls() };
+        let admin =
+            AdminApi { admin: self.admin, audit: self.audit, rehearsal_fans: self.rehearsal_fans, calls: calls() };
         serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
         Ok((health, routes.routes()))
     }

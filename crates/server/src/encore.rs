@@ -1,6 +1,7 @@
 //! One instance of Encore: the ports put together to use cases, the API and the workers.
 
 use encore_app::admin::AdminUseCases;
+use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::halls::Halls;
@@ -42,6 +43,7 @@ impl Encore {
             reservations,
             wallets,
             payments,
+            books,
             seat_locks,
             lines,
             seen_requests,
@@ -49,6 +51,15 @@ impl Encore {
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let halls = Halls::new(catalog.clone());
         let guard = QueueGuard::new(lines.clone(), clock());
+        let audit = AuditUseCases::new(
+            books,
+            catalog.clone(),
+            reservations.clone(),
+            seat_locks.clone(),
+            lines.clone(),
+            halls.clone(),
+            clock(),
+        );
         let seat_map = SeatMap::new(seat_locks, reservations.clone(), halls.clone());
         let open_lines = OpenLines::new(catalog.clone(), clock());
         let boards = LineBoards::new(lines.clone(), seat_map.clone(), open_lines.clone(), clock());
@@ -82,6 +93,7 @@ impl Encore {
             wallet: WalletUseCases::new(wallets, clock(), ids()),
             payments: PaymentUseCases::new(payments, reservations, halls.clone(), guard, teller, clock(), ids()),
             admin: AdminUseCases::new(catalog, halls, open_lines, clock(), ids()),
+            audit,
             rehearsal_fans,
             access_tokens,
             queue_tokens,

@@ -7,15 +7,16 @@ use std::time::Duration;
 use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedQueueTokens};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Catalog, Clock, Ids, Lines, Passwords, Payments, QueueTokens, Reservations, SeatLocks, SeenRequests,
-    Users, Wallets,
+    AccessTokens, Books, Catalog, Clock, Ids, Lines, Passwords, Payments, QueueTokens, Reservations, SeatLocks,
+    SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryCatalog, MemoryLines, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatLocks, MemorySeenRequests,
-    MemoryUsers, MemoryWallets,
+    MemoryBooks, MemoryCatalog, MemoryLines, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatLocks,
+    MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+    Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers,
+    PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
 
@@ -35,6 +36,7 @@ pub struct Ports {
     pub reservations: Arc<dyn Reservations>,
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
+    pub books: Arc<dyn Books>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub lines: Arc<dyn Lines>,
     pub seen_requests: Arc<dyn SeenRequests>,
@@ -55,7 +57,8 @@ impl Ports {
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
-            payments: Arc::new(MemoryPayments::new(records)),
+            payments: Arc::new(MemoryPayments::new(records.clone())),
+            books: Arc::new(MemoryBooks::new(records)),
             seat_locks: Arc::new(MemorySeatLocks::default()),
             lines: Arc::new(MemoryLines::default()),
             seen_requests: Arc::new(MemorySeenRequests::default()),
@@ -70,7 +73,8 @@ impl Ports {
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
-            payments: Arc::new(PostgresPayments::new(database)),
+            payments: Arc::new(PostgresPayments::new(database.clone())),
+            books: Arc::new(PostgresBooks::new(database)),
             ..self
         })
     }

@@ -1,0 +1,138 @@
+//! The auditor on running instances.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Presence;
+use encore_domain::queue::LineSettings;
+use encore_domain::seat_state::SeatLock;
+use encore_port_tests::fixtures::{self, slots};
+use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
+use encore_proto::admin::v1::{PromiseReport, VerifyPerformanceRequest};
+use encore_tests::fan::{Fan, reason};
+use encore_tests::ledger::damage;
+use encore_tests::world::World;
+use futures::future::join_all;
+use tonic::{Code, Status};
+
+async fn verify(operator: &Fan, performance_id: &str) -> Result<Vec<PromiseReport>, Status> {
+    let message = VerifyPerformanceRequest { performance_id: performance_id.to_owned() };
+    let mut client = AdminServiceClient::new(operator.channel.clone());
+    Ok(client.verify_performance(operator.request(message)).await?.into_inner().promises)
+}
+
+/// The findings on a performance, as promise and subject.
+async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, String)> {
+    let promises = verify(operator, &performance.to_string()).await.expect("a report");
+    assert_eq!(promises.len(), 11, "{promises:?}");
+    let findings = promises.into_iter().flat_map(|promise| {
+        assert_eq!(promise.broken, u64::try_from(promise.findings.len()).expect("few"), "{promise:?}");
+        promise.findings.into_iter().map(move |finding| (promise.name.clone(), finding.subject))
+    });
+    findings.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_goes_on_is_in_order() {
+    for world in [World::embedded().await, World::without_redis().await, World::durable(2).await] {
+        let (operator, performance) = (world.operator().await, world.performance(Some(LineSettings::default())).await);
+        let booking = join_all((0..20).map(async |turn| {
+            let mut fan = world.fan(turn).await;
+            fan.enter(performance).await.expect("admitted");
+            fan.top_up(50_000).await.expect("a credit");
+            // Everybody wants a seat that somebody else wants too.
+            let held = fan.hold(performance, &[&format!("C-B-{}", turn % 9 + 1)]).await;
+            if let (Ok(hold), 0..10) = (held, turn) {
+                fan.pay(&hold.reservation_id).await.expect("paid");
+            }
+        }));
+        let auditing = async {
+            for _ in 0..5 {
+                assert_eq!(found(&operator, performance).await, []);
+            }
+        };
+        tokio::join!(booking, auditing);
+        assert_eq!(found(&operator, performance).await, []);
+
+        let promises = verify(&operator, &performance.to_string()).await.expect("a report");
+        let examined = |name: &str| promises.iter().find(|promise| promise.name == name).map(|it| it.examined);
+        assert_eq!(examined("double_sold_seat"), Some(9));
+        assert_eq!(examined("seat_state_differs"), Some(26));
+        assert_eq!(examined("over_cap"), Some(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
+    let world = World::durable(2).await;
+    let operator = world.operator().await;
+    let settings = LineSettings { cap: 1, ..LineSettings::default() };
+    let (damaged, other) = (world.performance(Some(settings)).await, world.performance(None).await);
+    let mut fan = world.fan(0).await;
+    fan.enter(damaged).await.expect("admitted");
+    fan.top_up(50_000).await.expect("a credit");
+    fan.hold(damaged, &["S-A-1"]).await.expect("a hold");
+    fan.seats(damaged).await.expect("seats");
+    assert_eq!(found(&operator, damaged).await, []);
+
+    // Somebody admits by another cap, shows a seat as sold that nobody has, and lets the books lose an event.
+    let lines = &world.ports.lines;
+    let presence = Presence { now: fixtures::start(), grace: settings.grace };
+    for _ in 0..2 {
+        lines.join(damaged, fixtures::id(), presence, 1).await.expect("a place");
+    }
+    let wide = LineSettings { cap: 100, ..settings };
+    assert_eq!(lines.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
+    let lock = SeatLock { slot: slots(&[3])[0], owner: fixtures::id(), held_until: None };
+    world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is there");
+    damage(world.database(), "DELETE FROM outbox WHERE kind = 'booking.hold_placed'").await;
+
+    let told = found(&operator, damaged).await;
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["outbox_gap", "over_cap", "seat_state_differs"]);
+    assert_eq!(told[1].1, format!("performance {damaged} line"));
+    assert_eq!(told[2].1, format!("performance {damaged} seat S-A-4/slot 3"));
+    assert_eq!(found(&operator, other).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_no_sweep_ended_is_told() {
+    let world = World::durable(1).await;
+    let (operator, performance) = (world.operator().await, world.performance(None).await);
+    let fan = world.fan(0).await;
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    assert_eq!(found(&operator, performance).await, []);
+    // The sweeps go by the time of the instances, and this one lies far in the past of what is recorded next.
+    damage(
+        world.database(),
+        "INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         VALUES ('later', 'test', '00000000-0000-0000-0000-000000000000', '{}', '2026-06-02T10:00:00Z')",
+    )
+    .await;
+    let expected = ("overdue_hold".to_owned(), format!("reservation {}", hold.reservation_id));
+    assert_eq!(found(&operator, performance).await, [expected]);
+    world.clock.advance(Duration::from_hours(1));
+    let reservations = Arc::clone(&world.ports.reservations);
+    encore_tests::world::until("the sweep", || async {
+        reservations.claims(performance).await.expect("claims").is_empty()
+    })
+    .await;
+    assert_eq!(found(&operator, performance).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_operators_verify_and_only_what_there_is() {
+    let world = World::embedded().await;
+    let (operator, fan) = (world.operator().await, world.fan(0).await);
+    let unknown = fixtures::id::<PerformanceId>().to_string();
+    let refusals = [
+        (&fan, unknown.as_str(), Code::PermissionDenied, "OPERATOR_ONLY"),
+        (&operator, unknown.as_str(), Code::NotFound, "NOT_FOUND"),
+        (&operator, "", Code::InvalidArgument, "INVALID_REQUEST"),
+    ];
+    for (caller, performance, code, why) in refusals {
+        let refusal = verify(caller, performance).await.expect_err(why);
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (code, why));
+    }
+}

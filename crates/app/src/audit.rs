@@ -103,27 +103,27 @@ impl AuditUseCases {
     }
 
     /// Looks at lines and seats. `overdue_by` is the same at both looks, so that a lock is given the time between.
-    async fn look(&self, live: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
-        let mut look = Look::default();
-        for live in live {
-            self.look_at_line(live, &mut look).await?;
-            self.look_at_seats(live, overdue_by, &mut look).await?;
+    async fn look(&self, performances: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
+        let mut seen = Look::default();
+        for live in performances {
+            self.look_at_line(live, &mut seen).await?;
+            self.look_at_seats(live, overdue_by, &mut seen).await?;
         }
-        Ok(look)
+        Ok(seen)
     }
 
-    async fn look_at_line(&self, live: &Live, look: &mut Look) -> Result<(), Unavailable> {
-        let Some(line) = self.lines.snapshot(live.performance).await? else { return Ok(()) };
+    async fn look_at_line(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
+        let Some(copy) = self.lines.snapshot(live.performance).await? else { return Ok(()) };
         let cap = live.line.map(|settings| settings.cap);
-        look.lines += u64::from(cap.is_some());
-        look.numbers += inside(&line);
-        look.findings.extend(line_findings(live.performance, &line, cap, self.clock.now()));
+        seen.lines += u64::from(cap.is_some());
+        seen.numbers += inside(&copy);
+        seen.findings.extend(line_findings(live.performance, &copy, cap, self.clock.now()));
         Ok(())
     }
 
     /// The seats, if they are loaded. The claims are read first: a seat that is held in between is locked without a claim,
     /// which is in order.
-    async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, look: &mut Look) -> Result<(), AppError> {
+    async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, seen: &mut Look) -> Result<(), AppError> {
         let performance = live.performance;
         let claims = self.reservations.claims(performance).await?;
         let Some(state) = self.seat_locks.snapshot(performance).await? else { return Ok(()) };
@@ -134,8 +134,8 @@ impl AuditUseCases {
             Vec::new()
         };
         let chart = &self.halls.hall(performance).await?.venue.chart;
-        look.seats += u64::try_from(chart.seats().len()).unwrap_or(u64::MAX);
-        look.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
+        seen.seats += u64::try_from(chart.seats().len()).unwrap_or(u64::MAX);
+        seen.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
         Ok(())
     }
 }

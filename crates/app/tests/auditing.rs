@@ -69,21 +69,21 @@ async fn verify(looks: Looks) -> AuditReport {
 }
 
 /// The hall with these seats, by index, in this state.
-fn hall(seats: &[usize], byte: u8) -> Option<SeatState> {
+fn hall(seats: &[usize], byte: u8) -> SeatState {
     let mut bytes = all_free(&fixtures::small_chart());
     for slot in slots(seats) {
         bytes[slot.0 as usize] = byte;
     }
-    Some(SeatState { bytes, version: 1 })
+    SeatState { bytes, version: 1 }
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
     slots(seats).into_iter().map(|slot| Claim { slot, reservation: id(), held_until: None }).collect()
 }
 
-fn inside(numbers: u64) -> Option<LineSnapshot> {
+fn inside(numbers: u64) -> LineSnapshot {
     let active: HashMap<_, _> = (1..=numbers).map(|number| (number, at_secs(60))).collect();
-    Some(LineSnapshot { head: numbers, tail: numbers, active, ..LineSnapshot::default() })
+    LineSnapshot { head: numbers, tail: numbers, active, ..LineSnapshot::default() }
 }
 
 fn overdue_hold() -> AuditReport {
@@ -102,8 +102,8 @@ async fn where_nothing_is_found_one_look_is_enough() {
     let books = vec![AuditReport::default()];
     let report = verify(Looks {
         books,
-        lines: vec![inside(1)],
-        seats: vec![hall(&[1], b's')],
+        lines: vec![Some(inside(1))],
+        seats: vec![Some(hall(&[1], b's'))],
         claims: vec![sold(&[1])],
         ..Looks::default()
     })
@@ -132,9 +132,9 @@ async fn what_is_not_there_is_not_examined_and_not_loaded() {
 async fn only_what_is_there_again_is_told() {
     let report = verify(Looks {
         books: vec![AuditReport::default()],
-        lines: vec![inside(1), inside(2)],
+        lines: vec![Some(inside(1)), Some(inside(2))],
         // The payment of seat 1 is shown by the second look; seat 2 is shown as sold and nobody's at both.
-        seats: vec![hall(&[2], b's'), hall(&[1, 2], b's')],
+        seats: vec![Some(hall(&[2], b's')), Some(hall(&[1, 2], b's'))],
         claims: vec![sold(&[1]), sold(&[1])],
         ..Looks::default()
     })
@@ -149,7 +149,7 @@ async fn only_what_is_there_again_is_told() {
 async fn more_inside_than_the_cap_at_both_looks_are_told() {
     let report = verify(Looks {
         books: vec![AuditReport::default()],
-        lines: vec![inside(3), inside(2)],
+        lines: vec![Some(inside(3)), Some(inside(2))],
         seats: vec![None, None],
         claims: vec![vec![], vec![]],
         ..Looks::default()
@@ -166,12 +166,12 @@ async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
     let looks = |overdue| Looks {
         books: vec![AuditReport::default()],
         lines: vec![None, None],
-        seats: vec![hall(&[1], b'h'); 2],
+        seats: vec![Some(hall(&[1], b'h')); 2],
         claims: vec![vec![]; 2],
         overdue,
     };
     assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
-    let once = Looks { lines: vec![None], seats: vec![hall(&[1], b'h')], ..looks(vec![]) };
+    let once = Looks { lines: vec![None], seats: vec![Some(hall(&[1], b'h'))], ..looks(vec![]) };
     assert!(verify(once).await.is_clean());
 }
 

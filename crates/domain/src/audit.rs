@@ -215,7 +215,7 @@ mod tests {
         let mut report = AuditReport::default();
         report.examine(Promise::OverCap, 7);
         assert!(report.is_clean());
-        for number in 0..FINDINGS_PER_PROMISE_MAX + 1 {
+        for number in 0..=FINDINGS_PER_PROMISE_MAX {
             report.find(Finding::new(Promise::LineJump, format!("number {number}"), "out of turn"));
         }
         let mut whole = report.clone();

@@ -40,11 +40,12 @@ fn numbers_inside(line: &LineSnapshot) -> BTreeSet<u64> {
 
 fn over_cap(performance: PerformanceId, line: &LineSnapshot, cap: u32, now: Timestamp) -> Option<Finding> {
     // What is due at or before now is over, though nobody has taken it away yet.
-    let live = |until: &&Timestamp| **until > now;
-    let (called, active) = (line.called.values().filter(live).count(), line.active.values().filter(live).count());
+    let is_live = |until: &&Timestamp| **until > now;
+    let called = line.called.values().filter(is_live).count();
+    let active = line.active.values().filter(is_live).count();
     let detail = format!("{called} called and {active} active with a cap of {cap}");
-    let over = u64::try_from(called + active).unwrap_or(u64::MAX) > u64::from(cap);
-    over.then(|| Finding::new(Promise::OverCap, format!("performance {performance} line"), detail))
+    let too_many = u64::try_from(called + active).unwrap_or(u64::MAX) > u64::from(cap);
+    too_many.then(|| Finding::new(Promise::OverCap, format!("performance {performance} line"), detail))
 }
 
 fn out_of_turn(line: &LineSnapshot, number: u64) -> Option<String> {

@@ -38,6 +38,8 @@ enum Command {
     CreateOperator(commands::create_operator::CreateOperatorArgs),
     /// Import a seating plan as a venue.
     ImportVenue(commands::import_venue::ImportVenueArgs),
+    /// Check the promises on what is stored, live or stopped, and end: with 3 if one is broken.
+    Verify(commands::verify::VerifyArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
                 eprintln!("  because: {cause}");
                 source = cause.source();
             }
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }
@@ -69,5 +71,6 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
+        Command::Verify(args) => commands::verify::run(&args).await,
     }
 }

@@ -4,8 +4,10 @@ pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;
 pub mod serve;
+pub mod verify;
 
 use std::io;
+use std::process::ExitCode;
 
 use encore_app::error::{AppError, Violation};
 use encore_credentials::Keyring;
@@ -43,6 +45,19 @@ pub enum CommandError {
     Refused(AppError),
     #[error("a task ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),
+    #[error("promises are broken: {}", .0.join(", "))]
+    PromisesBroken(Vec<&'static str>),
+}
+
+/// What `encore verify` ends with where promises are broken. A command that could not be carried out ends with 1, and one
+/// that could not be understood with 2.
+const PROMISES_BROKEN: u8 = 3;
+
+impl CommandError {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        if matches!(self, Self::PromisesBroken(_)) { ExitCode::from(PROMISES_BROKEN) } else { ExitCode::FAILURE }
+    }
 }
 
 impl From<AppError> for CommandError {
@@ -61,17 +76,26 @@ async fn migrated(target: &DatabaseTarget) -> Result<DatabaseConfig, Unavailable
     for migration in migrate(&target.url).await? {
         info!(migration, "applied");
     }
-    Ok(DatabaseConfig { pool_size: target.pool_size, ..DatabaseConfig::new(&target.url) })
+    Ok(as_it_is(target))
 }
 
-/// The use cases on the database, for commands that serve nothing and sign no tokens.
+/// A database whose schema is what it is.
+fn as_it_is(target: &DatabaseTarget) -> DatabaseConfig {
+    DatabaseConfig { pool_size: target.pool_size, ..DatabaseConfig::new(&target.url) }
+}
+
+/// Ports for commands that serve nothing and sign no tokens.
+fn ports() -> Result<Ports, CommandError> {
+    let keyring = Keyring::from_secret("unused", &throwaway_secret());
+    let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
+    Ok(Ports::embedded(keyring, std::time::Duration::from_mins(1)))
+}
+
+/// The use cases on the database.
 async fn on_database(args: &StoreArgs) -> Result<Encore, CommandError> {
     let Stores::Durable { database, .. } = args.check()? else {
         return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set: nothing would last without it".into()));
     };
-    let keyring = Keyring::from_secret("unused", &throwaway_secret());
-    let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
-    let ports = Ports::embedded(keyring, std::time::Duration::from_mins(1));
-    let ports = ports.on_postgres(&migrated(&database).await?).await?;
+    let ports = ports()?.on_postgres(&migrated(&database).await?).await?;
     Ok(Encore::new(ports, GuardedRpcs::default()))
 }

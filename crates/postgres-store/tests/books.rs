@@ -208,6 +208,11 @@ damage! {
         "DELETE FROM transfers WHERE id = '{transfer}'; DELETE FROM ledger_entries WHERE transfer_id = '{transfer}';
          UPDATE wallets SET balance_minor = 100000"
         => [MoneyMadeOrLost "payment {payment}"];
+    a_transfer_of_a_payment_that_is_not_there: InTheWhole,
+        "INSERT INTO transfers VALUES ('{new}', 'payment', '{fan}', 0, 'EUR', '{newer}', '2026-06-01T10:00:00Z');
+         INSERT INTO ledger_entries VALUES
+             ('{new}', '{new}', 'wallet', '{fan}', 0, 0), ('{newer}', '{new}', 'sales', '{performance}', 0, NULL)"
+        => [MoneyMadeOrLost "transfer {new}", MoneyMadeOrLost "transfer {new}"];
     a_confirmed_reservation_without_its_payment: InScope,
         "UPDATE reservations SET payment_id = '{new}' WHERE id = '{paid}'"
         => [MoneyMadeOrLost "reservation {paid}"];

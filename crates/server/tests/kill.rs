@@ -202,6 +202,8 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
         assert_eq!(paid, price, "who has seats has paid for them, and nobody else has paid");
     }
     ledger::assert_conserved(&cluster.database).await;
+    let report = cluster.ports.books.sweep(None).await.expect("Postgres is there");
+    assert!(report.is_clean(), "{report:#?}");
     assert!(ledger::payments(&cluster.database).await >= i64::try_from(KILL_AFTER_PAYMENTS).expect("a few"));
 
     let mut fan = cluster.fan().await.on(&cluster.channels[1]);

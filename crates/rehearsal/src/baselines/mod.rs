@@ -1,0 +1,30 @@
+//! What the same machine does without Encore, measured beside a scenario in the same run, so that the scenario's rates can
+//! be read as shares of what was there to be had.
+//!
+//! The ceilings are the least that a call of Encore needs from a layer: an empty call of the transport, one script of
+//! Redis, one durable commit of Postgres. `for-update` is what one would write instead of Encore: a transaction that locks
+//! the rows it is about. No baseline is held back: connections are warm, statements prepared, round trips shared.
+
+mod error;
+mod ratios;
+mod transport;
+
+pub use error::BaselineError;
+pub use ratios::with_ratios;
+pub use transport::transport;
+
+/// The ceiling of the transport.
+pub const TRANSPORT: &str = "transport";
+/// The ceiling of Redis.
+pub const REDIS: &str = "redis";
+/// The ceiling of durable commits.
+pub const COMMITS: &str = "commits";
+/// Holding seats under row locks.
+pub const FOR_UPDATE_HOLD: &str = "for-update hold";
+/// Paying for a hold under row locks.
+pub const FOR_UPDATE_PAY: &str = "for-update pay";
+/// Everybody after the same seats, under row locks.
+pub const FOR_UPDATE_CONTEND: &str = "for-update contend";
+
+/// The phase of the closed loops.
+const SATURATED: &str = "saturated";

@@ -1,0 +1,69 @@
+//! The ceiling of the transport: a call that does nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::baselines::{BaselineError, SATURATED, TRANSPORT};
+use crate::load::{Load, Outcome, Saturated};
+use crate::report::model::Baseline;
+
+/// How many health checks the server answers over these channels, which take turns.
+pub async fn transport(load: &Load, channels: &[Channel], saturated: Saturated) -> Result<Baseline, BaselineError> {
+    let clients: Arc<[_]> = channels.iter().cloned().map(HealthClient::new).collect();
+    let mut first = clients.first().ok_or(BaselineError::NoChannel)?.clone();
+    // Of the server as a whole.
+    let whole = || HealthCheckRequest { service: String::new() };
+    first.check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
+    let channels = clients.len();
+    let measurement = load
+        .saturate(saturated, (SATURATED, "Health/Check"), move |number| {
+            let turn = usize::try_from(number).unwrap_or_default() % clients.len();
+            let mut client = clients[turn].clone();
+            async move { Outcome::of(&client.check(whole()).await) }
+        })
+        .await;
+    let about = format!(
+        "Asks the server for its health over {channels} connections: a gRPC call with all layers around it and nothing \
+         to do."
+    );
+    Ok(Baseline { name: TRANSPORT.to_owned(), about, measurement, ratios: BTreeMap::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+    use tonic::transport::Server;
+    use tonic::transport::server::TcpIncoming;
+
+    const FEW: Saturated = Saturated { in_flight: 4, lasts: Duration::from_mins(1), calls_max: 100 };
+
+    fn load() -> Load {
+        Load { stop: CancellationToken::new() }
+    }
+
+    #[tokio::test]
+    async fn every_check_is_answered_through_any_channel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let (_, health) = tonic_health::server::health_reporter();
+        tokio::spawn(Server::builder().add_service(health).serve_with_incoming(TcpIncoming::from(listener)));
+        let channel = || Channel::from_shared(address.clone()).expect("an address").connect_lazy();
+        let measured = transport(&load(), &[channel(), channel(), channel()], FEW).await.expect("it answers");
+        assert_eq!((measured.measurement.successes, measured.measurement.errors.len()), (100, 0));
+        assert!(measured.ratios.is_empty());
+    }
+
+    #[tokio::test]
+    async fn without_a_server_there_is_no_ceiling() {
+        let nobody = Channel::from_static("http://127.0.0.1:1").connect_lazy();
+        assert!(matches!(transport(&load(), &[nobody], FEW).await, Err(BaselineError::Transport(_))));
+        assert!(matches!(transport(&load(), &[], FEW).await, Err(BaselineError::NoChannel)));
+    }
+}

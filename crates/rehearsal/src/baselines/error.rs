@@ -9,4 +9,7 @@ pub enum BaselineError {
     /// There is no channel to call through.
     #[error("the transport has no channel")]
     NoChannel,
+    /// There is no Redis at that address, or none that answers.
+    #[error("redis cannot be reached")]
+    Redis(#[from] redis::RedisError),
 }

@@ -7,10 +7,14 @@
 
 mod error;
 mod ratios;
+mod redis;
 mod transport;
+
+use std::hash::{BuildHasher, RandomState};
 
 pub use error::BaselineError;
 pub use ratios::with_ratios;
+pub use redis::redis;
 pub use transport::transport;
 
 /// The ceiling of the transport.
@@ -28,3 +32,8 @@ pub const FOR_UPDATE_CONTEND: &str = "for-update contend";
 
 /// The phase of the closed loops.
 const SATURATED: &str = "saturated";
+
+/// Sixteen hexadecimal digits that tell what this run leaves in a shared store from what others do.
+fn random_digits() -> String {
+    format!("{:016x}", RandomState::new().hash_one(()))
+}

@@ -6,6 +6,7 @@
 //! the rows it is about. No baseline is held back: connections are warm, statements prepared, round trips shared.
 
 mod error;
+mod postgres;
 mod ratios;
 mod redis;
 mod transport;
@@ -13,6 +14,7 @@ mod transport;
 use std::hash::{BuildHasher, RandomState};
 
 pub use error::BaselineError;
+pub use postgres::PostgresBaselines;
 pub use ratios::with_ratios;
 pub use redis::redis;
 pub use transport::transport;
@@ -32,6 +34,8 @@ pub const FOR_UPDATE_CONTEND: &str = "for-update contend";
 
 /// The phase of the closed loops.
 const SATURATED: &str = "saturated";
+/// The phase of those who come in the same instant.
+const AT_ONCE: &str = "at once";
 
 /// Sixteen hexadecimal digits that tell what this run leaves in a shared store from what others do.
 fn random_digits() -> String {

@@ -1,0 +1,185 @@
+//! What Postgres does without Encore: in a database of its own, with the same driver as Encore's and a pool of the same
+//! size.
+
+mod connection;
+mod database;
+mod scene;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bb8::{Pool, RunError};
+use tokio_postgres::Error;
+
+use crate::baselines::postgres::connection::Manager;
+use crate::baselines::postgres::database::OwnDatabase;
+use crate::baselines::postgres::scene::{Fill, HOLDS_PER_FILL, Scene};
+use crate::baselines::{
+    AT_ONCE, BaselineError, COMMITS, FOR_UPDATE_CONTEND, FOR_UPDATE_HOLD, FOR_UPDATE_PAY, SATURATED,
+};
+use crate::load::{Load, Outcome, Paced, Saturated};
+use crate::report::model::{Baseline, Measurement};
+
+/// How long a call waits for a connection. Waiting is part of what is measured, so it never ends as an error.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_mins(10);
+/// How many holds or payments are prepared for each second of a measurement. One that runs out of them ends early.
+const PREPARED_PER_SECOND: u64 = 10_000;
+/// How many are prepared at most. By then a rate is known, and preparing them has taken some seconds.
+const PREPARED_MAX: u64 = 200_000;
+/// What all sentences about these baselines end with.
+const FAVOUR: &str =
+    "It talks to Postgres directly, with no gRPC, log-in, idempotency or events in between, which favours it.";
+
+/// A database of the baselines' own, dropped by [`close`](Self::close) or with this value.
+#[derive(Debug)]
+pub struct PostgresBaselines {
+    pool: Pool<Manager>,
+    pool_size: u32,
+    database: OwnDatabase,
+    /// Settings by which Postgres may forget what it confirmed.
+    forgetful: Vec<&'static str>,
+    /// How many measurements were begun. Each has its own performance and ids.
+    scenes: AtomicU32,
+}
+
+impl PostgresBaselines {
+    /// Makes the database on the server that this URL names, for a user who may do so, and opens all connections of the
+    /// pool. Connections are not encrypted.
+    pub async fn connect(url: &str, pool_size: u32) -> Result<Self, BaselineError> {
+        let url = url.to_owned();
+        // In a task of its own, so that whoever gives up waiting leaves no database behind that was just being made.
+        let database = tokio::spawn(async move { OwnDatabase::create(&url).await }).await;
+        // It is never aborted, unless the whole runtime ends.
+        let database = database.map_err(|_| BaselineError::NoConnection)??;
+        let pool_size = pool_size.max(1);
+        let pool = Pool::builder()
+            .max_size(pool_size)
+            .min_idle(pool_size)
+            .connection_timeout(CHECKOUT_TIMEOUT)
+            .retry_connection(false)
+            .test_on_check_out(false)
+            .build(Manager { config: database.config() })
+            .await?;
+        let mut baselines = Self { pool, pool_size, database, forgetful: Vec::new(), scenes: AtomicU32::new(0) };
+        baselines.forgetful = baselines.pool.get().await?.forgetful().await?;
+        Ok(baselines)
+    }
+
+    /// How many rows Postgres inserts, each committed by itself.
+    pub async fn commits(&self, load: &Load, saturated: Saturated) -> Baseline {
+        let (pool, scene) = (self.pool.clone(), self.next_scene());
+        let measurement = load.saturate(saturated, (SATURATED, "commit"), move |number| {
+            let pool = pool.clone();
+            async move {
+                let committing = async { Ok(pool.get().await?.commit_row(scene.row(number)).await?) };
+                outcome(committing.await)
+            }
+        });
+        self.baseline(COMMITS, "Inserts one row, durably", measurement.await)
+    }
+
+    /// How many holds of two seats there are, each for other seats.
+    pub async fn hold(&self, load: &Load, saturated: Saturated) -> Result<Baseline, BaselineError> {
+        let scene = self.next_scene();
+        let calls_max = self.fill(load, scene, prepared(saturated), Fill::FreeSeats).await?;
+        let pool = self.pool.clone();
+        let holding = (SATURATED, "hold");
+        let measurement = load.saturate(Saturated { calls_max, ..saturated }, holding, move |number| {
+            let pool = pool.clone();
+            async move { hold(&pool, scene, number, number).await }
+        });
+        let about = "Holds two free seats, which nobody else wants, in a transaction of two round trips that locks their \
+                     rows with SELECT … FOR UPDATE";
+        Ok(self.baseline(FOR_UPDATE_HOLD, about, measurement.await))
+    }
+
+    /// How many holds are paid for, each by another fan.
+    pub async fn pay(&self, load: &Load, saturated: Saturated) -> Result<Baseline, BaselineError> {
+        let scene = self.next_scene();
+        let calls_max = self.fill(load, scene, prepared(saturated), Fill::HeldSeats).await?;
+        let pool = self.pool.clone();
+        let paying = (SATURATED, "pay");
+        let measurement = load.saturate(Saturated { calls_max, ..saturated }, paying, move |number| {
+            let pool = pool.clone();
+            async move {
+                let paying = async { Ok(pool.get().await?.pay(&scene.payment(number)).await?) };
+                outcome(paying.await)
+            }
+        });
+        let about = "Pays for a hold of two seats from a wallet, with two entries in the ledger, in a transaction of two \
+                     round trips that locks reservation and wallet with SELECT … FOR UPDATE";
+        Ok(self.baseline(FOR_UPDATE_PAY, about, measurement.await))
+    }
+
+    /// How fast as many callers are answered who want the same two seats in the same instant. One gets them.
+    pub async fn contend(&self, load: &Load, callers: u64) -> Result<Baseline, BaselineError> {
+        let scene = self.next_scene();
+        self.fill(load, scene, 1, Fill::FreeSeats).await?;
+        let pool = self.pool.clone();
+        let measurement = load.pace(Paced::at_once(callers), (AT_ONCE, "hold"), move |number| {
+            let pool = pool.clone();
+            async move { hold(&pool, scene, number, 0).await }
+        });
+        let about = format!(
+            "Holds the same two seats for {callers} callers at once, in a transaction that locks their rows with SELECT … \
+             FOR UPDATE; all but one are refused, and waiting for a connection counts"
+        );
+        Ok(self.baseline(FOR_UPDATE_CONTEND, &about, measurement.await))
+    }
+
+    /// Drops the database.
+    pub async fn close(self) -> Result<(), BaselineError> {
+        drop(self.pool);
+        Ok(self.database.drop_now().await?)
+    }
+
+    fn next_scene(&self) -> Scene {
+        Scene::new(self.scenes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Prepares holds or payments, and says how many there are: fewer if the load is told to stop meanwhile.
+    async fn fill(&self, load: &Load, scene: Scene, count: u64, fill: Fill) -> Result<u64, BaselineError> {
+        let connection = self.pool.get().await?;
+        let mut filled = 0;
+        while filled < count && !load.stop.is_cancelled() {
+            let end = count.min(filled + HOLDS_PER_FILL);
+            connection.fill(scene, fill, filled..end).await?;
+            filled = end;
+        }
+        connection.settle(fill).await?;
+        Ok(filled)
+    }
+
+    fn baseline(&self, name: &str, what: &str, measurement: Measurement) -> Baseline {
+        let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool_size), FAVOUR.to_owned()];
+        about.extend(self.forgetful.iter().map(|setting| {
+            format!("Here {setting} is off, so what was confirmed may be lost: these figures are too good.")
+        }));
+        Baseline { name: name.to_owned(), about: about.join(" "), measurement, ratios: BTreeMap::new() }
+    }
+}
+
+/// Holds the seats of one hold of the scene in the name of another.
+async fn hold(pool: &Pool<Manager>, scene: Scene, caller: u64, seats: u64) -> Outcome {
+    let holding = async { Ok(pool.get().await?.hold(&scene.hold(caller, seats)).await?) };
+    outcome(holding.await)
+}
+
+/// How many holds or payments a load may need.
+fn prepared(saturated: Saturated) -> u64 {
+    let millis = u64::try_from(saturated.lasts.as_millis()).unwrap_or(u64::MAX);
+    let wanted = millis.saturating_mul(PREPARED_PER_SECOND) / 1_000;
+    wanted.min(PREPARED_MAX).min(saturated.calls_max)
+}
+
+/// A failure is sorted by the code that Postgres gave it.
+fn outcome(answer: Result<Outcome, RunError<Error>>) -> Outcome {
+    answer.unwrap_or_else(|error| match error {
+        RunError::User(error) => Outcome::Failed(error.code().map_or("Connection", |code| code.code()).to_owned()),
+        RunError::TimedOut => Outcome::Failed("NoConnection".to_owned()),
+    })
+}

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use encore_private_stores::keeper;
+use encore_rehearsal::options::RehearseArgs;
 use encore_server::commands::{self, CommandError};
 use encore_server::config::ServeArgs;
 use encore_server::telemetry::{self, LogFormat};
@@ -11,9 +13,9 @@ use encore_server::telemetry::{self, LogFormat};
 #[derive(Parser)]
 #[command(name = "encore", version)]
 struct Cli {
-    /// Which log lines to write, such as `info` or `encore_app=debug,warn`.
-    #[arg(long, env = "ENCORE_LOG", default_value = "info", global = true)]
-    log: String,
+    /// Which log lines to write, such as `info` or `encore_app=debug,warn`. By default `info`, and `warn` in a rehearsal.
+    #[arg(long, env = "ENCORE_LOG", global = true)]
+    log: Option<String>,
     /// How log lines look; by default text on a terminal and JSON elsewhere.
     #[arg(long, env = "ENCORE_LOG_FORMAT", global = true)]
     log_format: Option<LogFormat>,
@@ -40,11 +42,19 @@ enum Command {
     ImportVenue(commands::import_venue::ImportVenueArgs),
     /// Check the promises on what is stored, live or stopped, and end: with 3 if one is broken.
     Verify(commands::verify::VerifyArgs),
+    /// Rehearse an on-sale with a simulated crowd, measure it, and check the promises: end with 3 if one is broken.
+    Rehearse(Box<RehearseArgs>),
 }
 
 fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().is_some_and(|command| command == keeper::COMMAND) {
+        return keep_stores(&args.collect::<Vec<String>>());
+    }
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init(&cli.log, cli.log_format) {
+    let rehearses = matches!(cli.command, Some(Command::Rehearse(_)));
+    let log = cli.log.as_deref().unwrap_or(if rehearses { "warn" } else { "info" });
+    if let Err(error) = telemetry::init(log, cli.log_format) {
         eprintln!("encore: ENCORE_LOG: {error}");
         return ExitCode::FAILURE;
     }
@@ -64,6 +74,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// A rehearsal runs this program again to keep its private stores.
+fn keep_stores(args: &[String]) -> ExitCode {
+    match keeper::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("encore: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[tokio::main]
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
@@ -72,5 +93,6 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
+        Command::Rehearse(args) => commands::rehearse::run(&args).await,
     }
 }

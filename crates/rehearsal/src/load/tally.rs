@@ -62,6 +62,11 @@ impl Tally {
         self.errors.values().sum()
     }
 
+    /// Half and 99 of 100 answers took at most this, in milliseconds; 0 if there were none.
+    pub fn percentiles_ms(&self) -> (f64, f64) {
+        (millis(self.answer_us.value_at_percentile(50.0)), millis(self.answer_us.value_at_percentile(99.0)))
+    }
+
     /// What is reported of these calls, which took `span` from the first intended start to the last answer.
     pub fn measurement(&self, phase: &str, call: &str, offered_per_second: Option<f64>, span: Duration) -> Measurement {
         Measurement {

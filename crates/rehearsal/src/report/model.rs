@@ -168,6 +168,12 @@ pub struct PromiseReport {
 impl Proof {
     /// Whether every promise that was examined was kept.
     pub fn holds(&self) -> bool {
-        self.promises.iter().all(|promise| promise.breaches == 0)
+        self.broken().next().is_none()
+    }
+
+    /// The names of those that were not.
+    pub fn broken(&self) -> impl Iterator<Item = &str> {
+        let broken = self.promises.iter().filter(|promise| promise.breaches > 0);
+        broken.map(|promise| promise.promise.as_str())
     }
 }

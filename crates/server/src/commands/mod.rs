@@ -3,6 +3,7 @@
 pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;
+pub mod rehearse;
 pub mod serve;
 pub mod verify;
 
@@ -15,6 +16,8 @@ use encore_domain::error::Unavailable;
 use encore_grpc::{GuardedRpcs, ServeError};
 use encore_postgres_store::DatabaseConfig;
 use encore_postgres_store::migration::migrate;
+use encore_rehearsal::rehearsal::RehearsalError;
+use encore_rehearsal::stage::StageError;
 use thiserror::Error;
 use tracing::info;
 
@@ -39,6 +42,10 @@ pub enum CommandError {
     Read { what: String, source: io::Error },
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
     #[error("invalid:\n{}", lines(.0))]
     Invalid(Vec<Violation>),
     #[error(transparent)]
@@ -46,7 +53,7 @@ pub enum CommandError {
     #[error("a task ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
-    PromisesBroken(Vec<&'static str>),
+    PromisesBroken(Vec<String>),
 }
 
 /// What `encore verify` ends with where promises are broken. A command that could not be carried out ends with 1, and one

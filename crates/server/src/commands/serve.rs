@@ -83,7 +83,7 @@ async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
         warn!("signals cannot be heard; the process must be killed");

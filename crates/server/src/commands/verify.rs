@@ -41,7 +41,11 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     print!("{text}");
     let broken: Vec<&str> =
         Promise::ALL.into_iter().filter(|promise| report.broken(*promise) > 0).map(Promise::name).collect();
-    if broken.is_empty() { Ok(()) } else { Err(CommandError::PromisesBroken(broken)) }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError::PromisesBroken(broken.into_iter().map(str::to_owned).collect()))
+    }
 }
 
 fn as_json(report: &AuditReport) -> Value {

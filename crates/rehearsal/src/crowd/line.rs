@@ -1,0 +1,196 @@
+//! The part of a fan's journey before the doors: joining, waiting, being admitted.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::{EndReason, WatchPositionResponse};
+use rand::RngExt;
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+
+use crate::client::Caller;
+use crate::crowd::fan::{Exit, Fan, millis};
+use crate::crowd::progress::Progress;
+use crate::operator::now;
+
+/// In how many milliseconds from joining those who give up or lose their connection do so.
+const INCIDENT_WITHIN_MS: u64 = 10_000;
+/// How many milliseconds a lost connection takes to come back.
+const AWAY_MS: std::ops::Range<u64> = 200..3_000;
+
+/// The way in: the open stream, which the fan keeps while inside, and the deadline.
+pub(super) struct Entrance {
+    pub(super) until_ms: u64,
+    _frames: Streaming<WatchPositionResponse>,
+}
+
+/// What a fan who waits will do besides waiting.
+struct Plans {
+    give_up_at: Option<Instant>,
+    lose_connection_at: Option<Instant>,
+}
+
+/// What a moment of waiting came to.
+enum Turn {
+    Frame(Result<Option<WatchPositionResponse>, Status>),
+    GiveUp,
+    LoseConnection,
+}
+
+impl Fan<'_> {
+    /// Joins the line and waits until admitted.
+    pub(super) async fn enter(&mut self, arrived: Instant) -> Result<Entrance, Exit> {
+        let progress = &self.crowd.progress;
+        let _waiting = Progress::during(&progress.waiting);
+        self.notes.joined_ms = Some(millis(now()));
+        let mut plans = self.plans(arrived);
+        let mut intended = arrived;
+        loop {
+            self.join(intended).await?;
+            match self.wait(&mut plans).await? {
+                Some(entrance) => return Ok(entrance),
+                // The line was made anew: to the end of the new one.
+                None => intended = Instant::now(),
+            }
+        }
+    }
+
+    async fn join(&mut self, intended: Instant) -> Result<(), Exit> {
+        let performance = self.crowd.performance.clone();
+        let joining = self.insist("JoinQueue", intended, |caller: Caller| {
+            let performance = performance.clone();
+            async move { caller.join(&performance).await }
+        });
+        let joined = joining.await?;
+        self.notes.number = Some(joined.number);
+        self.caller = self.caller.clone().showing(&joined.queue_token).map_err(|_| Exit::Failed)?;
+        Ok(())
+    }
+
+    /// Waits in the line; none if the line was made anew.
+    async fn wait(&mut self, plans: &mut Plans) -> Result<Option<Entrance>, Exit> {
+        let mut told = None;
+        loop {
+            let (mut frames, first) = self.open_stream().await?;
+            let mut next = Turn::Frame(Ok(first));
+            loop {
+                match next {
+                    Turn::Frame(Ok(Some(frame))) => match self.read(frame, &mut told)? {
+                        Reading::Waiting => {}
+                        Reading::Reset => return Ok(None),
+                        Reading::Admitted { until_ms } => return Ok(Some(Entrance { until_ms, _frames: frames })),
+                    },
+                    // The stream broke or was ended by a server that goes: take it up again elsewhere.
+                    Turn::Frame(broken) => {
+                        if let Err(status) = broken {
+                            self.crowd.recorder.count::<()>("WatchPosition", Duration::ZERO, &Err(status));
+                        }
+                        break;
+                    }
+                    Turn::GiveUp => return Err(self.give_up().await),
+                    Turn::LoseConnection => {
+                        plans.lose_connection_at = None;
+                        drop(frames);
+                        let away = Duration::from_millis(self.rng.random_range(AWAY_MS));
+                        self.pause_until(Instant::now() + away).await?;
+                        break;
+                    }
+                }
+                next = tokio::select! {
+                    frame = frames.message() => Turn::Frame(frame),
+                    () = at(plans.give_up_at) => Turn::GiveUp,
+                    () = at(plans.lose_connection_at) => Turn::LoseConnection,
+                    () = self.crowd.stop.cancelled() => return Err(Exit::Stopped),
+                };
+            }
+            self.change_connection();
+        }
+    }
+
+    async fn open_stream(&mut self) -> Result<(Streaming<WatchPositionResponse>, Option<WatchPositionResponse>), Exit> {
+        let opening = self.insist("WatchPosition", Instant::now(), |caller| async move {
+            let mut frames = caller.watch().await?;
+            let first = frames.message().await?;
+            Ok((frames, first))
+        });
+        opening.await
+    }
+
+    fn read(&mut self, frame: WatchPositionResponse, told: &mut Option<u64>) -> Result<Reading, Exit> {
+        let observed_ms = frame.observed_at.map_or(0, |at| {
+            let millis = i64::from(at.nanos) / 1_000_000 + at.seconds * 1_000;
+            u64::try_from(millis).unwrap_or(0)
+        });
+        match frame.standing.and_then(|standing| standing.standing) {
+            Some(Standing::Waiting(waiting)) => {
+                self.notes.positions += 1;
+                self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
+                self.crowd.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
+                if let Some(before) = told.replace(waiting.position).filter(|before| *before < waiting.position) {
+                    self.notes.grew.push((before, waiting.position));
+                }
+                Ok(Reading::Waiting)
+            }
+            Some(Standing::Admitted(admitted)) => {
+                let until_ms = admitted.until.map_or(0, |at| u64::try_from(at.seconds * 1_000).unwrap_or(0));
+                self.notes.admitted_ms = Some(millis(now()));
+                self.notes.inside_until_ms = Some(until_ms);
+                Ok(Reading::Admitted { until_ms })
+            }
+            Some(Standing::Ended(ended)) if ended.reason() == EndReason::Reset => {
+                self.notes.line_was_reset = true;
+                *told = None;
+                Ok(Reading::Reset)
+            }
+            Some(Standing::Ended(ended)) => Err(Exit::Over(end_fate(ended.reason()))),
+            None => Err(Exit::Failed),
+        }
+    }
+
+    fn plans(&mut self, arrived: Instant) -> Plans {
+        let habits = &self.crowd.habits;
+        let (abandon, reconnect) = (habits.abandon, habits.reconnect);
+        Plans { give_up_at: self.incident(abandon, arrived), lose_connection_at: self.incident(reconnect, arrived) }
+    }
+
+    fn incident(&mut self, percent: u64, arrived: Instant) -> Option<Instant> {
+        let happens = self.rolls(percent);
+        let after = Duration::from_millis(self.rng.random_range(0..INCIDENT_WITHIN_MS));
+        happens.then(|| arrived + after)
+    }
+
+    /// Half of those who give up say so.
+    async fn give_up(&mut self) -> Exit {
+        if self.rng.random_bool(0.5) {
+            self.leave().await;
+            Exit::Over("left the line")
+        } else {
+            Exit::Over("vanished from the line")
+        }
+    }
+}
+
+/// What a frame says.
+enum Reading {
+    Waiting,
+    Reset,
+    Admitted { until_ms: u64 },
+}
+
+fn end_fate(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Abandoned => "lost the place while away",
+        EndReason::Expired => "token expired",
+        EndReason::SaleClosed => "sale closed",
+        EndReason::Used | EndReason::Left | EndReason::Reset | EndReason::Unspecified => "token ended",
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,298 @@
+//! What the crowd itself can swear to: each fan notes what the server told, and afterwards the notes are compared. Nothing here
+//! trusts the server's books, and nothing is called a breach that could be a delay on the way.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::report::model::PromiseReport;
+
+/// How many breaches of a promise are named.
+const FINDINGS_MAX: usize = 100;
+
+/// What one fan noted. Moments are milliseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// Who.
+    pub fan: u64,
+    /// The number in the line.
+    pub number: Option<u64>,
+    /// When joining began.
+    pub joined_ms: Option<u64>,
+    /// How many frames told a position.
+    pub positions: u64,
+    /// Positions that grew: from, to.
+    pub grew: Vec<(u64, u64)>,
+    /// The latest moment of which the server said that the fan was waiting.
+    pub waiting_ms: Option<u64>,
+    /// When the fan learned of being admitted.
+    pub admitted_ms: Option<u64>,
+    /// From when on the fan may no longer have been inside: leaving or paying began, or the deadline came.
+    pub inside_until_ms: Option<u64>,
+    /// Whether the server said that the line was made anew; then its numbers begin again.
+    pub line_was_reset: bool,
+    /// Seats that a payment was answered for.
+    pub seats: Vec<String>,
+    /// What came into the wallet and what was answered as paid, in minor units.
+    pub charged_minor: i64,
+    /// See `charged_minor`.
+    pub paid_minor: i64,
+    /// Whether the outcome of some charge or payment is not known, because no answer came.
+    pub money_unknown: bool,
+    /// The balance at the end.
+    pub balance_minor: Option<i64>,
+    /// How many requests were sent twice, and what differed in their answers.
+    pub repeats: u64,
+    /// See `repeats`.
+    pub repeats_differed: Vec<String>,
+}
+
+/// The line as the operator set it up.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// The most that may be inside.
+    pub cap: u64,
+    /// Admissions a second.
+    pub per_second: u64,
+    /// The most at once after a quiet time.
+    pub batch: u64,
+    /// By how much the servers' clocks may differ from the crowd's.
+    pub skew_ms: u64,
+}
+
+/// Collects notes.
+#[derive(Debug, Default)]
+pub struct Witness(Mutex<Vec<Notes>>);
+
+impl Witness {
+    /// Keeps a fan's notes.
+    pub fn keep(&self, notes: Notes) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notes);
+    }
+
+    /// Compares all notes.
+    pub fn testify(&self, line: Line) -> Vec<PromiseReport> {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        vec![
+            positions(&notes),
+            line_jumps(&notes, line),
+            over_cap(&notes, line),
+            over_rate(&notes, line),
+            double_sold(&notes),
+            money(&notes),
+            repeats(&notes),
+        ]
+    }
+}
+
+fn report(promise: &str, examined: u64, findings: Vec<String>) -> PromiseReport {
+    let breaches = count(findings.len());
+    PromiseReport {
+        promise: promise.to_owned(),
+        witness: "crowd".to_owned(),
+        examined,
+        breaches,
+        findings: findings.into_iter().take(FINDINGS_MAX).collect(),
+    }
+}
+
+fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+fn positions(notes: &[Notes]) -> PromiseReport {
+    let grew = notes.iter().flat_map(|it| it.grew.iter().map(move |(from, to)| (it.fan, from, to)));
+    let findings = grew.map(|(fan, from, to)| format!("fan {fan} was told position {to} after {from}")).collect();
+    report("position_grew", notes.iter().map(|it| it.positions).sum(), findings)
+}
+
+/// Whoever was still waiting after somebody behind them had learned of being admitted, was jumped over.
+fn line_jumps(notes: &[Notes], line: Line) -> PromiseReport {
+    let mut in_line: Vec<(u64, &Notes)> =
+        notes.iter().filter(|it| !it.line_was_reset).filter_map(|it| Some((it.number?, it))).collect();
+    in_line.sort_unstable_by_key(|(number, _)| *number);
+    let mut findings = Vec::new();
+    let mut examined = 0;
+    // The one ahead who was seen waiting last.
+    let mut ahead: Option<(u64, u64)> = None;
+    for (number, fan) in in_line {
+        if let (Some(admitted), Some((waiting, other))) = (fan.admitted_ms, ahead) {
+            examined += 1;
+            if waiting > admitted + line.skew_ms {
+                findings.push(format!(
+                    "number {number} was admitted by {admitted} ms, and number {other} still waited at {waiting} ms"
+                ));
+            }
+        }
+        ahead = ahead.max(fan.waiting_ms.map(|waiting| (waiting, number)));
+    }
+    report("line_jump", examined, findings)
+}
+
+/// Counts those who were inside for certain: from learning of the admission to the first step out.
+fn over_cap(notes: &[Notes], line: Line) -> PromiseReport {
+    let mut steps: Vec<(u64, i64)> = Vec::new();
+    for fan in notes {
+        if let (Some(from), Some(until)) = (fan.admitted_ms, fan.inside_until_ms) {
+            // A fan who is out at a moment is not in at it; what clocks may differ by is not held against the server.
+            if until > from + line.skew_ms {
+                steps.extend([(from + line.skew_ms, 1), (until, -1)]);
+            }
+        }
+    }
+    steps.sort_unstable();
+    let (mut inside, mut most, mut at) = (0, 0, 0);
+    for (moment, change) in steps {
+        inside += change;
+        if inside > most {
+            (most, at) = (inside, moment);
+        }
+    }
+    let over = u64::try_from(most).unwrap_or(0) > line.cap;
+    let finding = format!("{most} were inside at {at} ms, and the cap is {}", line.cap);
+    report("over_cap", count(notes.iter().filter(|it| it.admitted_ms.is_some()).count()), finding_if(over, finding))
+}
+
+/// By any moment, no more can have learned of an admission than the rate allows since the first joined.
+fn over_rate(notes: &[Notes], line: Line) -> PromiseReport {
+    let mut admitted: Vec<u64> = notes.iter().filter_map(|it| it.admitted_ms).collect();
+    admitted.sort_unstable();
+    let begun = notes.iter().filter_map(|it| it.joined_ms).min().unwrap_or(0);
+    let too_many = (1_u64..).zip(&admitted).find(|(number, at)| {
+        let elapsed_ms = at.saturating_sub(begun) + line.skew_ms;
+        *number > line.batch + (line.per_second * elapsed_ms).div_ceil(1_000)
+    });
+    let finding =
+        too_many.map(|(number, at)| format!("{number} were admitted {} ms after the first joined", at - begun));
+    report("over_rate", count(admitted.len()), finding.into_iter().collect())
+}
+
+fn double_sold(notes: &[Notes]) -> PromiseReport {
+    let mut owners: HashMap<&str, u64> = HashMap::new();
+    let mut findings = Vec::new();
+    for fan in notes {
+        for seat in &fan.seats {
+            if let Some(other) = owners.insert(seat, fan.fan) {
+                findings.push(format!("seat {seat} was sold to fan {other} and to fan {}", fan.fan));
+            }
+        }
+    }
+    report("double_sold_seat", count(owners.len()), findings)
+}
+
+/// Who knows all answers knows the balance.
+fn money(notes: &[Notes]) -> PromiseReport {
+    let known = notes.iter().filter(|it| !it.money_unknown).filter_map(|it| Some((it, it.balance_minor?)));
+    let mut examined = 0;
+    let mut findings = Vec::new();
+    for (fan, balance) in known {
+        examined += 1;
+        if balance != fan.charged_minor - fan.paid_minor {
+            findings.push(format!(
+                "fan {} charged {} and paid {}, and the wallet holds {balance}",
+                fan.fan, fan.charged_minor, fan.paid_minor
+            ));
+        }
+    }
+    report("money_made_or_lost", examined, findings)
+}
+
+fn repeats(notes: &[Notes]) -> PromiseReport {
+    let findings = notes.iter().flat_map(|it| it.repeats_differed.iter().map(|what| format!("fan {}: {what}", it.fan)));
+    report("repeated_effect", notes.iter().map(|it| it.repeats).sum(), findings.collect())
+}
+
+fn finding_if(broken: bool, finding: String) -> Vec<String> {
+    if broken { vec![finding] } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: Line = Line { cap: 2, per_second: 10, batch: 5, skew_ms: 0 };
+
+    fn breaches(notes: &[Notes], promise: &str) -> u64 {
+        let witness = Witness::default();
+        notes.iter().cloned().for_each(|it| witness.keep(it));
+        let reports = witness.testify(LINE);
+        let total: u64 = reports.iter().map(|it| it.breaches).sum();
+        let of_it = reports.iter().find(|it| it.promise == promise).expect("a promise").breaches;
+        assert_eq!(total, of_it, "nothing else is broken: {reports:?}");
+        of_it
+    }
+
+    fn fan(number: u64, admitted_ms: u64, inside_until_ms: u64) -> Notes {
+        Notes {
+            fan: number,
+            number: Some(number),
+            joined_ms: Some(0),
+            waiting_ms: Some(admitted_ms.saturating_sub(50)),
+            admitted_ms: Some(admitted_ms),
+            inside_until_ms: Some(inside_until_ms),
+            ..Notes::default()
+        }
+    }
+
+    #[test]
+    fn an_orderly_sale_breaks_nothing() {
+        let notes = [fan(1, 100, 400), fan(2, 100, 300), fan(3, 320, 900), fan(4, 450, 800)];
+        for promise in ["position_grew", "line_jump", "over_cap", "over_rate", "double_sold_seat"] {
+            assert_eq!(breaches(&notes, promise), 0);
+        }
+    }
+
+    #[test]
+    fn a_position_that_grew_is_told() {
+        let grew = Notes { grew: vec![(7, 9)], ..fan(1, 100, 200) };
+        assert_eq!(breaches(&[grew], "position_grew"), 1);
+    }
+
+    #[test]
+    fn who_still_waited_when_one_behind_was_in_was_jumped_over() {
+        let jumped = Notes { waiting_ms: Some(201), ..fan(1, 400, 500) };
+        assert_eq!(breaches(&[jumped.clone(), fan(2, 200, 300)], "line_jump"), 1);
+        let told_late = Notes { waiting_ms: Some(200), ..jumped.clone() };
+        assert_eq!(breaches(&[told_late, fan(2, 200, 300)], "line_jump"), 0, "both were called in one instant");
+        let behind = Notes { number: Some(3), ..jumped.clone() };
+        assert_eq!(breaches(&[behind, fan(2, 200, 300)], "line_jump"), 0, "who is behind may wait");
+        let of_a_new_line = Notes { line_was_reset: true, ..jumped };
+        assert_eq!(breaches(&[of_a_new_line, fan(2, 200, 300)], "line_jump"), 0);
+    }
+
+    #[test]
+    fn more_inside_than_the_cap_is_told() {
+        let notes = [fan(1, 100, 400), fan(2, 100, 400), fan(3, 399, 900)];
+        assert_eq!(breaches(&notes, "over_cap"), 1);
+        let in_turn = [fan(1, 100, 400), fan(2, 100, 400), fan(3, 400, 900)];
+        assert_eq!(breaches(&in_turn, "over_cap"), 0);
+    }
+
+    #[test]
+    fn more_admissions_than_the_rate_allows_are_told() {
+        let admitted_at = |at| move |number| fan(number, at, at);
+        let at_once: Vec<Notes> = (1..=6).map(admitted_at(0)).collect();
+        assert_eq!(breaches(&at_once, "over_rate"), 1, "the batch is five");
+        let later: Vec<Notes> = (1..=6).map(admitted_at(100)).collect();
+        assert_eq!(breaches(&later, "over_rate"), 0, "after 100 ms there is one more");
+    }
+
+    #[test]
+    fn a_seat_with_two_owners_is_told() {
+        let with_seat = |number| Notes { seats: vec!["1-1-1".into()], ..fan(number, 100, 100) };
+        assert_eq!(breaches(&[with_seat(1), with_seat(2)], "double_sold_seat"), 1);
+    }
+
+    #[test]
+    fn a_wallet_that_does_not_add_up_is_told_unless_an_answer_is_missing() {
+        let short = Notes { charged_minor: 100, paid_minor: 60, balance_minor: Some(39), ..fan(1, 100, 100) };
+        assert_eq!(breaches(std::slice::from_ref(&short), "money_made_or_lost"), 1);
+        assert_eq!(breaches(&[Notes { money_unknown: true, ..short.clone() }], "money_made_or_lost"), 0);
+        assert_eq!(breaches(&[Notes { balance_minor: Some(40), ..short }], "money_made_or_lost"), 0);
+    }
+
+    #[test]
+    fn a_repeat_with_another_answer_is_told() {
+        let differed = Notes { repeats: 1, repeats_differed: vec!["two payments".into()], ..fan(1, 100, 100) };
+        assert_eq!(breaches(&[differed], "repeated_effect"), 1);
+    }
+}

@@ -1,0 +1,161 @@
+//! What an operator does before a rehearsal: a hall, a date in it, a line in front of it, fans.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
+use encore_proto::admin::v1::{
+    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, ImportVenueRequest, LineRate,
+    LineSettings, PromiseReport, SetLineRequest, VerifyPerformanceRequest,
+};
+use encore_proto::catalog::v1::GradePrice;
+use encore_proto::common::v1::Money;
+use encore_proto::identity::v1::LogInRequest;
+use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES};
+use crate::hall::{GRADE, Hall};
+
+/// What each seat costs, in minor units.
+pub const PRICE_MINOR: i64 = 5_000;
+/// How many fans a server makes in one call.
+const FANS_PER_CALL: u64 = 5_000;
+/// How long the sale lasts: longer than any rehearsal.
+const ON_SALE_FOR: Duration = Duration::from_hours(24);
+
+/// How a performance is sold.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How many seats one fan may have.
+    pub seats_per_fan: u32,
+    /// How long a hold lives.
+    pub hold_for: Duration,
+    /// The line in front of it, if any.
+    pub line: Option<LineTerms>,
+}
+
+/// How a line admits.
+#[derive(Clone, Copy, Debug)]
+pub struct LineTerms {
+    /// Admissions a second.
+    pub per_second: u32,
+    /// The most that are admitted at once after a quiet time.
+    pub batch: u32,
+    /// The most that are inside at once.
+    pub cap: u32,
+    /// Whether nobody is admitted.
+    pub paused: bool,
+}
+
+impl LineTerms {
+    fn settings(self) -> LineSettings {
+        let period = prost_types::Duration { seconds: 1, nanos: 0 };
+        LineSettings {
+            rate: Some(LineRate { admissions: self.per_second, period: Some(period) }),
+            batch: Some(self.batch),
+            cap: Some(self.cap),
+            paused: Some(self.paused),
+        }
+    }
+}
+
+/// Somebody who may run sales.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    caller: Caller,
+}
+
+impl Operator {
+    /// Logs in.
+    pub async fn log_in(channel: Channel, email: &str, password: &str) -> Result<Self, Status> {
+        let message = LogInRequest { email: email.to_owned(), password: password.to_owned() };
+        let logged_in = IdentityServiceClient::new(channel.clone()).log_in(message).await?.into_inner();
+        Ok(Self { caller: Caller::new(channel, &logged_in.access_token)? })
+    }
+
+    fn client(&self) -> AdminServiceClient<Channel> {
+        let client = AdminServiceClient::new(self.caller.channel.clone());
+        client.max_encoding_message_size(MESSAGE_MAX_BYTES).max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// Puts dates of a new concert in a new hall on sale. Answers the ids of the performances.
+    pub async fn put_on_sale(&self, hall: Hall, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
+        let plan = ImportVenueRequest { plan_json: hall.plan_json(), ..Default::default() };
+        let venue = self.client().import_venue(self.caller.request(plan)).await?.into_inner().venue;
+        let concert = CreateConcertRequest {
+            title: "Rehearsal".to_owned(),
+            artist: "The simulated crowd".to_owned(),
+            ..Default::default()
+        };
+        let concert = self.client().create_concert(self.caller.request(concert)).await?.into_inner().concert;
+        let (Some(venue), Some(concert)) = (venue, concert) else {
+            return Err(Status::data_loss("a venue or concert that is none"));
+        };
+        let now = now();
+        let price = Money { amount_minor: PRICE_MINOR, currency_code: CURRENCY.to_owned() };
+        let message = CreatePerformanceRequest {
+            concert_id: concert.concert_id,
+            venue_id: venue.venue_id,
+            starts_at: timestamp(now + ON_SALE_FOR),
+            on_sale_opens_at: timestamp(now.saturating_sub(Duration::from_mins(1))),
+            on_sale_closes_at: timestamp(now + ON_SALE_FOR),
+            prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
+            seats_per_fan: terms.seats_per_fan,
+            hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
+            line: terms.line.map(LineTerms::settings),
+            ..Default::default()
+        };
+        let mut performances = Vec::new();
+        for _ in 0..dates {
+            let request = self.caller.request(message.clone());
+            let created = self.client().create_performance(request).await?.into_inner().performance;
+            performances.push(created.ok_or_else(|| Status::data_loss("no performance"))?.performance_id);
+        }
+        Ok(performances)
+    }
+
+    /// Changes how a line admits.
+    pub async fn set_line(&self, performance: &str, line: LineTerms) -> Result<(), Status> {
+        let message = SetLineRequest {
+            performance_id: performance.to_owned(),
+            settings: Some(line.settings()),
+            ..Default::default()
+        };
+        self.client().set_line(self.caller.request(message)).await?;
+        Ok(())
+    }
+
+    /// Asks the auditor about a performance.
+    pub(crate) async fn verify(&self, performance: &str) -> Result<Vec<PromiseReport>, Status> {
+        let message = VerifyPerformanceRequest { performance_id: performance.to_owned() };
+        Ok(self.client().verify_performance(self.caller.request(message)).await?.into_inner().promises)
+    }
+
+    /// Makes fans. Answers their access tokens.
+    pub async fn fans(&self, count: u64) -> Result<Vec<String>, Status> {
+        let mut tokens = Vec::new();
+        let mut missing = count;
+        while missing > 0 {
+            let some = u32::try_from(missing.min(FANS_PER_CALL)).unwrap_or(u32::MAX);
+            let request = self.caller.request(AddRehearsalFansRequest { count: some });
+            let fans = self.client().add_rehearsal_fans(request).await?.into_inner().fans;
+            if fans.is_empty() {
+                return Err(Status::data_loss("no fans were made"));
+            }
+            missing = missing.saturating_sub(u64::try_from(fans.len()).unwrap_or(u64::MAX));
+            tokens.extend(fans.into_iter().map(|fan| fan.access_token));
+        }
+        Ok(tokens)
+    }
+}
+
+/// Time since 1970, on the crowd's clock.
+#[expect(clippy::disallowed_methods, reason = "the crowd has no ports: it is outside of the server")]
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn timestamp(since_1970: Duration) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: i64::try_from(since_1970.as_secs()).ok()?, nanos: 0 })
+}

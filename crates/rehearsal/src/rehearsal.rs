@@ -1,0 +1,145 @@
+//! A rehearsal from beginning to end, whatever its scenario.
+
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use thiserror::Error;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::live::Live;
+use crate::load::Load;
+use crate::operator::now;
+use crate::options::{RehearseArgs, Scenario};
+use crate::proof;
+use crate::report::model::{Baseline, Figure, Measurement, PromiseReport, Report, Sample, StageReport};
+use crate::resources::{cores_used, machine, usage_of};
+use crate::scenarios;
+use crate::stage::{LocalInstances, Stage};
+
+/// Why a rehearsal could not be held. What goes wrong in the middle of one is not here but in its report.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what each is")]
+pub enum RehearsalError {
+    #[error("{what} failed: {}", status.message())]
+    Setup { what: &'static str, status: Status },
+    #[error("the report cannot be written to {folder}")]
+    Write { folder: String, source: std::io::Error },
+}
+
+impl RehearsalError {
+    /// A step of the preparations that did not succeed.
+    pub(crate) fn setup(what: &'static str) -> impl Fn(Status) -> Self {
+        move |status| Self::Setup { what, status }
+    }
+}
+
+/// What every scenario is given.
+pub(crate) struct Run<'r> {
+    pub(crate) args: &'r RehearseArgs,
+    pub(crate) stage: &'r Stage,
+    pub(crate) live: &'r Live,
+    pub(crate) load: Load,
+}
+
+/// What a scenario found out.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) measurements: Vec<Measurement>,
+    pub(crate) baselines: Vec<Baseline>,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) timeline: Vec<Sample>,
+    /// What the crowd can swear to.
+    pub(crate) promises: Vec<PromiseReport>,
+    /// What the auditor is to look at.
+    pub(crate) performances: Vec<String>,
+}
+
+impl Run<'_> {
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.load.stop
+    }
+
+    /// How many fans there are: as many as were asked for, or as the scenario needs.
+    pub(crate) fn fans(&self, default: u64) -> u64 {
+        self.args.crowd.fans.unwrap_or(default)
+    }
+}
+
+/// Holds a rehearsal on a stage. It ends at the latest when its time is over or `stop` says so, with the report so far.
+pub async fn rehearse(
+    args: &RehearseArgs,
+    stage: &Stage,
+    command: String,
+    stop: CancellationToken,
+) -> Result<Report, RehearsalError> {
+    let live = Live::new();
+    let (begun, started_at) = (Instant::now(), now());
+    let bound = tokio::spawn(end_at(begun + args.bound(), stop.clone()));
+    let run = Run { args, stage, live: &live, load: Load { stop: stop.clone() } };
+    let servers = || usage_of(&stage.instances.as_ref().map(LocalInstances::pids).unwrap_or_default());
+    let crowd = || usage_of(&[std::process::id()]);
+    let before = (servers(), crowd());
+    let mut findings = match args.scenario {
+        Scenario::Journey => scenarios::journey::run(&run).await,
+        Scenario::Join => scenarios::join::run(&run).await,
+        Scenario::Watch => scenarios::watch::run(&run).await,
+        Scenario::Contend => scenarios::contend::run(&run).await,
+        Scenario::Hold => scenarios::hold::run(&run).await,
+        Scenario::Pay => scenarios::pay::run(&run).await,
+        Scenario::Map => scenarios::map::run(&run).await,
+    }?;
+    let interrupted = stop.is_cancelled();
+    bound.abort();
+    findings.figures.extend(cores_used((before.0, servers()), (before.1, crowd()), begun.elapsed()));
+    live.phase("the auditor looks at the books");
+    let proof = proof::examine(stage, &findings.performances, findings.promises).await;
+    live.done();
+    Ok(Report {
+        scenario: args.scenario.name().to_owned(),
+        command,
+        seed: args.seed,
+        started_at: rfc3339(started_at),
+        seconds: begun.elapsed().as_secs_f64(),
+        interrupted,
+        stage: stage_report(stage),
+        measurements: findings.measurements,
+        baselines: findings.baselines,
+        figures: findings.figures,
+        timeline: findings.timeline,
+        proof,
+    })
+}
+
+/// Writes the report for people and programs.
+pub fn tell(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report).unwrap_or_default());
+    } else {
+        println!("{}", serde_json::to_string_pretty(report).unwrap_or_default());
+        println!("written to {0}/report.html and {0}/report.json", folder.display());
+    }
+    Ok(())
+}
+
+async fn end_at(moment: Instant, stop: CancellationToken) {
+    sleep_until(moment).await;
+    stop.cancel();
+}
+
+fn stage_report(stage: &Stage) -> StageReport {
+    let (processor, memory_mib) = machine();
+    StageReport {
+        kind: stage.kind.name().to_owned(),
+        instances: stage.addresses.clone(),
+        cores: available_parallelism().map_or(1, std::num::NonZero::get),
+        processor,
+        memory_mib,
+    }
+}
+
+fn rfc3339(since_1970: std::time::Duration) -> String {
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Timestamp { seconds, nanos: 0 }.to_string()
+}

@@ -1,0 +1,55 @@
+//! What the processes take of the machine.
+
+use std::time::Duration;
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::report::model::Figure;
+
+/// A look at some processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Processor time so far, in milliseconds.
+    pub cpu_ms: u64,
+}
+
+/// The sum over processes that are there.
+pub fn usage_of(pids: &[u32]) -> Usage {
+    let pids: Vec<Pid> = pids.iter().map(|pid| Pid::from_u32(*pid)).collect();
+    // Nothing is known on systems that do not tell.
+    let Ok(mut system) = System::new() else { return Usage::default() };
+    let what = ProcessRefreshKind::nothing().with_memory().with_cpu();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
+    let mut usage = Usage::default();
+    for process in pids.iter().filter_map(|pid| system.process(*pid)) {
+        usage.memory_bytes += process.memory();
+        usage.cpu_ms += process.accumulated_cpu_time();
+    }
+    usage
+}
+
+/// How many cores the crowd and, if they are processes of their own, the instances used on average.
+pub fn cores_used(servers: (Usage, Usage), crowd: (Usage, Usage), span: Duration) -> Vec<Figure> {
+    let cores = |(before, after): (Usage, Usage)| {
+        let used = Duration::from_millis(after.cpu_ms.saturating_sub(before.cpu_ms));
+        used.as_secs_f64() / span.as_secs_f64().max(0.001)
+    };
+    let figure = |name: &str, value| Figure { name: name.to_owned(), value, unit: "cores".to_owned() };
+    let mut figures = vec![figure("used by the crowd", cores(crowd))];
+    if servers.1 != Usage::default() {
+        figures.push(figure("used by the instances", cores(servers)));
+    }
+    figures
+}
+
+/// The processor's name and the memory in MiB.
+pub fn machine() -> (String, u64) {
+    const MIB: u64 = 1 << 20;
+    let Ok(mut system) = System::new() else { return (String::new(), 0) };
+    system.refresh_memory();
+    system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
+    let processor = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default();
+    (processor, system.total_memory() / MIB)
+}

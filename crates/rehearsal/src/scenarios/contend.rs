@@ -1,0 +1,79 @@
+//! A crowd at once on the same two seats.
+
+use std::time::Duration;
+
+use crate::hall::Hall;
+use crate::load::{Outcome, Paced};
+use crate::operator::Terms;
+use crate::rehearsal::{Findings, RehearsalError, Run};
+use crate::report::model::{Figure, Measurement, PromiseReport};
+use crate::scenarios::callers::{Callers, request_id};
+use crate::scenarios::part::{Beside, baselines};
+
+/// How many want them, unless a number is asked for.
+const CROWDS: [u64; 3] = [1_000, 10_000, 20_000];
+/// A hall of a usual size: the two seats are two of these.
+const SEATS: u32 = 2_000;
+
+pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
+    let crowds = run.args.crowd.fans.map_or(CROWDS.to_vec(), |fans| vec![fans]);
+    let most = crowds.iter().copied().max().unwrap_or(1);
+    run.live.phase(&format!("{most} fans"));
+    let hall = Hall::of(SEATS);
+    let terms = Terms { seats_per_fan: 8, hold_for: Duration::from_mins(5), line: None };
+    let dates = u32::try_from(crowds.len()).unwrap_or(1);
+    let sale = run.stage.operator.put_on_sale(hall, &terms, dates);
+    let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
+    let callers = Callers::make(run, most).await?;
+    let pair = hall.pairs().swap_remove(0);
+    let mut findings = Findings { performances: performances.clone(), ..Findings::default() };
+    for (performance, crowd) in performances.iter().zip(crowds) {
+        if run.stop().is_cancelled() {
+            break;
+        }
+        run.live.phase(&format!("{crowd} fans at once on the same two seats"));
+        let measured = contend(run, &callers, performance, &pair, crowd).await;
+        findings.figures.push(Figure {
+            name: format!("{crowd} at once: all answered after"),
+            value: measured.seconds,
+            unit: "s".to_owned(),
+        });
+        findings.promises.push(one_winner(&measured));
+        findings.measurements.push(measured);
+    }
+    let beside = [Beside::Redis, Beside::Commits, Beside::ContendForUpdate(most)];
+    findings.baselines = baselines(run, &beside, &findings.measurements).await;
+    Ok(findings)
+}
+
+async fn contend(run: &Run<'_>, callers: &Callers, performance: &str, pair: &[String; 2], crowd: u64) -> Measurement {
+    // The first look loads the seats, as the first of the crowd before the doors open has done long ago.
+    let message = encore_proto::catalog::v1::ListSeatsRequest {
+        performance_id: performance.to_owned(),
+        page_size: 1,
+        ..Default::default()
+    };
+    // If it cannot be read now, the crowd will see it too.
+    let _ = callers.turn(0).seats(message).await;
+    let phase = format!("{crowd} at once");
+    run.load
+        .pace(Paced::at_once(crowd), (&phase, "HoldSeats"), |number| {
+            let (caller, pair) = (callers.turn(number).clone(), pair.clone());
+            let (performance, request) = (performance.to_owned(), request_id(run.args.seed, crowd, number));
+            async move { Outcome::of(&caller.hold(request, &performance, &pair).await) }
+        })
+        .await
+}
+
+fn one_winner(measured: &Measurement) -> PromiseReport {
+    // If some were not answered, the winner may be among them.
+    let kept = measured.successes == 1 || (measured.successes == 0 && !measured.errors.is_empty());
+    let finding = format!("{}: {} were told that the seats are theirs", measured.phase, measured.successes);
+    PromiseReport {
+        promise: "one_winner".to_owned(),
+        witness: "crowd".to_owned(),
+        examined: 1,
+        breaches: u64::from(!kept),
+        findings: if kept { Vec::new() } else { vec![finding] },
+    }
+}

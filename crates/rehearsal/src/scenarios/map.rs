@@ -1,0 +1,53 @@
+//! Reading the whole seat map.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use encore_proto::catalog::v1::ListSeatsRequest;
+
+use crate::hall::Hall;
+use crate::load::Outcome;
+use crate::load::tally::to_f64;
+use crate::operator::Terms;
+use crate::rehearsal::{Findings, RehearsalError, Run};
+use crate::report::model::Figure;
+use crate::scenarios::callers::Callers;
+use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+
+/// How many readers there are by default.
+const READERS: u64 = 1_000;
+/// The most seats in a reply: halls up to this size are read in one call.
+const PAGE_SIZE: u32 = 10_000;
+
+pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
+    let hall = Hall::of(run.args.crowd.seats.min(PAGE_SIZE));
+    run.live.phase(&format!("a map of {} seats", hall.seats()));
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: None };
+    let sale = run.stage.operator.put_on_sale(hall, &terms, 1);
+    let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
+    let callers = Callers::make(run, run.fans(READERS)).await?;
+    let message = ListSeatsRequest {
+        performance_id: performances[0].clone(),
+        page_size: PAGE_SIZE,
+        ..ListSeatsRequest::default()
+    };
+    let bytes = Arc::new(AtomicU64::new(0));
+    let (readers, read) = (callers.clone(), Arc::clone(&bytes));
+    let measurements = saturate_and_pace(run, "ListSeats", u64::MAX / 2, move |number| {
+        let (caller, message, read) = (readers.turn(number).clone(), message.clone(), Arc::clone(&read));
+        async move {
+            let map = caller.seats(message).await;
+            if let Ok(map) = &map {
+                let len = prost::Message::encoded_len(map);
+                read.store(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+            Outcome::of(&map)
+        }
+    });
+    let measurements = measurements.await;
+    let baselines = baselines(run, &[Beside::Redis], &measurements).await;
+    let kib = to_f64(bytes.load(Ordering::Relaxed)) / 1_024.0;
+    let figures = vec![Figure { name: "size of a map".to_owned(), value: kib, unit: "KiB".to_owned() }];
+    Ok(Findings { measurements, baselines, figures, performances, ..Findings::default() })
+}

@@ -1,0 +1,12 @@
+//! What can be rehearsed.
+
+mod callers;
+pub(crate) mod contend;
+mod distinct;
+pub(crate) mod hold;
+pub(crate) mod join;
+pub(crate) mod journey;
+pub(crate) mod map;
+mod part;
+pub(crate) mod pay;
+pub(crate) mod watch;

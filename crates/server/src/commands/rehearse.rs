@@ -1,0 +1,98 @@
+//! `encore rehearse`.
+
+use std::time::Duration;
+
+use encore_app::identity::SignUp;
+use encore_credentials::Keyring;
+use encore_domain::identity::{DisplayName, Email, Password, Role};
+use encore_grpc::GuardedRpcs;
+use encore_rehearsal::options::RehearseArgs;
+use encore_rehearsal::rehearsal::{rehearse, tell};
+use encore_rehearsal::stage::{LocalPlan, OperatorLogin, Stage, StageKind, StoreUrls};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::TcpIncoming;
+
+use crate::commands::CommandError;
+use crate::commands::serve::told_to_end;
+use crate::encore::Encore;
+use crate::ports::Ports;
+use crate::system::throwaway_secret;
+
+/// Longer than any rehearsal.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(48);
+const OPERATOR_EMAIL: &str = "operator@rehearsal.invalid";
+const OPERATOR_PASSWORD: &str = "a rehearsal's own";
+
+/// Holds a rehearsal, tells what came of it, and fails if a promise was broken.
+pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
+    let stop = CancellationToken::new();
+    tokio::spawn(end_on_signal(stop.clone()));
+    let (stage, _server) = open_stage(args).await?;
+    let command = std::env::args().skip(1).collect::<Vec<String>>().join(" ");
+    let report = rehearse(args, &stage, format!("encore {command}"), stop).await?;
+    drop(stage);
+    tell(&report, &args.out, args.json)?;
+    let broken: Vec<String> = report.proof.broken().map(str::to_owned).collect();
+    if broken.is_empty() { Ok(()) } else { Err(CommandError::PromisesBroken(broken)) }
+}
+
+/// The first signal ends the rehearsal with its report so far, the second one the process.
+async fn end_on_signal(stop: CancellationToken) {
+    told_to_end().await;
+    eprintln!("rehearse: ending; once more to end at once");
+    stop.cancel();
+    told_to_end().await;
+    std::process::exit(130);
+}
+
+async fn open_stage(args: &RehearseArgs) -> Result<(Stage, Option<DropGuard>), CommandError> {
+    let connections = usize::try_from(args.stage.connections).unwrap_or(usize::MAX);
+    if args.stage.local {
+        let instances = usize::try_from(args.stage.instances).unwrap_or(usize::MAX);
+        let plan = LocalPlan { instances, pool_size: args.stage.pool, logs: args.out.join("logs") };
+        return Ok((Stage::local(plan, connections).await?, None));
+    }
+    if !args.stage.address.is_empty() {
+        let (email, password) = (args.stage.operator_email.clone(), args.stage.operator_password.clone());
+        let login = OperatorLogin { email: email.unwrap_or_default(), password: password.unwrap_or_default() };
+        let stores = StoreUrls {
+            database: args.stage.baseline_database_url.clone(),
+            redis: args.stage.baseline_redis_url.clone(),
+            pool_size: args.stage.pool,
+        };
+        let addresses = args.stage.address.clone();
+        return Ok((Stage::at(StageKind::Address, addresses, connections, &login, stores).await?, None));
+    }
+    let (address, server) = embedded_server().await?;
+    let login = OperatorLogin { email: OPERATOR_EMAIL.to_owned(), password: OPERATOR_PASSWORD.to_owned() };
+    let stage = Stage::at(StageKind::Embedded, vec![address], connections, &login, StoreUrls::default()).await?;
+    Ok((stage, Some(server)))
+}
+
+/// A server in this process that ends with what is answered.
+async fn embedded_server() -> Result<(String, DropGuard), CommandError> {
+    let keyring = Keyring::from_secret("rehearsal", &throwaway_secret());
+    let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let ports = Ports::embedded(keyring, ACCESS_TOKEN_LIFETIME);
+    let encore = Encore::new(ports, GuardedRpcs::default()).allowing_rehearsals();
+    encore.api.identity.sign_up(operator()?, None).await?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listen = |source| CommandError::Listen { address: ([127, 0, 0, 1], 0).into(), source };
+    let listener = listener.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(encore.workers.run(stop.clone()));
+    tokio::spawn(encore.api.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), stop.clone()));
+    Ok((format!("http://{address}"), stop.drop_guard()))
+}
+
+fn operator() -> Result<SignUp, CommandError> {
+    let usage = |rule: &dyn std::fmt::Display| CommandError::Usage(rule.to_string());
+    Ok(SignUp {
+        email: Email::parse(OPERATOR_EMAIL).map_err(|rule| usage(&rule))?,
+        password: Password::parse(OPERATOR_PASSWORD).map_err(|rule| usage(&rule))?,
+        display_name: DisplayName::parse("Rehearsal operator").map_err(|rule| usage(&rule))?,
+        role: Role::Operator,
+    })
+}

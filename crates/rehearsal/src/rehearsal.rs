@@ -114,11 +114,18 @@ pub async fn rehearse(
 
 /// Writes the report for people and programs.
 pub fn tell(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
+    let failed = |source| RehearsalError::Write { folder: folder.display().to_string(), source };
+    crate::report::write(report, folder).map_err(failed)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(report).unwrap_or_default());
+        println!("{}", crate::report::json(report).map_err(|error| failed(error.into()))?);
     } else {
-        println!("{}", serde_json::to_string_pretty(report).unwrap_or_default());
-        println!("written to {0}/report.html and {0}/report.json", folder.display());
+        println!("{}", crate::report::table(report));
+        println!(
+            "written to {0}/{1} and {0}/{2}",
+            folder.display(),
+            crate::report::HTML_FILE,
+            crate::report::JSON_FILE
+        );
     }
     Ok(())
 }

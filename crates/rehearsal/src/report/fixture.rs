@@ -1,0 +1,181 @@
+//! A rehearsal as it might have been, for the tests of what is shown of it: 5,000 fans want 3,200 seats for a minute.
+
+use std::collections::BTreeMap;
+
+use super::model::{Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report, Sample, StageReport};
+use super::numbers::real;
+
+const FANS: u64 = 5_000;
+const SEATS: u64 = 3_200;
+const SAMPLES: u32 = 240;
+
+/// A sale that kept its promises.
+pub(crate) fn journey() -> Report {
+    Report {
+        scenario: "journey".into(),
+        command: "cargo run --release -p encore-rehearsal -- journey --fans 5000 --seats 3200 --seed 42".into(),
+        seed: 42,
+        started_at: "2026-03-14T09:26:53Z".into(),
+        seconds: 62.43,
+        interrupted: false,
+        stage: stage(),
+        measurements: measurements(),
+        baselines: baselines(),
+        figures: vec![
+            figure("fans", real(FANS), ""),
+            figure("memory per stream", 18.73, "KiB"),
+            figure("first admission after", 212.4, "ms"),
+        ],
+        timeline: timeline(),
+        proof: Proof {
+            promises: vec![
+                promise("double_sold_seat", "auditor", SEATS),
+                promise("lost_payment", "auditor", 3_187),
+                promise("overtaken_fan", "crowd", FANS),
+            ],
+            unexamined: vec!["settled_refund: no refund was asked for".into()],
+        },
+    }
+}
+
+/// The same sale with a seat sold twice and a call that failed.
+pub(crate) fn broken_journey() -> Report {
+    let mut report = journey();
+    report.interrupted = true;
+    report.proof.promises[0].breaches = 2;
+    report.proof.promises[0].findings =
+        vec!["seat A-17-4 belongs to 2 bookings".into(), "seat C-2-31 belongs to 2 bookings".into()];
+    report.measurements[1].errors = reasons(&[("UNAVAILABLE", 3), ("DEADLINE_EXCEEDED", 12)]);
+    report
+}
+
+/// A part on its own: calls and baselines, but no sale.
+pub(crate) fn part() -> Report {
+    let mut report = journey();
+    report.scenario = "hold".into();
+    report.command = "cargo run --release -p encore-rehearsal -- hold".into();
+    report.timeline.clear();
+    report.proof = Proof::default();
+    report
+}
+
+fn stage() -> StageReport {
+    StageReport {
+        kind: "local".into(),
+        instances: vec!["127.0.0.1:41233".into(), "127.0.0.1:41235".into()],
+        cores: 8,
+        processor: "AMD EPYC 7763 64-Core Processor".into(),
+        memory_mib: 32_768,
+    }
+}
+
+fn measurements() -> Vec<Measurement> {
+    let mut select = measurement("saturated", "SelectSeats", 4_912, latency(6.4, 28.0));
+    select.refusals = reasons(&[("SEATS_TAKEN", 18_211), ("TOO_MANY_SEATS", 12)]);
+    let mut paced = measurement("paced", "SelectSeats", 7_980, latency(1.9, 4.4));
+    paced.offered_per_second = Some(400.0);
+    let mut silent = measurement("paced", "ConfirmPayment", 0, latency(1.0, 1.0));
+    silent.latency = None;
+    vec![
+        measurement("saturated", "JoinQueue", 184_213, latency(0.42, 3.1)),
+        select,
+        measurement("saturated", "StartCheckout", 3_412, latency(3.3, 17.0)),
+        paced,
+        silent,
+    ]
+}
+
+fn measurement(phase: &str, call: &str, successes: u64, latency: Latency) -> Measurement {
+    let rate = real(successes) / 20.0;
+    Measurement {
+        phase: phase.into(),
+        call: call.into(),
+        offered_per_second: None,
+        seconds: 20.0,
+        successes,
+        refusals: BTreeMap::new(),
+        errors: BTreeMap::new(),
+        successes_per_second: rate,
+        answers_per_second: rate,
+        latency: Some(latency),
+    }
+}
+
+/// A distribution with a tail that grows with each nine.
+fn latency(p50: f64, growth: f64) -> Latency {
+    let at = |nines: f64| p50 * growth.powf((nines - 0.3) / 1.7);
+    let curve = (0..=100).map(|step| {
+        let nines = f64::from(step) / 25.0;
+        (100.0 * (1.0 - 10.0_f64.powf(-nines)), at(nines))
+    });
+    Latency {
+        mean: p50 * 1.3,
+        p50: at(0.3),
+        p90: at(1.0),
+        p99: at(2.0),
+        p999: at(3.0),
+        max: at(4.4),
+        curve: curve.chain([(100.0, at(4.4))]).collect(),
+    }
+}
+
+fn baselines() -> Vec<Baseline> {
+    let ratios = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, ratio)| ((*name).to_owned(), *ratio)).collect();
+    vec![
+        Baseline {
+            name: "transport".into(),
+            about:
+                "The health check of the same server, which answers without touching a store: what gRPC alone can do."
+                    .into(),
+            measurement: measurement("baseline", "Health/Check", 412_000, latency(0.21, 1.4)),
+            ratios: ratios(&[("saturated JoinQueue", 0.447), ("saturated SelectSeats", 0.0119)]),
+        },
+        Baseline {
+            name: "for-update".into(),
+            about: "A hold as one transaction with SELECT … FOR UPDATE on the same Postgres.".into(),
+            measurement: measurement("baseline", "transaction", 1_775, latency(21.4, 9.0)),
+            ratios: ratios(&[("saturated SelectSeats", 2.767), ("paced SelectSeats", 4.496)]),
+        },
+    ]
+}
+
+fn figure(name: &str, value: f64, unit: &str) -> Figure {
+    Figure { name: name.into(), value, unit: unit.into() }
+}
+
+fn promise(name: &str, witness: &str, examined: u64) -> PromiseReport {
+    PromiseReport { promise: name.into(), witness: witness.into(), examined, breaches: 0, findings: vec![] }
+}
+
+fn reasons(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
+}
+
+/// The line fills within seconds and drains at an even pace, four samples a second.
+fn timeline() -> Vec<Sample> {
+    (0..SAMPLES).map(|index| sample(u64::from(index), f64::from(index) / 4.0)).collect()
+}
+
+fn sample(index: u64, at: f64) -> Sample {
+    let joined = (index * 250).min(FANS);
+    let admitted = (index.saturating_sub(4) * 23).min(joined);
+    let left = (index.saturating_sub(24) * 23).min(admitted);
+    let inside = admitted - left;
+    let seats_sold = (left * 13 / 20).min(SEATS);
+    let holding = (inside / 3).min(SEATS - seats_sold);
+    // Every fourth quarter of a second is busier, so that the throughput is as ragged as a real one.
+    let answers = index * 310 + index % 4 * 60 + joined * 2;
+    let errors = if index > 120 { (index - 120).min(15) } else { 0 };
+    Sample {
+        at,
+        waiting: joined - admitted,
+        admitted,
+        inside,
+        holding,
+        seats_sold,
+        seats_left: SEATS - seats_sold - holding,
+        refused: index.saturating_sub(30) * 41,
+        answers,
+        errors,
+    }
+}

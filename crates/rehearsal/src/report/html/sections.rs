@@ -1,0 +1,221 @@
+//! The parts of the page that are text and tables.
+
+use maud::{Markup, html};
+
+use super::super::model::{Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report};
+use super::super::numbers::{self, NONE};
+use super::super::reading::Comparison;
+
+/// How many findings are shown before the others are folded away.
+const FINDINGS_OPEN: usize = 10;
+
+/// What was rehearsed, where, and how to do it again.
+pub(super) fn heading(report: &Report) -> Markup {
+    let stage = &report.stage;
+    html! {
+        header {
+            p.kind { "Encore, a rehearsal" }
+            h1 { (report.scenario) }
+            @if report.interrupted { p.notice { "Interrupted: what follows is what was seen until then." } }
+        }
+        (verdict(&report.proof))
+        section {
+            h2 { "The run" }
+            pre { code { (report.command) } }
+            dl.facts {
+                (fact("stage", &html! { (stage.kind) " " span.quiet { (stage.instances.join(", ")) } }))
+                (fact("machine", &html! { (stage.cores) " cores, " (numbers::count(stage.memory_mib)) " MiB " span.quiet { (stage.processor) } }))
+                (fact("began", &html! { (report.started_at) }))
+                (fact("took", &html! { (numbers::seconds(report.seconds)) }))
+                (fact("seed", &html! { (report.seed) }))
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn verdict(proof: &Proof) -> Markup {
+    let class = if proof.promises.is_empty() {
+        "unknown"
+    } else if proof.holds() {
+        "kept"
+    } else {
+        "broken"
+    };
+    html! {
+        section class={ "verdict " (class) } {
+            h2 { (proof.verdict()) "." }
+            @if !proof.promises.is_empty() {
+                div.wide { table {
+                    thead { tr { th { "promise" } th { "witness" } th.n { "examined" } th.n { "breaches" } } }
+                    tbody { @for promise in &proof.promises { (promise_row(promise)) } }
+                } }
+            }
+            @for promise in &proof.promises { (findings(promise)) }
+            @if !proof.unexamined.is_empty() {
+                h3 { "Not examined" }
+                ul { @for unexamined in &proof.unexamined { li { (unexamined) } } }
+            }
+        }
+    }
+}
+
+fn promise_row(promise: &PromiseReport) -> Markup {
+    html! {
+        tr.bad[promise.breaches > 0] {
+            th scope="row" { (promise.promise) }
+            td { (promise.witness) }
+            td.n { (numbers::count(promise.examined)) }
+            td.n { (numbers::count(promise.breaches)) }
+        }
+    }
+}
+
+fn findings(promise: &PromiseReport) -> Markup {
+    let (open, folded) = promise.findings.split_at(promise.findings.len().min(FINDINGS_OPEN));
+    let more = promise.more_findings();
+    html! {
+        @if promise.breaches > 0 {
+            h3 { "Breaches of " (promise.promise) }
+            ul { @for finding in open { li { (finding) } } }
+            @if !folded.is_empty() {
+                details {
+                    summary { (folded.len()) " further findings" }
+                    ul { @for finding in folded { li { (finding) } } }
+                }
+            }
+            @if more > 0 { p { (numbers::count(more)) " breaches that are not named here." } }
+        }
+    }
+}
+
+/// The scenario's own numbers.
+pub(super) fn figures(figures: &[Figure]) -> Markup {
+    html! {
+        @if !figures.is_empty() {
+            section {
+                h2 { "Figures" }
+                dl.figures {
+                    @for figure in figures {
+                        div { dt { (figure.name) } dd { (numbers::quantity(figure.value)) " " small { (figure.unit) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every call of every phase, and why calls were refused or failed.
+pub(super) fn measurements(measurements: &[Measurement]) -> Markup {
+    let reasons: Vec<_> =
+        measurements.iter().flat_map(|of| of.reasons().into_iter().map(move |reason| (of, reason))).collect();
+    html! {
+        @if !measurements.is_empty() {
+            section {
+                h2 { "Measurements" }
+                p { "Answer times count from the moment a call was meant to start, so that a call that had to wait is not told as a fast one." }
+                div.wide { table {
+                    thead { tr {
+                        th { "phase" } th { "call" }
+                        @for name in ["offered/s", "ok/s", "ok", "refused", "errors", "p50", "p90", "p99", "p99.9", "max"] { th.n { (name) } }
+                    } }
+                    tbody { @for measurement in measurements { (measurement_row(measurement)) } }
+                } }
+                @if !reasons.is_empty() {
+                    h3 { "Refusals and errors" }
+                    div.wide { table {
+                        thead { tr { th { "phase" } th { "call" } th { "answer" } th { "reason" } th.n { "calls" } th.n { "share" } } }
+                        tbody {
+                            @for (measurement, (answer, reason, count)) in reasons {
+                                tr {
+                                    td { (measurement.phase) }
+                                    td { (measurement.call) }
+                                    td { (answer) }
+                                    td { (reason) }
+                                    td.n { (numbers::count(count)) }
+                                    td.n { (numbers::share(count, measurement.calls())) }
+                                }
+                            }
+                        }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+fn measurement_row(measurement: &Measurement) -> Markup {
+    html! {
+        tr {
+            td { (measurement.phase) }
+            td { (measurement.call) }
+            td.n { (measurement.offered_per_second.map_or_else(|| NONE.to_owned(), numbers::quantity)) }
+            td.n { (numbers::quantity(measurement.successes_per_second)) }
+            td.n { (numbers::count(measurement.successes)) }
+            td.n { (numbers::count(measurement.refused())) }
+            td.n.bad[measurement.failed() > 0] { (numbers::count(measurement.failed())) }
+            (times(measurement.latency.as_ref(), &[|of| of.p50, |of| of.p90, |of| of.p99, |of| of.p999, |of| of.max]))
+        }
+    }
+}
+
+fn times(latency: Option<&Latency>, of: &[fn(&Latency) -> f64]) -> Markup {
+    html! {
+        @for time in of { td.n { (latency.map_or_else(|| NONE.to_owned(), |latency| numbers::millis(time(latency)))) } }
+    }
+}
+
+/// What the machine does without Encore, and how Encore compares.
+pub(super) fn baselines(report: &Report) -> Markup {
+    let comparisons = report.comparisons();
+    html! {
+        @if !report.baselines.is_empty() {
+            section {
+                h2 { "Baselines" }
+                p { "What the same machine did without Encore, in the same run." }
+                div.wide { table {
+                    thead { tr { th { "baseline" } th { "what was done" } th.n { "ok/s" } th.n { "p50" } th.n { "p99" } } }
+                    tbody { @for baseline in &report.baselines { (baseline_row(baseline)) } }
+                } }
+                @if !comparisons.is_empty() {
+                    h3 { "Encore's rate divided by the baseline's" }
+                    (bars(&comparisons))
+                }
+            }
+        }
+    }
+}
+
+fn baseline_row(baseline: &Baseline) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (baseline.name) }
+            td.prose { (baseline.about) }
+            td.n { (numbers::quantity(baseline.measurement.successes_per_second)) }
+            (times(baseline.measurement.latency.as_ref(), &[|of| of.p50, |of| of.p99]))
+        }
+    }
+}
+
+/// A bar for each ratio on one scale that begins at zero, with a mark where both are as fast.
+fn bars(comparisons: &[Comparison<'_>]) -> Markup {
+    let ratios = comparisons.iter().map(|comparison| comparison.ratio).filter(|ratio| ratio.is_finite());
+    let largest = ratios.fold(1.0, f64::max);
+    let percent =
+        |ratio: f64| format!("{:.2}%", if ratio.is_finite() { 100.0 * ratio.max(0.0) / largest } else { 0.0 });
+    html! {
+        ul.bars style={ "--even:" (percent(1.0)) } {
+            @for comparison in comparisons {
+                li {
+                    span.what { (comparison.measurement) " " span.quiet { "against " (comparison.baseline.name) } }
+                    span.track { span.bar style={ "width:" (percent(comparison.ratio)) } {} }
+                    span.ratio { (numbers::ratio(comparison.ratio)) }
+                }
+            }
+        }
+        p.quiet { "The mark stands at 1×, where both are as fast." }
+    }
+}

@@ -33,7 +33,7 @@ impl Standing {
 }
 
 /// Looks before anything is written, so that the many who come too late cost one read.
-pub async fn standing(conn: &mut AsyncPgConnection, hold: &Reservation) -> QueryResult<Standing> {
+pub async fn standing(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<Standing> {
     const STANDING: &str = "
         SELECT
             (SELECT count(*) FROM claims WHERE performance_id = $1 AND user_id = $2) AS owned,
@@ -42,7 +42,7 @@ pub async fn standing(conn: &mut AsyncPgConnection, hold: &Reservation) -> Query
         .bind::<SqlUuid, _>(hold.performance.0)
         .bind::<SqlUuid, _>(hold.user.0)
         .bind::<Array<Integer>, _>(signed(&hold.slots()));
-    Cached(query).get_result(conn).await
+    Cached(query).get_result(&mut &*conn).await
 }
 
 /// Writes a hold with its seats and claims. Answers the seats that somebody else claimed meanwhile; if there are any, the
@@ -50,7 +50,7 @@ pub async fn standing(conn: &mut AsyncPgConnection, hold: &Reservation) -> Query
 ///
 /// Claims are inserted in the order of their slots and each insert waits for whoever is claiming or giving back the same
 /// seat, so that holds wait for each other in one direction only.
-pub async fn insert_hold(conn: &mut AsyncPgConnection, hold: &Reservation) -> QueryResult<Vec<Slot>> {
+pub async fn insert_hold(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<Vec<Slot>> {
     const INSERT: &str = "
         WITH reservation AS (
             INSERT INTO reservations (id, user_id, performance_id, total_minor, currency, state, held_at, expires_at)
@@ -78,7 +78,7 @@ pub async fn insert_hold(conn: &mut AsyncPgConnection, hold: &Reservation) -> Qu
         .bind::<Timestamptz, _>(hold.expires_at)
         .bind::<Array<Integer>, _>(signed(&hold.slots()))
         .bind::<Array<BigInt>, _>(hold.seats.iter().map(|seat| seat.price_minor).collect::<Vec<_>>());
-    let claimed: Vec<Claimed> = Cached(query).load(conn).await?;
+    let claimed: Vec<Claimed> = Cached(query).load(&mut &*conn).await?;
     let was_claimed = |slot: &Slot| claimed.iter().any(|claim| claim.slot.cast_unsigned() == slot.0);
     let mut lost: Vec<Slot> = hold.slots().into_iter().filter(|slot| !was_claimed(slot)).collect();
     lost.sort_unstable();

@@ -13,7 +13,7 @@ use crate::schema::ledger_entries;
 use crate::statement::{Cached, sql};
 
 /// Writes a transfer with both its sides.
-pub async fn record(conn: &mut AsyncPgConnection, transfer: &Transfer, balance_after_minor: i64) -> QueryResult<()> {
+pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after_minor: i64) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
             INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at)
@@ -41,7 +41,7 @@ pub async fn record(conn: &mut AsyncPgConnection, transfer: &Transfer, balance_a
         .bind::<Text, _>(counter_kind)
         .bind::<Nullable<SqlUuid>, _>(counter_owner)
         .bind::<BigInt, _>(counter_line.amount_minor);
-    Cached(query).execute(conn).await?;
+    Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 

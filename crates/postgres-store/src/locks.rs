@@ -22,9 +22,9 @@ pub const SCRATCH_TEMPLATE: i32 = 3;
 
 /// Until the end of the transaction, nobody else places a hold of this fan for this performance: so what is counted
 /// against the limit stays true.
-pub async fn lock_fan(conn: &mut AsyncPgConnection, user: UserId, performance: PerformanceId) -> QueryResult<()> {
+pub async fn lock_fan(conn: &AsyncPgConnection, user: UserId, performance: PerformanceId) -> QueryResult<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))";
-    Cached(sql(LOCK).bind::<SqlUuid, _>(user.0).bind::<SqlUuid, _>(performance.0)).execute(conn).await?;
+    Cached(sql(LOCK).bind::<SqlUuid, _>(user.0).bind::<SqlUuid, _>(performance.0)).execute(&mut &*conn).await?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use crate::schema::outbox;
 use crate::statement::{Cached, sql};
 
 /// Writes events. The last statement of its transaction.
-pub async fn append(conn: &mut AsyncPgConnection, events: &[Event]) -> QueryResult<()> {
+pub async fn append(conn: &AsyncPgConnection, events: &[Event]) -> QueryResult<()> {
     const APPEND: &str = "
         WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, $2))
         INSERT INTO outbox (event_id, kind, key, payload, created_at)
@@ -46,7 +46,7 @@ pub async fn append(conn: &mut AsyncPgConnection, events: &[Event]) -> QueryResu
         .bind::<Array<SqlUuid>, _>(keys)
         .bind::<Array<Jsonb>, _>(payloads)
         .bind::<Array<Timestamptz>, _>(moments);
-    Cached(query).execute(conn).await?;
+    Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 

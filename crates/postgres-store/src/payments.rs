@@ -15,6 +15,7 @@ use encore_domain::ports::Payments;
 use encore_domain::queue::QueueTicket;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
+use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
 use crate::codec::read_money;
@@ -24,8 +25,7 @@ use crate::requests::{self, Operation};
 use crate::reservation_rows;
 use crate::schema::payments;
 use crate::statement::{Cached, sql};
-use crate::wallets::{Debit, debit};
-use crate::{ledger, outbox};
+use crate::{ledger, outbox, wallets};
 
 /// Settles holds.
 #[derive(Clone, Debug)]
@@ -43,22 +43,33 @@ impl PostgresPayments {
         let mut conn = self.database.connection().await?;
         let paying = conn.transaction(async |conn| {
             let Payment { id, reservation, user, amount, paid_at, .. } = plan.payment;
-            if let Some(known) = requests::remember(conn, Operation::Pay, Some(request), id.0, Some(paid_at)).await? {
+            let (known, reservation, balance) = try_join!(
+                requests::remember(conn, Operation::Pay, Some(request), id.0, Some(paid_at)),
+                reservation_rows::lock(conn, reservation.0).err_into(),
+                wallets::lock(conn, user, amount.currency).err_into(),
+            )?;
+            if let Some(known) = known {
                 let first = load(conn, known.result_id).await?;
                 return Ok(Applied::Before(first.ok_or(diesel::result::Error::NotFound)?));
             }
-            let reservation = reservation_rows::lock(conn, reservation.0).await?;
             check_payable(&reservation, paid_at).map_err(TxError::refused)?;
-            let balance_minor = match debit(conn, user, amount).await? {
-                Debit::Done { balance_minor } => balance_minor,
-                Debit::Short { balance } => {
-                    return Err(TxError::refused(PayRefusal::BalanceShort { balance, needed: amount }));
-                }
+            if balance.minor < amount.minor {
+                return Err(TxError::refused(PayRefusal::BalanceShort { balance, needed: amount }));
+            }
+            let confirmed = Reservation {
+                state: ReservationState::Confirmed,
+                settled_at: Some(paid_at),
+                payment: Some(id),
+                ..reservation
             };
-            let confirmed = confirm(conn, plan, reservation).await?;
-            ledger::record(conn, &plan.transfer, balance_minor).await?;
-            let payment = plan.payment.clone();
-            outbox::append(conn, &[Event::ReservationConfirmed { reservation: confirmed, payment }]).await?;
+            let event = [Event::ReservationConfirmed { reservation: confirmed.clone(), payment: plan.payment.clone() }];
+            try_join!(
+                wallets::debit(conn, user, amount),
+                insert(conn, plan),
+                reservation_rows::settle(conn, &confirmed),
+                ledger::record(conn, &plan.transfer, balance.minor - amount.minor),
+                outbox::append(conn, &event),
+            )?;
             Ok(Applied::Now(plan.payment.clone()))
         });
         paying.await
@@ -78,21 +89,10 @@ async fn load(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Paym
     query.first(conn).await.optional()?.map(PaymentRow::into_payment).transpose()
 }
 
-/// Writes the payment and the confirmation that name each other.
-async fn confirm(
-    conn: &mut AsyncPgConnection,
-    plan: &PaymentPlan,
-    reservation: Reservation,
-) -> QueryResult<Reservation> {
-    diesel::insert_into(payments::table).values(PaymentRow::of(plan)).execute(conn).await?;
-    let confirmed = Reservation {
-        state: ReservationState::Confirmed,
-        settled_at: Some(plan.payment.paid_at),
-        payment: Some(plan.payment.id),
-        ..reservation
-    };
-    reservation_rows::settle(conn, &confirmed).await?;
-    Ok(confirmed)
+async fn insert(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
+    let inserted = diesel::insert_into(payments::table).values(PaymentRow::of(plan));
+    Cached(inserted).execute(&mut &*conn).await?;
+    Ok(())
 }
 
 #[async_trait]

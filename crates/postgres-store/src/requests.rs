@@ -76,7 +76,7 @@ struct NewRequest<'a> {
 /// a request. If the same request is being made by another transaction, this waits for the other's end. A refusal
 /// rolls the note back with the rest.
 pub async fn remember<R>(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     operation: Operation,
     key: Option<&RequestKey>,
     result_id: Uuid,
@@ -94,7 +94,7 @@ pub async fn remember<R>(
         created_at: at,
     };
     let noted = diesel::insert_into(requests::table).values(&request).on_conflict_do_nothing();
-    if Cached(noted).execute(conn).await? == 1 {
+    if Cached(noted).execute(&mut &*conn).await? == 1 {
         return Ok(None);
     }
     let remembered = find(conn, operation, key).await?;
@@ -103,12 +103,12 @@ pub async fn remember<R>(
 
 /// What the request did before, if it was made.
 pub async fn find<R>(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     operation: Operation,
     key: &RequestKey,
 ) -> Result<Option<Remembered>, TxError<R>> {
     let query = requests::table.find((key.user.0, key.id.0)).select(Remembered::as_select());
-    let remembered: Option<Remembered> = query.first(conn).await.optional()?;
+    let remembered: Option<Remembered> = query.first(&mut &*conn).await.optional()?;
     match remembered {
         Some(remembered) if !remembered.is_of(operation, key) => Err(TxError::Port(PortError::RequestReused)),
         remembered => Ok(remembered),

@@ -1,4 +1,7 @@
 //! Reservations and their seats as rows.
+//!
+//! Statements on a shared connection that are awaited together are sent together and run in the order in which they are
+//! written: one round trip for all. If one fails, so do those after it, and the transaction is rolled back.
 
 use std::collections::HashMap;
 
@@ -8,6 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::seat_chart::Slot;
+use futures::try_join;
 use uuid::Uuid;
 
 use crate::codec::{read_money, read_state, state_text};
@@ -48,14 +52,14 @@ impl ReservationRow {
 
 /// The seats of reservations, in the order of their slots.
 pub async fn load_seats(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     reservations: &[Uuid],
 ) -> QueryResult<HashMap<Uuid, Vec<ReservedSeat>>> {
     let query = reservation_seats::table
         .filter(reservation_seats::reservation_id.eq_any(reservations))
         .order((reservation_seats::reservation_id, reservation_seats::slot))
         .select((reservation_seats::reservation_id, reservation_seats::slot, reservation_seats::price_minor));
-    let rows: Vec<(Uuid, i32, i64)> = Cached(query).load(conn).await?;
+    let rows: Vec<(Uuid, i32, i64)> = Cached(query).load(&mut &*conn).await?;
     let mut seats: HashMap<Uuid, Vec<ReservedSeat>> = HashMap::with_capacity(reservations.len());
     for (reservation, slot, price_minor) in rows {
         let seat = ReservedSeat { slot: Slot(slot.cast_unsigned()), price_minor };
@@ -65,7 +69,7 @@ pub async fn load_seats(
 }
 
 /// Adds their seats to rows, with one query for all.
-pub async fn with_seats(conn: &mut AsyncPgConnection, rows: Vec<ReservationRow>) -> QueryResult<Vec<Reservation>> {
+pub async fn with_seats(conn: &AsyncPgConnection, rows: Vec<ReservationRow>) -> QueryResult<Vec<Reservation>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -80,21 +84,26 @@ pub async fn with_seats(conn: &mut AsyncPgConnection, rows: Vec<ReservationRow>)
 }
 
 /// The reservation of this id.
-pub async fn find(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Reservation>> {
+pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Reservation>> {
     let query = reservations::table.find(id).select(ReservationRow::as_select());
-    let row = query.first(conn).await.optional()?;
-    Ok(with_seats(conn, row.into_iter().collect()).await?.pop())
+    let row = async { query.first::<ReservationRow>(&mut &*conn).await.optional() };
+    let ids = [id];
+    let (row, mut seats) = try_join!(row, load_seats(conn, &ids))?;
+    row.map(|row| row.into_reservation(seats.remove(&id).unwrap_or_default())).transpose()
 }
 
 /// The reservation of this id, which nobody else changes until the end of the transaction. It has to exist.
-pub async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
+pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
     let query = reservations::table.find(id).select(ReservationRow::as_select()).for_update();
-    let row = query.first(conn).await?;
-    with_seats(conn, vec![row]).await?.pop().ok_or(diesel::result::Error::NotFound)
+    let row = async { query.first::<ReservationRow>(&mut &*conn).await };
+    // A reservation's seats never change.
+    let ids = [id];
+    let (row, mut seats) = try_join!(row, load_seats(conn, &ids))?;
+    row.into_reservation(seats.remove(&id).unwrap_or_default())
 }
 
 /// Writes how a hold ended that is live at that moment.
-pub async fn settle(conn: &mut AsyncPgConnection, settled: &Reservation) -> QueryResult<()> {
+pub async fn settle(conn: &AsyncPgConnection, settled: &Reservation) -> QueryResult<()> {
     let live = reservations::table
         .find(settled.id.0)
         .filter(reservations::state.eq(state_text(ReservationState::Held)))
@@ -104,6 +113,6 @@ pub async fn settle(conn: &mut AsyncPgConnection, settled: &Reservation) -> Quer
         reservations::settled_at.eq(settled.settled_at),
         reservations::payment_id.eq(settled.payment.map(|id| id.0)),
     ));
-    let updated = Cached(update).execute(conn).await?;
+    let updated = Cached(update).execute(&mut &*conn).await?;
     if updated == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }

@@ -13,6 +13,7 @@ use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
+use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
 use crate::claims::Standing;
@@ -46,18 +47,22 @@ impl PostgresReservations {
         let mut conn = self.database.connection().await?;
         let placing = conn.transaction(async |conn| {
             let (id, at) = (hold.id.0, hold.held_at);
-            if let Some(known) = requests::remember(conn, Operation::PlaceHold, Some(request), id, Some(at)).await? {
+            let (known, (), standing) = try_join!(
+                requests::remember(conn, Operation::PlaceHold, Some(request), id, Some(at)),
+                lock_fan(conn, hold.user, hold.performance).err_into(),
+                claims::standing(conn, hold).err_into(),
+            )?;
+            if let Some(known) = known {
                 let first = reservation_rows::find(conn, known.result_id).await?;
                 let first = first.ok_or(diesel::result::Error::NotFound)?;
                 return Ok(Applied::Before(first.as_placed()));
             }
-            lock_fan(conn, hold.user, hold.performance).await?;
-            check_place(&claims::standing(conn, hold).await?, hold, seats_per_fan).map_err(TxError::refused)?;
-            let lost = claims::insert_hold(conn, hold).await?;
+            check_place(&standing, hold, seats_per_fan).map_err(TxError::refused)?;
+            let event = [Event::HoldPlaced(hold.clone())];
+            let (lost, ()) = try_join!(claims::insert_hold(conn, hold), outbox::append(conn, &event))?;
             if !lost.is_empty() {
                 return Err(TxError::refused(PlaceRefusal::SeatsTaken { slots: lost }));
             }
-            outbox::append(conn, &[Event::HoldPlaced(hold.clone())]).await?;
             Ok(Applied::Now(hold.clone()))
         });
         placing.await

@@ -6,11 +6,12 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
-use encore_domain::money::{BALANCE_MAX_MINOR, Money};
+use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use futures::try_join;
 use uuid::Uuid;
 
 use crate::codec::{read_money, read_transfer_kind};
@@ -48,9 +49,9 @@ impl PostgresWallets {
             let Some(balance_minor) = credit(conn, transfer.user, transfer.amount).await? else {
                 return Err(TxError::refused(TopUpRefusal::WalletFull));
             };
-            ledger::record(conn, transfer, balance_minor).await?;
             let entry = WalletEntry::of(transfer, balance_minor);
-            outbox::append(conn, &[Event::WalletToppedUp { user: transfer.user, entry: entry.clone() }]).await?;
+            let event = [Event::WalletToppedUp { user: transfer.user, entry: entry.clone() }];
+            try_join!(ledger::record(conn, transfer, balance_minor), outbox::append(conn, &event))?;
             Ok(Applied::Now(entry))
         });
         topping_up.await
@@ -126,39 +127,25 @@ struct Balance {
     balance_minor: i64,
 }
 
-/// What became of a debit.
-pub enum Debit {
-    /// The amount was taken.
-    Done {
-        /// What is left.
-        balance_minor: i64,
-    },
-    /// The wallet does not hold the amount; it is as it was.
-    Short {
-        /// What it holds.
-        balance: Money,
-    },
+/// What a wallet holds, which nobody else changes until the end of the transaction; 0 if there is no wallet.
+pub async fn lock(conn: &AsyncPgConnection, user: UserId, currency: Currency) -> QueryResult<Money> {
+    let wallet = wallets::table.find((user.0, currency.code()));
+    let query = wallet.select(wallets::balance_minor).for_update();
+    let held: Option<i64> = query.first(&mut &*conn).await.optional()?;
+    Ok(Money { minor: held.unwrap_or(0), currency })
 }
 
-/// Takes an amount from a wallet, if it holds that much.
-pub async fn debit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<Debit> {
-    let wallet = wallets::table.find((user.0, amount.currency.code()));
-    // Locked, so that the balance that is told is the one that was short.
-    let query = wallet.select(wallets::balance_minor).for_update();
-    let held: Option<i64> = query.first(conn).await.optional()?;
-    let minor = held.unwrap_or(0);
-    if minor < amount.minor {
-        return Ok(Debit::Short { balance: Money { minor, currency: amount.currency } });
+/// Takes an amount from a wallet that holds that much.
+pub async fn debit(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<()> {
+    // Without a wallet only nothing can be paid, and there is no row to change.
+    if amount.minor == 0 {
+        return Ok(());
     }
+    let wallet = wallets::table.find((user.0, amount.currency.code()));
     let enough = wallet.filter(wallets::balance_minor.ge(amount.minor));
     let update = diesel::update(enough).set(wallets::balance_minor.eq(wallets::balance_minor - amount.minor));
-    let updated = Cached(update).execute(conn).await?;
-    // Without a wallet only nothing can be paid, and there is no row to change.
-    if updated == 1 || held.is_none() {
-        Ok(Debit::Done { balance_minor: minor - amount.minor })
-    } else {
-        Err(diesel::result::Error::NotFound)
-    }
+    let updated = Cached(update).execute(&mut &*conn).await?;
+    if updated == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
 /// The entries of wallets, which are those with a balance, in the columns of [`EntryRow`].

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bb8::ErrorSink;
@@ -10,6 +12,8 @@ use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use encore_domain::error::{PortError, Unavailable};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::error::{TxError, is_transient, unavailable};
@@ -65,12 +69,15 @@ impl DatabaseConfig {
         let mut conn = tokio::time::timeout(self.connect_timeout, establishing)
             .await
             .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
+        // Prepared statements are planned once: each has one good plan, whatever its values, and planning would cost more than
+        // running.
         let statement_ms = self.statement_timeout.as_millis();
         let lock_ms = self.lock_timeout.as_millis();
         conn.batch_execute(&format!(
             "SET statement_timeout = {statement_ms};
              SET idle_in_transaction_session_timeout = {statement_ms};
-             SET lock_timeout = {lock_ms}"
+             SET lock_timeout = {lock_ms};
+             SET plan_cache_mode = force_generic_plan"
         ))
         .await
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -90,6 +97,30 @@ impl fmt::Debug for DatabaseConfig {
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     pool_size: u32,
+    /// One place per connection, given out in the order of asking. The pool alone lets whoever comes just when a connection
+    /// is given back take it before those who wait, who under load then wait for seconds.
+    places: Arc<Semaphore>,
+    checkout_timeout: Duration,
+}
+
+/// A connection of the pool, given back when it is dropped.
+pub(crate) struct Checkout<'p> {
+    conn: PooledConnection<'p, AsyncPgConnection>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Deref for Checkout<'_> {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for Checkout<'_> {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.conn
+    }
 }
 
 impl Database {
@@ -112,19 +143,23 @@ impl Database {
             .build_unchecked(AsyncDieselConnectionManager::new_with_config(&config.url, manager_config));
         // Refused only by a full pool, and this one is empty.
         let _ = pool.add(first);
-        Ok(Self { pool, pool_size })
+        let places = Arc::new(Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS)));
+        Ok(Self { pool, pool_size, places, checkout_timeout: config.checkout_timeout })
     }
 
     /// A connection that was alive when it was last heard of. Those that died in the pool are thrown away here, so that a
     /// restart of Postgres does not fail one call per connection.
-    pub(crate) async fn connection(&self) -> Result<PooledConnection<'_, AsyncPgConnection>, Unavailable> {
+    pub(crate) async fn connection(&self) -> Result<Checkout<'_>, Unavailable> {
+        let place = timeout(self.checkout_timeout, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(unavailable)?.map_err(unavailable)?;
         for _ in 0..self.pool_size {
             let mut conn = self.pool.get().await.map_err(unavailable)?;
             if !conn.is_broken() {
-                return Ok(conn);
+                return Ok(Checkout { conn, _place: place });
             }
         }
-        self.pool.get().await.map_err(unavailable)
+        let conn = self.pool.get().await.map_err(unavailable)?;
+        Ok(Checkout { conn, _place: place })
     }
 
     /// Runs a transaction under its name, again if it lost against another one.

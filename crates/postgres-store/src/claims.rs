@@ -37,7 +37,11 @@ pub async fn standing(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResu
     const STANDING: &str = "
         SELECT
             (SELECT count(*) FROM claims WHERE performance_id = $1 AND user_id = $2) AS owned,
-            ARRAY(SELECT slot FROM claims WHERE performance_id = $1 AND slot = ANY($3) ORDER BY slot) AS taken";
+            ARRAY(
+                SELECT slot FROM unnest($3) AS wanted (slot)
+                WHERE EXISTS (SELECT FROM claims WHERE performance_id = $1 AND claims.slot = wanted.slot)
+                ORDER BY slot
+            ) AS taken";
     let query = sql(STANDING)
         .bind::<SqlUuid, _>(hold.performance.0)
         .bind::<SqlUuid, _>(hold.user.0)

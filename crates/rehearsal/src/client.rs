@@ -174,6 +174,14 @@ impl Caller {
         Ok(())
     }
 
+    /// `GetReservation`: whether it is paid.
+    pub async fn is_confirmed(&self, reservation_id: &str) -> Result<bool, Status> {
+        let message = booking::GetReservationRequest { reservation_id: reservation_id.to_owned() };
+        let mut client = BookingServiceClient::new(self.channel.clone());
+        let found = client.get_reservation(self.request(message)).await?.into_inner().reservation;
+        Ok(found.is_some_and(|it| it.state() == booking::ReservationState::Confirmed))
+    }
+
     /// `TopUp`, in minor units of [`CURRENCY`].
     pub async fn top_up(&self, request: RequestId, amount_minor: i64) -> Result<(), Status> {
         let amount = Some(Money { amount_minor, currency_code: CURRENCY.to_owned() });

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use encore_proto::booking::v1::Reservation;
 use encore_proto::catalog::v1::ListSeatsRequest;
+use futures::StreamExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use uuid::Uuid;
 
 use crate::client::{Caller, Connections};
@@ -20,14 +21,11 @@ use crate::crowd::line::Entrance;
 use crate::crowd::progress::Progress;
 use crate::crowd::recorder::Recorder;
 use crate::crowd::witness::{Notes, Witness};
-use crate::load::Outcome;
 use crate::operator::now;
 use crate::options::CrowdArgs;
 
-/// How often a call that failed is tried again, each time on the next instance.
-const ATTEMPTS_MAX: u32 = 12;
-/// How long the first pause before trying again is, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How many look back at once.
+const LOOKING_BACK_AT_ONCE: usize = 64;
 /// How often a fan whose seats were taken by others chooses again.
 const CHOICES_MAX: u32 = 8;
 /// How many of ten parties are of one, two, three and four.
@@ -52,6 +50,10 @@ pub struct Crowd {
     pub progress: Progress,
     /// What they can swear to.
     pub witness: Witness,
+    /// By how much the servers' clocks may differ from the crowd's, in milliseconds.
+    pub clock_skew_ms: u64,
+    /// Those who charged their wallets, until they look back.
+    pub paid: Mutex<Vec<(Notes, Caller)>>,
     /// Sends everybody home.
     pub stop: CancellationToken,
 }
@@ -75,7 +77,7 @@ pub(super) struct Fan<'c> {
     pub(super) caller: Caller,
     pub(super) notes: Notes,
     /// Which connection is used; the next one when a call failed.
-    turn: u64,
+    pub(super) turn: u64,
 }
 
 impl Crowd {
@@ -93,9 +95,30 @@ impl Crowd {
             Err(Exit::Failed) => "gave up after failures",
             Err(Exit::Stopped) => "sent home",
         };
-        fan.count_money().await;
         self.progress.end(fate);
-        self.witness.keep(fan.notes);
+        self.keep(fan.notes, fan.caller);
+    }
+
+    /// When all are gone: everybody who paid looks once more whether the seats are theirs and the wallet holds what it should.
+    /// What was answered before an instance died must be true after it.
+    pub async fn look_back(&self) {
+        let paid = std::mem::take(&mut *self.paid.lock().unwrap_or_else(PoisonError::into_inner));
+        let looking =
+            futures::stream::iter(paid).for_each_concurrent(LOOKING_BACK_AT_ONCE, |(mut notes, caller)| async move {
+                notes.balance_minor = caller.balance_minor().await.ok();
+                if let Some(reservation) = &notes.reservation {
+                    notes.confirmed = caller.is_confirmed(reservation).await.ok();
+                }
+                self.witness.keep(notes);
+            });
+        looking.await;
+    }
+
+    fn keep(&self, notes: Notes, caller: Caller) {
+        if notes.charged_minor == 0 {
+            return self.witness.keep(notes);
+        }
+        self.paid.lock().unwrap_or_else(PoisonError::into_inner).push((notes, caller));
     }
 }
 
@@ -147,7 +170,7 @@ impl Fan<'_> {
                 let (performance, seats) = (performance.clone(), seats.clone());
                 async move { caller.hold(request, &performance, &seats).await }
             };
-            match self.maybe_twice("HoldSeats", at, call, |hold| hold.reservation_id.clone()).await {
+            match self.insist_and_repeat("HoldSeats", at, call).await {
                 Ok(hold) => return Ok(Some(hold)),
                 Err(Exit::Refused(reason)) if reason == "SEATS_TAKEN" => {}
                 Err(exit) => return Err(exit),
@@ -206,9 +229,9 @@ impl Fan<'_> {
         let price_minor = hold.total.as_ref().map_or(0, |total| total.amount_minor);
         let at = self.think().await?;
         let request = self.request_id();
-        self.notes.money_unknown = true;
-        self.insist("TopUp", at, |caller| async move { caller.top_up(request, price_minor).await }).await?;
-        self.notes.money_unknown = false;
+        let charged = self.insist("TopUp", at, |caller| async move { caller.top_up(request, price_minor).await }).await;
+        self.notes.money_unknown = matches!(charged, Err(Exit::Failed | Exit::Stopped));
+        charged?;
         self.notes.charged_minor += price_minor;
         Ok(())
     }
@@ -216,18 +239,21 @@ impl Fan<'_> {
     async fn pay(&mut self, hold: &Reservation, entrance: &Entrance) -> Result<(), Exit> {
         let at = self.think().await?;
         let (request, id) = (self.request_id(), hold.reservation_id.clone());
-        self.notes.money_unknown = true;
         // From here on the token may be used up.
         self.notes.inside_until_ms = Some(millis(now()).min(entrance.until_ms));
         let call = move |caller: Caller| {
             let id = id.clone();
             async move { caller.pay(request, &id).await }
         };
-        let answer = self.maybe_twice("PayReservation", at, call, |payment| payment.payment_id.clone()).await;
+        let answer = self.insist_and_repeat("PayReservation", at, call).await;
         self.notes.money_unknown = matches!(answer, Err(Exit::Failed | Exit::Stopped));
         let payment = answer?;
-        self.notes.paid_minor += payment.amount.map_or(0, |amount| amount.amount_minor);
+        self.notes.paid_minor += payment.amount.as_ref().map_or(0, |amount| amount.amount_minor);
+        if payment.amount != hold.total {
+            self.notes.wrong_amounts.push(format!("paid {:?} for {:?}", payment.amount, hold.total));
+        }
         self.notes.seats.extend(hold.seats.iter().map(|seat| seat.seat_id.clone()));
+        self.notes.reservation = Some(hold.reservation_id.clone());
         Ok(())
     }
 
@@ -237,79 +263,6 @@ impl Fan<'_> {
         let leaving = self.insist("LeaveQueue", Instant::now(), |caller| async move { caller.leave().await });
         // A token that nobody gives back runs out by itself.
         let _ = leaving.await;
-    }
-
-    async fn count_money(&mut self) {
-        if self.notes.charged_minor > 0 {
-            let asking =
-                self.insist("GetBalance", Instant::now(), |caller| async move { caller.balance_minor().await });
-            self.notes.balance_minor = asking.await.ok();
-        }
-    }
-
-    /// Calls until there is an answer. A call that fails is repeated on the next instance; its time counts from when the
-    /// fan first meant to call.
-    pub(super) async fn insist<T, F>(
-        &mut self,
-        name: &'static str,
-        intended: Instant,
-        call: impl Fn(Caller) -> F,
-    ) -> Result<T, Exit>
-    where
-        F: Future<Output = Result<T, Status>>,
-    {
-        for attempt in 0..ATTEMPTS_MAX {
-            let answer = tokio::select! {
-                answer = call(self.caller.clone()) => answer,
-                () = self.crowd.stop.cancelled() => return Err(Exit::Stopped),
-            };
-            self.crowd.recorder.count(name, intended.elapsed(), &answer);
-            match answer.as_ref().map_err(Outcome::of_status) {
-                Err(Outcome::Refused(reason)) if reason != "OVERLOADED" => return Err(Exit::Refused(reason)),
-                Err(_) => self.pause_before(attempt).await?,
-                Ok(_) => return answer.map_err(|_| Exit::Failed),
-            }
-        }
-        Err(Exit::Failed)
-    }
-
-    /// Sometimes sends a request twice at once, over two connections. Both must be answered the same.
-    async fn maybe_twice<T, F>(
-        &mut self,
-        name: &'static str,
-        intended: Instant,
-        call: impl Fn(Caller) -> F + Clone,
-        identity: impl Fn(&T) -> String,
-    ) -> Result<T, Exit>
-    where
-        F: Future<Output = Result<T, Status>>,
-    {
-        if !self.rolls(self.crowd.habits.repeat) {
-            return self.insist(name, intended, call).await;
-        }
-        let elsewhere = self.caller.over(self.crowd.connections.turn(self.turn + 1));
-        let twin = call(elsewhere);
-        let (first, second) = tokio::join!(self.insist(name, intended, call.clone()), twin);
-        if let (Ok(one), Ok(other)) = (&first, &second) {
-            self.notes.repeats += 1;
-            if identity(one) != identity(other) {
-                let differed = format!("{name} answered {} and {}", identity(one), identity(other));
-                self.notes.repeats_differed.push(differed);
-            }
-        }
-        // What the twin did is done, whatever the other one heard.
-        match (first, second) {
-            (Err(Exit::Refused(_) | Exit::Failed), Ok(answer)) => Ok(answer),
-            (first, _) => first,
-        }
-    }
-
-    async fn pause_before(&mut self, attempt: u32) -> Result<(), Exit> {
-        self.turn += 1;
-        self.caller = self.caller.over(self.crowd.connections.turn(self.turn));
-        let pause = PAUSES.0.saturating_mul(1 << attempt.min(10)).min(PAUSES.1);
-        let jitter = self.rng.random_range(0.5..1.5);
-        self.pause_until(Instant::now() + pause.mul_f64(jitter)).await
     }
 
     /// Thinks for a while. Answers when the fan means to act, which a busy machine may make later.
@@ -330,12 +283,6 @@ impl Fan<'_> {
     /// Whether something that so many of a hundred do happens.
     pub(super) fn rolls(&mut self, percent: u64) -> bool {
         self.rng.random_range(0..100) < percent
-    }
-
-    /// Goes on over the next connection, as after a change of network.
-    pub(super) fn change_connection(&mut self) {
-        self.turn += 1;
-        self.caller = self.caller.over(self.crowd.connections.turn(self.turn));
     }
 
     fn request_id(&mut self) -> Uuid {

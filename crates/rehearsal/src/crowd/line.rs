@@ -19,6 +19,9 @@ const INCIDENT_WITHIN_MS: u64 = 10_000;
 /// How many milliseconds a lost connection takes to come back.
 const AWAY_MS: std::ops::Range<u64> = 200..3_000;
 
+/// How old a view of the line may be when it is told.
+const VIEW_AGE_MS: u64 = 1_000;
+
 /// The way in: the open stream, which the fan keeps while inside, and the deadline.
 pub(super) struct Entrance {
     pub(super) until_ms: u64,
@@ -70,9 +73,10 @@ impl Fan<'_> {
 
     /// Waits in the line; none if the line was made anew.
     async fn wait(&mut self, plans: &mut Plans) -> Result<Option<Entrance>, Exit> {
-        let mut told = None;
+        let mut told = Told::default();
         loop {
             let (mut frames, first) = self.open_stream().await?;
+            told.begin_stream(self.crowd.clock_skew_ms);
             let mut next = Turn::Frame(Ok(first));
             loop {
                 match next {
@@ -86,6 +90,7 @@ impl Fan<'_> {
                         if let Err(status) = broken {
                             self.crowd.recorder.count::<()>("WatchPosition", Duration::ZERO, &Err(status));
                         }
+                        self.pause_before(0).await?;
                         break;
                     }
                     Turn::GiveUp => return Err(self.give_up().await),
@@ -117,7 +122,7 @@ impl Fan<'_> {
         opening.await
     }
 
-    fn read(&mut self, frame: WatchPositionResponse, told: &mut Option<u64>) -> Result<Reading, Exit> {
+    fn read(&mut self, frame: WatchPositionResponse, told: &mut Told) -> Result<Reading, Exit> {
         let observed_ms = frame.observed_at.map_or(0, |at| {
             let millis = i64::from(at.nanos) / 1_000_000 + at.seconds * 1_000;
             u64::try_from(millis).unwrap_or(0)
@@ -127,9 +132,7 @@ impl Fan<'_> {
                 self.notes.positions += 1;
                 self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
                 self.crowd.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
-                if let Some(before) = told.replace(waiting.position).filter(|before| *before < waiting.position) {
-                    self.notes.grew.push((before, waiting.position));
-                }
+                self.notes.grew.extend(told.position(observed_ms, waiting.position));
                 Ok(Reading::Waiting)
             }
             Some(Standing::Admitted(admitted)) => {
@@ -140,10 +143,16 @@ impl Fan<'_> {
             }
             Some(Standing::Ended(ended)) if ended.reason() == EndReason::Reset => {
                 self.notes.line_was_reset = true;
-                *told = None;
                 Ok(Reading::Reset)
             }
-            Some(Standing::Ended(ended)) => Err(Exit::Over(end_fate(ended.reason()))),
+            Some(Standing::Ended(ended)) => {
+                // Nobody was away for long, left, or paid before being admitted.
+                let ended = ended.reason();
+                if ended != EndReason::SaleClosed {
+                    self.notes.place_lost = Some(ended.as_str_name());
+                }
+                Err(Exit::Over(end_fate(ended)))
+            }
             None => Err(Exit::Failed),
         }
     }
@@ -171,6 +180,31 @@ impl Fan<'_> {
     }
 }
 
+/// The position that a fan was told last.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// When the server saw it, and the position.
+    last: Option<(u64, u64)>,
+    /// How much later another position must have been seen to count: nothing within a stream.
+    tolerance_ms: u64,
+}
+
+impl Told {
+    /// Another stream, perhaps of another instance, may begin with a slightly older view of the line.
+    pub(super) fn begin_stream(&mut self, clock_skew_ms: u64) {
+        self.tolerance_ms = VIEW_AGE_MS + clock_skew_ms;
+    }
+
+    /// Notes a position. Answers the one before and this one, if it grew.
+    pub(super) fn position(&mut self, observed_ms: u64, position: u64) -> Option<(u64, u64)> {
+        let before = self.last.replace((observed_ms, position));
+        let tolerance_ms = std::mem::take(&mut self.tolerance_ms);
+        let (seen_ms, before) = before?;
+        let is_later = tolerance_ms == 0 || observed_ms > seen_ms + tolerance_ms;
+        (is_later && position > before).then_some((before, position))
+    }
+}
+
 /// What a frame says.
 enum Reading {
     Waiting,
@@ -192,5 +226,35 @@ async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_grows_within_a_stream_or_not_at_all() {
+        let mut told = Told::default();
+        told.begin_stream(0);
+        assert_eq!(told.position(1_000, 7), None);
+        assert_eq!(told.position(1_000, 7), None);
+        assert_eq!(told.position(1_100, 9), Some((7, 9)));
+        assert_eq!(told.position(1_200, 4), None);
+    }
+
+    #[test]
+    fn another_stream_may_begin_with_an_older_view_but_not_with_a_later_one() {
+        let again = |observed_ms, skew_ms| {
+            let mut told = Told::default();
+            told.begin_stream(skew_ms);
+            told.position(5_000, 7);
+            told.begin_stream(skew_ms);
+            told.position(observed_ms, 9)
+        };
+        assert_eq!(again(5_900, 0), None);
+        assert_eq!(again(6_001, 0), Some((7, 9)));
+        assert_eq!(again(6_001, 5_000), None);
+        assert_eq!(again(11_001, 5_000), Some((7, 9)));
     }
 }

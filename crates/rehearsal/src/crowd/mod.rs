@@ -2,6 +2,7 @@
 
 pub mod chooser;
 pub mod fan;
+mod insist;
 mod line;
 pub mod progress;
 pub mod recorder;

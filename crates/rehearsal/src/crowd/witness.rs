@@ -1,5 +1,7 @@
 //! What the crowd itself can swear to: each fan notes what the server told, and afterwards the notes are compared. Nothing here
-//! trusts the server's books, and nothing is called a breach that could be a delay on the way.
+//! trusts the server's books, and nothing is called a breach that could be a delay on the way. Therefore it does not see
+//! everything: more admissions than the rate allows are seen only if they are more than since the beginning of the sale, and
+//! neither order nor cap can be sworn to across a line that was made anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,8 +32,16 @@ pub struct Notes {
     pub inside_until_ms: Option<u64>,
     /// Whether the server said that the line was made anew; then its numbers begin again.
     pub line_was_reset: bool,
+    /// Why the fan's place was ended, though the fan neither left nor was away for long.
+    pub place_lost: Option<&'static str>,
     /// Seats that a payment was answered for.
     pub seats: Vec<String>,
+    /// The reservation that was paid.
+    pub reservation: Option<String>,
+    /// Whether that is confirmed, when everybody is gone.
+    pub confirmed: Option<bool>,
+    /// Payments of another amount than the price.
+    pub wrong_amounts: Vec<String>,
     /// What came into the wallet and what was answered as paid, in minor units.
     pub charged_minor: i64,
     /// See `charged_minor`.
@@ -72,12 +82,16 @@ impl Witness {
     /// Compares all notes.
     pub fn testify(&self, line: Line) -> Vec<PromiseReport> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The numbers, the cap and the rate of a line that was made anew begin again.
+        let one_line: &[Notes] = if notes.iter().any(|it| it.line_was_reset) { &[] } else { &notes };
         vec![
             positions(&notes),
-            line_jumps(&notes, line),
-            over_cap(&notes, line),
-            over_rate(&notes, line),
+            places(&notes),
+            line_jumps(one_line, line),
+            over_cap(one_line, line),
+            over_rate(one_line, line),
             double_sold(&notes),
+            lost_seats(&notes),
             money(&notes),
             repeats(&notes),
         ]
@@ -105,10 +119,16 @@ fn positions(notes: &[Notes]) -> PromiseReport {
     report("position_grew", notes.iter().map(|it| it.positions).sum(), findings)
 }
 
+fn places(notes: &[Notes]) -> PromiseReport {
+    let reset = notes.iter().filter(|it| it.line_was_reset).map(|it| (it.fan, "RESET"));
+    let lost = notes.iter().filter_map(|it| Some((it.fan, it.place_lost?)));
+    let findings = reset.chain(lost).map(|(fan, why)| format!("fan {fan} lost the place in the line: {why}"));
+    report("place_lost", count(notes.iter().filter(|it| it.number.is_some()).count()), findings.collect())
+}
+
 /// Whoever was still waiting after somebody behind them had learned of being admitted, was jumped over.
 fn line_jumps(notes: &[Notes], line: Line) -> PromiseReport {
-    let mut in_line: Vec<(u64, &Notes)> =
-        notes.iter().filter(|it| !it.line_was_reset).filter_map(|it| Some((it.number?, it))).collect();
+    let mut in_line: Vec<(u64, &Notes)> = notes.iter().filter_map(|it| Some((it.number?, it))).collect();
     in_line.sort_unstable_by_key(|(number, _)| *number);
     let mut findings = Vec::new();
     let mut examined = 0;
@@ -161,8 +181,8 @@ fn over_rate(notes: &[Notes], line: Line) -> PromiseReport {
         let elapsed_ms = at.saturating_sub(begun) + line.skew_ms;
         *number > line.batch + (line.per_second * elapsed_ms).div_ceil(1_000)
     });
-    let finding =
-        too_many.map(|(number, at)| format!("{number} were admitted {} ms after the first joined", at - begun));
+    let finding = too_many
+        .map(|(number, at)| format!("{number} were admitted {} ms after the first joined", at.saturating_sub(begun)));
     report("over_rate", count(admitted.len()), finding.into_iter().collect())
 }
 
@@ -179,11 +199,21 @@ fn double_sold(notes: &[Notes]) -> PromiseReport {
     report("double_sold_seat", count(owners.len()), findings)
 }
 
+/// What was answered as paid is the fan's for good.
+fn lost_seats(notes: &[Notes]) -> PromiseReport {
+    let looked: Vec<(&Notes, bool)> = notes.iter().filter_map(|it| Some((it, it.confirmed?))).collect();
+    let lost = looked.iter().filter(|(_, confirmed)| !confirmed);
+    let findings =
+        lost.map(|(fan, _)| format!("fan {} paid, and reservation {:?} is not confirmed", fan.fan, fan.reservation));
+    report("paid_seat_lost", count(looked.len()), findings.collect())
+}
+
 /// Who knows all answers knows the balance.
 fn money(notes: &[Notes]) -> PromiseReport {
     let known = notes.iter().filter(|it| !it.money_unknown).filter_map(|it| Some((it, it.balance_minor?)));
     let mut examined = 0;
-    let mut findings = Vec::new();
+    let wrong = notes.iter().flat_map(|it| it.wrong_amounts.iter().map(|what| format!("fan {}: {what}", it.fan)));
+    let mut findings: Vec<String> = wrong.collect();
     for (fan, balance) in known {
         examined += 1;
         if balance != fan.charged_minor - fan.paid_minor {
@@ -255,8 +285,35 @@ mod tests {
         assert_eq!(breaches(&[told_late, fan(2, 200, 300)], "line_jump"), 0, "both were called in one instant");
         let behind = Notes { number: Some(3), ..jumped.clone() };
         assert_eq!(breaches(&[behind, fan(2, 200, 300)], "line_jump"), 0, "who is behind may wait");
-        let of_a_new_line = Notes { line_was_reset: true, ..jumped };
-        assert_eq!(breaches(&[of_a_new_line, fan(2, 200, 300)], "line_jump"), 0);
+    }
+
+    #[test]
+    fn a_line_made_anew_costs_places_and_says_nothing_of_order() {
+        let jumped = Notes { waiting_ms: Some(201), line_was_reset: true, ..fan(1, 400, 500) };
+        assert_eq!(breaches(&[jumped, fan(2, 200, 300)], "place_lost"), 1);
+        let ended = Notes { place_lost: Some("ABANDONED"), ..fan(1, 100, 200) };
+        assert_eq!(breaches(&[ended], "place_lost"), 1);
+    }
+
+    #[test]
+    fn clocks_that_differ_prove_nothing() {
+        let witness = Witness::default();
+        let jumped = Notes { waiting_ms: Some(700), ..fan(1, 900, 1_200) };
+        for it in [jumped, fan(2, 200, 1_200), fan(3, 300, 1_200)] {
+            witness.keep(it);
+        }
+        let breaches = |skew_ms| -> u64 {
+            let reports = witness.testify(Line { skew_ms, ..LINE });
+            reports.iter().map(|it| it.breaches).sum()
+        };
+        assert_eq!(breaches(0), 3, "two jumps, and three inside");
+        assert_eq!(breaches(1_000), 0);
+    }
+
+    #[test]
+    fn a_paid_seat_that_is_not_confirmed_is_told() {
+        let lost = Notes { confirmed: Some(false), ..fan(1, 100, 100) };
+        assert_eq!(breaches(&[lost, Notes { confirmed: Some(true), ..fan(2, 100, 100) }], "paid_seat_lost"), 1);
     }
 
     #[test]
@@ -287,7 +344,9 @@ mod tests {
         let short = Notes { charged_minor: 100, paid_minor: 60, balance_minor: Some(39), ..fan(1, 100, 100) };
         assert_eq!(breaches(std::slice::from_ref(&short), "money_made_or_lost"), 1);
         assert_eq!(breaches(&[Notes { money_unknown: true, ..short.clone() }], "money_made_or_lost"), 0);
-        assert_eq!(breaches(&[Notes { balance_minor: Some(40), ..short }], "money_made_or_lost"), 0);
+        assert_eq!(breaches(&[Notes { balance_minor: Some(40), ..short.clone() }], "money_made_or_lost"), 0);
+        let wrong = Notes { wrong_amounts: vec!["paid 2 for 1".into()], balance_minor: Some(40), ..short };
+        assert_eq!(breaches(&[wrong], "money_made_or_lost"), 1);
     }
 
     #[test]

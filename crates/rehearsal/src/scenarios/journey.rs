@@ -1,7 +1,7 @@
 //! A whole sale.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -55,6 +55,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         recorder: Recorder::default(),
         progress: Progress::default(),
         witness: Witness::default(),
+        clock_skew_ms: clock_skew_ms(run),
+        paid: Mutex::default(),
         stop: run.stop().clone(),
     });
     run.live.phase("the doors open");
@@ -69,10 +71,13 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
             over.cancel();
         }
     );
+    let took = begun.elapsed();
     view.finish();
+    run.live.phase("those who paid look back");
+    crowd.look_back().await;
     Ok(Findings {
-        measurements: crowd.recorder.measurements("journey", begun.elapsed()),
-        figures: figures(&crowd, begun.elapsed()),
+        measurements: crowd.recorder.measurements("journey", took),
+        figures: figures(&crowd, took),
         timeline,
         promises: crowd.witness.testify(testimony(run, line)),
         performances,
@@ -87,8 +92,12 @@ fn line_terms(run: &Run<'_>) -> LineTerms {
 }
 
 fn testimony(run: &Run<'_>, line: LineTerms) -> Line {
-    let skew_ms = if run.stage.kind == StageKind::Address { CLOCK_SKEW_MS } else { 0 };
+    let skew_ms = clock_skew_ms(run);
     Line { cap: line.cap.into(), per_second: line.per_second.into(), batch: line.batch.into(), skew_ms }
+}
+
+fn clock_skew_ms(run: &Run<'_>) -> u64 {
+    if run.stage.kind == StageKind::Address { CLOCK_SKEW_MS } else { 0 }
 }
 
 /// Lets everybody come at their moment, and waits until all are gone.

@@ -17,8 +17,14 @@ use crate::error::{TxError, never_refused};
 use crate::statement::sql;
 
 /// How a sweep runs: sweeps are few, so each may hash in memory; what is joined are whole tables in no order, which the
-/// planner would sort where it has no statistics; and compiling the statements takes longer than running them.
-const SWEEP_SETTINGS: &str = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+/// planner would sort where it has no statistics; compiling the statements takes longer than running them; and unlike fans'
+/// statements they read whole tables, which of them depends on the values.
+const SWEEP_SETTINGS: &str = "
+    SET LOCAL work_mem = '64MB';
+    SET LOCAL enable_mergejoin = off;
+    SET LOCAL enable_seqscan = on;
+    SET LOCAL plan_cache_mode = force_custom_plan;
+    SET LOCAL jit = off";
 /// How long one statement of a sweep of everything may run: longer than those that fans wait for.
 const SWEEP_STATEMENT_TIMEOUT: &str = "SET LOCAL statement_timeout = '5min'";
 

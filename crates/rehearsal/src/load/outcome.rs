@@ -14,7 +14,31 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// How calls end that their caller gave up waiting for: tonic's clients tell their own deadline as a cancellation.
+const GIVEN_UP: [Code; 2] = [Code::DeadlineExceeded, Code::Cancelled];
+
 impl Outcome {
+    /// A wait that was given up without a status, such as that for news on a stream.
+    pub fn given_up() -> Self {
+        Self::Failed(code_name(Code::DeadlineExceeded))
+    }
+
+    /// Whether it is an answer: a success, or a refusal.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Success | Self::Refused(_) => true,
+            Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether the caller's patience ended before an answer was there.
+    pub fn is_given_up(&self) -> bool {
+        match self {
+            Self::Success | Self::Refused(_) => false,
+            Self::Failed(code) => GIVEN_UP.iter().any(|given_up| *code == code_name(*given_up)),
+        }
+    }
+
     /// Sorts an answer.
     pub fn of<T>(answer: &Result<T, Status>) -> Self {
         match answer {
@@ -35,7 +59,7 @@ impl Outcome {
             | Code::Aborted
             | Code::OutOfRange => match reason(status) {
                 Some(reason) => Self::Refused(reason),
-                None => Self::Failed(format!("{:?}", status.code())),
+                None => Self::Failed(code_name(status.code())),
             },
             Code::Ok
             | Code::Cancelled
@@ -45,9 +69,13 @@ impl Outcome {
             | Code::Unimplemented
             | Code::Internal
             | Code::Unavailable
-            | Code::DataLoss => Self::Failed(format!("{:?}", status.code())),
+            | Code::DataLoss => Self::Failed(code_name(status.code())),
         }
     }
+}
+
+fn code_name(code: Code) -> String {
+    format!("{code:?}")
 }
 
 /// The reason that a refusal gives, as in `ErrorReason` without its prefix.
@@ -70,5 +98,14 @@ mod tests {
         assert_eq!(Outcome::of_status(&Status::unavailable("away")), Outcome::Failed("Unavailable".into()));
         assert_eq!(Outcome::of_status(&Status::not_found("no route")), Outcome::Failed("NotFound".into()));
         assert_eq!(Outcome::of(&Ok::<_, Status>(())), Outcome::Success);
+    }
+
+    #[test]
+    fn who_gave_up_is_told_from_who_was_failed() {
+        assert!(Outcome::of_status(&Status::deadline_exceeded("late")).is_given_up());
+        assert!(Outcome::of_status(&Status::cancelled("Timeout expired")).is_given_up());
+        assert!(Outcome::given_up().is_given_up());
+        assert!(!Outcome::of_status(&Status::unavailable("away")).is_given_up());
+        assert!(!Outcome::Success.is_given_up() && !Outcome::Refused("SEATS_TAKEN".into()).is_given_up());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::load::Outcome;
-use crate::report::model::{Latency, Measurement};
+use crate::report::model::{Latency, Measurement, TimedFrom};
 
 /// Answer times are told to three digits.
 const DIGITS: u8 = 3;
@@ -16,9 +16,14 @@ const LONGEST_US: u64 = 600_000_000;
 const CURVE_STEPS: u32 = 4;
 
 /// The outcomes of calls of one kind.
+///
+/// A failure is no answer, and how soon it came says nothing about how fast answers are: a server that turns calls away in
+/// no time would look fast. So it is not among the answer times, and reports say what share of calls was answered. The
+/// exception is a call that its caller gave up: its answer would have taken longer than the wait, so it is counted as
+/// that long, lest the slowest be left out for being slow.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// From the intended start to the answer, in microseconds; answers only.
+    /// To the answer or to giving up, in microseconds.
     answer_us: Histogram<u64>,
     successes: u64,
     refusals: BTreeMap<String, u64>,
@@ -34,17 +39,28 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a call. `took` is counted from its intended start, so that a stall is seen by all whom it kept waiting.
+    /// Counts a call. `took` is counted from its intended start where it has one, so that a stall is seen by all whom it
+    /// kept waiting.
     pub fn count(&mut self, took: Duration, outcome: Outcome) {
+        if outcome.is_answer() || outcome.is_given_up() {
+            self.answer_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
         match outcome {
             Outcome::Success => self.successes += 1,
             Outcome::Refused(reason) => *self.refusals.entry(reason).or_default() += 1,
-            Outcome::Failed(code) => {
-                *self.errors.entry(code).or_default() += 1;
-                return;
+            Outcome::Failed(code) => *self.errors.entry(code).or_default() += 1,
+        }
+    }
+
+    /// Adds what another one counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.answer_us += &other.answer_us;
+        self.successes += other.successes;
+        for (mine, others) in [(&mut self.refusals, &other.refusals), (&mut self.errors, &other.errors)] {
+            for (reason, count) in others {
+                *mine.entry(reason.clone()).or_default() += count;
             }
         }
-        self.answer_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// How many were answered as hoped.
@@ -67,7 +83,8 @@ impl Tally {
         (millis(self.answer_us.value_at_percentile(50.0)), millis(self.answer_us.value_at_percentile(99.0)))
     }
 
-    /// What is reported of these calls, which took `span` from the first intended start to the last answer.
+    /// What is reported of these calls, whose times count from their intended starts, and which took `span` from the first
+    /// of these to the last answer. The rates are over that time.
     pub fn measurement(&self, phase: &str, call: &str, offered_per_second: Option<f64>, span: Duration) -> Measurement {
         Measurement {
             phase: phase.to_owned(),
@@ -79,6 +96,7 @@ impl Tally {
             errors: self.errors.clone(),
             successes_per_second: per_second(self.successes, span),
             answers_per_second: per_second(self.successes + self.refusals(), span),
+            timed_from: TimedFrom::IntendedStart,
             latency: self.latency(),
         }
     }
@@ -157,6 +175,30 @@ mod tests {
             measured.latency.is_some_and(|latency| latency.max < 3.1),
             "an hour of waiting for nothing is no answer"
         );
+    }
+
+    #[test]
+    fn who_gave_up_waited_at_least_that_long() {
+        let mut tally = Tally::default();
+        for _ in 0..98 {
+            tally.count(Duration::from_millis(1), Outcome::Success);
+        }
+        tally.count(Duration::from_secs(15), Outcome::given_up());
+        tally.count(Duration::from_secs(15), Outcome::Failed("Cancelled".into()));
+        let latency = tally.measurement("paced", "Join", None, Duration::from_secs(1)).latency.expect("answers");
+        assert!(about(latency.p90, 1.0) && about(latency.p99, 15_000.0), "{latency:?}");
+    }
+
+    #[test]
+    fn tallies_add_up() {
+        let (mut one, mut other) = (Tally::default(), Tally::default());
+        one.count(Duration::from_millis(1), Outcome::Refused("SEATS_TAKEN".into()));
+        other.count(Duration::from_millis(9), Outcome::Refused("SEATS_TAKEN".into()));
+        other.count(Duration::from_millis(5), Outcome::Success);
+        other.count(Duration::ZERO, Outcome::Failed("Unavailable".into()));
+        one.merge(&other);
+        assert_eq!((one.successes(), one.refusals(), one.errors()), (1, 2, 1));
+        assert!(about(one.percentiles_ms().0, 5.0) && about(one.percentiles_ms().1, 9.0));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report, Sample, StageReport};
+use super::model::{
+    Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report, Sample, StageReport, TimedFrom,
+};
 use super::numbers::real;
 
 const FANS: u64 = 5_000;
@@ -97,6 +99,7 @@ fn measurement(phase: &str, call: &str, successes: u64, latency: Latency) -> Mea
         errors: BTreeMap::new(),
         successes_per_second: rate,
         answers_per_second: rate,
+        timed_from: if phase == "paced" { TimedFrom::IntendedStart } else { TimedFrom::Call },
         latency: Some(latency),
     }
 }

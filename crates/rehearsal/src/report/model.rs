@@ -17,7 +17,8 @@ pub struct Report {
     pub started_at: String,
     /// How long it took in all, in seconds.
     pub seconds: f64,
-    /// Whether it was ended before its time; what follows is what was seen until then.
+    /// Whether it was ended before its end, by a signal or because its time was over; what follows is what was seen until
+    /// then.
     pub interrupted: bool,
     /// Where it took place.
     pub stage: StageReport,
@@ -48,6 +49,18 @@ pub struct StageReport {
     pub memory_mib: u64,
 }
 
+/// From when an answer time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimedFrom {
+    /// From when the call was meant to start, so that a stall is seen by all whom it kept waiting.
+    IntendedStart,
+    /// From when it did start: callers in a closed loop call when they have been answered, and a stall keeps them from it.
+    Call,
+    /// From what the answer tells of, such as a line that moves.
+    Event,
+}
+
 /// Calls of one kind in one phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
@@ -57,7 +70,7 @@ pub struct Measurement {
     pub call: String,
     /// How many calls were meant to start each second, if that was prescribed.
     pub offered_per_second: Option<f64>,
-    /// From the first intended start to the last answer, in seconds.
+    /// From the first start to the last answer, in seconds.
     pub seconds: f64,
     /// How many were answered as hoped.
     pub successes: u64,
@@ -65,11 +78,15 @@ pub struct Measurement {
     pub refusals: BTreeMap<String, u64>,
     /// How many were not answered as they should be, by status code.
     pub errors: BTreeMap<String, u64>,
-    /// Successes per second.
+    /// Successes per second, of those that came while the load lasted, over that time: a straggler does not set the rate.
+    /// If the calls ran out before, or all came at once, over the time to the last answer.
     pub successes_per_second: f64,
-    /// Successes and refusals per second.
+    /// Successes and refusals per second, likewise.
     pub answers_per_second: f64,
-    /// How long answers took, from the intended start; none if there was no answer.
+    /// From when answer times count.
+    pub timed_from: TimedFrom,
+    /// How long answers took; none if there was no answer. Calls that their callers gave up count as long as they were
+    /// waited for, and other failures do not count.
     pub latency: Option<Latency>,
 }
 
@@ -114,6 +131,13 @@ pub struct Figure {
     pub value: f64,
     /// Its unit, such as `KiB`.
     pub unit: String,
+}
+
+impl Figure {
+    /// A number of this name and unit.
+    pub fn new(name: impl Into<String>, value: f64, unit: &str) -> Self {
+        Self { name: name.into(), value, unit: unit.to_owned() }
+    }
 }
 
 /// The sale at a moment.

@@ -32,10 +32,15 @@ pub const FOR_UPDATE_PAY: &str = "for-update pay";
 /// Everybody after the same seats, under row locks.
 pub const FOR_UPDATE_CONTEND: &str = "for-update contend";
 
-/// The phase of the closed loops.
-const SATURATED: &str = "saturated";
-/// The phase of those who come in the same instant.
+/// The phase of the closed loops, here and in the scenarios.
+pub const SATURATED: &str = "saturated";
+/// How the phases end in which a crowd comes in the same instant.
 const AT_ONCE: &str = "at once";
+
+/// The phase of a crowd of this size that comes in the same instant.
+pub fn at_once(crowd: u64) -> String {
+    format!("{crowd} {AT_ONCE}")
+}
 
 /// Sixteen hexadecimal digits that tell what this run leaves in a shared store from what others do.
 fn random_digits() -> String {

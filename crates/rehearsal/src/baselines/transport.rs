@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tonic::Request;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -11,12 +13,13 @@ use crate::baselines::{BaselineError, SATURATED, TRANSPORT};
 use crate::load::{Load, Outcome, Saturated};
 use crate::report::model::Baseline;
 
+/// How long a check may take: a server that needs longer hangs.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How many health checks the server answers over these channels, which take turns.
 pub async fn transport(load: &Load, channels: &[Channel], saturated: Saturated) -> Result<Baseline, BaselineError> {
     let clients: Arc<[_]> = channels.iter().cloned().map(HealthClient::new).collect();
     let mut first = clients.first().ok_or(BaselineError::NoChannel)?.clone();
-    // Of the server as a whole.
-    let whole = || HealthCheckRequest { service: String::new() };
     first.check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
     let channels = clients.len();
     let measurement = load
@@ -33,10 +36,16 @@ pub async fn transport(load: &Load, channels: &[Channel], saturated: Saturated) 
     Ok(Baseline { name: TRANSPORT.to_owned(), about, measurement, ratios: BTreeMap::new() })
 }
 
+/// Asks about the server as a whole.
+fn whole() -> Request<HealthCheckRequest> {
+    let mut request = Request::new(HealthCheckRequest { service: String::new() });
+    request.set_timeout(CHECK_TIMEOUT);
+    request
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
     use tonic::transport::Server;
@@ -58,6 +67,16 @@ mod tests {
         let measured = transport(&load(), &[channel(), channel(), channel()], FEW).await.expect("it answers");
         assert_eq!((measured.measurement.successes, measured.measurement.errors.len()), (100, 0));
         assert!(measured.ratios.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_silent_has_no_ceiling_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let silent = Channel::from_shared(address).expect("an address").connect_lazy();
+        let begun = std::time::Instant::now();
+        assert!(matches!(transport(&load(), &[silent], FEW).await, Err(BaselineError::Transport(_))));
+        assert!(begun.elapsed() < CHECK_TIMEOUT * 2);
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 //! and [`try_join!`] of the futures crate polls them in the order in which they are written here. Should one fail, Postgres
 //! rolls back on the `COMMIT` behind it.
 
+use std::time::Duration;
+
 use futures::{FutureExt, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Error, Row, Statement};
@@ -13,6 +15,8 @@ use crate::baselines::postgres::database;
 use crate::baselines::postgres::statements::Statements;
 use crate::load::Outcome;
 
+/// How long a statement may run, lest a Postgres that hangs keep a rehearsal. The longest prepares 10,000 holds.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a seat costs.
 pub(super) const PRICE_MINOR: i64 = 4_500;
 /// How many seats a hold has.
@@ -40,6 +44,7 @@ impl bb8::ManageConnection for Manager {
 
     async fn connect(&self) -> Result<Connection, Error> {
         let client = database::connect(&self.config).await?;
+        client.batch_execute(&format!("SET statement_timeout = {}", STATEMENT_TIMEOUT.as_millis())).await?;
         let statements = Statements::prepare(&client).await?;
         Ok(Connection { client, statements, in_transaction: false })
     }

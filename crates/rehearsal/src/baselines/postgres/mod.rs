@@ -3,6 +3,7 @@
 
 mod connection;
 mod database;
+mod pool;
 mod scene;
 mod statements;
 #[cfg(test)]
@@ -12,20 +13,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bb8::{Pool, RunError};
+use bb8::RunError;
+use tokio::time::timeout;
 use tokio_postgres::Error;
 
-use crate::baselines::postgres::connection::Manager;
 use crate::baselines::postgres::database::OwnDatabase;
+use crate::baselines::postgres::pool::FairPool;
 use crate::baselines::postgres::scene::{Fill, HOLDS_PER_FILL, Scene};
 use crate::baselines::{
-    AT_ONCE, BaselineError, COMMITS, FOR_UPDATE_CONTEND, FOR_UPDATE_HOLD, FOR_UPDATE_PAY, SATURATED,
+    BaselineError, COMMITS, FOR_UPDATE_CONTEND, FOR_UPDATE_HOLD, FOR_UPDATE_PAY, SATURATED, at_once,
 };
 use crate::load::{Load, Outcome, Paced, Saturated};
 use crate::report::model::{Baseline, Measurement};
 
-/// How long a call waits for a connection. Waiting is part of what is measured, so it never ends as an error.
-const CHECKOUT_TIMEOUT: Duration = Duration::from_mins(10);
+/// How long it may take to make the database.
+const CREATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How many holds or payments are prepared for each second of a measurement. One that runs out of them ends early.
 const PREPARED_PER_SECOND: u64 = 10_000;
 /// How many are prepared at most. By then a rate is known, and preparing them has taken some seconds.
@@ -37,8 +39,7 @@ const FAVOUR: &str =
 /// A database of the baselines' own, dropped by [`close`](Self::close) or with this value.
 #[derive(Debug)]
 pub struct PostgresBaselines {
-    pool: Pool<Manager>,
-    pool_size: u32,
+    pool: FairPool,
     database: OwnDatabase,
     /// Settings by which Postgres may forget what it confirmed.
     forgetful: Vec<&'static str>,
@@ -52,19 +53,11 @@ impl PostgresBaselines {
     pub async fn connect(url: &str, pool_size: u32) -> Result<Self, BaselineError> {
         let url = url.to_owned();
         // In a task of its own, so that whoever gives up waiting leaves no database behind that was just being made.
-        let database = tokio::spawn(async move { OwnDatabase::create(&url).await }).await;
+        let database = tokio::spawn(async move { timeout(CREATE_PATIENCE, OwnDatabase::create(&url)).await }).await;
         // It is never aborted, unless the whole runtime ends.
-        let database = database.map_err(|_| BaselineError::NoConnection)??;
-        let pool_size = pool_size.max(1);
-        let pool = Pool::builder()
-            .max_size(pool_size)
-            .min_idle(pool_size)
-            .connection_timeout(CHECKOUT_TIMEOUT)
-            .retry_connection(false)
-            .test_on_check_out(false)
-            .build(Manager { config: database.config() })
-            .await?;
-        let mut baselines = Self { pool, pool_size, database, forgetful: Vec::new(), scenes: AtomicU32::new(0) };
+        let database = database.ok().and_then(Result::ok).ok_or(BaselineError::NoConnection)??;
+        let pool = FairPool::connect(database.config(), pool_size).await?;
+        let mut baselines = Self { pool, database, forgetful: Vec::new(), scenes: AtomicU32::new(0) };
         baselines.forgetful = baselines.pool.get().await?.forgetful().await?;
         Ok(baselines)
     }
@@ -120,7 +113,8 @@ impl PostgresBaselines {
         let scene = self.next_scene();
         self.fill(load, scene, 1, Fill::FreeSeats).await?;
         let pool = self.pool.clone();
-        let measurement = load.pace(Paced::at_once(callers), (AT_ONCE, "hold"), move |number| {
+        let phase = at_once(callers);
+        let measurement = load.pace(Paced::at_once(callers), (&phase, "hold"), move |number| {
             let pool = pool.clone();
             async move { hold(&pool, scene, number, 0).await }
         });
@@ -155,7 +149,7 @@ impl PostgresBaselines {
     }
 
     fn baseline(&self, name: &str, what: &str, measurement: Measurement) -> Baseline {
-        let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool_size), FAVOUR.to_owned()];
+        let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool.size()), FAVOUR.to_owned()];
         about.extend(self.forgetful.iter().map(|setting| {
             format!("Here {setting} is off, so what was confirmed may be lost: these figures are too good.")
         }));
@@ -164,7 +158,7 @@ impl PostgresBaselines {
 }
 
 /// Holds the seats of one hold of the scene in the name of another.
-async fn hold(pool: &Pool<Manager>, scene: Scene, caller: u64, seats: u64) -> Outcome {
+async fn hold(pool: &FairPool, scene: Scene, caller: u64, seats: u64) -> Outcome {
     let holding = async { Ok(pool.get().await?.hold(&scene.hold(caller, seats)).await?) };
     outcome(holding.await)
 }
@@ -180,6 +174,6 @@ fn prepared(saturated: Saturated) -> u64 {
 fn outcome(answer: Result<Outcome, RunError<Error>>) -> Outcome {
     answer.unwrap_or_else(|error| match error {
         RunError::User(error) => Outcome::Failed(error.code().map_or("Connection", |code| code.code()).to_owned()),
-        RunError::TimedOut => Outcome::Failed("NoConnection".to_owned()),
+        RunError::TimedOut => Outcome::given_up(),
     })
 }

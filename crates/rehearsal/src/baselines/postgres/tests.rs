@@ -2,6 +2,8 @@ use super::*;
 use crate::baselines::postgres::connection::{Manager, TOTAL_MINOR};
 use crate::baselines::postgres::scene::WALLET_MINOR;
 use bb8::ManageConnection;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio_postgres::types::FromSqlOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +133,32 @@ async fn a_connection_that_was_left_in_a_transaction_is_thrown_away() {
     // The same id once more: a failure between the round trips, after which nothing is held and nothing is locked.
     assert_eq!(hold(&baselines.pool, scene, 0, 0).await, Outcome::Failed("23505".into()));
     assert_eq!(hold(&baselines.pool, scene, 1, 0).await, Outcome::Success);
-    assert_eq!(baselines.pool.state().statistics.connections_closed_broken, 1);
+    assert_eq!(baselines.pool.closed_broken(), 1);
+    baselines.close().await.expect("the database is dropped");
+}
+
+#[tokio::test]
+async fn who_gave_a_connection_back_takes_it_again_after_those_who_wait() {
+    let baselines = PostgresBaselines::connect(&url(), 1).await.expect("a database is made");
+    let held = baselines.pool.get().await.expect("a connection");
+    let (pool, served) = (baselines.pool.clone(), Arc::new(AtomicBool::new(false)));
+    let serving = Arc::clone(&served);
+    let waiting = tokio::spawn(async move {
+        let _connection = pool.get().await.expect("a connection");
+        serving.store(true, Ordering::Relaxed);
+    });
+    tokio::task::yield_now().await;
+    drop(held);
+    drop(baselines.pool.get().await.expect("a connection"));
+    assert!(served.load(Ordering::Relaxed), "they came first");
+    waiting.await.expect("it was served");
+    baselines.close().await.expect("the database is dropped");
+}
+
+#[tokio::test]
+async fn a_statement_that_hangs_ends() {
+    let baselines = PostgresBaselines::connect(&url(), 1).await.expect("a database is made");
+    assert_eq!(baselines.one::<String>("SHOW statement_timeout").await, "5s");
     baselines.close().await.expect("the database is dropped");
 }
 

@@ -33,7 +33,7 @@ static TAKE_TWO: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("l
 pub async fn redis(load: &Load, url: &str, saturated: Saturated) -> Result<Baseline, BaselineError> {
     let connection = connect(url).await?;
     let measurement = take_and_remove(load, connection, &random_digits().into(), saturated).await?;
-    let about = "Takes two free keys in one Lua script, over one multiplexed connection: the least that a hold asks of \
+    let about = "Takes two free keys in one Lua script, over one multiplexed connection: the least that a change asks of \
                  Redis, with no gRPC before it and no Postgres behind it.";
     Ok(Baseline { name: REDIS.to_owned(), about: about.to_owned(), measurement, ratios: BTreeMap::new() })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::baselines::at_once;
 use crate::hall::Hall;
 use crate::load::{Outcome, Paced};
 use crate::operator::Terms;
@@ -27,7 +28,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let callers = Callers::make(run, most).await?;
     let pair = hall.pairs().swap_remove(0);
     let mut findings = Findings { performances: performances.clone(), ..Findings::default() };
-    for (performance, crowd) in performances.iter().zip(crowds) {
+    for (performance, crowd) in performances.iter().zip(crowds.iter().copied()) {
         if run.stop().is_cancelled() {
             break;
         }
@@ -41,7 +42,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         findings.promises.push(one_winner(&measured));
         findings.measurements.push(measured);
     }
-    let beside = [Beside::Redis, Beside::Commits, Beside::ContendForUpdate(most)];
+    let beside = [Beside::Redis, Beside::Commits].into_iter();
+    let beside: Vec<_> = beside.chain(crowds.iter().map(|crowd| Beside::ContendForUpdate(*crowd))).collect();
     findings.baselines = baselines(run, &beside, &findings.measurements).await;
     Ok(findings)
 }
@@ -55,7 +57,7 @@ async fn contend(run: &Run<'_>, callers: &Callers, performance: &str, pair: &[St
     };
     // If it cannot be read now, the crowd will see it too.
     let _ = callers.turn(0).seats(message).await;
-    let phase = format!("{crowd} at once");
+    let phase = at_once(crowd);
     run.load
         .pace(Paced::at_once(crowd), (&phase, "HoldSeats"), |number| {
             let (caller, pair) = (callers.turn(number).clone(), pair.clone());

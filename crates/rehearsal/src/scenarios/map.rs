@@ -13,7 +13,7 @@ use crate::operator::Terms;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Figure;
 use crate::scenarios::callers::Callers;
-use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+use crate::scenarios::part::{baselines, saturate_and_pace};
 
 /// How many readers there are by default.
 const READERS: u64 = 1_000;
@@ -46,7 +46,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         }
     });
     let measurements = measurements.await;
-    let baselines = baselines(run, &[Beside::Redis], &measurements).await;
+    let baselines = baselines(run, &[], &measurements).await;
     let kib = to_f64(bytes.load(Ordering::Relaxed)) / 1_024.0;
     let figures = vec![Figure { name: "size of a map".to_owned(), value: kib, unit: "KiB".to_owned() }];
     Ok(Findings { measurements, baselines, figures, performances, ..Findings::default() })

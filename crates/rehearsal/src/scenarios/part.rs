@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::baselines::{self, BaselineError, PostgresBaselines, with_ratios};
+use crate::baselines::{self, BaselineError, PostgresBaselines, SATURATED, with_ratios};
 use crate::load::{Outcome, Paced, Saturated};
 use crate::rehearsal::Run;
 use crate::report::model::{Baseline, Measurement};
 
 /// The share of what was possible at which the paced phase calls, unless a rate was asked for.
 const PACE: f64 = 0.7;
+
+/// How the baselines are announced that lock rows.
+const FOR_UPDATE: &str = "SELECT … FOR UPDATE instead";
 
 /// A ceiling to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(super) enum Beside {
     ContendForUpdate(u64),
 }
 
-/// Calls as much as callers can, and then at a pace. `call` is given numbers from 0 to `subjects`, each once.
+/// Calls as much as callers can, and then, unless the rehearsal is over by then, at a pace. `call` is given numbers from 0 to `subjects`, each once.
 pub(super) async fn saturate_and_pace<F>(
     run: &Run<'_>,
     name: &str,
@@ -51,7 +54,10 @@ where
         lasts: run.args.phase(),
         calls_max: subjects - subjects * 2 / 5,
     };
-    let full = run.load.saturate(saturated, ("saturated", name), counted).await;
+    let full = run.load.saturate(saturated, (SATURATED, name), counted).await;
+    if run.stop().is_cancelled() {
+        return vec![full];
+    }
     let used = used.load(Ordering::Relaxed);
     let rate = run.args.load.rate.map_or(full.answers_per_second * PACE, f64::from);
     run.live.phase(&format!("{name}: {rate:.0} calls a second"));
@@ -60,18 +66,18 @@ where
     vec![full, paced]
 }
 
-/// What the machine does without Encore. What is not there, or cannot be reached, is left out and said on the way.
+/// What the machine does without Encore. What is not there, cannot be reached or was cut short by the end of the rehearsal
+/// is left out and said on the way.
 pub(super) async fn baselines(run: &Run<'_>, beside: &[Beside], measurements: &[Measurement]) -> Vec<Baseline> {
     if run.args.load.no_baselines {
         return Vec::new();
     }
-    run.live.phase("the ceiling of the transport");
     let saturated = Saturated { in_flight: run.args.load.in_flight, lasts: run.args.phase(), calls_max: u64::MAX };
-    let transport = baselines::transport(&run.load, &run.stage.connections.all(), saturated).await;
-    let mut found = Vec::from_iter(seen(run, transport));
+    let channels = run.stage.connections.all();
+    let transport = baselines::transport(&run.load, &channels, saturated);
+    let mut found = Vec::from_iter(whole(run, "the ceiling of the transport", transport).await);
     if let Some(url) = run.stage.stores.redis.as_ref().filter(|_| beside.contains(&Beside::Redis)) {
-        run.live.phase("the ceiling of Redis");
-        found.extend(seen(run, baselines::redis(&run.load, url, saturated).await));
+        found.extend(whole(run, "the ceiling of Redis", baselines::redis(&run.load, url, saturated)).await);
     }
     found.extend(on_postgres(run, beside, saturated).await);
     found.into_iter().map(|baseline| with_ratios(baseline, measurements)).collect()
@@ -82,25 +88,39 @@ async fn on_postgres(run: &Run<'_>, beside: &[Beside], saturated: Saturated) -> 
         return Vec::new();
     };
     let instances = u32::try_from(run.stage.addresses.len()).unwrap_or(1);
-    let connecting = PostgresBaselines::connect(url, run.stage.stores.pool_size * instances).await;
-    let Some(postgres) = seen(run, connecting) else { return Vec::new() };
+    let connecting = PostgresBaselines::connect(url, run.stage.stores.pool_size * instances);
+    let Some(postgres) = whole(run, "a database for baselines", connecting).await else { return Vec::new() };
     let mut found = Vec::new();
     for beside in beside {
-        run.live.phase(match beside {
-            Beside::Redis => continue,
-            Beside::Commits => "the ceiling of durable Postgres",
-            Beside::HoldForUpdate | Beside::PayForUpdate | Beside::ContendForUpdate(_) => "SELECT … FOR UPDATE instead",
-        });
         found.extend(match beside {
             Beside::Redis => None,
-            Beside::Commits => Some(postgres.commits(&run.load, saturated).await),
-            Beside::HoldForUpdate => seen(run, postgres.hold(&run.load, saturated).await),
-            Beside::PayForUpdate => seen(run, postgres.pay(&run.load, saturated).await),
-            Beside::ContendForUpdate(callers) => seen(run, postgres.contend(&run.load, *callers).await),
+            Beside::Commits => {
+                let committing = async { Ok(postgres.commits(&run.load, saturated).await) };
+                whole(run, "the ceiling of durable Postgres", committing).await
+            }
+            Beside::HoldForUpdate => whole(run, FOR_UPDATE, postgres.hold(&run.load, saturated)).await,
+            Beside::PayForUpdate => whole(run, FOR_UPDATE, postgres.pay(&run.load, saturated)).await,
+            Beside::ContendForUpdate(callers) => {
+                whole(run, &format!("{FOR_UPDATE}, {callers} at once"), postgres.contend(&run.load, *callers)).await
+            }
         });
     }
     seen(run, postgres.close().await);
     found
+}
+
+/// What came of this if it could be done, and the rehearsal did not end before or meanwhile.
+async fn whole<T>(run: &Run<'_>, phase: &str, measuring: impl Future<Output = Result<T, BaselineError>>) -> Option<T> {
+    if run.stop().is_cancelled() {
+        return None;
+    }
+    run.live.phase(phase);
+    let measured = seen(run, measuring.await)?;
+    if run.stop().is_cancelled() {
+        run.live.phase(&format!("{phase} is left out: the rehearsal ended meanwhile"));
+        return None;
+    }
+    Some(measured)
 }
 
 fn seen<T>(run: &Run<'_>, measured: Result<T, BaselineError>) -> Option<T> {

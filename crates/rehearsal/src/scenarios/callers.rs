@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use encore_proto::catalog::v1::ListSeatsRequest;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use tonic::Status;
@@ -30,14 +31,42 @@ impl Callers {
         &self.0[usize::try_from(turn % len.max(1)).unwrap_or(0)]
     }
 
+    /// The first look at a performance loads its seats, as the first of a crowd before the doors open has done long ago.
+    pub(super) async fn look_at(&self, performance: &str) -> Result<(), Status> {
+        let message =
+            ListSeatsRequest { performance_id: performance.to_owned(), page_size: 1, ..ListSeatsRequest::default() };
+        self.turn(0).seats(message).await.map(drop)
+    }
+
     pub(super) fn len(&self) -> u64 {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
     }
 }
 
-/// A request id for the call of this number; `purpose` tells those of one caller apart.
+/// A request id for the call of this number; `purpose` tells those of one caller apart. All three are of its key, so that
+/// no two calls of two seeds, purposes or numbers share one.
 pub(super) fn request_id(seed: u64, purpose: u64, number: u64) -> Uuid {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(purpose));
-    rng.set_stream(number);
-    Uuid::from_u128(rng.random())
+    let mut key = <ChaCha8Rng as SeedableRng>::Seed::default();
+    for (place, part) in key.chunks_exact_mut(size_of::<u64>()).zip([seed, purpose, number]) {
+        place.copy_from_slice(&part.to_le_bytes());
+    }
+    Uuid::from_u128(ChaCha8Rng::from_seed(key).random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_same_call_has_the_same_request_id_and_no_other_has() {
+        assert_eq!(request_id(1, 2, 3), request_id(1, 2, 3));
+        let mut ids = HashSet::new();
+        for seed in 0..10 {
+            for purpose in 0..10 {
+                ids.extend((0..10).map(|number| request_id(seed, purpose, number)));
+            }
+        }
+        assert_eq!(ids.len(), 1_000);
+    }
 }

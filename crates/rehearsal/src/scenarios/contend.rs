@@ -34,11 +34,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         }
         run.live.phase(&format!("{crowd} fans at once on the same two seats"));
         let measured = contend(run, &callers, performance, &pair, crowd).await;
-        findings.figures.push(Figure {
-            name: format!("{crowd} at once: all answered after"),
-            value: measured.seconds,
-            unit: "s".to_owned(),
-        });
+        let name = format!("{}: all answered after", measured.phase);
+        findings.figures.push(Figure::new(name, measured.seconds, "s"));
         findings.promises.push(one_winner(&measured));
         findings.measurements.push(measured);
     }
@@ -49,14 +46,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
 }
 
 async fn contend(run: &Run<'_>, callers: &Callers, performance: &str, pair: &[String; 2], crowd: u64) -> Measurement {
-    // The first look loads the seats, as the first of the crowd before the doors open has done long ago.
-    let message = encore_proto::catalog::v1::ListSeatsRequest {
-        performance_id: performance.to_owned(),
-        page_size: 1,
-        ..Default::default()
-    };
     // If it cannot be read now, the crowd will see it too.
-    let _ = callers.turn(0).seats(message).await;
+    let _ = callers.look_at(performance).await;
     let phase = at_once(crowd);
     run.load
         .pace(Paced::at_once(crowd), (&phase, "HoldSeats"), |number| {

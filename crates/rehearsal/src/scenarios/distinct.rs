@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_proto::booking::v1::Reservation;
-use encore_proto::catalog::v1::ListSeatsRequest;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -39,11 +38,8 @@ impl DistinctSeats {
         let sale = run.stage.operator.put_on_sale(hall, &terms, u32::try_from(dates).unwrap_or(u32::MAX));
         let performances: Arc<[String]> = sale.await.map_err(RehearsalError::setup("the sale"))?.into();
         let callers = Callers::make(run, fans).await?;
-        // The first look loads the seats of a date; holding them is what is measured.
         for performance in performances.iter() {
-            let message =
-                ListSeatsRequest { performance_id: performance.clone(), page_size: 1, ..ListSeatsRequest::default() };
-            callers.turn(0).seats(message).await.map_err(RehearsalError::setup("looking at the seats"))?;
+            callers.look_at(performance).await.map_err(RehearsalError::setup("looking at the seats"))?;
         }
         Ok(Self { callers, performances, pairs: pairs_per_date, seed: run.args.seed })
     }

@@ -48,6 +48,6 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let measurements = measurements.await;
     let baselines = baselines(run, &[], &measurements).await;
     let kib = to_f64(bytes.load(Ordering::Relaxed)) / 1_024.0;
-    let figures = vec![Figure { name: "size of a map".to_owned(), value: kib, unit: "KiB".to_owned() }];
+    let figures = vec![Figure::new("size of a map", kib, "KiB")];
     Ok(Findings { measurements, baselines, figures, performances, ..Findings::default() })
 }

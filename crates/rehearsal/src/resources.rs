@@ -30,18 +30,20 @@ pub fn usage_of(pids: &[u32]) -> Usage {
     usage
 }
 
-/// How many cores the crowd and, if they are processes of their own, the instances used on average.
+/// How many cores were used on average: by the instances, if they are processes of their own that are known, and by this
+/// process, in which otherwise an embedded server may run beside the crowd.
 pub fn cores_used(servers: (Usage, Usage), crowd: (Usage, Usage), span: Duration) -> Vec<Figure> {
     let cores = |(before, after): (Usage, Usage)| {
         let used = Duration::from_millis(after.cpu_ms.saturating_sub(before.cpu_ms));
         used.as_secs_f64() / span.as_secs_f64().max(0.001)
     };
-    let figure = |name: &str, value| Figure { name: name.to_owned(), value, unit: "cores".to_owned() };
-    let mut figures = vec![figure("used by the crowd", cores(crowd))];
-    if servers.1 != Usage::default() {
-        figures.push(figure("used by the instances", cores(servers)));
+    if servers.1 == Usage::default() {
+        return vec![Figure::new("used by the crowd and, if it is embedded, the server", cores(crowd), "cores")];
     }
-    figures
+    vec![
+        Figure::new("used by the crowd", cores(crowd), "cores"),
+        Figure::new("used by the instances", cores(servers), "cores"),
+    ]
 }
 
 /// The processor's name and the memory in MiB.
@@ -52,4 +54,22 @@ pub fn machine() -> (String, u64) {
     system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
     let processor = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default();
     (processor, system.total_memory() / MIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_may_contain_the_server_is_not_told_as_the_crowd_alone() {
+        let busy = |cpu_ms| (Usage::default(), Usage { memory_bytes: 1, cpu_ms });
+        let told = |servers| -> Vec<(String, f64)> {
+            let figures = cores_used(servers, busy(3_000), Duration::from_secs(2));
+            figures.into_iter().map(|figure| (figure.name, figure.value)).collect()
+        };
+        let alone = vec![("used by the crowd".to_owned(), 1.5), ("used by the instances".to_owned(), 0.5)];
+        assert_eq!(told(busy(1_000)), alone);
+        let together = told((Usage::default(), Usage::default()));
+        assert_eq!(together, [("used by the crowd and, if it is embedded, the server".to_owned(), 1.5)]);
+    }
 }

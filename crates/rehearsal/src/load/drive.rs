@@ -142,9 +142,12 @@ async fn all_ended(tasks: &mut JoinSet<()>) {
 }
 
 /// What a call panicked with goes on here: a mistake of a scenario is not told as silence of the server.
-fn pass_on(ended: Result<(), JoinError>) {
-    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
-        resume_unwind(panic);
+/// Nothing comes of one that was dropped.
+pub fn pass_on<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(done) => Some(done),
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod journey;
 pub(crate) mod map;
 mod part;
 pub(crate) mod pay;
+mod redis_statistics;
 pub(crate) mod watch;

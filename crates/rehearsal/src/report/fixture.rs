@@ -15,7 +15,7 @@ const SAMPLES: u32 = 240;
 pub(crate) fn journey() -> Report {
     Report {
         scenario: "journey".into(),
-        command: "cargo run --release -p encore-rehearsal -- journey --fans 5000 --seats 3200 --seed 42".into(),
+        command: "encore rehearse journey --local --instances 2 --fans 5000 --seats 3200 --seed 42".into(),
         seed: 42,
         started_at: "2026-03-14T09:26:53Z".into(),
         seconds: 62.43,
@@ -24,18 +24,18 @@ pub(crate) fn journey() -> Report {
         measurements: measurements(),
         baselines: baselines(),
         figures: vec![
-            figure("fans", real(FANS), ""),
-            figure("memory per stream", 18.73, "KiB"),
-            figure("first admission after", 212.4, "ms"),
+            Figure::new("fans", real(FANS), ""),
+            Figure::new("memory per stream", 18.73, "KiB"),
+            Figure::new("first admission after", 212.4, "ms"),
         ],
         timeline: timeline(),
         proof: Proof {
             promises: vec![
                 promise("double_sold_seat", "auditor", SEATS),
-                promise("lost_payment", "auditor", 3_187),
-                promise("overtaken_fan", "crowd", FANS),
+                promise("money_made_or_lost", "auditor", 3_187),
+                promise("line_jump", "crowd", FANS),
             ],
-            unexamined: vec!["settled_refund: no refund was asked for".into()],
+            unexamined: vec!["performance 0198f2c4: the auditor gave no answer: it is away".into()],
         },
     }
 }
@@ -46,8 +46,8 @@ pub(crate) fn broken_journey() -> Report {
     report.interrupted = true;
     report.proof.promises[0].breaches = 2;
     report.proof.promises[0].findings =
-        vec!["seat A-17-4 belongs to 2 bookings".into(), "seat C-2-31 belongs to 2 bookings".into()];
-    report.measurements[1].errors = reasons(&[("UNAVAILABLE", 3), ("DEADLINE_EXCEEDED", 12)]);
+        vec!["A-17-4: belongs to 2 reservations".into(), "C-2-31: belongs to 2 reservations".into()];
+    report.measurements[1].errors = reasons(&[("Unavailable", 3), ("DeadlineExceeded", 12)]);
     report
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn broken_journey() -> Report {
 pub(crate) fn part() -> Report {
     let mut report = journey();
     report.scenario = "hold".into();
-    report.command = "cargo run --release -p encore-rehearsal -- hold".into();
+    report.command = "encore rehearse hold --local --instances 2 --seed 42".into();
     report.timeline.clear();
     report.proof = Proof::default();
     report
@@ -72,16 +72,17 @@ fn stage() -> StageReport {
 }
 
 fn measurements() -> Vec<Measurement> {
-    let mut select = measurement("saturated", "SelectSeats", 4_912, latency(6.4, 28.0));
-    select.refusals = reasons(&[("SEATS_TAKEN", 18_211), ("TOO_MANY_SEATS", 12)]);
-    let mut paced = measurement("paced", "SelectSeats", 7_980, latency(1.9, 4.4));
+    let mut held = measurement("saturated", "HoldSeats", 4_912, latency(6.4, 28.0));
+    held.refusals = reasons(&[("SEATS_TAKEN", 18_211), ("SEAT_LIMIT_EXCEEDED", 12)]);
+    held.answers_per_second = real(held.calls()) / held.seconds;
+    let mut paced = measurement("paced", "HoldSeats", 7_980, latency(1.9, 4.4));
     paced.offered_per_second = Some(400.0);
-    let mut silent = measurement("paced", "ConfirmPayment", 0, latency(1.0, 1.0));
+    let mut silent = measurement("paced", "PayReservation", 0, latency(1.0, 1.0));
     silent.latency = None;
     vec![
         measurement("saturated", "JoinQueue", 184_213, latency(0.42, 3.1)),
-        select,
-        measurement("saturated", "StartCheckout", 3_412, latency(3.3, 17.0)),
+        held,
+        measurement("saturated", "PayReservation", 3_412, latency(3.3, 17.0)),
         paced,
         silent,
     ]
@@ -130,20 +131,22 @@ fn baselines() -> Vec<Baseline> {
             about:
                 "The health check of the same server, which answers without touching a store: what gRPC alone can do."
                     .into(),
-            measurement: measurement("baseline", "Health/Check", 412_000, latency(0.21, 1.4)),
-            ratios: ratios(&[("saturated JoinQueue", 0.447), ("saturated SelectSeats", 0.0119)]),
+            measurement: measurement("saturated", "Health/Check", 412_000, latency(0.21, 1.4)),
+            ratios: ratios(&[("saturated JoinQueue", 0.447), ("saturated HoldSeats", 0.0561)]),
         },
         Baseline {
-            name: "for-update".into(),
+            name: "for-update hold".into(),
             about: "A hold as one transaction with SELECT … FOR UPDATE on the same Postgres.".into(),
-            measurement: measurement("baseline", "transaction", 1_775, latency(21.4, 9.0)),
-            ratios: ratios(&[("saturated SelectSeats", 2.767), ("paced SelectSeats", 4.496)]),
+            measurement: measurement("saturated", "hold", 1_775, latency(21.4, 9.0)),
+            ratios: ratios(&[("saturated HoldSeats", 2.767)]),
+        },
+        Baseline {
+            name: "for-update pay".into(),
+            about: "A payment as one transaction with SELECT … FOR UPDATE on the same Postgres.".into(),
+            measurement: measurement("saturated", "pay", 1_233, latency(25.2, 9.0)),
+            ratios: ratios(&[("saturated PayReservation", 2.767)]),
         },
     ]
-}
-
-fn figure(name: &str, value: f64, unit: &str) -> Figure {
-    Figure { name: name.into(), value, unit: unit.into() }
 }
 
 fn promise(name: &str, witness: &str, examined: u64) -> PromiseReport {

@@ -66,8 +66,10 @@ mod tests {
         assert_eq!(value["measurements"][1]["refusals"]["SEATS_TAKEN"], 18_211);
         assert_eq!(value["measurements"][3]["offered_per_second"], 400.0);
         assert_eq!(value["measurements"][0]["latency"]["curve"][0][0], 0.0);
+        assert_eq!(value["measurements"][0]["timed_from"], "call");
+        assert_eq!(value["measurements"][3]["timed_from"], "intended_start");
         assert_eq!(value["measurements"][4]["latency"], Value::Null);
-        assert_eq!(value["baselines"][1]["ratios"]["paced SelectSeats"], 4.496);
+        assert_eq!(value["baselines"][1]["ratios"]["saturated HoldSeats"], 2.767);
         assert_eq!(value["timeline"].as_array().unwrap().len(), 240);
         assert_eq!(value["timeline"][239]["seats_sold"], 3_200);
         assert_eq!(value["proof"]["promises"][0]["witness"], "auditor");

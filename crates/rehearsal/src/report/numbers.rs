@@ -50,6 +50,12 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
     with_unit(&quantity(100.0 * real(part) / real(whole)), "%")
 }
 
+/// A part that is less than its whole, such as `99.2 %`. Rounding does not make it all of it.
+pub(crate) fn share_of_most(part: u64, whole: u64) -> String {
+    let share = share(part, whole);
+    if share == "100 %" { "> 99.9 %".to_owned() } else { share }
+}
+
 /// A number and its unit, or the number alone if it has none.
 pub(crate) fn with_unit(number: &str, unit: &str) -> String {
     if unit.is_empty() || number == NONE { number.to_owned() } else { format!("{number} {unit}") }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Baseline, Measurement, PromiseReport, Proof, Report};
+use super::model::{Baseline, Measurement, PromiseReport, Proof, Report, TimedFrom};
+use super::numbers;
 
 /// A measurement's rate beside a baseline's.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,12 @@ impl Measurement {
         self.errors.values().sum()
     }
 
+    /// What share of the calls was answered; nothing if all were, as then answer times leave nobody out.
+    pub(crate) fn answered(&self) -> Option<String> {
+        let answered = self.successes + self.refused();
+        (self.failed() > 0).then(|| numbers::share_of_most(answered, self.calls()))
+    }
+
     /// How many calls ended, in whichever way.
     pub(crate) fn calls(&self) -> u64 {
         self.successes + self.refused() + self.failed()
@@ -64,6 +71,17 @@ impl Measurement {
     pub(crate) fn reasons(&self) -> Vec<(&'static str, &str, u64)> {
         let of = |answer, reasons| by_count(reasons).into_iter().map(move |(reason, count)| (answer, reason, count));
         of("refused", &self.refusals).chain(of("error", &self.errors)).collect()
+    }
+}
+
+impl TimedFrom {
+    /// As it is told in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::IntendedStart => "intended start",
+            Self::Call => "call",
+            Self::Event => "event",
+        }
     }
 }
 
@@ -105,9 +123,9 @@ mod tests {
             told,
             [
                 ("saturated JoinQueue", "transport"),
-                ("saturated SelectSeats", "transport"),
-                ("saturated SelectSeats", "for-update"),
-                ("paced SelectSeats", "for-update"),
+                ("saturated HoldSeats", "transport"),
+                ("saturated HoldSeats", "for-update hold"),
+                ("saturated PayReservation", "for-update pay"),
             ]
         );
     }
@@ -130,11 +148,23 @@ mod tests {
             measurement.reasons(),
             [
                 ("refused", "SEATS_TAKEN", 18_211),
-                ("refused", "TOO_MANY_SEATS", 12),
-                ("error", "DEADLINE_EXCEEDED", 12),
-                ("error", "UNAVAILABLE", 3),
+                ("refused", "SEAT_LIMIT_EXCEEDED", 12),
+                ("error", "DeadlineExceeded", 12),
+                ("error", "Unavailable", 3),
             ]
         );
         assert_eq!(measurement.calls(), 4_912 + 18_223 + 15);
+    }
+
+    #[test]
+    fn the_share_that_was_answered_is_told_if_it_is_not_all() {
+        let mut measurement = fixture::broken_journey().measurements.swap_remove(1);
+        assert_eq!(measurement.answered().as_deref(), Some("99.9 %"));
+        measurement.errors.insert("Unavailable".into(), 23_123);
+        assert_eq!(measurement.answered().as_deref(), Some("50 %"));
+        measurement.errors = [("Unavailable".to_owned(), 1)].into();
+        assert_eq!(measurement.answered().as_deref(), Some("> 99.9 %"), "one is missing");
+        measurement.errors.clear();
+        assert_eq!(measurement.answered(), None);
     }
 }

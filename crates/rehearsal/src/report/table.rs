@@ -12,7 +12,7 @@ const ABOUT_WIDTH: u16 = 50;
 /// A line below the names of the columns and nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// The report as text for a terminal, about a hundred columns wide. The proof stands last, where the eye is when a command
+/// The report as text for a terminal, about 140 columns wide. The proof stands last, where the eye is when a command
 /// has ended.
 pub fn table(report: &Report) -> String {
     let mut sections = vec![heading(report)];
@@ -53,18 +53,37 @@ fn heading(report: &Report) -> String {
 
 fn measurements(measurements: &[Measurement]) -> String {
     let mut rows = grid(
-        &["phase", "call", "offered/s", "ok/s", "ok", "refused", "errors", "p50", "p90", "p99", "p99.9", "max"],
-        2,
+        &[
+            "phase",
+            "call",
+            "timed from",
+            "offered/s",
+            "ok/s",
+            "answers/s",
+            "ok",
+            "refused",
+            "errors",
+            "answered",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "max",
+        ],
+        3,
     );
     for measurement in measurements {
         let mut row = vec![
             text(&measurement.phase),
             text(&measurement.call),
+            text(measurement.timed_from.name()),
             number(measurement.offered_per_second.map_or_else(|| NONE.to_owned(), numbers::quantity)),
             number(numbers::quantity(measurement.successes_per_second)),
+            number(numbers::quantity(measurement.answers_per_second)),
             number(numbers::count(measurement.successes)),
             number(numbers::count(measurement.refused())),
             number(numbers::count(measurement.failed())),
+            number(measurement.answered().unwrap_or_default()),
         ];
         row.extend(times(
             measurement.latency.as_ref(),
@@ -72,7 +91,7 @@ fn measurements(measurements: &[Measurement]) -> String {
         ));
         rows.add_row(row);
     }
-    titled("Measurements, answer times in ms from the intended start", &rows)
+    titled("Measurements, answer times in ms; answered: what share of calls, unless all were", &rows)
 }
 
 fn reasons(measurements: &[Measurement]) -> Option<String> {
@@ -93,7 +112,7 @@ fn reasons(measurements: &[Measurement]) -> Option<String> {
 }
 
 fn baselines(baselines: &[Baseline]) -> String {
-    let mut rows = grid(&["baseline", "what the machine does without Encore", "ok/s", "p50", "p99"], 2);
+    let mut rows = grid(&["baseline", "what the machine does without Encore", "answers/s", "p50", "p99"], 2);
     if let Some(about) = rows.column_mut(1) {
         about.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(ABOUT_WIDTH)));
     }
@@ -102,7 +121,7 @@ fn baselines(baselines: &[Baseline]) -> String {
         let mut row = vec![
             text(&baseline.name),
             text(&baseline.about),
-            number(numbers::quantity(measurement.successes_per_second)),
+            number(numbers::quantity(measurement.answers_per_second)),
         ];
         row.extend(times(measurement.latency.as_ref(), &[|of| of.p50, |of| of.p99]));
         rows.add_row(row);
@@ -195,4 +214,21 @@ fn number(content: impl Display) -> Cell {
 /// Names and reasons come from a server that need not be ours; what would move a terminal's cursor is shown as a mark.
 fn plain(content: &str) -> String {
     content.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn a_row_says_from_when_it_is_timed_and_what_share_was_answered_if_not_all() {
+        let told = table(&fixture::broken_journey());
+        let row = |start: &str| {
+            let mut rows = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            rows.find(|row| row.starts_with(start)).unwrap_or_else(|| panic!("no row of {start} in {told}"))
+        };
+        assert!(row("saturated HoldSeats call").contains(" 99.9 % "));
+        assert!(!row("paced HoldSeats intended start").contains('%'));
+    }
 }

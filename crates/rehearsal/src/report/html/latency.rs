@@ -44,7 +44,7 @@ fn plot(phase: &str, calls: &[&Measurement]) -> Plot {
     let x = Axis { range: 0.0..NINES_MAX, ticks };
     Plot {
         title: format!("Answer times, {phase}"),
-        axes: "milliseconds, by percentile of calls",
+        axes: "milliseconds, by percentile of answers",
         x,
         y: scale.axis,
         lines,
@@ -83,8 +83,8 @@ mod tests {
             .iter()
             .map(|plot| (plot.title.as_str(), plot.lines.iter().map(|line| line.name.as_str()).collect()))
             .collect();
-        let saturated = vec!["JoinQueue", "SelectSeats", "StartCheckout"];
-        assert_eq!(told, [("Answer times, saturated", saturated), ("Answer times, paced", vec!["SelectSeats"])]);
+        let saturated = vec!["JoinQueue", "HoldSeats", "PayReservation"];
+        assert_eq!(told, [("Answer times, saturated", saturated), ("Answer times, paced", vec!["HoldSeats"])]);
     }
 
     #[test]

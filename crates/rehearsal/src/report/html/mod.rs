@@ -130,11 +130,11 @@ mod tests {
         let page = html(&fixture::broken_journey()).unwrap();
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("the page lacks {text}"));
         assert!(place("1 promise was broken.") < place("double_sold_seat"));
-        assert!(place("seat A-17-4 belongs to 2 bookings") < place("cargo run --release"));
+        assert!(place("A-17-4: belongs to 2 reservations") < place("encore rehearse journey"));
         assert!(place("Interrupted") < place("<h2>"));
         let kept = html(&fixture::journey()).unwrap();
         assert!(kept.contains("Every promise that was examined was kept."));
-        assert!(kept.contains("settled_refund: no refund was asked for"));
+        assert!(kept.contains("the auditor gave no answer"));
         assert!(html(&fixture::part()).unwrap().contains("No promise was examined."));
     }
 

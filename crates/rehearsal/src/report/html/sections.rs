@@ -6,6 +6,11 @@ use super::super::model::{Baseline, Figure, Latency, Measurement, PromiseReport,
 use super::super::numbers::{self, NONE};
 use super::super::reading::Comparison;
 
+/// What answer times are.
+const TIMES: &str = "Calls at a pace and all at once are timed from when they were meant to start, so that one that had to \
+                     wait is not told as a fast one. Callers in a closed loop call when they have been answered, and are \
+                     timed from the call. Calls that were given up count as long as they were waited for. Other failures \
+                     have no answer time: where there are any, the share of calls that was answered stands beside.";
 /// How many findings are shown before the others are folded away.
 const FINDINGS_OPEN: usize = 10;
 
@@ -116,11 +121,11 @@ pub(super) fn measurements(measurements: &[Measurement]) -> Markup {
         @if !measurements.is_empty() {
             section {
                 h2 { "Measurements" }
-                p { "Answer times count from the moment a call was meant to start, so that a call that had to wait is not told as a fast one." }
+                p { (TIMES) }
                 div.wide { table {
                     thead { tr {
-                        th { "phase" } th { "call" }
-                        @for name in ["offered/s", "ok/s", "ok", "refused", "errors", "p50", "p90", "p99", "p99.9", "max"] { th.n { (name) } }
+                        th { "phase" } th { "call" } th { "timed from" }
+                        @for name in ["offered/s", "ok/s", "answers/s", "ok", "refused", "errors", "answered", "p50", "p90", "p99", "p99.9", "max"] { th.n { (name) } }
                     } }
                     tbody { @for measurement in measurements { (measurement_row(measurement)) } }
                 } }
@@ -152,11 +157,14 @@ fn measurement_row(measurement: &Measurement) -> Markup {
         tr {
             td { (measurement.phase) }
             td { (measurement.call) }
+            td { (measurement.timed_from.name()) }
             td.n { (measurement.offered_per_second.map_or_else(|| NONE.to_owned(), numbers::quantity)) }
             td.n { (numbers::quantity(measurement.successes_per_second)) }
+            td.n { (numbers::quantity(measurement.answers_per_second)) }
             td.n { (numbers::count(measurement.successes)) }
             td.n { (numbers::count(measurement.refused())) }
             td.n.bad[measurement.failed() > 0] { (numbers::count(measurement.failed())) }
+            td.n.bad { (measurement.answered().unwrap_or_default()) }
             (times(measurement.latency.as_ref(), &[|of| of.p50, |of| of.p90, |of| of.p99, |of| of.p999, |of| of.max]))
         }
     }
@@ -177,7 +185,7 @@ pub(super) fn baselines(report: &Report) -> Markup {
                 h2 { "Baselines" }
                 p { "What the same machine did without Encore, in the same run." }
                 div.wide { table {
-                    thead { tr { th { "baseline" } th { "what was done" } th.n { "ok/s" } th.n { "p50" } th.n { "p99" } } }
+                    thead { tr { th { "baseline" } th { "what was done" } th.n { "answers/s" } th.n { "p50" } th.n { "p99" } } }
                     tbody { @for baseline in &report.baselines { (baseline_row(baseline)) } }
                 } }
                 @if !comparisons.is_empty() {
@@ -194,7 +202,7 @@ fn baseline_row(baseline: &Baseline) -> Markup {
         tr {
             th scope="row" { (baseline.name) }
             td.prose { (baseline.about) }
-            td.n { (numbers::quantity(baseline.measurement.successes_per_second)) }
+            td.n { (numbers::quantity(baseline.measurement.answers_per_second)) }
             (times(baseline.measurement.latency.as_ref(), &[|of| of.p50, |of| of.p99]))
         }
     }

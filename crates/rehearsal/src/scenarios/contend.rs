@@ -34,9 +34,11 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         }
         run.live.phase(&format!("{crowd} fans at once on the same two seats"));
         let measured = contend(run, &callers, performance, &pair, crowd).await;
-        let name = format!("{}: all answered after", measured.phase);
-        findings.figures.push(Figure::new(name, measured.seconds, "s"));
-        findings.promises.push(one_winner(&measured));
+        if measured.calls() == crowd {
+            let name = format!("{}: all answered after", measured.phase);
+            findings.figures.push(Figure::new(name, measured.seconds, "s"));
+        }
+        findings.promises.push(one_winner(&measured, crowd));
         findings.measurements.push(measured);
     }
     let beside = [Beside::Redis, Beside::Commits].into_iter();
@@ -58,9 +60,10 @@ async fn contend(run: &Run<'_>, callers: &Callers, performance: &str, pair: &[St
         .await
 }
 
-fn one_winner(measured: &Measurement) -> PromiseReport {
-    // If some were not answered, the winner may be among them.
-    let kept = measured.successes == 1 || (measured.successes == 0 && !measured.errors.is_empty());
+fn one_winner(measured: &Measurement, crowd: u64) -> PromiseReport {
+    let answered = measured.successes + measured.refused();
+    // If some were not answered, or the rehearsal ended before, the winner may be among them.
+    let kept = measured.successes == 1 || (measured.successes == 0 && answered < crowd);
     let finding = format!("{}: {} were told that the seats are theirs", measured.phase, measured.successes);
     PromiseReport {
         promise: "one_winner".to_owned(),
@@ -68,5 +71,29 @@ fn one_winner(measured: &Measurement) -> PromiseReport {
         examined: 1,
         breaches: u64::from(!kept),
         findings: if kept { Vec::new() } else { vec![finding] },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Tally;
+
+    #[test]
+    fn two_winners_break_the_promise_and_so_does_none_if_all_were_answered() {
+        let breaches = |successes: u64, refusals: u64, failures: u64| {
+            let mut tally = Tally::default();
+            let refused = Outcome::Refused("SEATS_TAKEN".to_owned());
+            for (count, outcome) in
+                [(successes, Outcome::Success), (refusals, refused), (failures, Outcome::given_up())]
+            {
+                (0..count).for_each(|_| tally.count(Duration::ZERO, outcome.clone()));
+            }
+            one_winner(&tally.measurement("10 at once", "HoldSeats", None, Duration::ZERO), 10).breaches
+        };
+        assert_eq!((breaches(1, 9, 0), breaches(2, 8, 0), breaches(0, 10, 0)), (0, 1, 1));
+        assert_eq!(breaches(0, 9, 1), 0, "the winner may be the one who was not answered");
+        assert_eq!(breaches(0, 7, 0), 0, "or one of those who were cut off");
+        assert_eq!(breaches(2, 3, 4), 1);
     }
 }

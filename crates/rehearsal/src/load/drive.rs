@@ -24,7 +24,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// What all load of a run has in common.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Ends every load early, within [`LAST_ANSWERS`].
+    /// Ends every load early: new calls are no longer made, and those under way have two seconds.
     pub stop: CancellationToken,
 }
 

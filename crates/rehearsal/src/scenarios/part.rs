@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::baselines::{self, BaselineError, PostgresBaselines, SATURATED, with_ratios};
 use crate::load::{Outcome, Paced, Saturated};
 use crate::rehearsal::Run;
@@ -111,18 +113,43 @@ async fn on_postgres(run: &Run<'_>, beside: &[Beside], saturated: Saturated) -> 
 
 /// What came of this if it could be done, and the rehearsal did not end before or meanwhile.
 async fn whole<T>(run: &Run<'_>, phase: &str, measuring: impl Future<Output = Result<T, BaselineError>>) -> Option<T> {
-    if run.stop().is_cancelled() {
+    let measured = unless_cut(run.stop(), async {
+        run.live.phase(phase);
+        measuring.await
+    });
+    if let Some(measured) = measured.await {
+        return seen(run, measured);
+    }
+    run.live.phase(&format!("{phase} is left out: the rehearsal is over"));
+    None
+}
+
+/// What came of this, unless it was to stop before or meanwhile. Loads hear of that themselves, and clean up behind them.
+async fn unless_cut<T>(stop: &CancellationToken, measuring: impl Future<Output = T>) -> Option<T> {
+    if stop.is_cancelled() {
         return None;
     }
-    run.live.phase(phase);
-    let measured = seen(run, measuring.await)?;
-    if run.stop().is_cancelled() {
-        run.live.phase(&format!("{phase} is left out: the rehearsal ended meanwhile"));
-        return None;
-    }
-    Some(measured)
+    let measured = measuring.await;
+    (!stop.is_cancelled()).then_some(measured)
 }
 
 fn seen<T>(run: &Run<'_>, measured: Result<T, BaselineError>) -> Option<T> {
     measured.map_err(|error| run.live.phase(&format!("a baseline is left out: {error}"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_cut_is_left_out() {
+        let stop = CancellationToken::new();
+        assert_eq!(unless_cut(&stop, async { "whole" }).await, Some("whole"));
+        let cut = async {
+            stop.cancel();
+            "cut"
+        };
+        assert_eq!(unless_cut(&stop, cut).await, None);
+        assert_eq!(unless_cut(&stop, async { panic!("it is not begun") }).await, None::<()>);
+    }
 }

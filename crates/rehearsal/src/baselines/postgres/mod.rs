@@ -23,6 +23,7 @@ use crate::baselines::postgres::scene::{Fill, HOLDS_PER_FILL, Scene};
 use crate::baselines::{
     BaselineError, COMMITS, FOR_UPDATE_CONTEND, FOR_UPDATE_HOLD, FOR_UPDATE_PAY, SATURATED, at_once,
 };
+use crate::load::drive::pass_on;
 use crate::load::{Load, Outcome, Paced, Saturated};
 use crate::report::model::{Baseline, Measurement};
 
@@ -55,7 +56,7 @@ impl PostgresBaselines {
         // In a task of its own, so that whoever gives up waiting leaves no database behind that was just being made.
         let database = tokio::spawn(async move { timeout(CREATE_PATIENCE, OwnDatabase::create(&url)).await }).await;
         // It is never aborted, unless the whole runtime ends.
-        let database = database.ok().and_then(Result::ok).ok_or(BaselineError::NoConnection)??;
+        let database = pass_on(database).and_then(Result::ok).ok_or(BaselineError::NoConnection)??;
         let pool = FairPool::connect(database.config(), pool_size).await?;
         let mut baselines = Self { pool, database, forgetful: Vec::new(), scenes: AtomicU32::new(0) };
         baselines.forgetful = baselines.pool.get().await?.forgetful().await?;

@@ -93,6 +93,7 @@ async fn of_those_who_contend_one_wins() {
     let baselines = baselines().await;
     let measured = baselines.contend(&load(), 200).await.expect("it is measured").measurement;
     assert_eq!((measured.successes, measured.refusals["SEATS_TAKEN"], measured.errors.len()), (1, 199, 0));
+    assert_eq!(measured.phase, at_once(200), "which is how it finds the crowd of the same size");
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats WHERE state = 'held'").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservation_seats").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservations").await, 1);

@@ -139,6 +139,13 @@ mod tests {
     }
 
     #[test]
+    fn a_row_says_from_when_it_is_timed_and_what_share_was_answered_if_not_all() {
+        let [broken, kept] = [fixture::broken_journey(), fixture::journey()].map(|report| html(&report).unwrap());
+        assert!(broken.contains("<td>call</td>") && broken.contains("<td>intended start</td>"));
+        assert!(broken.contains(">99.9 %</td>") && !kept.contains(">99.9 %</td>"));
+    }
+
+    #[test]
     fn numbers_that_are_none_draw_nothing_odd() {
         let mut report = fixture::journey();
         report.baselines[0].ratios.insert("saturated JoinQueue".into(), f64::INFINITY);

@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// The currency of all rehearsals.
 pub const CURRENCY: &str = "EUR";
 /// How long a call may take before its caller gives up.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a connection may take to be made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often an idle connection is tried, so that a dead instance is noticed by those who only listen.

@@ -11,18 +11,22 @@ use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::LogInRequest;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
-use tonic::Status;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
-use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES};
+use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES, PATIENCE};
 use crate::hall::{GRADE, Hall};
+use crate::stage::OperatorLogin;
 
 /// What each seat costs, in minor units.
 pub const PRICE_MINOR: i64 = 5_000;
 /// How many fans a server makes in one call.
 const FANS_PER_CALL: u64 = 5_000;
-/// How long the sale lasts: longer than any rehearsal.
-const ON_SALE_FOR: Duration = Duration::from_hours(24);
+/// How long a performance stays on sale when the rehearsal is over and the last hold has expired.
+const ON_SALE_BEYOND: Duration = Duration::from_mins(1);
+/// How long the auditor may take: longer than a server takes for any answer.
+const VERIFY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a performance is sold.
 #[derive(Clone, Debug)]
@@ -60,18 +64,51 @@ impl LineTerms {
     }
 }
 
+/// What ends a rehearsal.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// How long it lasts at most.
+    pub lasts: Duration,
+    /// Ends it earlier.
+    pub stop: CancellationToken,
+}
+
+impl Bounds {
+    /// For how long a performance is on sale, counted from when it is put on sale: nothing of it is left to sell when a
+    /// rehearsal on servers that go on is over.
+    fn on_sale_for(&self, hold_for: Duration) -> Duration {
+        self.lasts + hold_for + ON_SALE_BEYOND
+    }
+
+    /// A step of the preparations; it is given up when the rehearsal ends.
+    async fn within<T>(&self, step: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Status::cancelled("the rehearsal was ended")),
+            done = step => done,
+        }
+    }
+}
+
 /// Somebody who may run sales.
 #[derive(Clone, Debug)]
 pub struct Operator {
     caller: Caller,
+    bounds: Bounds,
 }
 
 impl Operator {
-    /// Logs in.
-    pub async fn log_in(channel: Channel, email: &str, password: &str) -> Result<Self, Status> {
-        let message = LogInRequest { email: email.to_owned(), password: password.to_owned() };
-        let logged_in = IdentityServiceClient::new(channel.clone()).log_in(message).await?.into_inner();
-        Ok(Self { caller: Caller::new(channel, &logged_in.access_token)? })
+    /// Logs in, for a rehearsal with these bounds.
+    pub async fn log_in(channel: Channel, login: &OperatorLogin, bounds: Bounds) -> Result<Self, Status> {
+        let mut request = Request::new(LogInRequest { email: login.email.clone(), password: login.password.clone() });
+        request.set_timeout(PATIENCE);
+        let logged_in = IdentityServiceClient::new(channel.clone()).log_in(request).await?.into_inner();
+        Ok(Self { caller: Caller::new(channel, &logged_in.access_token)?, bounds })
+    }
+
+    /// The same operator, over another connection.
+    pub(crate) fn over(&self, channel: Channel) -> Self {
+        Self { caller: self.caller.over(channel), bounds: self.bounds.clone() }
     }
 
     fn client(&self) -> AdminServiceClient<Channel> {
@@ -79,8 +116,13 @@ impl Operator {
         client.max_encoding_message_size(MESSAGE_MAX_BYTES).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
-    /// Puts dates of a new concert in a new hall on sale. Answers the ids of the performances.
+    /// Puts dates of a new concert in a new hall on sale. Answers the ids of the performances. It is given up when the
+    /// rehearsal ends.
     pub async fn put_on_sale(&self, hall: Hall, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
+        self.bounds.within(self.sell(hall, terms, dates)).await
+    }
+
+    async fn sell(&self, hall: Hall, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
         let plan = ImportVenueRequest { plan_json: hall.plan_json(), ..Default::default() };
         let venue = self.client().import_venue(self.caller.request(plan)).await?.into_inner().venue;
         let concert = CreateConcertRequest {
@@ -93,13 +135,14 @@ impl Operator {
             return Err(Status::data_loss("a venue or concert that is none"));
         };
         let now = now();
+        let closes_at = now + self.bounds.on_sale_for(terms.hold_for);
         let price = Money { amount_minor: PRICE_MINOR, currency_code: CURRENCY.to_owned() };
         let message = CreatePerformanceRequest {
             concert_id: concert.concert_id,
             venue_id: venue.venue_id,
-            starts_at: timestamp(now + ON_SALE_FOR),
+            starts_at: timestamp(closes_at),
             on_sale_opens_at: timestamp(now.saturating_sub(Duration::from_mins(1))),
-            on_sale_closes_at: timestamp(now + ON_SALE_FOR),
+            on_sale_closes_at: timestamp(closes_at),
             prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
@@ -129,11 +172,17 @@ impl Operator {
     /// Asks the auditor about a performance.
     pub(crate) async fn verify(&self, performance: &str) -> Result<Vec<PromiseReport>, Status> {
         let message = VerifyPerformanceRequest { performance_id: performance.to_owned() };
-        Ok(self.client().verify_performance(self.caller.request(message)).await?.into_inner().promises)
+        let mut request = self.caller.request(message);
+        request.set_timeout(VERIFY_PATIENCE);
+        Ok(self.client().verify_performance(request).await?.into_inner().promises)
     }
 
-    /// Makes fans. Answers their access tokens.
+    /// Makes fans. Answers their access tokens. It is given up when the rehearsal ends.
     pub async fn fans(&self, count: u64) -> Result<Vec<String>, Status> {
+        self.bounds.within(self.make_fans(count)).await
+    }
+
+    async fn make_fans(&self, count: u64) -> Result<Vec<String>, Status> {
         let mut tokens = Vec::new();
         let mut missing = count;
         while missing > 0 {
@@ -158,4 +207,26 @@ pub(crate) fn now() -> Duration {
 
 fn timestamp(since_1970: Duration) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds: i64::try_from(since_1970.as_secs()).ok()?, nanos: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        Bounds { lasts: Duration::from_secs(60), stop: CancellationToken::new() }
+    }
+
+    #[test]
+    fn a_sale_closes_soon_after_the_rehearsal() {
+        assert_eq!(bounds().on_sale_for(Duration::from_secs(10)), Duration::from_secs(60 + 10 + 60));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_takes_for_ever_ends_with_the_rehearsal() {
+        let bounds = bounds();
+        bounds.stop.cancel();
+        let step = bounds.within(std::future::pending::<Result<(), Status>>());
+        assert_eq!(step.await.map_err(|status| status.code()), Err(tonic::Code::Cancelled));
+    }
 }

@@ -42,7 +42,8 @@ enum Command {
     ImportVenue(commands::import_venue::ImportVenueArgs),
     /// Check the promises on what is stored, live or stopped, and end: with 3 if one is broken.
     Verify(commands::verify::VerifyArgs),
-    /// Rehearse an on-sale with a simulated crowd, measure it, and check the promises: end with 3 if one is broken.
+    /// Rehearse an on-sale with a simulated crowd, measure it, and check the promises: end with 3 if one is broken,
+    /// and with 4 if something was not examined.
     Rehearse(Box<RehearseArgs>),
 }
 

@@ -22,6 +22,8 @@ const OPERATOR_EMAIL: &str = "operator@rehearsal.invalid";
 const OPERATOR_PASSWORD: &str = "a rehearsal's own";
 /// The signing key of these instances: `rehearsal, and nothing else, to sign` in base64.
 const TOKEN_KEYS: &str = "rehearsal:cmVoZWFyc2FsLCBhbmQgbm90aGluZyBlbHNlLCB0byBzaWdu";
+/// As long as the longest rehearsal.
+const ACCESS_TOKEN_SECONDS: &str = "86400";
 /// Runs a server and says its process id; ends it when whoever asked for it is gone, however they ended.
 const GUARD: &str = r#"exec 3<&0; "$0" "$@" </dev/null & echo $!; read _ <&3; kill -KILL $!"#;
 
@@ -151,6 +153,7 @@ impl LocalInstances {
         guard
             .env("ENCORE_LISTEN", format!("127.0.0.1:{}", self.ports[number]))
             .env("ENCORE_TOKEN_KEYS", TOKEN_KEYS)
+            .env("ENCORE_ACCESS_TOKEN_SECONDS", ACCESS_TOKEN_SECONDS)
             .env("ENCORE_DATABASE_POOL", self.plan.pool_size.to_string());
         let log = File::options().create(true).append(true).open(self.log(number))?;
         let mut guard = own_group(&mut guard).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;

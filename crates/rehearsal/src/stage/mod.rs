@@ -6,7 +6,7 @@ use thiserror::Error;
 use tonic::Status;
 
 use crate::client::Connections;
-use crate::operator::Operator;
+use crate::operator::{Bounds, Operator};
 
 pub use local::{LocalInstances, LocalPlan};
 
@@ -31,12 +31,18 @@ pub enum StageError {
 }
 
 /// Who logs in as the operator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OperatorLogin {
     /// An operator's address.
     pub email: String,
     /// Their password.
     pub password: String,
+}
+
+impl std::fmt::Debug for OperatorLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OperatorLogin").field("email", &self.email).finish_non_exhaustive()
+    }
 }
 
 /// The stores behind the servers, where they are known.
@@ -87,6 +93,8 @@ pub struct Stage {
     pub stores: StoreUrls,
     /// The processes, if they are ours.
     pub instances: Option<LocalInstances>,
+    login: OperatorLogin,
+    bounds: Bounds,
 }
 
 impl Stage {
@@ -95,22 +103,29 @@ impl Stage {
         kind: StageKind,
         addresses: Vec<String>,
         connections_per_instance: usize,
-        login: &OperatorLogin,
+        login: OperatorLogin,
         stores: StoreUrls,
+        bounds: Bounds,
     ) -> Result<Self, StageError> {
         let connections = Connections::to(&addresses, connections_per_instance);
         let connections =
             connections.map_err(|source| StageError::Address { address: addresses.join(", "), source })?;
-        let operator = Operator::log_in(connections.turn(0), &login.email, &login.password).await;
+        let operator = Operator::log_in(connections.turn(0), &login, bounds.clone()).await;
         let operator = operator.map_err(StageError::LogIn)?;
-        Ok(Self { kind, addresses, connections, operator, stores, instances: None })
+        Ok(Self { kind, addresses, connections, operator, stores, instances: None, login, bounds })
     }
 
     /// A stage of instances of this very program.
-    pub async fn local(plan: LocalPlan, connections_per_instance: usize) -> Result<Self, StageError> {
+    pub async fn local(plan: LocalPlan, connections_per_instance: usize, bounds: Bounds) -> Result<Self, StageError> {
         let (instances, login) = LocalInstances::start(plan).await?;
         let (addresses, stores) = (instances.addresses(), instances.stores());
-        let stage = Self::at(StageKind::Local, addresses, connections_per_instance, &login, stores).await?;
+        let stage = Self::at(StageKind::Local, addresses, connections_per_instance, login, stores, bounds).await?;
         Ok(Self { instances: Some(instances), ..stage })
+    }
+
+    /// The operator with a fresh token, from the instance whose turn it is: the first token may have expired by the end, and
+    /// the first instance may be gone.
+    pub(crate) async fn log_in_again(&self, turn: u64) -> Result<Operator, Status> {
+        Operator::log_in(self.connections.turn(turn), &self.login, self.bounds.clone()).await
     }
 }

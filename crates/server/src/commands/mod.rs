@@ -54,16 +54,34 @@ pub enum CommandError {
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
     PromisesBroken(Vec<String>),
+    #[error("the promises are not proven; what was not examined:\n  {}", .0.join("\n  "))]
+    NotProven(Vec<String>),
 }
 
-/// What `encore verify` ends with where promises are broken. A command that could not be carried out ends with 1, and one
-/// that could not be understood with 2.
+/// What `encore verify` and `encore rehearse` end with where promises are broken. A command that could not be carried out
+/// ends with 1, and one that could not be understood with 2.
 const PROMISES_BROKEN: u8 = 3;
+/// What `encore rehearse` ends with where something it was to examine was not.
+const NOT_PROVEN: u8 = 4;
 
 impl CommandError {
     /// What the process ends with.
     pub fn exit_code(&self) -> ExitCode {
-        if matches!(self, Self::PromisesBroken(_)) { ExitCode::from(PROMISES_BROKEN) } else { ExitCode::FAILURE }
+        match self {
+            Self::PromisesBroken(_) => ExitCode::from(PROMISES_BROKEN),
+            Self::NotProven(_) => ExitCode::from(NOT_PROVEN),
+            Self::Config(_)
+            | Self::Usage(_)
+            | Self::Unavailable(_)
+            | Self::Listen { .. }
+            | Self::Read { .. }
+            | Self::Serve(_)
+            | Self::Stage(_)
+            | Self::Rehearsal(_)
+            | Self::Invalid(_)
+            | Self::Refused(_)
+            | Self::Task(_) => ExitCode::FAILURE,
+        }
     }
 }
 

@@ -6,8 +6,10 @@ use encore_app::identity::SignUp;
 use encore_credentials::Keyring;
 use encore_domain::identity::{DisplayName, Email, Password, Role};
 use encore_grpc::GuardedRpcs;
+use encore_rehearsal::operator::Bounds;
 use encore_rehearsal::options::RehearseArgs;
 use encore_rehearsal::rehearsal::{rehearse, tell};
+use encore_rehearsal::report::model::Proof;
 use encore_rehearsal::stage::{LocalPlan, OperatorLogin, Stage, StageKind, StoreUrls};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,13 +30,25 @@ const OPERATOR_PASSWORD: &str = "a rehearsal's own";
 pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
     let stop = CancellationToken::new();
     tokio::spawn(end_on_signal(stop.clone()));
-    let (stage, _server) = open_stage(args).await?;
+    let bounds = Bounds { lasts: args.bound(), stop: stop.clone() };
+    let (stage, _server) = open_stage(args, bounds).await?;
     let command = std::env::args().skip(1).collect::<Vec<String>>().join(" ");
     let report = rehearse(args, &stage, format!("encore {command}"), stop).await?;
     drop(stage);
     tell(&report, &args.out, args.json)?;
-    let broken: Vec<String> = report.proof.broken().map(str::to_owned).collect();
-    if broken.is_empty() { Ok(()) } else { Err(CommandError::PromisesBroken(broken)) }
+    verdict(&report.proof)
+}
+
+/// Promises that are broken weigh more than those of which nothing is known.
+fn verdict(proof: &Proof) -> Result<(), CommandError> {
+    let broken: Vec<String> = proof.broken().map(str::to_owned).collect();
+    if !broken.is_empty() {
+        Err(CommandError::PromisesBroken(broken))
+    } else if !proof.unexamined.is_empty() {
+        Err(CommandError::NotProven(proof.unexamined.clone()))
+    } else {
+        Ok(())
+    }
 }
 
 /// The first signal ends the rehearsal with its report so far, the second one the process.
@@ -46,12 +60,12 @@ async fn end_on_signal(stop: CancellationToken) {
     std::process::exit(130);
 }
 
-async fn open_stage(args: &RehearseArgs) -> Result<(Stage, Option<DropGuard>), CommandError> {
+async fn open_stage(args: &RehearseArgs, bounds: Bounds) -> Result<(Stage, Option<DropGuard>), CommandError> {
     let connections = usize::try_from(args.stage.connections).unwrap_or(usize::MAX);
     if args.stage.local {
         let instances = usize::try_from(args.stage.instances).unwrap_or(usize::MAX);
         let plan = LocalPlan { instances, pool_size: args.stage.pool, logs: args.out.join("logs") };
-        return Ok((Stage::local(plan, connections).await?, None));
+        return Ok((Stage::local(plan, connections, bounds).await?, None));
     }
     if !args.stage.address.is_empty() {
         let (email, password) = (args.stage.operator_email.clone(), args.stage.operator_password.clone());
@@ -62,11 +76,11 @@ async fn open_stage(args: &RehearseArgs) -> Result<(Stage, Option<DropGuard>), C
             pool_size: args.stage.pool,
         };
         let addresses = args.stage.address.clone();
-        return Ok((Stage::at(StageKind::Address, addresses, connections, &login, stores).await?, None));
+        return Ok((Stage::at(StageKind::Address, addresses, connections, login, stores, bounds).await?, None));
     }
     let (address, server) = embedded_server().await?;
     let login = OperatorLogin { email: OPERATOR_EMAIL.to_owned(), password: OPERATOR_PASSWORD.to_owned() };
-    let stage = Stage::at(StageKind::Embedded, vec![address], connections, &login, StoreUrls::default()).await?;
+    let stage = Stage::at(StageKind::Embedded, vec![address], connections, login, StoreUrls::default(), bounds).await?;
     Ok((stage, Some(server)))
 }
 
@@ -95,4 +109,36 @@ fn operator() -> Result<SignUp, CommandError> {
         display_name: DisplayName::parse("Rehearsal operator").map_err(|rule| usage(&rule))?,
         role: Role::Operator,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitCode;
+
+    use encore_rehearsal::report::model::PromiseReport;
+
+    use super::*;
+
+    fn code(proof: &Proof) -> ExitCode {
+        verdict(proof).map_or_else(|error| error.exit_code(), |()| ExitCode::SUCCESS)
+    }
+
+    #[test]
+    fn what_is_broken_weighs_more_than_what_was_not_examined() {
+        let broken = PromiseReport {
+            promise: "orphan_hold".to_owned(),
+            witness: "auditor".to_owned(),
+            examined: 5,
+            breaches: 1,
+            findings: Vec::new(),
+        };
+        let mut proof = Proof::default();
+        assert_eq!(code(&proof), ExitCode::SUCCESS);
+        proof.unexamined.push("performance 7: the auditor gave no answer".to_owned());
+        assert_eq!(code(&proof), ExitCode::from(4));
+        let told = verdict(&proof).expect_err("not proven").to_string();
+        assert!(told.ends_with("\n  performance 7: the auditor gave no answer"), "{told}");
+        proof.promises.push(broken);
+        assert_eq!(code(&proof), ExitCode::from(3));
+    }
 }

@@ -1,16 +1,21 @@
 use std::error::Error;
-use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 /// How long a store may take to start, on a slow disk after a crash.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a store may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
+/// Linux gives outgoing connections ports from 32768, others from 49152.
+const PORTS: Range<u16> = 20_000..30_000;
+const PORTS_TRIED: usize = 100;
 /// How much of a log is shown when a store does not start.
 const LOG_LINES_SHOWN: usize = 20;
 
@@ -71,8 +76,15 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }
 
-/// A port of the loopback that nobody listens on. Somebody may take it before it is used; then the server does not start
-/// and says so.
-pub(crate) fn free_port() -> Result<u16, Box<dyn Error>> {
+/// A port of the loopback that nobody listens on, if possible none that systems give to outgoing connections: those are taken
+/// again while a server is away for a moment. Somebody may take it before it is used; then the server does not start and
+/// says so.
+pub fn free_port() -> io::Result<u16> {
+    let random = usize::try_from(RandomState::new().build_hasher().finish() >> u32::BITS).unwrap_or_default();
+    for port in PORTS.cycle().skip(random % PORTS.len()).take(PORTS_TRIED) {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

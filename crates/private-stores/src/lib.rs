@@ -7,6 +7,7 @@ mod postgres;
 mod redis;
 mod stores;
 
+pub use daemon::free_port;
 pub use stores::{Lasting, Stores};
 
 /// Where a program looks for Postgres.

@@ -1,22 +1,35 @@
 //! Instances of this very program, each a process of its own, on a private Postgres and Redis.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use encore_private_stores::{DATABASE_URL, Lasting, REDIS_URL, Stores};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use encore_private_stores::{DATABASE_URL, Lasting, REDIS_URL, Stores, free_port};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
+use crate::resources::{Usage, usage_of};
 use crate::stage::{OperatorLogin, StageError, StoreUrls};
 
 /// How long an instance may take to serve: the first brings the schema up to date.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_POLL: Duration = Duration::from_millis(20);
+/// How long it may take to say whether it serves.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
+/// How often an instance is run again that ends at once, as when somebody else has its port for a moment, and the pause before.
+const RESTARTS_MAX: u32 = 5;
+const RESTART_PAUSE: Duration = Duration::from_millis(300);
 /// Who runs the sale. The stores are thrown away afterwards, and nobody else reaches them.
 const OPERATOR_EMAIL: &str = "operator@rehearsal.invalid";
 const OPERATOR_PASSWORD: &str = "a rehearsal's own";
@@ -24,8 +37,16 @@ const OPERATOR_PASSWORD: &str = "a rehearsal's own";
 const TOKEN_KEYS: &str = "rehearsal:cmVoZWFyc2FsLCBhbmQgbm90aGluZyBlbHNlLCB0byBzaWdu";
 /// As long as the longest rehearsal.
 const ACCESS_TOKEN_SECONDS: &str = "86400";
-/// Runs a server and says its process id; ends it when whoever asked for it is gone, however they ended.
-const GUARD: &str = r#"exec 3<&0; "$0" "$@" </dev/null & echo $!; read _ <&3; kill -KILL $!"#;
+/// Runs a server and says its process id; ends it when its own standard input is closed, which it is at the latest when
+/// whoever asked for it is gone, however they ended. `kill` is the shell's own, and its child keeps its id until it is
+/// waited for. Only the server keeps the guard's output open, so that its end can be seen.
+const GUARD: &str = r#"exec 3<&0
+"$0" "$@" </dev/null 3<&- &
+echo $!
+exec >/dev/null
+read _ <&3
+kill -KILL $! 2>/dev/null
+wait $!"#;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -45,6 +66,8 @@ pub struct LocalInstances {
     ports: Vec<u16>,
     stores: StoreUrls,
     processes: Mutex<Vec<Option<Process>>>,
+    /// The processor time of those that were killed, in milliseconds.
+    spent_ms: AtomicU64,
     _keeper: KeptStores,
 }
 
@@ -53,15 +76,53 @@ pub struct LocalInstances {
 struct Process {
     guard: Child,
     /// The guard ends the instance when this is closed.
-    _lifeline: ChildStdin,
+    lifeline: Option<ChildStdin>,
     pid: u32,
+    /// Says when the instance has ended, whyever.
+    ended: CancellationToken,
+}
+
+impl Process {
+    fn start(guard: &mut Command, log: File) -> io::Result<Self> {
+        let mut guard = own_group(guard).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let (Some(lifeline), Some(output)) = (guard.stdin.take(), guard.stdout.take()) else {
+            return Err(io::Error::other("the guard of an instance has no pipes"));
+        };
+        let mut process = Self { guard, lifeline: Some(lifeline), pid: 0, ended: CancellationToken::new() };
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        process.pid = line.trim().parse().map_err(|_| io::Error::other("an instance has no process id"))?;
+        tell_when_ended(output, process.ended.clone())?;
+        Ok(process)
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        kill(self.pid);
-        let _ = self.guard.kill();
+        drop(self.lifeline.take());
         let _ = self.guard.wait();
+    }
+}
+
+/// A program that is ended if nobody waits for its end any more.
+struct Waited(Child);
+
+impl Waited {
+    async fn end(mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            sleep(START_POLL).await;
+        }
+    }
+}
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -83,18 +144,17 @@ impl Drop for KeptStores {
 }
 
 impl LocalInstances {
+    /// Starts stores and instances. What was started ends if this is dropped before; an installation of packages goes on.
     pub(super) async fn start(plan: LocalPlan) -> Result<(Self, OperatorLogin), StageError> {
         fs::create_dir_all(&plan.logs)?;
-        let starting = tokio::task::spawn_blocking(|| {
-            Stores::start_private(Lasting::ThisRun).map_err(|error| StageError::Stores(error.to_string()))
-        });
-        let stores = starting.await??;
+        let stores = private_stores().await?;
         let url = |name: &str| stores.urls().iter().find(|(variable, _)| variable == name).map(|(_, url)| url.clone());
         let urls = StoreUrls { database: url(DATABASE_URL), redis: url(REDIS_URL), pool_size: plan.pool_size };
         let ports = (0..plan.instances).map(|_| free_port()).collect::<Result<Vec<u16>, _>>()?;
         let processes = Mutex::new((0..plan.instances).map(|_| None).collect());
-        let instances = Self { plan, ports, stores: urls, processes, _keeper: KeptStores(Some(stores)) };
-        instances.create_operator()?;
+        let spent_ms = AtomicU64::new(0);
+        let instances = Self { plan, ports, stores: urls, processes, spent_ms, _keeper: KeptStores(Some(stores)) };
+        instances.create_operator().await?;
         for number in 0..instances.plan.instances {
             instances.run(number)?;
         }
@@ -107,7 +167,11 @@ impl LocalInstances {
 
     /// Where the instances are.
     pub fn addresses(&self) -> Vec<String> {
-        self.ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect()
+        (0..self.ports.len()).map(|number| self.address(number)).collect()
+    }
+
+    fn address(&self, number: usize) -> String {
+        format!("http://127.0.0.1:{}", self.ports[number])
     }
 
     /// The stores behind them.
@@ -120,35 +184,49 @@ impl LocalInstances {
         self.lock().iter().flatten().map(|process| process.pid).collect()
     }
 
-    /// Ends an instance as a power cut would.
+    /// What all instances take and took, those that were killed included.
+    pub fn usage(&self) -> Usage {
+        let usage = usage_of(&self.pids());
+        Usage { cpu_ms: usage.cpu_ms + self.spent_ms.load(Ordering::Relaxed), ..usage }
+    }
+
+    /// Ends an instance as a power cut would. It is gone when this returns.
     pub fn kill(&self, number: usize) {
-        let process = self.lock()[number].take();
-        drop(process);
+        let Some(process) = self.lock()[number].take() else { return };
+        self.spent_ms.fetch_add(usage_of(&[process.pid]).cpu_ms, Ordering::Relaxed);
     }
 
     /// Runs an instance again, and waits until it serves.
     pub async fn restart(&self, number: usize) -> Result<(), StageError> {
-        self.run(number)?;
-        self.until_serving(number).await
+        let mut attempts = 0;
+        loop {
+            self.run(number)?;
+            attempts += 1;
+            match self.until_serving(number).await {
+                Err(StageError::Ended { .. }) if attempts < RESTARTS_MAX => sleep(RESTART_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Process>>> {
-        self.processes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Process>>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn create_operator(&self) -> Result<(), StageError> {
+    async fn create_operator(&self) -> Result<(), StageError> {
         let log = self.plan.logs.join("create-operator.log");
         let mut command = self.encore("create-operator")?;
         command.args(["--email", OPERATOR_EMAIL]).env("ENCORE_OPERATOR_PASSWORD", OPERATOR_PASSWORD);
         let output = File::create(&log)?;
-        let status = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).status()?;
+        let running = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
+        let status = Waited(running).end().await?;
         if status.success() { Ok(()) } else { Err(StageError::CreateOperator { log: log.display().to_string() }) }
     }
 
     fn run(&self, number: usize) -> Result<(), StageError> {
         let program = std::env::current_exe()?;
-        let mut guard = Command::new("sh");
-        guard.args(["-c", GUARD]).arg(program).args(["serve", "--allow-rehearsals", "--log", "warn"]);
+        let mut guard = guarded(program);
+        guard.args(["serve", "--allow-rehearsals", "--log", "warn"]);
         self.surround(&mut guard);
         guard
             .env("ENCORE_LISTEN", format!("127.0.0.1:{}", self.ports[number]))
@@ -156,33 +234,34 @@ impl LocalInstances {
             .env("ENCORE_ACCESS_TOKEN_SECONDS", ACCESS_TOKEN_SECONDS)
             .env("ENCORE_DATABASE_POOL", self.plan.pool_size.to_string());
         let log = File::options().create(true).append(true).open(self.log(number))?;
-        let mut guard = own_group(&mut guard).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let (Some(lifeline), Some(output)) = (guard.stdin.take(), guard.stdout.take()) else {
-            return Err(std::io::Error::other("the guard of an instance has no pipes").into());
-        };
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let pid = line.trim().parse().map_err(|_| std::io::Error::other("an instance has no process id"))?;
-        self.lock()[number] = Some(Process { guard, _lifeline: lifeline, pid });
+        let process = Process::start(&mut guard, log)?;
+        let before = self.lock()[number].replace(process);
+        drop(before);
         Ok(())
     }
 
     async fn until_serving(&self, number: usize) -> Result<(), StageError> {
-        let deadline = Instant::now() + START_PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports[number])).await.is_err() {
-            if Instant::now() > deadline {
-                return Err(StageError::Silent { number: number + 1, log: self.log(number).display().to_string() });
+        let log = self.log(number).display().to_string();
+        let ended = self.lock()[number].as_ref().map(|process| process.ended.clone()).unwrap_or_default();
+        let address = self.address(number);
+        let serving = async {
+            while !serves(&address).await {
+                sleep(START_POLL).await;
             }
-            sleep(START_POLL).await;
+        };
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => Err(StageError::Ended { number: number + 1, log }),
+            () = serving => Ok(()),
+            () = sleep(START_PATIENCE) => Err(StageError::Silent { number: number + 1, log }),
         }
-        Ok(())
     }
 
     fn log(&self, number: usize) -> PathBuf {
         self.plan.logs.join(format!("instance-{}.log", number + 1))
     }
 
-    fn encore(&self, subcommand: &str) -> std::io::Result<Command> {
+    fn encore(&self, subcommand: &str) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(subcommand);
         self.surround(&mut command);
@@ -199,16 +278,68 @@ impl LocalInstances {
     }
 }
 
+/// A program under a guard; its arguments follow.
+fn guarded(program: impl AsRef<OsStr>) -> Command {
+    let mut guard = Command::new("sh");
+    guard.args(["-c", GUARD]).arg(program);
+    guard
+}
+
 /// Ctrl-C is for the rehearsal, which then ends its instances itself.
 fn own_group(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt;
     command.process_group(0)
 }
 
-fn kill(pid: u32) {
-    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+/// On a thread of its own, which nobody waits for: a runtime that ends waits for those that it has lent out. If nobody takes
+/// the stores they end on that thread.
+async fn private_stores() -> Result<Stores, StageError> {
+    let (tell, told) = oneshot::channel();
+    thread::Builder::new().spawn(move || {
+        let started = Stores::start_private(Lasting::ThisRun);
+        let _ = tell.send(started.map_err(|error| StageError::Stores(error.to_string())));
+    })?;
+    told.await.unwrap_or_else(|_| Err(StageError::Stores("whoever starts them has ended".to_owned())))
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Reads what an instance writes, which is nothing, until it has ended.
+fn tell_when_ended(mut output: BufReader<ChildStdout>, ended: CancellationToken) -> io::Result<()> {
+    thread::Builder::new().spawn(move || {
+        let _ = io::copy(&mut output, &mut io::sink());
+        ended.cancel();
+    })?;
+    Ok(())
+}
+
+/// Whether the server at an address says that it serves.
+async fn serves(address: &str) -> bool {
+    let Ok(endpoint) = Endpoint::from_shared(address.to_owned()) else { return false };
+    let connecting = endpoint.connect_timeout(HEALTH_PATIENCE).timeout(HEALTH_PATIENCE).connect().await;
+    let Ok(channel) = connecting else { return false };
+    let health = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    health.is_ok_and(|health| health.into_inner().status() == ServingStatus::Serving)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(program: &str, args: &[&str]) -> Process {
+        let log = File::options().write(true).open("/dev/null").expect("a place for what it says");
+        Process::start(guarded(program).args(args), log).expect("a guard")
+    }
+
+    #[tokio::test]
+    async fn a_guarded_program_is_gone_when_its_lifeline_is_closed() {
+        let process = started("sleep", &["1000"]);
+        assert!(!process.ended.is_cancelled());
+        let ended = process.ended.clone();
+        drop(process);
+        ended.cancelled().await;
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_is_noticed() {
+        started("true", &[]).ended.cancelled().await;
+    }
 }

@@ -24,10 +24,10 @@ pub enum StageError {
     Spawn(#[from] std::io::Error),
     #[error("instance {number} does not serve; its log is {log}")]
     Silent { number: usize, log: String },
+    #[error("instance {number} has ended; its log is {log}")]
+    Ended { number: usize, log: String },
     #[error("the operator cannot be created; see {log}")]
     CreateOperator { log: String },
-    #[error("a task ended unexpectedly")]
-    Task(#[from] tokio::task::JoinError),
 }
 
 /// Who logs in as the operator.

@@ -8,6 +8,14 @@ use clap::{Args, ValueEnum};
 
 use crate::load::Arrivals;
 
+/// How many connections the instances of `--local` may have in all. The private Postgres has 400, and migrations, the
+/// auditor and baselines need some too.
+const LOCAL_CONNECTIONS_MAX: u64 = 300;
+/// The largest map that is read in one call.
+const MAP_SEATS_MAX: u32 = 10_000;
+/// How many phases must fit into the bound: two of Encore, three of baselines, and the preparations.
+const PHASES_IN_BOUND: u64 = 6;
+
 /// What is rehearsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
@@ -60,7 +68,8 @@ pub struct RehearseArgs {
     /// What all choices of the crowd are drawn from: the same seed makes the same crowd.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// After how many seconds the rehearsal ends, whatever is still under way.
+    /// After how many seconds the rehearsal ends, whatever is still under way, with the report so far. The auditor then looks at
+    /// the books for a minute at most.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
     pub seconds: u64,
     /// Print the report as JSON on standard output.
@@ -74,7 +83,7 @@ pub struct RehearseArgs {
 /// Where the rehearsal takes place. Without any of these it is `--embedded`.
 #[derive(Args, Clone, Debug)]
 pub struct StageArgs {
-    /// On a server in this process, on stores in this process.
+    /// On a server in this process, on stores in this process. This is the default; to say it refuses the flags of the others.
     #[arg(long, conflicts_with_all = ["local", "address"])]
     pub embedded: bool,
     /// On instances of this program, each a process of its own, on a private Postgres and Redis that are started for it.
@@ -84,12 +93,13 @@ pub struct StageArgs {
     #[arg(long, value_name = "URL", requires_all = ["operator_email", "operator_password"])]
     pub address: Vec<String>,
     /// How many instances `--local` starts.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=16), requires = "local")]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=16), requires = "local",
+        conflicts_with_all = ["embedded", "address"])]
     pub instances: u64,
-    /// Kill one instance without warning in the middle, and start it again three seconds later.
-    #[arg(long, requires = "local")]
+    /// Kill one instance without warning in the middle of a journey, and start it again three seconds later.
+    #[arg(long, requires = "local", conflicts_with_all = ["embedded", "address"])]
     pub kill: bool,
-    /// How many connections to Postgres each local instance has, and a baseline in its stead.
+    /// How many connections to Postgres each local instance has, and a baseline in its stead: at most 300 in all.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=150))]
     pub pool: u32,
     /// How many connections the crowd makes to each instance.
@@ -102,10 +112,10 @@ pub struct StageArgs {
     #[arg(long, env = "ENCORE_OPERATOR_PASSWORD", hide_env_values = true)]
     pub operator_password: Option<String>,
     /// The Postgres on which to measure baselines beside `--address`; a database is made there and removed.
-    #[arg(long, value_name = "URL", requires = "address")]
+    #[arg(long, value_name = "URL", requires = "address", conflicts_with_all = ["embedded", "local"])]
     pub baseline_database_url: Option<String>,
     /// The Redis on which to measure baselines beside `--address`.
-    #[arg(long, value_name = "URL", requires = "address")]
+    #[arg(long, value_name = "URL", requires = "address", conflicts_with_all = ["embedded", "local"])]
     pub baseline_redis_url: Option<String>,
 }
 
@@ -115,7 +125,7 @@ pub struct CrowdArgs {
     /// How many fans; by default what the scenario needs (5,000 for a journey).
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub fans: Option<u64>,
-    /// How many seats there are to sell in a journey, or to read in a map.
+    /// How many seats there are to sell in a journey, or to read in a map (10,000 at most).
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub seats: u32,
     /// How fans arrive.
@@ -156,11 +166,11 @@ pub struct LoadArgs {
     /// How many callers call at once when as much as possible is called.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     pub in_flight: u64,
-    /// How many seconds each phase lasts.
+    /// How many seconds each phase lasts: at most a sixth of `--seconds`.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub phase_seconds: u64,
     /// How many calls a second are meant to start in the paced phase; by default 70 % of what was possible before it.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
     /// Measure no baselines.
     #[arg(long)]
@@ -172,13 +182,87 @@ fn percent() -> RangedU64ValueParser {
 }
 
 impl RehearseArgs {
+    /// What cannot be rehearsed like this, in words for whoever typed it.
+    pub fn check(&self) -> Result<(), String> {
+        let connections = u64::from(self.stage.pool) * self.stage.instances;
+        if self.stage.kill && self.scenario != Scenario::Journey {
+            return Err(format!("--kill is for a journey; nobody is killed in {}", self.scenario.name()));
+        }
+        if self.stage.local && connections > LOCAL_CONNECTIONS_MAX {
+            return Err(format!(
+                "--pool times --instances is {connections}, and the private Postgres has {LOCAL_CONNECTIONS_MAX} \
+                 connections for the instances"
+            ));
+        }
+        if self.scenario == Scenario::Map && self.crowd.seats > MAP_SEATS_MAX {
+            return Err(format!("--seats is {}, and map reads at most {MAP_SEATS_MAX}", self.crowd.seats));
+        }
+        Ok(())
+    }
+
     /// The bound of the whole rehearsal.
     pub fn bound(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// How long each phase of a part scenario lasts.
+    /// How long each phase of a part scenario lasts: whole seconds, and at most a sixth of the bound, so that the
+    /// preparations, both phases and the baselines find room in it.
     pub fn phase(&self) -> Duration {
-        Duration::from_secs(self.load.phase_seconds)
+        Duration::from_secs(self.load.phase_seconds.min(self.seconds / PHASES_IN_BOUND).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: RehearseArgs,
+    }
+
+    fn parsed(line: &str) -> Result<RehearseArgs, clap::Error> {
+        Cli::try_parse_from(std::iter::once("rehearse").chain(line.split_whitespace())).map(|cli| cli.args)
+    }
+
+    fn refused(line: &str) -> String {
+        parsed(line).expect("flags that are there").check().expect_err("what does not go together")
+    }
+
+    #[test]
+    fn flags_of_another_stage_are_refused() {
+        for line in [
+            "--embedded --local",
+            "--embedded --instances 2",
+            "--embedded --kill",
+            "--embedded --baseline-redis-url redis://a",
+            "--local --baseline-database-url postgres://a",
+            "--address http://a --operator-email a --operator-password b --kill",
+        ] {
+            assert_eq!(parsed(line).expect_err(line).kind(), ErrorKind::ArgumentConflict, "{line}");
+        }
+        assert!(parsed("--embedded").expect("the default").check().is_ok());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_named() {
+        assert!(refused("hold --local --kill").contains("--kill"));
+        assert!(refused("--local --pool 150 --instances 3").contains("--pool times --instances is 450"));
+        assert!(refused("map --seats 10001").contains("--seats is 10001"));
+        assert!(parsed("--local --pool 150 --instances 2 --kill").expect("flags").check().is_ok());
+        assert!(parsed("--seats 10001").expect("flags").check().is_ok());
+        assert!(parsed("hold --rate 0").is_err());
+    }
+
+    #[test]
+    fn phases_fit_into_the_bound() {
+        let phase = |line| parsed(line).expect("flags").phase().as_secs();
+        assert_eq!(phase("hold --phase-seconds 5"), 5);
+        assert_eq!(phase("hold --phase-seconds 600"), 10);
+        assert_eq!(phase("hold --seconds 5"), 1);
     }
 }

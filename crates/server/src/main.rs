@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use encore_private_stores::keeper;
 use encore_rehearsal::options::RehearseArgs;
 use encore_server::commands::{self, CommandError};
@@ -48,11 +49,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|command| command == keeper::COMMAND) {
-        return keep_stores(&args.collect::<Vec<String>>());
+        return keep_stores(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<String>>());
     }
     let cli = Cli::parse();
+    if let Some(Command::Rehearse(args)) = &cli.command
+        && let Err(conflict) = args.check()
+    {
+        Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit();
+    }
     let rehearses = matches!(cli.command, Some(Command::Rehearse(_)));
     let log = cli.log.as_deref().unwrap_or(if rehearses { "warn" } else { "info" });
     if let Err(error) = telemetry::init(log, cli.log_format) {

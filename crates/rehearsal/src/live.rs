@@ -50,7 +50,7 @@ impl Live {
     /// A part of the run begins; the one before it is done.
     pub fn phase(&self, what: &str) {
         let Some(bars) = &self.bars else {
-            eprintln!("rehearse: {what}");
+            self.say(what);
             return;
         };
         let spinner = bars.add(ProgressBar::new_spinner().with_style(style("{spinner} {msg} ({elapsed})")));
@@ -59,6 +59,14 @@ impl Live {
         let before = self.phase.lock().unwrap_or_else(PoisonError::into_inner).replace(spinner);
         if let Some(before) = before {
             before.finish();
+        }
+    }
+
+    /// Says something without disturbing the bars.
+    pub fn say(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| eprintln!("rehearse: {text}")),
+            None => eprintln!("rehearse: {text}"),
         }
     }
 
@@ -92,10 +100,11 @@ impl Default for Live {
 }
 
 impl SaleView {
-    /// Shows a moment: the sale, how many fans are done, and the calls since the moment before, `span` ago.
-    pub fn show(&self, sample: &Sample, gone: u64, recent: &Tally, span: Duration) {
+    /// Shows a moment: the sale, how many fans are done and how many of them have paid, and the calls since the moment
+    /// before, `span` ago.
+    pub fn show(&self, sample: &Sample, (gone, paid): (u64, u64), recent: &Tally, span: Duration) {
         let people = format!(
-            "waiting {} · admitted {} · inside {} · holding {} · seats left {}",
+            "waiting {} · admitted {} · inside {} · holding {} · paid {paid} · seats left {}",
             sample.waiting, sample.admitted, sample.inside, sample.holding, sample.seats_left
         );
         let rate = per_second(recent.successes() + recent.refusals(), span);

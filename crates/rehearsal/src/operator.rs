@@ -11,6 +11,7 @@ use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::LogInRequest;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -74,6 +75,17 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Bounds that hold from now on: `stop` is told when the time is over.
+    pub fn begin(lasts: Duration) -> Self {
+        let stop = CancellationToken::new();
+        let (over, ends_at) = (stop.clone(), Instant::now() + lasts);
+        tokio::spawn(async move {
+            sleep_until(ends_at).await;
+            over.cancel();
+        });
+        Self { lasts, stop }
+    }
+
     /// For how long a performance is on sale, counted from when it is put on sale: nothing of it is left to sell when a
     /// rehearsal on servers that go on is over.
     fn on_sale_for(&self, hold_for: Duration) -> Duration {
@@ -213,20 +225,18 @@ fn timestamp(since_1970: Duration) -> Option<prost_types::Timestamp> {
 mod tests {
     use super::*;
 
-    fn bounds() -> Bounds {
-        Bounds { lasts: Duration::from_secs(60), stop: CancellationToken::new() }
-    }
-
-    #[test]
-    fn a_sale_closes_soon_after_the_rehearsal() {
-        assert_eq!(bounds().on_sale_for(Duration::from_secs(10)), Duration::from_secs(60 + 10 + 60));
-    }
+    const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test]
+    async fn a_sale_closes_soon_after_the_rehearsal() {
+        assert_eq!(Bounds::begin(MINUTE).on_sale_for(Duration::from_secs(10)), Duration::from_secs(60 + 10 + 60));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_step_that_takes_for_ever_ends_with_the_rehearsal() {
-        let bounds = bounds();
-        bounds.stop.cancel();
+        let (bounds, begun) = (Bounds::begin(MINUTE), Instant::now());
         let step = bounds.within(std::future::pending::<Result<(), Status>>());
         assert_eq!(step.await.map_err(|status| status.code()), Err(tonic::Code::Cancelled));
+        assert_eq!(begun.elapsed(), MINUTE);
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 use thiserror::Error;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::live::Live;
 use crate::load::Load;
@@ -18,12 +18,15 @@ use crate::resources::{cores_used, machine, usage_of};
 use crate::scenarios;
 use crate::stage::{LocalInstances, Stage};
 
-/// Why a rehearsal could not be held. What goes wrong in the middle of one is not here but in its report.
+/// Why there is no report. Whatever calls come to under load is in the report; only a step without which a scenario cannot
+/// go on ends it, and with it what was measured before.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say what each is")]
 pub enum RehearsalError {
     #[error("{what} failed: {}", status.message())]
     Setup { what: &'static str, status: Status },
+    #[error("the rehearsal was ended before it began: {what} was under way")]
+    EndedBefore { what: &'static str },
     #[error("the report cannot be written to {folder}")]
     Write { folder: String, source: std::io::Error },
 }
@@ -32,6 +35,14 @@ impl RehearsalError {
     /// A step of the preparations that did not succeed.
     pub(crate) fn setup(what: &'static str) -> impl Fn(Status) -> Self {
         move |status| Self::Setup { what, status }
+    }
+
+    /// The same, if it was given up because the rehearsal ended.
+    fn ended(self) -> Self {
+        match self {
+            Self::Setup { what, status } if status.code() == Code::Cancelled => Self::EndedBefore { what },
+            Self::Setup { .. } | Self::EndedBefore { .. } | Self::Write { .. } => self,
+        }
     }
 }
 
@@ -54,6 +65,8 @@ pub(crate) struct Findings {
     pub(crate) promises: Vec<PromiseReport>,
     /// What the auditor is to look at.
     pub(crate) performances: Vec<String>,
+    /// What was asked for and could not be tried.
+    pub(crate) untried: Vec<String>,
 }
 
 impl Run<'_> {
@@ -67,21 +80,21 @@ impl Run<'_> {
     }
 }
 
-/// Holds a rehearsal on a stage. It ends at the latest when its time is over or `stop` says so, with the report so far.
+/// Holds a rehearsal on a stage. When `stop` says so it ends with the report so far, or, while its sale is still being
+/// prepared, with an error that says so.
 pub async fn rehearse(
     args: &RehearseArgs,
     stage: &Stage,
+    live: &Live,
     command: String,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> Result<Report, RehearsalError> {
-    let live = Live::new();
     let (begun, started_at) = (Instant::now(), now());
-    let bound = tokio::spawn(end_at(begun + args.bound(), stop.clone()));
-    let run = Run { args, stage, live: &live, load: Load { stop: stop.clone() } };
-    let servers = || usage_of(&stage.instances.as_ref().map(LocalInstances::pids).unwrap_or_default());
+    let run = Run { args, stage, live, load: Load { stop: stop.clone() } };
+    let servers = || stage.instances.as_ref().map(LocalInstances::usage).unwrap_or_default();
     let crowd = || usage_of(&[std::process::id()]);
     let before = (servers(), crowd());
-    let mut findings = match args.scenario {
+    let held = match args.scenario {
         Scenario::Journey => scenarios::journey::run(&run).await,
         Scenario::Join => scenarios::join::run(&run).await,
         Scenario::Watch => scenarios::watch::run(&run).await,
@@ -89,12 +102,13 @@ pub async fn rehearse(
         Scenario::Hold => scenarios::hold::run(&run).await,
         Scenario::Pay => scenarios::pay::run(&run).await,
         Scenario::Map => scenarios::map::run(&run).await,
-    }?;
+    };
     let interrupted = stop.is_cancelled();
-    bound.abort();
+    let mut findings = held.map_err(|error| if interrupted { error.ended() } else { error })?;
     findings.figures.extend(cores_used((before.0, servers()), (before.1, crowd()), begun.elapsed()));
     live.phase("the auditor looks at the books");
-    let proof = proof::examine(stage, &findings.performances, findings.promises).await;
+    let mut proof = proof::examine(stage, &findings.performances, findings.promises).await;
+    proof.unexamined.extend(findings.untried);
     live.done();
     Ok(Report {
         scenario: args.scenario.name().to_owned(),
@@ -128,11 +142,6 @@ pub fn tell(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalE
         );
     }
     Ok(())
-}
-
-async fn end_at(moment: Instant, stop: CancellationToken) {
-    sleep_until(moment).await;
-    stop.cancel();
 }
 
 fn stage_report(stage: &Stage) -> StageReport {

@@ -1,14 +1,16 @@
 //! `encore rehearse`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::identity::SignUp;
 use encore_credentials::Keyring;
 use encore_domain::identity::{DisplayName, Email, Password, Role};
 use encore_grpc::GuardedRpcs;
+use encore_rehearsal::live::Live;
 use encore_rehearsal::operator::Bounds;
 use encore_rehearsal::options::RehearseArgs;
-use encore_rehearsal::rehearsal::{rehearse, tell};
+use encore_rehearsal::rehearsal::{RehearsalError, rehearse, tell};
 use encore_rehearsal::report::model::Proof;
 use encore_rehearsal::stage::{LocalPlan, OperatorLogin, Stage, StageKind, StoreUrls};
 use tokio::net::TcpListener;
@@ -28,12 +30,16 @@ const OPERATOR_PASSWORD: &str = "a rehearsal's own";
 
 /// Holds a rehearsal, tells what came of it, and fails if a promise was broken.
 pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
-    let stop = CancellationToken::new();
-    tokio::spawn(end_on_signal(stop.clone()));
-    let bounds = Bounds { lasts: args.bound(), stop: stop.clone() };
-    let (stage, _server) = open_stage(args, bounds).await?;
+    let bounds = Bounds::begin(args.bound());
+    let live = Arc::new(Live::new());
+    tokio::spawn(end_on_signal(bounds.stop.clone(), Arc::clone(&live)));
+    live.phase("setting the stage");
+    let (stage, _server) = tokio::select! {
+        opened = open_stage(args, bounds.clone()) => opened?,
+        () = bounds.stop.cancelled() => return Err(RehearsalError::EndedBefore { what: "setting the stage" }.into()),
+    };
     let command = std::env::args().skip(1).collect::<Vec<String>>().join(" ");
-    let report = rehearse(args, &stage, format!("encore {command}"), stop).await?;
+    let report = rehearse(args, &stage, &live, format!("encore {command}"), &bounds.stop).await?;
     drop(stage);
     tell(&report, &args.out, args.json)?;
     verdict(&report.proof)
@@ -52,9 +58,9 @@ fn verdict(proof: &Proof) -> Result<(), CommandError> {
 }
 
 /// The first signal ends the rehearsal with its report so far, the second one the process.
-async fn end_on_signal(stop: CancellationToken) {
+async fn end_on_signal(stop: CancellationToken, live: Arc<Live>) {
     told_to_end().await;
-    eprintln!("rehearse: ending; once more to end at once");
+    live.say("ending; once more to end at once");
     stop.cancel();
     told_to_end().await;
     std::process::exit(130);

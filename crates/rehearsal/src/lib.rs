@@ -2,6 +2,7 @@
 
 pub mod baselines;
 pub mod client;
+pub mod command_line;
 pub mod crowd;
 pub mod hall;
 pub mod live;

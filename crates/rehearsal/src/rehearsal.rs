@@ -1,5 +1,7 @@
 //! A rehearsal from beginning to end, whatever its scenario.
 
+use std::fs;
+use std::io::{self, Write, stdout};
 use std::path::Path;
 use std::thread::available_parallelism;
 
@@ -8,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
+use crate::command_line::without_password;
 use crate::live::Live;
 use crate::load::Load;
 use crate::operator::now;
@@ -28,7 +31,9 @@ pub enum RehearsalError {
     #[error("the rehearsal was ended before it began: {what} was under way")]
     EndedBefore { what: &'static str },
     #[error("the report cannot be written to {folder}")]
-    Write { folder: String, source: std::io::Error },
+    Write { folder: String, source: io::Error },
+    #[error("the report cannot be printed")]
+    Print(#[source] io::Error),
 }
 
 impl RehearsalError {
@@ -41,7 +46,7 @@ impl RehearsalError {
     fn ended(self) -> Self {
         match self {
             Self::Setup { what, status } if status.code() == Code::Cancelled => Self::EndedBefore { what },
-            Self::Setup { .. } | Self::EndedBefore { .. } | Self::Write { .. } => self,
+            Self::Setup { .. } | Self::EndedBefore { .. } | Self::Write { .. } | Self::Print(_) => self,
         }
     }
 }
@@ -126,29 +131,41 @@ pub async fn rehearse(
     })
 }
 
-/// Writes the report for people and programs.
+/// Makes the folder of the report. This comes before the rehearsal: one that cannot be told need not be held.
+pub fn make_folder(folder: &Path) -> Result<(), RehearsalError> {
+    fs::create_dir_all(folder).map_err(not_written(folder))
+}
+
+/// Tells the report to people and programs: first on standard output, so that it is not lost if the files cannot be
+/// written, and then in these.
 pub fn tell(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
-    let failed = |source| RehearsalError::Write { folder: folder.display().to_string(), source };
-    crate::report::write(report, folder).map_err(failed)?;
-    if json {
-        println!("{}", crate::report::json(report).map_err(|error| failed(error.into()))?);
+    let text = if json {
+        crate::report::json(report).map_err(|error| not_written(folder)(error.into()))?
     } else {
-        println!("{}", crate::report::table(report));
-        println!(
-            "written to {0}/{1} and {0}/{2}",
-            folder.display(),
-            crate::report::HTML_FILE,
-            crate::report::JSON_FILE
-        );
-    }
-    Ok(())
+        crate::report::table(report)
+    };
+    let printed = writeln!(stdout(), "{text}");
+    crate::report::write(report, folder).map_err(not_written(folder))?;
+    let printed = printed.and_then(|()| {
+        if json {
+            return Ok(());
+        }
+        let (folder, html, json) = (folder.display(), crate::report::HTML_FILE, crate::report::JSON_FILE);
+        writeln!(stdout(), "written to {folder}/{html} and {folder}/{json}")
+    });
+    printed.map_err(RehearsalError::Print)
+}
+
+fn not_written(folder: &Path) -> impl Fn(io::Error) -> RehearsalError + use<> {
+    let folder = folder.display().to_string();
+    move |source| RehearsalError::Write { folder: folder.clone(), source }
 }
 
 fn stage_report(stage: &Stage) -> StageReport {
     let (processor, memory_mib) = machine();
     StageReport {
         kind: stage.kind.name().to_owned(),
-        instances: stage.addresses.clone(),
+        instances: stage.addresses.iter().map(|address| without_password(address)).collect(),
         cores: available_parallelism().map_or(1, std::num::NonZero::get),
         processor,
         memory_mib,

@@ -1,5 +1,6 @@
 //! `encore rehearse`.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use encore_app::identity::SignUp;
 use encore_credentials::Keyring;
 use encore_domain::identity::{DisplayName, Email, Password, Role};
 use encore_grpc::GuardedRpcs;
+use encore_rehearsal::command_line;
 use encore_rehearsal::live::Live;
 use encore_rehearsal::operator::Bounds;
 use encore_rehearsal::options::RehearseArgs;
-use encore_rehearsal::rehearsal::{RehearsalError, rehearse, tell};
+use encore_rehearsal::rehearsal::{RehearsalError, make_folder, rehearse, tell};
 use encore_rehearsal::report::model::Proof;
 use encore_rehearsal::stage::{LocalPlan, OperatorLogin, Stage, StageKind, StoreUrls};
 use tokio::net::TcpListener;
@@ -30,6 +32,7 @@ const OPERATOR_PASSWORD: &str = "a rehearsal's own";
 
 /// Holds a rehearsal, tells what came of it, and fails if a promise was broken.
 pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
+    make_folder(&args.out)?;
     let bounds = Bounds::begin(args.bound());
     let live = Arc::new(Live::new());
     tokio::spawn(end_on_signal(bounds.stop.clone(), Arc::clone(&live)));
@@ -38,11 +41,23 @@ pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
         opened = open_stage(args, bounds.clone()) => opened?,
         () = bounds.stop.cancelled() => return Err(RehearsalError::EndedBefore { what: "setting the stage" }.into()),
     };
-    let command = std::env::args().skip(1).collect::<Vec<String>>().join(" ");
-    let report = rehearse(args, &stage, &live, format!("encore {command}"), &bounds.stop).await?;
-    drop(stage);
-    tell(&report, &args.out, args.json)?;
-    verdict(&report.proof)
+    let command = format!("encore {}", command_line::told(std::env::args_os().skip(1)));
+    let report = rehearse(args, &stage, &live, command, &bounds.stop).await?;
+    let told = tell(&report, &args.out, args.json);
+    judge(&report.proof, told)
+}
+
+/// What the rehearsal proved weighs more than whether all of it could be told.
+fn judge(proof: &Proof, told: Result<(), RehearsalError>) -> Result<(), CommandError> {
+    match (verdict(proof), told) {
+        (Ok(()), told) => Ok(told?),
+        (verdict, Ok(())) => verdict,
+        (verdict, Err(untold)) => {
+            let why = untold.source().map(|source| format!(": {source}")).unwrap_or_default();
+            eprintln!("rehearse: {untold}{why}");
+            verdict
+        }
+    }
 }
 
 /// Promises that are broken weigh more than those of which nothing is known.
@@ -146,5 +161,8 @@ mod tests {
         assert!(told.ends_with("\n  performance 7: the auditor gave no answer"), "{told}");
         proof.promises.push(broken);
         assert_eq!(code(&proof), ExitCode::from(3));
+        let untold = || Err(RehearsalError::Print(std::io::Error::other("nobody reads")));
+        assert!(matches!(judge(&proof, untold()), Err(CommandError::PromisesBroken(_))));
+        assert!(matches!(judge(&Proof::default(), untold()), Err(CommandError::Rehearsal(_))));
     }
 }

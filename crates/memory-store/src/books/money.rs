@@ -2,16 +2,19 @@ use std::collections::HashMap;
 
 use encore_domain::audit::Promise;
 use encore_domain::booking::{Reservation, ReservationState};
-use encore_domain::ids::{TransferId, UserId};
+use encore_domain::ids::{PaymentId, TransferId, UserId};
 use encore_domain::money::Currency;
 use encore_domain::payment::Payment;
 use encore_domain::wallet::{Account, LedgerLine, TransferKind, WalletEntry};
 
 use crate::books::Audit;
 
+type ByPayment<'records> = HashMap<PaymentId, Vec<(UserId, &'records WalletEntry)>>;
+
 pub fn check(audit: &mut Audit) {
     transfers(audit);
-    audit.payments().for_each(|payment| of_payment(audit, payment));
+    let paying = by_payment(audit);
+    audit.payments().for_each(|payment| of_payment(audit, payment, &paying));
     audit.reservations().for_each(|reservation| of_reservation(audit, reservation));
     wallets(audit);
 }
@@ -20,6 +23,17 @@ pub fn check(audit: &mut Audit) {
 fn entries<'records>(audit: &Audit<'records>) -> impl Iterator<Item = (UserId, &'records WalletEntry)> + use<'records> {
     let by_user = audit.records.wallets.entries.iter();
     by_user.flat_map(|(user, entries)| entries.values().map(|entry| (*user, entry)))
+}
+
+/// The entries that say which payment they are of. One pass over all of them: the records stand still meanwhile.
+fn by_payment<'records>(audit: &Audit<'records>) -> ByPayment<'records> {
+    let mut by_payment = ByPayment::new();
+    for (user, entry) in entries(audit) {
+        if let Some(payment) = entry.payment {
+            by_payment.entry(payment).or_default().push((user, entry));
+        }
+    }
+    by_payment
 }
 
 fn transfers(audit: &mut Audit) {
@@ -56,7 +70,7 @@ fn transfers(audit: &mut Audit) {
     }
 }
 
-fn of_payment(audit: &mut Audit, payment: &Payment) {
+fn of_payment(audit: &mut Audit, payment: &Payment, paying: &ByPayment) {
     let subject = format!("payment {}", payment.id);
     if let Some(reservation) = audit.records.reservations.find(payment.reservation) {
         let same = (reservation.total, reservation.user, reservation.performance)
@@ -65,9 +79,8 @@ fn of_payment(audit: &mut Audit, payment: &Payment) {
             audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, though {reservation:?}"));
         }
     }
-    let of_payment = |(_, entry): &(UserId, &WalletEntry)| entry.payment == Some(payment.id);
-    let transfers: Vec<_> = entries(audit).filter(of_payment).collect();
-    let due = matches!(transfers.as_slice(), [(user, entry)]
+    let transfers = paying.get(&payment.id).map(Vec::as_slice).unwrap_or_default();
+    let due = matches!(transfers, [(user, entry)]
         if *user == payment.user
             && entry.amount.currency == payment.amount.currency
             && entry.amount.minor.checked_neg() == Some(payment.amount.minor));

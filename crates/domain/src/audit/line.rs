@@ -1,4 +1,9 @@
 //! What must be true of a copy of a line.
+//!
+//! A copy knows who is inside, and who is gone of those who still wait. It does not know who was called and is through
+//! already, so a number that was passed over without ever being called cannot be found here: to its fan it looks like a place
+//! that is over. Of numbers that were called although they had left before, only the last few can be found: the bitmap of a
+//! copy begins at the head, rounded down to a whole byte or word.
 
 use std::collections::BTreeSet;
 

@@ -77,7 +77,7 @@ impl PostgresPayments {
 
     async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<Infallible>> {
         let mut conn = self.database.connection().await?;
-        let Some(known) = requests::find(&mut conn, Operation::Pay, request).await? else {
+        let Some(known) = requests::find(&conn, Operation::Pay, request).await? else {
             return Ok(None);
         };
         Ok(load(&mut conn, known.result_id).await?)
@@ -137,7 +137,7 @@ impl Payments for PostgresPayments {
             .select(PaymentRow::as_select());
         let rows = query.load(&mut conn).await.map_err(unavailable)?;
         let reservations: Vec<Uuid> = rows.iter().map(|row| row.reservation_id).collect();
-        let mut seats = reservation_rows::load_seats(&mut conn, &reservations).await.map_err(unavailable)?;
+        let mut seats = reservation_rows::load_seats(&conn, &reservations).await.map_err(unavailable)?;
         let settlement = |row: PaymentRow| {
             let seats = seats.remove(&row.reservation_id).unwrap_or_default();
             Settlement {

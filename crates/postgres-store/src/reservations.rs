@@ -69,11 +69,11 @@ impl PostgresReservations {
     }
 
     async fn try_find_placed(&self, request: &RequestKey) -> Result<Option<Reservation>, TxError<Infallible>> {
-        let mut conn = self.database.connection().await?;
-        let Some(known) = requests::find(&mut conn, Operation::PlaceHold, request).await? else {
+        let conn = self.database.connection().await?;
+        let Some(known) = requests::find(&conn, Operation::PlaceHold, request).await? else {
             return Ok(None);
         };
-        let placed = reservation_rows::find(&mut conn, known.result_id).await?;
+        let placed = reservation_rows::find(&conn, known.result_id).await?;
         Ok(placed.map(Reservation::as_placed))
     }
 
@@ -154,8 +154,8 @@ impl Reservations for PostgresReservations {
     }
 
     async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
-        let mut conn = self.database.connection().await?;
-        reservation_rows::find(&mut conn, id.0).await.map_err(unavailable)
+        let conn = self.database.connection().await?;
+        reservation_rows::find(&conn, id.0).await.map_err(unavailable)
     }
 
     async fn list(
@@ -173,7 +173,7 @@ impl Reservations for PostgresReservations {
         let query =
             query.order((reservations::held_at.desc(), reservations::id.desc())).limit(i64::from(page.size) + 1);
         let rows = query.load(&mut conn).await.map_err(unavailable)?;
-        let found = reservation_rows::with_seats(&mut conn, rows).await.map_err(unavailable)?;
+        let found = reservation_rows::with_seats(&conn, rows).await.map_err(unavailable)?;
         Ok(Page::from_rows(found, page.size, Reservation::cursor))
     }
 

@@ -90,6 +90,7 @@ impl Proof {
     pub(crate) fn verdict(&self) -> String {
         match self.promises.iter().filter(|promise| promise.breaches > 0).count() {
             0 if self.promises.is_empty() => "No promise was examined".to_owned(),
+            0 if !self.unexamined.is_empty() => "What was examined was kept, and not all was examined".to_owned(),
             0 => "Every promise that was examined was kept".to_owned(),
             1 => "1 promise was broken".to_owned(),
             broken => format!("{broken} promises were broken"),
@@ -137,7 +138,10 @@ mod tests {
         proof.promises[1].breaches = 7;
         assert_eq!(proof.verdict(), "2 promises were broken");
         assert_eq!(proof.promises[1].more_findings(), 7);
-        assert_eq!(fixture::journey().proof.verdict(), "Every promise that was examined was kept");
+        let mut kept = fixture::journey().proof;
+        assert_eq!(kept.verdict(), "What was examined was kept, and not all was examined");
+        kept.unexamined.clear();
+        assert_eq!(kept.verdict(), "Every promise that was examined was kept");
         assert_eq!(fixture::part().proof.verdict(), "No promise was examined");
     }
 

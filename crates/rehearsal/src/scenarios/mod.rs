@@ -6,6 +6,7 @@ mod distinct;
 pub(crate) mod hold;
 pub(crate) mod join;
 pub(crate) mod journey;
+mod kill;
 pub(crate) mod map;
 mod part;
 pub(crate) mod pay;

@@ -11,7 +11,7 @@ use crate::scenarios::distinct::DistinctSeats;
 use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
 
 /// How many fans pay by default.
-const FANS: u64 = 20_000;
+const FANS: u64 = 12_000;
 /// How many of them charge and hold at once beforehand.
 const PREPARING_AT_ONCE: u64 = 128;
 

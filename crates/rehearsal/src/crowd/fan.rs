@@ -83,7 +83,6 @@ pub(super) struct Fan<'c> {
 impl Crowd {
     /// A fan's whole journey; `intended` is when they meant to arrive.
     pub async fn send(&self, number: u64, access_token: &str, intended: Instant) {
-        self.progress.arrived.fetch_add(1, Ordering::Relaxed);
         let Ok(caller) = Caller::new(self.connections.turn(number), access_token) else { return };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(number);

@@ -12,7 +12,6 @@ use crate::report::model::Sample;
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "each field counts what its name says")]
 pub struct Progress {
-    pub arrived: AtomicU64,
     pub waiting: AtomicU64,
     pub admitted: AtomicU64,
     pub inside: AtomicU64,

@@ -7,6 +7,9 @@ use encore_domain::seat_chart::Slot;
 
 use crate::books::{Audit, is_live};
 
+/// How many of those who have the same seat are named.
+const OWNERS_NAMED: usize = 5;
+
 type LiveSeats = HashMap<(PerformanceId, Slot), Vec<ReservationId>>;
 
 pub fn check(audit: &mut Audit) {
@@ -33,7 +36,8 @@ fn live_seats(audit: &Audit) -> LiveSeats {
 fn sold_twice(audit: &mut Audit, live: &LiveSeats) {
     audit.examine(Promise::DoubleSoldSeat, live.values().map(Vec::len).sum());
     for ((performance, slot), reservations) in live.iter().filter(|(_, reservations)| reservations.len() > 1) {
-        let detail = format!("{} live reservations have it: {reservations:?}", reservations.len());
+        let named: Vec<String> = reservations.iter().take(OWNERS_NAMED).map(ToString::to_string).collect();
+        let detail = format!("{} live reservations have it: {}", reservations.len(), named.join(", "));
         audit.find(Promise::DoubleSoldSeat, audit.seat(*performance, *slot), detail);
     }
 }

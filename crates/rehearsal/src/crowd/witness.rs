@@ -203,8 +203,10 @@ fn double_sold(notes: &[Notes]) -> PromiseReport {
 fn lost_seats(notes: &[Notes]) -> PromiseReport {
     let looked: Vec<(&Notes, bool)> = notes.iter().filter_map(|it| Some((it, it.confirmed?))).collect();
     let lost = looked.iter().filter(|(_, confirmed)| !confirmed);
-    let findings =
-        lost.map(|(fan, _)| format!("fan {} paid, and reservation {:?} is not confirmed", fan.fan, fan.reservation));
+    let findings = lost.map(|(fan, _)| {
+        let reservation = fan.reservation.as_deref().unwrap_or_default();
+        format!("fan {} paid, and reservation {reservation} is not confirmed", fan.fan)
+    });
     report("paid_seat_lost", count(looked.len()), findings.collect())
 }
 

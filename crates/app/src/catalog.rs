@@ -85,10 +85,10 @@ impl CatalogUseCases {
         self.halls.concert(concert).await?;
         let Page { items, next } = self.catalog.performances(concert, page).await?;
         let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
-        let seats_left = self.seat_map.free_seats(&ids).await?;
+        let stock = self.seat_map.stock(&ids).await?;
         let mut offers = Vec::with_capacity(items.len());
-        for (performance, seats_left) in items.into_iter().zip(seats_left) {
-            offers.push(self.offer(performance, seats_left).await?);
+        for (performance, stock) in items.into_iter().zip(stock) {
+            offers.push(self.offer(performance, stock.free).await?);
         }
         Ok(Page { items: offers, next })
     }

@@ -206,7 +206,7 @@ impl LineBoards {
     ) -> Result<Arc<LineView>, AppError> {
         let (observed_at, read_at) = (self.clock.now(), Instant::now());
         let snapshot = self.lines.snapshot(performance).await?;
-        let seats_left = self.seat_map.free_seats(&[performance]).await?.into_iter().sum();
+        let seats_left = self.seat_map.stock(&[performance]).await?.iter().map(|stock| stock.free).sum();
         let view = Arc::new(LineView { observed_at, read_at, snapshot, settings, seats_left });
         board.views.send_replace(Some(Arc::clone(&view)));
         Ok(view)

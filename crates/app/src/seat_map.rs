@@ -6,7 +6,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{Reservations, SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, all_free};
+use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, all_free};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -142,33 +142,36 @@ impl SeatMap {
         loaded.ok_or_else(|| Unavailable::of("the seat map").into())
     }
 
-    /// How many seats are free, in the order asked. While the locks are away, the claims are counted.
-    pub async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<u32>, AppError> {
-        let counts = match self.locks.free_seats(performances).await {
+    /// How many seats are free and how many held, in the order asked. While the locks are away, the claims are counted.
+    pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
+        let counts = match self.locks.stock(performances).await {
             Ok(counts) => counts,
             Err(weather) => {
                 warn!(error = &weather as &dyn std::error::Error, "seat locks are away; the claims are counted");
-                return self.unclaimed_seats(performances).await;
+                return self.stock_by_claims(performances).await;
             }
         };
-        let mut free = Vec::with_capacity(counts.len());
+        let mut stock = Vec::with_capacity(counts.len());
         for (performance, count) in performances.iter().zip(counts) {
-            free.push(match count {
+            stock.push(match count {
                 Some(count) => count,
-                None => self.state(&self.halls.hall(*performance).await?).await?.free_seats(),
+                None => self.state(&self.halls.hall(*performance).await?).await?.stock(),
             });
         }
-        Ok(free)
+        Ok(stock)
     }
 
-    async fn unclaimed_seats(&self, performances: &[PerformanceId]) -> Result<Vec<u32>, AppError> {
-        let mut free = Vec::with_capacity(performances.len());
+    async fn stock_by_claims(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
+        let mut stock = Vec::with_capacity(performances.len());
         for performance in performances {
             let seats = self.halls.hall(*performance).await?.venue.chart.seats().len();
-            let claimed = self.reservations.claims(*performance).await?.len();
-            free.push(u32::try_from(seats.saturating_sub(claimed)).unwrap_or(u32::MAX));
+            let claims = self.reservations.claims(*performance).await?;
+            let held = claims.iter().filter(|claim| claim.held_until.is_some()).count();
+            let free = seats.saturating_sub(claims.len());
+            let count = |seats| u32::try_from(seats).unwrap_or(u32::MAX);
+            stock.push(SeatStock { free: count(free), held: count(held) });
         }
-        Ok(free)
+        Ok(stock)
     }
 
     async fn load(&self, hall: &Hall) -> Result<(), Unavailable> {

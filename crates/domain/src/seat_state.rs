@@ -25,6 +25,15 @@ pub enum SeatStatus {
     Sold,
 }
 
+/// What is left of a performance's seats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeatStock {
+    /// Seats that can be had now.
+    pub free: u32,
+    /// Seats that come back unless they are paid for.
+    pub held: u32,
+}
+
 /// What is true of one seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatLock {
@@ -62,11 +71,15 @@ impl SeatState {
         }
     }
 
-    /// How many seats are free.
+    /// How many seats are free and how many are held.
+    pub fn stock(&self) -> SeatStock {
+        SeatStock { free: self.count(FREE), held: self.count(HELD) }
+    }
+
     #[expect(clippy::naive_bytecount, reason = "a state string is short, and this is not on the path of a hold")]
-    pub fn free_seats(&self) -> u32 {
-        let free = self.bytes.iter().filter(|byte| **byte == FREE).count();
-        u32::try_from(free).unwrap_or(u32::MAX)
+    fn count(&self, wanted: u8) -> u32 {
+        let count = self.bytes.iter().filter(|byte| **byte == wanted).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
 

@@ -6,7 +6,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState};
+use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 
 use crate::lock::lock;
@@ -66,9 +66,9 @@ impl SeatLocks for MemorySeatLocks {
         Ok(self.seats(performance).map(|seats| lock(&seats).state().clone()))
     }
 
-    async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<Option<u32>>, Unavailable> {
-        let free = |performance: &PerformanceId| self.seats(*performance).map(|seats| lock(&seats).free());
-        Ok(performances.iter().map(free).collect())
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable> {
+        let stock = |performance: &PerformanceId| self.seats(*performance).map(|seats| lock(&seats).stock());
+        Ok(performances.iter().map(stock).collect())
     }
 
     async fn overdue(

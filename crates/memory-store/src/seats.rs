@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use encore_domain::ids::ReservationId;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 
 /// The seats of one performance: the state string, and who has those that are not free.
@@ -16,7 +16,7 @@ pub struct Seats {
 impl Seats {
     pub fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
         let state = SeatState { bytes: all_free.to_vec(), version: 1 };
-        let free = state.free_seats();
+        let free = state.stock().free;
         let mut seats = Self { state, locks: HashMap::new(), held: BTreeSet::new(), free };
         seats.mark(locks);
         seats
@@ -26,8 +26,8 @@ impl Seats {
         &self.state
     }
 
-    pub fn free(&self) -> u32 {
-        self.free
+    pub fn stock(&self) -> SeatStock {
+        SeatStock { free: self.free, held: u32::try_from(self.held.len()).unwrap_or(u32::MAX) }
     }
 
     /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those

@@ -7,7 +7,7 @@ use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::TakeRefusal;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{HELD, NO_SEAT, SOLD, SeatLock, SeatState, all_free};
+use encore_domain::seat_state::{HELD, NO_SEAT, SOLD, SeatLock, SeatState, SeatStock, all_free};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
@@ -30,7 +30,7 @@ macro_rules! seat_locks {
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,
-            counts_free_seats,
+            counts_its_stock,
             versions_grow_with_each_change,
             reports_overdue_holds,
             keeps_performances_apart,
@@ -92,8 +92,8 @@ impl SpeedBench {
         self.seats(performance).await.expect("loaded").version
     }
 
-    async fn free(&self, performances: &[PerformanceId]) -> Vec<Option<u32>> {
-        self.seat_locks.free_seats(performances).await.expect("the store answers")
+    async fn stock(&self, performances: &[PerformanceId]) -> Vec<Option<SeatStock>> {
+        self.seat_locks.stock(performances).await.expect("the store answers")
     }
 
     async fn overdue(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<SeatLock> {
@@ -119,7 +119,7 @@ fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> Sea
 pub async fn is_not_loaded_at_first(bench: SpeedBench) {
     let (performance, owner) = (id(), id());
     assert_eq!(bench.seats(performance).await, None);
-    assert_eq!(bench.free(&[performance]).await, [None]);
+    assert_eq!(bench.stock(&[performance]).await, [None]);
     assert_eq!(refused(bench.take(performance, &slots(&[0]), owner).await), TakeRefusal::NotLoaded);
 
     bench.release_seats(performance, &slots(&[0]), owner).await;
@@ -264,25 +264,33 @@ pub async fn marks_over_anything(bench: SpeedBench) {
     assert_eq!(bench.seat_bytes(performance).await, bytes(&[], &[2, 3]));
 }
 
-pub async fn counts_free_seats(bench: SpeedBench) {
+pub async fn counts_its_stock(bench: SpeedBench) {
     let (first, unknown, second) = (bench.loaded().await, id(), bench.loaded().await);
     let all = u32::try_from(SMALL_CHART_SEATS).expect("a small hall");
-    let counts = async |expected: u32| {
-        assert_eq!(bench.free(&[second, unknown, first]).await, [Some(all), None, Some(expected)]);
-        assert_eq!(bench.seats(first).await.expect("loaded").free_seats(), expected);
+    let untouched = Some(SeatStock { free: all, held: 0 });
+    let counts = async |free: u32, held: u32| {
+        let stock = SeatStock { free, held };
+        assert_eq!(bench.stock(&[second, unknown, first]).await, [untouched, None, Some(stock)]);
+        assert_eq!(bench.seats(first).await.expect("loaded").stock(), stock);
     };
-    counts(all).await;
+    counts(all, 0).await;
     let owner = bench.taken(first, &[0, 1, 2], at_secs(60)).await;
-    counts(all - 3).await;
+    counts(all - 3, 3).await;
     refused(bench.take(first, &slots(&[2, 3]), id()).await);
-    counts(all - 3).await;
+    counts(all - 3, 3).await;
     bench.take(first, &slots(&[0, 1, 2]), owner).await.expect("the seats are the owner's");
-    counts(all - 3).await;
-    bench.mark(first, &[lock(0, owner, None), lock(9, owner, None)]).await;
-    counts(all - 4).await;
+    counts(all - 3, 3).await;
+    bench.mark(first, &[lock(0, owner, None), lock(9, owner, None), lock(5, owner, Some(at_secs(60)))]).await;
+    counts(all - 5, 3).await;
+    bench.mark(first, &[lock(0, owner, Some(at_secs(60))), lock(1, id(), Some(at_secs(60)))]).await;
+    counts(all - 5, 4).await;
     bench.release_seats(first, &slots(&[0, 1, 2]), owner).await;
-    counts(all - 2).await;
-    assert_eq!(bench.free(&[]).await, []);
+    counts(all - 3, 2).await;
+    assert_eq!(bench.stock(&[]).await, []);
+
+    let loaded = id();
+    bench.load(loaded, &[lock(0, owner, Some(at_secs(60))), lock(1, owner, None)]).await;
+    assert_eq!(bench.stock(&[loaded]).await, [Some(SeatStock { free: all - 2, held: 1 })]);
 }
 
 pub async fn versions_grow_with_each_change(bench: SpeedBench) {

@@ -24,7 +24,7 @@ impl Keys {
         Self { prefix: prefix.into() }
     }
 
-    /// State string, version and free count, owners of held seats, deadlines of held seats.
+    /// State string, version and counts, owners of held seats, deadlines of held seats.
     pub(crate) fn seats(&self, performance: PerformanceId) -> SeatKeys {
         [
             self.seats_state(performance),
@@ -39,7 +39,7 @@ impl Keys {
         self.of(performance, "seats")
     }
 
-    /// Hash: `version` and `free`, the number of free seats.
+    /// Hash: `version`, and how many seats are `free` and `held`.
     pub(crate) fn seats_about(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:about")
     }

@@ -5,7 +5,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 use redis::Script;
 use uuid::Uuid;
@@ -118,16 +118,17 @@ impl SeatLocks for RedisSeatLocks {
         Ok(bytes.zip(version).map(|(bytes, version)| SeatState { bytes, version }))
     }
 
-    async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<Option<u32>>, Unavailable> {
-        let mut counts = Vec::with_capacity(performances.len());
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable> {
+        let mut stock = Vec::with_capacity(performances.len());
         for chunk in performances.chunks(COUNTS_PER_PIPELINE) {
             let mut pipeline = redis::pipe();
             for performance in chunk {
-                pipeline.hget(self.redis.keys.seats_about(*performance), "free");
+                pipeline.hmget(self.redis.keys.seats_about(*performance), &["free", "held"]);
             }
-            counts.extend(self.redis.send_all::<Vec<Option<u32>>>(&pipeline).await?);
+            let counts: Vec<(Option<u32>, Option<u32>)> = self.redis.send_all(&pipeline).await?;
+            stock.extend(counts.into_iter().map(|(free, held)| Some(SeatStock { free: free?, held: held? })));
         }
-        Ok(counts)
+        Ok(stock)
     }
 
     async fn overdue(

@@ -12,7 +12,7 @@ use encore_domain::ports::{Lines, Presence, SeatLocks, SeenRequests};
 use encore_domain::queue::{EndReason, LineRate, LineSettings, QueueTicket, TokenBucket, TokenState};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SeatLock};
+use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock};
 use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
@@ -187,7 +187,8 @@ async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
     }
     let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
     assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
-    assert_eq!(seat_locks.free_seats(&[PERFORMANCE]).await.expect("redis answers"), [Some(500)]);
+    let stock = SeatStock { free: 500, held: 2_500 };
+    assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis answers"), [Some(stock)]);
     let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis answers");
     assert_eq!(overdue, locks[..1_000]);
 }

@@ -4,7 +4,7 @@ use thiserror::Error;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
 use crate::seat_chart::Slot;
-use crate::seat_state::{SeatLock, SeatState};
+use crate::seat_state::{SeatLock, SeatState, SeatStock};
 use crate::time::Timestamp;
 
 /// Why seats were not locked.
@@ -37,7 +37,7 @@ pub enum TakeRefusal {
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so
-/// - `counts_free_seats`: after each change the count is that of the snapshot; `None` where not loaded
+/// - `counts_its_stock`: after each change the counts are those of the snapshot, of one moment; `None` where not loaded
 /// - `versions_grow_with_each_change`: and not without one
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
 /// - `keeps_performances_apart`
@@ -71,8 +71,8 @@ pub trait SeatLocks: Send + Sync {
     /// A copy of the state; none if not loaded.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;
 
-    /// How many seats are free, in the order asked; none where not loaded.
-    async fn free_seats(&self, performances: &[PerformanceId]) -> Result<Vec<Option<u32>>, Unavailable>;
+    /// How many seats are free and how many held, in the order asked; none where not loaded.
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable>;
 
     /// Held seats whose hold should have ended by `before`, oldest first: either nobody released them, or the hold was
     /// never placed.

@@ -6,7 +6,7 @@
 -- Cost  O(seats)
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 
-local changed, newly_taken = 0, 0
+local changed, newly_taken, newly_held = 0, 0, 0
 for i = 1, #ARGV, 3 do
   local slot, owner, deadline = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local was = redis.call('GETRANGE', STATE, slot, slot)
@@ -24,6 +24,11 @@ for i = 1, #ARGV, 3 do
       newly_taken = newly_taken + 1
     end
     if was ~= now then
+      if now == 'h' then
+        newly_held = newly_held + 1
+      elseif was == 'h' then
+        newly_held = newly_held - 1
+      end
       redis.call('SETRANGE', STATE, slot, now)
       changed = changed + 1
     end
@@ -31,6 +36,9 @@ for i = 1, #ARGV, 3 do
 end
 if newly_taken > 0 then
   redis.call('HINCRBY', ABOUT, 'free', -newly_taken)
+end
+if newly_held ~= 0 then
+  redis.call('HINCRBY', ABOUT, 'held', newly_held)
 end
 if changed > 0 then
   redis.call('HINCRBY', ABOUT, 'version', 1)

@@ -18,6 +18,7 @@ for i = 2, #ARGV do
 end
 if freed > 0 then
   redis.call('HINCRBY', ABOUT, 'free', freed)
+  redis.call('HINCRBY', ABOUT, 'held', -freed)
   redis.call('HINCRBY', ABOUT, 'version', 1)
 end
 return freed

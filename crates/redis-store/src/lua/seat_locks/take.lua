@@ -37,4 +37,5 @@ for i = 3, #ARGV do
   redis.call('ZADD', DEADLINES, deadline, ARGV[i])
 end
 redis.call('HINCRBY', ABOUT, 'free', -wanted)
+redis.call('HINCRBY', ABOUT, 'held', wanted)
 return {redis.call('HINCRBY', ABOUT, 'version', 1), {}}

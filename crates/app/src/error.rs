@@ -60,7 +60,7 @@ pub enum AppError {
     WalletFull,
     #[error("the performance has no line")]
     NoLine,
-    #[error("the performance has a line: a queue token is needed")]
+    #[error("a queue token is needed")]
     QueueTokenMissing,
     #[error("the queue token is not good for this fan and performance")]
     QueueTokenInvalid,

@@ -25,6 +25,15 @@ pub enum QueuePass {
 }
 
 impl QueuePass {
+    /// The same at a call that is not guarded.
+    pub fn not_guarded(self) -> Self {
+        match self {
+            Self::Ticket(ticket) => Self::NotGuarded(Some(ticket)),
+            Self::NotGuarded(_) => self,
+            Self::Missing | Self::Unreadable => Self::NotGuarded(None),
+        }
+    }
+
     /// The ticket shown, if it is this caller's for this performance.
     pub fn ticket(&self, caller: Caller, performance: PerformanceId) -> Option<QueueTicket> {
         let shown = match self {
@@ -48,8 +57,8 @@ impl QueueGuard {
         Self { lines, clock }
     }
 
-    /// Refuses who may not pass. The line itself is asked, not a copy of it: one lookup. Answers until when the caller may go
-    /// on; none if that is not limited.
+    /// Refuses who may not pass to a performance. The line itself is asked, not a copy of it: one lookup. Answers until when
+    /// the caller may go on; none if that is not limited.
     pub async fn admit(
         &self,
         pass: &QueuePass,
@@ -63,8 +72,22 @@ impl QueueGuard {
             QueuePass::Unreadable | QueuePass::Ticket(_) => {}
         }
         let ticket = pass.ticket(caller, performance.id).ok_or(AppError::QueueTokenInvalid)?;
-        match self.lines.state(&ticket, self.clock.now()).await? {
-            TokenState::Active { until } => Ok(Some(until)),
+        Ok(Some(self.active_until(&ticket).await?))
+    }
+
+    /// Refuses who is not inside at any performance: for calls that are about no one performance. One lookup.
+    pub async fn admit_anywhere(&self, pass: &QueuePass, caller: Caller) -> Result<(), AppError> {
+        match pass {
+            QueuePass::NotGuarded(_) => Ok(()),
+            QueuePass::Missing => Err(AppError::QueueTokenMissing),
+            QueuePass::Ticket(ticket) if ticket.user == caller.user => self.active_until(ticket).await.map(drop),
+            QueuePass::Unreadable | QueuePass::Ticket(_) => Err(AppError::QueueTokenInvalid),
+        }
+    }
+
+    async fn active_until(&self, ticket: &QueueTicket) -> Result<Timestamp, AppError> {
+        match self.lines.state(ticket, self.clock.now()).await? {
+            TokenState::Active { until } => Ok(until),
             TokenState::Waiting | TokenState::Called { .. } => Err(AppError::NotAdmitted),
             TokenState::Ended(reason) => Err(AppError::QueueTokenEnded(reason)),
         }

@@ -10,6 +10,7 @@ use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::queue::QueueUseCases;
+use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
@@ -42,10 +43,11 @@ use crate::booking::BookingApi;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::gate::GateLayer;
+use crate::guarded::GuardedRpcs;
 use crate::identity::IdentityApi;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
-use crate::queue_pass::{GuardedRpcs, QUEUE_TOKEN_HEADER, ReadQueuePass};
+use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::wallet::WalletApi;
 
 /// The largest request of fans: eight seats and a token are far below it.
@@ -77,6 +79,7 @@ pub struct Api {
     pub rehearsal_fans: RehearsalFans,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
+    pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
 }
@@ -106,8 +109,12 @@ impl Api {
         let stopping = shutdown.clone();
         let authenticate =
             Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
-        let read_queue_pass =
-            ReadQueuePass { guarded: self.guarded.clone(), queue_tokens: Arc::clone(&self.queue_tokens) };
+        let read_queue_pass = ReadQueuePass {
+            guarded: self.guarded.clone(),
+            queue_tokens: Arc::clone(&self.queue_tokens),
+            guard: self.queue_guard.clone(),
+            calls: calls.clone(),
+        };
         let (health, routes) = self.routes(&calls, &shutdown).await?;
         let stop = async move {
             shutdown.cancelled().await;

@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
 use crate::access::{Access, access};
-use crate::gate::Gatekeeper;
+use crate::gate::{Gatekeeper, Question};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
 /// Reads access tokens, and refuses who may not call. No I/O: the token says it all.
@@ -31,9 +31,9 @@ impl Authenticate {
 }
 
 impl Gatekeeper for Authenticate {
-    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<(), Status> {
+    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status> {
         let needed = match access(path) {
-            None | Some(Access::Public) => return Ok(()),
+            None | Some(Access::Public) => return Ok(None),
             Some(needed) => needed,
         };
         let caller = self.caller(headers)?;
@@ -41,7 +41,7 @@ impl Gatekeeper for Authenticate {
             return Err(operator_only());
         }
         extensions.insert(caller);
-        Ok(())
+        Ok(None)
     }
 }
 

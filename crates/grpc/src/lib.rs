@@ -8,8 +8,10 @@ mod authenticate;
 mod booking;
 mod calls;
 mod catalog;
+mod contract;
 mod fields;
 mod gate;
+mod guarded;
 mod identity;
 mod page_token;
 mod payment;
@@ -20,4 +22,5 @@ mod to_proto;
 mod wallet;
 
 pub use api::{Api, ServeError};
-pub use queue_pass::{GUARDABLE, GuardedRpcs, NotGuardable, QUEUE_TOKEN_HEADER};
+pub use guarded::{GuardedRpcs, KNOW_THEIR_PERFORMANCE, NoGuard, NotGuardable};
+pub use queue_pass::QUEUE_TOKEN_HEADER;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use encore_credentials::Keyring;
-use encore_grpc::{GUARDABLE, GuardedRpcs};
+use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
 use thiserror::Error;
 
 use crate::system::throwaway_secret;
@@ -27,8 +27,8 @@ pub struct ServeArgs {
     /// For how many seconds an access token is good (60 to 86400).
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
-    /// The RPCs that need an active queue token, comma-separated.
-    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = GUARDABLE.join(","))]
+    /// The RPCs that need an active queue token, comma-separated: any RPC of a fan but those of the line itself.
+    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
     pub guarded_rpcs: String,
     /// How many seconds calls in flight get to finish at shutdown (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
@@ -195,8 +195,8 @@ impl ServeArgs {
         let names = self.guarded_rpcs.split(',').map(str::trim).filter(|name| !name.is_empty());
         match GuardedRpcs::parse(names) {
             Ok(guarded) => Some(guarded),
-            Err(unknown) => {
-                check.0.extend(unknown.iter().map(|error| format!("ENCORE_GUARDED_RPCS: {error}")));
+            Err(refused) => {
+                check.0.extend(refused.iter().map(|error| format!("ENCORE_GUARDED_RPCS: {error}")));
                 None
             }
         }
@@ -268,7 +268,7 @@ mod tests {
             "--database-url=mysql://x",
             "--redis-url=http://y",
             "--database-pool=0",
-            "--guarded-rpcs=HoldSeats",
+            "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
             "--redis-prefix={}",
@@ -286,6 +286,10 @@ mod tests {
             "ENCORE_TOKEN_KEYS",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
+        }
+        for rpc in ["HoldSeats", "encore.queue.v1.QueueService/JoinQueue"] {
+            let refused = format!("ENCORE_GUARDED_RPCS: {rpc:?} ");
+            assert!(errors.iter().any(|error| error.starts_with(&refused)), "{rpc} is missing from {errors:#?}");
         }
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{LineRate, LineSettings};
+use encore_grpc::GuardedRpcs;
+use encore_server::encore::Encore;
 use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::in_memory::Instance;
 use encore_tests::ledger;
 use encore_tests::world::World;
 use tonic::{Code, Status};
@@ -89,6 +92,45 @@ async fn a_payment_ends_the_token_on_every_instance() {
         assert_eq!(reason(&refusal), "QUEUE_TOKEN_ENDED");
         assert_eq!(reason_metadata(&refusal, "ended").as_deref(), Some("USED"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_rpc_can_be_guarded() {
+    let world = World::durable(1).await;
+    let guarded = ["encore.wallet.v1.WalletService/TopUp", "encore.booking.v1.BookingService/GetReservation"];
+    let guarded = GuardedRpcs::parse(guarded).expect("both can be guarded");
+    let strict = Instance::start(Encore::new(world.ports.clone(), guarded)).await;
+    let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
+    let settings = LineSettings { rate, batch: 2, active_for: Duration::from_mins(3), ..LineSettings::default() };
+    let performance = world.performance(Some(settings)).await;
+    let (mut fan, mut other, mut third) = (world.fan(0).await, world.fan(0).await, world.fan(0).await);
+    fan.enter(performance).await.expect("admitted");
+    other.enter(performance).await.expect("admitted");
+    third.join(performance).await.expect("a place");
+    let fan = fan.on(&strict.channel);
+
+    let nobody = fan.showing("");
+    let hold = nobody.hold(performance, &["S-A-1"]).await.expect("holding is not guarded here").reservation_id;
+    nobody.balance().await.expect("nor is the balance");
+    let guarded_calls = async |caller: &Fan| {
+        let outcomes = [caller.top_up(1_000).await.map(drop), caller.reservation(&hold).await.map(drop)];
+        outcomes.map(|outcome| outcome.expect_err("the guard refuses"))
+    };
+    assert_all(&guarded_calls(&nobody).await, "QUEUE_TOKEN_MISSING");
+    assert_all(&guarded_calls(&fan.showing("garbage")).await, "QUEUE_TOKEN_INVALID");
+    assert_all(&guarded_calls(&fan.showing(&other.queue_token)).await, "QUEUE_TOKEN_INVALID");
+    assert_all(&guarded_calls(&third.on(&strict.channel)).await, "NOT_ADMITTED");
+    let stranger = Fan { access_token: String::new(), ..fan.clone() };
+    assert_eq!(reason(&stranger.top_up(1_000).await.expect_err("nobody")), "CREDENTIALS_MISSING");
+
+    fan.top_up(1_000).await.expect("the token is active");
+    assert_eq!(fan.reservation(&hold).await.expect("the token is active").reservation_id, hold);
+
+    world.clock.advance(settings.active_for);
+    let refusals = guarded_calls(&fan).await;
+    assert_all(&refusals, "QUEUE_TOKEN_ENDED");
+    assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
+    assert_eq!(fan.balance().await.expect("a balance"), 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,19 @@
+//! The names of all RPCs, from the descriptors of the contract.
+
+use prost::{DecodeError, Message};
+use prost_types::FileDescriptorSet;
+
+/// What the packages of the contract begin with; the descriptors hold those that it imports as well.
+const OWN_PACKAGES: &str = "encore.";
+
+/// Every RPC, as `encore.booking.v1.BookingService/HoldSeats`.
+pub(crate) fn rpcs() -> Result<Vec<String>, DecodeError> {
+    let mut names = Vec::new();
+    for file in FileDescriptorSet::decode(encore_proto::FILE_DESCRIPTOR_SET)?.file {
+        for service in file.service.iter().filter(|_| file.package().starts_with(OWN_PACKAGES)) {
+            let name = |rpc: &str| format!("{}.{}/{rpc}", file.package(), service.name());
+            names.extend(service.method.iter().map(|rpc| name(rpc.name())));
+        }
+    }
+    Ok(names)
+}

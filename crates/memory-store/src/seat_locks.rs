@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use encore_domain::best_available::SeatSearch;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{SeatLocks, TakeRefusal};
+use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
@@ -41,6 +42,18 @@ impl SeatLocks for MemorySeatLocks {
         let seats = self.seats(performance).ok_or(PortError::Refused(TakeRefusal::NotLoaded))?;
         let taken = lock(&seats).take(slots, owner, held_until);
         taken.map_err(|slots| PortError::Refused(TakeRefusal::Taken { slots }))
+    }
+
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        let seats = self.seats(performance).ok_or(PortError::Refused(ChooseRefusal::NotLoaded))?;
+        let taken = lock(&seats).take_best(search, owner, held_until);
+        taken.map_err(|version| PortError::Refused(ChooseRefusal::NoneFits { version }))
     }
 
     async fn release(

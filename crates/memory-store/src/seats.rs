@@ -1,6 +1,8 @@
 use std::collections::{BTreeSet, HashMap};
 
+use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::ReservationId;
+use encore_domain::ports::TakenSeats;
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
@@ -43,6 +45,24 @@ impl Seats {
             slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: Some(held_until) }).collect();
         self.mark(&locks);
         Ok(self.state.version)
+    }
+
+    /// Holds the best free seats of a search, or those that this owner holds already. If none fit, answers the version.
+    pub fn take_best(
+        &mut self,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, u64> {
+        let own = || {
+            let held = self.held.iter().map(|(_, slot)| *slot).filter(|slot| self.is_held_by(*slot, owner));
+            let mut own: Vec<Slot> = held.collect();
+            own.sort_unstable();
+            Some(own).filter(|own| own.len() == search.count)
+        };
+        let slots = own().or_else(|| search.choose(&self.state.bytes)).ok_or(self.state.version)?;
+        let version = self.take(&slots, owner, held_until).map_err(|_| self.state.version)?;
+        Ok(TakenSeats { slots, version })
     }
 
     /// Frees those of these seats that this owner holds.

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use encore_domain::best_available::{SeatOrder, SeatSearch};
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::TakeRefusal;
+use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{HELD, NO_SEAT, SOLD, SeatLock, SeatState, SeatStock, all_free};
+use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState, SeatStock, all_free};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
@@ -27,6 +28,11 @@ macro_rules! seat_locks {
             takes_all_or_none,
             takes_once_under_contention,
             takes_again_for_the_same_owner,
+            takes_the_best_block,
+            takes_a_split_only_where_allowed,
+            chooses_nothing_where_nothing_fits,
+            chooses_under_contention,
+            chooses_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,
@@ -70,6 +76,26 @@ impl SpeedBench {
         let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
         taken.expect("the seats are free");
         owner
+    }
+
+    /// Holds the best seats until a minute after the start.
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        self.seat_locks.take_best(performance, search, owner, at_secs(60)).await
+    }
+
+    /// A performance of which each seat is held or sold if its number in the chart is taken.
+    async fn occupied(&self, taken: impl Fn(usize) -> bool) -> PerformanceId {
+        let performance = self.loaded().await;
+        let taken = (0..SMALL_CHART_SEATS).filter(|seat| taken(*seat));
+        let locks: Vec<SeatLock> =
+            taken.map(|seat| lock(seat, id(), (!seat.is_multiple_of(3)).then_some(at_secs(60)))).collect();
+        self.mark(performance, &locks).await;
+        performance
     }
 
     async fn release_seats(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
@@ -116,11 +142,29 @@ fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> Sea
     SeatLock { slot: slots(&[seat])[0], owner, held_until }
 }
 
+/// A search for so many seats of the small hall, of these sections and grades.
+fn search(count: usize, sections: &[u16], grades: &[u16], allow_split: bool) -> SeatSearch {
+    let order = SeatOrder::new(&small_chart(), sections, |seat| grades.contains(&seat.grade));
+    SeatSearch { order: Arc::new(order), count, allow_split }
+}
+
+/// Every search that differs in sections, grades, count or split.
+fn searches() -> impl Iterator<Item = SeatSearch> {
+    let sections: [&[u16]; 4] = [&[0, 1], &[1, 0], &[0], &[1]];
+    let grades: [&[u16]; 3] = [&[0, 1], &[0], &[1]];
+    let all = sections.into_iter().flat_map(move |sections| grades.map(|grades| (sections, grades)));
+    let all = all.flat_map(|wanted| (1..=8).map(move |count| (wanted, count)));
+    all.flat_map(|((sections, grades), count)| [false, true].map(|split| search(count, sections, grades, split)))
+}
+
 pub async fn is_not_loaded_at_first(bench: SpeedBench) {
     let (performance, owner) = (id(), id());
     assert_eq!(bench.seats(performance).await, None);
     assert_eq!(bench.stock(&[performance]).await, [None]);
     assert_eq!(refused(bench.take(performance, &slots(&[0]), owner).await), TakeRefusal::NotLoaded);
+
+    let refusal = refused(bench.take_best(performance, &search(1, &[0, 1], &[0, 1], true), owner).await);
+    assert_eq!(refusal, ChooseRefusal::NotLoaded);
 
     bench.release_seats(performance, &slots(&[0]), owner).await;
     bench.mark(performance, &[lock(0, owner, None)]).await;
@@ -208,6 +252,118 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     bench.mark(performance, &[lock(1, owner, None)]).await;
     let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
     assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[1]) }, "a sold seat is not held by its owner");
+}
+
+pub async fn takes_the_best_block(bench: SpeedBench) {
+    // From an empty hall to one that is nearly sold, each with gaps in other places.
+    for tenths in 0..10 {
+        for search in searches().filter(|search| !search.allow_split) {
+            let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
+            assert_chosen_as_in_the_domain(&bench, performance, &search).await;
+        }
+    }
+}
+
+/// What is chosen is what the domain chooses, and is held afterwards; or nothing is, and nothing changes.
+async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: PerformanceId, search: &SeatSearch) {
+    let before = bench.seats(performance).await.expect("loaded");
+    let owner = id();
+    let answer = bench.take_best(performance, search, owner).await;
+    let after = bench.seats(performance).await.expect("loaded");
+    let Some(chosen) = search.choose(&before.bytes) else {
+        assert_eq!(refused(answer), ChooseRefusal::NoneFits { version: before.version });
+        assert_eq!(after, before);
+        return;
+    };
+    let taken = answer.expect("there are seats that fit");
+    assert_eq!(taken.slots, chosen, "{search:?} of {:?}", String::from_utf8_lossy(&before.bytes));
+    let mut bytes = before.bytes;
+    for slot in &chosen {
+        bytes[slot.0 as usize] = HELD;
+    }
+    assert_eq!(after, SeatState { bytes, version: taken.version });
+    assert!(taken.version > before.version);
+    assert_eq!(bench.stock(&[performance]).await, [Some(after.stock())]);
+    let own = bench.overdue(performance, at_secs(60), 100).await.into_iter().filter(|lock| lock.owner == owner);
+    assert_eq!(own.count(), chosen.len(), "they are this owner's");
+}
+
+pub async fn takes_a_split_only_where_allowed(bench: SpeedBench) {
+    // Every third seat is taken: nobody finds three together, except where nothing is taken.
+    for search in searches().filter(|search| search.allow_split) {
+        let performance = bench.occupied(|seat| seat.is_multiple_of(3)).await;
+        assert_chosen_as_in_the_domain(&bench, performance, &search).await;
+    }
+    let performance = bench.occupied(|seat| seat.is_multiple_of(3)).await;
+    let together = search(4, &[0, 1], &[0, 1], false);
+    assert!(matches!(refused(bench.take_best(performance, &together, id()).await), ChooseRefusal::NoneFits { .. }));
+    let apart = SeatSearch { allow_split: true, ..together };
+    assert_eq!(bench.take_best(performance, &apart, id()).await.expect("two and two").slots.len(), 4);
+}
+
+pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
+    let performance = bench.occupied(|seat| seat != 8 && seat != 9).await;
+    let before = bench.seats(performance).await.expect("loaded");
+    let everywhere = |count, allow_split| search(count, &[0, 1], &[0, 1], allow_split);
+    for search in [everywhere(3, true), search(2, &[1], &[0, 1], true), search(2, &[0, 1], &[1], true)] {
+        let refusal = refused(bench.take_best(performance, &search, id()).await);
+        assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
+        assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
+    }
+    let last = bench.take_best(performance, &everywhere(2, false), id()).await.expect("two are left");
+    assert_eq!(last.slots, slots(&[8, 9]));
+}
+
+pub async fn chooses_under_contention(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let answers = at_once((0..HUNDRED).map(|turn| {
+        let seat_locks = Arc::clone(&bench.seat_locks);
+        let search = search(1 + turn % 2, &[0, 1], &[0, 1], false);
+        async move { (search.count, seat_locks.take_best(performance, &search, id(), at_secs(60)).await) }
+    }))
+    .await;
+
+    let mut taken: Vec<Slot> = Vec::new();
+    let mut alone_refused = false;
+    for (count, answer) in answers {
+        if let Ok(seats) = answer {
+            assert_eq!(seats.slots.len(), count);
+            taken.extend(seats.slots);
+        } else {
+            assert!(matches!(refused(answer), ChooseRefusal::NoneFits { .. }));
+            alone_refused |= count == 1;
+        }
+    }
+    let all = taken.len();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), all, "no seat was given twice");
+    let state = bench.seats(performance).await.expect("loaded");
+    assert_eq!(state.stock().held as usize, all);
+    assert!(
+        alone_refused && !state.bytes.contains(&FREE),
+        "a hundred want more than there is, and one seat is a block"
+    );
+}
+
+pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
+    let (performance, owner) = (bench.loaded().await, id());
+    let three = search(3, &[0, 1], &[0, 1], false);
+    let first = bench.take_best(performance, &three, owner).await.expect("the hall is empty");
+    let other = bench.take_best(performance, &three, id()).await.expect("there is more");
+    assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
+
+    let later = at_secs(3_600);
+    let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same again");
+    assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
+    let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner == owner).count();
+    assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");
+
+    bench.release_seats(performance, &first.slots, owner).await;
+    let next = bench.take_best(performance, &three, id()).await.expect("the best are free again");
+    assert_eq!(next.slots, first.slots);
+    let others = bench.take_best(performance, &three, owner).await.expect("there is more");
+    assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
 }
 
 pub async fn refuses_slots_that_are_no_seat(bench: SpeedBench) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::Presence;
 use encore_domain::request::RequestKey;
 
@@ -52,6 +52,18 @@ impl Keys {
     /// Sorted set: slots of held seats by deadline.
     pub(crate) fn seats_deadlines(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:deadlines")
+    }
+
+    /// State string, version and counts, owners, deadlines, distances, what this owner was given.
+    pub(crate) fn seats_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 6] {
+        let [state, about, owners, deadlines] = self.seats(performance);
+        let given = self.of(performance, &format!("seats:given:{owner}"));
+        [state, about, owners, deadlines, self.seats_distances(performance), given]
+    }
+
+    /// String: 4 bytes per slot, how far the seat is from the focal point of its section.
+    pub(crate) fn seats_distances(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:distances")
     }
 
     /// Number: how many loads have staged locks; it names the keys they stage them under.

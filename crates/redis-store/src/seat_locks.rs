@@ -1,9 +1,11 @@
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use encore_domain::best_available::{SeatSearch, Stretch};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{SeatLocks, TakeRefusal};
+use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
@@ -11,7 +13,7 @@ use redis::Script;
 use uuid::Uuid;
 
 use crate::connection::Redis;
-use crate::reply::{timestamp, unexpected};
+use crate::reply::{millis, timestamp, unexpected};
 use crate::staged_locks::LockedHall;
 
 /// How many seats one run of a script releases or marks; more are done in several.
@@ -21,11 +23,16 @@ const OVERDUE_MAX: u32 = 1_000;
 /// How many performances are counted in one pipeline.
 const COUNTS_PER_PIPELINE: usize = 1_000;
 
+/// How long it is remembered which seats were chosen for whom, so that a repeat that comes while the first call is under way
+/// meets them: longer than a call may take. Afterwards the claims know.
+const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
+
 // The scripts spell the state bytes out.
 const _: () = assert!(FREE == b'a' && HELD == b'h' && SOLD == b's');
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/take.lua")));
+static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/take_best.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/release.lua")));
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/mark.lua")));
 static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
@@ -41,6 +48,43 @@ impl RedisSeatLocks {
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
+
+    /// Runs the script that chooses. None where the distances are not there.
+    async fn try_take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<Option<TakenSeats>, PortError<ChooseRefusal>> {
+        let mut take = TAKE_BEST.prepare_invoke();
+        for key in self.redis.keys.seats_chosen_for(performance, owner) {
+            take.key(key);
+        }
+        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
+        take.arg(ways(search));
+        for section in &search.order.sections {
+            take.arg(packed(section));
+        }
+        match self.redis.run::<Option<(i64, Vec<u32>)>>(&take).await? {
+            None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
+            Some((version, slots)) => match u64::try_from(version) {
+                Err(_) => Ok(None),
+                Ok(version) if slots.is_empty() => Err(PortError::Refused(ChooseRefusal::NoneFits { version })),
+                Ok(version) => Ok(Some(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version })),
+            },
+        }
+    }
+}
+
+/// `4;2,2;3,1`: the sizes of the parts to look for, one way after the other.
+fn ways(search: &SeatSearch) -> String {
+    let sizes = |way: Vec<usize>| way.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    search.ways().into_iter().map(sizes).collect::<Vec<_>>().join(";")
+}
+
+fn packed(section: &[Stretch]) -> Vec<u8> {
+    section.iter().flat_map(|it| [it.first.0, it.last.0, it.nearest]).flat_map(u32::to_le_bytes).collect()
 }
 
 #[async_trait]
@@ -78,6 +122,23 @@ impl SeatLocks for RedisSeatLocks {
                 Err(PortError::Refused(TakeRefusal::Taken { slots }))
             }
         }
+    }
+
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        if let Some(taken) = self.try_take_best(performance, search, owner, held_until).await? {
+            return Ok(taken);
+        }
+        let distances: Vec<u8> = search.order.distances.iter().copied().flat_map(u32::to_le_bytes).collect();
+        let key = self.redis.keys.seats_distances(performance);
+        self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
+        let taken = self.try_take_best(performance, search, owner, held_until).await?;
+        taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
     }
 
     async fn release(

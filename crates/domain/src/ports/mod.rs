@@ -30,7 +30,7 @@ pub use passwords::{HashingError, Passwords};
 pub use payments::Payments;
 pub use queue_tokens::QueueTokens;
 pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
-pub use seat_locks::{SeatLocks, TakeRefusal};
+pub use seat_locks::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 pub use seen_requests::{Seen, SeenRequests};
 pub use users::{EmailTaken, Users};
 pub use wallets::Wallets;

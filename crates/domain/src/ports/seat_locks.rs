@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::best_available::SeatSearch;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
 use crate::seat_chart::Slot;
@@ -21,6 +22,29 @@ pub enum TakeRefusal {
     NotLoaded,
 }
 
+/// Seats that were locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenSeats {
+    /// Which, in order.
+    pub slots: Vec<Slot>,
+    /// The version that shows it.
+    pub version: u64,
+}
+
+/// Why no seats were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ChooseRefusal {
+    /// No free seats fit the search.
+    #[error("no free seats fit")]
+    NoneFits {
+        /// The version in which there are none.
+        version: u64,
+    },
+    /// The performance's seats are not loaded; see [`SeatLocks::load`].
+    #[error("the seats are not loaded")]
+    NotLoaded,
+}
+
 /// The live state of seats: refuses fast what the claims would refuse. It may be lost at any time and loaded again.
 ///
 /// A slot outside the loaded layout, or one that is no seat, counts as taken.
@@ -34,6 +58,12 @@ pub enum TakeRefusal {
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
 /// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
 ///   deadline
+/// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in halls of any occupation
+/// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
+/// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
+/// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
+/// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,
+///   until the new deadline; if it holds them no more, it is given others
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so
@@ -56,6 +86,15 @@ pub trait SeatLocks: Send + Sync {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>>;
+
+    /// Holds the best free seats of a search, chosen in the same step.
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
 
     /// Frees those of these seats that this owner holds.
     async fn release(

@@ -1,0 +1,176 @@
+-- Holds the best free seats of a search: what `SeatSearch::choose` in the domain chooses.
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances by slot as 4 bytes each, 6 what this owner was given last
+-- ARGV  1 owner, 2 deadline in ms, 3 how long it is remembered what the owner was given, in ms
+--       4 sizes of the parts, one way to look for them after the other: '4' or '4;2,2;3,1;…'
+--       5… a section each, the preferred first: its stretches, the nearest first, each 4 bytes for its first slot, its last,
+--          and the distance of its nearest seat
+-- Reply nil if not loaded, or {version, {slots}}: no slots if none fit, or -1 for version if the distances are not here
+-- Cost  O(stretches), and O(seats) of those in which a block is free and might be the best; the state once
+local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, GIVEN = unpack(KEYS)
+local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
+local FREE = string.byte('a')
+
+local state = redis.call('GET', STATE)
+if not state then
+  return false
+end
+
+local function version()
+  return tonumber(redis.call('HGET', ABOUT, 'version'))
+end
+
+-- A repeat of the same request meets its own seats.
+local function given()
+  local slots = redis.call('LRANGE', GIVEN, 0, -1)
+  for i, slot in ipairs(slots) do
+    slots[i] = tonumber(slot)
+    if string.sub(state, slots[i] + 1, slots[i] + 1) ~= 'h' or redis.call('HGET', OWNERS, slot) ~= owner then
+      return {}
+    end
+  end
+  return slots
+end
+
+local own = given()
+if #own > 0 then
+  for _, slot in ipairs(own) do
+    redis.call('ZADD', DEADLINES, deadline, slot)
+  end
+  return {version(), own}
+end
+if redis.call('EXISTS', DISTANCES) == 0 then
+  return {-1, {}}
+end
+
+-- Strings begin at 1, slots at 0. Before the first slot there is nothing, and byte() of nothing is nil.
+local function is_free(slot)
+  return slot >= 0 and string.byte(state, slot + 1) == FREE
+end
+
+local function leaves_one_alone(first, last)
+  return is_free(first - 1) and not is_free(first - 2) or is_free(last + 1) and not is_free(last + 2)
+end
+
+-- The best block of a section that leaves no seat alone, and the best of all; each as its first slot and distance.
+local function nearest(stretches, size)
+  local block = string.rep('a', size)
+  local clean, clean_distance, any, any_distance
+  for at = 1, #stretches, 12 do
+    local first, last, least = struct.unpack('<I4I4I4', stretches, at)
+    if clean and clean_distance < least * size then
+      break
+    end
+    local from = string.find(string.sub(state, first + 1, last + 1), block, 1, true)
+    if from then
+      local distances = redis.call('GETRANGE', DISTANCES, first * 4, last * 4 + 3)
+      local function distance(slot)
+        return (struct.unpack('<I4', distances, (slot - first) * 4 + 1))
+      end
+      local free, sum = 0, 0
+      for slot = first + from - 1, last do
+        if is_free(slot) then
+          free, sum = free + 1, sum + distance(slot)
+          if free > size then
+            sum = sum - distance(slot - size)
+          end
+          if free >= size then
+            local start = slot - size + 1
+            if not any or sum < any_distance or sum == any_distance and start < any then
+              any, any_distance = start, sum
+            end
+            local nearer = not clean or sum < clean_distance or sum == clean_distance and start < clean
+            if nearer and not leaves_one_alone(start, slot) then
+              clean, clean_distance = start, sum
+            end
+          end
+        else
+          free, sum = 0, 0
+        end
+      end
+    end
+  end
+  return clean, any
+end
+
+local function add(slots, first, size)
+  for slot = first, first + size - 1 do
+    slots[#slots + 1] = slot
+  end
+end
+
+local function one_block(size)
+  local best
+  for i = 5, #ARGV do
+    local clean, any = nearest(ARGV[i], size)
+    best = best or any
+    if clean then
+      best = clean
+      break
+    end
+  end
+  local slots = {}
+  if best then
+    add(slots, best, size)
+  end
+  return slots
+end
+
+local function parts(section, sizes)
+  local untouched, slots = state, {}
+  for _, size in ipairs(sizes) do
+    local clean, any = nearest(section, size)
+    local first = clean or any
+    if not first then
+      slots = {}
+      break
+    end
+    add(slots, first, size)
+    state = string.sub(state, 1, first) .. string.rep('h', size) .. string.sub(state, first + size + 1)
+  end
+  state = untouched
+  return slots
+end
+
+local function choose()
+  for way in string.gmatch(ARGV[4], '[^;]+') do
+    local sizes, largest = {}, 0
+    for size in string.gmatch(way, '%d+') do
+      sizes[#sizes + 1] = tonumber(size)
+      largest = math.max(largest, sizes[#sizes])
+    end
+    -- Most of a hall that is nearly sold needs no closer look.
+    if string.find(state, string.rep('a', largest), 1, true) then
+      if #sizes == 1 then
+        local slots = one_block(sizes[1])
+        if #slots > 0 then
+          return slots
+        end
+      else
+        for i = 5, #ARGV do
+          local slots = parts(ARGV[i], sizes)
+          if #slots > 0 then
+            return slots
+          end
+        end
+      end
+    end
+  end
+  return {}
+end
+
+local slots = choose()
+if #slots == 0 then
+  return {version(), slots}
+end
+table.sort(slots)
+for _, slot in ipairs(slots) do
+  redis.call('SETRANGE', STATE, slot, 'h')
+  redis.call('HSET', OWNERS, slot, owner)
+  redis.call('ZADD', DEADLINES, deadline, slot)
+end
+redis.call('DEL', GIVEN)
+redis.call('RPUSH', GIVEN, unpack(slots))
+redis.call('PEXPIRE', GIVEN, remember_ms)
+redis.call('HINCRBY', ABOUT, 'free', -#slots)
+redis.call('HINCRBY', ABOUT, 'held', #slots)
+return {redis.call('HINCRBY', ABOUT, 'version', 1), slots}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{Reservations, SeatLocks, TakeRefusal};
+use encore_domain::ports::{Clock, Reservations, SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, all_free};
+use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -19,12 +19,18 @@ pub struct SeatMap {
     locks: Arc<dyn SeatLocks>,
     reservations: Arc<dyn Reservations>,
     halls: Halls,
+    clock: Arc<dyn Clock>,
 }
 
 impl SeatMap {
     /// Puts the map on its ports.
-    pub fn new(locks: Arc<dyn SeatLocks>, reservations: Arc<dyn Reservations>, halls: Halls) -> Self {
-        Self { locks, reservations, halls }
+    pub fn new(
+        locks: Arc<dyn SeatLocks>,
+        reservations: Arc<dyn Reservations>,
+        halls: Halls,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { locks, reservations, halls, clock }
     }
 
     /// Locks seats, all or none.
@@ -72,7 +78,7 @@ impl SeatMap {
         owner: ReservationId,
     ) -> Result<(), Unavailable> {
         let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: None }).collect();
-        self.locks.mark(performance, &sold).await
+        self.locks.mark(performance, &sold).await.map(drop)
     }
 
     /// Makes the locks say what the claims say about these seats: claimed ones are marked, and of the others those that this
@@ -154,7 +160,7 @@ impl SeatMap {
         let mut stock = Vec::with_capacity(counts.len());
         for (performance, count) in performances.iter().zip(counts) {
             stock.push(match count {
-                Some(count) => count,
+                Some(StockAt { stock, .. }) => stock,
                 None => self.state(&self.halls.hall(*performance).await?).await?.stock(),
             });
         }
@@ -178,8 +184,14 @@ impl SeatMap {
         let performance = hall.performance.id;
         let claims = self.reservations.claims(performance).await?;
         let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        self.locks.load(performance, &all_free(&hall.venue.chart), &locks).await
+        self.locks.load(performance, &all_free(&hall.venue.chart), &locks, first_version(self.clock.now())).await
     }
+}
+
+/// The version that a load begins with: microseconds since 1970. Seats never change a million times a second for long, so
+/// this is beyond every version of the load before, and what is told of before and after a load is never confused.
+fn first_version(now: Timestamp) -> u64 {
+    u64::try_from(now.timestamp_micros()).unwrap_or_default()
 }
 
 /// The refusal that names taken seats as fans know them.

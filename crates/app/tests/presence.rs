@@ -53,7 +53,7 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let halls = Halls::new(Arc::clone(&catalog));
         let reservations = Arc::new(MockReservations::new());
-        let seat_map = SeatMap::new(Arc::new(MockSeatLocks::new()), reservations, halls.clone());
+        let seat_map = SeatMap::new(Arc::new(MockSeatLocks::new()), reservations, halls.clone(), Arc::clone(&clock));
         let open_lines = OpenLines::new(catalog, Arc::clone(&clock));
         open_lines.refresh().await.expect("the catalogue answers");
         let boards = LineBoards::new(Arc::clone(&lines), seat_map, open_lines.clone(), Arc::clone(&clock));

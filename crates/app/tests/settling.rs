@@ -7,7 +7,7 @@ use encore_app::halls::Halls;
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
 use encore_domain::ids::ReservationId;
-use encore_domain::ports::{MockCatalog, MockReservations, MockSeatLocks};
+use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_port_tests::fixtures;
 
@@ -32,19 +32,20 @@ async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
             None => Told::Sold(lock.owner),
         };
         marked.lock().expect("one at a time").extend(locks.iter().map(of));
-        Ok(())
+        Ok(None)
     });
     let freed = Arc::clone(&told);
     locks.expect_release().returning(move |_, _, owner| {
         freed.lock().expect("one at a time").push(Told::Freed(owner));
-        Ok(())
+        Ok(None)
     });
     let mut reservations = MockReservations::new();
     let readings = Mutex::new(readings.into_iter());
     reservations.expect_claims_on().returning(move |_, _| {
         Ok(readings.lock().expect("one at a time").next().expect("no more is read than needed"))
     });
-    let map = SeatMap::new(Arc::new(locks), Arc::new(reservations), Halls::new(Arc::new(MockCatalog::new())));
+    let halls = Halls::new(Arc::new(MockCatalog::new()));
+    let map = SeatMap::new(Arc::new(locks), Arc::new(reservations), halls, Arc::new(MockClock::new()));
     map.settle(fixtures::id(), &[SEAT], owner).await.expect("the stores answer");
     told.lock().expect("one at a time").clone()
 }

@@ -51,6 +51,37 @@ impl From<&Claim> for SeatLock {
     }
 }
 
+/// The most seats that one change tells; of a larger one only is told that it was. Holds are far below; what is above are
+/// repairs and operators' work, after which the whole state is the shorter story.
+pub const CHANGE_SEATS_MAX: usize = 100;
+
+/// What became of some seats at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatChange {
+    /// The first version that shows it.
+    pub version: u64,
+    /// Each seat with its byte since then.
+    pub seats: Vec<(Slot, u8)>,
+}
+
+/// What is told to those who listen to the seats of a performance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeatNews {
+    /// A change.
+    Changed(SeatChange),
+    /// Something may have changed that is not told: read the state.
+    Missed,
+}
+
+/// The counts of a performance's seats at one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockAt {
+    /// See [`SeatState::version`].
+    pub version: u64,
+    /// The counts.
+    pub stock: SeatStock,
+}
+
 /// A copy of the state string at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatState {

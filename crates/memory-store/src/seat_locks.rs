@@ -7,28 +7,86 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
+use encore_domain::seat_state::{SeatLock, SeatNews, SeatState, StockAt};
 use encore_domain::time::Timestamp;
+use tokio::sync::broadcast;
 
 use crate::lock::lock;
 use crate::seats::Seats;
 
+/// How many words are kept for a listener that is slow.
+const NEWS_KEPT: usize = 256;
+
 /// [`SeatLocks`] in process.
-#[derive(Default)]
-pub struct MemorySeatLocks(Mutex<HashMap<PerformanceId, Arc<Mutex<Seats>>>>);
+#[derive(Clone, Default)]
+pub struct MemorySeatLocks(Arc<Mutex<HashMap<PerformanceId, Arc<Mutex<Watched>>>>>);
+
+/// The seats of a performance, if they are loaded, and those who listen to them. What is told is told under the lock of
+/// the change, so it is told in order.
+pub struct Watched {
+    seats: Option<Seats>,
+    listeners: broadcast::Sender<SeatNews>,
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self { seats: None, listeners: broadcast::Sender::new(NEWS_KEPT) }
+    }
+}
+
+impl Watched {
+    /// Changes seats that are loaded, and tells what became of them.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Seats) -> T) -> Option<T> {
+        let seats = self.seats.as_mut()?;
+        let outcome = change(seats);
+        if let Some(news) = seats.take_news() {
+            self.tell(news);
+        }
+        Some(outcome)
+    }
+
+    fn tell(&self, news: SeatNews) {
+        // That nobody listens is no error.
+        let _listeners = self.listeners.send(news);
+    }
+}
 
 impl MemorySeatLocks {
-    /// The seats of a performance; none if they are not loaded.
-    fn seats(&self, performance: PerformanceId) -> Option<Arc<Mutex<Seats>>> {
+    /// The seats of a performance if anybody has loaded or listened to them.
+    fn watched(&self, performance: PerformanceId) -> Option<Arc<Mutex<Watched>>> {
         lock(&self.0).get(&performance).cloned()
+    }
+
+    fn change<T>(&self, performance: PerformanceId, change: impl FnOnce(&mut Seats) -> T) -> Option<T> {
+        lock(&*self.watched(performance)?).change(change)
+    }
+
+    fn read<T>(&self, performance: PerformanceId, read: impl FnOnce(&Seats) -> T) -> Option<T> {
+        lock(&*self.watched(performance)?).seats.as_ref().map(read)
+    }
+
+    /// Hears what is told from now on.
+    pub(crate) fn subscribe(&self, performance: PerformanceId) -> broadcast::Receiver<SeatNews> {
+        let watched = Arc::clone(lock(&self.0).entry(performance).or_default());
+        lock(&watched).listeners.subscribe()
     }
 }
 
 #[async_trait]
 impl SeatLocks for MemorySeatLocks {
-    async fn load(&self, performance: PerformanceId, all_free: &[u8], locks: &[SeatLock]) -> Result<(), Unavailable> {
-        let loaded = || Arc::new(Mutex::new(Seats::new(all_free, locks)));
-        lock(&self.0).entry(performance).or_insert_with(loaded);
+    async fn load(
+        &self,
+        performance: PerformanceId,
+        all_free: &[u8],
+        locks: &[SeatLock],
+        version: u64,
+    ) -> Result<(), Unavailable> {
+        let watched = Arc::clone(lock(&self.0).entry(performance).or_default());
+        let mut watched = lock(&watched);
+        if watched.seats.is_none() {
+            watched.seats = Some(Seats::new(all_free, locks, version));
+            watched.tell(SeatNews::Missed);
+        }
         Ok(())
     }
 
@@ -39,8 +97,8 @@ impl SeatLocks for MemorySeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let seats = self.seats(performance).ok_or(PortError::Refused(TakeRefusal::NotLoaded))?;
-        let taken = lock(&seats).take(slots, owner, held_until);
+        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until));
+        let taken = taken.ok_or(PortError::Refused(TakeRefusal::NotLoaded))?;
         taken.map_err(|slots| PortError::Refused(TakeRefusal::Taken { slots }))
     }
 
@@ -51,8 +109,8 @@ impl SeatLocks for MemorySeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let seats = self.seats(performance).ok_or(PortError::Refused(ChooseRefusal::NotLoaded))?;
-        let taken = lock(&seats).take_best(search, owner, held_until);
+        let taken = self.change(performance, |seats| seats.take_best(search, owner, held_until));
+        let taken = taken.ok_or(PortError::Refused(ChooseRefusal::NotLoaded))?;
         taken.map_err(|version| PortError::Refused(ChooseRefusal::NoneFits { version }))
     }
 
@@ -61,27 +119,20 @@ impl SeatLocks for MemorySeatLocks {
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
-    ) -> Result<(), Unavailable> {
-        if let Some(seats) = self.seats(performance) {
-            lock(&seats).release(slots, owner);
-        }
-        Ok(())
+    ) -> Result<Option<u64>, Unavailable> {
+        Ok(self.change(performance, |seats| seats.release(slots, owner)))
     }
 
-    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<(), Unavailable> {
-        if let Some(seats) = self.seats(performance) {
-            lock(&seats).mark(locks);
-        }
-        Ok(())
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable> {
+        Ok(self.change(performance, |seats| seats.mark(locks)))
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {
-        Ok(self.seats(performance).map(|seats| lock(&seats).state().clone()))
+        Ok(self.read(performance, |seats| seats.state().clone()))
     }
 
-    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable> {
-        let stock = |performance: &PerformanceId| self.seats(*performance).map(|seats| lock(&seats).stock());
-        Ok(performances.iter().map(stock).collect())
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<StockAt>>, Unavailable> {
+        Ok(performances.iter().map(|performance| self.read(*performance, Seats::stock)).collect())
     }
 
     async fn overdue(
@@ -90,6 +141,6 @@ impl SeatLocks for MemorySeatLocks {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<SeatLock>, Unavailable> {
-        Ok(self.seats(performance).map(|seats| lock(&seats).overdue(before, limit)).unwrap_or_default())
+        Ok(self.read(performance, |seats| seats.overdue(before, limit)).unwrap_or_default())
     }
 }

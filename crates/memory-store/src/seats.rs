@@ -1,10 +1,12 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::TakenSeats;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
+use encore_domain::seat_state::{
+    CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatState, SeatStock, StockAt,
+};
 use encore_domain::time::Timestamp;
 
 /// The seats of one performance: the state string, and who has those that are not free.
@@ -13,23 +15,34 @@ pub struct Seats {
     locks: HashMap<Slot, SeatLock>,
     held: BTreeSet<(Timestamp, Slot)>,
     free: u32,
+    /// What the change that is being made has done so far, and what was there before it.
+    changed: BTreeMap<Slot, u8>,
+    /// What is to be told.
+    news: Option<SeatNews>,
 }
 
 impl Seats {
-    pub fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
-        let state = SeatState { bytes: all_free.to_vec(), version: 1 };
+    pub fn new(all_free: &[u8], locks: &[SeatLock], version: u64) -> Self {
+        let state = SeatState { bytes: all_free.to_vec(), version };
         let free = state.stock().free;
-        let mut seats = Self { state, locks: HashMap::new(), held: BTreeSet::new(), free };
+        let (locks_by_slot, held, changed) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
+        let mut seats = Self { state, locks: locks_by_slot, held, free, changed, news: None };
         seats.mark(locks);
-        seats
+        Self { state: SeatState { version, ..seats.state }, news: None, ..seats }
     }
 
     pub fn state(&self) -> &SeatState {
         &self.state
     }
 
-    pub fn stock(&self) -> SeatStock {
-        SeatStock { free: self.free, held: u32::try_from(self.held.len()).unwrap_or(u32::MAX) }
+    pub fn stock(&self) -> StockAt {
+        let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        StockAt { version: self.state.version, stock: SeatStock { free: self.free, held } }
+    }
+
+    /// What the last change is to be told as, if it was one.
+    pub fn take_news(&mut self) -> Option<SeatNews> {
+        self.news.take()
     }
 
     /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those
@@ -43,8 +56,7 @@ impl Seats {
         }
         let locks: Vec<SeatLock> =
             slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: Some(held_until) }).collect();
-        self.mark(&locks);
-        Ok(self.state.version)
+        Ok(self.mark(&locks))
     }
 
     /// Holds the best free seats of a search, or those that this owner holds already. If none fit, answers the version.
@@ -65,29 +77,38 @@ impl Seats {
         Ok(TakenSeats { slots, version })
     }
 
-    /// Frees those of these seats that this owner holds.
-    pub fn release(&mut self, slots: &[Slot], owner: ReservationId) {
-        let mut changed = false;
+    /// Frees those of these seats that this owner holds. Answers the version.
+    pub fn release(&mut self, slots: &[Slot], owner: ReservationId) -> u64 {
         for slot in slots {
             if self.is_held_by(*slot, owner) {
                 self.set(*slot, None);
-                changed = true;
             }
         }
-        self.state.version += u64::from(changed);
+        self.conclude()
     }
 
-    /// Gives seats to the owners of these locks, whoever had them. The version grows if somebody could see it.
-    pub fn mark(&mut self, locks: &[SeatLock]) {
-        let mut changed = false;
+    /// Gives seats to the owners of these locks, whoever had them. Answers the version.
+    pub fn mark(&mut self, locks: &[SeatLock]) -> u64 {
         for lock in locks {
-            let before = self.byte(lock.slot);
-            if matches!(before, Some(FREE | HELD | SOLD)) {
+            if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD)) {
                 self.set(lock.slot, Some(*lock));
-                changed |= self.byte(lock.slot) != before;
             }
         }
-        self.state.version += u64::from(changed);
+        self.conclude()
+    }
+
+    /// The end of a change: if somebody can see that there was one, the version grows and it is told.
+    fn conclude(&mut self) -> u64 {
+        let changed = std::mem::take(&mut self.changed);
+        let now = |(slot, before)| Some((slot, self.byte(slot)?)).filter(|(_, now)| *now != before);
+        let seats: Vec<(Slot, u8)> = changed.into_iter().filter_map(now).collect();
+        if !seats.is_empty() {
+            self.state.version += 1;
+            let told = seats.len() <= CHANGE_SEATS_MAX;
+            let change = SeatChange { version: self.state.version, seats };
+            self.news = Some(if told { SeatNews::Changed(change) } else { SeatNews::Missed });
+        }
+        self.state.version
     }
 
     /// Held seats whose deadline is at or before a moment, oldest first.
@@ -117,6 +138,8 @@ impl Seats {
             self.held.insert((until, slot));
         }
         self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
+        let was = self.state.bytes[slot.0 as usize];
+        self.changed.entry(slot).or_insert(was);
         self.state.bytes[slot.0 as usize] = match lock {
             None => FREE,
             Some(SeatLock { held_until: Some(_), .. }) => HELD,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryBooks, MemoryCatalog, MemoryLines, MemoryOutbox, MemoryPayments, MemoryRecords, MemoryReservations,
-    MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -23,8 +23,10 @@ async fn records() -> RecordBench {
 }
 
 async fn speed() -> SpeedBench {
+    let seat_locks = MemorySeatLocks::default();
     SpeedBench {
-        seat_locks: Arc::new(MemorySeatLocks::default()),
+        seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
+        seat_locks: Arc::new(seat_locks),
         lines: Arc::new(MemoryLines::default()),
         seen_requests: Arc::new(MemorySeenRequests::default()),
         keep: Box::new(()),
@@ -38,6 +40,7 @@ encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::books!(records);
+encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::lines!(speed);
 encore_port_tests::seen_requests!(speed);

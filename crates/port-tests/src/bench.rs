@@ -10,7 +10,7 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Books, Catalog, Lines, Outbox, Payments, Reservations, SeatLocks, SeenRequests, Users, Wallets,
+    Books, Catalog, Lines, Outbox, Payments, Reservations, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_domain::request::RequestKey;
 use encore_domain::wallet::WalletEntry;
@@ -43,6 +43,8 @@ pub struct RecordBench {
 pub struct SpeedBench {
     /// The port under test.
     pub seat_locks: Arc<dyn SeatLocks>,
+    /// The port under test; it tells what becomes of the seats.
+    pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
     pub lines: Arc<dyn Lines>,
     /// The port under test.

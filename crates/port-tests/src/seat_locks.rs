@@ -8,7 +8,7 @@ use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState, SeatStock, all_free};
+use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState, SeatStock, StockAt, all_free};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
@@ -23,6 +23,7 @@ macro_rules! seat_locks {
         $crate::suite! { seat_locks [
             is_not_loaded_at_first,
             loads_free_seats_and_locks,
+            loads_at_the_version_it_is_told,
             loads_once,
             takes_free_seats,
             takes_all_or_none,
@@ -37,27 +38,29 @@ macro_rules! seat_locks {
             releases_only_its_own,
             marks_over_anything,
             counts_its_stock,
-            versions_grow_with_each_change,
+            versions_grow_by_one_with_each_change,
             reports_overdue_holds,
             keeps_performances_apart,
         ] $($with)+ }
     };
 }
 
+/// Beyond what 32 bits and the mantissa of a small float hold, as versions that begin with a clock are.
+const FIRST_VERSION: u64 = 1_790_000_000_000_001;
 /// How many fans want the same seats.
 const HUNDRED: usize = 100;
 
 impl SpeedBench {
     /// A performance in the small hall with its seats loaded, all free.
-    async fn loaded(&self) -> PerformanceId {
+    pub(crate) async fn loaded(&self) -> PerformanceId {
         let performance = id();
         self.load(performance, &[]).await;
         performance
     }
 
-    async fn load(&self, performance: PerformanceId, locks: &[SeatLock]) {
+    pub(crate) async fn load(&self, performance: PerformanceId, locks: &[SeatLock]) {
         let free = all_free(&small_chart());
-        self.seat_locks.load(performance, &free, locks).await.expect("the store answers");
+        self.seat_locks.load(performance, &free, locks, FIRST_VERSION).await.expect("the store answers");
     }
 
     /// Holds seats until a minute after the start.
@@ -71,7 +74,12 @@ impl SpeedBench {
     }
 
     /// Holds free seats for somebody, and says for whom.
-    async fn taken(&self, performance: PerformanceId, seats: &[usize], held_until: Timestamp) -> ReservationId {
+    pub(crate) async fn taken(
+        &self,
+        performance: PerformanceId,
+        seats: &[usize],
+        held_until: Timestamp,
+    ) -> ReservationId {
         let owner = id();
         let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
         taken.expect("the seats are free");
@@ -98,15 +106,20 @@ impl SpeedBench {
         performance
     }
 
-    async fn release_seats(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        self.seat_locks.release(performance, slots, owner).await.expect("the store answers");
+    pub(crate) async fn release_seats(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Option<u64> {
+        self.seat_locks.release(performance, slots, owner).await.expect("the store answers")
     }
 
-    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) {
-        self.seat_locks.mark(performance, locks).await.expect("the store answers");
+    pub(crate) async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Option<u64> {
+        self.seat_locks.mark(performance, locks).await.expect("the store answers")
     }
 
-    async fn seats(&self, performance: PerformanceId) -> Option<SeatState> {
+    pub(crate) async fn seats(&self, performance: PerformanceId) -> Option<SeatState> {
         self.seat_locks.snapshot(performance).await.expect("the store answers")
     }
 
@@ -114,11 +127,11 @@ impl SpeedBench {
         self.seats(performance).await.expect("loaded").bytes
     }
 
-    async fn version(&self, performance: PerformanceId) -> u64 {
+    pub(crate) async fn version(&self, performance: PerformanceId) -> u64 {
         self.seats(performance).await.expect("loaded").version
     }
 
-    async fn stock(&self, performances: &[PerformanceId]) -> Vec<Option<SeatStock>> {
+    async fn stock(&self, performances: &[PerformanceId]) -> Vec<Option<StockAt>> {
         self.seat_locks.stock(performances).await.expect("the store answers")
     }
 
@@ -138,7 +151,7 @@ fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
     bytes
 }
 
-fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
+pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
     SeatLock { slot: slots(&[seat])[0], owner, held_until }
 }
 
@@ -166,8 +179,8 @@ pub async fn is_not_loaded_at_first(bench: SpeedBench) {
     let refusal = refused(bench.take_best(performance, &search(1, &[0, 1], &[0, 1], true), owner).await);
     assert_eq!(refusal, ChooseRefusal::NotLoaded);
 
-    bench.release_seats(performance, &slots(&[0]), owner).await;
-    bench.mark(performance, &[lock(0, owner, None)]).await;
+    assert_eq!(bench.release_seats(performance, &slots(&[0]), owner).await, None);
+    assert_eq!(bench.mark(performance, &[lock(0, owner, None)]).await, None);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, []);
     assert_eq!(bench.seats(performance).await, None);
 }
@@ -182,6 +195,16 @@ pub async fn loads_free_seats_and_locks(bench: SpeedBench) {
     bench.release_seats(performance, &slots(&[1, 25]), owner).await;
     assert_eq!(bench.seat_bytes(performance).await, bytes(&[2], &[25]));
     assert_eq!(bench.overdue(performance, at_secs(60), 100).await, [locks[1]]);
+}
+
+pub async fn loads_at_the_version_it_is_told(bench: SpeedBench) {
+    let (performance, owner) = (bench.loaded().await, id());
+    assert_eq!(bench.version(performance).await, FIRST_VERSION);
+    let version = bench.take(performance, &slots(&[0]), owner).await;
+    assert_eq!(version.expect("the seat is free"), FIRST_VERSION + 1);
+    let with_locks = id();
+    bench.load(with_locks, &[lock(0, owner, Some(at_secs(60))), lock(1, owner, None)]).await;
+    assert_eq!(bench.version(with_locks).await, FIRST_VERSION);
 }
 
 pub async fn loads_once(bench: SpeedBench) {
@@ -283,7 +306,8 @@ async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: Perform
     }
     assert_eq!(after, SeatState { bytes, version: taken.version });
     assert!(taken.version > before.version);
-    assert_eq!(bench.stock(&[performance]).await, [Some(after.stock())]);
+    let at = StockAt { version: after.version, stock: after.stock() };
+    assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
     let own = bench.overdue(performance, at_secs(60), 100).await.into_iter().filter(|lock| lock.owner == owner);
     assert_eq!(own.count(), chosen.len(), "they are this owner's");
 }
@@ -423,11 +447,13 @@ pub async fn marks_over_anything(bench: SpeedBench) {
 pub async fn counts_its_stock(bench: SpeedBench) {
     let (first, unknown, second) = (bench.loaded().await, id(), bench.loaded().await);
     let all = u32::try_from(SMALL_CHART_SEATS).expect("a small hall");
-    let untouched = Some(SeatStock { free: all, held: 0 });
     let counts = async |free: u32, held: u32| {
         let stock = SeatStock { free, held };
-        assert_eq!(bench.stock(&[second, unknown, first]).await, [untouched, None, Some(stock)]);
-        assert_eq!(bench.seats(first).await.expect("loaded").stock(), stock);
+        let state = bench.seats(first).await.expect("loaded");
+        assert_eq!(state.stock(), stock);
+        let untouched = StockAt { version: FIRST_VERSION, stock: SeatStock { free: all, held: 0 } };
+        let at = StockAt { version: state.version, stock };
+        assert_eq!(bench.stock(&[second, unknown, first]).await, [Some(untouched), None, Some(at)]);
     };
     counts(all, 0).await;
     let owner = bench.taken(first, &[0, 1, 2], at_secs(60)).await;
@@ -446,34 +472,34 @@ pub async fn counts_its_stock(bench: SpeedBench) {
 
     let loaded = id();
     bench.load(loaded, &[lock(0, owner, Some(at_secs(60))), lock(1, owner, None)]).await;
-    assert_eq!(bench.stock(&[loaded]).await, [Some(SeatStock { free: all - 2, held: 1 })]);
+    let stock = SeatStock { free: all - 2, held: 1 };
+    assert_eq!(bench.stock(&[loaded]).await, [Some(StockAt { version: FIRST_VERSION, stock })]);
 }
 
-pub async fn versions_grow_with_each_change(bench: SpeedBench) {
+pub async fn versions_grow_by_one_with_each_change(bench: SpeedBench) {
     let performance = bench.loaded().await;
     let mut version = bench.version(performance).await;
-    let mut grown = async |grows: bool, what: &str| {
-        let now = bench.version(performance).await;
-        let expected = if grows { now > version } else { now == version };
-        assert!(expected, "{what}: {version} → {now}");
-        version = now;
+    let mut grown = async |grows: bool, answered: Option<u64>, what: &str| {
+        version += u64::from(grows);
+        assert_eq!(bench.version(performance).await, version, "{what}");
+        assert_eq!(answered, Some(version), "{what}");
     };
-    let owner = bench.taken(performance, &[0, 1], at_secs(60)).await;
-    grown(true, "a take").await;
+    let owner = id();
+    let taken = bench.take(performance, &slots(&[0, 1]), owner).await;
+    grown(true, taken.ok(), "a take").await;
     refused(bench.take(performance, &slots(&[1, 2]), id()).await);
-    grown(false, "a refused take").await;
-    bench.release_seats(performance, &slots(&[0, 1]), id()).await;
-    grown(false, "a release by another").await;
-    bench.release_seats(performance, &slots(&[0]), owner).await;
-    grown(true, "a release").await;
-    bench.release_seats(performance, &slots(&[0]), owner).await;
-    grown(false, "a second release").await;
-    bench.mark(performance, &[lock(1, owner, None)]).await;
-    grown(true, "a mark").await;
-    bench.mark(performance, &[lock(1, owner, None)]).await;
-    grown(false, "a second mark").await;
+    let other = bench.release_seats(performance, &slots(&[0, 1]), id()).await;
+    grown(false, other, "a refused take, and a release by another").await;
+    let released = bench.release_seats(performance, &slots(&[0]), owner).await;
+    grown(true, released, "a release").await;
+    let again = bench.release_seats(performance, &slots(&[0]), owner).await;
+    grown(false, again, "a second release").await;
+    let marked = bench.mark(performance, &[lock(1, owner, None), lock(2, owner, None)]).await;
+    grown(true, marked, "a mark").await;
+    let again = bench.mark(performance, &[lock(1, owner, None)]).await;
+    grown(false, again, "a second mark").await;
     bench.load(performance, &[]).await;
-    grown(false, "a second load").await;
+    assert_eq!(bench.version(performance).await, version, "a second load");
 }
 
 pub async fn reports_overdue_holds(bench: SpeedBench) {

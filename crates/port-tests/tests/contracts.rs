@@ -26,7 +26,7 @@ macro_rules! agree {
     )+};
 }
 
-agree!(users, catalog, reservations, wallets, payments, books, seat_locks, lines, seen_requests);
+agree!(users, catalog, reservations, wallets, payments, books, seat_changes, seat_locks, lines, seen_requests);
 
 /// The one bullet of `Outbox` has no name.
 #[test]

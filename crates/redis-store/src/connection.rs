@@ -26,6 +26,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Redis {
     connection: ConnectionManager,
+    /// Makes connections of its own for what subscribes.
+    pub(crate) client: Client,
     pub(crate) keys: Keys,
 }
 
@@ -40,8 +42,9 @@ impl Redis {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_number_of_retries(0)
             .set_pipeline_buffer_size(COMMANDS_BUFFERED);
-        let connection = ConnectionManager::new_with_config(client.map_err(unavailable)?, config).await;
-        Ok(Self { connection: connection.map_err(unavailable)?, keys: Keys::new(key_prefix) })
+        let client = client.map_err(unavailable)?;
+        let connection = ConnectionManager::new_with_config(client.clone(), config).await.map_err(unavailable)?;
+        Ok(Self { connection, client, keys: Keys::new(key_prefix) })
     }
 
     /// Runs a script by its hash; a Redis that does not know it is taught it, and again if it has forgotten it by the
@@ -74,6 +77,6 @@ fn tcp_settings() -> TcpSettings {
     settings
 }
 
-fn unavailable(error: RedisError) -> Unavailable {
+pub(crate) fn unavailable(error: RedisError) -> Unavailable {
     Unavailable::new("redis", error)
 }

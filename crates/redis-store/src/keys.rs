@@ -66,6 +66,11 @@ impl Keys {
         self.of(performance, "seats:distances")
     }
 
+    /// Channel: what changes in the seats. The scripts make its name from that of the state.
+    pub(crate) fn seats_changes(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:changes")
+    }
+
     /// Number: how many loads have staged locks; it names the keys they stage them under.
     pub(crate) fn seats_loads(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:loads")

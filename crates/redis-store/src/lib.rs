@@ -5,11 +5,14 @@ mod keys;
 mod lines;
 mod presence;
 mod reply;
+mod seat_changes;
 mod seat_locks;
 mod seen_requests;
 mod staged_locks;
+mod subscriptions;
 
 pub use connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Redis};
 pub use lines::RedisLines;
+pub use seat_changes::RedisSeatChanges;
 pub use seat_locks::RedisSeatLocks;
 pub use seen_requests::RedisSeenRequests;

@@ -7,7 +7,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState, SeatStock};
+use encore_domain::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatState, SeatStock, StockAt};
 use encore_domain::time::Timestamp;
 use redis::Script;
 use uuid::Uuid;
@@ -27,14 +27,22 @@ const COUNTS_PER_PIPELINE: usize = 1_000;
 /// meets them: longer than a call may take. Afterwards the claims know.
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
-// The scripts spell the state bytes out.
-const _: () = assert!(FREE == b'a' && HELD == b'h' && SOLD == b's');
+// The scripts spell these out.
+const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's');
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/take.lua")));
-static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/take_best.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/release.lua")));
-static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/mark.lua")));
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take.lua")))
+});
+static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take_best.lua")))
+});
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/release.lua")))
+});
+static MARK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/mark.lua")))
+});
 static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
 
 /// [`SeatLocks`] as one string per performance, with the owners and deadlines of its held seats beside it.
@@ -89,12 +97,18 @@ fn packed(section: &[Stretch]) -> Vec<u8> {
 
 #[async_trait]
 impl SeatLocks for RedisSeatLocks {
-    async fn load(&self, performance: PerformanceId, all_free: &[u8], locks: &[SeatLock]) -> Result<(), Unavailable> {
+    async fn load(
+        &self,
+        performance: PerformanceId,
+        all_free: &[u8],
+        locks: &[SeatLock],
+        version: u64,
+    ) -> Result<(), Unavailable> {
         let hall = LockedHall::new(all_free, locks);
         let staged = hall.stage(&self.redis, performance).await?;
         let mut load = LOAD.prepare_invoke();
         load.key(&self.redis.keys.seats(performance)).key(&staged);
-        load.arg(hall.state.as_slice()).arg(hall.free()).arg(hall.held());
+        load.arg(hall.state.as_slice()).arg(hall.free()).arg(hall.held()).arg(version);
         match self.redis.run::<i64>(&load).await? {
             0 | 1 => Ok(()),
             _ => Err(unexpected("the load took so long that what it staged was forgotten".to_owned())),
@@ -146,19 +160,21 @@ impl SeatLocks for RedisSeatLocks {
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<Option<u64>, Unavailable> {
+        let mut version = None;
         for chunk in slots.chunks(SEATS_PER_SCRIPT) {
             let mut release = RELEASE.prepare_invoke();
             release.key(&self.redis.keys.seats(performance)).arg(owner.0.as_bytes().as_slice());
             for slot in chunk {
                 release.arg(slot.0);
             }
-            self.redis.run::<()>(&release).await?;
+            version = self.redis.run(&release).await?;
         }
-        Ok(())
+        Ok(version)
     }
 
-    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<(), Unavailable> {
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable> {
+        let mut version = None;
         for chunk in locks.chunks(SEATS_PER_SCRIPT) {
             let mut mark = MARK.prepare_invoke();
             mark.key(&self.redis.keys.seats(performance));
@@ -166,9 +182,9 @@ impl SeatLocks for RedisSeatLocks {
                 let until = lock.held_until.map(|until| until.timestamp_millis().to_string());
                 mark.arg(lock.slot.0).arg(lock.owner.0.as_bytes().as_slice()).arg(until.unwrap_or_default());
             }
-            self.redis.run::<()>(&mark).await?;
+            version = self.redis.run(&mark).await?;
         }
-        Ok(())
+        Ok(version)
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {
@@ -179,15 +195,17 @@ impl SeatLocks for RedisSeatLocks {
         Ok(bytes.zip(version).map(|(bytes, version)| SeatState { bytes, version }))
     }
 
-    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable> {
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<StockAt>>, Unavailable> {
         let mut stock = Vec::with_capacity(performances.len());
         for chunk in performances.chunks(COUNTS_PER_PIPELINE) {
             let mut pipeline = redis::pipe();
             for performance in chunk {
-                pipeline.hmget(self.redis.keys.seats_about(*performance), &["free", "held"]);
+                pipeline.hmget(self.redis.keys.seats_about(*performance), &["version", "free", "held"]);
             }
-            let counts: Vec<(Option<u32>, Option<u32>)> = self.redis.send_all(&pipeline).await?;
-            stock.extend(counts.into_iter().map(|(free, held)| Some(SeatStock { free: free?, held: held? })));
+            let counts: Vec<(Option<u64>, Option<u32>, Option<u32>)> = self.redis.send_all(&pipeline).await?;
+            stock.extend(counts.into_iter().map(|(version, free, held)| {
+                Some(StockAt { version: version?, stock: SeatStock { free: free?, held: held? } })
+            }));
         }
         Ok(stock)
     }

@@ -9,10 +9,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
-use encore_domain::ports::Lines;
-use encore_redis_store::{Redis, RedisLines};
-use support::{redis_at, server_url};
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::{Lines, SeatChanges, SeatLocks};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, SeatLock, SeatNews};
+use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks};
+use support::{fresh_prefix, redis_at, server_url};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -129,4 +131,36 @@ async fn a_broken_connection_is_made_anew_when_the_server_is_back() {
         while lines.snapshot(PERFORMANCE).await.is_err() {}
     };
     soon(back).await;
+}
+
+#[tokio::test]
+async fn who_listens_is_told_of_a_broken_connection_and_hears_on() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let address = proxy.address.to_string();
+    let prefix = fresh_prefix().await;
+    let through_proxy = Redis::connect(&proxy.url(), &prefix).await.expect("the server answers");
+    let changes = RedisSeatChanges::new(through_proxy);
+    let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
+    seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis answers");
+    let sold = |slot| [SeatLock { slot: Slot(slot), owner: ReservationId(Uuid::nil()), held_until: None }];
+    let mut listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
+
+    drop(proxy);
+    seat_locks.mark(PERFORMANCE, &sold(0)).await.expect("redis answers");
+    assert_redis_is_away(soon(changes.listen(PERFORMANCE)).await.map(drop));
+    let _proxy = Proxy::listen(&address).await;
+    assert_eq!(soon(listener.next()).await, SeatNews::Missed);
+
+    seat_locks.mark(PERFORMANCE, &sold(1)).await.expect("redis answers");
+    let news = soon(listener.next()).await;
+    assert!(matches!(&news, SeatNews::Changed(change) if change.version == 3), "{news:?}");
+}
+
+#[tokio::test]
+async fn listening_on_a_connection_that_hangs_is_given_up() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let changes = RedisSeatChanges::new(redis_at(&proxy.url()).await);
+    let _listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
+    proxy.stall();
+    assert_redis_is_away(soon(changes.listen(PerformanceId(Uuid::from_u128(2)))).await.map(drop));
 }

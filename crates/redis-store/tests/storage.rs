@@ -12,7 +12,7 @@ use encore_domain::ports::{Lines, Presence, SeatLocks, SeenRequests};
 use encore_domain::queue::{EndReason, LineRate, LineSettings, QueueTicket, TokenBucket, TokenState};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock};
+use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
 use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
@@ -180,14 +180,14 @@ async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
-        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks).await })
+        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks, 1).await })
     });
     for load in loads {
         load.await.expect("no panic").expect("redis answers");
     }
     let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
     assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
-    let stock = SeatStock { free: 500, held: 2_500 };
+    let stock = StockAt { version: 1, stock: SeatStock { free: 500, held: 2_500 } };
     assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis answers"), [Some(stock)]);
     let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis answers");
     assert_eq!(overdue, locks[..1_000]);
@@ -217,7 +217,7 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     lines.abandon_absent(PERFORMANCE, seen_at(0)).await.expect("redis answers");
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock { slot: Slot(0), owner: owner(1), held_until: Some(at(0)) };
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held]).await.expect("redis answers");
+    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(2)), fingerprint: [3; 32] };
     RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");
 

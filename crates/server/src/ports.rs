@@ -7,18 +7,18 @@ use std::time::Duration;
 use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedQueueTokens};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Books, Catalog, Clock, Ids, Lines, Passwords, Payments, QueueTokens, Reservations, SeatLocks,
-    SeenRequests, Users, Wallets,
+    AccessTokens, Books, Catalog, Clock, Ids, Lines, Passwords, Payments, QueueTokens, Reservations, SeatChanges,
+    SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryBooks, MemoryCatalog, MemoryLines, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatLocks,
-    MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryBooks, MemoryCatalog, MemoryLines, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatChanges,
+    MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers,
     PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
 use crate::system::{SystemClock, UuidV7Ids};
 
@@ -38,6 +38,7 @@ pub struct Ports {
     pub payments: Arc<dyn Payments>,
     pub books: Arc<dyn Books>,
     pub seat_locks: Arc<dyn SeatLocks>,
+    pub seat_changes: Arc<dyn SeatChanges>,
     pub lines: Arc<dyn Lines>,
     pub seen_requests: Arc<dyn SeenRequests>,
 }
@@ -47,6 +48,7 @@ impl Ports {
     pub fn embedded(keyring: Keyring, access_token_lifetime: Duration) -> Self {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let records = MemoryRecords::default();
+        let seat_locks = MemorySeatLocks::default();
         Self {
             clock: Arc::new(SystemClock::default()),
             ids: Arc::new(UuidV7Ids),
@@ -59,7 +61,8 @@ impl Ports {
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
             books: Arc::new(MemoryBooks::new(records)),
-            seat_locks: Arc::new(MemorySeatLocks::default()),
+            seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
+            seat_locks: Arc::new(seat_locks),
             lines: Arc::new(MemoryLines::default()),
             seen_requests: Arc::new(MemorySeenRequests::default()),
         }
@@ -84,6 +87,7 @@ impl Ports {
         let redis = Redis::connect(url, key_prefix).await?;
         Ok(Self {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
+            seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             lines: Arc::new(RedisLines::new(redis.clone())),
             seen_requests: Arc::new(RedisSeenRequests::new(redis)),
             ..self

@@ -45,7 +45,7 @@ impl Sold {
         let locks: Vec<SeatLock> =
             hold.slots().into_iter().map(|slot| SeatLock { slot, owner: hold.id, held_until: None }).collect();
         let layout = all_free(&fixtures::small_chart());
-        ports.seat_locks.load(sale.id, &layout, &locks).await.expect("loaded");
+        ports.seat_locks.load(sale.id, &layout, &locks, 1).await.expect("loaded");
         Self { database, ports, performance: sale.id }
     }
 

@@ -14,6 +14,7 @@ mod passwords;
 mod payments;
 mod queue_tokens;
 mod reservations;
+mod seat_changes;
 mod seat_locks;
 mod seen_requests;
 mod users;
@@ -30,6 +31,7 @@ pub use passwords::{HashingError, Passwords};
 pub use payments::Payments;
 pub use queue_tokens::QueueTokens;
 pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
+pub use seat_changes::{SeatChanges, SeatListener};
 pub use seat_locks::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 pub use seen_requests::{Seen, SeenRequests};
 pub use users::{EmailTaken, Users};
@@ -39,6 +41,6 @@ pub use wallets::Wallets;
 pub use self::{
     access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, ids::MockIds,
     lines::MockLines, outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments,
-    queue_tokens::MockQueueTokens, reservations::MockReservations, seat_locks::MockSeatLocks,
-    seen_requests::MockSeenRequests, users::MockUsers, wallets::MockWallets,
+    queue_tokens::MockQueueTokens, reservations::MockReservations, seat_changes::MockSeatChanges,
+    seat_locks::MockSeatLocks, seen_requests::MockSeenRequests, users::MockUsers, wallets::MockWallets,
 };

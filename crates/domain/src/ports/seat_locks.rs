@@ -5,7 +5,7 @@ use crate::best_available::SeatSearch;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
 use crate::seat_chart::Slot;
-use crate::seat_state::{SeatLock, SeatState, SeatStock};
+use crate::seat_state::{SeatLock, SeatState, StockAt};
 use crate::time::Timestamp;
 
 /// Why seats were not locked.
@@ -52,6 +52,7 @@ pub enum ChooseRefusal {
 /// # Contract
 /// - `is_not_loaded_at_first`: no snapshot, no count, and takes are refused with [`TakeRefusal::NotLoaded`]
 /// - `loads_free_seats_and_locks`: the snapshot is the layout with the locks in place
+/// - `loads_at_the_version_it_is_told`
 /// - `loads_once`: a second load changes nothing
 /// - `takes_free_seats`: they are held, and nothing else changes
 /// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order; the others stay free
@@ -68,15 +69,21 @@ pub enum ChooseRefusal {
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so
 /// - `counts_its_stock`: after each change the counts are those of the snapshot, of one moment; `None` where not loaded
-/// - `versions_grow_with_each_change`: and not without one
+/// - `versions_grow_by_one_with_each_change`: and not without one; every change answers one that shows it
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
 /// - `keeps_performances_apart`
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
     /// Puts the seats of a performance in place, unless they are there already. `all_free` is the state string of the
-    /// hall with every seat free.
-    async fn load(&self, performance: PerformanceId, all_free: &[u8], locks: &[SeatLock]) -> Result<(), Unavailable>;
+    /// hall with every seat free. `version` is the first version, beyond all that an earlier load may have reached.
+    async fn load(
+        &self,
+        performance: PerformanceId,
+        all_free: &[u8],
+        locks: &[SeatLock],
+        version: u64,
+    ) -> Result<(), Unavailable>;
 
     /// Holds free seats, all or none, and says the version that shows it.
     async fn take(
@@ -96,22 +103,23 @@ pub trait SeatLocks: Send + Sync {
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
 
-    /// Frees those of these seats that this owner holds.
+    /// Frees those of these seats that this owner holds, and says a version that shows it; none where nothing is loaded.
     async fn release(
         &self,
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
-    ) -> Result<(), Unavailable>;
+    ) -> Result<Option<u64>, Unavailable>;
 
-    /// Sets seats to what the claims say: held or sold. Does nothing where the seats are not loaded.
-    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<(), Unavailable>;
+    /// Sets seats to what the claims say, held or sold, and says a version that shows it. Does nothing where the seats are not
+    /// loaded, and answers none.
+    async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable>;
 
     /// A copy of the state; none if not loaded.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;
 
-    /// How many seats are free and how many held, in the order asked; none where not loaded.
-    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<SeatStock>>, Unavailable>;
+    /// How many seats are free and how many held at which version, in the order asked; none where not loaded.
+    async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<StockAt>>, Unavailable>;
 
     /// Held seats whose hold should have ended by `before`, oldest first: either nobody released them, or the hold was
     /// never placed.

@@ -1,6 +1,7 @@
 -- Puts the seats of a performance in place, unless they are there.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 staged owners, 6 staged deadlines
--- ARGV  1 state string with the locks applied, 2 number of free seats, 3 number of held seats, all of them staged
+-- ARGV  1 state string with the locks applied, 2 number of free seats, 3 number of held seats, all of them staged,
+--       4 version
 -- Reply 1 done, 0 they were there, -1 what was staged is not all there any more
 -- Cost  one string of at most 100 KB; everything else is O(1)
 local STATE, ABOUT, OWNERS, DEADLINES, STAGED_OWNERS, STAGED_DEADLINES = unpack(KEYS)
@@ -20,6 +21,7 @@ if held > 0 then
   redis.call('PERSIST', OWNERS)
   redis.call('PERSIST', DEADLINES)
 end
-redis.call('HSET', ABOUT, 'version', 1, 'free', ARGV[2], 'held', held)
+redis.call('HSET', ABOUT, 'version', ARGV[4], 'free', ARGV[2], 'held', held)
 redis.call('SET', STATE, ARGV[1])
+redis.call('PUBLISH', STATE .. ':changes', ARGV[4] .. ' *')
 return 1

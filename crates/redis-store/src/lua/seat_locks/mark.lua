@@ -2,11 +2,11 @@
 -- loaded.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
 -- ARGV  for each seat, at most 1,000: slot, owner, deadline in ms or '' if sold
--- Reply how many changed between free, held and sold; the version grows if any did
+-- Reply the version, which grows if any seat changed between free, held and sold; nil if nothing is loaded
 -- Cost  O(seats)
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 
-local changed, newly_taken, newly_held = 0, 0, 0
+local changed, newly_taken, newly_held = {}, 0, 0
 for i = 1, #ARGV, 3 do
   local slot, owner, deadline = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local was = redis.call('GETRANGE', STATE, slot, slot)
@@ -30,7 +30,7 @@ for i = 1, #ARGV, 3 do
         newly_held = newly_held - 1
       end
       redis.call('SETRANGE', STATE, slot, now)
-      changed = changed + 1
+      changed[#changed + 1] = slot .. now
     end
   end
 end
@@ -40,7 +40,7 @@ end
 if newly_held ~= 0 then
   redis.call('HINCRBY', ABOUT, 'held', newly_held)
 end
-if changed > 0 then
-  redis.call('HINCRBY', ABOUT, 'version', 1)
+if #changed == 0 then
+  return redis.call('HGET', ABOUT, 'version')
 end
-return changed
+return tell(STATE, ABOUT, changed)

@@ -31,11 +31,13 @@ if #taken > 0 then
   return {redis.call('HGET', ABOUT, 'version'), taken}
 end
 
+local changed = {}
 for i = 3, #ARGV do
+  changed[#changed + 1] = ARGV[i] .. 'h'
   redis.call('SETRANGE', STATE, ARGV[i], 'h')
   redis.call('HSET', OWNERS, ARGV[i], owner)
   redis.call('ZADD', DEADLINES, deadline, ARGV[i])
 end
 redis.call('HINCRBY', ABOUT, 'free', -wanted)
 redis.call('HINCRBY', ABOUT, 'held', wanted)
-return {redis.call('HINCRBY', ABOUT, 'version', 1), {}}
+return {tell(STATE, ABOUT, changed), {}}

@@ -163,7 +163,9 @@ if #slots == 0 then
   return {version(), slots}
 end
 table.sort(slots)
+local changed = {}
 for _, slot in ipairs(slots) do
+  changed[#changed + 1] = slot .. 'h'
   redis.call('SETRANGE', STATE, slot, 'h')
   redis.call('HSET', OWNERS, slot, owner)
   redis.call('ZADD', DEADLINES, deadline, slot)
@@ -173,4 +175,4 @@ redis.call('RPUSH', GIVEN, unpack(slots))
 redis.call('PEXPIRE', GIVEN, remember_ms)
 redis.call('HINCRBY', ABOUT, 'free', -#slots)
 redis.call('HINCRBY', ABOUT, 'held', #slots)
-return {redis.call('HINCRBY', ABOUT, 'version', 1), slots}
+return {tell(STATE, ABOUT, changed), slots}

@@ -1,0 +1,41 @@
+use async_trait::async_trait;
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{SeatChanges, SeatListener};
+use encore_domain::seat_state::SeatNews;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::seat_locks::MemorySeatLocks;
+
+/// [`SeatChanges`] of the seats that are kept in this process.
+#[derive(Clone)]
+pub struct MemorySeatChanges(MemorySeatLocks);
+
+impl MemorySeatChanges {
+    /// Tells what changes here.
+    pub fn new(locks: MemorySeatLocks) -> Self {
+        Self(locks)
+    }
+}
+
+#[async_trait]
+impl SeatChanges for MemorySeatChanges {
+    async fn listen(&self, performance: PerformanceId) -> Result<Box<dyn SeatListener>, Unavailable> {
+        Ok(Box::new(Listener(self.0.subscribe(performance))))
+    }
+}
+
+struct Listener(Receiver<SeatNews>);
+
+#[async_trait]
+impl SeatListener for Listener {
+    async fn next(&mut self) -> SeatNews {
+        match self.0.recv().await {
+            Ok(news) => news,
+            Err(RecvError::Lagged(_)) => SeatNews::Missed,
+            // The seats are gone with the store: nothing will ever change again.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

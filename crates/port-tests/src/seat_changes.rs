@@ -1,0 +1,185 @@
+//! The cases of [`SeatChanges`](encore_domain::ports::SeatChanges).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::time::Duration;
+
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::SeatListener;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews};
+
+use crate::SpeedBench;
+use crate::fixtures::{at_secs, id, slots};
+use crate::seat_locks::lock;
+
+/// Stamps the cases of the port `SeatChanges`.
+#[macro_export]
+macro_rules! seat_changes {
+    ($($with:tt)+) => {
+        $crate::suite! { seat_changes [
+            tells_changes_in_order,
+            tells_from_the_moment_of_listening,
+            tells_nothing_where_nothing_changed,
+            a_load_is_told_as_missed,
+            a_large_change_is_told_as_missed,
+            who_falls_behind_is_told_so,
+            tells_everybody_who_listens,
+            listens_before_anything_is_loaded,
+            hears_of_its_performance_alone,
+        ] $($with)+ }
+    };
+}
+
+/// Far longer than a word takes: reaching it means that it is not told.
+const NOT_TOLD: Duration = Duration::from_secs(20);
+/// More changes than any store keeps for a slow listener.
+const MANY_CHANGES: usize = 2_000;
+
+impl SpeedBench {
+    async fn listen(&self, performance: PerformanceId) -> Box<dyn SeatListener> {
+        self.seat_changes.listen(performance).await.expect("the store answers")
+    }
+}
+
+async fn next(listener: &mut Box<dyn SeatListener>) -> SeatNews {
+    tokio::time::timeout(NOT_TOLD, listener.next()).await.expect("something is told")
+}
+
+/// Every word up to the change that shows this version.
+async fn until(listener: &mut Box<dyn SeatListener>, last: u64) -> Vec<SeatNews> {
+    let mut heard = Vec::new();
+    loop {
+        let news = next(listener).await;
+        let done = matches!(&news, SeatNews::Changed(change) if change.version == last);
+        heard.push(news);
+        if done {
+            return heard;
+        }
+    }
+}
+
+fn changed(version: u64, seats: &[(usize, u8)]) -> SeatNews {
+    let seats = seats.iter().map(|(seat, byte)| (slots(&[*seat])[0], *byte)).collect();
+    SeatNews::Changed(SeatChange { version, seats })
+}
+
+pub async fn tells_changes_in_order(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let first = bench.version(performance).await;
+    let mut listener = bench.listen(performance).await;
+    let owner = bench.taken(performance, &[3, 4, 20], at_secs(60)).await;
+    bench.mark(performance, &[lock(4, owner, None), lock(9, owner, Some(at_secs(60)))]).await;
+    bench.release_seats(performance, &slots(&[3, 4, 20]), owner).await;
+
+    assert_eq!(next(&mut listener).await, changed(first + 1, &[(3, HELD), (4, HELD), (20, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(first + 2, &[(4, SOLD), (9, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(first + 3, &[(3, FREE), (20, FREE)]));
+}
+
+pub async fn tells_from_the_moment_of_listening(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    bench.taken(performance, &[0], at_secs(60)).await;
+    let mut listener = bench.listen(performance).await;
+    let version = bench.version(performance).await;
+    bench.taken(performance, &[1], at_secs(60)).await;
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(1, HELD)]));
+}
+
+pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let owner = bench.taken(performance, &[0, 1], at_secs(60)).await;
+    let mut listener = bench.listen(performance).await;
+    let version = bench.version(performance).await;
+
+    let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), id(), at_secs(60)).await;
+    taken.expect_err("one is held");
+    let again = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, at_secs(90)).await;
+    again.expect("the seats are the owner's");
+    bench.release_seats(performance, &slots(&[0, 5]), id()).await;
+    bench.mark(performance, &[lock(0, owner, Some(at_secs(120)))]).await;
+    bench.load(performance, &[lock(7, owner, None)]).await;
+
+    bench.taken(performance, &[2], at_secs(60)).await;
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(2, HELD)]));
+}
+
+pub async fn a_load_is_told_as_missed(bench: SpeedBench) {
+    let performance = id();
+    let mut listener = bench.listen(performance).await;
+    bench.load(performance, &[lock(0, id(), None)]).await;
+    assert_eq!(next(&mut listener).await, SeatNews::Missed);
+}
+
+pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
+    let performance = id();
+    let hall = [FREE; CHANGE_SEATS_MAX * 2 + 1];
+    bench.seat_locks.load(performance, &hall, &[], 1).await.expect("the store answers");
+    let mut listener = bench.listen(performance).await;
+    let owner: ReservationId = id();
+    let sold = |slot| SeatLock { slot: Slot(slot), owner, held_until: None };
+    let most = u32::try_from(CHANGE_SEATS_MAX).expect("a small number");
+
+    let locks: Vec<SeatLock> = (0..most).map(sold).collect();
+    bench.mark(performance, &locks).await;
+    let seats = (0..most).map(|slot| (Slot(slot), SOLD)).collect();
+    assert_eq!(next(&mut listener).await, SeatNews::Changed(SeatChange { version: 2, seats }));
+
+    let locks: Vec<SeatLock> = (most..=most * 2).map(sold).collect();
+    bench.mark(performance, &locks).await;
+    assert_eq!(next(&mut listener).await, SeatNews::Missed);
+}
+
+pub async fn who_falls_behind_is_told_so(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let (mut slow, mut fast) = (bench.listen(performance).await, bench.listen(performance).await);
+    let first = bench.version(performance).await;
+    let last = first + u64::try_from(MANY_CHANGES).expect("a small number");
+    let changes = async {
+        for _ in 0..MANY_CHANGES / 2 {
+            let owner = bench.taken(performance, &[0], at_secs(60)).await;
+            bench.release_seats(performance, &slots(&[0]), owner).await;
+        }
+    };
+    // Once this one has heard the last word, all of them are behind the slow one.
+    futures::join!(changes, until(&mut fast, last));
+
+    let heard = until(&mut slow, last).await;
+    assert!(heard.contains(&SeatNews::Missed), "{} words", heard.len());
+    assert!(heard.len() < MANY_CHANGES, "{} words", heard.len());
+    bench.taken(performance, &[5], at_secs(60)).await;
+    assert_eq!(next(&mut slow).await, changed(last + 1, &[(5, HELD)]));
+}
+
+pub async fn tells_everybody_who_listens(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let version = bench.version(performance).await;
+    let (mut one, mut other) = (bench.listen(performance).await, bench.listen(performance).await);
+    bench.taken(performance, &[0], at_secs(60)).await;
+    let news = changed(version + 1, &[(0, HELD)]);
+    assert_eq!((next(&mut one).await, next(&mut other).await), (news.clone(), news));
+
+    drop(one);
+    bench.taken(performance, &[1], at_secs(60)).await;
+    assert_eq!(next(&mut other).await, changed(version + 2, &[(1, HELD)]));
+}
+
+pub async fn listens_before_anything_is_loaded(bench: SpeedBench) {
+    let performance = id();
+    let mut listener = bench.listen(performance).await;
+    assert_eq!(bench.seats(performance).await, None, "listening loads nothing");
+    bench.load(performance, &[]).await;
+    assert_eq!(next(&mut listener).await, SeatNews::Missed);
+    let version = bench.version(performance).await;
+    bench.taken(performance, &[0], at_secs(60)).await;
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(0, HELD)]));
+}
+
+pub async fn hears_of_its_performance_alone(bench: SpeedBench) {
+    let (evening, matinee) = (bench.loaded().await, bench.loaded().await);
+    let mut listener = bench.listen(evening).await;
+    let _other = bench.listen(matinee).await;
+    bench.taken(matinee, &[0], at_secs(60)).await;
+    let version = bench.version(evening).await;
+    bench.taken(evening, &[1], at_secs(60)).await;
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(1, HELD)]));
+}

@@ -1,36 +1,40 @@
-//! The live seats of a performance: fast locks in front, claims behind.
+//! The live seats of a performance: fast locks in front, claims behind, and a copy of the locks for those who look.
 
 use std::sync::Arc;
 
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{Clock, Reservations, SeatLocks, TakeRefusal};
+use encore_domain::ports::{Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free};
+use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
+use crate::seat_boards::SeatBoards;
+use crate::seat_reader::SeatReader;
 
 /// Seat locks that load themselves from the claims when they are missing.
 #[derive(Clone)]
 pub struct SeatMap {
     locks: Arc<dyn SeatLocks>,
     reservations: Arc<dyn Reservations>,
-    halls: Halls,
-    clock: Arc<dyn Clock>,
+    reader: SeatReader,
+    boards: SeatBoards,
 }
 
 impl SeatMap {
     /// Puts the map on its ports.
     pub fn new(
         locks: Arc<dyn SeatLocks>,
+        changes: Arc<dyn SeatChanges>,
         reservations: Arc<dyn Reservations>,
         halls: Halls,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { locks, reservations, halls, clock }
+        let reader = SeatReader::new(Arc::clone(&locks), Arc::clone(&reservations), halls, clock);
+        Self { locks, reservations, boards: SeatBoards::new(reader.clone(), changes), reader }
     }
 
     /// Locks seats, all or none.
@@ -46,7 +50,7 @@ impl SeatMap {
         let performance = hall.performance.id;
         let mut outcome = self.locks.take(performance, slots, owner, held_until).await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
-            self.load(hall).await?;
+            self.reader.load(hall).await?;
             outcome = self.locks.take(performance, slots, owner, held_until).await;
         }
         match outcome {
@@ -137,61 +141,16 @@ impl SeatMap {
         Ok(overdue.len())
     }
 
-    /// The live state of all seats.
-    pub async fn state(&self, hall: &Hall) -> Result<SeatState, AppError> {
-        let performance = hall.performance.id;
-        if let Some(state) = self.locks.snapshot(performance).await? {
-            return Ok(state);
-        }
-        self.load(hall).await?;
-        let loaded = self.locks.snapshot(performance).await?;
-        loaded.ok_or_else(|| Unavailable::of("the seat map").into())
+    /// The live state of all seats, with every change that was made before this was asked. It is read off this instance's
+    /// copy, without a query.
+    pub async fn state(&self, hall: &Hall) -> Result<Arc<SeatState>, AppError> {
+        self.boards.seats(hall).await
     }
 
-    /// How many seats are free and how many held, in the order asked. While the locks are away, the claims are counted.
+    /// How many seats are free and how many held as of a moment ago, in the order asked.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
-        let counts = match self.locks.stock(performances).await {
-            Ok(counts) => counts,
-            Err(weather) => {
-                warn!(error = &weather as &dyn std::error::Error, "seat locks are away; the claims are counted");
-                return self.stock_by_claims(performances).await;
-            }
-        };
-        let mut stock = Vec::with_capacity(counts.len());
-        for (performance, count) in performances.iter().zip(counts) {
-            stock.push(match count {
-                Some(StockAt { stock, .. }) => stock,
-                None => self.state(&self.halls.hall(*performance).await?).await?.stock(),
-            });
-        }
-        Ok(stock)
+        self.boards.stock(performances).await
     }
-
-    async fn stock_by_claims(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
-        let mut stock = Vec::with_capacity(performances.len());
-        for performance in performances {
-            let seats = self.halls.hall(*performance).await?.venue.chart.seats().len();
-            let claims = self.reservations.claims(*performance).await?;
-            let held = claims.iter().filter(|claim| claim.held_until.is_some()).count();
-            let free = seats.saturating_sub(claims.len());
-            let count = |seats| u32::try_from(seats).unwrap_or(u32::MAX);
-            stock.push(SeatStock { free: count(free), held: count(held) });
-        }
-        Ok(stock)
-    }
-
-    async fn load(&self, hall: &Hall) -> Result<(), Unavailable> {
-        let performance = hall.performance.id;
-        let claims = self.reservations.claims(performance).await?;
-        let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        self.locks.load(performance, &all_free(&hall.venue.chart), &locks, first_version(self.clock.now())).await
-    }
-}
-
-/// The version that a load begins with: microseconds since 1970. Seats never change a million times a second for long, so
-/// this is beyond every version of the load before, and what is told of before and after a load is never confused.
-fn first_version(now: Timestamp) -> u64 {
-    u64::try_from(now.timestamp_micros()).unwrap_or_default()
 }
 
 /// The refusal that names taken seats as fans know them.

@@ -12,8 +12,8 @@ use encore_app::seat_map::SeatMap;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Catalog, Clock, Lines, MockCatalog, MockClock, MockLines, MockQueueTokens, MockReservations, MockSeatLocks,
-    MockSeenRequests,
+    Catalog, Clock, Lines, MockCatalog, MockClock, MockLines, MockQueueTokens, MockReservations, MockSeatChanges,
+    MockSeatLocks, MockSeenRequests,
 };
 use encore_domain::queue::LineSettings;
 use encore_port_tests::fixtures;
@@ -53,7 +53,8 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let halls = Halls::new(Arc::clone(&catalog));
         let reservations = Arc::new(MockReservations::new());
-        let seat_map = SeatMap::new(Arc::new(MockSeatLocks::new()), reservations, halls.clone(), Arc::clone(&clock));
+        let (locks, changes) = (Arc::new(MockSeatLocks::new()), Arc::new(MockSeatChanges::new()));
+        let seat_map = SeatMap::new(locks, changes, reservations, halls.clone(), Arc::clone(&clock));
         let open_lines = OpenLines::new(catalog, Arc::clone(&clock));
         open_lines.refresh().await.expect("the catalogue answers");
         let boards = LineBoards::new(Arc::clone(&lines), seat_map, open_lines.clone(), Arc::clone(&clock));

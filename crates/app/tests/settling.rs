@@ -7,7 +7,7 @@ use encore_app::halls::Halls;
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
 use encore_domain::ids::ReservationId;
-use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
+use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_port_tests::fixtures;
 
@@ -45,7 +45,8 @@ async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
         Ok(readings.lock().expect("one at a time").next().expect("no more is read than needed"))
     });
     let halls = Halls::new(Arc::new(MockCatalog::new()));
-    let map = SeatMap::new(Arc::new(locks), Arc::new(reservations), halls, Arc::new(MockClock::new()));
+    let (changes, clock) = (Arc::new(MockSeatChanges::new()), Arc::new(MockClock::new()));
+    let map = SeatMap::new(Arc::new(locks), changes, Arc::new(reservations), halls, clock);
     map.settle(fixtures::id(), &[SEAT], owner).await.expect("the stores answer");
     told.lock().expect("one at a time").clone()
 }

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod queue;
 pub mod request;
 pub mod seat_chart;
+pub mod seat_copy;
 pub mod seat_state;
 pub mod time;
 pub mod wallet;

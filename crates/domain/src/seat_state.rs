@@ -122,3 +122,12 @@ pub fn all_free(chart: &SeatChart) -> Vec<u8> {
     }
     bytes
 }
+
+/// Shows locks in a state string. A lock on what is no seat is no lock.
+pub fn show_locks(bytes: &mut [u8], locks: &[SeatLock]) {
+    for lock in locks {
+        if let Some(byte) = bytes.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) {
+            *byte = if lock.held_until.is_some() { HELD } else { SOLD };
+        }
+    }
+}

@@ -45,7 +45,7 @@ impl Encore {
             payments,
             books,
             seat_locks,
-            seat_changes: _,
+            seat_changes,
             lines,
             seen_requests,
         } = ports;
@@ -61,7 +61,7 @@ impl Encore {
             halls.clone(),
             clock(),
         );
-        let seat_map = SeatMap::new(seat_locks, reservations.clone(), halls.clone(), clock());
+        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), halls.clone(), clock());
         let open_lines = OpenLines::new(catalog.clone(), clock());
         let boards = LineBoards::new(lines.clone(), seat_map.clone(), open_lines.clone(), clock());
         let teller = SettlementTeller::new(seat_map.clone(), lines.clone(), clock());

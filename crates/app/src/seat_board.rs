@@ -1,0 +1,220 @@
+//! One copy of the live seats of a performance on this instance, for everybody who looks at them here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::seat_copy::{SeatCopy, Step};
+use encore_domain::seat_state::{SeatChange, SeatState, SeatStock, StockAt};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::error::AppError;
+use crate::halls::Hall;
+use crate::seat_reader::SeatReader;
+
+/// How often a copy is compared with what the locks count, and how often it is read anew while nothing is heard of them.
+pub(crate) const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// How long a change that the locks count may be on its way to a copy before the copy is read anew for who asks.
+const WORD_PATIENCE: Duration = Duration::from_millis(200);
+/// How long who asks waits for a copy to be read.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
+/// A copy that has not been compared for this long is no answer to how many seats are left.
+const STOCK_STALE_AFTER: Duration = Duration::from_secs(3);
+
+/// The copy, which its follower keeps.
+pub(crate) struct SeatBoard {
+    pub(crate) hall: Hall,
+    kept: watch::Sender<Kept>,
+    /// Asks the follower to read the state now.
+    pub(crate) wanted: Notify,
+    /// How many checks have begun that the copy is not behind.
+    checks: AtomicU64,
+    /// The latest check that has ended well. Held while one is made, so that a crowd asking at once causes one check.
+    checked: tokio::sync::Mutex<u64>,
+    asked_at: Mutex<Instant>,
+}
+
+/// What is kept of the seats.
+#[derive(Debug, Default)]
+struct Kept {
+    copy: Option<SeatCopy>,
+    /// Whether it is a copy of what the locks say; otherwise they are away, and it is of what the claims said.
+    live: bool,
+    /// How many readings have begun.
+    readings: u64,
+    /// The latest reading that succeeded; 0 for none.
+    read: u64,
+    /// The latest reading that failed; 0 for none.
+    failed: u64,
+    /// When it was last known to be right.
+    confirmed_at: Option<Instant>,
+}
+
+impl Kept {
+    fn version(&self) -> Option<u64> {
+        self.copy.as_ref().map(|copy| copy.state().version)
+    }
+}
+
+/// What a comparison with the locks' counts says of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// It is right.
+    Agrees,
+    /// The locks are at this version, which the copy has not heard of yet.
+    Behind(u64),
+    /// It is wrong.
+    Differs,
+}
+
+impl SeatBoard {
+    pub(crate) fn new(hall: Hall) -> Self {
+        Self {
+            hall,
+            kept: watch::Sender::default(),
+            wanted: Notify::new(),
+            checks: AtomicU64::new(0),
+            checked: tokio::sync::Mutex::new(0),
+            asked_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Notes that somebody asks.
+    pub(crate) fn ask(&self) {
+        *lock(&self.asked_at) = Instant::now();
+    }
+
+    /// When somebody asked last.
+    pub(crate) fn asked_at(&self) -> Instant {
+        *lock(&self.asked_at)
+    }
+
+    /// The counts, if the copy is good enough for them.
+    pub(crate) fn stock(&self) -> Option<SeatStock> {
+        let kept = self.kept.borrow();
+        kept.confirmed_at.filter(|at| at.elapsed() < STOCK_STALE_AFTER)?;
+        kept.copy.as_ref().map(|copy| copy.stock().stock)
+    }
+
+    /// The seats, with every change that was made before this was asked.
+    pub(crate) async fn seats(&self, reader: &SeatReader) -> Result<Arc<SeatState>, AppError> {
+        let begun_before = self.checks.load(Ordering::SeqCst);
+        self.tried().await?;
+        let mut checked = self.checked.lock().await;
+        if *checked <= begun_before {
+            let check = self.checks.fetch_add(1, Ordering::SeqCst) + 1;
+            self.check(reader).await?;
+            *checked = check;
+        }
+        let state = self.kept.borrow().copy.as_ref().map(|copy| Arc::clone(copy.state()));
+        Ok(state.ok_or_else(|| Unavailable::of("the seat map"))?)
+    }
+
+    /// Makes sure that the copy is not behind what the locks count now.
+    async fn check(&self, reader: &SeatReader) -> Result<(), Unavailable> {
+        let (live, readings, confirmed_at) = {
+            let kept = self.kept.borrow();
+            (kept.live, kept.readings, kept.confirmed_at)
+        };
+        // The claims are read for everybody, not for each who looks.
+        if !live && confirmed_at.is_some_and(|at| at.elapsed() < COMPARE_EVERY) {
+            return Ok(());
+        }
+        let agrees = match reader.counted(self.hall.performance.id).await {
+            Ok(Some(count)) if live => self.reaches(count.version).await,
+            Ok(_) | Err(_) => false,
+        };
+        if agrees { Ok(()) } else { self.read_after(readings).await }
+    }
+
+    /// Waits for changes that are on their way.
+    async fn reaches(&self, version: u64) -> bool {
+        let mut kept = self.kept.subscribe();
+        let reached = kept.wait_for(|kept| kept.version().is_some_and(|here| here >= version));
+        matches!(timeout(WORD_PATIENCE, reached).await, Ok(Ok(_)))
+    }
+
+    /// Waits until the follower has tried to read for the first time.
+    async fn tried(&self) -> Result<(), Unavailable> {
+        let mut kept = self.kept.subscribe();
+        let tried = kept.wait_for(|kept| kept.read.max(kept.failed) > 0);
+        match timeout(READ_PATIENCE, tried).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Unavailable::of("the seat map")),
+        }
+    }
+
+    /// Has the state read, and waits for a reading after the one of this number.
+    async fn read_after(&self, reading: u64) -> Result<(), Unavailable> {
+        self.wanted.notify_one();
+        let mut kept = self.kept.subscribe();
+        let read = kept.wait_for(|kept| kept.read.max(kept.failed) > reading);
+        match timeout(READ_PATIENCE, read).await {
+            Ok(Ok(kept)) if kept.read > reading => Ok(()),
+            _ => Err(Unavailable::of("the seat map")),
+        }
+    }
+
+    /// Says that a reading begins, and which.
+    pub(crate) fn begin_reading(&self) -> u64 {
+        let mut reading = 0;
+        self.kept.send_modify(|kept| {
+            kept.readings += 1;
+            reading = kept.readings;
+        });
+        reading
+    }
+
+    /// Takes over what a reading that began at a moment has read; `live` says whether from the locks.
+    pub(crate) fn adopt(&self, state: SeatState, live: bool, (reading, began): (u64, Instant)) {
+        self.kept.send_modify(|kept| {
+            kept.copy = Some(SeatCopy::new(state));
+            kept.live = live;
+            kept.read = reading;
+            kept.confirmed_at = Some(began);
+        });
+    }
+
+    /// Notes that a reading has failed.
+    pub(crate) fn miss(&self, reading: u64) {
+        self.kept.send_modify(|kept| kept.failed = reading);
+    }
+
+    /// Follows a change. A copy of the claims does not: it knows none of the versions.
+    pub(crate) fn follow(&self, change: &SeatChange) -> Step {
+        let mut step = Step::Gap;
+        self.kept.send_if_modified(|kept| {
+            step = kept.copy.as_mut().filter(|_| kept.live).map_or(Step::Gap, |copy| copy.follow(change));
+            step == Step::Taken
+        });
+        step
+    }
+
+    /// Compares the copy with what the locks counted a moment ago, before anything that the copy may still hear of.
+    pub(crate) fn compare(&self, count: StockAt, at: Instant) -> Compared {
+        let mut compared = Compared::Differs;
+        self.kept.send_if_modified(|kept| {
+            compared = match kept.copy.as_ref().filter(|_| kept.live).map(SeatCopy::stock) {
+                Some(here) if here == count => Compared::Agrees,
+                Some(here) if here.version < count.version => Compared::Behind(count.version),
+                Some(_) | None => Compared::Differs,
+            };
+            if compared != Compared::Differs {
+                kept.confirmed_at = Some(at);
+            }
+            false
+        });
+        compared
+    }
+
+    /// The version of the copy.
+    pub(crate) fn version(&self) -> Option<u64> {
+        self.kept.borrow().version()
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

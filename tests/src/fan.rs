@@ -132,7 +132,38 @@ impl Fan {
             request_id: request_id.to_owned(),
             performance_id: performance.to_string(),
             seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+            best_available: None,
         };
+        self.send_hold(message).await
+    }
+
+    /// Holds the best available seats under a new request id.
+    pub async fn hold_best(
+        &self,
+        performance: PerformanceId,
+        wish: booking::BestAvailable,
+    ) -> Result<booking::Reservation, Status> {
+        self.hold_best_as(&request_id(), performance, wish).await
+    }
+
+    /// Holds the best available seats under a given request id.
+    pub async fn hold_best_as(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        wish: booking::BestAvailable,
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::HoldSeatsRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            seat_ids: vec![],
+            best_available: Some(wish),
+        };
+        self.send_hold(message).await
+    }
+
+    /// Sends a hold as it is.
+    pub async fn send_hold(&self, message: booking::HoldSeatsRequest) -> Result<booking::Reservation, Status> {
         let held = self.booking().hold_seats(self.request(message)).await?.into_inner();
         Ok(held.reservation.expect("a reservation"))
     }

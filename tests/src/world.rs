@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use encore_credentials::Keyring;
 use encore_domain::catalog::Performance;
+use encore_domain::error::Unavailable;
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::Clock;
+use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::LineSettings;
+use encore_domain::seat_chart::SeatChart;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -73,6 +75,18 @@ impl World {
         Self::start(clock, vec![ports], None).await
     }
 
+    /// Two instances on a Postgres database of their own. Their seat locks are away; their lines are in this process.
+    pub async fn without_seat_locks() -> Self {
+        let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
+        let clock = Arc::new(TestClock::default());
+        let mut all_ports = Vec::new();
+        for _ in 0..2 {
+            let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
+            all_ports.push(Ports { seat_locks: Arc::new(away()), ..ports.expect("Postgres is there") });
+        }
+        Self::start(clock, all_ports, Some(database)).await
+    }
+
     async fn start(clock: Arc<TestClock>, all_ports: Vec<Ports>, database: Option<ScratchDatabase>) -> Self {
         let ports = all_ports[0].clone();
         let mut instances = Vec::new();
@@ -123,7 +137,17 @@ impl World {
         line: Option<LineSettings>,
         change: impl FnOnce(Performance) -> Performance,
     ) -> PerformanceId {
-        let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+        self.performance_in(fixtures::small_chart(), line, change).await
+    }
+
+    /// The same in another hall, of two grades.
+    pub async fn performance_in(
+        &self,
+        chart: SeatChart,
+        line: Option<LineSettings>,
+        change: impl FnOnce(Performance) -> Performance,
+    ) -> PerformanceId {
+        let (venue, concert) = (fixtures::venue(chart), fixtures::concert());
         let performance = fixtures::performance(concert.id, venue.id);
         let performance = change(Performance { has_line: line.is_some(), ..performance });
         let id = performance.id;
@@ -133,6 +157,20 @@ impl World {
         catalog.add_performance(performance, line, None).await.expect("a new performance");
         id
     }
+}
+
+/// Seat locks that nobody can reach.
+fn away() -> MockSeatLocks {
+    let mut locks = MockSeatLocks::new();
+    locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
+    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_best().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
+    locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
+    locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
+    locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
+    locks.expect_overdue().returning(|_, _, _| Err(Unavailable::of("redis")));
+    locks
 }
 
 /// Where a store is, by the name of its variable.

@@ -1,8 +1,10 @@
 //! Holding seats and giving them back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use encore_domain::booking::{Reservation, ReservationCursor, SeatSelection, plan_hold, reservation_id};
+use encore_domain::best_available::SeatSearch;
+use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
 use encore_domain::error::PortError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -10,12 +12,21 @@ use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
+use encore_domain::seat_wish::{BestWish, SeatWish};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::seat_map::{SeatMap, seats_taken};
+use crate::seat_searches::SeatSearches;
+
+/// How often it is chosen again because the claims knew better than the choice.
+const CHOICES_MAX: usize = 16;
+/// How long somebody waits for their turn to choose on the claims.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A reservation with what a fan wants to read beside it.
 #[derive(Clone, Debug)]
@@ -32,8 +43,10 @@ pub struct BookingUseCases {
     reservations: Arc<dyn Reservations>,
     halls: Halls,
     seat_map: SeatMap,
+    searches: SeatSearches,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl BookingUseCases {
@@ -45,7 +58,8 @@ impl BookingUseCases {
         guard: QueueGuard,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { reservations, halls, seat_map, guard, clock }
+        let (searches, turn) = (SeatSearches::default(), Arc::default());
+        Self { reservations, halls, seat_map, searches, guard, clock, turn }
     }
 
     /// Holds seats for a fan, all or none. Whatever refuses a repeat now (the sale closed, the token used, the seats
@@ -55,11 +69,11 @@ impl BookingUseCases {
         caller: Caller,
         pass: &QueuePass,
         performance: PerformanceId,
-        selection: &SeatSelection,
+        wish: &SeatWish,
         request: RequestKey,
     ) -> Result<ReservationView, AppError> {
         let hall = self.halls.hall(performance).await?;
-        let reservation = match self.hold(caller, pass, &hall, selection, request).await {
+        let reservation = match self.hold(caller, pass, &hall, wish, request).await {
             Err(refusal) if refusal.may_hide_a_repeat() => {
                 self.reservations.find_placed(request).await?.ok_or(refusal)?
             }
@@ -73,19 +87,87 @@ impl BookingUseCases {
         caller: Caller,
         pass: &QueuePass,
         hall: &Hall,
+        wish: &SeatWish,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let admitted_until = self.guard.admit(pass, caller, &hall.performance).await?;
+        let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
+        match wish {
+            SeatWish::Named(selection) => self.hold_named(hall, selection, terms, request).await,
+            SeatWish::Best(best) => self.hold_best(hall, best, terms, request).await,
+        }
+    }
+
+    async fn hold_named(
+        &self,
+        hall: &Hall,
         selection: &SeatSelection,
+        terms: HoldTerms,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let slots = selection.slots(&hall.venue.chart)?;
+        self.seat_map.take(hall, &slots, terms.id, terms.expires_at).await?;
+        self.place(hall, &slots, terms, request).await
+    }
+
+    /// The seats are chosen in the step that locks them. If the claims know better, the locks are corrected and it is chosen
+    /// again: that others were faster is no reason to be refused.
+    async fn hold_best(
+        &self,
+        hall: &Hall,
+        wish: &BestWish,
+        terms: HoldTerms,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let search = self.searches.search(hall, wish).await?;
+        for _ in 0..CHOICES_MAX {
+            let chosen = self.seat_map.take_best(hall, &search, terms.id, terms.expires_at).await?;
+            let Some(slots) = chosen else {
+                return self.hold_best_claimable(hall, &search, terms, request).await;
+            };
+            match self.place(hall, &slots, terms, request).await {
+                Err(AppError::SeatsTaken { .. }) => {}
+                placed => return placed,
+            }
+        }
+        Err(AppError::Overloaded)
+    }
+
+    /// While the locks are away, seats are chosen on the claims. All would choose the same: so those of one instance choose one
+    /// after the other, and those of others meet by choosing again.
+    async fn hold_best_claimable(
+        &self,
+        hall: &Hall,
+        search: &SeatSearch,
+        terms: HoldTerms,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let turn = timeout(TURN_WITHIN, self.turn.lock()).await;
+        let _turn = turn.map_err(|_| AppError::Overloaded)?;
+        for _ in 0..CHOICES_MAX {
+            let claimed = self.seat_map.claimed(hall).await?;
+            let slots = search.choose(&claimed.bytes).ok_or(AppError::NoSeatsFit { count: search.count })?;
+            match self.place(hall, &slots, terms, request).await {
+                Err(AppError::SeatsTaken { .. }) => {}
+                placed => return placed,
+            }
+        }
+        Err(AppError::Overloaded)
+    }
+
+    /// Claims seats that are locked, and frees the locks if that is refused.
+    async fn place(
+        &self,
+        hall: &Hall,
+        slots: &[Slot],
+        terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         let performance = &hall.performance;
-        let admitted_until = self.guard.admit(pass, caller, performance).await?;
-        let id = reservation_id(&request);
-        let mut hold = plan_hold(performance, &hall.venue.chart, selection, caller.user, id, self.clock.now())?;
-        hold.end_by(admitted_until);
-        let slots = hold.slots();
-        self.seat_map.take(hall, &slots, id, hold.expires_at).await?;
+        let hold = plan_hold(performance, &hall.venue.chart, slots, terms)?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
         if !matches!(placed, Ok(Applied::Now(_)) | Err(PortError::Unavailable(_))) {
-            self.settle(performance.id, &slots, id).await;
+            self.settle(performance.id, slots, terms.id).await;
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),

@@ -48,6 +48,8 @@ pub enum AppError {
     NotOnSale(#[from] NotOnSale),
     #[error("seats are taken: {}", seat_ids.join(", "))]
     SeatsTaken { seat_ids: Vec<String> },
+    #[error("no {count} free seats fit the wish")]
+    NoSeatsFit { count: usize },
     #[error("one fan may have {limit} seats of this performance and you have {owned}")]
     OverLimit { limit: u32, owned: u32 },
     #[error("the hold expired at {expired_at}")]
@@ -90,6 +92,7 @@ impl AppError {
         match self {
             Self::NotOnSale(_)
             | Self::SeatsTaken { .. }
+            | Self::NoSeatsFit { .. }
             | Self::OverLimit { .. }
             | Self::HoldExpired { .. }
             | Self::NotHeld { .. }
@@ -158,6 +161,12 @@ impl From<HoldRefusal> for AppError {
         match refusal {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
+            HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
+            HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },
+            HoldRefusal::OtherCurrency { sold_in } => {
+                let field = "best_available.price_max.currency_code";
+                Self::Invalid(vec![Violation::new(field, format!("must be {sold_in}, as the prices are"))])
+            }
         }
     }
 }

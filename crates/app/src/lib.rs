@@ -19,5 +19,6 @@ mod seat_boards;
 mod seat_follower;
 pub mod seat_map;
 mod seat_reader;
+pub mod seat_searches;
 pub mod upkeep;
 pub mod wallet;

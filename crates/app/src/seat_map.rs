@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use encore_domain::best_available::SeatSearch;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
+use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
@@ -65,6 +66,42 @@ impl SeatMap {
                 Ok(())
             }
         }
+    }
+
+    /// Locks the best free seats of a search, chosen in the same step. None where the locks are away: then the choice is to
+    /// be made on the claims.
+    pub async fn take_best(
+        &self,
+        hall: &Hall,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<Option<Vec<Slot>>, AppError> {
+        let performance = hall.performance.id;
+        let mut outcome = self.locks.take_best(performance, search, owner, held_until).await;
+        if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
+            self.reader.load(hall).await?;
+            outcome = self.locks.take_best(performance, search, owner, held_until).await;
+        }
+        match outcome {
+            Ok(taken) => Ok(Some(taken.slots)),
+            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => {
+                Err(AppError::NoSeatsFit { count: search.count })
+            }
+            Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
+                warn!(%performance, "seat locks were lost while they were loaded; the claims decide");
+                Ok(None)
+            }
+            Err(PortError::Unavailable(weather)) => {
+                warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The state of all seats as the claims alone say it.
+    pub async fn claimed(&self, hall: &Hall) -> Result<SeatState, Unavailable> {
+        self.reader.claimed(hall).await
     }
 
     /// Frees seats that this owner holds. If the locks are away, a sweep frees them later.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::request::RequestKey;
 use crate::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::time::Timestamp;
@@ -94,11 +94,6 @@ impl Reservation {
         self
     }
 
-    /// Brings the deadline forward to the end of the fan's queue token: a hold that lives can be paid.
-    pub fn end_by(&mut self, token_until: Option<Timestamp>) {
-        self.expires_at = token_until.map_or(self.expires_at, |until| until.min(self.expires_at));
-    }
-
     /// The slots of its seats.
     pub fn slots(&self) -> Vec<Slot> {
         self.seats.iter().map(|seat| seat.slot).collect()
@@ -166,9 +161,15 @@ impl SeatSelection {
         if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
     }
 
-    /// The seat ids, as the fan ordered them.
-    pub fn seat_ids(&self) -> &[String] {
-        &self.0
+    /// The seats of a hall that are named, in the order of their slots.
+    pub fn slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
+        let (known, unknown): (Vec<_>, Vec<_>) = self.0.iter().partition(|seat_id| chart.seat(seat_id).is_some());
+        if !unknown.is_empty() {
+            return Err(HoldRefusal::UnknownSeats { seat_ids: unknown.into_iter().cloned().collect() });
+        }
+        let mut slots: Vec<Slot> = known.into_iter().filter_map(|id| chart.seat(id)).map(|seat| seat.slot).collect();
+        slots.sort_unstable();
+        Ok(slots)
     }
 }
 
@@ -184,32 +185,75 @@ pub enum HoldRefusal {
         /// The ids that are not in the chart.
         seat_ids: Vec<String>,
     },
+    /// The venue has no such sections.
+    #[error("the venue has no such sections: {}", .names.join(", "))]
+    UnknownSections {
+        /// Those that are not in the chart.
+        names: Vec<String>,
+    },
+    /// The venue has no such grades.
+    #[error("the venue has no such grades: {}", .names.join(", "))]
+    UnknownGrades {
+        /// Those that are not in the chart.
+        names: Vec<String>,
+    },
+    /// The price limit is in another currency than the prices.
+    #[error("the prices are in {sold_in}")]
+    OtherCurrency {
+        /// The currency of the prices.
+        sold_in: Currency,
+    },
 }
 
-/// Decides what a hold of these seats would be: prices, total and deadline are the server's.
+/// What a hold is, whatever its seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldTerms {
+    /// See [`reservation_id`].
+    pub id: ReservationId,
+    /// Whose it is.
+    pub user: UserId,
+    /// When the seats are held.
+    pub held_at: Timestamp,
+    /// The deadline.
+    pub expires_at: Timestamp,
+}
+
+impl HoldTerms {
+    /// Decides the terms of a hold that a request makes now. It ends with the fan's queue token at the latest: a hold that
+    /// lives can be paid.
+    pub fn new(
+        performance: &Performance,
+        request: &RequestKey,
+        token_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, NotOnSale> {
+        performance.on_sale.check(now)?;
+        let deadline = now + performance.hold_for;
+        let expires_at = token_until.map_or(deadline, |until| until.min(deadline));
+        Ok(Self { id: reservation_id(request), user: request.user, held_at: now, expires_at })
+    }
+}
+
+/// Decides what a hold of these seats would be: prices and total are the server's.
 pub fn plan_hold(
     performance: &Performance,
     chart: &SeatChart,
-    selection: &SeatSelection,
-    user: UserId,
-    id: ReservationId,
-    now: Timestamp,
+    slots: &[Slot],
+    terms: HoldTerms,
 ) -> Result<Reservation, HoldRefusal> {
-    performance.on_sale.check(now)?;
-    let mut seats = Vec::with_capacity(selection.0.len());
+    let mut seats = Vec::with_capacity(slots.len());
     let mut unknown = Vec::new();
-    for seat_id in &selection.0 {
-        let priced = chart.seat(seat_id).and_then(|seat| Some((seat, performance.prices.of(seat.grade)?)));
-        match priced {
-            Some((seat, price)) => seats.push(ReservedSeat { slot: seat.slot, price_minor: price.minor }),
-            None => unknown.push(seat_id.clone()),
+    for slot in slots {
+        match chart.seat_at(*slot).and_then(|seat| performance.prices.of(seat.grade)) {
+            Some(price) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
+            None => unknown.push(format!("slot {}", slot.0)),
         }
     }
     if !unknown.is_empty() {
         return Err(HoldRefusal::UnknownSeats { seat_ids: unknown });
     }
-    seats.sort_by_key(|seat| seat.slot);
     let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
+    let HoldTerms { id, user, held_at, expires_at } = terms;
     Ok(Reservation {
         id,
         user,
@@ -217,8 +261,8 @@ pub fn plan_hold(
         seats,
         total: Money { minor: total_minor, currency: performance.prices.currency },
         state: ReservationState::Held,
-        held_at: now,
-        expires_at: now + performance.hold_for,
+        held_at,
+        expires_at,
         settled_at: None,
         payment: None,
     })

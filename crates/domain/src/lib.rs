@@ -18,5 +18,6 @@ pub mod request;
 pub mod seat_chart;
 pub mod seat_copy;
 pub mod seat_state;
+pub mod seat_wish;
 pub mod time;
 pub mod wallet;

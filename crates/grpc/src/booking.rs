@@ -1,8 +1,10 @@
 //! `BookingService`.
 
 use encore_app::booking::{BookingUseCases, ReservationView};
-use encore_domain::booking::{ReservationState, ReservedSeat, SeatSelection, SelectionError};
+use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
 use encore_domain::money::Money;
+use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
+use encore_domain::seat_wish::{BestWish, SeatWish, WISH_SECTIONS_MAX};
 use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use tonic::{Request, Response, Status};
 
@@ -29,13 +31,13 @@ impl BookingService for BookingApi {
         let mut fields = Fields::default();
         let key = fields.request(caller.user, &message.request_id, "HoldSeats", &message);
         let performance = fields.id("performance_id", &message.performance_id);
-        let selection = seat_selection(&mut fields, message.seat_ids);
-        let (Some(key), Some(performance), Some(selection)) = (key, performance, selection) else {
+        let wish = seat_wish(&mut fields, message);
+        let (Some(key), Some(performance), Some(wish)) = (key, performance, wish) else {
             return Err(fields.into_status());
         };
+        fields.finish()?;
         let booking = self.booking.clone();
-        let held =
-            self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &selection, key).await });
+        let held = self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &wish, key).await });
         Ok(Response::new(pb::HoldSeatsResponse { reservation: Some(to_proto(&held.await?)) }))
     }
 
@@ -85,6 +87,32 @@ impl BookingService for BookingApi {
             next_page_token: next_page_token(page.next.as_ref()),
         }))
     }
+}
+
+fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatWish> {
+    let Some(best) = message.best_available else {
+        return seat_selection(fields, message.seat_ids).map(SeatWish::Named);
+    };
+    if !message.seat_ids.is_empty() {
+        fields.refuse("seat_ids", "must be empty where best_available is set");
+    }
+    let count = usize::try_from(best.count).ok().filter(|count| (1..=SEATS_PER_HOLD_MAX).contains(count));
+    let rule = format!("must be 1 to {SEATS_PER_HOLD_MAX}");
+    let count = fields.read("best_available.count", count.ok_or(rule));
+    fields.names("best_available.sections", &best.sections, WISH_SECTIONS_MAX);
+    fields.names("best_available.grades", &best.grades, GRADES_PER_VENUE_MAX);
+    let price_max = match &best.price_max {
+        None => None,
+        Some(price_max) => Some(price_limit(fields, price_max)?),
+    };
+    let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
+    Some(SeatWish::Best(BestWish { count: count?, sections, grades, price_max, allow_split }))
+}
+
+fn price_limit(fields: &mut Fields, price_max: &encore_proto::common::v1::Money) -> Option<Money> {
+    let limit = fields.money("best_available.price_max", Some(price_max))?;
+    let rule = "must not be negative";
+    fields.read("best_available.price_max.amount_minor", if limit.minor >= 0 { Ok(limit) } else { Err(rule) })
 }
 
 fn seat_selection(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatSelection> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery};
 use encore_app::halls::Hall;
 use encore_domain::catalog::Concert;
-use encore_domain::seat_chart::{CHART_NAME_MAX_LEN, Grade, Seat, SeatChart};
+use encore_domain::seat_chart::{Grade, Seat, SeatChart};
 use encore_domain::seat_state::SeatStatus;
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
 use tonic::{Request, Response, Status};
@@ -85,14 +85,7 @@ impl CatalogService for CatalogApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        if message.sections.len() > SECTIONS_MAX {
-            fields.refuse("sections", format!("must name at most {SECTIONS_MAX} sections"));
-        }
-        for (index, section) in message.sections.iter().enumerate().take(SECTIONS_MAX) {
-            if !(1..=CHART_NAME_MAX_LEN).contains(&section.len()) {
-                fields.refuse(&format!("sections[{index}]"), format!("must be 1 to {CHART_NAME_MAX_LEN} bytes"));
-            }
-        }
+        fields.names("sections", &message.sections, SECTIONS_MAX);
         let page = fields.page_of(message.page_size, &message.page_token, SEATS_PAGE_DEFAULT, SEATS_PAGE_MAX);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());

@@ -9,6 +9,7 @@ use encore_domain::ids::{RequestId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageRequest};
 use encore_domain::request::RequestKey;
+use encore_domain::seat_chart::CHART_NAME_MAX_LEN;
 use encore_domain::time::Timestamp;
 use encore_proto::common::v1 as pb;
 use prost::Message;
@@ -92,6 +93,18 @@ impl Fields {
         };
         let currency = self.read(&format!("{field}.currency_code"), Currency::parse(&value.currency_code))?;
         Some(Money { minor: value.amount_minor, currency })
+    }
+
+    /// A list of names of the chart, which may be empty.
+    pub(crate) fn names(&mut self, field: &str, names: &[String], max: usize) {
+        if names.len() > max {
+            self.refuse(field, format!("must name at most {max}"));
+        }
+        for (index, name) in names.iter().enumerate().take(max) {
+            if !(1..=CHART_NAME_MAX_LEN).contains(&name.len()) {
+                self.refuse(&format!("{field}[{index}]"), format!("must be 1 to {CHART_NAME_MAX_LEN} bytes"));
+            }
+        }
     }
 
     /// A page of an ordinary listing.

@@ -57,6 +57,9 @@ pub(crate) fn status(failure: AppError) -> Status {
             }
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
+        AppError::NoSeatsFit { count } => {
+            precondition(message, ErrorReason::NoSeatsFit, [("count", count.to_string())])
+        }
         AppError::OverLimit { limit, owned } => {
             let metadata = [("limit", limit.to_string()), ("owned", owned.to_string())];
             precondition(message, ErrorReason::SeatLimitExceeded, metadata)

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use encore_domain::audit::{AuditReport, Finding, HOLD_OVERDUE_AFTER, Promise};
+use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::ids::PerformanceId;
 use encore_domain::wallet::Transfer;
@@ -64,8 +65,7 @@ impl RecordBench {
         self.top_up(other, money(700, "USD")).await;
         let bought = hold(other, sale, &[1, 9]);
         self.buy(&bought).await;
-        let mut expired = hold(other, sale, &[2]);
-        expired.end_by(Some(at_secs(60)));
+        let expired = Reservation { expires_at: at_secs(60), ..hold(other, sale, &[2]) };
         self.place(&expired).await;
         let due = self.reservations.expire_due(at_secs(60), 100).await.expect("the store answers");
         assert_eq!(due.len(), 1, "the one that was cut short: {due:?}");

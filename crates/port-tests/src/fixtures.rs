@@ -113,6 +113,24 @@ pub fn large_chart() -> SeatChart {
     SeatChart::lay_out((0..60).map(section).collect(), vec![Grade { name: "All".into(), color: "#000000".into() }])
 }
 
+/// A hall of 8,000 seats of two grades: 8 sections of 20 rows of 50 seats, with the stage at their front rows.
+pub fn arena_chart() -> SeatChart {
+    let planned_row = |section: u32, n: u32| {
+        let mut row = row(&format!("{section}"), &n.to_string(), &[u16::from(n >= 10); 50]);
+        for seat in &mut row.seats {
+            seat.x += f64::from(section) * 600.0;
+            seat.y = f64::from(n) * 12.0;
+        }
+        row
+    };
+    let section = |section: u32| PlannedSection {
+        name: format!("Block {section}"),
+        rows: (0..20).map(|n| planned_row(section, n)).collect(),
+    };
+    let grade = |name: &str| Grade { name: name.into(), color: String::new() };
+    SeatChart::lay_out((0..8).map(section).collect(), vec![grade("Front"), grade("Rear")])
+}
+
 fn row(section: &str, label: &str, grades: &[u16]) -> PlannedRow {
     let seat = |(number, grade): (u32, &u16)| PlannedSeat {
         id: format!("{section}-{label}-{number}"),

@@ -160,6 +160,7 @@ impl Caller {
             request_id: request.to_string(),
             performance_id: performance.to_owned(),
             seat_ids: seat_ids.to_vec(),
+            ..Default::default()
         };
         let mut client = BookingServiceClient::new(self.channel.clone());
         let held = client.hold_seats(self.request(message)).await?.into_inner();

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_input;
+mod best_available;
 mod booking;
 mod contention;
 mod expiry;

@@ -1,0 +1,46 @@
+//! Wishes for the best seats, made into searches.
+
+use std::sync::Arc;
+
+use encore_domain::best_available::{SeatOrder, SeatSearch, Stretch};
+use encore_domain::ids::VenueId;
+use encore_domain::seat_wish::{AllowedSeats, BestWish};
+use moka::future::Cache;
+
+use crate::error::AppError;
+use crate::halls::Hall;
+
+/// How many bytes of orders are kept: those of about 250 kinds of wishes in halls of 60,000 seats.
+const ORDERS_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Makes searches. What it has measured of a hall it keeps, since a crowd wishes for few kinds of seats and the hall does not
+/// change.
+#[derive(Clone)]
+pub struct SeatSearches {
+    orders: Cache<(VenueId, AllowedSeats), Arc<SeatOrder>>,
+}
+
+impl Default for SeatSearches {
+    fn default() -> Self {
+        let orders = Cache::builder().weigher(|_, order| bytes(order)).max_capacity(ORDERS_KEPT_BYTES);
+        Self { orders: orders.build() }
+    }
+}
+
+impl SeatSearches {
+    /// What to look for in this hall.
+    pub async fn search(&self, hall: &Hall, wish: &BestWish) -> Result<SeatSearch, AppError> {
+        let chart = &hall.venue.chart;
+        let allowed = wish.allowed(chart, &hall.performance.prices)?;
+        let (sections, grades) = (allowed.sections.clone(), allowed.grades.clone());
+        let measure =
+            async { Arc::new(SeatOrder::new(chart, &sections, |seat| grades.binary_search(&seat.grade).is_ok())) };
+        let order = self.orders.get_with((hall.venue.id, allowed), measure).await;
+        Ok(SeatSearch { order, count: wish.count, allow_split: wish.allow_split })
+    }
+}
+
+fn bytes(order: &Arc<SeatOrder>) -> u32 {
+    let stretches: usize = order.sections.iter().map(Vec::len).sum();
+    u32::try_from(order.distances.len() * size_of::<u32>() + stretches * size_of::<Stretch>()).unwrap_or(u32::MAX)
+}

@@ -37,6 +37,7 @@ macro_rules! reservations {
             repeats_a_hold,
             repeats_a_hold_under_contention,
             refuses_a_reused_request,
+            answers_each_of_many_at_once,
             releases_a_hold,
             releases_only_a_live_hold,
             repeats_a_release,
@@ -304,6 +305,53 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     let theirs = hold(other, &sale, &[1]);
     assert_eq!(bench.find_placed(of_another).await.expect("no reuse"), None);
     assert_eq!(made(bench.place_again(theirs.clone(), of_another).await), theirs);
+}
+
+pub async fn answers_each_of_many_at_once(bench: RecordBench) {
+    const LIMIT: u32 = 2;
+    let sale = bench.open_sale().await;
+    let known = hold(bench.sign_up().await, &sale, &[0]);
+    let known_request = bench.place(&known).await;
+    let mut calls = vec![(hold(known.user, &sale, &[1]), altered(known_request))];
+    for pair in 1..13 {
+        // Two rivals for a pair, each of whom asks twice, and one who wants too many.
+        for rival in [bench.sign_up().await, bench.sign_up().await] {
+            let wish = (hold(rival, &sale, &[2 * pair, 2 * pair + 1]), request(rival));
+            calls.extend([wish.clone(), wish]);
+        }
+        let greedy = bench.sign_up().await;
+        calls.push((hold(greedy, &sale, &[1, 2 * pair, 2 * pair + 1]), request(greedy)));
+        calls.push((known.clone(), known_request));
+    }
+    let answers = at_once(calls.iter().cloned().map(|(hold, request)| {
+        let reservations = Arc::clone(&bench.reservations);
+        async move { reservations.place(hold, LIMIT, request).await }
+    }))
+    .await;
+
+    let claims = bench.claims(sale.id).await;
+    let mut winners = vec![&known];
+    for ((hold, request), answer) in calls.iter().zip(answers) {
+        let owner = claims.iter().find(|claim| claim.slot == hold.seats[0].slot).map(|claim| claim.reservation);
+        match answer {
+            Ok(Applied::Now(placed)) => {
+                assert_eq!((&placed, Some(placed.id)), (hold, owner));
+                winners.push(hold);
+            }
+            Ok(Applied::Before(placed)) => assert_eq!((&placed, Some(placed.id)), (hold, owner)),
+            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
+                assert_eq!(slots, hold.slots().split_off(hold.seats.len() - 2));
+                assert_ne!(owner, Some(hold.id));
+            }
+            Err(PortError::Refused(refusal)) => {
+                assert_eq!((refusal, hold.seats.len()), (PlaceRefusal::OverLimit { limit: LIMIT, owned: 0 }, 3));
+            }
+            Err(PortError::RequestReused) => assert_eq!(request.fingerprint, altered(known_request).fingerprint),
+            Err(PortError::Unavailable(weather)) => panic!("the store answers: {weather}"),
+        }
+    }
+    assert_eq!(winners.len(), 13, "one of each pair of rivals, once");
+    assert_eq!(claims, held(winners));
 }
 
 pub async fn releases_a_hold(bench: RecordBench) {

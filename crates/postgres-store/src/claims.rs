@@ -1,95 +1,134 @@
 //! Claims on seats. A claim is there as long as its reservation is held or confirmed; its deadline is the
 //! reservation's, so that paying does not write it again.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::seat_chart::Slot;
+use futures::try_join;
 use uuid::Uuid;
 
 use crate::codec::read_state;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
 
-/// What speaks against a hold before it is tried.
-#[derive(QueryableByName)]
+/// What speaks against holds before they are tried.
 pub struct Standing {
-    /// How many seats of the performance the fan has.
-    #[diesel(sql_type = BigInt)]
-    pub owned: i64,
-    /// Which of the wanted slots have a claim, in order.
-    #[diesel(sql_type = Array<Integer>)]
-    taken: Vec<i32>,
+    /// How many seats of its performance the fan of each hold has.
+    pub owned: Vec<u32>,
+    /// Which of the wanted seats have a claim.
+    pub taken: HashSet<(PerformanceId, Slot)>,
 }
 
-impl Standing {
-    /// Which of the wanted seats have a claim, in order.
-    pub fn taken(&self) -> Vec<Slot> {
-        self.taken.iter().map(|slot| Slot(slot.cast_unsigned())).collect()
+/// Looks before anything is claimed, so that those who come too late cost one read.
+///
+/// Each fan and each wanted seat is looked up by itself, over its index: a join may be planned as one with all claims of a
+/// performance, which are few when the plan is made and many when it is used.
+pub async fn standing(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Standing> {
+    let (owned, taken) = try_join!(owned(conn, holds), taken(conn, holds))?;
+    Ok(Standing { owned, taken })
+}
+
+async fn owned(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<u32>> {
+    const OWNED: &str = "
+        SELECT (
+            SELECT count(*) FROM claims WHERE user_id = hold.user_id AND performance_id = hold.performance_id
+        ) AS owned
+        FROM unnest($1, $2) WITH ORDINALITY AS hold (user_id, performance_id, place)
+        ORDER BY place";
+    #[derive(QueryableByName)]
+    struct Owned {
+        #[diesel(sql_type = BigInt)]
+        owned: i64,
+    }
+    let query = sql(OWNED)
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.user.0))
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.performance.0));
+    let owned: Vec<Owned> = Cached(query).load(&mut &*conn).await?;
+    Ok(owned.into_iter().map(|Owned { owned }| u32::try_from(owned).unwrap_or(u32::MAX)).collect())
+}
+
+async fn taken(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<HashSet<(PerformanceId, Slot)>> {
+    const TAKEN: &str = "
+        SELECT performance_id, slot FROM unnest($1, $2) AS wanted (performance_id, slot)
+        WHERE (
+            SELECT true FROM claims WHERE claims.performance_id = wanted.performance_id AND claims.slot = wanted.slot
+        )";
+    let query = sql(TAKEN)
+        .bind::<Array<SqlUuid>, _>(each_seat(holds, |hold, _| hold.performance.0))
+        .bind::<Array<Integer>, _>(each_seat(holds, |_, seat| seat.slot.0.cast_signed()));
+    let taken: Vec<SeatKey> = Cached(query).load(&mut &*conn).await?;
+    Ok(taken.into_iter().map(SeatKey::into).collect())
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = claims)]
+struct SeatKey {
+    performance_id: Uuid,
+    slot: i32,
+}
+
+impl From<SeatKey> for (PerformanceId, Slot) {
+    fn from(SeatKey { performance_id, slot }: SeatKey) -> Self {
+        (PerformanceId(performance_id), Slot(slot.cast_unsigned()))
     }
 }
 
-/// Looks before anything is written, so that the many who come too late cost one read.
+/// Writes holds with their seats and claims; no two want the same seat. Answers the seats that somebody else claimed
+/// meanwhile, in order; if there are any, the transaction must be rolled back.
 ///
-/// Each wanted seat is looked up by itself, over the primary key: a join may be planned as one with all claims of the
-/// performance, which are few when the plan is made and many when it is used.
-pub async fn standing(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<Standing> {
-    const STANDING: &str = "
-        SELECT
-            (SELECT count(*) FROM claims WHERE performance_id = $1 AND user_id = $2) AS owned,
-            ARRAY(
-                SELECT slot FROM unnest($3) AS wanted (slot)
-                WHERE (SELECT true FROM claims WHERE performance_id = $1 AND claims.slot = wanted.slot)
-                ORDER BY slot
-            ) AS taken";
-    let query = sql(STANDING)
-        .bind::<SqlUuid, _>(hold.performance.0)
-        .bind::<SqlUuid, _>(hold.user.0)
-        .bind::<Array<Integer>, _>(signed(&hold.slots()));
-    Cached(query).get_result(&mut &*conn).await
-}
-
-/// Writes a hold with its seats and claims. Answers the seats that somebody else claimed meanwhile; if there are any, the
-/// transaction must be rolled back.
-///
-/// Claims are inserted in the order of their slots and each insert waits for whoever is claiming or giving back the same
+/// Claims are inserted in the order of their keys and each insert waits for whoever is claiming or giving back the same
 /// seat, so that holds wait for each other in one direction only.
-pub async fn insert_hold(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<Vec<Slot>> {
+pub async fn insert_holds(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<(PerformanceId, Slot)>> {
     const INSERT: &str = "
-        WITH reservation AS (
+        WITH placed AS (
             INSERT INTO reservations (id, user_id, performance_id, total_minor, currency, state, held_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, 'held', $6, $7)
+            SELECT id, user_id, performance_id, total_minor, currency, 'held', held_at, expires_at
+            FROM unnest($1, $2, $3, $4, $5, $6, $7)
+                AS hold (id, user_id, performance_id, total_minor, currency, held_at, expires_at)
         ), reserved AS (
             INSERT INTO reservation_seats (reservation_id, slot, price_minor)
-            SELECT $1, slot, price_minor FROM unnest($8, $9) AS seat (slot, price_minor)
+            SELECT reservation_id, slot, price_minor FROM unnest($8, $9, $10) AS seat (reservation_id, slot, price_minor)
         )
         INSERT INTO claims (performance_id, slot, reservation_id, user_id)
-        SELECT $3, slot, $1, $2 FROM unnest($8) AS seat (slot) ORDER BY slot
+        SELECT performance_id, slot, reservation_id, user_id
+        FROM unnest($8, $9, $11, $12) AS seat (reservation_id, slot, performance_id, user_id)
+        ORDER BY performance_id, slot
         ON CONFLICT (performance_id, slot) DO NOTHING
-        RETURNING slot";
-    #[derive(QueryableByName)]
-    struct Claimed {
-        #[diesel(sql_type = Integer)]
-        slot: i32,
-    }
+        RETURNING performance_id, slot";
     let query = sql(INSERT)
-        .bind::<SqlUuid, _>(hold.id.0)
-        .bind::<SqlUuid, _>(hold.user.0)
-        .bind::<SqlUuid, _>(hold.performance.0)
-        .bind::<BigInt, _>(hold.total.minor)
-        .bind::<Text, _>(hold.total.currency.code())
-        .bind::<Timestamptz, _>(hold.held_at)
-        .bind::<Timestamptz, _>(hold.expires_at)
-        .bind::<Array<Integer>, _>(signed(&hold.slots()))
-        .bind::<Array<BigInt>, _>(hold.seats.iter().map(|seat| seat.price_minor).collect::<Vec<_>>());
-    let claimed: Vec<Claimed> = Cached(query).load(&mut &*conn).await?;
-    let was_claimed = |slot: &Slot| claimed.iter().any(|claim| claim.slot.cast_unsigned() == slot.0);
-    let mut lost: Vec<Slot> = hold.slots().into_iter().filter(|slot| !was_claimed(slot)).collect();
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.id.0))
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.user.0))
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.performance.0))
+        .bind::<Array<BigInt>, _>(each(holds, |hold| hold.total.minor))
+        .bind::<Array<Text>, _>(each(holds, |hold| hold.total.currency.code().to_owned()))
+        .bind::<Array<Timestamptz>, _>(each(holds, |hold| hold.held_at))
+        .bind::<Array<Timestamptz>, _>(each(holds, |hold| hold.expires_at))
+        .bind::<Array<SqlUuid>, _>(each_seat(holds, |hold, _| hold.id.0))
+        .bind::<Array<Integer>, _>(each_seat(holds, |_, seat| seat.slot.0.cast_signed()))
+        .bind::<Array<BigInt>, _>(each_seat(holds, |_, seat| seat.price_minor))
+        .bind::<Array<SqlUuid>, _>(each_seat(holds, |hold, _| hold.performance.0))
+        .bind::<Array<SqlUuid>, _>(each_seat(holds, |hold, _| hold.user.0));
+    let claimed: Vec<SeatKey> = Cached(query).load(&mut &*conn).await?;
+    let claimed: HashSet<(PerformanceId, Slot)> = claimed.into_iter().map(SeatKey::into).collect();
+    let mut lost = each_seat(holds, |hold, seat| (hold.performance, seat.slot));
+    lost.retain(|seat| !claimed.contains(seat));
     lost.sort_unstable();
     Ok(lost)
+}
+
+fn each<T>(holds: &[&Reservation], column: impl Fn(&Reservation) -> T) -> Vec<T> {
+    holds.iter().map(|hold| column(hold)).collect()
+}
+
+fn each_seat<T>(holds: &[&Reservation], column: impl Fn(&Reservation, &ReservedSeat) -> T) -> Vec<T> {
+    let column = &column;
+    holds.iter().flat_map(|hold| hold.seats.iter().map(move |seat| column(hold, seat))).collect()
 }
 
 /// Frees the seats of reservations. They are found over the seats of each, so that claims need no index by reservation.

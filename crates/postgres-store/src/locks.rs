@@ -1,12 +1,12 @@
 //! Advisory locks: which there are, and what each guards.
 //!
 //! Keys of two integers and keys of one `bigint` are different spaces: the first are the named locks here, the second
-//! belongs to [`lock_fan`].
+//! belongs to [`lock_fans`].
 
 use diesel::QueryResult;
-use diesel::sql_types::{Integer, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::booking::Reservation;
 
 use crate::statement::{Cached, sql};
 
@@ -20,11 +20,20 @@ pub const OUTBOX: i32 = 2;
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 3;
 
-/// Until the end of the transaction, nobody else places a hold of this fan for this performance: so what is counted
-/// against the limit stays true.
-pub async fn lock_fan(conn: &AsyncPgConnection, user: UserId, performance: PerformanceId) -> QueryResult<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))";
-    Cached(sql(LOCK).bind::<SqlUuid, _>(user.0).bind::<SqlUuid, _>(performance.0)).execute(&mut &*conn).await?;
+/// Until the end of the transaction, nobody else places a hold for these fans and performances: so what is counted against
+/// their limits stays true. They are locked in the order of their keys.
+pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<()> {
+    const LOCK: &str = "
+        SELECT pg_advisory_xact_lock(fan)
+        FROM (
+            SELECT DISTINCT hashtextextended(user_id::text || performance_id::text, 0) AS fan
+            FROM unnest($1, $2) AS hold (user_id, performance_id)
+            ORDER BY fan
+        ) AS fans";
+    let query = sql(LOCK)
+        .bind::<Array<SqlUuid>, _>(holds.iter().map(|hold| hold.user.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(holds.iter().map(|hold| hold.performance.0).collect::<Vec<_>>());
+    Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 

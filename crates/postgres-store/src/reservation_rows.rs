@@ -92,6 +92,15 @@ pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Rese
     row.map(|row| row.into_reservation(seats.remove(&id).unwrap_or_default())).transpose()
 }
 
+/// The reservations of these ids, in any order.
+pub async fn find_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Vec<Reservation>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = reservations::table.filter(reservations::id.eq_any(ids)).select(ReservationRow::as_select());
+    with_seats(conn, Cached(query).load(&mut &*conn).await?).await
+}
+
 /// The reservation of this id, which nobody else changes until the end of the transaction. It has to exist.
 pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
     let query = reservations::table.find(id).select(ReservationRow::as_select()).for_update();

@@ -13,13 +13,12 @@ use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
-use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
-use crate::claims::Standing;
 use crate::database::Database;
 use crate::error::{TxError, never_refused, unavailable};
-use crate::locks::lock_fan;
+use crate::gathering::{Gathered, Gathering};
+use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::requests::{self, Operation};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
@@ -30,51 +29,28 @@ use crate::{claims, outbox};
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
+    placing: Gathering<Placement, PlaceAnswer>,
+    finding: Gathering<RequestKey, FindAnswer>,
 }
+
+/// The hold that a request placed.
+type FindAnswer = Result<Option<Reservation>, PortError<Infallible>>;
 
 impl PostgresReservations {
     /// Over a database that has its schema.
     pub fn new(database: Database) -> Self {
-        Self { database }
-    }
-
-    async fn try_place(
-        &self,
-        hold: &Reservation,
-        seats_per_fan: u32,
-        request: &RequestKey,
-    ) -> Result<Applied<Reservation>, TxError<PlaceRefusal>> {
-        let mut conn = self.database.connection().await?;
-        let placing = conn.transaction(async |conn| {
-            let (id, at) = (hold.id.0, hold.held_at);
-            let (known, (), standing) = try_join!(
-                requests::remember(conn, Operation::PlaceHold, Some(request), id, Some(at)),
-                lock_fan(conn, hold.user, hold.performance).err_into(),
-                claims::standing(conn, hold).err_into(),
-            )?;
-            if let Some(known) = known {
-                let first = reservation_rows::find(conn, known.result_id).await?;
-                let first = first.ok_or(diesel::result::Error::NotFound)?;
-                return Ok(Applied::Before(first.as_placed()));
-            }
-            check_place(&standing, hold, seats_per_fan).map_err(TxError::refused)?;
-            let event = [Event::HoldPlaced(hold.clone())];
-            let (lost, ()) = try_join!(claims::insert_hold(conn, hold), outbox::append(conn, &event))?;
-            if !lost.is_empty() {
-                return Err(TxError::refused(PlaceRefusal::SeatsTaken { slots: lost }));
-            }
-            Ok(Applied::Now(hold.clone()))
-        });
-        placing.await
-    }
-
-    async fn try_find_placed(&self, request: &RequestKey) -> Result<Option<Reservation>, TxError<Infallible>> {
-        let conn = self.database.connection().await?;
-        let Some(known) = requests::find(&conn, Operation::PlaceHold, request).await? else {
-            return Ok(None);
-        };
-        let placed = reservation_rows::find(&conn, known.result_id).await?;
-        Ok(placed.map(Reservation::as_placed))
+        let (placing, finding) = (database.clone(), database.clone());
+        Self {
+            database,
+            placing: Gathering::new(move |asked| {
+                let database = placing.clone();
+                Box::pin(async move { place_all(&database, &asked).await })
+            }),
+            finding: Gathering::new(move |asked| {
+                let database = finding.clone();
+                Box::pin(async move { find_all_placed(&database, &asked).await })
+            }),
+        }
     }
 
     async fn try_release(
@@ -122,6 +98,12 @@ impl PostgresReservations {
     }
 }
 
+impl Gathered for RequestKey {
+    fn request(&self) -> &RequestKey {
+        self
+    }
+}
+
 #[async_trait]
 impl Reservations for PostgresReservations {
     async fn place(
@@ -130,12 +112,11 @@ impl Reservations for PostgresReservations {
         seats_per_fan: u32,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, PortError<PlaceRefusal>> {
-        let attempt = || self.try_place(&hold, seats_per_fan, &request);
-        self.database.transact("reservations.place", attempt).await
+        self.placing.ask(Placement { hold, seats_per_fan, request }).await?
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
-        self.database.transact("reservations.find_placed", || self.try_find_placed(&request)).await
+        self.finding.ask(request).await?
     }
 
     async fn release(
@@ -188,15 +169,16 @@ impl Reservations for PostgresReservations {
     }
 }
 
-/// The rule of a hold against what is there: its seats are free, and the fan stays within the limit.
-fn check_place(standing: &Standing, hold: &Reservation, limit: u32) -> Result<(), PlaceRefusal> {
-    let slots = standing.taken();
-    if !slots.is_empty() {
-        return Err(PlaceRefusal::SeatsTaken { slots });
+/// The holds that requests placed, in the order asked.
+async fn find_all_placed(database: &Database, asked: &[RequestKey]) -> Vec<FindAnswer> {
+    let finding = async || {
+        let conn = database.connection().await?;
+        placing::find_placed(&conn, asked).await.map_err(unavailable)
+    };
+    match finding().await {
+        Ok(found) => found.into_iter().map(|found| found.map_err(|Reused| PortError::RequestReused)).collect(),
+        Err(Unavailable { what, .. }) => asked.iter().map(|_| Err(Unavailable::of(what).into())).collect(),
     }
-    let owned = u32::try_from(standing.owned).unwrap_or(u32::MAX);
-    let wanted = u32::try_from(hold.seats.len()).unwrap_or(u32::MAX);
-    if owned.saturating_add(wanted) > limit { Err(PlaceRefusal::OverLimit { limit, owned }) } else { Ok(()) }
 }
 
 /// Ends the holds that are due and that no other transaction is about to settle.

@@ -56,6 +56,8 @@ pub enum ReleaseRefusal {
 /// - `repeats_a_hold_under_contention`: twenty of the same request at once place one hold
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
 ///   [`Reservations::find_placed`] too
+/// - `answers_each_of_many_at_once`: of holds of the same seats, repeats, holds over the limit and reused requests, all at
+///   once, each has an answer that it could have had alone
 /// - `releases_a_hold`: the seats can be claimed again at once
 /// - `releases_only_a_live_hold`: one that was released, confirmed, or whose deadline passed is refused
 /// - `repeats_a_release`: the same request answers [`Applied::Before`] with the released reservation

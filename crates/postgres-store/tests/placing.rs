@@ -1,0 +1,207 @@
+//! Holds that arrive together are written together, and nobody pays for a neighbour.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use diesel::QueryableByName;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use encore_domain::booking::Reservation;
+use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
+use encore_domain::error::PortError;
+use encore_domain::ids::UserId;
+use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
+use encore_domain::request::{Applied, RequestKey};
+use encore_port_tests::fixtures::{self, altered, hold, request, slots};
+use encore_postgres_store::scratch::ScratchDatabase;
+use encore_postgres_store::{Database, PostgresCatalog, PostgresReservations, PostgresUsers};
+use futures::future::join_all;
+
+type Answer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+
+struct Sale {
+    scratch: ScratchDatabase,
+    users: PostgresUsers,
+    reservations: PostgresReservations,
+    performance: Performance,
+}
+
+impl Sale {
+    async fn open() -> Self {
+        let scratch = common::scratch().await;
+        let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
+        let catalog = PostgresCatalog::new(database.clone());
+        let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+        catalog.add_venue(venue.clone(), None).await.expect("a venue");
+        catalog.add_concert(concert.clone(), None).await.expect("a concert");
+        let performance = fixtures::performance(concert.id, venue.id);
+        catalog.add_performance(performance.clone(), None, None).await.expect("a performance");
+        let users = PostgresUsers::new(database.clone());
+        Self { scratch, users, reservations: PostgresReservations::new(database), performance }
+    }
+
+    async fn sign_up(&self) -> UserId {
+        let account = fixtures::account();
+        let fan = account.user.id;
+        self.users.create(account, None).await.expect("a fan");
+        fan
+    }
+
+    /// A hold of these seats by a new fan, and the request for it.
+    async fn wish(&self, seats: &[usize]) -> (Reservation, RequestKey) {
+        let fan = self.sign_up().await;
+        (hold(fan, &self.performance, seats), request(fan))
+    }
+
+    /// All of them in one batch: they are asked for on one thread, which comes to the first batch when all have asked.
+    async fn place_together(&self, wishes: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
+        join_all(wishes.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request))).await
+    }
+
+    async fn count(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let mut conn = self.raw().await;
+        diesel::sql_query(query).get_result::<Count>(&mut conn).await.expect("the database counts").count
+    }
+
+    async fn raw(&self) -> AsyncPgConnection {
+        AsyncPgConnection::establish(&self.scratch.url()).await.expect("the scratch database accepts connections")
+    }
+
+    async fn claimed_by(&self, seat: usize) -> Option<encore_domain::ids::ReservationId> {
+        let claims =
+            self.reservations.claims_on(self.performance.id, &slots(&[seat])).await.expect("the store answers");
+        claims.into_iter().next().map(|claim| claim.reservation)
+    }
+}
+
+fn taken(answer: &Answer) -> &[encore_domain::seat_chart::Slot] {
+    match answer {
+        Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
+        other => panic!("expected a refusal: {other:?}"),
+    }
+}
+
+fn placed(answer: &Answer) -> &Reservation {
+    match answer {
+        Ok(Applied::Now(placed)) => placed,
+        other => panic!("expected a hold: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn holds_that_arrive_together_are_committed_together() {
+    let sale = Sale::open().await;
+    let mut wishes = Vec::new();
+    for seat in 0..26 {
+        wishes.push(sale.wish(&[seat]).await);
+    }
+    for (answer, (hold, _)) in sale.place_together(&wishes, SEATS_PER_FAN_MAX).await.iter().zip(&wishes) {
+        assert_eq!(placed(answer), hold);
+    }
+    for table in ["claims", "reservations", "reservation_seats", "requests", "outbox"] {
+        let made_by_holds = if table == "requests" { "WHERE operation = 'place_hold'" } else { "" };
+        let rows = sale.count(&format!("SELECT count(*) FROM {table} {made_by_holds}")).await;
+        let transactions =
+            sale.count(&format!("SELECT count(DISTINCT xmin::text) AS count FROM {table} {made_by_holds}")).await;
+        assert_eq!((rows, transactions), (26, 1), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn each_of_a_batch_is_decided_in_its_turn() {
+    let sale = Sale::open().await;
+    let before = sale.wish(&[0]).await;
+    sale.place_together(std::slice::from_ref(&before), 2).await;
+    let fan = before.0.user;
+    let wishes = [
+        (before.0.clone(), before.1),
+        (hold(fan, &sale.performance, &[1, 2]), request(fan)),
+        sale.wish(&[3, 4]).await,
+        sale.wish(&[2, 4, 0]).await,
+        (hold(fan, &sale.performance, &[5]), request(fan)),
+        (hold(fan, &sale.performance, &[6]), request(fan)),
+        sale.wish(&[1, 2]).await,
+        (hold(fan, &sale.performance, &[7]), altered(before.1)),
+    ];
+    let answers = sale.place_together(&wishes, 2).await;
+    assert!(matches!(&answers[0], Ok(Applied::Before(first)) if *first == before.0), "{:?}", answers[0]);
+    let over = |answer: &Answer, owned: u32| {
+        let refusal = PlaceRefusal::OverLimit { limit: 2, owned };
+        assert!(matches!(answer, Err(PortError::Refused(why)) if *why == refusal), "{answer:?}");
+    };
+    over(&answers[1], 1);
+    assert_eq!(placed(&answers[2]), &wishes[2].0);
+    assert_eq!(taken(&answers[3]), slots(&[0, 4]), "of the claims, and of the hold before it in the batch");
+    assert_eq!(placed(&answers[4]), &wishes[4].0);
+    over(&answers[5], 2);
+    assert_eq!(placed(&answers[6]), &wishes[6].0, "whoever was refused before it took nothing");
+    assert!(matches!(answers[7], Err(PortError::RequestReused)), "in the next batch: {:?}", answers[7]);
+
+    // Who was refused left no note, and is welcome to ask again.
+    let (again, request) = (hold(wishes[3].0.user, &sale.performance, &[8, 9]), wishes[3].1);
+    assert_eq!(placed(&sale.place_together(&[(again.clone(), request)], 2).await[0]), &again);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_written_fails_alone() {
+    let sale = Sale::open().await;
+    let nobody = hold(fixtures::id(), &sale.performance, &[1]);
+    let mut worthless = sale.wish(&[2]).await;
+    worthless.0.total.minor = -1;
+    let wishes = [
+        sale.wish(&[0]).await,
+        (nobody.clone(), request(nobody.user)),
+        worthless,
+        sale.wish(&[3]).await,
+        sale.wish(&[0]).await,
+    ];
+    let answers = sale.place_together(&wishes, SEATS_PER_FAN_MAX).await;
+    let winner = sale.claimed_by(0).await;
+    for (contender, answer) in [0, 4].map(|at| (&wishes[at].0, &answers[at])) {
+        if winner == Some(contender.id) {
+            assert_eq!(placed(answer), contender);
+        } else {
+            assert_eq!(taken(answer), slots(&[0]));
+        }
+    }
+    assert_eq!(placed(&answers[3]), &wishes[3].0);
+    for poisoned in &answers[1..=2] {
+        assert!(matches!(poisoned, Err(PortError::Unavailable(_))), "{poisoned:?}");
+    }
+    assert_eq!(sale.count("SELECT count(*) FROM claims").await, 2);
+    assert_eq!(sale.count("SELECT count(*) FROM requests WHERE operation = 'place_hold'").await, 2);
+}
+
+#[tokio::test]
+async fn one_whose_seats_are_claimed_meanwhile_is_refused_alone() {
+    let sale = Sale::open().await;
+    let (rival, _) = sale.wish(&[1, 2]).await;
+    let wishes = [sale.wish(&[0]).await, sale.wish(&[1, 3]).await, sale.wish(&[4]).await];
+    // Somebody else has claimed seat 1 and is about to commit.
+    let slot = slots(&[1])[0].0;
+    let (id, fan, performance) = (rival.id, rival.user, rival.performance);
+    let mut other = sale.raw().await;
+    let claim = format!(
+        "BEGIN;
+         INSERT INTO reservations (id, user_id, performance_id, total_minor, currency, state, held_at, expires_at)
+         VALUES ('{id}', '{fan}', '{performance}', 0, 'EUR', 'held', '2026-06-01T10:00:00Z', '2026-06-01T10:05:00Z');
+         INSERT INTO claims (performance_id, slot, reservation_id, user_id) VALUES ('{performance}', {slot}, '{id}', '{fan}')"
+    );
+    other.batch_execute(&claim).await.expect("claimed");
+    let committing = async {
+        while sale.count("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        other.batch_execute("COMMIT").await.expect("committed");
+    };
+    let (answers, ()) = tokio::join!(sale.place_together(&wishes, SEATS_PER_FAN_MAX), committing);
+    assert_eq!(placed(&answers[0]), &wishes[0].0);
+    assert_eq!(taken(&answers[1]), slots(&[1]));
+    assert_eq!(placed(&answers[2]), &wishes[2].0);
+    assert_eq!((sale.claimed_by(1).await, sale.claimed_by(3).await), (Some(rival.id), None));
+}

@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("encore.fds"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    // What is sent to many at once is shared between them.
+    tonic_prost_build::configure().bytes(".encore.catalog.v1.SeatRange").compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

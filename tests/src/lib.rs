@@ -5,4 +5,5 @@ pub mod clock;
 pub mod fan;
 pub mod in_memory;
 pub mod ledger;
+pub mod watched_seats;
 pub mod world;

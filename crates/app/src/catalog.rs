@@ -7,14 +7,21 @@ use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
 use encore_domain::identity::Caller;
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::Catalog;
+use encore_domain::ports::{Catalog, Clock};
 use encore_domain::seat_chart::{Seat, Slot};
 use encore_domain::seat_state::{SeatState, SeatStatus};
+use moka::future::Cache;
 
+use crate::chart_version::chart_version;
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::seat_frames::Part;
 use crate::seat_map::SeatMap;
+use crate::seat_stream::{SeatStream, SeatWatch};
+
+/// How many versions of charts are kept; each takes less than a kilobyte.
+const CHART_VERSIONS_KEPT: u64 = 10_000;
 
 /// A performance with what is left of it.
 #[derive(Clone, Debug)]
@@ -51,6 +58,26 @@ pub struct SeatListing {
     pub next: Option<Slot>,
 }
 
+/// A performance with the version of its seat chart.
+#[derive(Clone, Debug)]
+pub struct SeatChartView {
+    /// The performance with its concert and venue.
+    pub hall: Hall,
+    /// Of all that is told of the chart, prices included.
+    pub version: Arc<str>,
+}
+
+/// Which seats of a performance are watched.
+#[derive(Clone, Debug)]
+pub struct SeatWatchQuery {
+    /// Of which performance.
+    pub performance: PerformanceId,
+    /// Only these sections, by name; empty for all.
+    pub sections: HashSet<String>,
+    /// The version that the caller has of these very seats; none for none.
+    pub after_version: Option<u64>,
+}
+
 /// The use cases of `CatalogService`.
 #[derive(Clone)]
 pub struct CatalogUseCases {
@@ -58,12 +85,20 @@ pub struct CatalogUseCases {
     halls: Halls,
     seat_map: SeatMap,
     guard: QueueGuard,
+    clock: Arc<dyn Clock>,
+    chart_versions: Cache<PerformanceId, Arc<str>>,
 }
 
 impl CatalogUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(catalog: Arc<dyn Catalog>, halls: Halls, seat_map: SeatMap, guard: QueueGuard) -> Self {
-        Self { catalog, halls, seat_map, guard }
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        halls: Halls,
+        seat_map: SeatMap,
+        guard: QueueGuard,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { catalog, halls, seat_map, guard, clock, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
     }
 
     /// All concerts, in the order of their creation.
@@ -107,18 +142,48 @@ impl CatalogUseCases {
         query: &SeatQuery,
     ) -> Result<SeatListing, AppError> {
         let hall = self.halls.hall(query.performance).await?;
-        let known: HashSet<&str> = hall.venue.chart.sections().iter().map(|section| section.name.as_str()).collect();
-        let mut unknown: Vec<String> =
-            query.sections.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
-        if !unknown.is_empty() {
-            unknown.sort_unstable();
-            return Err(AppError::NotFound { kind: "section", ids: unknown });
-        }
+        check_sections(&hall, &query.sections)?;
         self.guard.admit(pass, caller, &hall.performance).await?;
         let state = self.seat_map.state(&hall).await?;
         let Page { items, next } = page_of_seats(&hall, &state, query);
         Ok(SeatListing { hall, version: state.version, seats: items, next })
     }
+
+    /// The chart of a performance's seats, which does not change.
+    pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
+        let hall = self.halls.hall(performance).await?;
+        let hashed = async { chart_version(&hall).into() };
+        let version = self.chart_versions.get_with(performance, hashed).await;
+        Ok(SeatChartView { hall, version })
+    }
+
+    /// What becomes of the seats of a performance, and the chart that they are of. The guard is asked once; the stream ends
+    /// when the admission does.
+    pub async fn watch_seats(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        query: &SeatWatchQuery,
+    ) -> Result<(SeatChartView, SeatStream), AppError> {
+        let chart = self.get_seat_chart(query.performance).await?;
+        check_sections(&chart.hall, &query.sections)?;
+        let until = self.guard.admit(pass, caller, &chart.hall.performance).await?;
+        let part = Part::of(&chart.hall.venue.chart, &query.sections);
+        let watch = SeatWatch { user: caller.user, part, after_version: query.after_version, until };
+        let board = self.seat_map.board(&chart.hall).await?;
+        let stream = SeatStream::open(board, Arc::clone(&self.clock), watch)?;
+        Ok((chart, stream))
+    }
+}
+
+fn check_sections(hall: &Hall, sections: &HashSet<String>) -> Result<(), AppError> {
+    let known: HashSet<&str> = hall.venue.chart.sections().iter().map(|section| section.name.as_str()).collect();
+    let mut unknown: Vec<String> = sections.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    unknown.sort_unstable();
+    Err(AppError::NotFound { kind: "section", ids: unknown })
 }
 
 fn page_of_seats(hall: &Hall, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {

@@ -1,10 +1,12 @@
 //! One copy of the live seats of a performance on this instance, for everybody who looks at them here.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
+use encore_domain::ids::UserId;
 use encore_domain::seat_copy::{SeatCopy, Step};
 use encore_domain::seat_state::{SeatChange, SeatState, SeatStock, StockAt};
 use tokio::sync::{Notify, watch};
@@ -12,10 +14,17 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::AppError;
 use crate::halls::Hall;
+use crate::seat_frames::SeatFrame;
+use crate::seat_journal::{SeatJournal, SeatTick};
 use crate::seat_reader::SeatReader;
+use crate::seat_stream::SeatWatch;
 
 /// How often a copy is compared with what the locks count, and how often it is read anew while nothing is heard of them.
 pub(crate) const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// Changes are told to watchers together, at most this often.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// How many streams of a performance one fan may have open on an instance: a few devices, and reconnections that crossed.
+const STREAMS_PER_FAN_MAX: usize = 8;
 /// How long a change that the locks count may be on its way to a copy before the copy is read anew for who asks.
 const WORD_PATIENCE: Duration = Duration::from_millis(200);
 /// How long who asks waits for a copy to be read.
@@ -34,6 +43,10 @@ pub(crate) struct SeatBoard {
     /// The latest check that has ended well. Held while one is made, so that a crowd asking at once causes one check.
     checked: tokio::sync::Mutex<u64>,
     asked_at: Mutex<Instant>,
+    journal: Mutex<SeatJournal>,
+    ticks: watch::Sender<Option<Arc<SeatTick>>>,
+    /// How many streams each fan has open.
+    watchers: Mutex<HashMap<UserId, usize>>,
 }
 
 /// What is kept of the seats.
@@ -78,6 +91,9 @@ impl SeatBoard {
             checks: AtomicU64::new(0),
             checked: tokio::sync::Mutex::new(0),
             asked_at: Mutex::new(Instant::now()),
+            journal: Mutex::default(),
+            ticks: watch::Sender::default(),
+            watchers: Mutex::default(),
         }
     }
 
@@ -86,16 +102,20 @@ impl SeatBoard {
         *lock(&self.asked_at) = Instant::now();
     }
 
-    /// When somebody asked last.
-    pub(crate) fn asked_at(&self) -> Instant {
-        *lock(&self.asked_at)
+    /// Whether somebody watches, or has asked within a time.
+    pub(crate) fn is_wanted_within(&self, time: Duration) -> bool {
+        !lock(&self.watchers).is_empty() || lock(&self.asked_at).elapsed() < time
+    }
+
+    /// Whether the copy was known to be right within a time.
+    pub(crate) fn is_right_within(&self, time: Duration) -> bool {
+        self.kept.borrow().confirmed_at.is_some_and(|at| at.elapsed() < time)
     }
 
     /// The counts, if the copy is good enough for them.
     pub(crate) fn stock(&self) -> Option<SeatStock> {
-        let kept = self.kept.borrow();
-        kept.confirmed_at.filter(|at| at.elapsed() < STOCK_STALE_AFTER)?;
-        kept.copy.as_ref().map(|copy| copy.stock().stock)
+        let stock = || self.kept.borrow().copy.as_ref().map(|copy| copy.stock().stock);
+        self.is_right_within(STOCK_STALE_AFTER).then(stock).flatten()
     }
 
     /// The seats, with every change that was made before this was asked.
@@ -108,8 +128,7 @@ impl SeatBoard {
             self.check(reader).await?;
             *checked = check;
         }
-        let state = self.kept.borrow().copy.as_ref().map(|copy| Arc::clone(copy.state()));
-        Ok(state.ok_or_else(|| Unavailable::of("the seat map"))?)
+        Ok(self.state().ok_or_else(|| Unavailable::of("the seat map"))?)
     }
 
     /// Makes sure that the copy is not behind what the locks count now.
@@ -170,6 +189,9 @@ impl SeatBoard {
     /// Takes over what a reading that began at a moment has read; `live` says whether from the locks.
     pub(crate) fn adopt(&self, state: SeatState, live: bool, (reading, began): (u64, Instant)) {
         self.kept.send_modify(|kept| {
+            // What the claims say at a version that this instance made up is of no use to others.
+            let before = kept.copy.as_ref().map(|copy| &**copy.state());
+            lock(&self.journal).note_state(before, &state, live && (kept.live || before.is_none()));
             kept.copy = Some(SeatCopy::new(state));
             kept.live = live;
             kept.read = reading;
@@ -187,9 +209,75 @@ impl SeatBoard {
         let mut step = Step::Gap;
         self.kept.send_if_modified(|kept| {
             step = kept.copy.as_mut().filter(|_| kept.live).map_or(Step::Gap, |copy| copy.follow(change));
+            if step == Step::Taken {
+                lock(&self.journal).note(change);
+            }
             step == Step::Taken
         });
         step
+    }
+
+    /// Whether watchers have yet to be told of the latest state.
+    pub(crate) fn is_tick_due(&self) -> bool {
+        let state = self.state();
+        state.is_some_and(|state| lock(&self.journal).is_due(&state))
+    }
+
+    /// Tells watchers what has changed.
+    pub(crate) fn tick(&self) {
+        if let Some(state) = self.state() {
+            let tick = lock(&self.journal).tick(&self.hall.venue.chart, &state);
+            self.ticks.send_replace(Some(Arc::new(tick)));
+        }
+    }
+
+    /// What watchers are told.
+    pub(crate) fn ticks(&self) -> watch::Receiver<Option<Arc<SeatTick>>> {
+        self.ticks.subscribe()
+    }
+
+    /// Waits until what watchers are told is this state or a later one, which it is after a tick.
+    pub(crate) async fn told(&self, state: &SeatState) {
+        let mut ticks = self.ticks();
+        let told = ticks.wait_for(|tick| tick.as_ref().is_some_and(|tick| tick.state.version >= state.version));
+        let _told = timeout(TICK * 2, told).await;
+    }
+
+    /// What to tell a watcher, who was told the tick of a number or nothing yet.
+    pub(crate) fn frame(&self, told: Option<u64>, watch: &SeatWatch, tick: &SeatTick) -> Option<SeatFrame> {
+        let chart = &self.hall.venue.chart;
+        match told {
+            None => Some(lock(&self.journal).first(watch.after_version, chart, tick, &watch.part)),
+            Some(told) if told == tick.number => None,
+            Some(told) if told + 1 == tick.number => tick.news(chart, &watch.part),
+            Some(told) => lock(&self.journal).news(told, chart, tick, &watch.part),
+        }
+    }
+
+    /// Counts a stream of a fan.
+    pub(crate) fn enter(&self, user: UserId) -> Result<(), AppError> {
+        let mut watchers = lock(&self.watchers);
+        let streams = watchers.entry(user).or_default();
+        if *streams >= STREAMS_PER_FAN_MAX {
+            return Err(AppError::Overloaded);
+        }
+        *streams += 1;
+        Ok(())
+    }
+
+    /// Counts it no more.
+    pub(crate) fn leave(&self, user: UserId) {
+        let mut watchers = lock(&self.watchers);
+        if let Some(streams) = watchers.get_mut(&user) {
+            *streams -= 1;
+            if *streams == 0 {
+                watchers.remove(&user);
+            }
+        }
+    }
+
+    fn state(&self) -> Option<Arc<SeatState>> {
+        self.kept.borrow().copy.as_ref().map(|copy| Arc::clone(copy.state()))
     }
 
     /// Compares the copy with what the locks counted a moment ago, before anything that the copy may still hear of.

@@ -56,6 +56,14 @@ impl SeatBoards {
         }
     }
 
+    /// The board of a performance, with every change that was made before this was asked told or about to be.
+    pub(crate) async fn watched(&self, hall: &Hall) -> Result<Arc<SeatBoard>, AppError> {
+        let board = self.board(hall, FOLLOWED_MAX).ok_or(AppError::Overloaded)?;
+        let state = board.seats(&self.reader).await?;
+        board.told(&state).await;
+        Ok(board)
+    }
+
     /// How many seats are free and how many held, in the order asked, as of a moment ago. Only performances that are not
     /// followed yet are asked about.
     pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
@@ -101,7 +109,7 @@ impl SeatBoards {
             let Some(boards) = boards.upgrade() else { return true };
             // Whoever asks does so under this lock, so that nobody is given a board that is being forgotten.
             let mut boards = lock(&boards);
-            let over = board.asked_at().elapsed() >= FOLLOWED_FOR;
+            let over = !board.is_wanted_within(FOLLOWED_FOR);
             if over {
                 boards.remove(&board.hall.performance.id);
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use encore_domain::ports::{SeatChanges, SeatListener};
 use encore_domain::seat_copy::Step;
 use encore_domain::seat_state::SeatNews;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tracing::{info, warn};
 
-use crate::seat_board::{COMPARE_EVERY, Compared, SeatBoard};
+use crate::seat_board::{COMPARE_EVERY, Compared, SeatBoard, TICK};
 use crate::seat_reader::SeatReader;
 
 /// Keeps one board.
@@ -34,8 +34,14 @@ impl SeatFollower {
         let mut look = interval_at(Instant::now() + COMPARE_EVERY, COMPARE_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let board = Arc::clone(&self.board);
+        let mut told_at = Instant::now();
+        board.tick();
         loop {
             tokio::select! {
+                () = sleep_until(told_at + TICK), if board.is_tick_due() => {
+                    board.tick();
+                    told_at = Instant::now();
+                }
                 news = heard(&mut self.listener) => self.hear(&news).await,
                 () = board.wanted.notified() => self.read().await,
                 _now = look.tick() => {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
+use crate::seat_board::SeatBoard;
 use crate::seat_boards::SeatBoards;
 use crate::seat_reader::SeatReader;
 
@@ -182,6 +183,11 @@ impl SeatMap {
     /// copy, without a query.
     pub async fn state(&self, hall: &Hall) -> Result<Arc<SeatState>, AppError> {
         self.boards.seats(hall).await
+    }
+
+    /// The board of a performance for those who watch.
+    pub(crate) async fn board(&self, hall: &Hall) -> Result<Arc<SeatBoard>, AppError> {
+        self.boards.watched(hall).await
     }
 
     /// How many seats are free and how many held as of a moment ago, in the order asked.

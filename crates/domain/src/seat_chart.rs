@@ -175,6 +175,11 @@ impl SeatChart {
         self.by_slot.get(&slot).map(|at| &self.seats[*at])
     }
 
+    /// The place among the seats of the seat at this slot; none between rows.
+    pub fn place_of(&self, slot: Slot) -> Option<usize> {
+        self.by_slot.get(&slot).copied()
+    }
+
     /// The row of a seat of this chart.
     pub fn row_of(&self, seat: &Seat) -> &Row {
         &self.rows[seat.row as usize]
@@ -252,6 +257,7 @@ mod tests {
         let chart = chart(vec![row("A", &[0.0]), row("B", &[0.0])]);
         let seat = chart.seat("B1").expect("a seat of the chart");
         assert_eq!(chart.seat_at(seat.slot), Some(seat));
+        assert_eq!(chart.place_of(seat.slot), Some(1));
         assert_eq!(chart.label_of(seat), "B-1");
         assert_eq!(chart.seat_at(Slot(1)), None);
     }

@@ -22,7 +22,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
             _ => Some(Access::Fan),
         },
         catalog::v1::catalog_service_server::SERVICE_NAME => match rpc {
-            "ListConcerts" | "GetConcert" | "ListPerformances" => Some(Access::Public),
+            "ListConcerts" | "GetConcert" | "ListPerformances" | "GetSeatChart" => Some(Access::Public),
             _ => Some(Access::Fan),
         },
         queue::v1::queue_service_server::SERVICE_NAME
@@ -50,6 +50,6 @@ mod tests {
             }
         }
         public.sort();
-        assert_eq!(public, ["GetConcert", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]);
+        assert_eq!(public, ["GetConcert", "GetSeatChart", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]);
     }
 }

@@ -172,9 +172,10 @@ impl Api {
             };
         }
         let calls = || calls.clone();
+        let catalog = CatalogApi { catalog: self.catalog, calls: calls(), shutdown: shutdown.clone() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
         serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(CatalogServiceServer, CatalogApi { catalog: self.catalog, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(CatalogServiceServer, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
         serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);

@@ -2,19 +2,25 @@
 
 use std::collections::HashSet;
 
-use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery};
+use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery, SeatWatchQuery};
 use encore_app::halls::Hall;
 use encore_domain::catalog::Concert;
 use encore_domain::seat_chart::{Grade, Seat, SeatChart};
 use encore_domain::seat_state::SeatStatus;
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
+use crate::queue::{Frames, end_on_shutdown};
 use crate::queue_pass::queue_pass;
+use crate::seat_chart::chart_to_proto;
+use crate::seat_frames::frame_to_proto;
+use crate::status::status;
 use crate::to_proto::{duration, money, timestamp};
 
 /// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.
@@ -27,6 +33,8 @@ const SECTIONS_MAX: usize = 100;
 pub(crate) struct CatalogApi {
     pub(crate) catalog: CatalogUseCases,
     pub(crate) calls: Calls,
+    /// Ends the streams when this instance shuts down.
+    pub(crate) shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -96,6 +104,51 @@ impl CatalogService for CatalogApi {
         let listing = self.calls.read(self.catalog.list_seats(caller, &pass, &query)).await?;
         Ok(Response::new(listing_to_proto(&listing)))
     }
+
+    async fn get_seat_chart(
+        &self,
+        request: Request<pb::GetSeatChartRequest>,
+    ) -> Result<Response<pb::GetSeatChartResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        let page = fields.page_of(message.page_size, &message.page_token, SEATS_PAGE_MAX, SEATS_PAGE_MAX);
+        let (Some(performance), Some(page)) = (performance, page) else {
+            return Err(fields.into_status());
+        };
+        let chart = self.calls.read(self.catalog.get_seat_chart(performance)).await?;
+        if *chart.version == *message.version {
+            let version = message.version;
+            return Ok(Response::new(pb::GetSeatChartResponse { version, not_modified: true, ..Default::default() }));
+        }
+        Ok(Response::new(chart_to_proto(&chart, page)))
+    }
+
+    type WatchSeatsStream = Frames<pb::WatchSeatsResponse>;
+
+    async fn watch_seats(
+        &self,
+        request: Request<pb::WatchSeatsRequest>,
+    ) -> Result<Response<Self::WatchSeatsStream>, Status> {
+        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        fields.names("sections", &message.sections, SECTIONS_MAX);
+        let Some(performance) = performance else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let after_version = Some(message.after_version).filter(|version| *version > 0);
+        let sections: HashSet<String> = message.sections.into_iter().collect();
+        let query = SeatWatchQuery { performance, sections, after_version };
+        let (chart, seats) = self.calls.read(self.catalog.watch_seats(caller, &pass, &query)).await?;
+        let frames = stream::iter(1..).zip(seats.frames()).map(move |(sequence, observed)| {
+            let observed = observed.map_err(status)?;
+            Ok(frame_to_proto(sequence, observed, &chart.version))
+        });
+        Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
+    }
 }
 
 pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {
@@ -128,7 +181,7 @@ pub(crate) fn offer_to_proto(offer: &PerformanceOffer) -> pb::Performance {
     }
 }
 
-fn prices_to_proto(hall: &Hall) -> Vec<pb::GradePrice> {
+pub(crate) fn prices_to_proto(hall: &Hall) -> Vec<pb::GradePrice> {
     let price = |(index, grade): (u16, &Grade)| pb::GradePrice {
         grade: grade.name.clone(),
         price: hall.performance.prices.of(index).map(money),
@@ -157,11 +210,7 @@ fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
 }
 
 fn seat_to_proto(chart: &SeatChart, seat: &Seat, status: SeatStatus) -> pb::Seat {
-    let status = match status {
-        SeatStatus::Free => pb::SeatStatus::Free,
-        SeatStatus::Held => pb::SeatStatus::Held,
-        SeatStatus::Sold => pb::SeatStatus::Sold,
-    };
+    let status = status_to_proto(status);
     pb::Seat {
         seat_id: seat.id.clone(),
         label: chart.label_of(seat),
@@ -170,5 +219,13 @@ fn seat_to_proto(chart: &SeatChart, seat: &Seat, status: SeatStatus) -> pb::Seat
         status: status.into(),
         x: seat.x,
         y: seat.y,
+    }
+}
+
+pub(crate) fn status_to_proto(status: SeatStatus) -> pb::SeatStatus {
+    match status {
+        SeatStatus::Free => pb::SeatStatus::Free,
+        SeatStatus::Held => pb::SeatStatus::Held,
+        SeatStatus::Sold => pb::SeatStatus::Sold,
     }
 }

@@ -17,6 +17,8 @@ mod page_token;
 mod payment;
 mod queue;
 mod queue_pass;
+mod seat_chart;
+mod seat_frames;
 mod status;
 mod to_proto;
 mod wallet;

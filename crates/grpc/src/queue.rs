@@ -22,7 +22,7 @@ pub(crate) struct QueueApi {
     pub(crate) shutdown: CancellationToken,
 }
 
-type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(crate) type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl QueueService for QueueApi {
@@ -95,7 +95,7 @@ impl QueueService for QueueApi {
 }
 
 /// The frames until shutdown, and then the status that says where to go on.
-fn end_on_shutdown<T: Send + 'static>(
+pub(crate) fn end_on_shutdown<T: Send + 'static>(
     frames: impl Stream<Item = Result<T, Status>> + Send + 'static,
     shutdown: CancellationToken,
 ) -> Frames<T> {

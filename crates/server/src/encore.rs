@@ -88,7 +88,7 @@ impl Encore {
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
         let api = Api {
             identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
-            catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone()),
+            catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),

@@ -14,3 +14,4 @@ mod payments;
 mod protocol;
 mod rehearsal_fans;
 mod repeats;
+mod seat_map;

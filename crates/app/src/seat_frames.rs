@@ -1,0 +1,164 @@
+//! What is told to those who watch seats: where a seat is in the chart, and its status, packed.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use encore_domain::seat_chart::{SeatChart, Slot};
+use encore_domain::seat_state::{SeatState, SeatStatus};
+
+/// How many bits a status takes.
+const STATUS_BITS: usize = 2;
+/// How many statuses a byte holds.
+const STATUSES_PER_BYTE: usize = 8 / STATUS_BITS;
+
+/// A frame with the version that whoever takes it over has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedSeats {
+    /// See [`SeatState::version`].
+    pub version: u64,
+    /// What is told.
+    pub frame: SeatFrame,
+}
+
+/// What is told at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeatFrame {
+    /// All seats that are watched.
+    Snapshot(Vec<SeatRange>),
+    /// The seats that have changed, each as `place * 4 + status`, by place.
+    Delta(Arc<[u32]>),
+    /// Nothing has changed.
+    Heartbeat,
+}
+
+/// The statuses of seats that follow each other in the chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatRange {
+    /// The place of the first.
+    pub first: u32,
+    /// How many they are.
+    pub seats: u32,
+    /// Two bits each, the first in the lowest bits of the first byte.
+    pub statuses: Arc<[u8]>,
+}
+
+/// Which seats are watched: places in the chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All.
+    Whole,
+    /// Those of some sections, in ranges that do not touch.
+    Ranges(Arc<[Range<u32>]>),
+}
+
+impl Part {
+    /// The seats of these sections; all if none is named.
+    pub(crate) fn of(chart: &SeatChart, sections: &HashSet<String>) -> Self {
+        if sections.is_empty() {
+            return Self::Whole;
+        }
+        let mut ranges: Vec<Range<u32>> = Vec::new();
+        for (place, seat) in (0..).zip(chart.seats()) {
+            if !sections.contains(&chart.section_of(seat).name) {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(range) if range.end == place => range.end += 1,
+                _ => ranges.push(place..place + 1),
+            }
+        }
+        Self::Ranges(ranges.into())
+    }
+
+    /// How many seats are watched in a hall of so many.
+    pub(crate) fn seats(&self, of: usize) -> usize {
+        match self {
+            Self::Whole => of,
+            Self::Ranges(ranges) => ranges.iter().map(ExactSizeIterator::len).sum(),
+        }
+    }
+
+    /// Those of some changes that are watched.
+    pub(crate) fn of_changes(&self, changes: &Arc<[u32]>) -> Arc<[u32]> {
+        match self {
+            Self::Whole => Arc::clone(changes),
+            Self::Ranges(ranges) => {
+                let watched = |change: &&u32| ranges.iter().any(|range| range.contains(&(**change >> STATUS_BITS)));
+                changes.iter().filter(watched).copied().collect()
+            }
+        }
+    }
+}
+
+/// A seat with its status.
+pub(crate) fn change(chart: &SeatChart, state: &SeatState, slot: Slot) -> Option<u32> {
+    let place = u32::try_from(chart.place_of(slot)?).ok()?;
+    Some(place << STATUS_BITS | u32::from(status_bits(state, slot)))
+}
+
+/// The statuses of seats that follow each other.
+pub(crate) fn range(chart: &SeatChart, state: &SeatState, places: Range<u32>) -> SeatRange {
+    let seats = chart.seats().get(places.start as usize..places.end as usize).unwrap_or_default();
+    let pack = |four: &[encore_domain::seat_chart::Seat]| {
+        (0..)
+            .step_by(STATUS_BITS)
+            .zip(four)
+            .fold(0, |byte, (shift, seat)| byte | status_bits(state, seat.slot) << shift)
+    };
+    let statuses = seats.chunks(STATUSES_PER_BYTE).map(pack).collect();
+    SeatRange { first: places.start, seats: u32::try_from(seats.len()).unwrap_or(u32::MAX), statuses }
+}
+
+/// The numbers of `encore.catalog.v1.SeatStatus`.
+fn status_bits(state: &SeatState, slot: Slot) -> u8 {
+    match state.status(slot) {
+        None => 0,
+        Some(SeatStatus::Free) => 1,
+        Some(SeatStatus::Held) => 2,
+        Some(SeatStatus::Sold) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use encore_domain::seat_state::{FREE, HELD, SOLD, all_free};
+    use encore_port_tests::fixtures::{slots, small_chart};
+
+    fn state(chart: &SeatChart, seats: &[(usize, u8)]) -> SeatState {
+        let mut bytes = all_free(chart);
+        for (seat, byte) in seats {
+            bytes[slots(&[*seat])[0].0 as usize] = *byte;
+        }
+        SeatState { bytes, version: 1 }
+    }
+
+    /// The status of a seat of a range, as the contract says it is read.
+    fn read(range: &SeatRange, seat: usize) -> u8 {
+        (range.statuses[seat / 4] >> (seat % 4 * 2)) & 3
+    }
+
+    #[test]
+    fn four_seats_go_into_a_byte() {
+        let chart = small_chart();
+        let state = state(&chart, &[(1, HELD), (2, SOLD), (25, HELD)]);
+        let whole = range(&chart, &state, 0..26);
+        assert_eq!((whole.first, whole.seats, whole.statuses.len()), (0, 26, 7));
+        let read: Vec<u8> = (0..26).map(|seat| read(&whole, seat)).collect();
+        assert_eq!(read[..4], [1, 2, 3, 1]);
+        assert_eq!(read[25], 2);
+        assert!(read[4..25].iter().all(|status| *status == 1));
+    }
+
+    #[test]
+    fn a_part_has_the_seats_of_its_sections_and_no_others() {
+        let chart = small_chart();
+        let part = Part::of(&chart, &HashSet::from(["Balcony".to_owned()]));
+        assert_eq!(part, Part::Ranges(std::iter::once(13..26).collect()));
+        assert_eq!((part.seats(26), Part::of(&chart, &HashSet::new()).seats(26)), (13, 26));
+        let state = state(&chart, &[(12, SOLD), (13, SOLD), (14, FREE)]);
+        let changes = slots(&[12, 13, 14]).iter().filter_map(|slot| change(&chart, &state, *slot)).collect();
+        assert_eq!(*part.of_changes(&changes), [13 * 4 + 3, 14 * 4 + 1]);
+    }
+}

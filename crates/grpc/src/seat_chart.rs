@@ -1,0 +1,48 @@
+//! Seat charts as replies.
+
+use encore_app::catalog::SeatChartView;
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::seat_chart::{Seat, SeatChart, Slot};
+use encore_proto::catalog::v1 as pb;
+
+use crate::catalog::prices_to_proto;
+use crate::page_token::next_page_token;
+
+/// A page of a chart.
+pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> pb::GetSeatChartResponse {
+    let chart = &view.hall.venue.chart;
+    let first = page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
+    let rows: Vec<&Seat> = chart.seats()[first..].iter().take(page.size as usize + 1).collect();
+    let Page { items: seats, next } = Page::from_rows(rows, page.size, |seat| seat.slot);
+    let mut place = u32::try_from(first).unwrap_or(u32::MAX);
+    let mut sections: Vec<pb::ChartSection> = Vec::new();
+    for seats in seats.chunk_by(|a, b| chart.row_of(a).section == chart.row_of(b).section) {
+        let mut section = pb::ChartSection { section: chart.section_of(seats[0]).name.clone(), rows: Vec::new() };
+        for seats in seats.chunk_by(|a, b| a.row == b.row) {
+            let row = chart.row_of(seats[0]).label.clone();
+            let in_row = seats.iter().map(|seat| seat_to_proto(chart, seat)).collect();
+            section.rows.push(pb::ChartRow { row, first_seat: place, seats: in_row });
+            place += u32::try_from(seats.len()).unwrap_or(u32::MAX);
+        }
+        sections.push(section);
+    }
+    pb::GetSeatChartResponse {
+        version: view.version.to_string(),
+        not_modified: false,
+        seats_total: u32::try_from(chart.seats().len()).unwrap_or(u32::MAX),
+        prices: prices_to_proto(&view.hall),
+        sections,
+        next_page_token: next_page_token(next.as_ref()),
+    }
+}
+
+fn seat_to_proto(chart: &SeatChart, seat: &Seat) -> pb::ChartSeat {
+    pb::ChartSeat {
+        seat_id: seat.id.clone(),
+        label: chart.label_of(seat),
+        number: seat.number.clone(),
+        grade: seat.grade.into(),
+        x: seat.x,
+        y: seat.y,
+    }
+}

@@ -1,0 +1,109 @@
+//! A seat map as an app keeps it: by what a stream tells.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_proto::catalog::v1 as catalog;
+use encore_proto::catalog::v1::SeatStatus;
+use encore_proto::catalog::v1::watch_seats_response::Frame;
+use tonic::{Status, Streaming};
+
+use crate::fan::Fan;
+
+/// Longer than anything takes to be told.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream and the map that it leads to.
+pub struct WatchedSeats {
+    frames: Streaming<catalog::WatchSeatsResponse>,
+    /// What the map shows.
+    pub version: u64,
+    /// The chart that the places are of.
+    pub chart_version: String,
+    /// The statuses by place; unspecified where a seat is not watched.
+    pub statuses: Vec<SeatStatus>,
+    /// How many frames of each kind there were: snapshots, deltas, heartbeats.
+    pub frames_told: [usize; 3],
+    sequence: u64,
+}
+
+impl WatchedSeats {
+    /// Opens a stream on a map that is empty yet.
+    pub async fn open(fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Result<Self, Status> {
+        let frames = stream(fan, performance, sections, 0).await?;
+        let (version, chart_version, statuses) = (0, String::new(), Vec::new());
+        Ok(Self { frames, version, chart_version, statuses, frames_told: [0; 3], sequence: 0 })
+    }
+
+    /// Opens the stream anew, and goes on with the map.
+    pub async fn reopen(&mut self, fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Result<(), Status> {
+        self.frames = stream(fan, performance, sections, self.version).await?;
+        self.sequence = 0;
+        Ok(())
+    }
+
+    /// Takes the next frame over.
+    pub async fn next(&mut self) -> Result<Frame, Status> {
+        let message = tokio::time::timeout(PATIENCE, self.frames.message()).await.expect("a frame in time")?;
+        let message = message.ok_or_else(|| Status::aborted("the stream has ended"))?;
+        self.sequence += 1;
+        assert_eq!(message.sequence, self.sequence);
+        let frame = message.frame.expect("a frame");
+        self.version = message.version;
+        match &frame {
+            Frame::Snapshot(snapshot) => self.replace(snapshot),
+            Frame::Delta(delta) => {
+                self.frames_told[1] += 1;
+                assert!(!delta.changes.is_empty());
+                for change in &delta.changes {
+                    let status = SeatStatus::try_from((change & 3).cast_signed()).expect("a status");
+                    self.statuses[(change >> 2) as usize] = status;
+                }
+            }
+            Frame::Heartbeat(_) => self.frames_told[2] += 1,
+        }
+        Ok(frame)
+    }
+
+    fn replace(&mut self, snapshot: &catalog::SeatsSnapshot) {
+        self.frames_told[0] += 1;
+        self.chart_version.clone_from(&snapshot.chart_version);
+        self.statuses.clear();
+        for range in &snapshot.ranges {
+            let (first, seats) = (range.first_seat as usize, range.seats as usize);
+            self.statuses.resize(first.max(self.statuses.len()), SeatStatus::Unspecified);
+            self.statuses.truncate(first);
+            for seat in 0..seats {
+                let status = (range.statuses[seat / 4] >> (seat % 4 * 2)) & 3;
+                self.statuses.push(SeatStatus::try_from(i32::from(status)).expect("a status"));
+            }
+        }
+    }
+
+    /// Takes frames over until the map is as wanted.
+    pub async fn until(&mut self, is_so: impl Fn(&[SeatStatus]) -> bool) {
+        while !is_so(&self.statuses) {
+            self.next().await.expect("a frame");
+        }
+    }
+
+    /// How many seats are held, and how many sold.
+    pub fn taken(&self) -> (usize, usize) {
+        let of = |wanted| self.statuses.iter().filter(|status| **status == wanted).count();
+        (of(SeatStatus::Held), of(SeatStatus::Sold))
+    }
+}
+
+async fn stream(
+    fan: &Fan,
+    performance: PerformanceId,
+    sections: &[&str],
+    after_version: u64,
+) -> Result<Streaming<catalog::WatchSeatsResponse>, Status> {
+    let message = catalog::WatchSeatsRequest {
+        performance_id: performance.to_string(),
+        sections: sections.iter().map(|&section| section.to_owned()).collect(),
+        after_version,
+    };
+    Ok(fan.catalog().watch_seats(fan.request(message)).await?.into_inner())
+}

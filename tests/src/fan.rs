@@ -15,10 +15,11 @@ use encore_proto::queue::v1::queue_service_client::QueueServiceClient;
 use encore_proto::queue::v1::standing::Standing;
 use encore_proto::wallet::v1 as wallet;
 use encore_proto::wallet::v1::wallet_service_client::WalletServiceClient;
+use prost::Message;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
-use tonic_types::StatusExt;
+use tonic_types::{StatusExt, pb};
 
 /// A caller.
 #[derive(Clone, Debug)]
@@ -53,6 +54,13 @@ pub fn violated_fields(refusal: &Status) -> Vec<String> {
     let details = refusal.get_error_details();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     violations.iter().map(|violation| violation.field.clone()).collect()
+}
+
+/// What a refusal of taken seats says of them and offers.
+pub fn seats_taken(refusal: &Status) -> Option<booking::SeatsTaken> {
+    let told = pb::Status::decode(refusal.details()).ok()?;
+    let detail = told.details.iter().find(|it| it.type_url == "type.googleapis.com/encore.booking.v1.SeatsTaken")?;
+    booking::SeatsTaken::decode(detail.value.as_slice()).ok()
 }
 
 impl Fan {
@@ -132,7 +140,7 @@ impl Fan {
             request_id: request_id.to_owned(),
             performance_id: performance.to_string(),
             seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
-            best_available: None,
+            ..Default::default()
         };
         self.send_hold(message).await
     }
@@ -156,8 +164,8 @@ impl Fan {
         let message = booking::HoldSeatsRequest {
             request_id: request_id.to_owned(),
             performance_id: performance.to_string(),
-            seat_ids: vec![],
             best_available: Some(wish),
+            ..Default::default()
         };
         self.send_hold(message).await
     }

@@ -27,7 +27,7 @@ use encore_port_tests::fixtures;
 use encore_server::encore::Encore;
 use encore_server::ports::Ports;
 use encore_tests::clock::TestClock;
-use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::fan::{Fan, reason, reason_metadata, seats_taken};
 use encore_tests::in_memory::Instance;
 use encore_tests::world::embedded_ports;
 use tonic::Code;
@@ -62,8 +62,12 @@ async fn a_refusal_of_the_seat_locks_names_the_taken_seats() {
     let mut seat_locks = MockSeatLocks::new();
     seat_locks
         .expect_take()
-        .returning(move |_, _, _, _| Err(PortError::Refused(TakeRefusal::Taken { slots: taken.clone() })));
+        .returning(move |_, _, _, _| Err(PortError::Refused(TakeRefusal::Taken { slots: taken.clone(), version: 7 })));
+    // What is offered instead is looked for in the live seats, or else in the claims.
+    seat_locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
+    seat_locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
     let mut reservations = MockReservations::new();
+    reservations.expect_claims().returning(|_| Ok(vec![]));
     reservations.expect_find_placed().returning(|_| Ok(None));
     // No expectation for `place`: if the server went on to it, the mock would panic.
     let ports = Ports {
@@ -79,6 +83,8 @@ async fn a_refusal_of_the_seat_locks_names_the_taken_seats() {
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
     assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-2"));
+    let taken = seats_taken(&refusal).expect("a detail");
+    assert_eq!((taken.version, taken.alternatives.len()), (7, 3));
 }
 
 #[tokio::test]
@@ -88,6 +94,8 @@ async fn without_seat_locks_the_claims_decide() {
     seat_locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     seat_locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     seat_locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
+    seat_locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
+    seat_locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
     let taken = fixtures::slots(&[0]);
     let mut reservations = MockReservations::new();
     reservations
@@ -95,6 +103,7 @@ async fn without_seat_locks_the_claims_decide() {
         .returning(move |_, _, _| Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
     reservations.expect_find_placed().returning(|_| Ok(None));
     reservations.expect_claims_on().returning(|_, _| Ok(vec![]));
+    reservations.expect_claims().returning(|_| Ok(vec![]));
     let ports = Ports {
         catalog: Arc::new(catalog),
         seat_locks: Arc::new(seat_locks),

@@ -21,6 +21,7 @@ use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::seat_map::{SeatMap, seats_taken};
+use crate::seat_offers::SeatOffers;
 use crate::seat_searches::SeatSearches;
 
 /// How often it is chosen again because the claims knew better than the choice.
@@ -44,6 +45,7 @@ pub struct BookingUseCases {
     halls: Halls,
     seat_map: SeatMap,
     searches: SeatSearches,
+    offers: SeatOffers,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     turn: Arc<Mutex<()>>,
@@ -58,8 +60,8 @@ impl BookingUseCases {
         guard: QueueGuard,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (searches, turn) = (SeatSearches::default(), Arc::default());
-        Self { reservations, halls, seat_map, searches, guard, clock, turn }
+        let (searches, offers) = (SeatSearches::default(), SeatOffers::new(seat_map.clone()));
+        Self { reservations, halls, seat_map, searches, offers, guard, clock, turn: Arc::default() }
     }
 
     /// Holds seats for a fan, all or none. Whatever refuses a repeat now (the sale closed, the token used, the seats
@@ -74,12 +76,26 @@ impl BookingUseCases {
     ) -> Result<ReservationView, AppError> {
         let hall = self.halls.hall(performance).await?;
         let reservation = match self.hold(caller, pass, &hall, wish, request).await {
-            Err(refusal) if refusal.may_hide_a_repeat() => {
-                self.reservations.find_placed(request).await?.ok_or(refusal)?
-            }
+            Err(refusal) if refusal.may_hide_a_repeat() => match self.reservations.find_placed(request).await? {
+                Some(placed) => placed,
+                None => return Err(self.with_offers(&hall, wish, refusal).await),
+            },
             other => other?,
         };
         Ok(ReservationView { reservation, hall })
+    }
+
+    /// Adds to the refusal of taken seats what could be had instead.
+    async fn with_offers(&self, hall: &Hall, wish: &SeatWish, refusal: AppError) -> AppError {
+        match (refusal, wish) {
+            (AppError::SeatsTaken { seat_ids, version, .. }, SeatWish::Named { seats, .. }) => {
+                let wanted = seats.slots(&hall.venue.chart).unwrap_or_default();
+                let offer = self.offers.instead_of(hall, &wanted).await;
+                let version = version.or(offer.version);
+                AppError::SeatsTaken { seat_ids, version, alternatives: offer.blocks.clone() }
+            }
+            (refusal, _) => refusal,
+        }
     }
 
     async fn hold(
@@ -93,7 +109,9 @@ impl BookingUseCases {
         let admitted_until = self.guard.admit(pass, caller, &hall.performance).await?;
         let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
         match wish {
-            SeatWish::Named(selection) => self.hold_named(hall, selection, terms, request).await,
+            SeatWish::Named { seats, leave_none_alone } => {
+                self.hold_named(hall, seats, *leave_none_alone, terms, request).await
+            }
             SeatWish::Best(best) => self.hold_best(hall, best, terms, request).await,
         }
     }
@@ -101,12 +119,13 @@ impl BookingUseCases {
     async fn hold_named(
         &self,
         hall: &Hall,
-        selection: &SeatSelection,
+        seats: &SeatSelection,
+        leave_none_alone: bool,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let slots = selection.slots(&hall.venue.chart)?;
-        self.seat_map.take(hall, &slots, terms.id, terms.expires_at).await?;
+        let slots = seats.slots(&hall.venue.chart)?;
+        self.seat_map.take(hall, &slots, leave_none_alone, terms.id, terms.expires_at).await?;
         self.place(hall, &slots, terms, request).await
     }
 
@@ -171,7 +190,7 @@ impl BookingUseCases {
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
-            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(hall, &slots)),
+            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(hall, &slots, None)),
             Err(PortError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
                 Err(AppError::OverLimit { limit, owned })
             }

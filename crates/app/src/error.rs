@@ -47,7 +47,9 @@ pub enum AppError {
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
     #[error("seats are taken: {}", seat_ids.join(", "))]
-    SeatsTaken { seat_ids: Vec<String> },
+    SeatsTaken { seat_ids: Vec<String>, version: Option<u64>, alternatives: Vec<Vec<String>> },
+    #[error("seats would be left alone: {}", seat_ids.join(", "))]
+    LeavesSeatsAlone { seat_ids: Vec<String> },
     #[error("no {count} free seats fit the wish")]
     NoSeatsFit { count: usize },
     #[error("one fan may have {limit} seats of this performance and you have {owned}")]
@@ -92,6 +94,7 @@ impl AppError {
         match self {
             Self::NotOnSale(_)
             | Self::SeatsTaken { .. }
+            | Self::LeavesSeatsAlone { .. }
             | Self::NoSeatsFit { .. }
             | Self::OverLimit { .. }
             | Self::HoldExpired { .. }

@@ -21,6 +21,7 @@ mod seat_follower;
 pub mod seat_frames;
 mod seat_journal;
 pub mod seat_map;
+mod seat_offers;
 mod seat_reader;
 pub mod seat_searches;
 pub mod seat_stream;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use encore_domain::alternatives::left_alone;
 use encore_domain::best_available::SeatSearch;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -39,34 +40,48 @@ impl SeatMap {
         Self { locks, reservations, boards: SeatBoards::new(reader.clone(), changes), reader }
     }
 
-    /// Locks seats, all or none.
+    /// Locks seats, all or none; if asked to leave no seat alone, then none where that would happen.
     ///
     /// Returns `Ok` also when the locks are away: then only the claims decide, slower and still right.
     pub async fn take(
         &self,
         hall: &Hall,
         slots: &[Slot],
+        leave_none_alone: bool,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<(), AppError> {
         let performance = hall.performance.id;
-        let mut outcome = self.locks.take(performance, slots, owner, held_until).await;
+        let take = || {
+            if leave_none_alone {
+                self.locks.take_leaving_none_alone(performance, slots, owner, held_until)
+            } else {
+                self.locks.take(performance, slots, owner, held_until)
+            }
+        };
+        let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.reader.load(hall).await?;
-            outcome = self.locks.take(performance, slots, owner, held_until).await;
+            outcome = take().await;
         }
         match outcome {
-            Ok(_version) => Ok(()),
-            Err(PortError::Refused(TakeRefusal::Taken { slots })) => Err(seats_taken(hall, &slots)),
+            Ok(_version) => return Ok(()),
+            Err(PortError::Refused(TakeRefusal::Taken { slots, version })) => {
+                return Err(seats_taken(hall, &slots, Some(version)));
+            }
+            Err(PortError::Refused(TakeRefusal::LeavesAlone { slots })) => return Err(leaves_alone(hall, &slots)),
             Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
                 warn!(%performance, "seat locks were lost while they were loaded; the claims decide");
-                Ok(())
             }
             Err(PortError::Unavailable(weather)) => {
                 warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
-                Ok(())
             }
         }
+        if !leave_none_alone {
+            return Ok(());
+        }
+        let alone = left_alone(&self.reader.claimed(hall).await?.bytes, slots);
+        if alone.is_empty() { Ok(()) } else { Err(leaves_alone(hall, &alone)) }
     }
 
     /// Locks the best free seats of a search, chosen in the same step. None where the locks are away: then the choice is to
@@ -196,9 +211,17 @@ impl SeatMap {
     }
 }
 
-/// The refusal that names taken seats as fans know them.
-pub fn seats_taken(hall: &Hall, slots: &[Slot]) -> AppError {
+/// The refusal that names taken seats as fans know them. What else could be had is not known here.
+pub fn seats_taken(hall: &Hall, slots: &[Slot], version: Option<u64>) -> AppError {
+    AppError::SeatsTaken { seat_ids: seat_ids(hall, slots), version, alternatives: vec![] }
+}
+
+fn leaves_alone(hall: &Hall, slots: &[Slot]) -> AppError {
+    AppError::LeavesSeatsAlone { seat_ids: seat_ids(hall, slots) }
+}
+
+/// Seats as fans know them.
+pub(crate) fn seat_ids(hall: &Hall, slots: &[Slot]) -> Vec<String> {
     let chart = &hall.venue.chart;
-    let seat_ids = slots.iter().filter_map(|slot| chart.seat_at(*slot)).map(|seat| seat.id.clone()).collect();
-    AppError::SeatsTaken { seat_ids }
+    slots.iter().filter_map(|slot| chart.seat_at(*slot)).map(|seat| seat.id.clone()).collect()
 }

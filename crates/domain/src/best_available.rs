@@ -40,7 +40,8 @@ pub struct Stretch {
 pub struct SeatOrder {
     /// By section, the preferred first; in each the nearest stretch first.
     pub sections: Vec<Vec<Stretch>>,
-    /// See [`focal_distances`]: the same for every order of a hall.
+    /// How far each seat is from where people want to be, by slot: see [`focal_distances`], which are the same for every order
+    /// of a hall.
     pub distances: Vec<u32>,
 }
 
@@ -74,11 +75,7 @@ pub fn focal_distances(chart: &SeatChart) -> Vec<u32> {
 }
 
 /// Writes how far seats are from a point, in millionths of the farthest.
-pub(crate) fn measure(
-    distances: &mut [u32],
-    seats: impl Iterator<Item = (Slot, (f64, f64))> + Clone,
-    (x, y): (f64, f64),
-) {
+fn measure(distances: &mut [u32], seats: impl Iterator<Item = (Slot, (f64, f64))> + Clone, (x, y): (f64, f64)) {
     let far = |(seat_x, seat_y): (f64, f64)| (seat_x - x).hypot(seat_y - y);
     let farthest = seats.clone().map(|(_, at)| far(at)).fold(0.0, f64::max);
     for (slot, at) in seats {
@@ -90,7 +87,7 @@ pub(crate) fn measure(
 }
 
 /// The middle of some points.
-pub(crate) fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let (mut x, mut y, mut count) = (0.0, 0.0, 0.0);
     for (point_x, point_y) in points {
         x += point_x;
@@ -105,18 +102,44 @@ impl SeatOrder {
     pub fn new(chart: &SeatChart, sections: &[u16], may_choose: impl Fn(&Seat) -> bool) -> Self {
         let distances = focal_distances(chart);
         let mut by_section = vec![Vec::new(); chart.sections().len()];
-        let allowed: Vec<_> = chart.seats().iter().filter(|seat| may_choose(seat)).collect();
-        for seats in allowed.chunk_by(|a, b| a.slot.0 + 1 == b.slot.0) {
-            let (first, last) = (seats[0].slot, seats[seats.len() - 1].slot);
-            let nearest = distances[first.0 as usize..=last.0 as usize].iter().min().copied().unwrap_or(0);
-            by_section[usize::from(chart.row_of(seats[0]).section)].push(Stretch { first, last, nearest });
+        for (section, stretch) in stretches(chart, &distances, may_choose) {
+            by_section[usize::from(section)].push(stretch);
         }
         for stretches in &mut by_section {
-            stretches.sort_by_key(|stretch| (stretch.nearest, stretch.first));
+            nearest_first(stretches);
         }
         let wanted = sections.iter().map(|section| std::mem::take(&mut by_section[usize::from(*section)]));
         Self { sections: wanted.filter(|stretches| !stretches.is_empty()).collect(), distances }
     }
+
+    /// The stretches of seats that may be chosen, of the whole hall, by how far they are from the middle of these seats.
+    pub fn around(chart: &SeatChart, seats: &[&Seat], may_choose: impl Fn(&Seat) -> bool) -> Self {
+        let mut distances = vec![0; chart.slots() as usize];
+        let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
+        measure(&mut distances, chart.seats().iter().map(|seat| (seat.slot, (seat.x, seat.y))), middle);
+        let mut all: Vec<Stretch> = stretches(chart, &distances, may_choose).map(|(_, stretch)| stretch).collect();
+        nearest_first(&mut all);
+        Self { sections: vec![all], distances }
+    }
+}
+
+/// The stretches of seats that may be chosen, each with its section, in the order of the hall.
+fn stretches(
+    chart: &SeatChart,
+    distances: &[u32],
+    may_choose: impl Fn(&Seat) -> bool,
+) -> impl Iterator<Item = (u16, Stretch)> {
+    let allowed: Vec<&Seat> = chart.seats().iter().filter(|seat| may_choose(seat)).collect();
+    let pieces = allowed.chunk_by(|a, b| a.slot.0 + 1 == b.slot.0).map(|seats| {
+        let (first, last) = (seats[0].slot, seats[seats.len() - 1].slot);
+        let nearest = distances[first.0 as usize..=last.0 as usize].iter().min().copied().unwrap_or(0);
+        (chart.row_of(seats[0]).section, Stretch { first, last, nearest })
+    });
+    pieces.collect::<Vec<_>>().into_iter()
+}
+
+fn nearest_first(stretches: &mut [Stretch]) {
+    stretches.sort_by_key(|stretch| (stretch.nearest, stretch.first));
 }
 
 impl SeatSearch {

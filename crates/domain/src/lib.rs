@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod alternatives;
 pub mod audit;
 pub mod best_available;
 pub mod booking;

@@ -14,7 +14,12 @@ pub const WISH_SECTIONS_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatWish {
     /// These seats and no others.
-    Named(SeatSelection),
+    Named {
+        /// Which.
+        seats: SeatSelection,
+        /// Whether it is refused if a single free seat would be left without a free neighbour.
+        leave_none_alone: bool,
+    },
     /// Whichever are the best.
     Best(BestWish),
 }

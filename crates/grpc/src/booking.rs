@@ -91,7 +91,8 @@ impl BookingService for BookingApi {
 
 fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatWish> {
     let Some(best) = message.best_available else {
-        return seat_selection(fields, message.seat_ids).map(SeatWish::Named);
+        let seats = seat_selection(fields, message.seat_ids)?;
+        return Some(SeatWish::Named { seats, leave_none_alone: message.leave_none_alone });
     };
     if !message.seat_ids.is_empty() {
         fields.refuse("seat_ids", "must be empty where best_available is set");

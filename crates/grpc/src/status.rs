@@ -10,9 +10,12 @@ use encore_domain::catalog::NotOnSale;
 use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
 use encore_domain::time::Timestamp;
+use encore_proto::booking::v1::{SeatBlock, SeatsTaken};
 use encore_proto::common::v1::ErrorReason;
+use prost::Message;
+use prost_types::Any;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, StatusExt, pb};
 use tracing::{error, warn};
 
 /// The `domain` of every `ErrorInfo`.
@@ -50,10 +53,20 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::NotOnSale(NotOnSale::Over { closed_at }) => {
             precondition(message, ErrorReason::SaleClosed, [("closed_at", rfc3339(closed_at))])
         }
-        AppError::SeatsTaken { seat_ids } => {
+        AppError::SeatsTaken { seat_ids, version, alternatives } => {
             let mut details = info(ErrorReason::SeatsTaken, [("seat_ids", seat_ids.join(","))]);
             for seat_id in &seat_ids {
                 details.add_precondition_failure_violation("SEAT_TAKEN", seat_id, "is held or sold");
+            }
+            let alternatives = alternatives.into_iter().map(|seat_ids| SeatBlock { seat_ids }).collect();
+            let taken = SeatsTaken { seat_ids, version: version.unwrap_or_default(), alternatives };
+            let status = Status::with_error_details(Code::FailedPrecondition, message, details);
+            with_detail(status, "encore.booking.v1.SeatsTaken", &taken)
+        }
+        AppError::LeavesSeatsAlone { seat_ids } => {
+            let mut details = info(ErrorReason::LeavesSeatsAlone, [("seat_ids", seat_ids.join(","))]);
+            for seat_id in &seat_ids {
+                details.add_precondition_failure_violation("SEAT_LEFT_ALONE", seat_id, "would have no free neighbour");
             }
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
@@ -180,6 +193,14 @@ fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, afte
     Status::with_error_details(code, message, details)
 }
 
+/// Adds a detail of our own to the well-known ones. A status that cannot be read stays as it is.
+fn with_detail<D: Message>(status: Status, type_name: &str, detail: &D) -> Status {
+    let Ok(mut told) = pb::Status::decode(status.details()) else { return status };
+    let type_url = format!("type.googleapis.com/{type_name}");
+    told.details.push(Any { type_url, value: detail.encode_to_vec() });
+    Status::with_details(status.code(), status.message(), told.encode_to_vec().into())
+}
+
 fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
     let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -223,6 +244,15 @@ mod tests {
         let told = told.bad_request().expect("a list of violations");
         let last = told.field_violations.last().expect("the rest");
         assert!(last.description.starts_with("and 8"), "{}", last.description);
+    }
+
+    #[test]
+    fn taken_seats_with_the_longest_names_fit_a_header() {
+        let names: Vec<String> = (0..8).map(|n| format!("{n:064}")).collect();
+        let alternatives = vec![names.clone(); 3];
+        let status = status(AppError::SeatsTaken { seat_ids: names, version: Some(u64::MAX), alternatives });
+        assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
+        assert_eq!(status.get_error_details().precondition_failure().map(|it| it.violations.len()), Some(8));
     }
 
     #[test]

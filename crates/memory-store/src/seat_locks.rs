@@ -97,9 +97,19 @@ impl SeatLocks for MemorySeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until));
-        let taken = taken.ok_or(PortError::Refused(TakeRefusal::NotLoaded))?;
-        taken.map_err(|slots| PortError::Refused(TakeRefusal::Taken { slots }))
+        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until, false));
+        taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
+    }
+
+    async fn take_leaving_none_alone(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until, true));
+        taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
     async fn take_best(

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use encore_domain::alternatives::left_alone;
 use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::ReservationId;
-use encore_domain::ports::TakenSeats;
+use encore_domain::ports::{TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{
     CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatState, SeatStock, StockAt,
@@ -46,13 +47,25 @@ impl Seats {
     }
 
     /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those
-    /// that are taken.
-    pub fn take(&mut self, slots: &[Slot], owner: ReservationId, held_until: Timestamp) -> Result<u64, Vec<Slot>> {
+    /// that are taken, or, if that matters, those that would be left alone.
+    pub fn take(
+        &mut self,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+        leave_none_alone: bool,
+    ) -> Result<u64, TakeRefusal> {
         let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
         let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
         if !own && !taken.is_empty() {
             taken.sort_unstable();
-            return Err(taken);
+            return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
+        }
+        if !own && leave_none_alone {
+            let alone = left_alone(&self.state.bytes, slots);
+            if !alone.is_empty() {
+                return Err(TakeRefusal::LeavesAlone { slots: alone });
+            }
         }
         let locks: Vec<SeatLock> =
             slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: Some(held_until) }).collect();
@@ -73,7 +86,7 @@ impl Seats {
             Some(own).filter(|own| own.len() == search.count)
         };
         let slots = own().or_else(|| search.choose(&self.state.bytes)).ok_or(self.state.version)?;
-        let version = self.take(&slots, owner, held_until).map_err(|_| self.state.version)?;
+        let version = self.take(&slots, owner, held_until, false).map_err(|_| self.state.version)?;
         Ok(TakenSeats { slots, version })
     }
 

@@ -1,8 +1,10 @@
 //! The cases of [`SeatLocks`](encore_domain::ports::SeatLocks).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use encore_domain::alternatives::left_alone;
 use encore_domain::best_available::{SeatOrder, SeatSearch};
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -29,6 +31,7 @@ macro_rules! seat_locks {
             takes_all_or_none,
             takes_once_under_contention,
             takes_again_for_the_same_owner,
+            takes_leaving_none_alone,
             takes_the_best_block,
             takes_a_split_only_where_allowed,
             chooses_nothing_where_nothing_fits,
@@ -231,7 +234,8 @@ pub async fn takes_all_or_none(bench: SpeedBench) {
     let before = bench.seats(performance).await;
 
     let refusal = refused(bench.take(performance, &slots(&[2, 3, 4, 5, 6, 7]), id()).await);
-    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[3, 4, 6]) });
+    let version = before.as_ref().expect("loaded").version;
+    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[3, 4, 6]), version });
     assert_eq!(bench.seats(performance).await, before);
     bench.take(performance, &slots(&[2, 5, 7]), id()).await.expect("the others stayed free");
 }
@@ -251,7 +255,8 @@ pub async fn takes_once_under_contention(bench: SpeedBench) {
         if answer.is_ok() {
             winners.push(owner);
         } else {
-            assert_eq!(refused(answer), TakeRefusal::Taken { slots: wanted.clone() });
+            let version = FIRST_VERSION + 1;
+            assert_eq!(refused(answer), TakeRefusal::Taken { slots: wanted.clone(), version });
         }
     }
     assert_eq!(winners.len(), 1);
@@ -274,7 +279,45 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
 
     bench.mark(performance, &[lock(1, owner, None)]).await;
     let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
-    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[1]) }, "a sold seat is not held by its owner");
+    let expected = TakeRefusal::Taken { slots: slots(&[1]), version: bench.version(performance).await };
+    assert_eq!(refusal, expected, "a sold seat is not held by its owner");
+}
+
+pub async fn takes_leaving_none_alone(bench: SpeedBench) {
+    // Every choice of one to three seats of the stalls, in which some are taken: at the ends of a row, at the aisle, in gaps of
+    // one to four.
+    let chart = small_chart();
+    let seats = |first: usize, last: usize| BTreeSet::from([first, usize::midpoint(first, last), last]);
+    let choices: BTreeSet<BTreeSet<usize>> =
+        (0..13).flat_map(|first| (first..13).map(move |last| seats(first, last))).collect();
+    let choices: Vec<Vec<Slot>> =
+        choices.into_iter().map(|seats| slots(&seats.into_iter().collect::<Vec<usize>>())).collect();
+    for taken in [vec![], vec![1], vec![2, 6], vec![0, 5, 9, 12]] {
+        let performance = bench.occupied(|seat| taken.contains(&seat)).await;
+        let before = bench.seats(performance).await.expect("loaded");
+        for choice in &choices {
+            let owner = id();
+            let taking = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(60)).await;
+            let taken: Vec<Slot> =
+                choice.iter().copied().filter(|slot| before.bytes[slot.0 as usize] != FREE).collect();
+            let alone = left_alone(&before.bytes, choice);
+            let now = bench.seats(performance).await.expect("loaded");
+            if !taken.is_empty() {
+                let expected = TakeRefusal::Taken { slots: taken, version: now.version };
+                assert_eq!(refused(taking), expected);
+                assert_eq!(now.bytes, before.bytes);
+            } else if !alone.is_empty() {
+                assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some()));
+                assert_eq!(refused(taking), TakeRefusal::LeavesAlone { slots: alone }, "{choice:?}");
+                assert_eq!(now.bytes, before.bytes);
+            } else {
+                let version = taking.expect("free, and nobody is alone");
+                let again = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(90)).await;
+                assert_eq!(again.expect("the owner's"), version);
+                bench.release_seats(performance, choice, owner).await;
+            }
+        }
+    }
 }
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
@@ -401,7 +444,7 @@ pub async fn refuses_slots_that_are_no_seat(bench: SpeedBench) {
     for slot in no_seats {
         let wanted = [slots(&[0]), vec![slot]].concat();
         let refusal = refused(bench.take(performance, &wanted, id()).await);
-        assert_eq!(refusal, TakeRefusal::Taken { slots: vec![slot] });
+        assert_eq!(refusal, TakeRefusal::Taken { slots: vec![slot], version: bench.version(performance).await });
     }
     assert_eq!(bench.seats(performance).await, before);
 }

@@ -57,6 +57,37 @@ impl RedisSeatLocks {
         Self { redis }
     }
 
+    /// Runs the script that takes; it refuses to leave a seat alone if it is told to.
+    async fn take_unless(
+        &self,
+        leaves_alone: bool,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut take = TAKE.prepare_invoke();
+        take.key(&self.redis.keys.seats(performance));
+        take.arg(owner.0.as_bytes().as_slice())
+            .arg(held_until.timestamp_millis())
+            .arg(u8::from(leaves_alone))
+            .arg(slots);
+        let in_order = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
+        match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
+            None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
+            Some((version, taken, _)) if !taken.is_empty() => {
+                Err(PortError::Refused(TakeRefusal::Taken { slots: in_order(taken), version }))
+            }
+            Some((_, _, alone)) if !alone.is_empty() => {
+                Err(PortError::Refused(TakeRefusal::LeavesAlone { slots: in_order(alone) }))
+            }
+            Some((version, _, _)) => Ok(version),
+        }
+    }
+
     /// Runs the script that chooses. None where the distances are not there.
     async fn try_take_best(
         &self,
@@ -122,20 +153,17 @@ impl SeatLocks for RedisSeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
-        slots.sort_unstable();
-        slots.dedup();
-        let mut take = TAKE.prepare_invoke();
-        take.key(&self.redis.keys.seats(performance));
-        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(slots);
-        match self.redis.run::<Option<(u64, Vec<u32>)>>(&take).await? {
-            None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
-            Some((version, taken)) if taken.is_empty() => Ok(version),
-            Some((_, taken)) => {
-                let slots = taken.into_iter().map(Slot).collect();
-                Err(PortError::Refused(TakeRefusal::Taken { slots }))
-            }
-        }
+        self.take_unless(false, performance, slots, owner, held_until).await
+    }
+
+    async fn take_leaving_none_alone(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        self.take_unless(true, performance, slots, owner, held_until).await
     }
 
     async fn take_best(

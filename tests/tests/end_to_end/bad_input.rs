@@ -46,7 +46,7 @@ async fn a_bad_hold_lists_every_field() {
             request_id: request_id.into(),
             performance_id: performance.into(),
             seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
-            best_available: None,
+            ..Default::default()
         };
         let request = fan.request(message);
         let mut booking = fan.booking();

@@ -169,6 +169,7 @@ async fn a_bad_wish_lists_every_field() {
         performance_id: performance.to_string(),
         seat_ids: vec!["S-A-1".into()],
         best_available: Some(wish),
+        ..Default::default()
     };
     let refusal = fan.send_hold(message).await.expect_err("all of it is wrong");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::InvalidArgument, "INVALID_REQUEST"));

@@ -1,7 +1,8 @@
 //! Many fans, the same seats.
 
+use encore_proto::booking::v1::HoldSeatsRequest;
 use encore_proto::catalog::v1::SeatStatus;
-use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::fan::{Fan, reason, reason_metadata, request_id, seats_taken};
 use encore_tests::ledger;
 use encore_tests::world::World;
 use futures::future::join_all;
@@ -26,6 +27,12 @@ async fn of_two_hundred_fans_on_the_same_two_seats_one_wins() {
     for refusal in holds.iter().filter_map(|held| held.as_ref().err()) {
         assert_eq!((refusal.code(), reason(refusal)), (Code::FailedPrecondition, "SEATS_TAKEN".to_owned()));
         assert_eq!(reason_metadata(refusal, "seat_ids").as_deref(), Some("S-A-3,S-A-4"));
+        let taken = seats_taken(refusal).expect("a detail");
+        assert_eq!(taken.seat_ids, SEATS);
+        assert!(!taken.alternatives.is_empty() && taken.alternatives.iter().all(|block| block.seat_ids.len() == 2));
+        assert!(
+            taken.alternatives.iter().flat_map(|block| &block.seat_ids).all(|seat| !SEATS.contains(&seat.as_str()))
+        );
     }
     let winner = &fans[winners[0]];
     winner.top_up(50_000).await.expect("a credit");
@@ -98,4 +105,50 @@ async fn one_fan_gets_no_more_than_the_limit_however_hard_they_try() {
     let other = world.fan(0).await;
     let left: Vec<&str> = names.iter().zip(&holds).filter(|(_, held)| held.is_err()).map(|(seat, _)| &**seat).collect();
     other.hold(performance, &left).await.expect("what was refused to one is free for another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_too_late_is_told_of_what_and_since_when_and_offered_others() {
+    for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
+        let performance = world.performance(None).await;
+        let (first, second) = (world.fan(0).await, world.fan(1).await);
+        first.hold(performance, &["S-A-2", "S-A-3"]).await.expect("a hold");
+
+        let refusal = second.hold(performance, &["S-A-3", "S-A-4"]).await.expect_err("one is taken");
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-3"));
+        let taken = seats_taken(&refusal).expect("a detail");
+        assert_eq!(taken.seat_ids, ["S-A-3"]);
+        assert!(taken.version > 0);
+        let blocks: Vec<Vec<&str>> =
+            taken.alternatives.iter().map(|block| block.seat_ids.iter().map(String::as_str).collect()).collect();
+        // All of the front grade are S-A-1 to 8, with an aisle in the middle, and S-B-1 to 3. S-B-2 and 3 are nearer, and would
+        // leave S-B-1 alone; S-B-3 has a neighbour of the rear grade.
+        assert_eq!(blocks, [["S-B-1", "S-B-2"], ["S-A-5", "S-A-6"], ["S-A-7", "S-A-8"]]);
+        second.hold(performance, &blocks[0]).await.expect("what is offered can be had");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_left_alone_where_that_is_asked() {
+    for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
+        let performance = world.performance(None).await;
+        let fan = world.fan(0).await;
+        let hold = |seats: &[&str]| {
+            let message = HoldSeatsRequest {
+                request_id: request_id(),
+                performance_id: performance.to_string(),
+                seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+                leave_none_alone: true,
+                ..Default::default()
+            };
+            let fan = fan.clone();
+            async move { fan.send_hold(message).await }
+        };
+        let refusal = hold(&["S-A-2", "S-A-3"]).await.expect_err("on both sides");
+        assert_eq!(reason(&refusal), "LEAVES_SEATS_ALONE");
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-1,S-A-4"));
+        hold(&["S-A-1", "S-A-2"]).await.expect("two neighbours are left");
+        assert_eq!(world.ports.reservations.claims(performance).await.expect("claims").len(), 2);
+        fan.hold(performance, &["S-A-3"]).await.expect("who does not ask may");
+    }
 }

@@ -16,6 +16,14 @@ pub enum TakeRefusal {
     Taken {
         /// Which, in order.
         slots: Vec<Slot>,
+        /// The version in which they are.
+        version: u64,
+    },
+    /// These would be left without a free neighbour.
+    #[error("some seats would be left alone")]
+    LeavesAlone {
+        /// Which, in order.
+        slots: Vec<Slot>,
     },
     /// The performance's seats are not loaded; see [`SeatLocks::load`].
     #[error("the seats are not loaded")]
@@ -55,10 +63,13 @@ pub enum ChooseRefusal {
 /// - `loads_at_the_version_it_is_told`
 /// - `loads_once`: a second load changes nothing
 /// - `takes_free_seats`: they are held, and nothing else changes
-/// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order; the others stay free
+/// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order, and the version; the others stay free
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
 /// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
 ///   deadline
+/// - `takes_leaving_none_alone`: what would leave a seat alone is refused with [`TakeRefusal::LeavesAlone`], which names what
+///   [`left_alone`](crate::alternatives::left_alone) does, and takes nothing; what is taken comes first, and seats that are all
+///   this owner's are taken again
 /// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in halls of any occupation
 /// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
 /// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
@@ -87,6 +98,15 @@ pub trait SeatLocks: Send + Sync {
 
     /// Holds free seats, all or none, and says the version that shows it.
     async fn take(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<u64, PortError<TakeRefusal>>;
+
+    /// The same, unless that would leave a single free seat without a free neighbour.
+    async fn take_leaving_none_alone(
         &self,
         performance: PerformanceId,
         slots: &[Slot],

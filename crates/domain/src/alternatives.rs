@@ -1,0 +1,118 @@
+//! What a fan is offered whose seats are taken, and which seats a choice would leave alone.
+
+use std::sync::Arc;
+
+use crate::best_available::{SeatOrder, SeatSearch};
+use crate::seat_chart::{SeatChart, Slot};
+use crate::seat_state::{FREE, HELD};
+
+/// How many choices are offered in place of one that is taken: what a phone shows at once.
+pub const ALTERNATIVES_MAX: usize = 3;
+
+/// Blocks of as many free neighbours, of the grades that were wanted, the nearest to the seats that were wanted first. Those
+/// that leave no seat alone come before those that do, and no seat is in two of them.
+pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec<Slot>> {
+    let seats: Vec<_> = wanted.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
+    let order = SeatOrder::around(chart, &seats, |seat| seats.iter().any(|wanted| wanted.grade == seat.grade));
+    let search = SeatSearch { order: Arc::new(order), count: wanted.len(), allow_split: false };
+    let mut left = state.to_vec();
+    let mut offers = Vec::with_capacity(ALTERNATIVES_MAX);
+    while offers.len() < ALTERNATIVES_MAX
+        && let Some(block) = search.choose(&left)
+    {
+        for slot in &block {
+            left[slot.0 as usize] = HELD;
+        }
+        offers.push(block);
+    }
+    offers
+}
+
+/// The free seats that have a free neighbour now, and would have none if these seats were taken; in the order of their slots.
+pub fn left_alone(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
+    let free = |slot: Slot| state.get(slot.0 as usize) == Some(&FREE) && !taken.contains(&slot);
+    let before = |slot: Slot| slot.0.checked_sub(1).map(Slot);
+    let after = |slot: Slot| slot.0.checked_add(1).map(Slot);
+    let alone = |slot: &Slot| free(*slot) && ![before(*slot), after(*slot)].into_iter().flatten().any(free);
+    let neighbours = taken.iter().flat_map(|slot| [before(*slot), after(*slot)]).flatten();
+    let mut alone: Vec<Slot> = neighbours.filter(alone).collect();
+    alone.sort_unstable();
+    alone.dedup();
+    alone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
+    use crate::seat_state::all_free;
+
+    /// Two sections side by side, each of two rows of six: slots 0 to 5 and 7 to 12, then 14 to 19 and 21 to 26. The last two
+    /// seats of every row are of another grade.
+    fn chart() -> SeatChart {
+        let section = |section: u32| PlannedSection {
+            name: section.to_string(),
+            rows: (0..2).map(|n| row(section, n)).collect(),
+        };
+        let grade = |name: &str| Grade { name: name.into(), color: String::new() };
+        SeatChart::lay_out((0..2).map(section).collect(), vec![grade("Gold"), grade("Tin")])
+    }
+
+    fn row(section: u32, row: u32) -> PlannedRow {
+        let seat = |number: u32| PlannedSeat {
+            id: format!("{section}-{row}-{number}"),
+            number: number.to_string(),
+            grade: u16::from(number >= 4),
+            x: f64::from(section * 10 + number),
+            y: f64::from(row),
+        };
+        PlannedRow { label: row.to_string(), seats: (0..6).map(seat).collect() }
+    }
+
+    fn slots(slots: &[u32]) -> Vec<Slot> {
+        slots.iter().copied().map(Slot).collect()
+    }
+
+    #[test]
+    fn the_nearest_of_the_same_grade_are_offered() {
+        let chart = chart();
+        let mut state = all_free(&chart);
+        state[1] = HELD;
+        // Behind the wanted seats, beside them, and in the next section; never the other grade.
+        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(offers, [slots(&[7, 8]), slots(&[2, 3]), slots(&[9, 10])]);
+        state[2] = HELD;
+        state[9] = HELD;
+        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(offers, [slots(&[7, 8]), slots(&[14, 15]), slots(&[21, 22])]);
+        let offers = alternatives(&chart, &all_free(&chart), &slots(&[4, 5]));
+        assert_eq!(offers[..2], [slots(&[4, 5]), slots(&[11, 12])], "free seats are no worse for being wanted");
+        assert_eq!(alternatives(&chart, &state, &slots(&[0, 1, 2, 3, 4, 5, 7])), Vec::<Vec<Slot>>::new());
+    }
+
+    #[test]
+    fn one_that_leaves_nobody_alone_is_offered_before_a_nearer_one() {
+        let chart = chart();
+        let mut state = all_free(&chart);
+        state[0] = HELD;
+        state[7..13].fill(HELD);
+        // Next to the wanted seat are three free ones of its grade and two of the other, so that all may be parted well.
+        assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[1]));
+        state[4] = HELD;
+        // Now 1, 2 and 3: taking 2 would leave two alone, taking 1 or 3 nobody.
+        assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[1]));
+        state[3] = HELD;
+        // Now 1 and 2: whichever is taken, the other is alone. The next section is far, and has room.
+        assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[14]));
+    }
+
+    #[test]
+    fn seats_are_left_alone_by_a_choice_only() {
+        assert_eq!(left_alone(b"aaaaa", &slots(&[1])), slots(&[0]));
+        assert_eq!(left_alone(b"aaaaa", &slots(&[0, 1])), []);
+        assert_eq!(left_alone(b"aaaaa", &slots(&[1, 3])), slots(&[0, 2, 4]));
+        assert_eq!(left_alone(b"aaha_aa", &slots(&[0])), slots(&[1]));
+        assert_eq!(left_alone(b"aaha_aa", &slots(&[0, 1])), [], "the seat at 3 was alone before");
+        assert_eq!(left_alone(b"a_a", &slots(&[0])), []);
+    }
+}

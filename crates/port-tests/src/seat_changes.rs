@@ -39,6 +39,16 @@ impl SpeedBench {
     async fn listen(&self, performance: PerformanceId) -> Box<dyn SeatListener> {
         self.seat_changes.listen(performance).await.expect("the store answers")
     }
+
+    /// Listens, and hears all that was before: seats that are free change there and back, and that is told after it.
+    async fn listen_anew(&self, performance: PerformanceId) -> Box<dyn SeatListener> {
+        let mut listener = self.listen(performance).await;
+        let owner = self.taken(performance, &[0], at_secs(60)).await;
+        self.release_seats(performance, &slots(&[0]), owner).await;
+        let last = self.version(performance).await;
+        until(&mut listener, last).await;
+        listener
+    }
 }
 
 async fn next(listener: &mut Box<dyn SeatListener>) -> SeatNews {
@@ -65,8 +75,8 @@ fn changed(version: u64, seats: &[(usize, u8)]) -> SeatNews {
 
 pub async fn tells_changes_in_order(bench: SpeedBench) {
     let performance = bench.loaded().await;
+    let mut listener = bench.listen_anew(performance).await;
     let first = bench.version(performance).await;
-    let mut listener = bench.listen(performance).await;
     let owner = bench.taken(performance, &[3, 4, 20], at_secs(60)).await;
     bench.mark(performance, &[lock(4, owner, None), lock(9, owner, Some(at_secs(60)))]).await;
     bench.release_seats(performance, &slots(&[3, 4, 20]), owner).await;
@@ -82,14 +92,21 @@ pub async fn tells_from_the_moment_of_listening(bench: SpeedBench) {
     let mut listener = bench.listen(performance).await;
     let version = bench.version(performance).await;
     bench.taken(performance, &[1], at_secs(60)).await;
-    assert_eq!(next(&mut listener).await, changed(version + 1, &[(1, HELD)]));
+    let mut heard = until(&mut listener, version + 1).await;
+    assert_eq!(heard.pop(), Some(changed(version + 1, &[(1, HELD)])));
+    let from_before = |news: &SeatNews| match news {
+        SeatNews::Changed(change) => change.version <= version,
+        SeatNews::Missed => true,
+    };
+    assert!(heard.iter().all(from_before), "{heard:?}");
 }
 
 pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     let performance = bench.loaded().await;
+    let mut listener = bench.listen_anew(performance).await;
     let owner = bench.taken(performance, &[0, 1], at_secs(60)).await;
-    let mut listener = bench.listen(performance).await;
     let version = bench.version(performance).await;
+    assert_eq!(next(&mut listener).await, changed(version, &[(0, HELD), (1, HELD)]));
 
     let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), id(), at_secs(60)).await;
     taken.expect_err("one is held");
@@ -114,7 +131,8 @@ pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
     let performance = id();
     let hall = [FREE; CHANGE_SEATS_MAX * 2 + 1];
     bench.seat_locks.load(performance, &hall, &[], 1).await.expect("the store answers");
-    let mut listener = bench.listen(performance).await;
+    let mut listener = bench.listen_anew(performance).await;
+    let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();
     let sold = |slot| SeatLock { slot: Slot(slot), owner, held_until: None };
     let most = u32::try_from(CHANGE_SEATS_MAX).expect("a small number");
@@ -122,7 +140,7 @@ pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
     let locks: Vec<SeatLock> = (0..most).map(sold).collect();
     bench.mark(performance, &locks).await;
     let seats = (0..most).map(|slot| (Slot(slot), SOLD)).collect();
-    assert_eq!(next(&mut listener).await, SeatNews::Changed(SeatChange { version: 2, seats }));
+    assert_eq!(next(&mut listener).await, SeatNews::Changed(SeatChange { version, seats }));
 
     let locks: Vec<SeatLock> = (most..=most * 2).map(sold).collect();
     bench.mark(performance, &locks).await;
@@ -131,7 +149,7 @@ pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
 
 pub async fn who_falls_behind_is_told_so(bench: SpeedBench) {
     let performance = bench.loaded().await;
-    let (mut slow, mut fast) = (bench.listen(performance).await, bench.listen(performance).await);
+    let (mut slow, mut fast) = (bench.listen_anew(performance).await, bench.listen_anew(performance).await);
     let first = bench.version(performance).await;
     let last = first + u64::try_from(MANY_CHANGES).expect("a small number");
     let changes = async {
@@ -152,8 +170,10 @@ pub async fn who_falls_behind_is_told_so(bench: SpeedBench) {
 
 pub async fn tells_everybody_who_listens(bench: SpeedBench) {
     let performance = bench.loaded().await;
+    let mut one = bench.listen(performance).await;
+    let mut other = bench.listen_anew(performance).await;
     let version = bench.version(performance).await;
-    let (mut one, mut other) = (bench.listen(performance).await, bench.listen(performance).await);
+    until(&mut one, version).await;
     bench.taken(performance, &[0], at_secs(60)).await;
     let news = changed(version + 1, &[(0, HELD)]);
     assert_eq!((next(&mut one).await, next(&mut other).await), (news.clone(), news));
@@ -176,7 +196,7 @@ pub async fn listens_before_anything_is_loaded(bench: SpeedBench) {
 
 pub async fn hears_of_its_performance_alone(bench: SpeedBench) {
     let (evening, matinee) = (bench.loaded().await, bench.loaded().await);
-    let mut listener = bench.listen(evening).await;
+    let mut listener = bench.listen_anew(evening).await;
     let _other = bench.listen(matinee).await;
     bench.taken(matinee, &[0], at_secs(60)).await;
     let version = bench.version(evening).await;

@@ -12,7 +12,8 @@ use crate::seat_state::SeatNews;
 ///
 /// # Contract
 /// - `tells_changes_in_order`: each with its version, one more than the one before, and what the seats are since then
-/// - `tells_from_the_moment_of_listening`: what changes after `listen` has answered is told; what was before is not
+/// - `tells_from_the_moment_of_listening`: what changes after `listen` has answered is told. What changed just before may be told
+///   late, where words are passed on between servers: its version shows that
 /// - `tells_nothing_where_nothing_changed`
 /// - `a_load_is_told_as_missed`: nobody can follow it, only read it
 /// - `a_large_change_is_told_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::seat_state::CHANGE_SEATS_MAX) seats

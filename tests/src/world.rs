@@ -46,8 +46,16 @@ pub struct World {
 impl World {
     /// Instances on one Postgres database and one Redis prefix of their own.
     pub async fn durable(instances: usize) -> Self {
+        Self::on_stores(instances, &variable("ENCORE_REDIS_URL")).await
+    }
+
+    /// The same with a Redis Cluster.
+    pub async fn on_cluster(instances: usize) -> Self {
+        Self::on_stores(instances, &variable("ENCORE_REDIS_CLUSTER_URL")).await
+    }
+
+    async fn on_stores(instances: usize, redis_urls: &str) -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
-        let redis_url = variable("ENCORE_REDIS_URL");
         let database_url = database.url();
         let prefix = database_url.rsplit('/').next().expect("a database name").to_owned();
         let clock = Arc::new(TestClock::default());
@@ -55,7 +63,7 @@ impl World {
         for _ in 0..instances {
             let ports = embedded_ports(Arc::clone(&clock));
             let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
-            all_ports.push(ports.on_redis(&redis_url, &prefix).await.expect("Redis is there"));
+            all_ports.push(ports.on_redis(redis_urls, &prefix).await.expect("Redis is there"));
         }
         Self::start(clock, all_ports, Some(database)).await
     }

@@ -47,9 +47,9 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Asks as Ctrl-C would: Postgres ends its sessions and writes a checkpoint, Redis flushes its file.
-    fn interrupt(&self) {
-        let _ = Command::new("sh").args(["-c", r#"kill -INT "$1""#, "sh", &self.process.id().to_string()]).status();
+    pub(crate) fn signal(&self, signal: &str) {
+        let process = self.process.id().to_string();
+        let _ = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", signal, &process]).status();
     }
 }
 
@@ -58,7 +58,8 @@ impl Drop for Daemon {
         if matches!(self.process.try_wait(), Ok(Some(_))) {
             return;
         }
-        self.interrupt();
+        // As Ctrl-C would: Postgres ends its sessions and writes a checkpoint, Redis flushes its file.
+        self.signal("INT");
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.process.try_wait(), Ok(None)) {
             if Instant::now() > deadline {

@@ -57,6 +57,7 @@ pub(crate) fn what_is_missing(variables: &[&str]) -> Result<(), Box<dyn Error>> 
     let manager = manager.ok_or_else(|| format!("no package manager is known here: {advice}"))?;
     let mut packages = manager.install.to_vec();
     packages.extend(absent.iter().map(|variable| manager.package(variable)));
+    packages.dedup();
     if let Some(refresh) = manager.refresh {
         manager.run(&[refresh], &advice)?;
     }

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::{postgres, redis};
+use crate::{RedisCluster, postgres, redis, redis_cluster};
 
 /// What the parent process asks for, not for people: a folder in which the data lasts, or nothing, and then the variables
 /// of the stores.
@@ -37,10 +37,17 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn start(variable: &str, folder: &Folder) -> Result<(Daemon, String), Box<dyn Error>> {
+fn start(variable: &str, folder: &Folder) -> Result<(Vec<Daemon>, String), Box<dyn Error>> {
+    let one = |(server, url)| (vec![server], url);
     match variable {
-        postgres::URL_VARIABLE => postgres::start(&folder.path),
-        redis::URL_VARIABLE => redis::start(&folder.path, folder.lasts()),
+        postgres::URL_VARIABLE => postgres::start(&folder.path).map(one),
+        redis::URL_VARIABLE => redis::start(&folder.path, folder.lasts()).map(one),
+        redis_cluster::URL_VARIABLE if folder.lasts() => Err("a private Redis Cluster keeps nothing".into()),
+        redis_cluster::URL_VARIABLE => {
+            let cluster = RedisCluster::start(&folder.path)?;
+            let urls = cluster.urls();
+            Ok((cluster.into_servers(), urls))
+        }
         unknown => Err(format!("there is no store for {unknown}").into()),
     }
 }

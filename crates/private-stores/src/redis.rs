@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,25 +18,45 @@ pub(crate) fn binary() -> Option<PathBuf> {
 
 /// Starts a Redis in the folder. One that lasts writes each change to its append-only file.
 pub(crate) fn start(folder: &Path, lasts: bool) -> Result<(Daemon, String), Box<dyn Error>> {
-    let binary = binary().ok_or("redis-server is not installed")?;
-    let data = folder.join("redis");
-    fs::create_dir_all(&data)?;
     let port = free_port()?;
-    let mut server = Command::new(binary);
-    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
-    server.args(["--appendonly", if lasts { "yes" } else { "no" }, "--dir"]).arg(&data);
+    let mut server = server(port, &folder.join("redis"))?;
+    server.args(["--appendonly", if lasts { "yes" } else { "no" }]);
     let daemon = Daemon::start("redis", &mut server, &folder.join("redis.log"), |_| answers(port))?;
-    Ok((daemon, format!("redis://127.0.0.1:{port}")))
+    Ok((daemon, url(port)))
+}
+
+/// The command that serves a port of the loopback, with its files in a folder of its own.
+pub(crate) fn server(port: u16, data: &Path) -> Result<Command, Box<dyn Error>> {
+    let binary = binary().ok_or("redis-server is not installed")?;
+    fs::create_dir_all(data)?;
+    let mut server = Command::new(binary);
+    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]).arg(data);
+    Ok(server)
+}
+
+pub(crate) fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}")
 }
 
 /// Whether it is there and has read its file.
-fn answers(port: u16) -> bool {
-    let ping = || {
-        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        connection.write_all(b"PING\r\n")?;
-        let mut answer = [0; 5];
-        connection.read_exact(&mut answer)?;
-        Ok::<_, std::io::Error>(&answer == b"+PONG")
-    };
-    ping().unwrap_or(false)
+pub(crate) fn answers(port: u16) -> bool {
+    ask(port, "PING").is_ok_and(|answer| answer == "PONG")
+}
+
+/// Asks a question of one line that is answered by one text.
+pub(crate) fn ask(port: u16, question: &str) -> io::Result<String> {
+    let mut connection = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?);
+    write!(connection.get_mut(), "{question}\r\n")?;
+    let mut line = String::new();
+    connection.read_line(&mut line)?;
+    let line = line.trim_end();
+    match line.split_at_checked(1) {
+        Some(("+", answer)) => Ok(answer.to_owned()),
+        Some(("$", length)) => {
+            let mut text = vec![0; length.parse().map_err(io::Error::other)?];
+            connection.read_exact(&mut text)?;
+            String::from_utf8(text).map_err(io::Error::other)
+        }
+        _ => Err(io::Error::other(format!("redis answers {question:?} with {line:?}"))),
+    }
 }

@@ -32,15 +32,14 @@ struct Keeper {
 }
 
 impl Stores {
-    /// Takes what the environment names, and has the rest started.
-    pub fn start(lasting: Lasting<'_>) -> Result<Self, Box<dyn Error>> {
-        let variables = [postgres::URL_VARIABLE, redis::URL_VARIABLE];
-        let (given, missing): (Vec<_>, Vec<_>) = variables.into_iter().partition(|variable| env::var(variable).is_ok());
-        let given = given.into_iter().map(|variable| Ok((variable.to_owned(), env::var(variable)?)));
+    /// Takes those of these variables that the environment has, and has the rest started.
+    pub fn start(lasting: Lasting<'_>, variables: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let (given, missing): (Vec<_>, Vec<_>) = variables.iter().partition(|variable| env::var(variable).is_ok());
+        let given = given.into_iter().map(|variable: &str| Ok((variable.to_owned(), env::var(variable)?)));
         Self::add_missing(given.collect::<Result<_, env::VarError>>()?, lasting, &missing)
     }
 
-    /// Has both started, whatever the environment names.
+    /// Has a Postgres and a Redis started, whatever the environment names.
     pub fn start_private(lasting: Lasting<'_>) -> Result<Self, Box<dyn Error>> {
         Self::add_missing(Vec::new(), lasting, &[postgres::URL_VARIABLE, redis::URL_VARIABLE])
     }

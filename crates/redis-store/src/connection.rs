@@ -1,12 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, ScriptInvocation, ServerErrorKind,
+    Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
+    ScriptInvocation, ServerErrorKind, Value,
 };
 
+use crate::cluster::Cluster;
 use crate::keys::Keys;
 
 /// How long an answer may take. The longest script takes a few milliseconds, so this is a Redis that hangs.
@@ -19,32 +22,40 @@ const COMMANDS_BUFFERED: usize = 1_024;
 #[cfg(target_os = "linux")]
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// One multiplexed connection to Redis and the prefix of all keys. Clones share the connection.
+/// One multiplexed connection to Redis, or to each node of a Redis Cluster, and the prefix of all keys. Clones share it.
 ///
 /// A command that finds the connection broken fails, and a new connection is tried for the commands after it; nothing
-/// is sent twice. While Redis is away every command fails as soon as that is known.
+/// is sent twice. While Redis is away every command fails as soon as that is known; while a node is away, those of its keys.
 #[derive(Clone)]
 pub struct Redis {
-    connection: ConnectionManager,
-    /// Makes connections of its own for what subscribes.
-    pub(crate) client: Client,
+    connection: Connection,
+    /// The servers that were named: what subscribes makes connections of its own to one of them.
+    pub(crate) servers: Arc<[Client]>,
     pub(crate) keys: Keys,
 }
 
+#[derive(Clone)]
+enum Connection {
+    Server(ConnectionManager),
+    Cluster(Cluster),
+}
+
 impl Redis {
-    /// Connects to the server at a `redis://` URL. The prefix goes before every key, such as `encore:`, and has no
-    /// braces, since Redis Cluster would read them as the hash tag.
-    pub async fn connect(url: &str, key_prefix: &str) -> Result<Self, Unavailable> {
-        let client =
-            url.into_connection_info().map(|info| info.set_tcp_settings(tcp_settings())).and_then(Client::open);
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(COMMAND_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(0)
-            .set_pipeline_buffer_size(COMMANDS_BUFFERED);
-        let client = client.map_err(unavailable)?;
-        let connection = ConnectionManager::new_with_config(client.clone(), config).await.map_err(unavailable)?;
-        Ok(Self { connection, client, keys: Keys::new(key_prefix) })
+    /// Connects to the server at a `redis://` URL or, if several are named, comma-separated, to the Redis Cluster whose nodes
+    /// they are. The prefix goes before every key, such as `encore:`, and has no braces, since Redis Cluster would read them
+    /// as the hash tag.
+    pub async fn connect(urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
+        let addresses: Vec<ConnectionInfo> =
+            urls.split(',').map(address).collect::<Result<_, _>>().map_err(unavailable)?;
+        let servers =
+            addresses.iter().cloned().map(Client::open).collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
+        let connection = match servers.as_slice() {
+            [server] => {
+                ConnectionManager::new_with_config(server.clone(), manager_config()).await.map(Connection::Server)
+            }
+            _ => Cluster::connect(&addresses).await.map(Connection::Cluster),
+        };
+        Ok(Self { connection: connection.map_err(unavailable)?, servers: servers.into(), keys: Keys::new(key_prefix) })
     }
 
     /// Runs a script by its hash; a Redis that does not know it is taught it, and again if it has forgotten it by the
@@ -68,6 +79,43 @@ impl Redis {
     pub(crate) async fn send_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
         commands.query_async(&mut self.connection.clone()).await.map_err(unavailable)
     }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Server(server) => server.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Server(server) => server.req_packed_commands(commands, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+fn address(url: &str) -> Result<ConnectionInfo, RedisError> {
+    Ok(url.trim().into_connection_info()?.set_tcp_settings(tcp_settings()))
+}
+
+pub(crate) fn manager_config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_response_timeout(Some(COMMAND_TIMEOUT))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_number_of_retries(0)
+        .set_pipeline_buffer_size(COMMANDS_BUFFERED)
 }
 
 fn tcp_settings() -> TcpSettings {

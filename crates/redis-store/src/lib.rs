@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod cluster;
+mod cluster_nodes;
 mod connection;
 mod keys;
 mod lines;

@@ -23,7 +23,7 @@ pub struct RedisSeatChanges {
 impl RedisSeatChanges {
     /// Hears what is published in this Redis. The connection for it is made when somebody listens.
     pub fn new(redis: Redis) -> Self {
-        let subscriptions = Subscriptions::new(redis.client.clone());
+        let subscriptions = Subscriptions::new(redis.servers.clone());
         Self { redis, subscriptions }
     }
 }

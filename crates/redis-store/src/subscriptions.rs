@@ -1,4 +1,5 @@
-//! One connection that hears what is published, for everybody in this process.
+//! One connection that hears what is published, for everybody in this process. In a Redis Cluster every node passes on what
+//! is published on any, so one is enough.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,7 @@ pub(crate) enum Heard {
 pub(crate) struct Subscriptions(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    servers: Arc<[Client]>,
     channels: Arc<Channels>,
     hearing: Mutex<Option<Hearing>>,
 }
@@ -71,8 +72,9 @@ struct Wish {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(client: Client) -> Self {
-        Self(Arc::new(Inner { client, channels: Arc::default(), hearing: Mutex::default() }))
+    /// Hears what is published on these servers, each of which passes on what the others say.
+    pub(crate) fn new(servers: Arc<[Client]>) -> Self {
+        Self(Arc::new(Inner { servers, channels: Arc::default(), hearing: Mutex::default() }))
     }
 
     /// Hears a channel from now on.
@@ -94,7 +96,8 @@ impl Subscriptions {
         let mut hearing = lock(&self.0.hearing);
         let hearing = hearing.get_or_insert_with(|| {
             let (wishes, receiver) = mpsc::channel(WISHES_QUEUED);
-            let task = tokio::spawn(hear(self.0.client.clone(), Arc::clone(&self.0.channels), receiver)).abort_handle();
+            let task =
+                tokio::spawn(hear(Arc::clone(&self.0.servers), Arc::clone(&self.0.channels), receiver)).abort_handle();
             Hearing { wishes, task }
         });
         hearing.wishes.clone()
@@ -140,11 +143,11 @@ impl Channels {
     }
 }
 
-/// Hears for ever. Trouble is logged when it begins and when it is over.
-async fn hear(client: Client, channels: Arc<Channels>, mut wished: mpsc::Receiver<Wish>) {
+/// Hears for ever, on the next server when one is away. Trouble is logged when it begins and when it is over.
+async fn hear(servers: Arc<[Client]>, channels: Arc<Channels>, mut wished: mpsc::Receiver<Wish>) {
     let mut troubled = false;
-    loop {
-        let error = hear_once(&client, &channels, &mut wished, &mut troubled).await;
+    for server in servers.iter().cycle() {
+        let error = hear_once(server, &channels, &mut wished, &mut troubled).await;
         if !troubled {
             warn!(error = &error as &dyn std::error::Error, "changes are not heard for now");
             troubled = true;
@@ -157,12 +160,12 @@ async fn hear(client: Client, channels: Arc<Channels>, mut wished: mpsc::Receive
 
 /// Hears on one connection until it breaks.
 async fn hear_once(
-    client: &Client,
+    server: &Client,
     channels: &Channels,
     wished: &mut mpsc::Receiver<Wish>,
     troubled: &mut bool,
 ) -> Unavailable {
-    let (mut sink, mut words) = match timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await {
+    let (mut sink, mut words) = match timeout(CONNECT_TIMEOUT, server.get_async_pubsub()).await {
         Ok(Ok(connection)) => connection.split(),
         Ok(Err(error)) => return unavailable(error),
         Err(_) => return Unavailable::of("redis"),

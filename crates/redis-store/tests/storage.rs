@@ -1,6 +1,7 @@
 //! What the contracts of the ports do not say: how the adapters use Redis, and agreement with a model over long runs.
 #![expect(clippy::expect_used, reason = "tests")]
 
+#[expect(dead_code, reason = "the other tests use the rest")]
 mod support;
 
 use std::collections::BTreeMap;

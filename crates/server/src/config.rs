@@ -50,8 +50,8 @@ pub struct StoreArgs {
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
-    /// Redis, as `redis://host:port`. Without it lines and seat locks are kept in this process, which then must be the only
-    /// one.
+    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it lines and seat locks are kept
+    /// in this process, which then must be the only one.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// What every key in Redis begins with.
@@ -99,8 +99,8 @@ pub struct DatabaseTarget {
 /// A Redis to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisTarget {
-    /// A `redis://` URL.
-    pub url: String,
+    /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
+    pub urls: String,
     /// What every key begins with.
     pub prefix: String,
 }
@@ -215,12 +215,14 @@ impl StoreArgs {
 
     fn read(&self, check: &mut Check) -> Option<Stores> {
         let pool_size = check.number("ENCORE_DATABASE_POOL", &self.database_pool, 1..=500);
-        let url = |check: &mut Check, url: &Option<String>, name: &str, schemes: &[&str]| match url {
-            Some(url) => check.url(name, url, schemes).map(Some),
+        let database = match &self.database_url {
+            Some(url) => check.url("ENCORE_DATABASE_URL", url, &["postgres://", "postgresql://"]).map(Some),
             None => Some(None),
         };
-        let database = url(check, &self.database_url, "ENCORE_DATABASE_URL", &["postgres://", "postgresql://"]);
-        let redis = url(check, &self.redis_url, "ENCORE_REDIS_URL", &["redis://"]);
+        let redis = match &self.redis_url {
+            Some(urls) => redis_urls(check, urls).map(Some),
+            None => Some(None),
+        };
         let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
             && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
         let rule = "must be 1 to 64 letters, digits or - _ . :";
@@ -236,10 +238,19 @@ impl StoreArgs {
             (Some(url), redis) => {
                 let prefix = prefix?.clone();
                 let database = DatabaseTarget { url, pool_size: pool_size? };
-                Some(Stores::Durable { database, redis: redis.map(|url| RedisTarget { url, prefix }) })
+                Some(Stores::Durable { database, redis: redis.map(|urls| RedisTarget { urls, prefix }) })
             }
         }
     }
+}
+
+/// One URL, or each of several.
+fn redis_urls(check: &mut Check, urls: &str) -> Option<String> {
+    let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
+    let which = |number| if urls.len() == 1 { String::new() } else { format!(" (URL {number})") };
+    let names = (1..).map(|number| format!("ENCORE_REDIS_URL{}", which(number)));
+    let checked: Vec<_> = urls.iter().zip(names).map(|(url, name)| check.url(&name, url, &["redis://"])).collect();
+    Some(checked.into_iter().collect::<Option<Vec<_>>>()?.join(","))
 }
 
 #[cfg(test)]
@@ -298,6 +309,19 @@ mod tests {
         let config = args(&[]).check().expect("the defaults fit together");
         assert_eq!(config.stores, Stores::Embedded);
         assert!(config.demo);
+    }
+
+    #[test]
+    fn nodes_of_a_redis_cluster_are_named_one_by_one() {
+        let stores =
+            |urls: &str| args(&["--database-url=postgres://db", &format!("--redis-url={urls}")]).stores.check();
+        let Ok(Stores::Durable { redis: Some(redis), .. }) = stores("redis://one:7000, redis://two:7000") else {
+            panic!("two nodes are a Redis Cluster")
+        };
+        assert_eq!(redis.urls, "redis://one:7000,redis://two:7000");
+        let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are no URLs").0;
+        let wrong = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
+        assert_eq!(errors, [wrong(2), wrong(3)]);
     }
 
     #[test]

@@ -82,9 +82,10 @@ impl Ports {
         })
     }
 
-    /// The same with lines and seat locks in Redis, where any number of instances share them.
-    pub async fn on_redis(self, url: &str, key_prefix: &str) -> Result<Self, Unavailable> {
-        let redis = Redis::connect(url, key_prefix).await?;
+    /// The same with lines and seat locks in Redis, or in a Redis Cluster if several nodes are named, comma-separated: any
+    /// number of instances share them.
+    pub async fn on_redis(self, urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
+        let redis = Redis::connect(urls, key_prefix).await?;
         Ok(Self {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),

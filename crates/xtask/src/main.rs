@@ -15,12 +15,13 @@ use encore_private_stores::keeper;
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  test [args…]  run `cargo test` with a private Postgres and Redis; without args, the whole workspace
+  test [args…]  run `cargo test` with a private Postgres, Redis and Redis Cluster; without args, the whole workspace
   up            run a development server whose data is kept in .state/
   arrows        check the dependencies between the crates
   demo-hall     write the seating plan of the demo hall
 
-ENCORE_DATABASE_URL and ENCORE_REDIS_URL, if set, are used instead of private stores.";
+ENCORE_DATABASE_URL and ENCORE_REDIS_URL, and for tests ENCORE_REDIS_CLUSTER_URL, if set, are used instead of private
+stores.";
 
 /// What a command comes to: the exit code, or a message for the developer.
 type Outcome = Result<ExitCode, Box<dyn Error>>;

@@ -1,7 +1,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
-use encore_private_stores::{Lasting, Stores};
+use encore_private_stores::{DATABASE_URL, Lasting, REDIS_CLUSTER_URL, REDIS_URL, Stores};
 
 use crate::{Outcome, workspace};
 
@@ -12,7 +12,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     if args.is_empty() {
         cargo.arg("--workspace");
     }
-    let stores = Stores::start(Lasting::ThisRun)?;
+    let stores = Stores::start(Lasting::ThisRun, &[DATABASE_URL, REDIS_URL, REDIS_CLUSTER_URL])?;
     stores.lend_to(&mut cargo)?;
     let status = cargo.args(args).status().map_err(|error| format!("cargo cannot be run: {error}"))?;
     stores.stop()?;

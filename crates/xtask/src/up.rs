@@ -4,7 +4,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use encore_private_stores::{Lasting, Stores};
+use encore_private_stores::{DATABASE_URL, Lasting, REDIS_URL, Stores};
 
 use crate::{Outcome, base64, workspace};
 
@@ -14,7 +14,7 @@ const LISTEN: &str = "127.0.0.1:50051";
 pub(crate) fn run() -> Outcome {
     let state = workspace::root().join(".state");
     fs::create_dir_all(&state).map_err(|error| format!("{} cannot be made: {error}", state.display()))?;
-    let stores = Stores::start(Lasting::In(&state))?;
+    let stores = Stores::start(Lasting::In(&state), &[DATABASE_URL, REDIS_URL])?;
     let mut server = workspace::cargo();
     server.args(["run", "--package", "encore-server", "--bin", "encore", "--", "serve", "--demo"]);
     stores.lend_to(&mut server)?;

@@ -35,7 +35,8 @@ async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_goes_on_is_in_order() {
-    for world in [World::embedded().await, World::without_redis().await, World::durable(2).await] {
+    let with_redis = [World::durable(2).await, World::on_cluster(2).await];
+    for world in [World::embedded().await, World::without_redis().await].into_iter().chain(with_redis) {
         let (operator, performance) = (world.operator().await, world.performance(Some(LineSettings::default())).await);
         let booking = join_all((0..20).map(async |turn| {
             let mut fan = world.fan(turn).await;

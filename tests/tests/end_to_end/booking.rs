@@ -23,6 +23,13 @@ async fn a_fan_books_two_seats_on_two_instances_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fan_books_two_seats_on_a_redis_cluster() {
+    let world = World::on_cluster(2).await;
+    book(&world).await;
+    ledger::assert_conserved(world.database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fan_books_two_seats_without_redis() {
     let world = World::without_redis().await;
     book(&world).await;

@@ -1,7 +1,16 @@
-//! A Redis for tests: the server of `ENCORE_REDIS_URL`, and a prefix that no other test uses.
+//! A Redis for tests: the server of `ENCORE_REDIS_URL` or the nodes of `ENCORE_REDIS_CLUSTER_URL`, and a prefix that no other
+//! test uses.
+
+use std::sync::Arc;
 
 use encore_domain::time::Timestamp;
-use encore_redis_store::Redis;
+use encore_port_tests::SpeedBench;
+use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use redis::RedisResult;
+use redis::cluster::ClusterClient;
+
+/// Counts the tests.
+const TESTS_KEY: &str = "encore-tests";
 
 pub fn server_url() -> String {
     std::env::var("ENCORE_REDIS_URL").expect("ENCORE_REDIS_URL names a Redis server: run `cargo xtask test`")
@@ -15,9 +24,11 @@ pub async fn bare_connection() -> redis::aio::MultiplexedConnection {
 
 /// A prefix of its own: the server counts the tests.
 pub async fn fresh_prefix() -> String {
-    let mut connection = bare_connection().await;
-    let test: u64 = redis::cmd("INCR").arg("encore-tests").query_async(&mut connection).await.expect("a count");
-    format!("encore-test-{test}:")
+    prefix(redis::cmd("INCR").arg(TESTS_KEY).query_async(&mut bare_connection().await).await)
+}
+
+fn prefix(test: RedisResult<u64>) -> String {
+    format!("encore-test-{}:", test.expect("a count"))
 }
 
 pub async fn redis_at(url: &str) -> Redis {
@@ -26,6 +37,26 @@ pub async fn redis_at(url: &str) -> Redis {
 
 pub async fn fresh_redis() -> Redis {
     redis_at(&server_url()).await
+}
+
+pub async fn fresh_cluster() -> Redis {
+    let urls = std::env::var("ENCORE_REDIS_CLUSTER_URL")
+        .expect("ENCORE_REDIS_CLUSTER_URL names the nodes of a Redis Cluster: run `cargo xtask test`");
+    let client = ClusterClient::new(urls.split(',')).expect("redis URLs");
+    let mut connection = client.get_connection().expect("the nodes of ENCORE_REDIS_CLUSTER_URL answer");
+    let prefix = prefix(redis::cmd("INCR").arg(TESTS_KEY).query(&mut connection));
+    Redis::connect(&urls, &prefix).await.expect("the nodes answer")
+}
+
+/// Every port on this Redis.
+pub fn bench_on(redis: Redis) -> SpeedBench {
+    SpeedBench {
+        seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
+        seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
+        lines: Arc::new(RedisLines::new(redis.clone())),
+        seen_requests: Arc::new(RedisSeenRequests::new(redis)),
+        keep: Box::new(()),
+    }
 }
 
 /// Milliseconds after a moment in 2026.

@@ -46,7 +46,7 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
         warn!("no Redis: lines and seat locks are in this process, which must be the only one");
         return Ok(ports);
     };
-    Ok(ports.on_redis(&redis.url, &redis.prefix).await?)
+    Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)
 }
 
 /// Runs API and workers until a signal, then ends them in order: first the API, under the grace period, then the workers,

@@ -32,7 +32,7 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     let ports = ports()?.on_postgres(&as_it_is(&database)).await?;
     let report = match redis {
         Some(redis) => {
-            let ports = ports.on_redis(&redis.url, &redis.prefix).await?;
+            let ports = ports.on_redis(&redis.urls, &redis.prefix).await?;
             Encore::new(ports, GuardedRpcs::default()).api.audit.verify(None).await?
         }
         None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_books().await?,

@@ -21,7 +21,11 @@ pub(super) const CRATES: [CrateRule; 14] = [
     },
     CrateRule { name: "encore-memory-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-postgres-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
-    CrateRule { name: "encore-redis-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule {
+        name: "encore-redis-store",
+        uses: &["encore-domain"],
+        tests_use: &["encore-port-tests", "encore-private-stores"],
+    },
     CrateRule { name: "encore-credentials", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-port-tests", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-proto", uses: &[], tests_use: &[] },

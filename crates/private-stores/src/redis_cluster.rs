@@ -1,0 +1,124 @@
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::daemon::{Daemon, free_port};
+use crate::redis;
+
+/// Where tests look for a Redis Cluster: several URLs, comma-separated.
+pub(crate) const URL_VARIABLE: &str = "ENCORE_REDIS_CLUSTER_URL";
+
+/// How the slots are dealt out to the nodes.
+const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
+/// How long the nodes may take to know each other. They begin with two seconds in which they do not serve.
+const MEETING_PATIENCE: Duration = Duration::from_mins(1);
+const MEETING_POLL: Duration = Duration::from_millis(20);
+
+/// A Redis Cluster of three nodes on the loopback that keeps nothing. A node that is away takes its own slots with it and
+/// no others. All are stopped when this is dropped.
+pub struct RedisCluster {
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    /// Where its files are; the log lies beside it.
+    folder: PathBuf,
+    port: u16,
+    bus_port: u16,
+    server: Option<Daemon>,
+}
+
+impl RedisCluster {
+    /// Starts the nodes with their files in this folder, and waits until all of them serve.
+    pub fn start(folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let nodes = (0..SLOTS.len()).map(|node| Node::start(folder.join(format!("redis-{node}"))));
+        let cluster = Self { nodes: nodes.collect::<Result<_, _>>()? };
+        for (node, (first, last)) in cluster.nodes.iter().zip(SLOTS) {
+            node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
+            // Otherwise all begin with the same, and have to agree first.
+            node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", first + 1))?;
+        }
+        for (index, node) in cluster.nodes.iter().enumerate() {
+            for Node { port, bus_port, .. } in cluster.nodes.iter().skip(index + 1) {
+                node.ask(&format!("CLUSTER MEET 127.0.0.1 {port} {bus_port}"))?;
+            }
+        }
+        let deadline = Instant::now() + MEETING_PATIENCE;
+        while !cluster.nodes.iter().all(|node| node.knows(cluster.nodes.len())) {
+            if Instant::now() > deadline {
+                return Err("the nodes of the Redis Cluster do not find each other".into());
+            }
+            sleep(MEETING_POLL);
+        }
+        Ok(cluster)
+    }
+
+    /// The URLs of all nodes, comma-separated.
+    pub fn urls(&self) -> String {
+        self.nodes.iter().map(|node| redis::url(node.port)).collect::<Vec<_>>().join(",")
+    }
+
+    pub(crate) fn into_servers(self) -> Vec<Daemon> {
+        self.nodes.into_iter().filter_map(|node| node.server).collect()
+    }
+
+    /// The node that has a slot.
+    pub fn node_of(&self, slot: u16) -> usize {
+        SLOTS.iter().take_while(|(_, last)| *last < slot).count()
+    }
+
+    /// Stops a node. What it knew is lost.
+    pub fn stop(&mut self, node: usize) {
+        self.nodes[node].server = None;
+    }
+
+    /// Lets a node hang: it is there, and answers nothing.
+    pub fn pause(&self, node: usize) {
+        self.nodes[node].signal("STOP");
+    }
+
+    /// Lets a node that hangs go on.
+    pub fn resume(&self, node: usize) {
+        self.nodes[node].signal("CONT");
+    }
+
+    /// Starts a node that was stopped. It takes it some seconds to serve.
+    pub fn start_again(&mut self, node: usize) -> Result<(), Box<dyn Error>> {
+        self.nodes[node].serve()
+    }
+}
+
+impl Node {
+    fn start(folder: PathBuf) -> Result<Self, Box<dyn Error>> {
+        let mut node = Self { folder, port: free_port()?, bus_port: free_port()?, server: None };
+        node.serve()?;
+        Ok(node)
+    }
+
+    fn serve(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut server = redis::server(self.port, &self.folder)?;
+        server.args(["--appendonly", "no", "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
+        server.args(["--cluster-port", &self.bus_port.to_string()]);
+        let log = self.folder.with_extension("log");
+        self.server = Some(Daemon::start("redis", &mut server, &log, |_| redis::answers(self.port))?);
+        Ok(())
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Some(server) = &self.server {
+            server.signal(signal);
+        }
+    }
+
+    fn ask(&self, question: &str) -> std::io::Result<String> {
+        redis::ask(self.port, question)
+    }
+
+    /// Whether it serves, and knows this many nodes and the slots of all.
+    fn knows(&self, nodes: usize) -> bool {
+        let info = self.ask("CLUSTER INFO").unwrap_or_default();
+        let wanted = ["cluster_state:ok", "cluster_slots_assigned:16384", &format!("cluster_known_nodes:{nodes}")];
+        wanted.iter().all(|wanted| info.lines().any(|line| line == *wanted))
+    }
+}

@@ -9,6 +9,7 @@ pub mod error;
 pub mod event;
 pub mod identity;
 pub mod ids;
+pub mod line_ceilings;
 pub mod line_snapshot;
 pub mod money;
 pub mod page;

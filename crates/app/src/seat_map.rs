@@ -17,12 +17,13 @@ use crate::halls::{Hall, Halls};
 use crate::seat_board::SeatBoard;
 use crate::seat_boards::SeatBoards;
 use crate::seat_reader::SeatReader;
+use crate::seat_settling::SeatSettling;
 
 /// Seat locks that load themselves from the claims when they are missing.
 #[derive(Clone)]
 pub struct SeatMap {
     locks: Arc<dyn SeatLocks>,
-    reservations: Arc<dyn Reservations>,
+    settling: SeatSettling,
     reader: SeatReader,
     boards: SeatBoards,
 }
@@ -37,7 +38,8 @@ impl SeatMap {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let reader = SeatReader::new(Arc::clone(&locks), Arc::clone(&reservations), halls, clock);
-        Self { locks, reservations, boards: SeatBoards::new(reader.clone(), changes), reader }
+        let settling = SeatSettling { locks: Arc::clone(&locks), reservations };
+        Self { locks, settling, boards: SeatBoards::new(reader.clone(), changes), reader }
     }
 
     /// Locks seats, all or none; if asked to leave no seat alone, then none where that would happen.
@@ -61,7 +63,7 @@ impl SeatMap {
         };
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
-            self.reader.load(hall).await?;
+            self.load(hall).await;
             outcome = take().await;
         }
         match outcome {
@@ -71,7 +73,7 @@ impl SeatMap {
             }
             Err(PortError::Refused(TakeRefusal::LeavesAlone { slots })) => return Err(leaves_alone(hall, &slots)),
             Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
-                warn!(%performance, "seat locks were lost while they were loaded; the claims decide");
+                warn!(%performance, "seats are not loaded yet; the claims decide");
             }
             Err(PortError::Unavailable(weather)) => {
                 warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
@@ -96,7 +98,7 @@ impl SeatMap {
         let performance = hall.performance.id;
         let mut outcome = self.locks.take_best(performance, search, owner, held_until).await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
-            self.reader.load(hall).await?;
+            self.load(hall).await;
             outcome = self.locks.take_best(performance, search, owner, held_until).await;
         }
         match outcome {
@@ -105,13 +107,21 @@ impl SeatMap {
                 Err(AppError::NoSeatsFit { count: search.count })
             }
             Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
-                warn!(%performance, "seat locks were lost while they were loaded; the claims decide");
+                warn!(%performance, "seats are not loaded yet; the claims decide");
                 Ok(None)
             }
             Err(PortError::Unavailable(weather)) => {
                 warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
                 Ok(None)
             }
+        }
+    }
+
+    /// Has the seats loaded. Whatever keeps them from it, the claims decide.
+    async fn load(&self, hall: &Hall) {
+        if let Err(weather) = self.reader.load(hall).await {
+            let performance = hall.performance.id;
+            warn!(%performance, error = &weather as &dyn std::error::Error, "seats could not be loaded");
         }
     }
 
@@ -146,36 +156,7 @@ impl SeatMap {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<(), Unavailable> {
-        self.settle_locks(performance, slots.iter().map(|slot| (*slot, owner)).collect()).await
-    }
-
-    /// A claim may be released or paid after it was read and before it is marked, and then what is marked is of yesterday. So
-    /// the claims are read again afterwards: if they are what was marked, every later change comes with its own word to the
-    /// locks.
-    async fn settle_locks(
-        &self,
-        performance: PerformanceId,
-        mut owners: Vec<(Slot, ReservationId)>,
-    ) -> Result<(), Unavailable> {
-        const ROUNDS_MAX: usize = 3;
-        let slots: Vec<Slot> = owners.iter().map(|(slot, _)| *slot).collect();
-        let mut claims = self.reservations.claims_on(performance, &slots).await?;
-        for _ in 0..ROUNDS_MAX {
-            let claimed: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-            self.locks.mark(performance, &claimed).await?;
-            for (slot, owner) in &owners {
-                if claims.iter().all(|claim| (claim.slot, claim.reservation) != (*slot, *owner)) {
-                    self.locks.release(performance, &[*slot], *owner).await?;
-                }
-            }
-            let now = self.reservations.claims_on(performance, &slots).await?;
-            if now == claims {
-                return Ok(());
-            }
-            owners.extend(claims.iter().map(|claim| (claim.slot, claim.reservation)));
-            claims = now;
-        }
-        Ok(())
+        self.settling.settle(performance, slots.iter().map(|slot| (*slot, owner)).collect()).await
     }
 
     /// Frees or corrects locks whose hold should have ended by `before`: nobody released them, or an instance died
@@ -189,7 +170,7 @@ impl SeatMap {
         let overdue = self.locks.overdue(performance, before, limit).await?;
         if !overdue.is_empty() {
             let owners = overdue.iter().map(|lock| (lock.slot, lock.owner)).collect();
-            self.settle_locks(performance, owners).await?;
+            self.settling.settle(performance, owners).await?;
         }
         Ok(overdue.len())
     }

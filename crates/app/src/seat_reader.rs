@@ -6,11 +6,12 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
 use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
-use encore_domain::time::Timestamp;
 use tracing::warn;
 
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
+use crate::seat_loading::{SeatLoading, first_version};
+use crate::seat_settling::SeatSettling;
 
 /// Reads live seats.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub(crate) struct SeatReader {
     reservations: Arc<dyn Reservations>,
     halls: Halls,
     clock: Arc<dyn Clock>,
+    loading: SeatLoading,
 }
 
 impl SeatReader {
@@ -28,7 +30,9 @@ impl SeatReader {
         halls: Halls,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { locks, reservations, halls, clock }
+        let settling = SeatSettling { locks: Arc::clone(&locks), reservations: Arc::clone(&reservations) };
+        let loading = SeatLoading::new(settling, Arc::clone(&clock));
+        Self { locks, reservations, halls, clock, loading }
     }
 
     /// The performance with its concert and venue.
@@ -50,7 +54,8 @@ impl SeatReader {
     /// What the claims say of all seats, under a version beyond all that the locks have reached.
     pub(crate) async fn claimed(&self, hall: &Hall) -> Result<SeatState, Unavailable> {
         let version = first_version(self.clock.now());
-        let locks = self.claims(hall.performance.id).await?;
+        let claims = self.reservations.claims(hall.performance.id).await?;
+        let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
         let mut bytes = all_free(&hall.venue.chart);
         show_locks(&mut bytes, &locks);
         Ok(SeatState { bytes, version })
@@ -80,20 +85,8 @@ impl SeatReader {
         Ok(stock)
     }
 
-    /// Loads the locks from the claims, unless somebody has.
+    /// Loads the locks from the claims, or waits until somebody has.
     pub(crate) async fn load(&self, hall: &Hall) -> Result<(), Unavailable> {
-        let performance = hall.performance.id;
-        let locks = self.claims(performance).await?;
-        self.locks.load(performance, &all_free(&hall.venue.chart), &locks, first_version(self.clock.now())).await
+        self.loading.load(hall).await
     }
-
-    async fn claims(&self, performance: PerformanceId) -> Result<Vec<SeatLock>, Unavailable> {
-        Ok(self.reservations.claims(performance).await?.iter().map(SeatLock::from).collect())
-    }
-}
-
-/// The version that a load begins with: microseconds since 1970. Seats never change a million times a second for long, so
-/// this is beyond every version of the load before, and what is told of before and after a load is never confused.
-fn first_version(now: Timestamp) -> u64 {
-    u64::try_from(now.timestamp_micros()).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod request;
 pub mod seat_chart;
 pub mod seat_copy;
+pub mod seat_mending;
 pub mod seat_state;
 pub mod seat_wish;
 pub mod time;

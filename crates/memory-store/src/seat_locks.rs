@@ -25,12 +25,14 @@ pub struct MemorySeatLocks(Arc<Mutex<HashMap<PerformanceId, Arc<Mutex<Watched>>>
 /// the change, so it is told in order.
 pub struct Watched {
     seats: Option<Seats>,
+    /// Until when somebody is loading them.
+    loading_until: Option<Timestamp>,
     listeners: broadcast::Sender<SeatNews>,
 }
 
 impl Default for Watched {
     fn default() -> Self {
-        Self { seats: None, listeners: broadcast::Sender::new(NEWS_KEPT) }
+        Self { seats: None, loading_until: None, listeners: broadcast::Sender::new(NEWS_KEPT) }
     }
 }
 
@@ -87,7 +89,23 @@ impl SeatLocks for MemorySeatLocks {
             watched.seats = Some(Seats::new(all_free, locks, version));
             watched.tell(SeatNews::Missed);
         }
+        watched.loading_until = None;
         Ok(())
+    }
+
+    async fn may_load(
+        &self,
+        performance: PerformanceId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        let watched = Arc::clone(lock(&self.0).entry(performance).or_default());
+        let mut watched = lock(&watched);
+        let may = watched.loading_until.is_none_or(|loading| loading <= now);
+        if may {
+            watched.loading_until = Some(until);
+        }
+        Ok(may)
     }
 
     async fn take(
@@ -135,6 +153,10 @@ impl SeatLocks for MemorySeatLocks {
 
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable> {
         Ok(self.change(performance, |seats| seats.mark(locks)))
+    }
+
+    async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable> {
+        Ok(self.read(performance, |seats| seats.holders(slots)).unwrap_or_default())
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {

@@ -130,6 +130,18 @@ impl Seats {
         due.filter_map(|(_, slot)| self.locks.get(slot).copied()).collect()
     }
 
+    /// The locks of those of these seats that are held.
+    pub fn holders(&self, slots: &[Slot]) -> Vec<SeatLock> {
+        let mut holders: Vec<SeatLock> = slots
+            .iter()
+            .filter_map(|slot| self.locks.get(slot))
+            .filter(|lock| lock.held_until.is_some())
+            .copied()
+            .collect();
+        holders.sort_unstable_by_key(|lock| lock.slot);
+        holders
+    }
+
     fn byte(&self, slot: Slot) -> Option<u8> {
         self.state.bytes.get(slot.0 as usize).copied()
     }

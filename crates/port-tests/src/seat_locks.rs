@@ -27,6 +27,7 @@ macro_rules! seat_locks {
             loads_free_seats_and_locks,
             loads_at_the_version_it_is_told,
             loads_once,
+            lets_one_load_at_a_time,
             takes_free_seats,
             takes_all_or_none,
             takes_once_under_contention,
@@ -43,6 +44,7 @@ macro_rules! seat_locks {
             counts_its_stock,
             versions_grow_by_one_with_each_change,
             reports_overdue_holds,
+            says_who_holds,
             keeps_performances_apart,
         ] $($with)+ }
     };
@@ -217,6 +219,23 @@ pub async fn loads_once(bench: SpeedBench) {
     bench.load(performance, &[lock(5, id(), Some(at_secs(60)))]).await;
     assert_eq!(bench.seats(performance).await, before);
     assert_eq!(bench.overdue(performance, at_secs(60), 100).await.len(), 1);
+}
+
+pub async fn lets_one_load_at_a_time(bench: SpeedBench) {
+    let performance = id();
+    let may_load = async |now, until| {
+        bench.seat_locks.may_load(performance, at_secs(now), at_secs(until)).await.expect("the store answers")
+    };
+    let asked = at_once((0..HUNDRED).map(|_| {
+        let seat_locks = Arc::clone(&bench.seat_locks);
+        async move { seat_locks.may_load(performance, at_secs(0), at_secs(10)).await.expect("the store answers") }
+    }));
+    assert_eq!(asked.await.into_iter().filter(|may| *may).count(), 1);
+    assert!(!may_load(9, 19).await);
+    assert!(may_load(10, 20).await, "its time is over");
+    assert!(!may_load(11, 21).await);
+    bench.load(performance, &[]).await;
+    assert!(may_load(11, 21).await, "a load has ended it");
 }
 
 pub async fn takes_free_seats(bench: SpeedBench) {
@@ -562,6 +581,21 @@ pub async fn reports_overdue_holds(bench: SpeedBench) {
     assert_eq!(bench.overdue(performance, at_secs(1_000), 2).await, locks[..2]);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, locks);
     assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 3], &[4, 6]), "telling frees nothing");
+}
+
+pub async fn says_who_holds(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let first = bench.taken(performance, &[3, 0], at_secs(30)).await;
+    let second = bench.taken(performance, &[4], at_secs(10)).await;
+    bench.mark(performance, &[lock(5, first, None)]).await;
+    let holders =
+        async |seats: &[usize]| bench.seat_locks.holders(performance, &slots(seats)).await.expect("the store answers");
+    let held = |seat, owner, secs| lock(seat, owner, Some(at_secs(secs)));
+    assert_eq!(holders(&[4, 3, 5, 9]).await, [held(3, first, 30), held(4, second, 10)]);
+    assert_eq!(holders(&[]).await, []);
+    bench.release_seats(performance, &slots(&[3]), first).await;
+    assert_eq!(holders(&[0, 3, 4]).await, [held(0, first, 30), held(4, second, 10)]);
+    assert_eq!(bench.seat_locks.holders(id(), &slots(&[0])).await.expect("the store answers"), []);
 }
 
 pub async fn keeps_performances_apart(bench: SpeedBench) {

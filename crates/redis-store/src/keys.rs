@@ -76,6 +76,11 @@ impl Keys {
         self.of(performance, "seats:loads")
     }
 
+    /// Number: until when somebody is loading the seats, in milliseconds.
+    pub(crate) fn seats_loading(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:loading")
+    }
+
     /// Owners and deadlines that a load has sent ahead.
     pub(crate) fn seats_staged(&self, performance: PerformanceId, load: u64) -> [String; 2] {
         [

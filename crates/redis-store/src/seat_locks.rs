@@ -31,6 +31,7 @@ const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's');
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
+static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take.lua")))
 });
@@ -138,12 +139,24 @@ impl SeatLocks for RedisSeatLocks {
         let hall = LockedHall::new(all_free, locks);
         let staged = hall.stage(&self.redis, performance).await?;
         let mut load = LOAD.prepare_invoke();
-        load.key(&self.redis.keys.seats(performance)).key(&staged);
+        load.key(&self.redis.keys.seats(performance)).key(&staged).key(self.redis.keys.seats_loading(performance));
         load.arg(hall.state.as_slice()).arg(hall.free()).arg(hall.held()).arg(version);
         match self.redis.run::<i64>(&load).await? {
             0 | 1 => Ok(()),
             _ => Err(unexpected("the load took so long that what it staged was forgotten".to_owned())),
         }
+    }
+
+    async fn may_load(
+        &self,
+        performance: PerformanceId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        let mut may_load = MAY_LOAD.prepare_invoke();
+        may_load.key(self.redis.keys.seats_loading(performance));
+        may_load.arg(now.timestamp_millis()).arg(until.timestamp_millis());
+        self.redis.run(&may_load).await
     }
 
     async fn take(
@@ -213,6 +226,25 @@ impl SeatLocks for RedisSeatLocks {
             version = self.redis.run(&mark).await?;
         }
         Ok(version)
+    }
+
+    async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable> {
+        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut holders = Vec::new();
+        for chunk in slots.chunks(SEATS_PER_SCRIPT) {
+            let mut both = redis::pipe();
+            both.atomic().cmd("HMGET").arg(self.redis.keys.seats_owners(performance)).arg(chunk);
+            both.cmd("ZMSCORE").arg(self.redis.keys.seats_deadlines(performance)).arg(chunk);
+            let (owners, deadlines): (Vec<Option<Vec<u8>>>, Vec<Option<i64>>) = self.redis.send_all(&both).await?;
+            for (slot, (owner, until_ms)) in chunk.iter().zip(owners.iter().zip(deadlines)) {
+                if let (Some(owner), Some(until_ms)) = (owner, until_ms) {
+                    holders.push(held_seat(*slot, owner, until_ms)?);
+                }
+            }
+        }
+        Ok(holders)
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {

@@ -13,6 +13,7 @@ use encore_app::queue::QueueUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_map::SeatMap;
+use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
 use encore_grpc::{Api, GuardedRpcs};
@@ -61,8 +62,10 @@ impl Encore {
             halls.clone(),
             clock(),
         );
-        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), halls.clone(), clock());
         let open_lines = OpenLines::new(catalog.clone(), clock());
+        let reconciliation =
+            SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_lines.clone(), clock());
+        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), halls.clone(), clock());
         let boards = LineBoards::new(lines.clone(), seat_map.clone(), open_lines.clone(), clock());
         let teller = SettlementTeller::new(seat_map.clone(), lines.clone(), clock());
         let upkeep = Upkeep::new(
@@ -82,7 +85,7 @@ impl Encore {
             boards,
             clock(),
         );
-        let workers = Workers::new(queue.clone(), open_lines.clone(), upkeep);
+        let workers = Workers::new(queue.clone(), open_lines.clone(), upkeep, reconciliation);
         let booking =
             BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());

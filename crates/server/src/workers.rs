@@ -7,6 +7,7 @@ use std::time::Duration;
 use encore_app::line_board::TICK;
 use encore_app::open_lines::OpenLines;
 use encore_app::queue::QueueUseCases;
+use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -19,6 +20,8 @@ const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
+/// How long after all seats on sale were compared with the claims they are compared again.
+const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 
 /// The loops of an instance.
 #[derive(Clone)]
@@ -26,16 +29,27 @@ pub struct Workers {
     queue: QueueUseCases,
     open_lines: OpenLines,
     upkeep: Upkeep,
+    reconciliation: SeatReconciliation,
 }
 
 impl Workers {
-    pub(crate) fn new(queue: QueueUseCases, open_lines: OpenLines, upkeep: Upkeep) -> Self {
-        Self { queue, open_lines, upkeep }
+    pub(crate) fn new(
+        queue: QueueUseCases,
+        open_lines: OpenLines,
+        upkeep: Upkeep,
+        reconciliation: SeatReconciliation,
+    ) -> Self {
+        Self { queue, open_lines, upkeep, reconciliation }
+    }
+
+    /// How many seats of the locks this instance has mended.
+    pub fn seats_mended(&self) -> u64 {
+        self.reconciliation.mends()
     }
 
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { queue, open_lines, upkeep } = self;
+        let Self { queue, open_lines, upkeep, reconciliation } = self;
         let (ticking, presence) = (queue.clone(), queue);
         let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
@@ -59,9 +73,13 @@ impl Workers {
             let upkeep = settlements.clone();
             async move { upkeep.tell_settlements().await }
         }));
-        loops.spawn(repeat("overdue locks", stop, REPAIR_EVERY, move || {
+        loops.spawn(repeat("overdue locks", stop.clone(), REPAIR_EVERY, move || {
             let upkeep = locks.clone();
             async move { upkeep.settle_overdue_locks().await }
+        }));
+        loops.spawn(repeat("reconciliation", stop, RECONCILE_EVERY, move || {
+            let reconciliation = reconciliation.clone();
+            async move { reconciliation.reconcile().await }
         }));
         while loops.join_next().await.is_some() {}
     }

@@ -62,6 +62,8 @@ pub enum ChooseRefusal {
 /// - `loads_free_seats_and_locks`: the snapshot is the layout with the locks in place
 /// - `loads_at_the_version_it_is_told`
 /// - `loads_once`: a second load changes nothing
+/// - `lets_one_load_at_a_time`: of a hundred at once that ask whether they may, one; and then nobody until its time is over
+///   or a load has ended it
 /// - `takes_free_seats`: they are held, and nothing else changes
 /// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order, and the version; the others stay free
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
@@ -82,6 +84,7 @@ pub enum ChooseRefusal {
 /// - `counts_its_stock`: after each change the counts are those of the snapshot, of one moment; `None` where not loaded
 /// - `versions_grow_by_one_with_each_change`: and not without one; every change answers one that shows it
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
+/// - `says_who_holds`: the locks of those of some seats that are held, in the order of the slots; of the others nothing
 /// - `keeps_performances_apart`
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -95,6 +98,11 @@ pub trait SeatLocks: Send + Sync {
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable>;
+
+    /// Whether the caller is to load the seats, for which it has until a moment: so that a crowd that misses them makes one read
+    /// the claims. A load by anybody else is right as well.
+    async fn may_load(&self, performance: PerformanceId, now: Timestamp, until: Timestamp)
+    -> Result<bool, Unavailable>;
 
     /// Holds free seats, all or none, and says the version that shows it.
     async fn take(
@@ -134,6 +142,9 @@ pub trait SeatLocks: Send + Sync {
     /// Sets seats to what the claims say, held or sold, and says a version that shows it. Does nothing where the seats are not
     /// loaded, and answers none.
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable>;
+
+    /// The locks of those of these seats that are held.
+    async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable>;
 
     /// A copy of the state; none if not loaded.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;

@@ -1,12 +1,13 @@
 -- Puts the seats of a performance in place, unless they are there.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 staged owners, 6 staged deadlines
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 staged owners, 6 staged deadlines, 7 loading
 -- ARGV  1 state string with the locks applied, 2 number of free seats, 3 number of held seats, all of them staged,
 --       4 version
 -- Reply 1 done, 0 they were there, -1 what was staged is not all there any more
 -- Cost  one string of at most 100 KB; everything else is O(1)
-local STATE, ABOUT, OWNERS, DEADLINES, STAGED_OWNERS, STAGED_DEADLINES = unpack(KEYS)
+local STATE, ABOUT, OWNERS, DEADLINES, STAGED_OWNERS, STAGED_DEADLINES, LOADING = unpack(KEYS)
 local held = tonumber(ARGV[3])
 
+redis.call('UNLINK', LOADING)
 if redis.call('EXISTS', STATE) == 1 then
   redis.call('UNLINK', STAGED_OWNERS, STAGED_DEADLINES)
   return 0

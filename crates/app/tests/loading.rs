@@ -1,0 +1,113 @@
+//! Loading seats that a crowd misses.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use encore_app::halls::{Hall, Halls};
+use encore_app::seat_map::SeatMap;
+use encore_domain::booking::Claim;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks, TakeRefusal};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::StockAt;
+use encore_port_tests::fixtures;
+use futures::future::join_all;
+
+const CROWD: usize = 200;
+
+fn hall() -> Hall {
+    let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+    let performance = fixtures::performance(concert.id, venue.id);
+    Hall { performance: Arc::new(performance), concert: Arc::new(concert), venue: Arc::new(venue) }
+}
+
+fn map(locks: MockSeatLocks, reservations: MockReservations) -> SeatMap {
+    let mut clock = MockClock::new();
+    clock.expect_now().returning(fixtures::start);
+    let halls = Halls::new(Arc::new(MockCatalog::new()));
+    SeatMap::new(Arc::new(locks), Arc::new(MockSeatChanges::new()), Arc::new(reservations), halls, Arc::new(clock))
+}
+
+/// Each of a crowd takes the same seat at once; how many may go on to the claims is answered.
+async fn crowd_takes(map: &SeatMap, hall: &Hall) -> usize {
+    let takes = (0..CROWD).map(|_| map.take(hall, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)));
+    join_all(takes).await.into_iter().flatten().count()
+}
+
+#[tokio::test]
+async fn a_crowd_that_misses_the_seats_loads_them_once() {
+    let loaded = Arc::<AtomicUsize>::default();
+    let mut locks = MockSeatLocks::new();
+    let ready = Arc::clone(&loaded);
+    locks.expect_take().returning(move |_, _, _, _| {
+        if ready.load(Ordering::SeqCst) == 0 { Err(PortError::Refused(TakeRefusal::NotLoaded)) } else { Ok(1) }
+    });
+    locks.expect_may_load().times(1).returning(|_, _, _| Ok(true));
+    let loading = Arc::clone(&loaded);
+    locks.expect_load().times(1).returning(move |_, _, _, _| {
+        loading.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
+    let mut reservations = MockReservations::new();
+    reservations.expect_claims().times(2).returning(|_| Ok(vec![]));
+    assert_eq!(crowd_takes(&map(locks, reservations), &hall()).await, CROWD);
+    assert_eq!(loaded.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
+    let owner = fixtures::id();
+    let claim = Claim { slot: Slot(3), reservation: owner, held_until: Some(fixtures::at_secs(60)) };
+    let mut locks = MockSeatLocks::new();
+    locks.expect_take().times(1).returning(|_, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
+    locks.expect_take().returning(|_, _, _, _| Ok(1));
+    locks.expect_may_load().returning(|_, _, _| Ok(true));
+    locks.expect_load().returning(|_, _, locks, _| {
+        assert!(locks.is_empty());
+        Ok(())
+    });
+    let marked = Arc::new(Mutex::new(Vec::new()));
+    let marks = Arc::clone(&marked);
+    locks.expect_mark().returning(move |_, locks| {
+        marks.lock().expect("no panic").extend(locks.iter().map(|lock| (lock.slot, lock.owner)));
+        Ok(None)
+    });
+    let mut reservations = MockReservations::new();
+    reservations.expect_claims().times(1).returning(|_| Ok(vec![]));
+    reservations.expect_claims().returning(move |_| Ok(vec![claim]));
+    reservations.expect_claims_on().returning(move |_, _| Ok(vec![claim]));
+    let (map, hall) = (map(locks, reservations), hall());
+    map.take(&hall, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
+    assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), owner)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
+    for loads in [true, false] {
+        let asked = Arc::<AtomicUsize>::default();
+        let mut locks = MockSeatLocks::new();
+        let seen = Arc::clone(&asked);
+        locks.expect_take().returning(move |_, _, _, _| {
+            let loaded = loads && seen.load(Ordering::SeqCst) >= 3;
+            if loaded { Ok(1) } else { Err(PortError::Refused(TakeRefusal::NotLoaded)) }
+        });
+        locks.expect_may_load().returning(|_, _, _| Ok(false));
+        let seen = Arc::clone(&asked);
+        locks.expect_stock().returning(move |_| {
+            let asked = seen.fetch_add(1, Ordering::SeqCst) + 1;
+            let at = StockAt { version: 1, stock: encore_domain::seat_state::SeatStock::default() };
+            Ok(vec![(loads && asked >= 3).then_some(at)])
+        });
+        let started = tokio::time::Instant::now();
+        assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &hall()).await, CROWD);
+        assert!(started.elapsed() <= std::time::Duration::from_millis(1_100), "{:?}", started.elapsed());
+        assert!(asked.load(Ordering::SeqCst) <= 51, "one look at a time, whatever the crowd");
+    }
+}
+
+#[tokio::test]
+async fn while_the_locks_are_away_the_claims_decide() {
+    let mut locks = MockSeatLocks::new();
+    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &hall()).await, CROWD);
+}

@@ -1,0 +1,152 @@
+//! Seat locks that are not what the claims say.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use encore_app::open_lines::OpenLines;
+use encore_app::seat_reconciliation::SeatReconciliation;
+use encore_domain::booking::Claim;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_mending::NOBODY;
+use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_port_tests::fixtures;
+
+/// The locks of three seats, in process.
+#[derive(Default)]
+struct Seats {
+    bytes: Vec<u8>,
+    owners: Vec<Option<ReservationId>>,
+}
+
+struct Stage {
+    reconciliation: SeatReconciliation,
+    seats: Arc<Mutex<Seats>>,
+    claims: Arc<Mutex<Vec<Claim>>>,
+    secs: Arc<AtomicU64>,
+}
+
+impl Stage {
+    async fn new(bytes: &[u8], owner: ReservationId, claims: Vec<Claim>) -> Self {
+        let owners = bytes.iter().map(|byte| (*byte == HELD).then_some(owner)).collect();
+        let seats = Arc::new(Mutex::new(Seats { bytes: bytes.to_vec(), owners }));
+        let claims = Arc::new(Mutex::new(claims));
+        let secs = Arc::<AtomicU64>::default();
+        let mut clock = MockClock::new();
+        let reading = Arc::clone(&secs);
+        clock.expect_now().returning(move || fixtures::at_secs(reading.load(Ordering::SeqCst)));
+        let clock = Arc::new(clock);
+        let performance: PerformanceId = fixtures::id();
+        let mut catalog = MockCatalog::new();
+        catalog.expect_on_sale().returning(move |_| Ok(vec![(performance, None)]));
+        let open_lines = OpenLines::new(Arc::new(catalog), clock.clone());
+        open_lines.refresh().await.expect("the catalogue answers");
+        let mut reservations = MockReservations::new();
+        let all = Arc::clone(&claims);
+        reservations.expect_claims().returning(move |_| Ok(all.lock().expect("no panic").clone()));
+        let some = Arc::clone(&claims);
+        reservations.expect_claims_on().returning(move |_, slots| {
+            let claims = some.lock().expect("no panic");
+            Ok(claims.iter().filter(|claim| slots.contains(&claim.slot)).copied().collect())
+        });
+        let reconciliation =
+            SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), open_lines, clock);
+        Self { reconciliation, seats, claims, secs }
+    }
+
+    /// Looks at a second, and says what the seats are then.
+    async fn look_at(&self, secs: u64) -> Vec<u8> {
+        self.secs.store(secs, Ordering::SeqCst);
+        self.reconciliation.reconcile().await.expect("the stores answer");
+        self.seats.lock().expect("no panic").bytes.clone()
+    }
+}
+
+fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
+    let mut locks = MockSeatLocks::new();
+    let read = Arc::clone(seats);
+    locks
+        .expect_snapshot()
+        .returning(move |_| Ok(Some(SeatState { bytes: read.lock().expect("no panic").bytes.clone(), version: 1 })));
+    let read = Arc::clone(seats);
+    locks.expect_holders().returning(move |_, slots| {
+        let seats = read.lock().expect("no panic");
+        let lock = |slot: &Slot| {
+            let owner = seats.owners[slot.0 as usize]?;
+            Some(SeatLock { slot: *slot, owner, held_until: Some(fixtures::at_secs(300)) })
+        };
+        Ok(slots.iter().filter_map(lock).collect())
+    });
+    let marked = Arc::clone(seats);
+    locks.expect_mark().returning(move |_, locks| {
+        let mut seats = marked.lock().expect("no panic");
+        for lock in locks {
+            seats.bytes[lock.slot.0 as usize] = if lock.held_until.is_some() { HELD } else { SOLD };
+            seats.owners[lock.slot.0 as usize] = lock.held_until.map(|_| lock.owner);
+        }
+        Ok(None)
+    });
+    let released = Arc::clone(seats);
+    locks.expect_release().returning(move |_, slots, owner| {
+        let mut seats = released.lock().expect("no panic");
+        for slot in slots {
+            if seats.owners[slot.0 as usize] == Some(owner) {
+                seats.owners[slot.0 as usize] = None;
+                seats.bytes[slot.0 as usize] = FREE;
+            }
+        }
+        Ok(None)
+    });
+    locks
+}
+
+fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
+    Claim { slot: Slot(slot), reservation, held_until: held.then(|| fixtures::at_secs(300)) }
+}
+
+#[tokio::test]
+async fn what_is_as_claimed_is_left_alone() {
+    let owner = fixtures::id();
+    let stage = Stage::new(b"ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
+    assert_eq!(stage.look_at(0).await, b"ahs");
+    assert_eq!(stage.look_at(60).await, b"ahs");
+    assert_eq!(stage.reconciliation.mends(), 0);
+}
+
+#[tokio::test]
+async fn what_is_claimed_and_not_shown_is_mended_when_it_is_not_on_its_way() {
+    let (owner, other) = (fixtures::id(), fixtures::id());
+    let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
+    let stage = Stage::new(b"ahh", owner, claims).await;
+    assert_eq!(stage.look_at(0).await, b"ahh");
+    assert_eq!(stage.look_at(4).await, b"ahh");
+    assert_eq!(stage.look_at(5).await, b"hhs");
+    assert_eq!(stage.seats.lock().expect("no panic").owners, [Some(other), Some(other), None]);
+    assert_eq!(stage.reconciliation.mends(), 3);
+    stage.look_at(60).await;
+    assert_eq!(stage.reconciliation.mends(), 3);
+}
+
+#[tokio::test]
+async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
+    let stage = Stage::new(b"ahs", fixtures::id(), vec![]).await;
+    assert_eq!(stage.look_at(0).await, b"ahs");
+    assert_eq!(stage.look_at(14).await, b"ahs");
+    assert_eq!(stage.look_at(15).await, b"aaa");
+    assert_eq!(stage.reconciliation.mends(), 2);
+    assert!(!stage.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
+}
+
+#[tokio::test]
+async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
+    let owner = fixtures::id();
+    let stage = Stage::new(b"aha", owner, vec![]).await;
+    stage.look_at(0).await;
+    stage.claims.lock().expect("no panic").push(claim(1, owner, true));
+    stage.look_at(10).await;
+    stage.claims.lock().expect("no panic").clear();
+    assert_eq!(stage.look_at(20).await, b"aha");
+    assert_eq!(stage.look_at(35).await, b"aaa");
+}

@@ -3,6 +3,7 @@
 use encore_domain::ids::{PerformanceId, RequestId, UserId};
 use encore_grpc::QUEUE_TOKEN_HEADER;
 use encore_port_tests::fixtures;
+use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::booking::v1 as booking;
 use encore_proto::booking::v1::booking_service_client::BookingServiceClient;
 use encore_proto::catalog::v1 as catalog;
@@ -49,6 +50,12 @@ pub fn reason_metadata(refusal: &Status, key: &str) -> Option<String> {
     refusal.get_error_details().error_info().and_then(|info| info.metadata.get(key).cloned())
 }
 
+/// The next standing of a position stream.
+pub async fn next_standing(frames: &mut Streaming<queue::WatchPositionResponse>) -> Standing {
+    let frame = frames.message().await.expect("a frame").expect("the stream goes on");
+    frame.standing.and_then(|standing| standing.standing).expect("a standing")
+}
+
 /// The fields that a refusal names, in order.
 pub fn violated_fields(refusal: &Status) -> Vec<String> {
     let details = refusal.get_error_details();
@@ -89,10 +96,29 @@ impl Fan {
 
     /// Joins a line and shows its queue token from then on.
     pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
-        let message = queue::JoinQueueRequest { request_id: String::new(), performance_id: performance.to_string() };
+        Ok(self.join_with(performance, "").await?.number)
+    }
+
+    /// The same with a lane grant.
+    pub async fn join_with(
+        &mut self,
+        performance: PerformanceId,
+        lane_grant: &str,
+    ) -> Result<queue::JoinQueueResponse, Status> {
+        let message = queue::JoinQueueRequest {
+            request_id: String::new(),
+            performance_id: performance.to_string(),
+            lane_grant: lane_grant.to_owned(),
+        };
         let joined = self.queue().join_queue(self.request(message)).await?.into_inner();
-        self.queue_token = joined.queue_token;
-        Ok(joined.number)
+        self.queue_token.clone_from(&joined.queue_token);
+        Ok(joined)
+    }
+
+    /// Gives up the place.
+    pub async fn leave(&self) -> Result<queue::EndReason, Status> {
+        let message = queue::LeaveQueueRequest { request_id: String::new(), queue_token: self.queue_token.clone() };
+        Ok(self.queue().leave_queue(self.request(message)).await?.into_inner().reason())
     }
 
     /// Opens the position stream.
@@ -101,15 +127,25 @@ impl Fan {
         Ok(self.queue().watch_position(self.request(message)).await?.into_inner())
     }
 
-    /// Joins a line and watches until admitted. Answers the positions seen on the way.
+    /// Joins a line, watches until admitted, and shows the token of the admission from then on. Answers the positions seen on
+    /// the way.
     pub async fn enter(&mut self, performance: PerformanceId) -> Result<Vec<u64>, Status> {
         self.join(performance).await?;
+        self.wait().await
+    }
+
+    /// Watches until admitted, and shows the token of the admission from then on. Answers the positions seen on the way.
+    pub async fn wait(&mut self) -> Result<Vec<u64>, Status> {
         let mut frames = self.watch().await?;
         let mut positions = Vec::new();
         while let Some(frame) = frames.message().await? {
             match frame.standing.and_then(|standing| standing.standing) {
                 Some(Standing::Waiting(waiting)) => positions.push(waiting.position),
-                Some(Standing::Admitted(_)) => return Ok(positions),
+                Some(Standing::Collected(_)) => {}
+                Some(Standing::Admitted(admitted)) => {
+                    self.queue_token = admitted.queue_token;
+                    return Ok(positions);
+                }
                 Some(Standing::Ended(ended)) => return Err(Status::aborted(format!("{:?}", ended.reason()))),
                 None => return Err(Status::data_loss("a frame without a standing")),
             }
@@ -230,6 +266,11 @@ impl Fan {
     /// A client of the catalogue.
     pub fn catalog(&self) -> CatalogServiceClient<Channel> {
         CatalogServiceClient::new(self.channel.clone())
+    }
+
+    /// A client for operators.
+    pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone())
     }
 
     /// A client of the lines.

@@ -10,7 +10,7 @@ use encore_domain::error::Unavailable;
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, MockSeatLocks};
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Line, LineDraw, LineSettings, RESTORE_QUIET};
 use encore_domain::seat_chart::SeatChart;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
@@ -41,6 +41,7 @@ pub struct World {
     /// The ports of the first instance, for arranging and for looking behind the API.
     pub ports: Ports,
     database: Option<ScratchDatabase>,
+    redis_prefix: Option<String>,
 }
 
 impl World {
@@ -65,7 +66,7 @@ impl World {
             let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
             all_ports.push(ports.on_redis(redis_urls, &prefix).await.expect("Redis is there"));
         }
-        Self::start(clock, all_ports, Some(database)).await
+        Self { redis_prefix: Some(prefix), ..Self::start(clock, all_ports, Some(database)).await }
     }
 
     /// One instance on a Postgres database of its own, with lines and seat locks in this process.
@@ -101,7 +102,46 @@ impl World {
         for ports in all_ports {
             instances.push(Instance::start(Encore::new(ports, GuardedRpcs::default())).await);
         }
-        Self { clock, instances, ports, database }
+        Self { clock, instances, ports, database, redis_prefix: None }
+    }
+
+    /// Takes everything that Redis knows of this world from it in one step, as a flush would.
+    pub async fn lose_redis(&self) {
+        const LOSE: &str = r"
+            local cursor = '0'
+            repeat
+              local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000)
+              cursor = page[1]
+              for _, key in ipairs(page[2]) do
+                redis.call('UNLINK', key)
+              end
+            until cursor == '0'";
+        let prefix = self.redis_prefix.as_deref().expect("a world on Redis");
+        let client = redis::Client::open(variable("ENCORE_REDIS_URL")).expect("a URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
+        let mut lose = redis::cmd("EVAL");
+        lose.arg(LOSE).arg(0).arg(format!("{prefix}*"));
+        lose.query_async::<()>(&mut connection).await.expect("everything is lost");
+    }
+
+    /// Does so, and waits until the line is in place again and no longer quiet.
+    pub async fn lose_line(&self, performance: PerformanceId) {
+        let restored_at = async || {
+            let line = self.ports.lines.snapshot(performance).await.expect("Redis is there");
+            line.map(|line| line.restored_at)
+        };
+        let before = restored_at().await;
+        // A moment later, so that it is another placing.
+        self.clock.advance(Duration::from_millis(1));
+        self.lose_redis().await;
+        until("the line in place again", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
+        self.clock.advance(RESTORE_QUIET);
+    }
+
+    /// An instance on the same Postgres that knows nothing of what was in this process: the next one after this ended.
+    pub async fn successor(&self) -> Instance {
+        let ports = embedded_ports(Arc::clone(&self.clock)).on_postgres(&self.database().config()).await;
+        Instance::start(Encore::new(ports.expect("Postgres is there"), GuardedRpcs::default())).await
     }
 
     /// The database that durable instances share.
@@ -148,11 +188,30 @@ impl World {
         self.performance_in(fixtures::small_chart(), line, change).await
     }
 
+    /// A performance whose sale opens after this time, and whose line collects joiners until then.
+    pub async fn drawn_performance(&self, settings: LineSettings, opens_in: Duration) -> PerformanceId {
+        let draw = LineDraw { collects_from: self.clock.now(), key: DrawKey([9; DRAW_KEY_BYTES]) };
+        let opening = |mut performance: Performance| {
+            performance.on_sale.opens_at = self.clock.now() + opens_in;
+            performance
+        };
+        self.add_performance(fixtures::small_chart(), Some(Line { settings, draw: Some(draw) }), opening).await
+    }
+
     /// The same in another hall, of two grades.
     pub async fn performance_in(
         &self,
         chart: SeatChart,
         line: Option<LineSettings>,
+        change: impl FnOnce(Performance) -> Performance,
+    ) -> PerformanceId {
+        self.add_performance(chart, line.map(|settings| Line { settings, draw: None }), change).await
+    }
+
+    async fn add_performance(
+        &self,
+        chart: SeatChart,
+        line: Option<Line>,
         change: impl FnOnce(Performance) -> Performance,
     ) -> PerformanceId {
         let (venue, concert) = (fixtures::venue(chart), fixtures::concert());

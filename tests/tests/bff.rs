@@ -213,7 +213,8 @@ async fn a_used_queue_token_is_told_as_such() {
     let lines: Arc<dyn Lines> = Arc::new(lines);
     let ports = Ports { catalog: Arc::new(catalog), lines, ..embedded_ports(Arc::new(TestClock::default())) };
     let (fan, _instance) = fan_on(&ports).await;
-    let ticket = QueueTicket { performance: performance.id, user: fan.user, epoch: 1, number: 1 };
+    let ticket =
+        QueueTicket { performance: performance.id, user: fan.user, epoch: 1, lane: 0, index: 1, admitted_until: None };
     let fan = fan.showing(&ports.queue_tokens.sign(&ticket));
 
     let refusal = fan.seats(performance.id).await.expect_err("the token is used");

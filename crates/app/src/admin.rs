@@ -7,17 +7,15 @@ use std::time::Duration;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
-use encore_domain::ports::{Catalog, Clock, Ids};
-use encore_domain::queue::{LinePatch, LineSettings};
+use encore_domain::ports::{Catalog, Clock, Ids, Secrets};
+use encore_domain::queue::{Line, LineDraw, LineSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Grade;
 use encore_domain::time::Timestamp;
-use tracing::warn;
 
 use crate::catalog::PerformanceOffer;
 use crate::error::{AppError, Violation};
 use crate::halls::{Hall, Halls};
-use crate::open_lines::OpenLines;
 
 /// A performance to be. Each part is in its bounds; whether they fit together is decided here.
 #[derive(Clone, Debug)]
@@ -37,7 +35,16 @@ pub struct NewPerformance {
     /// How long a hold lives.
     pub hold_for: Duration,
     /// The line in front of the sale, if any.
-    pub line: Option<LineSettings>,
+    pub line: Option<NewLine>,
+}
+
+/// A line to be.
+#[derive(Clone, Debug)]
+pub struct NewLine {
+    /// How it admits.
+    pub settings: LineSettings,
+    /// From when on it collects joiners, before the opening; none if nobody may join before.
+    pub collects_from: Option<Timestamp>,
 }
 
 /// The use cases of `AdminService`.
@@ -45,9 +52,9 @@ pub struct NewPerformance {
 pub struct AdminUseCases {
     catalog: Arc<dyn Catalog>,
     halls: Halls,
-    open_lines: OpenLines,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl AdminUseCases {
@@ -55,11 +62,11 @@ impl AdminUseCases {
     pub fn new(
         catalog: Arc<dyn Catalog>,
         halls: Halls,
-        open_lines: OpenLines,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
+        secrets: Arc<dyn Secrets>,
     ) -> Self {
-        Self { catalog, halls, open_lines, clock, ids }
+        Self { catalog, halls, clock, ids, secrets }
     }
 
     /// Reads a seating plan and keeps it as a venue, whole or not at all.
@@ -109,27 +116,13 @@ impl AdminUseCases {
             hold_for,
             has_line: line.is_some(),
         };
+        let line = line.map(|NewLine { settings, collects_from }| {
+            let draw = collects_from.map(|collects_from| LineDraw { collects_from, key: self.secrets.draw_key() });
+            Line { settings, draw }
+        });
         let performance = self.catalog.add_performance(performance, line, request).await?.into_inner();
         let seats_left = u32::try_from(venue.chart.seats().len()).unwrap_or(u32::MAX);
         Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
-    }
-
-    /// Changes how a line admits. This instance follows at once, the others within [`OpenLines::REFRESH_EVERY`].
-    pub async fn set_line(
-        &self,
-        performance: PerformanceId,
-        patch: LinePatch,
-        request: Option<RequestKey>,
-    ) -> Result<LineSettings, AppError> {
-        self.halls.performance(performance).await?;
-        let settings = self.catalog.patch_line(performance, patch, request).await?.into_inner();
-        if let Err(weather) = self.open_lines.refresh().await {
-            warn!(
-                error = &weather as &dyn std::error::Error,
-                "this instance follows a change of the line a moment later"
-            );
-        }
-        Ok(settings)
     }
 }
 

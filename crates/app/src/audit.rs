@@ -6,6 +6,7 @@ use std::time::Duration;
 use encore_domain::audit::line::{inside, line_findings};
 use encore_domain::audit::seats::seat_findings;
 use encore_domain::audit::{AuditReport, Finding, Promise, lasting};
+use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Books, Catalog, Clock, Lines, Reservations, SeatLocks};
@@ -38,7 +39,7 @@ pub struct AuditUseCases {
 }
 
 /// A performance whose live state is looked at.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Live {
     performance: PerformanceId,
     on_sale: bool,
@@ -93,12 +94,15 @@ impl AuditUseCases {
 
     async fn live(&self, scope: Option<PerformanceId>, now: Timestamp) -> Result<Vec<Live>, AppError> {
         let on_sale = self.catalog.on_sale(now).await?;
-        let live = |(performance, line)| Live { performance, on_sale: true, line };
+        let live = |sale: OnSale| {
+            let line = sale.line.map(|line| line.settings);
+            Live { performance: sale.performance, on_sale: true, line }
+        };
         let Some(performance) = scope else {
             return Ok(on_sale.into_iter().map(live).collect());
         };
         let performance = self.halls.performance(performance).await?.id;
-        let found = on_sale.into_iter().find(|(id, _)| *id == performance).map(live);
+        let found = on_sale.into_iter().find(|sale| sale.performance == performance).map(live);
         Ok(vec![found.unwrap_or(Live { performance, on_sale: false, line: None })])
     }
 
@@ -114,7 +118,7 @@ impl AuditUseCases {
 
     async fn look_at_line(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
         let Some(copy) = self.lines.snapshot(live.performance).await? else { return Ok(()) };
-        let cap = live.line.map(|settings| settings.cap);
+        let cap = live.line.as_ref().map(|settings| settings.cap);
         seen.lines += u64::from(cap.is_some());
         seen.numbers += inside(&copy);
         seen.findings.extend(line_findings(live.performance, &copy, cap, self.clock.now()));

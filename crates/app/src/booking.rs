@@ -107,6 +107,7 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         let admitted_until = self.guard.admit(pass, caller, &hall.performance).await?;
+        self.guard.spend_hold_try(pass, caller, &hall.performance).await?;
         let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
         match wish {
             SeatWish::Named { seats, leave_none_alone } => {

@@ -9,7 +9,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
-use encore_domain::queue::{EndReason, NoLine};
+use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
 use thiserror::Error;
@@ -72,6 +72,14 @@ pub enum AppError {
     NotAdmitted,
     #[error("the queue token has ended")]
     QueueTokenEnded(EndReason),
+    #[error("the line takes nobody new: it is draining")]
+    LineDraining,
+    #[error("the lane grant is not good for this fan and performance")]
+    LaneGrantInvalid,
+    #[error("the line has no draw")]
+    NoDraw,
+    #[error("the queue token has tried all its {tries} holds")]
+    HoldTriesExhausted { tries: u32 },
     #[error("this server does not allow rehearsals")]
     RehearsalNotAllowed,
     #[error("too much of this work is under way")]
@@ -101,7 +109,8 @@ impl AppError {
             | Self::NotHeld { .. }
             | Self::BalanceShort { .. }
             | Self::WalletFull
-            | Self::QueueTokenEnded(_) => true,
+            | Self::QueueTokenEnded(_)
+            | Self::HoldTriesExhausted { .. } => true,
             Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::RequestReused
@@ -111,6 +120,9 @@ impl AppError {
             | Self::QueueTokenMissing
             | Self::QueueTokenInvalid
             | Self::NotAdmitted
+            | Self::LineDraining
+            | Self::LaneGrantInvalid
+            | Self::NoDraw
             | Self::RehearsalNotAllowed
             | Self::Overloaded
             | Self::Unavailable(_)
@@ -153,9 +165,14 @@ impl From<EmailTaken> for AppError {
     }
 }
 
-impl From<NoLine> for AppError {
-    fn from(_: NoLine) -> Self {
-        Self::NoLine
+impl From<PatchRefusal> for AppError {
+    fn from(refusal: PatchRefusal) -> Self {
+        match refusal {
+            PatchRefusal::NoLine(_) => Self::NoLine,
+            PatchRefusal::LanesMoved => {
+                Self::Invalid(vec![Violation::new("settings.lanes", "must keep the line's lanes and their order")])
+            }
+        }
     }
 }
 

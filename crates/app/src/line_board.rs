@@ -1,47 +1,34 @@
 //! One shared copy of each watched line per instance, renewed once a tick, however many fans read their position off it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use encore_domain::error::Unavailable;
+use encore_domain::error::PortError;
 use encore_domain::ids::PerformanceId;
 use encore_domain::line_snapshot::LineSnapshot;
-use encore_domain::ports::{Clock, Lines, Presence};
-use encore_domain::queue::{LineSettings, QueueTicket};
+use encore_domain::ports::{Clock, LineLost, Lines, Presence};
+use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueTicket};
 use encore_domain::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::AppError;
-use crate::open_lines::OpenLines;
+use crate::line_keeper::LineKeeper;
+use crate::line_presence::Presences;
+use crate::line_view::{LineView, Notice};
+use crate::open_lines::{OpenLine, OpenLines};
 use crate::seat_map::SeatMap;
 
 /// How often lines admit and their copies are renewed.
 pub const TICK: Duration = Duration::from_millis(100);
-/// How many streams one fan may have open on an instance: a few devices, and reconnections that crossed.
-const STREAMS_PER_FAN_MAX: usize = 8;
 /// A copy this old is renewed before a single question is answered from it.
 const STALE_AFTER: Duration = Duration::from_millis(200);
-
-/// A line as everybody on this instance sees it.
-#[derive(Clone, Debug)]
-pub struct LineView {
-    /// When it was read.
-    pub observed_at: Timestamp,
-    /// The same on a clock that only runs forward, to tell the view's age.
-    pub read_at: Instant,
-    /// The line; none if nobody has joined.
-    pub snapshot: Option<LineSnapshot>,
-    /// How it admits; none if the sale is not open.
-    pub settings: Option<LineSettings>,
-    /// Seats of the performance that are neither held nor sold.
-    pub seats_left: u32,
-}
 
 /// The copies of all lines that somebody on this instance watches.
 #[derive(Clone)]
 pub struct LineBoards {
+    keeper: LineKeeper,
     lines: Arc<dyn Lines>,
     seat_map: SeatMap,
     open_lines: OpenLines,
@@ -51,86 +38,121 @@ pub struct LineBoards {
 
 struct Board {
     views: watch::Sender<Option<Arc<LineView>>>,
-    present: Mutex<PresentNumbers>,
+    /// Changes only with what everybody must learn at once.
+    notices: watch::Sender<Notice>,
+    present: Presences,
     /// Held while the view is renewed, so that a crowd asking at once causes one renewal.
-    renewing: tokio::sync::Mutex<()>,
+    renewing: tokio::sync::Mutex<Renewal>,
 }
 
-impl LineView {
-    /// Whether the line was read after this ticket was given out.
-    fn knows(&self, ticket: &QueueTicket) -> bool {
-        self.snapshot.as_ref().is_some_and(|line| line.epoch == ticket.epoch && line.tail >= ticket.number)
-    }
-}
-
-impl Board {
-    fn latest(&self) -> Option<Arc<LineView>> {
-        self.views.borrow().clone()
-    }
-}
-
+/// What is remembered from one renewal to the next.
 #[derive(Default)]
-struct PresentNumbers {
-    /// Open streams by place.
-    streams: HashMap<Place, usize>,
-    /// Places whose fans asked since the last report.
-    asked: HashSet<Place>,
-}
-
-/// A run of the line and a number in it: the same number of another run is another fan's.
-type Place = (i64, u64);
-
-fn place(ticket: &QueueTicket) -> Place {
-    (ticket.epoch, ticket.number)
+struct Renewal {
+    meters: Vec<AdmissionMeter>,
+    /// To which placing of the line the fans here have shown their places.
+    shown_to: Option<Timestamp>,
 }
 
 /// An open stream's hold on a board: while it lives, its fan is present.
 pub(crate) struct Watcher {
     board: Arc<Board>,
-    place: Place,
+    ticket: QueueTicket,
     pub(crate) views: watch::Receiver<Option<Arc<LineView>>>,
+    pub(crate) notices: watch::Receiver<Notice>,
+}
+
+impl Watcher {
+    /// The fan was admitted: what is shown of the ticket says so from now on.
+    pub(crate) fn admitted(&self, until: Timestamp) {
+        self.board.present.admitted(&self.ticket, until);
+    }
+
+    /// How many fans are here.
+    pub(crate) fn guests(&self) -> usize {
+        self.board.present.count()
+    }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let mut present = lock(&self.board.present);
-        if let Some(streams) = present.streams.get_mut(&self.place) {
-            *streams -= 1;
-            if *streams == 0 {
-                present.streams.remove(&self.place);
-                // Until the next report the fan still counts as seen.
-                present.asked.insert(self.place);
-            }
+        self.board.present.go(&self.ticket);
+    }
+}
+
+impl Board {
+    fn new(performance: PerformanceId) -> Self {
+        Self {
+            views: watch::Sender::new(None),
+            notices: watch::Sender::default(),
+            present: Presences::new(performance),
+            renewing: tokio::sync::Mutex::default(),
         }
+    }
+
+    fn latest(&self) -> Option<Arc<LineView>> {
+        self.views.borrow().clone()
+    }
+
+    fn publish(&self, view: Arc<LineView>) {
+        let notice = view.notice();
+        self.views.send_replace(Some(view));
+        self.notices.send_if_modified(|before| {
+            let changes = *before != notice;
+            *before = notice;
+            changes
+        });
     }
 }
 
 impl LineBoards {
     /// Watches nothing yet.
-    pub fn new(lines: Arc<dyn Lines>, seat_map: SeatMap, open_lines: OpenLines, clock: Arc<dyn Clock>) -> Self {
-        Self { lines, seat_map, open_lines, clock, boards: Arc::default() }
+    pub fn new(
+        keeper: LineKeeper,
+        lines: Arc<dyn Lines>,
+        seat_map: SeatMap,
+        open_lines: OpenLines,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { keeper, lines, seat_map, open_lines, clock, boards: Arc::default() }
     }
 
     /// Watches a line on behalf of a fan, who is present from now on.
     pub(crate) async fn watch(&self, ticket: &QueueTicket) -> Result<Watcher, AppError> {
         let board = self.board(ticket.performance);
         self.view(ticket, &board).await?;
-        {
-            let mut present = lock(&board.present);
-            let streams = present.streams.entry(place(ticket)).or_default();
-            if *streams >= STREAMS_PER_FAN_MAX {
-                return Err(AppError::Overloaded);
-            }
-            *streams += 1;
-        }
-        Ok(Watcher { views: board.views.subscribe(), board, place: place(ticket) })
+        board.present.come(ticket)?;
+        let (views, notices) = (board.views.subscribe(), board.notices.subscribe());
+        Ok(Watcher { views, notices, board, ticket: *ticket })
     }
 
     /// The line as of a moment ago. The fan who asks is present.
     pub(crate) async fn view_for(&self, ticket: &QueueTicket) -> Result<Arc<LineView>, AppError> {
         let board = self.board(ticket.performance);
-        lock(&board.present).asked.insert(place(ticket));
+        board.present.ask(ticket);
         self.view(ticket, &board).await
+    }
+
+    /// The line as of a moment ago, for who stands in none.
+    pub async fn view_of(&self, performance: PerformanceId) -> Result<Arc<LineView>, AppError> {
+        let board = self.board(performance);
+        let fresh = |view: &Arc<LineView>| view.read_at.elapsed() < STALE_AFTER;
+        if let Some(view) = board.latest().filter(fresh) {
+            return Ok(view);
+        }
+        let mut renewal = board.renewing.lock().await;
+        if let Some(view) = board.latest().filter(fresh) {
+            return Ok(view);
+        }
+        let open = self.open_lines.line_now(performance).await?;
+        self.renew(performance, &board, &mut renewal, open).await
+    }
+
+    /// The line as of now.
+    pub(crate) async fn renewed_view(&self, performance: PerformanceId) -> Result<Arc<LineView>, AppError> {
+        let board = self.board(performance);
+        let mut renewal = board.renewing.lock().await;
+        let open = self.open_lines.line_now(performance).await?;
+        self.renew(performance, &board, &mut renewal, open).await
     }
 
     /// Renews the copies of all watched lines, and forgets those that nobody watches. A line that cannot be read does not
@@ -138,78 +160,122 @@ impl LineBoards {
     pub async fn renew_watched(&self) -> Result<(), AppError> {
         let mut outcome = Ok(());
         for (performance, board) in self.watched() {
-            let renewed = self.renew(performance, &board, self.open_lines.settings(performance)).await;
+            let mut renewal = board.renewing.lock().await;
+            let renewed = self.renew(performance, &board, &mut renewal, self.open_lines.line(performance)).await;
             outcome = outcome.and(renewed.map(drop));
         }
         outcome
     }
 
     /// Reports who is present on this instance. Who asked and could not be reported is reported the next time.
-    pub async fn report_present(&self) -> Result<(), Unavailable> {
+    pub async fn report_present(&self) -> Result<(), AppError> {
         let mut outcome = Ok(());
         for (performance, board) in self.watched() {
-            let (streams, asked) = {
-                let mut present = lock(&board.present);
-                (present.streams.keys().copied().collect::<Vec<Place>>(), std::mem::take(&mut present.asked))
-            };
-            let Some(settings) = self.open_lines.settings(performance) else { continue };
-            let epoch = board.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch));
-            let here = streams.iter().chain(&asked).filter(|(run, _)| Some(*run) == epoch);
-            let numbers: Vec<u64> = here.map(|(_, number)| *number).collect();
-            if numbers.is_empty() {
+            let Some(open) = self.open_lines.line(performance) else { continue };
+            let Some(epoch) = board.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch)) else { continue };
+            let tickets = board.present.take_report(epoch);
+            if tickets.is_empty() {
                 continue;
             }
-            let presence = Presence { now: self.clock.now(), grace: settings.grace };
-            let reported = self.lines.report_present(performance, &numbers, presence).await;
+            let presence = Presence { now: self.clock.now(), grace: open.line.settings.grace };
+            let reported = self.report(performance, &tickets, presence).await;
             if reported.is_err() {
-                lock(&board.present).asked.extend(asked);
+                board.present.put_back(&tickets);
             }
             outcome = outcome.and(reported);
         }
         outcome
     }
 
+    async fn report(
+        &self,
+        performance: PerformanceId,
+        tickets: &[QueueTicket],
+        presence: Presence,
+    ) -> Result<(), AppError> {
+        let drawn = self.keeper.knows_draw(performance);
+        let numbers: Vec<LaneNumber> = tickets.iter().map(|ticket| self.keeper.place(ticket).lane_number()).collect();
+        match self.lines.report_present(performance, &numbers, drawn, presence).await {
+            // A lost line is put in place by the next tick; showing a place is being seen.
+            Ok(()) | Err(PortError::Refused(LineLost)) => Ok(()),
+            Err(PortError::RequestReused) => Err(AppError::RequestReused),
+            Err(PortError::Unavailable(weather)) => Err(weather.into()),
+        }
+    }
+
     fn board(&self, performance: PerformanceId) -> Arc<Board> {
         let mut boards = lock(&self.boards);
-        let new =
-            || Arc::new(Board { views: watch::Sender::new(None), present: Mutex::default(), renewing: <_>::default() });
-        Arc::clone(boards.entry(performance).or_insert_with(new))
+        Arc::clone(boards.entry(performance).or_insert_with(|| Arc::new(Board::new(performance))))
     }
 
     fn watched(&self) -> Vec<(PerformanceId, Arc<Board>)> {
         let mut boards = lock(&self.boards);
         // A board that only this map knows, and that has nothing to report, can go.
-        boards.retain(|_, board| Arc::strong_count(board) > 1 || !lock(&board.present).asked.is_empty());
+        boards.retain(|_, board| Arc::strong_count(board) > 1 || !board.present.is_empty());
         boards.iter().map(|(performance, board)| (*performance, Arc::clone(board))).collect()
     }
 
     /// A view that is fresh and knows the ticket, or was read after it was asked for.
     async fn view(&self, ticket: &QueueTicket, board: &Board) -> Result<Arc<LineView>, AppError> {
         let asked_at = Instant::now();
-        let good = |view: &Arc<LineView>| view.read_at.elapsed() < STALE_AFTER && view.knows(ticket);
+        let good =
+            |view: &Arc<LineView>| view.read_at.elapsed() < STALE_AFTER && view.knows(&self.keeper.place(ticket));
         if let Some(view) = board.latest().filter(good) {
             return Ok(view);
         }
-        let _alone = board.renewing.lock().await;
+        let mut renewal = board.renewing.lock().await;
         if let Some(view) = board.latest().filter(|view| view.read_at >= asked_at || good(view)) {
             return Ok(view);
         }
-        let settings = self.open_lines.settings_now(ticket.performance).await?;
-        self.renew(ticket.performance, board, settings).await
+        let open = self.open_lines.line_now(ticket.performance).await?;
+        self.renew(ticket.performance, board, &mut renewal, open).await
     }
 
     async fn renew(
         &self,
         performance: PerformanceId,
         board: &Board,
-        settings: Option<LineSettings>,
+        renewal: &mut Renewal,
+        open: Option<OpenLine>,
     ) -> Result<Arc<LineView>, AppError> {
         let (observed_at, read_at) = (self.clock.now(), Instant::now());
-        let snapshot = self.lines.snapshot(performance).await?;
-        let seats_left = self.seat_map.stock(&[performance]).await?.iter().map(|stock| stock.free).sum();
-        let view = Arc::new(LineView { observed_at, read_at, snapshot, settings, seats_left });
-        board.views.send_replace(Some(Arc::clone(&view)));
+        let snapshot = self.shown(performance, board, renewal, open.as_ref()).await?;
+        let stock = self.seat_map.stock(&[performance]).await?.first().copied().unwrap_or_default();
+        if let Some(snapshot) = &snapshot {
+            renewal.meters.resize_with(snapshot.lanes.len(), AdmissionMeter::default);
+            for (meter, lane) in renewal.meters.iter_mut().zip(&snapshot.lanes) {
+                meter.note(observed_at, lane.called);
+            }
+        }
+        let message = open.as_ref().and_then(|open| open.line.settings.message.clone()).map(Arc::new);
+        let meters = renewal.meters.clone();
+        let view = Arc::new(LineView { observed_at, read_at, snapshot, open, stock, meters, message });
+        board.publish(Arc::clone(&view));
         Ok(view)
+    }
+
+    /// A copy of the line in which everybody here is seen: where it was put in place since they were shown last, they are shown
+    /// before anybody reads the copy.
+    async fn shown(
+        &self,
+        performance: PerformanceId,
+        board: &Board,
+        renewal: &mut Renewal,
+        open: Option<&OpenLine>,
+    ) -> Result<Option<LineSnapshot>, AppError> {
+        let Some(snapshot) = self.keeper.snapshot(performance).await? else { return Ok(None) };
+        self.keeper.learn(performance, open.and_then(OpenLine::draw_key), &snapshot);
+        let placed_at = Some(snapshot.restored_at);
+        let Some(open) = open.filter(|_| renewal.shown_to != placed_at) else { return Ok(Some(snapshot)) };
+        let tickets = board.present.tickets(snapshot.epoch);
+        if tickets.is_empty() {
+            renewal.shown_to = placed_at;
+            return Ok(Some(snapshot));
+        }
+        let presence = Presence { now: self.clock.now(), grace: open.line.settings.grace };
+        self.keeper.show(performance, &tickets, presence).await?;
+        renewal.shown_to = placed_at;
+        self.keeper.snapshot(performance).await
     }
 }
 

@@ -3,18 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::booking::Reservation;
-use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PaymentId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{Payment, Settlement, check_payable, plan_wallet_payment};
-use encore_domain::ports::{Clock, Ids, Lines, Payments, Reservations};
+use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::{EndReason, QueueTicket};
 use encore_domain::request::{Applied, RequestKey};
 use tracing::warn;
 
 use crate::error::AppError;
 use crate::halls::Halls;
+use crate::line_keeper::LineKeeper;
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
@@ -120,24 +120,23 @@ impl PaymentUseCases {
 #[derive(Clone)]
 pub struct SettlementTeller {
     seat_map: SeatMap,
-    lines: Arc<dyn Lines>,
-    clock: Arc<dyn Clock>,
+    keeper: LineKeeper,
     /// Payments told by this instance of which the payments' store does not know yet.
     told: Arc<Mutex<Vec<PaymentId>>>,
 }
 
 impl SettlementTeller {
     /// Puts the teller on its ports.
-    pub fn new(seat_map: SeatMap, lines: Arc<dyn Lines>, clock: Arc<dyn Clock>) -> Self {
-        Self { seat_map, lines, clock, told: Arc::default() }
+    pub fn new(seat_map: SeatMap, keeper: LineKeeper) -> Self {
+        Self { seat_map, keeper, told: Arc::default() }
     }
 
     /// Shows the seats as sold and ends the queue token.
-    pub async fn tell(&self, settlement: &Settlement) -> Result<(), Unavailable> {
+    pub async fn tell(&self, settlement: &Settlement) -> Result<(), AppError> {
         let Settlement { payment, performance, reservation, slots, ticket } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;
         if let Some(ticket) = ticket {
-            self.lines.end(ticket, EndReason::Used, self.clock.now()).await?;
+            self.keeper.end(ticket, EndReason::Used).await?;
         }
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(*payment);
         Ok(())

@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use encore_domain::line_snapshot::Standing;
-use encore_domain::queue::{LineSettings, QueueTicket};
+use encore_domain::queue::QueueTicket;
 use futures::Stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use crate::error::AppError;
-use crate::line_board::{LineView, TICK, Watcher};
-use crate::queue::{FanStanding, ObservedStanding, QueueUseCases};
+use crate::line_board::{TICK, Watcher};
+use crate::line_view::LineView;
+use crate::queue::QueueUseCases;
+use crate::standing::{FanStanding, ObservedStanding};
 
 /// A frame is sent at least this often, so that nothing between server and fan takes the stream for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often a fan far from the front looks at the line. Nearer fans look at every tick.
-const FAR_LOOK: Duration = Duration::from_secs(1);
-/// A fan within this many places of the front is near, whatever the rate.
-const NEAR: u64 = 1_000;
+/// The longest that a fan at the back goes without looking at the line.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// Who may be called within this time looks at every tick.
+const NEAR: Duration = Duration::from_millis(500);
+/// What everybody must learn at once is told to those at the back over this time for each fan who is here, so that they do not keep
+/// the word from those at the front: a hundred thousand know it after less than a second.
+const RUSH_PER_FAN: Duration = Duration::from_micros(6);
 
 /// The standings of one fan. It ends after the one that says that the token has ended, or when the line could not be read
 /// for as long as a heartbeat.
@@ -29,12 +33,14 @@ pub struct PositionStream {
     watcher: Watcher,
     told: Option<FanStanding>,
     told_at: Instant,
+    /// How often the fan has looked from afar; it spreads the looks of many.
+    looks: u64,
     over: bool,
 }
 
 impl PositionStream {
     pub(crate) fn new(queue: QueueUseCases, ticket: QueueTicket, watcher: Watcher) -> Self {
-        Self { queue, ticket, watcher, told: None, told_at: Instant::now(), over: false }
+        Self { queue, ticket, watcher, told: None, told_at: Instant::now(), looks: 0, over: false }
     }
 
     /// The frames. Only the latest state is ever kept for a slow reader.
@@ -62,15 +68,19 @@ impl PositionStream {
                     Err(weather) => debug!(error = &weather as &dyn std::error::Error, "a standing is not known"),
                 }
             }
-            self.wait(view.as_deref()).await;
+            self.wait(view).await;
         }
     }
 
     fn tell(&mut self, view: &LineView, standing: FanStanding) -> ObservedStanding {
         self.over = matches!(standing, FanStanding::Ended(_));
-        self.told = Some(standing);
+        if let FanStanding::Admitted { until } = standing {
+            self.ticket.admitted_until = Some(until);
+            self.watcher.admitted(until);
+        }
+        self.told = Some(standing.clone());
         self.told_at = Instant::now();
-        ObservedStanding { observed_at: view.observed_at, standing }
+        self.queue.observed(&self.ticket, view.observed_at, standing)
     }
 
     /// The standing, if it is worth telling. An old view is no base for a heartbeat.
@@ -78,71 +88,55 @@ impl PositionStream {
         if view.read_at.elapsed() >= HEARTBEAT {
             return Err(Unavailable::of("the line").into());
         }
-        let standing = never_backwards(self.told, self.queue.standing(&self.ticket, view).await?);
+        let Some(standing) = self.queue.standing(&self.ticket, view).await? else { return Ok(None) };
+        let standing = standing.after(self.told.as_ref());
         let due = self.told_at.elapsed() >= HEARTBEAT;
-        Ok((due || self.told != Some(standing)).then_some(standing))
+        Ok((due || self.told.as_ref() != Some(&standing)).then_some(standing))
     }
 
-    async fn wait(&mut self, view: Option<&LineView>) {
+    async fn wait(&mut self, view: Option<Arc<LineView>>) {
         let heartbeat_at = self.told_at + HEARTBEAT;
-        if view.is_some_and(|view| self.is_far(view)) {
-            sleep(FAR_LOOK.min(heartbeat_at.saturating_duration_since(Instant::now()))).await;
+        if let Some(look) = view.and_then(|view| self.next_look(&view)) {
+            self.looks += 1;
+            let look_at = (Instant::now() + look).min(heartbeat_at);
+            let noticed = matches!(timeout_at(look_at, self.watcher.notices.changed()).await, Ok(Ok(())));
+            if noticed && self.is_still_far() {
+                let fans = u32::try_from(self.watcher.guests()).unwrap_or(u32::MAX);
+                sleep(self.spread(RUSH_PER_FAN.saturating_mul(fans))).await;
+            } else if Instant::now() < look_at && !noticed {
+                // The board is gone while shutting down; a tick's pause keeps this from spinning.
+                sleep(TICK).await;
+            }
         } else if !matches!(timeout_at(heartbeat_at, self.watcher.views.changed()).await, Ok(Ok(()))) {
-            // The heartbeat is due, or the board is gone while shutting down; a tick's pause keeps this from spinning.
+            // The heartbeat is due, or the board is gone while shutting down.
             sleep(TICK).await;
         }
     }
 
-    /// Whether the fan cannot be called before the next far look.
-    fn is_far(&self, view: &LineView) -> bool {
-        let Some(LineSettings { rate, batch, .. }) = view.settings else { return false };
-        let looks_per_period = (rate.period.as_millis() / FAR_LOOK.as_millis()).max(1);
-        let in_two_looks = u128::from(rate.admissions) * 2 / looks_per_period;
-        let near = NEAR + u64::from(batch) + u64::try_from(in_two_looks).unwrap_or(u64::MAX);
-        let snapshot = view.snapshot.as_ref().filter(|snapshot| snapshot.epoch == self.ticket.epoch);
-        snapshot.is_some_and(|snapshot| {
-            matches!(snapshot.standing(self.ticket.number), Standing::Waiting { position } if position > near)
-        })
-    }
-}
-
-/// A fan who was admitted is not told of a view from before that; a position that was told never grows.
-fn never_backwards(told: Option<FanStanding>, standing: FanStanding) -> FanStanding {
-    match (told, standing) {
-        (Some(told @ FanStanding::Admitted { .. }), FanStanding::Waiting { .. }) => told,
-        (
-            Some(FanStanding::Waiting { position: told, .. }),
-            FanStanding::Waiting { position, people_waiting, seats_left, paused },
-        ) => FanStanding::Waiting { position: position.min(told), people_waiting, seats_left, paused },
-        _ => standing,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use encore_domain::queue::EndReason;
-    use encore_domain::time::Timestamp;
-
-    use crate::queue::Ending;
-
-    fn waiting(position: u64, people_waiting: u64) -> FanStanding {
-        FanStanding::Waiting { position, people_waiting, seats_left: 9, paused: false }
+    fn is_still_far(&self) -> bool {
+        let view = self.watcher.views.borrow().clone();
+        view.is_some_and(|view| self.next_look(&view).is_some())
     }
 
-    #[test]
-    fn a_position_never_grows() {
-        assert_eq!(never_backwards(None, waiting(7, 9)), waiting(7, 9));
-        assert_eq!(never_backwards(Some(waiting(7, 9)), waiting(5, 8)), waiting(5, 8));
-        assert_eq!(never_backwards(Some(waiting(5, 8)), waiting(7, 12)), waiting(5, 12));
+    /// When a fan who is far from the front looks again: before they can be called, and not at the same time as all others.
+    /// None for who looks at every tick.
+    fn next_look(&self, view: &LineView) -> Option<Duration> {
+        let safe_for = match &self.told {
+            Some(FanStanding::Waiting(told)) => view.safe_for(told.position),
+            Some(FanStanding::Collected { .. }) => LOOK_MAX * 2,
+            Some(FanStanding::Admitted { .. } | FanStanding::Ended(_)) | None => Duration::ZERO,
+        };
+        if safe_for < NEAR {
+            return None;
+        }
+        let look = (safe_for / 2).min(LOOK_MAX);
+        Some(look / 2 + self.spread(look / 2))
     }
 
-    #[test]
-    fn who_was_admitted_does_not_wait_again() {
-        let admitted = FanStanding::Admitted { until: Timestamp::UNIX_EPOCH };
-        let ended = FanStanding::Ended(Ending::Token(EndReason::Used));
-        assert_eq!(never_backwards(Some(admitted), waiting(1, 1)), admitted);
-        assert_eq!(never_backwards(Some(admitted), ended), ended);
-        assert_eq!(never_backwards(Some(waiting(1, 1)), admitted), admitted);
+    /// A part of this time, another one for each fan and look.
+    fn spread(&self, over: Duration) -> Duration {
+        let mixed = (self.ticket.index << 20 ^ self.looks).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let part = u32::try_from(mixed >> 48).unwrap_or(0);
+        over.saturating_mul(part) / (1 << 16)
     }
 }

@@ -66,7 +66,7 @@ impl Upkeep {
             outcome = outcome.and(self.teller.tell(settlement).await);
         }
         self.note_told().await?;
-        Ok(outcome?)
+        outcome
     }
 
     async fn note_told(&self) -> Result<(), Unavailable> {

@@ -9,10 +9,10 @@ use encore_app::audit::AuditUseCases;
 use encore_app::halls::Halls;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
-use encore_domain::catalog::Performance;
-use encore_domain::line_snapshot::LineSnapshot;
+use encore_domain::catalog::{OnSale, Performance};
+use encore_domain::line_snapshot::{LaneSnapshot, LineFlow, LineSnapshot};
 use encore_domain::ports::{MockBooks, MockCatalog, MockClock, MockLines, MockReservations, MockSeatLocks};
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::{LaneNumber, Line, LineSettings};
 use encore_domain::seat_state::{SeatLock, SeatState, all_free};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
 
@@ -38,7 +38,8 @@ async fn verify(looks: Looks) -> AuditReport {
     let performance_id = performance.id;
     let settings = LineSettings { cap: 1, ..LineSettings::default() };
     let mut catalog = MockCatalog::new();
-    catalog.expect_on_sale().returning(move |_| Ok(vec![(performance_id, Some(settings))]));
+    let sale = OnSale { performance: performance_id, opens_at: start(), line: Some(Line { settings, draw: None }) };
+    catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
     catalog.expect_performance().returning(move |_| Ok(Some(performance.clone())));
     catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
     catalog.expect_venue().returning(move |_| Ok(Some(venue.clone())));
@@ -82,8 +83,18 @@ fn sold(seats: &[usize]) -> Vec<Claim> {
 }
 
 fn inside(numbers: u64) -> LineSnapshot {
-    let active: HashMap<_, _> = (1..=numbers).map(|number| (number, at_secs(60))).collect();
-    LineSnapshot { head: numbers, tail: numbers, active, ..LineSnapshot::default() }
+    let active = (1..=numbers).map(|number| (LaneNumber { lane: 0, number }, at_secs(60))).collect();
+    LineSnapshot {
+        epoch: 1,
+        restored_at: start(),
+        quiet_until: start(),
+        draws: false,
+        lanes: vec![LaneSnapshot { head: numbers, tail: numbers, ..LaneSnapshot::default() }],
+        called: HashMap::new(),
+        active,
+        unspent: 0,
+        flow: LineFlow::default(),
+    }
 }
 
 fn overdue_hold() -> AuditReport {

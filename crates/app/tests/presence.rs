@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use encore_app::halls::Halls;
 use encore_app::line_board::LineBoards;
+use encore_app::line_keeper::{KeeperPorts, LineKeeper};
 use encore_app::open_lines::OpenLines;
-use encore_app::queue::QueueUseCases;
+use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::seat_map::SeatMap;
+use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Catalog, Clock, Lines, MockCatalog, MockClock, MockLines, MockQueueTokens, MockReservations, MockSeatChanges,
-    MockSeatLocks, MockSeenRequests,
+    Catalog, Clock, Lines, MockCatalog, MockClock, MockDraws, MockLaneGrants, MockLineRecords, MockLines, MockPayments,
+    MockQueueTokens, MockReservations, MockSeatChanges, MockSeatLocks, MockSeenRequests,
 };
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::Line;
 use encore_port_tests::fixtures;
 
 const GRACE_SECS: i64 = 120;
@@ -34,12 +36,13 @@ impl Stage {
             (Arc::<AtomicI64>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let performance: PerformanceId = fixtures::id();
         let mut catalog = MockCatalog::new();
-        catalog.expect_on_sale().returning(move |_| Ok(vec![(performance, Some(LineSettings::default()))]));
+        let sale = OnSale { performance, opens_at: fixtures::start(), line: Some(Line::default()) };
+        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
         let mut lines = MockLines::new();
         let (line_away, swept) = (Arc::clone(&away), Arc::clone(&sweeps));
         lines.expect_abandon_absent().returning(move |_, _| {
             if line_away.load(Ordering::SeqCst) {
-                return Err(Unavailable::of("redis"));
+                return Err(Unavailable::of("redis").into());
             }
             swept.fetch_add(1, Ordering::SeqCst);
             Ok(0)
@@ -57,10 +60,35 @@ impl Stage {
         let seat_map = SeatMap::new(locks, changes, reservations, halls.clone(), Arc::clone(&clock));
         let open_lines = OpenLines::new(catalog, Arc::clone(&clock));
         open_lines.refresh().await.expect("the catalogue answers");
-        let boards = LineBoards::new(Arc::clone(&lines), seat_map, open_lines.clone(), Arc::clone(&clock));
-        let tokens = Arc::new(MockQueueTokens::new());
-        let seen = Arc::new(MockSeenRequests::new());
-        let queue = QueueUseCases::new(lines, tokens, seen, halls, open_lines, boards, clock);
+        let keeper = LineKeeper::new(
+            KeeperPorts {
+                lines: Arc::clone(&lines),
+                records: Arc::new(MockLineRecords::new()),
+                draws: Arc::new(MockDraws::new()),
+                payments: Arc::new(MockPayments::new()),
+                clock: Arc::clone(&clock),
+            },
+            open_lines.clone(),
+        );
+        let boards = LineBoards::new(
+            keeper.clone(),
+            Arc::clone(&lines),
+            seat_map.clone(),
+            open_lines.clone(),
+            Arc::clone(&clock),
+        );
+        let queue = QueueUseCases::new(QueueParts {
+            lines,
+            keeper,
+            tokens: Arc::new(MockQueueTokens::new()),
+            lane_grants: Arc::new(MockLaneGrants::new()),
+            seen: Arc::new(MockSeenRequests::new()),
+            halls,
+            seat_map,
+            open_lines,
+            boards,
+            clock,
+        });
         Self { queue, now_secs, away, sweeps }
     }
 

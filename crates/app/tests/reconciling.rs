@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use encore_app::open_lines::OpenLines;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
+use encore_domain::catalog::OnSale;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
@@ -40,7 +41,8 @@ impl Stage {
         let clock = Arc::new(clock);
         let performance: PerformanceId = fixtures::id();
         let mut catalog = MockCatalog::new();
-        catalog.expect_on_sale().returning(move |_| Ok(vec![(performance, None)]));
+        let sale = OnSale { performance, opens_at: fixtures::start(), line: None };
+        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
         let open_lines = OpenLines::new(Arc::new(catalog), clock.clone());
         open_lines.refresh().await.expect("the catalogue answers");
         let mut reservations = MockReservations::new();

@@ -2,11 +2,13 @@
 
 mod access_tokens;
 mod keyring;
+mod lane_grants;
 mod passwords;
 mod queue_tokens;
 mod seal;
 
 pub use access_tokens::SignedAccessTokens;
 pub use keyring::{KEYS_MAX, Keyring, KeyringError, SECRET_MIN_LEN};
+pub use lane_grants::SignedLaneGrants;
 pub use passwords::{Argon2Passwords, WAITING_PER_CORE_MAX};
 pub use queue_tokens::SignedQueueTokens;

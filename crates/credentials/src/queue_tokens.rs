@@ -1,5 +1,6 @@
 use encore_domain::ports::QueueTokens;
 use encore_domain::queue::QueueTicket;
+use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keyring::Keyring;
@@ -14,7 +15,11 @@ struct QueueClaims {
     sub: String,
     perf: String,
     epoch: i64,
-    num: u64,
+    lane: u8,
+    idx: u64,
+    /// Until when the fan was admitted, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adm: Option<i64>,
 }
 
 impl SignedQueueTokens {
@@ -30,17 +35,25 @@ impl QueueTokens for SignedQueueTokens {
             sub: ticket.user.to_string(),
             perf: ticket.performance.to_string(),
             epoch: ticket.epoch,
-            num: ticket.number,
+            lane: ticket.lane,
+            idx: ticket.index,
+            adm: ticket.admitted_until.map(|until| until.timestamp_millis()),
         })
     }
 
     fn read(&self, token: &str) -> Option<QueueTicket> {
         let claims: QueueClaims = self.0.read(token)?;
+        let admitted_until = match claims.adm {
+            Some(ms) => Some(Timestamp::from_timestamp_millis(ms)?),
+            None => None,
+        };
         Some(QueueTicket {
             performance: claims.perf.parse().ok()?,
             user: claims.sub.parse().ok()?,
             epoch: claims.epoch,
-            number: claims.num,
+            lane: claims.lane,
+            index: claims.idx,
+            admitted_until,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The contracts of access tokens and queue tokens, and the ways in which a token can be forged.
+//! The contracts of access tokens, queue tokens and lane grants, and the ways in which a token can be forged.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use encore_credentials::{Keyring, SignedAccessTokens, SignedQueueTokens};
+use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{AccessTokens, QueueTokens};
-use encore_domain::queue::QueueTicket;
+use encore_domain::ports::{AccessTokens, LaneGrants, QueueTokens};
+use encore_domain::queue::{LaneName, LanePass, QueueTicket};
 use encore_domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
@@ -23,7 +23,9 @@ const TICKET: QueueTicket = QueueTicket {
     performance: PerformanceId(Uuid::from_u128(2)),
     user: UserId(Uuid::from_u128(1)),
     epoch: -3,
-    number: u64::MAX,
+    lane: 7,
+    index: u64::MAX,
+    admitted_until: None,
 };
 
 fn keyring() -> Keyring {
@@ -86,7 +88,24 @@ fn an_access_token_reads_back_until_it_expires() {
 
 #[test]
 fn a_queue_token_reads_back_on_every_instance_that_shares_the_keys() {
-    assert_eq!(queue_tokens().read(&queue_tokens().sign(&TICKET)), Some(TICKET));
+    let admitted = QueueTicket { admitted_until: Some(now()), ..TICKET };
+    for ticket in [TICKET, admitted] {
+        assert_eq!(queue_tokens().read(&queue_tokens().sign(&ticket)), Some(ticket));
+    }
+}
+
+#[test]
+fn a_lane_grant_reads_back_and_is_no_other_token() {
+    let lane = LaneName::parse("fan-club").expect("a name");
+    let pass = LanePass { performance: TICKET.performance, user: TICKET.user, lane, until: now() };
+    let grants = SignedLaneGrants::new(keyring());
+    let grant = grants.sign(&pass);
+    assert_eq!(grants.read(&grant), Some(pass));
+    assert_eq!(queue_tokens().read(&grant), None);
+    assert_eq!(grants.read(&queue_tokens().sign(&TICKET)), None);
+    for at in 0..grant.len() {
+        assert_eq!(grants.read(&altered(&grant, at)), None, "character {at}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
+use crate::queue::Line;
 use crate::seat_chart::SeatChart;
 use crate::time::Timestamp;
 
@@ -156,6 +157,17 @@ pub struct Performance {
     pub hold_for: Duration,
     /// Whether fans wait in a line before they may see and hold seats.
     pub has_line: bool,
+}
+
+/// A performance that fans may come for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnSale {
+    /// Which.
+    pub performance: PerformanceId,
+    /// When seats may be held. Before that only a line that collects joiners is open.
+    pub opens_at: Timestamp,
+    /// The line in front of it.
+    pub line: Option<Line>,
 }
 
 /// Where a listing of performances goes on: after this date and, on the same date, after this id.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::queue::{Inside, LaneNumber, LaneRecord, LineRecord};
 use crate::time::Timestamp;
 
 const BITS_PER_WORD: u64 = 64;
@@ -62,27 +63,75 @@ impl GoneMap {
     }
 }
 
-/// A line at one moment.
+/// A lane at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneSnapshot {
+    /// The last number called.
+    pub head: u64,
+    /// The last index given out.
+    pub tail: u64,
+    /// The last index that may be given out until the limit is raised.
+    pub limit: u64,
+    /// Of how many the numbers were drawn; none where they were not.
+    pub drawn: Option<u64>,
+    /// Which numbers after `head` are gone, or unseen since the line was put in place again.
+    pub gone: GoneMap,
+    /// Numbers up to `head` that were passed over unseen and have shown themselves since, in order. They are called first.
+    pub late: Vec<u64>,
+    /// How many were called, ever.
+    pub called: u64,
+}
+
+/// What became of all who joined a line, counted since it was put in place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineFlow {
+    /// Places given out.
+    pub joined: u64,
+    /// Called.
+    pub called: u64,
+    /// Came when called.
+    pub claimed: u64,
+    /// Did not come when called.
+    pub no_shows: u64,
+    /// Left, or moved to another lane.
+    pub left: u64,
+    /// Were away for too long while waiting.
+    pub abandoned: u64,
+    /// Paid.
+    pub used: u64,
+    /// Were inside until their deadline.
+    pub expired: u64,
+}
+
+/// A line at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineSnapshot {
     /// Which run of the line; see [`QueueTicket::epoch`](crate::queue::QueueTicket::epoch).
     pub epoch: i64,
-    /// The last number called.
-    pub head: u64,
-    /// The last number given out.
-    pub tail: u64,
-    /// Which numbers after `head` are gone.
-    pub gone: GoneMap,
+    /// When the line was put in place.
+    pub restored_at: Timestamp,
+    /// Until when nobody is called, and not everybody has shown themselves again.
+    pub quiet_until: Timestamp,
+    /// Whether numbers are drawn at the opening.
+    pub draws: bool,
+    /// By index.
+    pub lanes: Vec<LaneSnapshot>,
     /// Who was called and has not come yet, with the end of the claim window.
-    pub called: HashMap<u64, Timestamp>,
+    pub called: HashMap<LaneNumber, Timestamp>,
     /// Who is inside, with the deadline.
-    pub active: HashMap<u64, Timestamp>,
+    pub active: HashMap<LaneNumber, Timestamp>,
+    /// How many the bucket would have admitted at once after the last admission.
+    pub unspent: u64,
+    /// What became of all who joined.
+    pub flow: LineFlow,
 }
 
 /// What a snapshot says about a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// This many people will be called before and including this one.
+    /// In the line before its draw.
+    Collected,
+    /// This many people of the lane will be called before and including this one.
     Waiting {
         /// 1 is next.
         position: u64,
@@ -94,38 +143,71 @@ pub enum Standing {
         /// The deadline.
         until: Timestamp,
     },
-    /// Over; the line itself knows why.
+    /// Over or unseen; the line itself knows which, and why.
     Ended,
 }
 
-impl LineSnapshot {
-    /// Where a number of this run of the line stands.
-    pub fn standing(&self, number: u64) -> Standing {
-        if number > self.head {
-            if self.gone.contains(number) {
-                return Standing::Ended;
-            }
-            let gone_ahead = self.gone_between(self.head, number);
-            return Standing::Waiting { position: number - self.head - gone_ahead };
-        }
-        if let Some(until) = self.active.get(&number) {
-            Standing::Active { until: *until }
-        } else if self.called.contains_key(&number) {
-            Standing::Called
-        } else {
-            Standing::Ended
-        }
-    }
-
-    /// How many people wait.
+impl LaneSnapshot {
+    /// How many wait.
     pub fn waiting(&self) -> u64 {
         let numbers = self.tail.saturating_sub(self.head);
-        numbers.saturating_sub(self.gone_between(self.head, self.tail + 1))
+        let after_head = numbers.saturating_sub(self.gone_between(self.head, self.tail + 1));
+        after_head + self.late.len() as u64
+    }
+
+    /// The position of a number that waits; none if it does not.
+    fn position(&self, number: u64) -> Option<u64> {
+        if number > self.head {
+            let waits = number <= self.tail && !self.gone.contains(number);
+            let ahead = number - self.head - self.gone_between(self.head, number) + self.late.len() as u64;
+            return waits.then_some(ahead);
+        }
+        self.late.binary_search(&number).ok().map(|index| index as u64 + 1)
     }
 
     /// How many numbers strictly between the two are gone.
     fn gone_between(&self, head: u64, number: u64) -> u64 {
         self.gone.count_below(number).saturating_sub(self.gone.count_below(head + 1))
+    }
+}
+
+impl LineSnapshot {
+    /// Whether this lane's numbers are still to be drawn.
+    pub fn collects(&self, lane: u8) -> bool {
+        self.draws && self.lanes.get(usize::from(lane)).is_some_and(|lane| lane.drawn.is_none())
+    }
+
+    /// Where a number of this run of the line stands.
+    pub fn standing(&self, place: LaneNumber) -> Standing {
+        if let Some(until) = self.active.get(&place) {
+            return Standing::Active { until: *until };
+        }
+        if self.called.contains_key(&place) {
+            return Standing::Called;
+        }
+        let lane = self.lanes.get(usize::from(place.lane));
+        match lane.and_then(|lane| lane.position(place.number)) {
+            Some(_) if self.collects(place.lane) => Standing::Collected,
+            Some(position) => Standing::Waiting { position },
+            None => Standing::Ended,
+        }
+    }
+
+    /// How many people wait, in all lanes.
+    pub fn waiting(&self) -> u64 {
+        self.lanes.iter().map(LaneSnapshot::waiting).sum()
+    }
+
+    /// What is kept of the line where it lasts. Limits are kept when they are raised, and are not part of it.
+    pub fn record(&self, now: Timestamp) -> LineRecord {
+        let lanes = self.lanes.iter().map(|lane| LaneRecord { head: lane.head, tail: lane.tail, limit: lane.limit });
+        let inside =
+            |active| move |(place, until): (&LaneNumber, &Timestamp)| Inside { place: *place, until: *until, active };
+        let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
+        let mut inside: Vec<Inside> = inside.filter(|inside| inside.until > now).collect();
+        inside.sort_unstable_by_key(|inside| inside.place);
+        let unspent = self.unspent;
+        LineRecord { epoch: self.epoch, recorded_at: now, lanes: lanes.collect(), inside, unspent }
     }
 }
 
@@ -143,6 +225,24 @@ mod tests {
         GoneMap::from_bytes(first_byte * 8, &bytes[first_byte as usize..])
     }
 
+    fn line(lanes: Vec<LaneSnapshot>) -> LineSnapshot {
+        LineSnapshot {
+            epoch: 1,
+            restored_at: Timestamp::UNIX_EPOCH,
+            quiet_until: Timestamp::UNIX_EPOCH,
+            draws: false,
+            lanes,
+            called: HashMap::new(),
+            active: HashMap::new(),
+            unspent: 0,
+            flow: LineFlow::default(),
+        }
+    }
+
+    fn place(lane: u8, number: u64) -> LaneNumber {
+        LaneNumber { lane, number }
+    }
+
     #[test]
     fn counting_agrees_with_counting_one_by_one() {
         let numbers = [3, 64, 65, 127, 128, 200, 255];
@@ -157,28 +257,62 @@ mod tests {
     }
 
     #[test]
-    fn a_position_counts_those_ahead_who_are_still_there() {
-        let line = LineSnapshot { head: 2, tail: 300, gone: gone(&[4, 5, 200], 2), ..LineSnapshot::default() };
-        assert_eq!(line.standing(3), Standing::Waiting { position: 1 });
-        assert_eq!(line.standing(4), Standing::Ended);
-        assert_eq!(line.standing(6), Standing::Waiting { position: 2 });
-        assert_eq!(line.standing(300), Standing::Waiting { position: 295 });
-        assert_eq!(line.waiting(), 295);
+    fn a_position_counts_those_ahead_in_the_lane_who_are_still_there() {
+        let lane = LaneSnapshot { head: 2, tail: 300, gone: gone(&[4, 5, 200], 2), ..LaneSnapshot::default() };
+        let line = line(vec![LaneSnapshot { tail: 7, ..LaneSnapshot::default() }, lane]);
+        assert_eq!(line.standing(place(1, 3)), Standing::Waiting { position: 1 });
+        assert_eq!(line.standing(place(1, 4)), Standing::Ended);
+        assert_eq!(line.standing(place(1, 6)), Standing::Waiting { position: 2 });
+        assert_eq!(line.standing(place(1, 300)), Standing::Waiting { position: 295 });
+        assert_eq!(line.standing(place(1, 301)), Standing::Ended, "it was never given out");
+        assert_eq!(line.standing(place(2, 1)), Standing::Ended, "there is no such lane");
+        assert_eq!(line.waiting(), 7 + 295);
+    }
+
+    #[test]
+    fn who_was_passed_over_unseen_is_ahead_of_all() {
+        let lane = LaneSnapshot { head: 9, tail: 12, late: vec![3, 7], ..LaneSnapshot::default() };
+        let line = line(vec![lane]);
+        let positions = [3, 7, 10, 12].map(|number| line.standing(place(0, number)));
+        assert_eq!(positions, [1, 2, 3, 5].map(|position| Standing::Waiting { position }));
+        assert_eq!(line.standing(place(0, 5)), Standing::Ended);
+        assert_eq!(line.waiting(), 5);
+    }
+
+    #[test]
+    fn before_the_draw_nobody_has_a_position() {
+        let lane = LaneSnapshot { tail: 3, gone: gone(&[2], 0), ..LaneSnapshot::default() };
+        let mut line = line(vec![lane]);
+        line.draws = true;
+        assert_eq!(line.standing(place(0, 3)), Standing::Collected);
+        assert_eq!(line.standing(place(0, 2)), Standing::Ended);
+        line.lanes[0].drawn = Some(3);
+        assert_eq!(line.standing(place(0, 3)), Standing::Waiting { position: 2 });
     }
 
     #[test]
     fn a_called_number_is_called_active_or_over() {
         let until = Timestamp::UNIX_EPOCH;
-        let line = LineSnapshot {
-            head: 3,
-            tail: 3,
-            called: HashMap::from([(2, until)]),
-            active: HashMap::from([(3, until)]),
-            ..LineSnapshot::default()
-        };
-        assert_eq!(line.standing(1), Standing::Ended);
-        assert_eq!(line.standing(2), Standing::Called);
-        assert_eq!(line.standing(3), Standing::Active { until });
+        let mut line = line(vec![LaneSnapshot { head: 3, tail: 3, ..LaneSnapshot::default() }]);
+        line.called.insert(place(0, 2), until);
+        line.active.insert(place(0, 3), until);
+        assert_eq!(line.standing(place(0, 1)), Standing::Ended);
+        assert_eq!(line.standing(place(0, 2)), Standing::Called);
+        assert_eq!(line.standing(place(0, 3)), Standing::Active { until });
         assert_eq!(line.waiting(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_are_heads_tails_and_who_is_inside_still() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = now + std::time::Duration::from_secs(1);
+        let mut line = line(vec![LaneSnapshot { head: 3, tail: 8, limit: 20, ..LaneSnapshot::default() }]);
+        line.called.insert(place(0, 2), later);
+        line.active.extend([(place(0, 1), later), (place(0, 3), now)]);
+        line.unspent = 4;
+        let record = line.record(now);
+        assert_eq!(record.lanes, [LaneRecord { head: 3, tail: 8, limit: 20 }]);
+        let inside = |number, active| Inside { place: place(0, number), until: later, active };
+        assert_eq!((record.inside, record.unspent), (vec![inside(1, true), inside(2, false)], 4));
     }
 }

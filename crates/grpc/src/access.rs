@@ -25,6 +25,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
             "ListConcerts" | "GetConcert" | "ListPerformances" | "GetSeatChart" => Some(Access::Public),
             _ => Some(Access::Fan),
         },
+        queue::v1::queue_service_server::SERVICE_NAME if rpc == "GetDraw" => Some(Access::Public),
         queue::v1::queue_service_server::SERVICE_NAME
         | booking::v1::booking_service_server::SERVICE_NAME
         | wallet::v1::wallet_service_server::SERVICE_NAME
@@ -50,6 +51,9 @@ mod tests {
             }
         }
         public.sort();
-        assert_eq!(public, ["GetConcert", "GetSeatChart", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]);
+        assert_eq!(
+            public,
+            ["GetConcert", "GetDraw", "GetSeatChart", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]
+        );
     }
 }

@@ -1,17 +1,21 @@
 //! `AdminService`.
 
-use encore_app::admin::{AdminUseCases, NewPerformance};
+use encore_app::admin::{AdminUseCases, NewLine, NewPerformance};
 use encore_app::audit::AuditUseCases;
+use encore_app::line_admin::LineAdminUseCases;
 use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
 };
-use encore_domain::identity::AccessToken;
-use encore_domain::ids::UserId;
+use encore_domain::identity::{AccessToken, Caller};
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
-use encore_domain::queue::{LinePatch, LineRate, LineSettings, check_line_count, check_rate_period};
+use encore_domain::queue::{LaneName, LineMessage, LinePatch, LineSettings};
+use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::audit::report_to_proto;
@@ -19,13 +23,19 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, offer_to_proto};
 use crate::fields::Fields;
-use crate::to_proto::duration;
+use crate::line_admin::{self, grant_time, line_patch, settings_to_proto};
+use crate::status::status;
+use crate::streams::{Frames, end_on_shutdown};
+use crate::to_proto::timestamp;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
+    pub(crate) line_admin: LineAdminUseCases,
     pub(crate) audit: AuditUseCases,
     pub(crate) rehearsal_fans: RehearsalFans,
     pub(crate) calls: Calls,
+    /// Ends the streams when this instance shuts down.
+    pub(crate) shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -96,9 +106,110 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let admin = self.admin.clone();
-        let settings = self.calls.write(async move { admin.set_line(performance, patch, key).await }).await?;
-        Ok(Response::new(pb::SetLineResponse { settings: Some(settings_to_proto(&settings)) }))
+        let settings = self.change_line(performance, patch, key).await?;
+        Ok(Response::new(pb::SetLineResponse { settings }))
+    }
+
+    async fn pause_line(
+        &self,
+        request: Request<pb::PauseLineRequest>,
+    ) -> Result<Response<pb::PauseLineResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let ids = (message.request_id.as_str(), message.performance_id.as_str());
+        let (key, performance) = line_to_change(caller, "PauseLine", ids, &message)?;
+        let patch = LinePatch { paused: Some(true), ..LinePatch::default() };
+        let settings = self.change_line(performance, patch, key).await?;
+        Ok(Response::new(pb::PauseLineResponse { settings }))
+    }
+
+    async fn resume_line(
+        &self,
+        request: Request<pb::ResumeLineRequest>,
+    ) -> Result<Response<pb::ResumeLineResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let ids = (message.request_id.as_str(), message.performance_id.as_str());
+        let (key, performance) = line_to_change(caller, "ResumeLine", ids, &message)?;
+        let patch = LinePatch { paused: Some(false), draining: Some(false), ..LinePatch::default() };
+        let settings = self.change_line(performance, patch, key).await?;
+        Ok(Response::new(pb::ResumeLineResponse { settings }))
+    }
+
+    async fn drain_line(
+        &self,
+        request: Request<pb::DrainLineRequest>,
+    ) -> Result<Response<pb::DrainLineResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let ids = (message.request_id.as_str(), message.performance_id.as_str());
+        let (key, performance) = line_to_change(caller, "DrainLine", ids, &message)?;
+        let patch = LinePatch { draining: Some(true), ..LinePatch::default() };
+        let settings = self.change_line(performance, patch, key).await?;
+        Ok(Response::new(pb::DrainLineResponse { settings }))
+    }
+
+    async fn set_line_message(
+        &self,
+        request: Request<pb::SetLineMessageRequest>,
+    ) -> Result<Response<pb::SetLineMessageResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, "SetLineMessage", &message);
+        let performance = fields.id("performance_id", &message.performance_id);
+        let said = fields.read("message", LineMessage::parse(&message.message));
+        let (Some(key), Some(performance), Some(said)) = (key, performance, said) else {
+            return Err(fields.into_status());
+        };
+        let patch = LinePatch { message: Some(said), ..LinePatch::default() };
+        let settings = self.change_line(performance, patch, key).await?;
+        Ok(Response::new(pb::SetLineMessageResponse { settings }))
+    }
+
+    async fn get_line(&self, request: Request<pb::GetLineRequest>) -> Result<Response<pb::GetLineResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let report = self.calls.read(self.line_admin.report(performance)).await?;
+        Ok(Response::new(pb::GetLineResponse { line: Some(line_admin::report_to_proto(&report)) }))
+    }
+
+    type WatchLineStream = Frames<pb::WatchLineResponse>;
+
+    async fn watch_line(
+        &self,
+        request: Request<pb::WatchLineRequest>,
+    ) -> Result<Response<Self::WatchLineStream>, Status> {
+        let mut fields = Fields::default();
+        let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let reports = self.calls.read(self.line_admin.watch(performance)).await?;
+        let frames = stream::iter(1..).zip(reports).map(|(sequence, report)| {
+            let line = Some(line_admin::report_to_proto(&report.map_err(status)?));
+            Ok(pb::WatchLineResponse { sequence, line })
+        });
+        Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
+    }
+
+    async fn grant_lane(
+        &self,
+        request: Request<pb::GrantLaneRequest>,
+    ) -> Result<Response<pb::GrantLaneResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        let user = fields.id("user_id", &message.user_id);
+        let lane = fields.read("lane", LaneName::parse(&message.lane));
+        let valid_for = grant_time(&mut fields, message.valid_for.as_ref());
+        let (Some(performance), Some(user), Some(lane), Some(valid_for)) = (performance, user, lane, valid_for) else {
+            return Err(fields.into_status());
+        };
+        let granted = self.calls.read(self.line_admin.grant_lane(performance, user, lane, valid_for)).await?;
+        let until = Some(timestamp(granted.until));
+        Ok(Response::new(pb::GrantLaneResponse { lane_grant: granted.grant, until }))
     }
 
     async fn add_rehearsal_fans(
@@ -133,6 +244,32 @@ impl AdminService for AdminApi {
     }
 }
 
+impl AdminApi {
+    async fn change_line(
+        &self,
+        performance: PerformanceId,
+        patch: LinePatch,
+        request: Option<RequestKey>,
+    ) -> Result<Option<pb::LineSettings>, Status> {
+        let line_admin = self.line_admin.clone();
+        let changed = self.calls.write(async move { line_admin.change(performance, patch, request).await });
+        Ok(Some(settings_to_proto(&changed.await?)))
+    }
+}
+
+/// Which line an operator's request is about, and the key of the request.
+fn line_to_change<M: prost::Message>(
+    caller: Caller,
+    rpc: &str,
+    (request_id, performance_id): (&str, &str),
+    message: &M,
+) -> Result<(Option<RequestKey>, PerformanceId), Status> {
+    let mut fields = Fields::default();
+    let key = fields.optional_request(caller.user, request_id, rpc, message);
+    let performance = fields.id("performance_id", performance_id);
+    key.zip(performance).ok_or_else(|| fields.into_status())
+}
+
 fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<NewPerformance> {
     let concert = fields.id("concert_id", &message.concert_id);
     let venue = fields.id("venue_id", &message.venue_id);
@@ -152,7 +289,7 @@ fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) 
             fields.read("hold_duration", if fits { Ok(hold_for) } else { Err("must be 10 seconds to 30 minutes") })
         }),
     };
-    let line = message.line.as_ref().map(|line| LineSettings::default().patched(&line_patch(fields, "line", line)));
+    let line = new_line(fields, message, on_sale);
     Some(NewPerformance {
         concert: concert?,
         venue: venue?,
@@ -206,28 +343,24 @@ fn seats_per_fan(fields: &mut Fields, seats: u32) -> Option<u32> {
     }
 }
 
-fn line_patch(fields: &mut Fields, field: &str, settings: &pb::LineSettings) -> LinePatch {
-    let mut count = |name: &str, value: u32| fields.read(&format!("{field}.{name}"), check_line_count(value));
-    let admissions = settings.rate.as_ref().and_then(|rate| count("rate.admissions", rate.admissions));
-    let batch = settings.batch.and_then(|batch| count("batch", batch));
-    let cap = settings.cap.and_then(|cap| count("cap", cap));
-    let period = settings.rate.as_ref().and_then(|rate| {
-        let field = format!("{field}.rate.period");
-        let period = fields.duration(&field, &rate.period.unwrap_or_default())?;
-        fields.read(&field, check_rate_period(period))
-    });
-    let rate = admissions.zip(period).map(|(admissions, period)| LineRate { admissions, period });
-    LinePatch { rate, batch, cap, paused: settings.paused }
-}
-
-fn settings_to_proto(settings: &LineSettings) -> pb::LineSettings {
-    let LineRate { admissions, period } = settings.rate;
-    pb::LineSettings {
-        rate: Some(pb::LineRate { admissions, period: Some(duration(period)) }),
-        batch: Some(settings.batch),
-        cap: Some(settings.cap),
-        paused: Some(settings.paused),
+fn new_line(
+    fields: &mut Fields,
+    message: &pb::CreatePerformanceRequest,
+    on_sale: Option<OnSaleWindow>,
+) -> Option<NewLine> {
+    let collects_from = message.line_collects_from.as_ref();
+    let collects_from = collects_from.and_then(|moment| fields.timestamp("line_collects_from", Some(moment)));
+    if message.line.is_none() && message.line_collects_from.is_some() {
+        fields.refuse("line_collects_from", "must be absent without a line");
     }
+    if let (Some(collects_from), Some(on_sale)) = (collects_from, on_sale)
+        && collects_from >= on_sale.opens_at
+    {
+        fields.refuse("line_collects_from", "must be before on_sale_opens_at");
+    }
+    let settings = message.line.as_ref()?;
+    let settings = LineSettings::default().set_to(&line_patch(fields, "line", settings));
+    Some(NewLine { settings, collects_from })
 }
 
 fn venue_to_proto(venue: &Venue) -> pb::Venue {

@@ -8,6 +8,7 @@ use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
+use encore_app::line_admin::LineAdminUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_guard::QueueGuard;
@@ -75,6 +76,7 @@ pub struct Api {
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
+    pub line_admin: LineAdminUseCases,
     pub audit: AuditUseCases,
     pub rehearsal_fans: RehearsalFans,
     pub access_tokens: Arc<dyn AccessTokens>,
@@ -180,8 +182,14 @@ impl Api {
         serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(PaymentServiceServer, PaymentApi { payments: self.payments, calls: calls() }, MESSAGE_MAX_BYTES);
-        let admin =
-            AdminApi { admin: self.admin, audit: self.audit, rehearsal_fans: self.rehearsal_fans, calls: calls() };
+        let admin = AdminApi {
+            admin: self.admin,
+            line_admin: self.line_admin,
+            audit: self.audit,
+            rehearsal_fans: self.rehearsal_fans,
+            calls: calls(),
+            shutdown: shutdown.clone(),
+        };
         serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
         Ok((health, routes.routes()))
     }

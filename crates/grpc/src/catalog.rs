@@ -16,11 +16,11 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
-use crate::queue::{Frames, end_on_shutdown};
 use crate::queue_pass::queue_pass;
 use crate::seat_chart::chart_to_proto;
 use crate::seat_frames::frame_to_proto;
 use crate::status::status;
+use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::{duration, money, timestamp};
 
 /// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.

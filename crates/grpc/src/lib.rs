@@ -13,6 +13,7 @@ mod fields;
 mod gate;
 mod guarded;
 mod identity;
+mod line_admin;
 mod page_token;
 mod payment;
 mod queue;
@@ -20,6 +21,7 @@ mod queue_pass;
 mod seat_chart;
 mod seat_frames;
 mod status;
+mod streams;
 mod to_proto;
 mod wallet;
 

@@ -1,19 +1,20 @@
 //! `QueueService`.
 
-use std::pin::Pin;
-
-use encore_app::queue::{Ending, FanStanding, ObservedStanding, QueueUseCases};
-use encore_domain::queue::EndReason;
+use encore_app::line_view::LinePhase;
+use encore_app::queue::{DrawResult, QueueUseCases};
+use encore_app::standing::{Ending, FanStanding, ObservedStanding, Waiting};
+use encore_domain::queue::{Drawn, EndReason, LaneName, LineMessage};
 use encore_proto::queue::v1::{self as pb, queue_service_server::QueueService};
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::status::{shutting_down, status};
-use crate::to_proto::timestamp;
+use crate::status::status;
+use crate::streams::{Frames, end_on_shutdown};
+use crate::to_proto::{duration, timestamp};
 
 pub(crate) struct QueueApi {
     pub(crate) queue: QueueUseCases,
@@ -21,8 +22,6 @@ pub(crate) struct QueueApi {
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
-
-pub(crate) type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl QueueService for QueueApi {
@@ -39,9 +38,17 @@ impl QueueService for QueueApi {
             return Err(fields.into_status());
         };
         let queue = self.queue.clone();
-        let joined = self.calls.write(async move { queue.join_queue(caller, performance, key).await });
-        let (queue_token, ticket) = joined.await?;
-        Ok(Response::new(pb::JoinQueueResponse { queue_token, number: ticket.number }))
+        let joined = self.calls.write(async move {
+            let grant = Some(message.lane_grant.as_str()).filter(|grant| !grant.is_empty());
+            queue.join_queue(caller, performance, grant, key).await
+        });
+        let joined = joined.await?;
+        Ok(Response::new(pb::JoinQueueResponse {
+            queue_token: joined.queue_token,
+            number: joined.ticket.index,
+            lane: joined.lane.to_string(),
+            collected: joined.collected,
+        }))
     }
 
     type WatchPositionStream = Frames<pb::WatchPositionResponse>;
@@ -58,7 +65,7 @@ impl QueueService for QueueApi {
             Ok(pb::WatchPositionResponse {
                 sequence,
                 observed_at: Some(timestamp(observed.observed_at)),
-                standing: Some(to_proto(observed.standing)),
+                standing: Some(to_proto(observed)),
             })
         });
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
@@ -70,10 +77,9 @@ impl QueueService for QueueApi {
     ) -> Result<Response<pb::GetPositionResponse>, Status> {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
-        let ObservedStanding { observed_at, standing } =
-            self.calls.read(self.queue.get_position(caller, token)).await?;
-        let observed_at = Some(timestamp(observed_at));
-        Ok(Response::new(pb::GetPositionResponse { observed_at, standing: Some(to_proto(standing)) }))
+        let observed = self.calls.read(self.queue.get_position(caller, token)).await?;
+        let observed_at = Some(timestamp(observed.observed_at));
+        Ok(Response::new(pb::GetPositionResponse { observed_at, standing: Some(to_proto(observed)) }))
     }
 
     async fn leave_queue(
@@ -92,27 +98,43 @@ impl QueueService for QueueApi {
         let reason = end_reason_to_proto(left.await?);
         Ok(Response::new(pb::LeaveQueueResponse { reason: reason.into() }))
     }
+
+    async fn get_draw(&self, request: Request<pb::GetDrawRequest>) -> Result<Response<pb::GetDrawResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let draw = self.calls.read(self.queue.get_draw(performance)).await?;
+        Ok(Response::new(draw_to_proto(draw)))
+    }
 }
 
-/// The frames until shutdown, and then the status that says where to go on.
-pub(crate) fn end_on_shutdown<T: Send + 'static>(
-    frames: impl Stream<Item = Result<T, Status>> + Send + 'static,
-    shutdown: CancellationToken,
-) -> Frames<T> {
-    let ended = shutdown.clone();
-    let farewell = stream::once(async move { ended.is_cancelled().then(|| Err(shutting_down())) });
-    let farewell = farewell.filter_map(|farewell| async move { farewell });
-    Box::pin(frames.take_until(shutdown.cancelled_owned()).chain(farewell))
+fn draw_to_proto(draw: DrawResult) -> pb::GetDrawResponse {
+    let (key, lanes) = draw.drawn.map_or((Vec::new(), Vec::new()), |(key, lanes)| (key.0.to_vec(), lanes));
+    let lane = |(name, drawn): (LaneName, Drawn)| pb::LaneDraw {
+        lane: name.to_string(),
+        joined: drawn.count,
+        numbers_sha256: drawn.digest.to_vec(),
+    };
+    pb::GetDrawResponse {
+        opens_at: Some(timestamp(draw.opens_at)),
+        key_sha256: draw.commitment.to_vec(),
+        key,
+        lanes: lanes.into_iter().map(lane).collect(),
+    }
 }
 
-fn to_proto(standing: FanStanding) -> pb::Standing {
-    let standing = match standing {
-        FanStanding::Waiting { position, people_waiting, seats_left, paused } => {
-            pb::standing::Standing::Waiting(pb::Waiting { position, people_waiting, seats_left, paused })
+fn to_proto(observed: ObservedStanding) -> pb::Standing {
+    let standing = match observed.standing {
+        FanStanding::Collected { opens_at, people_waiting, message } => {
+            let (opens_at, message) = (Some(timestamp(opens_at)), text(message.as_deref()));
+            pb::standing::Standing::Collected(pb::Collected { opens_at, people_waiting, message })
         }
-        FanStanding::Admitted { until } => {
-            pb::standing::Standing::Admitted(pb::Admitted { until: Some(timestamp(until)) })
-        }
+        FanStanding::Waiting(waiting) => pb::standing::Standing::Waiting(waiting_to_proto(&waiting)),
+        FanStanding::Admitted { until } => pb::standing::Standing::Admitted(pb::Admitted {
+            until: Some(timestamp(until)),
+            queue_token: observed.admitted_token.unwrap_or_default(),
+        }),
         FanStanding::Ended(ending) => {
             let reason = match ending {
                 Ending::Token(reason) => end_reason_to_proto(reason),
@@ -124,12 +146,30 @@ fn to_proto(standing: FanStanding) -> pb::Standing {
     pb::Standing { standing: Some(standing) }
 }
 
+fn waiting_to_proto(waiting: &Waiting) -> pb::Waiting {
+    pb::Waiting {
+        position: waiting.position,
+        people_waiting: waiting.people_waiting,
+        seats_left: waiting.seats_left,
+        paused: waiting.phase == LinePhase::Paused,
+        wait_p50: waiting.wait.p50.map(duration),
+        wait_p90: waiting.wait.p90.map(duration),
+        message: text(waiting.message.as_deref()),
+        sold_out: waiting.phase == LinePhase::SoldOut,
+    }
+}
+
+fn text(message: Option<&LineMessage>) -> String {
+    message.map(|message| message.as_str().to_owned()).unwrap_or_default()
+}
+
 fn end_reason_to_proto(reason: EndReason) -> pb::EndReason {
     match reason {
         EndReason::Used => pb::EndReason::Used,
         EndReason::Left => pb::EndReason::Left,
         EndReason::Expired => pb::EndReason::Expired,
         EndReason::Abandoned => pb::EndReason::Abandoned,
+        EndReason::Replaced => pb::EndReason::Replaced,
         EndReason::Reset => pb::EndReason::Reset,
     }
 }

@@ -101,6 +101,12 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::QueueTokenEnded(reason) => {
             precondition(message, ErrorReason::QueueTokenEnded, [("ended", end_name(reason).to_owned())])
         }
+        AppError::LineDraining => precondition(message, ErrorReason::LineDraining, []),
+        AppError::LaneGrantInvalid => precondition(message, ErrorReason::LaneGrantInvalid, []),
+        AppError::NoDraw => precondition(message, ErrorReason::NoDraw, []),
+        AppError::HoldTriesExhausted { tries } => {
+            precondition(message, ErrorReason::HoldTriesExhausted, [("tries", tries.to_string())])
+        }
         AppError::RehearsalNotAllowed => precondition(message, ErrorReason::RehearsalNotAllowed, []),
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
@@ -226,6 +232,7 @@ fn end_name(reason: EndReason) -> &'static str {
         EndReason::Left => "LEFT",
         EndReason::Expired => "EXPIRED",
         EndReason::Abandoned => "ABANDONED",
+        EndReason::Replaced => "REPLACED",
         EndReason::Reset => "RESET",
     }
 }

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use encore_domain::line_snapshot::GoneMap;
 
 /// Which numbers are gone: the most significant bit of the first byte is number 0, as [`GoneMap`] reads it.
@@ -13,9 +15,31 @@ impl Bitmap {
         self.0[byte] |= bit;
     }
 
+    pub fn remove(&mut self, number: u64) {
+        let (byte, bit) = place(number);
+        if let Some(bits) = self.0.get_mut(byte) {
+            *bits &= !bit;
+        }
+    }
+
     pub fn contains(&self, number: u64) -> bool {
         let (byte, bit) = place(number);
         self.0.get(byte).is_some_and(|bits| bits & bit != 0)
+    }
+
+    /// The first of these numbers that is not in the bitmap.
+    pub fn first_missing(&self, numbers: RangeInclusive<u64>) -> Option<u64> {
+        let (mut number, last) = numbers.into_inner();
+        while number <= last {
+            let (byte, bit) = place(number);
+            let full = || self.0.get(byte..).unwrap_or_default().iter().take_while(|bits| **bits == u8::MAX).count();
+            match if bit == FIRST_BIT { full() as u64 } else { 0 } {
+                0 if self.contains(number) => number += 1,
+                0 => return Some(number),
+                full => number += 8 * full,
+            }
+        }
+        None
     }
 
     /// A copy from the byte of this number on.
@@ -37,7 +61,27 @@ impl From<BitmapTail> for GoneMap {
     }
 }
 
+const FIRST_BIT: u8 = 0x80;
+
 fn place(number: u64) -> (usize, u8) {
     let byte = usize::try_from(number / 8).unwrap_or(usize::MAX);
-    (byte, 0x80 >> (number % 8))
+    (byte, FIRST_BIT >> (number % 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_is_missing_is_found() {
+        let mut bitmap = Bitmap::default();
+        assert_eq!(bitmap.first_missing(3..=3), Some(3));
+        for number in 1..=100 {
+            bitmap.insert(number);
+        }
+        bitmap.remove(7);
+        for (from, to, found) in [(0, 9, Some(0)), (1, 9, Some(7)), (8, 100, None), (8, 300, Some(101)), (9, 8, None)] {
+            assert_eq!(bitmap.first_missing(from..=to), found, "{from} to {to}");
+        }
+    }
 }

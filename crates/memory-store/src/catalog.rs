@@ -4,12 +4,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
-use encore_domain::queue::{LinePatch, LineSettings, NoLine};
+use encore_domain::queue::{Line, LinePatch, LineSettings, NoLine, PatchRefusal};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub struct CatalogRecords {
     pub performances: HashMap<PerformanceId, Performance>,
     by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
     by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
-    lines: HashMap<PerformanceId, LineSettings>,
+    lines: HashMap<PerformanceId, Line>,
 }
 
 impl MemoryCatalog {
@@ -75,7 +75,7 @@ impl Catalog for MemoryCatalog {
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<LineSettings>,
+        line: Option<Line>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
@@ -85,7 +85,7 @@ impl Catalog for MemoryCatalog {
         let Performance { id, concert, starts_at, on_sale, .. } = performance;
         catalog.by_concert.entry(concert).or_default().insert((starts_at, id));
         catalog.by_end_of_sale.insert((on_sale.closes_at, id));
-        catalog.lines.extend(line.map(|settings| (id, settings)));
+        catalog.lines.extend(line.map(|line| (id, line)));
         catalog.performances.insert(id, performance.clone());
         requests.remember(request, performance.clone());
         Ok(Applied::Now(performance))
@@ -96,15 +96,15 @@ impl Catalog for MemoryCatalog {
         performance: PerformanceId,
         patch: LinePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<NoLine>> {
+    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        let line = catalog.lines.get_mut(&performance).ok_or(PortError::Refused(NoLine))?;
-        *line = line.patched(&patch);
-        requests.remember(request, *line);
-        Ok(Applied::Now(*line))
+        let line = catalog.lines.get_mut(&performance).ok_or(PortError::Refused(PatchRefusal::NoLine(NoLine)))?;
+        line.settings = line.settings.clone().patched(&patch).map_err(PortError::Refused)?;
+        requests.remember(request, line.settings.clone());
+        Ok(Applied::Now(line.settings.clone()))
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
@@ -147,13 +147,20 @@ impl Catalog for MemoryCatalog {
         Ok(Page::from_rows(found, page.size, |performance| (performance.starts_at, performance.id)))
     }
 
-    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable> {
+    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable> {
+        Ok(self.0.lock().catalog.lines.get(&performance).cloned())
+    }
+
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
         let catalog = &self.0.lock().catalog;
         let over = Bound::Excluded((now, PerformanceId(Uuid::max())));
-        let unclosed = catalog.by_end_of_sale.range((over, Bound::Unbounded)).map(|(_, id)| id);
-        let open = unclosed.filter(|id| {
-            catalog.performances.get(id).is_some_and(|performance| performance.on_sale.check(now).is_ok())
+        let unclosed = catalog.by_end_of_sale.range((over, Bound::Unbounded));
+        let open = unclosed.filter_map(|(_, id)| {
+            let opens_at = catalog.performances.get(id)?.on_sale.opens_at;
+            let line = catalog.lines.get(id);
+            let open_from = line.and_then(|line| line.draw).map_or(opens_at, |draw| draw.collects_from.min(opens_at));
+            (open_from <= now).then(|| OnSale { performance: *id, opens_at, line: line.cloned() })
         });
-        Ok(open.map(|id| (*id, catalog.lines.get(id).copied())).collect())
+        Ok(open.collect())
     }
 }

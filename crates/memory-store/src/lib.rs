@@ -3,7 +3,9 @@
 mod bitmap;
 mod books;
 mod catalog;
+mod draws;
 mod line;
+mod line_records;
 mod lines;
 mod lock;
 mod outbox;
@@ -21,6 +23,8 @@ mod wallets;
 
 pub use books::MemoryBooks;
 pub use catalog::MemoryCatalog;
+pub use draws::MemoryDraws;
+pub use line_records::MemoryLineRecords;
 pub use lines::MemoryLines;
 pub use outbox::MemoryOutbox;
 pub use payments::MemoryPayments;

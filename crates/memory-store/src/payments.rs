@@ -1,13 +1,14 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{PaymentId, UserId};
+use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
 use encore_domain::ports::Payments;
+use encore_domain::queue::{QueueTicket, UsedPlace};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -24,14 +25,23 @@ pub struct PaymentRecords {
     pub payments: HashMap<PaymentId, Payment>,
     by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
     untold: BTreeMap<(Timestamp, PaymentId), Settlement>,
+    /// By performance and epoch.
+    used: HashMap<(PerformanceId, i64), BTreeSet<UsedPlace>>,
 }
 
 impl PaymentRecords {
     fn insert(&mut self, payment: &Payment, settlement: Settlement) {
         self.by_user.entry(payment.user).or_default().insert(payment.id, payment.clone());
+        if let Some(ticket) = settlement.ticket {
+            self.used.entry((ticket.performance, ticket.epoch)).or_default().insert(place_of(&ticket));
+        }
         self.untold.insert((payment.paid_at, payment.id), settlement);
         self.payments.insert(payment.id, payment.clone());
     }
+}
+
+fn place_of(ticket: &QueueTicket) -> UsedPlace {
+    UsedPlace { lane: ticket.lane, index: ticket.index }
 }
 
 impl MemoryPayments {
@@ -90,6 +100,16 @@ impl Payments for MemoryPayments {
         let untold = &self.0.lock().payments.untold;
         let due = untold.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
         Ok(due.map(|(_, settlement)| settlement.clone()).collect())
+    }
+
+    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable> {
+        let used = &self.0.lock().payments.used;
+        Ok(used.get(&(performance, epoch)).into_iter().flatten().copied().collect())
+    }
+
+    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable> {
+        let used = &self.0.lock().payments.used;
+        Ok(used.get(&(ticket.performance, ticket.epoch)).is_some_and(|used| used.contains(&place_of(ticket))))
     }
 
     async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::catalog::CatalogRecords;
+use crate::draws::DrawRecords;
+use crate::line_records::KeptLines;
 use crate::lock::lock;
 use crate::outbox::OutboxRecords;
 use crate::payments::PaymentRecords;
@@ -23,6 +25,8 @@ impl MemoryRecords {
 pub struct Records {
     pub users: UserRecords,
     pub catalog: CatalogRecords,
+    pub lines: KeptLines,
+    pub draws: DrawRecords,
     pub reservations: ReservationRecords,
     pub wallets: WalletRecords,
     pub payments: PaymentRecords,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryBooks, MemoryCatalog, MemoryLines, MemoryOutbox, MemoryPayments, MemoryRecords, MemoryReservations,
-    MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryOutbox, MemoryPayments,
+    MemoryRecords, MemoryReservations, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
+    MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -13,6 +14,8 @@ async fn records() -> RecordBench {
     RecordBench {
         users: Arc::new(MemoryUsers::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
+        line_records: Arc::new(MemoryLineRecords::new(records.clone())),
+        draws: Arc::new(MemoryDraws::new(records.clone())),
         reservations: Arc::new(MemoryReservations::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
@@ -35,6 +38,8 @@ async fn speed() -> SpeedBench {
 
 encore_port_tests::users!(records);
 encore_port_tests::catalog!(records);
+encore_port_tests::line_records!(records);
+encore_port_tests::draws!(records);
 encore_port_tests::reservations!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);

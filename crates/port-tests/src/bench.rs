@@ -10,8 +10,10 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Books, Catalog, Lines, Outbox, Payments, Reservations, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    Books, Catalog, Draws, LineRecords, Lines, Outbox, Payments, Reservations, SeatChanges, SeatLocks, SeenRequests,
+    Users, Wallets,
 };
+use encore_domain::queue::Line;
 use encore_domain::request::RequestKey;
 use encore_domain::wallet::WalletEntry;
 use uuid::Uuid;
@@ -25,6 +27,10 @@ pub struct RecordBench {
     pub users: Arc<dyn Users>,
     /// The port under test, or what it builds on.
     pub catalog: Arc<dyn Catalog>,
+    /// The port under test.
+    pub line_records: Arc<dyn LineRecords>,
+    /// The port under test.
+    pub draws: Arc<dyn Draws>,
     /// The port under test, or what it builds on.
     pub reservations: Arc<dyn Reservations>,
     /// The port under test, or what it builds on.
@@ -74,6 +80,12 @@ impl RecordBench {
         let concert = made(self.catalog.add_concert(fixtures::concert(), None).await);
         let performance = fixtures::performance(concert.id, venue.id);
         made(self.catalog.add_performance(performance, None, None).await)
+    }
+
+    /// Adds a performance like another, with a line.
+    pub(crate) async fn open_line(&self, like: &Performance, line: Line) -> Performance {
+        let performance = Performance { id: fixtures::id(), has_line: true, ..like.clone() };
+        made(self.catalog.add_performance(performance, Some(line), None).await)
     }
 
     /// Places a hold that nothing stands against, and says under which request.

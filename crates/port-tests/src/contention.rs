@@ -27,3 +27,24 @@ where
     });
     join_all(tasks).await.into_iter().map(|task| task.expect("the call does not panic")).collect()
 }
+
+/// Runs two calls at once, either of them spawned first.
+pub async fn meet<A, B>(
+    a: impl Future<Output = A> + Send + 'static,
+    b: impl Future<Output = B> + Send + 'static,
+    a_first: bool,
+) -> (A, B)
+where
+    A: Send + 'static,
+    B: Send + 'static,
+{
+    let (a, b) = if a_first {
+        let a = tokio::spawn(a);
+        (a, tokio::spawn(b))
+    } else {
+        let b = tokio::spawn(b);
+        (tokio::spawn(a), b)
+    };
+    let (a, b) = tokio::join!(a, b);
+    (a.expect("the call does not panic"), b.expect("the call does not panic"))
+}

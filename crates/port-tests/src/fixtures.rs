@@ -9,7 +9,9 @@ use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, U
 use encore_domain::ids::{ConcertId, RequestId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
-use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::queue::{
+    DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Line, LineDraw, LineMessage, LineRate, LineSettings,
+};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use encore_domain::time::Timestamp;
@@ -192,10 +194,38 @@ pub fn line_settings() -> LineSettings {
         batch: 5,
         cap: 100,
         paused: false,
+        draining: true,
         claim_window: Duration::from_secs(20),
         active_for: Duration::from_mins(5),
         grace: Duration::from_secs(80),
+        hold_tries: Some(12),
+        message: message("Türen um 8 — 문이 열립니다"),
+        lanes: lanes(&[("general", 2), ("fan-club", 3), ("press", 1)]),
     }
+}
+
+/// A message to those waiting.
+pub fn message(text: &str) -> Option<LineMessage> {
+    LineMessage::parse(text).expect("a message")
+}
+
+/// Lanes by name and weight.
+pub fn lanes(lanes: &[(&str, u32)]) -> Lanes {
+    let lane =
+        |(name, weight): &(&str, u32)| Lane::new(LaneName::parse(name).expect("a name"), *weight).expect("a weight");
+    Lanes::new(lanes.iter().map(lane).collect()).expect("lanes")
+}
+
+/// A line with these settings and no draw.
+pub fn line(settings: LineSettings) -> Line {
+    Line { settings, draw: None }
+}
+
+/// A line that collects joiners from this moment on.
+pub fn collecting_line(collects_from: Timestamp) -> Line {
+    let mut key = [0xA5; DRAW_KEY_BYTES];
+    key[0] = 0;
+    Line { settings: line_settings(), draw: Some(LineDraw { collects_from, key: DrawKey(key) }) }
 }
 
 /// A hold on the seats of [`small_chart`] with these indices, placed at [`start`].

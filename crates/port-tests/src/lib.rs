@@ -10,6 +10,8 @@ mod stamp;
 
 pub mod books;
 pub mod catalog;
+pub mod draws;
+pub mod line_records;
 pub mod lines;
 pub mod outbox;
 pub mod payments;

@@ -1,16 +1,17 @@
 //! The cases of [`Payments`](encore_domain::ports::Payments).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::error::PortError;
 use encore_domain::event::Event;
-use encore_domain::ids::UserId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::Money;
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
-use encore_domain::queue::QueueTicket;
+use encore_domain::queue::{QueueTicket, UsedPlace};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
@@ -18,7 +19,7 @@ use encore_domain::wallet::WalletEntry;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, made_once, refused, repeated};
 use crate::bench::{Told, told};
-use crate::contention::{TWENTY, at_once};
+use crate::contention::{TWENTY, at_once, meet};
 use crate::fixtures::{altered, at_secs, euros, hold, hold_at, id, just_before, money, payment, request, start};
 use crate::paging::{SIZES, read_all};
 
@@ -40,6 +41,7 @@ macro_rules! payments {
             refuses_a_reused_request,
             payment_and_expiry_exclude_each_other,
             lists_newest_first,
+            remembers_used_tickets,
             remembers_what_to_tell,
         ] $($with)+ }
     };
@@ -77,6 +79,16 @@ impl RecordBench {
         self.payments.untold(before, limit).await.expect("the store answers")
     }
 
+    /// The used places of a line, each once, in order.
+    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Vec<UsedPlace> {
+        let used = self.payments.used_tickets(performance, epoch).await.expect("the store answers");
+        BTreeSet::from_iter(used).into_iter().collect()
+    }
+
+    async fn used(&self, ticket: QueueTicket) -> bool {
+        self.payments.has_used(&ticket).await.expect("the store answers")
+    }
+
     async fn books(&self, hold: &Reservation) -> Books {
         Books {
             reservation: self.stored(hold).await,
@@ -106,6 +118,11 @@ impl RecordBench {
         self.place(&hold).await;
         hold
     }
+}
+
+/// A ticket of the run of a line that these cases speak of.
+fn ticket(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTicket {
+    QueueTicket { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
 }
 
 fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {
@@ -340,27 +357,6 @@ pub async fn payment_and_expiry_exclude_each_other(bench: RecordBench) {
     }
 }
 
-/// Runs two calls at once, either of them spawned first.
-async fn meet<A, B>(
-    a: impl Future<Output = A> + Send + 'static,
-    b: impl Future<Output = B> + Send + 'static,
-    a_first: bool,
-) -> (A, B)
-where
-    A: Send + 'static,
-    B: Send + 'static,
-{
-    let (a, b) = if a_first {
-        let a = tokio::spawn(a);
-        (a, tokio::spawn(b))
-    } else {
-        let b = tokio::spawn(b);
-        (tokio::spawn(a), b)
-    };
-    let (a, b) = tokio::join!(a, b);
-    (a.expect("the call does not panic"), b.expect("the call does not panic"))
-}
-
 pub async fn lists_newest_first(bench: RecordBench) {
     let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
     assert_eq!(bench.payments_of(fan, 100).await, []);
@@ -383,10 +379,42 @@ pub async fn lists_newest_first(bench: RecordBench) {
     assert_eq!(bench.payments_of(other, 100).await, [of_another]);
 }
 
+pub async fn remembers_used_tickets(bench: RecordBench) {
+    let (sale, other, fan) = (bench.open_sale().await, bench.open_sale().await, bench.sign_up().await);
+    let first = ticket(sale.id, fan, 0, 4_000_000_000);
+    let fast = QueueTicket { lane: 1, ..first };
+    let (earlier_run, elsewhere) = (QueueTicket { epoch: 5, ..first }, QueueTicket { performance: other.id, ..first });
+    let stranger = QueueTicket { index: 1, ..first };
+    for (seat, ticket) in [Some(first), Some(fast), Some(earlier_run), Some(first), None].into_iter().enumerate() {
+        let hold = hold(fan, &sale, &[seat]);
+        bench.place(&hold).await;
+        bench.top_up(fan, hold.total).await;
+        let plan = PaymentPlan { ticket, ..payment(&hold, at_secs(1)) };
+        assert_eq!(bench.used(ticket.unwrap_or(first)).await, seat > 2, "until it has paid");
+        made(bench.pay(&plan, request(fan)).await);
+        bench.payments.mark_told(&[plan.payment.id]).await.expect("the store answers");
+    }
+    let short = bench.held(&[0]).await;
+    let refused_plan = PaymentPlan { ticket: Some(stranger), ..payment(&short, at_secs(1)) };
+    refused(bench.pay(&refused_plan, request(short.user)).await);
+
+    let used = |lane| UsedPlace { lane, index: first.index };
+    assert_eq!(bench.used_tickets(sale.id, first.epoch).await, [used(0), used(1)]);
+    assert_eq!(bench.used_tickets(sale.id, 5).await, [used(0)]);
+    assert_eq!(bench.used_tickets(sale.id, 6).await, []);
+    assert_eq!(bench.used_tickets(other.id, first.epoch).await, []);
+    for ticket in [first, fast, earlier_run, QueueTicket { admitted_until: Some(at_secs(9)), ..first }] {
+        assert!(bench.used(ticket).await, "{ticket:?}");
+    }
+    for ticket in [stranger, elsewhere, QueueTicket { epoch: 6, ..first }, QueueTicket { lane: 2, ..first }] {
+        assert!(!bench.used(ticket).await, "{ticket:?}");
+    }
+}
+
 pub async fn remembers_what_to_tell(bench: RecordBench) {
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
     bench.top_up(fan, euros(100_000)).await;
-    let ticket = QueueTicket { performance: sale.id, user: fan, epoch: 1_780_308_000_123, number: 4_000_000_000 };
+    let ticket = ticket(sale.id, fan, 7, 4_000_000_000);
     let mut settlements = Vec::new();
     for (seats, secs, ticket) in [(&[1, 2][..], 20, Some(ticket)), (&[0], 10, None), (&[5], 30, None)] {
         let hold = hold_at(fan, &sale, seats, start());

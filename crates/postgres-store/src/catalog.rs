@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
-use encore_domain::queue::{LinePatch, LineSettings, NoLine};
+use encore_domain::queue::{Line, LinePatch, LineSettings, NoLine, PatchRefusal};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::chart_rows;
 use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
-use crate::line_rows::LineRow;
+use crate::line_rows::{LineDrawRow, LineRow, read_line};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
 use crate::requests::{self, Operation};
 use crate::schema::{concerts, lines, performances, venues};
@@ -77,7 +77,7 @@ impl PostgresCatalog {
     async fn try_add_performance(
         &self,
         performance: &Performance,
-        line: Option<LineSettings>,
+        line: Option<&Line>,
         request: Option<&RequestKey>,
     ) -> Result<Applied<Performance>, TxError<Infallible>> {
         let mut conn = self.database.connection().await?;
@@ -89,8 +89,8 @@ impl PostgresCatalog {
             }
             let row = PerformanceRow::from(performance);
             diesel::insert_into(performances::table).values(row).execute(conn).await?;
-            if let Some(settings) = line {
-                let row = (lines::performance_id.eq(id), LineRow::from(settings));
+            if let Some(line) = line {
+                let row = (lines::performance_id.eq(id), LineRow::from(&line.settings), LineDrawRow::from(line.draw));
                 diesel::insert_into(lines::table).values(row).execute(conn).await?;
             }
             Ok(Applied::Now(performance.clone()))
@@ -103,7 +103,7 @@ impl PostgresCatalog {
         performance: PerformanceId,
         patch: &LinePatch,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<LineSettings>, TxError<NoLine>> {
+    ) -> Result<Applied<LineSettings>, TxError<PatchRefusal>> {
         let mut conn = self.database.connection().await?;
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
@@ -111,12 +111,13 @@ impl PostgresCatalog {
                 let answer = known.answer.unwrap_or_default();
                 let row: LineRow =
                     serde_json::from_value(answer).map_err(|error| corrupt("line patch answer", &error))?;
-                return Ok(Applied::Before(row.into()));
+                return Ok(Applied::Before(row.into_settings()?));
             }
             let line = lines::table.find(id);
-            let row = line.select(LineRow::as_select()).for_update().first(conn).await.optional()?;
-            let settings = LineSettings::from(row.ok_or_else(|| TxError::refused(NoLine))?).patched(patch);
-            let row = LineRow::from(settings);
+            let row: Option<LineRow> = line.select(LineRow::as_select()).for_update().first(conn).await.optional()?;
+            let settings = row.ok_or_else(|| TxError::refused(NoLine.into()))?.into_settings()?;
+            let settings = settings.patched(patch).map_err(TxError::refused)?;
+            let row = LineRow::from(&settings);
             diesel::update(line).set(&row).execute(conn).await?;
             if let Some(request) = request {
                 let answer = serde_json::to_value(&row).map_err(|error| corrupt("line patch answer", &error))?;
@@ -149,10 +150,10 @@ impl Catalog for PostgresCatalog {
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<LineSettings>,
+        line: Option<Line>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>> {
-        let attempt = || self.try_add_performance(&performance, line, request.as_ref());
+        let attempt = || self.try_add_performance(&performance, line.as_ref(), request.as_ref());
         self.database.transact("catalog.add_performance", attempt).await
     }
 
@@ -161,7 +162,7 @@ impl Catalog for PostgresCatalog {
         performance: PerformanceId,
         patch: LinePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<NoLine>> {
+    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>> {
         let attempt = || self.try_patch_line(performance, &patch, request.as_ref());
         self.database.transact("catalog.patch_line", attempt).await
     }
@@ -223,17 +224,28 @@ impl Catalog for PostgresCatalog {
         Ok(Page::from_rows(read_performances(rows)?, page.size, |performance| (performance.starts_at, performance.id)))
     }
 
-    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable> {
+    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let rows: Vec<(Uuid, Option<LineRow>)> = performances::table
+        let query = lines::table.find(performance.0).select((LineRow::as_select(), LineDrawRow::as_select()));
+        let parts = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        parts.map(read_line).transpose().map_err(unavailable)
+    }
+
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let open = performances::opens_at.nullable().le(now);
+        let rows: Vec<(Uuid, DateTime<Utc>, Option<(LineRow, LineDrawRow)>)> = performances::table
             .left_join(lines::table)
-            .filter(performances::opens_at.le(now))
             .filter(performances::closes_at.gt(now))
-            .select((performances::id, Option::<LineRow>::as_select()))
+            .filter(open.or(lines::collects_from.le(now)))
+            .select((performances::id, performances::opens_at, Option::<(LineRow, LineDrawRow)>::as_select()))
             .load(&mut conn)
             .await
             .map_err(unavailable)?;
-        Ok(rows.into_iter().map(|(id, line)| (PerformanceId(id), line.map(LineSettings::from))).collect())
+        let read = |(id, opens_at, line): (Uuid, DateTime<Utc>, Option<(LineRow, LineDrawRow)>)| {
+            Ok(OnSale { performance: PerformanceId(id), opens_at, line: line.map(read_line).transpose()? })
+        };
+        rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
 }
 

@@ -88,3 +88,12 @@ pub fn read_duration_ms(ms: i64) -> Duration {
 pub fn read_index(ordinal: i32) -> QueryResult<u16> {
     u16::try_from(ordinal).map_err(|_| corrupt("chart index", &ordinal))
 }
+
+/// The index of a lane in a column.
+pub fn lane_column(lane: u8) -> i16 {
+    i16::from(lane)
+}
+
+pub fn read_lane(index: i16) -> QueryResult<u8> {
+    u8::try_from(index).map_err(|_| corrupt("lane", &index))
+}

@@ -1,14 +1,17 @@
-//! The settings of a line as a row, and as the kept answer of a patch.
+//! A line as a row, and its settings as the kept answer of a patch.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::queue::{DrawKey, Lane, LaneName, Lanes, Line, LineDraw, LineMessage, LineRate, LineSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{duration_ms, read_duration_ms};
+use crate::error::corrupt;
 use crate::schema::lines;
 
+/// What operators change. Answers that were kept before a column was there are read with what its rows were filled with.
 #[derive(Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
-#[diesel(table_name = lines)]
+#[diesel(table_name = lines, treat_none_as_null = true)]
 pub struct LineRow {
     rate_admissions: i32,
     rate_period_ms: i64,
@@ -18,10 +21,34 @@ pub struct LineRow {
     claim_window_ms: i64,
     active_for_ms: i64,
     grace_ms: i64,
+    #[serde(default)]
+    draining: bool,
+    hold_tries: Option<i32>,
+    message: Option<String>,
+    #[serde(default = "default_lane_names")]
+    lane_names: Vec<String>,
+    #[serde(default = "default_lane_weights")]
+    lane_weights: Vec<i32>,
 }
 
-impl From<LineSettings> for LineRow {
-    fn from(settings: LineSettings) -> Self {
+fn default_lane_names() -> Vec<String> {
+    lane_names(&Lanes::default())
+}
+
+fn default_lane_weights() -> Vec<i32> {
+    lane_weights(&Lanes::default())
+}
+
+fn lane_names(lanes: &Lanes) -> Vec<String> {
+    lanes.as_slice().iter().map(|lane| lane.name.as_str().to_owned()).collect()
+}
+
+fn lane_weights(lanes: &Lanes) -> Vec<i32> {
+    lanes.as_slice().iter().map(|lane| lane.weight.cast_signed()).collect()
+}
+
+impl From<&LineSettings> for LineRow {
+    fn from(settings: &LineSettings) -> Self {
         Self {
             rate_admissions: settings.rate.admissions.cast_signed(),
             rate_period_ms: duration_ms(settings.rate.period),
@@ -31,23 +58,95 @@ impl From<LineSettings> for LineRow {
             claim_window_ms: duration_ms(settings.claim_window),
             active_for_ms: duration_ms(settings.active_for),
             grace_ms: duration_ms(settings.grace),
+            draining: settings.draining,
+            hold_tries: settings.hold_tries.map(u32::cast_signed),
+            message: settings.message.as_ref().map(|message| message.as_str().to_owned()),
+            lane_names: lane_names(&settings.lanes),
+            lane_weights: lane_weights(&settings.lanes),
         }
     }
 }
 
-impl From<LineRow> for LineSettings {
-    fn from(row: LineRow) -> Self {
-        Self {
+impl LineRow {
+    pub fn into_settings(self) -> QueryResult<LineSettings> {
+        Ok(LineSettings {
             rate: LineRate {
-                admissions: row.rate_admissions.cast_unsigned(),
-                period: read_duration_ms(row.rate_period_ms),
+                admissions: self.rate_admissions.cast_unsigned(),
+                period: read_duration_ms(self.rate_period_ms),
             },
-            batch: row.batch.cast_unsigned(),
-            cap: row.cap.cast_unsigned(),
-            paused: row.paused,
-            claim_window: read_duration_ms(row.claim_window_ms),
-            active_for: read_duration_ms(row.active_for_ms),
-            grace: read_duration_ms(row.grace_ms),
-        }
+            batch: self.batch.cast_unsigned(),
+            cap: self.cap.cast_unsigned(),
+            paused: self.paused,
+            draining: self.draining,
+            claim_window: read_duration_ms(self.claim_window_ms),
+            active_for: read_duration_ms(self.active_for_ms),
+            grace: read_duration_ms(self.grace_ms),
+            hold_tries: self.hold_tries.map(i32::cast_unsigned),
+            message: self.message.as_deref().map(read_message).transpose()?.flatten(),
+            lanes: read_lanes(&self.lane_names, &self.lane_weights)?,
+        })
+    }
+}
+
+fn read_message(text: &str) -> QueryResult<Option<LineMessage>> {
+    LineMessage::parse(text).map_err(|_| corrupt("line message", text))
+}
+
+fn read_lanes(names: &[String], weights: &[i32]) -> QueryResult<Lanes> {
+    let read = |(name, weight): (&String, &i32)| {
+        let name = LaneName::parse(name).map_err(|_| corrupt("lane name", name))?;
+        Lane::new(name, weight.cast_unsigned()).map_err(|_| corrupt("lane weight", weight))
+    };
+    let lanes = names.iter().zip(weights).map(read).collect::<QueryResult<_>>()?;
+    Lanes::new(lanes).map_err(|error| corrupt("list of lanes", &error))
+}
+
+/// What never changes about a line. It is not in answers: the key is secret.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = lines)]
+pub struct LineDrawRow {
+    collects_from: Option<DateTime<Utc>>,
+    draw_key: Option<Vec<u8>>,
+}
+
+impl From<Option<LineDraw>> for LineDrawRow {
+    fn from(draw: Option<LineDraw>) -> Self {
+        Self { collects_from: draw.map(|draw| draw.collects_from), draw_key: draw.map(|draw| draw.key.0.to_vec()) }
+    }
+}
+
+impl LineDrawRow {
+    fn into_draw(self) -> QueryResult<Option<LineDraw>> {
+        let Some((collects_from, key)) = self.collects_from.zip(self.draw_key) else {
+            return Ok(None);
+        };
+        let key = DrawKey(key.try_into().map_err(|_| corrupt("draw key", "of another length"))?);
+        Ok(Some(LineDraw { collects_from, key }))
+    }
+}
+
+/// Puts the parts of a line together.
+pub fn read_line((settings, draw): (LineRow, LineDrawRow)) -> QueryResult<Line> {
+    Ok(Line { settings: settings.into_settings()?, draw: draw.into_draw()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_from_before_there_were_lanes_reads_as_one_lane() {
+        let kept = json!({
+            "rate_admissions": 5, "rate_period_ms": 1_000, "batch": 7, "cap": 9, "paused": true,
+            "claim_window_ms": 30_000, "active_for_ms": 600_000, "grace_ms": 120_000,
+        });
+        let row: LineRow = serde_json::from_value(kept).expect("it reads");
+        let rate = LineRate { admissions: 5, period: Duration::from_secs(1) };
+        let expected = LineSettings { rate, batch: 7, cap: 9, paused: true, ..LineSettings::default() };
+        assert_eq!(row.into_settings().expect("it is a line's"), expected);
     }
 }

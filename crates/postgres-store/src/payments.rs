@@ -2,6 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -12,18 +13,18 @@ use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
 use encore_domain::ports::Payments;
-use encore_domain::queue::QueueTicket;
+use encore_domain::queue::{QueueTicket, UsedPlace};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
-use crate::codec::read_money;
+use crate::codec::{lane_column, read_lane, read_money};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
 use crate::reservation_rows;
-use crate::schema::payments;
+use crate::schema::{payments, used_tickets};
 use crate::statement::{Cached, sql};
 use crate::{ledger, outbox, wallets};
 
@@ -66,6 +67,7 @@ impl PostgresPayments {
             try_join!(
                 wallets::debit(conn, user, amount),
                 insert(conn, plan),
+                use_up(conn, plan),
                 reservation_rows::settle(conn, &confirmed),
                 ledger::record(conn, &plan.transfer, balance.minor - amount.minor),
                 outbox::append(conn, &event),
@@ -92,6 +94,23 @@ async fn load(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Paym
 async fn insert(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
     let inserted = diesel::insert_into(payments::table).values(PaymentRow::of(plan));
     Cached(inserted).execute(&mut &*conn).await?;
+    Ok(())
+}
+
+/// Notes that the ticket of a payment is used up. One ticket may pay several holds.
+async fn use_up(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
+    let Some(ticket) = plan.ticket else {
+        return Ok(());
+    };
+    let used = (
+        used_tickets::performance_id.eq(ticket.performance.0),
+        used_tickets::epoch.eq(ticket.epoch),
+        used_tickets::lane.eq(lane_column(ticket.lane)),
+        used_tickets::index.eq(ticket.index.cast_signed()),
+        used_tickets::payment_id.eq(plan.payment.id.0),
+    );
+    let noted = diesel::insert_into(used_tickets::table).values(used).on_conflict_do_nothing();
+    Cached(noted).execute(&mut &*conn).await?;
     Ok(())
 }
 
@@ -140,15 +159,30 @@ impl Payments for PostgresPayments {
         let mut seats = reservation_rows::load_seats(&conn, &reservations).await.map_err(unavailable)?;
         let settlement = |row: PaymentRow| {
             let seats = seats.remove(&row.reservation_id).unwrap_or_default();
-            Settlement {
+            Ok(Settlement {
                 payment: PaymentId(row.id),
                 reservation: ReservationId(row.reservation_id),
                 performance: PerformanceId(row.performance_id),
                 slots: seats.iter().map(|seat| seat.slot).collect(),
-                ticket: row.ticket(),
-            }
+                ticket: row.ticket()?,
+            })
         };
-        Ok(rows.into_iter().map(settlement).collect())
+        rows.into_iter().map(settlement).collect::<QueryResult<_>>().map_err(unavailable)
+    }
+
+    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_line = used_tickets::performance_id.eq(performance.0).and(used_tickets::epoch.eq(epoch));
+        let query = used_tickets::table.filter(of_line).select((used_tickets::lane, used_tickets::index));
+        let rows: Vec<(i16, i64)> = query.load(&mut conn).await.map_err(unavailable)?;
+        let read = |(lane, index): (i16, i64)| Ok(UsedPlace { lane: read_lane(lane)?, index: index.cast_unsigned() });
+        rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
+    }
+
+    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let key = (ticket.performance.0, ticket.epoch, lane_column(ticket.lane), ticket.index.cast_signed());
+        diesel::select(exists(used_tickets::table.find(key))).get_result(&mut conn).await.map_err(unavailable)
     }
 
     async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
@@ -175,6 +209,7 @@ struct PaymentRow {
     paid_at: DateTime<Utc>,
     ticket_epoch: Option<i64>,
     ticket_number: Option<i64>,
+    ticket_lane: i16,
 }
 
 impl PaymentRow {
@@ -189,7 +224,8 @@ impl PaymentRow {
             currency: amount.currency.code().to_owned(),
             paid_at,
             ticket_epoch: plan.ticket.map(|ticket| ticket.epoch),
-            ticket_number: plan.ticket.map(|ticket| ticket.number.cast_signed()),
+            ticket_number: plan.ticket.map(|ticket| ticket.index.cast_signed()),
+            ticket_lane: plan.ticket.map_or(0, |ticket| lane_column(ticket.lane)),
         }
     }
 
@@ -204,10 +240,13 @@ impl PaymentRow {
         })
     }
 
-    /// The queue token that the payment used up: one of its fan for its performance.
-    fn ticket(&self) -> Option<QueueTicket> {
+    /// The queue token that the payment used up: one of its fan for its performance, as it was handed out with the place.
+    fn ticket(&self) -> QueryResult<Option<QueueTicket>> {
+        let Some((epoch, index)) = self.ticket_epoch.zip(self.ticket_number) else {
+            return Ok(None);
+        };
         let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
-        let (epoch, number) = (self.ticket_epoch?, self.ticket_number?.cast_unsigned());
-        Some(QueueTicket { performance, user, epoch, number })
+        let (lane, index) = (read_lane(self.ticket_lane)?, index.cast_unsigned());
+        Ok(Some(QueueTicket { performance, user, epoch, lane, index, admitted_until: None }))
     }
 }

@@ -106,6 +106,38 @@ diesel::table! {
         claim_window_ms -> BigInt,
         active_for_ms -> BigInt,
         grace_ms -> BigInt,
+        draining -> Bool,
+        hold_tries -> Nullable<Integer>,
+        message -> Nullable<Text>,
+        lane_names -> Array<Text>,
+        lane_weights -> Array<Integer>,
+        collects_from -> Nullable<Timestamptz>,
+        draw_key -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    line_records (performance_id) {
+        performance_id -> Uuid,
+        epoch -> BigInt,
+        recorded_at -> Timestamptz,
+        heads -> Array<BigInt>,
+        tails -> Array<BigInt>,
+        limits -> Array<BigInt>,
+        inside_lanes -> Array<SmallInt>,
+        inside_numbers -> Array<BigInt>,
+        inside_until -> Array<Timestamptz>,
+        inside_active -> Array<Bool>,
+        unspent -> BigInt,
+    }
+}
+
+diesel::table! {
+    line_draws (performance_id) {
+        performance_id -> Uuid,
+        lanes -> Array<SmallInt>,
+        joined -> Array<BigInt>,
+        digests -> Array<Binary>,
     }
 }
 
@@ -184,6 +216,17 @@ diesel::table! {
         ticket_epoch -> Nullable<BigInt>,
         ticket_number -> Nullable<BigInt>,
         told -> Bool,
+        ticket_lane -> SmallInt,
+    }
+}
+
+diesel::table! {
+    used_tickets (performance_id, epoch, lane, index) {
+        performance_id -> Uuid,
+        epoch -> BigInt,
+        lane -> SmallInt,
+        index -> BigInt,
+        payment_id -> Uuid,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresBooks, PostgresCatalog, PostgresOutbox, PostgresPayments, PostgresReservations, PostgresUsers,
-    PostgresWallets,
+    Database, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresOutbox, PostgresPayments,
+    PostgresReservations, PostgresUsers, PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -17,6 +17,8 @@ async fn bench() -> RecordBench {
     RecordBench {
         users: Arc::new(PostgresUsers::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
+        line_records: Arc::new(PostgresLineRecords::new(database.clone())),
+        draws: Arc::new(PostgresDraws::new(database.clone())),
         reservations: Arc::new(PostgresReservations::new(database.clone())),
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
@@ -28,6 +30,8 @@ async fn bench() -> RecordBench {
 
 encore_port_tests::users!(bench);
 encore_port_tests::catalog!(bench);
+encore_port_tests::line_records!(bench);
+encore_port_tests::draws!(bench);
 encore_port_tests::reservations!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::Presence;
 use encore_domain::request::RequestKey;
 
 /// Makes keys under a prefix.
@@ -15,9 +14,6 @@ pub(crate) struct Keys {
 
 /// The seats of a performance, in the order in which the scripts take them.
 pub(crate) type SeatKeys = [String; 4];
-
-/// The line of a performance, in the order in which the scripts take it.
-pub(crate) type LineKeys = [String; 6];
 
 impl Keys {
     pub(crate) fn new(prefix: &str) -> Self {
@@ -89,45 +85,9 @@ impl Keys {
         ]
     }
 
-    /// The line, the gone, the reasons, the members, the called, the active.
-    pub(crate) fn line(&self, performance: PerformanceId) -> LineKeys {
-        [
-            self.line_itself(performance),
-            self.line_gone(performance),
-            self.of(performance, "line:reasons"),
-            self.of(performance, "line:members"),
-            self.of(performance, "line:called"),
-            self.of(performance, "line:active"),
-        ]
-    }
-
-    /// Hash: `epoch`, `head`, `tail`, and the token bucket's `level`, `period_ms` and `at_ms`.
-    pub(crate) fn line_itself(&self, performance: PerformanceId) -> String {
+    /// Hash: the line. Its scripts make the names of its other keys from this one.
+    pub(crate) fn line(&self, performance: PerformanceId) -> String {
         self.of(performance, "line")
-    }
-
-    /// Bitmap: numbers after the head that are not waiting any more.
-    pub(crate) fn line_gone(&self, performance: PerformanceId) -> String {
-        self.of(performance, "line:gone")
-    }
-
-    /// Bitmap that exists only while a script runs.
-    pub(crate) fn line_scratch(&self, performance: PerformanceId) -> String {
-        self.of(performance, "line:scratch")
-    }
-
-    /// Bitmap: numbers seen in a period; see [`Presence`].
-    pub(crate) fn line_seen(&self, performance: PerformanceId, period: i64) -> String {
-        self.of(performance, &format!("line:seen:{period}"))
-    }
-
-    /// The bitmaps in which a number that is still there must be. Instances' clocks differ, and a fan may be seen between the
-    /// reading of the clock and the sweep: what was seen in a later period counts as well.
-    pub(crate) fn line_seen_within_grace(&self, performance: PerformanceId, presence: Presence) -> Vec<String> {
-        const LATER_PERIODS: i64 = 2;
-        let first = presence.period() - Presence::PERIODS;
-        let last = presence.period() + LATER_PERIODS;
-        (first..=last).map(|period| self.line_seen(performance, period)).collect()
     }
 
     /// String: the fingerprint of a request. Each request is alone under its hash tag.

@@ -4,6 +4,8 @@ mod cluster;
 mod cluster_nodes;
 mod connection;
 mod keys;
+mod line_bits;
+mod line_snapshots;
 mod lines;
 mod presence;
 mod reply;

@@ -20,8 +20,8 @@ pub(crate) struct PackedNumbers {
 }
 
 /// Packs numbers in any order; none if there is none.
-pub(crate) fn pack(numbers: &[u64]) -> Option<PackedNumbers> {
-    let numbers = || numbers.iter().copied().filter(|number| *number <= NUMBER_MAX);
+pub(crate) fn pack(numbers: &(impl Iterator<Item = u64> + Clone)) -> Option<PackedNumbers> {
+    let numbers = || numbers.clone().filter(|number| *number <= NUMBER_MAX);
     let first_byte = numbers().min()? / 8;
     let last_byte = numbers().max()? / 8;
     let byte_of = |number: u64| usize::try_from(number / 8 - first_byte).unwrap_or(usize::MAX);
@@ -30,6 +30,13 @@ pub(crate) fn pack(numbers: &[u64]) -> Option<PackedNumbers> {
         bytes[byte_of(number)] |= 0x80 >> (number % 8);
     }
     Some(PackedNumbers { first_byte, bytes })
+}
+
+/// The periods, first and last, of which a number that is still there must be in one. Instances' clocks differ, and a fan may be
+/// seen between the reading of the clock and the sweep: what was seen in a later period counts as well.
+pub(crate) fn periods_within_grace(presence: Presence) -> (i64, i64) {
+    const LATER_PERIODS: i64 = 2;
+    (presence.period() - Presence::PERIODS, presence.period() + LATER_PERIODS)
 }
 
 /// How long Redis keeps the bitmap of a period after it was written to. It is read for a grace and a quarter at most.
@@ -43,13 +50,13 @@ mod tests {
 
     #[test]
     fn numbers_are_packed_from_the_byte_of_the_lowest() {
-        let packed = pack(&[17, 8, 15, 17]).expect("three numbers");
+        let packed = pack(&[17, 8, 15, 17].into_iter()).expect("three numbers");
         assert_eq!(packed, PackedNumbers { first_byte: 1, bytes: vec![0b1000_0001, 0b0100_0000] });
     }
 
     #[test]
     fn numbers_that_no_line_reaches_are_left_out() {
-        assert_eq!(pack(&[u64::MAX]), None);
-        assert_eq!(pack(&[u64::MAX, 0]), Some(PackedNumbers { first_byte: 0, bytes: vec![0b1000_0000] }));
+        assert_eq!(pack(&[u64::MAX].into_iter()), None);
+        assert_eq!(pack(&[u64::MAX, 0].into_iter()), Some(PackedNumbers { first_byte: 0, bytes: vec![0b1000_0000] }));
     }
 }

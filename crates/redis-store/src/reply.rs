@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use encore_domain::error::Unavailable;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ports::TicketRefusal;
 use encore_domain::queue::{EndReason, TokenState};
 use encore_domain::time::Timestamp;
 
@@ -28,14 +29,15 @@ pub(crate) fn reason_code(reason: EndReason) -> &'static str {
         EndReason::Left => "l",
         EndReason::Expired => "x",
         EndReason::Abandoned => "a",
+        EndReason::Replaced => "m",
         EndReason::Reset => "r",
     }
 }
 
-/// The state of a token from a script's reply: its name, and a deadline or the byte of a reason.
-pub(crate) fn token_state((state, detail): (String, String)) -> Result<TokenState, Unavailable> {
+/// What a reply of a script about a place says; the states as [`TokenState`].
+pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState, PortError<TicketRefusal>> {
     let deadline = || detail.parse().map(timestamp).map_err(|error| Unavailable::new("redis", error));
-    match (state.as_str(), detail.as_str()) {
+    match (name.as_str(), detail.as_str()) {
         ("waiting", _) => Ok(TokenState::Waiting),
         ("called", _) => Ok(TokenState::Called { claim_by: deadline()? }),
         ("active", _) => Ok(TokenState::Active { until: deadline()? }),
@@ -43,8 +45,20 @@ pub(crate) fn token_state((state, detail): (String, String)) -> Result<TokenStat
         ("ended", "l") => Ok(TokenState::Ended(EndReason::Left)),
         ("ended", "x") => Ok(TokenState::Ended(EndReason::Expired)),
         ("ended", "a") => Ok(TokenState::Ended(EndReason::Abandoned)),
+        ("ended", "m") => Ok(TokenState::Ended(EndReason::Replaced)),
         ("ended", "r") => Ok(TokenState::Ended(EndReason::Reset)),
-        _ => Err(unexpected(format!("the state of a token is {state:?} {detail:?}"))),
+        (refusal, detail) => Err(ticket_refusal(refusal, detail)),
+    }
+}
+
+/// Why a script about places did nothing.
+pub(crate) fn ticket_refusal(name: &str, detail: &str) -> PortError<TicketRefusal> {
+    match name {
+        "lost" => PortError::Refused(TicketRefusal::Lost),
+        "unseen" => PortError::Refused(TicketRefusal::Unseen),
+        "drawing" => PortError::Refused(TicketRefusal::Drawing),
+        "drawn" => PortError::Refused(TicketRefusal::Drawn { count: detail.parse().ok() }),
+        _ => unexpected(format!("a place is {name:?} {detail:?}")).into(),
     }
 }
 

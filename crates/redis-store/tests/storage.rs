@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::line_snapshot::Standing;
-use encore_domain::ports::{Lines, Presence, SeatLocks, SeenRequests};
-use encore_domain::queue::{EndReason, LineRate, LineSettings, QueueTicket, TokenBucket, TokenState};
+use encore_domain::line_snapshot::{LineSnapshot, Standing};
+use encore_domain::ports::{Joining, Lines, Presence, SeatLocks, SeenRequests};
+use encore_domain::queue::{
+    EndReason, LaneNumber, LineRate, LineRecord, LineSettings, QueueTicket, TokenBucket, TokenState,
+};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
@@ -39,12 +41,57 @@ fn open_settings() -> LineSettings {
     LineSettings { rate, batch: 100_000, cap: 100_000, ..LineSettings::default() }
 }
 
-async fn join_all(lines: &RedisLines, count: u64, presence: Presence) -> Vec<QueueTicket> {
-    let mut tickets = Vec::new();
-    for n in 1..=count {
-        tickets.push(lines.join(PERFORMANCE, user(n), presence, EPOCH).await.expect("redis answers"));
+/// A line in place, with as many numbers as a test may need.
+struct Line(RedisLines);
+
+impl Line {
+    async fn on(redis: Redis) -> Self {
+        let lines = RedisLines::new(redis);
+        let new = LineRecord::new(EPOCH, 1, at(0)).restored(None, &[], &[], &LineSettings::default(), at(0));
+        assert!(lines.open(PERFORMANCE, &new).await.expect("redis answers"));
+        lines.extend(PERFORMANCE, EPOCH, 0, 1_000_000).await.expect("the line is in place");
+        Self(lines)
     }
-    tickets
+
+    async fn join(&self, user: UserId, ms: i64) -> QueueTicket {
+        let presence = seen_at(ms);
+        let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, place: None, presence };
+        self.0.join(joining).await.expect("a place")
+    }
+
+    async fn join_all(&self, count: u64) -> Vec<QueueTicket> {
+        let mut tickets = Vec::new();
+        for n in 1..=count {
+            tickets.push(self.join(user(n), 0).await);
+        }
+        tickets
+    }
+
+    async fn admit(&self, settings: &LineSettings, ms: i64) -> u64 {
+        let terms = settings.terms(None, at(0), at(ms.max(0)));
+        self.0.admit(PERFORMANCE, &terms, at(ms)).await.expect("the line is in place")
+    }
+
+    async fn leave(&self, ticket: &QueueTicket, ms: i64) {
+        self.0.end(&ticket.place(None), EndReason::Left, at(ms)).await.expect("the line knows the place");
+    }
+
+    async fn state(&self, ticket: &QueueTicket, ms: i64) -> TokenState {
+        self.0.state(&ticket.place(None), at(ms)).await.expect("the line knows the place")
+    }
+
+    async fn snapshot(&self) -> LineSnapshot {
+        self.0.snapshot(PERFORMANCE).await.expect("redis answers").expect("the line is in place")
+    }
+
+    async fn report(&self, numbers: &[u64], ms: i64) {
+        let numbers: Vec<LaneNumber> = numbers.iter().map(|number| LaneNumber { lane: 0, number: *number }).collect();
+        self.0.report_present(PERFORMANCE, &numbers, false, seen_at(ms)).await.expect("the line is in place");
+    }
+
+    async fn abandon_absent(&self, ms: i64) -> u64 {
+        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the line is in place")
+    }
 }
 
 /// A sequence that looks random and is the same in every run.
@@ -59,39 +106,39 @@ impl Dice {
 
 #[tokio::test]
 async fn a_long_line_agrees_with_a_model() {
-    let lines = RedisLines::new(fresh_redis().await);
+    let lines = Line::on(fresh_redis().await).await;
     let mut dice = Dice(11);
-    let mut tickets = join_all(&lines, 300, seen_at(0)).await;
-    let mut waiting: BTreeMap<u64, QueueTicket> = tickets.iter().map(|ticket| (ticket.number, *ticket)).collect();
+    let mut tickets = lines.join_all(300).await;
+    let mut waiting: BTreeMap<u64, QueueTicket> = tickets.iter().map(|ticket| (ticket.index, *ticket)).collect();
     for round in 0..60_i64 {
         let now_ms = round * 10;
         // Whole runs leave, so that the search for the next number crosses bytes and words that are all gone.
         let first = 1 + dice.roll(tickets.len() as u64);
         for number in first..first + dice.roll(40) {
             if let Some(ticket) = waiting.remove(&number) {
-                lines.end(&ticket, EndReason::Left, at(now_ms)).await.expect("redis answers");
+                lines.leave(&ticket, now_ms).await;
             }
         }
         for _ in 0..dice.roll(6) {
             let newcomer = user(1_000 + tickets.len() as u64);
-            let ticket = lines.join(PERFORMANCE, newcomer, seen_at(now_ms), EPOCH).await.expect("redis answers");
-            assert_eq!(ticket.number, tickets.len() as u64 + 1);
-            waiting.insert(ticket.number, ticket);
+            let ticket = lines.join(newcomer, now_ms).await;
+            assert_eq!(ticket.index, tickets.len() as u64 + 1);
+            waiting.insert(ticket.index, ticket);
             tickets.push(ticket);
         }
         let cap = u32::try_from(dice.roll(9)).expect("small");
         let settings = LineSettings { cap, claim_window: Duration::from_millis(1), ..open_settings() };
-        let called = lines.admit(PERFORMANCE, &settings, at(now_ms)).await.expect("redis answers");
+        let called = lines.admit(&settings, now_ms).await;
         assert_eq!(called, u64::from(cap).min(waiting.len() as u64));
         for _ in 0..called {
             let (_, ticket) = waiting.pop_first().expect("no more are called than wait");
-            let state = lines.state(&ticket, at(now_ms)).await.expect("redis answers");
+            let state = lines.state(&ticket, now_ms).await;
             assert_eq!(state, TokenState::Called { claim_by: at(now_ms + 1) });
         }
-        let snapshot = lines.snapshot(PERFORMANCE).await.expect("redis answers").expect("there is a line");
+        let snapshot = lines.snapshot().await;
         assert_eq!(snapshot.waiting(), waiting.len() as u64);
         for (position, number) in (1..).zip(waiting.keys()) {
-            assert_eq!(snapshot.standing(*number), Standing::Waiting { position });
+            assert_eq!(snapshot.standing(LaneNumber { lane: 0, number: *number }), Standing::Waiting { position });
         }
     }
     assert!(tickets.len() > 400 && waiting.len() < 200, "the run went through the line");
@@ -99,9 +146,9 @@ async fn a_long_line_agrees_with_a_model() {
 
 #[tokio::test]
 async fn admissions_agree_with_the_token_bucket() {
-    let lines = RedisLines::new(fresh_redis().await);
+    let lines = Line::on(fresh_redis().await).await;
     let mut dice = Dice(5);
-    let mut left = join_all(&lines, 1_500, seen_at(0)).await.len() as u64;
+    let mut left = lines.join_all(1_500).await.len() as u64;
     let mut bucket: Option<TokenBucket> = None;
     let mut now_ms = 0;
     for _ in 0..300 {
@@ -109,12 +156,13 @@ async fn admissions_agree_with_the_token_bucket() {
         now_ms += i64::try_from(dice.roll(400)).expect("small") - 80;
         let rate = LineRate { admissions: 7, period: Duration::from_millis(700 + 300 * dice.roll(3)) };
         let settings = LineSettings { rate, batch: 3 + u32::try_from(dice.roll(3)).expect("small"), ..open_settings() };
-        let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&settings, at(now_ms)));
-        bucket.refill(&settings, at(now_ms));
-        let expected = bucket.available(&settings).min(left);
-        bucket.spend(&settings, expected);
+        let terms = settings.terms(None, at(now_ms), at(now_ms));
+        let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&terms, at(now_ms)));
+        bucket.refill(&terms, at(now_ms));
+        let expected = bucket.available(&terms).min(left);
+        bucket.spend(&terms, expected);
         left -= expected;
-        assert_eq!(lines.admit(PERFORMANCE, &settings, at(now_ms)).await.expect("redis answers"), expected);
+        assert_eq!(lines.admit(&settings, now_ms).await, expected);
     }
     assert!(left > 0 && left < 1_300, "the bucket was the limit");
 }
@@ -122,55 +170,55 @@ async fn admissions_agree_with_the_token_bucket() {
 #[tokio::test]
 async fn a_sweep_ends_at_the_tail_wherever_in_a_byte_it_is() {
     for tail in 1..=18 {
-        let lines = RedisLines::new(fresh_redis().await);
-        join_all(&lines, tail, seen_at(0)).await;
+        let lines = Line::on(fresh_redis().await).await;
+        lines.join_all(tail).await;
         let later = 10 * 60_000;
-        assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), tail);
-        let next = lines.join(PERFORMANCE, user(100), seen_at(later), EPOCH).await.expect("redis answers");
-        assert_eq!(lines.state(&next, at(later)).await.expect("redis answers"), TokenState::Waiting);
-        assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 0);
+        assert_eq!(lines.abandon_absent(later).await, tail);
+        let next = lines.join(user(100), later).await;
+        assert_eq!(lines.state(&next, later).await, TokenState::Waiting);
+        assert_eq!(lines.abandon_absent(later).await, 0);
     }
 }
 
 #[tokio::test]
 async fn a_batch_larger_than_one_run_is_called_at_once() {
-    let lines = RedisLines::new(fresh_redis().await);
-    let mut tickets = join_all(&lines, 2_500, seen_at(0)).await;
-    assert_eq!(lines.admit(PERFORMANCE, &open_settings(), at(0)).await.expect("redis answers"), 2_500);
+    let lines = Line::on(fresh_redis().await).await;
+    let mut tickets = lines.join_all(2_500).await;
+    assert_eq!(lines.admit(&open_settings(), 0).await, 2_500);
     let last = tickets.pop().expect("2,500 joined");
     let claim_by = at(0) + open_settings().claim_window;
-    assert_eq!(lines.state(&last, at(0)).await.expect("redis answers"), TokenState::Called { claim_by });
+    assert_eq!(lines.state(&last, 0).await, TokenState::Called { claim_by });
     // More are due at once than one run ends, and still nobody is refused a place on their account.
-    let later = at(60_000);
-    lines.join(PERFORMANCE, user(9_999), seen_at(60_000), EPOCH).await.expect("redis answers");
+    let later = 60_000;
+    lines.join(user(9_999), later).await;
     let settings = LineSettings { cap: 1, ..open_settings() };
-    assert_eq!(lines.admit(PERFORMANCE, &settings, later).await.expect("redis answers"), 1);
+    assert_eq!(lines.admit(&settings, later).await, 1);
 }
 
 #[tokio::test]
 async fn numbers_given_out_after_a_sweep_are_there() {
-    let lines = RedisLines::new(fresh_redis().await);
-    join_all(&lines, 10, seen_at(0)).await;
+    let lines = Line::on(fresh_redis().await).await;
+    lines.join_all(10).await;
     let later = 10 * 60_000;
-    lines.report_present(PERFORMANCE, &[4], seen_at(later)).await.expect("redis answers");
-    assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 9);
+    lines.report(&[4], later).await;
+    assert_eq!(lines.abandon_absent(later).await, 9);
     for (n, number) in (100..).zip(11..=24) {
-        let ticket = lines.join(PERFORMANCE, user(n), seen_at(later), EPOCH).await.expect("redis answers");
-        assert_eq!(ticket.number, number);
-        assert_eq!(lines.state(&ticket, at(later)).await.expect("redis answers"), TokenState::Waiting);
+        let ticket = lines.join(user(n), later).await;
+        assert_eq!(ticket.index, number);
+        assert_eq!(lines.state(&ticket, later).await, TokenState::Waiting);
     }
-    let snapshot = lines.snapshot(PERFORMANCE).await.expect("redis answers").expect("there is a line");
+    let snapshot = lines.snapshot().await;
     assert_eq!(snapshot.waiting(), 15);
 }
 
 #[tokio::test]
 async fn numbers_past_the_tail_are_not_reported() {
-    let lines = RedisLines::new(fresh_redis().await);
-    lines.report_present(PERFORMANCE, &[1, 2], seen_at(0)).await.expect("nobody has joined");
-    join_all(&lines, 3, seen_at(0)).await;
+    let lines = Line::on(fresh_redis().await).await;
+    lines.report(&[1, 2], 0).await;
+    lines.join_all(3).await;
     let later = 10 * 60_000;
-    lines.report_present(PERFORMANCE, &[2, 5_000, u64::MAX], seen_at(later)).await.expect("redis answers");
-    assert_eq!(lines.abandon_absent(PERFORMANCE, seen_at(later)).await.expect("redis answers"), 2);
+    lines.report(&[2, 5_000, u64::MAX], later).await;
+    assert_eq!(lines.abandon_absent(later).await, 2);
 }
 
 #[tokio::test]
@@ -196,26 +244,28 @@ async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
 
 #[tokio::test]
 async fn scripts_survive_a_script_flush() {
-    let lines = RedisLines::new(fresh_redis().await);
-    let first = lines.join(PERFORMANCE, user(1), seen_at(0), EPOCH).await.expect("redis answers");
+    let lines = Line::on(fresh_redis().await).await;
+    let first = lines.join(user(1), 0).await;
     // Tests that run beside this one go on as well: their scripts are forgotten with ours.
     let mut connection = bare_connection().await;
     let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut connection).await.expect("flushed");
-    let second = lines.join(PERFORMANCE, user(2), seen_at(0), EPOCH).await.expect("redis answers");
-    assert_eq!((first.number, second.number), (1, 2));
+    let second = lines.join(user(2), 0).await;
+    assert_eq!((first.index, second.index), (1, 2));
 }
 
 #[tokio::test]
 async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     let prefix = fresh_prefix().await;
     let redis = Redis::connect(&server_url(), &prefix).await.expect("the server answers");
-    let lines = RedisLines::new(redis.clone());
-    let tickets = join_all(&lines, 3, seen_at(0)).await;
-    lines.report_present(PERFORMANCE, &[1, 2], seen_at(0)).await.expect("redis answers");
-    lines.end(&tickets[2], EndReason::Left, at(0)).await.expect("redis answers");
-    lines.admit(PERFORMANCE, &LineSettings { cap: 2, ..open_settings() }, at(0)).await.expect("redis answers");
-    lines.claim(&tickets[0], Duration::from_mins(10), at(0)).await.expect("redis answers");
-    lines.abandon_absent(PERFORMANCE, seen_at(0)).await.expect("redis answers");
+    let lines = Line::on(redis.clone()).await;
+    let tickets = lines.join_all(3).await;
+    lines.report(&[1, 2], 0).await;
+    lines.leave(&tickets[2], 0).await;
+    lines.admit(&LineSettings { cap: 2, ..open_settings() }, 0).await;
+    let place = tickets[0].place(None);
+    lines.0.claim(&place, Duration::from_mins(10), at(0)).await.expect("the line knows the place");
+    lines.0.spend_hold_try(&place, 2, at(0)).await.expect("the line knows the place");
+    lines.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock { slot: Slot(0), owner: owner(1), held_until: Some(at(0)) };
     seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
@@ -225,11 +275,11 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     let kept = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let forgotten = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
-    let names = ["line", "line:active", "line:called", "line:gone", "line:members", "line:reasons"];
+    let names = ["line", "line:active", "line:called", "line:gone:0", "line:members", "line:reasons:0", "line:tries"];
     let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
     let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(kept).collect();
     expected.extend([
-        forgotten(format!("{{{PERFORMANCE}}}:line:seen:{period}")),
+        forgotten(format!("{{{PERFORMANCE}}}:line:seen:0:{period}")),
         forgotten(format!("{{{}:{}}}:request", request.user, request.id)),
     ]);
     assert_eq!(keys_and_whether_they_expire(&prefix).await, expected);

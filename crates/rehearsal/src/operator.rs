@@ -53,6 +53,9 @@ pub struct LineTerms {
     pub paused: bool,
 }
 
+/// How long an admission is good: a rehearsal is short, and who vanished inside keeps others from the last seats until then.
+const ACTIVE_FOR: prost_types::Duration = prost_types::Duration { seconds: 20, nanos: 0 };
+
 impl LineTerms {
     fn settings(self) -> LineSettings {
         let period = prost_types::Duration { seconds: 1, nanos: 0 };
@@ -61,6 +64,8 @@ impl LineTerms {
             batch: Some(self.batch),
             cap: Some(self.cap),
             paused: Some(self.paused),
+            active_for: Some(ACTIVE_FOR),
+            ..LineSettings::default()
         }
     }
 }

@@ -14,7 +14,7 @@ use encore_domain::identity::{DisplayName, Email, Password, Role};
 use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
 use encore_domain::money::Currency;
 use encore_domain::ports::Catalog;
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::{Line, LineSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -94,7 +94,7 @@ pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Times
         catalog.add_concert(added, Some(once(concert_id.0))).await?;
         for date in concert.dates {
             let performance = performance(concert_id, date, grades, now)?;
-            let line = date.has_line.then(line_settings);
+            let line = date.has_line.then(|| Line { settings: line_settings(), draw: None });
             let key = once(performance.id.0);
             catalog.add_performance(performance, line, Some(key)).await?;
         }

@@ -6,10 +6,12 @@ use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::halls::Halls;
 use encore_app::identity::IdentityUseCases;
+use encore_app::line_admin::LineAdminUseCases;
 use encore_app::line_board::LineBoards;
+use encore_app::line_keeper::{KeeperPorts, LineKeeper};
 use encore_app::open_lines::OpenLines;
 use encore_app::payment::{PaymentUseCases, SettlementTeller};
-use encore_app::queue::QueueUseCases;
+use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_map::SeatMap;
@@ -39,6 +41,8 @@ impl Encore {
             passwords,
             access_tokens,
             queue_tokens,
+            lane_grants,
+            secrets,
             users,
             catalog,
             reservations,
@@ -48,11 +52,22 @@ impl Encore {
             seat_locks,
             seat_changes,
             lines,
+            line_records,
+            draws,
             seen_requests,
         } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let halls = Halls::new(catalog.clone());
-        let guard = QueueGuard::new(lines.clone(), clock());
+        let open_lines = OpenLines::new(catalog.clone(), clock());
+        let keeper_ports = KeeperPorts {
+            lines: lines.clone(),
+            records: line_records,
+            draws,
+            payments: payments.clone(),
+            clock: clock(),
+        };
+        let keeper = LineKeeper::new(keeper_ports, open_lines.clone());
+        let guard = QueueGuard::new(keeper.clone(), open_lines.clone());
         let audit = AuditUseCases::new(
             books,
             catalog.clone(),
@@ -62,12 +77,11 @@ impl Encore {
             halls.clone(),
             clock(),
         );
-        let open_lines = OpenLines::new(catalog.clone(), clock());
         let reconciliation =
             SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_lines.clone(), clock());
         let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), halls.clone(), clock());
-        let boards = LineBoards::new(lines.clone(), seat_map.clone(), open_lines.clone(), clock());
-        let teller = SettlementTeller::new(seat_map.clone(), lines.clone(), clock());
+        let boards = LineBoards::new(keeper.clone(), lines.clone(), seat_map.clone(), open_lines.clone(), clock());
+        let teller = SettlementTeller::new(seat_map.clone(), keeper.clone());
         let upkeep = Upkeep::new(
             reservations.clone(),
             payments.clone(),
@@ -76,16 +90,21 @@ impl Encore {
             open_lines.clone(),
             clock(),
         );
-        let queue = QueueUseCases::new(
+        let parts = QueueParts {
             lines,
-            queue_tokens.clone(),
-            seen_requests,
-            halls.clone(),
-            open_lines.clone(),
+            keeper,
+            tokens: queue_tokens.clone(),
+            lane_grants,
+            seen: seen_requests,
+            halls: halls.clone(),
+            seat_map: seat_map.clone(),
+            open_lines: open_lines.clone(),
             boards,
-            clock(),
-        );
-        let workers = Workers::new(queue.clone(), open_lines.clone(), upkeep, reconciliation);
+            clock: clock(),
+        };
+        let line_admin = LineAdminUseCases::new(catalog.clone(), users.clone(), &parts);
+        let queue = QueueUseCases::new(parts);
+        let workers = Workers::new(queue.clone(), open_lines, upkeep, reconciliation);
         let booking =
             BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
@@ -104,7 +123,8 @@ impl Encore {
                 clock(),
                 ids(),
             ),
-            admin: AdminUseCases::new(catalog, halls, open_lines, clock(), ids()),
+            admin: AdminUseCases::new(catalog, halls, clock(), ids(), secrets),
+            line_admin,
             audit,
             rehearsal_fans,
             access_tokens,

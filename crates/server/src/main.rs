@@ -43,6 +43,8 @@ enum Command {
     ImportVenue(commands::import_venue::ImportVenueArgs),
     /// Check the promises on what is stored, live or stopped, and end: with 3 if one is broken.
     Verify(commands::verify::VerifyArgs),
+    /// Compute every number of a draw again, from what `QueueService.GetDraw` answered, and end: with 3 if one is another.
+    VerifyDraw(commands::verify_draw::VerifyDrawArgs),
     /// Rehearse an on-sale with a simulated crowd, measure it, and check the promises: end with 3 if one is broken,
     /// and with 4 if something was not examined.
     Rehearse(Box<RehearseArgs>),
@@ -100,6 +102,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
+        Command::VerifyDraw(args) => commands::verify_draw::run(&args),
         Command::Rehearse(args) => commands::rehearse::run(&args).await,
     }
 }

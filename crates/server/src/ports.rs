@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedQueueTokens};
+use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Books, Catalog, Clock, Ids, Lines, Passwords, Payments, QueueTokens, Reservations, SeatChanges,
-    SeatLocks, SeenRequests, Users, Wallets,
+    AccessTokens, Books, Catalog, Clock, Draws, Ids, LaneGrants, LineRecords, Lines, Passwords, Payments, QueueTokens,
+    Reservations, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryBooks, MemoryCatalog, MemoryLines, MemoryPayments, MemoryRecords, MemoryReservations, MemorySeatChanges,
-    MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryPayments, MemoryRecords,
+    MemoryReservations, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers,
-    PostgresWallets,
+    Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresPayments,
+    PostgresReservations, PostgresUsers, PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
-use crate::system::{SystemClock, UuidV7Ids};
+use crate::system::{SystemClock, SystemSecrets, UuidV7Ids};
 
 /// Every port of the domain, each with an adapter. Replace any field to run the server on something else: a mock, a fake.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub struct Ports {
     pub passwords: Arc<dyn Passwords>,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
+    pub lane_grants: Arc<dyn LaneGrants>,
+    pub secrets: Arc<dyn Secrets>,
     pub users: Arc<dyn Users>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
@@ -40,6 +42,8 @@ pub struct Ports {
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
     pub lines: Arc<dyn Lines>,
+    pub line_records: Arc<dyn LineRecords>,
+    pub draws: Arc<dyn Draws>,
     pub seen_requests: Arc<dyn SeenRequests>,
 }
 
@@ -54,16 +58,20 @@ impl Ports {
             ids: Arc::new(UuidV7Ids),
             passwords: Arc::new(Argon2Passwords::new(cores)),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
-            queue_tokens: Arc::new(SignedQueueTokens::new(keyring)),
+            queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
+            lane_grants: Arc::new(SignedLaneGrants::new(keyring)),
+            secrets: Arc::new(SystemSecrets),
             users: Arc::new(MemoryUsers::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
-            books: Arc::new(MemoryBooks::new(records)),
+            books: Arc::new(MemoryBooks::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
             lines: Arc::new(MemoryLines::default()),
+            line_records: Arc::new(MemoryLineRecords::new(records.clone())),
+            draws: Arc::new(MemoryDraws::new(records.clone())),
             seen_requests: Arc::new(MemorySeenRequests::default()),
         }
     }
@@ -77,6 +85,8 @@ impl Ports {
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
+            line_records: Arc::new(PostgresLineRecords::new(database.clone())),
+            draws: Arc::new(PostgresDraws::new(database.clone())),
             books: Arc::new(PostgresBooks::new(database)),
             ..self
         })

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::Utc;
-use encore_domain::ports::{Clock, Ids};
+use encore_domain::ports::{Clock, Ids, Secrets};
+use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The machine's clock, in whole milliseconds. When the machine's clock is set back, it stands still until caught up.
@@ -30,6 +32,18 @@ impl Ids for UuidV7Ids {
     #[expect(clippy::disallowed_methods, reason = "this is the port's adapter")]
     fn next(&self) -> Uuid {
         Uuid::now_v7()
+    }
+}
+
+/// The operating system's randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemSecrets;
+
+impl Secrets for SystemSecrets {
+    fn draw_key(&self) -> DrawKey {
+        // A UUID has 122 random bits; the hash of three has all of its 256.
+        let random: [u8; 48] = throwaway_secret();
+        DrawKey(Sha256::digest(random).into())
     }
 }
 

@@ -16,6 +16,8 @@ use tracing::{info, warn};
 
 /// How often those who are present are reported: many times in every grace.
 const PRESENCE_EVERY: Duration = Duration::from_secs(1);
+/// How often what a line has come to is kept where it lasts: what is lost with the line's store is no older.
+const KEEP_LINES_EVERY: Duration = Duration::from_secs(1);
 /// How often holds past their deadline are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
@@ -50,7 +52,7 @@ impl Workers {
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
         let Self { queue, open_lines, upkeep, reconciliation } = self;
-        let (ticking, presence) = (queue.clone(), queue);
+        let (ticking, presence, records) = (queue.clone(), queue.clone(), queue);
         let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
         loops.spawn(repeat("open lines", stop.clone(), OpenLines::REFRESH_EVERY, move || {
@@ -64,6 +66,10 @@ impl Workers {
         loops.spawn(repeat("presence", stop.clone(), PRESENCE_EVERY, move || {
             let queue = presence.clone();
             async move { queue.keep_presence().await }
+        }));
+        loops.spawn(repeat("line records", stop.clone(), KEEP_LINES_EVERY, move || {
+            let queue = records.clone();
+            async move { queue.keep_lines().await }
         }));
         loops.spawn(repeat("expiry", stop.clone(), EXPIRE_EVERY, move || {
             let upkeep = expiry.clone();

@@ -13,7 +13,7 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::Line;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_proto::catalog::v1::SeatStatus;
@@ -88,7 +88,7 @@ impl Cluster {
         let catalog = &self.ports.catalog;
         catalog.add_venue(venue, None).await.expect("a new venue");
         catalog.add_concert(concert, None).await.expect("a new concert");
-        catalog.add_performance(performance, Some(LineSettings::default()), None).await.expect("a new performance");
+        catalog.add_performance(performance, Some(Line::default()), None).await.expect("a new performance");
         id
     }
 
@@ -155,16 +155,23 @@ async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, paymen
         let (request, seats) = (hold_request.clone(), seats.clone());
         async move { fan.hold_as(&request, performance, &seats.each_ref().map(String::as_str)).await }
     });
-    let Ok(hold) = holding.await else { return (fan, 0) };
+    let Ok(hold) = holding.await else { return give_up(fan, cluster, turn).await };
     let paying = insist(&fan, cluster, turn, |fan| {
         let (request, id) = (pay_request.clone(), hold.reservation_id.clone());
         async move { fan.pay_as(&request, &id).await }
     });
-    let Ok(_payment) = paying.await else { return (fan, 0) };
+    let Ok(_payment) = paying.await else { return give_up(fan, cluster, turn).await };
     if payments.fetch_add(1, Ordering::SeqCst) + 1 == KILL_AFTER_PAYMENTS {
         cluster.kill();
     }
     (fan, 2)
+}
+
+/// Leaves, so that those who wait can have what is left.
+async fn give_up(fan: Fan, cluster: &Cluster, turn: usize) -> (Fan, usize) {
+    let leaving = insist(&fan, cluster, turn, |fan| async move { fan.leave().await });
+    leaving.await.expect("left");
+    (fan, 0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::Presence;
+use encore_domain::ports::{Joining, Presence};
 use encore_domain::queue::LineSettings;
 use encore_domain::seat_state::SeatLock;
 use encore_port_tests::fixtures::{self, slots};
@@ -69,7 +69,7 @@ async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
     let settings = LineSettings { cap: 1, ..LineSettings::default() };
-    let (damaged, other) = (world.performance(Some(settings)).await, world.performance(None).await);
+    let (damaged, other) = (world.performance(Some(settings.clone())).await, world.performance(None).await);
     let mut fan = world.fan(0).await;
     fan.enter(damaged).await.expect("admitted");
     fan.top_up(50_000).await.expect("a credit");
@@ -81,9 +81,12 @@ async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
     let lines = &world.ports.lines;
     let presence = Presence { now: fixtures::start(), grace: settings.grace };
     for _ in 0..2 {
-        lines.join(damaged, fixtures::id(), presence, 1).await.expect("a place");
+        let user = fixtures::id();
+        let joining = Joining { performance: damaged, user, lane: 0, may_enter: true, place: None, presence };
+        lines.join(joining).await.expect("a place");
     }
     let wide = LineSettings { cap: 100, ..settings };
+    let wide = wide.terms(None, presence.now, presence.now);
     assert_eq!(lines.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
     let lock = SeatLock { slot: slots(&[3])[0], owner: fixtures::id(), held_until: None };
     world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is there");

@@ -32,8 +32,8 @@ fn assert_all(refusals: &[Status], expected: &str) {
 async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
     let world = World::durable(2).await;
     let settings = LineSettings { active_for: Duration::from_mins(3), ..LineSettings::default() };
-    let performance = world.performance(Some(settings)).await;
-    let elsewhere = world.performance(Some(settings)).await;
+    let performance = world.performance(Some(settings.clone())).await;
+    let elsewhere = world.performance(Some(settings.clone())).await;
     let mut fan = world.fan(0).await;
     fan.enter(performance).await.expect("admitted");
     fan.top_up(50_000).await.expect("a credit");
@@ -102,7 +102,7 @@ async fn any_rpc_can_be_guarded() {
     let strict = Instance::start(Encore::new(world.ports.clone(), guarded)).await;
     let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
     let settings = LineSettings { rate, batch: 2, active_for: Duration::from_mins(3), ..LineSettings::default() };
-    let performance = world.performance(Some(settings)).await;
+    let performance = world.performance(Some(settings.clone())).await;
     let (mut fan, mut other, mut third) = (world.fan(0).await, world.fan(0).await, world.fan(0).await);
     fan.enter(performance).await.expect("admitted");
     other.enter(performance).await.expect("admitted");

@@ -184,7 +184,11 @@ async fn a_join_under_a_used_request_id_is_refused() {
     let fan = world.fan(0).await;
     let request_id = request_id();
     let join = |performance: encore_domain::ids::PerformanceId| {
-        fan.request(JoinQueueRequest { request_id: request_id.clone(), performance_id: performance.to_string() })
+        fan.request(JoinQueueRequest {
+            request_id: request_id.clone(),
+            performance_id: performance.to_string(),
+            lane_grant: String::new(),
+        })
     };
     let first = fan.queue().join_queue(join(here)).await.expect("a place").into_inner();
     let again = fan.queue().join_queue(join(here)).await.expect("the same place").into_inner();
@@ -200,7 +204,7 @@ async fn who_joins_a_line_that_was_made_anew_is_known_at_once() {
         let performance = world.performance(Some(slow())).await;
         // A fan of an earlier run of the line keeps asking, so that the instance has a fresh copy without the newcomer.
         let old = world.fan(0).await;
-        let ticket = QueueTicket { performance, user: old.user, epoch: 1, number: 1 };
+        let ticket = QueueTicket { performance, user: old.user, epoch: 1, lane: 0, index: 1, admitted_until: None };
         let old = old.showing(&world.ports.queue_tokens.sign(&ticket));
         let lost = old.position().await.expect("a standing");
         assert!(matches!(lost, Standing::Ended(ended) if ended.reason() == EndReason::Reset), "{lost:?}");

@@ -1,6 +1,7 @@
 //! The chart of seats, and what becomes of them.
 
 use encore_domain::ids::PerformanceId;
+use encore_domain::queue::LineSettings;
 use encore_port_tests::fixtures;
 use encore_proto::catalog::v1::watch_seats_response::Frame;
 use encore_proto::catalog::v1::{GetSeatChartRequest, GetSeatChartResponse, SeatStatus};
@@ -152,8 +153,8 @@ async fn a_section_can_be_watched_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_a_line_only_those_inside_watch_and_until_their_time_is_over() {
     let world = World::embedded().await;
-    let line = fixtures::line_settings();
-    let performance = world.performance(Some(line)).await;
+    let line = LineSettings { draining: false, ..fixtures::line_settings() };
+    let performance = world.performance(Some(line.clone())).await;
     let mut fan = world.fan(0).await;
     let refusal = WatchedSeats::open(&fan, performance, &[]).await.map(drop).expect_err("not in the line");
     assert_eq!(reason(&refusal), "QUEUE_TOKEN_MISSING");

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::audit::{Finding, Promise};
 use crate::ids::PerformanceId;
-use crate::line_snapshot::LineSnapshot;
+use crate::line_snapshot::{LaneSnapshot, LineSnapshot};
+use crate::queue::LaneNumber;
 use crate::time::Timestamp;
 
 /// What is wrong with a line. The cap is known only while the performance is on sale.
@@ -21,13 +22,13 @@ pub fn line_findings(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(cap.and_then(|cap| over_cap(performance, line, cap, now)));
-    if line.head > line.tail {
-        let detail = format!("{} numbers were called of {} given out", line.head, line.tail);
-        findings.push(Finding::new(Promise::LineJump, format!("performance {performance} line"), detail));
+    for (index, lane) in line.lanes.iter().enumerate().filter(|(_, lane)| lane.head > lane.tail) {
+        let detail = format!("{} numbers were called of {} given out", lane.head, lane.tail);
+        findings.push(Finding::new(Promise::LineJump, format!("performance {performance} lane {index}"), detail));
     }
-    for number in numbers_inside(line) {
-        if let Some(detail) = out_of_turn(line, number) {
-            let subject = format!("performance {performance} number {number}");
+    for place in places_inside(line) {
+        if let Some(detail) = out_of_turn(line, place) {
+            let subject = format!("performance {performance} lane {} number {}", place.lane, place.number);
             findings.push(Finding::new(Promise::LineJump, subject, detail));
         }
     }
@@ -36,10 +37,10 @@ pub fn line_findings(
 
 /// How many numbers are inside a line, each once, whether or not their time is over.
 pub fn inside(line: &LineSnapshot) -> u64 {
-    u64::try_from(numbers_inside(line).len()).unwrap_or(u64::MAX)
+    u64::try_from(places_inside(line).len()).unwrap_or(u64::MAX)
 }
 
-fn numbers_inside(line: &LineSnapshot) -> BTreeSet<u64> {
+fn places_inside(line: &LineSnapshot) -> BTreeSet<LaneNumber> {
     line.called.keys().chain(line.active.keys()).copied().collect()
 }
 
@@ -53,14 +54,16 @@ fn over_cap(performance: PerformanceId, line: &LineSnapshot, cap: u32, now: Time
     too_many.then(|| Finding::new(Promise::OverCap, format!("performance {performance} line"), detail))
 }
 
-fn out_of_turn(line: &LineSnapshot, number: u64) -> Option<String> {
-    let (called, active) = (line.called.contains_key(&number), line.active.contains_key(&number));
+fn out_of_turn(line: &LineSnapshot, place: LaneNumber) -> Option<String> {
+    let (called, active) = (line.called.contains_key(&place), line.active.contains_key(&place));
     let state = if active { "active" } else { "called" };
-    if number == 0 || number > line.tail {
-        Some(format!("{state}, though only {} numbers were given out", line.tail))
-    } else if number > line.head {
-        Some(format!("{state}, though only {} numbers were called", line.head))
-    } else if line.gone.contains(number) {
+    let nothing = LaneSnapshot::default();
+    let lane = line.lanes.get(usize::from(place.lane)).unwrap_or(&nothing);
+    if place.number == 0 || place.number > lane.tail {
+        Some(format!("{state}, though only {} numbers were given out", lane.tail))
+    } else if place.number > lane.head {
+        Some(format!("{state}, though only {} numbers were called", lane.head))
+    } else if lane.gone.contains(place.number) {
         Some(format!("{state}, though it is gone"))
     } else if called && active {
         Some("called and active at once".to_owned())
@@ -77,13 +80,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::line_snapshot::GoneMap;
+    use crate::line_snapshot::{GoneMap, LineFlow};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const HALL: PerformanceId = PerformanceId(Uuid::nil());
 
-    fn numbers(numbers: &[u64]) -> HashMap<u64, Timestamp> {
-        numbers.iter().map(|number| (*number, NOW + Duration::from_secs(1))).collect()
+    fn numbers(numbers: &[u64]) -> HashMap<LaneNumber, Timestamp> {
+        let until = NOW + Duration::from_secs(1);
+        numbers.iter().map(|number| (LaneNumber { lane: 0, number: *number }, until)).collect()
     }
 
     fn told(line: &LineSnapshot, cap: u32) -> Vec<(Promise, String)> {
@@ -94,7 +98,17 @@ mod tests {
     /// Ten joined; 8 were called, of whom 3 and 4 are awaited and 5 is inside. 9 is gone.
     fn line() -> LineSnapshot {
         let gone = GoneMap::from_bytes(8, &[0b0100_0000]);
-        LineSnapshot { epoch: 1, head: 8, tail: 10, gone, called: numbers(&[3, 4]), active: numbers(&[5]) }
+        LineSnapshot {
+            epoch: 1,
+            restored_at: NOW,
+            quiet_until: NOW,
+            draws: false,
+            lanes: vec![LaneSnapshot { head: 8, tail: 10, gone, ..LaneSnapshot::default() }],
+            called: numbers(&[3, 4]),
+            active: numbers(&[5]),
+            unspent: 0,
+            flow: LineFlow::default(),
+        }
     }
 
     #[test]
@@ -113,7 +127,7 @@ mod tests {
     #[test]
     fn whose_time_is_over_takes_no_place() {
         let mut line = line();
-        line.called.insert(4, NOW);
+        line.called.insert(LaneNumber { lane: 0, number: 4 }, NOW);
         assert_eq!(told(&line, 2), []);
     }
 
@@ -122,8 +136,9 @@ mod tests {
         let mut line = line();
         line.called = numbers(&[5, 9, 10, 11]);
         line.active = numbers(&[0, 5]);
-        line.gone = GoneMap::from_bytes(8, &[0b1000_0000]);
+        line.lanes[0].gone = GoneMap::from_bytes(8, &[0b1000_0000]);
         line.called.extend(numbers(&[8]));
+        line.called.insert(LaneNumber { lane: 1, number: 1 }, NOW);
         let details = [
             "active, though only 10 numbers were given out",
             "called and active at once",
@@ -131,13 +146,15 @@ mod tests {
             "called, though only 8 numbers were called",
             "called, though only 8 numbers were called",
             "called, though only 10 numbers were given out",
+            "called, though only 0 numbers were given out",
         ];
         assert_eq!(told(&line, 100), details.map(|detail| (Promise::LineJump, detail.to_owned())));
     }
 
     #[test]
     fn a_head_past_the_tail_is_found() {
-        let line = LineSnapshot { head: 11, ..line() };
+        let mut line = line();
+        line.lanes[0].head = 11;
         let expected = (Promise::LineJump, "11 numbers were called of 10 given out".to_owned());
         assert_eq!(told(&line, 3), [expected]);
     }

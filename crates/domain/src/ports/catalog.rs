@@ -2,11 +2,11 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 
-use crate::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{PortError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::page::{Page, PageRequest};
-use crate::queue::{LinePatch, LineSettings, NoLine};
+use crate::queue::{Line, LinePatch, LineSettings, PatchRefusal};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -25,9 +25,11 @@ use crate::time::Timestamp;
 /// - `patches_a_line`: what the patch does not say stays; the settings read back are the answer
 /// - `repeats_a_line_patch`: answers the settings as the first call left them, though they were changed since, and
 ///   changes nothing
-/// - `refuses_to_patch_without_a_line`: [`NoLine`]
-/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with the settings of their line if
-///   they have one
+/// - `refuses_to_patch_without_a_line`: [`PatchRefusal::NoLine`]
+/// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
+/// - `finds_a_line`: with all its settings, its lanes and its draw; `None` where there is none
+/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with their line if they have one
+/// - `lists_lines_that_collect`: and those that open later, from when on their line collects joiners
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -45,12 +47,12 @@ pub trait Catalog: Send + Sync {
         request: Option<RequestKey>,
     ) -> Result<Applied<Concert>, PortError<Infallible>>;
 
-    /// Adds a performance of a known concert at a known venue, with the settings of its line if it has one
-    /// (`performance.has_line` says the same).
+    /// Adds a performance of a known concert at a known venue, with its line if it has one (`performance.has_line`
+    /// says the same).
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<LineSettings>,
+        line: Option<Line>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>>;
 
@@ -60,7 +62,7 @@ pub trait Catalog: Send + Sync {
         performance: PerformanceId,
         patch: LinePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<NoLine>>;
+    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>>;
 
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;
@@ -87,6 +89,9 @@ pub trait Catalog: Send + Sync {
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
 
-    /// The performances that are on sale at `now`, each with its line if it has one.
-    async fn on_sale(&self, now: Timestamp) -> Result<Vec<(PerformanceId, Option<LineSettings>)>, Unavailable>;
+    /// The line of a performance.
+    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable>;
+
+    /// The performances that are on sale at `now`, or whose line collects joiners.
+    async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable>;
 }

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use thiserror::Error;
 
-use crate::error::Unavailable;
+use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, UserId};
 use crate::line_snapshot::LineSnapshot;
-use crate::queue::{EndReason, LineSettings, QueueTicket, TokenState};
+use crate::queue::{AdmissionTerms, EndReason, LaneNumber, Place, QueueTicket, RestoredLine, TokenState};
 use crate::time::Timestamp;
 
 /// When a line was seen, and how long a fan may be away.
@@ -16,7 +17,7 @@ use crate::time::Timestamp;
 pub struct Presence {
     /// This moment.
     pub now: Timestamp,
-    /// See [`LineSettings::grace`].
+    /// See [`LineSettings::grace`](crate::queue::LineSettings::grace).
     pub grace: Duration,
 }
 
@@ -36,23 +37,118 @@ impl Presence {
     }
 }
 
+/// The line is not here: it was never put in place, or the store lost what it held, wholly or in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the line is not in place")]
+pub struct LineLost;
+
+/// Why nobody got a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum JoinRefusal {
+    /// See [`LineLost`].
+    #[error("the line is not in place")]
+    Lost,
+    /// All indexes of the lane up to its limit are given out; see [`Lines::extend`].
+    #[error("the lane has given out all its numbers")]
+    NumbersSpent,
+    /// The fan has no place and may not take one.
+    #[error("the fan has no place")]
+    NoPlace,
+    /// The fan has a place that was drawn, and the line cannot compute its number: it has to be told with [`Joining::place`].
+    #[error("the number of the fan's place is needed")]
+    NumberNeeded {
+        /// The fan's place.
+        ticket: QueueTicket,
+        /// Of how many the lane's numbers were drawn.
+        drawn: u64,
+    },
+}
+
+/// Why a line does not know a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TicketRefusal {
+    /// See [`LineLost`].
+    #[error("the line is not in place")]
+    Lost,
+    /// The number was found with another draw than the lane's; see [`Place::drawn`].
+    #[error("the lane's numbers were drawn")]
+    Drawn {
+        /// Of how many they were drawn; none if they are still to be.
+        count: Option<u64>,
+    },
+    /// The line was put in place again, and the place was not shown since; see [`Lines::show`].
+    #[error("the place was not shown yet")]
+    Unseen,
+    /// Numbers are being drawn, which takes a moment.
+    #[error("the numbers are being drawn")]
+    Drawing,
+}
+
+/// Somebody who wants a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// In which line.
+    pub performance: PerformanceId,
+    /// Who.
+    pub user: UserId,
+    /// In which lane. Who waits in another one moves, unless this is lane 0, which everybody may join.
+    pub lane: u8,
+    /// Whether a place may be given out; else only who has one is answered.
+    pub may_enter: bool,
+    /// The fan's place, where [`JoinRefusal::NumberNeeded`] asked for it; none else.
+    pub place: Option<Place>,
+    /// Joining counts as being seen.
+    pub presence: Presence,
+}
+
+/// A lane whose numbers are being drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrozenLane {
+    /// How many had joined.
+    pub count: u64,
+    /// Who of them left, by join index, in order.
+    pub gone: Vec<u64>,
+    /// Who of them has not been seen since the line was put in place again, by join index, in order.
+    pub unseen: Vec<u64>,
+}
+
+/// The drawn numbers of a lane: the first `count` indexes have new numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutLane {
+    /// Of how many.
+    pub count: u64,
+    /// The numbers of those who left, in any order.
+    pub gone: Vec<u64>,
+    /// The numbers of those not seen, in any order.
+    pub unseen: Vec<u64>,
+}
+
 /// The waiting lines: numbers given out in order, called in order, and what became of each.
 ///
-/// A number is *inside* while it is called or active. Deadlines are decided by the `now` of the call: what is due at
-/// or before `now` is over.
+/// A line is put in place from what is kept of it, and may be lost at any time; then it is put in place again, and its fans show
+/// their places. A number is *inside* while it is called or active. Deadlines are decided by the `now` of the call: what is due
+/// at or before `now` is over.
 ///
 /// # Contract
-/// - `joins_in_order`: numbers 1, 2, 3 … of the epoch that the first join proposed; the state is waiting
+/// - `is_lost_until_it_is_open`: no snapshot, no admission, and every other call is refused as lost
+/// - `opens_once`: a second opening changes nothing and answers false
+/// - `joins_in_order`: indexes 1, 2, 3 …, and numbers likewise, in each lane by itself; the state is waiting
 /// - `joins_once`: a user whose token has not ended gets the same ticket again
-/// - `joins_under_contention`: a hundred at once get a hundred different numbers without a gap
-/// - `joins_again_at_the_end`: a user whose token ended gets a new number at the tail
-/// - `has_no_snapshot_before_the_first_join`
+/// - `joins_under_contention`: a hundred at once get a hundred different indexes without a gap
+/// - `joins_again_at_the_end`: a user whose token ended gets a new index at the tail
+/// - `joins_up_to_the_limit`: [`JoinRefusal::NumbersSpent`] until the limit is raised; a limit never falls
+/// - `joins_only_who_may_enter`: [`JoinRefusal::NoPlace`] to others than those who have a place
+/// - `moves_to_another_lane`: who waits gets a place at its end, and the old one ends as [`EndReason::Replaced`]; who is inside
+///   keeps the place, and nobody moves to lane 0
 /// - `admits_in_order`: numbers are called by increasing number, skipping those gone
 /// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is asked
 /// - `a_change_of_period_admits_nobody_early`: the same rate over another period goes on where it was
 /// - `admits_up_to_the_cap`: called and active together never exceed it, and freed places are filled
 /// - `admits_under_contention`: of twenty at once, no more in sum than one alone would have called
-/// - `admits_nobody_while_paused`: though what is due still ends
+/// - `admits_nobody_unless_calling`: though what is due still ends
+/// - `admits_no_more_than_the_stock`: nobody is called for whom no seat would be free beside those inside
+///   who have none, as [`room_by_stock`](crate::queue::room_by_stock) says
+/// - `admits_lanes_by_weight`: as [`LaneTurns`](crate::queue::LaneTurns) says; an empty lane leaves its share to the others
 /// - `a_clock_that_goes_back_admits_nothing_more`
 /// - `claims_a_call`: called becomes active until `now + active_for`; claiming again answers the same deadline
 /// - `claims_only_a_call`: a waiting number stays waiting, an ended one ended
@@ -60,62 +156,120 @@ impl Presence {
 /// - `an_active_token_expires`: at its deadline, and its place inside is free
 /// - `ends_a_waiting_number`: everyone behind moves up; it is never called
 /// - `ends_an_active_number`: with the reason given; its place inside is free; ending again keeps the first reason
+/// - `limits_hold_tries`: an active token has so many and no more; any other has none
 /// - `a_ticket_of_another_epoch_has_ended`: with [`EndReason::Reset`], for state, claim and end
-/// - `a_number_never_given_out_has_ended`: a ticket whose number is over the tail is [`EndReason::Reset`] too
+/// - `a_number_never_given_out_has_ended`: a ticket whose index is over the tail is [`EndReason::Reset`] too
 /// - `abandons_who_is_away`: a waiting number that neither joined nor was reported within the grace is gone, the others
 ///   stay, and it is counted once
 /// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the one that looks
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
+/// - `draws_numbers`: a line that draws calls nobody and abandons nobody before the cut; those who left stay gone under their new
+///   numbers, and later joiners follow
+/// - `a_place_of_another_draw_is_refused`: [`TicketRefusal::Drawn`] says of how many the numbers were drawn
+/// - `joins_with_a_drawn_number`: who joined before the draw is asked for the number, [`JoinRefusal::NumberNeeded`], and then answered
+///   as any other: the same ticket, or a new one where it ended or moves
+/// - `nobody_leaves_while_numbers_are_drawn`: [`TicketRefusal::Drawing`] between freezing and the cut; freezing again answers the
+///   same, and a second cut changes nothing
+/// - `a_restored_line_calls_only_who_was_seen`: unseen numbers are refused as [`TicketRefusal::Unseen`] until they are shown, and are
+///   passed over
+/// - `who_shows_late_is_called_first`: passed over unseen, they come before all others, in order
+/// - `a_restored_line_keeps_who_is_inside`: until the deadlines in the record, or in the ticket that is shown
+/// - `a_restored_line_ends_who_paid`: a used place stays ended, however often it is shown
+/// - `a_restored_line_is_quiet_at_first`: nobody is called until it says; the bucket is empty
+/// - `a_restored_line_keeps_the_cap`: reserved places count as inside until they are taken or their time is over
+/// - `a_user_shows_one_place`: of two, the earlier one stays, and the other ends as [`EndReason::Replaced`]
+/// - `unseen_places_end_with_the_grace`: the first sweep of those away after a whole grace ends them for good
+/// - `counts_what_became_of_them`: the flow of the snapshot
 /// - `snapshots_agree_with_states`: for every number, the snapshot's standing is that of [`Lines::state`]
 /// - `keeps_performances_apart`
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Lines: Send + Sync {
-    /// Gives a user a number, or the one they have. Joining counts as being seen. `new_epoch` is used if the line does
-    /// not exist yet.
-    async fn join(
+    /// Puts a line in place, unless it is there already. Answers whether it was done now.
+    async fn open(&self, performance: PerformanceId, line: &RestoredLine) -> Result<bool, Unavailable>;
+
+    /// Raises the limit of a lane, in the run of the line that is in place.
+    async fn extend(
         &self,
         performance: PerformanceId,
-        user: UserId,
-        presence: Presence,
-        new_epoch: i64,
-    ) -> Result<QueueTicket, Unavailable>;
+        epoch: i64,
+        lane: u8,
+        limit: u64,
+    ) -> Result<(), PortError<LineLost>>;
 
-    /// A copy of the line; none if nobody has joined. What is due at `now` is already over in it or will be at the next
-    /// admission.
+    /// Gives a user a place, or the one they have.
+    async fn join(&self, joining: Joining) -> Result<QueueTicket, PortError<JoinRefusal>>;
+
+    /// Shows places of a line that was put in place again; of at most [`SHOWN_MAX`]. Unseen ones are there again: inside
+    /// until their ticket's deadline if it says that they were admitted, waiting if not. All others stay as they are. A place that
+    /// is refused keeps no other from being shown.
+    async fn show(
+        &self,
+        performance: PerformanceId,
+        places: &[Place],
+        presence: Presence,
+    ) -> Result<(), PortError<TicketRefusal>>;
+
+    /// A copy of the line; none if it is lost. What is due is already over in it or will be at the next admission.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<LineSnapshot>, Unavailable>;
 
-    /// Ends what is due, then calls as many numbers as rate, batch and cap allow. Any instance may ask at any time.
-    /// Answers how many were called; 0 if nobody has joined.
+    /// Ends what is due, then calls as many numbers as the terms allow. Any instance may ask at any time. Answers how many were
+    /// called.
     async fn admit(
         &self,
         performance: PerformanceId,
-        settings: &LineSettings,
+        terms: &AdmissionTerms,
         now: Timestamp,
-    ) -> Result<u64, Unavailable>;
+    ) -> Result<u64, PortError<LineLost>>;
 
     /// The state of a token.
-    async fn state(&self, ticket: &QueueTicket, now: Timestamp) -> Result<TokenState, Unavailable>;
+    async fn state(&self, place: &Place, now: Timestamp) -> Result<TokenState, PortError<TicketRefusal>>;
 
     /// Makes a called token active; any other is left as it is. Answers the state afterwards.
     async fn claim(
         &self,
-        ticket: &QueueTicket,
+        place: &Place,
         active_for: Duration,
         now: Timestamp,
-    ) -> Result<TokenState, Unavailable>;
+    ) -> Result<TokenState, PortError<TicketRefusal>>;
 
     /// Ends a token, unless it has ended before. Answers the state afterwards.
-    async fn end(&self, ticket: &QueueTicket, reason: EndReason, now: Timestamp) -> Result<TokenState, Unavailable>;
+    async fn end(
+        &self,
+        place: &Place,
+        reason: EndReason,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TicketRefusal>>;
 
-    /// Says that the fans with these numbers are there.
+    /// Takes one of the holds that an active token may try. Answers whether there was one left.
+    async fn spend_hold_try(&self, place: &Place, tries: u32, now: Timestamp)
+    -> Result<bool, PortError<TicketRefusal>>;
+
+    /// Lets nobody leave a line whose numbers are to be drawn, and tells what is needed to draw them, by lane. None if they were
+    /// drawn before.
+    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<LineLost>>;
+
+    /// Gives out the drawn numbers of all lanes, and counts everybody as seen. Answers whether it was done now.
+    async fn cut(
+        &self,
+        performance: PerformanceId,
+        lanes: &[CutLane],
+        presence: Presence,
+    ) -> Result<bool, PortError<LineLost>>;
+
+    /// Says that the fans with these numbers are there. Those of lanes that draw are understood as drawn or not as `drawn` says,
+    /// and dropped where it is wrong.
     async fn report_present(
         &self,
         performance: PerformanceId,
-        numbers: &[u64],
+        numbers: &[LaneNumber],
+        drawn: bool,
         presence: Presence,
-    ) -> Result<(), Unavailable>;
+    ) -> Result<(), PortError<LineLost>>;
 
     /// Ends the waiting numbers that were not seen within the grace. Answers how many.
-    async fn abandon_absent(&self, performance: PerformanceId, presence: Presence) -> Result<u64, Unavailable>;
+    async fn abandon_absent(&self, performance: PerformanceId, presence: Presence) -> Result<u64, PortError<LineLost>>;
 }
+
+/// The most places that [`Lines::show`] takes at once: more would keep others from the line for too long.
+pub const SHOWN_MAX: usize = 1_000;

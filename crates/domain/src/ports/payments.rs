@@ -3,9 +3,10 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::error::{PortError, Unavailable};
-use crate::ids::{PaymentId, UserId};
+use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use crate::queue::{QueueTicket, UsedPlace};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -29,6 +30,7 @@ use crate::time::Timestamp;
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
 ///   exactly one happens
 /// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `remembers_used_tickets`: from the commit of the payment on, of its line alone, whatever is told
 /// - `remembers_what_to_tell`: a payment is among the unsettled from its commit until it is marked told
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -52,6 +54,12 @@ pub trait Payments: Send + Sync {
     /// Payments made at or before `before` of which the seat locks and the line are not known to have been told,
     /// oldest first, at most `limit`.
     async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
+
+    /// The places of a line whose tickets were used up by payments, in any order.
+    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable>;
+
+    /// Whether this ticket was used up by a payment.
+    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable>;
 
     /// Takes payments off [`Payments::untold`].
     async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;

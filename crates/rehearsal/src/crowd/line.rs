@@ -133,7 +133,7 @@ impl Fan<'_> {
                 self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
                 self.crowd.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
                 self.notes.grew.extend(told.position(observed_ms, waiting.position));
-                Ok(Reading::Waiting)
+                if waiting.sold_out { Err(Exit::Over("sold out while waiting")) } else { Ok(Reading::Waiting) }
             }
             Some(Standing::Admitted(admitted)) => {
                 let until_ms = admitted.until.map_or(0, |at| u64::try_from(at.seconds * 1_000).unwrap_or(0));
@@ -153,7 +153,8 @@ impl Fan<'_> {
                 }
                 Err(Exit::Over(end_fate(ended)))
             }
-            None => Err(Exit::Failed),
+            // The lines of a rehearsal draw nothing.
+            Some(Standing::Collected(_)) | None => Err(Exit::Failed),
         }
     }
 
@@ -217,7 +218,9 @@ fn end_fate(reason: EndReason) -> &'static str {
         EndReason::Abandoned => "lost the place while away",
         EndReason::Expired => "token expired",
         EndReason::SaleClosed => "sale closed",
-        EndReason::Used | EndReason::Left | EndReason::Reset | EndReason::Unspecified => "token ended",
+        EndReason::Used | EndReason::Left | EndReason::Replaced | EndReason::Reset | EndReason::Unspecified => {
+            "token ended"
+        }
     }
 }
 

@@ -261,7 +261,7 @@ fn news(frame: &WatchPositionResponse) -> Option<News> {
         Standing::Waiting(waiting) if waiting.paused => Some(News::Paused),
         Standing::Waiting(_) => Some(News::Moving),
         Standing::Admitted(_) => Some(News::Admitted),
-        Standing::Ended(_) => None,
+        Standing::Collected(_) | Standing::Ended(_) => None,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod migrate;
 pub mod rehearse;
 pub mod serve;
 pub mod verify;
+pub mod verify_draw;
 
 use std::io;
 use std::process::ExitCode;
@@ -54,11 +55,13 @@ pub enum CommandError {
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
     PromisesBroken(Vec<String>),
+    #[error("the draw is not what it says: {0}")]
+    DrawBroken(String),
     #[error("the promises are not proven; what was not examined:\n  {}", .0.join("\n  "))]
     NotProven(Vec<String>),
 }
 
-/// What `encore verify` and `encore rehearse` end with where promises are broken. A command that could not be carried out
+/// What `encore verify`, `encore verify-draw` and `encore rehearse` end with where promises are broken. A command that could not be carried out
 /// ends with 1, and one that could not be understood with 2.
 const PROMISES_BROKEN: u8 = 3;
 /// What `encore rehearse` ends with where something it was to examine was not.
@@ -68,7 +71,7 @@ impl CommandError {
     /// What the process ends with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::PromisesBroken(_) => ExitCode::from(PROMISES_BROKEN),
+            Self::PromisesBroken(_) | Self::DrawBroken(_) => ExitCode::from(PROMISES_BROKEN),
             Self::NotProven(_) => ExitCode::from(NOT_PROVEN),
             Self::Config(_)
             | Self::Usage(_)

@@ -1,40 +1,44 @@
--- Ends what is due, then calls the next numbers, as many as rate, batch and cap allow.
--- KEYS  see token.lua
--- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 cap, 6 '1' if paused, 7 claim window in ms,
---       8 how many are called at most in this run, up to 1,000
--- Reply how many were called
--- Cost  O(1,000 log cap) at most, plus one pass over runs of gone numbers
+-- Ends what is due, then calls the next numbers, as many as rate, batch, cap and stock allow, from the lanes by their weights.
+-- KEYS  see line.lua
+-- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 cap, 6 '1' if anybody is called, 7 claim window in ms,
+--       8 how many are called at most in this run, up to 1,000, 9 free and 10 held seats or '', 11… the weights of the
+--       lanes
+-- Reply how many were called, or -1 if the line is lost
+-- Cost  O(1,000 (lanes + log cap)) at most, plus one pass over runs of gone numbers
 local now, admissions, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local batch, cap = tonumber(ARGV[4]), tonumber(ARGV[5])
-local paused, claim_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
-local DUE_PER_RUN = 1000
+local calling, claim_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local free, held = tonumber(ARGV[9]), tonumber(ARGV[10])
+local DUE_PER_RUN, STRIDE = 1000, 1000000
 
-local line = redis.call('HMGET', LINE, 'head', 'tail', 'level', 'at_ms', 'period_ms')
-if not line[1] then
-  return 0
+local line = in_place('lanes', 'draws', 'level', 'at_ms', 'period_ms', 'turn', 'quiet_until', 'reserved', 'reserved_until')
+if not line then
+  return -1
 end
-local head, tail = tonumber(line[1]), tonumber(line[2])
 
-local function end_due(inside, reason)
+local function end_due(inside, reason, counts_as)
   local due = redis.call('ZRANGEBYSCORE', inside, '-inf', ARGV[1], 'LIMIT', 0, DUE_PER_RUN)
-  for _, number in ipairs(due) do
-    redis.call('SETRANGE', REASONS, number, reason)
+  for _, place in ipairs(due) do
+    local lane, number = string.match(place, '^(%d+):(%d+)$')
+    redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
   end
   if #due > 0 then
     redis.call('ZREM', inside, unpack(due))
+    redis.call('HDEL', TRIES, unpack(due))
+    count(counts_as, #due)
   end
 end
-end_due(CALLED, 'a')
-end_due(ACTIVE, 'x')
+end_due(CALLED, 'a', 'no_shows')
+end_due(ACTIVE, 'x', 'expired')
 
 -- encore_domain::queue::TokenBucket, in the same integers.
 local capacity = batch * period
 local level, at_ms = capacity, now
-if line[3] then
-  at_ms = math.max(now, tonumber(line[4]))
-  local counted_in = tonumber(line[5])
-  level = math.floor(line[3] / counted_in) * period + math.floor(line[3] % counted_in * period / counted_in)
-  level = math.min(level + (at_ms - tonumber(line[4])) * admissions, capacity)
+if line[4] then
+  at_ms = math.max(now, tonumber(line[5]))
+  local counted_in = tonumber(line[6])
+  level = math.floor(line[4] / counted_in) * period + math.floor(line[4] % counted_in * period / counted_in)
+  level = math.min(level + (at_ms - tonumber(line[5])) * admissions, capacity)
 end
 
 -- Those due beyond this run's limit are over as well, and take no place.
@@ -42,49 +46,119 @@ local function count_inside(inside)
   return redis.call('ZCOUNT', inside, '(' .. ARGV[1], '+inf')
 end
 local wanted = 0
-if not paused then
-  local room = cap - count_inside(CALLED) - count_inside(ACTIVE)
-  wanted = math.min(math.floor(level / period), room, run_limit)
+if calling and now >= tonumber(line[8]) then
+  local inside = count_inside(CALLED) + count_inside(ACTIVE)
+  local room = cap - inside
+  if now < tonumber(line[10]) then
+    room = room - tonumber(line[9])
+  end
+  -- encore_domain::queue::room_by_stock.
+  if free then
+    room = math.min(room, free, free + held - inside)
+  end
+  wanted = math.max(math.min(math.floor(level / period), room, run_limit), 0)
 end
 
 -- The first number from this one on that is not gone; it may lie past the tail.
-local function first_present(number)
-  local found = redis.call('BITPOS', GONE, 0, number, -1, 'BIT')
+local function first_present(gone, number)
+  local found = redis.call('BITPOS', gone, 0, number, -1, 'BIT')
   if found < number then
-    found = math.max(number, redis.call('STRLEN', GONE) * 8)
+    found = math.max(number, redis.call('STRLEN', gone) * 8)
   end
   return found
 end
 
 -- The last of the numbers from this one on that are all there, as far as the tail.
-local function last_present(number)
-  local gone = redis.call('BITPOS', GONE, 1, number, -1, 'BIT')
-  if gone < 0 then
+local function last_present(gone, number, tail)
+  local found = redis.call('BITPOS', gone, 1, number, -1, 'BIT')
+  if found < 0 then
     return tail
   end
-  return math.min(gone - 1, tail)
+  return math.min(found - 1, tail)
 end
 
-local claim_by = string.format('%.0f', now + claim_window)
-local called = {}
-while #called < 2 * wanted and head < tail do
-  local first = first_present(head + 1)
-  if first > tail then
-    head = tail
+local lanes = {}
+for index = 0, tonumber(line[2]) - 1 do
+  local its = redis.call('HMGET', LINE, 'head:' .. index, 'tail:' .. index, 'pass:' .. index, 'drawn:' .. index)
+  if wanted > 0 and (line[3] ~= '1' or its[4]) then
+    lanes[#lanes + 1] = {
+      index = index,
+      head = tonumber(its[1]),
+      searched = tonumber(its[1]),
+      tail = tonumber(its[2]),
+      pass = tonumber(its[3]),
+      gone = of_lane('gone', index),
+      stride = math.floor(STRIDE / math.max(tonumber(ARGV[11 + index] or 1), 1)),
+      late = redis.call('ZRANGE', of_lane('late', index), 0, wanted - 1),
+      late_called = 0,
+      run_end = 0,
+      called = 0,
+    }
+  end
+end
+
+-- The next number of a lane, and whether it is a late one; nil if nobody waits in it. Numbers up to `searched` are called or gone.
+local function next_of(lane)
+  local late = lane.late[lane.late_called + 1]
+  if late then
+    return tonumber(late), true
+  end
+  if lane.searched >= lane.tail then
+    return nil
+  end
+  if lane.searched >= lane.run_end then
+    local first = first_present(lane.gone, lane.searched + 1)
+    if first > lane.tail then
+      lane.searched = lane.tail
+      return nil
+    end
+    lane.searched = first - 1
+    lane.run_end = last_present(lane.gone, first, lane.tail)
+  end
+  return lane.searched + 1, false
+end
+
+-- encore_domain::queue::LaneTurns.
+local turn = tonumber(line[7])
+local claim_by, called = whole(now + claim_window), {}
+while #called < 2 * wanted do
+  local best, best_pass, number, is_late
+  for _, lane in ipairs(lanes) do
+    local pass = math.max(lane.pass, turn)
+    if not best or pass < best_pass then
+      local next_number, late = next_of(lane)
+      if next_number then
+        best, best_pass, number, is_late = lane, pass, next_number, late
+      end
+    end
+  end
+  if not best then
     break
   end
-  local last = math.min(last_present(first), first + wanted - #called / 2 - 1)
-  for number = first, last do
-    called[#called + 1] = claim_by
-    called[#called + 1] = string.format('%.0f', number)
+  turn = best_pass
+  best.pass = best_pass + best.stride
+  best.called = best.called + 1
+  if is_late then
+    best.late_called = best.late_called + 1
+  else
+    best.head, best.searched = number, number
   end
-  head = last
+  called[#called + 1] = claim_by
+  called[#called + 1] = best.index .. ':' .. whole(number)
+end
+
+for _, lane in ipairs(lanes) do
+  redis.call('HSET', LINE, 'head:' .. lane.index, whole(lane.head), 'pass:' .. lane.index, whole(lane.pass))
+  if lane.called > 0 then
+    redis.call('HINCRBY', LINE, 'called:' .. lane.index, lane.called)
+  end
+  if lane.late_called > 0 then
+    redis.call('ZREMRANGEBYRANK', of_lane('late', lane.index), 0, lane.late_called - 1)
+  end
 end
 if #called > 0 then
   redis.call('ZADD', CALLED, unpack(called))
   level = level - #called / 2 * period
 end
-for field, value in pairs({head = head, level = level, at_ms = at_ms, period_ms = period}) do
-  redis.call('HSET', LINE, field, string.format('%.0f', value))
-end
+redis.call('HSET', LINE, 'level', whole(level), 'at_ms', whole(at_ms), 'period_ms', whole(period), 'turn', whole(turn))
 return #called / 2

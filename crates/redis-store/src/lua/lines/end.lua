@@ -1,23 +1,26 @@
--- Ends a ticket, unless it has ended. The user is forgotten with it, so that members holds those who are in the line.
--- KEYS  see token.lua
--- ARGV  1 epoch, 2 number, 3 now in ms, 4 user, 5 the byte of the reason
--- Reply {name, detail} of the state afterwards, see token.lua
+-- Ends a place, unless it has ended. The user is forgotten with it, so that members holds those who are in the line.
+-- KEYS and ARGV  see line.lua and place.lua; 8 the byte of the reason, 9 what it counts as
+-- Reply {name, detail} of the state afterwards, see place.lua
 -- Cost  O(log cap)
-local number, user, reason = ARGV[2], ARGV[4], ARGV[5]
+local reason, counts_as = ARGV[8], ARGV[9]
 
-local state = ticket_state(ARGV[1], number, tonumber(ARGV[3]))
-if state[1] == 'ended' then
+local state = state_to_change()
+if state[1] == 'waiting' then
+  end_waiting(LANE, NUMBER, head, reason)
+elseif state[1] == 'called' then
+  redis.call('ZREM', CALLED, INSIDE)
+  redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
+elseif state[1] == 'active' then
+  redis.call('ZREM', ACTIVE, INSIDE)
+  redis.call('HDEL', TRIES, INSIDE)
+  redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
+else
   return state
 end
-if state[1] == 'waiting' then
-  redis.call('SETBIT', GONE, number, 1)
-elseif state[1] == 'called' then
-  redis.call('ZREM', CALLED, number)
-else
-  redis.call('ZREM', ACTIVE, number)
+if redis.call('HGET', MEMBERS, USER) == LANE .. ':' .. INDEX then
+  redis.call('HDEL', MEMBERS, USER)
 end
-redis.call('SETRANGE', REASONS, number, reason)
-if redis.call('HGET', MEMBERS, user) == number then
-  redis.call('HDEL', MEMBERS, user)
+if counts_as ~= '' then
+  count(counts_as, 1)
 end
 return {'ended', reason}

@@ -1,20 +1,28 @@
 -- Says that some numbers were seen in a period.
--- KEYS  1 line, 2 the bitmap of the period, 3 scratch
--- ARGV  1 index of the first byte, 2 bytes of a bitmap, 3 ms to keep the bitmap
--- Reply nothing
+-- KEYS  see line.lua
+-- ARGV  1 '1' if the numbers are those after the draw, 2 presence period, 3 ms to keep its bitmap; for each lane 4… lane, index of the
+--       first byte, bytes of a bitmap
+-- Reply 1, or 0 if the line is lost
 -- Cost  O(tail / 8) bytes of bit operations
-local LINE, SEEN, SCRATCH = unpack(KEYS)
-
--- Numbers past the tail come from tickets of a line that was made anew; the bitmap never grows beyond the tail.
-local tail = redis.call('HGET', LINE, 'tail')
-if not tail then
-  return
+local line = in_place('draws')
+if not line then
+  return 0
 end
-local bytes = string.sub(ARGV[2], 1, math.max(math.floor(tail / 8) + 1 - ARGV[1], 0))
-if bytes == '' then
-  return
+local SCRATCH = LINE .. ':scratch'
+for at = 4, #ARGV, 3 do
+  local lane, first_byte = ARGV[at], tonumber(ARGV[at + 1])
+  local its = redis.call('HMGET', LINE, 'tail:' .. lane, 'drawn:' .. lane)
+  local is_drawn = its[2] and '1' or '0'
+  if its[1] and (line[2] ~= '1' or is_drawn == ARGV[1]) then
+    -- Numbers past the tail come from tickets of a line that was made anew; the bitmap never grows beyond the tail.
+    local bytes = string.sub(ARGV[at + 2], 1, math.max(math.floor(its[1] / 8) + 1 - first_byte, 0))
+    if bytes ~= '' then
+      local seen = seen_in(lane, ARGV[2])
+      redis.call('SETRANGE', SCRATCH, first_byte, bytes)
+      redis.call('BITOP', 'OR', seen, seen, SCRATCH)
+      redis.call('DEL', SCRATCH)
+      redis.call('PEXPIRE', seen, ARGV[3])
+    end
+  end
 end
-redis.call('SETRANGE', SCRATCH, ARGV[1], bytes)
-redis.call('BITOP', 'OR', SEEN, SEEN, SCRATCH)
-redis.call('DEL', SCRATCH)
-redis.call('PEXPIRE', SEEN, ARGV[3])
+return 1

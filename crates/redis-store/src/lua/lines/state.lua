@@ -1,6 +1,5 @@
--- The state of a ticket.
--- KEYS  see token.lua
--- ARGV  1 epoch, 2 number, 3 now in ms
--- Reply {name, detail}, see token.lua
+-- The state of a place.
+-- KEYS and ARGV  see line.lua and place.lua
+-- Reply {name, detail}, see place.lua
 -- Cost  O(log cap)
-return ticket_state(ARGV[1], ARGV[2], tonumber(ARGV[3]))
+return place_state()

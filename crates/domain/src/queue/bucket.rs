@@ -1,0 +1,127 @@
+//! How fast a line admits: a bucket that fills at its rate.
+
+use crate::queue::AdmissionTerms;
+use crate::time::Timestamp;
+
+/// A bucket that fills at the line's rate and is emptied by admissions. Its level is counted in admissions times the
+/// period in milliseconds, so that it fills by a whole number every millisecond and never loses a fraction. When the period
+/// is changed, the level is counted anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    /// Admissions times period.
+    pub level: u64,
+    /// The period that the level is counted in, in milliseconds.
+    pub period_ms: u64,
+    /// When the level was right, in milliseconds since 1970. It never goes back.
+    pub at_ms: i64,
+}
+
+impl TokenBucket {
+    /// A full bucket: a new line may admit a batch at once.
+    pub fn full(terms: &AdmissionTerms, now: Timestamp) -> Self {
+        Self { level: capacity(terms), period_ms: cost(terms), at_ms: now.timestamp_millis() }
+    }
+
+    /// An empty bucket: a line that was put in place again may have admitted a batch just before.
+    pub fn empty(now: Timestamp) -> Self {
+        Self { level: 0, period_ms: 1, at_ms: now.timestamp_millis() }
+    }
+
+    /// Fills the bucket up to `now`. A clock that goes back fills nothing.
+    pub fn refill(&mut self, terms: &AdmissionTerms, now: Timestamp) {
+        let now_ms = now.timestamp_millis().max(self.at_ms);
+        let elapsed_ms = u64::try_from(now_ms - self.at_ms).unwrap_or(0);
+        let filled = elapsed_ms.saturating_mul(u64::from(terms.rate.admissions));
+        self.level = self.level_in(cost(terms)).saturating_add(filled).min(capacity(terms));
+        self.period_ms = cost(terms);
+        self.at_ms = now_ms;
+    }
+
+    /// The level counted in another period: whole admissions and the rest apart, so that nothing overflows.
+    fn level_in(&self, period_ms: u64) -> u64 {
+        let (admissions, rest) = (self.level / self.period_ms, self.level % self.period_ms);
+        admissions * period_ms + rest * period_ms / self.period_ms
+    }
+
+    /// How many may be admitted now.
+    pub fn available(&self, terms: &AdmissionTerms) -> u64 {
+        self.level / cost(terms)
+    }
+
+    /// Pays for admissions that were available.
+    pub fn spend(&mut self, terms: &AdmissionTerms, admissions: u64) {
+        self.level = self.level.saturating_sub(admissions * cost(terms));
+    }
+}
+
+fn cost(terms: &AdmissionTerms) -> u64 {
+    u64::try_from(terms.rate.period.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn capacity(terms: &AdmissionTerms) -> u64 {
+    u64::from(terms.batch) * cost(terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::queue::{LineRate, LineSettings};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_timestamp_millis(ms).expect("in range")
+    }
+
+    fn terms() -> AdmissionTerms {
+        LineSettings::default().terms(None, at(0), at(0))
+    }
+
+    #[test]
+    fn a_bucket_admits_a_batch_and_then_the_rate() {
+        let terms = terms();
+        let mut bucket = TokenBucket::full(&terms, at(0));
+        assert_eq!(bucket.available(&terms), 200);
+        bucket.spend(&terms, 200);
+        bucket.refill(&terms, at(49));
+        assert_eq!(bucket.available(&terms), 0);
+        bucket.refill(&terms, at(50));
+        assert_eq!(bucket.available(&terms), 1, "200 per 10 s is one every 50 ms");
+        bucket.refill(&terms, at(1_000_000));
+        assert_eq!(bucket.available(&terms), 200, "never more than a batch");
+    }
+
+    #[test]
+    fn an_empty_bucket_fills_at_the_rate() {
+        let mut bucket = TokenBucket::empty(at(0));
+        bucket.refill(&terms(), at(499));
+        assert_eq!(bucket.available(&terms()), 9);
+        bucket.refill(&terms(), at(500));
+        assert_eq!(bucket.available(&terms()), 10);
+    }
+
+    #[test]
+    fn a_change_of_period_keeps_what_is_there() {
+        let slow = terms();
+        let same_rate = LineRate { admissions: 20, period: Duration::from_secs(1) };
+        let quick = AdmissionTerms { rate: same_rate, ..slow.clone() };
+        let mut bucket = TokenBucket::full(&slow, at(0));
+        bucket.spend(&slow, 200);
+        bucket.refill(&slow, at(5_000));
+        assert_eq!(bucket.available(&slow), 100);
+        bucket.refill(&quick, at(5_000));
+        assert_eq!(bucket.available(&quick), 100);
+        bucket.refill(&slow, at(5_000));
+        assert_eq!(bucket.available(&slow), 100);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_fills_nothing_twice() {
+        let terms = terms();
+        let mut bucket = TokenBucket::full(&terms, at(1_000));
+        bucket.spend(&terms, 200);
+        bucket.refill(&terms, at(0));
+        bucket.refill(&terms, at(1_000));
+        assert_eq!(bucket.available(&terms), 0);
+    }
+}

@@ -1,0 +1,145 @@
+//! The draw: those who joined before the opening get their numbers by a permutation that nobody could choose.
+//!
+//! The key is made with the line, and its SHA-256 published; at the opening the key is revealed together with how many had joined
+//! each lane. The number of a join index is a keyed permutation of 1 … count: a Feistel network of eight rounds (Luby and Rackoff,
+//! 1988) over the next power of four, walking its cycle until the value falls inside (Black and Rogaway, 2002). A round's function
+//! is the first 8 bytes, big-endian, of SHA-256 over the key, the lane as one byte, the round as one byte, and the right half as
+//! 8 bytes big-endian, cut to the half's bits.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// How many bytes a key has.
+pub const DRAW_KEY_BYTES: usize = 32;
+const ROUNDS: u8 = 8;
+
+/// The secret of a line's draw, until the opening.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DrawKey(pub [u8; DRAW_KEY_BYTES]);
+
+impl fmt::Debug for DrawKey {
+    /// Says only which key it is: it is secret until the opening.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DrawKey({:02x?}…)", &self.commitment()[..4])
+    }
+}
+
+impl DrawKey {
+    /// What is published when the line is created: the SHA-256 of the key.
+    pub fn commitment(&self) -> [u8; 32] {
+        Sha256::digest(self.0).into()
+    }
+}
+
+/// The drawn numbers of one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    key: DrawKey,
+    lane: u8,
+    count: u64,
+    half_bits: u32,
+}
+
+impl Draw {
+    /// Draws numbers for the first `count` who joined a lane.
+    pub fn new(key: DrawKey, lane: u8, count: u64) -> Self {
+        let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
+        Self { key, lane, count, half_bits: bits.div_ceil(2).max(1) }
+    }
+
+    /// Of how many.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The number of a join index from 1 to [`Draw::count`].
+    pub fn number(&self, index: u64) -> u64 {
+        let mut value = index.saturating_sub(1);
+        loop {
+            value = self.mixed(value);
+            if value < self.count {
+                return value + 1;
+            }
+        }
+    }
+
+    /// SHA-256 over the numbers of all join indexes in their order, 8 bytes big-endian each. It costs some microseconds for each.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        for index in 1..=self.count {
+            digest.update(self.number(index).to_be_bytes());
+        }
+        digest.finalize().into()
+    }
+
+    fn mixed(&self, value: u64) -> u64 {
+        let mask = (1 << self.half_bits) - 1;
+        let (mut left, mut right) = (value >> self.half_bits, value & mask);
+        for round in 0..ROUNDS {
+            (left, right) = (right, left ^ (self.round(round, right) & mask));
+        }
+        left << self.half_bits | right
+    }
+
+    fn round(&self, round: u8, half: u64) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.key.0);
+        hash.update([self.lane, round]);
+        hash.update(half.to_be_bytes());
+        let hash: [u8; 32] = hash.finalize().into();
+        hash.iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
+}
+
+/// What is told of a lane's draw once the line has opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The index of the lane.
+    pub lane: u8,
+    /// How many had joined it.
+    pub count: u64,
+    /// See [`Draw::digest`].
+    pub digest: [u8; 32],
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const KEY: DrawKey = DrawKey([7; DRAW_KEY_BYTES]);
+
+    #[test]
+    fn every_number_is_given_once() {
+        for count in [0, 1, 2, 3, 4, 5, 16, 17, 1_000, 4_097] {
+            let draw = Draw::new(KEY, 0, count);
+            let numbers: BTreeSet<u64> = (1..=count).map(|index| draw.number(index)).collect();
+            assert!(numbers.into_iter().eq(1..=count), "{count}");
+        }
+    }
+
+    #[test]
+    fn another_key_or_lane_draws_otherwise() {
+        let numbers = |draw: Draw| (1..=100).map(|index| draw.number(index)).collect::<Vec<u64>>();
+        let drawn = numbers(Draw::new(KEY, 0, 100));
+        assert_ne!(drawn, (1..=100).collect::<Vec<u64>>());
+        assert_ne!(drawn, numbers(Draw::new(KEY, 1, 100)));
+        assert_ne!(drawn, numbers(Draw::new(DrawKey([8; DRAW_KEY_BYTES]), 0, 100)));
+        assert_eq!(drawn, numbers(Draw::new(KEY, 0, 100)));
+    }
+
+    /// What others compute must stay what we compute: these were computed once from the text above, in another language.
+    #[test]
+    fn the_draw_is_what_its_description_says() {
+        let draw = Draw::new(KEY, 0, 10);
+        let numbers: Vec<u64> = (1..=10).map(|index| draw.number(index)).collect();
+        assert_eq!(numbers, [7, 2, 6, 9, 1, 3, 8, 10, 5, 4]);
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert!(!format!("{KEY:?}").contains("07, 07"));
+    }
+}

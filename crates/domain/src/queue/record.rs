@@ -1,0 +1,223 @@
+//! What is kept of a line where it lasts, and how the line is put in place again from it.
+
+use std::time::Duration;
+
+use crate::queue::{Draw, DrawKey, LaneNumber, LineSettings};
+use crate::time::Timestamp;
+
+/// How long a line that was put in place again calls nobody: until then the open streams have shown their places on every
+/// instance, so that those at the front are there when they are called.
+pub const RESTORE_QUIET: Duration = Duration::from_secs(2);
+
+/// What is kept of a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneRecord {
+    /// The last number called when it was recorded; later ones may have been called since.
+    pub head: u64,
+    /// The last index given out when it was recorded.
+    pub tail: u64,
+    /// The last index that may be given out. It is raised before it is needed, so whatever is lost, no index over it was ever
+    /// given out.
+    pub limit: u64,
+}
+
+/// Somebody inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Who.
+    pub place: LaneNumber,
+    /// The deadline.
+    pub until: Timestamp,
+    /// Whether the fan has come; if not, until the deadline the call is open.
+    pub active: bool,
+}
+
+/// What is kept of a line, about once a second while it moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineRecord {
+    /// See [`QueueTicket::epoch`](crate::queue::QueueTicket::epoch).
+    pub epoch: i64,
+    /// As of when the rest is.
+    pub recorded_at: Timestamp,
+    /// By index.
+    pub lanes: Vec<LaneRecord>,
+    /// Who is inside; at most the cap.
+    pub inside: Vec<Inside>,
+    /// How many the bucket would have admitted at once.
+    pub unspent: u64,
+}
+
+/// A place whose token was used up by a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsedPlace {
+    /// The index of the lane.
+    pub lane: u8,
+    /// See [`QueueTicket::index`](crate::queue::QueueTicket::index).
+    pub index: u64,
+}
+
+/// A lane to be put in place. All numbers after the head are *unseen*: they count as gone until their fans show themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoredLane {
+    /// Numbers are called after this one.
+    pub head: u64,
+    /// The next to join gets the index after this one, which is the lane's limit.
+    pub tail: u64,
+    /// Of how many the numbers were drawn; none while they are still to be drawn, or never will be.
+    pub drawn: Option<u64>,
+    /// The numbers whose tokens were used up, in order. They stay ended.
+    pub used: Vec<u64>,
+}
+
+/// A line to be put in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoredLine {
+    /// The run of the line.
+    pub epoch: i64,
+    /// Whether numbers are drawn at the opening.
+    pub draws: bool,
+    /// By index.
+    pub lanes: Vec<RestoredLane>,
+    /// Those who were inside and still are.
+    pub inside: Vec<Inside>,
+    /// How many places inside are kept for fans who may have been admitted after the record was made. Each who shows an admission
+    /// that the line does not know takes one of them.
+    pub reserved: u64,
+    /// Until when they are kept: who was admitted and shows nowhere for a whole grace is taken for gone.
+    pub reserved_until: Timestamp,
+    /// When the line is put in place. The bucket is empty then.
+    pub restored_at: Timestamp,
+    /// Until when nobody is called.
+    pub quiet_until: Timestamp,
+}
+
+impl LineRecord {
+    /// A line that nobody has joined.
+    pub fn new(epoch: i64, lanes: usize, now: Timestamp) -> Self {
+        let lanes = vec![LaneRecord::default(); lanes];
+        Self { epoch, recorded_at: now, lanes, inside: Vec::new(), unspent: 0 }
+    }
+
+    /// Whether nobody can have joined.
+    pub fn is_new(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.limit == 0)
+    }
+
+    /// Whether the two differ in nothing but the moment.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+            && self.lanes == other.lanes
+            && self.inside == other.inside
+            && self.unspent == other.unspent
+    }
+
+    /// The line as it is put in place from this record. `key` is that of its draw, if it has one; `drawn` says of how many each
+    /// lane's numbers were drawn, and is empty before the draw. Used places are ended for good.
+    pub fn restored(
+        &self,
+        key: Option<DrawKey>,
+        drawn: &[u64],
+        used: &[UsedPlace],
+        settings: &LineSettings,
+        now: Timestamp,
+    ) -> RestoredLine {
+        let lanes = (0_u8..).zip(&self.lanes).map(|(lane, record)| {
+            let drawn = drawn.get(usize::from(lane)).copied();
+            let draw = key.zip(drawn).map(|(key, count)| Draw::new(key, lane, count));
+            let number = |index: u64| match &draw {
+                Some(draw) if index <= draw.count() => draw.number(index),
+                Some(_) | None => index,
+            };
+            let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
+            used.sort_unstable();
+            used.dedup();
+            RestoredLane { head: record.head, tail: record.limit.max(drawn.unwrap_or(0)), drawn, used }
+        });
+        let lanes: Vec<RestoredLane> = lanes.collect();
+        let is_used = |place: LaneNumber| {
+            let lane = lanes.get(usize::from(place.lane));
+            lane.is_some_and(|lane| lane.used.binary_search(&place.number).is_ok())
+        };
+        let still = |inside: &&Inside| inside.until > now && !is_used(inside.place);
+        let inside: Vec<Inside> = self.inside.iter().filter(still).copied().collect();
+        let quiet = if self.is_new() { Duration::ZERO } else { RESTORE_QUIET };
+        RestoredLine {
+            epoch: self.epoch,
+            draws: key.is_some(),
+            reserved: self.admitted_since(settings, inside.len() as u64, now),
+            lanes,
+            inside,
+            reserved_until: now + settings.grace,
+            restored_at: now,
+            quiet_until: now + quiet,
+        }
+    }
+
+    /// The most who can have come in after the record was made, given how many of it are still inside.
+    fn admitted_since(&self, settings: &LineSettings, inside: u64, now: Timestamp) -> u64 {
+        if self.is_new() {
+            return 0;
+        }
+        let elapsed = (now - self.recorded_at).to_std().unwrap_or_default();
+        let period_ms = settings.rate.period.as_millis().max(1);
+        let by_rate = elapsed.as_millis() * u128::from(settings.rate.admissions) / period_ms + 1;
+        let by_rate = u64::try_from(by_rate).unwrap_or(u64::MAX).saturating_add(self.unspent);
+        by_rate.min(u64::from(settings.cap).saturating_sub(inside))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{DRAW_KEY_BYTES, LineRate};
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_timestamp(secs, 0).expect("in range")
+    }
+
+    fn record() -> LineRecord {
+        let inside = |number, until, active| Inside { place: LaneNumber { lane: 0, number }, until: at(until), active };
+        LineRecord {
+            epoch: 5,
+            recorded_at: at(100),
+            lanes: vec![LaneRecord { head: 10, tail: 40, limit: 1_000 }, LaneRecord::default()],
+            inside: vec![inside(8, 500, true), inside(9, 500, true), inside(10, 101, false)],
+            unspent: 3,
+        }
+    }
+
+    fn settings() -> LineSettings {
+        LineSettings { rate: LineRate { admissions: 5, period: Duration::from_secs(1) }, ..LineSettings::default() }
+    }
+
+    #[test]
+    fn a_new_line_starts_at_once() {
+        let new = LineRecord::new(7, 2, at(0)).restored(None, &[], &[], &settings(), at(9));
+        assert_eq!((new.epoch, new.draws, new.reserved), (7, false, 0));
+        assert_eq!((new.quiet_until, new.lanes), (at(9), vec![RestoredLane::default(); 2]));
+    }
+
+    #[test]
+    fn nothing_is_given_out_again_and_who_paid_is_not_inside() {
+        let used = [UsedPlace { lane: 0, index: 30 }, UsedPlace { lane: 0, index: 9 }];
+        let restored = record().restored(None, &[], &used, &settings(), at(102));
+        assert_eq!(restored.lanes[0], RestoredLane { head: 10, tail: 1_000, drawn: None, used: vec![9, 30] });
+        assert_eq!(restored.inside.iter().map(|inside| inside.place.number).collect::<Vec<_>>(), [8]);
+        assert_eq!(restored.reserved, 14, "3 unspent, 10 by the rate in two seconds, and one begun");
+        assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
+        let crowded = record().restored(None, &[], &used, &LineSettings { cap: 4, ..settings() }, at(102));
+        assert_eq!(crowded.reserved, 3, "with one inside, no more than the cap");
+    }
+
+    #[test]
+    fn used_places_of_a_draw_are_ended_by_their_numbers() {
+        let key = DrawKey([3; DRAW_KEY_BYTES]);
+        let used = [UsedPlace { lane: 0, index: 30 }, UsedPlace { lane: 0, index: 50 }];
+        let restored = record().restored(Some(key), &[40, 0], &used, &settings(), at(102));
+        let mut expected = vec![Draw::new(key, 0, 40).number(30), 50];
+        expected.sort_unstable();
+        assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].used), (Some(40), &expected));
+        let collecting = record().restored(Some(key), &[], &[], &settings(), at(102));
+        assert_eq!((collecting.draws, collecting.lanes[0].drawn), (true, None));
+    }
+}

@@ -1,0 +1,278 @@
+//! How a line admits, as operators set it.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::queue::{DrawKey, Lanes};
+use crate::time::Timestamp;
+
+/// The most fans that may be inside at once, and the most that may be admitted at once.
+pub const CAP_MAX: u32 = 100_000;
+/// The longest period that a rate may be given over.
+pub const RATE_PERIOD_MAX: Duration = Duration::from_hours(1);
+/// The shortest period that a rate may be given over: one tick.
+pub const RATE_PERIOD_MIN: Duration = Duration::from_millis(100);
+/// The shortest claim window, admission or grace: a phone needs as much to come back.
+pub const DEADLINE_MIN: Duration = Duration::from_secs(5);
+/// The longest claim window, admission or grace.
+pub const DEADLINE_MAX: Duration = Duration::from_hours(2);
+/// The most holds that an active token may be limited to.
+pub const HOLD_TRIES_MAX: u32 = 10_000;
+/// The longest message to those waiting, in characters: it is in every frame.
+pub const MESSAGE_MAX_CHARS: usize = 280;
+
+/// How many fans are admitted in how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineRate {
+    /// 1 to [`CAP_MAX`].
+    pub admissions: u32,
+    /// [`RATE_PERIOD_MIN`] to [`RATE_PERIOD_MAX`], in whole milliseconds.
+    pub period: Duration,
+}
+
+/// What operators say to those waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineMessage(String);
+
+impl LineMessage {
+    /// Reads a message; spaces around it are dropped, and an empty one is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, NotALineSetting> {
+        let text = text.trim();
+        if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
+            return Err(NotALineSetting::Message);
+        }
+        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+    }
+
+    /// The message.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a line admits. Operators change it during a sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineSettings {
+    /// The long-run rate of admissions.
+    pub rate: LineRate,
+    /// The most fans admitted at once after a quiet time: in any time `t` at most `batch + rate · t` are admitted.
+    pub batch: u32,
+    /// The most fans inside at once: active, or called and not yet come.
+    pub cap: u32,
+    /// While paused nobody is called.
+    pub paused: bool,
+    /// While draining nobody new may join. Those who wait are called as ever.
+    pub draining: bool,
+    /// How long a called fan has to come.
+    pub claim_window: Duration,
+    /// How long an active token is good.
+    pub active_for: Duration,
+    /// How long a fan may be away without losing the place.
+    pub grace: Duration,
+    /// How many holds an active token may try; none: any number.
+    pub hold_tries: Option<u32>,
+    /// What those waiting are told.
+    pub message: Option<LineMessage>,
+    /// The priority classes.
+    pub lanes: Lanes,
+}
+
+impl Default for LineSettings {
+    fn default() -> Self {
+        Self {
+            rate: LineRate { admissions: 200, period: Duration::from_secs(10) },
+            batch: 200,
+            cap: 500,
+            paused: false,
+            draining: false,
+            claim_window: Duration::from_secs(30),
+            active_for: Duration::from_mins(10),
+            grace: Duration::from_mins(2),
+            hold_tries: None,
+            message: None,
+            lanes: Lanes::default(),
+        }
+    }
+}
+
+/// The draw of a line that collects joiners before it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineDraw {
+    /// From when on fans may join; the sale opens later.
+    pub collects_from: Timestamp,
+    /// Secret until the numbers are drawn.
+    pub key: DrawKey,
+}
+
+/// A line as it is kept: what operators change, and what never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// Changes during a sale.
+    pub settings: LineSettings,
+    /// How places are given to those who join before the opening; none if nobody may.
+    pub draw: Option<LineDraw>,
+}
+
+/// What an operator changes about a line; what is not said stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinePatch {
+    /// See [`LineSettings::rate`].
+    pub rate: Option<LineRate>,
+    /// See [`LineSettings::batch`].
+    pub batch: Option<u32>,
+    /// See [`LineSettings::cap`].
+    pub cap: Option<u32>,
+    /// See [`LineSettings::paused`].
+    pub paused: Option<bool>,
+    /// See [`LineSettings::draining`].
+    pub draining: Option<bool>,
+    /// See [`LineSettings::claim_window`].
+    pub claim_window: Option<Duration>,
+    /// See [`LineSettings::active_for`]. It is for those who come from now on.
+    pub active_for: Option<Duration>,
+    /// See [`LineSettings::grace`].
+    pub grace: Option<Duration>,
+    /// See [`LineSettings::hold_tries`].
+    pub hold_tries: Option<Option<u32>>,
+    /// See [`LineSettings::message`].
+    pub message: Option<Option<LineMessage>>,
+    /// See [`LineSettings::lanes`]. Only their weights can change.
+    pub lanes: Option<Lanes>,
+}
+
+/// The number is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotALineSetting {
+    /// A rate, batch or cap.
+    #[error("must be 1 to {CAP_MAX}")]
+    Count,
+    /// The period of a rate.
+    #[error("must be 100 milliseconds to 1 hour")]
+    Period,
+    /// A claim window, admission or grace.
+    #[error("must be 5 seconds to 2 hours")]
+    Deadline,
+    /// A limit of holds.
+    #[error("must be 0, which is no limit, to {HOLD_TRIES_MAX}")]
+    HoldTries,
+    /// A message.
+    #[error("must be at most {MESSAGE_MAX_CHARS} characters without control characters")]
+    Message,
+}
+
+/// Checks a rate, batch or cap.
+pub fn check_line_count(count: u32) -> Result<u32, NotALineSetting> {
+    if (1..=CAP_MAX).contains(&count) { Ok(count) } else { Err(NotALineSetting::Count) }
+}
+
+/// Checks the period of a rate; parts of a millisecond are dropped.
+pub fn check_rate_period(period: Duration) -> Result<Duration, NotALineSetting> {
+    let fits = (RATE_PERIOD_MIN..=RATE_PERIOD_MAX).contains(&period);
+    if fits { Ok(whole_millis(period)) } else { Err(NotALineSetting::Period) }
+}
+
+/// Checks a claim window, admission or grace; parts of a millisecond are dropped.
+pub fn check_deadline(deadline: Duration) -> Result<Duration, NotALineSetting> {
+    let fits = (DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline);
+    if fits { Ok(whole_millis(deadline)) } else { Err(NotALineSetting::Deadline) }
+}
+
+/// Reads how many holds an active token may try: 0 is any number.
+pub fn check_hold_tries(tries: u32) -> Result<Option<u32>, NotALineSetting> {
+    if tries > HOLD_TRIES_MAX { Err(NotALineSetting::HoldTries) } else { Ok((tries > 0).then_some(tries)) }
+}
+
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
+}
+
+/// Why the settings of a line were not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PatchRefusal {
+    /// The line has no settings.
+    #[error(transparent)]
+    NoLine(#[from] NoLine),
+    /// The lanes of the patch are other lanes.
+    #[error("the lanes of a line keep their names and their order")]
+    LanesMoved,
+}
+
+/// The line has no settings: the performance has no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the performance has no line")]
+pub struct NoLine;
+
+impl LineSettings {
+    /// The settings with the patch applied.
+    pub fn patched(self, patch: &LinePatch) -> Result<Self, PatchRefusal> {
+        if patch.lanes.as_ref().is_some_and(|lanes| !lanes.named_as(&self.lanes)) {
+            return Err(PatchRefusal::LanesMoved);
+        }
+        Ok(self.set_to(patch))
+    }
+
+    /// The settings of a new line: those of the patch, lanes included, and these for the rest.
+    pub fn set_to(self, patch: &LinePatch) -> Self {
+        Self {
+            rate: patch.rate.unwrap_or(self.rate),
+            batch: patch.batch.unwrap_or(self.batch),
+            cap: patch.cap.unwrap_or(self.cap),
+            paused: patch.paused.unwrap_or(self.paused),
+            draining: patch.draining.unwrap_or(self.draining),
+            claim_window: patch.claim_window.unwrap_or(self.claim_window),
+            active_for: patch.active_for.unwrap_or(self.active_for),
+            grace: patch.grace.unwrap_or(self.grace),
+            hold_tries: patch.hold_tries.unwrap_or(self.hold_tries),
+            message: patch.message.clone().unwrap_or(self.message),
+            lanes: patch.lanes.clone().unwrap_or(self.lanes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Lane, LaneName};
+
+    fn lanes(names: &[(&str, u32)]) -> Lanes {
+        let lane = |(name, weight): &(&str, u32)| {
+            Lane::new(LaneName::parse(name).expect("a name"), *weight).expect("a weight")
+        };
+        Lanes::new(names.iter().map(lane).collect()).expect("lanes")
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_says() {
+        let message = LineMessage::parse(" Doors at eight ").expect("a message");
+        let patch = LinePatch { cap: Some(7), message: Some(message.clone()), ..LinePatch::default() };
+        let patched = LineSettings::default().patched(&patch).expect("it has the lanes it had");
+        assert_eq!(patched, LineSettings { cap: 7, message, ..LineSettings::default() });
+        let silent = LinePatch { message: Some(None), hold_tries: Some(Some(3)), ..LinePatch::default() };
+        let patched = patched.patched(&silent).expect("it has the lanes it had");
+        assert_eq!(patched, LineSettings { cap: 7, hold_tries: Some(3), ..LineSettings::default() });
+    }
+
+    #[test]
+    fn a_patch_changes_weights_and_moves_no_lane() {
+        let settings = LineSettings { lanes: lanes(&[("general", 1), ("club", 3)]), ..LineSettings::default() };
+        let patch = |names| LinePatch { lanes: Some(lanes(names)), ..LinePatch::default() };
+        let heavier = settings.clone().patched(&patch(&[("general", 1), ("club", 9)])).expect("the same lanes");
+        assert_eq!(heavier.lanes.weights(), [1, 9]);
+        for others in [&[("club", 3), ("general", 1)][..], &[("general", 1)], &[("general", 1), ("press", 3)]] {
+            assert_eq!(settings.clone().patched(&patch(others)), Err(PatchRefusal::LanesMoved));
+        }
+    }
+
+    #[test]
+    fn bounds_are_said() {
+        assert_eq!(check_line_count(0), Err(NotALineSetting::Count));
+        assert_eq!(check_deadline(Duration::from_secs(4)), Err(NotALineSetting::Deadline));
+        assert_eq!(check_deadline(Duration::from_micros(5_000_999)), Ok(Duration::from_secs(5)));
+        assert_eq!(check_hold_tries(0), Ok(None));
+        assert_eq!(check_hold_tries(HOLD_TRIES_MAX + 1), Err(NotALineSetting::HoldTries));
+        assert_eq!(LineMessage::parse("  "), Ok(None));
+        assert_eq!(LineMessage::parse("a\u{7}"), Err(NotALineSetting::Message));
+        assert_eq!(LineMessage::parse(&"x".repeat(MESSAGE_MAX_CHARS + 1)), Err(NotALineSetting::Message));
+    }
+}

@@ -1,0 +1,213 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::queue::{AdmissionTerms, EndReason, LaneTurns, LineRate, LineSettings, TokenState};
+use encore_domain::seat_state::SeatStock;
+
+use super::{ACTIVE_FOR, LANES, new_line, open_doors, waiting};
+use crate::SpeedBench;
+use crate::contention::{TWENTY, at_once};
+use crate::fixtures::{at_ms, at_secs, id, lanes, line_settings, start};
+
+pub async fn admits_in_order(bench: SpeedBench) {
+    let line = bench.line(200).await;
+    let settings = LineSettings { batch: 4, ..line_settings() };
+    bench.end(&line[1], EndReason::Left, start()).await;
+    for ticket in &line[3..150] {
+        bench.end(ticket, EndReason::Left, start()).await;
+    }
+
+    assert_eq!(bench.admit(&line, &settings, at_secs(1)).await, 4);
+    let called = TokenState::Called { claim_by: at_secs(1) + settings.claim_window };
+    for number in [1, 3, 151, 152] {
+        assert_eq!(bench.state(&line[number - 1], at_secs(1)).await, called, "{number}");
+    }
+    let left = TokenState::Ended(EndReason::Left);
+    for number in [2, 4, 100, 150] {
+        assert_eq!(bench.state(&line[number - 1], at_secs(1)).await, left, "{number}");
+    }
+    assert!(bench.states(&line[152..], at_secs(1)).await.into_iter().all(waiting));
+    assert_eq!(bench.snapshot(line[0].performance).await.lanes[0].head, 152);
+
+    for ticket in &line[152..] {
+        bench.end(ticket, EndReason::Left, at_secs(1)).await;
+    }
+    assert_eq!(bench.admit(&line, &settings, at_secs(10)).await, 0, "nobody is left");
+    let lane = bench.snapshot(line[0].performance).await.lanes.remove(0);
+    assert_eq!((lane.head, lane.called), (152, 4), "the head is the last number called");
+    let newcomer = bench.join(line[0].performance, id(), at_secs(10)).await;
+    assert_eq!(newcomer.index, 201);
+    assert_eq!(bench.admit(&line, &settings, at_secs(10)).await, 1);
+    let called = TokenState::Called { claim_by: at_secs(10) + settings.claim_window };
+    assert_eq!(bench.state(&newcomer, at_secs(10)).await, called);
+}
+
+pub async fn admits_by_the_rate(bench: SpeedBench) {
+    let line = bench.line(60).await;
+    let settings = LineSettings { cap: 1_000, claim_window: Duration::from_hours(1), ..line_settings() };
+    assert_eq!(bench.admit(&line, &settings, at_ms(500)).await, 5, "a batch at first");
+    assert_eq!(bench.admit(&line, &settings, at_ms(500)).await, 0);
+    assert_eq!(bench.admit(&line, &settings, at_ms(599)).await, 0);
+    assert_eq!(bench.admit(&line, &settings, at_ms(600)).await, 1, "10 a second are one every 100 ms");
+
+    let mut called = 0;
+    for ms in (600..=2_600).step_by(7) {
+        called += bench.admit(&line, &settings, at_ms(ms)).await;
+    }
+    assert_eq!(called, 19, "asking often admits no more, and the last of 20 is due at 2,600 ms");
+    assert_eq!(bench.admit(&line, &settings, at_ms(2_600)).await, 1);
+    let paused = LineSettings { paused: true, ..settings.clone() };
+    assert_eq!(bench.admit(&line, &paused, at_ms(2_900)).await, 0);
+    assert_eq!(bench.snapshot(line[0].performance).await.unspent, 3, "what the bucket would admit at once");
+    assert_eq!(bench.admit(&line, &settings, at_secs(60)).await, 5, "never more than a batch");
+    let expected: Vec<u64> = (1..=31).collect();
+    assert_eq!(bench.past_waiting(&line, at_secs(60)).await, expected);
+}
+
+pub async fn a_change_of_period_admits_nobody_early(bench: SpeedBench) {
+    let line = bench.line(60).await;
+    let slow = LineRate { admissions: 20, period: Duration::from_secs(10) };
+    let same = LineRate { admissions: 2, period: Duration::from_secs(1) };
+    let settings = |rate| LineSettings { rate, batch: 20, cap: 1_000, ..line_settings() };
+    assert_eq!(bench.admit(&line, &settings(slow), start()).await, 20, "a batch at first");
+    assert_eq!(bench.admit(&line, &settings(slow), at_ms(250)).await, 0);
+    assert_eq!(bench.admit(&line, &settings(same), at_ms(499)).await, 0);
+    assert_eq!(bench.admit(&line, &settings(same), at_ms(500)).await, 1, "one every 500 ms, however it is said");
+    assert_eq!(bench.admit(&line, &settings(slow), at_secs(5)).await, 9);
+}
+
+pub async fn admits_up_to_the_cap(bench: SpeedBench) {
+    let line = bench.line(10).await;
+    let settings = LineSettings { batch: 100, cap: 3, ..line_settings() };
+    assert_eq!(bench.admit(&line, &settings, start()).await, 3);
+    assert_eq!(bench.admit(&line, &settings, start()).await, 0, "three are called");
+    bench.claim(&line[0], start()).await;
+    assert_eq!(bench.admit(&line, &settings, at_secs(1)).await, 0, "one is active, two are called");
+    bench.end(&line[0], EndReason::Used, at_secs(1)).await;
+    assert_eq!(bench.admit(&line, &settings, at_secs(1)).await, 1, "an active place was freed");
+    bench.end(&line[1], EndReason::Left, at_secs(1)).await;
+    assert_eq!(bench.admit(&line, &settings, at_secs(1)).await, 1, "a called place was freed");
+
+    let lower = LineSettings { cap: 2, ..settings };
+    assert_eq!(bench.admit(&line, &lower, at_secs(2)).await, 0);
+    bench.end(&line[2], EndReason::Left, at_secs(2)).await;
+    assert_eq!(bench.admit(&line, &lower, at_secs(2)).await, 0, "two are still inside");
+    bench.end(&line[3], EndReason::Left, at_secs(2)).await;
+    assert_eq!(bench.admit(&line, &lower, at_secs(2)).await, 1);
+    let snapshot = bench.snapshot(line[0].performance).await;
+    assert_eq!((snapshot.lanes[0].head, snapshot.called.len() + snapshot.active.len()), (6, 2));
+}
+
+pub async fn admits_under_contention(bench: SpeedBench) {
+    let line = bench.line(100).await;
+    let performance = line[0].performance;
+    let terms = LineSettings { batch: 7, ..line_settings() }.terms(None, start(), at_secs(1));
+    let answers = at_once((0..TWENTY).map(|_| {
+        let (lines, terms) = (Arc::clone(&bench.lines), terms.clone());
+        async move { lines.admit(performance, &terms, at_secs(1)).await.expect("the line is in place") }
+    }))
+    .await;
+    assert_eq!(answers.iter().sum::<u64>(), 7);
+    assert_eq!(bench.past_waiting(&line, at_secs(1)).await, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(bench.snapshot(performance).await.lanes[0].head, 7);
+}
+
+pub async fn admits_nobody_unless_calling(bench: SpeedBench) {
+    let line = bench.line(4).await;
+    let running = LineSettings { batch: 2, ..line_settings() };
+    let paused = LineSettings { paused: true, ..running.clone() };
+    assert_eq!(bench.admit(&line, &paused, start()).await, 0);
+    let unopened = running.terms(None, at_secs(1), start());
+    assert_eq!(bench.lines.admit(line[0].performance, &unopened, start()).await.expect("the line is in place"), 0);
+    assert_eq!(bench.admit(&line, &running, start()).await, 2);
+    bench.claim(&line[0], start()).await;
+
+    let late = start() + ACTIVE_FOR;
+    assert_eq!(bench.admit(&line, &paused, late).await, 0);
+    let snapshot = bench.snapshot(line[0].performance).await;
+    assert!(snapshot.called.is_empty() && snapshot.active.is_empty(), "what is due has ended: {snapshot:?}");
+    let (expired, abandoned) = (TokenState::Ended(EndReason::Expired), TokenState::Ended(EndReason::Abandoned));
+    let expected = [expired, abandoned, TokenState::Waiting, TokenState::Waiting];
+    assert_eq!(bench.states(&line, late).await, expected);
+    assert_eq!(bench.admit(&line, &running, late).await, 2);
+}
+
+pub async fn admits_no_more_than_the_stock(bench: SpeedBench) {
+    let line = bench.line(20).await;
+    let admit_at = async |stock: Option<SeatStock>| {
+        let terms = open_doors().terms(stock, start(), start());
+        bench.lines.admit(line[0].performance, &terms, start()).await.expect("the line is in place")
+    };
+    let admit = async |free: u32| admit_at(Some(SeatStock { free, held: 0 })).await;
+    assert_eq!(admit(0).await, 0);
+    assert_eq!(admit(3).await, 3);
+    assert_eq!(admit(3).await, 0, "each of those called may want one");
+    bench.claim(&line[0], start()).await;
+    assert_eq!(admit(3).await, 0, "and so may who is active");
+    bench.end(&line[0], EndReason::Used, start()).await;
+    assert_eq!(admit(2).await, 0, "one was sold, and two are inside");
+    assert_eq!(admit(1).await, 0, "two others were sold without the line");
+    assert_eq!(admit(6).await, 4, "seats came back");
+    assert_eq!(bench.past_waiting(&line, start()).await, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(admit_at(Some(SeatStock { free: 0, held: 20 })).await, 0, "what is held is not there yet");
+    assert_eq!(admit_at(Some(SeatStock { free: 1, held: 20 })).await, 1, "those inside may have what is held");
+    assert_eq!(admit_at(None).await, 12, "a stock that is not known limits nothing");
+}
+
+pub async fn admits_lanes_by_weight(bench: SpeedBench) {
+    let performance = bench.opened(&new_line()).await;
+    let at_first = [60, 25, 40];
+    for (lane, count) in (0..LANES).zip(at_first) {
+        bench.join_all(performance, lane, count).await;
+    }
+    let mut waiting: Vec<u64> = at_first.to_vec();
+    let mut turns = LaneTurns::new(LANES.into());
+    let mut expect = |terms: &AdmissionTerms, waiting: &mut Vec<u64>, count: u64| {
+        for _ in 0..count {
+            let lane = turns.take(&terms.weights, |lane| waiting[lane] > 0).expect("somebody waits");
+            waiting[lane] -= 1;
+        }
+    };
+    // At first one at a time, then several, then with other weights; the second lane is empty for a while, and the first in the end.
+    let names = |weights: [u32; 3]| lanes(&[("general", weights[0]), ("fan-club", weights[1]), ("press", weights[2])]);
+    let steps = [(30, 1, [2, 3, 1]), (4, 7, [2, 3, 1]), (8, 4, [1, 5, 7])];
+    for (times, batch, weights) in steps {
+        for _ in 0..times {
+            let terms = LineSettings { lanes: names(weights), ..open_doors() };
+            let terms = terms.terms(None, start(), start());
+            let terms = AdmissionTerms { cap: inside(&bench, performance).await + batch, ..terms };
+            let called = bench.lines.admit(performance, &terms, start()).await.expect("the line is in place");
+            assert_eq!(called, u64::from(batch));
+            expect(&terms, &mut waiting, called);
+            let snapshot = bench.snapshot(performance).await;
+            let left: Vec<u64> = snapshot.lanes.iter().map(|lane| lane.tail - lane.head).collect();
+            assert_eq!(left, waiting, "weights {weights:?}");
+        }
+    }
+    assert_eq!(waiting[1], 0, "the others took its share");
+
+    bench.join_all(performance, 1, 12).await;
+    waiting[1] = 12;
+    let terms = AdmissionTerms { cap: 1_000, ..open_doors().terms(None, start(), start()) };
+    let terms = AdmissionTerms { cap: inside(&bench, performance).await + 12, ..terms };
+    assert_eq!(bench.lines.admit(performance, &terms, start()).await.expect("the line is in place"), 12);
+    expect(&terms, &mut waiting, 12);
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!(snapshot.lanes.iter().map(|lane| lane.tail - lane.head).collect::<Vec<u64>>(), waiting);
+    assert!(waiting[1] > 0, "it saved nothing up: {waiting:?}");
+    assert_eq!(bench.admit_to(performance, &open_doors(), start()).await, waiting.iter().sum::<u64>());
+}
+
+async fn inside(bench: &SpeedBench, performance: encore_domain::ids::PerformanceId) -> u32 {
+    let snapshot = bench.snapshot(performance).await;
+    u32::try_from(snapshot.called.len() + snapshot.active.len()).expect("a few")
+}
+
+pub async fn a_clock_that_goes_back_admits_nothing_more(bench: SpeedBench) {
+    let line = bench.line(30).await;
+    let settings = LineSettings { cap: 1_000, ..line_settings() };
+    assert_eq!(bench.admit(&line, &settings, at_secs(10)).await, 5);
+    assert_eq!(bench.admit(&line, &settings, at_secs(5)).await, 0);
+    assert_eq!(bench.admit(&line, &settings, at_secs(10)).await, 0, "the five seconds were counted before");
+    assert_eq!(bench.admit(&line, &settings, at_ms(10_100)).await, 1);
+}

@@ -1,0 +1,79 @@
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Draws;
+use encore_domain::queue::Drawn;
+use futures::try_join;
+
+use crate::codec::{lane_column, read_lane};
+use crate::database::Database;
+use crate::error::{corrupt, unavailable};
+use crate::schema::line_draws;
+use crate::statement::Cached;
+
+/// Keeps how many joined each lane before its numbers were drawn.
+#[derive(Clone, Debug)]
+pub struct PostgresDraws {
+    database: Database,
+}
+
+impl PostgresDraws {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+async fn load(conn: &AsyncPgConnection, performance: PerformanceId) -> QueryResult<Option<Vec<Drawn>>> {
+    let query = line_draws::table.find(performance.0).select(LineDrawsRow::as_select());
+    query.first(&mut &*conn).await.optional()?.map(LineDrawsRow::into_drawn).transpose()
+}
+
+#[async_trait]
+impl Draws for PostgresDraws {
+    async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {
+        let conn = self.database.connection().await?;
+        let row = (line_draws::performance_id.eq(performance.0), LineDrawsRow::of(drawn));
+        let insert = diesel::insert_into(line_draws::table).values(row).on_conflict_do_nothing();
+        // A draw is never deleted, so whoever meets one finds it.
+        let (_, kept) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
+            .map_err(unavailable)?;
+        kept.ok_or_else(|| unavailable(diesel::result::Error::NotFound))
+    }
+
+    async fn find(&self, performance: PerformanceId) -> Result<Option<Vec<Drawn>>, Unavailable> {
+        let conn = self.database.connection().await?;
+        load(&conn, performance).await.map_err(unavailable)
+    }
+}
+
+/// A draw without its performance. Its lanes are in arrays side by side, in the order of their indexes.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = line_draws)]
+struct LineDrawsRow {
+    lanes: Vec<i16>,
+    joined: Vec<i64>,
+    digests: Vec<Vec<u8>>,
+}
+
+impl LineDrawsRow {
+    fn of(drawn: &[Drawn]) -> Self {
+        let mut drawn = drawn.to_vec();
+        drawn.sort_unstable_by_key(|drawn| drawn.lane);
+        Self {
+            lanes: drawn.iter().map(|drawn| lane_column(drawn.lane)).collect(),
+            joined: drawn.iter().map(|drawn| drawn.count.cast_signed()).collect(),
+            digests: drawn.iter().map(|drawn| drawn.digest.to_vec()).collect(),
+        }
+    }
+
+    fn into_drawn(self) -> QueryResult<Vec<Drawn>> {
+        let read = |((lane, joined), digest): ((i16, i64), Vec<u8>)| {
+            let digest = digest.try_into().map_err(|_| corrupt("digest", "of another length"))?;
+            Ok(Drawn { lane: read_lane(lane)?, count: joined.cast_unsigned(), digest })
+        };
+        self.lanes.into_iter().zip(self.joined).zip(self.digests).map(read).collect()
+    }
+}

@@ -1,0 +1,58 @@
+//! Sets of numbers as the bitmaps and strings in which Redis keeps them: bit or byte n stands for number n, and the first bit of a
+//! byte is its most significant one.
+
+/// The bitmap of some numbers up to the last, as long as the last needs.
+pub(crate) fn bitmap(numbers: impl IntoIterator<Item = u64>, last: u64) -> Vec<u8> {
+    let mut bytes = vec![0; index(last / 8) + 1];
+    for number in numbers {
+        if let Some(byte) = bytes.get_mut(index(number / 8)) {
+            *byte |= 0x80 >> (number % 8);
+        }
+    }
+    bytes
+}
+
+/// The numbers of a bitmap up to the last, in order.
+pub(crate) fn numbers(bytes: &[u8], last: u64) -> Vec<u64> {
+    let bits = |(byte, bits): (usize, &u8)| {
+        let (first, bits) = (8 * byte as u64, *bits);
+        (0..8).filter(move |bit| bits & (0x80 >> bit) != 0).map(move |bit| first + bit)
+    };
+    bytes.iter().enumerate().filter(|(_, bits)| **bits != 0).flat_map(bits).filter(|number| *number <= last).collect()
+}
+
+/// The string of reasons in which these numbers ended for one reason; empty if there is none.
+pub(crate) fn reasons(numbers: impl IntoIterator<Item = u64>, reason: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for number in numbers {
+        let at = index(number);
+        if at >= bytes.len() {
+            bytes.resize(at + 1, 0);
+        }
+        bytes[at] = reason;
+    }
+    bytes
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bitmap_reads_back_as_its_numbers() {
+        let bytes = bitmap([17, 8, 15, 17], 20);
+        assert_eq!(bytes, [0, 0b1000_0001, 0b0100_0000]);
+        assert_eq!(numbers(&bytes, 20), [8, 15, 17]);
+        assert_eq!(numbers(&bytes, 16), [8, 15]);
+    }
+
+    #[test]
+    fn reasons_stand_at_their_numbers() {
+        assert_eq!(reasons([3, 1], b'u'), [0, b'u', 0, b'u']);
+        assert!(reasons([], b'u').is_empty());
+    }
+}

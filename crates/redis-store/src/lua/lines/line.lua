@@ -1,0 +1,90 @@
+-- Put before every script of the lines.
+-- KEYS  1 the line; its other keys are named after it, so all are under its hash tag
+local LINE = KEYS[1]
+local MEMBERS, CALLED, ACTIVE, TRIES = LINE .. ':members', LINE .. ':called', LINE .. ':active', LINE .. ':tries'
+
+-- A key of one lane: gone, unseen, reasons, late, or the seen of a period.
+local function of_lane(name, lane)
+  return LINE .. ':' .. name .. ':' .. lane
+end
+
+local function seen_in(lane, period)
+  return LINE .. ':seen:' .. lane .. ':' .. period
+end
+
+-- Which history this Redis serves: another one after a fail-over or a restart, when the last writes may be lost.
+local function home()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+-- These fields of the line, after its home; nil if the line is lost. O(1).
+local function in_place(...)
+  local line = redis.call('HMGET', LINE, 'home', ...)
+  if line[1] and line[1] == home() then
+    return line
+  end
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function count(what, by)
+  redis.call('HINCRBY', LINE, 'flow:' .. what, whole(by))
+end
+
+-- The state of a number that was given out, as {name, detail}: the detail is a deadline in ms or the byte of a reason.
+-- What is due is over, though nobody has written it down yet. O(log called + log active).
+local function number_state(lane, number, head, now)
+  if redis.call('GETBIT', of_lane('unseen', lane), number) == 1 then
+    return {'unseen', ''}
+  end
+  local reason = redis.call('GETRANGE', of_lane('reasons', lane), number, number)
+  if reason ~= '' and reason ~= '\0' then
+    return {'ended', reason}
+  end
+  if tonumber(number) > head then
+    if redis.call('GETBIT', of_lane('gone', lane), number) == 1 then
+      return {'ended', 'a'}
+    end
+    return {'waiting', ''}
+  end
+  local inside = lane .. ':' .. number
+  local claim_by = redis.call('ZSCORE', CALLED, inside)
+  if claim_by then
+    if tonumber(claim_by) > now then
+      return {'called', claim_by}
+    end
+    return {'ended', 'a'}
+  end
+  local active_until = redis.call('ZSCORE', ACTIVE, inside)
+  if active_until then
+    if tonumber(active_until) > now then
+      return {'active', active_until}
+    end
+    return {'ended', 'x'}
+  end
+  if redis.call('ZSCORE', of_lane('late', lane), number) then
+    return {'waiting', ''}
+  end
+  return {'ended', 'a'}
+end
+
+-- Takes a waiting number out of the line.
+local function end_waiting(lane, number, head, reason)
+  if tonumber(number) > head then
+    redis.call('SETBIT', of_lane('gone', lane), number, 1)
+  else
+    redis.call('ZREM', of_lane('late', lane), number)
+  end
+  redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
+end
+
+-- Whether a place's number was found with another draw than the lane's; `drawn` is the lane's, or false.
+local function is_of_another_draw(index, of, drawn)
+  local expected = 0
+  if drawn and tonumber(index) <= tonumber(drawn) then
+    expected = tonumber(drawn)
+  end
+  return tonumber(of) ~= expected
+end

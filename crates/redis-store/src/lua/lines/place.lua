@@ -1,0 +1,34 @@
+-- Put before the scripts about one place.
+-- ARGV  1 epoch, 2 lane, 3 index, 4 number, 5 of how many drawn, 6 now in ms, 7 user, then the script's own
+local EPOCH, LANE, INDEX, NUMBER, DRAWN_OF = unpack(ARGV, 1, 5)
+local NOW, USER = tonumber(ARGV[6]), ARGV[7]
+local INSIDE = LANE .. ':' .. NUMBER
+local head, is_frozen
+
+-- The state of the place as number_state tells it, or {'lost'}, or {'drawn', of how many}: over if it was not given out in this
+-- run of the line.
+local function place_state()
+  local line = in_place('epoch', 'head:' .. LANE, 'tail:' .. LANE, 'drawn:' .. LANE, 'frozen:' .. LANE)
+  if not line then
+    return {'lost', ''}
+  end
+  local index = tonumber(INDEX)
+  if line[2] ~= EPOCH or not line[4] or index < 1 or index > tonumber(line[4]) then
+    return {'ended', 'r'}
+  end
+  if is_of_another_draw(INDEX, DRAWN_OF, line[5]) then
+    return {'drawn', line[5] or ''}
+  end
+  head = tonumber(line[3])
+  is_frozen = line[6] and index <= tonumber(line[6])
+  return number_state(LANE, NUMBER, head, NOW)
+end
+
+-- The same for those who would change it, or {'drawing'}.
+local function state_to_change()
+  local state = place_state()
+  if is_frozen then
+    return {'drawing', ''}
+  end
+  return state
+end

@@ -1,0 +1,12 @@
+DROP TABLE line_draws;
+DROP TABLE line_records;
+ALTER TABLE lines
+    DROP CONSTRAINT lines_whole_draw,
+    DROP CONSTRAINT lines_whole_lanes,
+    DROP COLUMN draw_key,
+    DROP COLUMN collects_from,
+    DROP COLUMN lane_weights,
+    DROP COLUMN lane_names,
+    DROP COLUMN message,
+    DROP COLUMN hold_tries,
+    DROP COLUMN draining;

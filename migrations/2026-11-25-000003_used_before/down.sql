@@ -1,0 +1,2 @@
+-- They can be told from the payments again.
+DELETE FROM used_tickets;

@@ -1,0 +1,136 @@
+//! The draw of those who join before the opening.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey, LineSettings};
+use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::{GetDrawRequest, GetDrawResponse};
+use encore_tests::fan::{Fan, next_standing, reason};
+use encore_tests::world::{World, until};
+use tonic::Status;
+
+const OPENS_IN: Duration = Duration::from_mins(10);
+const KEY: DrawKey = DrawKey([9; DRAW_KEY_BYTES]);
+
+async fn draw(fan: &Fan, performance: PerformanceId) -> Result<GetDrawResponse, Status> {
+    let nobody = Fan { access_token: String::new(), ..fan.clone() };
+    let message = GetDrawRequest { performance_id: performance.to_string() };
+    Ok(nobody.queue().get_draw(nobody.request(message)).await?.into_inner())
+}
+
+/// Nobody comes in: positions stay to be compared.
+fn still() -> LineSettings {
+    LineSettings { paused: true, ..LineSettings::default() }
+}
+
+async fn collected(world: &World, performance: PerformanceId, count: usize) -> Vec<Fan> {
+    let mut fans = Vec::new();
+    for turn in 0..count {
+        let mut fan = world.fan(turn).await;
+        let joined = fan.join_with(performance, "").await.expect("a place");
+        assert_eq!((joined.number, joined.collected), (turn as u64 + 1, true));
+        fans.push(fan);
+    }
+    fans
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_before_the_opening_draws_a_number_that_anyone_can_compute() {
+    let world = World::durable(2).await;
+    let performance = world.drawn_performance(still(), OPENS_IN).await;
+    let fans = collected(&world, performance, 12).await;
+    let mut frames = fans[0].watch().await.expect("a stream");
+    assert!(matches!(next_standing(&mut frames).await, Standing::Collected(told) if told.people_waiting == 12));
+    fans[4].leave().await.expect("left");
+    let before = draw(&fans[0], performance).await.expect("a commitment");
+    assert_eq!((before.key_sha256.as_slice(), before.key.len(), before.lanes.len()), (&KEY.commitment()[..], 0, 0));
+
+    world.clock.advance(OPENS_IN);
+    loop {
+        if let Standing::Waiting(_) = next_standing(&mut frames).await {
+            break;
+        }
+    }
+
+    let after = draw(&fans[0], performance).await.expect("the draw");
+    assert_eq!((after.key.as_slice(), after.lanes[0].joined), (&KEY.0[..], 12));
+    let expected = Draw::new(KEY, 0, 12);
+    assert_eq!(after.lanes[0].numbers_sha256, expected.digest());
+    let gone = expected.number(5);
+    for (index, fan) in (1..).zip(&fans).filter(|(index, _)| *index != 5) {
+        let number = expected.number(index);
+        let position = number - u64::from(number > gone);
+        for turn in 0..2 {
+            let told = fan.on(world.channel(turn)).position().await.expect("a standing");
+            assert!(matches!(&told, Standing::Waiting(told) if told.position == position), "{index}: {told:?}");
+        }
+    }
+    let mut late = world.fan(1).await;
+    let joined = late.join_with(performance, "").await.expect("a place");
+    assert_eq!((joined.number, joined.collected), (13, false));
+    assert!(matches!(late.position().await, Ok(Standing::Waiting(told)) if told.position == 12), "after all who drew");
+    let mut again = fans[0].clone();
+    assert_eq!(again.join(performance).await.expect("the same place"), 1);
+    assert_eq!(again.queue_token, fans[0].queue_token);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
+    let world = World::durable(2).await;
+    let performance = world.drawn_performance(still(), OPENS_IN).await;
+    let fans = collected(&world, performance, 6).await;
+    let streams = futures::future::join_all(fans.iter().map(Fan::watch)).await;
+    world.lose_line(performance).await;
+    let known =
+        async |fan: &Fan| matches!(fan.position().await, Ok(Standing::Collected(told)) if told.people_waiting == 6);
+    until("all six to be known again", || async { known(&fans[5]).await }).await;
+
+    world.clock.advance(OPENS_IN);
+    let positions = async || {
+        let mut positions = Vec::new();
+        for fan in &fans {
+            let Ok(Standing::Waiting(told)) = fan.position().await else { return Vec::new() };
+            positions.push(told.position);
+        }
+        positions
+    };
+    until("numbers", || async { positions().await.len() == 6 }).await;
+    let drawn = positions().await;
+    let joined = draw(&fans[0], performance).await.expect("the draw").lanes[0].joined;
+    let numbers: Vec<u64> = (1..=6).map(|index| Draw::new(KEY, 0, joined).number(index)).collect();
+    let order = |positions: &[u64]| {
+        let mut fans: Vec<usize> = (0..6).collect();
+        fans.sort_by_key(|fan| positions[*fan]);
+        fans
+    };
+    assert_eq!(order(&drawn), order(&numbers));
+
+    world.lose_line(performance).await;
+    until("the same numbers again", || async { positions().await == drawn }).await;
+    drop(streams);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_without_a_draw_has_none() {
+    let world = World::embedded().await;
+    let (with, without) = (world.performance(Some(still())).await, world.performance(None).await);
+    let fan = world.fan(0).await;
+    assert_eq!(reason(&draw(&fan, with).await.expect_err("no draw")), "NO_DRAW");
+    assert_eq!(reason(&draw(&fan, without).await.expect_err("no line")), "NO_LINE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_stores_draw_the_same() {
+    let world = World::embedded().await;
+    let performance = world.drawn_performance(still(), OPENS_IN).await;
+    let fans = collected(&world, performance, 5).await;
+    world.clock.advance(OPENS_IN);
+    for (index, fan) in (1..).zip(&fans) {
+        let number = Draw::new(KEY, 0, 5).number(index);
+        until("the number", || async {
+            matches!(fan.position().await, Ok(Standing::Waiting(told)) if told.position == number)
+        })
+        .await;
+    }
+}

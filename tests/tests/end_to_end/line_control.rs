@@ -1,0 +1,166 @@
+//! Operators at the line.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::LineSettings;
+use encore_proto::admin::v1::{
+    self as admin, DrainLineRequest, GetLineRequest, LinePhase, PauseLineRequest, ResumeLineRequest,
+    SetLineMessageRequest, SetLineRequest, WatchLineRequest,
+};
+use encore_proto::queue::v1::standing::Standing;
+use encore_tests::fan::{Fan, next_standing, reason, reason_metadata, violated_fields};
+use encore_tests::world::{World, until};
+
+fn one_inside() -> LineSettings {
+    LineSettings { cap: 1, ..LineSettings::default() }
+}
+
+/// One fan inside and one waiting.
+async fn two(world: &World, performance: PerformanceId) -> (Fan, Fan) {
+    let (mut inside, mut waiting) = (world.fan(0).await, world.fan(1).await);
+    inside.enter(performance).await.expect("admitted");
+    waiting.join(performance).await.expect("a place");
+    (inside, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_and_a_message_are_told_on_every_stream_at_once() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, fan) = two(&world, performance).await;
+    let mut here = fan.watch().await.expect("a stream");
+    let mut there = fan.on(world.channel(0)).watch().await.expect("a stream");
+    let performance_id = performance.to_string();
+    let pause = PauseLineRequest { request_id: String::new(), performance_id: performance_id.clone() };
+    let paused = operator.admin().pause_line(operator.request(pause)).await.expect("paused").into_inner();
+    assert_eq!(paused.settings.and_then(|settings| settings.paused), Some(true));
+    let message = "Doors at eight".to_owned();
+    let say = SetLineMessageRequest { request_id: String::new(), performance_id: performance_id.clone(), message };
+    operator.admin().set_line_message(operator.request(say)).await.expect("said");
+    for frames in [&mut here, &mut there] {
+        loop {
+            if let Standing::Waiting(told) = next_standing(frames).await
+                && told.paused
+                && told.message == "Doors at eight"
+            {
+                break;
+            }
+        }
+    }
+    inside.leave().await.expect("left");
+    let resume = ResumeLineRequest { request_id: String::new(), performance_id };
+    let resumed = operator.admin().resume_line(operator.request(resume)).await.expect("resumed").into_inner();
+    assert_eq!(resumed.settings.and_then(|settings| settings.paused), Some(false));
+    until("admission", || async { matches!(fan.position().await, Ok(Standing::Admitted(_))) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_line_takes_nobody_new() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, mut waiting) = two(&world, performance).await;
+    let performance_id = performance.to_string();
+    let drain = DrainLineRequest { request_id: String::new(), performance_id: performance_id.clone() };
+    operator.admin().drain_line(operator.request(drain)).await.expect("draining");
+    for turn in 0..2 {
+        until("refusals", || async {
+            let refused = world.fan(turn).await.join(performance).await;
+            refused.is_err_and(|refusal| reason(&refusal) == "LINE_DRAINING")
+        })
+        .await;
+    }
+    assert_eq!(waiting.join(performance).await.expect("the place that is there"), 2);
+    inside.leave().await.expect("left");
+    until("admission", || async { matches!(waiting.position().await, Ok(Standing::Admitted(_))) }).await;
+    let resume = ResumeLineRequest { request_id: String::new(), performance_id };
+    operator.admin().resume_line(operator.request(resume)).await.expect("resumed");
+    let newcomer = world.fan(0).await;
+    until("a place", || async { newcomer.clone().join(performance).await.is_ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_line_tells_what_becomes_of_it() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, _waiting) = two(&world, performance).await;
+    let performance_id = performance.to_string();
+    let watch = WatchLineRequest { performance_id: performance_id.clone() };
+    let mut frames = operator.admin().watch_line(operator.request(watch)).await.expect("a stream").into_inner();
+    let mut next = async || frames.message().await.expect("a frame").expect("the stream goes on").line.expect("a line");
+    let line = loop {
+        let line = next().await;
+        if line.joined_total == 2 {
+            break line;
+        }
+    };
+    assert_eq!((line.phase(), line.claimed_total, line.active), (LinePhase::Open, 1, 1));
+    assert_eq!((line.lanes[0].name.as_str(), line.lanes[0].waiting, line.seats_left), ("general", 1, 26));
+    inside.leave().await.expect("left");
+    let line = loop {
+        let line = next().await;
+        if line.called_total == 2 {
+            break line;
+        }
+    };
+    assert_eq!((line.left_total, line.lanes[0].waiting, line.called), (1, 0, 1));
+    world.clock.advance(Duration::from_secs(31));
+    while next().await.no_shows_total != 1 {}
+    let get = GetLineRequest { performance_id };
+    let got = operator.admin().get_line(operator.request(get)).await.expect("a line").into_inner();
+    assert_eq!(got.line.map(|line| (line.no_shows_total, line.active)), Some((1, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings_are_refused_by_field_and_change_nothing() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let set = async |settings: admin::LineSettings| {
+        let (request_id, performance_id) = (String::new(), performance.to_string());
+        let message = SetLineRequest { request_id, performance_id, settings: Some(settings) };
+        operator.admin().set_line(operator.request(message)).await.map(|set| set.into_inner().settings)
+    };
+    let long = Some(prost_types::Duration { seconds: 7_201, nanos: 0 });
+    let refusal = set(admin::LineSettings {
+        cap: Some(0),
+        claim_window: long,
+        active_for: long,
+        grace: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        hold_tries: Some(10_001),
+        message: Some("x".repeat(281)),
+        lanes: vec![admin::Lane { name: "General".into(), weight: 0 }],
+        ..Default::default()
+    })
+    .await
+    .expect_err("all out of bounds");
+    let expected = ["cap", "claim_window", "active_for", "grace", "hold_tries", "message", "lanes[0].name"];
+    assert_eq!(violated_fields(&refusal), expected.map(|field| format!("settings.{field}")));
+    let moved = admin::LineSettings {
+        cap: Some(9),
+        lanes: vec![admin::Lane { name: "other".into(), weight: 1 }],
+        ..Default::default()
+    };
+    assert_eq!(violated_fields(&set(moved).await.expect_err("other lanes")), ["settings.lanes"]);
+    let unchanged = set(admin::LineSettings::default()).await.expect("nothing to change").expect("settings");
+    assert_eq!((unchanged.cap, unchanged.lanes[0].name.as_str()), (Some(1), "general"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_can_be_limited_for_each_token() {
+    let world = World::durable(2).await;
+    let settings = LineSettings { hold_tries: Some(2), ..LineSettings::default() };
+    let performance = world.performance(Some(settings)).await;
+    let (mut fan, mut other) = (world.fan(0).await, world.fan(1).await);
+    fan.enter(performance).await.expect("admitted");
+    other.enter(performance).await.expect("admitted");
+    other.hold(performance, &["S-A-1"]).await.expect("a hold");
+    assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err("taken")), "SEATS_TAKEN");
+    let request_id = encore_tests::fan::request_id();
+    let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the second try");
+    let refusal = fan.hold(performance, &["S-A-3"]).await.expect_err("the third");
+    assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
+    assert_eq!(reason_metadata(&refusal, "tries").as_deref(), Some("2"));
+    let repeated = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat is answered");
+    assert_eq!(repeated.reservation_id, held.reservation_id);
+    other.hold(performance, &["S-A-3"]).await.expect("tries are each fan's own");
+}

@@ -1,0 +1,83 @@
+//! The line looks at what is left.
+
+use std::time::Duration;
+
+use encore_domain::queue::LineSettings;
+use encore_proto::queue::v1::standing::Standing;
+use encore_tests::fan::{Fan, next_standing};
+use encore_tests::world::{World, until};
+
+/// The small hall has 26 seats; five fans take all of them in holds of six and less.
+fn all_seats() -> Vec<String> {
+    let chart = encore_port_tests::fixtures::small_chart();
+    chart.seats().iter().map(|seat| seat.id.clone()).collect()
+}
+
+async fn hold_all(fans: &[Fan], performance: encore_domain::ids::PerformanceId) -> Vec<String> {
+    let seats = all_seats();
+    let mut holds = Vec::new();
+    for (fan, seats) in fans.iter().zip(seats.chunks(6)) {
+        let seats: Vec<&str> = seats.iter().map(String::as_str).collect();
+        holds.push(fan.hold(performance, &seats).await.expect("a hold").reservation_id);
+    }
+    holds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_line_takes_up_again() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(LineSettings::default())).await;
+    let mut buyers = Vec::new();
+    for turn in 0..5 {
+        let mut fan = world.fan(turn).await;
+        fan.enter(performance).await.expect("admitted");
+        fan.top_up(100_000).await.expect("a credit");
+        buyers.push(fan);
+    }
+    let holds = hold_all(&buyers, performance).await;
+    let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
+    first.join(performance).await.expect("a place");
+    second.join(performance).await.expect("a place");
+    let mut frames = second.watch().await.expect("a stream");
+    assert!(matches!(next_standing(&mut frames).await, Standing::Waiting(told) if !told.sold_out), "held is not sold");
+    for (buyer, hold) in buyers.iter().zip(&holds).skip(1) {
+        buyer.pay(hold).await.expect("paid");
+    }
+    // Six seats are held and nothing is free: they may come back.
+    world.clock.advance(Duration::from_secs(20));
+    assert!(matches!(first.position().await, Ok(Standing::Waiting(told)) if told.position == 1 && !told.sold_out));
+
+    buyers[0].pay(&holds[0]).await.expect("paid");
+    loop {
+        if let Standing::Waiting(told) = next_standing(&mut frames).await
+            && told.sold_out
+        {
+            assert_eq!((told.position, told.seats_left), (2, 0));
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seats_that_come_back_are_for_those_who_wait_in_order() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(LineSettings { cap: 6, ..LineSettings::default() })).await;
+    let mut holders = Vec::new();
+    for turn in 0..5 {
+        let mut fan = world.fan(turn).await;
+        fan.enter(performance).await.expect("admitted");
+        holders.push(fan);
+    }
+    let holds = hold_all(&holders, performance).await;
+    let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
+    first.join(performance).await.expect("a place");
+    second.join(performance).await.expect("a place");
+    let streams = (first.watch().await.expect("a stream"), second.watch().await.expect("a stream"));
+    // Six seats come back; five are inside, and one more may come.
+    holders[3].release(&holds[3]).await.expect("released");
+    until("the first inside", || async { matches!(first.position().await, Ok(Standing::Admitted(_))) }).await;
+    assert!(matches!(second.position().await, Ok(Standing::Waiting(told)) if told.position == 1));
+    holders[0].leave().await.expect("left");
+    until("the second inside", || async { matches!(second.position().await, Ok(Standing::Admitted(_))) }).await;
+    drop(streams);
+}

@@ -1,8 +1,11 @@
 //! A server and a client in one process, with no port and no socket between them.
 
+use encore_grpc::GuardedRpcs;
 use encore_server::encore::Encore;
+use encore_server::ports::Ports;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
@@ -28,14 +31,18 @@ pub struct Instance {
 impl Instance {
     /// Serves the API, with the workers beside it.
     pub async fn start(encore: Encore) -> Self {
+        Self::start_on(encore, &Handle::current()).await
+    }
+
+    async fn start_on(encore: Encore, threads: &Handle) -> Self {
         let stop = CancellationToken::new();
-        tokio::spawn(encore.workers.clone().run(stop.clone()));
-        Self::serve(encore, stop).await
+        threads.spawn(encore.workers.clone().run(stop.clone()));
+        Self::serve(encore, stop, threads).await
     }
 
     /// Serves the API alone: nothing happens but what is called.
     pub async fn start_without_workers(encore: Encore) -> Self {
-        Self::serve(encore, CancellationToken::new()).await
+        Self::serve(encore, CancellationToken::new(), &Handle::current()).await
     }
 
     /// Shuts the instance down in order, as a signal would.
@@ -48,11 +55,11 @@ impl Instance {
         (&mut self.serving).await.expect("the server ends well");
     }
 
-    async fn serve(encore: Encore, stop: CancellationToken) -> Self {
+    async fn serve(encore: Encore, stop: CancellationToken, threads: &Handle) -> Self {
         let (dial, connections) = tokio::sync::mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
         let serving = encore.api.serve(incoming, stop.clone());
-        let serving = tokio::spawn(async move { serving.await.expect("the server serves") });
+        let serving = threads.spawn(async move { serving.await.expect("the server serves") });
         let dialer = dial.clone();
         let connector = service_fn(move |_: Uri| {
             let connection = connect(&dialer);
@@ -66,6 +73,43 @@ impl Instance {
     /// A bare connection, for a client that speaks something else than gRPC over HTTP/2.
     pub fn connect(&self) -> DuplexStream {
         connect(&self.dial).expect("the server is there")
+    }
+}
+
+/// An instance on threads of its own, so that it can be killed: it then says no word to anybody and finishes nothing. So it
+/// ends as well when this is dropped.
+#[derive(Debug)]
+pub struct MortalInstance {
+    /// A connection to it.
+    pub channel: Channel,
+    _instance: Instance,
+    threads: Option<Runtime>,
+}
+
+impl MortalInstance {
+    /// Serves the API, with the workers beside it.
+    pub async fn start(ports: Ports) -> Self {
+        let threads = Runtime::new().expect("threads");
+        let encore = {
+            let _on_them = threads.enter();
+            Encore::new(ports, GuardedRpcs::default())
+        };
+        let instance = Instance::start_on(encore, threads.handle()).await;
+        Self { channel: instance.channel.clone(), _instance: instance, threads: Some(threads) }
+    }
+
+    /// Ends it at once.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for MortalInstance {
+    fn drop(&mut self) {
+        // Before the instance is dropped, which would ask it to shut down in order.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::Performance;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Line, LineDraw, LineSettings, RESTORE_QUIET};
 use encore_domain::seat_chart::SeatChart;
@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 
 use crate::clock::{CountingIds, TestClock};
 use crate::fan::Fan;
-use crate::in_memory::Instance;
+use crate::in_memory::{Instance, MortalInstance};
 
 /// How long an access token of a world is good.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
@@ -30,6 +30,11 @@ const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
 pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
     let keyring = Keyring::from_secret("test", &[7; 32]).expect("a key");
     Ports { clock, ids: Arc::new(CountingIds), ..Ports::embedded(keyring, ACCESS_TOKEN_LIFETIME) }
+}
+
+async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis_urls: &str, prefix: &str) -> Ports {
+    let ports = embedded_ports(Arc::clone(clock)).on_postgres(&database.config()).await;
+    ports.expect("Postgres is there").on_redis(redis_urls, prefix).await.expect("Redis is there")
 }
 
 /// Some instances and what they share.
@@ -62,11 +67,16 @@ impl World {
         let clock = Arc::new(TestClock::default());
         let mut all_ports = Vec::new();
         for _ in 0..instances {
-            let ports = embedded_ports(Arc::clone(&clock));
-            let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
-            all_ports.push(ports.on_redis(redis_urls, &prefix).await.expect("Redis is there"));
+            all_ports.push(durable_ports(&clock, &database, redis_urls, &prefix).await);
         }
         Self { redis_prefix: Some(prefix), ..Self::start(clock, all_ports, Some(database)).await }
+    }
+
+    /// One more instance of a durable world, which can be killed.
+    pub async fn mortal(&self) -> MortalInstance {
+        let prefix = self.redis_prefix.as_deref().expect("a world on Redis");
+        let redis_url = variable("ENCORE_REDIS_URL");
+        MortalInstance::start(durable_ports(&self.clock, self.database(), &redis_url, prefix).await).await
     }
 
     /// One instance on a Postgres database of its own, with lines and seat locks in this process.
@@ -170,8 +180,17 @@ impl World {
         account.user.role = role;
         let user = account.user.id;
         self.ports.users.create(account, None).await.expect("a new user");
+        self.caller(user, role, self.channel(turn))
+    }
+
+    /// A fan of whom there is nothing but the access token, which is enough to wait in a line.
+    pub fn passer_by(&self, channel: &Channel) -> Fan {
+        self.caller(fixtures::id(), Role::Fan, channel)
+    }
+
+    fn caller(&self, user: UserId, role: Role, channel: &Channel) -> Fan {
         let access_token = self.ports.access_tokens.issue(Caller { user, role }, self.clock.now()).token;
-        Fan { user, access_token, queue_token: String::new(), channel: self.channel(turn).clone() }
+        Fan { user, access_token, queue_token: String::new(), channel: channel.clone() }
     }
 
     /// A performance in the small hall of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.

@@ -315,7 +315,7 @@ impl LineKeeper {
     }
 
     /// Keeps what a line has come to where it lasts, if it moved, and allots indexes ahead of their use.
-    pub async fn keep(&self, performance: PerformanceId) -> Result<(), AppError> {
+    pub async fn keep(&self, performance: PerformanceId, grace: Duration) -> Result<(), AppError> {
         let Some(snapshot) = self.lines.snapshot(performance).await? else { return Ok(()) };
         for lane in (0..).take(snapshot.lanes.len()) {
             let in_use = snapshot.lanes[usize::from(lane)].limit > 0;
@@ -323,7 +323,7 @@ impl LineKeeper {
                 self.raise_limit(performance, &snapshot, lane, ALLOTMENT / 2).await?;
             }
         }
-        let record = snapshot.record(self.clock.now());
+        let record = snapshot.record(self.clock.now(), grace);
         let is_news = |before: &LineRecord| {
             !before.says_the_same(&record) || before.recorded_at + KEEP_AGAIN_AFTER <= record.recorded_at
         };

@@ -1,6 +1,8 @@
 //! Joining the line, knowing where one stands, and leaving.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use encore_domain::catalog::Performance;
 use encore_domain::error::{PortError, Unavailable};
@@ -42,8 +44,8 @@ pub struct QueueParts {
 #[derive(Clone)]
 pub struct QueueUseCases {
     parts: Arc<QueueParts>,
-    /// Since when keeping presence has gone well.
-    well_since: Arc<Mutex<Option<Timestamp>>>,
+    /// By line the grace, and since when keeping presence has gone well with it.
+    well_since: Arc<Mutex<HashMap<PerformanceId, (Duration, Timestamp)>>>,
 }
 
 /// Somebody's place.
@@ -221,30 +223,31 @@ impl QueueUseCases {
     /// Keeps what every open line has come to where it lasts.
     pub async fn keep_lines(&self) -> Result<(), AppError> {
         let mut outcome = Ok(());
-        for (performance, _) in self.parts.open_lines.lines() {
-            outcome = outcome.and(self.parts.keeper.keep(performance).await);
+        for (performance, open) in self.parts.open_lines.lines() {
+            outcome = outcome.and(self.parts.keeper.keep(performance, open.line.settings.grace).await);
         }
         outcome
     }
 
     /// Reports who is here, and ends the places of those who have been nowhere for longer than the grace. While nobody could
-    /// report, everybody seems away: after a start or an outage, places are ended only when all has gone well for a whole
-    /// grace again.
+    /// report, everybody seems away: after a start, an outage or a change of the grace, places are ended only when all has gone well
+    /// for a whole grace again.
     pub async fn keep_presence(&self) -> Result<(), AppError> {
         let kept = match self.parts.boards.report_present().await {
             Ok(()) => self.end_absent().await,
             Err(weather) => Err(weather),
         };
-        let mut well_since = self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *well_since = if kept.is_ok() { well_since.or_else(|| Some(self.parts.clock.now())) } else { None };
+        if kept.is_err() {
+            self.well_since().clear();
+        }
         kept
     }
 
     async fn end_absent(&self) -> Result<(), AppError> {
-        let Some(since) = *self.well_since.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
         let mut outcome = Ok(());
         for (performance, open) in self.parts.open_lines.lines() {
             let (now, grace) = (self.parts.clock.now(), open.line.settings.grace);
+            let since = self.well_with(performance, grace, now);
             if since + grace <= now {
                 let ended = self.parts.lines.abandon_absent(performance, Presence { now, grace }).await;
                 outcome = outcome.and(match ended {
@@ -255,6 +258,20 @@ impl QueueUseCases {
             }
         }
         outcome
+    }
+
+    /// Since when keeping the presence of a line has gone well with this grace.
+    fn well_with(&self, performance: PerformanceId, grace: Duration, now: Timestamp) -> Timestamp {
+        let mut well_since = self.well_since();
+        let known = well_since.entry(performance).or_insert((grace, now));
+        if known.0 != grace {
+            *known = (grace, now);
+        }
+        known.1
+    }
+
+    fn well_since(&self) -> MutexGuard<'_, HashMap<PerformanceId, (Duration, Timestamp)>> {
+        self.well_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a standing off a view. A called fan who asks has come: the call is claimed. Wherever the view alone cannot

@@ -1,6 +1,7 @@
 //! A copy of a line at one moment, from which any number of fans read their own exact position in constant time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::queue::{Inside, LaneNumber, LaneRecord, LineRecord};
 use crate::time::Timestamp;
@@ -80,6 +81,8 @@ pub struct LaneSnapshot {
     pub late: Vec<u64>,
     /// How many were called, ever.
     pub called: u64,
+    /// After which number all were unseen when the line was put in place.
+    pub unseen_after: u64,
 }
 
 /// What became of all who joined a line, counted since it was put in place.
@@ -199,8 +202,12 @@ impl LineSnapshot {
     }
 
     /// What is kept of the line where it lasts. Limits are kept when they are raised, and are not part of it.
-    pub fn record(&self, now: Timestamp) -> LineRecord {
-        let lanes = self.lanes.iter().map(|lane| LaneRecord { head: lane.head, tail: lane.tail, limit: lane.limit });
+    pub fn record(&self, now: Timestamp, grace: Duration) -> LineRecord {
+        let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + grace;
+        let lanes = self.lanes.iter().map(|lane| {
+            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head };
+            LaneRecord { head, tail: lane.tail, limit: lane.limit }
+        });
         let inside =
             |active| move |(place, until): (&LaneNumber, &Timestamp)| Inside { place: *place, until: *until, active };
         let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
@@ -305,13 +312,17 @@ mod tests {
     #[test]
     fn what_is_kept_are_heads_tails_and_who_is_inside_still() {
         let now = Timestamp::UNIX_EPOCH;
-        let later = now + std::time::Duration::from_secs(1);
+        let later = now + Duration::from_secs(1);
         let mut line = line(vec![LaneSnapshot { head: 3, tail: 8, limit: 20, ..LaneSnapshot::default() }]);
         line.called.insert(place(0, 2), later);
         line.active.extend([(place(0, 1), later), (place(0, 3), now)]);
         line.unspent = 4;
-        let record = line.record(now);
+        let grace = Duration::from_secs(9);
+        let record = line.record(now, grace);
         assert_eq!(record.lanes, [LaneRecord { head: 3, tail: 8, limit: 20 }]);
+        (line.quiet_until, line.lanes[0].unseen_after) = (now + Duration::from_secs(2), 1);
+        assert_eq!(line.record(now, grace).lanes[0].head, 1, "numbers 2 and 3 may still be shown");
+        assert_eq!(line.record(now + grace, grace).lanes[0].head, 3, "not any more");
         let inside = |number, active| Inside { place: place(0, number), until: later, active };
         assert_eq!((record.inside, record.unspent), (vec![inside(1, true), inside(2, false)], 4));
     }

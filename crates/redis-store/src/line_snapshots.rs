@@ -57,6 +57,7 @@ fn lane_snapshot(fields: &Fields, lane: u8, gone: &[u8], late: Vec<u64>) -> Resu
         gone: GoneMap::from_bytes(head / 8 * 8, gone),
         late,
         called: fields.number(&format!("called:{lane}"))?,
+        unseen_after: fields.required(&format!("unseen_after:{lane}"))?,
     })
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -88,8 +88,9 @@ impl Lines for RedisLines {
         open.arg(line.epoch).arg(u8::from(line.draws)).arg(line.restored_at.timestamp_millis());
         open.arg(line.quiet_until.timestamp_millis()).arg(line.reserved).arg(line.reserved_until.timestamp_millis());
         open.arg(u8::from(was_lost)).arg(LANES_MAX).arg(line.lanes.len());
-        for lane in &line.lanes {
-            add_lane(&mut open, lane);
+        for (index, lane) in (0..).zip(&line.lanes) {
+            let inside = line.inside.iter().map(|inside| inside.place).filter(|place| place.lane == index);
+            add_lane(&mut open, lane, &inside.map(|place| place.number).collect());
         }
         for inside in &line.inside {
             open.arg(format!("{}:{}", inside.place.lane, inside.place.number));
@@ -289,15 +290,16 @@ impl Lines for RedisLines {
 }
 
 /// The arguments of a lane that is put in place.
-fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane) {
-    let RestoredLane { head, tail, drawn, used } = lane;
-    open.arg(*head).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
-    if head == tail && used.is_empty() {
+fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
+    let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
+    open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
+    if unseen_after == tail && used.is_empty() {
         open.arg("").arg("").arg("");
         return;
     }
     let gone = bitmap(head + 1..=*tail, *tail);
-    let unseen = bitmap((head + 1..=*tail).filter(|number| used.binary_search(number).is_err()), *tail);
+    let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
+    let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
     open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
 }
 

@@ -116,6 +116,16 @@ async fn who_comes_back_late_is_called_before_those_behind() {
     until("the second to be called", || async { matches!(waiting[1].position().await, Ok(Standing::Admitted(_))) })
         .await;
 
+    // It is lost again, when the first was passed over and has still not shown the place.
+    until("the record of the second", || async {
+        let record = world.ports.line_records.find(performance).await.expect("Postgres is there");
+        record.is_some_and(|record| record.inside.iter().any(|inside| inside.place.number == 4))
+    })
+    .await;
+    world.lose_line(performance).await;
+    until("the second still inside", || async { matches!(waiting[1].position().await, Ok(Standing::Admitted(_))) })
+        .await;
+
     // The first was ahead of both, and shows it only now.
     assert_eq!(position(&waiting[0]).await, Some(1));
     until("the third to move back in the count", || async { position(&waiting[2]).await == Some(2) }).await;

@@ -12,7 +12,8 @@ pub const RESTORE_QUIET: Duration = Duration::from_secs(2);
 /// What is kept of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneRecord {
-    /// The last number called when it was recorded; later ones may have been called since.
+    /// The last number called when it was recorded; later ones may have been called since. While a line that was put in place again
+    /// waits for those who have not shown themselves, it is the one from then: they are not passed over for good.
     pub head: u64,
     /// The last index given out when it was recorded.
     pub tail: u64,
@@ -56,11 +57,13 @@ pub struct UsedPlace {
     pub index: u64,
 }
 
-/// A lane to be put in place. All numbers after the head are *unseen*: they count as gone until their fans show themselves.
+/// A lane to be put in place. Its numbers from some on are *unseen*: they count as gone until their fans show themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestoredLane {
     /// Numbers are called after this one.
     pub head: u64,
+    /// All numbers after this one are unseen, but for those used and those inside. It is no more than the head.
+    pub unseen_after: u64,
     /// The next to join gets the index after this one, which is the lane's limit.
     pub tail: u64,
     /// Of how many the numbers were drawn; none while they are still to be drawn, or never will be.
@@ -131,7 +134,10 @@ impl LineRecord {
             let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
             used.sort_unstable();
             used.dedup();
-            RestoredLane { head: record.head, tail: record.limit.max(drawn.unwrap_or(0)), drawn, used }
+            let inside = self.inside.iter().filter(|inside| inside.place.lane == lane);
+            let head = inside.map(|inside| inside.place.number).fold(record.head, u64::max);
+            let tail = record.limit.max(drawn.unwrap_or(0));
+            RestoredLane { head, unseen_after: record.head, tail, drawn, used }
         });
         let lanes: Vec<RestoredLane> = lanes.collect();
         let is_used = |place: LaneNumber| {
@@ -201,7 +207,10 @@ mod tests {
     fn nothing_is_given_out_again_and_who_paid_is_not_inside() {
         let used = [UsedPlace { lane: 0, index: 30 }, UsedPlace { lane: 0, index: 9 }];
         let restored = record().restored(None, &[], &used, &settings(), at(102));
-        assert_eq!(restored.lanes[0], RestoredLane { head: 10, tail: 1_000, drawn: None, used: vec![9, 30] });
+        assert_eq!(
+            restored.lanes[0],
+            RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, used: vec![9, 30] }
+        );
         assert_eq!(restored.inside.iter().map(|inside| inside.place.number).collect::<Vec<_>>(), [8]);
         assert_eq!(restored.reserved, 14, "3 unspent, 10 by the rate in two seconds, and one begun");
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));

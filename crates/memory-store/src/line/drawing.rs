@@ -23,7 +23,7 @@ impl Line {
         }
         let empty = CutLane::default();
         for (at, lane) in self.lanes.iter_mut().enumerate() {
-            lane.cut(lanes.get(at).unwrap_or(&empty), presence.period());
+            lane.cut(lanes.get(at).unwrap_or(&empty), presence.now);
         }
         true
     }

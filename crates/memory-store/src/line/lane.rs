@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use encore_domain::line_snapshot::LaneSnapshot;
 use encore_domain::ports::{CutLane, FrozenLane};
 use encore_domain::queue::{EndReason, RestoredLane};
+use encore_domain::time::Timestamp;
 
 use crate::bitmap::{Bitmap, BitmapTail};
 
@@ -24,13 +25,15 @@ pub struct Lane {
     late: BTreeSet<u64>,
     /// How many were called.
     called: u64,
+    /// After which number all were unseen at first.
+    unseen_after: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Token {
     phase: Phase,
-    /// The presence period in which the fan was last seen.
-    seen: i64,
+    /// When the fan was last seen.
+    seen: Timestamp,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,8 +62,10 @@ impl From<LaneCopy> for LaneSnapshot {
 
 impl Lane {
     pub fn restored(lane: &RestoredLane) -> Self {
-        let token =
-            |number| Token { phase: if number <= lane.head { Phase::Forgotten } else { Phase::Unseen }, seen: 0 };
+        let token = |number| Token {
+            phase: if number <= lane.unseen_after { Phase::Forgotten } else { Phase::Unseen },
+            seen: Timestamp::UNIX_EPOCH,
+        };
         let mut restored = Self {
             head: lane.head,
             limit: lane.tail,
@@ -70,6 +75,7 @@ impl Lane {
             gone: Bitmap::default(),
             late: BTreeSet::new(),
             called: 0,
+            unseen_after: lane.unseen_after,
         };
         for number in lane.head + 1..=lane.tail {
             restored.gone.insert(number);
@@ -88,6 +94,7 @@ impl Lane {
             drawn: self.drawn,
             late: self.late.iter().copied().collect(),
             called: self.called,
+            unseen_after: self.unseen_after,
             ..LaneSnapshot::default()
         };
         LaneCopy { lane, gone: self.gone.from(self.head + 1) }
@@ -111,11 +118,11 @@ impl Lane {
     }
 
     /// Gives out the next index, if there is one.
-    pub fn join(&mut self, period: i64) -> Option<u64> {
+    pub fn join(&mut self, now: Timestamp) -> Option<u64> {
         if self.tail() >= self.limit {
             return None;
         }
-        self.tokens.push(Token { phase: Phase::Waiting, seen: period });
+        self.tokens.push(Token { phase: Phase::Waiting, seen: now });
         Some(self.tail())
     }
 
@@ -130,9 +137,9 @@ impl Lane {
         }
     }
 
-    pub fn see(&mut self, number: u64, period: i64) {
+    pub fn see(&mut self, number: u64, now: Timestamp) {
         if let Some(token) = at(number).and_then(|at| self.tokens.get_mut(at)) {
-            token.seen = token.seen.max(period);
+            token.seen = token.seen.max(now);
         }
     }
 
@@ -177,8 +184,8 @@ impl Lane {
         Some(number)
     }
 
-    /// Ends those who wait and were not seen in this period or later. Answers how many.
-    pub fn abandon(&mut self, oldest: i64) -> u64 {
+    /// Ends those who wait and were not seen at this moment or later. Answers how many.
+    pub fn abandon(&mut self, oldest: Timestamp) -> u64 {
         let numbers = self.late.iter().copied().chain(self.head + 1..=self.tail());
         let absent = |token: &Token| token.phase == Phase::Waiting && token.seen < oldest;
         let absent = |number: &u64| at(*number).and_then(|at| self.tokens.get(at)).is_some_and(absent);
@@ -216,14 +223,14 @@ impl Lane {
         FrozenLane { count, gone, unseen: indexes(|phase| phase == Phase::Unseen) }
     }
 
-    pub fn cut(&mut self, cut: &CutLane, period: i64) {
+    pub fn cut(&mut self, cut: &CutLane, now: Timestamp) {
         self.frozen = None;
         self.drawn = Some(cut.count);
         self.limit = self.limit.max(cut.count);
-        let new = Token { phase: Phase::Waiting, seen: period };
+        let new = Token { phase: Phase::Waiting, seen: now };
         self.tokens.resize(self.tokens.len().max(at(cut.count + 1).unwrap_or_default()), new);
         for (number, token) in (1..).zip(&mut self.tokens) {
-            token.seen = period.max(token.seen);
+            token.seen = token.seen.max(now);
             if number <= cut.count {
                 token.phase = Phase::Waiting;
                 self.gone.remove(number);

@@ -130,14 +130,14 @@ impl Line {
 
     pub fn join(&mut self, joining: &Joining) -> Result<QueueTicket, JoinRefusal> {
         self.end_due(joining.presence.now);
-        let period = joining.presence.period();
+        let now = joining.presence.now;
         let held = self.held(joining)?;
         if let Some(held) = held.filter(|held| !self.moves(held, joining)) {
-            self.see(held.lane_number(), period);
+            self.see(held.lane_number(), now);
             return Ok(self.ticket(joining.user, held.lane, held.index));
         }
         let lane = self.lanes.get_mut(usize::from(joining.lane)).filter(|_| joining.may_enter);
-        let index = lane.ok_or(JoinRefusal::NoPlace)?.join(period).ok_or(JoinRefusal::NumbersSpent)?;
+        let index = lane.ok_or(JoinRefusal::NoPlace)?.join(now).ok_or(JoinRefusal::NumbersSpent)?;
         if let Some(held) = held {
             self.leave(held.lane_number(), EndReason::Replaced);
         }
@@ -221,11 +221,11 @@ impl Line {
 
     /// Says that these are there. `drawn` says how their numbers are meant.
     pub fn report_present(&mut self, numbers: &[LaneNumber], drawn: bool, presence: Presence) {
-        let period = presence.period();
+        let now = presence.now;
         for place in numbers {
             let is_drawn = self.lane(place.lane).is_some_and(|lane| lane.drawn().is_some());
             if !self.draws || is_drawn == drawn {
-                self.see(*place, period);
+                self.see(*place, now);
             }
         }
     }
@@ -237,7 +237,8 @@ impl Line {
         if self.restored_at + presence.grace <= presence.now {
             self.lanes.iter_mut().for_each(Lane::end_unseen);
         }
-        let oldest = presence.period() - Presence::PERIODS;
+        let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
+        let oldest = Timestamp::from_timestamp_millis(oldest_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         let abandoned = self.lanes.iter_mut().map(|lane| lane.abandon(oldest)).sum();
         self.flow.abandoned += abandoned;
         abandoned
@@ -278,9 +279,9 @@ impl Line {
         }
     }
 
-    fn see(&mut self, place: LaneNumber, period: i64) {
+    fn see(&mut self, place: LaneNumber, now: Timestamp) {
         if let Some(lane) = self.lanes.get_mut(usize::from(place.lane)) {
-            lane.see(place.number, period);
+            lane.see(place.number, now);
         }
     }
 

@@ -89,7 +89,7 @@ impl Line {
                 shown = Err(refusal);
                 continue;
             }
-            self.see(place.lane_number(), presence.period());
+            self.see(place.lane_number(), presence.now);
             if self.phase(place.lane_number()) == Some(Phase::Unseen) {
                 self.show_unseen(place, presence.now);
             } else if self.members.get(&place.ticket.user).is_some_and(|member| member.is_of(&place.ticket)) {

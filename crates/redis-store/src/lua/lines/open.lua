@@ -1,7 +1,8 @@
 -- Puts a line in place, unless it is there.
 -- KEYS  see line.lua
 -- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until ms, 5 reserved, 6 reserved until ms, 7 '1' if it was lost,
---       8 how many lanes there may be at most, 9 how many there are; for each lane 10… head, tail, drawn or '', bitmap of the gone,
+--       8 how many lanes there may be at most, 9 how many there are; for each lane 10… head, after which number all
+--       are unseen, tail, drawn or '', bitmap of the gone,
 --       of the unseen, reasons; then for each who is inside lane:number, deadline in ms, '1' if active
 -- Reply 1 if it was put in place, 0 if it was there
 -- Cost  O(tail / 8 + cap)
@@ -19,10 +20,10 @@ if ARGV[7] == '1' then
 end
 local at = 10
 for lane = 0, tonumber(ARGV[9]) - 1 do
-  local head, tail, drawn, gone, unseen, reasons = unpack(ARGV, at, at + 5)
-  at = at + 6
+  local head, unseen_after, tail, drawn, gone, unseen, reasons = unpack(ARGV, at, at + 6)
+  at = at + 7
   redis.call('HSET', LINE, 'head:' .. lane, head, 'tail:' .. lane, tail, 'base:' .. lane, tail, 'limit:' .. lane, tail,
-    'pass:' .. lane, 0, 'called:' .. lane, 0)
+    'pass:' .. lane, 0, 'called:' .. lane, 0, 'unseen_after:' .. lane, unseen_after)
   if drawn ~= '' then
     redis.call('HSET', LINE, 'drawn:' .. lane, drawn)
   end

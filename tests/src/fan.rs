@@ -214,10 +214,31 @@ impl Fan {
 
     /// Gives a hold back.
     pub async fn release(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
-        let message =
-            booking::ReleaseHoldRequest { request_id: String::new(), reservation_id: reservation_id.to_owned() };
+        self.release_as("", reservation_id, &[]).await
+    }
+
+    /// Gives seats of a hold back under a given request id; none for all.
+    pub async fn release_as(
+        &self,
+        request_id: &str,
+        reservation_id: &str,
+        seats: &[&str],
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::ReleaseHoldRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        };
         let released = self.booking().release_hold(self.request(message)).await?.into_inner();
         Ok(released.reservation.expect("a reservation"))
+    }
+
+    /// Extends a hold under a given request id.
+    pub async fn extend_as(&self, request_id: &str, reservation_id: &str) -> Result<booking::Reservation, Status> {
+        let message =
+            booking::ExtendHoldRequest { request_id: request_id.to_owned(), reservation_id: reservation_id.to_owned() };
+        let extended = self.booking().extend_hold(self.request(message)).await?.into_inner();
+        Ok(extended.reservation.expect("a reservation"))
     }
 
     /// Reads a reservation.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use encore_domain::best_available::SeatSearch;
 use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
 use encore_domain::error::PortError;
+use encore_domain::hold_change::Extension;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
+use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_wish::{BestWish, SeatWish};
@@ -20,7 +21,7 @@ use tracing::warn;
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
-use crate::seat_map::{SeatMap, seats_taken};
+use crate::seat_map::{SeatMap, seat_ids, seats_taken};
 use crate::seat_offers::SeatOffers;
 use crate::seat_searches::SeatSearches;
 
@@ -205,6 +206,66 @@ impl BookingUseCases {
         if let Err(weather) = self.seat_map.settle(performance, slots, owner).await {
             warn!(error = &weather as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
         }
+    }
+
+    /// Gives back some seats of a live hold; with the last of them it ends.
+    pub async fn release_seats(
+        &self,
+        caller: Caller,
+        id: ReservationId,
+        seats: &SeatSelection,
+        request: Option<RequestKey>,
+    ) -> Result<ReservationView, AppError> {
+        let reservation = self.own(caller, id).await?;
+        let hall = self.halls.hall(reservation.performance).await?;
+        let slots = seats.slots(&hall.venue.chart)?;
+        let left = match self.reservations.release_seats(id, &slots, self.clock.now(), request).await {
+            Err(PortError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
+                return Err(AppError::NotFound { kind: "reserved_seat", ids: seat_ids(&hall, &slots) });
+            }
+            other => other?,
+        };
+        if matches!(left, Applied::Now(_)) {
+            self.seat_map.release(reservation.performance, &slots, id).await;
+        }
+        Ok(ReservationView { reservation: left.into_inner(), hall })
+    }
+
+    /// Extends a live hold, as far as its performance and the fan's queue token allow. What the request did before is answered
+    /// again, also when the token is used by now.
+    pub async fn extend_hold(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        id: ReservationId,
+        request: RequestKey,
+    ) -> Result<ReservationView, AppError> {
+        let hold = self.own(caller, id).await?;
+        let hall = self.halls.hall(hold.performance).await?;
+        let reservation = match self.extend(caller, pass, &hall, &hold, request).await {
+            Err(refusal) if refusal.may_hide_a_repeat() => {
+                self.reservations.find_extended(request).await?.ok_or(refusal)?
+            }
+            other => other?,
+        };
+        Ok(ReservationView { reservation, hall })
+    }
+
+    async fn extend(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        hall: &Hall,
+        hold: &Reservation,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let token_until = self.guard.admit(pass, caller, &hall.performance).await?;
+        let extension = Extension { hold_for: hall.performance.hold_for, token_until };
+        let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
+        if let Applied::Now(extended) = &extended {
+            self.settle(hold.performance, &extended.slots(), hold.id).await;
+        }
+        Ok(extended.into_inner())
     }
 
     /// Gives back the seats of a live hold.

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, Unavailable};
+use encore_domain::hold_change::ExtendRefusal;
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
@@ -56,6 +57,8 @@ pub enum AppError {
     OverLimit { limit: u32, owned: u32 },
     #[error("the hold expired at {expired_at}")]
     HoldExpired { expired_at: Timestamp },
+    #[error("the hold may not live longer than until {expires_at}")]
+    HoldAtLimit { expires_at: Timestamp },
     #[error("the reservation is not a live hold")]
     NotHeld { state: ReservationState },
     #[error("the wallet holds less than the price")]
@@ -106,6 +109,7 @@ impl AppError {
             | Self::NoSeatsFit { .. }
             | Self::OverLimit { .. }
             | Self::HoldExpired { .. }
+            | Self::HoldAtLimit { .. }
             | Self::NotHeld { .. }
             | Self::BalanceShort { .. }
             | Self::WalletFull
@@ -195,6 +199,19 @@ impl From<ReleaseRefusal> for AppError {
     fn from(refusal: ReleaseRefusal) -> Self {
         match refusal {
             ReleaseRefusal::NotHeld { state } => Self::NotHeld { state },
+            ReleaseRefusal::NotItsSeats { slots } => {
+                let ids = slots.iter().map(|slot| format!("slot {}", slot.0)).collect();
+                Self::NotFound { kind: "reserved_seat", ids }
+            }
+        }
+    }
+}
+
+impl From<ExtendRefusal> for AppError {
+    fn from(refusal: ExtendRefusal) -> Self {
+        match refusal {
+            ExtendRefusal::NotHeld { state } => Self::NotHeld { state },
+            ExtendRefusal::AtLimit { expires_at } => Self::HoldAtLimit { expires_at },
         }
     }
 }
@@ -204,6 +221,8 @@ impl From<PayRefusal> for AppError {
         match refusal {
             PayRefusal::HoldExpired { expired_at } => Self::HoldExpired { expired_at },
             PayRefusal::NotHeld { state } => Self::NotHeld { state },
+            // It was planned again as often as is reasonable.
+            PayRefusal::HoldChanged => Self::Overloaded,
             PayRefusal::BalanceShort { balance, needed } => Self::BalanceShort { balance, needed },
         }
     }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::booking::Reservation;
+use encore_domain::error::PortError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PaymentId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{Payment, Settlement, check_payable, plan_wallet_payment};
+use encore_domain::payment::{PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::{EndReason, QueueTicket};
 use encore_domain::request::{Applied, RequestKey};
@@ -18,6 +19,9 @@ use crate::line_keeper::LineKeeper;
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
+
+/// How often a payment is planned again because its fan changed the hold meanwhile.
+const PLANS_MAX: usize = 4;
 
 /// The use cases of `PaymentService`.
 #[derive(Clone)]
@@ -54,24 +58,38 @@ impl PaymentUseCases {
         id: ReservationId,
         request: RequestKey,
     ) -> Result<Payment, AppError> {
-        let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
-        let paid = match found {
-            Some(reservation) => self.pay(caller, pass, &reservation, request).await,
-            None => Err(AppError::not_found("reservation", id)),
-        };
-        match paid {
+        match self.pay(caller, pass, id, request).await {
             Err(refusal) if refusal.may_hide_a_repeat() => self.payments.find_paid(request).await?.ok_or(refusal),
             other => other,
         }
     }
 
+    /// If the hold is changed between the plan and the payment, it is planned again.
     async fn pay(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        id: ReservationId,
+        request: RequestKey,
+    ) -> Result<Payment, AppError> {
+        for _ in 0..PLANS_MAX {
+            let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
+            let reservation = found.ok_or_else(|| AppError::not_found("reservation", id))?;
+            if let Some(payment) = self.pay_as_seen(caller, pass, &reservation, request).await? {
+                return Ok(payment);
+            }
+        }
+        Err(AppError::Overloaded)
+    }
+
+    /// None if the hold is not what the payment was planned on any more.
+    async fn pay_as_seen(
         &self,
         caller: Caller,
         pass: &QueuePass,
         reservation: &Reservation,
         request: RequestKey,
-    ) -> Result<Payment, AppError> {
+    ) -> Result<Option<Payment>, AppError> {
         let performance = self.halls.performance(reservation.performance).await?;
         self.guard.admit(pass, caller, &performance).await?;
         let now = self.clock.now();
@@ -79,11 +97,14 @@ impl PaymentUseCases {
         let ticket = pass.ticket(caller, performance.id);
         let id = PaymentId(self.ids.next());
         let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), ticket, now);
-        let applied = self.payments.pay_from_wallet(plan, request).await?;
+        let applied = match self.payments.pay_from_wallet(plan, request).await {
+            Err(PortError::Refused(PayRefusal::HoldChanged)) => return Ok(None),
+            other => other?,
+        };
         if let Applied::Now(payment) = &applied {
             self.tell(payment, reservation, ticket).await;
         }
-        Ok(applied.into_inner())
+        Ok(Some(applied.into_inner()))
     }
 
     /// The payment is made: what follows only hurries what the sweep would do.

@@ -60,6 +60,8 @@ pub struct Reservation {
     pub settled_at: Option<Timestamp>,
     /// What paid for it.
     pub payment: Option<PaymentId>,
+    /// How often its fan changed it while it was held: see [`hold_change`](crate::hold_change).
+    pub revision: u32,
 }
 
 /// Where a listing of a fan's reservations goes on: before this moment of holding and, at the same moment, before this id.
@@ -86,7 +88,7 @@ impl Reservation {
         }
     }
 
-    /// The reservation as it was when it was placed: what a repeat of the hold is answered.
+    /// The reservation as it was when it was placed, if it was never changed: what a repeat of the hold is answered.
     pub fn as_placed(mut self) -> Self {
         self.state = ReservationState::Held;
         self.settled_at = None;
@@ -265,6 +267,7 @@ pub fn plan_hold(
         expires_at,
         settled_at: None,
         payment: None,
+        revision: 0,
     })
 }
 

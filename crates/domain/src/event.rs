@@ -13,7 +13,14 @@ use crate::wallet::WalletEntry;
 pub enum Event {
     /// Seats are kept for a fan.
     HoldPlaced(Reservation),
-    /// A fan gave seats back.
+    /// A fan extended a hold, or gave some of its seats back.
+    HoldChanged {
+        /// The hold after the change.
+        hold: Reservation,
+        /// When it was changed.
+        at: Timestamp,
+    },
+    /// A fan gave seats back: all that were left.
     HoldReleased(Reservation),
     /// A hold's deadline passed unpaid.
     HoldExpired(Reservation),
@@ -38,6 +45,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::HoldPlaced(_) => "booking.hold_placed",
+            Self::HoldChanged { .. } => "booking.hold_changed",
             Self::HoldReleased(_) => "booking.hold_released",
             Self::HoldExpired(_) => "booking.hold_expired",
             Self::ReservationConfirmed { .. } => "booking.reservation_confirmed",
@@ -45,9 +53,11 @@ impl Event {
         }
     }
 
-    /// The same for every delivery of this event, so that consumers can drop repeats. A kind happens once to its subject.
+    /// The same for every delivery of this event, so that consumers can drop repeats. A kind happens once to its subject; only
+    /// a hold is changed several times, and each change has the hold's revision after it.
     pub fn id(&self) -> String {
         let subject = match self {
+            Self::HoldChanged { hold, .. } => return format!("{}/{}/{}", self.kind(), hold.id, hold.revision),
             Self::HoldPlaced(reservation)
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
@@ -61,6 +71,7 @@ impl Event {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::HoldPlaced(hold) => hold.held_at,
+            Self::HoldChanged { at, .. } => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::WalletToppedUp { entry, .. } => entry.at,
@@ -71,6 +82,7 @@ impl Event {
     pub fn key(&self) -> Uuid {
         match self {
             Self::HoldPlaced(reservation)
+            | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
             | Self::ReservationConfirmed { reservation, .. } => reservation.performance.0,

@@ -7,6 +7,7 @@ pub mod booking;
 pub mod catalog;
 pub mod error;
 pub mod event;
+pub mod hold_change;
 pub mod identity;
 pub mod ids;
 pub mod line_ceilings;

@@ -34,6 +34,8 @@ pub struct PaymentPlan {
     pub payment: Payment,
     /// Its movement of money.
     pub transfer: Transfer,
+    /// The revision of the reservation that it was planned on: what is paid is what was seen.
+    pub revision: u32,
     /// The queue token that it uses up, remembered so that its end is not lost.
     pub ticket: Option<QueueTicket>,
 }
@@ -53,6 +55,9 @@ pub enum PayRefusal {
         /// What it is instead.
         state: ReservationState,
     },
+    /// The reservation was changed after the payment was planned: it is to be planned again.
+    #[error("the hold was changed meanwhile")]
+    HoldChanged,
     /// The wallet does not hold enough.
     #[error("the balance is short")]
     BalanceShort {
@@ -72,6 +77,14 @@ pub fn check_payable(reservation: &Reservation, now: Timestamp) -> Result<(), Pa
     }
 }
 
+impl PaymentPlan {
+    /// Says whether it can be made, as far as the reservation itself goes: live, and not changed since it was planned.
+    pub fn check(&self, reservation: &Reservation) -> Result<(), PayRefusal> {
+        check_payable(reservation, self.payment.paid_at)?;
+        if reservation.revision == self.revision { Ok(()) } else { Err(PayRefusal::HoldChanged) }
+    }
+}
+
 /// Plans a payment from the wallet of the reservation's owner. Whether the hold is live is decided where it is
 /// applied, so that a repeat of a payment made before is answered and not refused.
 pub fn plan_wallet_payment(
@@ -81,9 +94,9 @@ pub fn plan_wallet_payment(
     ticket: Option<QueueTicket>,
     now: Timestamp,
 ) -> PaymentPlan {
-    let Reservation { user, performance, total, .. } = *reservation;
+    let Reservation { user, performance, total, revision, .. } = *reservation;
     let payment = Payment { id, reservation: reservation.id, user, performance, amount: total, paid_at: now };
-    PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), ticket }
+    PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), revision, ticket }
 }
 
 /// What the stores of speed must be told after a payment: the seats are sold, the queue token is used.

@@ -50,12 +50,37 @@ impl BookingService for BookingApi {
         let mut fields = Fields::default();
         let key = fields.optional_request(caller.user, &message.request_id, "ReleaseHold", &message);
         let id = fields.id("reservation_id", &message.reservation_id);
+        let all = message.seat_ids.is_empty();
+        let seats = if all { None } else { seat_selection(&mut fields, message.seat_ids) };
+        let (Some(key), Some(id)) = (key, id) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let booking = self.booking.clone();
+        let released = self.calls.write(async move {
+            match seats {
+                Some(seats) => booking.release_seats(caller, id, &seats, key).await,
+                None => booking.release_hold(caller, id, key).await,
+            }
+        });
+        Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))
+    }
+
+    async fn extend_hold(
+        &self,
+        request: Request<pb::ExtendHoldRequest>,
+    ) -> Result<Response<pb::ExtendHoldResponse>, Status> {
+        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, "ExtendHold", &message);
+        let id = fields.id("reservation_id", &message.reservation_id);
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());
         };
         let booking = self.booking.clone();
-        let released = self.calls.write(async move { booking.release_hold(caller, id, key).await });
-        Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))
+        let extended = self.calls.write(async move { booking.extend_hold(caller, &pass, id, key).await });
+        Ok(Response::new(pb::ExtendHoldResponse { reservation: Some(to_proto(&extended.await?)) }))
     }
 
     async fn get_reservation(

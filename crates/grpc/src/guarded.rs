@@ -13,10 +13,11 @@ use crate::contract::rpcs;
 /// performance is refused, who asks about a performance without a line passes, and what a request has done before is answered
 /// although its token is used by now. At every other guarded RPC an active token of any performance passes. These are the
 /// guarded RPCs where nothing else is configured.
-pub const KNOW_THEIR_PERFORMANCE: [&str; 4] = [
+pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
     "encore.catalog.v1.CatalogService/ListSeats",
     "encore.catalog.v1.CatalogService/WatchSeats",
     "encore.booking.v1.BookingService/HoldSeats",
+    "encore.booking.v1.BookingService/ExtendHold",
     "encore.payment.v1.PaymentService/PayReservation",
 ];
 

@@ -80,6 +80,9 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::HoldExpired { expired_at } => {
             precondition(message, ErrorReason::HoldExpired, [("expired_at", rfc3339(expired_at))])
         }
+        AppError::HoldAtLimit { expires_at } => {
+            precondition(message, ErrorReason::HoldAtLimit, [("expires_at", rfc3339(expires_at))])
+        }
         AppError::NotHeld { state } => {
             precondition(message, ErrorReason::ReservationNotHeld, [("state", state_name(state).to_owned())])
         }

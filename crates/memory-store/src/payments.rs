@@ -6,7 +6,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
+use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::queue::{QueueTicket, UsedPlace};
 use encore_domain::request::{Applied, RequestKey};
@@ -62,9 +62,9 @@ impl Payments for MemoryPayments {
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
-        let PaymentPlan { payment, transfer, ticket } = plan;
-        let hold = reservations.find(payment.reservation).ok_or_else(unknown_reservation)?;
-        check_payable(hold, payment.paid_at).map_err(PortError::Refused)?;
+        let hold = reservations.find(plan.payment.reservation).ok_or_else(unknown_reservation)?;
+        plan.check(hold).map_err(PortError::Refused)?;
+        let PaymentPlan { payment, transfer, ticket, .. } = plan;
         let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
         if balance.minor < needed.minor {
             return Err(PortError::Refused(PayRefusal::BalanceShort { balance, needed }));

@@ -1,7 +1,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 
-use encore_domain::booking::{Reservation, ReservationState};
+use encore_domain::booking::Reservation;
 use encore_domain::error::PortError;
 use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Payment;
@@ -36,12 +36,10 @@ impl Requests {
         }
     }
 
-    /// What the requests made that protect an effect, each with its fan. A hold that was released since is answered as it was
-    /// placed, a release as it was released.
+    /// What the requests made that protect an effect, each with its fan. Changes of holds are answered with a type of their own.
     pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
         self.answers.iter().filter_map(|((user, _), (_, answer))| {
-            let placed = |hold: &&Reservation| hold.state == ReservationState::Held;
-            let hold = answer.downcast_ref::<Reservation>().filter(placed).map(|hold| Effect::Reservation(hold.id));
+            let hold = answer.downcast_ref::<Reservation>().map(|hold| Effect::Reservation(hold.id));
             let payment = || answer.downcast_ref::<Payment>().map(|payment| Effect::Payment(payment.id));
             let top_up = || answer.downcast_ref::<WalletEntry>().map(|entry| Effect::TopUp(entry.id));
             Some((*user, hold.or_else(payment).or_else(top_up)?))

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
+use encore_domain::hold_change::{ExtendRefusal, Extension, give_back};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::Payment;
@@ -16,6 +17,10 @@ use uuid::Uuid;
 
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
+
+/// What a change of a hold is answered, told apart from what placing it was.
+#[derive(Clone)]
+pub struct Changed(pub Reservation);
 
 /// [`Reservations`] in process.
 pub struct MemoryReservations(MemoryRecords);
@@ -76,6 +81,24 @@ impl ReservationRecords {
         Some(reservation.clone())
     }
 
+    /// Writes a hold that its fan has changed: seats that it has no more can be claimed again.
+    fn change(&mut self, changed: &Reservation) {
+        let Some(before) = self.reservations.insert(changed.id, changed.clone()) else { return };
+        self.held.remove(&(before.expires_at, before.id));
+        self.held.insert((changed.expires_at, changed.id));
+        let claims = self.claims.entry(changed.performance).or_default();
+        for seat in &before.seats {
+            claims.remove(&seat.slot);
+        }
+        let held_until = Some(changed.expires_at);
+        claims.extend(changed.slots().into_iter().map(|slot| {
+            let claim = Claim { slot, reservation: changed.id, held_until };
+            (slot, claim)
+        }));
+        let owned = self.owned.entry((changed.performance, changed.user)).or_default();
+        *owned = owned.saturating_sub(seat_count(&before)) + seat_count(changed);
+    }
+
     /// Confirms a hold that can be paid: its seats are the fan's.
     pub fn confirm(&mut self, payment: &Payment) -> Option<Reservation> {
         let reservation = self.reservations.get_mut(&payment.reservation)?;
@@ -132,7 +155,7 @@ impl Reservations for MemoryReservations {
         request: Option<RequestKey>,
     ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
         let Records { reservations, outbox, requests, .. } = &mut *self.0.lock();
-        if let Some(before) = requests.before(request)? {
+        if let Some(Changed(before)) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
         let state = reservations.find(id).map(|reservation| reservation.state_at(now));
@@ -141,8 +164,56 @@ impl Reservations for MemoryReservations {
         }
         let released = reservations.give_up(id, ReservationState::Released, now).ok_or_else(unknown_reservation)?;
         outbox.write(&Event::HoldReleased(released.clone()));
-        requests.remember(request, released.clone());
+        requests.remember(request, Changed(released.clone()));
         Ok(Applied::Now(released))
+    }
+
+    async fn release_seats(
+        &self,
+        id: ReservationId,
+        slots: &[Slot],
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
+        let Records { reservations, outbox, requests, .. } = &mut *self.0.lock();
+        if let Some(Changed(before)) = requests.before(request)? {
+            return Ok(Applied::Before(before));
+        }
+        let hold = reservations.find(id).ok_or_else(unknown_reservation)?;
+        let left = give_back(hold, slots, now).map_err(PortError::Refused)?;
+        if left.state == ReservationState::Released {
+            reservations.give_up(id, ReservationState::Released, now);
+            outbox.write(&Event::HoldReleased(left.clone()));
+        } else {
+            reservations.change(&left);
+            outbox.write(&Event::HoldChanged { hold: left.clone(), at: now });
+        }
+        requests.remember(request, Changed(left.clone()));
+        Ok(Applied::Now(left))
+    }
+
+    async fn extend(
+        &self,
+        id: ReservationId,
+        extension: Extension,
+        now: Timestamp,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, PortError<ExtendRefusal>> {
+        let Records { reservations, outbox, requests, .. } = &mut *self.0.lock();
+        if let Some(Changed(before)) = requests.before(Some(request))? {
+            return Ok(Applied::Before(before));
+        }
+        let hold = reservations.find(id).ok_or_else(unknown_reservation)?;
+        let extended = extension.of(hold, now).map_err(PortError::Refused)?;
+        reservations.change(&extended);
+        outbox.write(&Event::HoldChanged { hold: extended.clone(), at: now });
+        requests.remember(Some(request), Changed(extended.clone()));
+        Ok(Applied::Now(extended))
+    }
+
+    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
+        let extended = self.0.lock().requests.before(Some(request))?;
+        Ok(extended.map(|Changed(extended)| extended))
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

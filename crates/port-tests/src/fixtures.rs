@@ -253,6 +253,7 @@ pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Ti
         expires_at: now + performance.hold_for,
         settled_at: None,
         payment: None,
+        revision: 0,
     }
 }
 

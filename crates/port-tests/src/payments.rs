@@ -33,6 +33,7 @@ macro_rules! payments {
             refuses_without_a_wallet,
             refuses_an_expired_hold,
             refuses_what_is_not_held,
+            refuses_what_was_changed,
             repeats_a_payment,
             repeats_a_payment_under_contention,
             pays_once_under_contention,
@@ -216,6 +217,16 @@ pub async fn refuses_what_is_not_held(bench: RecordBench) {
     made(bench.reservations.release(released.id, at_secs(1), None).await);
     let refusal = bench.refused_payment(&released, at_secs(1)).await;
     assert_eq!(refusal, PayRefusal::NotHeld { state: ReservationState::Released });
+}
+
+pub async fn refuses_what_was_changed(bench: RecordBench) {
+    let hold = bench.held(&[0, 1]).await;
+    bench.top_up(hold.user, euros(50_000)).await;
+    let one = [hold.slots()[0]];
+    let left = made(bench.reservations.release_seats(hold.id, &one, at_secs(1), None).await);
+    assert_eq!(bench.refused_payment(&hold, at_secs(2)).await, PayRefusal::HoldChanged);
+    let plan = payment(&left, at_secs(2));
+    assert_eq!(made(bench.pay(&plan, request(hold.user)).await).amount, left.total);
 }
 
 pub async fn repeats_a_payment(bench: RecordBench) {

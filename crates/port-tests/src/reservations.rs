@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::PortError;
 use encore_domain::event::Event;
+use encore_domain::hold_change::{ExtendRefusal, Extension, HOLD_LIFE_FACTOR, give_back};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal};
 use encore_domain::request::{Applied, RequestKey};
@@ -19,7 +21,7 @@ use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, made_once, refused, repeated};
 use crate::bench::told;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{altered, at_secs, hold, hold_at, id, just_before, request, slots};
+use crate::fixtures::{altered, at_secs, hold, hold_at, id, just_before, payment, request, slots};
 use crate::paging::{SIZES, read_all};
 
 /// Stamps the cases of the port `Reservations`.
@@ -41,6 +43,14 @@ macro_rules! reservations {
             releases_a_hold,
             releases_only_a_live_hold,
             repeats_a_release,
+            gives_some_seats_back,
+            gives_the_last_seats_back,
+            gives_back_only_what_is_held,
+            repeats_a_partial_release,
+            extends_a_hold,
+            extends_only_a_live_hold,
+            repeats_an_extension,
+            changes_one_after_the_other,
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
@@ -51,6 +61,7 @@ macro_rules! reservations {
 
 type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
 type ReleaseAnswer = Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+type ExtendAnswer = Result<Applied<Reservation>, PortError<ExtendRefusal>>;
 
 impl RecordBench {
     async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
@@ -67,6 +78,14 @@ impl RecordBench {
 
     async fn release(&self, hold: &Reservation, now: Timestamp) -> ReleaseAnswer {
         self.reservations.release(hold.id, now, Some(request(hold.user))).await
+    }
+
+    async fn release_seats(&self, hold: &Reservation, seats: &[usize], now: Timestamp) -> ReleaseAnswer {
+        self.reservations.release_seats(hold.id, &slots(seats), now, Some(request(hold.user))).await
+    }
+
+    async fn extend(&self, hold: &Reservation, now: Timestamp, sale: &Performance) -> ExtendAnswer {
+        self.reservations.extend(hold.id, extension(sale), now, request(hold.user)).await
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Vec<Reservation> {
@@ -90,6 +109,13 @@ pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<
         holds.into_iter().flat_map(|hold| hold.slots().into_iter().map(|slot| claim(hold, slot))).collect();
     claims.sort_by_key(|claim| claim.slot);
     claims
+}
+
+/// A change of a hold, which says whether it was made.
+type Change = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+fn extension(sale: &Performance) -> Extension {
+    Extension { hold_for: sale.hold_for, token_until: None }
 }
 
 fn settled(hold: &Reservation, state: ReservationState, at: Timestamp) -> Reservation {
@@ -416,6 +442,150 @@ pub async fn repeats_a_release(bench: RecordBench) {
     assert_eq!(bench.claims(sale.id).await, held([&next]));
 }
 
+pub async fn gives_some_seats_back(bench: RecordBench) {
+    let (sale, fan, rival) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1, 12]);
+    bench.place(&placed).await;
+
+    let left = give_back(&placed, &slots(&[1]), at_secs(5)).expect("its seat");
+    assert_eq!((left.slots(), left.total.minor), (slots(&[0, 12]), 12_000 + 7_500));
+    assert_eq!(made(bench.release_seats(&placed, &[1], at_secs(5)).await), left);
+    assert_eq!(bench.stored(&placed).await.as_ref(), Some(&left));
+    assert_eq!(bench.claims(sale.id).await, held([&left]));
+    made(bench.try_place(&hold(rival, &sale, &[1]), 1).await);
+    made(bench.try_place(&hold(fan, &sale, &[2]), 3).await);
+    let refusal = refused(bench.try_place(&hold(fan, &sale, &[3]), 3).await);
+    assert_eq!(refusal, PlaceRefusal::OverLimit { limit: 3, owned: 3 });
+
+    bench.top_up(fan, left.total).await;
+    let paid = made(bench.payments.pay_from_wallet(payment(&left, at_secs(6)), request(fan)).await);
+    assert_eq!(paid.amount, left.total);
+    assert_eq!(bench.stored(&placed).await.map(|it| it.slots()), Some(left.slots()));
+}
+
+pub async fn gives_the_last_seats_back(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1, 2]);
+    bench.place(&placed).await;
+    let left = made(bench.release_seats(&placed, &[0], at_secs(5)).await);
+    let released = settled(&left, ReservationState::Released, at_secs(6));
+    assert_eq!(made(bench.release_seats(&placed, &[1, 2], at_secs(6)).await), released);
+    assert_eq!(bench.stored(&placed).await, Some(released));
+    assert_eq!(bench.claims(sale.id).await, []);
+}
+
+pub async fn gives_back_only_what_is_held(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1, 2]);
+    bench.place(&placed).await;
+    let left = made(bench.release_seats(&placed, &[1], at_secs(5)).await);
+    let refusal = refused(bench.release_seats(&placed, &[0, 1, 3], at_secs(5)).await);
+    assert_eq!(refusal, ReleaseRefusal::NotItsSeats { slots: slots(&[1, 3]) });
+    let refusal = refused(bench.release_seats(&placed, &[0], placed.expires_at).await);
+    assert_eq!(refusal, ReleaseRefusal::NotHeld { state: ReservationState::Expired });
+    assert_eq!(bench.stored(&placed).await.as_ref(), Some(&left));
+    assert_eq!(bench.claims(sale.id).await, held([&left]));
+}
+
+pub async fn repeats_a_partial_release(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1, 2]);
+    let place_request = bench.place(&placed).await;
+    let [first, second] = [request(fan), request(fan)];
+    let release = |seats: &[usize], now, request| {
+        let (reservations, slots) = (Arc::clone(&bench.reservations), slots(seats));
+        async move { reservations.release_seats(placed.id, &slots, now, Some(request)).await }
+    };
+    let after_first = made(release(&[0], at_secs(1), first).await);
+    let after_second = made(release(&[1], at_secs(2), second).await);
+    assert_eq!(repeated(release(&[0], at_secs(3), first).await), after_first);
+    assert_reused(&release(&[0], at_secs(3), altered(first)).await);
+    made(bench.reservations.release(placed.id, at_secs(4), None).await);
+    assert_eq!(repeated(release(&[0], at_secs(5), first).await), after_first);
+    assert_eq!(repeated(release(&[1], placed.expires_at, second).await), after_second);
+    assert_eq!(bench.find_placed(place_request).await.expect("no reuse").as_ref(), Some(&placed));
+    assert_eq!(repeated(bench.place_again(hold(fan, &sale, &[0, 1, 2]), place_request).await), placed);
+    assert_eq!(bench.claims(sale.id).await, []);
+}
+
+pub async fn extends_a_hold(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1]);
+    bench.place(&placed).await;
+    let extended = extension(&sale).of(&placed, at_secs(60)).expect("live");
+    assert_eq!(extended.expires_at, at_secs(60) + sale.hold_for);
+    assert_eq!(made(bench.extend(&placed, at_secs(60), &sale).await), extended);
+    assert_eq!(bench.stored(&placed).await.as_ref(), Some(&extended));
+    assert_eq!(bench.claims(sale.id).await, held([&extended]));
+
+    assert_eq!(bench.expire(just_before(extended.expires_at), 100).await, []);
+    let expired = settled(&extended, ReservationState::Expired, extended.expires_at);
+    assert_eq!(bench.expire(extended.expires_at, 100).await, [expired]);
+    assert_eq!(bench.claims(sale.id).await, []);
+}
+
+pub async fn extends_only_a_live_hold(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0]);
+    bench.place(&placed).await;
+    let refusal = refused(bench.extend(&placed, placed.held_at, &sale).await);
+    assert_eq!(refusal, ExtendRefusal::AtLimit { expires_at: placed.expires_at }, "it gains nothing");
+    let refusal = refused(bench.extend(&placed, placed.expires_at, &sale).await);
+    assert_eq!(refusal, ExtendRefusal::NotHeld { state: ReservationState::Expired });
+    let mut hold = placed.clone();
+    let limit = placed.held_at + sale.hold_for * HOLD_LIFE_FACTOR;
+    while hold.expires_at < limit {
+        hold = made(bench.extend(&placed, just_before(hold.expires_at), &sale).await);
+    }
+    assert_eq!(hold.expires_at, limit);
+    let refusal = refused(bench.extend(&placed, just_before(limit), &sale).await);
+    assert_eq!(refusal, ExtendRefusal::AtLimit { expires_at: limit });
+    assert_eq!(bench.stored(&placed).await, Some(hold));
+}
+
+pub async fn repeats_an_extension(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1]);
+    let place_request = bench.place(&placed).await;
+    let request = request(fan);
+    let extend = |now, request| bench.reservations.extend(placed.id, extension(&sale), now, request);
+    let extended = made(extend(at_secs(10), request).await);
+    made(bench.release_seats(&placed, &[0], at_secs(11)).await);
+    made(bench.extend(&placed, at_secs(12), &sale).await);
+    assert_eq!(repeated(extend(at_secs(13), request).await), extended);
+    assert_reused(&extend(at_secs(13), altered(request)).await);
+    made(bench.release(&placed, at_secs(14)).await);
+    let (repeat, found) = (extend(at_secs(15), request).await, bench.reservations.find_extended(request).await);
+    assert_eq!((repeated(repeat), found.expect("no reuse")), (extended.clone(), Some(extended)));
+    assert_reused(&bench.reservations.find_extended(altered(request)).await);
+    let none = bench.reservations.find_extended(crate::fixtures::request(fan)).await;
+    assert_eq!(none.expect("no reuse"), None);
+    assert_eq!(bench.find_placed(place_request).await.expect("no reuse"), Some(placed.clone()));
+}
+
+pub async fn changes_one_after_the_other(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1, 2, 3, 4, 5]);
+    bench.place(&placed).await;
+    let releases = (0..5).map(|seat| {
+        let (reservations, id) = (Arc::clone(&bench.reservations), placed.id);
+        async move { reservations.release_seats(id, &slots(&[seat]), at_secs(1), Some(request(fan))).await.is_ok() }
+    });
+    // Who comes after a later one gains nothing, and is refused; the latest is not.
+    let extensions = (2..7).map(|now| {
+        let (reservations, id, extension) = (Arc::clone(&bench.reservations), placed.id, extension(&sale));
+        async move { reservations.extend(id, extension, at_secs(now), request(fan)).await.is_ok() }
+    });
+    let calls: Vec<Change> =
+        releases.map(|it| Box::pin(it) as Change).chain(extensions.map(|it| Box::pin(it) as Change)).collect();
+    let done = at_once(calls).await;
+    assert_eq!((&done[..5], done[9]), ([true; 5].as_slice(), true));
+    let left = bench.stored(&placed).await.expect("there");
+    assert_eq!((left.slots(), left.expires_at), (slots(&[5]), at_secs(6) + sale.hold_for));
+    assert_eq!(left.revision as usize, done.iter().filter(|done| **done).count());
+    assert_eq!(bench.claims(sale.id).await, held([&left]));
+}
+
 pub async fn expires_due_holds(bench: RecordBench) {
     let (sale, fan, rival) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
     let third = hold_at(fan, &sale, &[0], at_secs(3));
@@ -508,12 +678,21 @@ pub async fn writes_events(bench: RecordBench) {
     refused(bench.release(&given_back, at_secs(1)).await);
     assert_reused(&bench.place_again(hold(fan, &sale, &[2]), altered(place_request)).await);
 
+    let changed = hold(fan, &sale, &[2, 3]);
+    bench.place(&changed).await;
+    let less = made(bench.release_seats(&changed, &[2], at_secs(1)).await);
+    let longer = made(bench.extend(&changed, at_secs(2), &sale).await);
+    refused(bench.release_seats(&changed, &[2], at_secs(3)).await);
+
     bench.expire(missed.expires_at, 100).await;
     bench.expire(missed.expires_at, 100).await;
     let expected = [
         Event::HoldPlaced(given_back.clone()),
         Event::HoldReleased(given_back),
         Event::HoldPlaced(missed.clone()),
+        Event::HoldPlaced(changed),
+        Event::HoldChanged { hold: less, at: at_secs(1) },
+        Event::HoldChanged { hold: longer, at: at_secs(2) },
         Event::HoldExpired(missed),
     ];
     assert_eq!(bench.events().await, expected.map(|event| told(&event)));

@@ -131,6 +131,24 @@ fn each_seat<T>(holds: &[&Reservation], column: impl Fn(&Reservation, &ReservedS
     holds.iter().flat_map(|hold| hold.seats.iter().map(move |seat| column(hold, seat))).collect()
 }
 
+/// Frees some seats of a hold and takes them off it, in one statement.
+pub async fn give_back(conn: &AsyncPgConnection, hold: &Reservation, slots: &[Slot]) -> QueryResult<()> {
+    const GIVE_BACK: &str = "
+        WITH freed AS (
+            DELETE FROM claims WHERE performance_id = $1 AND reservation_id = $2 AND slot = ANY($3)
+        )
+        DELETE FROM reservation_seats WHERE reservation_id = $2 AND slot = ANY($3)";
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let query = sql(GIVE_BACK)
+        .bind::<SqlUuid, _>(hold.performance.0)
+        .bind::<SqlUuid, _>(hold.id.0)
+        .bind::<Array<Integer>, _>(signed(slots));
+    Cached(query).execute(&mut &*conn).await?;
+    Ok(())
+}
+
 /// Frees the seats of reservations. They are found over the seats of each, so that claims need no index by reservation.
 pub async fn delete(conn: &mut AsyncPgConnection, reservations: &[Uuid]) -> QueryResult<()> {
     const DELETE: &str = "

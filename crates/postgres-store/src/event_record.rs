@@ -13,7 +13,10 @@ use crate::codec::{state_text, transfer_kind_text};
 /// What the change was.
 pub fn payload(event: &Event) -> Value {
     match event {
-        Event::HoldPlaced(hold) | Event::HoldReleased(hold) | Event::HoldExpired(hold) => {
+        Event::HoldPlaced(hold)
+        | Event::HoldChanged { hold, .. }
+        | Event::HoldReleased(hold)
+        | Event::HoldExpired(hold) => {
             json!({ "reservation": reservation(hold) })
         }
         Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {

@@ -10,6 +10,8 @@ mod draws;
 mod error;
 mod event_record;
 mod gathering;
+mod hold_changes;
+mod hold_record;
 mod ledger;
 mod line_records;
 mod line_rows;

@@ -11,7 +11,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement, check_payable};
+use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::queue::{QueueTicket, UsedPlace};
 use encore_domain::request::{Applied, RequestKey};
@@ -53,7 +53,7 @@ impl PostgresPayments {
                 let first = load(conn, known.result_id).await?;
                 return Ok(Applied::Before(first.ok_or(diesel::result::Error::NotFound)?));
             }
-            check_payable(&reservation, paid_at).map_err(TxError::refused)?;
+            plan.check(&reservation).map_err(TxError::refused)?;
             if balance.minor < amount.minor {
                 return Err(TxError::refused(PayRefusal::BalanceShort { balance, needed: amount }));
             }

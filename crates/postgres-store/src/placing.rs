@@ -198,14 +198,14 @@ pub async fn find_placed(
 ) -> diesel::QueryResult<Vec<Result<Option<Reservation>, Reused>>> {
     let known = requests::find_all(conn, asked).await?;
     let ids: Vec<Uuid> = known.iter().flatten().map(|known| known.result_id).collect();
-    let placed = reservation_rows::find_all(conn, &ids).await?;
+    let placed = reservation_rows::find_all_placed(conn, &ids).await?;
     let placed: HashMap<Uuid, Reservation> = placed.into_iter().map(|placed| (placed.id.0, placed)).collect();
     let first = |(key, known): (&RequestKey, Option<requests::Remembered>)| {
         let Some(known) = known else { return Ok(None) };
         if !known.is_of(Operation::PlaceHold, key) {
             return Err(Reused);
         }
-        Ok(placed.get(&known.result_id).cloned().map(Reservation::as_placed))
+        Ok(placed.get(&known.result_id).cloned())
     };
     Ok(asked.iter().zip(known).map(first).collect())
 }

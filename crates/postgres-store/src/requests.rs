@@ -26,6 +26,8 @@ pub enum Operation {
     PatchLine,
     PlaceHold,
     ReleaseHold,
+    ReleaseSeats,
+    ExtendHold,
     TopUp,
     Pay,
 }
@@ -40,6 +42,8 @@ impl Operation {
             Self::PatchLine => "patch_line",
             Self::PlaceHold => "place_hold",
             Self::ReleaseHold => "release_hold",
+            Self::ReleaseSeats => "release_seats",
+            Self::ExtendHold => "extend_hold",
             Self::TopUp => "top_up",
             Self::Pay => "pay",
         }

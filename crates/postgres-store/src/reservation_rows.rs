@@ -7,16 +7,19 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Jsonb, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::seat_chart::Slot;
 use futures::try_join;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::codec::{read_money, read_state, state_text};
+use crate::hold_record::{as_recorded, record};
 use crate::schema::{reservation_seats, reservations};
-use crate::statement::Cached;
+use crate::statement::{Cached, sql};
 
 #[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = reservations)]
@@ -24,28 +27,33 @@ pub struct ReservationRow {
     id: Uuid,
     user_id: Uuid,
     performance_id: Uuid,
-    total_minor: i64,
     currency: String,
     state: String,
     held_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     settled_at: Option<DateTime<Utc>>,
     payment_id: Option<Uuid>,
+    revision: i32,
+    /// See [`crate::hold_record`]: none if the hold was never changed.
+    placed: Option<Value>,
 }
 
 impl ReservationRow {
+    /// The total is that of these seats: a hold may lose some between the reading of its row and of its seats.
     fn into_reservation(self, seats: Vec<ReservedSeat>) -> QueryResult<Reservation> {
+        let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
         Ok(Reservation {
             id: ReservationId(self.id),
             user: UserId(self.user_id),
             performance: PerformanceId(self.performance_id),
+            total: read_money(total_minor, &self.currency)?,
             seats,
-            total: read_money(self.total_minor, &self.currency)?,
             state: read_state(&self.state)?,
             held_at: self.held_at,
             expires_at: self.expires_at,
             settled_at: self.settled_at,
             payment: self.payment_id.map(PaymentId),
+            revision: self.revision.cast_unsigned(),
         })
     }
 }
@@ -92,23 +100,47 @@ pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Rese
     row.map(|row| row.into_reservation(seats.remove(&id).unwrap_or_default())).transpose()
 }
 
-/// The reservations of these ids, in any order.
-pub async fn find_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Vec<Reservation>> {
+/// The holds of these ids as they were placed, in any order.
+pub async fn find_all_placed(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Vec<Reservation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let query = reservations::table.filter(reservations::id.eq_any(ids)).select(ReservationRow::as_select());
-    with_seats(conn, Cached(query).load(&mut &*conn).await?).await
+    let mut rows: Vec<ReservationRow> = Cached(query).load(&mut &*conn).await?;
+    let mut placed: HashMap<Uuid, Value> =
+        rows.iter_mut().filter_map(|row| Some((row.id, row.placed.take()?))).collect();
+    let reservations = with_seats(conn, rows).await?.into_iter();
+    let as_placed = |reservation: Reservation| match placed.remove(&reservation.id.0) {
+        Some(record) => as_recorded(&reservation, record),
+        None => Ok(reservation.as_placed()),
+    };
+    reservations.map(as_placed).collect()
 }
 
 /// The reservation of this id, which nobody else changes until the end of the transaction. It has to exist.
 pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
     let query = reservations::table.find(id).select(ReservationRow::as_select()).for_update();
     let row = async { query.first::<ReservationRow>(&mut &*conn).await };
-    // A reservation's seats never change.
+    // The seats are read when the row is locked, and who changes them locks it first.
     let ids = [id];
     let (row, mut seats) = try_join!(row, load_seats(conn, &ids))?;
     row.into_reservation(seats.remove(&id).unwrap_or_default())
+}
+
+/// Writes what its fan changed of a live hold that is locked, but for its seats; the first change keeps what was placed.
+pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Reservation) -> QueryResult<()> {
+    const CHANGE: &str = "
+        UPDATE reservations
+        SET expires_at = $2, total_minor = $3, revision = $4, placed = coalesce(placed, $5)
+        WHERE id = $1 AND state = 'held' AND revision = $4 - 1";
+    let query = sql(CHANGE)
+        .bind::<SqlUuid, _>(after.id.0)
+        .bind::<Timestamptz, _>(after.expires_at)
+        .bind::<BigInt, _>(after.total.minor)
+        .bind::<Integer, _>(after.revision.cast_signed())
+        .bind::<Jsonb, _>(record(before)?);
+    let changed = Cached(query).execute(&mut &*conn).await?;
+    if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
 /// Writes how a hold ended that is live at that moment.

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
+use encore_domain::hold_change::{ExtendRefusal, Extension};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
@@ -19,11 +20,10 @@ use crate::database::Database;
 use crate::error::{TxError, never_refused, unavailable};
 use crate::gathering::{Gathered, Gathering};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
-use crate::requests::{self, Operation};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
 use crate::statement::{Cached, sql};
-use crate::{claims, outbox};
+use crate::{claims, hold_changes, outbox};
 
 /// Keeps reservations and the claims on seats.
 #[derive(Clone, Debug)]
@@ -51,32 +51,6 @@ impl PostgresReservations {
                 Box::pin(async move { find_all_placed(&database, &asked).await })
             }),
         }
-    }
-
-    async fn try_release(
-        &self,
-        id: ReservationId,
-        now: Timestamp,
-        request: Option<&RequestKey>,
-    ) -> Result<Applied<Reservation>, TxError<ReleaseRefusal>> {
-        let mut conn = self.database.connection().await?;
-        let releasing = conn.transaction(async |conn| {
-            if let Some(known) = requests::remember(conn, Operation::ReleaseHold, request, id.0, Some(now)).await? {
-                let released = reservation_rows::find(conn, known.result_id).await?;
-                return Ok(Applied::Before(released.ok_or(diesel::result::Error::NotFound)?));
-            }
-            let reservation = reservation_rows::lock(conn, id.0).await?;
-            let state = reservation.state_at(now);
-            if state != ReservationState::Held {
-                return Err(TxError::refused(ReleaseRefusal::NotHeld { state }));
-            }
-            let released = Reservation { state: ReservationState::Released, settled_at: Some(now), ..reservation };
-            reservation_rows::settle(conn, &released).await?;
-            claims::delete(conn, &[id.0]).await?;
-            outbox::append(conn, &[Event::HoldReleased(released.clone())]).await?;
-            Ok(Applied::Now(released))
-        });
-        releasing.await
     }
 
     async fn try_expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, TxError<Infallible>> {
@@ -125,8 +99,35 @@ impl Reservations for PostgresReservations {
         now: Timestamp,
         request: Option<RequestKey>,
     ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
-        let attempt = || self.try_release(id, now, request.as_ref());
+        let attempt = || hold_changes::release(&self.database, id, now, request.as_ref());
         self.database.transact("reservations.release", attempt).await
+    }
+
+    async fn release_seats(
+        &self,
+        id: ReservationId,
+        slots: &[Slot],
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
+        let attempt = || hold_changes::release_seats(&self.database, id, slots, now, request.as_ref());
+        self.database.transact("reservations.release_seats", attempt).await
+    }
+
+    async fn extend(
+        &self,
+        id: ReservationId,
+        extension: Extension,
+        now: Timestamp,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, PortError<ExtendRefusal>> {
+        let attempt = || hold_changes::extend(&self.database, id, extension, now, &request);
+        self.database.transact("reservations.extend", attempt).await
+    }
+
+    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
+        let attempt = || hold_changes::find_extended(&self.database, &request);
+        self.database.transact("reservations.find_extended", attempt).await
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

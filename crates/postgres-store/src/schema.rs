@@ -153,6 +153,8 @@ diesel::table! {
         expires_at -> Timestamptz,
         settled_at -> Nullable<Timestamptz>,
         payment_id -> Nullable<Uuid>,
+        revision -> Integer,
+        placed -> Nullable<Jsonb>,
     }
 }
 

@@ -278,6 +278,9 @@ damage! {
     a_hold_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
+    a_change_of_a_hold_without_its_event: InScope,
+        "UPDATE reservations SET revision = 1, placed = '{}' WHERE id = '{held}'"
+        => [OutboxGap "event booking.hold_changed/{held}/1"];
     a_payment_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.reservation_confirmed/{paid}'"
         => [OutboxGap "event booking.reservation_confirmed/{paid}"];

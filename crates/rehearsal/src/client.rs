@@ -169,8 +169,8 @@ impl Caller {
 
     /// `ReleaseHold`.
     pub async fn release(&self, request: RequestId, reservation_id: &str) -> Result<(), Status> {
-        let message =
-            booking::ReleaseHoldRequest { request_id: request.to_string(), reservation_id: reservation_id.to_owned() };
+        let (request_id, reservation_id) = (request.to_string(), reservation_id.to_owned());
+        let message = booking::ReleaseHoldRequest { request_id, reservation_id, seat_ids: vec![] };
         BookingServiceClient::new(self.channel.clone()).release_hold(self.request(message)).await?;
         Ok(())
     }

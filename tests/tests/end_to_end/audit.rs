@@ -23,7 +23,7 @@ async fn verify(operator: &Fan, performance_id: &str) -> Result<Vec<PromiseRepor
 }
 
 /// The findings on a performance, as promise and subject.
-async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, String)> {
+pub(crate) async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, String)> {
     let promises = verify(operator, &performance.to_string()).await.expect("a report");
     assert_eq!(promises.len(), 11, "{promises:?}");
     let findings = promises.into_iter().flat_map(|promise| {

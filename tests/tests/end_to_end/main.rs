@@ -9,6 +9,7 @@ mod contention;
 mod draw;
 mod expiry;
 mod guard;
+mod hold_changes;
 mod lanes;
 mod line;
 mod line_control;

@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 /// - `refuses_without_a_wallet`: the same, with a balance of zero
 /// - `refuses_an_expired_hold`: from the deadline on, whether or not a sweep has seen it
 /// - `refuses_what_is_not_held`: confirmed or released before
+/// - `refuses_what_was_changed`: [`PayRefusal::HoldChanged`] if the hold was extended or lost seats since the payment was planned
 /// - `repeats_a_payment`: the same request answers [`Applied::Before`] with the first payment and debits nothing
 /// - `repeats_a_payment_under_contention`: twenty of the same request at once debit once and answer the same
 /// - `pays_once_under_contention`: of twenty different requests for one hold, one pays

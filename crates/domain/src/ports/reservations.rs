@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::booking::{Claim, Reservation, ReservationCursor, ReservationState};
 use crate::error::{PortError, Unavailable};
+use crate::hold_change::{ExtendRefusal, Extension};
 use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
@@ -30,14 +31,20 @@ pub enum PlaceRefusal {
     },
 }
 
-/// Why a hold was not released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Why a hold was not released, or not in part.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReleaseRefusal {
     /// It is not a live hold.
     #[error("the reservation is {state:?}, not held")]
     NotHeld {
         /// What it is instead.
         state: ReservationState,
+    },
+    /// It does not have these seats.
+    #[error("some seats are not of the hold")]
+    NotItsSeats {
+        /// Which, as asked.
+        slots: Vec<Slot>,
     },
 }
 
@@ -61,11 +68,22 @@ pub enum ReleaseRefusal {
 /// - `releases_a_hold`: the seats can be claimed again at once
 /// - `releases_only_a_live_hold`: one that was released, confirmed, or whose deadline passed is refused
 /// - `repeats_a_release`: the same request answers [`Applied::Before`] with the released reservation
+/// - `gives_some_seats_back`: what [`give_back`](crate::hold_change::give_back) says; the others stay claimed, those given back
+///   can be claimed again at once and no longer count against the fan's limit, and what the hold is paid with is what is left
+/// - `gives_the_last_seats_back`: the hold is released
+/// - `gives_back_only_what_is_held`: seats that the hold has not (any more), and holds that are not live, are refused
+/// - `repeats_a_partial_release`: the same request answers [`Applied::Before`] with the hold as it was then, whatever became of
+///   it, and gives nothing back; a repeat of the placing request still answers the hold as it was placed
+/// - `extends_a_hold`: what [`Extension::of`] says, and no sweep ends it before
+/// - `extends_only_a_live_hold`: and only while it gains by that
+/// - `repeats_an_extension`: the same request answers [`Applied::Before`] with the hold as it was then, whatever became of it, for
+///   [`Reservations::find_extended`] too; a repeat of the placing request still answers the hold as it was placed
+/// - `changes_one_after_the_other`: of releases of each seat and extensions at once, all are made, and nothing is lost
 /// - `expires_due_holds`: exactly those whose deadline is at or before `now`, at most `limit`, oldest first; their
 ///   seats can be claimed again at once
 /// - `expires_each_hold_once`: of two sweeps at once, one reports it
 /// - `lists_newest_first`: of one user, by the moment of holding and then id, descending, each once, over pages of any size
-/// - `writes_events`: placed, released and expired, each once, in the transaction of the change
+/// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Reservations: Send + Sync {
@@ -88,6 +106,28 @@ pub trait Reservations: Send + Sync {
         now: Timestamp,
         request: Option<RequestKey>,
     ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+
+    /// Gives back some seats of a hold that is live at `now`: at least one, none twice. The reservation exists and is the
+    /// caller's.
+    async fn release_seats(
+        &self,
+        id: ReservationId,
+        slots: &[Slot],
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+
+    /// Extends a hold that is live at `now`. The reservation exists and is the caller's.
+    async fn extend(
+        &self,
+        id: ReservationId,
+        extension: Extension,
+        now: Timestamp,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, PortError<ExtendRefusal>>;
+
+    /// The hold that an earlier request extended, as it was then.
+    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>>;
 
     /// Ends holds whose deadline has passed.
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable>;

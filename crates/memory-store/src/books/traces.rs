@@ -11,6 +11,7 @@ use crate::books::Audit;
 use crate::requests::Effect;
 
 const PLACED: &str = "booking.hold_placed";
+const CHANGED: &str = "booking.hold_changed";
 const CONFIRMED: &str = "booking.reservation_confirmed";
 const RELEASED: &str = "booking.hold_released";
 const EXPIRED: &str = "booking.hold_expired";
@@ -86,6 +87,9 @@ fn changes(audit: &Audit) -> HashMap<String, Uuid> {
         for kind in std::iter::once(PLACED).chain(end) {
             changes.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
         }
+        for revision in 1..=reservation.revision {
+            changes.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
+        }
     }
     for (user, entries) in audit.records.wallets.entries.iter().filter(|_| audit.scope.is_none()) {
         for entry in entries.values().filter(|entry| entry.kind == TransferKind::TopUp) {
@@ -101,13 +105,14 @@ fn events(audit: &mut Audit) {
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
     for OutboxRecord { sequence, id, kind, key } in audit.records.outbox.0.iter().map(|written| &written.record) {
-        let known = [PLACED, CONFIRMED, RELEASED, EXPIRED, TOPPED_UP].contains(&kind.as_str());
+        let known = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED, TOPPED_UP].contains(&kind.as_str());
         if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }
         audit.examine(Promise::OutboxGap, 1);
         let subject = format!("event {id}");
-        let (told, of) = id.split_once('/').unwrap_or((id, ""));
+        let mut parts = id.split('/');
+        let (told, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let again = times.entry(id).or_default();
         *again += 1;
         if *again > 1 {

@@ -13,14 +13,18 @@ WITH change AS (
         performance_id
     FROM reservations WHERE state <> 'held' AND ($1 IS NULL OR performance_id = $1)
     UNION ALL
+    SELECT 'booking.hold_changed/' || id || '/' || number, performance_id
+    FROM reservations CROSS JOIN LATERAL generate_series(1, revision) AS number
+    WHERE revision > 0 AND ($1 IS NULL OR performance_id = $1)
+    UNION ALL
     SELECT 'wallet.topped_up/' || id, user_id
     FROM transfers WHERE $1 IS NULL AND kind = 'top_up'
 ), event AS (
     SELECT event_id, kind, key, sequence
     FROM outbox
     WHERE ($1 IS NULL OR key = $1) AND kind IN (
-        'booking.hold_placed', 'booking.hold_released', 'booking.hold_expired', 'booking.reservation_confirmed',
-        'wallet.topped_up')
+        'booking.hold_placed', 'booking.hold_changed', 'booking.hold_released', 'booking.hold_expired',
+        'booking.reservation_confirmed', 'wallet.topped_up')
 )
 SELECT
     format('event %s', coalesce(change.event_id, event.event_id)) AS subject,

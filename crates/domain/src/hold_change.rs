@@ -1,0 +1,78 @@
+//! What a fan may change of a live hold: its deadline, and which of its seats they keep.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::booking::{Reservation, ReservationState};
+use crate::money::Money;
+use crate::ports::ReleaseRefusal;
+use crate::seat_chart::Slot;
+use crate::time::Timestamp;
+
+/// How many times as long as a hold of its performance a hold may live in all, counted from when its seats were held: long
+/// enough to find the other card, too short to keep seats from others for the fun of it.
+pub const HOLD_LIFE_FACTOR: u32 = 3;
+
+/// How far a hold may be extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// How long a hold of its performance lives.
+    pub hold_for: Duration,
+    /// The deadline of the fan's queue token, if there is one: a hold that lives can be paid.
+    pub token_until: Option<Timestamp>,
+}
+
+/// Why a hold was not extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ExtendRefusal {
+    /// It is not a live hold.
+    #[error("the reservation is {state:?}, not held")]
+    NotHeld {
+        /// What it is instead.
+        state: ReservationState,
+    },
+    /// It lives as long as it may already.
+    #[error("the hold may not live longer than until {expires_at}")]
+    AtLimit {
+        /// Its deadline.
+        expires_at: Timestamp,
+    },
+}
+
+impl Extension {
+    /// The hold as it would be if it were extended now: as long again as a hold lives, within the limits.
+    pub fn of(&self, hold: &Reservation, now: Timestamp) -> Result<Reservation, ExtendRefusal> {
+        let state = hold.state_at(now);
+        if state != ReservationState::Held {
+            return Err(ExtendRefusal::NotHeld { state });
+        }
+        let limit = hold.held_at + self.hold_for * HOLD_LIFE_FACTOR;
+        let limit = self.token_until.map_or(limit, |until| until.min(limit));
+        let expires_at = limit.min(now + self.hold_for);
+        if expires_at <= hold.expires_at {
+            return Err(ExtendRefusal::AtLimit { expires_at: hold.expires_at });
+        }
+        Ok(Reservation { expires_at, revision: hold.revision + 1, ..hold.clone() })
+    }
+}
+
+/// The hold as it would be if these of its seats were given back now. With the last of them it ends, and then lists what it
+/// ended with.
+pub fn give_back(hold: &Reservation, slots: &[Slot], now: Timestamp) -> Result<Reservation, ReleaseRefusal> {
+    let state = hold.state_at(now);
+    if state != ReservationState::Held {
+        return Err(ReleaseRefusal::NotHeld { state });
+    }
+    let foreign: Vec<Slot> =
+        slots.iter().copied().filter(|slot| hold.seats.iter().all(|seat| seat.slot != *slot)).collect();
+    if !foreign.is_empty() {
+        return Err(ReleaseRefusal::NotItsSeats { slots: foreign });
+    }
+    let kept: Vec<_> = hold.seats.iter().copied().filter(|seat| !slots.contains(&seat.slot)).collect();
+    if kept.is_empty() {
+        return Ok(Reservation { state: ReservationState::Released, settled_at: Some(now), ..hold.clone() });
+    }
+    let total = Money { minor: kept.iter().map(|seat| seat.price_minor).sum(), ..hold.total };
+    Ok(Reservation { seats: kept, total, revision: hold.revision + 1, ..hold.clone() })
+}

@@ -75,7 +75,7 @@ impl RedisLines {
         let ticket = &place.ticket;
         let mut script = self.call(script, ticket.performance);
         script.arg(ticket.epoch).arg(ticket.lane).arg(ticket.index).arg(place.number).arg(place.drawn);
-        script.arg(now.timestamp_millis()).arg(ticket.user.0.as_bytes().as_slice());
+        script.arg(now.timestamp_millis()).arg(ticket.user.0.as_bytes().as_slice()).arg(admitted_until(ticket));
         script
     }
 }
@@ -155,8 +155,7 @@ impl Lines for RedisLines {
         show.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
         for Place { ticket, number, drawn } in places {
             show.arg(ticket.epoch).arg(ticket.user.0.as_bytes().as_slice()).arg(ticket.lane).arg(ticket.index);
-            show.arg(*number).arg(*drawn);
-            show.arg(ticket.admitted_until.map_or(String::new(), |until| until.timestamp_millis().to_string()));
+            show.arg(*number).arg(*drawn).arg(admitted_until(ticket));
         }
         let (name, detail): (String, String) = self.redis.run(&show).await?;
         if name == "ok" { Ok(()) } else { Err(ticket_refusal(&name, &detail)) }
@@ -301,6 +300,11 @@ fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashS
     let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
     let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
     open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
+}
+
+/// In milliseconds, or nothing.
+fn admitted_until(ticket: &QueueTicket) -> String {
+    ticket.admitted_until.map_or(String::new(), |until| until.timestamp_millis().to_string())
 }
 
 /// What an end counts as in the flow of the line.

@@ -174,10 +174,13 @@ pub struct CutLane {
 ///   passed over
 /// - `who_shows_late_is_called_first`: passed over unseen, they come before all others, in order
 /// - `a_restored_line_keeps_who_is_inside`: until the deadlines in the record, or in the ticket that is shown
+/// - `a_restored_line_lets_in_who_claimed_unrecorded`: who was called when the record was made, and shows a ticket that says admitted;
+///   until it is shown, such a ticket is refused as [`TicketRefusal::Unseen`]
 /// - `a_restored_line_ends_who_paid`: a used place stays ended, however often it is shown
 /// - `a_restored_line_is_quiet_at_first`: nobody is called until it says; the bucket is empty
 /// - `a_restored_line_keeps_the_cap`: reserved places count as inside until they are taken or their time is over
-/// - `a_user_shows_one_place`: of two, the earlier one stays, and the other ends as [`EndReason::Replaced`]
+/// - `a_user_shows_one_place`: of two, the one that was admitted stays, else the earlier one; the other ends as
+///   [`EndReason::Replaced`]
 /// - `unseen_places_end_with_the_grace`: the first sweep of those away after a whole grace ends them for good
 /// - `counts_what_became_of_them`: the flow of the snapshot
 /// - `snapshots_agree_with_states`: for every number, the snapshot's standing is that of [`Lines::state`]

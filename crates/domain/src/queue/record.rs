@@ -159,7 +159,8 @@ impl LineRecord {
         }
     }
 
-    /// The most who can have come in after the record was made, given how many of it are still inside.
+    /// The most who can have come in after the record was made, given how many of it are still inside: those who were called after it,
+    /// and those whom it knows as called, who have claimed that since or missed it.
     fn admitted_since(&self, settings: &LineSettings, inside: u64, now: Timestamp) -> u64 {
         if self.is_new() {
             return 0;
@@ -167,7 +168,8 @@ impl LineRecord {
         let elapsed = (now - self.recorded_at).to_std().unwrap_or_default();
         let period_ms = settings.rate.period.as_millis().max(1);
         let by_rate = elapsed.as_millis() * u128::from(settings.rate.admissions) / period_ms + 1;
-        let by_rate = u64::try_from(by_rate).unwrap_or(u64::MAX).saturating_add(self.unspent);
+        let missed = self.inside.iter().filter(|inside| !inside.active && inside.until <= now).count() as u64;
+        let by_rate = u64::try_from(by_rate).unwrap_or(u64::MAX).saturating_add(self.unspent).saturating_add(missed);
         by_rate.min(u64::from(settings.cap).saturating_sub(inside))
     }
 }
@@ -212,7 +214,10 @@ mod tests {
             RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, used: vec![9, 30] }
         );
         assert_eq!(restored.inside.iter().map(|inside| inside.place.number).collect::<Vec<_>>(), [8]);
-        assert_eq!(restored.reserved, 14, "3 unspent, 10 by the rate in two seconds, and one begun");
+        assert_eq!(
+            restored.reserved, 15,
+            "3 unspent, 10 by the rate in two seconds, one begun, and a call that is over"
+        );
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
         let crowded = record().restored(None, &[], &used, &LineSettings { cap: 4, ..settings() }, at(102));
         assert_eq!(crowded.reserved, 3, "with one inside, no more than the cap");

@@ -20,10 +20,10 @@ impl Deadlines {
         self.by_time.insert((deadline, number));
     }
 
-    pub fn remove(&mut self, number: LaneNumber) {
-        if let Some(deadline) = self.by_number.remove(&number) {
-            self.by_time.remove(&(deadline, number));
-        }
+    /// Answers whether it was there.
+    pub fn remove(&mut self, number: LaneNumber) -> bool {
+        let deadline = self.by_number.remove(&number);
+        deadline.is_some_and(|deadline| self.by_time.remove(&(deadline, number)))
     }
 
     /// The deadline of a number, if it is after `now`.

@@ -44,8 +44,8 @@ pub enum Phase {
     Ended(EndReason),
     /// Not shown since the line was put in place again.
     Unseen,
-    /// Called and over before the line was put in place again: nobody remembers how it ended.
-    Forgotten,
+    /// Called, and not claimed in time, as far as the line knows.
+    Missed,
 }
 
 /// A copy of a lane whose bitmap is not counted yet.
@@ -63,7 +63,7 @@ impl From<LaneCopy> for LaneSnapshot {
 impl Lane {
     pub fn restored(lane: &RestoredLane) -> Self {
         let token = |number| Token {
-            phase: if number <= lane.unseen_after { Phase::Forgotten } else { Phase::Unseen },
+            phase: if number <= lane.unseen_after { Phase::Missed } else { Phase::Unseen },
             seen: Timestamp::UNIX_EPOCH,
         };
         let mut restored = Self {

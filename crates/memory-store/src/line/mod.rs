@@ -40,6 +40,8 @@ pub struct Line {
     reserved_until: Timestamp,
     restored_at: Timestamp,
     quiet_until: Timestamp,
+    /// Whether it was lost, and fans are still to show their places.
+    awaits: bool,
     flow: LineFlow,
 }
 
@@ -100,6 +102,7 @@ impl Line {
             reserved_until: restored.reserved_until,
             restored_at: restored.restored_at,
             quiet_until: restored.quiet_until,
+            awaits: !is_new,
             flow: LineFlow::default(),
         };
         for inside in &restored.inside {
@@ -235,6 +238,7 @@ impl Line {
             return 0;
         }
         if self.restored_at + presence.grace <= presence.now {
+            self.awaits = false;
             self.lanes.iter_mut().for_each(Lane::end_unseen);
         }
         let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
@@ -246,7 +250,7 @@ impl Line {
 
     fn end_due(&mut self, now: Timestamp) {
         while let Some(place) = self.called.pop_due(now) {
-            self.set_phase(place, Phase::Ended(EndReason::Abandoned));
+            self.set_phase(place, Phase::Missed);
             self.flow.no_shows += 1;
         }
         while let Some(place) = self.active.pop_due(now) {

@@ -20,6 +20,9 @@ enum Other {
 impl Line {
     pub fn state(&self, place: &Place, now: Timestamp) -> Result<TokenState, TicketRefusal> {
         let at = place.lane_number();
+        if self.is_to_be_shown(place, now)? {
+            return Err(TicketRefusal::Unseen);
+        }
         Ok(match self.find(place)? {
             None => TokenState::Ended(EndReason::Reset),
             Some(Phase::Waiting) => TokenState::Waiting,
@@ -33,14 +36,28 @@ impl Line {
             },
             Some(Phase::Ended(reason)) => TokenState::Ended(reason),
             Some(Phase::Unseen) => return Err(TicketRefusal::Unseen),
-            Some(Phase::Forgotten) if place.ticket.admitted_until.is_some() => TokenState::Ended(EndReason::Expired),
-            Some(Phase::Forgotten) => TokenState::Ended(EndReason::Abandoned),
+            Some(Phase::Missed) if place.ticket.admitted_until.is_some() => TokenState::Ended(EndReason::Expired),
+            Some(Phase::Missed) => TokenState::Ended(EndReason::Abandoned),
+        })
+    }
+
+    /// Whether the fan of this place has yet to show it. If the line only knows that the number was called, and the ticket says that
+    /// it is admitted, then the fan came in just before the line was lost.
+    fn is_to_be_shown(&self, place: &Place, now: Timestamp) -> Result<bool, TicketRefusal> {
+        let is_admitted = place.ticket.admitted_until.is_some_and(|until| until > now);
+        Ok(match self.find(place)? {
+            Some(Phase::Unseen) => true,
+            Some(Phase::Called) => {
+                is_admitted && (self.awaits || self.called.after(place.lane_number(), now).is_some())
+            }
+            Some(Phase::Missed) => is_admitted && self.awaits,
+            Some(_) | None => false,
         })
     }
 
     pub fn claim(&mut self, place: &Place, active_for: Duration, now: Timestamp) -> Result<TokenState, TicketRefusal> {
         self.end_due(now);
-        if self.find_to_change(place)? == Some(Phase::Called) {
+        if self.find_to_change(place, now)? == Some(Phase::Called) {
             let at = place.lane_number();
             self.called.remove(at);
             self.active.insert(at, now + active_for);
@@ -53,7 +70,7 @@ impl Line {
     pub fn end(&mut self, place: &Place, reason: EndReason, now: Timestamp) -> Result<TokenState, TicketRefusal> {
         self.end_due(now);
         let at = place.lane_number();
-        match self.find_to_change(place)? {
+        match self.find_to_change(place, now)? {
             Some(Phase::Waiting) => self.leave(at, reason),
             Some(Phase::Called | Phase::Active) => {
                 self.called.remove(at);
@@ -62,7 +79,7 @@ impl Line {
                 self.set_phase(at, Phase::Ended(reason));
                 self.count_end(reason);
             }
-            Some(Phase::Ended(_) | Phase::Unseen | Phase::Forgotten) | None => return self.state(place, now),
+            Some(Phase::Ended(_) | Phase::Unseen | Phase::Missed) | None => return self.state(place, now),
         }
         if self.members.get(&place.ticket.user).is_some_and(|member| member.is_of(&place.ticket)) {
             self.members.remove(&place.ticket.user);
@@ -72,7 +89,7 @@ impl Line {
 
     pub fn spend_hold_try(&mut self, place: &Place, tries: u32, now: Timestamp) -> Result<bool, TicketRefusal> {
         self.end_due(now);
-        if self.find_to_change(place)? != Some(Phase::Active) {
+        if self.find_to_change(place, now)? != Some(Phase::Active) {
             return Ok(false);
         }
         let spent = self.tries.entry(place.lane_number()).or_default();
@@ -90,7 +107,7 @@ impl Line {
                 continue;
             }
             self.see(place.lane_number(), presence.now);
-            if self.phase(place.lane_number()) == Some(Phase::Unseen) {
+            if self.is_to_be_shown(place, presence.now)? {
                 self.show_unseen(place, presence.now);
             } else if self.members.get(&place.ticket.user).is_some_and(|member| member.is_of(&place.ticket)) {
                 self.members.insert(place.ticket.user, place.into());
@@ -111,12 +128,13 @@ impl Line {
         }
         self.members.insert(place.ticket.user, place.into());
         if let Some(until) = place.ticket.admitted_until {
+            let was_inside = self.called.remove(at);
             self.active.insert(at, until);
             self.set_phase(at, Phase::Active);
             if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
                 lane.raise_head(at.number);
             }
-            if now < self.reserved_until {
+            if now < self.reserved_until && !was_inside {
                 self.reserved = self.reserved.saturating_sub(1);
             }
         } else if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
@@ -148,12 +166,9 @@ impl Line {
     }
 
     /// The same, for those who would change it.
-    fn find_to_change(&self, place: &Place) -> Result<Option<Phase>, TicketRefusal> {
+    fn find_to_change(&self, place: &Place, now: Timestamp) -> Result<Option<Phase>, TicketRefusal> {
         self.check(place)?;
-        match self.find(place)? {
-            Some(Phase::Unseen) => Err(TicketRefusal::Unseen),
-            phase => Ok(phase),
-        }
+        if self.is_to_be_shown(place, now)? { Err(TicketRefusal::Unseen) } else { self.find(place) }
     }
 
     /// Checks that a place of this run has the number it would be called by, and is not being drawn.

@@ -74,6 +74,7 @@ macro_rules! lines {
             a_restored_line_calls_only_who_was_seen,
             who_shows_late_is_called_first,
             a_restored_line_keeps_who_is_inside,
+            a_restored_line_lets_in_who_claimed_unrecorded,
             a_restored_line_ends_who_paid,
             a_restored_line_is_quiet_at_first,
             a_restored_line_keeps_the_cap,

@@ -133,6 +133,46 @@ pub async fn a_restored_line_keeps_who_is_inside(bench: SpeedBench) {
     assert_eq!(bench.claim(&tickets[1], start()).await, TokenState::Active { until: start() + ACTIVE_FOR });
 }
 
+pub async fn a_restored_line_lets_in_who_claimed_unrecorded(bench: SpeedBench) {
+    // Both were called when the record was made and claimed just after it; when the line is put in place, the time to claim is over
+    // for one of them.
+    let mut record = record();
+    let called = |at, secs| Inside { place: number(at), until: at_secs(secs), active: false };
+    record.inside = vec![called(1, 20), called(2, 40)];
+    let now = at_secs(25);
+    let line = record.restored(None, &[], &[], &line_settings(), now);
+    let performance = bench.opened(&RestoredLine { reserved: 1, ..line }).await;
+    let until = at_secs(301);
+    let waiting = [1, 2].map(|index| ticket(performance, id(), index));
+    let admitted = waiting.map(|ticket| QueueTicket { admitted_until: Some(until), ..ticket });
+    let expired = QueueTicket { admitted_until: Some(now), ..admitted[0] };
+    assert_eq!(bench.state(&waiting[0], now).await, TokenState::Ended(EndReason::Abandoned));
+    assert_eq!(bench.state(&waiting[1], now).await, TokenState::Called { claim_by: at_secs(40) });
+    assert_eq!(bench.state(&expired, now).await, TokenState::Ended(EndReason::Expired));
+    for ticket in &admitted {
+        assert_eq!(refused(bench.lines.state(&place(ticket), now).await), TicketRefusal::Unseen);
+        assert_eq!(refused(bench.lines.claim(&place(ticket), ACTIVE_FOR, now).await), TicketRefusal::Unseen);
+    }
+
+    bench.show(&[waiting[0], expired], now).await;
+    bench.show(&admitted, now).await;
+    for ticket in &admitted {
+        assert_eq!(bench.state(ticket, now).await, TokenState::Active { until });
+    }
+    let newcomers = bench.join_all(performance, 0, 5).await;
+    let three = LineSettings { cap: 3, ..open_doors() };
+    let now = now + RESTORE_QUIET + Duration::from_secs(1);
+    assert_eq!(bench.admit(&newcomers, &three, now).await, 1, "two are inside, and nobody else may be");
+
+    // Who shows nowhere within the grace is gone, whatever the ticket says.
+    let performance = bench.opened(&record.restored(None, &[], &[], &line_settings(), at_secs(25))).await;
+    let late = QueueTicket { admitted_until: Some(until), ..ticket(performance, id(), 1) };
+    let grace_is_over = at_secs(25) + line_settings().grace;
+    bench.abandon_absent(performance, grace_is_over).await;
+    bench.show(&[late], grace_is_over).await;
+    assert_eq!(bench.state(&late, grace_is_over).await, TokenState::Ended(EndReason::Expired));
+}
+
 pub async fn a_restored_line_ends_who_paid(bench: SpeedBench) {
     let mut record = record();
     record.inside = vec![Inside { place: number(1), until: at_secs(100), active: true }];
@@ -207,15 +247,25 @@ pub async fn a_user_shows_one_place(bench: SpeedBench) {
         (TokenState::Waiting, replaced)
     );
 
+    // Unless it is known that the later one was admitted.
+    let admitted = QueueTicket { user: line[3].user, admitted_until: Some(at_secs(100)), ..line[6] };
+    bench.show(&[line[3]], start()).await;
+    bench.show(&[admitted], start()).await;
+    assert_eq!(
+        (bench.state(&line[3], start()).await, bench.state(&admitted, start()).await),
+        (replaced, TokenState::Active { until: at_secs(100) })
+    );
+    bench.end(&admitted, EndReason::Left, start()).await;
+
     // Who came in with the newer one stays inside with it.
-    let inside = bench.join(line[0].performance, line[6].user, start()).await;
+    let inside = bench.join(line[0].performance, line[7].user, start()).await;
     for ticket in [&line[4], &line[5]] {
         bench.end(ticket, EndReason::Left, start()).await;
     }
     assert_eq!(bench.admit(&line, &open_doors(), after_the_quiet()).await, 1);
     bench.claim(&inside, after_the_quiet()).await;
-    bench.show(&line[6..7], after_the_quiet()).await;
-    assert_eq!(bench.state(&line[6], after_the_quiet()).await, replaced);
+    bench.show(&line[7..8], after_the_quiet()).await;
+    assert_eq!(bench.state(&line[7], after_the_quiet()).await, replaced);
     assert!(matches!(bench.state(&inside, after_the_quiet()).await, TokenState::Active { .. }));
 }
 

@@ -56,13 +56,15 @@ local function end_absent(lane, head, tail)
   return ended + redis.call('BITCOUNT', gone, head + 1, tail, 'BIT') - before
 end
 
+local grace_is_over = tonumber(ARGV[1]) >= tonumber(line[4]) + tonumber(ARGV[2])
 local ended = 0
 for lane = 0, tonumber(line[2]) - 1 do
   local its = redis.call('HMGET', LINE, 'head:' .. lane, 'tail:' .. lane, 'drawn:' .. lane)
   local head, tail = tonumber(its[1]), tonumber(its[2])
   if line[3] ~= '1' or its[3] then
     ended = ended + end_absent(lane, head, tail)
-    if tonumber(ARGV[1]) >= tonumber(line[4]) + tonumber(ARGV[2]) then
+    if grace_is_over then
+      redis.call('HDEL', LINE, 'awaits')
       redis.call('UNLINK', of_lane('unseen', lane))
     end
   end

@@ -16,9 +16,10 @@ if not line then
   return -1
 end
 
+-- A call that was missed needs no reason: see number_state.
 local function end_due(inside, reason, counts_as)
   local due = redis.call('ZRANGEBYSCORE', inside, '-inf', ARGV[1], 'LIMIT', 0, DUE_PER_RUN)
-  for _, place in ipairs(due) do
+  for _, place in ipairs(reason and due or {}) do
     local lane, number = string.match(place, '^(%d+):(%d+)$')
     redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
   end
@@ -28,7 +29,7 @@ local function end_due(inside, reason, counts_as)
     count(counts_as, #due)
   end
 end
-end_due(CALLED, 'a', 'no_shows')
+end_due(CALLED, nil, 'no_shows')
 end_due(ACTIVE, 'x', 'expired')
 
 -- encore_domain::queue::TokenBucket, in the same integers.

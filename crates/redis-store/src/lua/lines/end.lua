@@ -1,8 +1,8 @@
 -- Ends a place, unless it has ended. The user is forgotten with it, so that members holds those who are in the line.
--- KEYS and ARGV  see line.lua and place.lua; 8 the byte of the reason, 9 what it counts as
+-- KEYS and ARGV  see line.lua and place.lua; 9 the byte of the reason, 10 what it counts as
 -- Reply {name, detail} of the state afterwards, see place.lua
 -- Cost  O(log cap)
-local reason, counts_as = ARGV[8], ARGV[9]
+local reason, counts_as = ARGV[9], ARGV[10]
 
 local state = state_to_change()
 if state[1] == 'waiting' then

@@ -34,8 +34,10 @@ local function count(what, by)
 end
 
 -- The state of a number that was given out, as {name, detail}: the detail is a deadline in ms or the byte of a reason.
--- What is due is over, though nobody has written it down yet. O(log called + log active).
-local function number_state(lane, number, head, now)
+-- What is due is over, though nobody has written it down yet. `admitted_until`, nil if it was not admitted, is what its ticket says:
+-- if that is to come, and the line only knows that the number was called, the fan came in just before the line was lost, and has yet
+-- to show the place. O(log called + log active).
+local function number_state(lane, number, head, now, admitted_until)
   if redis.call('GETBIT', of_lane('unseen', lane), number) == 1 then
     return {'unseen', ''}
   end
@@ -50,12 +52,10 @@ local function number_state(lane, number, head, now)
     return {'waiting', ''}
   end
   local inside = lane .. ':' .. number
+  local is_admitted = admitted_until and admitted_until > now
   local claim_by = redis.call('ZSCORE', CALLED, inside)
-  if claim_by then
-    if tonumber(claim_by) > now then
-      return {'called', claim_by}
-    end
-    return {'ended', 'a'}
+  if claim_by and tonumber(claim_by) > now then
+    return is_admitted and {'unseen', ''} or {'called', claim_by}
   end
   local active_until = redis.call('ZSCORE', ACTIVE, inside)
   if active_until then
@@ -67,7 +67,10 @@ local function number_state(lane, number, head, now)
   if redis.call('ZSCORE', of_lane('late', lane), number) then
     return {'waiting', ''}
   end
-  return {'ended', 'a'}
+  if is_admitted and redis.call('HEXISTS', LINE, 'awaits') == 1 then
+    return {'unseen', ''}
+  end
+  return {'ended', admitted_until and 'x' or 'a'}
 end
 
 -- Takes a waiting number out of the line.

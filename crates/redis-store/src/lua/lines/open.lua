@@ -16,7 +16,7 @@ end
 redis.call('HSET', LINE, 'home', home(), 'epoch', ARGV[1], 'draws', ARGV[2], 'restored_at', ARGV[3], 'quiet_until', ARGV[4],
   'reserved', ARGV[5], 'reserved_until', ARGV[6], 'lanes', ARGV[9], 'turn', 0)
 if ARGV[7] == '1' then
-  redis.call('HSET', LINE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1)
+  redis.call('HSET', LINE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1, 'awaits', 1)
 end
 local at = 10
 for lane = 0, tonumber(ARGV[9]) - 1 do

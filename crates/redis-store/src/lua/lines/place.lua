@@ -1,7 +1,8 @@
 -- Put before the scripts about one place.
--- ARGV  1 epoch, 2 lane, 3 index, 4 number, 5 of how many drawn, 6 now in ms, 7 user, then the script's own
+-- ARGV  1 epoch, 2 lane, 3 index, 4 number, 5 of how many drawn, 6 now in ms, 7 user, 8 until when in ms it was admitted or '', then the
+--       script's own
 local EPOCH, LANE, INDEX, NUMBER, DRAWN_OF = unpack(ARGV, 1, 5)
-local NOW, USER = tonumber(ARGV[6]), ARGV[7]
+local NOW, USER, ADMITTED_UNTIL = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local INSIDE = LANE .. ':' .. NUMBER
 local head, is_frozen
 
@@ -21,7 +22,7 @@ local function place_state()
   end
   head = tonumber(line[3])
   is_frozen = line[6] and index <= tonumber(line[6])
-  return number_state(LANE, NUMBER, head, NOW)
+  return number_state(LANE, NUMBER, head, NOW, ADMITTED_UNTIL)
 end
 
 -- The same for those who would change it, or {'drawing'}.

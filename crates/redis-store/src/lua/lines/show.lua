@@ -35,8 +35,8 @@ local function raise_head(lane, its, number)
   redis.call('HSET', LINE, 'head:' .. lane, whole(number))
 end
 
--- Whether another place of this user keeps this one from being taken up: the earlier one stays.
-local function gives_way(user, lane, index)
+-- Whether another place of this user keeps this one from being taken up: the earlier one stays, unless the later one was admitted.
+local function gives_way(user, lane, index, is_admitted)
   local other = redis.call('HGET', MEMBERS, user)
   if not other or other == lane .. ':' .. index then
     return false
@@ -50,7 +50,8 @@ local function gives_way(user, lane, index)
   if state[1] == 'ended' then
     return false
   end
-  if state[1] ~= 'waiting' or (of == lane and tonumber(other_index) < tonumber(index)) then
+  local is_earlier = of == lane and tonumber(other_index) < tonumber(index)
+  if state[1] ~= 'waiting' or (is_earlier and not is_admitted) then
     return true
   end
   end_waiting(of, other_index, its.head, 'm')
@@ -60,26 +61,33 @@ end
 
 local function take_up(user, lane, its, index, number, admitted_until)
   redis.call('SETBIT', of_lane('unseen', lane), number, 0)
-  if gives_way(user, lane, index) then
+  if admitted_until and admitted_until <= now then
+    redis.call('SETRANGE', of_lane('reasons', lane), number, 'x')
+    return
+  end
+  if gives_way(user, lane, index, admitted_until) then
     redis.call('SETRANGE', of_lane('reasons', lane), number, 'm')
     return
   end
   redis.call('HSET', MEMBERS, user, lane .. ':' .. index)
-  if admitted_until and admitted_until > now then
+  if not admitted_until then
     if tonumber(number) > its.head then
-      raise_head(lane, its, tonumber(number))
+      redis.call('SETBIT', of_lane('gone', lane), number, 0)
+    else
+      redis.call('ZADD', of_lane('late', lane), number, number)
     end
-    redis.call('ZADD', ACTIVE, whole(admitted_until), lane .. ':' .. number)
-    if reserved > 0 then
-      reserved = reserved - 1
-      redis.call('HSET', LINE, 'reserved', whole(reserved))
-    end
-  elseif admitted_until then
-    redis.call('SETRANGE', of_lane('reasons', lane), number, 'x')
-  elseif tonumber(number) > its.head then
-    redis.call('SETBIT', of_lane('gone', lane), number, 0)
-  else
-    redis.call('ZADD', of_lane('late', lane), number, number)
+    return
+  end
+  if tonumber(number) > its.head then
+    raise_head(lane, its, tonumber(number))
+  end
+  local inside = lane .. ':' .. number
+  local claim_by = tonumber(redis.call('ZSCORE', CALLED, inside) or 0)
+  redis.call('ZREM', CALLED, inside)
+  redis.call('ZADD', ACTIVE, whole(admitted_until), inside)
+  if reserved > 0 and claim_by <= now then
+    reserved = reserved - 1
+    redis.call('HSET', LINE, 'reserved', whole(reserved))
   end
 end
 
@@ -93,7 +101,7 @@ for at = 4, #ARGV, 7 do
     elseif tonumber(index) <= its.frozen then
       kept_from = {'drawing', ''}
     else
-      if redis.call('GETBIT', of_lane('unseen', lane), number) == 1 then
+      if number_state(lane, number, its.head, now, tonumber(admitted_until))[1] == 'unseen' then
         take_up(user, lane, its, index, number, tonumber(admitted_until))
       end
       redis.call('SETBIT', seen_in(lane, period), number, 1)

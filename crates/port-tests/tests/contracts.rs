@@ -26,36 +26,29 @@ macro_rules! agree {
     )+};
 }
 
-agree!(
-    users,
-    catalog,
-    reservations,
-    wallets,
-    payments,
-    books,
-    seat_changes,
-    seat_locks,
-    line_records,
-    draws,
-    seen_requests
-);
+agree!(users, catalog, wallets, books, seat_changes, line_records, draws, seen_requests);
 
-/// The suite of the lines is a folder: its themes are files, in the order of the contract.
-#[test]
-fn lines() {
-    let port = include_str!("../../domain/src/ports/lines.rs");
-    let suite = concat!(
-        include_str!("../src/lines/joining.rs"),
-        include_str!("../src/lines/admitting.rs"),
-        include_str!("../src/lines/tickets.rs"),
-        include_str!("../src/lines/presence.rs"),
-        include_str!("../src/lines/drawing.rs"),
-        include_str!("../src/lines/restoring.rs"),
-        include_str!("../src/lines/snapshots.rs"),
-    );
-    let stamped = encore_port_tests::lines!(@names);
-    assert_eq!(stamped.as_slice(), bullets(port), "stamped cases, and the contract");
-    assert_eq!(stamped.as_slice(), cases(suite), "stamped cases, and the functions of the suite");
+/// A suite that is a folder: its themes are files, in the order of the contract.
+macro_rules! agree_in_folders {
+    ($($suite:ident: [$($theme:ident),+])+) => {$(
+        #[test]
+        fn $suite() {
+            let port = include_str!(concat!("../../domain/src/ports/", stringify!($suite), ".rs"));
+            let suite = concat!(
+                $(include_str!(concat!("../src/", stringify!($suite), "/", stringify!($theme), ".rs"))),+
+            );
+            let stamped = encore_port_tests::$suite!(@names);
+            assert_eq!(stamped.as_slice(), bullets(port), "stamped cases, and the contract");
+            assert_eq!(stamped.as_slice(), cases(suite), "stamped cases, and the functions of the suite");
+        }
+    )+};
+}
+
+agree_in_folders! {
+    lines: [joining, admitting, tickets, presence, drawing, restoring, snapshots]
+    payments: [paying, once, remembering]
+    reservations: [placing, repeating, giving_back, extending, expiring, telling]
+    seat_locks: [loading, taking, choosing, changing, telling]
 }
 
 /// The one bullet of `Outbox` has no name.

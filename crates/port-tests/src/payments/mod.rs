@@ -1,0 +1,145 @@
+//! The cases of [`Payments`](encore_domain::ports::Payments).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::error::PortError;
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::money::Money;
+use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::queue::{QueueTicket, UsedPlace};
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use encore_domain::wallet::WalletEntry;
+
+use crate::RecordBench;
+use crate::answers::refused;
+use crate::bench::Told;
+use crate::fixtures::{at_secs, hold, payment, request};
+use crate::paging::read_all;
+
+mod once;
+mod paying;
+mod remembering;
+
+pub use once::*;
+pub use paying::*;
+pub use remembering::*;
+
+/// Stamps the cases of the port `Payments`.
+#[macro_export]
+macro_rules! payments {
+    ($($with:tt)+) => {
+        $crate::suite! { payments [
+            pays_from_the_wallet,
+            refuses_a_short_balance,
+            refuses_without_a_wallet,
+            refuses_an_expired_hold,
+            refuses_what_is_not_held,
+            refuses_what_was_changed,
+            repeats_a_payment,
+            repeats_a_payment_under_contention,
+            pays_once_under_contention,
+            never_overdraws_under_contention,
+            finds_a_payment_by_its_request,
+            refuses_a_reused_request,
+            payment_and_expiry_exclude_each_other,
+            lists_newest_first,
+            remembers_used_tickets,
+            remembers_what_to_tell,
+        ] $($with)+ }
+    };
+}
+
+/// Enough rounds for a payment and a sweep to meet in either order.
+const ROUNDS: usize = 10;
+
+/// All that a payment could change.
+#[derive(Debug, PartialEq)]
+struct Books {
+    reservation: Option<Reservation>,
+    claims: Vec<Claim>,
+    balances: Vec<Money>,
+    entries: Vec<WalletEntry>,
+    payments: Vec<Payment>,
+    untold: Vec<Settlement>,
+    events: Vec<Told>,
+}
+
+impl RecordBench {
+    async fn pay(&self, plan: &PaymentPlan, request: RequestKey) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+        self.payments.pay_from_wallet(plan.clone(), request).await
+    }
+
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+        self.payments.find_paid(request).await
+    }
+
+    async fn payments_of(&self, user: UserId, page_size: u32) -> Vec<Payment> {
+        read_all(page_size, |page| self.payments.list(user, page)).await
+    }
+
+    async fn untold(&self, before: Timestamp, limit: u32) -> Vec<Settlement> {
+        self.payments.untold(before, limit).await.expect("the store answers")
+    }
+
+    /// The used places of a line, each once, in order.
+    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Vec<UsedPlace> {
+        let used = self.payments.used_tickets(performance, epoch).await.expect("the store answers");
+        BTreeSet::from_iter(used).into_iter().collect()
+    }
+
+    async fn used(&self, ticket: QueueTicket) -> bool {
+        self.payments.has_used(&ticket).await.expect("the store answers")
+    }
+
+    async fn books(&self, hold: &Reservation) -> Books {
+        Books {
+            reservation: self.stored(hold).await,
+            claims: self.claims(hold.performance).await,
+            balances: self.balances(hold.user).await,
+            entries: self.entries(hold.user).await,
+            payments: self.payments_of(hold.user, 100).await,
+            untold: self.untold(at_secs(1_000_000), 100).await,
+            events: self.events().await,
+        }
+    }
+
+    /// Asks for a payment that must be refused, and checks that it left nothing.
+    async fn refused_payment(&self, hold: &Reservation, now: Timestamp) -> PayRefusal {
+        let before = self.books(hold).await;
+        let plan = payment(hold, now);
+        let refusal = refused(self.pay(&plan, request(hold.user)).await);
+        assert_eq!(self.books(hold).await, before);
+        assert_eq!(self.lines(plan.transfer.id).await, []);
+        assert_eq!(self.payments.find(plan.payment.id).await.expect("the store answers"), None);
+        refusal
+    }
+
+    /// A fan with a hold on seats of a new sale.
+    async fn held(&self, seats: &[usize]) -> Reservation {
+        let hold = hold(self.sign_up().await, &self.open_sale().await, seats);
+        self.place(&hold).await;
+        hold
+    }
+}
+
+/// A ticket of the run of a line that these cases speak of.
+fn ticket(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTicket {
+    QueueTicket { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
+}
+
+fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {
+    Reservation {
+        state: ReservationState::Confirmed,
+        settled_at: Some(payment.paid_at),
+        payment: Some(payment.id),
+        ..hold.clone()
+    }
+}
+
+fn sold(hold: &Reservation) -> Vec<Claim> {
+    hold.slots().into_iter().map(|slot| Claim { slot, reservation: hold.id, held_until: None }).collect()
+}

@@ -1,0 +1,67 @@
+use encore_domain::booking::Reservation;
+use encore_domain::catalog::SEATS_PER_FAN_MAX;
+use encore_domain::event::Event;
+
+use crate::RecordBench;
+use crate::answers::{assert_reused, made, refused, repeated};
+use crate::bench::told;
+use crate::fixtures::{altered, at_secs, hold, hold_at, request};
+use crate::paging::SIZES;
+
+pub async fn lists_newest_first(bench: RecordBench) {
+    let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    assert_eq!(bench.reservations_of(fan, 100).await, []);
+    // Two of each moment; ids grow with each hold made.
+    let moment = |seat: usize| at_secs(seat as u64 / 2);
+    let mut holds: Vec<Reservation> =
+        (0..6).map(|seat| hold_at(fan, &sale, &[seat, seat + 10], moment(seat))).collect();
+    let late_id = hold(fan, &sale, &[8]);
+    holds.insert(2, late_id);
+    let of_another = hold(other, &sale, &[7]);
+    for index in [3, 0, 5, 1, 6, 4, 2] {
+        bench.place(&holds[index]).await;
+    }
+    bench.place(&of_another).await;
+    holds[4] = made(bench.release(&holds[4], at_secs(1)).await);
+
+    holds.reverse();
+    for size in SIZES {
+        assert_eq!(bench.reservations_of(fan, size).await, holds, "by {size}");
+    }
+    assert_eq!(bench.reservations_of(other, 100).await, [of_another]);
+}
+
+pub async fn writes_events(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let given_back = hold(fan, &sale, &[0]);
+    let missed = hold(fan, &sale, &[1]);
+    let place_request = bench.place(&given_back).await;
+    let release_request = request(fan);
+    made(bench.reservations.release(given_back.id, at_secs(1), Some(release_request)).await);
+    bench.place(&missed).await;
+
+    repeated(bench.place_again(hold(fan, &sale, &[0]), place_request).await);
+    repeated(bench.reservations.release(given_back.id, at_secs(1), Some(release_request)).await);
+    refused(bench.try_place(&hold(fan, &sale, &[1]), SEATS_PER_FAN_MAX).await);
+    refused(bench.release(&given_back, at_secs(1)).await);
+    assert_reused(&bench.place_again(hold(fan, &sale, &[2]), altered(place_request)).await);
+
+    let changed = hold(fan, &sale, &[2, 3]);
+    bench.place(&changed).await;
+    let less = made(bench.release_seats(&changed, &[2], at_secs(1)).await);
+    let longer = made(bench.extend(&changed, at_secs(2), &sale).await);
+    refused(bench.release_seats(&changed, &[2], at_secs(3)).await);
+
+    bench.expire(missed.expires_at, 100).await;
+    bench.expire(missed.expires_at, 100).await;
+    let expected = [
+        Event::HoldPlaced(given_back.clone()),
+        Event::HoldReleased(given_back),
+        Event::HoldPlaced(missed.clone()),
+        Event::HoldPlaced(changed),
+        Event::HoldChanged { hold: less, at: at_secs(1) },
+        Event::HoldChanged { hold: longer, at: at_secs(2) },
+        Event::HoldExpired(missed),
+    ];
+    assert_eq!(bench.events().await, expected.map(|event| told(&event)));
+}

@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use encore_domain::best_available::SeatSearch;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{ChooseRefusal, TakenSeats};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatState, StockAt};
+
+use super::{HUNDRED, search, searches};
+use crate::SpeedBench;
+use crate::answers::refused;
+use crate::contention::at_once;
+use crate::fixtures::{at_secs, id, just_before, slots};
+
+pub async fn takes_the_best_block(bench: SpeedBench) {
+    // From an empty hall to one that is nearly sold, each with gaps in other places.
+    for tenths in 0..10 {
+        for search in searches().filter(|search| !search.allow_split) {
+            let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
+            assert_chosen_as_in_the_domain(&bench, performance, &search).await;
+        }
+    }
+}
+
+/// What is chosen is what the domain chooses, and is held afterwards; or nothing is, and nothing changes.
+async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: PerformanceId, search: &SeatSearch) {
+    let before = bench.seats(performance).await.expect("loaded");
+    let owner = id();
+    let answer = bench.take_best(performance, search, owner).await;
+    let after = bench.seats(performance).await.expect("loaded");
+    let Some(chosen) = search.choose(&before.bytes) else {
+        assert_eq!(refused(answer), ChooseRefusal::NoneFits { version: before.version });
+        assert_eq!(after, before);
+        return;
+    };
+    let taken = answer.expect("there are seats that fit");
+    assert_eq!(taken.slots, chosen, "{search:?} of {:?}", String::from_utf8_lossy(&before.bytes));
+    let mut bytes = before.bytes;
+    for slot in &chosen {
+        bytes[slot.0 as usize] = HELD;
+    }
+    assert_eq!(after, SeatState { bytes, version: taken.version });
+    assert!(taken.version > before.version);
+    let at = StockAt { version: after.version, stock: after.stock() };
+    assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
+    let own = bench.overdue(performance, at_secs(60), 100).await.into_iter().filter(|lock| lock.owner == owner);
+    assert_eq!(own.count(), chosen.len(), "they are this owner's");
+}
+
+pub async fn takes_a_split_only_where_allowed(bench: SpeedBench) {
+    // Every third seat is taken: nobody finds three together, except where nothing is taken.
+    for search in searches().filter(|search| search.allow_split) {
+        let performance = bench.occupied(|seat| seat.is_multiple_of(3)).await;
+        assert_chosen_as_in_the_domain(&bench, performance, &search).await;
+    }
+    let performance = bench.occupied(|seat| seat.is_multiple_of(3)).await;
+    let together = search(4, &[0, 1], &[0, 1], false);
+    assert!(matches!(refused(bench.take_best(performance, &together, id()).await), ChooseRefusal::NoneFits { .. }));
+    let apart = SeatSearch { allow_split: true, ..together };
+    assert_eq!(bench.take_best(performance, &apart, id()).await.expect("two and two").slots.len(), 4);
+}
+
+pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
+    let performance = bench.occupied(|seat| seat != 8 && seat != 9).await;
+    let before = bench.seats(performance).await.expect("loaded");
+    let everywhere = |count, allow_split| search(count, &[0, 1], &[0, 1], allow_split);
+    for search in [everywhere(3, true), search(2, &[1], &[0, 1], true), search(2, &[0, 1], &[1], true)] {
+        let refusal = refused(bench.take_best(performance, &search, id()).await);
+        assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
+        assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
+    }
+    let last = bench.take_best(performance, &everywhere(2, false), id()).await.expect("two are left");
+    assert_eq!(last.slots, slots(&[8, 9]));
+}
+
+pub async fn chooses_under_contention(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let answers = at_once((0..HUNDRED).map(|turn| {
+        let seat_locks = Arc::clone(&bench.seat_locks);
+        let search = search(1 + turn % 2, &[0, 1], &[0, 1], false);
+        async move { (search.count, seat_locks.take_best(performance, &search, id(), at_secs(60)).await) }
+    }))
+    .await;
+
+    let mut taken: Vec<Slot> = Vec::new();
+    let mut alone_refused = false;
+    for (count, answer) in answers {
+        if let Ok(seats) = answer {
+            assert_eq!(seats.slots.len(), count);
+            taken.extend(seats.slots);
+        } else {
+            assert!(matches!(refused(answer), ChooseRefusal::NoneFits { .. }));
+            alone_refused |= count == 1;
+        }
+    }
+    let all = taken.len();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), all, "no seat was given twice");
+    let state = bench.seats(performance).await.expect("loaded");
+    assert_eq!(state.stock().held as usize, all);
+    assert!(
+        alone_refused && !state.bytes.contains(&FREE),
+        "a hundred want more than there is, and one seat is a block"
+    );
+}
+
+pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
+    let (performance, owner) = (bench.loaded().await, id());
+    let three = search(3, &[0, 1], &[0, 1], false);
+    let first = bench.take_best(performance, &three, owner).await.expect("the hall is empty");
+    let other = bench.take_best(performance, &three, id()).await.expect("there is more");
+    assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
+
+    let later = at_secs(3_600);
+    let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same again");
+    assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
+    let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner == owner).count();
+    assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");
+
+    bench.release_seats(performance, &first.slots, owner).await;
+    let next = bench.take_best(performance, &three, id()).await.expect("the best are free again");
+    assert_eq!(next.slots, first.slots);
+    let others = bench.take_best(performance, &three, owner).await.expect("there is more");
+    assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
+}

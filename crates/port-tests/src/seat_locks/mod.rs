@@ -1,0 +1,184 @@
+//! The cases of [`SeatLocks`](encore_domain::ports::SeatLocks).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::sync::Arc;
+
+use encore_domain::best_available::{SeatOrder, SeatSearch};
+use encore_domain::error::PortError;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{HELD, SOLD, SeatLock, SeatState, StockAt, all_free};
+use encore_domain::time::Timestamp;
+
+use crate::SpeedBench;
+use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, slots, small_chart};
+
+mod changing;
+mod choosing;
+mod loading;
+mod taking;
+mod telling;
+
+pub use changing::*;
+pub use choosing::*;
+pub use loading::*;
+pub use taking::*;
+pub use telling::*;
+
+/// Stamps the cases of the port `SeatLocks`.
+#[macro_export]
+macro_rules! seat_locks {
+    ($($with:tt)+) => {
+        $crate::suite! { seat_locks [
+            is_not_loaded_at_first,
+            loads_free_seats_and_locks,
+            loads_at_the_version_it_is_told,
+            loads_once,
+            lets_one_load_at_a_time,
+            takes_free_seats,
+            takes_all_or_none,
+            takes_once_under_contention,
+            takes_again_for_the_same_owner,
+            takes_leaving_none_alone,
+            takes_the_best_block,
+            takes_a_split_only_where_allowed,
+            chooses_nothing_where_nothing_fits,
+            chooses_under_contention,
+            chooses_again_for_the_same_owner,
+            refuses_slots_that_are_no_seat,
+            releases_only_its_own,
+            marks_over_anything,
+            counts_its_stock,
+            versions_grow_by_one_with_each_change,
+            reports_overdue_holds,
+            says_who_holds,
+            keeps_performances_apart,
+        ] $($with)+ }
+    };
+}
+
+/// Beyond what 32 bits and the mantissa of a small float hold, as versions that begin with a clock are.
+const FIRST_VERSION: u64 = 1_790_000_000_000_001;
+/// How many fans want the same seats.
+const HUNDRED: usize = 100;
+
+impl SpeedBench {
+    /// A performance in the small hall with its seats loaded, all free.
+    pub(crate) async fn loaded(&self) -> PerformanceId {
+        let performance = id();
+        self.load(performance, &[]).await;
+        performance
+    }
+
+    pub(crate) async fn load(&self, performance: PerformanceId, locks: &[SeatLock]) {
+        let free = all_free(&small_chart());
+        self.seat_locks.load(performance, &free, locks, FIRST_VERSION).await.expect("the store answers");
+    }
+
+    /// Holds seats until a minute after the start.
+    async fn take(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<u64, PortError<TakeRefusal>> {
+        self.seat_locks.take(performance, slots, owner, at_secs(60)).await
+    }
+
+    /// Holds free seats for somebody, and says for whom.
+    pub(crate) async fn taken(
+        &self,
+        performance: PerformanceId,
+        seats: &[usize],
+        held_until: Timestamp,
+    ) -> ReservationId {
+        let owner = id();
+        let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
+        taken.expect("the seats are free");
+        owner
+    }
+
+    /// Holds the best seats until a minute after the start.
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        self.seat_locks.take_best(performance, search, owner, at_secs(60)).await
+    }
+
+    /// A performance of which each seat is held or sold if its number in the chart is taken.
+    async fn occupied(&self, taken: impl Fn(usize) -> bool) -> PerformanceId {
+        let performance = self.loaded().await;
+        let taken = (0..SMALL_CHART_SEATS).filter(|seat| taken(*seat));
+        let locks: Vec<SeatLock> =
+            taken.map(|seat| lock(seat, id(), (!seat.is_multiple_of(3)).then_some(at_secs(60)))).collect();
+        self.mark(performance, &locks).await;
+        performance
+    }
+
+    pub(crate) async fn release_seats(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Option<u64> {
+        self.seat_locks.release(performance, slots, owner).await.expect("the store answers")
+    }
+
+    pub(crate) async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Option<u64> {
+        self.seat_locks.mark(performance, locks).await.expect("the store answers")
+    }
+
+    pub(crate) async fn seats(&self, performance: PerformanceId) -> Option<SeatState> {
+        self.seat_locks.snapshot(performance).await.expect("the store answers")
+    }
+
+    async fn seat_bytes(&self, performance: PerformanceId) -> Vec<u8> {
+        self.seats(performance).await.expect("loaded").bytes
+    }
+
+    pub(crate) async fn version(&self, performance: PerformanceId) -> u64 {
+        self.seats(performance).await.expect("loaded").version
+    }
+
+    async fn stock(&self, performances: &[PerformanceId]) -> Vec<Option<StockAt>> {
+        self.seat_locks.stock(performances).await.expect("the store answers")
+    }
+
+    async fn overdue(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<SeatLock> {
+        self.seat_locks.overdue(performance, before, limit).await.expect("the store answers")
+    }
+}
+
+/// The state string of the small hall with these seats held and sold.
+fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
+    let mut bytes = all_free(&small_chart());
+    for (seats, byte) in [(held, HELD), (sold, SOLD)] {
+        for slot in slots(seats) {
+            bytes[slot.0 as usize] = byte;
+        }
+    }
+    bytes
+}
+
+pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
+    SeatLock { slot: slots(&[seat])[0], owner, held_until }
+}
+
+/// A search for so many seats of the small hall, of these sections and grades.
+fn search(count: usize, sections: &[u16], grades: &[u16], allow_split: bool) -> SeatSearch {
+    let order = SeatOrder::new(&small_chart(), sections, |seat| grades.contains(&seat.grade));
+    SeatSearch { order: Arc::new(order), count, allow_split }
+}
+
+/// Every search that differs in sections, grades, count or split.
+fn searches() -> impl Iterator<Item = SeatSearch> {
+    let sections: [&[u16]; 4] = [&[0, 1], &[1, 0], &[0], &[1]];
+    let grades: [&[u16]; 3] = [&[0, 1], &[0], &[1]];
+    let all = sections.into_iter().flat_map(move |sections| grades.map(|grades| (sections, grades)));
+    let all = all.flat_map(|wanted| (1..=8).map(move |count| (wanted, count)));
+    all.flat_map(|((sections, grades), count)| [false, true].map(|split| search(count, sections, grades, split)))
+}

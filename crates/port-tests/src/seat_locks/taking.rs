@@ -1,0 +1,115 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use encore_domain::alternatives::left_alone;
+use encore_domain::ids::ReservationId;
+use encore_domain::ports::TakeRefusal;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{FREE, SeatState};
+
+use super::{FIRST_VERSION, HUNDRED, bytes, lock};
+use crate::SpeedBench;
+use crate::answers::refused;
+use crate::contention::at_once;
+use crate::fixtures::{at_secs, id, just_before, slots, small_chart};
+
+pub async fn takes_free_seats(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let version = bench.take(performance, &slots(&[3, 4, 20]), id()).await.expect("the seats are free");
+    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[3, 4, 20], &[]), version }));
+    bench.take(performance, &slots(&[2, 5]), id()).await.expect("the seats are free");
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2, 3, 4, 5, 20], &[]));
+}
+
+pub async fn takes_all_or_none(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    bench.taken(performance, &[3, 4], at_secs(60)).await;
+    bench.mark(performance, &[lock(6, id(), None)]).await;
+    let before = bench.seats(performance).await;
+
+    let refusal = refused(bench.take(performance, &slots(&[2, 3, 4, 5, 6, 7]), id()).await);
+    let version = before.as_ref().expect("loaded").version;
+    assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[3, 4, 6]), version });
+    assert_eq!(bench.seats(performance).await, before);
+    bench.take(performance, &slots(&[2, 5, 7]), id()).await.expect("the others stayed free");
+}
+
+pub async fn takes_once_under_contention(bench: SpeedBench) {
+    let performance = bench.loaded().await;
+    let wanted = slots(&[0, 1, 2]);
+    let owners: Vec<ReservationId> = (0..HUNDRED).map(|_| id()).collect();
+    let answers = at_once(owners.iter().map(|owner| {
+        let (seat_locks, wanted, owner) = (Arc::clone(&bench.seat_locks), wanted.clone(), *owner);
+        async move { seat_locks.take(performance, &wanted, owner, at_secs(60)).await }
+    }))
+    .await;
+
+    let mut winners = Vec::new();
+    for (owner, answer) in owners.into_iter().zip(answers) {
+        if answer.is_ok() {
+            winners.push(owner);
+        } else {
+            let version = FIRST_VERSION + 1;
+            assert_eq!(refused(answer), TakeRefusal::Taken { slots: wanted.clone(), version });
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    let owners = bench.overdue(performance, at_secs(60), 100).await.into_iter().map(|lock| lock.owner);
+    assert_eq!(owners.collect::<Vec<_>>(), [winners[0]; 3]);
+}
+
+pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
+    let (performance, owner) = (bench.loaded().await, id());
+    let version = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are free");
+    let again = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are the owner's");
+    assert_eq!(again, version);
+    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[0, 1], &[]), version }));
+
+    let later = at_secs(3_600);
+    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, later).await;
+    assert_eq!(extended.expect("the seats are the owner's"), version);
+    let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await;
+    assert_eq!(overdue.expect("the store answers"), [], "the new deadline is the one that counts");
+
+    bench.mark(performance, &[lock(1, owner, None)]).await;
+    let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
+    let expected = TakeRefusal::Taken { slots: slots(&[1]), version: bench.version(performance).await };
+    assert_eq!(refusal, expected, "a sold seat is not held by its owner");
+}
+
+pub async fn takes_leaving_none_alone(bench: SpeedBench) {
+    // Every choice of one to three seats of the stalls, in which some are taken: at the ends of a row, at the aisle, in gaps of
+    // one to four.
+    let chart = small_chart();
+    let seats = |first: usize, last: usize| BTreeSet::from([first, usize::midpoint(first, last), last]);
+    let choices: BTreeSet<BTreeSet<usize>> =
+        (0..13).flat_map(|first| (first..13).map(move |last| seats(first, last))).collect();
+    let choices: Vec<Vec<Slot>> =
+        choices.into_iter().map(|seats| slots(&seats.into_iter().collect::<Vec<usize>>())).collect();
+    for taken in [vec![], vec![1], vec![2, 6], vec![0, 5, 9, 12]] {
+        let performance = bench.occupied(|seat| taken.contains(&seat)).await;
+        let before = bench.seats(performance).await.expect("loaded");
+        for choice in &choices {
+            let owner = id();
+            let taking = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(60)).await;
+            let taken: Vec<Slot> =
+                choice.iter().copied().filter(|slot| before.bytes[slot.0 as usize] != FREE).collect();
+            let alone = left_alone(&before.bytes, choice);
+            let now = bench.seats(performance).await.expect("loaded");
+            if !taken.is_empty() {
+                let expected = TakeRefusal::Taken { slots: taken, version: now.version };
+                assert_eq!(refused(taking), expected);
+                assert_eq!(now.bytes, before.bytes);
+            } else if !alone.is_empty() {
+                assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some()));
+                assert_eq!(refused(taking), TakeRefusal::LeavesAlone { slots: alone }, "{choice:?}");
+                assert_eq!(now.bytes, before.bytes);
+            } else {
+                let version = taking.expect("free, and nobody is alone");
+                let again = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(90)).await;
+                assert_eq!(again.expect("the owner's"), version);
+                bench.release_seats(performance, choice, owner).await;
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::line_ceilings::LineCeilings;
 use encore_domain::money::Money;
 use encore_domain::ports::{Catalog, Clock, Ids, Secrets};
 use encore_domain::queue::{Line, LineDraw, LineSettings};
@@ -16,6 +17,7 @@ use encore_domain::time::Timestamp;
 use crate::catalog::PerformanceOffer;
 use crate::error::{AppError, Violation};
 use crate::halls::{Hall, Halls};
+use crate::line_ceilings::TurnedUp;
 
 /// A performance to be. Each part is in its bounds; whether they fit together is decided here.
 #[derive(Clone, Debug)]
@@ -45,6 +47,15 @@ pub struct NewLine {
     pub settings: LineSettings,
     /// From when on it collects joiners, before the opening; none if nobody may join before.
     pub collects_from: Option<Timestamp>,
+    /// Whether its rate and cap may be beyond their ceilings.
+    pub override_ceiling: bool,
+}
+
+impl NewLine {
+    fn turned_up(&self) -> TurnedUp {
+        let LineSettings { rate, cap, .. } = self.settings;
+        TurnedUp { settings: "line", rate: Some(rate), cap: Some(cap), is_meant: self.override_ceiling }
+    }
 }
 
 /// The use cases of `AdminService`.
@@ -55,10 +66,11 @@ pub struct AdminUseCases {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     secrets: Arc<dyn Secrets>,
+    ceilings: LineCeilings,
 }
 
 impl AdminUseCases {
-    /// Puts the use cases on their ports.
+    /// Puts the use cases on their ports. There are no ceilings.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         halls: Halls,
@@ -66,7 +78,12 @@ impl AdminUseCases {
         ids: Arc<dyn Ids>,
         secrets: Arc<dyn Secrets>,
     ) -> Self {
-        Self { catalog, halls, clock, ids, secrets }
+        Self { catalog, halls, clock, ids, secrets, ceilings: LineCeilings::default() }
+    }
+
+    /// The same with these ceilings.
+    pub fn under(self, ceilings: LineCeilings) -> Self {
+        Self { ceilings, ..self }
     }
 
     /// Reads a seating plan and keeps it as a venue, whole or not at all.
@@ -95,7 +112,7 @@ impl AdminUseCases {
         Ok(self.catalog.add_concert(concert, request).await?.into_inner())
     }
 
-    /// Creates a date of a concert at a venue.
+    /// Creates a date of a concert at a venue. A line beyond a ceiling is refused unless it overrides them.
     pub async fn create_performance(
         &self,
         new: NewPerformance,
@@ -104,6 +121,7 @@ impl AdminUseCases {
         let concert = self.halls.concert(new.concert).await?;
         let venue = self.halls.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
+        new.line.as_ref().map_or(Ok(()), |line| line.turned_up().check(self.ceilings))?;
         let NewPerformance { starts_at, on_sale, seats_per_fan, hold_for, line, .. } = new;
         let performance = Performance {
             id: PerformanceId(self.ids.next()),
@@ -116,7 +134,7 @@ impl AdminUseCases {
             hold_for,
             has_line: line.is_some(),
         };
-        let line = line.map(|NewLine { settings, collects_from }| {
+        let line = line.map(|NewLine { settings, collects_from, .. }| {
             let draw = collects_from.map(|collects_from| LineDraw { collects_from, key: self.secrets.draw_key() });
             Line { settings, draw }
         });

@@ -7,6 +7,7 @@ use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::hold_change::ExtendRefusal;
+use encore_domain::line_ceilings::CeilingExceeded;
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
@@ -83,6 +84,8 @@ pub enum AppError {
     NoDraw,
     #[error("the queue token has tried all its {tries} holds")]
     HoldTriesExhausted { tries: u32 },
+    #[error("{}", exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and "))]
+    LineCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
     #[error("this server does not allow rehearsals")]
     RehearsalNotAllowed,
     #[error("too much of this work is under way")]
@@ -127,6 +130,7 @@ impl AppError {
             | Self::LineDraining
             | Self::LaneGrantInvalid
             | Self::NoDraw
+            | Self::LineCeilingExceeded { .. }
             | Self::RehearsalNotAllowed
             | Self::Overloaded
             | Self::Unavailable(_)

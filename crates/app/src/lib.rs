@@ -10,6 +10,7 @@ pub mod halls;
 pub mod identity;
 pub mod line_admin;
 pub mod line_board;
+mod line_ceilings;
 pub mod line_keeper;
 mod line_presence;
 pub mod line_view;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::line_ceilings::LineCeilings;
 use encore_domain::line_snapshot::LineFlow;
 use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
 use encore_domain::queue::{Lane, LaneName, LanePass, LinePatch, LineSettings};
@@ -17,6 +18,7 @@ use tracing::warn;
 use crate::error::{AppError, Violation};
 use crate::halls::Halls;
 use crate::line_board::LineBoards;
+use crate::line_ceilings::TurnedUp;
 use crate::line_view::{LinePhase, LineView};
 use crate::open_lines::OpenLines;
 use crate::queue::QueueParts;
@@ -75,23 +77,36 @@ pub struct LineAdminUseCases {
     open_lines: OpenLines,
     boards: LineBoards,
     clock: Arc<dyn Clock>,
+    ceilings: LineCeilings,
 }
 
 impl LineAdminUseCases {
-    /// Puts the use cases on their ports, and on the parts of those of the line.
+    /// Puts the use cases on their ports, and on the parts of those of the line. There are no ceilings.
     pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, line: &QueueParts) -> Self {
         let QueueParts { lane_grants, halls, open_lines, boards, clock, .. } = line.clone();
-        Self { catalog, users, lane_grants, halls, open_lines, boards, clock }
+        let ceilings = LineCeilings::default();
+        Self { catalog, users, lane_grants, halls, open_lines, boards, clock, ceilings }
     }
 
-    /// Changes how a line admits. This instance follows at once, the others within [`OpenLines::REFRESH_EVERY`].
+    /// The same with these ceilings.
+    pub fn under(self, ceilings: LineCeilings) -> Self {
+        Self { ceilings, ..self }
+    }
+
+    /// Changes how a line admits. This instance follows at once, the others within [`OpenLines::REFRESH_EVERY`]. A rate or cap beyond
+    /// its ceiling is refused unless the ceilings are overridden.
     pub async fn change(
         &self,
         performance: PerformanceId,
         patch: LinePatch,
+        override_ceiling: bool,
         request: Option<RequestKey>,
     ) -> Result<LineSettings, AppError> {
-        self.halls.performance(performance).await?;
+        if !self.halls.performance(performance).await?.has_line {
+            return Err(AppError::NoLine);
+        }
+        let turned_up = TurnedUp { settings: "settings", rate: patch.rate, cap: patch.cap, is_meant: override_ceiling };
+        turned_up.check(self.ceilings)?;
         let settings = self.catalog.patch_line(performance, patch, request).await?.into_inner();
         if let Err(weather) = self.open_lines.refresh().await {
             warn!(

@@ -101,12 +101,13 @@ impl AdminService for AdminApi {
         if message.settings.is_none() {
             fields.refuse("settings", "must be set");
         }
+        let override_ceiling = message.override_ceiling;
         let patch = line_patch(&mut fields, "settings", &message.settings.unwrap_or_default());
         let (Some(key), Some(performance)) = (key, performance) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let settings = self.change_line(performance, patch, key).await?;
+        let settings = self.change_line(performance, patch, override_ceiling, key).await?;
         Ok(Response::new(pb::SetLineResponse { settings }))
     }
 
@@ -119,7 +120,7 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = line_to_change(caller, "PauseLine", ids, &message)?;
         let patch = LinePatch { paused: Some(true), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, key).await?;
+        let settings = self.change_line(performance, patch, false, key).await?;
         Ok(Response::new(pb::PauseLineResponse { settings }))
     }
 
@@ -132,7 +133,7 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = line_to_change(caller, "ResumeLine", ids, &message)?;
         let patch = LinePatch { paused: Some(false), draining: Some(false), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, key).await?;
+        let settings = self.change_line(performance, patch, false, key).await?;
         Ok(Response::new(pb::ResumeLineResponse { settings }))
     }
 
@@ -145,7 +146,7 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = line_to_change(caller, "DrainLine", ids, &message)?;
         let patch = LinePatch { draining: Some(true), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, key).await?;
+        let settings = self.change_line(performance, patch, false, key).await?;
         Ok(Response::new(pb::DrainLineResponse { settings }))
     }
 
@@ -163,7 +164,7 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let patch = LinePatch { message: Some(said), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, key).await?;
+        let settings = self.change_line(performance, patch, false, key).await?;
         Ok(Response::new(pb::SetLineMessageResponse { settings }))
     }
 
@@ -249,10 +250,12 @@ impl AdminApi {
         &self,
         performance: PerformanceId,
         patch: LinePatch,
+        override_ceiling: bool,
         request: Option<RequestKey>,
     ) -> Result<Option<pb::LineSettings>, Status> {
         let line_admin = self.line_admin.clone();
-        let changed = self.calls.write(async move { line_admin.change(performance, patch, request).await });
+        let changed =
+            self.calls.write(async move { line_admin.change(performance, patch, override_ceiling, request).await });
         Ok(Some(settings_to_proto(&changed.await?)))
     }
 }
@@ -360,7 +363,7 @@ fn new_line(
     }
     let settings = message.line.as_ref()?;
     let settings = LineSettings::default().set_to(&line_patch(fields, "line", settings));
-    Some(NewLine { settings, collects_from })
+    Some(NewLine { settings, collects_from, override_ceiling: message.override_ceiling })
 }
 
 fn venue_to_proto(venue: &Venue) -> pb::Venue {

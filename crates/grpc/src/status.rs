@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 use encore_app::error::{AppError, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
+use encore_domain::line_ceilings::CeilingExceeded;
 use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
 use encore_domain::time::Timestamp;
@@ -110,6 +111,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::HoldTriesExhausted { tries } => {
             precondition(message, ErrorReason::HoldTriesExhausted, [("tries", tries.to_string())])
         }
+        AppError::LineCeilingExceeded { settings, exceeded } => ceiling_exceeded(message, settings, &exceeded),
         AppError::RehearsalNotAllowed => precondition(message, ErrorReason::RehearsalNotAllowed, []),
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
@@ -194,6 +196,21 @@ fn refusal<const N: usize>(
     metadata: [(&str, String); N],
 ) -> Status {
     Status::with_error_details(code, message, info(reason, metadata))
+}
+
+/// Every field that is beyond its ceiling, and the first for who reads no more than the metadata.
+fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded]) -> Status {
+    let told = |beyond: &CeilingExceeded| match beyond {
+        CeilingExceeded::Rate { ceiling } => (format!("{settings}.rate"), *ceiling),
+        CeilingExceeded::Cap { ceiling } => (format!("{settings}.cap"), *ceiling),
+    };
+    let (field, ceiling) = exceeded.first().map(told).unwrap_or_default();
+    let metadata = [("field", field), ("ceiling", ceiling.to_string())];
+    let mut details = info(ErrorReason::LineCeilingExceeded, metadata);
+    for beyond in exceeded {
+        details.add_precondition_failure_violation("LINE_CEILING_EXCEEDED", told(beyond).0, beyond.to_string());
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
 fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, after: Duration) -> Status {

@@ -164,6 +164,8 @@ impl Operator {
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
             line: terms.line.map(LineTerms::settings),
+            // A rehearsal means it.
+            override_ceiling: true,
             ..Default::default()
         };
         let mut performances = Vec::new();
@@ -180,6 +182,7 @@ impl Operator {
         let message = SetLineRequest {
             performance_id: performance.to_owned(),
             settings: Some(line.settings()),
+            override_ceiling: true,
             ..Default::default()
         };
         self.client().set_line(self.caller.request(message)).await?;

@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use encore_credentials::Keyring;
+use encore_domain::line_ceilings::LineCeilings;
+use encore_domain::queue::CAP_MAX;
 use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
 use thiserror::Error;
 
 use crate::system::throwaway_secret;
+
+/// The fastest rate that a line can have, in admissions a second: the most in the shortest period.
+const RATE_CEILING_MAX: u32 = 10 * CAP_MAX;
 
 /// What `encore serve` can be told. Everything is text here, so that all of it can be checked together.
 #[derive(Args, Clone, Debug)]
@@ -39,6 +44,12 @@ pub struct ServeArgs {
     /// Let operators make fans for rehearsals, who are logged in without ever having signed up.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
     pub allow_rehearsals: bool,
+    /// How many admissions a second an operator may give a line without saying that it is meant (1 to 1000000). Default: any.
+    #[arg(long, env = "ENCORE_LINE_RATE_CEILING")]
+    pub line_rate_ceiling: Option<String>,
+    /// How many fans inside at once an operator may give a line without saying that it is meant (1 to 100000). Default: any.
+    #[arg(long, env = "ENCORE_LINE_CAP_CEILING")]
+    pub line_cap_ceiling: Option<String>,
 }
 
 /// Which stores to use.
@@ -71,6 +82,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub demo: bool,
     pub allow_rehearsals: bool,
+    pub line_ceilings: LineCeilings,
 }
 
 /// The stores to use.
@@ -154,6 +166,7 @@ impl ServeArgs {
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
+        let line_ceilings = self.line_ceilings(&mut check);
         match (listen, stores, keyring, lifetime, guarded, grace) {
             (
                 Some(listen),
@@ -174,9 +187,20 @@ impl ServeArgs {
                     shutdown_grace,
                     demo,
                     allow_rehearsals,
+                    line_ceilings,
                 })
             }
             _ => Err(ConfigErrors(check.0)),
+        }
+    }
+
+    /// A ceiling that is not set is none; one that is wrong is said, and then there is no configuration.
+    fn line_ceilings(&self, check: &mut Check) -> LineCeilings {
+        let rate = self.line_rate_ceiling.as_deref();
+        let cap = self.line_cap_ceiling.as_deref();
+        LineCeilings {
+            rate_per_second: rate.and_then(|rate| check.number("ENCORE_LINE_RATE_CEILING", rate, 1..=RATE_CEILING_MAX)),
+            cap: cap.and_then(|cap| check.number("ENCORE_LINE_CAP_CEILING", cap, 1..=CAP_MAX)),
         }
     }
 
@@ -283,6 +307,8 @@ mod tests {
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
             "--redis-prefix={}",
+            "--line-rate-ceiling=0",
+            "--line-cap-ceiling=100001",
         ]);
         let errors = args.check().expect_err("everything is wrong").0;
         for name in [
@@ -295,6 +321,8 @@ mod tests {
             "ENCORE_ACCESS_TOKEN_SECONDS",
             "ENCORE_REDIS_PREFIX",
             "ENCORE_TOKEN_KEYS",
+            "ENCORE_LINE_RATE_CEILING",
+            "ENCORE_LINE_CAP_CEILING",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
         }
@@ -309,6 +337,21 @@ mod tests {
         let config = args(&[]).check().expect("the defaults fit together");
         assert_eq!(config.stores, Stores::Embedded);
         assert!(config.demo);
+        assert_eq!(config.line_ceilings, LineCeilings::default(), "no ceilings");
+    }
+
+    #[test]
+    fn each_ceiling_of_a_line_stands_alone() {
+        let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.line_ceilings);
+        let rate = LineCeilings { rate_per_second: Some(1_000_000), cap: None };
+        assert_eq!(ceilings(&["--line-rate-ceiling=1000000"]), Ok(rate));
+        let cap = LineCeilings { rate_per_second: None, cap: Some(1) };
+        assert_eq!(ceilings(&["--line-cap-ceiling=1"]), Ok(cap));
+        for wrong in
+            ["--line-rate-ceiling=1000001", "--line-rate-ceiling=2.5", "--line-cap-ceiling=0", "--line-cap-ceiling="]
+        {
+            assert_eq!(ceilings(&[wrong]).map_err(|errors| errors.0.len()), Err(1), "{wrong}");
+        }
     }
 
     #[test]

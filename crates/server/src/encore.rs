@@ -18,6 +18,7 @@ use encore_app::seat_map::SeatMap;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
+use encore_domain::line_ceilings::LineCeilings;
 use encore_grpc::{Api, GuardedRpcs};
 
 use crate::ports::Ports;
@@ -139,6 +140,13 @@ impl Encore {
     /// The same, where operators may make fans for rehearsals.
     pub fn allowing_rehearsals(mut self) -> Self {
         self.api.rehearsal_fans = self.api.rehearsal_fans.allowed();
+        self
+    }
+
+    /// The same, where operators must say that it is meant when they turn a line up beyond these.
+    pub fn under(mut self, ceilings: LineCeilings) -> Self {
+        self.api.admin = self.api.admin.under(ceilings);
+        self.api.line_admin = self.api.line_admin.under(ceilings);
         self
     }
 }

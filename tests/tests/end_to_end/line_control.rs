@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
+use encore_domain::line_ceilings::LineCeilings;
 use encore_domain::queue::LineSettings;
+use encore_grpc::GuardedRpcs;
+use encore_port_tests::fixtures;
 use encore_proto::admin::v1::{
-    self as admin, DrainLineRequest, GetLineRequest, LinePhase, PauseLineRequest, ResumeLineRequest,
-    SetLineMessageRequest, SetLineRequest, WatchLineRequest,
+    self as admin, CreatePerformanceRequest, DrainLineRequest, GetLineRequest, LinePhase, PauseLineRequest,
+    ResumeLineRequest, SetLineMessageRequest, SetLineRequest, WatchLineRequest,
 };
+use encore_proto::catalog::v1::{GradePrice, ListPerformancesRequest};
+use encore_proto::common::v1::Money;
 use encore_proto::queue::v1::standing::Standing;
-use encore_tests::fan::{Fan, next_standing, reason, reason_metadata, violated_fields};
+use encore_server::encore::Encore;
+use encore_tests::fan::{Fan, next_standing, reason, reason_metadata, request_id, violated_fields};
+use encore_tests::in_memory::Instance;
 use encore_tests::world::{World, until};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 fn one_inside() -> LineSettings {
     LineSettings { cap: 1, ..LineSettings::default() }
@@ -117,7 +126,7 @@ async fn bad_settings_are_refused_by_field_and_change_nothing() {
     let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
     let set = async |settings: admin::LineSettings| {
         let (request_id, performance_id) = (String::new(), performance.to_string());
-        let message = SetLineRequest { request_id, performance_id, settings: Some(settings) };
+        let message = SetLineRequest { request_id, performance_id, settings: Some(settings), ..Default::default() };
         operator.admin().set_line(operator.request(message)).await.map(|set| set.into_inner().settings)
     };
     let long = Some(prost_types::Duration { seconds: 7_201, nanos: 0 });
@@ -155,7 +164,7 @@ async fn holds_can_be_limited_for_each_token() {
     other.enter(performance).await.expect("admitted");
     other.hold(performance, &["S-A-1"]).await.expect("a hold");
     assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err("taken")), "SEATS_TAKEN");
-    let request_id = encore_tests::fan::request_id();
+    let request_id = request_id();
     let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the second try");
     let refusal = fan.hold(performance, &["S-A-3"]).await.expect_err("the third");
     assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
@@ -163,4 +172,103 @@ async fn holds_can_be_limited_for_each_token() {
     let repeated = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat is answered");
     assert_eq!(repeated.reservation_id, held.reservation_id);
     other.hold(performance, &["S-A-3"]).await.expect("tries are each fan's own");
+}
+
+/// An instance on the stores of a world, where more than 20 admissions a second or 500 inside must be meant.
+async fn with_ceilings(world: &World) -> Instance {
+    let ceilings = LineCeilings { rate_per_second: Some(20), cap: Some(500) };
+    Instance::start(Encore::new(world.ports.clone(), GuardedRpcs::default()).under(ceilings)).await
+}
+
+fn turned_to(admissions_in_10s: u32, cap: u32) -> admin::LineSettings {
+    let period = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    let rate = Some(admin::LineRate { admissions: admissions_in_10s, period });
+    admin::LineSettings { rate, cap: Some(cap), ..Default::default() }
+}
+
+/// What a refusal says is beyond its ceiling: the field and the ceiling of the reason, and all fields.
+fn beyond(refusal: &Status) -> (String, String, Vec<String>) {
+    assert_eq!((refusal.code(), reason(refusal).as_str()), (Code::FailedPrecondition, "LINE_CEILING_EXCEEDED"));
+    let metadata = |key| reason_metadata(refusal, key).unwrap_or_default();
+    let details = refusal.get_error_details();
+    let violations = details.precondition_failure().map(|it| it.violations.as_slice()).unwrap_or_default();
+    (metadata("field"), metadata("ceiling"), violations.iter().map(|violation| violation.subject.clone()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_turned_up_beyond_a_ceiling_only_by_who_says_so() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let performance = world.performance(Some(one_inside())).await;
+    let set = async |request_id: &str, settings: admin::LineSettings, override_ceiling: bool| {
+        let (request_id, performance_id) = (request_id.to_owned(), performance.to_string());
+        let message = SetLineRequest { request_id, performance_id, settings: Some(settings), override_ceiling };
+        operator.admin().set_line(operator.request(message)).await.map(|set| set.into_inner().settings)
+    };
+    let stored = async || world.ports.catalog.line(performance).await.expect("a store").expect("a line").settings;
+    let (before, request) = (stored().await, request_id());
+    for (settings, field, ceiling, all) in [
+        (turned_to(201, 500), "settings.rate", "20", vec!["settings.rate"]),
+        (turned_to(200, 501), "settings.cap", "500", vec!["settings.cap"]),
+        (turned_to(201, 501), "settings.rate", "20", vec!["settings.rate", "settings.cap"]),
+    ] {
+        let told = beyond(&set(&request, settings, false).await.expect_err("beyond a ceiling"));
+        assert_eq!(
+            (told.0.as_str(), told.1.as_str(), told.2),
+            (field, ceiling, all.into_iter().map(Into::into).collect())
+        );
+        assert_eq!(stored().await, before, "a refusal changes nothing");
+    }
+    let at_the_ceilings = set("", turned_to(200, 500), false).await.expect("not beyond").expect("settings");
+    assert_eq!((at_the_ceilings.rate, at_the_ceilings.cap), (turned_to(200, 500).rate, Some(500)));
+    let meant = set(&request, turned_to(201, 501), true).await.expect("it is meant").expect("settings");
+    assert_eq!((meant.rate, meant.cap), (turned_to(201, 501).rate, Some(501)));
+    let message = admin::LineSettings { message: Some("Doors at eight".into()), ..Default::default() };
+    let told = set("", message, false).await.expect("what is not turned up is not looked at").expect("settings");
+    assert_eq!(told.cap, Some(501));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_begins_beyond_a_ceiling_only_for_who_says_so() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+    world.ports.catalog.add_venue(venue.clone(), None).await.expect("a new venue");
+    world.ports.catalog.add_concert(concert.clone(), None).await.expect("a new concert");
+    let at = |days: i64| {
+        let seconds = fixtures::start().timestamp() + days * 86_400;
+        Some(prost_types::Timestamp { seconds, nanos: 0 })
+    };
+    let price = |grade: &str| GradePrice {
+        grade: grade.to_owned(),
+        price: Some(Money { amount_minor: 4_200, currency_code: "EUR".into() }),
+    };
+    let create = async |line: admin::LineSettings, override_ceiling: bool| {
+        let message = CreatePerformanceRequest {
+            concert_id: concert.id.to_string(),
+            venue_id: venue.id.to_string(),
+            starts_at: at(1),
+            on_sale_opens_at: at(0),
+            on_sale_closes_at: at(1),
+            prices: vec![price("Front"), price("Rear")],
+            line: Some(line),
+            override_ceiling,
+            ..Default::default()
+        };
+        operator.admin().create_performance(operator.request(message)).await
+    };
+    let created = async || {
+        let list = ListPerformancesRequest { concert_id: concert.id.to_string(), ..Default::default() };
+        let listed = operator.catalog().list_performances(operator.request(list)).await.expect("a page").into_inner();
+        listed.performances.len()
+    };
+    let refusal = create(turned_to(201, 501), false).await.expect_err("beyond both ceilings");
+    let all = vec!["line.rate".to_owned(), "line.cap".to_owned()];
+    assert_eq!(beyond(&refusal), ("line.rate".into(), "20".into(), all));
+    assert_eq!(created().await, 0, "a refusal changes nothing");
+    create(turned_to(200, 500), false).await.expect("not beyond");
+    create(turned_to(201, 501), true).await.expect("it is meant");
+    assert_eq!(created().await, 2);
 }

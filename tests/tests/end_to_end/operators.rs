@@ -114,6 +114,7 @@ async fn pausing_and_resuming_a_line_reaches_every_instance() {
             request_id: request_id(),
             performance_id: performance.to_string(),
             settings: Some(settings),
+            ..Default::default()
         };
         let request = operator.request(message);
         let mut client = client(&operator);

@@ -21,7 +21,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let ports = connect(&config).await?;
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
-    let encore = Encore::new(ports, config.guarded.clone());
+    let encore = Encore::new(ports, config.guarded.clone()).under(config.line_ceilings);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if config.demo {
         demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;

@@ -291,6 +291,13 @@ impl QueueUseCases {
         let Some(open) = &view.open else {
             return self.standing_after_close(ticket).await.map(Some);
         };
+        if let Some((Standing::Collected | Standing::Waiting { .. }, _)) = seen
+            && ticket.admitted_until.is_some()
+            && let Some(standing) = self.claim(ticket, open).await?
+        {
+            // The view is of before the fan was admitted.
+            return Ok(Some(standing));
+        }
         match seen {
             Some((Standing::Collected | Standing::Waiting { .. }, _)) if view.is_quiet() => Ok(None),
             Some((Standing::Collected, people_waiting)) => {

@@ -159,8 +159,9 @@ impl Lane {
         }
     }
 
-    /// Says that this number was called: so was everybody before, and those who are there and still wait are called first.
-    pub fn raise_head(&mut self, number: u64) {
+    /// Says that this number came in: so was everybody before called, and those who are there and still wait are called first.
+    pub fn come_in(&mut self, number: u64) {
+        self.late.remove(&number);
         for before in self.head + 1..number {
             if self.phase(before) == Some(Phase::Waiting) {
                 self.late.insert(before);

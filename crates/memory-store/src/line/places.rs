@@ -41,17 +41,16 @@ impl Line {
         })
     }
 
-    /// Whether the fan of this place has yet to show it. If the line only knows that the number was called, and the ticket says that
-    /// it is admitted, then the fan came in just before the line was lost.
+    /// Whether the fan of this place has yet to show it. If the line only knows that the number waits or was called, and the ticket says
+    /// that it is admitted, then the fan came in just before the line was lost.
     fn is_to_be_shown(&self, place: &Place, now: Timestamp) -> Result<bool, TicketRefusal> {
         let is_admitted = place.ticket.admitted_until.is_some_and(|until| until > now);
+        let is_called = || self.called.after(place.lane_number(), now).is_some();
         Ok(match self.find(place)? {
             Some(Phase::Unseen) => true,
-            Some(Phase::Called) => {
-                is_admitted && (self.awaits || self.called.after(place.lane_number(), now).is_some())
-            }
-            Some(Phase::Missed) => is_admitted && self.awaits,
-            Some(_) | None => false,
+            Some(Phase::Called) => is_admitted && (self.awaits || is_called()),
+            Some(Phase::Waiting | Phase::Missed) => is_admitted && self.awaits,
+            Some(Phase::Active | Phase::Ended(_)) | None => false,
         })
     }
 
@@ -132,7 +131,7 @@ impl Line {
             self.active.insert(at, until);
             self.set_phase(at, Phase::Active);
             if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-                lane.raise_head(at.number);
+                lane.come_in(at.number);
             }
             if now < self.reserved_until && !was_inside {
                 self.reserved = self.reserved.saturating_sub(1);

@@ -164,6 +164,21 @@ pub async fn a_restored_line_lets_in_who_claimed_unrecorded(bench: SpeedBench) {
     let now = now + RESTORE_QUIET + Duration::from_secs(1);
     assert_eq!(bench.admit(&newcomers, &three, now).await, 1, "two are inside, and nobody else may be");
 
+    // A fan with two devices, of which the one that shows first does not know of the admission.
+    let performance = bench.opened(&no_reserve(restored(&record, &[]))).await;
+    let devices = [7, 8].map(|index| {
+        let waiting = ticket(performance, id(), index);
+        (waiting, QueueTicket { admitted_until: Some(until), ..waiting })
+    });
+    for (waiting, admitted) in devices.into_iter().rev() {
+        bench.show(&[waiting], start()).await;
+        assert_eq!(bench.state(&waiting, start()).await, TokenState::Waiting);
+        bench.show(&devices.map(|(waiting, _)| waiting), start()).await;
+        bench.show(&[admitted], start()).await;
+        assert_eq!(bench.state(&waiting, start()).await, TokenState::Active { until });
+    }
+    assert_eq!(bench.snapshot(performance).await.waiting(), 0);
+
     // Who shows nowhere within the grace is gone, whatever the ticket says.
     let performance = bench.opened(&record.restored(None, &[], &[], &line_settings(), at_secs(25))).await;
     let late = QueueTicket { admitted_until: Some(until), ..ticket(performance, id(), 1) };

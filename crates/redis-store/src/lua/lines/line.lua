@@ -35,8 +35,8 @@ end
 
 -- The state of a number that was given out, as {name, detail}: the detail is a deadline in ms or the byte of a reason.
 -- What is due is over, though nobody has written it down yet. `admitted_until`, nil if it was not admitted, is what its ticket says:
--- if that is to come, and the line only knows that the number was called, the fan came in just before the line was lost, and has yet
--- to show the place. O(log called + log active).
+-- if that is to come, and the line only knows that the number waits or was called, the fan came in just before the line was lost, and
+-- has yet to show the place. O(log called + log active).
 local function number_state(lane, number, head, now, admitted_until)
   if redis.call('GETBIT', of_lane('unseen', lane), number) == 1 then
     return {'unseen', ''}
@@ -45,14 +45,15 @@ local function number_state(lane, number, head, now, admitted_until)
   if reason ~= '' and reason ~= '\0' then
     return {'ended', reason}
   end
+  local is_admitted = admitted_until and admitted_until > now
+  local is_to_be_shown = is_admitted and redis.call('HEXISTS', LINE, 'awaits') == 1
   if tonumber(number) > head then
     if redis.call('GETBIT', of_lane('gone', lane), number) == 1 then
       return {'ended', 'a'}
     end
-    return {'waiting', ''}
+    return {is_to_be_shown and 'unseen' or 'waiting', ''}
   end
   local inside = lane .. ':' .. number
-  local is_admitted = admitted_until and admitted_until > now
   local claim_by = redis.call('ZSCORE', CALLED, inside)
   if claim_by and tonumber(claim_by) > now then
     return is_admitted and {'unseen', ''} or {'called', claim_by}
@@ -64,11 +65,11 @@ local function number_state(lane, number, head, now, admitted_until)
     end
     return {'ended', 'x'}
   end
+  if is_to_be_shown then
+    return {'unseen', ''}
+  end
   if redis.call('ZSCORE', of_lane('late', lane), number) then
     return {'waiting', ''}
-  end
-  if is_admitted and redis.call('HEXISTS', LINE, 'awaits') == 1 then
-    return {'unseen', ''}
   end
   return {'ended', admitted_until and 'x' or 'a'}
 end

@@ -81,6 +81,7 @@ local function take_up(user, lane, its, index, number, admitted_until)
   if tonumber(number) > its.head then
     raise_head(lane, its, tonumber(number))
   end
+  redis.call('ZREM', of_lane('late', lane), number)
   local inside = lane .. ':' .. number
   local claim_by = tonumber(redis.call('ZSCORE', CALLED, inside) or 0)
   redis.call('ZREM', CALLED, inside)

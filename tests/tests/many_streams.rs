@@ -56,6 +56,7 @@ fn hall() -> SeatChart {
     let section = |section: u32| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| row(section, n)).collect(),
+        standing: None,
     };
     let grade = |name: &str| Grade { name: name.into(), color: String::new() };
     SeatChart::lay_out((0..10).map(section).collect(), vec![grade("Front"), grade("Rear")])

@@ -139,7 +139,7 @@ impl AdminUseCases {
             Line { settings, draw }
         });
         let performance = self.catalog.add_performance(performance, line, request).await?.into_inner();
-        let seats_left = u32::try_from(venue.chart.seats().len()).unwrap_or(u32::MAX);
+        let seats_left = venue.chart.capacity();
         Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
     }
 }

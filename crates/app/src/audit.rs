@@ -138,7 +138,7 @@ impl AuditUseCases {
             Vec::new()
         };
         let chart = &self.halls.hall(performance).await?.venue.chart;
-        seen.seats += u64::try_from(chart.seats().len()).unwrap_or(u64::MAX);
+        seen.seats += u64::from(chart.capacity());
         seen.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
         Ok(())
     }

@@ -126,7 +126,7 @@ impl BookingUseCases {
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let slots = seats.slots(&hall.venue.chart)?;
+        let slots = seats.seat_slots(&hall.venue.chart)?;
         self.seat_map.take(hall, &slots, leave_none_alone, terms.id, terms.expires_at).await?;
         self.place(hall, &slots, terms, request).await
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use encore_domain::area::Area;
 use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
 use encore_domain::identity::Caller;
 use encore_domain::ids::{ConcertId, PerformanceId};
@@ -54,6 +55,8 @@ pub struct SeatListing {
     pub version: u64,
     /// The seats in the order of their slots.
     pub seats: Vec<(Seat, SeatStatus)>,
+    /// The standing areas with how many spots are free, in the order of the plan.
+    pub areas: Vec<(Area, u32)>,
     /// Asks for the next page.
     pub next: Option<Slot>,
 }
@@ -146,7 +149,8 @@ impl CatalogUseCases {
         self.guard.admit(pass, caller, &hall.performance).await?;
         let state = self.seat_map.state(&hall).await?;
         let Page { items, next } = page_of_seats(&hall, &state, query);
-        Ok(SeatListing { hall, version: state.version, seats: items, next })
+        let areas = areas(&hall, &state, &query.sections);
+        Ok(SeatListing { hall, version: state.version, seats: items, areas, next })
     }
 
     /// The chart of a performance's seats, which does not change.
@@ -184,6 +188,12 @@ fn check_sections(hall: &Hall, sections: &HashSet<String>) -> Result<(), AppErro
     }
     unknown.sort_unstable();
     Err(AppError::NotFound { kind: "section", ids: unknown })
+}
+
+fn areas(hall: &Hall, state: &SeatState, sections: &HashSet<String>) -> Vec<(Area, u32)> {
+    let chart = &hall.venue.chart;
+    let wanted = chart.areas().iter().filter(|area| sections.is_empty() || sections.contains(chart.name_of(area)));
+    wanted.map(|area| (*area, area.free(&state.bytes))).collect()
 }
 
 fn page_of_seats(hall: &Hall, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {

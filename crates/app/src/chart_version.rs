@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use encore_domain::area::Area;
 use sha2::{Digest, Sha256};
 
 use crate::halls::Hall;
@@ -33,6 +34,10 @@ pub(crate) fn chart_version(hall: &Hall) -> String {
         let _ = write!(numbers, "{} {} {} {} {}", seat.slot.0, seat.row, seat.grade, seat.x, seat.y);
         tell(&numbers);
     }
+    for area in chart.areas() {
+        let Area { section, grade, first, capacity } = area;
+        tell(&format!("{section} {grade} {} {capacity}", first.0));
+    }
     hash.finalize()[..TOLD_BYTES].iter().fold(String::new(), |mut told, byte| {
         let _ = write!(told, "{byte:02x}");
         told
@@ -59,7 +64,8 @@ mod tests {
         let chart = fixtures::small_chart();
         let mut seats = chart.seats().to_vec();
         alter(&mut seats[7]);
-        SeatChart::from_parts(chart.sections().to_vec(), chart.rows().to_vec(), chart.grades().to_vec(), seats)
+        let (sections, rows, grades) = (chart.sections().to_vec(), chart.rows().to_vec(), chart.grades().to_vec());
+        SeatChart::from_parts(sections, rows, grades, seats, vec![])
     }
 
     #[test]
@@ -75,6 +81,8 @@ mod tests {
             version(&performance, altered(|seat| seat.row = 1)),
         ];
         assert!(others.iter().all(|other| *other != same), "{others:?}");
+        let [floor, larger] = [300, 301].map(|floor| version(&performance, fixtures::festival_chart(floor)));
+        assert!(floor != larger && floor != same, "{floor} {larger}");
         let mut dearer = performance.clone();
         dearer.prices.minor_by_grade[1] += 1;
         assert_ne!(version(&dearer, fixtures::small_chart()), same);

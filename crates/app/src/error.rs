@@ -189,6 +189,19 @@ impl From<HoldRefusal> for AppError {
         match refusal {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
+            HoldRefusal::SpotsNamed { seat_ids } => {
+                let rule =
+                    format!("must not name spots of standing areas, which are sold by count: {}", seat_ids.join(", "));
+                Self::Invalid(vec![Violation::new("seat_ids", rule)])
+            }
+            HoldRefusal::StandingAreas { names } => {
+                let rule = format!("must not name standing areas, which have no seats: {}", names.join(", "));
+                Self::Invalid(vec![Violation::new("best_available.sections", rule)])
+            }
+            HoldRefusal::NoStandingArea { name } => Self::Invalid(vec![Violation::new(
+                "standing.area",
+                format!("must be a standing area: {name} has seats"),
+            )]),
             HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
             HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },
             HoldRefusal::OtherCurrency { sold_in } => {

@@ -203,6 +203,5 @@ fn leaves_alone(hall: &Hall, slots: &[Slot]) -> AppError {
 
 /// Seats as fans know them.
 pub(crate) fn seat_ids(hall: &Hall, slots: &[Slot]) -> Vec<String> {
-    let chart = &hall.venue.chart;
-    slots.iter().filter_map(|slot| chart.seat_at(*slot)).map(|seat| seat.id.clone()).collect()
+    slots.iter().filter_map(|slot| hall.venue.chart.id_at(*slot)).collect()
 }

@@ -53,6 +53,7 @@ mod tests {
         let section = |section: u32| PlannedSection {
             name: section.to_string(),
             rows: (0..2).map(|n| row(section, n)).collect(),
+            standing: None,
         };
         let grade = |name: &str| Grade { name: name.into(), color: String::new() };
         SeatChart::lay_out((0..2).map(section).collect(), vec![grade("Gold"), grade("Tin")])

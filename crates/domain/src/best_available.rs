@@ -65,7 +65,7 @@ struct Block {
 
 /// The distances of the seats from the focal points of their sections, by slot; 0 where there is no seat.
 pub fn focal_distances(chart: &SeatChart) -> Vec<u32> {
-    let mut distances = vec![0; chart.slots() as usize];
+    let mut distances = vec![0; chart.seat_slots() as usize];
     for seats in chart.seats().chunk_by(|a, b| chart.row_of(a).section == chart.row_of(b).section) {
         let front_row = seats.iter().take_while(|seat| seat.row == seats[0].row);
         let focal = centroid(front_row.map(|seat| (seat.x, seat.y)));
@@ -114,7 +114,7 @@ impl SeatOrder {
 
     /// The stretches of seats that may be chosen, of the whole hall, by how far they are from the middle of these seats.
     pub fn around(chart: &SeatChart, seats: &[&Seat], may_choose: impl Fn(&Seat) -> bool) -> Self {
-        let mut distances = vec![0; chart.slots() as usize];
+        let mut distances = vec![0; chart.seat_slots() as usize];
         let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
         measure(&mut distances, chart.seats().iter().map(|seat| (seat.slot, (seat.x, seat.y))), middle);
         let mut all: Vec<Stretch> = stretches(chart, &distances, may_choose).map(|(_, stretch)| stretch).collect();

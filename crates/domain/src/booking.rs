@@ -163,15 +163,21 @@ impl SeatSelection {
         if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
     }
 
-    /// The seats of a hall that are named, in the order of their slots.
+    /// The seats and spots of a hall that are named, in the order of their slots.
     pub fn slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
-        let (known, unknown): (Vec<_>, Vec<_>) = self.0.iter().partition(|seat_id| chart.seat(seat_id).is_some());
+        let unknown: Vec<String> = self.0.iter().filter(|id| chart.slot_of(id).is_none()).cloned().collect();
         if !unknown.is_empty() {
-            return Err(HoldRefusal::UnknownSeats { seat_ids: unknown.into_iter().cloned().collect() });
+            return Err(HoldRefusal::UnknownSeats { seat_ids: unknown });
         }
-        let mut slots: Vec<Slot> = known.into_iter().filter_map(|id| chart.seat(id)).map(|seat| seat.slot).collect();
+        let mut slots: Vec<Slot> = self.0.iter().filter_map(|id| chart.slot_of(id)).collect();
         slots.sort_unstable();
         Ok(slots)
+    }
+
+    /// The same, of seats only: spots are sold by count.
+    pub fn seat_slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
+        let spots: Vec<String> = self.0.iter().filter(|id| chart.spot(id).is_some()).cloned().collect();
+        if spots.is_empty() { self.slots(chart) } else { Err(HoldRefusal::SpotsNamed { seat_ids: spots }) }
     }
 }
 
@@ -186,6 +192,24 @@ pub enum HoldRefusal {
     UnknownSeats {
         /// The ids that are not in the chart.
         seat_ids: Vec<String>,
+    },
+    /// These are spots of standing areas, which are sold by count.
+    #[error("spots of standing areas are not named: {}", .seat_ids.join(", "))]
+    SpotsNamed {
+        /// Which.
+        seat_ids: Vec<String>,
+    },
+    /// These sections are standing areas, which have no seats to choose from.
+    #[error("standing areas have no seats: {}", .names.join(", "))]
+    StandingAreas {
+        /// Which.
+        names: Vec<String>,
+    },
+    /// This section has seats, which are not sold by count.
+    #[error("the section {name} has seats")]
+    NoStandingArea {
+        /// Which.
+        name: String,
     },
     /// The venue has no such sections.
     #[error("the venue has no such sections: {}", .names.join(", "))]
@@ -246,7 +270,7 @@ pub fn plan_hold(
     let mut seats = Vec::with_capacity(slots.len());
     let mut unknown = Vec::new();
     for slot in slots {
-        match chart.seat_at(*slot).and_then(|seat| performance.prices.of(seat.grade)) {
+        match chart.grade_at(*slot).and_then(|grade| performance.prices.of(grade)) {
             Some(price) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
             None => unknown.push(format!("slot {}", slot.0)),
         }

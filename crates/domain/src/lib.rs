@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alternatives;
+pub mod area;
 pub mod audit;
 pub mod best_available;
 pub mod booking;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-/// The most seats of one venue. The largest halls and stadiums fit; a state string stays near 100 KB.
+use crate::area::{Area, spot_id, spot_slot};
+
+/// The most seats and spots of one venue. The largest halls and stadiums fit; a state string stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
 /// The most sections of one venue.
 pub const SECTIONS_PER_VENUE_MAX: usize = 1_000;
@@ -91,31 +93,46 @@ pub struct PlannedRow {
 pub struct PlannedSection {
     /// See [`Section::name`].
     pub name: String,
-    /// In the order of the plan.
+    /// In the order of the plan; none in a standing area.
     pub rows: Vec<PlannedRow>,
+    /// What it is if it is a standing area.
+    pub standing: Option<PlannedArea>,
 }
 
-/// All seats of a venue, with their slots.
+/// A standing area of a plan, before it has slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedArea {
+    /// See [`Area::capacity`].
+    pub capacity: u32,
+    /// See [`Area::grade`].
+    pub grade: u16,
+}
+
+/// All seats and standing areas of a venue, with their slots: the areas' follow those of the seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeatChart {
     sections: Vec<Section>,
     rows: Vec<Row>,
     grades: Vec<Grade>,
     seats: Vec<Seat>,
+    areas: Vec<Area>,
     by_id: HashMap<String, usize>,
     by_slot: HashMap<Slot, usize>,
+    seat_slots: u32,
     slots: u32,
 }
 
 impl SeatChart {
-    /// Gives every seat of a plan its slot. Seat ids are unique and grades exist: the reader of the plan has checked.
+    /// Gives every seat and every spot of a plan its slot. Seat ids are unique and grades exist: the reader of the plan has
+    /// checked.
     pub fn lay_out(plan: Vec<PlannedSection>, grades: Vec<Grade>) -> Self {
         let mut sections = Vec::with_capacity(plan.len());
         let mut rows = Vec::new();
-        let mut seats = Vec::new();
+        let (mut seats, mut standing) = (Vec::new(), Vec::new());
         let mut next_slot = 0;
         for (section, planned) in (0..).zip(plan) {
             sections.push(Section { name: planned.name });
+            standing.extend(planned.standing.map(|planned| (section, planned)));
             for planned_row in planned.rows {
                 let row = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 rows.push(Row { section, label: planned_row.label });
@@ -129,15 +146,28 @@ impl SeatChart {
                 next_slot += 1;
             }
         }
-        Self::from_parts(sections, rows, grades, seats)
+        let area = |(section, PlannedArea { capacity, grade })| {
+            let first = Slot(next_slot);
+            next_slot += capacity + 1;
+            Area { section, grade, first, capacity }
+        };
+        let areas = standing.into_iter().map(area).collect();
+        Self::from_parts(sections, rows, grades, seats, areas)
     }
 
-    /// Puts a chart together from seats that have their slots already, in the order of the slots.
-    pub fn from_parts(sections: Vec<Section>, rows: Vec<Row>, grades: Vec<Grade>, seats: Vec<Seat>) -> Self {
+    /// Puts a chart together from seats and areas that have their slots already, each in the order of the slots.
+    pub fn from_parts(
+        sections: Vec<Section>,
+        rows: Vec<Row>,
+        grades: Vec<Grade>,
+        seats: Vec<Seat>,
+        areas: Vec<Area>,
+    ) -> Self {
         let by_id = seats.iter().enumerate().map(|(at, seat)| (seat.id.clone(), at)).collect();
         let by_slot = seats.iter().enumerate().map(|(at, seat)| (seat.slot, at)).collect();
-        let slots = seats.last().map_or(0, |seat| seat.slot.0 + 1);
-        Self { sections, rows, grades, seats, by_id, by_slot, slots }
+        let seat_slots = seats.last().map_or(0, |seat| seat.slot.0 + 1);
+        let slots = areas.last().map_or(seat_slots, |area| area.slots().end);
+        Self { sections, rows, grades, seats, areas, by_id, by_slot, seat_slots, slots }
     }
 
     /// In the order of the plan.
@@ -160,9 +190,25 @@ impl SeatChart {
         &self.seats
     }
 
+    /// In the order of their slots, and of the plan.
+    pub fn areas(&self) -> &[Area] {
+        &self.areas
+    }
+
     /// The length of a state string: one more than the last slot.
     pub fn slots(&self) -> u32 {
         self.slots
+    }
+
+    /// One more than the last slot of a seat.
+    pub fn seat_slots(&self) -> u32 {
+        self.seat_slots
+    }
+
+    /// How many it has room for: its seats and its spots.
+    pub fn capacity(&self) -> u32 {
+        let seats = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
+        self.areas.iter().fold(seats, |sum, area| sum.saturating_add(area.capacity))
     }
 
     /// The seat of this id.
@@ -178,6 +224,47 @@ impl SeatChart {
     /// The place among the seats of the seat at this slot; none between rows.
     pub fn place_of(&self, slot: Slot) -> Option<usize> {
         self.by_slot.get(&slot).copied()
+    }
+
+    /// The index of the area of which the spot at this slot is; none for seats, and between them.
+    pub fn area_index(&self, slot: Slot) -> Option<usize> {
+        let index = self.areas.partition_point(|area| area.first <= slot).checked_sub(1)?;
+        self.areas[index].slots().contains(&slot.0).then_some(index)
+    }
+
+    /// The area of which the spot at this slot is; none for seats, and between them.
+    pub fn area_at(&self, slot: Slot) -> Option<&Area> {
+        self.area_index(slot).map(|index| &self.areas[index])
+    }
+
+    /// The area that is a section of this name.
+    pub fn area_named(&self, name: &str) -> Option<&Area> {
+        self.areas.iter().find(|area| self.name_of(area) == name)
+    }
+
+    /// The name of an area of this chart.
+    pub fn name_of(&self, area: &Area) -> &str {
+        &self.sections[usize::from(area.section)].name
+    }
+
+    /// The slot of the spot of this id.
+    pub fn spot(&self, id: &str) -> Option<Slot> {
+        spot_slot(id).filter(|slot| self.area_index(*slot).is_some() && !self.by_id.contains_key(id))
+    }
+
+    /// The slot of the seat or spot of this id.
+    pub fn slot_of(&self, id: &str) -> Option<Slot> {
+        self.seat(id).map(|seat| seat.slot).or_else(|| self.spot(id))
+    }
+
+    /// The id of the seat or spot at this slot; none where there is neither.
+    pub fn id_at(&self, slot: Slot) -> Option<String> {
+        self.seat_at(slot).map(|seat| seat.id.clone()).or_else(|| self.area_at(slot).map(|_| spot_id(slot)))
+    }
+
+    /// The index of the grade of the seat or spot at this slot; none where there is neither.
+    pub fn grade_at(&self, slot: Slot) -> Option<u16> {
+        self.seat_at(slot).map(|seat| seat.grade).or_else(|| self.area_at(slot).map(|area| area.grade))
     }
 
     /// The row of a seat of this chart.
@@ -228,7 +315,7 @@ mod tests {
 
     fn chart(rows: Vec<PlannedRow>) -> SeatChart {
         let grade = Grade { name: "stalls".into(), color: String::new() };
-        SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows }], vec![grade])
+        SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows, standing: None }], vec![grade])
     }
 
     #[test]
@@ -260,5 +347,34 @@ mod tests {
         assert_eq!(chart.place_of(seat.slot), Some(1));
         assert_eq!(chart.label_of(seat), "B-1");
         assert_eq!(chart.seat_at(Slot(1)), None);
+    }
+
+    #[test]
+    fn the_spots_of_areas_follow_the_seats_and_are_apart_from_each_other() {
+        let standing = |name: &str, capacity| PlannedSection {
+            name: name.into(),
+            rows: vec![],
+            standing: Some(PlannedArea { capacity, grade: 0 }),
+        };
+        let seated = PlannedSection { name: "Stalls".into(), rows: vec![row("A", &[0.0, 1.0])], standing: None };
+        let grade = Grade { name: "All".into(), color: String::new() };
+        let chart = SeatChart::lay_out(vec![standing("Floor", 3), seated, standing("Pit", 2)], vec![grade.clone()]);
+        let area = |section, first, capacity| Area { section, grade: 0, first: Slot(first), capacity };
+        assert_eq!(chart.areas(), [area(0, 3, 3), area(2, 7, 2)]);
+        assert_eq!((chart.seat_slots(), chart.slots(), chart.capacity()), (2, 9, 7));
+        let areas: Vec<Option<usize>> = (0..10).map(|slot| chart.area_index(Slot(slot))).collect();
+        let (floor, pit) = (Some(0), Some(1));
+        assert_eq!(areas, [None, None, None, floor, floor, floor, None, pit, pit, None]);
+        assert_eq!(chart.area_named("Pit").map(|area| chart.name_of(area)), Some("Pit"));
+        assert_eq!(chart.area_named("Stalls"), None);
+
+        let ids: Vec<Option<String>> = (1..5).map(|slot| chart.id_at(Slot(slot))).collect();
+        assert_eq!(ids, [Some("A2".into()), None, Some("spot-3".into()), Some("spot-4".into())]);
+        assert_eq!((chart.slot_of("spot-4"), chart.spot("spot-4")), (Some(Slot(4)), Some(Slot(4))));
+        assert_eq!((chart.slot_of("A2"), chart.spot("A2"), chart.slot_of("spot-6")), (Some(Slot(1)), None, None));
+        assert_eq!([2, 3].map(|slot| chart.grade_at(Slot(slot))), [None, Some(0)]);
+
+        let only = SeatChart::lay_out(vec![standing("Field", 4)], vec![grade]);
+        assert_eq!((only.areas(), only.slots(), only.seat_slots()), (&[area(0, 0, 4)][..], 4, 0));
     }
 }

@@ -120,6 +120,10 @@ pub fn all_free(chart: &SeatChart) -> Vec<u8> {
     for seat in chart.seats() {
         bytes[seat.slot.0 as usize] = FREE;
     }
+    for area in chart.areas() {
+        let slots = area.slots();
+        bytes[slots.start as usize..slots.end as usize].fill(FREE);
+    }
     bytes
 }
 

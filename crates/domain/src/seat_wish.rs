@@ -1,9 +1,11 @@
-//! Which seats a fan wants: these, or the best of a kind.
+//! Which seats a fan wants: these, the best of a kind, or room in a standing area.
 
 use std::collections::HashSet;
 
+use crate::area::SpotSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
+use crate::ids::ReservationId;
 use crate::money::Money;
 use crate::seat_chart::SeatChart;
 
@@ -22,6 +24,28 @@ pub enum SeatWish {
     },
     /// Whichever are the best.
     Best(BestWish),
+}
+
+/// Spots of a standing area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingWish {
+    /// The name of its section.
+    pub area: String,
+    /// How many: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
+    pub count: usize,
+}
+
+impl StandingWish {
+    /// What to look for, for this reservation.
+    pub fn search(&self, chart: &SeatChart, owner: ReservationId) -> Result<SpotSearch, HoldRefusal> {
+        match chart.area_named(&self.area) {
+            Some(area) => Ok(SpotSearch::new(area, self.count, owner)),
+            None if chart.sections().iter().any(|section| section.name == self.area) => {
+                Err(HoldRefusal::NoStandingArea { name: self.area.clone() })
+            }
+            None => Err(HoldRefusal::UnknownSections { names: vec![self.area.clone()] }),
+        }
+    }
 }
 
 /// The best free seats of a kind; see [`best_available`](crate::best_available). Each part is in its bounds.
@@ -53,6 +77,11 @@ impl BestWish {
     pub fn allowed(&self, chart: &SeatChart, prices: &PriceList) -> Result<AllowedSeats, HoldRefusal> {
         let section_names: Vec<&str> = chart.sections().iter().map(|section| section.name.as_str()).collect();
         let sections = named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?;
+        let standing: Vec<String> =
+            self.sections.iter().filter(|name| chart.area_named(name).is_some()).cloned().collect();
+        if !standing.is_empty() {
+            return Err(HoldRefusal::StandingAreas { names: standing });
+        }
         let grade_names: Vec<&str> = chart.grades().iter().map(|grade| grade.name.as_str()).collect();
         let mut grades = named(&self.grades, &grade_names).map_err(|names| HoldRefusal::UnknownGrades { names })?;
         if let Some(price_max) = self.price_max {
@@ -91,7 +120,7 @@ mod tests {
     fn chart() -> SeatChart {
         let sections = ["Stalls", "Balcony", "Stalls"].map(|name| Section { name: name.into() });
         let grades = ["Gold", "Silver", "Tin"].map(|name| Grade { name: name.into(), color: String::new() });
-        SeatChart::from_parts(sections.into(), vec![], grades.into(), vec![])
+        SeatChart::from_parts(sections.into(), vec![], grades.into(), vec![], vec![])
     }
 
     fn euros(minor: i64) -> Money {

@@ -72,7 +72,7 @@ fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16]) -> Hall {
             }
             planned_rows.push(PlannedRow { label: row.to_string(), seats });
         }
-        sections.push(PlannedSection { name: section.to_string(), rows: planned_rows });
+        sections.push(PlannedSection { name: section.to_string(), rows: planned_rows, standing: None });
     }
     let grades = (0..GRADES).map(|grade| Grade { name: grade.to_string(), color: String::new() }).collect();
     Hall { chart: SeatChart::lay_out(sections, grades), places }

@@ -368,19 +368,19 @@ fn new_line(
 
 fn venue_to_proto(venue: &Venue) -> pb::Venue {
     let chart = &venue.chart;
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let mut seats_by_grade = vec![0_usize; chart.grades().len()];
+    let mut seats_by_grade = vec![0_u32; chart.grades().len()];
     for seat in chart.seats() {
         seats_by_grade[usize::from(seat.grade)] += 1;
+    }
+    for area in chart.areas() {
+        seats_by_grade[usize::from(area.grade)] += area.capacity;
     }
     let grades = chart.grades().iter().zip(seats_by_grade);
     pb::Venue {
         venue_id: venue.id.to_string(),
         name: venue.name.as_str().to_owned(),
         sections: chart.sections().iter().map(|section| section.name.clone()).collect(),
-        grades: grades
-            .map(|(grade, seats)| pb::Grade { name: grade.name.clone(), seats_total: count(seats) })
-            .collect(),
-        seats_total: count(chart.seats().len()),
+        grades: grades.map(|(grade, seats_total)| pb::Grade { name: grade.name.clone(), seats_total }).collect(),
+        seats_total: chart.capacity(),
     }
 }

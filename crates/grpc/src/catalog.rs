@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery, SeatWatchQuery};
 use encore_app::halls::Hall;
+use encore_domain::area::Area;
 use encore_domain::catalog::Concert;
 use encore_domain::seat_chart::{Grade, Seat, SeatChart};
 use encore_domain::seat_state::SeatStatus;
@@ -170,7 +171,7 @@ pub(crate) fn offer_to_proto(offer: &PerformanceOffer) -> pb::Performance {
         starts_at: Some(timestamp(performance.starts_at)),
         on_sale_opens_at: Some(timestamp(performance.on_sale.opens_at)),
         on_sale_closes_at: Some(timestamp(performance.on_sale.closes_at)),
-        seats_total: u32::try_from(venue.chart.seats().len()).unwrap_or(u32::MAX),
+        seats_total: venue.chart.capacity(),
         seats_left: offer.seats_left,
         price_min: range.map(|(lowest, _)| money(lowest)),
         price_max: range.map(|(_, highest)| money(highest)),
@@ -206,6 +207,16 @@ fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
         prices: prices_to_proto(&listing.hall),
         sections,
         next_page_token: next_page_token(listing.next.as_ref()),
+        areas: listing.areas.iter().map(|(area, left)| area_to_proto(chart, area, *left)).collect(),
+    }
+}
+
+fn area_to_proto(chart: &SeatChart, area: &Area, left: u32) -> pb::AreaStock {
+    pb::AreaStock {
+        section: chart.name_of(area).to_owned(),
+        grade: chart.grades()[usize::from(area.grade)].name.clone(),
+        capacity: area.capacity,
+        left,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Seat charts as replies.
 
 use encore_app::catalog::SeatChartView;
+use encore_domain::area::Area;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::seat_chart::{Seat, SeatChart, Slot};
 use encore_proto::catalog::v1 as pb;
@@ -33,7 +34,17 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
         prices: prices_to_proto(&view.hall),
         sections,
         next_page_token: next_page_token(next.as_ref()),
+        areas: if page.after.is_none() { areas_to_proto(chart) } else { vec![] },
     }
+}
+
+fn areas_to_proto(chart: &SeatChart) -> Vec<pb::ChartArea> {
+    let area = |area: &Area| pb::ChartArea {
+        section: chart.name_of(area).to_owned(),
+        grade: area.grade.into(),
+        capacity: area.capacity,
+    };
+    chart.areas().iter().map(area).collect()
 }
 
 fn seat_to_proto(chart: &SeatChart, seat: &Seat) -> pb::ChartSeat {

@@ -13,7 +13,7 @@ use encore_domain::queue::{
     DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Line, LineDraw, LineMessage, LineRate, LineSettings,
 };
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
+use encore_domain::seat_chart::{Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::{Account as LedgerAccount, LedgerLine, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;
@@ -94,16 +94,35 @@ pub fn money(minor: i64, code: &str) -> Money {
 
 /// A hall of 26 seats: two sections, rows of 8 (with an aisle in the middle), 5, 4 and 9 seats, two grades.
 pub fn small_chart() -> SeatChart {
-    let stalls = PlannedSection {
-        name: "Stalls".into(),
-        rows: vec![with_aisle(row("S", "A", &[0; 8]), 4), row("S", "B", &[0, 0, 0, 1, 1])],
+    SeatChart::lay_out(small_sections().into(), small_grades())
+}
+
+fn small_sections() -> [PlannedSection; 2] {
+    let section = |name: &str, rows| PlannedSection { name: name.into(), rows, standing: None };
+    let stalls = vec![with_aisle(row("S", "A", &[0; 8]), 4), row("S", "B", &[0, 0, 0, 1, 1])];
+    let balcony = vec![row("C", "A", &[1; 4]), row("C", "B", &[1; 9])];
+    [section("Stalls", stalls), section("Balcony", balcony)]
+}
+
+fn small_grades() -> Vec<Grade> {
+    let grade = |name: &str, color: &str| Grade { name: name.into(), color: color.into() };
+    vec![grade("Front", "#7f4a91"), grade("Rear", "")]
+}
+
+/// How many spots the second standing area of [`festival_chart`] has.
+pub const PIT_SPOTS: u32 = 12;
+
+/// The small hall with two standing areas: `Floor` of so many spots, of the grade `Rear`, and `Pit` of the grade `Front`. Its
+/// seats have the slots of the small hall.
+pub fn festival_chart(floor: u32) -> SeatChart {
+    let [stalls, balcony] = small_sections();
+    let standing = |name: &str, capacity, grade| PlannedSection {
+        name: name.into(),
+        rows: vec![],
+        standing: Some(PlannedArea { capacity, grade }),
     };
-    let balcony = PlannedSection { name: "Balcony".into(), rows: vec![row("C", "A", &[1; 4]), row("C", "B", &[1; 9])] };
-    let grades = vec![
-        Grade { name: "Front".into(), color: "#7f4a91".into() },
-        Grade { name: "Rear".into(), color: String::new() },
-    ];
-    SeatChart::lay_out(vec![stalls, balcony], grades)
+    let sections = vec![standing("Floor", floor, 1), stalls, standing("Pit", PIT_SPOTS, 0), balcony];
+    SeatChart::lay_out(sections, small_grades())
 }
 
 /// A stadium of 60,000 seats in 60 sections.
@@ -111,6 +130,7 @@ pub fn large_chart() -> SeatChart {
     let section = |section: usize| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| row(&section.to_string(), &n.to_string(), &[0; 50])).collect(),
+        standing: None,
     };
     SeatChart::lay_out((0..60).map(section).collect(), vec![Grade { name: "All".into(), color: "#000000".into() }])
 }
@@ -128,6 +148,7 @@ pub fn arena_chart() -> SeatChart {
     let section = |section: u32| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| planned_row(section, n)).collect(),
+        standing: None,
     };
     let grade = |name: &str| Grade { name: name.into(), color: String::new() };
     SeatChart::lay_out((0..8).map(section).collect(), vec![grade("Front"), grade("Rear")])

@@ -1,14 +1,15 @@
-//! A seat chart in its four tables. Each is written with one statement over arrays, so that a stadium is a few round
+//! A seat chart in its five tables. Each is written with one statement over arrays, so that a stadium is a few round
 //! trips and its statements have constant text.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Double, Integer, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::area::Area;
 use encore_domain::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
 use uuid::Uuid;
 
 use crate::codec::read_index;
-use crate::schema::{grades, rows, seats, sections};
+use crate::schema::{areas, grades, rows, seats, sections};
 use crate::statement::sql;
 
 /// Writes the chart of a venue that is there.
@@ -16,7 +17,8 @@ pub async fn insert(conn: &mut AsyncPgConnection, venue: Uuid, chart: &SeatChart
     insert_grades(conn, venue, chart.grades()).await?;
     insert_sections(conn, venue, chart.sections()).await?;
     insert_rows(conn, venue, chart.rows()).await?;
-    insert_seats(conn, venue, chart.seats()).await
+    insert_seats(conn, venue, chart.seats()).await?;
+    insert_areas(conn, venue, chart.areas()).await
 }
 
 async fn insert_grades(conn: &mut AsyncPgConnection, venue: Uuid, grades: &[Grade]) -> QueryResult<()> {
@@ -80,6 +82,23 @@ async fn insert_seats(conn: &mut AsyncPgConnection, venue: Uuid, seats: &[Seat])
     Ok(())
 }
 
+async fn insert_areas(conn: &mut AsyncPgConnection, venue: Uuid, areas: &[Area]) -> QueryResult<()> {
+    const INSERT: &str = "
+        INSERT INTO areas (venue_id, first_slot, section, grade, capacity)
+        SELECT $1, first_slot, section, grade, capacity
+        FROM unnest($2, $3, $4, $5) AS area (first_slot, section, grade, capacity)";
+    let column = |of: fn(&Area) -> i32| -> Vec<i32> { areas.iter().map(of).collect() };
+    sql(INSERT)
+        .bind::<SqlUuid, _>(venue)
+        .bind::<Array<Integer>, _>(column(|area| area.first.0.cast_signed()))
+        .bind::<Array<Integer>, _>(column(|area| i32::from(area.section)))
+        .bind::<Array<Integer>, _>(column(|area| i32::from(area.grade)))
+        .bind::<Array<Integer>, _>(column(|area| area.capacity.cast_signed()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Reads the chart of a venue.
 pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid) -> QueryResult<SeatChart> {
     let grade_rows: Vec<(String, String)> = grades::table
@@ -106,12 +125,28 @@ pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid) -> QueryResult<Seat
         .select(SeatRow::as_select())
         .load(conn)
         .await?;
+    let area_rows: Vec<(i32, i32, i32, i32)> = areas::table
+        .filter(areas::venue_id.eq(venue))
+        .order(areas::first_slot)
+        .select((areas::first_slot, areas::section, areas::grade, areas::capacity))
+        .load(conn)
+        .await?;
     Ok(SeatChart::from_parts(
         section_rows.into_iter().map(|name| Section { name }).collect(),
         row_rows.into_iter().map(read_row).collect::<QueryResult<_>>()?,
         grade_rows.into_iter().map(|(name, color)| Grade { name, color }).collect(),
         seat_rows.into_iter().map(SeatRow::into_seat).collect::<QueryResult<_>>()?,
+        area_rows.into_iter().map(read_area).collect::<QueryResult<_>>()?,
     ))
+}
+
+fn read_area((first_slot, section, grade, capacity): (i32, i32, i32, i32)) -> QueryResult<Area> {
+    Ok(Area {
+        section: read_index(section)?,
+        grade: read_index(grade)?,
+        first: Slot(first_slot.cast_unsigned()),
+        capacity: capacity.cast_unsigned(),
+    })
 }
 
 fn read_row((section, label): (i32, String)) -> QueryResult<Row> {

@@ -71,6 +71,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    areas (venue_id, first_slot) {
+        venue_id -> Uuid,
+        first_slot -> Integer,
+        section -> Integer,
+        grade -> Integer,
+        capacity -> Integer,
+    }
+}
+
+diesel::table! {
     concerts (id) {
         id -> Uuid,
         title -> Text,

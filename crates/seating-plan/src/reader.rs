@@ -6,10 +6,11 @@ mod fields;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use encore_domain::area::spot_slot;
 use encore_domain::catalog::Title;
 use encore_domain::seat_chart::{
-    GRADES_PER_VENUE_MAX, Grade, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX,
-    SeatChart,
+    GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX,
+    SECTIONS_PER_VENUE_MAX, SeatChart,
 };
 use serde_json::Value;
 
@@ -48,7 +49,15 @@ struct Reader<'v> {
     violations: Violations,
     grade_by_name: HashMap<&'v str, u16>,
     seat_by_guid: HashMap<&'v str, SeatAt>,
+    zone_by_name: HashMap<String, NamedZone>,
     seats: usize,
+}
+
+/// The first zone of a name.
+#[derive(Clone, Copy)]
+struct NamedZone {
+    at: usize,
+    standing: bool,
 }
 
 impl<'v> Reader<'v> {
@@ -105,7 +114,7 @@ impl<'v> Reader<'v> {
         let sections =
             zones.iter().enumerate().filter_map(|(at, zone)| self.section(&path.index(at), zone, at)).collect();
         if self.seats > SEATS_PER_VENUE_MAX {
-            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats in all"));
+            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats and spots in all"));
         }
         sections
     }
@@ -114,11 +123,38 @@ impl<'v> Reader<'v> {
         let zone = self.object(path, zone)?;
         let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), str::to_owned);
         let origin = self.position(&zone).unwrap_or_default();
+        let standing = zone.optional("standing");
+        self.note_name(path, &name, NamedZone { at, standing: standing.is_some() });
         let rows_path = path.key("rows");
+        if let Some(standing) = standing {
+            let rows = zone.optional("rows");
+            if rows.is_some_and(|rows| rows.as_array().is_none_or(|rows| !rows.is_empty())) {
+                self.violations.add(&rows_path, "must be absent or empty in a standing area");
+            }
+            let standing = self.area(&path.key("standing"), standing)?;
+            return Some(PlannedSection { name, rows: vec![], standing: Some(standing) });
+        }
         let rows = self.filled_array(&zone, "rows");
         let read =
             |(row_at, row)| self.row(&rows_path.index(row_at), row, origin, SeatAt { zone: at, row: row_at, seat: 0 });
-        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect() })
+        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect(), standing: None })
+    }
+
+    /// Several zones with seats may share a name. A standing area is asked for by its name.
+    fn note_name(&mut self, path: &Path<'_>, name: &str, zone: NamedZone) {
+        let first = *self.zone_by_name.entry(name.to_owned()).or_insert(zone);
+        if first.at != zone.at && (first.standing || zone.standing) {
+            let rule = format!("is the name of $.zones[{}] already, and one of them is a standing area", first.at);
+            self.violations.add(&path.key("name"), rule);
+        }
+    }
+
+    fn area(&mut self, path: &Path<'_>, standing: &'v Value) -> Option<PlannedArea> {
+        let standing = self.object(path, standing)?;
+        let capacity = self.count(&standing, "capacity", SEATS_PER_VENUE_MAX);
+        let grade = self.grade_of(&standing);
+        self.seats += capacity.map_or(0, |capacity| capacity as usize);
+        Some(PlannedArea { capacity: capacity?, grade: grade? })
     }
 
     fn row(&mut self, path: &Path<'_>, row: &'v Value, zone: Point, first: SeatAt) -> Option<PlannedRow> {
@@ -156,6 +192,10 @@ impl<'v> Reader<'v> {
     }
 
     fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
+        if spot_slot(guid).is_some() {
+            self.violations.add(&path.key("seat_guid"), "must not be what spots of standing areas are called");
+            return None;
+        }
         match self.seat_by_guid.entry(guid) {
             Entry::Vacant(unused) => {
                 unused.insert(at);

@@ -223,7 +223,7 @@ fn more_seats_than_a_venue_may_have_are_refused() {
     let mut plan = sound();
     plan["zones"][0]["rows"] =
         json!([{ "row_number": "A", "seats": (0..=SEATS_PER_VENUE_MAX).map(seat).collect::<Value>() }]);
-    assert_refused(&plan, "$.zones", "must have at most 100000 seats in all");
+    assert_refused(&plan, "$.zones", "must have at most 100000 seats and spots in all");
 }
 
 #[test]
@@ -255,4 +255,43 @@ fn the_list_is_bounded_and_its_last_place_says_how_many_are_not_on_it() {
     let over = violations(&rows(VIOLATIONS_MAX + 1));
     assert_eq!(over.len(), VIOLATIONS_MAX);
     assert_eq!(over[VIOLATIONS_MAX - 1].to_string(), "$ has 2 more violations, which are not listed");
+}
+
+/// The sound plan with one more zone, which is a standing area.
+fn with_area(name: &str, standing: &Value) -> Value {
+    let mut plan = sound();
+    let zone = json!({ "name": name, "position": { "x": 0, "y": 9 }, "standing": standing });
+    plan["zones"].as_array_mut().expect("zones").push(zone);
+    plan
+}
+
+#[test]
+fn a_standing_area_has_a_capacity_and_a_category() {
+    let floor = |standing: Value| with_area("Floor", &standing);
+    let sound = json!({ "capacity": 300, "category": "Circle" });
+    assert!(read(&floor(sound.clone()).to_string()).is_ok());
+    assert_refused(&floor(json!(300)), "$.zones[1].standing", "must be an object");
+    assert_refused(&floor(json!({ "category": "Circle" })), "$.zones[1].standing.capacity", "is missing");
+    for capacity in [json!(0), json!(-1), json!(2.5), json!(100_001), json!("300")] {
+        let rule = "must be a whole number from 1 to 100000";
+        let plan = floor(json!({ "capacity": capacity, "category": "Circle" }));
+        assert_refused(&plan, "$.zones[1].standing.capacity", rule);
+    }
+    let unknown = floor(json!({ "capacity": 300, "category": "Pit" }));
+    assert_refused(&unknown, "$.zones[1].standing.category", "must be the name of a category of the plan");
+    let mut seated = floor(sound.clone());
+    seated["zones"][1]["rows"] = seated["zones"][0]["rows"].clone();
+    assert_refused(&seated, "$.zones[1].rows", "must be absent or empty in a standing area");
+    let crowded = floor(json!({ "capacity": 99_998, "category": "Circle" }));
+    assert_refused(&crowded, "$.zones", "must have at most 100000 seats and spots in all");
+}
+
+#[test]
+fn a_standing_area_shares_its_name_with_nothing() {
+    let standing = json!({ "capacity": 300, "category": "Circle" });
+    let rule = "is the name of $.zones[0] already, and one of them is a standing area";
+    assert_refused(&with_area("Main", &standing), "$.zones[1].name", rule);
+    let rule = "must not be what spots of standing areas are called";
+    let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("spot-12"));
+    assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);
 }

@@ -95,3 +95,18 @@ fn a_stadium_of_sixty_thousand_seats_is_read() {
     assert_eq!(plan.chart.seats().len(), 60_000);
     assert_eq!(plan.chart.slots(), 60_000 + 1_200 - 1, "one slot parts a row from the next");
 }
+
+#[test]
+fn a_zone_that_is_a_standing_area_has_room_for_so_many() {
+    let floor = json!({
+        "name": "Floor", "position": { "x": 0, "y": 0 }, "rows": [],
+        "standing": { "capacity": 20_000, "category": "Stalls" },
+    });
+    let rows = json!([{ "row_number": "A", "seats": [seat("a-1", "1", 0.0)] }]);
+    let seated = json!({ "name": "Box", "position": { "x": 0, "y": 0 }, "rows": rows, "standing": null });
+    let chart = read_value(&plan(&json!([floor, seated]))).chart;
+    assert_eq!((chart.areas().len(), chart.seats().len(), chart.capacity()), (1, 1, 20_001));
+    assert_eq!(chart.area_named("Floor"), Some(&chart.areas()[0]));
+    let seat = chart.seat("a-1").expect("a seat of the plan");
+    assert_eq!(chart.section_of(seat).name, "Box");
+}

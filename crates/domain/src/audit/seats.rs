@@ -10,8 +10,8 @@ use crate::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState};
 
 /// How a seat is called in a finding.
 pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
-    match chart.and_then(|chart| chart.seat_at(slot)) {
-        Some(seat) => format!("performance {performance} seat {}/slot {}", seat.id, slot.0),
+    match chart.and_then(|chart| chart.id_at(slot)) {
+        Some(id) => format!("performance {performance} seat {id}/slot {}", slot.0),
         None => format!("performance {performance} slot {}", slot.0),
     }
 }
@@ -38,7 +38,7 @@ pub fn seat_findings(
         let due = match claim {
             Some(Claim { held_until: Some(_), .. }) => HELD,
             Some(Claim { held_until: None, .. }) => SOLD,
-            None if chart.seat_at(slot).is_some() => FREE,
+            None if chart.grade_at(slot).is_some() => FREE,
             None => NO_SEAT,
         };
         let on_its_way = (due, *shown) == (FREE, HELD) && !overdue.contains(&slot);
@@ -85,7 +85,8 @@ mod tests {
         };
         let row = |label: &str| PlannedRow { label: label.into(), seats: vec![seat(label, 1), seat(label, 2)] };
         let grade = Grade { name: "all".into(), color: String::new() };
-        SeatChart::lay_out(vec![PlannedSection { name: "S".into(), rows: vec![row("A"), row("B")] }], vec![grade])
+        let section = PlannedSection { name: "S".into(), rows: vec![row("A"), row("B")], standing: None };
+        SeatChart::lay_out(vec![section], vec![grade])
     }
 
     fn told(bytes: &[u8], overdue: &[SeatLock]) -> Vec<(String, String)> {

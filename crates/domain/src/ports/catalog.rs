@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// change once they are there.
 ///
 /// # Contract
-/// - `keeps_a_venue`: read back equal to what was added, chart and slots included
+/// - `keeps_a_venue`: read back equal to what was added, chart, slots and standing areas included
 /// - `keeps_a_large_venue`: 60,000 seats
 /// - `keeps_a_concert`, `keeps_a_performance`: read back equal to what was added
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]

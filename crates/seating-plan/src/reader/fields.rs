@@ -32,7 +32,7 @@ impl Add for Point {
 
 impl<'v> Object<'_, 'v> {
     /// The value under an optional key; `null` counts as absent.
-    fn optional(&self, key: &str) -> Option<&'v Value> {
+    pub(super) fn optional(&self, key: &str) -> Option<&'v Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }
 }
@@ -70,6 +70,14 @@ impl<'v> Reader<'v> {
         let path = object.path.key(key);
         let text = self.typed(&path, object.optional(key)?.as_str(), "must be a string")?;
         if text.is_empty() { None } else { self.in_bounds(&path, text) }
+    }
+
+    /// A whole number from 1 to a bound.
+    pub(super) fn count(&mut self, object: &Object<'_, 'v>, key: &'static str, max: usize) -> Option<u32> {
+        let value = self.required(object, key)?;
+        let count = value.as_u64().filter(|count| (1..=max as u64).contains(count));
+        let rule = format!("must be a whole number from 1 to {max}");
+        self.typed(&object.path.key(key), count.and_then(|count| u32::try_from(count).ok()), &rule)
     }
 
     pub(super) fn position(&mut self, object: &Object<'_, 'v>) -> Option<Point> {

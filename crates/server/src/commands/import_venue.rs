@@ -22,6 +22,6 @@ pub async fn run(args: &ImportVenueArgs) -> Result<(), CommandError> {
     let plan_json = plan_json.map_err(|source| CommandError::Read { what: args.file.display().to_string(), source })?;
     let encore = on_database(&args.stores).await?;
     let venue = encore.api.admin.import_venue(plan_json, None).await?;
-    println!("venue {} has the id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.seats().len());
+    println!("venue {} has the id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.capacity());
     Ok(())
 }

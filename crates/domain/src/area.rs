@@ -1,0 +1,118 @@
+//! Standing areas: sections without seats, sold by count.
+//!
+//! The capacity of an area is so many **spots**: slots of the state string like seats, each claimed by at most one
+//! reservation. So a spot is held, paid, given back, counted and mended as a seat is, the capacity is never exceeded because
+//! there is no further spot to claim, and no row is written by all who buy. A spot has no position and no neighbours, and
+//! nobody asks for one by name: only choosing differs.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use crate::ids::ReservationId;
+use crate::seat_chart::Slot;
+use crate::seat_state::FREE;
+
+/// What the id of a spot begins with; its slot follows. No seat of a plan may be called so.
+const SPOT_ID_PREFIX: &str = "spot-";
+
+/// A section without seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Index into the chart's sections. No other section has its name.
+    pub section: u16,
+    /// Index into the chart's grades.
+    pub grade: u16,
+    /// The slot of its first spot. The others follow.
+    pub first: Slot,
+    /// How many may be in it: 1 at least.
+    pub capacity: u32,
+}
+
+impl Area {
+    /// The slots of its spots.
+    pub fn slots(&self) -> Range<u32> {
+        self.first.0..self.first.0 + self.capacity
+    }
+
+    /// How many of its spots are free in a state string.
+    #[expect(clippy::naive_bytecount, reason = "an area is short, and this is not on the path of a hold")]
+    pub fn free(&self, state: &[u8]) -> u32 {
+        let slots = self.slots();
+        let spots = state.get(slots.start as usize..slots.end as usize).unwrap_or_default();
+        u32::try_from(spots.iter().filter(|byte| **byte == FREE).count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The id of a spot: what a reservation calls it by, and who gives back a part of a hold.
+pub fn spot_id(slot: Slot) -> String {
+    format!("{SPOT_ID_PREFIX}{}", slot.0)
+}
+
+/// The slot of the spot with this id; none if no spot can be called so.
+pub fn spot_slot(id: &str) -> Option<Slot> {
+    let slot = id.strip_prefix(SPOT_ID_PREFIX)?.parse().ok().map(Slot)?;
+    Some(slot).filter(|slot| spot_id(*slot) == id)
+}
+
+/// A choice to be made: how many spots, of which area, and where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpotSearch {
+    /// The slot of the first spot of the area.
+    pub first: Slot,
+    /// How many spots the area has.
+    pub capacity: u32,
+    /// The slot at which the search begins. It goes up from there, and from the first spot on after the last.
+    pub from: Slot,
+    /// How many spots: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
+    pub count: usize,
+}
+
+/// An area has fewer free spots than are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("only {left} are left")]
+pub struct TooFewLeft {
+    /// How many are free.
+    pub left: u32,
+}
+
+impl SpotSearch {
+    /// A search for somebody, beginning anywhere: a crowd is spread over the area, so that each meets a free spot after a few
+    /// steps until the area is nearly full, and those who choose without the locks seldom choose the same.
+    pub fn new(area: &Area, count: usize, owner: ReservationId) -> Self {
+        let step = owner.0.as_u128() % u128::from(area.capacity.max(1));
+        let from = Slot(area.first.0 + u32::try_from(step).unwrap_or(0));
+        Self { first: area.first, capacity: area.capacity, from, count }
+    }
+
+    /// So many slots after skipping some, in the order in which they are looked at; fewer where the area ends.
+    pub fn slots(&self, skipped: u32, wanted: u32) -> impl Iterator<Item = Slot> + use<> {
+        let Self { first, capacity, from, .. } = *self;
+        let steps = skipped..capacity.min(skipped.saturating_add(wanted));
+        steps.map(move |step| Slot(first.0 + (from.0 - first.0 + step) % capacity))
+    }
+
+    /// The first spots that are free in a state string, in the order of their slots.
+    pub fn choose(&self, state: &[u8]) -> Result<Vec<Slot>, TooFewLeft> {
+        let free = self.slots(0, self.capacity).filter(|slot| state.get(slot.0 as usize) == Some(&FREE));
+        let mut chosen: Vec<Slot> = free.take(self.count).collect();
+        if chosen.len() < self.count {
+            return Err(TooFewLeft { left: u32::try_from(chosen.len()).unwrap_or(u32::MAX) });
+        }
+        chosen.sort_unstable();
+        Ok(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_spot_says_its_slot_and_nothing_else_does() {
+        assert_eq!(spot_slot(&spot_id(Slot(20_017))), Some(Slot(20_017)));
+        for other in ["spot-", "spot-x", "spot-+7", "spot-007", "spot--1", "spot-4294967296", "Spot-7", "A-7"] {
+            assert_eq!(spot_slot(other), None, "{other}");
+        }
+    }
+}

@@ -47,6 +47,12 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Ends it at once: it writes nothing more.
+    pub(crate) fn kill(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let process = self.process.id().to_string();
         let _ = Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "sh", signal, &process]).status();

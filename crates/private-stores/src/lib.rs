@@ -6,10 +6,12 @@ pub mod keeper;
 mod postgres;
 mod redis;
 mod redis_cluster;
+mod redis_server;
 mod stores;
 
 pub use daemon::free_port;
 pub use redis_cluster::RedisCluster;
+pub use redis_server::RedisServer;
 pub use stores::{Lasting, Stores};
 
 /// Where a program looks for Postgres.

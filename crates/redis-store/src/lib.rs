@@ -3,6 +3,7 @@
 mod cluster;
 mod cluster_nodes;
 mod connection;
+mod eviction;
 mod keys;
 mod line_bits;
 mod line_snapshots;
@@ -16,6 +17,7 @@ mod staged_locks;
 mod subscriptions;
 
 pub use connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, Redis};
+pub use eviction::eviction_policy;
 pub use lines::RedisLines;
 pub use seat_changes::RedisSeatChanges;
 pub use seat_locks::RedisSeatLocks;

@@ -37,6 +37,10 @@ pub enum CommandError {
     Usage(String),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    #[error(
+        "ENCORE_REDIS_URL: Redis must not drop single keys, which nobody would notice: set its maxmemory-policy to noeviction, not {policy}"
+    )]
+    RedisEvicts { policy: String },
     #[error("cannot listen on {address}")]
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error("cannot read {what}")]
@@ -76,6 +80,7 @@ impl CommandError {
             Self::Config(_)
             | Self::Usage(_)
             | Self::Unavailable(_)
+            | Self::RedisEvicts { .. }
             | Self::Listen { .. }
             | Self::Read { .. }
             | Self::Serve(_)

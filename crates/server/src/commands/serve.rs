@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -41,6 +42,11 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);
     };
+    if let Some(redis) = redis
+        && let Some(policy) = eviction_policy(&redis.urls).await?
+    {
+        return Err(CommandError::RedisEvicts { policy });
+    }
     let ports = ports.on_postgres(&migrated(database).await?).await?;
     let Some(redis) = redis else {
         warn!("no Redis: lines and seat locks are in this process, which must be the only one");

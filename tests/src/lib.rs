@@ -5,5 +5,6 @@ pub mod clock;
 pub mod fan;
 pub mod in_memory;
 pub mod ledger;
+pub mod route;
 pub mod watched_seats;
 pub mod world;

@@ -46,21 +46,28 @@ pub struct World {
     /// The ports of the first instance, for arranging and for looking behind the API.
     pub ports: Ports,
     database: Option<ScratchDatabase>,
-    redis_prefix: Option<String>,
+    redis: Option<OwnRedis>,
+}
+
+/// Where the keys of a world are.
+struct OwnRedis {
+    urls: String,
+    prefix: String,
 }
 
 impl World {
     /// Instances on one Postgres database and one Redis prefix of their own.
     pub async fn durable(instances: usize) -> Self {
-        Self::on_stores(instances, &variable("ENCORE_REDIS_URL")).await
+        Self::durable_on(instances, &variable("ENCORE_REDIS_URL")).await
     }
 
     /// The same with a Redis Cluster.
     pub async fn on_cluster(instances: usize) -> Self {
-        Self::on_stores(instances, &variable("ENCORE_REDIS_CLUSTER_URL")).await
+        Self::durable_on(instances, &variable("ENCORE_REDIS_CLUSTER_URL")).await
     }
 
-    async fn on_stores(instances: usize, redis_urls: &str) -> Self {
+    /// The same with a Redis of the test's.
+    pub async fn durable_on(instances: usize, redis_urls: &str) -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let database_url = database.url();
         let prefix = database_url.rsplit('/').next().expect("a database name").to_owned();
@@ -69,14 +76,14 @@ impl World {
         for _ in 0..instances {
             all_ports.push(durable_ports(&clock, &database, redis_urls, &prefix).await);
         }
-        Self { redis_prefix: Some(prefix), ..Self::start(clock, all_ports, Some(database)).await }
+        let redis = OwnRedis { urls: redis_urls.to_owned(), prefix };
+        Self { redis: Some(redis), ..Self::start(clock, all_ports, Some(database)).await }
     }
 
     /// One more instance of a durable world, which can be killed.
     pub async fn mortal(&self) -> MortalInstance {
-        let prefix = self.redis_prefix.as_deref().expect("a world on Redis");
-        let redis_url = variable("ENCORE_REDIS_URL");
-        MortalInstance::start(durable_ports(&self.clock, self.database(), &redis_url, prefix).await).await
+        let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
+        MortalInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
     }
 
     /// One instance on a Postgres database of its own, with lines and seat locks in this process.
@@ -112,7 +119,7 @@ impl World {
         for ports in all_ports {
             instances.push(Instance::start(Encore::new(ports, GuardedRpcs::default())).await);
         }
-        Self { clock, instances, ports, database, redis_prefix: None }
+        Self { clock, instances, ports, database, redis: None }
     }
 
     /// Takes everything that Redis knows of this world from it in one step, as a flush would.
@@ -126,8 +133,8 @@ impl World {
                 redis.call('UNLINK', key)
               end
             until cursor == '0'";
-        let prefix = self.redis_prefix.as_deref().expect("a world on Redis");
-        let client = redis::Client::open(variable("ENCORE_REDIS_URL")).expect("a URL");
+        let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
+        let client = redis::Client::open(urls.as_str()).expect("a URL");
         let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
         let mut lose = redis::cmd("EVAL");
         lose.arg(LOSE).arg(0).arg(format!("{prefix}*"));
@@ -136,14 +143,19 @@ impl World {
 
     /// Does so, and waits until the line is in place again and no longer quiet.
     pub async fn lose_line(&self, performance: PerformanceId) {
+        self.line_lost_by(performance, self.lose_redis()).await;
+    }
+
+    /// Waits until a line that something loses is in place again and no longer quiet.
+    pub async fn line_lost_by(&self, performance: PerformanceId, lose: impl Future<Output = ()>) {
         let restored_at = async || {
-            let line = self.ports.lines.snapshot(performance).await.expect("Redis is there");
-            line.map(|line| line.restored_at)
+            let line = self.ports.lines.snapshot(performance).await;
+            line.ok().flatten().map(|line| line.restored_at)
         };
         let before = restored_at().await;
         // A moment later, so that it is another placing.
         self.clock.advance(Duration::from_millis(1));
-        self.lose_redis().await;
+        lose.await;
         until("the line in place again", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
         self.clock.advance(RESTORE_QUIET);
     }

@@ -14,6 +14,7 @@ mod hold_changes;
 mod lanes;
 mod line;
 mod line_control;
+mod lost_redis;
 mod operators;
 mod payments;
 mod protocol;

@@ -1,0 +1,192 @@
+//! A Redis that is flushed, one that comes back as it was some time ago, and one whose replica takes over without the last moments:
+//! nobody loses a place, a turn or an admission by any of them.
+
+use std::path::Path;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::LineSettings;
+use encore_private_stores::RedisServer;
+use encore_proto::queue::v1::EndReason;
+use encore_proto::queue::v1::standing::Standing;
+use encore_tests::fan::{Fan, reason};
+use encore_tests::route::Route;
+use encore_tests::world::{World, until};
+use futures::future::join_all;
+
+const INSTANCES: usize = 2;
+
+fn start(name: &str) -> RedisServer {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // The run before may have left its files there.
+    let _none_or_removed = std::fs::remove_dir_all(&folder);
+    RedisServer::start(&folder).expect("Redis starts")
+}
+
+fn ask(redis: &RedisServer, question: &str) -> String {
+    redis.ask(question).expect("Redis answers")
+}
+
+/// A sale of which the store knows a part, and then loses the rest.
+struct Sale {
+    world: World,
+    performance: PerformanceId,
+    /// Inside all the time.
+    guest: Fan,
+    /// Inside, and pays when the store has heard the last.
+    buyer: Fan,
+    /// In the order of the line. The first is admitted when the store has heard the last.
+    line: Vec<Fan>,
+}
+
+impl Sale {
+    /// What the store will know.
+    async fn begin(redis_url: &str) -> Self {
+        let world = World::durable_on(INSTANCES, redis_url).await;
+        let two_inside = LineSettings { cap: 2, ..LineSettings::default() };
+        let performance = world.performance(Some(two_inside)).await;
+        let (mut guest, mut buyer) = (world.fan(0).await, world.fan(1).await);
+        for fan in [&mut guest, &mut buyer] {
+            fan.enter(performance).await.expect("admitted");
+        }
+        let mut sale = Self { world, performance, guest, buyer, line: Vec::new() };
+        sale.join(4).await;
+        // What lasts knows at least this.
+        until("the record of the line", || async {
+            let record = sale.world.ports.line_records.find(performance).await.expect("Postgres is there");
+            record.is_some_and(|record| record.lanes[0].tail == 6 && record.inside.len() == 2)
+        })
+        .await;
+        sale
+    }
+
+    async fn join(&mut self, fans: usize) {
+        for turn in 0..fans {
+            let mut fan = self.world.fan(turn).await;
+            fan.join(self.performance).await.expect("a place");
+            self.line.push(fan);
+        }
+    }
+
+    /// What the store will not know.
+    async fn go_on(&mut self) {
+        self.buyer.top_up(50_000).await.expect("a credit");
+        let hold = self.buyer.hold(self.performance, &["S-A-1"]).await.expect("a hold");
+        self.buyer.pay(&hold.reservation_id).await.expect("paid");
+        self.line[0].wait().await.expect("admitted in the buyer's stead");
+        self.join(2).await;
+    }
+
+    /// The same fan at each instance.
+    fn everywhere(&self, fan: &Fan) -> Vec<Fan> {
+        (0..INSTANCES).map(|turn| fan.on(self.world.channel(turn))).collect()
+    }
+
+    /// All is as it was, and goes on, after something has lost the line.
+    async fn outlives(&mut self, lose: impl Future<Output = ()>) {
+        let (world, performance) = (&self.world, self.performance);
+        let inside = [&self.guest, &self.line[0]];
+        let deadlines = join_all(inside.map(deadline)).await;
+        // One of them waits on an open stream, which shows the place by itself; the others are heard of when they ask.
+        let _stream = self.line[2].watch().await.expect("a stream");
+        world.line_lost_by(performance, lose).await;
+
+        for fan in self.everywhere(&self.buyer) {
+            until("the instance on Redis again", || async { fan.position().await.is_ok() }).await;
+            let standing = fan.position().await.expect("a standing");
+            assert!(matches!(standing, Standing::Ended(ended) if ended.reason() == EndReason::Used), "{standing:?}");
+        }
+        for (fan, until) in inside.into_iter().zip(deadlines) {
+            for fan in self.everywhere(fan) {
+                assert_eq!(deadline(&fan).await, until, "inside until the same moment");
+            }
+        }
+        let taken = self.line[0].hold(performance, &["S-A-1"]).await.expect_err("sold");
+        assert_eq!(reason(&taken), "SEATS_TAKEN");
+        self.line[0].hold(performance, &["S-A-2"]).await.expect("still inside");
+
+        // Who comes back in another order has the old one.
+        for (fan, expected) in self.line[1..].iter().rev().zip((1..=5).rev()) {
+            until("the place", || async { position(fan).await.is_some_and(|told| told <= expected) }).await;
+        }
+        for (fan, expected) in self.line[1..].iter().zip(1..) {
+            for fan in self.everywhere(fan) {
+                until("the position", || async { position(&fan).await == Some(expected) }).await;
+            }
+        }
+        let mut newcomer = world.fan(1).await;
+        let number = newcomer.join(performance).await.expect("a place");
+        assert!(number > 8, "no number is given twice: {number}");
+        until("the end of the line", || async { position(&newcomer).await == Some(6) }).await;
+        let line = world.ports.lines.snapshot(performance).await.expect("Redis is there").expect("a line");
+        assert_eq!((line.active.len(), line.called.len()), (2, 0), "nobody comes in beyond the cap");
+
+        self.line.push(newcomer);
+        for turn in 1..self.line.len() {
+            let leaves = if turn == 1 { &self.guest } else { &self.line[turn - 1] };
+            leaves.leave().await.expect("left");
+            self.line[turn].wait().await.expect("admitted");
+            if let Some(next) = self.line.get(turn + 1) {
+                assert!(position(next).await.is_some(), "nobody before their turn");
+            }
+        }
+    }
+}
+
+async fn position(fan: &Fan) -> Option<u64> {
+    if let Ok(Standing::Waiting(told)) = fan.position().await { Some(told.position) } else { None }
+}
+
+/// Until when somebody is inside.
+async fn deadline(fan: &Fan) -> (i64, i32) {
+    match fan.position().await {
+        Ok(Standing::Admitted(admitted)) => {
+            admitted.until.map(|until| (until.seconds, until.nanos)).expect("a deadline")
+        }
+        other => panic!("not inside: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_outlives_a_flushed_redis() {
+    let redis = start("flushed");
+    let mut sale = Sale::begin(&redis.url()).await;
+    sale.go_on().await;
+    sale.outlives(async { assert_eq!(ask(&redis, "FLUSHALL"), "OK") }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_outlives_a_redis_that_comes_back_as_it_was() {
+    let mut redis = start("older");
+    let mut sale = Sale::begin(&redis.url()).await;
+    assert_eq!(ask(&redis, "SAVE"), "OK");
+    sale.go_on().await;
+    sale.outlives(async {
+        redis.kill();
+        redis.start_again().expect("Redis starts");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_outlives_a_replica_that_missed_the_last_and_takes_over() {
+    let (mut first, replica) = (start("first"), start("replica"));
+    assert_eq!(ask(&replica, &format!("REPLICAOF 127.0.0.1 {}", first.port())), "OK");
+    until("the replica", || async { ask(&replica, "INFO replication").contains("master_link_status:up") }).await;
+    let route = Route::to(first.port()).await;
+    let mut sale = Sale::begin(&route.url()).await;
+    until("the replica to know the same", || async {
+        let offset = |redis: &RedisServer| {
+            let told = ask(redis, "INFO replication");
+            told.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).map(str::to_owned)
+        };
+        offset(&replica) == offset(&first)
+    })
+    .await;
+    assert_eq!(ask(&replica, "REPLICAOF NO ONE"), "OK");
+    sale.go_on().await;
+    sale.outlives(async {
+        first.kill();
+        route.turn_to(replica.port());
+    })
+    .await;
+}

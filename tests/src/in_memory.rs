@@ -16,6 +16,8 @@ use tower::service_fn;
 
 /// How much one side may write before the other has read.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// How much of a stream a narrow connection takes before its reader has read on.
+const NARROW_BYTES: u32 = 64;
 
 /// A running instance. It stops when this is dropped.
 #[derive(Debug)]
@@ -60,14 +62,14 @@ impl Instance {
         let incoming = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
         let serving = encore.api.serve(incoming, stop.clone());
         let serving = threads.spawn(async move { serving.await.expect("the server serves") });
-        let dialer = dial.clone();
-        let connector = service_fn(move |_: Uri| {
-            let connection = connect(&dialer);
-            async move { connection.map(TokioIo::new) }
-        });
-        let endpoint = Endpoint::from_static("http://in-memory");
-        let channel = endpoint.connect_with_connector(connector).await.expect("the server answers");
+        let channel = open(&dial, Endpoint::from_static("http://in-memory")).await;
         Self { channel, dial, serving, _stop_on_drop: stop.clone().drop_guard(), stop }
+    }
+
+    /// A connection to it that takes so little at once that whoever does not read a stream soon holds it up.
+    pub async fn narrow_channel(&self) -> Channel {
+        let endpoint = Endpoint::from_static("http://in-memory").initial_stream_window_size(NARROW_BYTES);
+        open(&self.dial, endpoint).await
     }
 
     /// A bare connection, for a client that speaks something else than gRPC over HTTP/2.
@@ -111,6 +113,15 @@ impl Drop for MortalInstance {
             threads.shutdown_background();
         }
     }
+}
+
+async fn open(dial: &UnboundedSender<DuplexStream>, endpoint: Endpoint) -> Channel {
+    let dial = dial.clone();
+    let connector = service_fn(move |_: Uri| {
+        let connection = connect(&dial);
+        async move { connection.map(TokioIo::new) }
+    });
+    endpoint.connect_with_connector(connector).await.expect("the server answers")
 }
 
 fn connect(dial: &UnboundedSender<DuplexStream>) -> std::io::Result<DuplexStream> {

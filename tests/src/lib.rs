@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod audit;
 pub mod clock;
 pub mod fan;
 pub mod in_memory;

@@ -8,30 +8,12 @@ use encore_domain::ports::{Joining, Presence};
 use encore_domain::queue::LineSettings;
 use encore_domain::seat_state::SeatLock;
 use encore_port_tests::fixtures::{self, slots};
-use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
-use encore_proto::admin::v1::{PromiseReport, VerifyPerformanceRequest};
-use encore_tests::fan::{Fan, reason};
+use encore_tests::audit::{found, verify};
+use encore_tests::fan::reason;
 use encore_tests::ledger::damage;
 use encore_tests::world::World;
 use futures::future::join_all;
-use tonic::{Code, Status};
-
-async fn verify(operator: &Fan, performance_id: &str) -> Result<Vec<PromiseReport>, Status> {
-    let message = VerifyPerformanceRequest { performance_id: performance_id.to_owned() };
-    let mut client = AdminServiceClient::new(operator.channel.clone());
-    Ok(client.verify_performance(operator.request(message)).await?.into_inner().promises)
-}
-
-/// The findings on a performance, as promise and subject.
-pub(crate) async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, String)> {
-    let promises = verify(operator, &performance.to_string()).await.expect("a report");
-    assert_eq!(promises.len(), 11, "{promises:?}");
-    let findings = promises.into_iter().flat_map(|promise| {
-        assert_eq!(promise.broken, u64::try_from(promise.findings.len()).expect("few"), "{promise:?}");
-        promise.findings.into_iter().map(move |finding| (promise.name.clone(), finding.subject))
-    });
-    findings.collect()
-}
+use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_goes_on_is_in_order() {

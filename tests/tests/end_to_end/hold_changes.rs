@@ -7,11 +7,10 @@ use encore_domain::queue::LineSettings;
 use encore_proto::booking::v1::{Reservation, ReservationState};
 use encore_proto::catalog::v1::{Seat, SeatStatus};
 use encore_proto::queue::v1::standing::Standing;
+use encore_tests::audit::found;
 use encore_tests::fan::{Fan, reason, reason_metadata, request_id, violated_fields};
 use encore_tests::world::World;
 use tonic::Code;
-
-use crate::audit::found;
 
 const HOLD_FOR: Duration = Duration::from_mins(5);
 

@@ -83,6 +83,7 @@ fn hall() -> SeatChart {
     let section = |section: u32| PlannedSection {
         name: format!("Block {section}"),
         rows: (1..=5).map(|n| row(section, n)).collect(),
+        standing: None,
     };
     let grade = |name: &str| Grade { name: name.into(), color: String::new() };
     SeatChart::lay_out((1..=4).map(section).collect(), vec![grade("Front"), grade("Rear")])

@@ -3,6 +3,7 @@
 use encore_domain::ids::{PerformanceId, RequestId, UserId};
 use encore_grpc::QUEUE_TOKEN_HEADER;
 use encore_port_tests::fixtures;
+use encore_proto::admin::v1 as admin;
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::booking::v1 as booking;
 use encore_proto::booking::v1::booking_service_client::BookingServiceClient;
@@ -275,6 +276,45 @@ impl Fan {
         };
         let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
         Ok(paid.payment.expect("a payment"))
+    }
+
+    /// Keeps seats from sale, as an operator.
+    pub async fn block(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        seats: &[&str],
+        reason: &str,
+    ) -> Result<admin::BlockSeatsResponse, Status> {
+        let message = admin::BlockSeatsRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+            reason: reason.to_owned(),
+        };
+        Ok(self.admin().block_seats(self.request(message)).await?.into_inner())
+    }
+
+    /// Gives blocked seats back, as an operator.
+    pub async fn unblock(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        seats: &[&str],
+    ) -> Result<admin::UnblockSeatsResponse, Status> {
+        let message = admin::UnblockSeatsRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        };
+        Ok(self.admin().unblock_seats(self.request(message)).await?.into_inner())
+    }
+
+    /// The blocked seats of a performance, with their reasons, as an operator.
+    pub async fn blocked(&self, performance: PerformanceId) -> Result<Vec<(String, String)>, Status> {
+        let message = admin::ListBlockedSeatsRequest { performance_id: performance.to_string(), ..Default::default() };
+        let listed = self.admin().list_blocked_seats(self.request(message)).await?.into_inner();
+        Ok(listed.seats.into_iter().map(|seat| (seat.seat_id, seat.reason)).collect())
     }
 
     /// All seats of a performance.

@@ -33,7 +33,8 @@ pub struct Instance {
 impl Instance {
     /// Serves the API, with the workers beside it.
     pub async fn start(encore: Encore) -> Self {
-        Self::start_on(encore, &Handle::current()).await
+        // Boxed, since a whole server is large.
+        Box::pin(Self::start_on(encore, &Handle::current())).await
     }
 
     async fn start_on(encore: Encore, threads: &Handle) -> Self {
@@ -96,7 +97,7 @@ impl MortalInstance {
             let _on_them = threads.enter();
             Encore::new(ports, GuardedRpcs::default())
         };
-        let instance = Instance::start_on(encore, threads.handle()).await;
+        let instance = Box::pin(Instance::start_on(encore, threads.handle())).await;
         Self { channel: instance.channel.clone(), _instance: instance, threads: Some(threads) }
     }
 

@@ -56,8 +56,7 @@ impl WatchedSeats {
                 self.frames_told[1] += 1;
                 assert!(!delta.changes.is_empty());
                 for change in &delta.changes {
-                    let status = SeatStatus::try_from((change & 3).cast_signed()).expect("a status");
-                    self.statuses[(change >> 2) as usize] = status;
+                    self.statuses[(change >> 2) as usize] = status(change & 3);
                 }
             }
             Frame::Heartbeat(_) => self.frames_told[2] += 1,
@@ -74,8 +73,8 @@ impl WatchedSeats {
             self.statuses.resize(first.max(self.statuses.len()), SeatStatus::Unspecified);
             self.statuses.truncate(first);
             for seat in 0..seats {
-                let status = (range.statuses[seat / 4] >> (seat % 4 * 2)) & 3;
-                self.statuses.push(SeatStatus::try_from(i32::from(status)).expect("a status"));
+                let bits = (range.statuses[seat / 4] >> (seat % 4 * 2)) & 3;
+                self.statuses.push(status(u32::from(bits)));
             }
         }
     }
@@ -91,6 +90,16 @@ impl WatchedSeats {
     pub fn taken(&self) -> (usize, usize) {
         let of = |wanted| self.statuses.iter().filter(|status| **status == wanted).count();
         (of(SeatStatus::Held), of(SeatStatus::Sold))
+    }
+}
+
+/// The status that two bits say.
+fn status(bits: u32) -> SeatStatus {
+    match bits {
+        0 => SeatStatus::Blocked,
+        1 => SeatStatus::Free,
+        2 => SeatStatus::Held,
+        _ => SeatStatus::Sold,
     }
 }
 

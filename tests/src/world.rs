@@ -265,6 +265,7 @@ fn away() -> MockSeatLocks {
     locks.expect_take_leaving_none_alone().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_take_best().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
+    locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
     locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));

@@ -50,6 +50,10 @@ pub enum AppError {
     NotOnSale(#[from] NotOnSale),
     #[error("seats are taken: {}", seat_ids.join(", "))]
     SeatsTaken { seat_ids: Vec<String>, version: Option<u64>, alternatives: Vec<Vec<String>> },
+    #[error("{} seats cannot be blocked: fans have them", seat_ids.len())]
+    SeatsNotFree { seat_ids: Vec<String> },
+    #[error("{} seats are not blocked", seat_ids.len())]
+    SeatsNotBlocked { seat_ids: Vec<String> },
     #[error("seats would be left alone: {}", seat_ids.join(", "))]
     LeavesSeatsAlone { seat_ids: Vec<String> },
     #[error("no {count} free seats fit the wish")]
@@ -118,7 +122,9 @@ impl AppError {
             | Self::WalletFull
             | Self::QueueTokenEnded(_)
             | Self::HoldTriesExhausted { .. } => true,
-            Self::Invalid(_)
+            Self::SeatsNotFree { .. }
+            | Self::SeatsNotBlocked { .. }
+            | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::RequestReused
             | Self::LogInFailed

@@ -20,6 +20,7 @@ pub mod position_stream;
 pub mod queue;
 pub mod queue_guard;
 pub mod rehearsal_fans;
+pub mod seat_blocks;
 mod seat_board;
 mod seat_boards;
 mod seat_follower;

@@ -110,10 +110,10 @@ pub(crate) fn range(chart: &SeatChart, state: &SeatState, places: Range<u32>) ->
     SeatRange { first: places.start, seats: u32::try_from(seats.len()).unwrap_or(u32::MAX), statuses }
 }
 
-/// The numbers of `encore.catalog.v1.SeatStatus`.
+/// The lowest two bits of the numbers of `encore.catalog.v1.SeatStatus`.
 fn status_bits(state: &SeatState, slot: Slot) -> u8 {
     match state.status(slot) {
-        None => 0,
+        None | Some(SeatStatus::Blocked) => 0,
         Some(SeatStatus::Free) => 1,
         Some(SeatStatus::Held) => 2,
         Some(SeatStatus::Sold) => 3,
@@ -123,7 +123,7 @@ fn status_bits(state: &SeatState, slot: Slot) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encore_domain::seat_state::{FREE, HELD, SOLD, all_free};
+    use encore_domain::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
     use encore_port_tests::fixtures::{slots, small_chart};
 
     fn state(chart: &SeatChart, seats: &[(usize, u8)]) -> SeatState {
@@ -142,13 +142,14 @@ mod tests {
     #[test]
     fn four_seats_go_into_a_byte() {
         let chart = small_chart();
-        let state = state(&chart, &[(1, HELD), (2, SOLD), (25, HELD)]);
+        let state = state(&chart, &[(1, HELD), (2, SOLD), (4, BLOCKED), (25, HELD)]);
         let whole = range(&chart, &state, 0..26);
         assert_eq!((whole.first, whole.seats, whole.statuses.len()), (0, 26, 7));
         let read: Vec<u8> = (0..26).map(|seat| read(&whole, seat)).collect();
         assert_eq!(read[..4], [1, 2, 3, 1]);
         assert_eq!(read[25], 2);
-        assert!(read[4..25].iter().all(|status| *status == 1));
+        assert_eq!(read[4], 0);
+        assert!(read[5..25].iter().all(|status| *status == 1));
     }
 
     #[test]

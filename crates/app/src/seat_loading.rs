@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use encore_domain::booking::Claim;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, all_free};
+use encore_domain::seat_state::{Locker, SeatLock, all_free};
 use encore_domain::time::Timestamp;
 use moka::future::Cache;
 use tokio::time::{Instant, sleep};
@@ -79,10 +79,10 @@ impl SeatLoading {
 }
 
 /// The seats of which claims came, went or changed, with everybody who had or has one.
-fn changed(before: &[Claim], after: &[Claim]) -> Vec<(Slot, ReservationId)> {
-    let key = |claim: &Claim| (claim.slot, claim.reservation, claim.held_until);
+fn changed(before: &[Claim], after: &[Claim]) -> Vec<(Slot, Locker)> {
+    let key = |claim: &Claim| (claim.slot, claim.owner);
     let (were, are): (HashSet<_>, HashSet<_>) = (before.iter().map(key).collect(), after.iter().map(key).collect());
-    were.symmetric_difference(&are).map(|(slot, owner, _)| (*slot, *owner)).collect()
+    were.symmetric_difference(&are).map(|(slot, owner)| (*slot, owner.locker())).collect()
 }
 
 /// The version that a load begins with: microseconds since 1970. Seats never change a million times a second for long, so

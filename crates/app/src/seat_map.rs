@@ -8,7 +8,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, SeatStock};
+use encore_domain::seat_state::{Locker, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -144,7 +144,7 @@ impl SeatMap {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<(), Unavailable> {
-        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: None }).collect();
+        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner)).collect();
         self.locks.mark(performance, &sold).await.map(drop)
     }
 
@@ -156,7 +156,12 @@ impl SeatMap {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<(), Unavailable> {
-        self.settling.settle(performance, slots.iter().map(|slot| (*slot, owner)).collect()).await
+        self.settling.settle(performance, slots.iter().map(|slot| (*slot, Locker::Fan(owner))).collect()).await
+    }
+
+    /// The same for seats that operators have blocked or given back.
+    pub async fn settle_blocks(&self, performance: PerformanceId, slots: &[Slot]) -> Result<(), Unavailable> {
+        self.settling.settle(performance, slots.iter().map(|slot| (*slot, Locker::Operators)).collect()).await
     }
 
     /// Frees or corrects locks whose hold should have ended by `before`: nobody released them, or an instance died
@@ -169,7 +174,7 @@ impl SeatMap {
     ) -> Result<usize, Unavailable> {
         let overdue = self.locks.overdue(performance, before, limit).await?;
         if !overdue.is_empty() {
-            let owners = overdue.iter().map(|lock| (lock.slot, lock.owner)).collect();
+            let owners = overdue.iter().map(|lock| (lock.slot, lock.owner.locker())).collect();
             self.settling.settle(performance, owners).await?;
         }
         Ok(overdue.len())

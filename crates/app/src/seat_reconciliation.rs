@@ -10,7 +10,7 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_mending::{Difference, NOBODY, differences};
-use encore_domain::seat_state::{HELD, SOLD, SeatLock};
+use encore_domain::seat_state::{HELD, Locker, SOLD, SeatLock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -105,13 +105,10 @@ impl SeatReconciliation {
     async fn mend(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
         let to_nobody = |seat: &&Difference| seat.shown == SOLD && seat.claimant.is_none();
         let now = self.clock.now();
-        let freed: Vec<SeatLock> = seats
-            .iter()
-            .filter(to_nobody)
-            .map(|seat| SeatLock { slot: seat.slot, owner: NOBODY, held_until: Some(now) })
-            .collect();
+        let freed: Vec<SeatLock> =
+            seats.iter().filter(to_nobody).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();
         self.settling.locks.mark(performance, &freed).await?;
-        let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(NOBODY));
+        let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(Locker::Fan(NOBODY)));
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;
         let mended = seats.len();
         warn!(%performance, mended, first = ?seats.first(), "seat locks were not what the claims say, and are mended");

@@ -1,12 +1,13 @@
 //! Making seat locks say what the claims say.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Reservations, SeatLocks};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::SeatLock;
+use encore_domain::seat_state::{Locker, SeatLock};
 
 /// Settles seats.
 #[derive(Clone)]
@@ -17,7 +18,7 @@ pub(crate) struct SeatSettling {
 
 impl SeatSettling {
     /// Makes the locks say what the claims say about these seats: claimed ones are marked, and of the others those that are
-    /// locked by the owners named are freed.
+    /// locked by those named are freed.
     ///
     /// A claim may be released or paid after it was read and before it is marked, and then what is marked is of yesterday. So
     /// the claims are read again afterwards: if they are what was marked, every later change comes with its own word to the
@@ -25,26 +26,32 @@ impl SeatSettling {
     pub(crate) async fn settle(
         &self,
         performance: PerformanceId,
-        mut owners: Vec<(Slot, ReservationId)>,
+        mut lockers: Vec<(Slot, Locker)>,
     ) -> Result<(), Unavailable> {
         const ROUNDS_MAX: usize = 3;
-        let mut slots: Vec<Slot> = owners.iter().map(|(slot, _)| *slot).collect();
+        let mut slots: Vec<Slot> = lockers.iter().map(|(slot, _)| *slot).collect();
         slots.sort_unstable();
         slots.dedup();
         let mut claims = self.reservations.claims_on(performance, &slots).await?;
         for _ in 0..ROUNDS_MAX {
             let claimed: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
             self.locks.mark(performance, &claimed).await?;
-            for (slot, owner) in &owners {
-                if claims.iter().all(|claim| (claim.slot, claim.reservation) != (*slot, *owner)) {
-                    self.locks.release(performance, &[*slot], *owner).await?;
+            let claimed: HashSet<_> = claims.iter().map(|claim| (claim.slot, claim.owner.locker())).collect();
+            let mut unblocked = Vec::new();
+            for unclaimed in lockers.iter().filter(|locker| !claimed.contains(locker)) {
+                match *unclaimed {
+                    (slot, Locker::Fan(owner)) => drop(self.locks.release(performance, &[slot], owner).await?),
+                    (slot, Locker::Operators) => unblocked.push(slot),
                 }
+            }
+            if !unblocked.is_empty() {
+                self.locks.unblock(performance, &unblocked).await?;
             }
             let now = self.reservations.claims_on(performance, &slots).await?;
             if now == claims {
                 return Ok(());
             }
-            owners.extend(claims.iter().map(|claim| (claim.slot, claim.reservation)));
+            lockers.extend(claims.iter().map(|claim| (claim.slot, claim.owner.locker())));
             claims = now;
         }
         Ok(())

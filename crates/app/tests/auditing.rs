@@ -79,7 +79,7 @@ fn hall(seats: &[usize], byte: u8) -> SeatState {
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
-    slots(seats).into_iter().map(|slot| Claim { slot, reservation: id(), held_until: None }).collect()
+    slots(seats).into_iter().map(|slot| Claim::sold(slot, id())).collect()
 }
 
 fn inside(numbers: u64) -> LineSnapshot {
@@ -173,7 +173,7 @@ async fn more_inside_than_the_cap_at_both_looks_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
-    let lock = SeatLock { slot: slots(&[1])[0], owner: id(), held_until: Some(start()) };
+    let lock = SeatLock::held(slots(&[1])[0], id(), start());
     let looks = |overdue| Looks {
         books: vec![AuditReport::default()],
         lines: vec![None, None],

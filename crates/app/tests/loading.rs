@@ -57,7 +57,7 @@ async fn a_crowd_that_misses_the_seats_loads_them_once() {
 #[tokio::test]
 async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
     let owner = fixtures::id();
-    let claim = Claim { slot: Slot(3), reservation: owner, held_until: Some(fixtures::at_secs(60)) };
+    let claim = Claim::held(Slot(3), owner, fixtures::at_secs(60));
     let mut locks = MockSeatLocks::new();
     locks.expect_take().times(1).returning(|_, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
     locks.expect_take().returning(|_, _, _, _| Ok(1));
@@ -78,7 +78,7 @@ async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
     reservations.expect_claims_on().returning(move |_, _| Ok(vec![claim]));
     let (map, hall) = (map(locks, reservations), hall());
     map.take(&hall, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
-    assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), owner)]);
+    assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), claim.owner)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_mending::NOBODY;
-use encore_domain::seat_state::{FREE, HELD, SOLD, SeatLock, SeatState};
+use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
 use encore_port_tests::fixtures;
 
 /// The locks of three seats, in process.
@@ -75,18 +75,28 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     let read = Arc::clone(seats);
     locks.expect_holders().returning(move |_, slots| {
         let seats = read.lock().expect("no panic");
-        let lock = |slot: &Slot| {
-            let owner = seats.owners[slot.0 as usize]?;
-            Some(SeatLock { slot: *slot, owner, held_until: Some(fixtures::at_secs(300)) })
-        };
+        let lock = |slot: &Slot| Some(SeatLock::held(*slot, seats.owners[slot.0 as usize]?, fixtures::at_secs(300)));
         Ok(slots.iter().filter_map(lock).collect())
     });
     let marked = Arc::clone(seats);
     locks.expect_mark().returning(move |_, locks| {
         let mut seats = marked.lock().expect("no panic");
         for lock in locks {
-            seats.bytes[lock.slot.0 as usize] = if lock.held_until.is_some() { HELD } else { SOLD };
-            seats.owners[lock.slot.0 as usize] = lock.held_until.map(|_| lock.owner);
+            seats.bytes[lock.slot.0 as usize] = lock.owner.byte();
+            seats.owners[lock.slot.0 as usize] = match lock.owner {
+                SeatOwner::Holder { reservation, .. } => Some(reservation),
+                SeatOwner::Buyer { .. } | SeatOwner::Operators { .. } => None,
+            };
+        }
+        Ok(None)
+    });
+    let unblocked = Arc::clone(seats);
+    locks.expect_unblock().returning(move |_, slots| {
+        let mut seats = unblocked.lock().expect("no panic");
+        for slot in slots {
+            if seats.bytes[slot.0 as usize] == BLOCKED {
+                seats.bytes[slot.0 as usize] = FREE;
+            }
         }
         Ok(None)
     });
@@ -105,7 +115,8 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
 }
 
 fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
-    Claim { slot: Slot(slot), reservation, held_until: held.then(|| fixtures::at_secs(300)) }
+    let slot = Slot(slot);
+    if held { Claim::held(slot, reservation, fixtures::at_secs(300)) } else { Claim::sold(slot, reservation) }
 }
 
 #[tokio::test]
@@ -151,4 +162,18 @@ async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
     stage.claims.lock().expect("no panic").clear();
     assert_eq!(stage.look_at(20).await, b"aha");
     assert_eq!(stage.look_at(35).await, b"aaa");
+}
+
+#[tokio::test]
+async fn blocks_that_are_not_shown_and_shown_that_are_not_are_mended() {
+    let owner = fixtures::id();
+    let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
+    let stage = Stage::new(b"ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
+    assert_eq!(stage.look_at(0).await, b"ahsbb");
+    assert_eq!(stage.look_at(4).await, b"ahsbb");
+    assert_eq!(stage.look_at(5).await, b"bbbhb", "nobody has the last: that may be a block under way");
+    assert_eq!(stage.look_at(15).await, b"bbbha");
+    assert_eq!(stage.reconciliation.mends(), 5);
+    stage.look_at(60).await;
+    assert_eq!(stage.reconciliation.mends(), 5);
 }

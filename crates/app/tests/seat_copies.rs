@@ -247,9 +247,8 @@ async fn while_the_locks_are_away_the_claims_are_shown() {
     let stage = Stage::new();
     stage.seats().await;
     stage.go_away(true);
-    let claim = |slot, held_until| Claim { slot, reservation: fixtures::id(), held_until };
-    let held = claim(Slot(0), Some(fixtures::at_secs(60)));
-    stage.stores.lock().expect("no panic").claims = vec![held, claim(Slot(1), None)];
+    let held = Claim::held(Slot(0), fixtures::id(), fixtures::at_secs(60));
+    stage.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
     let shown = stage.seats().await;
     assert_eq!((shown.bytes[0], shown.bytes[1], shown.bytes[2]), (HELD, SOLD, FREE));
     assert!(shown.version > stage.truth().version);

@@ -9,6 +9,7 @@ use encore_domain::booking::Claim;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{SeatLock, SeatOwner};
 use encore_port_tests::fixtures;
 
 const SEAT: Slot = Slot(4);
@@ -19,17 +20,20 @@ enum Told {
     Held(ReservationId),
     Sold(ReservationId),
     Freed(ReservationId),
+    Blocked,
+    Unblocked,
 }
 
-/// Settles the seat for an owner while the claims, each time they are read, are what they are then.
-async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
+/// Settles the seat for an owner, or for the operators, while the claims, each time they are read, are what they are then.
+async fn settle(owner: impl Into<Option<ReservationId>>, readings: Vec<Vec<Claim>>) -> Vec<Told> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let mut locks = MockSeatLocks::new();
     let marked = Arc::clone(&told);
     locks.expect_mark().returning(move |_, locks| {
-        let of = |lock: &encore_domain::seat_state::SeatLock| match lock.held_until {
-            Some(_) => Told::Held(lock.owner),
-            None => Told::Sold(lock.owner),
+        let of = |lock: &SeatLock| match lock.owner {
+            SeatOwner::Holder { reservation, .. } => Told::Held(reservation),
+            SeatOwner::Buyer { reservation } => Told::Sold(reservation),
+            SeatOwner::Operators { .. } => Told::Blocked,
         };
         marked.lock().expect("one at a time").extend(locks.iter().map(of));
         Ok(None)
@@ -37,6 +41,11 @@ async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
     let freed = Arc::clone(&told);
     locks.expect_release().returning(move |_, _, owner| {
         freed.lock().expect("one at a time").push(Told::Freed(owner));
+        Ok(None)
+    });
+    let unblocked = Arc::clone(&told);
+    locks.expect_unblock().returning(move |_, _| {
+        unblocked.lock().expect("one at a time").push(Told::Unblocked);
         Ok(None)
     });
     let mut reservations = MockReservations::new();
@@ -47,16 +56,20 @@ async fn settle(owner: ReservationId, readings: Vec<Vec<Claim>>) -> Vec<Told> {
     let halls = Halls::new(Arc::new(MockCatalog::new()));
     let (changes, clock) = (Arc::new(MockSeatChanges::new()), Arc::new(MockClock::new()));
     let map = SeatMap::new(Arc::new(locks), changes, Arc::new(reservations), halls, clock);
-    map.settle(fixtures::id(), &[SEAT], owner).await.expect("the stores answer");
+    let settled = match owner.into() {
+        Some(owner) => map.settle(fixtures::id(), &[SEAT], owner).await,
+        None => map.settle_blocks(fixtures::id(), &[SEAT]).await,
+    };
+    settled.expect("the stores answer");
     told.lock().expect("one at a time").clone()
 }
 
 fn held(owner: ReservationId) -> Claim {
-    Claim { slot: SEAT, reservation: owner, held_until: Some(fixtures::at_secs(60)) }
+    Claim::held(SEAT, owner, fixtures::at_secs(60))
 }
 
 fn sold(owner: ReservationId) -> Claim {
-    Claim { held_until: None, ..held(owner) }
+    Claim::sold(SEAT, owner)
 }
 
 #[tokio::test]
@@ -85,4 +98,21 @@ async fn a_claim_paid_meanwhile_ends_as_sold() {
     assert_eq!(told.last(), Some(&Told::Freed(owner)), "which does nothing to a seat of another");
     assert!(told.contains(&Told::Sold(other)));
     assert!(!told.contains(&Told::Freed(other)));
+}
+
+#[tokio::test]
+async fn what_is_blocked_or_given_back_is_shown_so() {
+    let blocked = Claim::blocked(SEAT, fixtures::id());
+    assert_eq!(settle(None, vec![vec![blocked], vec![blocked]]).await, [Told::Blocked]);
+    assert_eq!(settle(None, vec![vec![], vec![]]).await, [Told::Unblocked]);
+}
+
+#[tokio::test]
+async fn the_last_of_blocks_and_holds_that_cross_is_shown() {
+    let owner = fixtures::id();
+    let blocked = Claim::blocked(SEAT, fixtures::id());
+    let told = settle(None, vec![vec![blocked], vec![held(owner)], vec![held(owner)]]).await;
+    assert_eq!(told, [Told::Blocked, Told::Held(owner), Told::Unblocked], "which does nothing to a seat that is held");
+    let told = settle(owner, vec![vec![held(owner)], vec![blocked], vec![blocked]]).await;
+    assert_eq!(told, [Told::Held(owner), Told::Blocked, Told::Freed(owner), Told::Freed(owner)]);
 }

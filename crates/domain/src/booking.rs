@@ -6,10 +6,11 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::catalog::{NotOnSale, Performance};
-use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use crate::ids::{BlockId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::{Currency, Money};
 use crate::request::RequestKey;
 use crate::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
+use crate::seat_state::SeatOwner;
 use crate::time::Timestamp;
 
 /// The most seats of one hold: a family, not a block for resale.
@@ -102,15 +103,30 @@ impl Reservation {
     }
 }
 
-/// The row that says that a seat is held or sold.
+/// The row that says that a seat is held, sold or blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Which seat.
     pub slot: Slot,
     /// Whose it is.
-    pub reservation: ReservationId,
-    /// The hold's deadline; none if the reservation is confirmed.
-    pub held_until: Option<Timestamp>,
+    pub owner: SeatOwner,
+}
+
+impl Claim {
+    /// The claim of a hold.
+    pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
+        Self { slot, owner: SeatOwner::Holder { reservation, until } }
+    }
+
+    /// The claim of a confirmed reservation.
+    pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
+        Self { slot, owner: SeatOwner::Buyer { reservation } }
+    }
+
+    /// The claim of the operators.
+    pub fn blocked(slot: Slot, block: BlockId) -> Self {
+        Self { slot, owner: SeatOwner::Operators { block } }
+    }
 }
 
 /// The seats that a fan chose: 1 to [`SEATS_PER_HOLD_MAX`], none twice.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::booking::Reservation;
 use crate::ids::UserId;
 use crate::payment::Payment;
+use crate::seat_block::{SeatBlock, SeatUnblock};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
@@ -31,6 +32,10 @@ pub enum Event {
         /// What paid for it.
         payment: Payment,
     },
+    /// Operators keep seats.
+    SeatsBlocked(SeatBlock),
+    /// Operators gave seats back.
+    SeatsUnblocked(SeatUnblock),
     /// Money came into a wallet.
     WalletToppedUp {
         /// Whose wallet.
@@ -49,6 +54,8 @@ impl Event {
             Self::HoldReleased(_) => "booking.hold_released",
             Self::HoldExpired(_) => "booking.hold_expired",
             Self::ReservationConfirmed { .. } => "booking.reservation_confirmed",
+            Self::SeatsBlocked(_) => "booking.seats_blocked",
+            Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
         }
     }
@@ -62,6 +69,7 @@ impl Event {
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
             | Self::ReservationConfirmed { reservation, .. } => reservation.id.0,
+            Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } => entry.transfer.0,
         };
         format!("{}/{subject}", self.kind())
@@ -71,7 +79,9 @@ impl Event {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::HoldPlaced(hold) => hold.held_at,
-            Self::HoldChanged { at, .. } => *at,
+            Self::HoldChanged { at, .. }
+            | Self::SeatsBlocked(SeatBlock { at, .. })
+            | Self::SeatsUnblocked(SeatUnblock { at, .. }) => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::WalletToppedUp { entry, .. } => entry.at,
@@ -86,6 +96,8 @@ impl Event {
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
             | Self::ReservationConfirmed { reservation, .. } => reservation.performance.0,
+            Self::SeatsBlocked(SeatBlock { performance, .. })
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
             Self::WalletToppedUp { user, .. } => user.0,
         }
     }

@@ -44,6 +44,8 @@ id! {
     PerformanceId;
     /// A hold, from the moment the seats are kept to the end of its story.
     ReservationId;
+    /// What an operator did once to block seats, or to give them back.
+    BlockId;
     /// What settles a hold.
     PaymentId;
     /// One movement of money with all its sides.

@@ -19,6 +19,7 @@ pub mod payment;
 pub mod ports;
 pub mod queue;
 pub mod request;
+pub mod seat_block;
 pub mod seat_chart;
 pub mod seat_copy;
 pub mod seat_mending;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::booking::Claim;
 use crate::ids::ReservationId;
 use crate::seat_chart::Slot;
-use crate::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState};
+use crate::seat_state::{BLOCKED, FREE, HELD, Locker, NO_SEAT, SeatLock, SeatState};
 
 /// Who has a seat for the moment in which one that is shown as sold, to nobody, becomes free.
 pub const NOBODY: ReservationId = ReservationId(Uuid::nil());
@@ -20,26 +20,26 @@ pub struct Difference {
     pub slot: Slot,
     /// The byte that is shown.
     pub shown: u8,
-    /// Who holds it, by the locks.
-    pub holder: Option<ReservationId>,
+    /// Who holds or blocks it, by the locks.
+    pub holder: Option<Locker>,
     /// Who has a claim on it.
-    pub claimant: Option<ReservationId>,
+    pub claimant: Option<Locker>,
 }
 
 /// Compares the live state and its locks on held seats with the claims.
 pub fn differences(state: &SeatState, holders: &[SeatLock], claims: &[Claim]) -> Vec<Difference> {
     let claims: BTreeMap<Slot, &Claim> = claims.iter().map(|claim| (claim.slot, claim)).collect();
-    let holders: BTreeMap<Slot, ReservationId> = holders.iter().map(|lock| (lock.slot, lock.owner)).collect();
+    let holders: BTreeMap<Slot, Locker> = holders.iter().map(|lock| (lock.slot, lock.owner.locker())).collect();
     let seats = (0..).map(Slot).zip(&state.bytes).filter(|(_, shown)| **shown != NO_SEAT);
     let differing = seats.filter_map(|(slot, shown)| {
         let claim = claims.get(&slot);
-        let due = match claim {
-            None => FREE,
-            Some(claim) if claim.held_until.is_some() => HELD,
-            Some(_) => SOLD,
+        let due = claim.map_or(FREE, |claim| claim.owner.byte());
+        let claimant = claim.map(|claim| claim.owner.locker());
+        let holder = match *shown {
+            HELD => holders.get(&slot).copied(),
+            BLOCKED => Some(Locker::Operators),
+            _ => None,
         };
-        let claimant = claim.map(|claim| claim.reservation);
-        let holder = holders.get(&slot).copied().filter(|_| *shown == HELD);
         let right = *shown == due && (due != HELD || holder == claimant);
         (!right).then_some(Difference { slot, shown: *shown, holder, claimant })
     });
@@ -49,17 +49,27 @@ pub fn differences(state: &SeatState, holders: &[SeatLock], claims: &[Claim]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::BlockId;
+    use crate::seat_state::SOLD;
     use crate::time::Timestamp;
 
     const ONE: ReservationId = ReservationId(Uuid::from_u128(1));
     const OTHER: ReservationId = ReservationId(Uuid::from_u128(2));
 
     fn lock(slot: u32, owner: ReservationId) -> SeatLock {
-        SeatLock { slot: Slot(slot), owner, held_until: Some(Timestamp::UNIX_EPOCH) }
+        SeatLock::held(Slot(slot), owner, Timestamp::UNIX_EPOCH)
     }
 
     fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
-        Claim { slot: Slot(slot), reservation, held_until: held.then_some(Timestamp::UNIX_EPOCH) }
+        if held {
+            Claim::held(Slot(slot), reservation, Timestamp::UNIX_EPOCH)
+        } else {
+            Claim::sold(Slot(slot), reservation)
+        }
+    }
+
+    fn blocked(slot: u32) -> Claim {
+        Claim::blocked(Slot(slot), BlockId(Uuid::from_u128(9)))
     }
 
     fn state(bytes: &[u8]) -> SeatState {
@@ -68,25 +78,37 @@ mod tests {
 
     #[test]
     fn what_is_as_claimed_does_not_differ() {
-        let claims = [claim(1, ONE, true), claim(3, OTHER, false)];
-        assert_eq!(differences(&state(b"ah_s"), &[lock(1, ONE)], &claims), []);
+        let claims = [claim(1, ONE, true), claim(3, OTHER, false), blocked(4)];
+        assert_eq!(differences(&state(b"ah_sb"), &[lock(1, ONE)], &claims), []);
     }
 
     #[test]
     fn every_other_seat_does() {
         let claims = [claim(0, ONE, true), claim(1, ONE, false), claim(2, ONE, false), claim(3, ONE, true)];
         let holders = [lock(2, ONE), lock(4, OTHER), lock(5, OTHER)];
-        let claims = [&claims[..], &[claim(5, ONE, true)]].concat();
-        let of = |slot, shown, holder, claimant| Difference { slot: Slot(slot), shown, holder, claimant };
+        let claims = [&claims[..], &[claim(5, ONE, true), blocked(7), blocked(8), claim(9, ONE, true)]].concat();
+        let holders = [&holders[..], &[lock(8, ONE)]].concat();
+        let of = |slot, shown, holder: Option<Locker>, claimant: Option<Locker>| Difference {
+            slot: Slot(slot),
+            shown,
+            holder,
+            claimant,
+        };
+        let [one, other] = [ONE, OTHER].map(|id| Some(Locker::Fan(id)));
+        let operators = Some(Locker::Operators);
         let expected = [
-            of(0, FREE, None, Some(ONE)),
-            of(1, FREE, None, Some(ONE)),
-            of(2, HELD, Some(ONE), Some(ONE)),
-            of(3, SOLD, None, Some(ONE)),
-            of(4, HELD, Some(OTHER), None),
-            of(5, HELD, Some(OTHER), Some(ONE)),
+            of(0, FREE, None, one),
+            of(1, FREE, None, one),
+            of(2, HELD, one, one),
+            of(3, SOLD, None, one),
+            of(4, HELD, other, None),
+            of(5, HELD, other, one),
             of(6, SOLD, None, None),
+            of(7, FREE, None, operators),
+            of(8, HELD, one, operators),
+            of(9, BLOCKED, operators, one),
+            of(10, BLOCKED, operators, None),
         ];
-        assert_eq!(differences(&state(b"aahshhs"), &holders, &claims), expected);
+        assert_eq!(differences(&state(b"aahshhsahbb"), &holders, &claims), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! The live state of a performance's seats: one byte per slot, and a version that grows with each change.
 
 use crate::booking::Claim;
-use crate::ids::ReservationId;
+use crate::ids::{BlockId, ReservationId};
 use crate::seat_chart::{SeatChart, Slot};
 use crate::time::Timestamp;
 
@@ -11,6 +11,8 @@ pub const FREE: u8 = b'a';
 pub const HELD: u8 = b'h';
 /// The byte of a sold seat.
 pub const SOLD: u8 = b's';
+/// The byte of a seat that operators keep.
+pub const BLOCKED: u8 = b'b';
 /// The byte of a slot that is no seat. It is never free, so that a block of free seats never reaches over it.
 pub const NO_SEAT: u8 = b'_';
 
@@ -23,6 +25,8 @@ pub enum SeatStatus {
     Held,
     /// It is paid for.
     Sold,
+    /// Operators keep it.
+    Blocked,
 }
 
 /// What is left of a performance's seats.
@@ -34,20 +38,96 @@ pub struct SeatStock {
     pub held: u32,
 }
 
+/// Whose a seat is that is not free. It has one owner, whoever that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SeatOwner {
+    /// A fan, until the deadline of a hold.
+    Holder {
+        /// The hold.
+        reservation: ReservationId,
+        /// Its deadline.
+        until: Timestamp,
+    },
+    /// A fan who has paid.
+    Buyer {
+        /// What was paid.
+        reservation: ReservationId,
+    },
+    /// The operators, until they give it back.
+    Operators {
+        /// What blocked it last.
+        block: BlockId,
+    },
+}
+
+impl SeatOwner {
+    /// Whom to name to free the seat.
+    pub fn locker(self) -> Locker {
+        match self {
+            Self::Holder { reservation, .. } | Self::Buyer { reservation } => Locker::Fan(reservation),
+            Self::Operators { .. } => Locker::Operators,
+        }
+    }
+
+    /// The byte of a seat that is theirs.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Holder { .. } => HELD,
+            Self::Buyer { .. } => SOLD,
+            Self::Operators { .. } => BLOCKED,
+        }
+    }
+
+    /// The reservation that the seat is of; none if it is the operators'.
+    pub fn reservation(self) -> Option<ReservationId> {
+        match self {
+            Self::Holder { reservation, .. } | Self::Buyer { reservation } => Some(reservation),
+            Self::Operators { .. } => None,
+        }
+    }
+
+    /// The deadline of a hold.
+    pub fn held_until(self) -> Option<Timestamp> {
+        match self {
+            Self::Holder { until, .. } => Some(until),
+            Self::Buyer { .. } | Self::Operators { .. } => None,
+        }
+    }
+}
+
+/// Who may free a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Locker {
+    /// The fan of this reservation.
+    Fan(ReservationId),
+    /// Any operator.
+    Operators,
+}
+
 /// What is true of one seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatLock {
     /// Which seat.
     pub slot: Slot,
     /// Whose it is.
-    pub owner: ReservationId,
-    /// Until when; none if it is sold.
-    pub held_until: Option<Timestamp>,
+    pub owner: SeatOwner,
+}
+
+impl SeatLock {
+    /// A seat of a hold.
+    pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
+        Self { slot, owner: SeatOwner::Holder { reservation, until } }
+    }
+
+    /// A seat that is paid for.
+    pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
+        Self { slot, owner: SeatOwner::Buyer { reservation } }
+    }
 }
 
 impl From<&Claim> for SeatLock {
     fn from(claim: &Claim) -> Self {
-        Self { slot: claim.slot, owner: claim.reservation, held_until: claim.held_until }
+        Self { slot: claim.slot, owner: claim.owner }
     }
 }
 
@@ -98,6 +178,7 @@ impl SeatState {
             Some(FREE) => Some(SeatStatus::Free),
             Some(HELD) => Some(SeatStatus::Held),
             Some(SOLD) => Some(SeatStatus::Sold),
+            Some(BLOCKED) => Some(SeatStatus::Blocked),
             _ => None,
         }
     }
@@ -131,7 +212,7 @@ pub fn all_free(chart: &SeatChart) -> Vec<u8> {
 pub fn show_locks(bytes: &mut [u8], locks: &[SeatLock]) {
     for lock in locks {
         if let Some(byte) = bytes.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) {
-            *byte = if lock.held_until.is_some() { HELD } else { SOLD };
+            *byte = lock.owner.byte();
         }
     }
 }

@@ -4,6 +4,7 @@ use encore_app::admin::{AdminUseCases, NewLine, NewPerformance};
 use encore_app::audit::AuditUseCases;
 use encore_app::line_admin::LineAdminUseCases;
 use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
+use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
 };
@@ -12,6 +13,7 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
 use encore_domain::queue::{LaneName, LineMessage, LinePatch, LineSettings};
 use encore_domain::request::RequestKey;
+use encore_domain::seat_block::BlockReason;
 use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
 use futures::{StreamExt, stream};
@@ -24,6 +26,7 @@ use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, offer_to_proto};
 use crate::fields::Fields;
 use crate::line_admin::{self, grant_time, line_patch, settings_to_proto};
+use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::timestamp;
@@ -31,6 +34,7 @@ use crate::to_proto::timestamp;
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
     pub(crate) line_admin: LineAdminUseCases,
+    pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) audit: AuditUseCases,
     pub(crate) rehearsal_fans: RehearsalFans,
     pub(crate) calls: Calls,
@@ -90,6 +94,58 @@ impl AdminService for AdminApi {
         let admin = self.admin.clone();
         let offer = self.calls.write(async move { admin.create_performance(new, key).await }).await?;
         Ok(Response::new(pb::CreatePerformanceResponse { performance: Some(offer_to_proto(&offer)) }))
+    }
+
+    async fn block_seats(
+        &self,
+        request: Request<pb::BlockSeatsRequest>,
+    ) -> Result<Response<pb::BlockSeatsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, "BlockSeats", &message);
+        let performance = fields.id("performance_id", &message.performance_id);
+        let reason = fields.read("reason", BlockReason::parse(&message.reason));
+        let seats = seat_list(&mut fields, message.seat_ids);
+        let (Some(key), Some(performance), Some(reason), Some(seats)) = (key, performance, reason, seats) else {
+            return Err(fields.into_status());
+        };
+        let seat_blocks = self.seat_blocks.clone();
+        let blocking = async move { seat_blocks.block(caller, performance, &seats, reason, key).await };
+        Ok(Response::new(block_to_proto(&self.calls.write(blocking).await?)))
+    }
+
+    async fn unblock_seats(
+        &self,
+        request: Request<pb::UnblockSeatsRequest>,
+    ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, "UnblockSeats", &message);
+        let performance = fields.id("performance_id", &message.performance_id);
+        let seats = seat_list(&mut fields, message.seat_ids);
+        let (Some(key), Some(performance), Some(seats)) = (key, performance, seats) else {
+            return Err(fields.into_status());
+        };
+        let seat_blocks = self.seat_blocks.clone();
+        let unblocking = async move { seat_blocks.unblock(caller, performance, &seats, key).await };
+        Ok(Response::new(unblock_to_proto(&self.calls.write(unblocking).await?)))
+    }
+
+    async fn list_blocked_seats(
+        &self,
+        request: Request<pb::ListBlockedSeatsRequest>,
+    ) -> Result<Response<pb::ListBlockedSeatsResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        let page = fields.page_of(message.page_size, &message.page_token, BLOCKED_PAGE_MAX, BLOCKED_PAGE_MAX);
+        let (Some(performance), Some(page)) = (performance, page) else {
+            return Err(fields.into_status());
+        };
+        let blocked = self.calls.read(self.seat_blocks.blocked(performance, page)).await?;
+        Ok(Response::new(blocked_to_proto(&blocked)))
     }
 
     async fn set_line(&self, request: Request<pb::SetLineRequest>) -> Result<Response<pb::SetLineResponse>, Status> {

@@ -13,6 +13,7 @@ use encore_app::payment::PaymentUseCases;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
+use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
@@ -77,6 +78,7 @@ pub struct Api {
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
     pub line_admin: LineAdminUseCases,
+    pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
     pub rehearsal_fans: RehearsalFans,
     pub access_tokens: Arc<dyn AccessTokens>,
@@ -185,6 +187,7 @@ impl Api {
         let admin = AdminApi {
             admin: self.admin,
             line_admin: self.line_admin,
+            seat_blocks: self.seat_blocks,
             audit: self.audit,
             rehearsal_fans: self.rehearsal_fans,
             calls: calls(),

@@ -238,5 +238,6 @@ pub(crate) fn status_to_proto(status: SeatStatus) -> pb::SeatStatus {
         SeatStatus::Free => pb::SeatStatus::Free,
         SeatStatus::Held => pb::SeatStatus::Held,
         SeatStatus::Sold => pb::SeatStatus::Sold,
+        SeatStatus::Blocked => pb::SeatStatus::Blocked,
     }
 }

@@ -18,6 +18,7 @@ mod page_token;
 mod payment;
 mod queue;
 mod queue_pass;
+mod seat_blocks;
 mod seat_chart;
 mod seat_frames;
 mod status;

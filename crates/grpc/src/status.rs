@@ -57,12 +57,18 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::SeatsTaken { seat_ids, version, alternatives } => {
             let mut details = info(ErrorReason::SeatsTaken, [("seat_ids", seat_ids.join(","))]);
             for seat_id in &seat_ids {
-                details.add_precondition_failure_violation("SEAT_TAKEN", seat_id, "is held or sold");
+                details.add_precondition_failure_violation("SEAT_TAKEN", seat_id, "is held, sold or blocked");
             }
             let alternatives = alternatives.into_iter().map(|seat_ids| SeatBlock { seat_ids }).collect();
             let taken = SeatsTaken { seat_ids, version: version.unwrap_or_default(), alternatives };
             let status = Status::with_error_details(Code::FailedPrecondition, message, details);
             with_detail(status, "encore.booking.v1.SeatsTaken", &taken)
+        }
+        AppError::SeatsNotFree { seat_ids } => {
+            many_seats(message, ErrorReason::SeatsTaken, &seat_ids, ("SEAT_TAKEN", "is held or sold"))
+        }
+        AppError::SeatsNotBlocked { seat_ids } => {
+            many_seats(message, ErrorReason::SeatsNotBlocked, &seat_ids, ("SEAT_NOT_BLOCKED", "is not blocked"))
         }
         AppError::LeavesSeatsAlone { seat_ids } => {
             let mut details = info(ErrorReason::LeavesSeatsAlone, [("seat_ids", seat_ids.join(","))]);
@@ -213,6 +219,23 @@ fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
+/// A refusal that names seats, as many of them as fit.
+fn many_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, rule): (&str, &str)) -> Status {
+    let mut bytes = 0;
+    let fit = seat_ids.iter().take_while(|seat_id| {
+        // Each is told twice, beside its kind and its rule.
+        bytes += seat_id.len() * 2 + kind.len() + rule.len();
+        bytes <= VIOLATIONS_MAX_BYTES
+    });
+    let named: Vec<&str> = fit.map(String::as_str).collect();
+    let metadata = [("seats", seat_ids.len().to_string()), ("seat_ids", named.join(","))];
+    let mut details = info(reason, metadata);
+    for seat_id in named {
+        details.add_precondition_failure_violation(kind, seat_id, rule);
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
 fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, after: Duration) -> Status {
     let mut details = info(reason, []);
     details.set_retry_info(Some(after));
@@ -280,6 +303,16 @@ mod tests {
         let status = status(AppError::SeatsTaken { seat_ids: names, version: Some(u64::MAX), alternatives });
         assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
         assert_eq!(status.get_error_details().precondition_failure().map(|it| it.violations.len()), Some(8));
+    }
+
+    #[test]
+    fn a_section_of_seats_with_the_longest_names_fits_a_header() {
+        let seat_ids: Vec<String> = (0..1_000).map(|n| format!("{n:064}")).collect();
+        let status = status(AppError::SeatsNotBlocked { seat_ids });
+        assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
+        let told = status.get_error_details();
+        assert_eq!(told.error_info().and_then(|info| info.metadata.get("seats").cloned()).as_deref(), Some("1000"));
+        assert!(told.precondition_failure().is_some_and(|it| it.violations.len() >= 20));
     }
 
     #[test]

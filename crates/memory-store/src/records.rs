@@ -8,6 +8,7 @@ use crate::outbox::OutboxRecords;
 use crate::payments::PaymentRecords;
 use crate::requests::Requests;
 use crate::reservations::ReservationRecords;
+use crate::seat_blocks::SeatBlockRecords;
 use crate::users::UserRecords;
 use crate::wallets::WalletRecords;
 
@@ -28,6 +29,7 @@ pub struct Records {
     pub lines: KeptLines,
     pub draws: DrawRecords,
     pub reservations: ReservationRecords,
+    pub seat_blocks: SeatBlockRecords,
     pub wallets: WalletRecords,
     pub payments: PaymentRecords,
     pub outbox: OutboxRecords,

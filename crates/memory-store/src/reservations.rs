@@ -57,7 +57,7 @@ impl ReservationRecords {
     }
 
     fn insert(&mut self, hold: &Reservation) {
-        let claim = |slot| Claim { slot, reservation: hold.id, held_until: Some(hold.expires_at) };
+        let claim = |slot| Claim::held(slot, hold.id, hold.expires_at);
         let claims = hold.slots().into_iter().map(|slot| (slot, claim(slot)));
         self.claims.entry(hold.performance).or_default().extend(claims);
         *self.owned.entry((hold.performance, hold.user)).or_default() += seat_count(hold);
@@ -90,11 +90,8 @@ impl ReservationRecords {
         for seat in &before.seats {
             claims.remove(&seat.slot);
         }
-        let held_until = Some(changed.expires_at);
-        claims.extend(changed.slots().into_iter().map(|slot| {
-            let claim = Claim { slot, reservation: changed.id, held_until };
-            (slot, claim)
-        }));
+        let claim = |slot| (slot, Claim::held(slot, changed.id, changed.expires_at));
+        claims.extend(changed.slots().into_iter().map(claim));
         let owned = self.owned.entry((changed.performance, changed.user)).or_default();
         *owned = owned.saturating_sub(seat_count(&before)) + seat_count(changed);
     }
@@ -108,7 +105,7 @@ impl ReservationRecords {
         self.held.remove(&(reservation.expires_at, reservation.id));
         let claims = self.claims.entry(reservation.performance).or_default();
         for seat in &reservation.seats {
-            claims.insert(seat.slot, Claim { slot: seat.slot, reservation: reservation.id, held_until: None });
+            claims.insert(seat.slot, Claim::sold(seat.slot, reservation.id));
         }
         Some(reservation.clone())
     }

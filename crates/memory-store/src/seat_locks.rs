@@ -151,6 +151,10 @@ impl SeatLocks for MemorySeatLocks {
         Ok(self.change(performance, |seats| seats.release(slots, owner)))
     }
 
+    async fn unblock(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Option<u64>, Unavailable> {
+        Ok(self.change(performance, |seats| seats.unblock(slots)))
+    }
+
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable> {
         Ok(self.change(performance, |seats| seats.mark(locks)))
     }

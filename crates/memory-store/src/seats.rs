@@ -6,7 +6,8 @@ use encore_domain::ids::ReservationId;
 use encore_domain::ports::{TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{
-    CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatState, SeatStock, StockAt,
+    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStock,
+    StockAt,
 };
 use encore_domain::time::Timestamp;
 
@@ -67,8 +68,7 @@ impl Seats {
                 return Err(TakeRefusal::LeavesAlone { slots: alone });
             }
         }
-        let locks: Vec<SeatLock> =
-            slots.iter().map(|slot| SeatLock { slot: *slot, owner, held_until: Some(held_until) }).collect();
+        let locks: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, held_until)).collect();
         Ok(self.mark(&locks))
     }
 
@@ -100,10 +100,20 @@ impl Seats {
         self.conclude()
     }
 
+    /// Frees those of these seats that are blocked. Answers the version.
+    pub fn unblock(&mut self, slots: &[Slot]) -> u64 {
+        for slot in slots {
+            if self.byte(*slot) == Some(BLOCKED) {
+                self.set(*slot, None);
+            }
+        }
+        self.conclude()
+    }
+
     /// Gives seats to the owners of these locks, whoever had them. Answers the version.
     pub fn mark(&mut self, locks: &[SeatLock]) -> u64 {
         for lock in locks {
-            if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD)) {
+            if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD | BLOCKED)) {
                 self.set(lock.slot, Some(*lock));
             }
         }
@@ -135,7 +145,7 @@ impl Seats {
         let mut holders: Vec<SeatLock> = slots
             .iter()
             .filter_map(|slot| self.locks.get(slot))
-            .filter(|lock| lock.held_until.is_some())
+            .filter(|lock| lock.owner.held_until().is_some())
             .copied()
             .collect();
         holders.sort_unstable_by_key(|lock| lock.slot);
@@ -147,7 +157,9 @@ impl Seats {
     }
 
     fn is_held_by(&self, slot: Slot, owner: ReservationId) -> bool {
-        self.locks.get(&slot).is_some_and(|lock| lock.owner == owner && lock.held_until.is_some())
+        let held_by =
+            |lock: &SeatLock| matches!(lock.owner, SeatOwner::Holder { reservation, .. } if reservation == owner);
+        self.locks.get(&slot).is_some_and(held_by)
     }
 
     /// Sets a slot that is a seat, and keeps byte, owner, deadline and count in step.
@@ -156,19 +168,15 @@ impl Seats {
             Some(lock) => self.locks.insert(slot, lock),
             None => self.locks.remove(&slot),
         };
-        if let Some(until) = before.and_then(|lock| lock.held_until) {
+        if let Some(until) = before.and_then(|lock| lock.owner.held_until()) {
             self.held.remove(&(until, slot));
         }
-        if let Some(until) = lock.and_then(|lock| lock.held_until) {
+        if let Some(until) = lock.and_then(|lock| lock.owner.held_until()) {
             self.held.insert((until, slot));
         }
         self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
         let was = self.state.bytes[slot.0 as usize];
         self.changed.entry(slot).or_insert(was);
-        self.state.bytes[slot.0 as usize] = match lock {
-            None => FREE,
-            Some(SeatLock { held_until: Some(_), .. }) => HELD,
-            Some(SeatLock { held_until: None, .. }) => SOLD,
-        };
+        self.state.bytes[slot.0 as usize] = lock.map_or(FREE, |lock| lock.owner.byte());
     }
 }

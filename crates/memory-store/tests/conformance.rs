@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryOutbox, MemoryPayments,
-    MemoryRecords, MemoryReservations, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
-    MemoryWallets,
+    MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
+    MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -17,6 +17,7 @@ async fn records() -> RecordBench {
         line_records: Arc::new(MemoryLineRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
         reservations: Arc::new(MemoryReservations::new(records.clone())),
+        seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
@@ -41,6 +42,7 @@ encore_port_tests::catalog!(records);
 encore_port_tests::line_records!(records);
 encore_port_tests::draws!(records);
 encore_port_tests::reservations!(records);
+encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::outbox!(records);

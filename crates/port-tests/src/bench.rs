@@ -10,8 +10,8 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Books, Catalog, Draws, LineRecords, Lines, Outbox, Payments, Reservations, SeatChanges, SeatLocks, SeenRequests,
-    Users, Wallets,
+    Books, Catalog, Draws, LineRecords, Lines, Outbox, Payments, Reservations, SeatBlocks, SeatChanges, SeatLocks,
+    SeenRequests, Users, Wallets,
 };
 use encore_domain::queue::Line;
 use encore_domain::request::RequestKey;
@@ -33,6 +33,8 @@ pub struct RecordBench {
     pub draws: Arc<dyn Draws>,
     /// The port under test, or what it builds on.
     pub reservations: Arc<dyn Reservations>,
+    /// The port under test.
+    pub seat_blocks: Arc<dyn SeatBlocks>,
     /// The port under test, or what it builds on.
     pub wallets: Arc<dyn Wallets>,
     /// The port under test, or what it builds on.

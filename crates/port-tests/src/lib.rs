@@ -16,6 +16,7 @@ pub mod lines;
 pub mod outbox;
 pub mod payments;
 pub mod reservations;
+pub mod seat_blocks;
 pub mod seat_changes;
 pub mod seat_locks;
 pub mod seen_requests;

@@ -134,7 +134,7 @@ pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
     let mut listener = bench.listen_anew(performance).await;
     let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();
-    let sold = |slot| SeatLock { slot: Slot(slot), owner, held_until: None };
+    let sold = |slot| SeatLock::sold(Slot(slot), owner);
     let most = u32::try_from(CHANGE_SEATS_MAX).expect("a small number");
 
     let locks: Vec<SeatLock> = (0..most).map(sold).collect();

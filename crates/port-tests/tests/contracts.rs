@@ -26,7 +26,7 @@ macro_rules! agree {
     )+};
 }
 
-agree!(users, catalog, wallets, books, seat_changes, line_records, draws, seen_requests);
+agree!(users, catalog, wallets, books, seat_blocks, seat_changes, line_records, draws, seen_requests);
 
 /// A suite that is a folder: its themes are files, in the order of the contract.
 macro_rules! agree_in_folders {
@@ -48,7 +48,7 @@ agree_in_folders! {
     lines: [joining, admitting, tickets, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering]
     reservations: [placing, repeating, giving_back, extending, expiring, telling]
-    seat_locks: [loading, taking, choosing, changing, telling]
+    seat_locks: [loading, taking, choosing, changing, blocking, telling]
 }
 
 /// The one bullet of `Outbox` has no name.

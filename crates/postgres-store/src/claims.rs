@@ -1,5 +1,5 @@
-//! Claims on seats. A claim is there as long as its reservation is held or confirmed; its deadline is the
-//! reservation's, so that paying does not write it again.
+//! Claims on seats. A claim of a fan is there as long as its reservation is held or confirmed; its deadline is the
+//! reservation's, so that paying does not write it again. A claim of the operators is there until they give the seat back.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::{BlockId, PerformanceId, ReservationId};
+use encore_domain::seat_block::SeatBlock;
 use encore_domain::seat_chart::Slot;
 use futures::try_join;
 use uuid::Uuid;
 
 use crate::codec::read_state;
+use crate::error::corrupt;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
 
@@ -170,21 +172,82 @@ pub async fn load(
     slots: Option<&[Slot]>,
 ) -> QueryResult<Vec<Claim>> {
     let mut query = claims::table
-        .inner_join(reservations::table)
+        .left_join(reservations::table)
         .filter(claims::performance_id.eq(performance.0))
         .order(claims::slot)
-        .select((claims::slot, claims::reservation_id, reservations::state, reservations::expires_at))
+        .select((
+            claims::slot,
+            claims::block_id,
+            (reservations::id, reservations::state, reservations::expires_at).nullable(),
+        ))
         .into_boxed();
     if let Some(slots) = slots {
         query = query.filter(claims::slot.eq_any(signed(slots)));
     }
-    let rows: Vec<(i32, Uuid, String, DateTime<Utc>)> = query.load(conn).await?;
-    let claim = |(slot, reservation, state, expires_at): (i32, Uuid, String, DateTime<Utc>)| {
-        let held = read_state(&state)? == ReservationState::Held;
-        let slot = Slot(slot.cast_unsigned());
-        Ok(Claim { slot, reservation: ReservationId(reservation), held_until: held.then_some(expires_at) })
-    };
-    rows.into_iter().map(claim).collect()
+    let rows: Vec<ClaimRow> = query.load(conn).await?;
+    rows.into_iter().map(read_claim).collect()
+}
+
+/// Slot, block, and the reservation with its state and deadline.
+type ClaimRow = (i32, Option<Uuid>, Option<(Uuid, String, DateTime<Utc>)>);
+
+fn read_claim((slot, block, reservation): ClaimRow) -> QueryResult<Claim> {
+    let slot = Slot(slot.cast_unsigned());
+    match (reservation, block) {
+        (Some((reservation, state, expires_at)), None) if read_state(&state)? == ReservationState::Held => {
+            Ok(Claim::held(slot, ReservationId(reservation), expires_at))
+        }
+        (Some((reservation, ..)), None) => Ok(Claim::sold(slot, ReservationId(reservation))),
+        (None, Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
+        (None, None) | (Some(_), Some(_)) => Err(corrupt("owner of a claim", &slot.0)),
+    }
+}
+
+/// Which of these seats fans have, in order.
+pub async fn of_fans(conn: &AsyncPgConnection, performance: PerformanceId, slots: &[Slot]) -> QueryResult<Vec<Slot>> {
+    let of_fans = claims::table
+        .filter(claims::performance_id.eq(performance.0))
+        .filter(claims::slot.eq_any(signed(slots)))
+        .filter(claims::block_id.is_null())
+        .order(claims::slot)
+        .select(claims::slot);
+    let taken: Vec<i32> = of_fans.load(&mut &*conn).await?;
+    Ok(taken.into_iter().map(|slot| Slot(slot.cast_unsigned())).collect())
+}
+
+/// Claims seats for a block that is there, those that are blocked already too. Answers those that fans have, in order; if there are
+/// any, the transaction must be rolled back. They are claimed in the order of their keys, as [`insert_holds`] does.
+pub async fn block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<Vec<Slot>> {
+    const BLOCK: &str = "
+        INSERT INTO claims (performance_id, slot, block_id)
+        SELECT $1, slot, $2 FROM unnest($3) AS slot ORDER BY slot
+        ON CONFLICT (performance_id, slot) DO UPDATE SET block_id = excluded.block_id WHERE claims.block_id IS NOT NULL
+        RETURNING performance_id, slot";
+    let query = sql(BLOCK)
+        .bind::<SqlUuid, _>(block.performance.0)
+        .bind::<SqlUuid, _>(block.id.0)
+        .bind::<Array<Integer>, _>(signed(&block.slots));
+    Ok(left_out(&block.slots, Cached(query).load(&mut &*conn).await?))
+}
+
+/// Frees blocked seats. Answers those that are not blocked, in order; if there are any, the transaction must be rolled back.
+pub async fn unblock(conn: &AsyncPgConnection, performance: PerformanceId, slots: &[Slot]) -> QueryResult<Vec<Slot>> {
+    const UNBLOCK: &str = "
+        WITH blocked AS MATERIALIZED (
+            SELECT slot FROM claims
+            WHERE performance_id = $1 AND slot = ANY($2) AND block_id IS NOT NULL
+            ORDER BY slot
+            FOR UPDATE
+        )
+        DELETE FROM claims USING blocked WHERE claims.performance_id = $1 AND claims.slot = blocked.slot
+        RETURNING claims.performance_id, claims.slot";
+    let query = sql(UNBLOCK).bind::<SqlUuid, _>(performance.0).bind::<Array<Integer>, _>(signed(slots));
+    Ok(left_out(slots, Cached(query).load(&mut &*conn).await?))
+}
+
+fn left_out(slots: &[Slot], done: Vec<SeatKey>) -> Vec<Slot> {
+    let done: HashSet<Slot> = done.into_iter().map(|key| <(PerformanceId, Slot)>::from(key).1).collect();
+    slots.iter().copied().filter(|slot| !done.contains(slot)).collect()
 }
 
 fn signed(slots: &[Slot]) -> Vec<i32> {

@@ -3,7 +3,10 @@
 use chrono::SecondsFormat;
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::event::Event;
+use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::payment::Payment;
+use encore_domain::seat_block::{SeatBlock, SeatUnblock};
+use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};
@@ -21,6 +24,13 @@ pub fn payload(event: &Event) -> Value {
         }
         Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
             json!({ "reservation": reservation(confirmed), "payment": payment(paid) })
+        }
+        Event::SeatsBlocked(SeatBlock { id, performance, operator, reason, slots, at }) => {
+            let block = seats_block(*id, *performance, *operator, slots, *at);
+            json!({ "block": block, "reason": reason.as_str() })
+        }
+        Event::SeatsUnblocked(SeatUnblock { id, performance, operator, slots, at }) => {
+            json!({ "unblock": seats_block(*id, *performance, *operator, slots, *at) })
         }
         Event::WalletToppedUp { user, entry } => {
             json!({ "user_id": user.to_string(), "entry": wallet_entry(entry) })
@@ -42,6 +52,16 @@ fn reservation(reservation: &Reservation) -> Value {
         "expires_at": time(reservation.expires_at),
         "settled_at": reservation.settled_at.map(time),
         "payment_id": reservation.payment.map(|id| id.to_string()),
+    })
+}
+
+fn seats_block(id: BlockId, performance: PerformanceId, operator: UserId, slots: &[Slot], at: Timestamp) -> Value {
+    json!({
+        "id": id.to_string(),
+        "performance_id": performance.to_string(),
+        "operator_id": operator.to_string(),
+        "slots": slots.iter().map(|slot| slot.0).collect::<Vec<_>>(),
+        "at": time(at),
     })
 }
 

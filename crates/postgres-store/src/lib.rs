@@ -27,6 +27,7 @@ mod reservations;
 mod schema;
 #[cfg(feature = "scratch")]
 pub mod scratch;
+mod seat_blocks;
 mod statement;
 mod users;
 mod wallets;
@@ -39,5 +40,6 @@ pub use line_records::PostgresLineRecords;
 pub use outbox::PostgresOutbox;
 pub use payments::PostgresPayments;
 pub use reservations::PostgresReservations;
+pub use seat_blocks::PostgresSeatBlocks;
 pub use users::PostgresUsers;
 pub use wallets::PostgresWallets;

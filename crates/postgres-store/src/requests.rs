@@ -28,6 +28,8 @@ pub enum Operation {
     ReleaseHold,
     ReleaseSeats,
     ExtendHold,
+    BlockSeats,
+    UnblockSeats,
     TopUp,
     Pay,
 }
@@ -44,6 +46,8 @@ impl Operation {
             Self::ReleaseHold => "release_hold",
             Self::ReleaseSeats => "release_seats",
             Self::ExtendHold => "extend_hold",
+            Self::BlockSeats => "block_seats",
+            Self::UnblockSeats => "unblock_seats",
             Self::TopUp => "top_up",
             Self::Pay => "pay",
         }

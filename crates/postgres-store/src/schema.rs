@@ -180,8 +180,20 @@ diesel::table! {
     claims (performance_id, slot) {
         performance_id -> Uuid,
         slot -> Integer,
-        reservation_id -> Uuid,
-        user_id -> Uuid,
+        reservation_id -> Nullable<Uuid>,
+        user_id -> Nullable<Uuid>,
+        block_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    seat_blocks (id) {
+        id -> Uuid,
+        performance_id -> Uuid,
+        operator_id -> Uuid,
+        reason -> Nullable<Text>,
+        slots -> Array<Integer>,
+        made_at -> Timestamptz,
     }
 }
 
@@ -254,8 +266,10 @@ diesel::table! {
 }
 
 diesel::joinable!(claims -> reservations (reservation_id));
+diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));
 diesel::joinable!(lines -> performances (performance_id));
 diesel::allow_tables_to_appear_in_same_query!(claims, reservations);
+diesel::allow_tables_to_appear_in_same_query!(claims, seat_blocks);
 diesel::allow_tables_to_appear_in_same_query!(ledger_entries, transfers);
 diesel::allow_tables_to_appear_in_same_query!(lines, performances);

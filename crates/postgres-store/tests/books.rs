@@ -179,6 +179,21 @@ damage! {
         "INSERT INTO claims VALUES ('{performance}', 3, '{new}', '{fan}')" => [OrphanHold RELEASED];
     a_claim_of_a_reservation_that_does_not_list_the_seat: InScope,
         "INSERT INTO claims VALUES ('{performance}', 3, '{paid}', '{fan}')" => [OrphanHold RELEASED];
+    a_claim_of_no_block: InScope,
+        "INSERT INTO claims VALUES ('{performance}', 3, NULL, NULL, '{new}')" => [OrphanHold RELEASED];
+    a_claim_of_a_block_that_does_not_list_the_seat: InScope,
+        "INSERT INTO seat_blocks VALUES ('{new}', '{performance}', '{other}', 'House', '{5}', '2026-06-01T10:00:00Z');
+         INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         VALUES ('booking.seats_blocked/{new}', 'booking.seats_blocked', '{performance}', '{}', '2026-06-01T10:00:00Z');
+         INSERT INTO claims VALUES ('{performance}', 3, NULL, NULL, '{new}')"
+        => [OrphanHold RELEASED];
+    a_seat_of_a_fan_and_the_operators: InScope,
+        "ALTER TABLE claims DROP CONSTRAINT claims_one_owner;
+         UPDATE claims SET block_id = '{new}' WHERE slot = 2"
+        => [OrphanHold HELD];
+    seats_given_back_without_their_event: InScope,
+        "INSERT INTO seat_blocks VALUES ('{new}', '{performance}', '{other}', NULL, '{5}', '2026-06-01T10:00:00Z')"
+        => [OutboxGap "event booking.seats_unblocked/{new}"];
     a_claim_for_another_fan: InScope,
         "UPDATE claims SET user_id = '{other}' WHERE slot = 2" => [OrphanHold HELD];
     a_transfer_with_one_side: InScope,

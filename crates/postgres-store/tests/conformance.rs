@@ -8,7 +8,7 @@ use std::sync::Arc;
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresOutbox, PostgresPayments,
-    PostgresReservations, PostgresUsers, PostgresWallets,
+    PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -20,6 +20,7 @@ async fn bench() -> RecordBench {
         line_records: Arc::new(PostgresLineRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
         reservations: Arc::new(PostgresReservations::new(database.clone())),
+        seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
@@ -33,6 +34,7 @@ encore_port_tests::catalog!(bench);
 encore_port_tests::line_records!(bench);
 encore_port_tests::draws!(bench);
 encore_port_tests::reservations!(bench);
+encore_port_tests::seat_blocks!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);
 encore_port_tests::outbox!(bench);

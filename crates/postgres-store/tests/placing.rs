@@ -75,7 +75,7 @@ impl Sale {
     async fn claimed_by(&self, seat: usize) -> Option<encore_domain::ids::ReservationId> {
         let claims =
             self.reservations.claims_on(self.performance.id, &slots(&[seat])).await.expect("the store answers");
-        claims.into_iter().next().map(|claim| claim.reservation)
+        claims.into_iter().next().and_then(|claim| claim.owner.reservation())
     }
 }
 

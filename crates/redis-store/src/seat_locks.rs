@@ -7,7 +7,9 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatState, SeatStock, StockAt};
+use encore_domain::seat_state::{
+    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatOwner, SeatState, SeatStock, StockAt,
+};
 use encore_domain::time::Timestamp;
 use redis::Script;
 use uuid::Uuid;
@@ -28,7 +30,7 @@ const COUNTS_PER_PIPELINE: usize = 1_000;
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
 // The scripts spell these out.
-const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's');
+const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's' && BLOCKED == b'b');
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
 static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
@@ -40,6 +42,9 @@ static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| {
 });
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/release.lua")))
+});
+static UNBLOCK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/unblock.lua")))
 });
 static MARK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/mark.lua")))
@@ -214,14 +219,33 @@ impl SeatLocks for RedisSeatLocks {
         Ok(version)
     }
 
+    async fn unblock(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Option<u64>, Unavailable> {
+        let mut version = None;
+        for chunk in slots.chunks(SEATS_PER_SCRIPT) {
+            let mut unblock = UNBLOCK.prepare_invoke();
+            unblock.key(self.redis.keys.seats_state(performance)).key(self.redis.keys.seats_about(performance));
+            for slot in chunk {
+                unblock.arg(slot.0);
+            }
+            version = self.redis.run(&unblock).await?;
+        }
+        Ok(version)
+    }
+
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable> {
         let mut version = None;
         for chunk in locks.chunks(SEATS_PER_SCRIPT) {
             let mut mark = MARK.prepare_invoke();
             mark.key(&self.redis.keys.seats(performance));
             for lock in chunk {
-                let until = lock.held_until.map(|until| until.timestamp_millis().to_string());
-                mark.arg(lock.slot.0).arg(lock.owner.0.as_bytes().as_slice()).arg(until.unwrap_or_default());
+                mark.arg(lock.slot.0);
+                match lock.owner {
+                    SeatOwner::Holder { reservation, until } => {
+                        mark.arg(reservation.0.as_bytes().as_slice()).arg(until.timestamp_millis())
+                    }
+                    SeatOwner::Buyer { .. } => mark.arg("").arg("s"),
+                    SeatOwner::Operators { .. } => mark.arg("").arg("b"),
+                };
             }
             version = self.redis.run(&mark).await?;
         }
@@ -287,5 +311,5 @@ impl SeatLocks for RedisSeatLocks {
 
 fn held_seat(slot: u32, owner: &[u8], until_ms: i64) -> Result<SeatLock, Unavailable> {
     let owner = Uuid::from_slice(owner).map_err(|error| Unavailable::new("redis", error))?;
-    Ok(SeatLock { slot: Slot(slot), owner: ReservationId(owner), held_until: Some(timestamp(until_ms)) })
+    Ok(SeatLock::held(Slot(slot), ReservationId(owner), timestamp(until_ms)))
 }

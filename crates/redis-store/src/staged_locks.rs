@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock};
+use encore_domain::seat_state::{FREE, NO_SEAT, SeatLock, SeatOwner};
 
 use crate::connection::Redis;
 use crate::reply::millis;
@@ -32,12 +32,14 @@ impl LockedHall {
         let mut held = BTreeMap::new();
         for lock in locks {
             let Some(byte) = state.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) else { continue };
-            if let Some(until) = lock.held_until {
-                *byte = HELD;
-                held.insert(lock.slot.0, (lock.owner, until.timestamp_millis()));
-            } else {
-                *byte = SOLD;
-                held.remove(&lock.slot.0);
+            *byte = lock.owner.byte();
+            match lock.owner {
+                SeatOwner::Holder { reservation, until } => {
+                    held.insert(lock.slot.0, (reservation, until.timestamp_millis()));
+                }
+                SeatOwner::Buyer { .. } | SeatOwner::Operators { .. } => {
+                    held.remove(&lock.slot.0);
+                }
             }
         }
         Self { state, held }

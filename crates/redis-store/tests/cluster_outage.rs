@@ -68,7 +68,7 @@ fn assert_redis_is_away<T>(answer: Result<T, Unavailable>) {
 }
 
 fn sold(slot: u32) -> [SeatLock; 1] {
-    [SeatLock { slot: Slot(slot), owner: ReservationId(Uuid::nil()), held_until: None }]
+    [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))]
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_slot_that_moves_is_found_where_it_is() {
     }
 
     script.load(performance, &[FREE; 3], &[], 1).await.expect("the slot is found");
-    let held = SeatLock { slot: Slot(0), owner: ReservationId(Uuid::nil()), held_until: Some(Timestamp::UNIX_EPOCH) };
+    let held = SeatLock::held(Slot(0), ReservationId(Uuid::nil()), Timestamp::UNIX_EPOCH);
     command.load(performance, &[FREE; 3], &[held], 1).await.expect("the slot is found");
     let stock = StockAt { version: 1, stock: SeatStock { free: 3, held: 0 } };
     assert_eq!(pipeline.stock(&[performance]).await.expect("the slot is found"), [Some(stock)]);

@@ -142,7 +142,7 @@ async fn who_listens_is_told_of_a_broken_connection_and_hears_on() {
     let changes = RedisSeatChanges::new(through_proxy);
     let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
     seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis answers");
-    let sold = |slot| [SeatLock { slot: Slot(slot), owner: ReservationId(Uuid::nil()), held_until: None }];
+    let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))];
     let mut listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
 
     drop(proxy);

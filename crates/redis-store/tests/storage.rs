@@ -225,7 +225,7 @@ async fn numbers_past_the_tail_are_not_reported() {
 async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
     let redis = fresh_redis().await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = |n| SeatLock { slot: Slot(n), owner: owner(n), held_until: Some(at(i64::from(n))) };
+    let held = |n| SeatLock::held(Slot(n), owner(n), at(i64::from(n)));
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
@@ -267,7 +267,7 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     lines.0.spend_hold_try(&place, 2, at(0)).await.expect("the line knows the place");
     lines.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = SeatLock { slot: Slot(0), owner: owner(1), held_until: Some(at(0)) };
+    let held = SeatLock::held(Slot(0), owner(1), at(0));
     seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(2)), fingerprint: [3; 32] };
     RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");

@@ -14,6 +14,7 @@ use encore_app::payment::{PaymentUseCases, SettlementTeller};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
+use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::seat_map::SeatMap;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
@@ -47,6 +48,7 @@ impl Encore {
             users,
             catalog,
             reservations,
+            seat_blocks,
             wallets,
             payments,
             books,
@@ -109,23 +111,19 @@ impl Encore {
         let booking =
             BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
+        let seat_blocks = SeatBlockUseCases::new(seat_blocks, halls.clone(), seat_map.clone(), clock(), ids());
+        let payments =
+            PaymentUseCases::new(payments, reservations, halls.clone(), guard.clone(), teller, clock(), ids());
         let api = Api {
             identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
             catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),
-            payments: PaymentUseCases::new(
-                payments,
-                reservations,
-                halls.clone(),
-                guard.clone(),
-                teller,
-                clock(),
-                ids(),
-            ),
+            payments,
             admin: AdminUseCases::new(catalog, halls, clock(), ids(), secrets),
             line_admin,
+            seat_blocks,
             audit,
             rehearsal_fans,
             access_tokens,

@@ -8,15 +8,16 @@ use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLan
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Books, Catalog, Clock, Draws, Ids, LaneGrants, LineRecords, Lines, Passwords, Payments, QueueTokens,
-    Reservations, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
+    Reservations, SeatBlocks, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryPayments, MemoryRecords,
-    MemoryReservations, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
+    MemoryWallets,
 };
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresPayments,
-    PostgresReservations, PostgresUsers, PostgresWallets,
+    PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
@@ -36,6 +37,7 @@ pub struct Ports {
     pub users: Arc<dyn Users>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
+    pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
     pub books: Arc<dyn Books>,
@@ -64,6 +66,7 @@ impl Ports {
             users: Arc::new(MemoryUsers::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
+            seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
             books: Arc::new(MemoryBooks::new(records.clone())),
@@ -83,6 +86,7 @@ impl Ports {
             users: Arc::new(PostgresUsers::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
+            seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
             line_records: Arc::new(PostgresLineRecords::new(database.clone())),

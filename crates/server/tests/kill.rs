@@ -186,7 +186,7 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     let reservations = &cluster.ports.reservations;
     until("every hold to be paid or over", || async {
         let claims = reservations.claims(performance).await.expect("claims");
-        claims.iter().all(|claim| claim.held_until.is_none())
+        claims.iter().all(|claim| claim.owner.held_until().is_none())
     })
     .await;
 
@@ -196,8 +196,8 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     // By owner: how many seats, and what they cost.
     let mut owned_by: HashMap<_, (usize, i64)> = HashMap::new();
     for claim in &claims {
-        let reservation =
-            reservations.find(claim.reservation).await.expect("Postgres is there").expect("a reservation");
+        let id = claim.owner.reservation().expect("nothing is blocked");
+        let reservation = reservations.find(id).await.expect("Postgres is there").expect("a reservation");
         let seat = reservation.seats.iter().find(|seat| seat.slot == claim.slot).expect("a seat of the reservation");
         let owned = owned_by.entry(reservation.user).or_default();
         *owned = (owned.0 + 1, owned.1 + seat.price_minor);

@@ -70,7 +70,7 @@ async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
     let wide = LineSettings { cap: 100, ..settings };
     let wide = wide.terms(None, presence.now, presence.now);
     assert_eq!(lines.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
-    let lock = SeatLock { slot: slots(&[3])[0], owner: fixtures::id(), held_until: None };
+    let lock = SeatLock::sold(slots(&[3])[0], fixtures::id());
     world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is there");
     damage(world.database(), "DELETE FROM outbox WHERE kind = 'booking.hold_placed'").await;
 

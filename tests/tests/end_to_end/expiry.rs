@@ -37,7 +37,8 @@ async fn an_expired_hold_is_bought_by_somebody_else() {
     let listed = second.seats(performance).await.expect("seats");
     let held = listed.iter().find(|seat| seat.seat_id == "S-B-1").expect("the seat");
     assert_eq!(held.status(), SeatStatus::Held);
-    let won = world.ports.reservations.claims(performance).await.expect("claims")[0].reservation.to_string();
+    let won = world.ports.reservations.claims(performance).await.expect("claims")[0];
+    let won = won.owner.reservation().expect("of a hold").to_string();
     second.pay(&won).await.expect("a payment");
 
     let expired = first.reservation(&lost.reservation_id).await.expect("the reservation");

@@ -5,6 +5,7 @@ mod areas;
 mod audit;
 mod bad_input;
 mod best_available;
+mod blocks;
 mod booking;
 mod contention;
 mod draw;

@@ -83,7 +83,7 @@ pub(crate) async fn settled(storm: &Storm) -> Vec<SeatStatus> {
         let (claims, state, now) = (claims().await, live(storm).await, storm.world.clock.now());
         let slots: Vec<_> = storm.chart.seats().iter().map(|seat| seat.slot).collect();
         let holders = ports.seat_locks.holders(performance, &slots).await.expect("Redis is there");
-        let over = claims.iter().any(|claim| claim.held_until.is_some_and(|until| until <= now));
+        let over = claims.iter().any(|claim| claim.owner.held_until().is_some_and(|until| until <= now));
         let settled = !over && differences(&state, &holders, &claims).is_empty();
         if !settled {
             storm.world.clock.advance(MOMENT);

@@ -6,7 +6,7 @@ use crate::audit::{Finding, Promise};
 use crate::booking::Claim;
 use crate::ids::PerformanceId;
 use crate::seat_chart::{SeatChart, Slot};
-use crate::seat_state::{FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatState};
+use crate::seat_state::{BLOCKED, FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatOwner, SeatState};
 
 /// How a seat is called in a finding.
 pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
@@ -36,14 +36,13 @@ pub fn seat_findings(
     for (slot, shown) in (0..).map(Slot).zip(&state.bytes) {
         let claim = claimed.get(&slot);
         let due = match claim {
-            Some(Claim { held_until: Some(_), .. }) => HELD,
-            Some(Claim { held_until: None, .. }) => SOLD,
+            Some(claim) => claim.owner.byte(),
             None if chart.grade_at(slot).is_some() => FREE,
             None => NO_SEAT,
         };
         let on_its_way = (due, *shown) == (FREE, HELD) && !overdue.contains(&slot);
         if due != *shown && !on_its_way {
-            let owner = claim.map(|claim| format!(" by reservation {}", claim.reservation)).unwrap_or_default();
+            let owner = claim.map(|claim| by(claim.owner)).unwrap_or_default();
             let detail = format!("shown as {}, though it is {}{owner}", word(*shown), word(due));
             let subject = seat_subject(performance, Some(chart), slot);
             findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
@@ -52,11 +51,21 @@ pub fn seat_findings(
     findings
 }
 
+fn by(owner: SeatOwner) -> String {
+    match owner {
+        SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+            format!(" by reservation {reservation}")
+        }
+        SeatOwner::Operators { block } => format!(" by block {block}"),
+    }
+}
+
 fn word(byte: u8) -> String {
     match byte {
         FREE => "free".to_owned(),
         HELD => "held".to_owned(),
         SOLD => "sold".to_owned(),
+        BLOCKED => "blocked".to_owned(),
         NO_SEAT => "no seat".to_owned(),
         other => format!("the byte {other:#04x}"),
     }
@@ -67,7 +76,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::ReservationId;
+    use crate::ids::{BlockId, ReservationId};
     use crate::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
     use crate::time::Timestamp;
 
@@ -90,13 +99,13 @@ mod tests {
     }
 
     fn told(bytes: &[u8], overdue: &[SeatLock]) -> Vec<(String, String)> {
-        let held_until = Some(Timestamp::UNIX_EPOCH);
-        let claims = [
-            Claim { slot: Slot(1), reservation: OWNER, held_until },
-            Claim { slot: Slot(3), reservation: OWNER, held_until: None },
-        ];
+        let held = Claim::held(Slot(1), OWNER, Timestamp::UNIX_EPOCH);
+        told_of(bytes, &[held, Claim::sold(Slot(3), OWNER)], overdue)
+    }
+
+    fn told_of(bytes: &[u8], claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
         let state = SeatState { bytes: bytes.to_vec(), version: 1 };
-        let findings = seat_findings(HALL, &chart(), &state, &claims, overdue);
+        let findings = seat_findings(HALL, &chart(), &state, claims, overdue);
         findings.into_iter().map(|finding| (finding.subject, finding.detail)).collect()
     }
 
@@ -108,9 +117,22 @@ mod tests {
     #[test]
     fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
         assert_eq!(told(b"hh_sa", &[]), []);
-        let lock = SeatLock { slot: Slot(0), owner: OWNER, held_until: Some(Timestamp::UNIX_EPOCH) };
+        let lock = SeatLock::held(Slot(0), OWNER, Timestamp::UNIX_EPOCH);
         let expected = (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
         assert_eq!(told(b"hh_sa", &[lock]), [expected]);
+    }
+
+    #[test]
+    fn a_blocked_seat_is_shown_as_blocked() {
+        let block = BlockId(Uuid::from_u128(7));
+        let claims = [Claim::blocked(Slot(0), block)];
+        assert_eq!(told_of(b"ba_aa", &claims, &[]), []);
+        let seat = format!("performance {HALL} seat A-1/slot 0");
+        let expected = (seat, format!("shown as free, though it is blocked by block {block}"));
+        assert_eq!(told_of(b"aa_aa", &claims, &[]), [expected]);
+        let seat = format!("performance {HALL} seat A-2/slot 1");
+        let expected = (seat, "shown as blocked, though it is free".to_owned());
+        assert_eq!(told_of(b"bb_aa", &claims, &[]), [expected]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod passwords;
 mod payments;
 mod queue_tokens;
 mod reservations;
+mod seat_blocks;
 mod seat_changes;
 mod seat_locks;
 mod secrets;
@@ -38,6 +39,7 @@ pub use passwords::{HashingError, Passwords};
 pub use payments::Payments;
 pub use queue_tokens::QueueTokens;
 pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
+pub use seat_blocks::SeatBlocks;
 pub use seat_changes::{SeatChanges, SeatListener};
 pub use seat_locks::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
 pub use secrets::Secrets;
@@ -50,6 +52,6 @@ pub use self::{
     access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, draws::MockDraws,
     ids::MockIds, lane_grants::MockLaneGrants, line_records::MockLineRecords, lines::MockLines, outbox::MockOutbox,
     passwords::MockPasswords, payments::MockPayments, queue_tokens::MockQueueTokens, reservations::MockReservations,
-    seat_changes::MockSeatChanges, seat_locks::MockSeatLocks, secrets::MockSecrets, seen_requests::MockSeenRequests,
-    users::MockUsers, wallets::MockWallets,
+    seat_blocks::MockSeatBlocks, seat_changes::MockSeatChanges, seat_locks::MockSeatLocks, secrets::MockSecrets,
+    seen_requests::MockSeenRequests, users::MockUsers, wallets::MockWallets,
 };

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// Why seats were not locked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TakeRefusal {
-    /// These are held or sold.
+    /// These are held, sold or blocked.
     #[error("some seats are taken")]
     Taken {
         /// Which, in order.
@@ -80,7 +80,10 @@ pub enum ChooseRefusal {
 ///   until the new deadline; if it holds them no more, it is given others
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
-/// - `marks_over_anything`: free, held or sold becomes what the lock says, since the claims have said so
+/// - `marks_over_anything`: free, held, sold or blocked becomes what the lock says, since the claims have said so
+/// - `keeps_blocked_seats_from_everybody`: one that is blocked counts as taken, is never chosen, and is neither free nor held in the
+///   counts; it has no deadline, and no owner can release it
+/// - `unblocks_only_what_is_blocked`: held, sold and free seats stay as they are
 /// - `counts_its_stock`: after each change the counts are those of the snapshot, of one moment; `None` where not loaded
 /// - `versions_grow_by_one_with_each_change`: and not without one; every change answers one that shows it
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
@@ -139,7 +142,10 @@ pub trait SeatLocks: Send + Sync {
         owner: ReservationId,
     ) -> Result<Option<u64>, Unavailable>;
 
-    /// Sets seats to what the claims say, held or sold, and says a version that shows it. Does nothing where the seats are not
+    /// Frees those of these seats that are blocked, and says a version that shows it; none where nothing is loaded.
+    async fn unblock(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Option<u64>, Unavailable>;
+
+    /// Sets seats to what the claims say, held, sold or blocked, and says a version that shows it. Does nothing where the seats are not
     /// loaded, and answers none.
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable>;
 

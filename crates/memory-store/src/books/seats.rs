@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use encore_domain::audit::{HOLD_OVERDUE_AFTER, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::seat_block::SeatBlock;
 use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{Locker, SeatOwner};
 
 use crate::books::{Audit, is_live};
 
@@ -52,7 +54,8 @@ fn unclaimed(audit: &mut Audit, reservation: &Reservation, live: &LiveSeats) {
     };
     let claims = audit.records.reservations.claims.get(&performance);
     for slot in reservation.slots() {
-        let claimed = claims.and_then(|claims| claims.get(&slot)).is_some_and(|claim| claim.reservation == id);
+        let claimed =
+            claims.and_then(|claims| claims.get(&slot)).is_some_and(|claim| claim.owner.locker() == Locker::Fan(id));
         if !claimed && live[&(performance, slot)].len() == 1 {
             let detail = format!("reservation {id} is {state} and has no claim on it");
             audit.find(promise, audit.seat(performance, slot), detail);
@@ -86,9 +89,17 @@ fn orphans(audit: &mut Audit) {
         }
         audit.examine(Promise::OrphanHold, claims.len());
         for claim in claims.values() {
-            let why = orphaned(records.reservations.find(claim.reservation), *performance, claim);
-            if let Some(why) = why {
-                let detail = format!("claimed by reservation {}, which {why}", claim.reservation);
+            let detail = match claim.owner {
+                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+                    let why = orphaned(records.reservations.find(reservation), *performance, claim);
+                    why.map(|why| format!("claimed by reservation {reservation}, which {why}"))
+                }
+                SeatOwner::Operators { block } => {
+                    let why = unblocked(records.seat_blocks.block(block), *performance, claim);
+                    why.map(|why| format!("claimed by block {block}, which {why}"))
+                }
+            };
+            if let Some(detail) = detail {
                 audit.find(Promise::OrphanHold, audit.seat(*performance, claim.slot), detail);
             }
         }
@@ -103,6 +114,17 @@ fn orphaned(reservation: Option<&Reservation>, performance: PerformanceId, claim
     } else if reservation.performance != performance {
         Some(format!("is of performance {}", reservation.performance))
     } else if !reservation.slots().contains(&claim.slot) {
+        Some("does not list it".to_owned())
+    } else {
+        None
+    }
+}
+
+fn unblocked(block: Option<&SeatBlock>, performance: PerformanceId, claim: &Claim) -> Option<String> {
+    let Some(block) = block else { return Some("is not there".to_owned()) };
+    if block.performance != performance {
+        Some(format!("is of performance {}", block.performance))
+    } else if !block.slots.contains(&claim.slot) {
         Some("does not list it".to_owned())
     } else {
         None

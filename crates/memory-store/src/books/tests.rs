@@ -114,7 +114,7 @@ async fn claims_that_nobody_accounts_for() {
     damaged(
         |story, records| {
             let claims = records.reservations.claims.get_mut(&story.performance).expect("claims");
-            let claim = |slot, reservation| (slot, Claim { slot, reservation, held_until: None });
+            let claim = |slot, reservation| (slot, Claim::sold(slot, reservation));
             let of_nobody = claim(Slot(900), id());
             claims.extend([claim(story.slot(3), story.released.id), claim(Slot(901), story.paid.id), of_nobody]);
         },

@@ -9,13 +9,18 @@ use uuid::Uuid;
 
 use crate::books::Audit;
 use crate::requests::Effect;
+use crate::seat_blocks::SeatBlockKind;
 
 const PLACED: &str = "booking.hold_placed";
 const CHANGED: &str = "booking.hold_changed";
 const CONFIRMED: &str = "booking.reservation_confirmed";
 const RELEASED: &str = "booking.hold_released";
 const EXPIRED: &str = "booking.hold_expired";
+const BLOCKED: &str = "booking.seats_blocked";
+const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
+/// Those that tell what became of a reservation.
+const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
 pub fn check(audit: &mut Audit) {
     requests(audit);
@@ -91,6 +96,12 @@ fn changes(audit: &Audit) -> HashMap<String, Uuid> {
             changes.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
         }
     }
+    for (kind, id, performance) in audit.records.seat_blocks.changes() {
+        if audit.covers(performance) {
+            let kind = if kind == SeatBlockKind::Block { BLOCKED } else { UNBLOCKED };
+            changes.insert(format!("{kind}/{id}"), performance.0);
+        }
+    }
     for (user, entries) in audit.records.wallets.entries.iter().filter(|_| audit.scope.is_none()) {
         for entry in entries.values().filter(|entry| entry.kind == TransferKind::TopUp) {
             changes.insert(format!("{TOPPED_UP}/{}", entry.transfer), user.0);
@@ -105,7 +116,8 @@ fn events(audit: &mut Audit) {
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
     for OutboxRecord { sequence, id, kind, key } in audit.records.outbox.0.iter().map(|written| &written.record) {
-        let known = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED, TOPPED_UP].contains(&kind.as_str());
+        let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
+        let known = of_reservation || [BLOCKED, UNBLOCKED, TOPPED_UP].contains(&kind.as_str());
         if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }
@@ -121,7 +133,7 @@ fn events(audit: &mut Audit) {
             let detail = format!("sequence {sequence} of kind {kind} under key {key} tells what is not so");
             audit.find(Promise::OutboxGap, subject, detail);
         }
-        if kind != TOPPED_UP {
+        if of_reservation {
             if kind == PLACED { &mut placed } else { &mut ended }.entry(of).or_insert(*sequence);
         }
     }

@@ -141,5 +141,5 @@ fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {
 }
 
 fn sold(hold: &Reservation) -> Vec<Claim> {
-    hold.slots().into_iter().map(|slot| Claim { slot, reservation: hold.id, held_until: None }).collect()
+    hold.slots().into_iter().map(|slot| Claim::sold(slot, hold.id)).collect()
 }

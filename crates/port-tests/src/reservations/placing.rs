@@ -75,7 +75,9 @@ pub async fn refuses_taken_seats_under_contention(bench: RecordBench) {
             continue;
         }
         let PlaceRefusal::SeatsTaken { slots } = refused(answer) else { panic!("nobody is over the limit") };
-        let others = claims.iter().filter(|claim| claim.reservation != hold.id && hold.slots().contains(&claim.slot));
+        let others = claims
+            .iter()
+            .filter(|claim| claim.owner.reservation() != Some(hold.id) && hold.slots().contains(&claim.slot));
         let others: BTreeSet<Slot> = others.map(|claim| claim.slot).collect();
         assert!(!slots.is_empty() && slots.iter().all(|slot| others.contains(slot)), "{slots:?} of {others:?}");
         assert_eq!(bench.stored(hold).await, None);

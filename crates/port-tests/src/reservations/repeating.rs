@@ -114,7 +114,8 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
     let claims = bench.claims(sale.id).await;
     let mut winners = vec![&known];
     for ((hold, request), answer) in calls.iter().zip(answers) {
-        let owner = claims.iter().find(|claim| claim.slot == hold.seats[0].slot).map(|claim| claim.reservation);
+        let owner =
+            claims.iter().find(|claim| claim.slot == hold.seats[0].slot).and_then(|claim| claim.owner.reservation());
         match answer {
             Ok(Applied::Now(placed)) => {
                 assert_eq!((&placed, Some(placed.id)), (hold, owner));

@@ -4,7 +4,7 @@ use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{ChooseRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatState, StockAt};
+use encore_domain::seat_state::{FREE, HELD, Locker, SeatLock, SeatState, StockAt};
 
 use super::{HUNDRED, search, searches};
 use crate::SpeedBench;
@@ -43,7 +43,11 @@ async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: Perform
     assert!(taken.version > before.version);
     let at = StockAt { version: after.version, stock: after.stock() };
     assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
-    let own = bench.overdue(performance, at_secs(60), 100).await.into_iter().filter(|lock| lock.owner == owner);
+    let own = bench
+        .overdue(performance, at_secs(60), 100)
+        .await
+        .into_iter()
+        .filter(|lock| lock.owner.locker() == Locker::Fan(owner));
     assert_eq!(own.count(), chosen.len(), "they are this owner's");
 }
 
@@ -115,7 +119,7 @@ pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     let later = at_secs(3_600);
     let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same again");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
-    let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner == owner).count();
+    let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner.locker() == Locker::Fan(owner)).count();
     assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");
 
     bench.release_seats(performance, &first.slots, owner).await;

@@ -8,18 +8,20 @@ use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{HELD, SOLD, SeatLock, SeatState, StockAt, all_free};
+use encore_domain::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, StockAt, all_free};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
 use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, slots, small_chart};
 
+mod blocking;
 mod changing;
 mod choosing;
 mod loading;
 mod taking;
 mod telling;
 
+pub use blocking::*;
 pub use changing::*;
 pub use choosing::*;
 pub use loading::*;
@@ -49,6 +51,8 @@ macro_rules! seat_locks {
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,
+            keeps_blocked_seats_from_everybody,
+            unblocks_only_what_is_blocked,
             counts_its_stock,
             versions_grow_by_one_with_each_change,
             reports_overdue_holds,
@@ -165,7 +169,13 @@ fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
 }
 
 pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
-    SeatLock { slot: slots(&[seat])[0], owner, held_until }
+    let slot = slots(&[seat])[0];
+    held_until.map_or(SeatLock::sold(slot, owner), |until| SeatLock::held(slot, owner, until))
+}
+
+/// A seat that operators keep.
+fn blocked(seat: usize) -> SeatLock {
+    SeatLock { slot: slots(&[seat])[0], owner: SeatOwner::Operators { block: id() } }
 }
 
 /// A search for so many seats of the small hall, of these sections and grades.

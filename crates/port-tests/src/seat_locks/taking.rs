@@ -5,7 +5,7 @@ use encore_domain::alternatives::left_alone;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::TakeRefusal;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, SeatState};
+use encore_domain::seat_state::{FREE, Locker, SeatState};
 
 use super::{FIRST_VERSION, HUNDRED, bytes, lock};
 use crate::SpeedBench;
@@ -54,8 +54,8 @@ pub async fn takes_once_under_contention(bench: SpeedBench) {
         }
     }
     assert_eq!(winners.len(), 1);
-    let owners = bench.overdue(performance, at_secs(60), 100).await.into_iter().map(|lock| lock.owner);
-    assert_eq!(owners.collect::<Vec<_>>(), [winners[0]; 3]);
+    let owners = bench.overdue(performance, at_secs(60), 100).await.into_iter().map(|lock| lock.owner.locker());
+    assert_eq!(owners.collect::<Vec<_>>(), [Locker::Fan(winners[0]); 3]);
 }
 
 pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {

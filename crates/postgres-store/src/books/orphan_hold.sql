@@ -1,8 +1,15 @@
--- Claims that no live reservation of theirs accounts for. $1 is the performance, or null for all.
+-- Claims that neither a live reservation of theirs nor a block of theirs accounts for. $1 is the performance, or null for all.
 WITH orphan AS (
     SELECT
         c.performance_id, c.slot,
         CASE
+            WHEN c.block_id IS NOT NULL THEN format('claimed by block %s, which %s', c.block_id, CASE
+                WHEN b.id IS NULL THEN 'is not there'
+                WHEN b.reason IS NULL THEN 'gave seats back'
+                WHEN b.performance_id <> c.performance_id THEN format('is of performance %s', b.performance_id)
+                WHEN c.reservation_id IS NOT NULL THEN format('shares it with reservation %s', c.reservation_id)
+                ELSE 'does not list it'
+            END)
             WHEN r.id IS NULL THEN format('claimed by reservation %s, which is not there', c.reservation_id)
             WHEN r.state NOT IN ('held', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
             WHEN r.performance_id <> c.performance_id
@@ -14,9 +21,14 @@ WITH orphan AS (
     FROM claims c
     LEFT JOIN reservations r ON r.id = c.reservation_id
     LEFT JOIN reservation_seats s ON s.reservation_id = c.reservation_id AND s.slot = c.slot
+    LEFT JOIN seat_blocks b ON b.id = c.block_id
     WHERE ($1 IS NULL OR c.performance_id = $1)
-      AND (r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'confirmed')
-          OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id)
+      AND CASE
+          WHEN c.block_id IS NULL THEN r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'confirmed')
+              OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id
+          ELSE b.id IS NULL OR b.reason IS NULL OR b.performance_id <> c.performance_id OR c.reservation_id IS NOT NULL
+              OR c.slot <> ALL (b.slots)
+      END
 )
 SELECT
     format('performance %s %sslot %s', f.performance_id, 'seat ' || seat.seat_id || '/', f.slot) AS subject,

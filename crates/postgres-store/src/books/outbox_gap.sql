@@ -17,6 +17,9 @@ WITH change AS (
     FROM reservations CROSS JOIN LATERAL generate_series(1, revision) AS number
     WHERE revision > 0 AND ($1 IS NULL OR performance_id = $1)
     UNION ALL
+    SELECT CASE WHEN reason IS NULL THEN 'booking.seats_unblocked/' ELSE 'booking.seats_blocked/' END || id, performance_id
+    FROM seat_blocks WHERE $1 IS NULL OR performance_id = $1
+    UNION ALL
     SELECT 'wallet.topped_up/' || id, user_id
     FROM transfers WHERE $1 IS NULL AND kind = 'top_up'
 ), event AS (
@@ -24,7 +27,7 @@ WITH change AS (
     FROM outbox
     WHERE ($1 IS NULL OR key = $1) AND kind IN (
         'booking.hold_placed', 'booking.hold_changed', 'booking.hold_released', 'booking.hold_expired',
-        'booking.reservation_confirmed', 'wallet.topped_up')
+        'booking.reservation_confirmed', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
 )
 SELECT
     format('event %s', coalesce(change.event_id, event.event_id)) AS subject,
@@ -48,6 +51,6 @@ SELECT
         min(sequence) FILTER (WHERE kind = 'booking.hold_placed'),
         min(sequence) FILTER (WHERE kind <> 'booking.hold_placed'))
 FROM event
-WHERE kind <> 'wallet.topped_up'
+WHERE kind NOT IN ('booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
 GROUP BY split_part(event_id, '/', 2)
 HAVING min(sequence) FILTER (WHERE kind <> 'booking.hold_placed') < min(sequence) FILTER (WHERE kind = 'booking.hold_placed')

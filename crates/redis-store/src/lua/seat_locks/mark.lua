@@ -1,8 +1,8 @@
--- Sets seats to held or sold, whatever they were. Slots that are no seat stay as they are, as do all where nothing is
+-- Sets seats to held, sold or blocked, whatever they were. Slots that are no seat stay as they are, as do all where nothing is
 -- loaded.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
--- ARGV  for each seat, at most 1,000: slot, owner, deadline in ms or '' if sold
--- Reply the version, which grows if any seat changed between free, held and sold; nil if nothing is loaded
+-- ARGV  for each seat, at most 1,000: slot, owner, deadline in ms; or slot, '', and 's' if sold or 'b' if blocked
+-- Reply the version, which grows if any seat changed between free, held, sold and blocked; nil if nothing is loaded
 -- Cost  O(seats)
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 
@@ -10,9 +10,9 @@ local changed, newly_taken, newly_held = {}, 0, 0
 for i = 1, #ARGV, 3 do
   local slot, owner, deadline = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local was = redis.call('GETRANGE', STATE, slot, slot)
-  if was == 'a' or was == 'h' or was == 's' then
-    local now = 's'
-    if deadline == '' then
+  if was == 'a' or was == 'h' or was == 's' or was == 'b' then
+    local now = deadline
+    if deadline == 's' or deadline == 'b' then
       redis.call('HDEL', OWNERS, slot)
       redis.call('ZREM', DEADLINES, slot)
     else

@@ -1,0 +1,192 @@
+//! Seats that operators keep from sale.
+
+use std::time::Duration;
+
+use encore_domain::ids::{BlockId, PerformanceId};
+use encore_domain::seat_block::{BlockReason, SeatBlock, SeatUnblock};
+use encore_port_tests::fixtures::{self, slots};
+use encore_proto::booking::v1::BestAvailable;
+use encore_proto::catalog::v1::{ListPerformancesRequest, SeatStatus};
+use encore_tests::fan::{Fan, reason, reason_metadata, request_id, seats_taken, violated_fields};
+use encore_tests::watched_seats::WatchedSeats;
+use encore_tests::world::{World, until};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use encore_tests::audit::found;
+
+/// How many seats the small hall has.
+const ALL: usize = 26;
+
+/// The seats of a status, as this fan's instance lists them.
+async fn listed(fan: &Fan, performance: PerformanceId, status: SeatStatus) -> Vec<String> {
+    let seats = fan.seats(performance).await.expect("seats");
+    seats.into_iter().filter(|seat| seat.status() == status).map(|seat| seat.seat_id).collect()
+}
+
+/// How many seats are left, as the catalogue tells it.
+async fn left(fan: &Fan, world: &World, performance: PerformanceId) -> usize {
+    let concert = world.ports.catalog.performance(performance).await.expect("Postgres is there");
+    let message = ListPerformancesRequest {
+        concert_id: concert.expect("a performance").concert.to_string(),
+        ..Default::default()
+    };
+    let page = fan.catalog().list_performances(message).await.expect("performances").into_inner();
+    page.performances[0].seats_left as usize
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_seats_are_kept_from_every_fan_until_they_are_given_back() {
+    for world in
+        [World::durable(2).await, World::embedded().await, World::without_redis().await, World::on_cluster(2).await]
+    {
+        let (operator, performance) = (world.operator().await, world.performance(None).await);
+        let (fan, elsewhere) = (world.fan(0).await, world.fan(1).await);
+        let mut watched = WatchedSeats::open(&elsewhere, performance, &[]).await.expect("a stream");
+        watched.until(|statuses| statuses.len() == ALL).await;
+
+        let blocked = operator.block("", performance, &["S-A-2", "S-A-1", "S-A-2"], " House seats ").await;
+        let blocked = blocked.expect("free seats");
+        assert_eq!(
+            (blocked.seat_ids.as_slice(), blocked.reason.as_str()),
+            (&["S-A-1", "S-A-2"].map(String::from)[..], "House seats")
+        );
+        watched.until(|statuses| statuses[..3] == [SeatStatus::Blocked, SeatStatus::Blocked, SeatStatus::Free]).await;
+        let mut anew = WatchedSeats::open(&fan, performance, &["Stalls"]).await.expect("a stream");
+        anew.until(|statuses| statuses.len() == 13).await;
+        assert_eq!(anew.statuses[..3], watched.statuses[..3]);
+        for fan in [&fan, &elsewhere] {
+            assert_eq!(listed(fan, performance, SeatStatus::Blocked).await, ["S-A-1", "S-A-2"]);
+            let refusal = fan.hold(performance, &["S-A-2", "S-A-3"]).await.expect_err("blocked");
+            assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "SEATS_TAKEN"));
+            let taken = seats_taken(&refusal).expect("a detail");
+            assert_eq!(taken.seat_ids, ["S-A-2"]);
+            assert!(taken.alternatives.iter().all(|block| !block.seat_ids.contains(&"S-A-1".to_owned())));
+            until("what is left", || async { left(fan, &world, performance).await == ALL - 2 }).await;
+        }
+        let wish = BestAvailable { count: 2, sections: vec!["Stalls".into()], ..Default::default() };
+        let best = fan.hold_best(performance, wish).await.expect("two others");
+        assert!(best.seats.iter().all(|seat| seat.seat_id != "S-A-1" && seat.seat_id != "S-A-2"));
+        assert_eq!(found(&operator, performance).await, []);
+
+        operator.unblock("", performance, &["S-A-1", "S-A-2"]).await.expect("blocked seats");
+        watched.until(|statuses| statuses[..2] == [SeatStatus::Free; 2]).await;
+        elsewhere.hold(performance, &["S-A-1", "S-A-2"]).await.expect("free at once");
+        assert_eq!(operator.blocked(performance).await.expect("a list"), []);
+        assert_eq!(found(&operator, performance).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fans_have_is_not_blocked_and_a_block_is_whole_or_not_at_all() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let (operator, performance) = (world.operator().await, world.performance(None).await);
+        let (fan, rival) = (world.fan(0).await, world.fan(1).await);
+        let held = fan.hold(performance, &["S-A-3"]).await.expect("a hold");
+        let bought = rival.hold(performance, &["S-A-4"]).await.expect("a hold");
+        rival.top_up(12_000).await.expect("a credit");
+        rival.pay(&bought.reservation_id).await.expect("paid");
+        let request = request_id();
+        let wanted = ["S-A-1", "S-A-2", "S-A-3", "S-A-4"];
+        let refusal = operator.block(&request, performance, &wanted, "Sponsor").await.expect_err("fans have two");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "SEATS_TAKEN"));
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-3,S-A-4"));
+        assert_eq!(reason_metadata(&refusal, "seats").as_deref(), Some("2"));
+        let details = refusal.get_error_details();
+        let named = details.precondition_failure().expect("a detail").violations.iter().map(|it| it.subject.as_str());
+        assert_eq!(named.collect::<Vec<_>>(), ["S-A-3", "S-A-4"]);
+        assert_eq!(operator.blocked(performance).await.expect("a list"), []);
+        rival.hold(performance, &["S-A-1"]).await.expect("nothing was blocked");
+
+        let refusal = operator.unblock("", performance, &["S-A-1", "S-A-2", "S-A-3"]).await.expect_err("not blocked");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "SEATS_NOT_BLOCKED"));
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-1,S-A-2,S-A-3"));
+
+        fan.release(&held.reservation_id).await.expect("released");
+        let first = operator.block(&request, performance, &["S-A-2", "S-A-3"], "Sponsor").await.expect("free again");
+        assert_eq!(
+            operator.block(&request, performance, &["S-A-2", "S-A-3"], "Sponsor").await.expect("a repeat"),
+            first
+        );
+        let refusal = operator.block(&request, performance, &["S-A-2"], "Sponsor").await.expect_err("another body");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+        operator.block("", performance, &["S-A-3", "S-A-5"], "Broken").await.expect("what is blocked stays so");
+        let told = [("S-A-2", "Sponsor"), ("S-A-3", "Broken"), ("S-A-5", "Broken")];
+        let told = told.map(|(seat, why)| (seat.to_owned(), why.to_owned()));
+        assert_eq!(operator.blocked(performance).await.expect("a list"), told);
+
+        let given_back = request_id();
+        let first = operator.unblock(&given_back, performance, &["S-A-2"]).await.expect("blocked");
+        fan.hold(performance, &["S-A-2"]).await.expect("free at once");
+        assert_eq!(operator.unblock(&given_back, performance, &["S-A-2"]).await.expect("a repeat"), first);
+        assert_eq!(listed(&fan, performance, SeatStatus::Held).await, ["S-A-1", "S-A-2"]);
+        assert_eq!(found(&operator, performance).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_outlive_redis_and_the_instance_that_made_them() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(None).await);
+    let (fan, elsewhere) = (world.fan(0).await, world.fan(1).await);
+    operator.block("", performance, &["C-B-1", "C-B-2"], "House seats").await.expect("free seats");
+    world.lose_redis().await;
+    for fan in [&fan, &elsewhere] {
+        let refusal = fan.hold(performance, &["C-B-1"]).await.expect_err("blocked as ever");
+        assert_eq!(reason(&refusal), "SEATS_TAKEN");
+        assert_eq!(listed(fan, performance, SeatStatus::Blocked).await, ["C-B-1", "C-B-2"]);
+    }
+    // An instance that dies between the claims and the locks has blocked and given back all the same.
+    let block = SeatBlock {
+        id: fixtures::id(),
+        performance,
+        operator: operator.user,
+        reason: BlockReason::parse("Sponsor").expect("a reason"),
+        slots: slots(&[0, 1]),
+        at: fixtures::start(),
+    };
+    world.ports.seat_blocks.block(block, None).await.expect("free seats");
+    let id: BlockId = fixtures::id();
+    let chart = fixtures::small_chart();
+    let given_back = ["C-B-1", "C-B-2"].map(|seat| chart.seat(seat).expect("a seat").slot).to_vec();
+    let unblock = SeatUnblock { id, performance, operator: operator.user, slots: given_back, at: fixtures::start() };
+    world.ports.seat_blocks.unblock(unblock, None).await.expect("blocked seats");
+
+    let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the claims know");
+    assert_eq!(reason(&refusal), "SEATS_TAKEN");
+    until("the maps as claimed", || async {
+        world.clock.advance(Duration::from_secs(1));
+        listed(&fan, performance, SeatStatus::Blocked).await == ["S-A-1", "S-A-2"]
+            && listed(&elsewhere, performance, SeatStatus::Free).await.len() == ALL - 2
+    })
+    .await;
+    elsewhere.hold(performance, &["C-B-1", "C-B-2"]).await.expect("given back");
+    assert_eq!(found(&operator, performance).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_operators_work_with_seats_and_a_reason() {
+    let world = World::embedded().await;
+    let (operator, performance) = (world.operator().await, world.performance(None).await);
+    let fan = world.fan(0).await;
+    let refusal = fan.block("", performance, &["S-A-1"], "Mine").await.expect_err("a fan");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+    let refusal = fan.unblock("", performance, &["S-A-1"]).await.expect_err("a fan");
+    assert_eq!(reason(&refusal), "OPERATOR_ONLY");
+    let refusal = fan.blocked(performance).await.expect_err("a fan");
+    assert_eq!(reason(&refusal), "OPERATOR_ONLY");
+
+    let refusal = operator.block("x", performance, &[], " ").await.expect_err("nothing is right");
+    assert_eq!(violated_fields(&refusal), ["request_id", "reason", "seat_ids"]);
+    let long = "x".repeat(65);
+    let refusal = operator.block("", performance, &["S-A-1", &long], "Sponsor").await.expect_err("no seat's name");
+    assert_eq!(violated_fields(&refusal), ["seat_ids[1]"]);
+    let many = vec!["S-A-1"; 1_001];
+    let refusal = operator.unblock("", performance, &many).await.expect_err("too many");
+    assert_eq!(violated_fields(&refusal), ["seat_ids"]);
+    let refusal = operator.block("", performance, &["S-A-1", "Z-9"], "Sponsor").await.expect_err("no such seat");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::NotFound, "NOT_FOUND"));
+    let refusal = operator.block("", fixtures::id(), &["S-A-1"], "Sponsor").await.expect_err("no such performance");
+    assert_eq!(reason(&refusal), "NOT_FOUND");
+    assert_eq!(operator.blocked(performance).await.expect("a list"), []);
+}

@@ -145,7 +145,10 @@ impl LineRecord {
             lane.is_some_and(|lane| lane.used.binary_search(&place.number).is_ok())
         };
         let still = |inside: &&Inside| inside.until > now && !is_used(inside.place);
-        let inside: Vec<Inside> = self.inside.iter().filter(still).copied().collect();
+        // Whoever was called may have come since, and shows it within the grace: the places are not free before.
+        let until = |inside: &Inside| if inside.active { inside.until } else { inside.until.max(now + settings.grace) };
+        let inside = self.inside.iter().filter(still).map(|inside| Inside { until: until(inside), ..*inside });
+        let inside: Vec<Inside> = inside.collect();
         let quiet = if self.is_new() { Duration::ZERO } else { RESTORE_QUIET };
         RestoredLine {
             epoch: self.epoch,
@@ -221,6 +224,13 @@ mod tests {
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
         let crowded = record().restored(None, &[], &used, &LineSettings { cap: 4, ..settings() }, at(102));
         assert_eq!(crowded.reserved, 3, "with one inside, no more than the cap");
+    }
+
+    #[test]
+    fn who_was_called_keeps_the_call_until_all_have_shown_themselves() {
+        let restored = record().restored(None, &[], &[], &settings(), at(100));
+        let until: Vec<_> = restored.inside.iter().map(|inside| inside.until).collect();
+        assert_eq!(until, [at(500), at(500), at(100) + settings().grace]);
     }
 
     #[test]

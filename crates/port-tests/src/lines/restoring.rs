@@ -147,7 +147,7 @@ pub async fn a_restored_line_lets_in_who_claimed_unrecorded(bench: SpeedBench) {
     let admitted = waiting.map(|ticket| QueueTicket { admitted_until: Some(until), ..ticket });
     let expired = QueueTicket { admitted_until: Some(now), ..admitted[0] };
     assert_eq!(bench.state(&waiting[0], now).await, TokenState::Ended(EndReason::Abandoned));
-    assert_eq!(bench.state(&waiting[1], now).await, TokenState::Called { claim_by: at_secs(40) });
+    assert_eq!(bench.state(&waiting[1], now).await, TokenState::Called { claim_by: now + line_settings().grace });
     assert_eq!(bench.state(&expired, now).await, TokenState::Ended(EndReason::Expired));
     for ticket in &admitted {
         assert_eq!(refused(bench.lines.state(&place(ticket), now).await), TicketRefusal::Unseen);

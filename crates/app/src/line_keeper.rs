@@ -12,7 +12,7 @@ use encore_domain::ports::{
     SHOWN_MAX, TicketRefusal,
 };
 use encore_domain::queue::{
-    AdmissionTerms, Draw, DrawKey, Drawn, EndReason, Line, LineRecord, Place, QueueTicket, TokenState,
+    AdmissionTerms, Draw, DrawKey, Drawn, EndReason, Line, LineRecord, LineSettings, Place, QueueTicket, TokenState,
 };
 use encore_domain::time::Timestamp;
 use tracing::{info, warn};
@@ -267,7 +267,7 @@ impl LineKeeper {
         }
         let line = self.line(performance).await?;
         let now = self.clock.now();
-        let new = LineRecord::new(now.timestamp_millis(), line.settings.lanes.count(), now);
+        let new = LineRecord::begun(now.timestamp_millis(), &line.settings, now);
         let record = self.records.begin(performance, new).await?;
         let drawn = self.draws.find(performance).await?.unwrap_or_default();
         let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
@@ -315,7 +315,7 @@ impl LineKeeper {
     }
 
     /// Keeps what a line has come to where it lasts, if it moved, and allots indexes ahead of their use.
-    pub async fn keep(&self, performance: PerformanceId, grace: Duration) -> Result<(), AppError> {
+    pub async fn keep(&self, performance: PerformanceId, settings: &LineSettings) -> Result<(), AppError> {
         let Some(snapshot) = self.lines.snapshot(performance).await? else { return Ok(()) };
         for lane in (0..).take(snapshot.lanes.len()) {
             let in_use = snapshot.lanes[usize::from(lane)].limit > 0;
@@ -323,7 +323,7 @@ impl LineKeeper {
                 self.raise_limit(performance, &snapshot, lane, ALLOTMENT / 2).await?;
             }
         }
-        let record = snapshot.record(self.clock.now(), grace);
+        let record = snapshot.record(self.clock.now(), settings);
         let is_news = |before: &LineRecord| {
             !before.says_the_same(&record) || before.recorded_at + KEEP_AGAIN_AFTER <= record.recorded_at
         };

@@ -224,7 +224,7 @@ impl QueueUseCases {
     pub async fn keep_lines(&self) -> Result<(), AppError> {
         let mut outcome = Ok(());
         for (performance, open) in self.parts.open_lines.lines() {
-            outcome = outcome.and(self.parts.keeper.keep(performance, open.line.settings.grace).await);
+            outcome = outcome.and(self.parts.keeper.keep(performance, &open.line.settings).await);
         }
         outcome
     }

@@ -92,7 +92,8 @@ fn inside(numbers: u64) -> LineSnapshot {
         lanes: vec![LaneSnapshot { head: numbers, tail: numbers, ..LaneSnapshot::default() }],
         called: HashMap::new(),
         active,
-        unspent: 0,
+        bucket: None,
+        reserved: 0,
         flow: LineFlow::default(),
     }
 }

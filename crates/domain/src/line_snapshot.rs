@@ -1,9 +1,8 @@
 //! A copy of a line at one moment, from which any number of fans read their own exact position in constant time.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use crate::queue::{Inside, LaneNumber, LaneRecord, LineRecord};
+use crate::queue::{Inside, LaneNumber, LaneRecord, LineRecord, LineSettings, TokenBucket};
 use crate::time::Timestamp;
 
 const BITS_PER_WORD: u64 = 64;
@@ -123,8 +122,10 @@ pub struct LineSnapshot {
     pub called: HashMap<LaneNumber, Timestamp>,
     /// Who is inside, with the deadline.
     pub active: HashMap<LaneNumber, Timestamp>,
-    /// How many the bucket would have admitted at once after the last admission.
-    pub unspent: u64,
+    /// How fast it admits, as of the last admission; none before the first one, which finds it full.
+    pub bucket: Option<TokenBucket>,
+    /// How many places inside are kept for fans who were admitted before the line was lost and have not shown themselves.
+    pub reserved: u64,
     /// What became of all who joined.
     pub flow: LineFlow,
 }
@@ -202,10 +203,11 @@ impl LineSnapshot {
     }
 
     /// What is kept of the line where it lasts. Limits are kept when they are raised, and are not part of it.
-    pub fn record(&self, now: Timestamp, grace: Duration) -> LineRecord {
-        let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + grace;
+    pub fn record(&self, now: Timestamp, settings: &LineSettings) -> LineRecord {
+        let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + settings.grace;
         let lanes = self.lanes.iter().map(|lane| {
-            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head };
+            let before_the_late = lane.late.first().map_or(u64::MAX, |late| late - 1);
+            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head.min(before_the_late) };
             LaneRecord { head, tail: lane.tail, limit: lane.limit }
         });
         let inside =
@@ -213,14 +215,27 @@ impl LineSnapshot {
         let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
         let mut inside: Vec<Inside> = inside.filter(|inside| inside.until > now).collect();
         inside.sort_unstable_by_key(|inside| inside.place);
-        let unspent = self.unspent;
+        // Who was admitted before the line was lost, and has yet to show it, may come in as well as who is admitted from now on.
+        let reserved = if waits_for_the_unseen { self.reserved } else { 0 };
+        let unspent = self.unspent(now, settings) + reserved;
         LineRecord { epoch: self.epoch, recorded_at: now, lanes: lanes.collect(), inside, unspent }
+    }
+
+    /// How many the bucket would admit at once.
+    pub fn unspent(&self, now: Timestamp, settings: &LineSettings) -> u64 {
+        let terms = settings.terms(None, now, now);
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(&terms, now));
+        bucket.refill(&terms, now);
+        bucket.available(&terms)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::queue::LineRate;
 
     /// A bitmap with these numbers set, cut so that it begins at the byte of `from`.
     fn gone(numbers: &[u64], from: u64) -> GoneMap {
@@ -241,7 +256,8 @@ mod tests {
             lanes,
             called: HashMap::new(),
             active: HashMap::new(),
-            unspent: 0,
+            bucket: None,
+            reserved: 0,
             flow: LineFlow::default(),
         }
     }
@@ -316,14 +332,34 @@ mod tests {
         let mut line = line(vec![LaneSnapshot { head: 3, tail: 8, limit: 20, ..LaneSnapshot::default() }]);
         line.called.insert(place(0, 2), later);
         line.active.extend([(place(0, 1), later), (place(0, 3), now)]);
-        line.unspent = 4;
-        let grace = Duration::from_secs(9);
-        let record = line.record(now, grace);
+        let settings = LineSettings { batch: 4, grace: Duration::from_secs(9), ..LineSettings::default() };
+        let record = line.record(now, &settings);
         assert_eq!(record.lanes, [LaneRecord { head: 3, tail: 8, limit: 20 }]);
         (line.quiet_until, line.lanes[0].unseen_after) = (now + Duration::from_secs(2), 1);
-        assert_eq!(line.record(now, grace).lanes[0].head, 1, "numbers 2 and 3 may still be shown");
-        assert_eq!(line.record(now + grace, grace).lanes[0].head, 3, "not any more");
+        let grace_is_over = now + settings.grace;
+        assert_eq!(line.record(now, &settings).lanes[0].head, 1, "numbers 2 and 3 may still be shown");
+        assert_eq!(line.record(grace_is_over, &settings).lanes[0].head, 3, "not any more");
+        line.lanes[0].late = vec![2, 3];
+        assert_eq!(line.record(grace_is_over, &settings).lanes[0].head, 1, "they were shown, and wait");
         let inside = |number, active| Inside { place: place(0, number), until: later, active };
         assert_eq!((record.inside, record.unspent), (vec![inside(1, true), inside(2, false)], 4));
+    }
+
+    #[test]
+    fn all_who_may_come_in_unrecorded_are_counted() {
+        let now = Timestamp::UNIX_EPOCH;
+        let settings = LineSettings {
+            rate: LineRate { admissions: 10, period: Duration::from_secs(1) },
+            batch: 4,
+            grace: Duration::from_secs(9),
+            ..LineSettings::default()
+        };
+        let unspent = |line: &LineSnapshot, ms| line.record(now + Duration::from_millis(ms), &settings).unspent;
+        let mut line = line(vec![LaneSnapshot { tail: 8, ..LaneSnapshot::default() }]);
+        assert_eq!(unspent(&line, 0), 4, "a batch, at the first admission");
+        line.bucket = Some(TokenBucket::empty(now));
+        assert_eq!([0, 99, 100, 350, 9_000].map(|ms| unspent(&line, ms)), [0, 0, 1, 3, 4], "what fills after the last");
+        (line.quiet_until, line.reserved) = (now + Duration::from_secs(2), 5);
+        assert_eq!([0, 350, 9_000].map(|ms| unspent(&line, ms)), [5, 8, 4], "and those not shown yet");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use encore_domain::error::Unavailable;
 use encore_domain::line_snapshot::{GoneMap, LaneSnapshot, LineFlow, LineSnapshot};
-use encore_domain::queue::LaneNumber;
+use encore_domain::queue::{LaneNumber, TokenBucket};
 use encore_domain::time::Timestamp;
 
 use crate::reply::{timestamp, unexpected};
@@ -33,7 +33,6 @@ pub(crate) fn line_snapshot((fields, lanes, called, active): SnapshotReply) -> R
         used: fields.count("used")?,
         expired: fields.count("expired")?,
     };
-    let period_ms = fields.number("period_ms")?;
     Ok(LineSnapshot {
         epoch: fields.required("epoch")?,
         restored_at: timestamp(fields.required("restored_at")?),
@@ -42,7 +41,8 @@ pub(crate) fn line_snapshot((fields, lanes, called, active): SnapshotReply) -> R
         lanes,
         called: deadlines(called)?,
         active: deadlines(active)?,
-        unspent: fields.number("level")?.checked_div(period_ms).unwrap_or(0),
+        bucket: fields.bucket()?,
+        reserved: fields.required("reserved")?,
         flow,
     })
 }
@@ -84,6 +84,12 @@ impl Fields {
 
     fn required<T: std::str::FromStr>(&self, name: &str) -> Result<T, Unavailable> {
         self.optional(name)?.ok_or_else(|| unexpected(format!("the line has no {name}")))
+    }
+
+    /// None before the first admission.
+    fn bucket(&self) -> Result<Option<TokenBucket>, Unavailable> {
+        let Some(level) = self.optional("level")? else { return Ok(None) };
+        Ok(Some(TokenBucket { level, period_ms: self.required("period_ms")?, at_ms: self.required("at_ms")? }))
     }
 
     /// A number that is 0 until it is written.

@@ -106,7 +106,8 @@ mod tests {
             lanes: vec![LaneSnapshot { head: 8, tail: 10, gone, ..LaneSnapshot::default() }],
             called: numbers(&[3, 4]),
             active: numbers(&[5]),
-            unspent: 0,
+            bucket: None,
+            reserved: 0,
             flow: LineFlow::default(),
         }
     }

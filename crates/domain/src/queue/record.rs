@@ -44,7 +44,8 @@ pub struct LineRecord {
     pub lanes: Vec<LaneRecord>,
     /// Who is inside; at most the cap.
     pub inside: Vec<Inside>,
-    /// How many the bucket would have admitted at once.
+    /// How many could have come in at once that the record does not know: what the bucket would have admitted, and those who were
+    /// admitted before the line was last lost and had not shown it yet.
     pub unspent: u64,
 }
 
@@ -99,6 +100,11 @@ impl LineRecord {
     pub fn new(epoch: i64, lanes: usize, now: Timestamp) -> Self {
         let lanes = vec![LaneRecord::default(); lanes];
         Self { epoch, recorded_at: now, lanes, inside: Vec::new(), unspent: 0 }
+    }
+
+    /// The same with a full bucket, as it begins.
+    pub fn begun(epoch: i64, settings: &LineSettings, now: Timestamp) -> Self {
+        Self { unspent: settings.batch.into(), ..Self::new(epoch, settings.lanes.count(), now) }
     }
 
     /// Whether nobody can have joined.
@@ -231,6 +237,14 @@ mod tests {
         let restored = record().restored(None, &[], &[], &settings(), at(100));
         let until: Vec<_> = restored.inside.iter().map(|inside| inside.until).collect();
         assert_eq!(until, [at(500), at(500), at(100) + settings().grace]);
+    }
+
+    #[test]
+    fn a_line_begins_with_a_full_bucket() {
+        let mut begun = LineRecord::begun(7, &settings(), at(100));
+        begun.lanes[0].limit = 1_000;
+        let restored = begun.restored(None, &[], &[], &settings(), at(100));
+        assert_eq!(restored.reserved, u64::from(settings().batch) + 1);
     }
 
     #[test]

@@ -34,8 +34,6 @@ pub struct Line {
     tries: HashMap<LaneNumber, u32>,
     /// Made full by the first admission of a new line, whose terms say how much that is.
     bucket: Option<TokenBucket>,
-    /// What was left in the bucket after the last admission.
-    unspent: u64,
     reserved: u64,
     reserved_until: Timestamp,
     restored_at: Timestamp,
@@ -97,7 +95,6 @@ impl Line {
             active: Deadlines::default(),
             tries: HashMap::new(),
             bucket: (!is_new).then(|| TokenBucket::empty(restored.restored_at)),
-            unspent: 0,
             reserved: restored.reserved,
             reserved_until: restored.reserved_until,
             restored_at: restored.restored_at,
@@ -184,7 +181,8 @@ impl Line {
             lanes: Vec::new(),
             called: self.called.to_map(),
             active: self.active.to_map(),
-            unspent: self.unspent,
+            bucket: self.bucket,
+            reserved: self.reserved,
             flow: self.flow,
         };
         LineCopy { line, lanes: self.lanes.iter().map(Lane::copy).collect() }
@@ -198,7 +196,6 @@ impl Line {
         let quota = if calls { self.room(terms, now).min(bucket.available(terms)) } else { 0 };
         let called = self.call(quota, &terms.weights, now + terms.claim_window);
         bucket.spend(terms, called);
-        self.unspent = bucket.available(terms);
         self.bucket = Some(bucket);
         called
     }

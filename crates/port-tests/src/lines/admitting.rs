@@ -58,7 +58,9 @@ pub async fn admits_by_the_rate(bench: SpeedBench) {
     assert_eq!(bench.admit(&line, &settings, at_ms(2_600)).await, 1);
     let paused = LineSettings { paused: true, ..settings.clone() };
     assert_eq!(bench.admit(&line, &paused, at_ms(2_900)).await, 0);
-    assert_eq!(bench.snapshot(line[0].performance).await.unspent, 3, "what the bucket would admit at once");
+    let snapshot = bench.snapshot(line[0].performance).await;
+    assert_eq!(snapshot.unspent(at_ms(2_900), &settings), 3, "what the bucket would admit at once");
+    assert_eq!(snapshot.unspent(at_ms(3_000), &settings), 4, "and a moment later");
     assert_eq!(bench.admit(&line, &settings, at_secs(60)).await, 5, "never more than a batch");
     let expected: Vec<u64> = (1..=31).collect();
     assert_eq!(bench.past_waiting(&line, at_secs(60)).await, expected);

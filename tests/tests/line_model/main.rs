@@ -1,0 +1,89 @@
+//! The waiting line against a model: whatever is done to it, in whatever order, by two instances in turn, it says what a few
+//! plain lists say. Now and then it is lost, and put in place again from what was kept of it some time before.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod checked;
+mod losing;
+mod model;
+mod operations;
+mod record;
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::ports::Lines;
+use encore_domain::queue::{LineRate, LineSettings};
+use encore_port_tests::fixtures::{lanes, line_settings};
+use futures::future::BoxFuture;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use checked::Checked;
+use operations::{Loss, Operation, operation};
+use stores::{Flushable, on_memory, on_redis};
+
+const EPOCH: i64 = 41;
+const LANES: usize = 2;
+const FANS: usize = 12;
+const MOST_OPERATIONS: usize = 80;
+/// By how much a limit is ahead of its tail when the line is put in place; more than join until the next time.
+const LIMIT_AHEAD: u64 = 100;
+const CAP: u32 = 6;
+const BATCH: u32 = 4;
+const CLAIM_WINDOW: Duration = Duration::from_secs(5);
+const ACTIVE_FOR: Duration = Duration::from_secs(9);
+const GRACE: Duration = Duration::from_secs(8);
+
+/// The line is put in place again by these; admissions are at most as generous.
+fn settings() -> LineSettings {
+    LineSettings {
+        rate: LineRate { admissions: 6, period: Duration::from_secs(1) },
+        batch: BATCH,
+        cap: CAP,
+        claim_window: CLAIM_WINDOW,
+        active_for: ACTIVE_FOR,
+        grace: GRACE,
+        lanes: lanes(&[("general", 1), ("fan-club", 1)]),
+        ..line_settings()
+    }
+}
+
+/// A line that two instances see, and a way to lose it.
+struct Stores {
+    instances: [Arc<dyn Lines>; 2],
+    lose: Box<dyn Fn(Loss) -> BoxFuture<'static, ()>>,
+}
+
+/// Does all this to a line.
+fn run<F: Future<Output = Stores>>(stores: impl FnOnce() -> F, operations: &[Operation]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut line = Checked::new(stores().await).await;
+        for operation in operations {
+            line.apply(operation).await;
+        }
+    });
+}
+
+/// Nothing is written beside the tests: a failure prints what led to it.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+#[test]
+fn a_line_in_redis_is_as_the_model() {
+    let redis = Flushable::start();
+    proptest!(config(60), |(operations in vec(operation(), 1..=MOST_OPERATIONS))| {
+        run(|| on_redis(&redis), &operations);
+    });
+}
+
+proptest! {
+    #![proptest_config(config(1_500))]
+
+    #[test]
+    fn a_line_in_memory_is_as_the_model(operations in vec(operation(), 1..=MOST_OPERATIONS)) {
+        run(on_memory, &operations);
+    }
+}

@@ -7,5 +7,6 @@ pub mod fan;
 pub mod in_memory;
 pub mod ledger;
 pub mod route;
+pub mod seat_truth;
 pub mod watched_seats;
 pub mod world;

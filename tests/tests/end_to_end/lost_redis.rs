@@ -15,14 +15,15 @@ use futures::future::join_all;
 
 const INSTANCES: usize = 2;
 
-fn start(name: &str) -> RedisServer {
+/// A Redis of the test's.
+pub(crate) fn start(name: &str) -> RedisServer {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // The run before may have left its files there.
     let _none_or_removed = std::fs::remove_dir_all(&folder);
     RedisServer::start(&folder).expect("Redis starts")
 }
 
-fn ask(redis: &RedisServer, question: &str) -> String {
+pub(crate) fn ask(redis: &RedisServer, question: &str) -> String {
     redis.ask(question).expect("Redis answers")
 }
 

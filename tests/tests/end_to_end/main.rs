@@ -15,6 +15,7 @@ mod hold_changes;
 mod lanes;
 mod line;
 mod line_control;
+mod lost_locks;
 mod lost_redis;
 mod operators;
 mod payments;

@@ -16,13 +16,14 @@ use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, 
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::audit::found;
 use encore_tests::ledger;
+use encore_tests::seat_truth::settled_map;
 use encore_tests::world::World;
 use futures::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::buyers::{Buyer, STEPS};
-use crate::truth::{SeatLog, assert_agree, settled};
+use crate::truth::{SeatLog, assert_agree};
 use crate::watchers::{Manner, Watcher};
 
 const BUYERS: usize = 60;
@@ -118,7 +119,7 @@ async fn every_map_is_right_after_a_storm_however_it_was_watched() {
         assert!(bought.insert(seat.clone()), "{seat} was sold twice");
     }
 
-    let truth = settled(&storm).await;
+    let truth = settled_map(world, storm.performance, &storm.chart).await;
     storm.truth.set(truth.clone()).expect("told once");
     storm.over.cancel();
     let seen = join_all(watching).await.into_iter().map(|seen| seen.expect("a watcher who came to the truth"));

@@ -1,30 +1,18 @@
-//! What the map is at each version, by what the locks tell, and in the end, by the claims.
+//! What the map is at each version, by what the locks tell.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use encore_domain::ports::{Clock, SeatListener};
+use encore_domain::ports::SeatListener;
 use encore_domain::seat_copy::{SeatCopy, Step};
-use encore_domain::seat_mending::differences;
-use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatNews, SeatState, all_free, show_locks};
+use encore_domain::seat_state::{SeatNews, SeatState};
 use encore_proto::catalog::v1::SeatStatus;
-use encore_tests::world::until;
+use encore_tests::seat_truth::statuses;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::Storm;
 use crate::watchers::Seen;
-
-/// The map as apps know it, by place.
-fn statuses(storm: &Storm, bytes: &[u8]) -> Vec<SeatStatus> {
-    let status = |byte| match byte {
-        FREE => SeatStatus::Free,
-        HELD => SeatStatus::Held,
-        _ => SeatStatus::Sold,
-    };
-    storm.chart.seats().iter().map(|seat| status(bytes[seat.slot.0 as usize])).collect()
-}
 
 /// The maps by version.
 pub(crate) type Maps = HashMap<u64, Vec<SeatStatus>>;
@@ -59,7 +47,7 @@ async fn write(storm: Arc<Storm>, mut listener: Box<dyn SeatListener>, mut end: 
     let mut copy = SeatCopy::new(live(&storm).await);
     let mut maps = Maps::new();
     loop {
-        maps.insert(copy.state().version, statuses(&storm, &copy.state().bytes));
+        maps.insert(copy.state().version, statuses(&storm.chart, &copy.state().bytes));
         let gap = tokio::select! {
             news = listener.next() => match news {
                 SeatNews::Changed(change) => copy.follow(&change) == Step::Gap,
@@ -71,30 +59,6 @@ async fn write(storm: Arc<Storm>, mut listener: Box<dyn SeatListener>, mut end: 
             copy = SeatCopy::new(live(&storm).await);
         }
     }
-}
-
-/// Waits until what is sold and held is the same by the locks as by the claims, and stays so unless time passes. Answers the
-/// map.
-pub(crate) async fn settled(storm: &Storm) -> Vec<SeatStatus> {
-    const MOMENT: Duration = Duration::from_millis(250);
-    let (ports, performance) = (&storm.world.ports, storm.performance);
-    let claims = || async { ports.reservations.claims(performance).await.expect("Postgres is there") };
-    until("locks that say what the claims say", || async {
-        let (claims, state, now) = (claims().await, live(storm).await, storm.world.clock.now());
-        let slots: Vec<_> = storm.chart.seats().iter().map(|seat| seat.slot).collect();
-        let holders = ports.seat_locks.holders(performance, &slots).await.expect("Redis is there");
-        let over = claims.iter().any(|claim| claim.owner.held_until().is_some_and(|until| until <= now));
-        let settled = !over && differences(&state, &holders, &claims).is_empty();
-        if !settled {
-            storm.world.clock.advance(MOMENT);
-        }
-        settled
-    })
-    .await;
-    let locks: Vec<SeatLock> = claims().await.iter().map(SeatLock::from).collect();
-    let mut bytes = all_free(&storm.chart);
-    show_locks(&mut bytes, &locks);
-    statuses(storm, &bytes)
 }
 
 /// Every map that anybody ever saw was the map of its version.

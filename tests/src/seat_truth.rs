@@ -1,0 +1,61 @@
+//! What is true of the seats of a performance: what the claims say.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Clock;
+use encore_domain::seat_chart::SeatChart;
+use encore_domain::seat_mending::differences;
+use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, all_free, show_locks};
+use encore_proto::catalog::v1::SeatStatus;
+
+use crate::world::{World, until};
+
+/// How far the clock goes between two looks.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// A state string as apps know it: the statuses by place in the chart.
+pub fn statuses(chart: &SeatChart, bytes: &[u8]) -> Vec<SeatStatus> {
+    let status = |byte| match byte {
+        FREE => SeatStatus::Free,
+        HELD => SeatStatus::Held,
+        BLOCKED => SeatStatus::Blocked,
+        _ => SeatStatus::Sold,
+    };
+    chart.seats().iter().map(|seat| status(bytes[seat.slot.0 as usize])).collect()
+}
+
+/// What the claims say now.
+pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
+    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is there");
+    let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
+    let mut bytes = all_free(chart);
+    show_locks(&mut bytes, &locks);
+    statuses(chart, &bytes)
+}
+
+/// Lets time pass until the locks say what the claims say, and no hold is past its deadline: then nothing changes unless time
+/// passes or somebody calls. Answers the map.
+pub async fn settled_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
+    until("locks that say what the claims say", || async {
+        let settled = is_settled(world, performance, chart).await;
+        if !settled {
+            world.clock.advance(MOMENT);
+        }
+        settled
+    })
+    .await;
+    claimed_map(world, performance, chart).await
+}
+
+async fn is_settled(world: &World, performance: PerformanceId, chart: &SeatChart) -> bool {
+    let (locks, now) = (&world.ports.seat_locks, world.clock.now());
+    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is there");
+    let slots: Vec<_> = chart.seats().iter().map(|seat| seat.slot).collect();
+    let (Ok(Some(state)), Ok(holders)) = (locks.snapshot(performance).await, locks.holders(performance, &slots).await)
+    else {
+        return false;
+    };
+    let over = claims.iter().any(|claim| claim.owner.held_until().is_some_and(|until| until <= now));
+    !over && differences(&state, &holders, &claims).is_empty()
+}

@@ -9,6 +9,7 @@ use encore_domain::line_snapshot::{LineSnapshot, Standing};
 use encore_domain::ports::{Joining, Lines, TicketRefusal};
 use encore_domain::queue::{AdmissionTerms, EndReason, LaneNumber, LineRecord, Place, TokenState, UsedPlace};
 use encore_domain::time::Timestamp;
+use futures::future::join_all;
 
 use crate::model::{Model, Phase, Spot};
 use crate::operations::{Hand, Loss, Operation};
@@ -213,11 +214,14 @@ impl Checked {
         let spots: Vec<Spot> = self.model.spots().copied().collect();
         let different: BTreeSet<LaneNumber> = spots.iter().map(Spot::at).collect();
         assert_eq!(different.len(), spots.len(), "no number is given out twice");
-        for spot in &spots {
-            for admitted_until in [None, spot.admitted_until] {
-                let said = self.lines().state(&spot.shown_as(admitted_until), now).await;
-                self.assert_is_what(spot.at(), admitted_until, &said);
-            }
+        let shown: Vec<(LaneNumber, Option<Timestamp>, Place)> = spots
+            .iter()
+            .flat_map(|spot| [None, spot.admitted_until].map(|until| (spot.at(), until, spot.shown_as(until))))
+            .collect();
+        let lines = self.lines();
+        let said = join_all(shown.iter().map(|(_, _, place)| lines.state(place, now))).await;
+        for ((at, admitted_until, _), said) in shown.iter().zip(&said) {
+            self.assert_is_what(*at, *admitted_until, said);
         }
     }
 

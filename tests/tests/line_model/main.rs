@@ -25,7 +25,7 @@ use stores::{Flushable, on_memory, on_redis};
 
 const EPOCH: i64 = 41;
 const LANES: usize = 2;
-const FANS: usize = 12;
+const FANS: usize = 9;
 const MOST_OPERATIONS: usize = 80;
 /// By how much a limit is ahead of its tail when the line is put in place; more than join until the next time.
 const LIMIT_AHEAD: u64 = 100;
@@ -74,13 +74,13 @@ fn config(cases: u32) -> ProptestConfig {
 #[test]
 fn a_line_in_redis_is_as_the_model() {
     let redis = Flushable::start();
-    proptest!(config(60), |(operations in vec(operation(), 1..=MOST_OPERATIONS))| {
+    proptest!(config(400), |(operations in vec(operation(), 1..=MOST_OPERATIONS))| {
         run(|| on_redis(&redis), &operations);
     });
 }
 
 proptest! {
-    #![proptest_config(config(1_500))]
+    #![proptest_config(config(3_000))]
 
     #[test]
     fn a_line_in_memory_is_as_the_model(operations in vec(operation(), 1..=MOST_OPERATIONS)) {

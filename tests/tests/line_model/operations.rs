@@ -84,7 +84,7 @@ fn terms() -> impl Strategy<Value = AdmissionTerms> {
 }
 
 fn hand() -> impl Strategy<Value = Hand> {
-    let (earlier, admitted) = (prop::bool::weighted(0.15), prop::bool::weighted(0.8));
+    let (earlier, admitted) = (prop::bool::weighted(0.3), prop::bool::weighted(0.8));
     (0..FANS, earlier, admitted).prop_map(|(fan, earlier, admitted)| Hand { fan, earlier, admitted })
 }
 

@@ -87,7 +87,7 @@ impl Checked {
             }
             Operation::Admit(terms) => self.admit(terms).await,
             Operation::Claim(hand) => {
-                if let Some((at, admitted_until)) = self.model.hand(*hand) {
+                if let Some((at, admitted_until)) = self.model.hand(self.model.called_instead(*hand)) {
                     self.ask(at, admitted_until, Question::Claim).await;
                 }
             }

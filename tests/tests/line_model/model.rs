@@ -152,6 +152,14 @@ impl Model {
         Some((at, self.spot(at).admitted_until.filter(|_| hand.admitted)))
     }
 
+    /// The hand of somebody who was called, if anybody is: few others would meet a call in time.
+    pub fn called_instead(&self, hand: Hand) -> Hand {
+        let called: Vec<usize> =
+            self.spots().filter(|it| matches!(it.phase, Phase::Called(_))).map(|it| it.fan).collect();
+        let fan = hand.fan.checked_rem(called.len()).map_or(hand.fan, |nth| called[nth]);
+        Hand { fan, ..hand }
+    }
+
     /// Whether a ticket has yet to be shown, for the line knows less than it says.
     pub fn is_to_be_shown(&self, at: LaneNumber, admitted_until: Option<Timestamp>) -> bool {
         let is_admitted = admitted_until.is_some_and(|until| until > self.now);

@@ -48,6 +48,7 @@ fn hall() -> SeatChart {
         grade: u16::from(row >= 10),
         x: f64::from(number),
         y: f64::from(row),
+        accessible: false,
     };
     let row = |section, row: u32| PlannedRow {
         label: row.to_string(),

@@ -13,7 +13,7 @@ use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_wish::{BestWish, SeatWish};
+use encore_domain::seat_wish::{BestWish, SeatWish, check_accessible};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
@@ -111,7 +111,8 @@ impl BookingUseCases {
         self.guard.spend_hold_try(pass, caller, &hall.performance).await?;
         let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
         match wish {
-            SeatWish::Named { seats, leave_none_alone } => {
+            SeatWish::Named { seats, leave_none_alone, accessible } => {
+                check_accessible(&hall.venue.chart, &seats.slots(&hall.venue.chart)?, *accessible)?;
                 self.hold_named(hall, seats, *leave_none_alone, terms, request).await
             }
             SeatWish::Best(best) => self.hold_best(hall, best, terms, request).await,

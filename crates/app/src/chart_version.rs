@@ -32,6 +32,9 @@ pub(crate) fn chart_version(hall: &Hall) -> String {
         numbers.clear();
         // Writing to a string does not fail.
         let _ = write!(numbers, "{} {} {} {} {}", seat.slot.0, seat.row, seat.grade, seat.x, seat.y);
+        if seat.accessible {
+            numbers.push_str(" accessible");
+        }
         tell(&numbers);
     }
     for area in chart.areas() {
@@ -79,6 +82,7 @@ mod tests {
             version(&performance, altered(|seat| seat.grade = 1)),
             version(&performance, altered(|seat| seat.x += 0.01)),
             version(&performance, altered(|seat| seat.row = 1)),
+            version(&performance, altered(|seat| seat.accessible = true)),
         ];
         assert!(others.iter().all(|other| *other != same), "{others:?}");
         let [floor, larger] = [300, 301].map(|floor| version(&performance, fixtures::festival_chart(floor)));

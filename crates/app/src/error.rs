@@ -56,6 +56,8 @@ pub enum AppError {
     SeatsNotBlocked { seat_ids: Vec<String> },
     #[error("seats would be left alone: {}", seat_ids.join(", "))]
     LeavesSeatsAlone { seat_ids: Vec<String> },
+    #[error("seats are kept for those who need accessible seats: {}", seat_ids.join(", "))]
+    AccessibleSeats { seat_ids: Vec<String> },
     #[error("no {count} free seats fit the wish")]
     NoSeatsFit { count: usize },
     #[error("one fan may have {limit} seats of this performance and you have {owned}")]
@@ -124,6 +126,7 @@ impl AppError {
             | Self::HoldTriesExhausted { .. } => true,
             Self::SeatsNotFree { .. }
             | Self::SeatsNotBlocked { .. }
+            | Self::AccessibleSeats { .. }
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::RequestReused
@@ -210,6 +213,7 @@ impl From<HoldRefusal> for AppError {
             )]),
             HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
             HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },
+            HoldRefusal::AccessibleSeats { seat_ids } => Self::AccessibleSeats { seat_ids },
             HoldRefusal::OtherCurrency { sold_in } => {
                 let field = "best_available.price_max.currency_code";
                 Self::Invalid(vec![Violation::new(field, format!("must be {sold_in}, as the prices are"))])

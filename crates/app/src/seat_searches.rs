@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use encore_domain::best_available::{SeatOrder, SeatSearch, Stretch};
+use encore_domain::best_available::{Group, SeatOrder, SeatSearch, Stretch};
 use encore_domain::ids::VenueId;
+use encore_domain::seat_chart::Seat;
 use encore_domain::seat_wish::{AllowedSeats, BestWish};
 use moka::future::Cache;
 
@@ -17,7 +18,7 @@ const ORDERS_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// change.
 #[derive(Clone)]
 pub struct SeatSearches {
-    orders: Cache<(VenueId, AllowedSeats), Arc<SeatOrder>>,
+    orders: Cache<(VenueId, AllowedSeats, Option<Group>), Arc<SeatOrder>>,
 }
 
 impl Default for SeatSearches {
@@ -33,9 +34,14 @@ impl SeatSearches {
         let chart = &hall.venue.chart;
         let allowed = wish.allowed(chart, &hall.performance.prices)?;
         let (sections, grades) = (allowed.sections.clone(), allowed.grades.clone());
-        let measure =
-            async { Arc::new(SeatOrder::new(chart, &sections, |seat| grades.binary_search(&seat.grade).is_ok())) };
-        let order = self.orders.get_with((hall.venue.id, allowed), measure).await;
+        let group = Group { count: wish.count, accessible: wish.accessible };
+        let measure = async {
+            let of_grades = |seat: &Seat| grades.binary_search(&seat.grade).is_ok();
+            Arc::new(SeatOrder::new(chart, &sections, group, of_grades))
+        };
+        // Where nobody needs an accessible seat, the order is the same for any number.
+        let kind = (hall.venue.id, allowed, (wish.accessible > 0).then_some(group));
+        let order = self.orders.get_with(kind, measure).await;
         Ok(SeatSearch { order, count: wish.count, allow_split: wish.allow_split })
     }
 }

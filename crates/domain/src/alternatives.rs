@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::best_available::{SeatOrder, SeatSearch};
+use crate::best_available::{Group, SeatOrder, SeatSearch};
 use crate::seat_chart::{SeatChart, Slot};
 use crate::seat_state::{FREE, HELD};
 
 /// How many choices are offered in place of one that is taken: what a phone shows at once.
 pub const ALTERNATIVES_MAX: usize = 3;
 
-/// Blocks of as many free neighbours, of the grades that were wanted, the nearest to the seats that were wanted first. Those
-/// that leave no seat alone come before those that do, and no seat is in two of them.
+/// Blocks of as many free neighbours, of the grades that were wanted and with as many accessible seats, the nearest to the seats
+/// that were wanted first. Those that leave no seat alone come before those that do, and no seat is in two of them.
 pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec<Slot>> {
     let seats: Vec<_> = wanted.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
-    let order = SeatOrder::around(chart, &seats, |seat| seats.iter().any(|wanted| wanted.grade == seat.grade));
+    let accessible = seats.iter().filter(|seat| seat.accessible).count();
+    let group = Group { count: wanted.len(), accessible };
+    let order = SeatOrder::around(chart, &seats, group, |seat| seats.iter().any(|wanted| wanted.grade == seat.grade));
     let search = SeatSearch { order: Arc::new(order), count: wanted.len(), allow_split: false };
     let mut left = state.to_vec();
     let mut offers = Vec::with_capacity(ALTERNATIVES_MAX);
@@ -66,6 +68,7 @@ mod tests {
             grade: u16::from(number >= 4),
             x: f64::from(section * 10 + number),
             y: f64::from(row),
+            accessible: false,
         };
         PlannedRow { label: row.to_string(), seats: (0..6).map(seat).collect() }
     }
@@ -89,6 +92,25 @@ mod tests {
         let offers = alternatives(&chart, &all_free(&chart), &slots(&[4, 5]));
         assert_eq!(offers[..2], [slots(&[4, 5]), slots(&[11, 12])], "free seats are no worse for being wanted");
         assert_eq!(alternatives(&chart, &state, &slots(&[0, 1, 2, 3, 4, 5, 7])), Vec::<Vec<Slot>>::new());
+    }
+
+    #[test]
+    fn accessible_seats_are_offered_for_accessible_seats_only() {
+        let mut seats = chart().seats().to_vec();
+        for seat in seats.iter_mut().filter(|seat| [2, 8, 9].contains(&seat.slot.0)) {
+            seat.accessible = true;
+        }
+        let (sections, rows, grades) =
+            (chart().sections().to_vec(), chart().rows().to_vec(), chart().grades().to_vec());
+        let chart = SeatChart::from_parts(sections, rows, grades, seats, vec![]);
+        let mut state = all_free(&chart);
+        state[0] = HELD;
+        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(offers[0], slots(&[14, 15]), "{offers:?}");
+        assert!(offers.iter().flatten().all(|slot| ![2, 8, 9].contains(&slot.0)), "{offers:?}");
+        state[2] = HELD;
+        // One of two is accessible: so is one of each that is offered.
+        assert_eq!(alternatives(&chart, &state, &slots(&[1, 2])), [slots(&[7, 8]), slots(&[9, 10])]);
     }
 
     #[test]

@@ -11,6 +11,10 @@
 //! **The best block** is one that leaves no single seat alone, before any that does; then one of an earlier section, as the
 //! wish or else the plan orders them; then the one whose distances add up to the least; then the one that begins first.
 //!
+//! **Accessible seats** are chosen for those who ask: a block has exactly as many of them as are wanted, and its other seats are
+//! ordinary. So a fan in a wheelchair sits with companions, and nobody is given an accessible seat without need. To the chooser
+//! that is only another set of stretches: where every block of a stretch has the right ones, see [`Group`].
+//!
 //! **A split**, only where the wish allows it and no block is free, is into as few parts as possible and those as even as
 //! possible, all in one section, each part the best block that is left, the largest first. It comes down to single seats, so
 //! that "none" means that no section has so many free seats.
@@ -43,6 +47,15 @@ pub struct SeatOrder {
     /// How far each seat is from where people want to be, by slot: see [`focal_distances`], which are the same for every order
     /// of a hall.
     pub distances: Vec<u32>,
+}
+
+/// Who is to sit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// How many in all.
+    pub count: usize,
+    /// How many of them need an accessible seat.
+    pub accessible: usize,
 }
 
 /// A choice to be made: how many seats, of which.
@@ -98,11 +111,12 @@ fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
 }
 
 impl SeatOrder {
-    /// The stretches of seats that may be chosen, of these sections in this order.
-    pub fn new(chart: &SeatChart, sections: &[u16], may_choose: impl Fn(&Seat) -> bool) -> Self {
+    /// The stretches of seats that may be chosen for a group, of these sections in this order. If somebody of the group needs an
+    /// accessible seat, it is good for a group of this size only, all in one block.
+    pub fn new(chart: &SeatChart, sections: &[u16], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let distances = focal_distances(chart);
         let mut by_section = vec![Vec::new(); chart.sections().len()];
-        for (section, stretch) in stretches(chart, &distances, may_choose) {
+        for (section, stretch) in stretches(chart, &distances, group, may_choose) {
             by_section[usize::from(section)].push(stretch);
         }
         for stretches in &mut by_section {
@@ -113,29 +127,52 @@ impl SeatOrder {
     }
 
     /// The stretches of seats that may be chosen, of the whole hall, by how far they are from the middle of these seats.
-    pub fn around(chart: &SeatChart, seats: &[&Seat], may_choose: impl Fn(&Seat) -> bool) -> Self {
+    pub fn around(chart: &SeatChart, seats: &[&Seat], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let mut distances = vec![0; chart.seat_slots() as usize];
         let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
         measure(&mut distances, chart.seats().iter().map(|seat| (seat.slot, (seat.x, seat.y))), middle);
-        let mut all: Vec<Stretch> = stretches(chart, &distances, may_choose).map(|(_, stretch)| stretch).collect();
+        let mut all: Vec<Stretch> =
+            stretches(chart, &distances, group, may_choose).map(|(_, stretch)| stretch).collect();
         nearest_first(&mut all);
         Self { sections: vec![all], distances }
     }
 }
 
-/// The stretches of seats that may be chosen, each with its section, in the order of the hall.
+/// The stretches of seats that may be chosen, each with its section, in the order of the hall. Every block of a stretch that is as
+/// large as the group has as many accessible seats as the group needs, and there is no other such block.
 fn stretches(
     chart: &SeatChart,
     distances: &[u32],
+    group: Group,
     may_choose: impl Fn(&Seat) -> bool,
 ) -> impl Iterator<Item = (u16, Stretch)> {
-    let allowed: Vec<&Seat> = chart.seats().iter().filter(|seat| may_choose(seat)).collect();
-    let pieces = allowed.chunk_by(|a, b| a.slot.0 + 1 == b.slot.0).map(|seats| {
-        let (first, last) = (seats[0].slot, seats[seats.len() - 1].slot);
-        let nearest = distances[first.0 as usize..=last.0 as usize].iter().min().copied().unwrap_or(0);
-        (chart.row_of(seats[0]).section, Stretch { first, last, nearest })
+    let choosable = |seat: &&Seat| may_choose(seat) && (group.accessible > 0 || !seat.accessible);
+    let allowed: Vec<&Seat> = chart.seats().iter().filter(choosable).collect();
+    let pieces = allowed.chunk_by(|a, b| a.slot.0 + 1 == b.slot.0).flat_map(|piece| {
+        let ranges = if group.accessible == 0 { vec![(0, piece.len() - 1)] } else { ranges_with(piece, group) };
+        ranges.into_iter().map(|(first, last)| {
+            let (first, last) = (piece[first].slot, piece[last].slot);
+            let nearest = distances[first.0 as usize..=last.0 as usize].iter().min().copied().unwrap_or(0);
+            (chart.row_of(piece[0]).section, Stretch { first, last, nearest })
+        })
     });
     pieces.collect::<Vec<_>>().into_iter()
+}
+
+/// The ranges of a piece of a row, by place, in which every block of the group's size has the accessible seats that the group needs
+/// and no others: for each run of so many accessible seats, from the block that ends with its last to the one that begins with its
+/// first, and not as far as the accessible seats beside the run. They may overlap.
+fn ranges_with(piece: &[&Seat], Group { count, accessible }: Group) -> Vec<(usize, usize)> {
+    let places = piece.iter().enumerate().filter(|(_, seat)| seat.accessible).map(|(place, _)| place);
+    let places: Vec<usize> = places.collect();
+    let ranges = places.windows(accessible).enumerate().filter_map(|(at, run)| {
+        let (first, last) = (run[0], run[accessible - 1]);
+        let before = at.checked_sub(1).map_or(0, |at| places[at] + 1);
+        let after = places.get(at + accessible).map_or(piece.len(), |place| *place);
+        let range = (before.max((last + 1).saturating_sub(count)), after.min(first + count) - 1);
+        (last - first < count && range.1 + 1 - range.0 >= count).then_some(range)
+    });
+    ranges.collect()
 }
 
 fn nearest_first(stretches: &mut [Stretch]) {

@@ -239,6 +239,12 @@ pub enum HoldRefusal {
         /// Those that are not in the chart.
         names: Vec<String>,
     },
+    /// These are kept for those who need them, and nobody was said to.
+    #[error("seats are kept for those who need accessible seats: {}", .seat_ids.join(", "))]
+    AccessibleSeats {
+        /// Those of the named seats that are accessible, in the order of the hall.
+        seat_ids: Vec<String>,
+    },
     /// The price limit is in another currency than the prices.
     #[error("the prices are in {sold_in}")]
     OtherCurrency {

@@ -62,6 +62,8 @@ pub struct Seat {
     pub x: f64,
     /// Away from the stage or towards it, as the plan was drawn, in its pixels.
     pub y: f64,
+    /// Whether it is kept for those who need it: a place for a wheelchair, or beside one, as the plan says.
+    pub accessible: bool,
 }
 
 /// A seat of a plan, before it has a slot.
@@ -77,6 +79,8 @@ pub struct PlannedSeat {
     pub x: f64,
     /// See [`Seat::y`].
     pub y: f64,
+    /// See [`Seat::accessible`].
+    pub accessible: bool,
 }
 
 /// A row of a plan.
@@ -139,8 +143,8 @@ impl SeatChart {
                 let aisles = aisles(&planned_row.seats);
                 for (seat, aisle_before) in planned_row.seats.into_iter().zip(aisles) {
                     next_slot += u32::from(aisle_before);
-                    let PlannedSeat { id, number, grade, x, y } = seat;
-                    seats.push(Seat { id, slot: Slot(next_slot), row, number, grade, x, y });
+                    let PlannedSeat { id, number, grade, x, y, accessible } = seat;
+                    seats.push(Seat { id, slot: Slot(next_slot), row, number, grade, x, y, accessible });
                     next_slot += 1;
                 }
                 next_slot += 1;
@@ -309,6 +313,7 @@ mod tests {
             grade: 0,
             x: *x,
             y: 0.0,
+            accessible: false,
         };
         PlannedRow { label: label.into(), seats: xs.iter().enumerate().map(seat).collect() }
     }

@@ -7,7 +7,7 @@ use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
 use crate::ids::ReservationId;
 use crate::money::Money;
-use crate::seat_chart::SeatChart;
+use crate::seat_chart::{SeatChart, Slot};
 
 /// The most sections that one wish may name.
 pub const WISH_SECTIONS_MAX: usize = 100;
@@ -21,6 +21,8 @@ pub enum SeatWish {
         seats: SeatSelection,
         /// Whether it is refused if a single free seat would be left without a free neighbour.
         leave_none_alone: bool,
+        /// Whether somebody needs the accessible seats that are among them.
+        accessible: bool,
     },
     /// Whichever are the best.
     Best(BestWish),
@@ -59,8 +61,10 @@ pub struct BestWish {
     pub grades: Vec<String>,
     /// The most that one seat may cost.
     pub price_max: Option<Money>,
-    /// Whether they may be in several places if no block of them is free.
+    /// Whether they may be in several places if no block of them is free; not if any is to be accessible.
     pub allow_split: bool,
+    /// How many of them are to be accessible: at most all.
+    pub accessible: usize,
 }
 
 /// What a wish comes down to in one hall. Many wishes come down to the same.
@@ -70,6 +74,13 @@ pub struct AllowedSeats {
     pub sections: Vec<u16>,
     /// Indices of the chart's grades, ascending.
     pub grades: Vec<u16>,
+}
+
+/// That no accessible seat is among these, unless somebody needs them.
+pub fn check_accessible(chart: &SeatChart, slots: &[Slot], accessible: bool) -> Result<(), HoldRefusal> {
+    let seats = slots.iter().filter_map(|slot| chart.seat_at(*slot));
+    let kept: Vec<String> = seats.filter(|seat| seat.accessible).map(|seat| seat.id.clone()).collect();
+    if accessible || kept.is_empty() { Ok(()) } else { Err(HoldRefusal::AccessibleSeats { seat_ids: kept }) }
 }
 
 impl BestWish {
@@ -134,7 +145,14 @@ mod tests {
 
     fn wish(sections: &[&str], grades: &[&str], price_max: Option<Money>) -> BestWish {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        BestWish { count: 2, sections: names(sections), grades: names(grades), price_max, allow_split: false }
+        BestWish {
+            count: 2,
+            sections: names(sections),
+            grades: names(grades),
+            price_max,
+            allow_split: false,
+            accessible: 0,
+        }
     }
 
     #[test]

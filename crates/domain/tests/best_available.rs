@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::best_available::{DISTANCE_MAX, SeatOrder, SeatSearch};
+use encore_domain::best_available::{DISTANCE_MAX, Group, SeatOrder, SeatSearch};
 use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, all_free};
 use proptest::prelude::*;
@@ -43,6 +43,8 @@ struct Case {
     grades: Vec<bool>,
     count: usize,
     allow_split: bool,
+    /// How many of them must be accessible.
+    accessible: usize,
 }
 
 /// Sections of rows of pieces, each piece a number of seats; at least three, so that an aisle is seen as one.
@@ -51,9 +53,10 @@ fn plans() -> impl Strategy<Value = Vec<Vec<Vec<usize>>>> {
     prop::collection::vec(prop::collection::vec(row, 1..5), 1..4)
 }
 
-fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16]) -> Hall {
+fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16], accessible: &[bool]) -> Hall {
     let mut places = Vec::new();
     let mut grades = grades.iter().copied().cycle();
+    let mut accessible = accessible.iter().copied().cycle();
     let mut sections = Vec::new();
     for (section, rows) in (0..).zip(plan) {
         let mut planned_rows = Vec::new();
@@ -67,7 +70,8 @@ fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16]) -> Hall {
                     places.push(Place { section, row, piece, x, y });
                     let grade = grades.next().expect("an endless cycle");
                     let id = format!("{section}-{row}-{}", seats.len());
-                    seats.push(PlannedSeat { id, number: seats.len().to_string(), grade, x, y });
+                    let accessible = accessible.next().expect("an endless cycle");
+                    seats.push(PlannedSeat { id, number: seats.len().to_string(), grade, x, y, accessible });
                 }
             }
             planned_rows.push(PlannedRow { label: row.to_string(), seats });
@@ -87,12 +91,17 @@ fn cases() -> impl Strategy<Value = Case> {
     let grades = prop_oneof![Just(vec![0]), prop::collection::vec(0..GRADES, 1..40)];
     let allowed = prop_oneof![Just(vec![true; 3]), prop::collection::vec(any::<bool>(), 3)];
     let taken = prop_oneof![Just(0.0), 0.0..1.0];
-    let count = 1_usize..=8;
-    (plan_and_sections, grades, allowed, taken, any::<u64>(), count, any::<bool>()).prop_map(
-        |((plan, sections), grades, allowed, taken, seed, count, allow_split)| {
-            let hall = hall(&plan, &grades);
+    let group = prop_oneof![
+        (1_usize..=8).prop_map(|count| (count, 0)),
+        (1_usize..=8).prop_flat_map(|count| (Just(count), 0..=count.min(3))),
+    ];
+    let accessible = prop_oneof![Just(vec![false]), prop::collection::vec(prop::bool::weighted(0.2), 1..40)];
+    (plan_and_sections, (grades, accessible), allowed, taken, any::<u64>(), group, any::<bool>()).prop_map(
+        |((plan, sections), (grades, marked), allowed, taken, seed, (count, accessible), split)| {
+            let hall = hall(&plan, &grades, &marked);
+            let allow_split = split && accessible == 0;
             let state = occupied(&hall.chart, taken, seed);
-            Case { hall, state, sections, grades: allowed, count, allow_split }
+            Case { hall, state, sections, grades: allowed, count, allow_split, accessible }
         },
     )
 }
@@ -114,7 +123,8 @@ fn occupied(chart: &SeatChart, share: f64, seed: u64) -> Vec<u8> {
 impl Case {
     fn search(&self) -> Option<Vec<Slot>> {
         let chart = &self.hall.chart;
-        let order = SeatOrder::new(chart, &self.sections, |seat| self.grades[usize::from(seat.grade)]);
+        let group = Group { count: self.count, accessible: self.accessible };
+        let order = SeatOrder::new(chart, &self.sections, group, |seat| self.grades[usize::from(seat.grade)]);
         let search = SeatSearch { order: Arc::new(order), count: self.count, allow_split: self.allow_split };
         search.choose(&self.state)
     }
@@ -152,8 +162,12 @@ impl Case {
         let seats = self.hall.chart.seats();
         let may_choose = |seat: &usize| free.contains(seat) && self.grades[usize::from(seats[*seat].grade)];
         let blocks = (0..seats.len()).map(|first| (first..first + size).collect::<Vec<usize>>());
-        let blocks =
-            blocks.filter(|block| block.iter().all(may_choose) && block.windows(2).all(|pair| self.near(pair)));
+        let accessible = |block: &[usize]| block.iter().filter(|seat| seats[**seat].accessible).count();
+        let blocks = blocks.filter(|block| {
+            block.iter().all(may_choose)
+                && block.windows(2).all(|pair| self.near(pair))
+                && accessible(block) == self.accessible
+        });
         let ranked = blocks.filter_map(|block| {
             let section = sections.iter().position(|section| *section == self.hall.places[block[0]].section)?;
             let distance = block.iter().map(|seat| self.distance(*seat)).sum();
@@ -216,9 +230,10 @@ proptest! {
         let seats = case.hall.chart.seats();
         let fits = |section: &u16| {
             let of_section = free.iter().filter(|seat| case.hall.places[**seat].section == *section);
-            of_section.filter(|seat| case.grades[usize::from(seats[**seat].grade)]).count() >= case.count
+            let ordinary = of_section.filter(|seat| !seats[**seat].accessible);
+            ordinary.filter(|seat| case.grades[usize::from(seats[**seat].grade)]).count() >= case.count
         };
-        let split = Case { allow_split: true, ..case.clone() };
+        let split = Case { allow_split: true, accessible: 0, ..case.clone() };
         prop_assert_eq!(split.search().is_some(), case.sections.iter().any(fits));
     }
 
@@ -229,6 +244,8 @@ proptest! {
         prop_assert!(chosen.is_sorted_by(|a, b| a < b), "in order, none twice: {:?}", chosen);
         let chart = &case.hall.chart;
         let mut sections = BTreeSet::new();
+        let accessible = chosen.iter().filter_map(|slot| chart.seat_at(*slot)).filter(|seat| seat.accessible).count();
+        prop_assert_eq!(accessible, case.accessible, "kept for those who ask, and given to all who do");
         for slot in &chosen {
             let seat = chart.seat_at(*slot).expect("a seat");
             prop_assert_eq!(case.state[slot.0 as usize], FREE);

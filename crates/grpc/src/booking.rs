@@ -117,7 +117,11 @@ impl BookingService for BookingApi {
 fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatWish> {
     let Some(best) = message.best_available else {
         let seats = seat_selection(fields, message.seat_ids)?;
-        return Some(SeatWish::Named { seats, leave_none_alone: message.leave_none_alone });
+        return Some(SeatWish::Named {
+            seats,
+            leave_none_alone: message.leave_none_alone,
+            accessible: message.accessible,
+        });
     };
     if !message.seat_ids.is_empty() {
         fields.refuse("seat_ids", "must be empty where best_available is set");
@@ -131,8 +135,18 @@ fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatW
         None => None,
         Some(price_max) => Some(price_limit(fields, price_max)?),
     };
+    let accessible =
+        usize::try_from(best.accessible_count).ok().filter(|it| *it <= count.unwrap_or(SEATS_PER_HOLD_MAX));
+    let accessible = fields.read("best_available.accessible_count", accessible.ok_or("must be at most count"));
+    if best.allow_split && best.accessible_count > 0 {
+        fields.refuse("best_available.allow_split", "must not be set where accessible seats are asked for");
+    }
+    if message.accessible {
+        fields.refuse("accessible", "is of named seats: best_available has accessible_count");
+    }
     let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
-    Some(SeatWish::Best(BestWish { count: count?, sections, grades, price_max, allow_split }))
+    let (count, accessible) = (count?, accessible?);
+    Some(SeatWish::Best(BestWish { count, sections, grades, price_max, allow_split, accessible }))
 }
 
 fn price_limit(fields: &mut Fields, price_max: &encore_proto::common::v1::Money) -> Option<Money> {

@@ -230,6 +230,7 @@ fn seat_to_proto(chart: &SeatChart, seat: &Seat, status: SeatStatus) -> pb::Seat
         status: status.into(),
         x: seat.x,
         y: seat.y,
+        accessible: seat.accessible,
     }
 }
 

@@ -55,5 +55,6 @@ fn seat_to_proto(chart: &SeatChart, seat: &Seat) -> pb::ChartSeat {
         grade: seat.grade.into(),
         x: seat.x,
         y: seat.y,
+        accessible: seat.accessible,
     }
 }

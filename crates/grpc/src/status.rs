@@ -71,11 +71,12 @@ pub(crate) fn status(failure: AppError) -> Status {
             many_seats(message, ErrorReason::SeatsNotBlocked, &seat_ids, ("SEAT_NOT_BLOCKED", "is not blocked"))
         }
         AppError::LeavesSeatsAlone { seat_ids } => {
-            let mut details = info(ErrorReason::LeavesSeatsAlone, [("seat_ids", seat_ids.join(","))]);
-            for seat_id in &seat_ids {
-                details.add_precondition_failure_violation("SEAT_LEFT_ALONE", seat_id, "would have no free neighbour");
-            }
-            Status::with_error_details(Code::FailedPrecondition, message, details)
+            let rule = ("SEAT_LEFT_ALONE", "would have no free neighbour");
+            few_seats(message, ErrorReason::LeavesSeatsAlone, &seat_ids, rule)
+        }
+        AppError::AccessibleSeats { seat_ids } => {
+            let rule = ("ACCESSIBLE_SEAT", "is kept for those who need it");
+            few_seats(message, ErrorReason::AccessibleSeats, &seat_ids, rule)
         }
         AppError::NoSeatsFit { count } => {
             precondition(message, ErrorReason::NoSeatsFit, [("count", count.to_string())])
@@ -215,6 +216,15 @@ fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded
     let mut details = info(ErrorReason::LineCeilingExceeded, metadata);
     for beyond in exceeded {
         details.add_precondition_failure_violation("LINE_CEILING_EXCEEDED", told(beyond).0, beyond.to_string());
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// A refusal that names seats of one hold.
+fn few_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, rule): (&str, &str)) -> Status {
+    let mut details = info(reason, [("seat_ids", seat_ids.join(","))]);
+    for seat_id in seat_ids {
+        details.add_precondition_failure_violation(kind, seat_id, rule);
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }

@@ -12,8 +12,8 @@ use encore_domain::time::Timestamp;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    LARGE_CHART_SEATS, altered, at_secs, collecting_line, concert, festival_chart, id, just_before, lanes, large_chart,
-    line, line_settings, message, performance, request, small_chart, start, venue,
+    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, collecting_line, concert, festival_chart, id, just_before,
+    lanes, large_chart, line, line_settings, message, performance, request, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
@@ -76,7 +76,7 @@ fn sale_of(performance: &Performance, line: Option<Line>) -> OnSale {
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
-    for hall in [venue(small_chart()), venue(festival_chart(20_000))] {
+    for hall in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
         let request = bench.operator_request().await;
         assert_eq!(made(bench.catalog.add_venue(hall.clone(), Some(request)).await), hall);
         assert_eq!(bench.catalog.venue(hall.id).await.expect("the store answers"), Some(hall));

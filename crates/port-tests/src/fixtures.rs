@@ -125,6 +125,17 @@ pub fn festival_chart(floor: u32) -> SeatChart {
     SeatChart::lay_out(sections, small_grades())
 }
 
+/// The small hall with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one between them.
+pub fn accessible_chart() -> SeatChart {
+    let chart = small_chart();
+    let mut seats = chart.seats().to_vec();
+    for seat in &mut seats {
+        seat.accessible = ["S-A-3", "S-A-4", "C-B-1", "C-B-5", "C-B-7"].contains(&seat.id.as_str());
+    }
+    let (sections, rows, grades) = (chart.sections().to_vec(), chart.rows().to_vec(), chart.grades().to_vec());
+    SeatChart::from_parts(sections, rows, grades, seats, vec![])
+}
+
 /// A stadium of 60,000 seats in 60 sections.
 pub fn large_chart() -> SeatChart {
     let section = |section: usize| PlannedSection {
@@ -161,6 +172,7 @@ fn row(section: &str, label: &str, grades: &[u16]) -> PlannedRow {
         grade: *grade,
         x: f64::from(number) * 10.5 + 0.1,
         y: -3.25,
+        accessible: false,
     };
     PlannedRow { label: label.into(), seats: (1..).zip(grades).map(seat).collect() }
 }

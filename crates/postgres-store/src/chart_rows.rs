@@ -2,7 +2,7 @@
 //! trips and its statements have constant text.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Double, Integer, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Double, Integer, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::area::Area;
 use encore_domain::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
@@ -62,9 +62,9 @@ async fn insert_rows(conn: &mut AsyncPgConnection, venue: Uuid, rows: &[Row]) ->
 
 async fn insert_seats(conn: &mut AsyncPgConnection, venue: Uuid, seats: &[Seat]) -> QueryResult<()> {
     const INSERT: &str = r#"
-        INSERT INTO seats (venue_id, slot, seat_id, "row", number, grade, x, y)
-        SELECT $1, slot, seat_id, "row", number, grade, x, y
-        FROM unnest($2, $3, $4, $5, $6, $7, $8) AS seat (slot, seat_id, "row", number, grade, x, y)"#;
+        INSERT INTO seats (venue_id, slot, seat_id, "row", number, grade, x, y, accessible)
+        SELECT $1, slot, seat_id, "row", number, grade, x, y, accessible
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS seat (slot, seat_id, "row", number, grade, x, y, accessible)"#;
     let column = |of: fn(&Seat) -> i32| -> Vec<i32> { seats.iter().map(of).collect() };
     let text = |of: fn(&Seat) -> &str| -> Vec<&str> { seats.iter().map(of).collect() };
     let pixels = |of: fn(&Seat) -> f64| -> Vec<f64> { seats.iter().map(of).collect() };
@@ -77,6 +77,7 @@ async fn insert_seats(conn: &mut AsyncPgConnection, venue: Uuid, seats: &[Seat])
         .bind::<Array<Integer>, _>(column(|seat| i32::from(seat.grade)))
         .bind::<Array<Double>, _>(pixels(|seat| seat.x))
         .bind::<Array<Double>, _>(pixels(|seat| seat.y))
+        .bind::<Array<Bool>, _>(seats.iter().map(|seat| seat.accessible).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())
@@ -163,6 +164,7 @@ struct SeatRow {
     grade: i32,
     x: f64,
     y: f64,
+    accessible: bool,
 }
 
 impl SeatRow {
@@ -175,6 +177,7 @@ impl SeatRow {
             grade: read_index(self.grade)?,
             x: self.x,
             y: self.y,
+            accessible: self.accessible,
         })
     }
 }

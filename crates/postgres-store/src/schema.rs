@@ -67,6 +67,7 @@ diesel::table! {
         grade -> Integer,
         x -> Double,
         y -> Double,
+        accessible -> Bool,
     }
 }
 

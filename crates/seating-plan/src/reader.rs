@@ -176,10 +176,11 @@ impl<'v> Reader<'v> {
         let number = self.name(&seat, "seat_number");
         let position = self.position(&seat).and_then(|position| self.finite(&path, row.origin + position));
         let grade = self.grade_of(&seat);
+        let accessible = self.flag(&seat, "accessible");
         let guid = self.unused_guid(&path, guid?, SeatAt { seat: at, ..row.first });
         let number = self.unused_number(&path, number?, at, row);
         let Point { x, y } = position?;
-        Some(PlannedSeat { id: guid?.to_owned(), number: number?.to_owned(), grade: grade?, x, y })
+        Some(PlannedSeat { id: guid?.to_owned(), number: number?.to_owned(), grade: grade?, x, y, accessible })
     }
 
     fn grade_of(&mut self, seat: &Object<'_, 'v>) -> Option<u16> {

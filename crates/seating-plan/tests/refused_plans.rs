@@ -227,6 +227,15 @@ fn more_seats_than_a_venue_may_have_are_refused() {
 }
 
 #[test]
+fn a_seat_is_accessible_or_not() {
+    for value in [json!("yes"), json!(1), json!({})] {
+        let mut plan = sound();
+        plan["zones"][0]["rows"][0]["seats"][0]["accessible"] = value;
+        assert_refused(&plan, "$.zones[0].rows[0].seats[0].accessible", "must be true or false");
+    }
+}
+
+#[test]
 fn every_violation_is_listed_in_the_order_of_the_plan() {
     let mut plan = sound();
     plan["name"] = json!(1);

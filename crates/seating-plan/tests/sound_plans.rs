@@ -40,6 +40,18 @@ fn zones_rows_and_categories_become_sections_rows_and_grades() {
 }
 
 #[test]
+fn seats_that_are_kept_for_those_who_need_them_are_marked() {
+    let mut seats = ["1", "2", "3", "4"].map(|number| seat(number, number, 0.0));
+    for (seat, accessible) in seats.iter_mut().zip([json!(true), json!(false), Value::Null]) {
+        seat["accessible"] = accessible;
+    }
+    let rows = json!([{ "row_number": "A", "seats": seats }]);
+    let plan = read_value(&plan(&json!([{ "position": { "x": 0, "y": 0 }, "rows": rows }])));
+    let marked: Vec<bool> = plan.chart.seats().iter().map(|seat| seat.accessible).collect();
+    assert_eq!(marked, [true, false, false, false]);
+}
+
+#[test]
 fn a_zone_without_a_name_is_named_by_its_place() {
     let zone = |guid, name: Value| {
         let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);

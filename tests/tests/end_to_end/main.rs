@@ -1,6 +1,7 @@
 //! The whole server on real Postgres and Redis, two instances of it, called as a client would.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accessible;
 mod areas;
 mod audit;
 mod bad_input;

@@ -76,6 +76,7 @@ fn hall() -> SeatChart {
         grade: u16::from(row >= 3),
         x: f64::from(number),
         y: f64::from(row),
+        accessible: false,
     };
     let row = |section, row: u32| PlannedRow {
         label: row.to_string(),

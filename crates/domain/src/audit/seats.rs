@@ -91,6 +91,7 @@ mod tests {
             grade: 0,
             x: f64::from(number),
             y: 0.0,
+            accessible: false,
         };
         let row = |label: &str| PlannedRow { label: label.into(), seats: vec![seat(label, 1), seat(label, 2)] };
         let grade = Grade { name: "all".into(), color: String::new() };

@@ -74,6 +74,7 @@ pub enum ChooseRefusal {
 ///   this owner's are taken again
 /// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in halls of any occupation
 /// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
+/// - `chooses_accessible_seats_for_those_who_ask`: and then what [`SeatSearch::choose`] chooses, with stretches that overlap
 /// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
 /// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
 /// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,

@@ -6,11 +6,11 @@ use encore_domain::ports::{ChooseRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, HELD, Locker, SeatLock, SeatState, StockAt};
 
-use super::{HUNDRED, search, searches};
+use super::{HUNDRED, accessible_search, search, searches};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{at_secs, id, just_before, slots};
+use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots};
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
     // From an empty hall to one that is nearly sold, each with gaps in other places.
@@ -62,6 +62,32 @@ pub async fn takes_a_split_only_where_allowed(bench: SpeedBench) {
     assert!(matches!(refused(bench.take_best(performance, &together, id()).await), ChooseRefusal::NoneFits { .. }));
     let apart = SeatSearch { allow_split: true, ..together };
     assert_eq!(bench.take_best(performance, &apart, id()).await.expect("two and two").slots.len(), 4);
+}
+
+pub async fn chooses_accessible_seats_for_those_who_ask(bench: SpeedBench) {
+    let chart = accessible_chart();
+    // Stretches overlap here: a group may sit to the left of its accessible seat or to the right of it.
+    for (count, accessible) in (1..=6).flat_map(|count| (0..=count.min(2)).map(move |accessible| (count, accessible))) {
+        for (tenths, grades) in [(0, [0, 1].as_slice()), (2, &[0, 1]), (4, &[1]), (6, &[0])] {
+            let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
+            let search = accessible_search(count, accessible, grades);
+            let before = bench.seats(performance).await.expect("loaded");
+            for slot in search.choose(&before.bytes).iter().flatten() {
+                assert!(chart.seat_at(*slot).is_some());
+            }
+            assert_chosen_as_in_the_domain(&bench, performance, &search).await;
+        }
+    }
+    let performance = bench.loaded().await;
+    let taken = bench.take_best(performance, &accessible_search(3, 1, &[0, 1]), id()).await.expect("companions beside");
+    let seats: Vec<_> = taken.slots.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
+    assert_eq!(seats.iter().filter(|seat| seat.accessible).count(), 1, "{seats:?}");
+    // Nobody else is given the others, as long as anything is left.
+    while let Ok(taken) = bench.take_best(performance, &accessible_search(1, 0, &[0, 1]), id()).await {
+        assert!(taken.slots.iter().all(|slot| chart.seat_at(*slot).is_some_and(|seat| !seat.accessible)));
+    }
+    let left = bench.seats(performance).await.expect("loaded").stock().free;
+    assert_eq!(left, 4, "one accessible seat of five is taken");
 }
 
 pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use encore_domain::best_available::{SeatOrder, SeatSearch};
+use encore_domain::best_available::{Group, SeatOrder, SeatSearch};
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
@@ -12,7 +12,7 @@ use encore_domain::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, Stoc
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
-use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, slots, small_chart};
+use crate::fixtures::{SMALL_CHART_SEATS, accessible_chart, at_secs, id, slots, small_chart};
 
 mod blocking;
 mod changing;
@@ -45,6 +45,7 @@ macro_rules! seat_locks {
             takes_leaving_none_alone,
             takes_the_best_block,
             takes_a_split_only_where_allowed,
+            chooses_accessible_seats_for_those_who_ask,
             chooses_nothing_where_nothing_fits,
             chooses_under_contention,
             chooses_again_for_the_same_owner,
@@ -180,8 +181,16 @@ fn blocked(seat: usize) -> SeatLock {
 
 /// A search for so many seats of the small hall, of these sections and grades.
 fn search(count: usize, sections: &[u16], grades: &[u16], allow_split: bool) -> SeatSearch {
-    let order = SeatOrder::new(&small_chart(), sections, |seat| grades.contains(&seat.grade));
+    let group = Group { count, accessible: 0 };
+    let order = SeatOrder::new(&small_chart(), sections, group, |seat| grades.contains(&seat.grade));
     SeatSearch { order: Arc::new(order), count, allow_split }
+}
+
+/// A search for a group in the small hall with accessible seats.
+fn accessible_search(count: usize, accessible: usize, grades: &[u16]) -> SeatSearch {
+    let group = Group { count, accessible };
+    let order = SeatOrder::new(&accessible_chart(), &[0, 1], group, |seat| grades.contains(&seat.grade));
+    SeatSearch { order: Arc::new(order), count, allow_split: false }
 }
 
 /// Every search that differs in sections, grades, count or split.

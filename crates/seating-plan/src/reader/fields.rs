@@ -80,6 +80,15 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), count.and_then(|count| u32::try_from(count).ok()), &rule)
     }
 
+    /// False where it is missing.
+    pub(super) fn flag(&mut self, object: &Object<'_, 'v>, key: &'static str) -> bool {
+        let path = object.path.key(key);
+        object
+            .optional(key)
+            .and_then(|value| self.typed(&path, value.as_bool(), "must be true or false"))
+            .unwrap_or(false)
+    }
+
     pub(super) fn position(&mut self, object: &Object<'_, 'v>) -> Option<Point> {
         let value = self.required(object, "position")?;
         self.point(&object.path.key("position"), value)

@@ -1,0 +1,1 @@
+ALTER TABLE seats ADD COLUMN accessible boolean NOT NULL DEFAULT false;

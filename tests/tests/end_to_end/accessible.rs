@@ -1,0 +1,115 @@
+//! Seats that are kept for those who need them.
+
+use encore_domain::catalog::Performance;
+use encore_domain::ids::PerformanceId;
+use encore_port_tests::fixtures::accessible_chart;
+use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, Reservation};
+use encore_proto::catalog::v1::GetSeatChartRequest;
+use encore_tests::fan::{Fan, reason, reason_metadata, request_id, seats_taken, violated_fields};
+use encore_tests::world::World;
+use tonic::{Code, Status};
+
+use encore_tests::audit::found;
+
+const ACCESSIBLE: [&str; 5] = ["S-A-3", "S-A-4", "C-B-1", "C-B-5", "C-B-7"];
+
+fn seat_ids(held: &Reservation) -> Vec<&str> {
+    held.seats.iter().map(|seat| seat.seat_id.as_str()).collect()
+}
+
+async fn hall(world: &World) -> PerformanceId {
+    let many = |performance| Performance { seats_per_fan: 26, ..performance };
+    world.performance_in(accessible_chart(), None, many).await
+}
+
+async fn hold(fan: &Fan, performance: PerformanceId, seats: &[&str], accessible: bool) -> Result<Reservation, Status> {
+    let message = HoldSeatsRequest {
+        request_id: request_id(),
+        performance_id: performance.to_string(),
+        seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        accessible,
+        ..Default::default()
+    };
+    fan.send_hold(message).await
+}
+
+fn group(count: u32, accessible_count: u32) -> BestAvailable {
+    BestAvailable { count, accessible_count, ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accessible_seats_are_given_to_those_who_ask() {
+    for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
+        let (performance, fan, other) = (hall(&world).await, world.fan(0).await, world.fan(1).await);
+        // Beside the aisle are two accessible seats: companions of one of them would leave the other alone, and sit behind.
+        let held = fan.hold_best(performance, group(3, 1)).await.expect("companions beside");
+        assert_eq!(seat_ids(&held), ["C-B-1", "C-B-2", "C-B-3"]);
+        let held = fan.hold_best(performance, group(1, 1)).await.expect("alone");
+        assert_eq!(seat_ids(&held), ["S-A-4"]);
+        let held = fan.hold_best(performance, group(3, 2)).await.expect("two, and one between them");
+        assert_eq!(seat_ids(&held), ["C-B-5", "C-B-6", "C-B-7"]);
+        let refusal = fan.hold_best(performance, group(2, 2)).await.expect_err("one is left");
+        assert_eq!(reason(&refusal), "NO_SEATS_FIT");
+        // Everybody else is given what is ordinary, to the last.
+        let mut given = 7;
+        while let Ok(held) = other.hold_best(performance, group(1, 0)).await {
+            assert!(!ACCESSIBLE.contains(&seat_ids(&held)[0]), "{held:?}");
+            given += 1;
+        }
+        assert_eq!(given, 25, "the last accessible seat waits for who asks");
+        let split = BestAvailable { allow_split: true, ..group(1, 0) };
+        assert_eq!(reason(&other.hold_best(performance, split).await.expect_err("none")), "NO_SEATS_FIT");
+        let held = other.hold_best(performance, group(1, 1)).await.expect("who asks");
+        assert_eq!(seat_ids(&held), ["S-A-3"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accessible_seats_are_named_by_who_needs_them() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let (performance, fan, other) = (hall(&world).await, world.fan(0).await, world.fan(1).await);
+        let refusal =
+            hold(&fan, performance, &["S-A-2", "S-A-3", "C-B-1"], false).await.expect_err("nobody needs them");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "ACCESSIBLE_SEATS"));
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-3,C-B-1"));
+        let held = hold(&fan, performance, &["S-A-1", "S-A-2", "S-A-3"], true).await.expect("with companions");
+        assert_eq!(held.seats.len(), 3);
+        let refusal = hold(&other, performance, &["S-A-3"], true).await.expect_err("taken");
+        let taken = seats_taken(&refusal).expect("a detail");
+        assert_eq!(taken.alternatives[0].seat_ids, ["S-A-4"], "accessible too, and the nearest");
+        let refusal = hold(&other, performance, &["S-A-1"], false).await.expect_err("taken");
+        let offered = seats_taken(&refusal).expect("a detail").alternatives;
+        assert!(offered.iter().flat_map(|block| &block.seat_ids).all(|seat| !ACCESSIBLE.contains(&seat.as_str())));
+        let operator = world.operator().await;
+        assert_eq!(found(&operator, performance).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maps_say_which_seats_are_accessible_and_wishes_are_whole() {
+    let world = World::durable(1).await;
+    let (performance, fan) = (hall(&world).await, world.fan(0).await);
+    let listed = fan.seats(performance).await.expect("seats");
+    let marked: Vec<&str> = listed.iter().filter(|seat| seat.accessible).map(|seat| seat.seat_id.as_str()).collect();
+    assert_eq!(marked, ACCESSIBLE);
+    let message = GetSeatChartRequest { performance_id: performance.to_string(), ..Default::default() };
+    let chart = fan.catalog().get_seat_chart(message).await.expect("a chart").into_inner();
+    let seats = chart.sections.iter().flat_map(|section| &section.rows).flat_map(|row| &row.seats);
+    let marked: Vec<&str> = seats.filter(|seat| seat.accessible).map(|seat| seat.seat_id.as_str()).collect();
+    assert_eq!(marked, ACCESSIBLE);
+
+    let refusal = fan.hold_best(performance, group(2, 3)).await.expect_err("more than there are");
+    assert_eq!(violated_fields(&refusal), ["best_available.accessible_count"]);
+    let split = BestAvailable { allow_split: true, ..group(2, 1) };
+    let refusal = fan.hold_best(performance, split).await.expect_err("one block only");
+    assert_eq!(violated_fields(&refusal), ["best_available.allow_split"]);
+    let both = HoldSeatsRequest {
+        request_id: request_id(),
+        performance_id: performance.to_string(),
+        best_available: Some(group(2, 1)),
+        accessible: true,
+        ..Default::default()
+    };
+    let refusal = fan.send_hold(both).await.expect_err("said twice");
+    assert_eq!(violated_fields(&refusal), ["accessible"]);
+}

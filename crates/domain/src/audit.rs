@@ -25,8 +25,8 @@ pub enum Promise {
     /// Broken by a confirmed reservation that lists no seat, by a seat of one without the reservation's claim, and by a
     /// payment whose reservation is not confirmed.
     PaidWithoutSeat,
-    /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, and by a
-    /// seat of a held reservation without the reservation's claim.
+    /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, by one for a
+    /// fan who is not there, and by a seat of a held reservation without the reservation's claim.
     OrphanHold,
     /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a
     /// side without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its

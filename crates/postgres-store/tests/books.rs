@@ -196,6 +196,11 @@ damage! {
         => [OutboxGap "event booking.seats_unblocked/{new}"];
     a_claim_for_another_fan: InScope,
         "UPDATE claims SET user_id = '{other}' WHERE slot = 2" => [OrphanHold HELD];
+    a_claim_for_nobody: InScope,
+        "UPDATE claims SET user_id = '{new}' WHERE slot = 2;
+         UPDATE requests SET user_id = '{new}' WHERE result_id = '{held}';
+         UPDATE reservations SET user_id = '{new}' WHERE id = '{held}'"
+        => [OrphanHold HELD];
     a_transfer_with_one_side: InScope,
         "DELETE FROM ledger_entries WHERE transfer_id = '{transfer}' AND account_kind = 'sales'"
         => [MoneyMadeOrLost "transfer {transfer}"];

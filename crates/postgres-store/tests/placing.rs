@@ -150,16 +150,11 @@ async fn each_of_a_batch_is_decided_in_its_turn() {
 #[tokio::test]
 async fn one_that_cannot_be_written_fails_alone() {
     let sale = Sale::open().await;
-    let nobody = hold(fixtures::id(), &sale.performance, &[1]);
+    let mut refunding = sale.wish(&[1]).await;
+    refunding.0.seats[0].price_minor = -1;
     let mut worthless = sale.wish(&[2]).await;
     worthless.0.total.minor = -1;
-    let wishes = [
-        sale.wish(&[0]).await,
-        (nobody.clone(), request(nobody.user)),
-        worthless,
-        sale.wish(&[3]).await,
-        sale.wish(&[0]).await,
-    ];
+    let wishes = [sale.wish(&[0]).await, refunding, worthless, sale.wish(&[3]).await, sale.wish(&[0]).await];
     let answers = sale.place_together(&wishes, SEATS_PER_FAN_MAX).await;
     let winner = sale.claimed_by(0).await;
     for (contender, answer) in [0, 4].map(|at| (&wishes[at].0, &answers[at])) {

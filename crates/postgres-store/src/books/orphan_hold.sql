@@ -14,6 +14,7 @@ WITH orphan AS (
             WHEN r.state NOT IN ('held', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
             WHEN r.performance_id <> c.performance_id
                 THEN format('claimed by reservation %s, which is of performance %s', r.id, r.performance_id)
+            WHEN u.id IS NULL THEN format('claimed for user %s, who is not there', c.user_id)
             WHEN r.user_id <> c.user_id
                 THEN format('claimed for user %s by reservation %s of user %s', c.user_id, r.id, r.user_id)
             ELSE format('claimed by reservation %s, which does not list it', r.id)
@@ -21,11 +22,12 @@ WITH orphan AS (
     FROM claims c
     LEFT JOIN reservations r ON r.id = c.reservation_id
     LEFT JOIN reservation_seats s ON s.reservation_id = c.reservation_id AND s.slot = c.slot
+    LEFT JOIN users u ON u.id = c.user_id
     LEFT JOIN seat_blocks b ON b.id = c.block_id
     WHERE ($1 IS NULL OR c.performance_id = $1)
       AND CASE
           WHEN c.block_id IS NULL THEN r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'confirmed')
-              OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id
+              OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id OR u.id IS NULL
           ELSE b.id IS NULL OR b.reason IS NULL OR b.performance_id <> c.performance_id OR c.reservation_id IS NOT NULL
               OR c.slot <> ALL (b.slots)
       END

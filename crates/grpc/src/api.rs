@@ -181,9 +181,13 @@ impl Api {
         serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
-        serve!(BookingServiceServer, BookingApi { booking: self.booking, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(BookingServiceServer, BookingApi { booking: Arc::new(self.booking), calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(PaymentServiceServer, PaymentApi { payments: self.payments, calls: calls() }, MESSAGE_MAX_BYTES);
+        serve!(
+            PaymentServiceServer,
+            PaymentApi { payments: Arc::new(self.payments), calls: calls() },
+            MESSAGE_MAX_BYTES
+        );
         let admin = AdminApi {
             admin: self.admin,
             line_admin: self.line_admin,

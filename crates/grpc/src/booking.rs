@@ -1,5 +1,7 @@
 //! `BookingService`.
 
+use std::sync::Arc;
+
 use encore_app::booking::{BookingUseCases, ReservationView};
 use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
 use encore_domain::money::Money;
@@ -16,7 +18,7 @@ use crate::queue_pass::queue_pass;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct BookingApi {
-    pub(crate) booking: BookingUseCases,
+    pub(crate) booking: Arc<BookingUseCases>,
     pub(crate) calls: Calls,
 }
 
@@ -36,7 +38,7 @@ impl BookingService for BookingApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let booking = self.booking.clone();
+        let booking = Arc::clone(&self.booking);
         let held = self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &wish, key).await });
         Ok(Response::new(pb::HoldSeatsResponse { reservation: Some(to_proto(&held.await?)) }))
     }
@@ -56,7 +58,7 @@ impl BookingService for BookingApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let booking = self.booking.clone();
+        let booking = Arc::clone(&self.booking);
         let released = self.calls.write(async move {
             match seats {
                 Some(seats) => booking.release_seats(caller, id, &seats, key).await,
@@ -78,7 +80,7 @@ impl BookingService for BookingApi {
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());
         };
-        let booking = self.booking.clone();
+        let booking = Arc::clone(&self.booking);
         let extended = self.calls.write(async move { booking.extend_hold(caller, &pass, id, key).await });
         Ok(Response::new(pb::ExtendHoldResponse { reservation: Some(to_proto(&extended.await?)) }))
     }

@@ -1,5 +1,7 @@
 //! `PaymentService`.
 
+use std::sync::Arc;
+
 use encore_app::payment::PaymentUseCases;
 use encore_domain::payment::Payment;
 use encore_proto::payment::v1::{self as pb, payment_service_server::PaymentService};
@@ -13,7 +15,7 @@ use crate::queue_pass::queue_pass;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct PaymentApi {
-    pub(crate) payments: PaymentUseCases,
+    pub(crate) payments: Arc<PaymentUseCases>,
     pub(crate) calls: Calls,
 }
 
@@ -31,7 +33,7 @@ impl PaymentService for PaymentApi {
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());
         };
-        let payments = self.payments.clone();
+        let payments = Arc::clone(&self.payments);
         let paid = self.calls.write(async move { payments.pay_reservation(caller, &pass, id, key).await });
         Ok(Response::new(pb::PayReservationResponse { payment: Some(to_proto(&paid.await?)) }))
     }

@@ -21,9 +21,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Who may be called within this time looks at every tick.
 const NEAR: Duration = Duration::from_millis(500);
-/// What everybody must learn at once is told to those at the back over this time for each fan who is here, so that they do not keep
-/// the word from those at the front: a hundred thousand know it after less than a second.
-const RUSH_PER_FAN: Duration = Duration::from_micros(6);
+/// What everybody must learn at once is told to those at the back over this time for each fan who is here, no faster than two cores can
+/// tell it: a hundred thousand know it after less than two seconds.
+const RUSH_PER_FAN: Duration = Duration::from_micros(15);
+/// What part of that time they let those at the front, who may be called, go before them.
+const HEAD_START: u32 = 4;
 
 /// The standings of one fan. It ends after the one that says that the token has ended, or when the line could not be read
 /// for as long as a heartbeat.
@@ -102,7 +104,8 @@ impl PositionStream {
             let noticed = matches!(timeout_at(look_at, self.watcher.notices.changed()).await, Ok(Ok(())));
             if noticed && self.is_still_far() {
                 let fans = u32::try_from(self.watcher.guests()).unwrap_or(u32::MAX);
-                sleep(self.spread(RUSH_PER_FAN.saturating_mul(fans))).await;
+                let rush = RUSH_PER_FAN.saturating_mul(fans);
+                sleep(rush / HEAD_START + self.spread(rush)).await;
             } else if Instant::now() < look_at && !noticed {
                 // The board is gone while shutting down; a tick's pause keeps this from spinning.
                 sleep(TICK).await;

@@ -45,6 +45,8 @@ pub struct LineReport {
     pub flow: LineFlow,
     /// Seats that are free, and that are held.
     pub stock: SeatStock,
+    /// See [`LineView::tick`].
+    pub tick: Option<Duration>,
 }
 
 /// A lane as operators see it.
@@ -182,5 +184,6 @@ fn report(settings: &LineSettings, view: &LineView) -> LineReport {
         active: snapshot.map_or(0, |line| count(line.active.values().filter(live).count())),
         flow: snapshot.map(|line| line.flow).unwrap_or_default(),
         stock: view.stock,
+        tick: view.tick,
     }
 }

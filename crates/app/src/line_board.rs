@@ -144,7 +144,7 @@ impl LineBoards {
             return Ok(view);
         }
         let open = self.open_lines.line_now(performance).await?;
-        self.renew(performance, &board, &mut renewal, open).await
+        self.renew(performance, &board, &mut renewal, open, None).await
     }
 
     /// The line as of now.
@@ -152,16 +152,17 @@ impl LineBoards {
         let board = self.board(performance);
         let mut renewal = board.renewing.lock().await;
         let open = self.open_lines.line_now(performance).await?;
-        self.renew(performance, &board, &mut renewal, open).await
+        self.renew(performance, &board, &mut renewal, open, None).await
     }
 
     /// Renews the copies of all watched lines, and forgets those that nobody watches. A line that cannot be read does not
-    /// keep the others from it.
-    pub async fn renew_watched(&self) -> Result<(), AppError> {
+    /// keep the others from it. `admitted_in` says what the tick has taken for each until now.
+    pub async fn renew_watched(&self, admitted_in: &HashMap<PerformanceId, Duration>) -> Result<(), AppError> {
         let mut outcome = Ok(());
         for (performance, board) in self.watched() {
             let mut renewal = board.renewing.lock().await;
-            let renewed = self.renew(performance, &board, &mut renewal, self.open_lines.line(performance)).await;
+            let (open, admitted_in) = (self.open_lines.line(performance), admitted_in.get(&performance).copied());
+            let renewed = self.renew(performance, &board, &mut renewal, open, admitted_in).await;
             outcome = outcome.and(renewed.map(drop));
         }
         outcome
@@ -228,7 +229,7 @@ impl LineBoards {
             return Ok(view);
         }
         let open = self.open_lines.line_now(ticket.performance).await?;
-        self.renew(ticket.performance, board, &mut renewal, open).await
+        self.renew(ticket.performance, board, &mut renewal, open, None).await
     }
 
     async fn renew(
@@ -237,6 +238,7 @@ impl LineBoards {
         board: &Board,
         renewal: &mut Renewal,
         open: Option<OpenLine>,
+        admitted_in: Option<Duration>,
     ) -> Result<Arc<LineView>, AppError> {
         let (observed_at, read_at) = (self.clock.now(), Instant::now());
         let snapshot = self.shown(performance, board, renewal, open.as_ref()).await?;
@@ -249,7 +251,8 @@ impl LineBoards {
         }
         let message = open.as_ref().and_then(|open| open.line.settings.message.clone()).map(Arc::new);
         let meters = renewal.meters.clone();
-        let view = Arc::new(LineView { observed_at, read_at, snapshot, open, stock, meters, message });
+        let tick = admitted_in.map(|admitted_in| admitted_in + read_at.elapsed());
+        let view = Arc::new(LineView { observed_at, read_at, snapshot, open, stock, meters, message, tick });
         board.publish(Arc::clone(&view));
         Ok(view)
     }

@@ -43,6 +43,8 @@ pub struct LineView {
     pub meters: Vec<AdmissionMeter>,
     /// What those waiting are told by operators.
     pub message: Option<Arc<LineMessage>>,
+    /// How long the tick that made it took, to admit and to read the line; none if it was made between ticks.
+    pub tick: Option<Duration>,
 }
 
 /// What everybody who waits must learn at once when it changes.

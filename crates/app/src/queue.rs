@@ -13,6 +13,7 @@ use encore_domain::ports::{Clock, Joining, LaneGrants, LineLost, Lines, Presence
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, Line, QueueTicket, TokenState};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::error::AppError;
 use crate::halls::Halls;
@@ -204,11 +205,13 @@ impl QueueUseCases {
     /// One tick of every open line: draws the numbers of one that has opened, ends what is due, calls whom rate, batch, cap and
     /// stock allow, and renews the copies that fans read. Any instance may do it at any time.
     pub async fn tick(&self) -> Result<(), AppError> {
-        let mut outcome = Ok(());
+        let (mut outcome, mut admitted_in) = (Ok(()), HashMap::new());
         for (performance, open) in self.parts.open_lines.lines() {
+            let begun = Instant::now();
             outcome = outcome.and(self.admit(performance, &open).await);
+            admitted_in.insert(performance, begun.elapsed());
         }
-        outcome.and(self.parts.boards.renew_watched().await)
+        outcome.and(self.parts.boards.renew_watched(&admitted_in).await)
     }
 
     async fn admit(&self, performance: PerformanceId, open: &OpenLine) -> Result<(), AppError> {

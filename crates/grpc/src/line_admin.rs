@@ -122,6 +122,7 @@ pub(crate) fn report_to_proto(report: &LineReport) -> pb::LineReport {
         expired_total: flow.expired,
         seats_left: report.stock.free,
         seats_held: report.stock.held,
+        tick: report.tick.map(duration),
     }
 }
 

@@ -128,6 +128,13 @@ impl Caller {
         Ok(client.join_queue(self.request(message)).await?.into_inner())
     }
 
+    /// `GetPosition`.
+    pub async fn position(&self) -> Result<queue::GetPositionResponse, Status> {
+        let message = queue::GetPositionRequest { queue_token: self.queue_token() };
+        let mut client = QueueServiceClient::new(self.channel.clone());
+        Ok(client.get_position(self.request(message)).await?.into_inner())
+    }
+
     /// `WatchPosition`.
     pub async fn watch(&self) -> Result<Streaming<queue::WatchPositionResponse>, Status> {
         let message = queue::WatchPositionRequest { queue_token: self.queue_token() };
@@ -147,6 +154,14 @@ impl Caller {
         let client = CatalogServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
         Ok(client.list_seats(self.request(message)).await?.into_inner())
+    }
+
+    /// `WatchSeats`: all seats, and what becomes of them.
+    pub async fn watch_seats(&self, performance: &str) -> Result<Streaming<catalog::WatchSeatsResponse>, Status> {
+        let message = catalog::WatchSeatsRequest { performance_id: performance.to_owned(), ..Default::default() };
+        let client = CatalogServiceClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
+        Ok(client.watch_seats(self.lasting_request(message)).await?.into_inner())
     }
 
     /// `HoldSeats`.

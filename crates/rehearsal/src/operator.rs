@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::admin::v1::{
-    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, ImportVenueRequest, LineRate,
-    LineSettings, PromiseReport, SetLineRequest, VerifyPerformanceRequest,
+    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, GetLineRequest, ImportVenueRequest,
+    LineRate, LineSettings, PromiseReport, SetLineRequest, VerifyPerformanceRequest,
 };
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
@@ -51,6 +51,8 @@ pub struct LineTerms {
     pub cap: u32,
     /// Whether nobody is admitted.
     pub paused: bool,
+    /// How long who waits may be away; none: as long as the server lets by default.
+    pub grace: Option<Duration>,
 }
 
 /// How long an admission is good: a rehearsal is short, and who vanished inside keeps others from the last seats until then.
@@ -65,6 +67,7 @@ impl LineTerms {
             cap: Some(self.cap),
             paused: Some(self.paused),
             active_for: Some(ACTIVE_FOR),
+            grace: self.grace.and_then(|grace| prost_types::Duration::try_from(grace).ok()),
             ..LineSettings::default()
         }
     }
@@ -187,6 +190,13 @@ impl Operator {
         };
         self.client().set_line(self.caller.request(message)).await?;
         Ok(())
+    }
+
+    /// How long the instance took last to admit and to look at a line; none if it did not lately.
+    pub(crate) async fn tick(&self, performance: &str) -> Result<Option<Duration>, Status> {
+        let message = GetLineRequest { performance_id: performance.to_owned() };
+        let line = self.client().get_line(self.caller.request(message)).await?.into_inner().line;
+        Ok(line.and_then(|line| line.tick).and_then(|tick| tick.try_into().ok()))
     }
 
     /// Asks the auditor about a performance.

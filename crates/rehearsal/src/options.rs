@@ -23,6 +23,8 @@ pub enum Scenario {
     Journey,
     /// Joining a line.
     Join,
+    /// Joining a line, and asking for a position in it, when a thousand wait and when a million do.
+    LongLine,
     /// Many open position streams on one instance.
     Watch,
     /// A crowd at once on the same two seats.
@@ -41,6 +43,7 @@ impl Scenario {
         match self {
             Self::Journey => "journey",
             Self::Join => "join",
+            Self::LongLine => "long-line",
             Self::Watch => "watch",
             Self::Contend => "contend",
             Self::Hold => "hold",
@@ -123,7 +126,7 @@ pub struct StageArgs {
 #[derive(Args, Clone, Debug)]
 pub struct CrowdArgs {
     /// How many fans; by default what the scenario needs (5,000 for a journey).
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
     pub fans: Option<u64>,
     /// How many seats there are to sell in a journey, or to read in a map (10,000 at most).
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]

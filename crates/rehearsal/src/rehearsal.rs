@@ -102,6 +102,7 @@ pub async fn rehearse(
     let held = match args.scenario {
         Scenario::Journey => scenarios::journey::run(&run).await,
         Scenario::Join => scenarios::join::run(&run).await,
+        Scenario::LongLine => scenarios::long_line::run(&run).await,
         Scenario::Watch => scenarios::watch::run(&run).await,
         Scenario::Contend => scenarios::contend::run(&run).await,
         Scenario::Hold => scenarios::hold::run(&run).await,

@@ -17,7 +17,7 @@ pub use error::BaselineError;
 pub use postgres::PostgresBaselines;
 pub use ratios::with_ratios;
 pub use redis::redis;
-pub use transport::transport;
+pub use transport::{HEALTH_CHECK, health_checks, transport};
 
 /// The ceiling of the transport.
 pub const TRANSPORT: &str = "transport";

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tonic::Request;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -13,27 +15,32 @@ use crate::baselines::{BaselineError, SATURATED, TRANSPORT};
 use crate::load::{Load, Outcome, Saturated};
 use crate::report::model::Baseline;
 
+/// The call that does nothing.
+pub const HEALTH_CHECK: &str = "Health/Check";
 /// How long a check may take: a server that needs longer hangs.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many health checks the server answers over these channels, which take turns.
 pub async fn transport(load: &Load, channels: &[Channel], saturated: Saturated) -> Result<Baseline, BaselineError> {
-    let clients: Arc<[_]> = channels.iter().cloned().map(HealthClient::new).collect();
-    let mut first = clients.first().ok_or(BaselineError::NoChannel)?.clone();
-    first.check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
-    let channels = clients.len();
-    let measurement = load
-        .saturate(saturated, (SATURATED, "Health/Check"), move |number| {
-            let turn = usize::try_from(number).unwrap_or_default() % clients.len();
-            let mut client = clients[turn].clone();
-            async move { Outcome::of(&client.check(whole()).await) }
-        })
-        .await;
+    let first = channels.first().ok_or(BaselineError::NoChannel)?.clone();
+    HealthClient::new(first).check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
+    let measurement = load.saturate(saturated, (SATURATED, HEALTH_CHECK), health_checks(channels)).await;
+    let channels = channels.len();
     let about = format!(
         "Asks the server for its health over {channels} connections: a gRPC call with all layers around it and nothing \
          to do."
     );
     Ok(Baseline { name: TRANSPORT.to_owned(), about, measurement, ratios: BTreeMap::new() })
+}
+
+/// Health checks over these channels, of which there is at least one, which take turns by the number of the call.
+pub fn health_checks(channels: &[Channel]) -> impl Fn(u64) -> BoxFuture<'static, Outcome> + Clone + Send + 'static {
+    let clients: Arc<[_]> = channels.iter().cloned().map(HealthClient::new).collect();
+    move |number| {
+        let turn = usize::try_from(number).unwrap_or_default() % clients.len();
+        let mut client = clients[turn].clone();
+        async move { Outcome::of(&client.check(whole()).await) }.boxed()
+    }
 }
 
 /// Asks about the server as a whole.

@@ -12,7 +12,7 @@ use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
 /// How many fans join by default; each joins once.
 const FANS: u64 = 100_000;
 /// The line stands: joining is measured, not admission.
-const LINE: LineTerms = LineTerms { per_second: 1, batch: 1, cap: 1, paused: true };
+const LINE: LineTerms = LineTerms { per_second: 1, batch: 1, cap: 1, paused: true, grace: None };
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a line, and fans to join it");

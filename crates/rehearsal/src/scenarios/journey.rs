@@ -93,7 +93,13 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
 fn line_terms(run: &Run<'_>) -> LineTerms {
     let habits = &run.args.crowd;
     // A second's worth at once after a quiet time.
-    LineTerms { per_second: habits.admit_per_second, batch: habits.admit_per_second, cap: habits.cap, paused: false }
+    LineTerms {
+        per_second: habits.admit_per_second,
+        batch: habits.admit_per_second,
+        cap: habits.cap,
+        paused: false,
+        grace: None,
+    }
 }
 
 fn testimony(run: &Run<'_>, line: LineTerms) -> Line {

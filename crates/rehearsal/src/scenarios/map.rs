@@ -1,4 +1,4 @@
-//! Reading the whole seat map.
+//! Reading the whole seat map, and then watching it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use crate::operator::Terms;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Figure;
 use crate::scenarios::callers::Callers;
+use crate::scenarios::map_watchers;
 use crate::scenarios::part::{baselines, saturate_and_pace};
 
 /// How many readers there are by default.
@@ -49,5 +50,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let baselines = baselines(run, &[], &measurements).await;
     let kib = to_f64(bytes.load(Ordering::Relaxed)) / 1_024.0;
     let figures = vec![Figure::new("size of a map", kib, "KiB")];
-    Ok(Findings { measurements, baselines, figures, performances, ..Findings::default() })
+    let mut findings = Findings { measurements, baselines, figures, performances, ..Findings::default() };
+    map_watchers::run(run, &mut findings).await?;
+    Ok(findings)
 }

@@ -5,36 +5,31 @@ use std::time::Duration;
 
 use encore_proto::queue::v1::WatchPositionResponse;
 use encore_proto::queue::v1::standing::Standing;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
 use crate::hall::Hall;
-use crate::load::drive::pass_on;
 use crate::load::tally::to_f64;
-use crate::load::{Outcome, Paced, Saturated, Tally};
+use crate::load::{Outcome, Paced, Saturated};
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
-use crate::report::model::{Figure, Measurement, TimedFrom};
+use crate::report::model::{Figure, Measurement};
 use crate::resources::usage_of;
 use crate::scenarios::callers::Callers;
 use crate::scenarios::redis_statistics::RedisStatistics;
+use crate::scenarios::streams::{LatestNews, open_all, told};
 
 /// How many streams there are by default.
 const STREAMS: u64 = 10_000;
 /// How many are admitted at once.
 const ADMITTED: u64 = 1_000;
-/// How many streams are opened at once.
-const OPENING_AT_ONCE: usize = 256;
 /// How long nothing is done before the streams' rest is measured, and for how long it is.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
-/// How long a stream may take to open and to send its first frame.
-const OPENED_WITHIN: Duration = Duration::from_secs(15);
-/// Who is not told by then is counted as one who gave up.
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is called for a stream.
+const CALL: &str = "WatchPosition";
 
 /// What a stream is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +47,14 @@ struct Watcher {
     caller: Caller,
     /// Of all who joined, from 0.
     place: usize,
-    news: watch::Receiver<(News, Instant)>,
+    news: LatestNews<News>,
 }
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let streams = run.fans(STREAMS);
     let admitted = ADMITTED.min(streams.div_ceil(2));
     let cap = u32::try_from(admitted).unwrap_or(u32::MAX);
-    let line = LineTerms { per_second: 100_000, batch: 100_000, cap, paused: true };
+    let line = LineTerms { per_second: 100_000, batch: 100_000, cap, paused: true, grace: None };
     run.live.phase(&format!("{streams} fans join a line that stands"));
     let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(line) };
     let sale = run.stage.operator.put_on_sale(Hall::of(2_000), &terms, 1);
@@ -92,8 +87,10 @@ async fn open_in_steps(run: &Run<'_>, waiting: Vec<Caller>, streams: u64, findin
         }
         let missing = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(watchers.len());
         run.live.phase(&format!("to {step} streams"));
-        let (opened, measured) = open(run, rest.by_ref().take(missing).collect()).await;
+        let opening = rest.by_ref().take(missing).map(|(place, caller)| open_one(place, caller));
+        let (opened, measured) = open_all(run, CALL, opening).await;
         watchers.extend(opened);
+        watchers.sort_unstable_by_key(|watcher| watcher.place);
         findings.measurements.push(Measurement { phase: format!("to {step}"), ..measured });
         findings.figures.extend(commands_at_rest(run, redis.clone(), &watchers).await);
     }
@@ -126,8 +123,10 @@ async fn tell_all(
         resumed = resumed => drop(resumed?),
         () = stop.cancelled() => return Ok(()),
     }
-    measured.push(told(stop, first, News::Admitted, moved_at, "admitted when the line moves").await);
-    measured.push(told(stop, others, News::Moving, moved_at, "all know that the line moves").await);
+    let admitted = |news: &News| *news == News::Admitted;
+    measured.push(told(stop, of(first), admitted, moved_at, ("admitted when the line moves", CALL)).await);
+    let moving = |news: &News| *news != News::Paused;
+    measured.push(told(stop, of(others), moving, moved_at, ("all know that the line moves", CALL)).await);
     if stop.is_cancelled() {
         return Ok(());
     }
@@ -144,35 +143,13 @@ async fn tell_all(
         }
     });
     measured.push(leaving.await);
-    measured.push(told(stop, next, News::Admitted, first_leave_at, "admitted, from the first leave").await);
+    measured.push(told(stop, of(next), admitted, first_leave_at, ("admitted, from the first leave", CALL)).await);
     Ok(())
 }
 
-/// How soon after a moment these streams told something. Those that had not when the rehearsal ended are not counted.
-async fn told(stop: &CancellationToken, watchers: &[Watcher], news: News, since: Instant, phase: &str) -> Measurement {
-    let mut tally = Tally::default();
-    let mut last = Duration::ZERO;
-    for watcher in watchers {
-        let mut learned = watcher.news.clone();
-        let patience = (since + TOLD_WITHIN).saturating_duration_since(Instant::now());
-        let knows = learned.wait_for(|(latest, _)| *latest == news || *latest == News::Admitted);
-        let knows = tokio::select! {
-            biased;
-            knows = timeout(patience, knows) => knows.map(|latest| latest.ok().map(|latest| latest.1)),
-            () = stop.cancelled() => continue,
-        };
-        match knows {
-            Ok(Some(at)) => {
-                let took = at.saturating_duration_since(since);
-                last = last.max(took);
-                tally.count(took, Outcome::Success);
-            }
-            Ok(None) => tally.count(TOLD_WITHIN, Outcome::Failed("StreamEnded".to_owned())),
-            Err(_) => tally.count(TOLD_WITHIN, Outcome::given_up()),
-        }
-    }
-    let measured = tally.measurement(phase, "WatchPosition", None, last);
-    Measurement { timed_from: TimedFrom::Event, ..measured }
+/// What these have learned.
+fn of(watchers: &[Watcher]) -> impl Iterator<Item = &LatestNews<News>> {
+    watchers.iter().map(|watcher| &watcher.news)
 }
 
 /// Those who joined, in the order of the line, and what joining took.
@@ -197,35 +174,6 @@ async fn join_all(run: &Run<'_>, callers: Callers, performance: &str) -> (Vec<Ca
     let mut joined = std::mem::take(&mut *joined.lock().unwrap_or_else(PoisonError::into_inner));
     joined.sort_unstable_by_key(|(number, _)| *number);
     (joined.into_iter().map(|(_, caller)| caller).collect(), measured)
-}
-
-/// Opens streams and waits for the first frame of each. Those that were not open when the rehearsal ended are not counted.
-async fn open(run: &Run<'_>, callers: Vec<(usize, Caller)>) -> (Vec<Watcher>, Measurement) {
-    let places = Arc::new(Semaphore::new(OPENING_AT_ONCE));
-    let begun = Instant::now();
-    let mut opening = JoinSet::new();
-    for (place, caller) in callers {
-        let (places, stop) = (Arc::clone(&places), run.stop().clone());
-        opening.spawn(async move {
-            let opened = async {
-                let _place = places.acquire_owned().await;
-                let started = Instant::now();
-                let opened = timeout(OPENED_WITHIN, open_one(place, caller)).await;
-                (started.elapsed(), opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("no first frame"))))
-            };
-            stop.run_until_cancelled(opened).await
-        });
-    }
-    let mut tally = Tally::default();
-    let mut opened: Vec<Watcher> = Vec::new();
-    while let Some(one) = opening.join_next().await {
-        let Some((took, answer)) = pass_on(one).flatten() else { continue };
-        tally.count(took, Outcome::of(&answer));
-        opened.extend(answer);
-    }
-    opened.sort_unstable_by_key(|watcher| watcher.place);
-    let measured = tally.measurement("opened", "WatchPosition", None, begun.elapsed());
-    (opened, Measurement { timed_from: TimedFrom::Call, ..measured })
 }
 
 async fn open_one(place: usize, caller: Caller) -> Result<Watcher, Status> {
@@ -305,41 +253,5 @@ mod tests {
         assert_eq!(news(&frame(waiting(false))), Some(News::Moving));
         assert_eq!(news(&frame(Standing::Admitted(Admitted::default()))), Some(News::Admitted));
         assert_eq!(news(&WatchPositionResponse::default()), None);
-    }
-
-    fn watcher(news: watch::Receiver<(News, Instant)>) -> Watcher {
-        let nowhere = tonic::transport::Endpoint::from_static("http://nowhere").connect_lazy();
-        Watcher { caller: Caller::new(nowhere, "t").expect("a token"), place: 0, news }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_not_told_in_time_gave_up_and_who_was_told_before_is_no_worse_for_it() {
-        let since = Instant::now();
-        let (learn, news) = watch::channel((News::Paused, since));
-        let (_silent, never) = watch::channel((News::Paused, since));
-        let (ended, cut) = watch::channel((News::Paused, since));
-        drop(ended);
-        tokio::spawn(async move {
-            sleep(Duration::from_millis(300)).await;
-            learn.send_replace((News::Admitted, Instant::now()));
-            learn.closed().await;
-        });
-        let watchers = [watcher(never), watcher(cut), watcher(news)];
-        assert_eq!(open_now(&watchers), 2);
-        let measured = told(&CancellationToken::new(), &watchers, News::Admitted, since, "told").await;
-        let errors = (measured.errors["DeadlineExceeded"], measured.errors["StreamEnded"]);
-        assert_eq!((measured.successes, errors), (1, (1, 1)));
-        assert!(measured.latency.is_some_and(|of| (of.p50 - 300.0).abs() < 1.0 && (of.max - 10_000.0).abs() < 10.0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rehearsal_that_ends_does_not_wait_to_be_told() {
-        let since = Instant::now();
-        let (_silent, never) = watch::channel((News::Paused, since));
-        let (_told, knows) = watch::channel((News::Admitted, since));
-        let stop = CancellationToken::new();
-        stop.cancel();
-        let measured = told(&stop, &[watcher(never), watcher(knows)], News::Admitted, since, "told").await;
-        assert_eq!((measured.successes, measured.errors.len(), since.elapsed()), (1, 0, Duration::ZERO));
     }
 }

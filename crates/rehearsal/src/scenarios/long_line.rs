@@ -1,0 +1,164 @@
+//! What a line costs in which many wait: joining it, asking for a position in it, and a tick of the server, beside a line in which
+//! few do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::baselines::{HEALTH_CHECK, health_checks};
+use crate::client::Caller;
+use crate::hall::Hall;
+use crate::load::{Outcome, Paced, Saturated};
+use crate::operator::{LineTerms, Terms};
+use crate::rehearsal::{Findings, RehearsalError, Run};
+use crate::report::model::{Figure, Measurement};
+use crate::scenarios::callers::Callers;
+use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+
+/// How many wait in the short line.
+const FEW: u64 = 1_000;
+/// How many wait in the long line by default.
+const MANY: u64 = 1_000_000;
+/// How many join each of the lines while that is measured.
+const JOINERS: u64 = 200_000;
+/// One of so many leaves a line before it is measured, so that positions have to be counted.
+const ONE_LEAVES_OF: usize = 500;
+/// The lines move, as a sale does, and nobody of those who only ask stays away for too long.
+const LINE: LineTerms =
+    LineTerms { per_second: 100, batch: 100, cap: 2_000, paused: false, grace: Some(Duration::from_hours(1)) };
+/// The phase of calls that the server has time for.
+const CALM: &str = "calm";
+/// How many callers a second leave the server alone between two of them.
+const CALM_PER_SECOND: f64 = 200.0;
+/// How often the server is asked how long its last tick took.
+const SAMPLE_EVERY: Duration = Duration::from_millis(50);
+/// Of a hundred ticks, how many were no longer than the one that is told beside the median.
+const HIGH_PERCENT: usize = 99;
+
+pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
+    let many = run.fans(MANY);
+    let few = FEW.min(many);
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(LINE) };
+    let sale = run.stage.operator.put_on_sale(Hall::of(10_000), &terms, 2);
+    let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
+    run.live.phase(&format!("{} fans are made", many + JOINERS));
+    let fans = Callers::make(run, many).await?;
+    let joiners = Callers::make(run, JOINERS).await?;
+    let mut findings = Findings::default();
+    for (performance, waiting) in performances.iter().zip([few, many]) {
+        if run.stop().is_cancelled() {
+            break;
+        }
+        let line = Line { performance: performance.clone(), waiting };
+        line.measure(run, &fans, &joiners, &mut findings).await;
+    }
+    findings.baselines = baselines(run, &[Beside::Redis], &findings.measurements).await;
+    Ok(Findings { performances, ..findings })
+}
+
+/// A line in which so many wait.
+struct Line {
+    performance: String,
+    waiting: u64,
+}
+
+impl Line {
+    async fn measure(&self, run: &Run<'_>, fans: &Callers, joiners: &Callers, findings: &mut Findings) {
+        run.live.phase(&format!("{} fans join", self.waiting));
+        let waiting = self.fill(run, fans).await;
+        futures::future::join_all(waiting.iter().step_by(ONE_LEAVES_OF).map(Caller::leave)).await;
+        if run.stop().is_cancelled() || waiting.is_empty() {
+            return;
+        }
+        let waiting: Arc<[Caller]> = waiting.into();
+        // An instance looks at a line that somebody watches.
+        let watcher = waiting.last().cloned();
+        let _watching = futures::future::OptionFuture::from(watcher.as_ref().map(Caller::watch)).await;
+        run.live.phase("the line at rest");
+        findings.figures.extend(self.tick_figures(self.ticks(run).await));
+        let asking = move |number: u64| {
+            // Far apart, so that nothing is warm because a neighbour asked.
+            let turn = usize::try_from(number).unwrap_or(0).wrapping_mul(7_919) % waiting.len();
+            let caller = waiting[turn].clone();
+            async move { Outcome::of(&caller.position().await) }
+        };
+        let position = format!("GetPosition, {} wait", self.waiting);
+        let alone = Paced::steady(CALM_PER_SECOND, run.args.phase(), u64::MAX);
+        let checks = health_checks(&run.stage.connections.all());
+        let checked = run.load.pace(alone, (CALM, HEALTH_CHECK), checks).await;
+        let asked = run.load.pace(alone, (CALM, &position), asking.clone()).await;
+        findings.figures.extend(self.beyond_a_check(&checked, &asked));
+        findings.measurements.extend([checked, asked]);
+        findings.measurements.extend(saturate_and_pace(run, &position, u64::MAX / 2, asking).await);
+        let (joiners, performance) = (joiners.clone(), self.performance.clone());
+        let joining = format!("JoinQueue, {} wait", self.waiting);
+        let joined = saturate_and_pace(run, &joining, joiners.len(), move |number| {
+            let (caller, performance) = (joiners.turn(number).clone(), performance.clone());
+            async move { Outcome::of(&caller.join(&performance).await) }
+        });
+        findings.measurements.extend(joined.await);
+    }
+
+    /// What the server needs for a position beyond a call that does nothing, while it has little else to do.
+    fn beyond_a_check(&self, checked: &Measurement, asked: &Measurement) -> Option<Figure> {
+        let beyond = asked.latency.as_ref()?.p50 - checked.latency.as_ref()?.p50;
+        Some(Figure::new(
+            format!("GetPosition with {} waiting, median beyond Health/Check", self.waiting),
+            beyond,
+            "ms",
+        ))
+    }
+
+    /// Everybody who is to wait joins.
+    async fn fill(&self, run: &Run<'_>, fans: &Callers) -> Vec<Caller> {
+        let joined: Arc<Mutex<Vec<Caller>>> = Arc::default();
+        let everybody =
+            Saturated { in_flight: run.args.load.in_flight, lasts: run.args.bound(), calls_max: self.waiting };
+        let (kept, fans, performance) = (Arc::clone(&joined), fans.clone(), self.performance.clone());
+        let filling = run.load.saturate(everybody, ("filled", "JoinQueue"), move |number| {
+            let (caller, kept, performance) = (fans.turn(number).clone(), Arc::clone(&kept), performance.clone());
+            async move {
+                let answer = caller.join(&performance).await;
+                let outcome = Outcome::of(&answer);
+                if let Ok(Ok(shown)) = answer.map(|joined| caller.showing(&joined.queue_token)) {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+                }
+                outcome
+            }
+        });
+        filling.await;
+        std::mem::take(&mut *joined.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How long ticks take for some time, as the server says.
+    async fn ticks(&self, run: &Run<'_>) -> Vec<Duration> {
+        let mut ticks = Vec::new();
+        let mut samples = interval(SAMPLE_EVERY);
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let sampling = async {
+            loop {
+                samples.tick().await;
+                if let Ok(Some(tick)) = run.stage.operator.tick(&self.performance).await {
+                    ticks.push(tick);
+                }
+            }
+        };
+        tokio::select! {
+            () = sampling => {}
+            () = tokio::time::sleep(run.args.phase()) => {}
+            () = run.stop().cancelled() => {}
+        }
+        ticks
+    }
+
+    fn tick_figures(&self, mut ticks: Vec<Duration>) -> Vec<Figure> {
+        ticks.sort_unstable();
+        let Some(last) = ticks.len().checked_sub(1) else { return Vec::new() };
+        let figure = |name: &str, percent: usize| {
+            let millis = ticks[last * percent / 100].as_secs_f64() * 1_000.0;
+            Figure::new(format!("tick with {} waiting, {name} of {}", self.waiting, ticks.len()), millis, "ms")
+        };
+        vec![figure("median", 50), figure("99th percentile", HIGH_PERCENT)]
+    }
+}

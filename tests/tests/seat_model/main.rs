@@ -1,0 +1,408 @@
+//! The seats of a hall against a model: whatever is done to them at two instances, and however often Redis loses them, the
+//! claims are what a few plain lists say, and so are the locks and every watcher's map. It has a process of its own.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod operations;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use encore_domain::catalog::Performance;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Clock;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_mending::differences;
+use encore_domain::seat_state::SeatOwner;
+use encore_domain::time::Timestamp;
+use encore_port_tests::fixtures;
+use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, Reservation};
+use encore_proto::catalog::v1::watch_seats_response::Frame;
+use encore_proto::catalog::v1::{Seat, SeatStatus};
+use encore_tests::audit::found;
+use encore_tests::fan::{Fan, reason, request_id};
+use encore_tests::ledger;
+use encore_tests::seat_truth::settled_map;
+use encore_tests::watched_seats::WatchedSeats;
+use encore_tests::world::World;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tonic::Status;
+
+use crate::operations::{Deed, Operation, operation};
+use crate::reference::{HOLD_FOR, Reference, SEATS_PER_FAN, State, Wish};
+
+const FANS: usize = 5;
+const MOST_OPERATIONS: usize = 40;
+const CASES: u32 = 12;
+/// How often a failing story is shortened.
+const SHORTENED_MAX: u32 = 30;
+const SEATS: usize = fixtures::SMALL_CHART_SEATS;
+const SECTIONS: [&str; 2] = ["Stalls", "Balcony"];
+/// Which sections each watcher watches. The last one is slow, and reads nothing before the end.
+const WATCHED: [&[&str]; 4] = [&[], &[], &["Balcony"], &[]];
+const SLOW: usize = WATCHED.len() - 1;
+
+/// A hall that two instances sell, those who watch it, and the model of it.
+struct Checked {
+    world: World,
+    performance: PerformanceId,
+    fans: Vec<Fan>,
+    operator: Fan,
+    watchers: Vec<WatchedSeats>,
+    turn: usize,
+    /// Whether the locks are known to say what the claims say.
+    calm: bool,
+    reference: Reference,
+}
+
+impl Checked {
+    async fn new() -> Self {
+        let world = World::durable(2).await;
+        let seats_per_fan = u32::try_from(SEATS_PER_FAN).expect("few");
+        let terms = |performance| Performance { hold_for: HOLD_FOR, seats_per_fan, ..performance };
+        let performance = world.performance_with(None, terms).await;
+        let mut fans = Vec::new();
+        for turn in 0..FANS {
+            let fan = world.fan(turn).await;
+            fan.top_up(1_000_000).await.expect("a credit");
+            fans.push(fan);
+        }
+        let mut watchers = Vec::new();
+        for (turn, sections) in WATCHED.iter().enumerate() {
+            let narrow = if turn == SLOW { Some(world.instances[turn % 2].narrow_channel().await) } else { None };
+            let watcher = world.passer_by(narrow.as_ref().unwrap_or(world.channel(turn)));
+            watchers.push(WatchedSeats::open(&watcher, performance, sections).await.expect("a stream"));
+        }
+        let operator = world.operator().await;
+        let reference = Reference::new(fixtures::small_chart());
+        Self { world, performance, fans, operator, watchers, turn: 0, calm: true, reference }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+
+    /// A fan at the instance whose turn it is.
+    fn fan(&mut self, fan: usize) -> Fan {
+        self.turn += 1;
+        self.fans[fan].on(self.world.channel(self.turn))
+    }
+
+    async fn apply(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Do(deed) => self.act(deed, false).await,
+            Operation::DoAndLose(deed) => self.act(deed, true).await,
+            Operation::Race { fans, firsts, count, lose } => self.race(*fans, *firsts, *count, *lose).await,
+            Operation::Pass { secs } => {
+                self.world.clock.advance(Duration::from_secs(*secs));
+                self.settle().await;
+            }
+            Operation::Lose => {
+                self.with_or_without_redis(true, async {}).await;
+                // Nothing happened meanwhile, so what is loaded is what the claims are.
+                self.calm = true;
+            }
+            Operation::Look { watcher } => self.look(*watcher).await,
+            Operation::ComeBack { watcher, instance } => {
+                let fan = self.world.passer_by(self.world.channel(*instance));
+                let (seats, sections) = (&mut self.watchers[*watcher], WATCHED[*watcher]);
+                // Who has nothing yet begins anew.
+                seats.reopen(&fan, self.performance, sections).await.expect("a stream");
+            }
+        }
+        self.check().await;
+    }
+
+    /// Waits for something, while Redis may lose everything. Then the seats are loaded again.
+    async fn with_or_without_redis<T>(&self, lose: bool, something: impl Future<Output = T>) -> T {
+        if !lose {
+            return something.await;
+        }
+        self.world.clock.advance(Duration::from_millis(1));
+        let (done, ()) = tokio::join!(something, self.world.lose_redis());
+        for turn in 0..2 {
+            self.fans[0].on(self.world.channel(turn)).seats(self.performance).await.expect("seats");
+        }
+        done
+    }
+
+    async fn act(&mut self, deed: &Deed, lose: bool) {
+        match deed {
+            Deed::Name { fan, first, count, leave_none_alone } => {
+                self.name(*fan, *first, *count, *leave_none_alone, lose).await;
+            }
+            Deed::Best { fan, wish } => self.best(*fan, wish, lose).await,
+            Deed::Block { first, count } | Deed::Unblock { first, count } => {
+                let blocks = matches!(deed, Deed::Block { .. });
+                self.operate(&run_of(*first, *count), blocks, lose).await;
+            }
+            Deed::Repeat { hold }
+            | Deed::Extend { hold }
+            | Deed::GiveBack { hold, .. }
+            | Deed::Release { hold }
+            | Deed::Pay { hold } => {
+                if !self.reference.holds.is_empty() {
+                    let hold = hold % self.reference.holds.len();
+                    self.change(deed, hold, lose).await;
+                }
+            }
+        }
+        self.calm &= !lose || self.locks_agree().await;
+    }
+
+    /// A request for seats, under a new id.
+    fn asking(&self) -> HoldSeatsRequest {
+        let (request_id, performance_id) = (request_id(), self.performance.to_string());
+        HoldSeatsRequest { request_id, performance_id, ..HoldSeatsRequest::default() }
+    }
+
+    fn naming(&self, seats: &[usize], leave_none_alone: bool) -> HoldSeatsRequest {
+        HoldSeatsRequest { seat_ids: self.reference.ids(seats), leave_none_alone, ..self.asking() }
+    }
+
+    async fn name(&mut self, fan: usize, first: usize, count: usize, leave_none_alone: bool, lose: bool) {
+        let seats = run_of(first, count);
+        let expected = self.reference.refuses(fan, &seats, leave_none_alone);
+        let (caller, message) = (self.fan(fan), self.naming(&seats, leave_none_alone));
+        let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
+        // What locks that differ say of who would be left alone may differ.
+        if self.calm && !lose || !leave_none_alone {
+            assert_eq!(refusal(&held).as_deref(), expected, "{held:?}");
+        }
+        self.took(fan, message, held, Some(&seats));
+    }
+
+    /// Notes what somebody was given; where it is known which seats, they are these.
+    fn took(&mut self, fan: usize, asked: HoldSeatsRequest, held: Result<Reservation, Status>, due: Option<&[usize]>) {
+        let Ok(held) = held else { return };
+        let seats: Vec<usize> = held.seats.iter().map(|seat| self.reference.place(&seat.seat_id)).collect();
+        assert_eq!(due.unwrap_or(&seats), seats, "{asked:?}");
+        let now = self.now();
+        self.reference.hold(fan, asked, held.reservation_id, seats, now);
+    }
+
+    async fn best(&mut self, fan: usize, wish: &Wish, lose: bool) {
+        let best = self.reference.best(wish);
+        let best_available = Some(BestAvailable {
+            count: u32::try_from(wish.count).expect("few"),
+            sections: wish.section.iter().map(|section| SECTIONS[usize::from(*section)].to_owned()).collect(),
+            allow_split: wish.allow_split,
+            ..BestAvailable::default()
+        });
+        let (caller, message) = (self.fan(fan), HoldSeatsRequest { best_available, ..self.asking() });
+        let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
+        let expected = match &best {
+            None => Some("NO_SEATS_FIT"),
+            Some(seats) => self.reference.refuses(fan, seats, false),
+        };
+        assert_eq!(refusal(&held).as_deref(), expected, "{wish:?}: {held:?}");
+        assert!(held.as_ref().map_or(true, |held| held.seats.len() == wish.count));
+        // Where the locks differ, the claims refuse what was chosen, until it is something that can be had.
+        let due = best.filter(|_| self.calm && !lose);
+        self.took(fan, message, held, due.as_deref());
+    }
+
+    /// Does something with a hold.
+    async fn change(&mut self, deed: &Deed, at: usize, lose: bool) {
+        let hold = self.reference.holds[at].clone();
+        let (caller, now) = (self.fan(hold.fan), self.now() + Duration::from_millis(u64::from(lose)));
+        let (request, is_held) = (request_id(), hold.state == State::Held);
+        match deed {
+            Deed::Repeat { .. } => {
+                let again = self.with_or_without_redis(lose, caller.send_hold(hold.message)).await;
+                assert_eq!(again.as_ref().map(|again| &again.reservation_id).ok(), Some(&hold.id), "{again:?}");
+            }
+            Deed::Extend { .. } => {
+                let answer = self.with_or_without_redis(lose, caller.extend_as(&request, &hold.id)).await;
+                let extended = self.reference.extended(at, now).filter(|_| is_held);
+                let expected = if is_held { "HOLD_AT_LIMIT" } else { "RESERVATION_NOT_HELD" };
+                assert_eq!(refusal(&answer).as_deref(), extended.is_none().then_some(expected), "{answer:?}");
+                self.reference.holds[at].until = extended.unwrap_or(hold.until);
+            }
+            Deed::GiveBack { bits, .. } => self.give_back(at, *bits, lose).await,
+            Deed::Release { .. } => {
+                let answer = self.with_or_without_redis(lose, caller.release_as(&request, &hold.id, &[])).await;
+                assert_eq!(refusal(&answer).as_deref(), (!is_held).then_some("RESERVATION_NOT_HELD"), "{answer:?}");
+                if is_held {
+                    self.reference.holds[at].state = State::Over;
+                }
+            }
+            Deed::Pay { .. } => {
+                let answer = self.with_or_without_redis(lose, caller.pay_as(&request, &hold.id)).await;
+                assert_eq!(answer.is_ok(), is_held, "{answer:?}");
+                if is_held {
+                    self.reference.holds[at].state = State::Paid;
+                }
+            }
+            Deed::Name { .. } | Deed::Best { .. } | Deed::Block { .. } | Deed::Unblock { .. } => {}
+        }
+    }
+
+    async fn give_back(&mut self, at: usize, bits: u8, lose: bool) {
+        let hold = self.reference.holds[at].clone();
+        let given = hold.first_seats.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+        let given: Vec<usize> = given.map(|(_, seat)| *seat).collect();
+        if given.is_empty() {
+            return;
+        }
+        let (caller, request, ids) = (self.fan(hold.fan), request_id(), self.reference.ids(&given));
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let answer = self.with_or_without_redis(lose, caller.release_as(&request, &hold.id, &ids)).await;
+        let expected = match hold.state {
+            State::Paid | State::Over => Some("RESERVATION_NOT_HELD"),
+            State::Held if given.iter().any(|seat| !hold.seats.contains(seat)) => Some("NOT_FOUND"),
+            State::Held => None,
+        };
+        assert_eq!(refusal(&answer).as_deref(), expected, "{answer:?}");
+        if expected.is_none() {
+            let kept: Vec<usize> = hold.seats.iter().copied().filter(|seat| !given.contains(seat)).collect();
+            let hold = &mut self.reference.holds[at];
+            if kept.is_empty() {
+                hold.state = State::Over;
+            } else {
+                hold.seats = kept;
+            }
+        }
+    }
+
+    /// Operators keep seats, or give them back.
+    async fn operate(&mut self, seats: &[usize], blocks: bool, lose: bool) {
+        self.turn += 1;
+        let operator = self.operator.on(self.world.channel(self.turn));
+        let (request, ids) = (request_id(), self.reference.ids(seats));
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let refused = if blocks {
+            let blocking = operator.block(&request, self.performance, &ids, "House seats");
+            refusal(&self.with_or_without_redis(lose, blocking).await)
+        } else {
+            let unblocking = operator.unblock(&request, self.performance, &ids);
+            refusal(&self.with_or_without_redis(lose, unblocking).await)
+        };
+        let (can, why) = if blocks {
+            (self.reference.block(seats), "SEATS_TAKEN")
+        } else {
+            (self.reference.unblock(seats), "SEATS_NOT_BLOCKED")
+        };
+        assert_eq!(refused.as_deref(), (!can).then_some(why));
+    }
+
+    /// Two at once: who could have the seats alone has them, and of two who could have the same, one.
+    async fn race(&mut self, fans: (usize, usize), firsts: (usize, usize), count: usize, lose: bool) {
+        let (one, other) = (run_of(firsts.0, count), run_of(firsts.1, count));
+        let asked = (self.naming(&one, false), self.naming(&other, false));
+        let callers = (self.fan(fans.0), self.fan(fans.1));
+        let holding =
+            async { tokio::join!(callers.0.send_hold(asked.0.clone()), callers.1.send_hold(asked.1.clone())) };
+        let held = self.with_or_without_redis(lose, holding).await;
+        let alone = (self.reference.refuses(fans.0, &one, false), self.reference.refuses(fans.1, &other, false));
+        let told = (refusal(&held.0), refusal(&held.1));
+        if one.iter().any(|seat| other.contains(seat)) {
+            for (told, alone) in [(&told.0, alone.0), (&told.1, alone.1)] {
+                // Who is refused for the other's sake is told that the seats are taken.
+                assert!(
+                    told.as_deref() == alone || told.as_deref() == Some("SEATS_TAKEN"),
+                    "{told:?} and not {alone:?}"
+                );
+            }
+            if alone == (None, None) {
+                assert_eq!(u8::from(told.0.is_none()) + u8::from(told.1.is_none()), 1, "one wins: {told:?}");
+            }
+        } else {
+            assert_eq!((told.0.as_deref(), told.1.as_deref()), alone);
+        }
+        self.took(fans.0, asked.0, held.0, Some(&one));
+        self.took(fans.1, asked.1, held.1, Some(&other));
+        self.calm &= !lose || self.locks_agree().await;
+    }
+
+    /// Waits until all that is due has happened, and the locks are mended.
+    async fn settle(&mut self) {
+        settled_map(&self.world, self.performance, &self.reference.chart).await;
+        self.reference.expire(self.now());
+        self.calm = true;
+    }
+
+    /// A watcher comes to see what is, where the locks are known to say it.
+    async fn look(&mut self, watcher: usize) {
+        if !self.calm {
+            return;
+        }
+        let (map, seats) = (self.reference.map(), &mut self.watchers[watcher]);
+        let shows = |seats: &WatchedSeats| {
+            let mut pairs = seats.statuses.iter().zip(&map);
+            !seats.statuses.is_empty() && pairs.all(|(is, due)| is == due || *is == SeatStatus::Unspecified)
+        };
+        let mut heartbeats = 0;
+        while !shows(seats) {
+            let frame = seats.next().await.expect("a frame");
+            heartbeats += usize::from(matches!(frame, Frame::Heartbeat(_)));
+            assert!(heartbeats <= 2, "watcher {watcher} was not told a change: {:?} and not {map:?}", seats.statuses);
+        }
+    }
+
+    /// Whether the locks, if they are loaded, say what the claims say.
+    async fn locks_agree(&self) -> bool {
+        let (ports, performance) = (&self.world.ports, self.performance);
+        let claims = ports.reservations.claims(performance).await.expect("Postgres is there");
+        let Some(state) = ports.seat_locks.snapshot(performance).await.expect("Redis is there") else { return true };
+        let slots: Vec<Slot> = self.reference.chart.seats().iter().map(|seat| seat.slot).collect();
+        let holders = ports.seat_locks.holders(performance, &slots).await.expect("Redis is there");
+        differences(&state, &holders, &claims).is_empty()
+    }
+
+    /// The claims are what they should be, and so are the locks unless something happened while they were lost.
+    async fn check(&self) {
+        let claims = self.world.ports.reservations.claims(self.performance).await.expect("Postgres is there");
+        let owner = |owner: SeatOwner| owner.reservation().map(|it| it.to_string()).unwrap_or_default();
+        let claims = claims.into_iter().map(|claim| (claim.slot, (owner(claim.owner), claim.owner.held_until())));
+        assert_eq!(claims.collect::<BTreeMap<_, _>>(), self.reference.claims());
+        if self.calm {
+            assert!(self.locks_agree().await, "the locks are not what the claims are");
+            let fan = self.fans[0].on(self.world.channel(self.turn));
+            let seats = fan.seats(self.performance).await.expect("seats");
+            assert_eq!(seats.iter().map(Seat::status).collect::<Vec<_>>(), self.reference.map());
+        }
+    }
+
+    async fn end(mut self) {
+        self.settle().await;
+        self.check().await;
+        for watcher in 0..WATCHED.len() {
+            self.look(watcher).await;
+        }
+        ledger::assert_conserved(self.world.database()).await;
+        assert_eq!(found(&self.operator, self.performance).await, []);
+    }
+}
+
+/// Places that follow each other in the hall.
+fn run_of(first: usize, count: usize) -> Vec<usize> {
+    (first..(first + count).min(SEATS)).collect()
+}
+
+/// Why not, if not.
+fn refusal<T>(answer: &Result<T, Status>) -> Option<String> {
+    answer.as_ref().err().map(reason)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        max_shrink_iters: SHORTENED_MAX,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn seats_are_as_the_model(operations in vec(operation(), 20..=MOST_OPERATIONS)) {
+        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        threads.expect("threads").block_on(async {
+            let mut hall = Checked::new().await;
+            for operation in &operations {
+                hall.apply(operation).await;
+            }
+            hall.end().await;
+        });
+    }
+}

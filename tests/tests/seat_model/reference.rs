@@ -1,0 +1,184 @@
+//! The seats of a hall as a few plain lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::alternatives::left_alone;
+use encore_domain::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::hold_change::HOLD_LIFE_FACTOR;
+use encore_domain::seat_chart::{SeatChart, Slot};
+use encore_domain::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+use encore_domain::time::Timestamp;
+use encore_proto::booking::v1::HoldSeatsRequest;
+use encore_proto::catalog::v1::SeatStatus;
+use encore_tests::seat_truth::statuses;
+
+pub(crate) const HOLD_FOR: Duration = Duration::from_mins(1);
+pub(crate) const SEATS_PER_FAN: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Held,
+    Paid,
+    Over,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(crate) fan: usize,
+    /// What was asked for it.
+    pub(crate) message: HoldSeatsRequest,
+    pub(crate) id: String,
+    /// Places in the chart, those it has or ended with.
+    pub(crate) seats: Vec<usize>,
+    /// Those it began with.
+    pub(crate) first_seats: Vec<usize>,
+    held_at: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) state: State,
+}
+
+/// What should be.
+pub(crate) struct Reference {
+    pub(crate) chart: SeatChart,
+    pub(crate) holds: Vec<Hold>,
+    /// Places that operators keep.
+    blocked: BTreeSet<usize>,
+}
+
+/// What is asked of the best seats.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) count: usize,
+    pub(crate) section: Option<u16>,
+    pub(crate) allow_split: bool,
+}
+
+impl Reference {
+    pub(crate) fn new(chart: SeatChart) -> Self {
+        Self { chart, holds: Vec::new(), blocked: BTreeSet::new() }
+    }
+
+    pub(crate) fn place(&self, seat_id: &str) -> usize {
+        self.chart.seats().iter().position(|seat| seat.id == seat_id).expect("a seat of the hall")
+    }
+
+    pub(crate) fn ids(&self, seats: &[usize]) -> Vec<String> {
+        seats.iter().map(|place| self.chart.seats()[*place].id.clone()).collect()
+    }
+
+    fn slots(&self, seats: &[usize]) -> Vec<Slot> {
+        seats.iter().map(|place| self.chart.seats()[*place].slot).collect()
+    }
+
+    /// Whose a seat is.
+    fn owner(&self, place: usize) -> Option<&Hold> {
+        let mut owners = self.holds.iter().filter(|hold| hold.state != State::Over && hold.seats.contains(&place));
+        let owner = owners.next();
+        let others = usize::from(owners.next().is_some()) + usize::from(self.blocked.contains(&place));
+        assert!(owner.is_none() || others == 0, "seat {place} has two owners");
+        owner
+    }
+
+    fn is_free(&self, place: usize) -> bool {
+        self.owner(place).is_none() && !self.blocked.contains(&place)
+    }
+
+    fn owned(&self, fan: usize) -> usize {
+        let live = self.holds.iter().filter(|hold| hold.fan == fan && hold.state != State::Over);
+        live.map(|hold| hold.seats.len()).sum()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = all_free(&self.chart);
+        for (place, seat) in self.chart.seats().iter().enumerate() {
+            bytes[seat.slot.0 as usize] = match self.owner(place) {
+                Some(owner) if owner.state == State::Paid => SOLD,
+                Some(_) => HELD,
+                None if self.blocked.contains(&place) => BLOCKED,
+                None => FREE,
+            };
+        }
+        bytes
+    }
+
+    pub(crate) fn map(&self) -> Vec<SeatStatus> {
+        statuses(&self.chart, &self.bytes())
+    }
+
+    /// The claims: of each slot, whose it is, with the deadline of a hold. Operators have no name.
+    pub(crate) fn claims(&self) -> BTreeMap<Slot, (String, Option<Timestamp>)> {
+        let live = self.holds.iter().filter(|hold| hold.state != State::Over);
+        let claims = live.flat_map(|hold| {
+            let until = (hold.state == State::Held).then_some(hold.until);
+            self.slots(&hold.seats).into_iter().map(move |slot| (slot, (hold.id.clone(), until)))
+        });
+        let blocked: Vec<usize> = self.blocked.iter().copied().collect();
+        claims.chain(self.slots(&blocked).into_iter().map(|slot| (slot, (String::new(), None)))).collect()
+    }
+
+    /// Operators keep these seats if no fan has one of them. What they keep already they keep.
+    pub(crate) fn block(&mut self, seats: &[usize]) -> bool {
+        let can = seats.iter().all(|place| self.owner(*place).is_none());
+        self.blocked.extend(seats.iter().filter(|_| can));
+        can
+    }
+
+    /// Operators give these seats back if they keep all of them.
+    pub(crate) fn unblock(&mut self, seats: &[usize]) -> bool {
+        let can = seats.iter().all(|place| self.blocked.contains(place));
+        self.blocked.retain(|place| !can || !seats.contains(place));
+        can
+    }
+
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        for hold in &mut self.holds {
+            if hold.state == State::Held && hold.until <= now {
+                hold.state = State::Over;
+            }
+        }
+    }
+
+    /// Why these seats are refused, if they are.
+    pub(crate) fn refuses(&self, fan: usize, seats: &[usize], leave_none_alone: bool) -> Option<&'static str> {
+        if !seats.iter().all(|place| self.is_free(*place)) {
+            return Some("SEATS_TAKEN");
+        }
+        if leave_none_alone && !left_alone(&self.bytes(), &self.slots(seats)).is_empty() {
+            return Some("LEAVES_SEATS_ALONE");
+        }
+        (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")
+    }
+
+    /// The best seats.
+    pub(crate) fn best(&self, wish: &Wish) -> Option<Vec<usize>> {
+        let sections = wish.section.map_or(vec![0, 1], |section| vec![section]);
+        let group = Group { count: wish.count, accessible: 0 };
+        let order = Arc::new(SeatOrder::new(&self.chart, &sections, group, |_| true));
+        let search = SeatSearch { order, count: wish.count, allow_split: wish.allow_split };
+        let slots = search.choose(&self.bytes())?;
+        Some(slots.into_iter().filter_map(|slot| self.chart.place_of(slot)).collect())
+    }
+
+    /// Somebody has these seats now.
+    pub(crate) fn hold(
+        &mut self,
+        fan: usize,
+        message: HoldSeatsRequest,
+        id: String,
+        seats: Vec<usize>,
+        now: Timestamp,
+    ) {
+        assert_eq!(self.refuses(fan, &seats, false), None, "nobody may be given these");
+        let (first_seats, until) = (seats.clone(), now + HOLD_FOR);
+        self.holds.push(Hold { fan, message, id, seats, first_seats, held_at: now, until, state: State::Held });
+    }
+
+    /// The deadline after an extension now; none if it would not be later.
+    pub(crate) fn extended(&self, hold: usize, now: Timestamp) -> Option<Timestamp> {
+        let Hold { held_at, until, .. } = self.holds[hold];
+        let extended = (held_at + HOLD_FOR * HOLD_LIFE_FACTOR).min(now + HOLD_FOR);
+        (extended > until).then_some(extended)
+    }
+}

@@ -207,6 +207,33 @@ impl Fan {
         self.send_hold(message).await
     }
 
+    /// Holds room in a standing area under a new request id.
+    pub async fn hold_standing(
+        &self,
+        performance: PerformanceId,
+        area: &str,
+        count: u32,
+    ) -> Result<booking::Reservation, Status> {
+        self.hold_standing_as(&request_id(), performance, area, count).await
+    }
+
+    /// Holds room in a standing area under a given request id.
+    pub async fn hold_standing_as(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        area: &str,
+        count: u32,
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::HoldSeatsRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            standing: Some(booking::StandingRoom { area: area.to_owned(), count }),
+            ..Default::default()
+        };
+        self.send_hold(message).await
+    }
+
     /// Sends a hold as it is.
     pub async fn send_hold(&self, message: booking::HoldSeatsRequest) -> Result<booking::Reservation, Status> {
         let held = self.booking().hold_seats(self.request(message)).await?.into_inner();

@@ -1,5 +1,6 @@
 //! A seat map as an app keeps it: by what a stream tells.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
@@ -22,6 +23,8 @@ pub struct WatchedSeats {
     pub chart_version: String,
     /// The statuses by place; unspecified where a seat is not watched.
     pub statuses: Vec<SeatStatus>,
+    /// What is left of each standing area, by its place in the chart.
+    pub left: BTreeMap<u32, u32>,
     /// How many frames of each kind there were: snapshots, deltas, heartbeats.
     pub frames_told: [usize; 3],
     sequence: u64,
@@ -32,7 +35,8 @@ impl WatchedSeats {
     pub async fn open(fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Result<Self, Status> {
         let frames = stream(fan, performance, sections, 0).await?;
         let (version, chart_version, statuses) = (0, String::new(), Vec::new());
-        Ok(Self { frames, version, chart_version, statuses, frames_told: [0; 3], sequence: 0 })
+        let left = BTreeMap::new();
+        Ok(Self { frames, version, chart_version, statuses, left, frames_told: [0; 3], sequence: 0 })
     }
 
     /// Opens the stream anew, and goes on with the map.
@@ -54,7 +58,8 @@ impl WatchedSeats {
             Frame::Snapshot(snapshot) => self.replace(snapshot),
             Frame::Delta(delta) => {
                 self.frames_told[1] += 1;
-                assert!(!delta.changes.is_empty());
+                assert!(!delta.changes.is_empty() || !delta.areas.is_empty());
+                self.left.extend(delta.areas.iter().map(|area| (area.area, area.left)));
                 for change in &delta.changes {
                     self.statuses[(change >> 2) as usize] = status(change & 3);
                 }
@@ -68,6 +73,7 @@ impl WatchedSeats {
         self.frames_told[0] += 1;
         self.chart_version.clone_from(&snapshot.chart_version);
         self.statuses.clear();
+        self.left = snapshot.areas.iter().map(|area| (area.area, area.left)).collect();
         for range in &snapshot.ranges {
             let (first, seats) = (range.first_seat as usize, range.seats as usize);
             self.statuses.resize(first.max(self.statuses.len()), SeatStatus::Unspecified);

@@ -264,6 +264,7 @@ fn away() -> MockSeatLocks {
     locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_take_leaving_none_alone().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_take_best().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_spots().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::best_available::SeatSearch;
 use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
 use encore_domain::error::PortError;
 use encore_domain::hold_change::Extension;
@@ -13,11 +12,12 @@ use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_wish::{BestWish, SeatWish, check_accessible};
+use encore_domain::seat_wish::{SeatWish, check_accessible};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::choice::Choice;
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
@@ -115,7 +115,15 @@ impl BookingUseCases {
                 check_accessible(&hall.venue.chart, &seats.slots(&hall.venue.chart)?, *accessible)?;
                 self.hold_named(hall, seats, *leave_none_alone, terms, request).await
             }
-            SeatWish::Best(best) => self.hold_best(hall, best, terms, request).await,
+            SeatWish::Best(best) => {
+                let choice = Choice::Best(self.searches.search(hall, best).await?);
+                self.hold_chosen(hall, &choice, terms, request).await
+            }
+            SeatWish::Standing(standing) => {
+                let search = standing.search(&hall.venue.chart, terms.id)?;
+                let choice = Choice::Spots { search, area: standing.area.clone() };
+                self.hold_chosen(hall, &choice, terms, request).await
+            }
         }
     }
 
@@ -132,20 +140,19 @@ impl BookingUseCases {
         self.place(hall, &slots, terms, request).await
     }
 
-    /// The seats are chosen in the step that locks them. If the claims know better, the locks are corrected and it is chosen
-    /// again: that others were faster is no reason to be refused.
-    async fn hold_best(
+    /// Seats and spots are chosen in the step that locks them. If the claims know better, the locks are corrected and it is
+    /// chosen again: that others were faster is no reason to be refused.
+    async fn hold_chosen(
         &self,
         hall: &Hall,
-        wish: &BestWish,
+        choice: &Choice,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let search = self.searches.search(hall, wish).await?;
         for _ in 0..CHOICES_MAX {
-            let chosen = self.seat_map.take_best(hall, &search, terms.id, terms.expires_at).await?;
+            let chosen = self.seat_map.take_chosen(hall, choice, terms.id, terms.expires_at).await?;
             let Some(slots) = chosen else {
-                return self.hold_best_claimable(hall, &search, terms, request).await;
+                return self.hold_claimable(hall, choice, terms, request).await;
             };
             match self.place(hall, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
@@ -155,20 +162,21 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// While the locks are away, seats are chosen on the claims. All would choose the same: so those of one instance choose one
-    /// after the other, and those of others meet by choosing again.
-    async fn hold_best_claimable(
+    /// While the locks are away, it is chosen on the claims. Where all would choose the same, and where somebody was faster, those
+    /// of one instance choose one after the other, and those of others meet by choosing again.
+    async fn hold_claimable(
         &self,
         hall: &Hall,
-        search: &SeatSearch,
+        choice: &Choice,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let turn = timeout(TURN_WITHIN, self.turn.lock()).await;
-        let _turn = turn.map_err(|_| AppError::Overloaded)?;
-        for _ in 0..CHOICES_MAX {
-            let claimed = self.seat_map.claimed(hall).await?;
-            let slots = search.choose(&claimed.bytes).ok_or(AppError::NoSeatsFit { count: search.count })?;
+        let mut turn = None;
+        for tried in 0..CHOICES_MAX {
+            if turn.is_none() && (tried > 0 || choice.meets_others()) {
+                turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
+            }
+            let slots = self.seat_map.choose_claimable(hall, choice).await?;
             match self.place(hall, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
                 placed => return placed,

@@ -60,6 +60,8 @@ pub enum AppError {
     AccessibleSeats { seat_ids: Vec<String> },
     #[error("no {count} free seats fit the wish")]
     NoSeatsFit { count: usize },
+    #[error("{area} has no room for {count} more: {left} left")]
+    TooFewLeft { area: String, count: usize, left: u32 },
     #[error("one fan may have {limit} seats of this performance and you have {owned}")]
     OverLimit { limit: u32, owned: u32 },
     #[error("the hold expired at {expired_at}")]
@@ -116,6 +118,7 @@ impl AppError {
             | Self::SeatsTaken { .. }
             | Self::LeavesSeatsAlone { .. }
             | Self::NoSeatsFit { .. }
+            | Self::TooFewLeft { .. }
             | Self::OverLimit { .. }
             | Self::HoldExpired { .. }
             | Self::HoldAtLimit { .. }

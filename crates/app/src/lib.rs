@@ -5,6 +5,7 @@ pub mod audit;
 pub mod booking;
 pub mod catalog;
 mod chart_version;
+pub mod choice;
 pub mod error;
 pub mod halls;
 pub mod identity;

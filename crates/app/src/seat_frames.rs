@@ -1,4 +1,5 @@
-//! What is told to those who watch seats: where a seat is in the chart, and its status, packed.
+//! What is told to those who watch seats: where a seat is in the chart, and its status, packed; and what is left of standing
+//! areas.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -24,12 +25,36 @@ pub struct ObservedSeats {
 /// What is told at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatFrame {
-    /// All seats that are watched.
-    Snapshot(Vec<SeatRange>),
-    /// The seats that have changed, each as `place * 4 + status`, by place.
-    Delta(Arc<[u32]>),
+    /// All seats and areas that are watched.
+    Snapshot(Vec<SeatRange>, Arc<[AreaLeft]>),
+    /// What has changed.
+    Delta(Changes),
     /// Nothing has changed.
     Heartbeat,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The seats, each as `place * 4 + status`, by place.
+    pub seats: Arc<[u32]>,
+    /// The standing areas, in the order of the plan.
+    pub areas: Arc<[AreaLeft]>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.areas.is_empty()
+    }
+}
+
+/// How many more a standing area has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaLeft {
+    /// Its place among the areas of the chart.
+    pub area: u32,
+    /// How many of its spots are free.
+    pub left: u32,
 }
 
 /// The statuses of seats that follow each other in the chart.
@@ -48,8 +73,13 @@ pub struct SeatRange {
 pub(crate) enum Part {
     /// All.
     Whole,
-    /// Those of some sections, in ranges that do not touch.
-    Ranges(Arc<[Range<u32>]>),
+    /// Those of some sections.
+    Sections {
+        /// Their seats, in ranges that do not touch.
+        seats: Arc<[Range<u32>]>,
+        /// Which of the chart's areas they are.
+        areas: Arc<[u32]>,
+    },
 }
 
 impl Part {
@@ -68,31 +98,52 @@ impl Part {
                 _ => ranges.push(place..place + 1),
             }
         }
-        Self::Ranges(ranges.into())
+        let areas = (0..).zip(chart.areas()).filter(|(_, area)| sections.contains(chart.name_of(area)));
+        Self::Sections { seats: ranges.into(), areas: areas.map(|(index, _)| index).collect() }
     }
 
     /// How many seats are watched in a hall of so many.
     pub(crate) fn seats(&self, of: usize) -> usize {
         match self {
             Self::Whole => of,
-            Self::Ranges(ranges) => ranges.iter().map(ExactSizeIterator::len).sum(),
+            Self::Sections { seats, .. } => seats.iter().map(ExactSizeIterator::len).sum(),
         }
     }
 
     /// Those of some changes that are watched.
-    pub(crate) fn of_changes(&self, changes: &Arc<[u32]>) -> Arc<[u32]> {
+    pub(crate) fn of_changes(&self, changes: &Changes) -> Changes {
         match self {
-            Self::Whole => Arc::clone(changes),
-            Self::Ranges(ranges) => {
-                let watched = |change: &&u32| ranges.iter().any(|range| range.contains(&(**change >> STATUS_BITS)));
-                changes.iter().filter(watched).copied().collect()
+            Self::Whole => changes.clone(),
+            Self::Sections { seats, areas } => {
+                let watched = |change: &&u32| seats.iter().any(|range| range.contains(&(**change >> STATUS_BITS)));
+                Changes {
+                    seats: changes.seats.iter().filter(watched).copied().collect(),
+                    areas: changes.areas.iter().filter(|left| areas.contains(&left.area)).copied().collect(),
+                }
             }
         }
     }
 }
 
+/// What is changed at these slots, each a seat's or the first of an area.
+pub(crate) fn changes(chart: &SeatChart, state: &SeatState, slots: &[Slot]) -> Changes {
+    Changes {
+        seats: slots.iter().filter_map(|slot| change(chart, state, *slot)).collect(),
+        areas: areas_left(chart, state, slots.iter().filter_map(|slot| chart.area_index(*slot))),
+    }
+}
+
+/// What is left of these areas.
+pub(crate) fn areas_left(chart: &SeatChart, state: &SeatState, areas: impl Iterator<Item = usize>) -> Arc<[AreaLeft]> {
+    let left = |index: usize| {
+        let area = u32::try_from(index).unwrap_or(u32::MAX);
+        AreaLeft { area, left: chart.areas()[index].free(&state.bytes) }
+    };
+    areas.map(left).collect()
+}
+
 /// A seat with its status.
-pub(crate) fn change(chart: &SeatChart, state: &SeatState, slot: Slot) -> Option<u32> {
+fn change(chart: &SeatChart, state: &SeatState, slot: Slot) -> Option<u32> {
     let place = u32::try_from(chart.place_of(slot)?).ok()?;
     Some(place << STATUS_BITS | u32::from(status_bits(state, slot)))
 }
@@ -124,7 +175,7 @@ fn status_bits(state: &SeatState, slot: Slot) -> u8 {
 mod tests {
     use super::*;
     use encore_domain::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
-    use encore_port_tests::fixtures::{slots, small_chart};
+    use encore_port_tests::fixtures::{festival_chart, slots, small_chart};
 
     fn state(chart: &SeatChart, seats: &[(usize, u8)]) -> SeatState {
         let mut bytes = all_free(chart);
@@ -156,10 +207,29 @@ mod tests {
     fn a_part_has_the_seats_of_its_sections_and_no_others() {
         let chart = small_chart();
         let part = Part::of(&chart, &HashSet::from(["Balcony".to_owned()]));
-        assert_eq!(part, Part::Ranges(std::iter::once(13..26).collect()));
+        let seats = std::iter::once(13..26).collect();
+        assert_eq!(part, Part::Sections { seats, areas: [].into() });
         assert_eq!((part.seats(26), Part::of(&chart, &HashSet::new()).seats(26)), (13, 26));
         let state = state(&chart, &[(12, SOLD), (13, SOLD), (14, FREE)]);
-        let changes = slots(&[12, 13, 14]).iter().filter_map(|slot| change(&chart, &state, *slot)).collect();
-        assert_eq!(*part.of_changes(&changes), [13 * 4 + 3, 14 * 4 + 1]);
+        let changes = changes(&chart, &state, &slots(&[12, 13, 14]));
+        assert_eq!(*part.of_changes(&changes).seats, [13 * 4 + 3, 14 * 4 + 1]);
+    }
+
+    #[test]
+    fn an_area_is_told_by_what_is_left_of_it() {
+        let chart = festival_chart(300);
+        let [floor, pit] = [chart.areas()[0], chart.areas()[1]];
+        let mut bytes = all_free(&chart);
+        bytes[floor.first.0 as usize + 299] = HELD;
+        bytes[pit.first.0 as usize..][..5].fill(SOLD);
+        let state = SeatState { bytes, version: 1 };
+        let left = |area, left| AreaLeft { area, left };
+        let seat = slots(&[2])[0];
+        let all = changes(&chart, &state, &[seat, floor.first, pit.first]);
+        assert_eq!((&*all.seats, &*all.areas), (&[2 * 4 + 1][..], &[left(0, 299), left(1, 7)][..]));
+        let part = Part::of(&chart, &HashSet::from(["Pit".to_owned()]));
+        let some = part.of_changes(&all);
+        assert_eq!((&*some.seats, &*some.areas), (&[][..], &[left(1, 7)][..]));
+        assert!(part.of_changes(&changes(&chart, &state, &[seat, floor.first])).is_empty());
     }
 }

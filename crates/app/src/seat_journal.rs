@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use encore_domain::seat_chart::{SeatChart, Slot};
 use encore_domain::seat_state::{SeatChange, SeatState};
 
-use crate::seat_frames::{self, Part, SeatFrame, SeatRange};
+use crate::seat_frames::{self, AreaLeft, Changes, Part, SeatFrame, SeatRange};
 
 /// How many ticks are kept for those who were away or are slow: a minute of a sale in which something changes all the time.
 const TICKS_KEPT: usize = 600;
@@ -26,9 +26,9 @@ pub(crate) struct SeatTick {
     /// The state since then.
     pub(crate) state: Arc<SeatState>,
     /// The seats that are not as at the tick before, packed; none if all may be.
-    changes: Option<Arc<[u32]>>,
-    /// All seats, packed when somebody first needs them.
-    whole: OnceLock<SeatRange>,
+    changes: Option<Changes>,
+    /// All seats and areas, packed when somebody first needs them.
+    whole: OnceLock<(SeatRange, Arc<[AreaLeft]>)>,
 }
 
 /// A tick as it is kept for those who need several at once.
@@ -38,6 +38,7 @@ struct Past {
     /// The versions that it leads from and to.
     after: u64,
     version: u64,
+    /// Of an area only the first slot.
     slots: Vec<Slot>,
 }
 
@@ -94,9 +95,12 @@ impl SeatJournal {
     /// The tick that leads to this state.
     pub(crate) fn tick(&mut self, chart: &SeatChart, state: &Arc<SeatState>) -> SeatTick {
         self.ticks += 1;
-        let slots: Vec<Slot> = std::mem::take(&mut self.touched).into_iter().collect();
+        // Whichever spots have changed, the area is told once.
+        let told_as = |slot| chart.area_at(slot).map_or(slot, |area| area.first);
+        let slots: BTreeSet<Slot> = std::mem::take(&mut self.touched).into_iter().map(told_as).collect();
+        let slots: Vec<Slot> = slots.into_iter().collect();
         let before = self.latest.replace(Arc::clone(state)).filter(|_| !std::mem::take(&mut self.broken));
-        let changes = before.as_ref().map(|_| packed(chart, state, &slots));
+        let changes = before.as_ref().map(|_| seat_frames::changes(chart, state, &slots));
         if let Some(before) = before {
             self.slots += slots.len();
             self.past.push_back(Past { number: self.ticks, after: before.version, version: state.version, slots });
@@ -111,13 +115,13 @@ impl SeatJournal {
     }
 
     /// What leads from an earlier tick to this one; none if that is not known any more.
-    fn since_tick(&self, number: u64, chart: &SeatChart, tick: &SeatTick) -> Option<Arc<[u32]>> {
+    fn since_tick(&self, number: u64, chart: &SeatChart, tick: &SeatTick) -> Option<Changes> {
         let kept = self.past.front().is_some_and(|past| past.number <= number + 1);
         kept.then(|| self.past_changes(chart, tick, |past| past.number > number))
     }
 
     /// What leads from a version to this tick; none if that is not known.
-    fn since_version(&self, version: u64, chart: &SeatChart, tick: &SeatTick) -> Option<Arc<[u32]>> {
+    fn since_version(&self, version: u64, chart: &SeatChart, tick: &SeatTick) -> Option<Changes> {
         if version < self.resumable_from || version > tick.state.version {
             return None;
         }
@@ -125,10 +129,10 @@ impl SeatJournal {
         (oldest <= version).then(|| self.past_changes(chart, tick, |past| past.version > version))
     }
 
-    fn past_changes(&self, chart: &SeatChart, tick: &SeatTick, is_new: impl Fn(&Past) -> bool) -> Arc<[u32]> {
+    fn past_changes(&self, chart: &SeatChart, tick: &SeatTick, is_new: impl Fn(&Past) -> bool) -> Changes {
         let slots: BTreeSet<Slot> =
             self.past.iter().filter(|past| is_new(past)).flat_map(|past| &past.slots).copied().collect();
-        packed(chart, &tick.state, &slots.into_iter().collect::<Vec<_>>())
+        seat_frames::changes(chart, &tick.state, &slots.into_iter().collect::<Vec<_>>())
     }
 
     /// What to tell somebody who was told the tick of a number, if anything.
@@ -154,16 +158,16 @@ impl SeatTick {
         self.news_of(self.changes.clone(), chart, part)
     }
 
-    fn news_of(&self, changes: Option<Arc<[u32]>>, chart: &SeatChart, part: &Part) -> Option<SeatFrame> {
+    fn news_of(&self, changes: Option<Changes>, chart: &SeatChart, part: &Part) -> Option<SeatFrame> {
         let Some(changes) = changes else { return Some(self.snapshot(chart, part)) };
         let changes = part.of_changes(&changes);
         (!changes.is_empty()).then(|| self.told(chart, part, changes))
     }
 
     /// The changes, or all seats where these are the shorter story.
-    fn told(&self, chart: &SeatChart, part: &Part, changes: Arc<[u32]>) -> SeatFrame {
+    fn told(&self, chart: &SeatChart, part: &Part, changes: Changes) -> SeatFrame {
         let seats = part.seats(chart.seats().len());
-        if changes.len() > CHANGES_ALWAYS_TOLD && changes.len() * SEATS_PER_CHANGE > seats {
+        if changes.seats.len() > CHANGES_ALWAYS_TOLD && changes.seats.len() * SEATS_PER_CHANGE > seats {
             return self.snapshot(chart, part);
         }
         SeatFrame::Delta(changes)
@@ -171,17 +175,22 @@ impl SeatTick {
 
     fn snapshot(&self, chart: &SeatChart, part: &Part) -> SeatFrame {
         let all = 0..u32::try_from(chart.seats().len()).unwrap_or(u32::MAX);
-        SeatFrame::Snapshot(match part {
-            Part::Whole => vec![self.whole.get_or_init(|| seat_frames::range(chart, &self.state, all)).clone()],
-            Part::Ranges(ranges) => {
-                ranges.iter().map(|places| seat_frames::range(chart, &self.state, places.clone())).collect()
+        match part {
+            Part::Whole => {
+                let areas = 0..chart.areas().len();
+                let pack = || {
+                    (seat_frames::range(chart, &self.state, all), seat_frames::areas_left(chart, &self.state, areas))
+                };
+                let (range, areas) = self.whole.get_or_init(pack);
+                SeatFrame::Snapshot(vec![range.clone()], Arc::clone(areas))
             }
-        })
+            Part::Sections { seats, areas } => {
+                let ranges = seats.iter().map(|places| seat_frames::range(chart, &self.state, places.clone()));
+                let areas = areas.iter().map(|area| *area as usize);
+                SeatFrame::Snapshot(ranges.collect(), seat_frames::areas_left(chart, &self.state, areas))
+            }
+        }
     }
-}
-
-fn packed(chart: &SeatChart, state: &SeatState, slots: &[Slot]) -> Arc<[u32]> {
-    slots.iter().filter_map(|slot| seat_frames::change(chart, state, *slot)).collect()
 }
 
 #[cfg(test)]
@@ -189,7 +198,7 @@ mod tests {
     use super::*;
     use encore_domain::seat_copy::SeatCopy;
     use encore_domain::seat_state::{FREE, HELD, SOLD, all_free};
-    use encore_port_tests::fixtures::{large_chart, slots, small_chart};
+    use encore_port_tests::fixtures::{festival_chart, large_chart, slots, small_chart};
 
     /// A copy with its journal, as a board keeps them.
     struct Desk {
@@ -209,7 +218,12 @@ mod tests {
         }
 
         fn change(&mut self, seats: &[(usize, u8)]) {
-            let seats = seats.iter().map(|(seat, byte)| (self.chart.seats()[*seat].slot, *byte)).collect();
+            let slots: Vec<_> = seats.iter().map(|(seat, byte)| (self.chart.seats()[*seat].slot, *byte)).collect();
+            self.change_slots(&slots);
+        }
+
+        fn change_slots(&mut self, seats: &[(Slot, u8)]) {
+            let seats = seats.to_vec();
             let change = SeatChange { version: self.copy.state().version + 1, seats };
             self.copy.follow(&change);
             self.journal.note(&change);
@@ -240,11 +254,12 @@ mod tests {
     }
 
     fn delta(seats: &[(u32, u32)]) -> SeatFrame {
-        SeatFrame::Delta(seats.iter().map(|(place, status)| place * 4 + status).collect())
+        let seats = seats.iter().map(|(place, status)| place * 4 + status).collect();
+        SeatFrame::Delta(Changes { seats, areas: [].into() })
     }
 
     fn is_snapshot(frame: &SeatFrame) -> bool {
-        matches!(frame, SeatFrame::Snapshot(_))
+        matches!(frame, SeatFrame::Snapshot(..))
     }
 
     #[test]
@@ -255,6 +270,26 @@ mod tests {
         desk.change(&[(1, FREE)]);
         desk.tick();
         assert_eq!(desk.news(1), Some(delta(&[(0, 3), (1, 1)])), "somebody may know seat 1 as held from elsewhere");
+    }
+
+    #[test]
+    fn an_area_is_told_once_however_many_of_its_spots_change() {
+        let mut desk = Desk::new(festival_chart(300));
+        let spot = |area: usize, spot: u32| Slot(festival_chart(300).areas()[area].first.0 + spot);
+        let left = |areas: &[(u32, u32)]| {
+            let areas = areas.iter().map(|(area, left)| AreaLeft { area: *area, left: *left }).collect();
+            SeatFrame::Delta(Changes { seats: [].into(), areas })
+        };
+        desk.change_slots(&(0..40).map(|n| (spot(0, n * 7), HELD)).collect::<Vec<_>>());
+        desk.tick();
+        assert_eq!((desk.news(1), desk.journal.slots), (Some(left(&[(0, 260)])), 1));
+        desk.change_slots(&[(spot(1, 11), HELD), (spot(0, 7), FREE)]);
+        desk.tick();
+        assert_eq!(desk.news(2), Some(left(&[(0, 261), (1, 11)])));
+        assert_eq!(desk.first(101), left(&[(0, 261), (1, 11)]));
+        let SeatFrame::Snapshot(ranges, areas) = desk.first(1) else { panic!("nothing is known of version 1") };
+        assert_eq!((ranges.len(), ranges[0].seats), (1, 26));
+        assert_eq!(areas.iter().map(|area| area.left).collect::<Vec<_>>(), [261, 11]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use encore_domain::alternatives::left_alone;
-use encore_domain::best_available::SeatSearch;
+use encore_domain::area::TooFewLeft;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
@@ -12,6 +12,7 @@ use encore_domain::seat_state::{Locker, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
+use crate::choice::Choice;
 use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::seat_board::SeatBoard;
@@ -86,26 +87,29 @@ impl SeatMap {
         if alone.is_empty() { Ok(()) } else { Err(leaves_alone(hall, &alone)) }
     }
 
-    /// Locks the best free seats of a search, chosen in the same step. None where the locks are away: then the choice is to
-    /// be made on the claims.
-    pub async fn take_best(
+    /// Locks free seats or spots, chosen in the same step. None where the locks are away: then the choice is to be made on the
+    /// claims.
+    pub async fn take_chosen(
         &self,
         hall: &Hall,
-        search: &SeatSearch,
+        choice: &Choice,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<Option<Vec<Slot>>, AppError> {
         let performance = hall.performance.id;
-        let mut outcome = self.locks.take_best(performance, search, owner, held_until).await;
+        let take = || match choice {
+            Choice::Best(search) => self.locks.take_best(performance, search, owner, held_until),
+            Choice::Spots { search, .. } => self.locks.take_spots(performance, search, owner, held_until),
+        };
+        let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(hall).await;
-            outcome = self.locks.take_best(performance, search, owner, held_until).await;
+            outcome = take().await;
         }
         match outcome {
             Ok(taken) => Ok(Some(taken.slots)),
-            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => {
-                Err(AppError::NoSeatsFit { count: search.count })
-            }
+            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(choice.refusal(0)),
+            Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(choice.refusal(left)),
             Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
                 warn!(%performance, "seats are not loaded yet; the claims decide");
                 Ok(None)
@@ -125,9 +129,18 @@ impl SeatMap {
         }
     }
 
-    /// The state of all seats as the claims alone say it.
-    pub async fn claimed(&self, hall: &Hall) -> Result<SeatState, Unavailable> {
-        self.reader.claimed(hall).await
+    /// Chooses free seats or spots as the claims alone say it.
+    pub async fn choose_claimable(&self, hall: &Hall, choice: &Choice) -> Result<Vec<Slot>, AppError> {
+        match choice {
+            Choice::Best(search) => {
+                let claimed = self.reader.claimed(hall).await?;
+                search.choose(&claimed.bytes).ok_or_else(|| choice.refusal(0))
+            }
+            Choice::Spots { search, .. } => {
+                let chosen = self.reader.claimable_spots(hall.performance.id, search).await?;
+                chosen.map_err(|TooFewLeft { left }| choice.refusal(left))
+            }
+        }
     }
 
     /// Frees seats that this owner holds. If the locks are away, a sweep frees them later.

@@ -1,10 +1,13 @@
 //! Reading live seats: from the locks, which are loaded from the claims where they are missing, or from the claims alone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use encore_domain::area::{SpotSearch, TooFewLeft};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
+use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
 use tracing::warn;
 
@@ -12,6 +15,11 @@ use crate::error::AppError;
 use crate::halls::{Hall, Halls};
 use crate::seat_loading::{SeatLoading, first_version};
 use crate::seat_settling::SeatSettling;
+
+/// How many claims of a standing area are asked for at first.
+const SPOTS_LOOKED_AT: u32 = 64;
+/// How many times as many next: an area of 50,000 that is full is six questions.
+const SPOTS_GROWTH: u32 = 4;
 
 /// Reads live seats.
 #[derive(Clone)]
@@ -59,6 +67,29 @@ impl SeatReader {
         let mut bytes = all_free(&hall.venue.chart);
         show_locks(&mut bytes, &locks);
         Ok(SeatState { bytes, version })
+    }
+
+    /// The first spots that nobody has a claim on. It looks at a few from where the search begins, and at more where these are
+    /// claimed, so that it reads all claims of an area only when it is nearly full.
+    pub(crate) async fn claimable_spots(
+        &self,
+        performance: PerformanceId,
+        search: &SpotSearch,
+    ) -> Result<Result<Vec<Slot>, TooFewLeft>, Unavailable> {
+        let (mut free, mut seen, mut piece) = (Vec::with_capacity(search.count), 0, SPOTS_LOOKED_AT);
+        while free.len() < search.count && seen < search.capacity {
+            let slots: Vec<Slot> = search.slots(seen, piece).collect();
+            let claims = self.reservations.claims_on(performance, &slots).await?;
+            let claimed: HashSet<Slot> = claims.iter().map(|claim| claim.slot).collect();
+            free.extend(slots.into_iter().filter(|slot| !claimed.contains(slot)));
+            (seen, piece) = (seen + piece, piece * SPOTS_GROWTH);
+        }
+        if free.len() < search.count {
+            return Ok(Err(TooFewLeft { left: u32::try_from(free.len()).unwrap_or(u32::MAX) }));
+        }
+        free.truncate(search.count);
+        free.sort_unstable();
+        Ok(Ok(free))
     }
 
     /// What the locks count of a performance; none where they are not loaded.

@@ -26,6 +26,8 @@ pub enum SeatWish {
     },
     /// Whichever are the best.
     Best(BestWish),
+    /// So many of a standing area.
+    Standing(StandingWish),
 }
 
 /// Spots of a standing area.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use encore_app::booking::{BookingUseCases, ReservationView};
+use encore_domain::area::spot_id;
 use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
 use encore_domain::money::Money;
-use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
-use encore_domain::seat_wish::{BestWish, SeatWish, WISH_SECTIONS_MAX};
+use encore_domain::seat_chart::{CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX};
+use encore_domain::seat_wish::{BestWish, SeatWish, StandingWish, WISH_SECTIONS_MAX};
 use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use tonic::{Request, Response, Status};
 
@@ -117,6 +118,18 @@ impl BookingService for BookingApi {
 }
 
 fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatWish> {
+    if let Some(standing) = message.standing {
+        if !message.seat_ids.is_empty() {
+            fields.refuse("seat_ids", "must be empty where standing is set");
+        }
+        if message.best_available.is_some() {
+            fields.refuse("best_available", "must be absent where standing is set");
+        }
+        if message.accessible {
+            fields.refuse("accessible", "is of named seats");
+        }
+        return standing_wish(fields, standing).map(SeatWish::Standing);
+    }
     let Some(best) = message.best_available else {
         let seats = seat_selection(fields, message.seat_ids)?;
         return Some(SeatWish::Named {
@@ -128,9 +141,7 @@ fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatW
     if !message.seat_ids.is_empty() {
         fields.refuse("seat_ids", "must be empty where best_available is set");
     }
-    let count = usize::try_from(best.count).ok().filter(|count| (1..=SEATS_PER_HOLD_MAX).contains(count));
-    let rule = format!("must be 1 to {SEATS_PER_HOLD_MAX}");
-    let count = fields.read("best_available.count", count.ok_or(rule));
+    let count = seat_count(fields, "best_available.count", best.count);
     fields.names("best_available.sections", &best.sections, WISH_SECTIONS_MAX);
     fields.names("best_available.grades", &best.grades, GRADES_PER_VENUE_MAX);
     let price_max = match &best.price_max {
@@ -149,6 +160,19 @@ fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatW
     let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
     let (count, accessible) = (count?, accessible?);
     Some(SeatWish::Best(BestWish { count, sections, grades, price_max, allow_split, accessible }))
+}
+
+fn standing_wish(fields: &mut Fields, standing: pb::StandingRoom) -> Option<StandingWish> {
+    let count = seat_count(fields, "standing.count", standing.count);
+    let names = (1..=CHART_NAME_MAX_LEN).contains(&standing.area.len());
+    let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes");
+    let area = fields.read("standing.area", if names { Ok(standing.area) } else { Err(rule) });
+    Some(StandingWish { area: area?, count: count? })
+}
+
+fn seat_count(fields: &mut Fields, field: &str, count: u32) -> Option<usize> {
+    let count = usize::try_from(count).ok().filter(|count| (1..=SEATS_PER_HOLD_MAX).contains(count));
+    fields.read(field, count.ok_or(format!("must be 1 to {SEATS_PER_HOLD_MAX}")))
 }
 
 fn price_limit(fields: &mut Fields, price_max: &encore_proto::common::v1::Money) -> Option<Money> {
@@ -200,8 +224,17 @@ fn to_proto(view: &ReservationView) -> pb::Reservation {
 
 fn seat_to_proto(view: &ReservationView, reserved: &ReservedSeat) -> Option<pb::ReservedSeat> {
     let chart = &view.hall.venue.chart;
-    let seat = chart.seat_at(reserved.slot)?;
     let price = Money { minor: reserved.price_minor, currency: view.reservation.total.currency };
+    if let Some(area) = chart.area_at(reserved.slot) {
+        return Some(pb::ReservedSeat {
+            seat_id: spot_id(reserved.slot),
+            label: String::new(),
+            section: chart.name_of(area).to_owned(),
+            grade: chart.grades()[usize::from(area.grade)].name.clone(),
+            price: Some(money(price)),
+        });
+    }
+    let seat = chart.seat_at(reserved.slot)?;
     Some(pb::ReservedSeat {
         seat_id: seat.id.clone(),
         label: chart.label_of(seat),

@@ -81,6 +81,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::NoSeatsFit { count } => {
             precondition(message, ErrorReason::NoSeatsFit, [("count", count.to_string())])
         }
+        AppError::TooFewLeft { area, count, left } => too_few_left(message, area, count, left),
         AppError::OverLimit { limit, owned } => {
             let metadata = [("limit", limit.to_string()), ("owned", owned.to_string())];
             precondition(message, ErrorReason::SeatLimitExceeded, metadata)
@@ -190,6 +191,11 @@ fn shortened(mut message: String) -> String {
         message.push('…');
     }
     message
+}
+
+fn too_few_left(message: String, area: String, count: usize, left: u32) -> Status {
+    let metadata = [("area", area), ("count", count.to_string()), ("left", left.to_string())];
+    precondition(message, ErrorReason::TooFewLeft, metadata)
 }
 
 fn precondition<const N: usize>(message: String, reason: ErrorReason, metadata: [(&str, String); N]) -> Status {

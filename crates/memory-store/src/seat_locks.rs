@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use encore_domain::area::SpotSearch;
 use encore_domain::best_available::SeatSearch;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -138,8 +139,18 @@ impl SeatLocks for MemorySeatLocks {
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
         let taken = self.change(performance, |seats| seats.take_best(search, owner, held_until));
-        let taken = taken.ok_or(PortError::Refused(ChooseRefusal::NotLoaded))?;
-        taken.map_err(|version| PortError::Refused(ChooseRefusal::NoneFits { version }))
+        taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
+    }
+
+    async fn take_spots(
+        &self,
+        performance: PerformanceId,
+        search: &SpotSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        let taken = self.change(performance, |seats| seats.take_spots(search, owner, held_until));
+        taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
     async fn release(

@@ -1,9 +1,11 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use encore_domain::alternatives::left_alone;
+use encore_domain::area::{SpotSearch, TooFewLeft};
 use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::ReservationId;
-use encore_domain::ports::{TakeRefusal, TakenSeats};
+use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{
     BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStock,
@@ -16,6 +18,8 @@ pub struct Seats {
     state: SeatState,
     locks: HashMap<Slot, SeatLock>,
     held: BTreeSet<(Timestamp, Slot)>,
+    /// The held seats of each owner.
+    held_by: HashMap<ReservationId, BTreeSet<Slot>>,
     free: u32,
     /// What the change that is being made has done so far, and what was there before it.
     changed: BTreeMap<Slot, u8>,
@@ -27,8 +31,9 @@ impl Seats {
     pub fn new(all_free: &[u8], locks: &[SeatLock], version: u64) -> Self {
         let state = SeatState { bytes: all_free.to_vec(), version };
         let free = state.stock().free;
-        let (locks_by_slot, held, changed) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut seats = Self { state, locks: locks_by_slot, held, free, changed, news: None };
+        let (held, changed) = (BTreeSet::new(), BTreeMap::new());
+        let (locks_by_slot, held_by) = (HashMap::new(), HashMap::new());
+        let mut seats = Self { state, locks: locks_by_slot, held, held_by, free, changed, news: None };
         seats.mark(locks);
         Self { state: SeatState { version, ..seats.state }, news: None, ..seats }
     }
@@ -72,21 +77,46 @@ impl Seats {
         Ok(self.mark(&locks))
     }
 
-    /// Holds the best free seats of a search, or those that this owner holds already. If none fit, answers the version.
+    /// Holds the best free seats of a search, or those that this owner holds already.
     pub fn take_best(
         &mut self,
         search: &SeatSearch,
         owner: ReservationId,
         held_until: Timestamp,
-    ) -> Result<TakenSeats, u64> {
-        let own = || {
-            let held = self.held.iter().map(|(_, slot)| *slot).filter(|slot| self.is_held_by(*slot, owner));
-            let mut own: Vec<Slot> = held.collect();
-            own.sort_unstable();
-            Some(own).filter(|own| own.len() == search.count)
-        };
-        let slots = own().or_else(|| search.choose(&self.state.bytes)).ok_or(self.state.version)?;
-        let version = self.take(&slots, owner, held_until, false).map_err(|_| self.state.version)?;
+    ) -> Result<TakenSeats, ChooseRefusal> {
+        let version = self.state.version;
+        let slots = self.own(owner, search.count).or_else(|| search.choose(&self.state.bytes));
+        self.give(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
+    }
+
+    /// Holds the first free spots of a search, or those that this owner holds already.
+    pub fn take_spots(
+        &mut self,
+        search: &SpotSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, ChooseRefusal> {
+        let version = self.state.version;
+        let slots = self.own(owner, search.count).map_or_else(|| search.choose(&self.state.bytes), Ok);
+        let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
+        self.give(slots, owner, held_until)
+    }
+
+    /// The seats that this owner holds, if they are so many.
+    fn own(&self, owner: ReservationId, count: usize) -> Option<Vec<Slot>> {
+        let own = self.held_by.get(&owner).filter(|own| own.len() == count)?;
+        Some(own.iter().copied().collect())
+    }
+
+    fn give(
+        &mut self,
+        slots: Vec<Slot>,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, ChooseRefusal> {
+        let version = self.state.version;
+        let taken = self.take(&slots, owner, held_until, false);
+        let version = taken.map_err(|_| ChooseRefusal::NoneFits { version })?;
         Ok(TakenSeats { slots, version })
     }
 
@@ -168,11 +198,18 @@ impl Seats {
             Some(lock) => self.locks.insert(slot, lock),
             None => self.locks.remove(&slot),
         };
-        if let Some(until) = before.and_then(|lock| lock.owner.held_until()) {
+        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until }, .. }) = before {
             self.held.remove(&(until, slot));
+            if let Entry::Occupied(mut own) = self.held_by.entry(reservation) {
+                own.get_mut().remove(&slot);
+                if own.get().is_empty() {
+                    own.remove();
+                }
+            }
         }
-        if let Some(until) = lock.and_then(|lock| lock.owner.held_until()) {
+        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until }, .. }) = lock {
             self.held.insert((until, slot));
+            self.held_by.entry(reservation).or_default().insert(slot);
         }
         self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
         let was = self.state.bytes[slot.0 as usize];

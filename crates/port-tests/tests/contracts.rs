@@ -48,7 +48,7 @@ agree_in_folders! {
     lines: [joining, admitting, tickets, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering]
     reservations: [placing, repeating, giving_back, extending, expiring, telling]
-    seat_locks: [loading, taking, choosing, changing, blocking, telling]
+    seat_locks: [loading, taking, choosing, standing, changing, blocking, telling]
 }
 
 /// The one bullet of `Outbox` has no name.

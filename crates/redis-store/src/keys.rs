@@ -57,6 +57,12 @@ impl Keys {
         [state, about, owners, deadlines, self.seats_distances(performance), given]
     }
 
+    /// State string, version and counts, owners, deadlines, what this owner was given.
+    pub(crate) fn spots_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 5] {
+        let [state, about, owners, deadlines, _, given] = self.seats_chosen_for(performance, owner);
+        [state, about, owners, deadlines, given]
+    }
+
     /// String: 4 bytes per slot, how far the seat is from the focal point of its section.
     pub(crate) fn seats_distances(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:distances")

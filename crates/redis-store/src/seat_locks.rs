@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use encore_domain::area::SpotSearch;
 use encore_domain::best_available::{SeatSearch, Stretch};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -38,7 +39,18 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take.lua")))
 });
 static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take_best.lua")))
+    Script::new(concat!(
+        include_str!("lua/seat_locks/tell.lua"),
+        include_str!("lua/seat_locks/choosing.lua"),
+        include_str!("lua/seat_locks/take_best.lua")
+    ))
+});
+static TAKE_SPOTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("lua/seat_locks/tell.lua"),
+        include_str!("lua/seat_locks/choosing.lua"),
+        include_str!("lua/seat_locks/take_spots.lua")
+    ))
 });
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/release.lua")))
@@ -199,6 +211,28 @@ impl SeatLocks for RedisSeatLocks {
         self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
         let taken = self.try_take_best(performance, search, owner, held_until).await?;
         taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
+    }
+
+    async fn take_spots(
+        &self,
+        performance: PerformanceId,
+        search: &SpotSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        let mut take = TAKE_SPOTS.prepare_invoke();
+        for key in self.redis.keys.spots_chosen_for(performance, owner) {
+            take.key(key);
+        }
+        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
+        take.arg(search.count).arg(search.first.0).arg(search.capacity).arg(search.from.0);
+        match self.redis.run::<Option<(u64, Vec<u32>, u32)>>(&take).await? {
+            None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
+            Some((version, slots, left)) if slots.is_empty() => {
+                Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, version }))
+            }
+            Some((version, slots, _)) => Ok(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version }),
+        }
     }
 
     async fn release(

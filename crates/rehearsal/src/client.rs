@@ -177,6 +177,27 @@ impl Caller {
             seat_ids: seat_ids.to_vec(),
             ..Default::default()
         };
+        self.send_hold(message).await
+    }
+
+    /// `HoldSeats`, of a standing area.
+    pub async fn hold_standing(
+        &self,
+        request: RequestId,
+        performance: &str,
+        area: &str,
+        count: u32,
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::HoldSeatsRequest {
+            request_id: request.to_string(),
+            performance_id: performance.to_owned(),
+            standing: Some(booking::StandingRoom { area: area.to_owned(), count }),
+            ..Default::default()
+        };
+        self.send_hold(message).await
+    }
+
+    async fn send_hold(&self, message: booking::HoldSeatsRequest) -> Result<booking::Reservation, Status> {
         let mut client = BookingServiceClient::new(self.channel.clone());
         let held = client.hold_seats(self.request(message)).await?.into_inner();
         held.reservation.ok_or_else(|| Status::data_loss("a hold without a reservation"))

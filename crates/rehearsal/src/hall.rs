@@ -10,19 +10,32 @@ const ROWS_PER_BLOCK: u32 = 20;
 const PITCH: u32 = 20;
 /// The one grade.
 pub const GRADE: &str = "Standard";
-/// The most seats that a server takes in one hall.
+/// The name of the standing area of a hall that has one.
+pub const AREA: &str = "Floor";
+/// The most seats and room in standing areas that a server takes in one hall.
 pub const SEATS_MAX: u32 = 100_000;
 
-/// A hall of blocks `1`, `2`, … of 500 seats each; the last one has what is left.
+/// A hall of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a standing area.
 #[derive(Clone, Copy, Debug)]
 pub struct Hall {
     seats: u32,
+    standing: u32,
 }
 
 impl Hall {
     /// A hall of this many seats, of [`SEATS_MAX`] at most and of one at least.
     pub fn of(seats: u32) -> Self {
-        Self { seats: seats.clamp(1, SEATS_MAX) }
+        Self { seats: seats.clamp(1, SEATS_MAX), standing: 0 }
+    }
+
+    /// The same hall with a standing area that fills it up to [`SEATS_MAX`].
+    pub fn with_area(self) -> Self {
+        Self { standing: SEATS_MAX - self.seats, ..self }
+    }
+
+    /// How many its standing area has room for; 0 if there is none.
+    pub fn standing(self) -> u32 {
+        self.standing
     }
 
     /// How many seats it has.
@@ -54,13 +67,17 @@ impl Hall {
     pub fn plan_json(self) -> String {
         let rows = self.rows();
         let blocks = rows.chunks(ROWS_PER_BLOCK as usize).zip(0..);
-        let zones: Vec<Value> = blocks
+        let mut zones: Vec<Value> = blocks
             .map(|(rows, block)| {
                 let rows: Vec<Value> = rows.iter().zip(0..).map(|(seats, row)| row_json(seats, row)).collect();
                 let y = block * (ROWS_PER_BLOCK + 2) * PITCH;
                 json!({ "name": block_name(block), "position": { "x": 0, "y": y }, "rows": rows })
             })
             .collect();
+        if self.standing > 0 {
+            let standing = json!({ "capacity": self.standing, "category": GRADE });
+            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "standing": standing }));
+        }
         let categories = json!([{ "name": GRADE, "color": "#1f6f8b" }]);
         json!({ "name": "Rehearsal hall", "categories": categories, "zones": zones }).to_string()
     }
@@ -110,6 +127,15 @@ mod tests {
             let planned: usize = rows.map(|row| row["seats"].as_array().expect("seats").len()).sum();
             assert_eq!(planned, seats as usize);
         }
+    }
+
+    #[test]
+    fn a_standing_area_fills_the_hall_up() {
+        let hall = Hall::of(20_000).with_area();
+        assert_eq!((hall.seats(), hall.standing()), (20_000, 80_000));
+        let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
+        let zones = plan["zones"].as_array().expect("zones");
+        assert_eq!((zones.len(), &zones[40]["standing"]["capacity"]), (41, &json!(80_000)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Scenario {
     Contend,
     /// Holding distinct seats, two at a time.
     Hold,
+    /// Holding room in one standing area, two at a time.
+    Area,
     /// Paying live holds from wallets.
     Pay,
     /// Reading the seat map.
@@ -47,6 +49,7 @@ impl Scenario {
             Self::Watch => "watch",
             Self::Contend => "contend",
             Self::Hold => "hold",
+            Self::Area => "area",
             Self::Pay => "pay",
             Self::Map => "map",
         }

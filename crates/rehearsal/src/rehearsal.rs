@@ -106,6 +106,7 @@ pub async fn rehearse(
         Scenario::Watch => scenarios::watch::run(&run).await,
         Scenario::Contend => scenarios::contend::run(&run).await,
         Scenario::Hold => scenarios::hold::run(&run).await,
+        Scenario::Area => scenarios::area::run(&run).await,
         Scenario::Pay => scenarios::pay::run(&run).await,
         Scenario::Map => scenarios::map::run(&run).await,
     };

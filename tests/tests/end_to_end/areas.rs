@@ -1,15 +1,24 @@
 //! Standing areas: sold by count.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
 use encore_port_tests::fixtures::{PIT_SPOTS, festival_chart};
+use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, StandingRoom};
 use encore_proto::catalog::v1::{
     AreaStock, ChartArea, GetSeatChartRequest, ListPerformancesRequest, ListSeatsRequest, ListSeatsResponse,
 };
-use encore_tests::fan::{Fan, violated_fields};
-use encore_tests::world::World;
-
-use encore_domain::ids::PerformanceId;
+use encore_tests::audit::found;
+use encore_tests::fan::{Fan, reason, reason_metadata, request_id, violated_fields};
+use encore_tests::watched_seats::WatchedSeats;
+use encore_tests::world::{World, until};
+use futures::future::join_all;
+use tonic::Code;
 
 const FLOOR: u32 = 300;
+/// How many fans want one to four each: 500 in all.
+const CROWD: usize = 200;
 
 fn stock(section: &str, grade: &str, capacity: u32, left: u32) -> AreaStock {
     AreaStock { section: section.into(), grade: grade.into(), capacity, left }
@@ -54,13 +63,187 @@ async fn areas_are_told_beside_seats_and_not_spot_by_spot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spot_is_not_had_by_name() {
+async fn room_is_held_paid_and_given_back() {
+    for world in [World::durable(2).await, World::embedded().await, World::without_redis().await] {
+        let operator = world.operator().await;
+        let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
+        let (fan, rival) = (world.fan(0).await, world.fan(1).await);
+        let left = async || listed(&fan, performance, &["Pit"]).await.areas[0].left;
+        let placing = request_id();
+        let held = fan.hold_standing_as(&placing, performance, "Pit", 4).await.expect("room for twelve");
+        assert_eq!(held.total.as_ref().map(|total| total.amount_minor), Some(4 * 12_000));
+        for seat in &held.seats {
+            assert_eq!((seat.section.as_str(), seat.label.as_str(), seat.grade.as_str()), ("Pit", "", "Front"));
+        }
+        assert_eq!(fan.hold_standing_as(&placing, performance, "Pit", 4).await.expect("a repeat"), held);
+        assert_eq!(left().await, PIT_SPOTS - 4);
+
+        let refusal = fan.hold_standing(performance, "Floor", 3).await.expect_err("six per fan");
+        assert_eq!(reason(&refusal), "SEAT_LIMIT_EXCEEDED");
+        let others = rival.hold_standing(performance, "Pit", 6).await.expect("room for eight");
+        assert_eq!(left().await, 2);
+        let late = world.fan(0).await;
+        let refusal = late.hold_standing(performance, "Pit", 3).await.expect_err("two are left");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "TOO_FEW_LEFT"));
+        let told = ["area", "count", "left"].map(|key| reason_metadata(&refusal, key).unwrap_or_default());
+        assert_eq!(told, ["Pit", "3", "2"]);
+
+        let id = held.reservation_id.as_str();
+        let back = [held.seats[0].seat_id.as_str(), held.seats[2].seat_id.as_str()];
+        let kept = fan.release_as("", id, &back).await.expect("two of them");
+        assert_eq!((kept.seats.len(), left().await), (2, 4));
+        fan.top_up(24_000).await.expect("a credit");
+        fan.pay(id).await.expect("enough for two");
+        rival.release(&others.reservation_id).await.expect("all of them");
+        assert_eq!(left().await, PIT_SPOTS - 2);
+        assert_eq!(fan.reservation(id).await.expect("paid").seats, kept.seats);
+        assert_eq!(found(&operator, performance).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_of_a_hold_that_expires_is_free_again() {
+    let world = World::durable(2).await;
+    let performance = world.performance_in(festival_chart(4), None, |performance| performance).await;
+    let (fan, rival) = (world.fan(0).await, world.fan(1).await);
+    fan.hold_standing(performance, "Floor", 4).await.expect("room for four");
+    let refusal = rival.hold_standing(performance, "Floor", 1).await.expect_err("no room");
+    assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
+    world.clock.advance(Duration::from_mins(8));
+    until("room for four", || async { rival.hold_standing(performance, "Floor", 4).await.is_ok() }).await;
+}
+
+/// Many more want room than there is. It is sold to the last, and nobody is refused for whom there was room.
+async fn an_area_is_sold_out(world: &World) -> PerformanceId {
+    let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
+    let fans: Vec<Fan> = join_all((0..CROWD).map(|turn| world.fan(turn))).await;
+    let count = |turn: usize| u32::try_from(1 + turn % 4).expect("few");
+    let wish = async |turn: usize| fans[turn].hold_standing(performance, "Floor", count(turn)).await;
+    let answers = join_all((0..CROWD).map(wish)).await;
+
+    let left = listed(&fans[0], performance, &["Floor"]).await.areas[0].left;
+    let mut ids = BTreeSet::new();
+    for (turn, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(held) => {
+                assert_eq!(held.seats.len(), count(turn) as usize);
+                ids.extend(held.seats.into_iter().map(|seat| seat.seat_id));
+            }
+            Err(refusal) => {
+                assert_eq!(reason(&refusal), "TOO_FEW_LEFT", "{refusal:?}");
+                assert!(left < count(turn), "{left} are left, and somebody was refused who wanted {}", count(turn));
+            }
+        }
+    }
+    assert_eq!((ids.len(), left), (FLOOR as usize, 0), "each once, and all of them");
+    let claims = world.ports.reservations.claims(performance).await.expect("claims");
+    assert_eq!(claims.len(), FLOOR as usize);
+    assert_eq!(listed(&fans[0], performance, &["Pit"]).await.areas[0].left, PIT_SPOTS);
+    performance
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_area_is_sold_out_on_two_instances() {
+    let world = World::durable(2).await;
+    let performance = an_area_is_sold_out(&world).await;
+    assert_eq!(found(&world.operator().await, performance).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_area_is_sold_out_in_process() {
+    let world = World::embedded().await;
+    let performance = an_area_is_sold_out(&world).await;
+    assert_eq!(found(&world.operator().await, performance).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_area_is_sold_out_on_the_claims_alone() {
+    an_area_is_sold_out(&World::without_seat_locks().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_area_that_is_lost_from_redis_while_it_sells_is_sold_out_all_the_same() {
+    let world = World::durable(2).await;
+    let (performance, ()) = futures::join!(an_area_is_sold_out(&world), async {
+        for _ in 0..3 {
+            world.lose_redis().await;
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(found(&world.operator().await, performance).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_area_or_no_count_is_refused_by_field() {
     let world = World::embedded().await;
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let fan = world.fan(0).await;
     let spot = format!("spot-{}", festival_chart(FLOOR).areas()[0].first.0);
     let refusal = fan.hold(performance, &["S-A-1", &spot]).await.expect_err("a spot is sold by count");
     assert_eq!(violated_fields(&refusal), ["seat_ids"]);
-    let left = listed(&fan, performance, &["Floor"]).await.areas;
-    assert_eq!(left, [stock("Floor", "Rear", FLOOR, FLOOR)]);
+    let refusal = fan.hold_standing(performance, "Stalls", 2).await.expect_err("it has seats");
+    assert_eq!(violated_fields(&refusal), ["standing.area"]);
+    let refusal = fan.hold_standing(performance, "Moon", 2).await.expect_err("no such section");
+    assert_eq!((refusal.code(), refusal.message().contains("Moon")), (Code::NotFound, true));
+    for (area, count, fields) in
+        [("", 2, ["standing.area"]), ("Floor", 0, ["standing.count"]), ("Floor", 9, ["standing.count"])]
+    {
+        let refusal = fan.hold_standing(performance, area, count).await.expect_err("out of bounds");
+        assert_eq!(violated_fields(&refusal), fields);
+    }
+    let best = BestAvailable { count: 2, sections: vec!["Floor".into()], ..Default::default() };
+    let refusal = fan.hold_best(performance, best.clone()).await.expect_err("it has no seats");
+    assert_eq!(violated_fields(&refusal), ["best_available.sections"]);
+    let both = HoldSeatsRequest {
+        request_id: request_id(),
+        performance_id: performance.to_string(),
+        seat_ids: vec!["S-A-1".into()],
+        best_available: Some(best),
+        standing: Some(StandingRoom { area: "Floor".into(), count: 1 }),
+        ..Default::default()
+    };
+    let refusal = fan.send_hold(both).await.expect_err("three wishes");
+    assert_eq!(violated_fields(&refusal), ["seat_ids", "best_available"]);
+
+    let left = listed(&fan, performance, &[]).await.areas;
+    assert_eq!(left, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_SPOTS, PIT_SPOTS)]);
+    let best = BestAvailable { count: 6, ..Default::default() };
+    let seats = fan.hold_best(performance, best).await.expect("of the seats only").seats;
+    assert!(seats.iter().all(|seat| !seat.label.is_empty()), "{seats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_is_told_what_is_left() {
+    let world = World::durable(2).await;
+    let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
+    let (fan, other) = (world.fan(0).await, world.fan(1).await);
+    let mut all = WatchedSeats::open(&fan, performance, &[]).await.expect("a stream");
+    let mut pit = WatchedSeats::open(&other, performance, &["Pit"]).await.expect("a stream");
+    all.next().await.expect("a snapshot");
+    pit.next().await.expect("a snapshot");
+    assert_eq!((all.statuses.len(), &all.left), (26, &BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS)])));
+    assert_eq!((pit.statuses.len(), &pit.left), (0, &BTreeMap::from([(1, PIT_SPOTS)])));
+
+    let held = other.hold_standing(performance, "Floor", 5).await.expect("room");
+    while all.left[&0] != FLOOR - 5 {
+        all.next().await.expect("a frame");
+    }
+    let version = all.version;
+    fan.hold_standing(performance, "Pit", 2).await.expect("room");
+    other.release(&held.reservation_id).await.expect("released");
+    while all.left != BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS - 2)]) {
+        all.next().await.expect("a frame");
+    }
+    while pit.left[&1] != PIT_SPOTS - 2 {
+        pit.next().await.expect("a frame");
+    }
+    assert_eq!(pit.left.len(), 1);
+    assert_eq!((all.frames_told[0], pit.frames_told[0]), (1, 1), "one snapshot each");
+
+    // On the other instance, and from an earlier version.
+    all.version = version;
+    all.left.clear();
+    all.reopen(&other, performance, &[]).await.expect("a stream");
+    all.next().await.expect("a frame");
+    assert_eq!(all.left, BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS - 2)]));
 }

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::area::SpotSearch;
 use crate::best_available::SeatSearch;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -48,6 +49,14 @@ pub enum ChooseRefusal {
         /// The version in which there are none.
         version: u64,
     },
+    /// The standing area has fewer free spots than are wanted.
+    #[error("only {left} spots are left")]
+    TooFewLeft {
+        /// How many are free.
+        left: u32,
+        /// The version in which they are.
+        version: u64,
+    },
     /// The performance's seats are not loaded; see [`SeatLocks::load`].
     #[error("the seats are not loaded")]
     NotLoaded,
@@ -79,6 +88,12 @@ pub enum ChooseRefusal {
 /// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
 /// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,
 ///   until the new deadline; if it holds them no more, it is given others
+/// - `takes_free_spots`: what [`SpotSearch::choose`] chooses of the snapshot, in areas of any occupation
+/// - `refuses_where_too_few_spots_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
+///   nothing is taken of what is beside the area
+/// - `sells_an_area_to_the_last_spot`: of two hundred at once that want more than its capacity, it sells exactly that; nobody is
+///   refused while as many as they want are left
+/// - `takes_spots_again_for_the_same_owner`: as seats are chosen again
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held, sold or blocked becomes what the lock says, since the claims have said so
@@ -131,6 +146,15 @@ pub trait SeatLocks: Send + Sync {
         &self,
         performance: PerformanceId,
         search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
+
+    /// Holds free spots of a standing area, chosen in the same step.
+    async fn take_spots(
+        &self,
+        performance: PerformanceId,
+        search: &SpotSearch,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;

@@ -18,6 +18,7 @@ mod blocking;
 mod changing;
 mod choosing;
 mod loading;
+mod standing;
 mod taking;
 mod telling;
 
@@ -25,6 +26,7 @@ pub use blocking::*;
 pub use changing::*;
 pub use choosing::*;
 pub use loading::*;
+pub use standing::*;
 pub use taking::*;
 pub use telling::*;
 
@@ -49,6 +51,10 @@ macro_rules! seat_locks {
             chooses_nothing_where_nothing_fits,
             chooses_under_contention,
             chooses_again_for_the_same_owner,
+            takes_free_spots,
+            refuses_where_too_few_spots_are_left,
+            sells_an_area_to_the_last_spot,
+            takes_spots_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,

@@ -1,5 +1,6 @@
 //! What can be rehearsed.
 
+pub(crate) mod area;
 mod callers;
 pub(crate) mod contend;
 mod distinct;

@@ -5,13 +5,12 @@
 --       5… a section each, the preferred first: its stretches, the nearest first, each 4 bytes for its first slot, its last,
 --          and the distance of its nearest seat
 -- Reply nil if not loaded, or {version, {slots}}: no slots if none fit, or -1 for version if the distances are not here
--- Cost  O(stretches), and O(seats) of those in which a block is free and might be the best; the state once
+-- Cost  O(stretches), and O(seats) of those in which a block is free and might be the best; the state of all seats once
 local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, GIVEN = unpack(KEYS)
 local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
 local FREE = string.byte('a')
 
-local state = redis.call('GET', STATE)
-if not state then
+if redis.call('EXISTS', STATE) == 0 then
   return false
 end
 
@@ -19,28 +18,16 @@ local function version()
   return tonumber(redis.call('HGET', ABOUT, 'version'))
 end
 
--- A repeat of the same request meets its own seats.
-local function given()
-  local slots = redis.call('LRANGE', GIVEN, 0, -1)
-  for i, slot in ipairs(slots) do
-    slots[i] = tonumber(slot)
-    if string.sub(state, slots[i] + 1, slots[i] + 1) ~= 'h' or redis.call('HGET', OWNERS, slot) ~= owner then
-      return {}
-    end
-  end
-  return slots
-end
-
-local own = given()
+local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline)
 if #own > 0 then
-  for _, slot in ipairs(own) do
-    redis.call('ZADD', DEADLINES, deadline, slot)
-  end
   return {version(), own}
 end
-if redis.call('EXISTS', DISTANCES) == 0 then
+-- There is a distance for each slot of a seat. Standing areas come after them.
+local seat_slots = redis.call('STRLEN', DISTANCES) / 4
+if seat_slots == 0 then
   return {-1, {}}
 end
+local state = redis.call('GETRANGE', STATE, 0, seat_slots - 1)
 
 -- Strings begin at 1, slots at 0. Before the first slot there is nothing, and byte() of nothing is nil.
 local function is_free(slot)
@@ -163,16 +150,4 @@ if #slots == 0 then
   return {version(), slots}
 end
 table.sort(slots)
-local changed = {}
-for _, slot in ipairs(slots) do
-  changed[#changed + 1] = slot .. 'h'
-  redis.call('SETRANGE', STATE, slot, 'h')
-  redis.call('HSET', OWNERS, slot, owner)
-  redis.call('ZADD', DEADLINES, deadline, slot)
-end
-redis.call('DEL', GIVEN)
-redis.call('RPUSH', GIVEN, unpack(slots))
-redis.call('PEXPIRE', GIVEN, remember_ms)
-redis.call('HINCRBY', ABOUT, 'free', -#slots)
-redis.call('HINCRBY', ABOUT, 'held', #slots)
-return {tell(STATE, ABOUT, changed), slots}
+return {give(STATE, ABOUT, OWNERS, DEADLINES, GIVEN, owner, deadline, remember_ms, slots), slots}

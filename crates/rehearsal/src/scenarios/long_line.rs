@@ -24,9 +24,10 @@ const MANY: u64 = 1_000_000;
 const JOINERS: u64 = 200_000;
 /// One of so many leaves a line before it is measured, so that positions have to be counted.
 const ONE_LEAVES_OF: usize = 500;
-/// The lines move, as a sale does, and nobody of those who only ask stays away for too long.
+/// The lines move, as a sale does, and nobody of those who only ask stays away for too long. As many are inside the short one as the
+/// long one, so that they differ in those who wait.
 const LINE: LineTerms =
-    LineTerms { per_second: 100, batch: 100, cap: 2_000, paused: false, grace: Some(Duration::from_hours(1)) };
+    LineTerms { per_second: 100, batch: 100, cap: 500, paused: false, grace: Some(Duration::from_hours(1)) };
 /// The phase of calls that the server has time for.
 const CALM: &str = "calm";
 /// How many callers a second leave the server alone between two of them.

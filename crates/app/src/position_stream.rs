@@ -6,7 +6,7 @@ use std::time::Duration;
 use encore_domain::error::Unavailable;
 use encore_domain::queue::QueueTicket;
 use futures::Stream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 use crate::error::AppError;
@@ -22,7 +22,7 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Who may be called within this time looks at every tick.
 const NEAR: Duration = Duration::from_millis(500);
 /// What everybody must learn at once is told to those at the back over this time for each fan who is here, no faster than two cores can
-/// tell it: a hundred thousand know it after less than two seconds.
+/// tell it, and to nobody later than the next look: a hundred thousand know it after about two seconds.
 const RUSH_PER_FAN: Duration = Duration::from_micros(15);
 /// What part of that time they let those at the front, who may be called, go before them.
 const HEAD_START: u32 = 4;
@@ -102,10 +102,11 @@ impl PositionStream {
             self.looks += 1;
             let look_at = (Instant::now() + look).min(heartbeat_at);
             let noticed = matches!(timeout_at(look_at, self.watcher.notices.changed()).await, Ok(Ok(())));
-            if noticed && self.is_still_far() {
+            if noticed && let Some(next_look) = self.look_at_latest() {
                 let fans = u32::try_from(self.watcher.guests()).unwrap_or(u32::MAX);
                 let rush = RUSH_PER_FAN.saturating_mul(fans);
-                sleep(rush / HEAD_START + self.spread(rush)).await;
+                let pause = (rush / HEAD_START + self.spread(rush)).min(next_look);
+                sleep_until((Instant::now() + pause).min(heartbeat_at)).await;
             } else if Instant::now() < look_at && !noticed {
                 // The board is gone while shutting down; a tick's pause keeps this from spinning.
                 sleep(TICK).await;
@@ -116,9 +117,10 @@ impl PositionStream {
         }
     }
 
-    fn is_still_far(&self) -> bool {
+    /// When a fan who is far from the front, as the line is now, looks again.
+    fn look_at_latest(&self) -> Option<Duration> {
         let view = self.watcher.views.borrow().clone();
-        view.is_some_and(|view| self.next_look(&view).is_some())
+        view.and_then(|view| self.next_look(&view))
     }
 
     /// When a fan who is far from the front looks again: before they can be called, and not at the same time as all others.
@@ -126,7 +128,10 @@ impl PositionStream {
     fn next_look(&self, view: &LineView) -> Option<Duration> {
         let safe_for = match &self.told {
             Some(FanStanding::Waiting(told)) => view.safe_for(told.position),
-            Some(FanStanding::Collected { .. }) => LOOK_MAX * 2,
+            // Once the numbers are drawn, the number counts.
+            Some(FanStanding::Collected { .. }) => {
+                self.queue.drawn_position(&self.ticket, view).map_or(LOOK_MAX * 2, |position| view.safe_for(position))
+            }
             Some(FanStanding::Admitted { .. } | FanStanding::Ended(_)) | None => Duration::ZERO,
         };
         if safe_for < NEAR {

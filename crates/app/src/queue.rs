@@ -322,6 +322,15 @@ impl QueueUseCases {
         }
     }
 
+    /// The position that a drawn number has in a view: 0 for who is past waiting, none while the numbers are not drawn.
+    pub(crate) fn drawn_position(&self, ticket: &QueueTicket, view: &LineView) -> Option<u64> {
+        match view.standing(&self.parts.keeper.place(ticket))?.0 {
+            Standing::Collected => None,
+            Standing::Waiting { position } => Some(position),
+            Standing::Called | Standing::Active { .. } | Standing::Ended => Some(0),
+        }
+    }
+
     async fn claim(&self, ticket: &QueueTicket, open: &OpenLine) -> Result<Option<FanStanding>, AppError> {
         Ok(match self.parts.keeper.claim(ticket, open.line.settings.active_for).await? {
             TokenState::Active { until } => Some(FanStanding::Admitted { until }),

@@ -39,7 +39,7 @@ pub struct Waiting {
     pub people_waiting: u64,
     /// How long it may take.
     pub wait: Wait,
-    /// Seats that are neither held nor sold.
+    /// Seats that are free.
     pub seats_left: u32,
     /// What the line is doing.
     pub phase: LinePhase,

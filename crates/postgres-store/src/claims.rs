@@ -178,7 +178,8 @@ pub async fn load(
         .select((
             claims::slot,
             claims::block_id,
-            (reservations::id, reservations::state, reservations::expires_at).nullable(),
+            claims::reservation_id,
+            (reservations::state, reservations::expires_at).nullable(),
         ))
         .into_boxed();
     if let Some(slots) = slots {
@@ -188,16 +189,19 @@ pub async fn load(
     rows.into_iter().map(read_claim).collect()
 }
 
-/// Slot, block, and the reservation with its state and deadline.
-type ClaimRow = (i32, Option<Uuid>, Option<(Uuid, String, DateTime<Utc>)>);
+/// Slot, block, reservation, and its state and deadline.
+type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
 
-fn read_claim((slot, block, reservation): ClaimRow) -> QueryResult<Claim> {
+/// A claim without a reservation of its id is a fault that the auditor tells; until somebody mends it, nobody else gets the seat.
+fn read_claim((slot, block, reservation, its): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
     match (reservation, block) {
-        (Some((reservation, state, expires_at)), None) if read_state(&state)? == ReservationState::Held => {
-            Ok(Claim::held(slot, ReservationId(reservation), expires_at))
-        }
-        (Some((reservation, ..)), None) => Ok(Claim::sold(slot, ReservationId(reservation))),
+        (Some(reservation), None) => Ok(match its {
+            Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
+                Claim::held(slot, ReservationId(reservation), expires_at)
+            }
+            Some(_) | None => Claim::sold(slot, ReservationId(reservation)),
+        }),
         (None, Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
         (None, None) | (Some(_), Some(_)) => Err(corrupt("owner of a claim", &slot.0)),
     }

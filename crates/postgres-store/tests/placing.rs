@@ -6,10 +6,10 @@ mod common;
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use encore_domain::booking::Reservation;
+use encore_domain::booking::{Claim, Reservation};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::PortError;
-use encore_domain::ids::UserId;
+use encore_domain::ids::{ReservationId, UserId};
 use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
 use encore_domain::request::{Applied, RequestKey};
 use encore_port_tests::fixtures::{self, altered, hold, request, slots};
@@ -72,7 +72,7 @@ impl Sale {
         AsyncPgConnection::establish(&self.scratch.url()).await.expect("the scratch database accepts connections")
     }
 
-    async fn claimed_by(&self, seat: usize) -> Option<encore_domain::ids::ReservationId> {
+    async fn claimed_by(&self, seat: usize) -> Option<ReservationId> {
         let claims =
             self.reservations.claims_on(self.performance.id, &slots(&[seat])).await.expect("the store answers");
         claims.into_iter().next().and_then(|claim| claim.owner.reservation())
@@ -170,6 +170,22 @@ async fn one_that_cannot_be_written_fails_alone() {
     }
     assert_eq!(sale.count("SELECT count(*) FROM claims").await, 2);
     assert_eq!(sale.count("SELECT count(*) FROM requests WHERE operation = 'place_hold'").await, 2);
+}
+
+#[tokio::test]
+async fn a_claim_without_its_reservation_keeps_its_seat_and_no_other_from_being_read() {
+    let sale = Sale::open().await;
+    let wish = sale.wish(&[0]).await;
+    placed(&sale.place_together(std::slice::from_ref(&wish), SEATS_PER_FAN_MAX).await[0]);
+    let (gone, performance, fan) = (fixtures::id::<ReservationId>(), sale.performance.id, wish.0.user);
+    let slot = slots(&[1])[0].0;
+    let damage = format!(
+        "INSERT INTO claims (performance_id, slot, reservation_id, user_id) VALUES ('{performance}', {slot}, '{gone}', '{fan}')"
+    );
+    sale.raw().await.batch_execute(&damage).await.expect("a claim");
+    assert_eq!((sale.claimed_by(0).await, sale.claimed_by(1).await), (Some(wish.0.id), Some(gone)));
+    let claims = sale.reservations.claims(performance).await.expect("the others can be read");
+    assert_eq!(claims, [Claim::held(slots(&[0])[0], wish.0.id, wish.0.expires_at), Claim::sold(slots(&[1])[0], gone)]);
 }
 
 #[tokio::test]

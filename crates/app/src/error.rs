@@ -117,6 +117,7 @@ impl AppError {
             Self::NotOnSale(_)
             | Self::SeatsTaken { .. }
             | Self::LeavesSeatsAlone { .. }
+            | Self::AccessibleSeats { .. }
             | Self::NoSeatsFit { .. }
             | Self::TooFewLeft { .. }
             | Self::OverLimit { .. }
@@ -129,7 +130,6 @@ impl AppError {
             | Self::HoldTriesExhausted { .. } => true,
             Self::SeatsNotFree { .. }
             | Self::SeatsNotBlocked { .. }
-            | Self::AccessibleSeats { .. }
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::RequestReused
@@ -207,8 +207,8 @@ impl From<HoldRefusal> for AppError {
                 Self::Invalid(vec![Violation::new("seat_ids", rule)])
             }
             HoldRefusal::StandingAreas { names } => {
-                let rule = format!("must not name standing areas, which have no seats: {}", names.join(", "));
-                Self::Invalid(vec![Violation::new("best_available.sections", rule)])
+                let rule = |name| format!("must not name a standing area, which has no seats: {name}");
+                Self::Invalid(names.iter().map(|name| Violation::new("best_available.sections", rule(name))).collect())
             }
             HoldRefusal::NoStandingArea { name } => Self::Invalid(vec![Violation::new(
                 "standing.area",

@@ -92,6 +92,12 @@ impl SpotSearch {
         steps.map(move |step| Slot(first.0 + (from.0 - first.0 + step) % capacity))
     }
 
+    /// Whether these could have been chosen, in the order of their slots: so many, and of the area.
+    pub fn could_choose(&self, slots: &[Slot]) -> bool {
+        let area = self.first.0..self.first.0 + self.capacity;
+        slots.len() == self.count && slots.iter().all(|slot| area.contains(&slot.0))
+    }
+
     /// The first spots that are free in a state string, in the order of their slots.
     pub fn choose(&self, state: &[u8]) -> Result<Vec<Slot>, TooFewLeft> {
         let free = self.slots(0, self.capacity).filter(|slot| state.get(slot.0 as usize) == Some(&FREE));

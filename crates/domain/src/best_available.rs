@@ -17,7 +17,7 @@
 //!
 //! **A split**, only where the wish allows it and no block is free, is into as few parts as possible and those as even as
 //! possible, all in one section, each part the best block that is left, the largest first. It comes down to single seats, so
-//! that "none" means that no section has so many free seats.
+//! that "none" means that no section has so many free seats that are not kept for others.
 
 use std::sync::Arc;
 
@@ -199,6 +199,22 @@ impl SeatSearch {
             [size] => self.block(*size, state),
             sizes => sections.iter().find_map(|section| parts(section, sizes, distances, state)),
         })
+    }
+
+    /// Whether these could have been chosen, in the order of their slots: so many, and each of a stretch; all of one, and next to
+    /// each other, unless they may be split.
+    pub fn could_choose(&self, slots: &[Slot]) -> bool {
+        let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return false };
+        let within_one = |first: Slot, last: Slot| {
+            self.order.sections.iter().flatten().any(|stretch| stretch.first <= first && last <= stretch.last)
+        };
+        if slots.len() != self.count {
+            return false;
+        }
+        if self.allow_split {
+            return slots.iter().all(|slot| within_one(*slot, *slot));
+        }
+        (last.0 - first.0) as usize + 1 == self.count && within_one(*first, *last)
     }
 
     fn block(&self, size: usize, state: &[u8]) -> Option<Vec<Slot>> {

@@ -85,7 +85,7 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
-        let slots = self.own(owner, search.count).or_else(|| search.choose(&self.state.bytes));
+        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.bytes));
         self.give(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
     }
 
@@ -97,15 +97,16 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
-        let slots = self.own(owner, search.count).map_or_else(|| search.choose(&self.state.bytes), Ok);
+        let slots =
+            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.bytes), Ok);
         let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
         self.give(slots, owner, held_until)
     }
 
-    /// The seats that this owner holds, if they are so many.
-    fn own(&self, owner: ReservationId, count: usize) -> Option<Vec<Slot>> {
-        let own = self.held_by.get(&owner).filter(|own| own.len() == count)?;
-        Some(own.iter().copied().collect())
+    /// The seats that this owner holds, if they could be what is asked for now.
+    fn own(&self, owner: ReservationId, fits: impl Fn(&[Slot]) -> bool) -> Option<Vec<Slot>> {
+        let own: Vec<Slot> = self.held_by.get(&owner)?.iter().copied().collect();
+        Some(own).filter(|own| fits(own))
     }
 
     fn give(

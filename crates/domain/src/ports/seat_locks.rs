@@ -87,7 +87,7 @@ pub enum ChooseRefusal {
 /// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
 /// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
 /// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,
-///   until the new deadline; if it holds them no more, it is given others
+///   until the new deadline; if it holds them no more, or the search could not have chosen them, it is given others
 /// - `takes_free_spots`: what [`SpotSearch::choose`] chooses of the snapshot, in areas of any occupation
 /// - `refuses_where_too_few_spots_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
 ///   nothing is taken of what is beside the area

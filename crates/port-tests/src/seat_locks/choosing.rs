@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use encore_domain::best_available::SeatSearch;
+use encore_domain::best_available::{SeatOrder, SeatSearch};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{ChooseRefusal, TakenSeats};
 use encore_domain::seat_chart::Slot;
@@ -10,7 +10,7 @@ use super::{HUNDRED, accessible_search, search, searches};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots};
+use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
     // From an empty hall to one that is nearly sold, each with gaps in other places.
@@ -99,6 +99,11 @@ pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
         assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
         assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
     }
+    // A hall that has standing areas only has no seats to choose from, nor distances of them.
+    let order = SeatOrder { sections: vec![vec![], vec![]], distances: vec![] };
+    let of_nothing = SeatSearch { order: Arc::new(order), count: 1, allow_split: false };
+    let refusal = refused(bench.take_best(performance, &of_nothing, id()).await);
+    assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
     let last = bench.take_best(performance, &everywhere(2, false), id()).await.expect("two are left");
     assert_eq!(last.slots, slots(&[8, 9]));
 }
@@ -153,4 +158,13 @@ pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(next.slots, first.slots);
     let others = bench.take_best(performance, &three, owner).await.expect("there is more");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
+
+    // The same owner wants something else: two only, then three elsewhere, then in several places.
+    let two = bench.take_best(performance, &search(2, &[0, 1], &[0, 1], false), owner).await.expect("two more");
+    assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
+    let section = |slot: &Slot| small_chart().seat_at(*slot).map(|seat| small_chart().row_of(seat).section);
+    for wanted in [0, 1] {
+        let three = bench.take_best(performance, &search(3, &[wanted], &[0, 1], true), owner).await.expect("free ones");
+        assert!(three.slots.iter().all(|slot| section(slot) == Some(wanted)), "{three:?}");
+    }
 }

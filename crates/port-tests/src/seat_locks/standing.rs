@@ -131,7 +131,7 @@ pub async fn sells_an_area_to_the_last_spot(bench: SpeedBench) {
 }
 
 pub async fn takes_spots_again_for_the_same_owner(bench: SpeedBench) {
-    let (performance, [floor, _]) = bench.festival(FLOOR, |_| false).await;
+    let (performance, [floor, pit]) = bench.festival(FLOOR, |_| false).await;
     let (owner, three) = (id(), search(&floor, 3, 5));
     let first = bench.take_spots(performance, &three, owner).await.expect("the area is empty");
     let other = bench.take_spots(performance, &three, id()).await.expect("there is more");
@@ -152,4 +152,10 @@ pub async fn takes_spots_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(next.slots, first.slots);
     let others = bench.take_spots(performance, &three, owner).await.expect("there is more");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
+
+    // The same owner wants fewer, and then as many of the other area.
+    let two = bench.take_spots(performance, &search(&floor, 2, 5), owner).await.expect("two more");
+    assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
+    let elsewhere = bench.take_spots(performance, &search(&pit, 2, 0), owner).await.expect("room in the pit");
+    assert!(elsewhere.slots.iter().all(|slot| pit.slots().contains(&slot.0)), "{elsewhere:?}");
 }

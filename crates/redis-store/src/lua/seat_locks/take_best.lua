@@ -18,7 +18,43 @@ local function version()
   return tonumber(redis.call('HGET', ABOUT, 'version'))
 end
 
-local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline)
+-- In a hall without seats, and of grades that nothing has, there is nothing to choose from.
+if #table.concat(ARGV, '', 5) == 0 then
+  return {version(), {}}
+end
+
+-- Whether a search could have chosen these slots: `SeatSearch::could_choose` in the domain.
+local function fits(slots)
+  local wanted = 0
+  for size in string.gmatch(string.match(ARGV[4], '^[^;]*'), '%d+') do
+    wanted = wanted + tonumber(size)
+  end
+  local function within_one(first, last)
+    for i = 5, #ARGV do
+      for at = 1, #ARGV[i], 12 do
+        local from, to = struct.unpack('<I4I4', ARGV[i], at)
+        if from <= first and last <= to then
+          return true
+        end
+      end
+    end
+    return false
+  end
+  if #slots ~= wanted then
+    return false
+  end
+  if not string.find(ARGV[4], ';', 1, true) then
+    return slots[#slots] - slots[1] + 1 == wanted and within_one(slots[1], slots[#slots])
+  end
+  for _, slot in ipairs(slots) do
+    if not within_one(slot, slot) then
+      return false
+    end
+  end
+  return true
+end
+
+local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, fits)
 if #own > 0 then
   return {version(), own}
 end

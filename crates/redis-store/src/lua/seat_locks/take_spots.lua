@@ -14,7 +14,9 @@ if redis.call('EXISTS', STATE) == 0 then
   return false
 end
 
-local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline)
+local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, function(slots)
+  return #slots == wanted and slots[1] >= first and slots[#slots] < first + capacity
+end)
 if #own > 0 then
   return {redis.call('HGET', ABOUT, 'version'), own, 0}
 end

@@ -69,6 +69,19 @@ impl WatchedSeats {
         Ok(frame)
     }
 
+    /// Takes frames over until so many are left of each area that is watched. It gives up after a time that nothing here takes:
+    /// heartbeats alone would go on for ever.
+    pub async fn until_left<const N: usize>(&mut self, left: [(u32, u32); N]) -> Result<(), Status> {
+        let left = BTreeMap::from(left);
+        let watching = async {
+            while self.left != left {
+                self.next().await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, watching).await.expect("what is left, in time")
+    }
+
     fn replace(&mut self, snapshot: &catalog::SeatsSnapshot) {
         self.frames_told[0] += 1;
         self.chart_version.clone_from(&snapshot.chart_version);

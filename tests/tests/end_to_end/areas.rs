@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::seat_chart::Slot;
 use encore_port_tests::fixtures::{PIT_SPOTS, festival_chart};
-use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, StandingRoom};
+use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, ReservedSeat, StandingRoom};
 use encore_proto::catalog::v1::{
     AreaStock, ChartArea, GetSeatChartRequest, ListPerformancesRequest, ListSeatsRequest, ListSeatsResponse,
 };
@@ -173,6 +174,50 @@ async fn an_area_that_is_lost_from_redis_while_it_sells_is_sold_out_all_the_same
     assert_eq!(found(&world.operator().await, performance).await, []);
 }
 
+/// Wherever a search begins, it finds what is left, however far away that is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_room_is_found_on_the_claims_alone() {
+    let world = World::without_seat_locks().await;
+    let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
+    let mut holds = Vec::new();
+    for turn in 0..FLOOR as usize / 6 {
+        let fan = world.fan(turn).await;
+        let held = fan.hold_standing(performance, "Floor", 6).await.expect("room for six");
+        holds.push((fan, held));
+    }
+    let late = world.fan(0).await;
+    let refusal = late.hold_standing(performance, "Floor", 1).await.expect_err("no room");
+    assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
+    for (fan, held) in &holds[..6] {
+        let back = held.seats[0].seat_id.as_str();
+        fan.release_as("", &held.reservation_id, &[back]).await.expect("one of them");
+        let seats = late.hold_standing(performance, "Floor", 1).await.expect("room for one").seats;
+        assert_eq!(seats[0].seat_id, back);
+    }
+}
+
+/// Locks that know less than the claims lead to another choice, not to a refusal, and never to a spot that is had.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_locks_are_stale_it_is_chosen_again() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
+        let (fan, rival) = (world.fan(0).await, world.fan(1).await);
+        let half = PIT_SPOTS / 2;
+        let held = fan.hold_standing(performance, "Pit", half).await.expect("room");
+        let claims = world.ports.reservations.claims(performance).await.expect("claims");
+        let slots: Vec<Slot> = claims.iter().map(|claim| claim.slot).collect();
+        let owner = ReservationId(held.reservation_id.parse().expect("a UUID"));
+        world.ports.seat_locks.release(performance, &slots, owner).await.expect("the store answers");
+
+        let others = rival.hold_standing(performance, "Pit", half).await.expect("room");
+        let ids = |seats: &[ReservedSeat]| seats.iter().map(|seat| seat.seat_id.clone()).collect::<BTreeSet<_>>();
+        assert!(ids(&held.seats).is_disjoint(&ids(&others.seats)));
+        let refusal = world.fan(0).await.hold_standing(performance, "Pit", 1).await.expect_err("no room");
+        assert_eq!(reason(&refusal), "TOO_FEW_LEFT");
+        assert_eq!(found(&world.operator().await, performance).await, []);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_area_or_no_count_is_refused_by_field() {
     let world = World::embedded().await;
@@ -225,19 +270,12 @@ async fn who_watches_is_told_what_is_left() {
     assert_eq!((pit.statuses.len(), &pit.left), (0, &BTreeMap::from([(1, PIT_SPOTS)])));
 
     let held = other.hold_standing(performance, "Floor", 5).await.expect("room");
-    while all.left[&0] != FLOOR - 5 {
-        all.next().await.expect("a frame");
-    }
+    all.until_left([(0, FLOOR - 5), (1, PIT_SPOTS)]).await.expect("a frame");
     let version = all.version;
     fan.hold_standing(performance, "Pit", 2).await.expect("room");
     other.release(&held.reservation_id).await.expect("released");
-    while all.left != BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS - 2)]) {
-        all.next().await.expect("a frame");
-    }
-    while pit.left[&1] != PIT_SPOTS - 2 {
-        pit.next().await.expect("a frame");
-    }
-    assert_eq!(pit.left.len(), 1);
+    all.until_left([(0, FLOOR), (1, PIT_SPOTS - 2)]).await.expect("a frame");
+    pit.until_left([(1, PIT_SPOTS - 2)]).await.expect("a frame");
     assert_eq!((all.frames_told[0], pit.frames_told[0]), (1, 1), "one snapshot each");
 
     // On the other instance, and from an earlier version.

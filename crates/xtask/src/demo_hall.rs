@@ -150,10 +150,11 @@ fn row(block: &Block, at: usize) -> String {
         let place = position(Point { x: radius * angle.sin(), y: radius * angle.cos() - radius });
         let category = (block.category)(at, seat, angles.len());
         let (prefix, number) = (block.prefix, seat + 1);
+        let kept = if category == ACCESSIBLE { r#", "accessible": true"# } else { "" };
         let comma = if number < angles.len() { "," } else { "" };
         let _ = writeln!(
             seats,
-            r#"            {{ "seat_guid": "{prefix}-{label}-{number}", "seat_number": "{number}", "position": {place}, "category": "{category}" }}{comma}"#,
+            r#"            {{ "seat_guid": "{prefix}-{label}-{number}", "seat_number": "{number}", "position": {place}, "category": "{category}"{kept} }}{comma}"#,
         );
     }
     format!(

@@ -112,8 +112,9 @@ impl BookingUseCases {
         let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
         match wish {
             SeatWish::Named { seats, leave_none_alone, accessible } => {
-                check_accessible(&hall.venue.chart, &seats.slots(&hall.venue.chart)?, *accessible)?;
-                self.hold_named(hall, seats, *leave_none_alone, terms, request).await
+                let slots = seats.seat_slots(&hall.venue.chart)?;
+                check_accessible(&hall.venue.chart, &slots, *accessible)?;
+                self.hold_named(hall, &slots, *leave_none_alone, terms, request).await
             }
             SeatWish::Best(best) => {
                 let choice = Choice::Best(self.searches.search(hall, best).await?);
@@ -130,14 +131,13 @@ impl BookingUseCases {
     async fn hold_named(
         &self,
         hall: &Hall,
-        seats: &SeatSelection,
+        slots: &[Slot],
         leave_none_alone: bool,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let slots = seats.seat_slots(&hall.venue.chart)?;
-        self.seat_map.take(hall, &slots, leave_none_alone, terms.id, terms.expires_at).await?;
-        self.place(hall, &slots, terms, request).await
+        self.seat_map.take(hall, slots, leave_none_alone, terms.id, terms.expires_at).await?;
+        self.place(hall, slots, terms, request).await
     }
 
     /// Seats and spots are chosen in the step that locks them. If the claims know better, the locks are corrected and it is

@@ -26,6 +26,8 @@ const NEAR: Duration = Duration::from_millis(500);
 const RUSH_PER_FAN: Duration = Duration::from_micros(15);
 /// What part of that time they let those at the front, who may be called, go before them.
 const HEAD_START: u32 = 4;
+/// Into how many parts a time is divided over which many are spread.
+const PARTS: u32 = 1 << 16;
 
 /// The standings of one fan. It ends after the one that says that the token has ended, or when the line could not be read
 /// for as long as a heartbeat.
@@ -103,9 +105,7 @@ impl PositionStream {
             let look_at = (Instant::now() + look).min(heartbeat_at);
             let noticed = matches!(timeout_at(look_at, self.watcher.notices.changed()).await, Ok(Ok(())));
             if noticed && let Some(next_look) = self.look_at_latest() {
-                let fans = u32::try_from(self.watcher.guests()).unwrap_or(u32::MAX);
-                let rush = RUSH_PER_FAN.saturating_mul(fans);
-                let pause = (rush / HEAD_START + self.spread(rush)).min(next_look);
+                let pause = pause(self.watcher.guests(), self.part(), next_look);
                 sleep_until((Instant::now() + pause).min(heartbeat_at)).await;
             } else if Instant::now() < look_at && !noticed {
                 // The board is gone while shutting down; a tick's pause keeps this from spinning.
@@ -138,13 +138,42 @@ impl PositionStream {
             return None;
         }
         let look = (safe_for / 2).min(LOOK_MAX);
-        Some(look / 2 + self.spread(look / 2))
+        Some(look / 2 + spread(look / 2, self.part()))
     }
 
-    /// A part of this time, another one for each fan and look.
-    fn spread(&self, over: Duration) -> Duration {
+    /// A number below [`PARTS`], another one for each fan and look.
+    fn part(&self) -> u32 {
         let mixed = (self.ticket.index << 20 ^ self.looks).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let part = u32::try_from(mixed >> 48).unwrap_or(0);
-        over.saturating_mul(part) / (1 << 16)
+        u32::try_from(mixed >> 48).unwrap_or(0)
+    }
+}
+
+/// How long a fan at the back, one of so many here, leaves what everybody must learn to others: those at the front go first, and nobody
+/// waits beyond the next look.
+fn pause(fans: usize, part: u32, next_look: Duration) -> Duration {
+    let rush = RUSH_PER_FAN.saturating_mul(u32::try_from(fans).unwrap_or(u32::MAX));
+    (rush / HEAD_START).saturating_add(spread(rush, part)).min(next_look)
+}
+
+/// A part of this time.
+fn spread(over: Duration, part: u32) -> Duration {
+    over.saturating_mul(part) / PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_at_the_back_let_the_front_go_first_and_nobody_pauses_beyond_the_next_look() {
+        let millis = Duration::from_millis;
+        let pauses = |next_look| [0, PARTS / 2, PARTS - 1].map(|part| pause(100_000, part, next_look));
+        let [first, middle, last] = pauses(LOOK_MAX);
+        assert_eq!((first, middle), (millis(375), millis(1_125)), "a quarter of the rush, then one after the other");
+        assert!(last > millis(1_874) && last < millis(1_875), "{last:?}");
+        // Who may be called after 0.8 s looks after 0.4 s at the latest, however many are to be told.
+        assert_eq!(pauses(millis(400)), [millis(375), millis(400), millis(400)]);
+        assert_eq!(pause(usize::MAX, PARTS - 1, millis(400)), millis(400));
+        assert_eq!(pause(1, PARTS - 1, LOOK_MAX).as_millis(), 0, "alone, nobody is in the way");
     }
 }

@@ -19,16 +19,18 @@ local function version()
 end
 
 -- In a hall without seats, and of grades that nothing has, there is nothing to choose from.
-if #table.concat(ARGV, '', 5) == 0 then
+local stretches_bytes = 0
+for i = 5, #ARGV do
+  stretches_bytes = stretches_bytes + #ARGV[i]
+end
+if stretches_bytes == 0 then
   return {version(), {}}
 end
 
 -- Whether a search could have chosen these slots: `SeatSearch::could_choose` in the domain.
 local function fits(slots)
-  local wanted = 0
-  for size in string.gmatch(string.match(ARGV[4], '^[^;]*'), '%d+') do
-    wanted = wanted + tonumber(size)
-  end
+  -- The first way is the whole.
+  local wanted = tonumber(string.match(ARGV[4], '^%d+'))
   local function within_one(first, last)
     for i = 5, #ARGV do
       for at = 1, #ARGV[i], 12 do

@@ -4,7 +4,8 @@ use encore_proto::catalog::v1::{ListSeatsResponse, Seat, SeatStatus};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-/// Neighbours that are free and not kept for those who need them, as many as the party needs, anywhere in what is shown; none if there are no such.
+/// Neighbours that are free and not kept for those who need them, as many as the party needs, anywhere in what is shown; none if
+/// there are no such.
 pub fn choose(map: &ListSeatsResponse, party: usize, rng: &mut impl Rng) -> Option<Vec<String>> {
     let rows = map.sections.iter().flat_map(|section| &section.rows);
     let blocks: Vec<&[Seat]> = rows.flat_map(|row| row.seats.windows(party)).filter(|block| is_free(block)).collect();

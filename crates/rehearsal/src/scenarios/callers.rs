@@ -1,6 +1,6 @@
 //! Fans of the scenarios that measure a part.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_proto::catalog::v1::ListSeatsRequest;
 use rand::rngs::ChaCha8Rng;
@@ -9,7 +9,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::client::Caller;
+use crate::load::{Outcome, Saturated};
 use crate::rehearsal::{RehearsalError, Run};
+use crate::report::model::Measurement;
 
 /// Fans with a connection each, in turn. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -29,6 +31,30 @@ impl Callers {
     pub(super) fn turn(&self, turn: u64) -> &Caller {
         let len = u64::try_from(self.0.len()).unwrap_or(u64::MAX);
         &self.0[usize::try_from(turn % len.max(1)).unwrap_or(0)]
+    }
+
+    /// So many of them join a line. Answers those who did, in the order of the line, and what joining took.
+    pub(super) async fn join(&self, run: &Run<'_>, count: u64, performance: &str) -> (Vec<Caller>, Measurement) {
+        let joined: Arc<Mutex<Vec<(u64, Caller)>>> = Arc::default();
+        let everybody = Saturated { in_flight: run.args.load.in_flight, lasts: run.args.bound(), calls_max: count };
+        let (callers, kept, performance) = (self.clone(), Arc::clone(&joined), performance.to_owned());
+        let joining = run.load.saturate(everybody, ("joined", "JoinQueue"), move |number| {
+            let (caller, kept, performance) = (callers.turn(number).clone(), Arc::clone(&kept), performance.clone());
+            async move {
+                let answer = caller.join(&performance).await;
+                let outcome = Outcome::of(&answer);
+                if let Ok(Ok(shown)) =
+                    answer.map(|joined| Ok::<_, Status>((joined.number, caller.showing(&joined.queue_token)?)))
+                {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+                }
+                outcome
+            }
+        });
+        let measured = joining.await;
+        let mut joined = std::mem::take(&mut *joined.lock().unwrap_or_else(PoisonError::into_inner));
+        joined.sort_unstable_by_key(|(number, _)| *number);
+        (joined.into_iter().map(|(_, caller)| caller).collect(), measured)
     }
 
     /// The first look at a performance loads its seats, as the first of a crowd before the doors open has done long ago.

@@ -1,7 +1,7 @@
 //! What a line costs in which many wait: joining it, asking for a position in it, and a tick of the server, beside a line in which
 //! few do.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::baselines::{HEALTH_CHECK, health_checks};
 use crate::client::Caller;
 use crate::hall::Hall;
-use crate::load::{Outcome, Paced, Saturated};
+use crate::load::{Outcome, Paced};
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
@@ -67,7 +67,7 @@ struct Line {
 impl Line {
     async fn measure(&self, run: &Run<'_>, fans: &Callers, joiners: &Callers, findings: &mut Findings) {
         run.live.phase(&format!("{} fans join", self.waiting));
-        let waiting = self.fill(run, fans).await;
+        let (waiting, _) = fans.join(run, self.waiting, &self.performance).await;
         futures::future::join_all(waiting.iter().step_by(ONE_LEAVES_OF).map(Caller::leave)).await;
         if run.stop().is_cancelled() || waiting.is_empty() {
             return;
@@ -109,27 +109,6 @@ impl Line {
             beyond,
             "ms",
         ))
-    }
-
-    /// Everybody who is to wait joins.
-    async fn fill(&self, run: &Run<'_>, fans: &Callers) -> Vec<Caller> {
-        let joined: Arc<Mutex<Vec<Caller>>> = Arc::default();
-        let everybody =
-            Saturated { in_flight: run.args.load.in_flight, lasts: run.args.bound(), calls_max: self.waiting };
-        let (kept, fans, performance) = (Arc::clone(&joined), fans.clone(), self.performance.clone());
-        let filling = run.load.saturate(everybody, ("filled", "JoinQueue"), move |number| {
-            let (caller, kept, performance) = (fans.turn(number).clone(), Arc::clone(&kept), performance.clone());
-            async move {
-                let answer = caller.join(&performance).await;
-                let outcome = Outcome::of(&answer);
-                if let Ok(Ok(shown)) = answer.map(|joined| caller.showing(&joined.queue_token)) {
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
-                }
-                outcome
-            }
-        });
-        filling.await;
-        std::mem::take(&mut *joined.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How long ticks take for some time, as the server says.

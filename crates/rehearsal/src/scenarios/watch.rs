@@ -1,6 +1,5 @@
 //! Many open position streams: what one costs, and how soon all know what concerns them.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use encore_proto::queue::v1::WatchPositionResponse;
@@ -12,7 +11,7 @@ use tonic::{Status, Streaming};
 use crate::client::Caller;
 use crate::hall::Hall;
 use crate::load::tally::to_f64;
-use crate::load::{Outcome, Paced, Saturated};
+use crate::load::{Outcome, Paced};
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
@@ -27,7 +26,6 @@ const STREAMS: u64 = 10_000;
 const ADMITTED: u64 = 1_000;
 /// How long nothing is done before the streams' rest is measured, and for how long it is.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
-
 /// What is called for a stream.
 const CALL: &str = "WatchPosition";
 
@@ -60,7 +58,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let sale = run.stage.operator.put_on_sale(Hall::of(2_000), &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let performance = performances[0].clone();
-    let (waiting, joined) = join_all(run, Callers::make(run, streams).await?, &performance).await;
+    let (waiting, joined) = Callers::make(run, streams).await?.join(run, streams, &performance).await;
     if count(waiting.len()) < streams {
         run.live.phase(&format!("only {} of {streams} fans joined", waiting.len()));
     }
@@ -150,30 +148,6 @@ async fn tell_all(
 /// What these have learned.
 fn of(watchers: &[Watcher]) -> impl Iterator<Item = &LatestNews<News>> {
     watchers.iter().map(|watcher| &watcher.news)
-}
-
-/// Those who joined, in the order of the line, and what joining took.
-async fn join_all(run: &Run<'_>, callers: Callers, performance: &str) -> (Vec<Caller>, Measurement) {
-    let joined: Arc<Mutex<Vec<(u64, Caller)>>> = Arc::default();
-    let everybody = Saturated { in_flight: run.args.load.in_flight, lasts: run.args.bound(), calls_max: callers.len() };
-    let (kept, performance) = (Arc::clone(&joined), performance.to_owned());
-    let joining = run.load.saturate(everybody, ("joined", "JoinQueue"), move |number| {
-        let (caller, kept, performance) = (callers.turn(number).clone(), Arc::clone(&kept), performance.clone());
-        async move {
-            let answer = caller.join(&performance).await;
-            let outcome = Outcome::of(&answer);
-            if let Ok(Ok(shown)) =
-                answer.map(|joined| Ok::<_, Status>((joined.number, caller.showing(&joined.queue_token)?)))
-            {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
-            }
-            outcome
-        }
-    });
-    let measured = joining.await;
-    let mut joined = std::mem::take(&mut *joined.lock().unwrap_or_else(PoisonError::into_inner));
-    joined.sort_unstable_by_key(|(number, _)| *number);
-    (joined.into_iter().map(|(_, caller)| caller).collect(), measured)
 }
 
 async fn open_one(place: usize, caller: Caller) -> Result<Watcher, Status> {

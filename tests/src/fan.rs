@@ -1,4 +1,4 @@
-//! Those who call: a client with an access token and, once in a line, a queue token.
+//! Those who call: a client with an access token and, once in a queue, a queue token.
 
 use encore_domain::ids::{PerformanceId, RequestId, UserId};
 use encore_grpc::QUEUE_TOKEN_HEADER;
@@ -14,7 +14,7 @@ use encore_proto::payment::v1 as payment;
 use encore_proto::payment::v1::payment_service_client::PaymentServiceClient;
 use encore_proto::queue::v1 as queue;
 use encore_proto::queue::v1::queue_service_client::QueueServiceClient;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_proto::wallet::v1 as wallet;
 use encore_proto::wallet::v1::wallet_service_client::WalletServiceClient;
 use prost::Message;
@@ -52,9 +52,9 @@ pub fn reason_metadata(refusal: &Status, key: &str) -> Option<String> {
 }
 
 /// The next standing of a position stream.
-pub async fn next_standing(frames: &mut Streaming<queue::WatchPositionResponse>) -> Standing {
+pub async fn next_status(frames: &mut Streaming<queue::WatchPositionResponse>) -> QueueStatus {
     let frame = frames.message().await.expect("a frame").expect("the stream goes on");
-    frame.standing.and_then(|standing| standing.standing).expect("a standing")
+    frame.status.and_then(|status| status.status).expect("a status")
 }
 
 /// The fields that a refusal names, in order.
@@ -95,7 +95,7 @@ impl Fan {
         request
     }
 
-    /// Joins a line and shows its queue token from then on.
+    /// Joins a queue and shows its queue token from then on.
     pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
         Ok(self.join_with(performance, "").await?.number)
     }
@@ -128,7 +128,7 @@ impl Fan {
         Ok(self.queue().watch_position(self.request(message)).await?.into_inner())
     }
 
-    /// Joins a line, watches until admitted, and shows the token of the admission from then on. Answers the positions seen on
+    /// Joins a queue, watches until admitted, and shows the token of the admission from then on. Answers the positions seen on
     /// the way.
     pub async fn enter(&mut self, performance: PerformanceId) -> Result<Vec<u64>, Status> {
         self.join(performance).await?;
@@ -140,25 +140,25 @@ impl Fan {
         let mut frames = self.watch().await?;
         let mut positions = Vec::new();
         while let Some(frame) = frames.message().await? {
-            match frame.standing.and_then(|standing| standing.standing) {
-                Some(Standing::Waiting(waiting)) => positions.push(waiting.position),
-                Some(Standing::Collected(_)) => {}
-                Some(Standing::Admitted(admitted)) => {
+            match frame.status.and_then(|status| status.status) {
+                Some(QueueStatus::Waiting(waiting)) => positions.push(waiting.position),
+                Some(QueueStatus::PreQueued(_)) => {}
+                Some(QueueStatus::Admitted(admitted)) => {
                     self.queue_token = admitted.queue_token;
                     return Ok(positions);
                 }
-                Some(Standing::Ended(ended)) => return Err(Status::aborted(format!("{:?}", ended.reason()))),
-                None => return Err(Status::data_loss("a frame without a standing")),
+                Some(QueueStatus::Ended(ended)) => return Err(Status::aborted(format!("{:?}", ended.reason()))),
+                None => return Err(Status::data_loss("a frame without a status")),
             }
         }
         Err(Status::aborted("the stream ended before admission"))
     }
 
     /// Where the fan stands.
-    pub async fn position(&self) -> Result<Standing, Status> {
+    pub async fn position(&self) -> Result<QueueStatus, Status> {
         let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
         let response = self.queue().get_position(self.request(message)).await?.into_inner();
-        Ok(response.standing.and_then(|standing| standing.standing).expect("a standing"))
+        Ok(response.status.and_then(|status| status.status).expect("a status"))
     }
 
     /// Holds seats under a new request id.
@@ -186,9 +186,9 @@ impl Fan {
     pub async fn hold_best(
         &self,
         performance: PerformanceId,
-        wish: booking::BestAvailable,
+        seat_request: booking::BestAvailable,
     ) -> Result<booking::Reservation, Status> {
-        self.hold_best_as(&request_id(), performance, wish).await
+        self.hold_best_as(&request_id(), performance, seat_request).await
     }
 
     /// Holds the best available seats under a given request id.
@@ -196,29 +196,29 @@ impl Fan {
         &self,
         request_id: &str,
         performance: PerformanceId,
-        wish: booking::BestAvailable,
+        seat_request: booking::BestAvailable,
     ) -> Result<booking::Reservation, Status> {
         let message = booking::HoldSeatsRequest {
             request_id: request_id.to_owned(),
             performance_id: performance.to_string(),
-            best_available: Some(wish),
+            best_available: Some(seat_request),
             ..Default::default()
         };
         self.send_hold(message).await
     }
 
-    /// Holds room in a standing area under a new request id.
-    pub async fn hold_standing(
+    /// Holds room in a general admission area under a new request id.
+    pub async fn hold_units(
         &self,
         performance: PerformanceId,
         area: &str,
         count: u32,
     ) -> Result<booking::Reservation, Status> {
-        self.hold_standing_as(&request_id(), performance, area, count).await
+        self.hold_units_as(&request_id(), performance, area, count).await
     }
 
-    /// Holds room in a standing area under a given request id.
-    pub async fn hold_standing_as(
+    /// Holds room in a general admission area under a given request id.
+    pub async fn hold_units_as(
         &self,
         request_id: &str,
         performance: PerformanceId,
@@ -228,7 +228,7 @@ impl Fan {
         let message = booking::HoldSeatsRequest {
             request_id: request_id.to_owned(),
             performance_id: performance.to_string(),
-            standing: Some(booking::StandingRoom { area: area.to_owned(), count }),
+            general_admission: Some(booking::GeneralAdmission { area: area.to_owned(), count }),
             ..Default::default()
         };
         self.send_hold(message).await
@@ -361,7 +361,7 @@ impl Fan {
         AdminServiceClient::new(self.channel.clone())
     }
 
-    /// A client of the lines.
+    /// A client of the queues.
     pub fn queue(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.channel.clone())
     }

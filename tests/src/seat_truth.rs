@@ -5,7 +5,7 @@ use std::time::Duration;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::seat_chart::SeatChart;
-use encore_domain::seat_mending::differences;
+use encore_domain::seat_repair::differences;
 use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, all_free, show_locks};
 use encore_proto::catalog::v1::SeatStatus;
 

@@ -23,7 +23,7 @@ pub struct WatchedSeats {
     pub chart_version: String,
     /// The statuses by place; unspecified where a seat is not watched.
     pub statuses: Vec<SeatStatus>,
-    /// What is left of each standing area, by its place in the chart.
+    /// What is left of each general admission area, by its place in the chart.
     pub left: BTreeMap<u32, u32>,
     /// How many frames of each kind there were: snapshots, deltas, heartbeats.
     pub frames_told: [usize; 3],

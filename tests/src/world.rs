@@ -10,7 +10,7 @@ use encore_domain::error::Unavailable;
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
-use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Line, LineDraw, LineSettings, RESTORE_QUIET};
+use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw, QueueSettings, RESTORE_QUIET};
 use encore_domain::seat_chart::SeatChart;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
@@ -86,7 +86,7 @@ impl World {
         MortalInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
     }
 
-    /// One instance on a Postgres database of its own, with lines and seat locks in this process.
+    /// One instance on a Postgres database of its own, with queues and seat locks in this process.
     pub async fn without_redis() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
@@ -101,7 +101,7 @@ impl World {
         Self::start(clock, vec![ports], None).await
     }
 
-    /// Two instances on a Postgres database of their own. Their seat locks are away; their lines are in this process.
+    /// Two instances on a Postgres database of their own. Their seat locks are away; their queues are in this process.
     pub async fn without_seat_locks() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
@@ -141,22 +141,22 @@ impl World {
         lose.query_async::<()>(&mut connection).await.expect("everything is lost");
     }
 
-    /// Does so, and waits until the line is in place again and no longer quiet.
-    pub async fn lose_line(&self, performance: PerformanceId) {
-        self.line_lost_by(performance, self.lose_redis()).await;
+    /// Does so, and waits until the queue is in place again and no longer quiet.
+    pub async fn lose_queue(&self, performance: PerformanceId) {
+        self.queue_lost_by(performance, self.lose_redis()).await;
     }
 
-    /// Waits until a line that something loses is in place again and no longer quiet.
-    pub async fn line_lost_by(&self, performance: PerformanceId, lose: impl Future<Output = ()>) {
+    /// Waits until a queue that something loses is in place again and no longer quiet.
+    pub async fn queue_lost_by(&self, performance: PerformanceId, lose: impl Future<Output = ()>) {
         let restored_at = async || {
-            let line = self.ports.lines.snapshot(performance).await;
-            line.ok().flatten().map(|line| line.restored_at)
+            let queue = self.ports.queues.snapshot(performance).await;
+            queue.ok().flatten().map(|queue| queue.restored_at)
         };
         let before = restored_at().await;
         // A moment later, so that it is another placing.
         self.clock.advance(Duration::from_millis(1));
         lose.await;
-        until("the line in place again", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
+        until("the queue in place again", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
         self.clock.advance(RESTORE_QUIET);
     }
 
@@ -195,7 +195,7 @@ impl World {
         self.caller(user, role, self.channel(turn))
     }
 
-    /// A fan of whom there is nothing but the access token, which is enough to wait in a line.
+    /// A fan of whom there is nothing but the access token, which is enough to wait in a queue.
     pub fn passer_by(&self, channel: &Channel) -> Fan {
         self.caller(fixtures::id(), Role::Fan, channel)
     }
@@ -205,54 +205,54 @@ impl World {
         Fan { user, access_token, queue_token: String::new(), channel: channel.clone() }
     }
 
-    /// A performance in the small hall of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.
-    pub async fn performance(&self, line: Option<LineSettings>) -> PerformanceId {
-        self.performance_with(line, |performance| performance).await
+    /// A performance in the small venue of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.
+    pub async fn performance(&self, queue: Option<QueueSettings>) -> PerformanceId {
+        self.performance_with(queue, |performance| performance).await
     }
 
     /// The same with changes.
     pub async fn performance_with(
         &self,
-        line: Option<LineSettings>,
+        queue: Option<QueueSettings>,
         change: impl FnOnce(Performance) -> Performance,
     ) -> PerformanceId {
-        self.performance_in(fixtures::small_chart(), line, change).await
+        self.performance_in(fixtures::small_chart(), queue, change).await
     }
 
-    /// A performance whose sale opens after this time, and whose line collects joiners until then.
-    pub async fn drawn_performance(&self, settings: LineSettings, opens_in: Duration) -> PerformanceId {
-        let draw = LineDraw { collects_from: self.clock.now(), key: DrawKey([9; DRAW_KEY_BYTES]) };
+    /// A performance whose sale opens after this time, and whose queue collects joiners until then.
+    pub async fn drawn_performance(&self, settings: QueueSettings, opens_in: Duration) -> PerformanceId {
+        let draw = QueueDraw { pre_queue_opens_at: self.clock.now(), key: DrawKey([9; DRAW_KEY_BYTES]) };
         let opening = |mut performance: Performance| {
             performance.on_sale.opens_at = self.clock.now() + opens_in;
             performance
         };
-        self.add_performance(fixtures::small_chart(), Some(Line { settings, draw: Some(draw) }), opening).await
+        self.add_performance(fixtures::small_chart(), Some(Queue { settings, draw: Some(draw) }), opening).await
     }
 
-    /// The same in another hall, of two grades.
+    /// The same in another venue, of two grades.
     pub async fn performance_in(
         &self,
         chart: SeatChart,
-        line: Option<LineSettings>,
+        queue: Option<QueueSettings>,
         change: impl FnOnce(Performance) -> Performance,
     ) -> PerformanceId {
-        self.add_performance(chart, line.map(|settings| Line { settings, draw: None }), change).await
+        self.add_performance(chart, queue.map(|settings| Queue { settings, draw: None }), change).await
     }
 
     async fn add_performance(
         &self,
         chart: SeatChart,
-        line: Option<Line>,
+        queue: Option<Queue>,
         change: impl FnOnce(Performance) -> Performance,
     ) -> PerformanceId {
         let (venue, concert) = (fixtures::venue(chart), fixtures::concert());
         let performance = fixtures::performance(concert.id, venue.id);
-        let performance = change(Performance { has_line: line.is_some(), ..performance });
+        let performance = change(Performance { has_queue: queue.is_some(), ..performance });
         let id = performance.id;
         let catalog = &self.ports.catalog;
         catalog.add_venue(venue, None).await.expect("a new venue");
         catalog.add_concert(concert, None).await.expect("a new concert");
-        catalog.add_performance(performance, line, None).await.expect("a new performance");
+        catalog.add_performance(performance, queue, None).await.expect("a new performance");
         id
     }
 }
@@ -262,9 +262,9 @@ fn away() -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
     locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_leaving_none_alone().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_preventing_orphans().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_take_best().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_spots().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_units().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));

@@ -16,12 +16,12 @@ use encore_domain::money::{Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{
-    Lines, MockCatalog, MockLines, MockPayments, MockReservations, MockSeatLocks, MockUsers, MockWallets, PlaceRefusal,
-    TakeRefusal, Wallets,
+    MockCatalog, MockPayments, MockQueueStore, MockReservations, MockSeatLocks, MockUsers, MockWallets, PlaceRefusal,
+    QueueStore, TakeRefusal, Wallets,
 };
-use encore_domain::queue::{EndReason, QueueTicket, TokenState};
+use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_server::encore::Encore;
@@ -43,7 +43,7 @@ async fn fan_on(ports: &Ports) -> (Fan, Instance) {
     (fan, instance)
 }
 
-/// A catalogue that knows one performance, without a line, in the small hall of the fixtures.
+/// A catalogue that knows one performance, without a queue, in the small venue of the fixtures.
 fn one_performance() -> (MockCatalog, encore_domain::catalog::Performance) {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
     let performance = fixtures::performance(concert.id, venue.id);
@@ -155,7 +155,7 @@ impl Wallets for SilentWallets {
         std::future::pending().await
     }
 
-    async fn lines(&self, _: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
+    async fn ledger_entries(&self, _: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {
         std::future::pending().await
     }
 }
@@ -174,13 +174,13 @@ async fn a_store_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_short_balance_says_what_is_missing() {
+async fn an_insufficient_balance_says_what_is_missing() {
     let (catalog, performance) = one_performance();
     let euros = |minor| Money { minor, currency: Currency::parse("EUR").expect("a currency") };
     let clock = Arc::new(TestClock::default());
     let mut payments = MockPayments::new();
     payments.expect_pay_from_wallet().returning(move |plan, _| {
-        Err(PortError::Refused(PayRefusal::BalanceShort { balance: euros(1), needed: plan.payment.amount }))
+        Err(PortError::Refused(PayRefusal::InsufficientBalance { balance: euros(1), needed: plan.payment.amount }))
     });
     payments.expect_find_paid().returning(|_| Ok(None));
     let ports = Ports { catalog: Arc::new(catalog), payments: Arc::new(payments), ..embedded_ports(clock) };
@@ -194,7 +194,7 @@ async fn a_short_balance_says_what_is_missing() {
 
     let refusal = fan.on(&instance.channel).pay(&hold.id.to_string()).await.expect_err("the balance is short");
 
-    assert_eq!(reason(&refusal), "BALANCE_SHORT");
+    assert_eq!(reason(&refusal), "INSUFFICIENT_BALANCE");
     assert_eq!(reason_metadata(&refusal, "balance_minor").as_deref(), Some("1"));
     assert_eq!(reason_metadata(&refusal, "needed_minor").as_deref(), Some("12000"));
 }
@@ -202,20 +202,26 @@ async fn a_short_balance_says_what_is_missing() {
 #[tokio::test]
 async fn a_used_queue_token_is_told_as_such() {
     let (mut catalog, mut performance) = one_performance();
-    performance.has_line = true;
-    let with_line = performance.clone();
+    performance.has_queue = true;
+    let with_queue = performance.clone();
     catalog.checkpoint();
-    catalog.expect_performance().returning(move |_| Ok(Some(with_line.clone())));
+    catalog.expect_performance().returning(move |_| Ok(Some(with_queue.clone())));
     catalog.expect_concert().returning(|_| Ok(Some(fixtures::concert())));
     catalog.expect_venue().returning(|_| Ok(Some(fixtures::venue(fixtures::small_chart()))));
-    let mut lines = MockLines::new();
-    lines.expect_state().returning(|_, _| Ok(TokenState::Ended(EndReason::Used)));
-    let lines: Arc<dyn Lines> = Arc::new(lines);
-    let ports = Ports { catalog: Arc::new(catalog), lines, ..embedded_ports(Arc::new(TestClock::default())) };
+    let mut queues = MockQueueStore::new();
+    queues.expect_state().returning(|_, _| Ok(TokenState::Ended(EndReason::Used)));
+    let queues: Arc<dyn QueueStore> = Arc::new(queues);
+    let ports = Ports { catalog: Arc::new(catalog), queues, ..embedded_ports(Arc::new(TestClock::default())) };
     let (fan, _instance) = fan_on(&ports).await;
-    let ticket =
-        QueueTicket { performance: performance.id, user: fan.user, epoch: 1, lane: 0, index: 1, admitted_until: None };
-    let fan = fan.showing(&ports.queue_tokens.sign(&ticket));
+    let payload = QueueTokenPayload {
+        performance: performance.id,
+        user: fan.user,
+        epoch: 1,
+        lane: 0,
+        index: 1,
+        admitted_until: None,
+    };
+    let fan = fan.showing(&ports.queue_tokens.sign(&payload));
 
     let refusal = fan.seats(performance.id).await.expect_err("the token is used");
 

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::queue::{QueueRate, QueueSettings};
 use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart};
 use encore_proto::queue::v1::WatchPositionResponse;
-use encore_proto::queue::v1::standing::Standing;
-use encore_tests::fan::{Fan, next_standing};
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
+use encore_tests::fan::{Fan, next_status};
 use encore_tests::world::{World, until};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
@@ -27,21 +27,21 @@ const AT_ONCE: usize = 100;
 const STEP: Duration = Duration::from_millis(20);
 
 /// Everybody comes in, in waves, and nothing ends before the story does.
-fn in_waves() -> LineSettings {
+fn in_waves() -> QueueSettings {
     let hours = Duration::from_hours(2);
-    LineSettings {
-        rate: LineRate { admissions: 5_000, period: Duration::from_secs(1) },
+    QueueSettings {
+        rate: QueueRate { admissions: 5_000, period: Duration::from_secs(1) },
         batch: 500,
-        cap: 10_000,
-        claim_window: hours,
-        active_for: hours,
+        max_active: 10_000,
+        accept_window: hours,
+        active_duration: hours,
         grace: hours,
-        ..LineSettings::default()
+        ..QueueSettings::default()
     }
 }
 
-/// A hall with one seat for each.
-fn hall() -> SeatChart {
+/// A venue with one seat for each.
+fn context() -> SeatChart {
     let seat = |section: u32, row: u32, number: u32| PlannedSeat {
         id: format!("{section}-{row}-{number}"),
         number: number.to_string(),
@@ -57,7 +57,7 @@ fn hall() -> SeatChart {
     let section = |section: u32| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| row(section, n)).collect(),
-        standing: None,
+        general_admission: None,
     };
     let grade = |name: &str| Grade { name: name.into(), color: String::new() };
     SeatChart::lay_out((0..10).map(section).collect(), vec![grade("Front"), grade("Rear")])
@@ -88,18 +88,18 @@ struct Watching {
     fan: Fan,
     frames: Streaming<WatchPositionResponse>,
     /// What the stream said first.
-    first: Standing,
+    first: QueueStatus,
     /// Where to go if the instance goes away.
     elsewhere: Option<Channel>,
 }
 
 /// What one fan was told, stream by stream.
-type Told = Vec<Vec<Standing>>;
+type Told = Vec<Vec<QueueStatus>>;
 
 impl Watching {
     async fn begin(fan: Fan, elsewhere: Option<Channel>) -> Self {
         let mut frames = fan.watch().await.expect("a stream");
-        let first = next_standing(&mut frames).await;
+        let first = next_status(&mut frames).await;
         Self { fan, frames, first, elsewhere }
     }
 
@@ -114,7 +114,7 @@ impl Watching {
         let elsewhere = elsewhere.expect("only an instance that was killed ends a stream");
         let mut frames = fan.on(&elsewhere).watch().await.expect("a stream elsewhere");
         let mut there = Hearing { crowd: &crowd, knows: here.knows, told: Vec::new() };
-        there.hear(next_standing(&mut frames).await);
+        there.hear(next_status(&mut frames).await);
         crowd.moved.fetch_add(1, Ordering::SeqCst);
         assert!(there.listen(&mut frames).await, "the instance that is left keeps its streams");
         vec![here.told, there.told]
@@ -125,16 +125,16 @@ impl Watching {
 struct Hearing<'a> {
     crowd: &'a Crowd,
     knows: bool,
-    told: Vec<Standing>,
+    told: Vec<QueueStatus>,
 }
 
 impl Hearing<'_> {
-    fn hear(&mut self, standing: Standing) {
-        if matches!(standing, Standing::Admitted(_)) && !self.knows {
+    fn hear(&mut self, status: QueueStatus) {
+        if matches!(status, QueueStatus::Admitted(_)) && !self.knows {
             self.knows = true;
             self.crowd.admitted.fetch_add(1, Ordering::SeqCst);
         }
-        self.told.push(standing);
+        self.told.push(status);
     }
 
     /// Whether the stream lasted until all was over.
@@ -144,7 +144,7 @@ impl Hearing<'_> {
         loop {
             tokio::select! {
                 frame = frames.message() => match frame {
-                    Ok(Some(frame)) => self.hear(frame.standing.and_then(|it| it.standing).expect("a standing")),
+                    Ok(Some(frame)) => self.hear(frame.status.and_then(|it| it.status).expect("a status")),
                     Ok(None) | Err(_) => return false,
                 },
                 () = &mut over => return true,
@@ -179,18 +179,18 @@ fn check(told: &Told) {
     let mut deadlines = BTreeSet::new();
     for stream in told {
         let mut position = u64::MAX;
-        for standing in stream {
-            match standing {
-                Standing::Waiting(waiting) => {
+        for status in stream {
+            match status {
+                QueueStatus::Waiting(waiting) => {
                     assert!(deadlines.is_empty(), "who is inside does not wait again: {told:?}");
                     assert!(waiting.position <= position, "a position never grows: {told:?}");
                     position = waiting.position;
                 }
-                Standing::Admitted(admitted) => {
+                QueueStatus::Admitted(admitted) => {
                     let until = admitted.until.expect("a deadline");
                     deadlines.insert((until.seconds, until.nanos));
                 }
-                Standing::Ended(_) | Standing::Collected(_) => panic!("nobody is sent away: {told:?}"),
+                QueueStatus::Ended(_) | QueueStatus::PreQueued(_) => panic!("nobody is sent away: {told:?}"),
             }
         }
     }
@@ -202,7 +202,7 @@ async fn ten_thousand_streams_learn_of_their_admission_though_an_instance_is_kil
     let world = World::durable(1).await;
     let doomed = world.mortal().await;
     let lasting = world.channel(0);
-    let performance = world.performance_in(hall(), Some(in_waves()), |performance| performance).await;
+    let performance = world.performance_in(context(), Some(in_waves()), |performance| performance).await;
     let fans = joined(&world, performance, [lasting, &doomed.channel]).await;
     let watching = watching(fans, lasting).await;
     let crowd = Arc::new(Crowd::default());
@@ -226,8 +226,8 @@ async fn ten_thousand_streams_learn_of_their_admission_though_an_instance_is_kil
     for told in join_all(listening).await {
         check(&told.expect("a fan who listened to the end"));
     }
-    let line = world.ports.lines.snapshot(performance).await.expect("Redis is there").expect("a line");
+    let queue = world.ports.queues.snapshot(performance).await.expect("Redis is there").expect("a queue");
     let fans = u64::try_from(FANS).expect("a number");
-    assert_eq!((line.flow.joined, line.flow.called, line.flow.claimed), (fans, fans, fans));
-    assert_eq!((line.active.len(), line.called.len()), (FANS, 0));
+    assert_eq!((queue.flow.joined, queue.flow.called, queue.flow.accepted), (fans, fans, fans));
+    assert_eq!((queue.active.len(), queue.called.len()), (FANS, 0));
 }

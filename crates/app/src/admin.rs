@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
-use encore_domain::line_ceilings::LineCeilings;
 use encore_domain::money::Money;
 use encore_domain::ports::{Catalog, Clock, Ids, Secrets};
-use encore_domain::queue::{Line, LineDraw, LineSettings};
+use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
+use encore_domain::queue_ceilings::QueueCeilings;
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Grade;
 use encore_domain::time::Timestamp;
 
-use crate::catalog::PerformanceOffer;
+use crate::catalog::PerformanceSummary;
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::{AppError, Violation};
-use crate::halls::{Hall, Halls};
-use crate::line_ceilings::TurnedUp;
+use crate::queue_ceilings::TurnedUp;
 
 /// A performance to be. Each part is in its bounds; whether they fit together is decided here.
 #[derive(Clone, Debug)]
@@ -36,25 +36,25 @@ pub struct NewPerformance {
     pub seats_per_fan: u32,
     /// How long a hold lives.
     pub hold_for: Duration,
-    /// The line in front of the sale, if any.
-    pub line: Option<NewLine>,
+    /// The queue in front of the sale, if any.
+    pub queue: Option<NewQueue>,
 }
 
-/// A line to be.
+/// A queue to be.
 #[derive(Clone, Debug)]
-pub struct NewLine {
+pub struct NewQueue {
     /// How it admits.
-    pub settings: LineSettings,
+    pub settings: QueueSettings,
     /// From when on it collects joiners, before the opening; none if nobody may join before.
-    pub collects_from: Option<Timestamp>,
-    /// Whether its rate and cap may be beyond their ceilings.
+    pub pre_queue_opens_at: Option<Timestamp>,
+    /// Whether its rate and maximum may be beyond their ceilings.
     pub override_ceiling: bool,
 }
 
-impl NewLine {
+impl NewQueue {
     fn turned_up(&self) -> TurnedUp {
-        let LineSettings { rate, cap, .. } = self.settings;
-        TurnedUp { settings: "line", rate: Some(rate), cap: Some(cap), is_meant: self.override_ceiling }
+        let QueueSettings { rate, max_active, .. } = self.settings;
+        TurnedUp { settings: "queue", rate: Some(rate), max_active: Some(max_active), is_meant: self.override_ceiling }
     }
 }
 
@@ -62,27 +62,27 @@ impl NewLine {
 #[derive(Clone)]
 pub struct AdminUseCases {
     catalog: Arc<dyn Catalog>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     secrets: Arc<dyn Secrets>,
-    ceilings: LineCeilings,
+    ceilings: QueueCeilings,
 }
 
 impl AdminUseCases {
     /// Puts the use cases on their ports. There are no ceilings.
     pub fn new(
         catalog: Arc<dyn Catalog>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         secrets: Arc<dyn Secrets>,
     ) -> Self {
-        Self { catalog, halls, clock, ids, secrets, ceilings: LineCeilings::default() }
+        Self { catalog, contexts, clock, ids, secrets, ceilings: QueueCeilings::default() }
     }
 
     /// The same with these ceilings.
-    pub fn under(self, ceilings: LineCeilings) -> Self {
+    pub fn under(self, ceilings: QueueCeilings) -> Self {
         Self { ceilings, ..self }
     }
 
@@ -112,17 +112,17 @@ impl AdminUseCases {
         Ok(self.catalog.add_concert(concert, request).await?.into_inner())
     }
 
-    /// Creates a date of a concert at a venue. A line beyond a ceiling is refused unless it overrides them.
+    /// Creates a date of a concert at a venue. A queue beyond a ceiling is refused unless it overrides them.
     pub async fn create_performance(
         &self,
         new: NewPerformance,
         request: Option<RequestKey>,
-    ) -> Result<PerformanceOffer, AppError> {
-        let concert = self.halls.concert(new.concert).await?;
-        let venue = self.halls.venue(new.venue).await?;
+    ) -> Result<PerformanceSummary, AppError> {
+        let concert = self.contexts.concert(new.concert).await?;
+        let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
-        new.line.as_ref().map_or(Ok(()), |line| line.turned_up().check(self.ceilings))?;
-        let NewPerformance { starts_at, on_sale, seats_per_fan, hold_for, line, .. } = new;
+        new.queue.as_ref().map_or(Ok(()), |queue| queue.turned_up().check(self.ceilings))?;
+        let NewPerformance { starts_at, on_sale, seats_per_fan, hold_for, queue, .. } = new;
         let performance = Performance {
             id: PerformanceId(self.ids.next()),
             concert: concert.id,
@@ -132,15 +132,19 @@ impl AdminUseCases {
             prices,
             seats_per_fan,
             hold_for,
-            has_line: line.is_some(),
+            has_queue: queue.is_some(),
         };
-        let line = line.map(|NewLine { settings, collects_from, .. }| {
-            let draw = collects_from.map(|collects_from| LineDraw { collects_from, key: self.secrets.draw_key() });
-            Line { settings, draw }
+        let queue = queue.map(|NewQueue { settings, pre_queue_opens_at, .. }| {
+            let draw = pre_queue_opens_at
+                .map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.secrets.draw_key() });
+            Queue { settings, draw }
         });
-        let performance = self.catalog.add_performance(performance, line, request).await?.into_inner();
+        let performance = self.catalog.add_performance(performance, queue, request).await?.into_inner();
         let seats_left = venue.chart.capacity();
-        Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
+        Ok(PerformanceSummary {
+            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
+            seats_left,
+        })
     }
 }
 

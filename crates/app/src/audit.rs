@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::audit::line::{inside, line_findings};
+use encore_domain::audit::queue::{inside, queue_findings};
 use encore_domain::audit::seats::seat_findings;
 use encore_domain::audit::{AuditReport, Finding, Promise, lasting};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Books, Catalog, Clock, Lines, Reservations, SeatLocks};
-use encore_domain::queue::LineSettings;
+use encore_domain::ports::{Audit, Catalog, Clock, QueueStore, Reservations, SeatLocks};
+use encore_domain::queue::QueueSettings;
 use encore_domain::time::Timestamp;
 use tokio::time::sleep;
 
+use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
-use crate::halls::Halls;
 
 /// How long after a first look that found something the second comes. What is under way, seats between the claims and the
 /// locks or a hold between its deadline and the sweep, is over by then: the slowest of it, a payment whose word to the seat
@@ -29,12 +29,12 @@ const OVERDUE_LOCKS_MAX: u32 = 1_000;
 /// The use cases of the auditor. They change nothing.
 #[derive(Clone)]
 pub struct AuditUseCases {
-    books: Arc<dyn Books>,
+    audit: Arc<dyn Audit>,
     catalog: Arc<dyn Catalog>,
     reservations: Arc<dyn Reservations>,
     seat_locks: Arc<dyn SeatLocks>,
-    lines: Arc<dyn Lines>,
-    halls: Halls,
+    queues: Arc<dyn QueueStore>,
+    contexts: PerformanceContexts,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,29 +43,29 @@ pub struct AuditUseCases {
 struct Live {
     performance: PerformanceId,
     on_sale: bool,
-    line: Option<LineSettings>,
+    queue: Option<QueueSettings>,
 }
 
 impl AuditUseCases {
     /// Puts the use cases on their ports.
     pub fn new(
-        books: Arc<dyn Books>,
+        audit: Arc<dyn Audit>,
         catalog: Arc<dyn Catalog>,
         reservations: Arc<dyn Reservations>,
         seat_locks: Arc<dyn SeatLocks>,
-        lines: Arc<dyn Lines>,
-        halls: Halls,
+        queues: Arc<dyn QueueStore>,
+        contexts: PerformanceContexts,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { books, catalog, reservations, seat_locks, lines, halls, clock }
+        Self { audit, catalog, reservations, seat_locks, queues, contexts, clock }
     }
 
-    /// Checks the books, and then the line and the seat state of the performance, or of every performance on sale. What
+    /// Checks the records, and then the queue and the seat state of the performance, or of every performance on sale. What
     /// may be under way counts only if it is there again at a second look, [`LOOK_AGAIN_AFTER`] the first.
     pub async fn verify(&self, scope: Option<PerformanceId>) -> Result<AuditReport, AppError> {
         let now = self.clock.now();
         let live = self.live(scope, now).await?;
-        let mut report = self.books.sweep(scope).await?;
+        let mut report = self.audit.sweep(scope).await?;
         let seen = self.look(&live, now).await?;
         if report.broken(Promise::OverdueHold) == 0 && seen.findings.is_empty() {
             report.add(seen.into_report());
@@ -73,55 +73,55 @@ impl AuditUseCases {
         }
         sleep(LOOK_AGAIN_AFTER).await;
         if report.broken(Promise::OverdueHold) > 0 {
-            report = self.books.sweep(scope).await?;
+            report = self.audit.sweep(scope).await?;
         }
-        // An operator may have changed a cap since; instances follow in less than the time between the looks.
+        // An operator may have changed a maximum since; instances follow in less than the time between the looks.
         let again = self.look(&self.live(scope, now).await?, now).await?;
         let findings = lasting(&seen.findings, again.findings);
         report.add(Look { findings, ..again }.into_report());
         Ok(report)
     }
 
-    /// Checks the books of everything, and no live state.
-    pub async fn verify_books(&self) -> Result<AuditReport, AppError> {
-        let report = self.books.sweep(None).await?;
+    /// Checks the records of everything, and no live state.
+    pub async fn verify_stored(&self) -> Result<AuditReport, AppError> {
+        let report = self.audit.sweep(None).await?;
         if report.broken(Promise::OverdueHold) == 0 {
             return Ok(report);
         }
         sleep(LOOK_AGAIN_AFTER).await;
-        Ok(self.books.sweep(None).await?)
+        Ok(self.audit.sweep(None).await?)
     }
 
     async fn live(&self, scope: Option<PerformanceId>, now: Timestamp) -> Result<Vec<Live>, AppError> {
         let on_sale = self.catalog.on_sale(now).await?;
         let live = |sale: OnSale| {
-            let line = sale.line.map(|line| line.settings);
-            Live { performance: sale.performance, on_sale: true, line }
+            let queue = sale.queue.map(|queue| queue.settings);
+            Live { performance: sale.performance, on_sale: true, queue }
         };
         let Some(performance) = scope else {
             return Ok(on_sale.into_iter().map(live).collect());
         };
-        let performance = self.halls.performance(performance).await?.id;
+        let performance = self.contexts.performance(performance).await?.id;
         let found = on_sale.into_iter().find(|sale| sale.performance == performance).map(live);
-        Ok(vec![found.unwrap_or(Live { performance, on_sale: false, line: None })])
+        Ok(vec![found.unwrap_or(Live { performance, on_sale: false, queue: None })])
     }
 
-    /// Looks at lines and seats. `overdue_by` is the same at both looks, so that a lock is given the time between.
+    /// Looks at queues and seats. `overdue_by` is the same at both looks, so that a lock is given the time between.
     async fn look(&self, performances: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
         let mut seen = Look::default();
         for live in performances {
-            self.look_at_line(live, &mut seen).await?;
+            self.look_at_queue(live, &mut seen).await?;
             self.look_at_seats(live, overdue_by, &mut seen).await?;
         }
         Ok(seen)
     }
 
-    async fn look_at_line(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
-        let Some(copy) = self.lines.snapshot(live.performance).await? else { return Ok(()) };
-        let cap = live.line.as_ref().map(|settings| settings.cap);
-        seen.lines += u64::from(cap.is_some());
+    async fn look_at_queue(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
+        let Some(copy) = self.queues.snapshot(live.performance).await? else { return Ok(()) };
+        let max_active = live.queue.as_ref().map(|settings| settings.max_active);
+        seen.queues += u64::from(max_active.is_some());
         seen.numbers += inside(&copy);
-        seen.findings.extend(line_findings(live.performance, &copy, cap, self.clock.now()));
+        seen.findings.extend(queue_findings(live.performance, &copy, max_active, self.clock.now()));
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl AuditUseCases {
         } else {
             Vec::new()
         };
-        let chart = &self.halls.hall(performance).await?.venue.chart;
+        let chart = &self.contexts.context(performance).await?.venue.chart;
         seen.seats += u64::from(chart.capacity());
         seen.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
         Ok(())
@@ -147,7 +147,7 @@ impl AuditUseCases {
 /// What a look at the live state found.
 #[derive(Default)]
 struct Look {
-    lines: u64,
+    queues: u64,
     numbers: u64,
     seats: u64,
     findings: Vec<Finding>,
@@ -156,8 +156,8 @@ struct Look {
 impl Look {
     fn into_report(self) -> AuditReport {
         let mut report = AuditReport::default();
-        report.examine(Promise::OverCap, self.lines);
-        report.examine(Promise::LineJump, self.numbers);
+        report.examine(Promise::OverMaxActive, self.queues);
+        report.examine(Promise::QueueJump, self.numbers);
         report.examine(Promise::SeatStateDiffers, self.seats);
         self.findings.into_iter().for_each(|finding| report.find(finding));
         report

@@ -12,17 +12,17 @@ use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_wish::{SeatWish, check_accessible};
+use encore_domain::seat_request::{SeatRequest, check_accessible};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::choice::Choice;
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::seat_alternatives::SeatAlternatives;
 use crate::seat_map::{SeatMap, seat_ids, seats_taken};
-use crate::seat_offers::SeatOffers;
 use crate::seat_searches::SeatSearches;
 
 /// How often it is chosen again because the claims knew better than the choice.
@@ -36,17 +36,17 @@ pub struct ReservationView {
     /// Its state is the state at the time of the call.
     pub reservation: Reservation,
     /// The performance with its concert and venue.
-    pub hall: Hall,
+    pub context: PerformanceContext,
 }
 
 /// The use cases of `BookingService`.
 #[derive(Clone)]
 pub struct BookingUseCases {
     reservations: Arc<dyn Reservations>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     seat_map: SeatMap,
     searches: SeatSearches,
-    offers: SeatOffers,
+    alternatives: SeatAlternatives,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     turn: Arc<Mutex<()>>,
@@ -56,13 +56,13 @@ impl BookingUseCases {
     /// Puts the use cases on their ports.
     pub fn new(
         reservations: Arc<dyn Reservations>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         seat_map: SeatMap,
         guard: QueueGuard,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (searches, offers) = (SeatSearches::default(), SeatOffers::new(seat_map.clone()));
-        Self { reservations, halls, seat_map, searches, offers, guard, clock, turn: Arc::default() }
+        let (searches, alternatives) = (SeatSearches::default(), SeatAlternatives::new(seat_map.clone()));
+        Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
     }
 
     /// Holds seats for a fan, all or none. Whatever refuses a repeat now (the sale closed, the token used, the seats
@@ -72,26 +72,31 @@ impl BookingUseCases {
         caller: Caller,
         pass: &QueuePass,
         performance: PerformanceId,
-        wish: &SeatWish,
+        seat_request: &SeatRequest,
         request: RequestKey,
     ) -> Result<ReservationView, AppError> {
-        let hall = self.halls.hall(performance).await?;
-        let reservation = match self.hold(caller, pass, &hall, wish, request).await {
+        let context = self.contexts.context(performance).await?;
+        let reservation = match self.hold(caller, pass, &context, seat_request, request).await {
             Err(refusal) if refusal.may_hide_a_repeat() => match self.reservations.find_placed(request).await? {
                 Some(placed) => placed,
-                None => return Err(self.with_offers(&hall, wish, refusal).await),
+                None => return Err(self.with_alternatives(&context, seat_request, refusal).await),
             },
             other => other?,
         };
-        Ok(ReservationView { reservation, hall })
+        Ok(ReservationView { reservation, context })
     }
 
     /// Adds to the refusal of taken seats what could be had instead.
-    async fn with_offers(&self, hall: &Hall, wish: &SeatWish, refusal: AppError) -> AppError {
-        match (refusal, wish) {
-            (AppError::SeatsTaken { seat_ids, version, .. }, SeatWish::Named { seats, .. }) => {
-                let wanted = seats.slots(&hall.venue.chart).unwrap_or_default();
-                let offer = self.offers.instead_of(hall, &wanted).await;
+    async fn with_alternatives(
+        &self,
+        context: &PerformanceContext,
+        seat_request: &SeatRequest,
+        refusal: AppError,
+    ) -> AppError {
+        match (refusal, seat_request) {
+            (AppError::SeatsTaken { seat_ids, version, .. }, SeatRequest::Named { seats, .. }) => {
+                let wanted = seats.slots(&context.venue.chart).unwrap_or_default();
+                let offer = self.alternatives.instead_of(context, &wanted).await;
                 let version = version.or(offer.version);
                 AppError::SeatsTaken { seat_ids, version, alternatives: offer.blocks.clone() }
             }
@@ -103,58 +108,58 @@ impl BookingUseCases {
         &self,
         caller: Caller,
         pass: &QueuePass,
-        hall: &Hall,
-        wish: &SeatWish,
+        context: &PerformanceContext,
+        seat_request: &SeatRequest,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let admitted_until = self.guard.admit(pass, caller, &hall.performance).await?;
-        self.guard.spend_hold_try(pass, caller, &hall.performance).await?;
-        let terms = HoldTerms::new(&hall.performance, &request, admitted_until, self.clock.now())?;
-        match wish {
-            SeatWish::Named { seats, leave_none_alone, accessible } => {
-                let slots = seats.seat_slots(&hall.venue.chart)?;
-                check_accessible(&hall.venue.chart, &slots, *accessible)?;
-                self.hold_named(hall, &slots, *leave_none_alone, terms, request).await
+        let admitted_until = self.guard.admit(pass, caller, &context.performance).await?;
+        self.guard.spend_hold_try(pass, caller, &context.performance).await?;
+        let terms = HoldTerms::new(&context.performance, &request, admitted_until, self.clock.now())?;
+        match seat_request {
+            SeatRequest::Named { seats, prevent_orphan_seats, accessible } => {
+                let slots = seats.seat_slots(&context.venue.chart)?;
+                check_accessible(&context.venue.chart, &slots, *accessible)?;
+                self.hold_named(context, &slots, *prevent_orphan_seats, terms, request).await
             }
-            SeatWish::Best(best) => {
-                let choice = Choice::Best(self.searches.search(hall, best).await?);
-                self.hold_chosen(hall, &choice, terms, request).await
+            SeatRequest::Best(best) => {
+                let choice = Choice::Best(self.searches.search(context, best).await?);
+                self.hold_chosen(context, &choice, terms, request).await
             }
-            SeatWish::Standing(standing) => {
-                let search = standing.search(&hall.venue.chart, terms.id)?;
-                let choice = Choice::Spots { search, area: standing.area.clone() };
-                self.hold_chosen(hall, &choice, terms, request).await
+            SeatRequest::GeneralAdmission(general_admission) => {
+                let search = general_admission.search(&context.venue.chart, terms.id)?;
+                let choice = Choice::Units { search, area: general_admission.area.clone() };
+                self.hold_chosen(context, &choice, terms, request).await
             }
         }
     }
 
     async fn hold_named(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         slots: &[Slot],
-        leave_none_alone: bool,
+        prevent_orphan_seats: bool,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        self.seat_map.take(hall, slots, leave_none_alone, terms.id, terms.expires_at).await?;
-        self.place(hall, slots, terms, request).await
+        self.seat_map.take(context, slots, prevent_orphan_seats, terms.id, terms.expires_at).await?;
+        self.place(context, slots, terms, request).await
     }
 
-    /// Seats and spots are chosen in the step that locks them. If the claims know better, the locks are corrected and it is
+    /// Seats and units are chosen in the step that locks them. If the claims know better, the locks are corrected and it is
     /// chosen again: that others were faster is no reason to be refused.
     async fn hold_chosen(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         choice: &Choice,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         for _ in 0..CHOICES_MAX {
-            let chosen = self.seat_map.take_chosen(hall, choice, terms.id, terms.expires_at).await?;
+            let chosen = self.seat_map.take_chosen(context, choice, terms.id, terms.expires_at).await?;
             let Some(slots) = chosen else {
-                return self.hold_claimable(hall, choice, terms, request).await;
+                return self.hold_claimable(context, choice, terms, request).await;
             };
-            match self.place(hall, &slots, terms, request).await {
+            match self.place(context, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
                 placed => return placed,
             }
@@ -166,7 +171,7 @@ impl BookingUseCases {
     /// of one instance choose one after the other, and those of others meet by choosing again.
     async fn hold_claimable(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         choice: &Choice,
         terms: HoldTerms,
         request: RequestKey,
@@ -176,8 +181,8 @@ impl BookingUseCases {
             if turn.is_none() && (tried > 0 || choice.meets_others()) {
                 turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
             }
-            let slots = self.seat_map.choose_claimable(hall, choice).await?;
-            match self.place(hall, &slots, terms, request).await {
+            let slots = self.seat_map.choose_claimable(context, choice).await?;
+            match self.place(context, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
                 placed => return placed,
             }
@@ -188,32 +193,32 @@ impl BookingUseCases {
     /// Claims seats that are locked, and frees the locks if that is refused.
     async fn place(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         slots: &[Slot],
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let performance = &hall.performance;
-        let hold = plan_hold(performance, &hall.venue.chart, slots, terms)?;
+        let performance = &context.performance;
+        let hold = plan_hold(performance, &context.venue.chart, slots, terms)?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
         if !matches!(placed, Ok(Applied::Now(_)) | Err(PortError::Unavailable(_))) {
             self.settle(performance.id, slots, terms.id).await;
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
-            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(hall, &slots, None)),
+            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(context, &slots, None)),
             Err(PortError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
                 Err(AppError::OverLimit { limit, owned })
             }
             Err(PortError::RequestReused) => Err(AppError::RequestReused),
-            Err(PortError::Unavailable(weather)) => Err(weather.into()),
+            Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
 
     /// The locks that were taken are for nothing, or belong to an earlier call of the same request: the claims know.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(weather) = self.seat_map.settle(performance, slots, owner).await {
-            warn!(error = &weather as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
+        if let Err(unavailable) = self.seat_map.settle(performance, slots, owner).await {
+            warn!(error = &unavailable as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
         }
     }
 
@@ -226,18 +231,18 @@ impl BookingUseCases {
         request: Option<RequestKey>,
     ) -> Result<ReservationView, AppError> {
         let reservation = self.own(caller, id).await?;
-        let hall = self.halls.hall(reservation.performance).await?;
-        let slots = seats.slots(&hall.venue.chart)?;
+        let context = self.contexts.context(reservation.performance).await?;
+        let slots = seats.slots(&context.venue.chart)?;
         let left = match self.reservations.release_seats(id, &slots, self.clock.now(), request).await {
             Err(PortError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
-                return Err(AppError::NotFound { kind: "reserved_seat", ids: seat_ids(&hall, &slots) });
+                return Err(AppError::NotFound { kind: "reserved_seat", ids: seat_ids(&context, &slots) });
             }
             other => other?,
         };
         if matches!(left, Applied::Now(_)) {
             self.seat_map.release(reservation.performance, &slots, id).await;
         }
-        Ok(ReservationView { reservation: left.into_inner(), hall })
+        Ok(ReservationView { reservation: left.into_inner(), context })
     }
 
     /// Extends a live hold, as far as its performance and the fan's queue token allow. What the request did before is answered
@@ -250,26 +255,26 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<ReservationView, AppError> {
         let hold = self.own(caller, id).await?;
-        let hall = self.halls.hall(hold.performance).await?;
-        let reservation = match self.extend(caller, pass, &hall, &hold, request).await {
+        let context = self.contexts.context(hold.performance).await?;
+        let reservation = match self.extend(caller, pass, &context, &hold, request).await {
             Err(refusal) if refusal.may_hide_a_repeat() => {
                 self.reservations.find_extended(request).await?.ok_or(refusal)?
             }
             other => other?,
         };
-        Ok(ReservationView { reservation, hall })
+        Ok(ReservationView { reservation, context })
     }
 
     async fn extend(
         &self,
         caller: Caller,
         pass: &QueuePass,
-        hall: &Hall,
+        context: &PerformanceContext,
         hold: &Reservation,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let token_until = self.guard.admit(pass, caller, &hall.performance).await?;
-        let extension = Extension { hold_for: hall.performance.hold_for, token_until };
+        let token_until = self.guard.admit(pass, caller, &context.performance).await?;
+        let extension = Extension { hold_for: context.performance.hold_for, token_until };
         let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
         if let Applied::Now(extended) = &extended {
             self.settle(hold.performance, &extended.slots(), hold.id).await;
@@ -285,20 +290,20 @@ impl BookingUseCases {
         request: Option<RequestKey>,
     ) -> Result<ReservationView, AppError> {
         let reservation = self.own(caller, id).await?;
-        let hall = self.halls.hall(reservation.performance).await?;
+        let context = self.contexts.context(reservation.performance).await?;
         let released = self.reservations.release(id, self.clock.now(), request).await?;
         if let Applied::Now(reservation) = &released {
             self.seat_map.release(reservation.performance, &reservation.slots(), id).await;
         }
-        Ok(ReservationView { reservation: released.into_inner(), hall })
+        Ok(ReservationView { reservation: released.into_inner(), context })
     }
 
     /// One reservation of the caller.
     pub async fn get_reservation(&self, caller: Caller, id: ReservationId) -> Result<ReservationView, AppError> {
         let mut reservation = self.own(caller, id).await?;
         reservation.state = reservation.state_at(self.clock.now());
-        let hall = self.halls.hall(reservation.performance).await?;
-        Ok(ReservationView { reservation, hall })
+        let context = self.contexts.context(reservation.performance).await?;
+        Ok(ReservationView { reservation, context })
     }
 
     /// The caller's reservations, newest first.
@@ -309,11 +314,11 @@ impl BookingUseCases {
     ) -> Result<Page<ReservationView, ReservationCursor>, AppError> {
         let now = self.clock.now();
         let Page { items, next } = self.reservations.list(caller.user, page).await?;
-        let halls = self.halls.halls(items.iter().map(|reservation| reservation.performance)).await?;
+        let contexts = self.contexts.contexts(items.iter().map(|reservation| reservation.performance)).await?;
         let views = items.into_iter().filter_map(|mut reservation| {
             reservation.state = reservation.state_at(now);
-            let hall = halls.get(&reservation.performance)?.clone();
-            Some(ReservationView { reservation, hall })
+            let context = contexts.get(&reservation.performance)?.clone();
+            Some(ReservationView { reservation, context })
         });
         Ok(Page { items: views.collect(), next })
     }

@@ -14,8 +14,8 @@ use encore_domain::seat_state::{SeatState, SeatStatus};
 use moka::future::Cache;
 
 use crate::chart_version::chart_version;
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::halls::{Hall, Halls};
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::seat_frames::Part;
 use crate::seat_map::SeatMap;
@@ -26,9 +26,9 @@ const CHART_VERSIONS_KEPT: u64 = 10_000;
 
 /// A performance with what is left of it.
 #[derive(Clone, Debug)]
-pub struct PerformanceOffer {
+pub struct PerformanceSummary {
     /// The performance with its concert and venue.
-    pub hall: Hall,
+    pub context: PerformanceContext,
     /// Seats that are neither held nor sold.
     pub seats_left: u32,
 }
@@ -50,12 +50,12 @@ pub struct SeatQuery {
 #[derive(Clone, Debug)]
 pub struct SeatListing {
     /// The performance with its concert and venue; the chart that the seats are of.
-    pub hall: Hall,
+    pub context: PerformanceContext,
     /// See [`SeatState::version`].
     pub version: u64,
     /// The seats in the order of their slots.
     pub seats: Vec<(Seat, SeatStatus)>,
-    /// The standing areas with how many spots are free, in the order of the plan.
+    /// The general admission areas with how many units are free, in the order of the plan.
     pub areas: Vec<(Area, u32)>,
     /// Asks for the next page.
     pub next: Option<Slot>,
@@ -65,7 +65,7 @@ pub struct SeatListing {
 #[derive(Clone, Debug)]
 pub struct SeatChartView {
     /// The performance with its concert and venue.
-    pub hall: Hall,
+    pub context: PerformanceContext,
     /// Of all that is told of the chart, prices included.
     pub version: Arc<str>,
 }
@@ -85,7 +85,7 @@ pub struct SeatWatchQuery {
 #[derive(Clone)]
 pub struct CatalogUseCases {
     catalog: Arc<dyn Catalog>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     seat_map: SeatMap,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
@@ -96,12 +96,12 @@ impl CatalogUseCases {
     /// Puts the use cases on their ports.
     pub fn new(
         catalog: Arc<dyn Catalog>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         seat_map: SeatMap,
         guard: QueueGuard,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { catalog, halls, seat_map, guard, clock, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
+        Self { catalog, contexts, seat_map, guard, clock, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
     }
 
     /// All concerts, in the order of their creation.
@@ -111,7 +111,7 @@ impl CatalogUseCases {
 
     /// One concert.
     pub async fn get_concert(&self, id: ConcertId) -> Result<Arc<Concert>, AppError> {
-        self.halls.concert(id).await
+        self.contexts.concert(id).await
     }
 
     /// The dates of a concert with what is left of each.
@@ -119,22 +119,25 @@ impl CatalogUseCases {
         &self,
         concert: ConcertId,
         page: PageRequest<PerformanceCursor>,
-    ) -> Result<Page<PerformanceOffer, PerformanceCursor>, AppError> {
-        self.halls.concert(concert).await?;
+    ) -> Result<Page<PerformanceSummary, PerformanceCursor>, AppError> {
+        self.contexts.concert(concert).await?;
         let Page { items, next } = self.catalog.performances(concert, page).await?;
         let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
         let stock = self.seat_map.stock(&ids).await?;
-        let mut offers = Vec::with_capacity(items.len());
+        let mut alternatives = Vec::with_capacity(items.len());
         for (performance, stock) in items.into_iter().zip(stock) {
-            offers.push(self.offer(performance, stock.free).await?);
+            alternatives.push(self.offer(performance, stock.free).await?);
         }
-        Ok(Page { items: offers, next })
+        Ok(Page { items: alternatives, next })
     }
 
-    async fn offer(&self, performance: Performance, seats_left: u32) -> Result<PerformanceOffer, AppError> {
-        let concert = self.halls.concert(performance.concert).await?;
-        let venue = self.halls.venue(performance.venue).await?;
-        Ok(PerformanceOffer { hall: Hall { performance: Arc::new(performance), concert, venue }, seats_left })
+    async fn offer(&self, performance: Performance, seats_left: u32) -> Result<PerformanceSummary, AppError> {
+        let concert = self.contexts.concert(performance.concert).await?;
+        let venue = self.contexts.venue(performance.venue).await?;
+        Ok(PerformanceSummary {
+            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
+            seats_left,
+        })
     }
 
     /// The seats of a performance with their state.
@@ -144,21 +147,21 @@ impl CatalogUseCases {
         pass: &QueuePass,
         query: &SeatQuery,
     ) -> Result<SeatListing, AppError> {
-        let hall = self.halls.hall(query.performance).await?;
-        check_sections(&hall, &query.sections)?;
-        self.guard.admit(pass, caller, &hall.performance).await?;
-        let state = self.seat_map.state(&hall).await?;
-        let Page { items, next } = page_of_seats(&hall, &state, query);
-        let areas = areas(&hall, &state, &query.sections);
-        Ok(SeatListing { hall, version: state.version, seats: items, areas, next })
+        let context = self.contexts.context(query.performance).await?;
+        check_sections(&context, &query.sections)?;
+        self.guard.admit(pass, caller, &context.performance).await?;
+        let state = self.seat_map.state(&context).await?;
+        let Page { items, next } = page_of_seats(&context, &state, query);
+        let areas = areas(&context, &state, &query.sections);
+        Ok(SeatListing { context, version: state.version, seats: items, areas, next })
     }
 
     /// The chart of a performance's seats, which does not change.
     pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
-        let hall = self.halls.hall(performance).await?;
-        let hashed = async { chart_version(&hall).into() };
+        let context = self.contexts.context(performance).await?;
+        let hashed = async { chart_version(&context).into() };
         let version = self.chart_versions.get_with(performance, hashed).await;
-        Ok(SeatChartView { hall, version })
+        Ok(SeatChartView { context, version })
     }
 
     /// What becomes of the seats of a performance, and the chart that they are of. The guard is asked once; the stream ends
@@ -170,18 +173,18 @@ impl CatalogUseCases {
         query: &SeatWatchQuery,
     ) -> Result<(SeatChartView, SeatStream), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
-        check_sections(&chart.hall, &query.sections)?;
-        let until = self.guard.admit(pass, caller, &chart.hall.performance).await?;
-        let part = Part::of(&chart.hall.venue.chart, &query.sections);
+        check_sections(&chart.context, &query.sections)?;
+        let until = self.guard.admit(pass, caller, &chart.context.performance).await?;
+        let part = Part::of(&chart.context.venue.chart, &query.sections);
         let watch = SeatWatch { user: caller.user, part, after_version: query.after_version, until };
-        let board = self.seat_map.board(&chart.hall).await?;
-        let stream = SeatStream::open(board, Arc::clone(&self.clock), watch)?;
+        let replica = self.seat_map.replica(&chart.context).await?;
+        let stream = SeatStream::open(replica, Arc::clone(&self.clock), watch)?;
         Ok((chart, stream))
     }
 }
 
-fn check_sections(hall: &Hall, sections: &HashSet<String>) -> Result<(), AppError> {
-    let known: HashSet<&str> = hall.venue.chart.sections().iter().map(|section| section.name.as_str()).collect();
+fn check_sections(context: &PerformanceContext, sections: &HashSet<String>) -> Result<(), AppError> {
+    let known: HashSet<&str> = context.venue.chart.sections().iter().map(|section| section.name.as_str()).collect();
     let mut unknown: Vec<String> = sections.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
     if unknown.is_empty() {
         return Ok(());
@@ -190,14 +193,14 @@ fn check_sections(hall: &Hall, sections: &HashSet<String>) -> Result<(), AppErro
     Err(AppError::NotFound { kind: "section", ids: unknown })
 }
 
-fn areas(hall: &Hall, state: &SeatState, sections: &HashSet<String>) -> Vec<(Area, u32)> {
-    let chart = &hall.venue.chart;
+fn areas(context: &PerformanceContext, state: &SeatState, sections: &HashSet<String>) -> Vec<(Area, u32)> {
+    let chart = &context.venue.chart;
     let wanted = chart.areas().iter().filter(|area| sections.is_empty() || sections.contains(chart.name_of(area)));
     wanted.map(|area| (*area, area.free(&state.bytes))).collect()
 }
 
-fn page_of_seats(hall: &Hall, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {
-    let chart = &hall.venue.chart;
+fn page_of_seats(context: &PerformanceContext, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {
+    let chart = &context.venue.chart;
     let first = query.page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
     let rows = chart.seats()[first..]
         .iter()

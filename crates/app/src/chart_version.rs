@@ -5,14 +5,14 @@ use std::fmt::Write;
 use encore_domain::area::Area;
 use sha2::{Digest, Sha256};
 
-use crate::halls::Hall;
+use crate::contexts::PerformanceContext;
 
 /// How many bytes of the hash are told: enough that no two charts share them.
-const TOLD_BYTES: usize = 12;
+const REPORT_BYTES: usize = 12;
 
 /// Hashes all that is told of a chart.
-pub(crate) fn chart_version(hall: &Hall) -> String {
-    let (chart, prices) = (&hall.venue.chart, &hall.performance.prices);
+pub(crate) fn chart_version(context: &PerformanceContext) -> String {
+    let (chart, prices) = (&context.venue.chart, &context.performance.prices);
     let mut hash = Sha256::new();
     let mut tell = |text: &str| {
         hash.update(text.len().to_le_bytes());
@@ -41,7 +41,7 @@ pub(crate) fn chart_version(hall: &Hall) -> String {
         let Area { section, grade, first, capacity } = area;
         tell(&format!("{section} {grade} {} {capacity}", first.0));
     }
-    hash.finalize()[..TOLD_BYTES].iter().fold(String::new(), |mut told, byte| {
+    hash.finalize()[..REPORT_BYTES].iter().fold(String::new(), |mut told, byte| {
         let _ = write!(told, "{byte:02x}");
         told
     })
@@ -60,7 +60,11 @@ mod tests {
     fn version(performance: &Performance, chart: SeatChart) -> String {
         let venue = Venue { chart, ..fixtures::venue(fixtures::small_chart()) };
         let (concert, performance) = (fixtures::concert(), performance.clone());
-        chart_version(&Hall { performance: performance.into(), concert: concert.into(), venue: Arc::new(venue) })
+        chart_version(&PerformanceContext {
+            performance: performance.into(),
+            concert: concert.into(),
+            venue: Arc::new(venue),
+        })
     }
 
     fn altered(alter: impl FnOnce(&mut Seat)) -> SeatChart {

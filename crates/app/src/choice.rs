@@ -1,6 +1,6 @@
 //! What a fan lets the server choose, in the step that takes.
 
-use encore_domain::area::SpotSearch;
+use encore_domain::area::UnitSearch;
 use encore_domain::best_available::SeatSearch;
 
 use crate::error::AppError;
@@ -10,10 +10,10 @@ use crate::error::AppError;
 pub enum Choice {
     /// The best seats.
     Best(SeatSearch),
-    /// Spots of a standing area.
-    Spots {
+    /// Units of a general admission area.
+    Units {
         /// What to look for.
-        search: SpotSearch,
+        search: UnitSearch,
         /// The name of the area.
         area: String,
     },
@@ -25,11 +25,11 @@ impl Choice {
         matches!(self, Self::Best(_))
     }
 
-    /// The refusal where nothing can be chosen; `left` says how many spots are free, which says nothing of seats.
+    /// The refusal where nothing can be chosen; `left` says how many units are free, which says nothing of seats.
     pub(crate) fn refusal(&self, left: u32) -> AppError {
         match self {
             Self::Best(SeatSearch { count, .. }) => AppError::NoSeatsFit { count: *count },
-            Self::Spots { search, area } => AppError::TooFewLeft { area: area.clone(), count: search.count, left },
+            Self::Units { search, area } => AppError::TooFewLeft { area: area.clone(), count: search.count, left },
         }
     }
 }

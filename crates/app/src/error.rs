@@ -7,11 +7,11 @@ use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::hold_change::ExtendRefusal;
-use encore_domain::line_ceilings::CeilingExceeded;
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
 use encore_domain::queue::{EndReason, PatchRefusal};
+use encore_domain::queue_ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
 use thiserror::Error;
@@ -55,10 +55,10 @@ pub enum AppError {
     #[error("{} seats are not blocked", seat_ids.len())]
     SeatsNotBlocked { seat_ids: Vec<String> },
     #[error("seats would be left alone: {}", seat_ids.join(", "))]
-    LeavesSeatsAlone { seat_ids: Vec<String> },
+    WouldOrphanSeats { seat_ids: Vec<String> },
     #[error("seats are kept for those who need accessible seats: {}", seat_ids.join(", "))]
     AccessibleSeats { seat_ids: Vec<String> },
-    #[error("no {count} free seats fit the wish")]
+    #[error("no {count} free seats fit the seat_request")]
     NoSeatsFit { count: usize },
     #[error("{area} has no room for {count} more: {left} left")]
     TooFewLeft { area: String, count: usize, left: u32 },
@@ -71,11 +71,11 @@ pub enum AppError {
     #[error("the reservation is not a live hold")]
     NotHeld { state: ReservationState },
     #[error("the wallet holds less than the price")]
-    BalanceShort { balance: Money, needed: Money },
+    InsufficientBalance { balance: Money, needed: Money },
     #[error("the wallet may not hold that much")]
     WalletFull,
-    #[error("the performance has no line")]
-    NoLine,
+    #[error("the performance has no queue")]
+    NoQueue,
     #[error("a queue token is needed")]
     QueueTokenMissing,
     #[error("the queue token is not good for this fan and performance")]
@@ -84,16 +84,16 @@ pub enum AppError {
     NotAdmitted,
     #[error("the queue token has ended")]
     QueueTokenEnded(EndReason),
-    #[error("the line takes nobody new: it is draining")]
-    LineDraining,
+    #[error("the queue takes nobody new: it is draining")]
+    QueueDraining,
     #[error("the lane grant is not good for this fan and performance")]
     LaneGrantInvalid,
-    #[error("the line has no draw")]
+    #[error("the queue has no draw")]
     NoDraw,
     #[error("the queue token has tried all its {tries} holds")]
     HoldTriesExhausted { tries: u32 },
     #[error("{}", exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and "))]
-    LineCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
+    QueueCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
     #[error("this server does not allow rehearsals")]
     RehearsalNotAllowed,
     #[error("too much of this work is under way")]
@@ -111,12 +111,12 @@ impl AppError {
     }
 
     /// Whether the state of the world said no, so that an earlier success of the same request may be what changed it. What
-    /// is wrong with the call itself, and weather, are no such refusals.
+    /// is wrong with the call itself, and unavailability, are no such refusals.
     pub fn may_hide_a_repeat(&self) -> bool {
         match self {
             Self::NotOnSale(_)
             | Self::SeatsTaken { .. }
-            | Self::LeavesSeatsAlone { .. }
+            | Self::WouldOrphanSeats { .. }
             | Self::AccessibleSeats { .. }
             | Self::NoSeatsFit { .. }
             | Self::TooFewLeft { .. }
@@ -124,7 +124,7 @@ impl AppError {
             | Self::HoldExpired { .. }
             | Self::HoldAtLimit { .. }
             | Self::NotHeld { .. }
-            | Self::BalanceShort { .. }
+            | Self::InsufficientBalance { .. }
             | Self::WalletFull
             | Self::QueueTokenEnded(_)
             | Self::HoldTriesExhausted { .. } => true,
@@ -135,14 +135,14 @@ impl AppError {
             | Self::RequestReused
             | Self::LogInFailed
             | Self::EmailTaken
-            | Self::NoLine
+            | Self::NoQueue
             | Self::QueueTokenMissing
             | Self::QueueTokenInvalid
             | Self::NotAdmitted
-            | Self::LineDraining
+            | Self::QueueDraining
             | Self::LaneGrantInvalid
             | Self::NoDraw
-            | Self::LineCeilingExceeded { .. }
+            | Self::QueueCeilingExceeded { .. }
             | Self::RehearsalNotAllowed
             | Self::Overloaded
             | Self::Unavailable(_)
@@ -159,7 +159,7 @@ where
         match error {
             PortError::Refused(refusal) => refusal.into(),
             PortError::RequestReused => Self::RequestReused,
-            PortError::Unavailable(weather) => weather.into(),
+            PortError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -188,9 +188,9 @@ impl From<EmailTaken> for AppError {
 impl From<PatchRefusal> for AppError {
     fn from(refusal: PatchRefusal) -> Self {
         match refusal {
-            PatchRefusal::NoLine(_) => Self::NoLine,
+            PatchRefusal::NoQueue(_) => Self::NoQueue,
             PatchRefusal::LanesMoved => {
-                Self::Invalid(vec![Violation::new("settings.lanes", "must keep the line's lanes and their order")])
+                Self::Invalid(vec![Violation::new("settings.lanes", "must keep the queue's lanes and their order")])
             }
         }
     }
@@ -201,19 +201,18 @@ impl From<HoldRefusal> for AppError {
         match refusal {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
-            HoldRefusal::SpotsNamed { seat_ids } => {
+            HoldRefusal::UnitsNamed { seat_ids } => {
                 let rule =
-                    format!("must not name spots of standing areas, which are sold by count: {}", seat_ids.join(", "));
+                    format!("must not name units of status areas, which are sold by count: {}", seat_ids.join(", "));
                 Self::Invalid(vec![Violation::new("seat_ids", rule)])
             }
-            HoldRefusal::StandingAreas { names } => {
-                let rule = |name| format!("must not name a standing area, which has no seats: {name}");
+            HoldRefusal::GeneralAdmissionAreas { names } => {
+                let rule = |name| format!("must not name a status area, which has no seats: {name}");
                 Self::Invalid(names.iter().map(|name| Violation::new("best_available.sections", rule(name))).collect())
             }
-            HoldRefusal::NoStandingArea { name } => Self::Invalid(vec![Violation::new(
-                "standing.area",
-                format!("must be a standing area: {name} has seats"),
-            )]),
+            HoldRefusal::NotAGeneralAdmissionArea { name } => {
+                Self::Invalid(vec![Violation::new("status.area", format!("must be a status area: {name} has seats"))])
+            }
             HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
             HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },
             HoldRefusal::AccessibleSeats { seat_ids } => Self::AccessibleSeats { seat_ids },
@@ -253,7 +252,7 @@ impl From<PayRefusal> for AppError {
             PayRefusal::NotHeld { state } => Self::NotHeld { state },
             // It was planned again as often as is reasonable.
             PayRefusal::HoldChanged => Self::Overloaded,
-            PayRefusal::BalanceShort { balance, needed } => Self::BalanceShort { balance, needed },
+            PayRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
         }
     }
 }

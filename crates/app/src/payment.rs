@@ -9,14 +9,14 @@ use encore_domain::ids::{PaymentId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
-use encore_domain::queue::{EndReason, QueueTicket};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use tracing::warn;
 
+use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
-use crate::halls::Halls;
-use crate::line_keeper::LineKeeper;
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::queue_recovery::QueueRecovery;
 use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
 
@@ -28,9 +28,9 @@ const PLANS_MAX: usize = 4;
 pub struct PaymentUseCases {
     payments: Arc<dyn Payments>,
     reservations: Arc<dyn Reservations>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     guard: QueueGuard,
-    teller: SettlementTeller,
+    propagator: SettlementPropagator,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -40,13 +40,13 @@ impl PaymentUseCases {
     pub fn new(
         payments: Arc<dyn Payments>,
         reservations: Arc<dyn Reservations>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         guard: QueueGuard,
-        teller: SettlementTeller,
+        propagator: SettlementPropagator,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
-        Self { payments, reservations, halls, guard, teller, clock, ids }
+        Self { payments, reservations, contexts, guard, propagator, clock, ids }
     }
 
     /// Pays a live hold of the caller from the wallet. A repeat is answered with the first payment although the hold is
@@ -90,34 +90,34 @@ impl PaymentUseCases {
         reservation: &Reservation,
         request: RequestKey,
     ) -> Result<Option<Payment>, AppError> {
-        let performance = self.halls.performance(reservation.performance).await?;
+        let performance = self.contexts.performance(reservation.performance).await?;
         self.guard.admit(pass, caller, &performance).await?;
         let now = self.clock.now();
         check_payable(reservation, now)?;
-        let ticket = pass.ticket(caller, performance.id);
+        let payload = pass.payload(caller, performance.id);
         let id = PaymentId(self.ids.next());
-        let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), ticket, now);
+        let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), payload, now);
         let applied = match self.payments.pay_from_wallet(plan, request).await {
             Err(PortError::Refused(PayRefusal::HoldChanged)) => return Ok(None),
             other => other?,
         };
         if let Applied::Now(payment) = &applied {
-            self.tell(payment, reservation, ticket).await;
+            self.tell(payment, reservation, payload).await;
         }
         Ok(Some(applied.into_inner()))
     }
 
     /// The payment is made: what follows only hurries what the sweep would do.
-    async fn tell(&self, payment: &Payment, reservation: &Reservation, ticket: Option<QueueTicket>) {
+    async fn tell(&self, payment: &Payment, reservation: &Reservation, payload: Option<QueueTokenPayload>) {
         let settlement = Settlement {
             payment: payment.id,
             reservation: reservation.id,
             performance: reservation.performance,
             slots: reservation.slots(),
-            ticket,
+            payload,
         };
-        if let Err(weather) = self.teller.tell(&settlement).await {
-            warn!(payment = %payment.id, error = &weather as &dyn std::error::Error, "a sweep will tell of this payment");
+        if let Err(unavailable) = self.propagator.tell(&settlement).await {
+            warn!(payment = %payment.id, error = &unavailable as &dyn std::error::Error, "a sweep will tell of this payment");
         }
     }
 
@@ -139,32 +139,32 @@ impl PaymentUseCases {
 
 /// Tells the stores of speed what a payment has made true. Telling again changes nothing.
 #[derive(Clone)]
-pub struct SettlementTeller {
+pub struct SettlementPropagator {
     seat_map: SeatMap,
-    keeper: LineKeeper,
-    /// Payments told by this instance of which the payments' store does not know yet.
-    told: Arc<Mutex<Vec<PaymentId>>>,
+    recovery: QueueRecovery,
+    /// Payments propagated by this instance of which the payments' store does not know yet.
+    propagated: Arc<Mutex<Vec<PaymentId>>>,
 }
 
-impl SettlementTeller {
-    /// Puts the teller on its ports.
-    pub fn new(seat_map: SeatMap, keeper: LineKeeper) -> Self {
-        Self { seat_map, keeper, told: Arc::default() }
+impl SettlementPropagator {
+    /// Puts the propagator on its ports.
+    pub fn new(seat_map: SeatMap, recovery: QueueRecovery) -> Self {
+        Self { seat_map, recovery, propagated: Arc::default() }
     }
 
     /// Shows the seats as sold and ends the queue token.
     pub async fn tell(&self, settlement: &Settlement) -> Result<(), AppError> {
-        let Settlement { payment, performance, reservation, slots, ticket } = settlement;
+        let Settlement { payment, performance, reservation, slots, payload } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;
-        if let Some(ticket) = ticket {
-            self.keeper.end(ticket, EndReason::Used).await?;
+        if let Some(payload) = payload {
+            self.recovery.end(payload, EndReason::Used).await?;
         }
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(*payment);
+        self.propagated.lock().unwrap_or_else(PoisonError::into_inner).push(*payment);
         Ok(())
     }
 
-    /// The payments told since the last call. If they are lost, they are told again, which does no harm.
-    pub fn take_told(&self) -> Vec<PaymentId> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The payments propagated since the last call. If they are lost, they are propagated again, which does no harm.
+    pub fn take_propagated(&self) -> Vec<PaymentId> {
+        std::mem::take(&mut *self.propagated.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -14,24 +14,24 @@ use encore_domain::seat_block::{
 use encore_domain::seat_chart::Slot;
 use tracing::warn;
 
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::halls::{Hall, Halls};
 use crate::seat_map::{SeatMap, seat_ids};
 
-/// What an operator did, with the hall that names its seats.
+/// What an operator did, with the venue that names its seats.
 #[derive(Clone, Debug)]
-pub struct InHall<T> {
+pub struct InContext<T> {
     /// What was done.
     pub done: T,
     /// The performance with its concert and venue.
-    pub hall: Hall,
+    pub context: PerformanceContext,
 }
 
 /// The use cases of operators who keep seats from sale.
 #[derive(Clone)]
 pub struct SeatBlockUseCases {
     seat_blocks: Arc<dyn SeatBlocks>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     seat_map: SeatMap,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -41,12 +41,12 @@ impl SeatBlockUseCases {
     /// Puts the use cases on their ports.
     pub fn new(
         seat_blocks: Arc<dyn SeatBlocks>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         seat_map: SeatMap,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
-        Self { seat_blocks, halls, seat_map, clock, ids }
+        Self { seat_blocks, contexts, seat_map, clock, ids }
     }
 
     /// Blocks seats, all or none, whether the sale is open or not. The claims decide; the locks follow.
@@ -57,21 +57,21 @@ impl SeatBlockUseCases {
         seats: &SeatList,
         reason: BlockReason,
         request: Option<RequestKey>,
-    ) -> Result<InHall<SeatBlock>, AppError> {
-        let hall = self.halls.hall(performance).await?;
-        let slots = seats.slots(&hall.venue.chart)?;
+    ) -> Result<InContext<SeatBlock>, AppError> {
+        let context = self.contexts.context(performance).await?;
+        let slots = seats.slots(&context.venue.chart)?;
         let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
         let block = SeatBlock { id, performance, operator, reason, slots, at };
         let blocked = self.seat_blocks.block(block, request).await.map_err(|error| match error {
             PortError::Refused(BlockRefusal::SeatsTaken { slots }) => {
-                AppError::SeatsNotFree { seat_ids: seat_ids(&hall, &slots) }
+                AppError::SeatsNotFree { seat_ids: seat_ids(&context, &slots) }
             }
             PortError::RequestReused => AppError::RequestReused,
-            PortError::Unavailable(weather) => weather.into(),
+            PortError::Unavailable(unavailable) => unavailable.into(),
         });
         let done = blocked?.into_inner();
         self.settle(performance, &done.slots).await;
-        Ok(InHall { done, hall })
+        Ok(InContext { done, context })
     }
 
     /// Gives blocked seats back, all or none.
@@ -81,38 +81,38 @@ impl SeatBlockUseCases {
         performance: PerformanceId,
         seats: &SeatList,
         request: Option<RequestKey>,
-    ) -> Result<InHall<SeatUnblock>, AppError> {
-        let hall = self.halls.hall(performance).await?;
-        let slots = seats.slots(&hall.venue.chart)?;
+    ) -> Result<InContext<SeatUnblock>, AppError> {
+        let context = self.contexts.context(performance).await?;
+        let slots = seats.slots(&context.venue.chart)?;
         let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
         let unblock = SeatUnblock { id, performance, operator, slots, at };
         let unblocked = self.seat_blocks.unblock(unblock, request).await.map_err(|error| match error {
             PortError::Refused(UnblockRefusal::NotBlocked { slots }) => {
-                AppError::SeatsNotBlocked { seat_ids: seat_ids(&hall, &slots) }
+                AppError::SeatsNotBlocked { seat_ids: seat_ids(&context, &slots) }
             }
             PortError::RequestReused => AppError::RequestReused,
-            PortError::Unavailable(weather) => weather.into(),
+            PortError::Unavailable(unavailable) => unavailable.into(),
         });
         let done = unblocked?.into_inner();
         self.settle(performance, &done.slots).await;
-        Ok(InHall { done, hall })
+        Ok(InContext { done, context })
     }
 
-    /// The blocked seats of a performance, in the order of the hall.
+    /// The blocked seats of a performance, in the order of the venue.
     pub async fn blocked(
         &self,
         performance: PerformanceId,
         page: PageRequest<Slot>,
-    ) -> Result<InHall<Page<BlockedSeat, Slot>>, AppError> {
-        let hall = self.halls.hall(performance).await?;
+    ) -> Result<InContext<Page<BlockedSeat, Slot>>, AppError> {
+        let context = self.contexts.context(performance).await?;
         let done = self.seat_blocks.blocked(performance, page).await?;
-        Ok(InHall { done, hall })
+        Ok(InContext { done, context })
     }
 
-    /// What is done is done: if the locks are away, or this instance dies here, they are mended later. A repeat hurries that.
+    /// What is done is done: if the locks are away, or this instance dies here, they are repaired later. A repeat hurries that.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot]) {
-        if let Err(weather) = self.seat_map.settle_blocks(performance, slots).await {
-            warn!(%performance, error = &weather as &dyn std::error::Error, "blocked seats are shown later");
+        if let Err(unavailable) = self.seat_map.settle_blocks(performance, slots).await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "blocked seats are shown later");
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum SeatFrame {
 pub struct Changes {
     /// The seats, each as `place * 4 + status`, by place.
     pub seats: Arc<[u32]>,
-    /// The standing areas, in the order of the plan.
+    /// The general admission areas, in the order of the plan.
     pub areas: Arc<[AreaLeft]>,
 }
 
@@ -48,12 +48,12 @@ impl Changes {
     }
 }
 
-/// How many more a standing area has room for.
+/// How many more a general admission area has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaLeft {
     /// Its place among the areas of the chart.
     pub area: u32,
-    /// How many of its spots are free.
+    /// How many of its units are free.
     pub left: u32,
 }
 
@@ -102,7 +102,7 @@ impl Part {
         Self::Sections { seats: ranges.into(), areas: areas.map(|(index, _)| index).collect() }
     }
 
-    /// How many seats are watched in a hall of so many.
+    /// How many seats are watched in a venue of so many.
     pub(crate) fn seats(&self, of: usize) -> usize {
         match self {
             Self::Whole => of,

@@ -15,7 +15,7 @@ use moka::future::Cache;
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use crate::halls::Hall;
+use crate::contexts::PerformanceContext;
 use crate::seat_settling::SeatSettling;
 
 /// How many performances may be loaded at once on an instance.
@@ -42,17 +42,17 @@ impl SeatLoading {
     }
 
     /// Loads the seats, or waits until somebody has.
-    pub(crate) async fn load(&self, hall: &Hall) -> Result<(), Unavailable> {
-        let performance = hall.performance.id;
-        let loaded = self.under_way.try_get_with(performance, self.load_or_wait(hall)).await;
+    pub(crate) async fn load(&self, context: &PerformanceContext) -> Result<(), Unavailable> {
+        let performance = context.performance.id;
+        let loaded = self.under_way.try_get_with(performance, self.load_or_wait(context)).await;
         self.under_way.invalidate(&performance).await;
-        loaded.map_err(|weather| Unavailable::new(weather.what, weather.to_string()))
+        loaded.map_err(|unavailable| Unavailable::new(unavailable.what, unavailable.to_string()))
     }
 
-    async fn load_or_wait(&self, hall: &Hall) -> Result<(), Unavailable> {
-        let (performance, now) = (hall.performance.id, self.clock.now());
+    async fn load_or_wait(&self, context: &PerformanceContext) -> Result<(), Unavailable> {
+        let (performance, now) = (context.performance.id, self.clock.now());
         if self.settling.locks.may_load(performance, now, now + LOADED_WITHIN).await? {
-            return self.load_now(hall).await;
+            return self.load_now(context).await;
         }
         let patience = Instant::now() + OTHERS_PATIENCE;
         while Instant::now() < patience {
@@ -66,12 +66,12 @@ impl SeatLoading {
 
     /// Holds go on meanwhile, on the claims alone, and so do releases and payments. What they did to claims after these were
     /// read and before the locks were there to be told is made up for.
-    async fn load_now(&self, hall: &Hall) -> Result<(), Unavailable> {
+    async fn load_now(&self, context: &PerformanceContext) -> Result<(), Unavailable> {
         let SeatSettling { locks, reservations } = &self.settling;
-        let (performance, began) = (hall.performance.id, Instant::now());
+        let (performance, began) = (context.performance.id, Instant::now());
         let claims = reservations.claims(performance).await?;
         let marks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        locks.load(performance, &all_free(&hall.venue.chart), &marks, first_version(self.clock.now())).await?;
+        locks.load(performance, &all_free(&context.venue.chart), &marks, first_version(self.clock.now())).await?;
         let changed = changed(&claims, &reservations.claims(performance).await?);
         info!(%performance, claims = claims.len(), changed = changed.len(), took = ?began.elapsed(), "seats are loaded");
         if changed.is_empty() { Ok(()) } else { self.settling.settle(performance, changed).await }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encore_domain::alternatives::left_alone;
+use encore_domain::alternatives::orphan_seats;
 use encore_domain::area::TooFewLeft;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -13,11 +13,11 @@ use encore_domain::time::Timestamp;
 use tracing::warn;
 
 use crate::choice::Choice;
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::halls::{Hall, Halls};
-use crate::seat_board::SeatBoard;
-use crate::seat_boards::SeatBoards;
 use crate::seat_reader::SeatReader;
+use crate::seat_replica::SeatReplica;
+use crate::seat_replica_registry::SeatReplicaRegistry;
 use crate::seat_settling::SeatSettling;
 
 /// Seat locks that load themselves from the claims when they are missing.
@@ -26,7 +26,7 @@ pub struct SeatMap {
     locks: Arc<dyn SeatLocks>,
     settling: SeatSettling,
     reader: SeatReader,
-    boards: SeatBoards,
+    replicas: SeatReplicaRegistry,
 }
 
 impl SeatMap {
@@ -35,12 +35,12 @@ impl SeatMap {
         locks: Arc<dyn SeatLocks>,
         changes: Arc<dyn SeatChanges>,
         reservations: Arc<dyn Reservations>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let reader = SeatReader::new(Arc::clone(&locks), Arc::clone(&reservations), halls, clock);
+        let reader = SeatReader::new(Arc::clone(&locks), Arc::clone(&reservations), contexts, clock);
         let settling = SeatSettling { locks: Arc::clone(&locks), reservations };
-        Self { locks, settling, boards: SeatBoards::new(reader.clone(), changes), reader }
+        Self { locks, settling, replicas: SeatReplicaRegistry::new(reader.clone(), changes), reader }
     }
 
     /// Locks seats, all or none; if asked to leave no seat alone, then none where that would happen.
@@ -48,62 +48,64 @@ impl SeatMap {
     /// Returns `Ok` also when the locks are away: then only the claims decide, slower and still right.
     pub async fn take(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         slots: &[Slot],
-        leave_none_alone: bool,
+        prevent_orphan_seats: bool,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<(), AppError> {
-        let performance = hall.performance.id;
+        let performance = context.performance.id;
         let take = || {
-            if leave_none_alone {
-                self.locks.take_leaving_none_alone(performance, slots, owner, held_until)
+            if prevent_orphan_seats {
+                self.locks.take_preventing_orphans(performance, slots, owner, held_until)
             } else {
                 self.locks.take(performance, slots, owner, held_until)
             }
         };
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
-            self.load(hall).await;
+            self.load(context).await;
             outcome = take().await;
         }
         match outcome {
             Ok(_version) => return Ok(()),
             Err(PortError::Refused(TakeRefusal::Taken { slots, version })) => {
-                return Err(seats_taken(hall, &slots, Some(version)));
+                return Err(seats_taken(context, &slots, Some(version)));
             }
-            Err(PortError::Refused(TakeRefusal::LeavesAlone { slots })) => return Err(leaves_alone(hall, &slots)),
+            Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => {
+                return Err(would_orphan_seats(context, &slots));
+            }
             Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
                 warn!(%performance, "seats are not loaded yet; the claims decide");
             }
-            Err(PortError::Unavailable(weather)) => {
-                warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
+            Err(PortError::Unavailable(unavailable)) => {
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims decide");
             }
         }
-        if !leave_none_alone {
+        if !prevent_orphan_seats {
             return Ok(());
         }
-        let alone = left_alone(&self.reader.claimed(hall).await?.bytes, slots);
-        if alone.is_empty() { Ok(()) } else { Err(leaves_alone(hall, &alone)) }
+        let alone = orphan_seats(&self.reader.claimed(context).await?.bytes, slots);
+        if alone.is_empty() { Ok(()) } else { Err(would_orphan_seats(context, &alone)) }
     }
 
-    /// Locks free seats or spots, chosen in the same step. None where the locks are away: then the choice is to be made on the
+    /// Locks free seats or units, chosen in the same step. None where the locks are away: then the choice is to be made on the
     /// claims.
     pub async fn take_chosen(
         &self,
-        hall: &Hall,
+        context: &PerformanceContext,
         choice: &Choice,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<Option<Vec<Slot>>, AppError> {
-        let performance = hall.performance.id;
+        let performance = context.performance.id;
         let take = || match choice {
             Choice::Best(search) => self.locks.take_best(performance, search, owner, held_until),
-            Choice::Spots { search, .. } => self.locks.take_spots(performance, search, owner, held_until),
+            Choice::Units { search, .. } => self.locks.take_units(performance, search, owner, held_until),
         };
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
-            self.load(hall).await;
+            self.load(context).await;
             outcome = take().await;
         }
         match outcome {
@@ -114,30 +116,30 @@ impl SeatMap {
                 warn!(%performance, "seats are not loaded yet; the claims decide");
                 Ok(None)
             }
-            Err(PortError::Unavailable(weather)) => {
-                warn!(%performance, error = &weather as &dyn std::error::Error, "seat locks are away; the claims decide");
+            Err(PortError::Unavailable(unavailable)) => {
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims decide");
                 Ok(None)
             }
         }
     }
 
     /// Has the seats loaded. Whatever keeps them from it, the claims decide.
-    async fn load(&self, hall: &Hall) {
-        if let Err(weather) = self.reader.load(hall).await {
-            let performance = hall.performance.id;
-            warn!(%performance, error = &weather as &dyn std::error::Error, "seats could not be loaded");
+    async fn load(&self, context: &PerformanceContext) {
+        if let Err(unavailable) = self.reader.load(context).await {
+            let performance = context.performance.id;
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seats could not be loaded");
         }
     }
 
-    /// Chooses free seats or spots as the claims alone say it.
-    pub async fn choose_claimable(&self, hall: &Hall, choice: &Choice) -> Result<Vec<Slot>, AppError> {
+    /// Chooses free seats or units as the claims alone say it.
+    pub async fn choose_claimable(&self, context: &PerformanceContext, choice: &Choice) -> Result<Vec<Slot>, AppError> {
         match choice {
             Choice::Best(search) => {
-                let claimed = self.reader.claimed(hall).await?;
+                let claimed = self.reader.claimed(context).await?;
                 search.choose(&claimed.bytes).ok_or_else(|| choice.refusal(0))
             }
-            Choice::Spots { search, .. } => {
-                let chosen = self.reader.claimable_spots(hall.performance.id, search).await?;
+            Choice::Units { search, .. } => {
+                let chosen = self.reader.claimable_units(context.performance.id, search).await?;
                 chosen.map_err(|TooFewLeft { left }| choice.refusal(left))
             }
         }
@@ -145,8 +147,8 @@ impl SeatMap {
 
     /// Frees seats that this owner holds. If the locks are away, a sweep frees them later.
     pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(weather) = self.locks.release(performance, slots, owner).await {
-            warn!(%performance, error = &weather as &dyn std::error::Error, "seats stay locked until a sweep");
+        if let Err(unavailable) = self.locks.release(performance, slots, owner).await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seats stay locked until a sweep");
         }
     }
 
@@ -195,31 +197,31 @@ impl SeatMap {
 
     /// The live state of all seats, with every change that was made before this was asked. It is read off this instance's
     /// copy, without a query.
-    pub async fn state(&self, hall: &Hall) -> Result<Arc<SeatState>, AppError> {
-        self.boards.seats(hall).await
+    pub async fn state(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, AppError> {
+        self.replicas.seats(context).await
     }
 
-    /// The board of a performance for those who watch.
-    pub(crate) async fn board(&self, hall: &Hall) -> Result<Arc<SeatBoard>, AppError> {
-        self.boards.watched(hall).await
+    /// The replica of a performance for those who watch.
+    pub(crate) async fn replica(&self, context: &PerformanceContext) -> Result<Arc<SeatReplica>, AppError> {
+        self.replicas.watched(context).await
     }
 
     /// How many seats are free and how many held as of a moment ago, in the order asked.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
-        self.boards.stock(performances).await
+        self.replicas.stock(performances).await
     }
 }
 
 /// The refusal that names taken seats as fans know them. What else could be had is not known here.
-pub fn seats_taken(hall: &Hall, slots: &[Slot], version: Option<u64>) -> AppError {
-    AppError::SeatsTaken { seat_ids: seat_ids(hall, slots), version, alternatives: vec![] }
+pub fn seats_taken(context: &PerformanceContext, slots: &[Slot], version: Option<u64>) -> AppError {
+    AppError::SeatsTaken { seat_ids: seat_ids(context, slots), version, alternatives: vec![] }
 }
 
-fn leaves_alone(hall: &Hall, slots: &[Slot]) -> AppError {
-    AppError::LeavesSeatsAlone { seat_ids: seat_ids(hall, slots) }
+fn would_orphan_seats(context: &PerformanceContext, slots: &[Slot]) -> AppError {
+    AppError::WouldOrphanSeats { seat_ids: seat_ids(context, slots) }
 }
 
 /// Seats as fans know them.
-pub(crate) fn seat_ids(hall: &Hall, slots: &[Slot]) -> Vec<String> {
-    slots.iter().filter_map(|slot| hall.venue.chart.id_at(*slot)).collect()
+pub(crate) fn seat_ids(context: &PerformanceContext, slots: &[Slot]) -> Vec<String> {
+    slots.iter().filter_map(|slot| context.venue.chart.id_at(*slot)).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::area::{SpotSearch, TooFewLeft};
+use encore_domain::area::{TooFewLeft, UnitSearch};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
@@ -11,22 +11,22 @@ use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
 use tracing::warn;
 
+use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::halls::{Hall, Halls};
 use crate::seat_loading::{SeatLoading, first_version};
 use crate::seat_settling::SeatSettling;
 
-/// How many claims of a standing area are asked for at first.
-const SPOTS_LOOKED_AT: u32 = 64;
+/// How many claims of a general admission area are asked for at first.
+const UNITS_LOOKED_AT: u32 = 64;
 /// How many times as many next: an area of 50,000 that is full is six questions.
-const SPOTS_GROWTH: u32 = 4;
+const UNITS_GROWTH: u32 = 4;
 
 /// Reads live seats.
 #[derive(Clone)]
 pub(crate) struct SeatReader {
     locks: Arc<dyn SeatLocks>,
     reservations: Arc<dyn Reservations>,
-    halls: Halls,
+    contexts: PerformanceContexts,
     clock: Arc<dyn Clock>,
     loading: SeatLoading,
 }
@@ -35,54 +35,54 @@ impl SeatReader {
     pub(crate) fn new(
         locks: Arc<dyn SeatLocks>,
         reservations: Arc<dyn Reservations>,
-        halls: Halls,
+        contexts: PerformanceContexts,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let settling = SeatSettling { locks: Arc::clone(&locks), reservations: Arc::clone(&reservations) };
         let loading = SeatLoading::new(settling, Arc::clone(&clock));
-        Self { locks, reservations, halls, clock, loading }
+        Self { locks, reservations, contexts, clock, loading }
     }
 
     /// The performance with its concert and venue.
-    pub(crate) async fn hall(&self, performance: PerformanceId) -> Result<Hall, AppError> {
-        self.halls.hall(performance).await
+    pub(crate) async fn context(&self, performance: PerformanceId) -> Result<PerformanceContext, AppError> {
+        self.contexts.context(performance).await
     }
 
     /// What the locks say of all seats.
-    pub(crate) async fn live(&self, hall: &Hall) -> Result<SeatState, Unavailable> {
-        let performance = hall.performance.id;
+    pub(crate) async fn live(&self, context: &PerformanceContext) -> Result<SeatState, Unavailable> {
+        let performance = context.performance.id;
         if let Some(state) = self.locks.snapshot(performance).await? {
             return Ok(state);
         }
-        self.load(hall).await?;
+        self.load(context).await?;
         let loaded = self.locks.snapshot(performance).await?;
         loaded.ok_or_else(|| Unavailable::of("the seat map"))
     }
 
     /// What the claims say of all seats, under a version beyond all that the locks have reached.
-    pub(crate) async fn claimed(&self, hall: &Hall) -> Result<SeatState, Unavailable> {
+    pub(crate) async fn claimed(&self, context: &PerformanceContext) -> Result<SeatState, Unavailable> {
         let version = first_version(self.clock.now());
-        let claims = self.reservations.claims(hall.performance.id).await?;
+        let claims = self.reservations.claims(context.performance.id).await?;
         let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        let mut bytes = all_free(&hall.venue.chart);
+        let mut bytes = all_free(&context.venue.chart);
         show_locks(&mut bytes, &locks);
         Ok(SeatState { bytes, version })
     }
 
-    /// The first spots that nobody has a claim on. It looks at a few from where the search begins, and at more where these are
+    /// The first units that nobody has a claim on. It looks at a few from where the search begins, and at more where these are
     /// claimed, so that it reads all claims of an area only when it is nearly full.
-    pub(crate) async fn claimable_spots(
+    pub(crate) async fn claimable_units(
         &self,
         performance: PerformanceId,
-        search: &SpotSearch,
+        search: &UnitSearch,
     ) -> Result<Result<Vec<Slot>, TooFewLeft>, Unavailable> {
-        let (mut free, mut seen, mut piece) = (Vec::with_capacity(search.count), 0, SPOTS_LOOKED_AT);
+        let (mut free, mut seen, mut piece) = (Vec::with_capacity(search.count), 0, UNITS_LOOKED_AT);
         while free.len() < search.count && seen < search.capacity {
             let slots: Vec<Slot> = search.slots(seen, piece).collect();
             let claims = self.reservations.claims_on(performance, &slots).await?;
             let claimed: HashSet<Slot> = claims.iter().map(|claim| claim.slot).collect();
             free.extend(slots.into_iter().filter(|slot| !claimed.contains(slot)));
-            (seen, piece) = (seen + piece, piece * SPOTS_GROWTH);
+            (seen, piece) = (seen + piece, piece * UNITS_GROWTH);
         }
         if free.len() < search.count {
             return Ok(Err(TooFewLeft { left: u32::try_from(free.len()).unwrap_or(u32::MAX) }));
@@ -101,8 +101,8 @@ impl SeatReader {
     pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
         let counts = match self.locks.stock(performances).await {
             Ok(counts) => counts,
-            Err(weather) => {
-                warn!(error = &weather as &dyn std::error::Error, "seat locks are away; the claims are counted");
+            Err(unavailable) => {
+                warn!(error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims are counted");
                 vec![None; performances.len()]
             }
         };
@@ -110,14 +110,14 @@ impl SeatReader {
         for (performance, count) in performances.iter().zip(counts) {
             stock.push(match count {
                 Some(StockAt { stock, .. }) => stock,
-                None => self.claimed(&self.hall(*performance).await?).await?.stock(),
+                None => self.claimed(&self.context(*performance).await?).await?.stock(),
             });
         }
         Ok(stock)
     }
 
     /// Loads the locks from the claims, or waits until somebody has.
-    pub(crate) async fn load(&self, hall: &Hall) -> Result<(), Unavailable> {
-        self.loading.load(hall).await
+    pub(crate) async fn load(&self, context: &PerformanceContext) -> Result<(), Unavailable> {
+        self.loading.load(context).await
     }
 }

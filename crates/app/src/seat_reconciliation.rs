@@ -9,35 +9,35 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_mending::{Difference, NOBODY, differences};
+use encore_domain::seat_repair::{Difference, NOBODY, differences};
 use encore_domain::seat_state::{HELD, Locker, SOLD, SeatLock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
 use crate::error::AppError;
-use crate::open_lines::OpenLines;
-use crate::seat_board::lock;
+use crate::open_queues::OpenQueues;
+use crate::seat_replica::lock;
 use crate::seat_settling::SeatSettling;
 
 /// How long a seat that is claimed may be shown as something else: a word to the locks that was lost is said again within
 /// this time, by whoever repeats it.
-const CLAIMED_GRACE: Duration = Duration::from_secs(5);
+const ACCEPTED_GRACE: Duration = Duration::from_secs(5);
 /// How long a lock may be without a claim: longer than a call may take to place its hold.
-const UNCLAIMED_GRACE: Duration = Duration::from_secs(15);
-/// How many seats are mended at once.
-const MENDED_AT_ONCE: usize = 500;
+const UNACCEPTED_GRACE: Duration = Duration::from_secs(15);
+/// How many seats are repaired at once.
+const REPAIRED_AT_ONCE: usize = 500;
 /// The differences of a performance, each since when it has been seen.
 type Suspects = HashMap<Difference, Timestamp>;
 
-/// Compares the locks with the claims, again and again. What differs may be on its way, so it is mended when it has been seen
+/// Compares the locks with the claims, again and again. What differs may be on its way, so it is repaired when it has been seen
 /// for longer than anything takes.
 #[derive(Clone)]
 pub struct SeatReconciliation {
     settling: SeatSettling,
-    open_lines: OpenLines,
+    open_queues: OpenQueues,
     clock: Arc<dyn Clock>,
     suspects: Arc<Mutex<HashMap<PerformanceId, Suspects>>>,
-    mends: Arc<AtomicU64>,
+    repairs: Arc<AtomicU64>,
 }
 
 impl SeatReconciliation {
@@ -45,22 +45,22 @@ impl SeatReconciliation {
     pub fn new(
         locks: Arc<dyn SeatLocks>,
         reservations: Arc<dyn Reservations>,
-        open_lines: OpenLines,
+        open_queues: OpenQueues,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let settling = SeatSettling { locks, reservations };
-        Self { settling, open_lines, clock, suspects: Arc::default(), mends: Arc::default() }
+        Self { settling, open_queues, clock, suspects: Arc::default(), repairs: Arc::default() }
     }
 
-    /// How many seats this instance has mended.
-    pub fn mends(&self) -> u64 {
-        self.mends.load(Ordering::Relaxed)
+    /// How many seats this instance has repaired.
+    pub fn repairs(&self) -> u64 {
+        self.repairs.load(Ordering::Relaxed)
     }
 
     /// Looks once at every performance on sale, one after the other. One that cannot be read does not keep the others from
     /// it.
     pub async fn reconcile(&self) -> Result<(), AppError> {
-        let on_sale = self.open_lines.on_sale();
+        let on_sale = self.open_queues.on_sale();
         lock(&self.suspects).retain(|performance, _| on_sale.contains_key(performance));
         let mut outcome = Ok(());
         for performance in on_sale.keys() {
@@ -78,8 +78,8 @@ impl SeatReconciliation {
         let held: Vec<Slot> = held.map(|(slot, _)| slot).collect();
         let holders = locks.holders(performance, &held).await?;
         let due = self.due(performance, &differences(&state, &holders, &claims));
-        for some in due.chunks(MENDED_AT_ONCE) {
-            self.mend(performance, some).await?;
+        for some in due.chunks(REPAIRED_AT_ONCE) {
+            self.repair(performance, some).await?;
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl SeatReconciliation {
         let since = |difference: &Difference| before.get(difference).copied().unwrap_or(now);
         let seen: Suspects = seen.iter().map(|difference| (*difference, since(difference))).collect();
         let is_due = |difference: &Difference, since: Timestamp| {
-            now >= since + if difference.claimant.is_some() { CLAIMED_GRACE } else { UNCLAIMED_GRACE }
+            now >= since + if difference.claimant.is_some() { ACCEPTED_GRACE } else { UNACCEPTED_GRACE }
         };
         let due = seen.iter().filter(|(difference, since)| is_due(difference, **since));
         let due: Vec<Difference> = due.map(|(difference, _)| *difference).collect();
@@ -102,7 +102,7 @@ impl SeatReconciliation {
         due
     }
 
-    async fn mend(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
+    async fn repair(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
         let to_nobody = |seat: &&Difference| seat.shown == SOLD && seat.claimant.is_none();
         let now = self.clock.now();
         let freed: Vec<SeatLock> =
@@ -110,9 +110,9 @@ impl SeatReconciliation {
         self.settling.locks.mark(performance, &freed).await?;
         let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(Locker::Fan(NOBODY)));
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;
-        let mended = seats.len();
-        warn!(%performance, mended, first = ?seats.first(), "seat locks were not what the claims say, and are mended");
-        self.mends.fetch_add(u64::try_from(mended).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let repaired = seats.len();
+        warn!(%performance, repaired, first = ?seats.first(), "seat locks were not what the claims say, and are repaired");
+        self.repairs.fetch_add(u64::try_from(repaired).unwrap_or(u64::MAX), Ordering::Relaxed);
         Ok(())
     }
 }

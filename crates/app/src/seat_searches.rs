@@ -5,16 +5,16 @@ use std::sync::Arc;
 use encore_domain::best_available::{Group, SeatOrder, SeatSearch, Stretch};
 use encore_domain::ids::VenueId;
 use encore_domain::seat_chart::Seat;
-use encore_domain::seat_wish::{AllowedSeats, BestWish};
+use encore_domain::seat_request::{AllowedSeats, BestAvailableRequest};
 use moka::future::Cache;
 
+use crate::contexts::PerformanceContext;
 use crate::error::AppError;
-use crate::halls::Hall;
 
-/// How many bytes of orders are kept: those of about 250 kinds of wishes in halls of 60,000 seats.
+/// How many bytes of orders are kept: those of about 250 kinds of seat requests in venues of 60,000 seats.
 const ORDERS_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Makes searches. What it has measured of a hall it keeps, since a crowd wishes for few kinds of seats and the hall does not
+/// Makes searches. What it has measured of a venue it keeps, since a crowd seat requests for few kinds of seats and the venue does not
 /// change.
 #[derive(Clone)]
 pub struct SeatSearches {
@@ -29,20 +29,24 @@ impl Default for SeatSearches {
 }
 
 impl SeatSearches {
-    /// What to look for in this hall.
-    pub async fn search(&self, hall: &Hall, wish: &BestWish) -> Result<SeatSearch, AppError> {
-        let chart = &hall.venue.chart;
-        let allowed = wish.allowed(chart, &hall.performance.prices)?;
+    /// What to look for in this venue.
+    pub async fn search(
+        &self,
+        context: &PerformanceContext,
+        seat_request: &BestAvailableRequest,
+    ) -> Result<SeatSearch, AppError> {
+        let chart = &context.venue.chart;
+        let allowed = seat_request.allowed(chart, &context.performance.prices)?;
         let (sections, grades) = (allowed.sections.clone(), allowed.grades.clone());
-        let group = Group { count: wish.count, accessible: wish.accessible };
+        let group = Group { count: seat_request.count, accessible: seat_request.accessible };
         let measure = async {
             let of_grades = |seat: &Seat| grades.binary_search(&seat.grade).is_ok();
             Arc::new(SeatOrder::new(chart, &sections, group, of_grades))
         };
         // Where nobody needs an accessible seat, the order is the same for any number.
-        let kind = (hall.venue.id, allowed, (wish.accessible > 0).then_some(group));
+        let kind = (context.venue.id, allowed, (seat_request.accessible > 0).then_some(group));
         let order = self.orders.get_with(kind, measure).await;
-        Ok(SeatSearch { order, count: wish.count, allow_split: wish.allow_split })
+        Ok(SeatSearch { order, count: seat_request.count, allow_split: seat_request.allow_split })
     }
 }
 

@@ -38,8 +38,8 @@ impl SeatSettling {
             self.locks.mark(performance, &claimed).await?;
             let claimed: HashSet<_> = claims.iter().map(|claim| (claim.slot, claim.owner.locker())).collect();
             let mut unblocked = Vec::new();
-            for unclaimed in lockers.iter().filter(|locker| !claimed.contains(locker)) {
-                match *unclaimed {
+            for unaccepted in lockers.iter().filter(|locker| !claimed.contains(locker)) {
+                match *unaccepted {
                     (slot, Locker::Fan(owner)) => drop(self.locks.release(performance, &[slot], owner).await?),
                     (slot, Locker::Operators) => unblocked.push(slot),
                 }

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::AppError;
-use crate::seat_board::SeatBoard;
+use crate::seat_change_log::SeatTick;
 use crate::seat_frames::{ObservedSeats, Part, SeatFrame};
-use crate::seat_journal::SeatTick;
+use crate::seat_replica::SeatReplica;
 
 /// A frame is sent at least this often, so that nothing between server and fan takes the stream for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -33,31 +33,31 @@ pub(crate) struct SeatWatch {
 /// The seats of one watcher. It ends with an error when the watcher's admission is over, or when the seats could not be read
 /// for as long as a heartbeat.
 pub struct SeatStream {
-    board: Arc<SeatBoard>,
+    replica: Arc<SeatReplica>,
     clock: Arc<dyn Clock>,
     watch: SeatWatch,
     ticks: watch::Receiver<Option<Arc<SeatTick>>>,
-    /// The number of the tick that was told last.
-    told: Option<u64>,
+    /// The number of the tick that was sent last.
+    sent: Option<u64>,
     told_at: Instant,
     over: bool,
 }
 
 impl Drop for SeatStream {
     fn drop(&mut self) {
-        self.board.leave(self.watch.user);
+        self.replica.leave(self.watch.user);
     }
 }
 
 impl SeatStream {
-    /// Watches a board, unless the fan does so too often already.
-    pub(crate) fn open(board: Arc<SeatBoard>, clock: Arc<dyn Clock>, watch: SeatWatch) -> Result<Self, AppError> {
-        board.enter(watch.user)?;
-        let ticks = board.ticks();
-        Ok(Self { board, clock, watch, ticks, told: None, told_at: Instant::now(), over: false })
+    /// Watches a replica, unless the fan does so too often already.
+    pub(crate) fn open(replica: Arc<SeatReplica>, clock: Arc<dyn Clock>, watch: SeatWatch) -> Result<Self, AppError> {
+        replica.enter(watch.user)?;
+        let ticks = replica.ticks();
+        Ok(Self { replica, clock, watch, ticks, sent: None, told_at: Instant::now(), over: false })
     }
 
-    /// The frames. Nothing is kept for a slow reader: the next frame leads from what was told to the latest state.
+    /// The frames. Nothing is kept for a slow reader: the next frame leads from what was sent to the latest state.
     pub fn frames(self) -> impl Stream<Item = Result<ObservedSeats, AppError>> + Send {
         futures::stream::unfold(self, |mut stream| async move {
             let frame = stream.next_frame().await?;
@@ -92,12 +92,12 @@ impl SeatStream {
             return Err(AppError::QueueTokenEnded(EndReason::Expired));
         }
         let due = self.told_at.elapsed() >= HEARTBEAT;
-        if due && !self.board.is_right_within(HEARTBEAT) {
+        if due && !self.replica.is_right_within(HEARTBEAT) {
             return Err(Unavailable::of("the seat map").into());
         }
         let Some(tick) = tick else { return Ok(None) };
-        let told = self.told.replace(tick.number);
-        let frame = self.board.frame(told, &self.watch, tick).or(due.then_some(SeatFrame::Heartbeat));
+        let sent = self.sent.replace(tick.number);
+        let frame = self.replica.frame(sent, &self.watch, tick).or(due.then_some(SeatFrame::Heartbeat));
         Ok(frame.map(|frame| ObservedSeats { version: tick.state.version, frame }))
     }
 }

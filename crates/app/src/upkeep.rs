@@ -8,16 +8,16 @@ use encore_domain::ports::{Clock, Payments, Reservations};
 use tracing::info;
 
 use crate::error::AppError;
-use crate::open_lines::OpenLines;
-use crate::payment::SettlementTeller;
+use crate::open_queues::OpenQueues;
+use crate::payment::SettlementPropagator;
 use crate::seat_map::SeatMap;
 
 /// How much one step of a sweep takes on, so that no transaction or script grows long.
 const BATCH: u32 = 200;
 /// How long after its hold's deadline a lock may stand before it is compared with the claims: the expiry sweep comes first.
 const LOCK_GRACE: Duration = Duration::from_secs(2);
-/// How long after a payment its settlement is told again unless it is known to be told, which is noted once a sweep.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// How long after a payment its settlement is propagated again unless it is known to be propagated, which is noted once a sweep.
+const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// The sweeps.
 #[derive(Clone)]
@@ -25,8 +25,8 @@ pub struct Upkeep {
     reservations: Arc<dyn Reservations>,
     payments: Arc<dyn Payments>,
     seat_map: SeatMap,
-    teller: SettlementTeller,
-    open_lines: OpenLines,
+    propagator: SettlementPropagator,
+    open_queues: OpenQueues,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,11 +36,11 @@ impl Upkeep {
         reservations: Arc<dyn Reservations>,
         payments: Arc<dyn Payments>,
         seat_map: SeatMap,
-        teller: SettlementTeller,
-        open_lines: OpenLines,
+        propagator: SettlementPropagator,
+        open_queues: OpenQueues,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { reservations, payments, seat_map, teller, open_lines, clock }
+        Self { reservations, payments, seat_map, propagator, open_queues, clock }
     }
 
     /// Ends holds whose deadline has passed and frees their seats.
@@ -57,28 +57,28 @@ impl Upkeep {
         }
     }
 
-    /// Notes which payments were told, and tells those that nobody is known to have told.
-    pub async fn tell_settlements(&self) -> Result<(), AppError> {
-        self.note_told().await?;
-        let untold = self.payments.untold(self.clock.now() - TELL_AGAIN_AFTER, BATCH).await?;
+    /// Notes which payments were propagated, and tells those that nobody is known to have propagated.
+    pub async fn propagate_settlements(&self) -> Result<(), AppError> {
+        self.note_propagated().await?;
+        let pending = self.payments.pending(self.clock.now() - PROPAGATE_AGAIN_AFTER, BATCH).await?;
         let mut outcome = Ok(());
-        for settlement in &untold {
-            outcome = outcome.and(self.teller.tell(settlement).await);
+        for settlement in &pending {
+            outcome = outcome.and(self.propagator.tell(settlement).await);
         }
-        self.note_told().await?;
+        self.note_propagated().await?;
         outcome
     }
 
-    async fn note_told(&self) -> Result<(), Unavailable> {
-        let told = self.teller.take_told();
-        if told.is_empty() { Ok(()) } else { self.payments.mark_told(&told).await }
+    async fn note_propagated(&self) -> Result<(), Unavailable> {
+        let propagated = self.propagator.take_propagated();
+        if propagated.is_empty() { Ok(()) } else { self.payments.mark_propagated(&propagated).await }
     }
 
     /// Frees or corrects seat locks that outlived their hold, of every performance on sale.
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
         let mut outcome = Ok(());
-        for performance in self.open_lines.on_sale().keys() {
+        for performance in self.open_queues.on_sale().keys() {
             outcome = outcome.and(self.seat_map.settle_overdue(*performance, before, BATCH).await.map(drop));
         }
         Ok(outcome?)

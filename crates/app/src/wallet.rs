@@ -55,7 +55,7 @@ impl WalletUseCases {
 pub(crate) fn transfer_ids(ids: &dyn Ids) -> TransferIds {
     TransferIds {
         transfer: TransferId(ids.next()),
-        wallet_line: EntryId(ids.next()),
-        counter_line: EntryId(ids.next()),
+        wallet_entry: EntryId(ids.next()),
+        counter_entry: EntryId(ids.next()),
     }
 }

@@ -6,21 +6,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use encore_app::audit::AuditUseCases;
-use encore_app::halls::Halls;
+use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
 use encore_domain::catalog::{OnSale, Performance};
-use encore_domain::line_snapshot::{LaneSnapshot, LineFlow, LineSnapshot};
-use encore_domain::ports::{MockBooks, MockCatalog, MockClock, MockLines, MockReservations, MockSeatLocks};
-use encore_domain::queue::{LaneNumber, Line, LineSettings};
+use encore_domain::ports::{MockAudit, MockCatalog, MockClock, MockQueueStore, MockReservations, MockSeatLocks};
+use encore_domain::queue::{LaneNumber, Queue, QueueSettings};
+use encore_domain::queue_snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::seat_state::{SeatLock, SeatState, all_free};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
 
 /// What the stores answer at each look; nothing is left at the end.
 #[derive(Clone, Default)]
 struct Looks {
-    books: Vec<AuditReport>,
-    lines: Vec<Option<LineSnapshot>>,
+    audit: Vec<AuditReport>,
+    queues: Vec<Option<QueueSnapshot>>,
     seats: Vec<Option<SeatState>>,
     claims: Vec<Vec<Claim>>,
     overdue: Vec<SeatLock>,
@@ -34,22 +34,22 @@ fn in_turn<T: Send + 'static>(answers: Vec<T>) -> impl Fn() -> T + Send + Sync {
 
 async fn verify(looks: Looks) -> AuditReport {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
-    let performance = Performance { has_line: true, ..fixtures::performance(concert.id, venue.id) };
+    let performance = Performance { has_queue: true, ..fixtures::performance(concert.id, venue.id) };
     let performance_id = performance.id;
-    let settings = LineSettings { cap: 1, ..LineSettings::default() };
+    let settings = QueueSettings { max_active: 1, ..QueueSettings::default() };
     let mut catalog = MockCatalog::new();
-    let sale = OnSale { performance: performance_id, opens_at: start(), line: Some(Line { settings, draw: None }) };
+    let sale = OnSale { performance: performance_id, opens_at: start(), queue: Some(Queue { settings, draw: None }) };
     catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
     catalog.expect_performance().returning(move |_| Ok(Some(performance.clone())));
     catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
     catalog.expect_venue().returning(move |_| Ok(Some(venue.clone())));
-    let mut books = MockBooks::new();
-    let times = looks.books.len();
-    let sweep = in_turn(looks.books);
-    books.expect_sweep().times(times).returning(move |_| Ok(sweep()));
-    let mut lines = MockLines::new();
-    let (times, line) = (looks.lines.len(), in_turn(looks.lines));
-    lines.expect_snapshot().times(times).returning(move |_| Ok(line()));
+    let mut audit = MockAudit::new();
+    let times = looks.audit.len();
+    let sweep = in_turn(looks.audit);
+    audit.expect_sweep().times(times).returning(move |_| Ok(sweep()));
+    let mut queues = MockQueueStore::new();
+    let (times, queue) = (looks.queues.len(), in_turn(looks.queues));
+    queues.expect_snapshot().times(times).returning(move |_| Ok(queue()));
     let mut seat_locks = MockSeatLocks::new();
     let (times, seats) = (looks.seats.len(), in_turn(looks.seats));
     // No expectation for `load`: the auditor loads nothing.
@@ -62,15 +62,22 @@ async fn verify(looks: Looks) -> AuditReport {
     let mut clock = MockClock::new();
     clock.expect_now().returning(start);
     let catalog = Arc::new(catalog);
-    let halls = Halls::new(catalog.clone());
-    let (books, reservations) = (Arc::new(books), Arc::new(reservations));
-    let audit =
-        AuditUseCases::new(books, catalog, reservations, Arc::new(seat_locks), Arc::new(lines), halls, Arc::new(clock));
+    let contexts = PerformanceContexts::new(catalog.clone());
+    let (audit, reservations) = (Arc::new(audit), Arc::new(reservations));
+    let audit = AuditUseCases::new(
+        audit,
+        catalog,
+        reservations,
+        Arc::new(seat_locks),
+        Arc::new(queues),
+        contexts,
+        Arc::new(clock),
+    );
     audit.verify(Some(performance_id)).await.expect("the stores answer")
 }
 
-/// The hall with these seats, by index, in this state.
-fn hall(seats: &[usize], byte: u8) -> SeatState {
+/// The venue with these seats, by index, in this state.
+fn context(seats: &[usize], byte: u8) -> SeatState {
     let mut bytes = all_free(&fixtures::small_chart());
     for slot in slots(seats) {
         bytes[slot.0 as usize] = byte;
@@ -82,9 +89,9 @@ fn sold(seats: &[usize]) -> Vec<Claim> {
     slots(seats).into_iter().map(|slot| Claim::sold(slot, id())).collect()
 }
 
-fn inside(numbers: u64) -> LineSnapshot {
+fn inside(numbers: u64) -> QueueSnapshot {
     let active = (1..=numbers).map(|number| (LaneNumber { lane: 0, number }, at_secs(60))).collect();
-    LineSnapshot {
+    QueueSnapshot {
         epoch: 1,
         restored_at: start(),
         quiet_until: start(),
@@ -94,7 +101,7 @@ fn inside(numbers: u64) -> LineSnapshot {
         active,
         bucket: None,
         reserved: 0,
-        flow: LineFlow::default(),
+        flow: QueueFlow::default(),
     }
 }
 
@@ -111,17 +118,17 @@ fn broken(report: &AuditReport) -> Vec<(Promise, u64)> {
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_found_one_look_is_enough() {
-    let books = vec![AuditReport::default()];
+    let audit = vec![AuditReport::default()];
     let report = verify(Looks {
-        books,
-        lines: vec![Some(inside(1))],
-        seats: vec![Some(hall(&[1], b's'))],
+        audit,
+        queues: vec![Some(inside(1))],
+        seats: vec![Some(context(&[1], b's'))],
         claims: vec![sold(&[1])],
         ..Looks::default()
     })
     .await;
     assert!(report.is_clean(), "{report:?}");
-    let examined = [Promise::OverCap, Promise::LineJump, Promise::SeatStateDiffers]
+    let examined = [Promise::OverMaxActive, Promise::QueueJump, Promise::SeatStateDiffers]
         .map(|promise| report.of(promise).map(|found| found.examined));
     assert_eq!(examined, [Some(1), Some(1), Some(26)]);
 }
@@ -129,8 +136,8 @@ async fn where_nothing_is_found_one_look_is_enough() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_not_examined_and_not_loaded() {
     let report = verify(Looks {
-        books: vec![AuditReport::default()],
-        lines: vec![None],
+        audit: vec![AuditReport::default()],
+        queues: vec![None],
         seats: vec![None],
         claims: vec![sold(&[1])],
         ..Looks::default()
@@ -143,10 +150,10 @@ async fn what_is_not_there_is_not_examined_and_not_loaded() {
 #[tokio::test(start_paused = true)]
 async fn only_what_is_there_again_is_told() {
     let report = verify(Looks {
-        books: vec![AuditReport::default()],
-        lines: vec![Some(inside(1)), Some(inside(2))],
+        audit: vec![AuditReport::default()],
+        queues: vec![Some(inside(1)), Some(inside(2))],
         // The payment of seat 1 is shown by the second look; seat 2 is shown as sold and nobody's at both.
-        seats: vec![Some(hall(&[2], b's')), Some(hall(&[1, 2], b's'))],
+        seats: vec![Some(context(&[2], b's')), Some(context(&[1, 2], b's'))],
         claims: vec![sold(&[1]), sold(&[1])],
         ..Looks::default()
     })
@@ -158,40 +165,40 @@ async fn only_what_is_there_again_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_inside_than_the_cap_at_both_looks_are_told() {
+async fn more_inside_than_the_maximum_at_both_looks_are_told() {
     let report = verify(Looks {
-        books: vec![AuditReport::default()],
-        lines: vec![Some(inside(3)), Some(inside(2))],
+        audit: vec![AuditReport::default()],
+        queues: vec![Some(inside(3)), Some(inside(2))],
         seats: vec![None, None],
         claims: vec![vec![], vec![]],
         ..Looks::default()
     })
     .await;
-    assert_eq!(broken(&report), [(Promise::OverCap, 1)]);
+    assert_eq!(broken(&report), [(Promise::OverMaxActive, 1)]);
     let detail = report.findings().next().map(|finding| finding.detail.as_str());
-    assert_eq!(detail, Some("0 called and 2 active with a cap of 1"));
+    assert_eq!(detail, Some("0 called and 2 active with a max_active of 1"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
     let lock = SeatLock::held(slots(&[1])[0], id(), start());
     let looks = |overdue| Looks {
-        books: vec![AuditReport::default()],
-        lines: vec![None, None],
-        seats: vec![Some(hall(&[1], b'h')); 2],
+        audit: vec![AuditReport::default()],
+        queues: vec![None, None],
+        seats: vec![Some(context(&[1], b'h')); 2],
         claims: vec![vec![]; 2],
         overdue,
     };
     assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
-    let once = Looks { lines: vec![None], seats: vec![Some(hall(&[1], b'h'))], ..looks(vec![]) };
+    let once = Looks { queues: vec![None], seats: vec![Some(context(&[1], b'h'))], ..looks(vec![]) };
     assert!(verify(once).await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_overdue_hold_that_a_sweep_was_about_to_end_is_not_told() {
     let looks = |second| Looks {
-        books: vec![overdue_hold(), second],
-        lines: vec![None, None],
+        audit: vec![overdue_hold(), second],
+        queues: vec![None, None],
         seats: vec![None, None],
         claims: vec![vec![], vec![]],
         ..Looks::default()

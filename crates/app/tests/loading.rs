@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::halls::{Hall, Halls};
+use encore_app::contexts::{PerformanceContext, PerformanceContexts};
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
 use encore_domain::error::{PortError, Unavailable};
@@ -15,22 +15,22 @@ use futures::future::join_all;
 
 const CROWD: usize = 200;
 
-fn hall() -> Hall {
+fn context() -> PerformanceContext {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
     let performance = fixtures::performance(concert.id, venue.id);
-    Hall { performance: Arc::new(performance), concert: Arc::new(concert), venue: Arc::new(venue) }
+    PerformanceContext { performance: Arc::new(performance), concert: Arc::new(concert), venue: Arc::new(venue) }
 }
 
 fn map(locks: MockSeatLocks, reservations: MockReservations) -> SeatMap {
     let mut clock = MockClock::new();
     clock.expect_now().returning(fixtures::start);
-    let halls = Halls::new(Arc::new(MockCatalog::new()));
-    SeatMap::new(Arc::new(locks), Arc::new(MockSeatChanges::new()), Arc::new(reservations), halls, Arc::new(clock))
+    let contexts = PerformanceContexts::new(Arc::new(MockCatalog::new()));
+    SeatMap::new(Arc::new(locks), Arc::new(MockSeatChanges::new()), Arc::new(reservations), contexts, Arc::new(clock))
 }
 
 /// Each of a crowd takes the same seat at once; how many may go on to the claims is answered.
-async fn crowd_takes(map: &SeatMap, hall: &Hall) -> usize {
-    let takes = (0..CROWD).map(|_| map.take(hall, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)));
+async fn crowd_takes(map: &SeatMap, context: &PerformanceContext) -> usize {
+    let takes = (0..CROWD).map(|_| map.take(context, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)));
     join_all(takes).await.into_iter().flatten().count()
 }
 
@@ -50,7 +50,7 @@ async fn a_crowd_that_misses_the_seats_loads_them_once() {
     });
     let mut reservations = MockReservations::new();
     reservations.expect_claims().times(2).returning(|_| Ok(vec![]));
-    assert_eq!(crowd_takes(&map(locks, reservations), &hall()).await, CROWD);
+    assert_eq!(crowd_takes(&map(locks, reservations), &context()).await, CROWD);
     assert_eq!(loaded.load(Ordering::SeqCst), 1);
 }
 
@@ -76,8 +76,8 @@ async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
     reservations.expect_claims().times(1).returning(|_| Ok(vec![]));
     reservations.expect_claims().returning(move |_| Ok(vec![claim]));
     reservations.expect_claims_on().returning(move |_, _| Ok(vec![claim]));
-    let (map, hall) = (map(locks, reservations), hall());
-    map.take(&hall, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
+    let (map, context) = (map(locks, reservations), context());
+    map.take(&context, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
     assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), claim.owner)]);
 }
 
@@ -99,7 +99,7 @@ async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
             Ok(vec![(loads && asked >= 3).then_some(at)])
         });
         let started = tokio::time::Instant::now();
-        assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &hall()).await, CROWD);
+        assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &context()).await, CROWD);
         assert!(started.elapsed() <= std::time::Duration::from_millis(1_100), "{:?}", started.elapsed());
         assert!(asked.load(Ordering::SeqCst) <= 51, "one look at a time, whatever the crowd");
     }
@@ -109,5 +109,5 @@ async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
 async fn while_the_locks_are_away_the_claims_decide() {
     let mut locks = MockSeatLocks::new();
     locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &hall()).await, CROWD);
+    assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &context()).await, CROWD);
 }

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use encore_app::halls::Halls;
-use encore_app::line_board::LineBoards;
-use encore_app::line_keeper::{KeeperPorts, LineKeeper};
-use encore_app::open_lines::OpenLines;
+use encore_app::contexts::PerformanceContexts;
+use encore_app::open_queues::OpenQueues;
 use encore_app::queue::{QueueParts, QueueUseCases};
+use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
+use encore_app::queue_replica::QueueReplicaRegistry;
 use encore_app::seat_map::SeatMap;
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Catalog, Clock, Lines, MockCatalog, MockClock, MockDraws, MockLaneGrants, MockLineRecords, MockLines, MockPayments,
-    MockQueueTokens, MockReservations, MockSeatChanges, MockSeatLocks, MockSeenRequests,
+    Catalog, Clock, MockCatalog, MockClock, MockDraws, MockLaneGrants, MockPayments, MockQueueRecords, MockQueueStore,
+    MockQueueTokens, MockReservations, MockSeatChanges, MockSeatLocks, MockSeenRequests, QueueStore,
 };
-use encore_domain::queue::Line;
+use encore_domain::queue::Queue;
 use encore_port_tests::fixtures;
 
 const GRACE_SECS: i64 = 120;
 
-/// A line, a clock, and a store that can be away.
+/// A queue, a clock, and a store that can be away.
 struct Stage {
     queue: QueueUseCases,
     now_secs: Arc<AtomicI64>,
@@ -36,12 +36,12 @@ impl Stage {
             (Arc::<AtomicI64>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let performance: PerformanceId = fixtures::id();
         let mut catalog = MockCatalog::new();
-        let sale = OnSale { performance, opens_at: fixtures::start(), line: Some(Line::default()) };
+        let sale = OnSale { performance, opens_at: fixtures::start(), queue: Some(Queue::default()) };
         catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let mut lines = MockLines::new();
-        let (line_away, swept) = (Arc::clone(&away), Arc::clone(&sweeps));
-        lines.expect_abandon_absent().returning(move |_, _| {
-            if line_away.load(Ordering::SeqCst) {
+        let mut queues = MockQueueStore::new();
+        let (queue_away, swept) = (Arc::clone(&away), Arc::clone(&sweeps));
+        queues.expect_abandon_absent().returning(move |_, _| {
+            if queue_away.load(Ordering::SeqCst) {
                 return Err(Unavailable::of("redis").into());
             }
             swept.fetch_add(1, Ordering::SeqCst);
@@ -52,41 +52,41 @@ impl Stage {
         clock.expect_now().returning(move || {
             fixtures::at_secs(reading.load(Ordering::SeqCst).try_into().expect("time goes forward"))
         });
-        let (catalog, lines): (Arc<dyn Catalog>, Arc<dyn Lines>) = (Arc::new(catalog), Arc::new(lines));
+        let (catalog, queues): (Arc<dyn Catalog>, Arc<dyn QueueStore>) = (Arc::new(catalog), Arc::new(queues));
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let halls = Halls::new(Arc::clone(&catalog));
+        let contexts = PerformanceContexts::new(Arc::clone(&catalog));
         let reservations = Arc::new(MockReservations::new());
         let (locks, changes) = (Arc::new(MockSeatLocks::new()), Arc::new(MockSeatChanges::new()));
-        let seat_map = SeatMap::new(locks, changes, reservations, halls.clone(), Arc::clone(&clock));
-        let open_lines = OpenLines::new(catalog, Arc::clone(&clock));
-        open_lines.refresh().await.expect("the catalogue answers");
-        let keeper = LineKeeper::new(
-            KeeperPorts {
-                lines: Arc::clone(&lines),
-                records: Arc::new(MockLineRecords::new()),
+        let seat_map = SeatMap::new(locks, changes, reservations, contexts.clone(), Arc::clone(&clock));
+        let open_queues = OpenQueues::new(catalog, Arc::clone(&clock));
+        open_queues.refresh().await.expect("the catalogue answers");
+        let recovery = QueueRecovery::new(
+            RecoveryPorts {
+                queues: Arc::clone(&queues),
+                records: Arc::new(MockQueueRecords::new()),
                 draws: Arc::new(MockDraws::new()),
                 payments: Arc::new(MockPayments::new()),
                 clock: Arc::clone(&clock),
             },
-            open_lines.clone(),
+            open_queues.clone(),
         );
-        let boards = LineBoards::new(
-            keeper.clone(),
-            Arc::clone(&lines),
+        let replicas = QueueReplicaRegistry::new(
+            recovery.clone(),
+            Arc::clone(&queues),
             seat_map.clone(),
-            open_lines.clone(),
+            open_queues.clone(),
             Arc::clone(&clock),
         );
         let queue = QueueUseCases::new(QueueParts {
-            lines,
-            keeper,
+            queues,
+            recovery,
             tokens: Arc::new(MockQueueTokens::new()),
             lane_grants: Arc::new(MockLaneGrants::new()),
             seen: Arc::new(MockSeenRequests::new()),
-            halls,
+            contexts,
             seat_map,
-            open_lines,
-            boards,
+            open_queues,
+            replicas,
             clock,
         });
         Self { queue, now_secs, away, sweeps }

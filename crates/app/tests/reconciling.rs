@@ -4,14 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::open_lines::OpenLines;
+use encore_app::open_queues::OpenQueues;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
 use encore_domain::catalog::OnSale;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_mending::NOBODY;
+use encore_domain::seat_repair::NOBODY;
 use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
 use encore_port_tests::fixtures;
 
@@ -41,10 +41,10 @@ impl Stage {
         let clock = Arc::new(clock);
         let performance: PerformanceId = fixtures::id();
         let mut catalog = MockCatalog::new();
-        let sale = OnSale { performance, opens_at: fixtures::start(), line: None };
+        let sale = OnSale { performance, opens_at: fixtures::start(), queue: None };
         catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let open_lines = OpenLines::new(Arc::new(catalog), clock.clone());
-        open_lines.refresh().await.expect("the catalogue answers");
+        let open_queues = OpenQueues::new(Arc::new(catalog), clock.clone());
+        open_queues.refresh().await.expect("the catalogue answers");
         let mut reservations = MockReservations::new();
         let all = Arc::clone(&claims);
         reservations.expect_claims().returning(move |_| Ok(all.lock().expect("no panic").clone()));
@@ -54,7 +54,7 @@ impl Stage {
             Ok(claims.iter().filter(|claim| slots.contains(&claim.slot)).copied().collect())
         });
         let reconciliation =
-            SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), open_lines, clock);
+            SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), open_queues, clock);
         Self { reconciliation, seats, claims, secs }
     }
 
@@ -125,11 +125,11 @@ async fn what_is_as_claimed_is_left_alone() {
     let stage = Stage::new(b"ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
     assert_eq!(stage.look_at(0).await, b"ahs");
     assert_eq!(stage.look_at(60).await, b"ahs");
-    assert_eq!(stage.reconciliation.mends(), 0);
+    assert_eq!(stage.reconciliation.repairs(), 0);
 }
 
 #[tokio::test]
-async fn what_is_claimed_and_not_shown_is_mended_when_it_is_not_on_its_way() {
+async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
     let stage = Stage::new(b"ahh", owner, claims).await;
@@ -137,9 +137,9 @@ async fn what_is_claimed_and_not_shown_is_mended_when_it_is_not_on_its_way() {
     assert_eq!(stage.look_at(4).await, b"ahh");
     assert_eq!(stage.look_at(5).await, b"hhs");
     assert_eq!(stage.seats.lock().expect("no panic").owners, [Some(other), Some(other), None]);
-    assert_eq!(stage.reconciliation.mends(), 3);
+    assert_eq!(stage.reconciliation.repairs(), 3);
     stage.look_at(60).await;
-    assert_eq!(stage.reconciliation.mends(), 3);
+    assert_eq!(stage.reconciliation.repairs(), 3);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
     assert_eq!(stage.look_at(0).await, b"ahs");
     assert_eq!(stage.look_at(14).await, b"ahs");
     assert_eq!(stage.look_at(15).await, b"aaa");
-    assert_eq!(stage.reconciliation.mends(), 2);
+    assert_eq!(stage.reconciliation.repairs(), 2);
     assert!(!stage.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
 }
 
@@ -165,7 +165,7 @@ async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn blocks_that_are_not_shown_and_shown_that_are_not_are_mended() {
+async fn blocks_that_are_not_shown_and_shown_that_are_not_are_repaired() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
     let stage = Stage::new(b"ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
@@ -173,7 +173,7 @@ async fn blocks_that_are_not_shown_and_shown_that_are_not_are_mended() {
     assert_eq!(stage.look_at(4).await, b"ahsbb");
     assert_eq!(stage.look_at(5).await, b"bbbhb", "nobody has the last: that may be a block under way");
     assert_eq!(stage.look_at(15).await, b"bbbha");
-    assert_eq!(stage.reconciliation.mends(), 5);
+    assert_eq!(stage.reconciliation.repairs(), 5);
     stage.look_at(60).await;
-    assert_eq!(stage.reconciliation.mends(), 5);
+    assert_eq!(stage.reconciliation.repairs(), 5);
 }

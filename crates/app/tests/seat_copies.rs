@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_app::halls::{Hall, Halls};
+use encore_app::contexts::{PerformanceContext, PerformanceContexts};
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
 use encore_domain::error::Unavailable;
@@ -48,7 +48,7 @@ struct Stores {
 /// A map of one performance on stores that a test changes at will.
 struct Stage {
     map: SeatMap,
-    hall: Hall,
+    context: PerformanceContext,
     stores: Arc<Mutex<Stores>>,
     words: broadcast::Sender<SeatNews>,
 }
@@ -78,13 +78,17 @@ impl Stage {
         let performance = fixtures::performance(concert.id, venue.id);
         let live = SeatState { bytes: all_free(&venue.chart), version: 10 };
         let stores = Arc::new(Mutex::new(Stores { live, claims: Vec::new(), away: false, snapshots: 0, counts: 0 }));
-        let hall = Hall { performance: Arc::new(performance), concert: Arc::new(concert), venue: Arc::new(venue) };
+        let context = PerformanceContext {
+            performance: Arc::new(performance),
+            concert: Arc::new(concert),
+            venue: Arc::new(venue),
+        };
         let mut catalog = MockCatalog::new();
-        let known = hall.clone();
+        let known = context.clone();
         catalog.expect_performance().returning(move |_| Ok(Some((*known.performance).clone())));
-        let known = hall.clone();
+        let known = context.clone();
         catalog.expect_concert().returning(move |_| Ok(Some((*known.concert).clone())));
-        let known = hall.clone();
+        let known = context.clone();
         catalog.expect_venue().returning(move |_| Ok(Some((*known.venue).clone())));
         let mut reservations = MockReservations::new();
         let claiming = Arc::clone(&stores);
@@ -96,10 +100,10 @@ impl Stage {
             Arc::new(locks(&stores)),
             Arc::new(Words(words.clone())),
             Arc::new(reservations),
-            Halls::new(Arc::new(catalog)),
+            PerformanceContexts::new(Arc::new(catalog)),
             Arc::new(clock),
         );
-        Self { map, hall, stores, words }
+        Self { map, context, stores, words }
     }
 
     /// Changes a seat in the locks, without a word.
@@ -121,12 +125,12 @@ impl Stage {
     }
 
     async fn seats(&self) -> SeatState {
-        (*self.map.state(&self.hall).await.expect("seats")).clone()
+        (*self.map.state(&self.context).await.expect("seats")).clone()
     }
 
     /// How many seats are left, by what is kept.
     async fn left(&self) -> u32 {
-        self.map.stock(&[self.hall.performance.id]).await.expect("counts")[0].free
+        self.map.stock(&[self.context.performance.id]).await.expect("counts")[0].free
     }
 
     fn truth(&self) -> SeatState {
@@ -255,7 +259,7 @@ async fn while_the_locks_are_away_the_claims_are_shown() {
 
     stage.go_away(false);
     pass(TWO_LOOKS).await;
-    assert_eq!(stage.seats().await, stage.truth(), "the locks are mended by others; what they say counts");
+    assert_eq!(stage.seats().await, stage.truth(), "the locks are repaired by others; what they say counts");
 }
 
 #[tokio::test(start_paused = true)]

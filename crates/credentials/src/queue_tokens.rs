@@ -1,5 +1,5 @@
 use encore_domain::ports::QueueTokens;
-use encore_domain::queue::QueueTicket;
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,24 +30,24 @@ impl SignedQueueTokens {
 }
 
 impl QueueTokens for SignedQueueTokens {
-    fn sign(&self, ticket: &QueueTicket) -> String {
+    fn sign(&self, payload: &QueueTokenPayload) -> String {
         self.0.sign(&QueueClaims {
-            sub: ticket.user.to_string(),
-            perf: ticket.performance.to_string(),
-            epoch: ticket.epoch,
-            lane: ticket.lane,
-            idx: ticket.index,
-            adm: ticket.admitted_until.map(|until| until.timestamp_millis()),
+            sub: payload.user.to_string(),
+            perf: payload.performance.to_string(),
+            epoch: payload.epoch,
+            lane: payload.lane,
+            idx: payload.index,
+            adm: payload.admitted_until.map(|until| until.timestamp_millis()),
         })
     }
 
-    fn read(&self, token: &str) -> Option<QueueTicket> {
+    fn read(&self, token: &str) -> Option<QueueTokenPayload> {
         let claims: QueueClaims = self.0.read(token)?;
         let admitted_until = match claims.adm {
             Some(ms) => Some(Timestamp::from_timestamp_millis(ms)?),
             None => None,
         };
-        Some(QueueTicket {
+        Some(QueueTokenPayload {
             performance: claims.perf.parse().ok()?,
             user: claims.sub.parse().ok()?,
             epoch: claims.epoch,

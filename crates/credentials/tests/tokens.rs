@@ -10,7 +10,7 @@ use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedQu
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{AccessTokens, LaneGrants, QueueTokens};
-use encore_domain::queue::{LaneName, LanePass, QueueTicket};
+use encore_domain::queue::{LaneName, LanePass, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 const SECRET: [u8; 32] = [7; 32];
 const LIFETIME: Duration = Duration::from_mins(15);
 const CALLER: Caller = Caller { user: UserId(Uuid::from_u128(1)), role: Role::Fan };
-const TICKET: QueueTicket = QueueTicket {
+const PAYLOAD: QueueTokenPayload = QueueTokenPayload {
     performance: PerformanceId(Uuid::from_u128(2)),
     user: UserId(Uuid::from_u128(1)),
     epoch: -3,
@@ -88,21 +88,21 @@ fn an_access_token_reads_back_until_it_expires() {
 
 #[test]
 fn a_queue_token_reads_back_on_every_instance_that_shares_the_keys() {
-    let admitted = QueueTicket { admitted_until: Some(now()), ..TICKET };
-    for ticket in [TICKET, admitted] {
-        assert_eq!(queue_tokens().read(&queue_tokens().sign(&ticket)), Some(ticket));
+    let admitted = QueueTokenPayload { admitted_until: Some(now()), ..PAYLOAD };
+    for payload in [PAYLOAD, admitted] {
+        assert_eq!(queue_tokens().read(&queue_tokens().sign(&payload)), Some(payload));
     }
 }
 
 #[test]
 fn a_lane_grant_reads_back_and_is_no_other_token() {
     let lane = LaneName::parse("fan-club").expect("a name");
-    let pass = LanePass { performance: TICKET.performance, user: TICKET.user, lane, until: now() };
+    let pass = LanePass { performance: PAYLOAD.performance, user: PAYLOAD.user, lane, until: now() };
     let grants = SignedLaneGrants::new(keyring());
     let grant = grants.sign(&pass);
     assert_eq!(grants.read(&grant), Some(pass));
     assert_eq!(queue_tokens().read(&grant), None);
-    assert_eq!(grants.read(&queue_tokens().sign(&TICKET)), None);
+    assert_eq!(grants.read(&queue_tokens().sign(&PAYLOAD)), None);
     for at in 0..grant.len() {
         assert_eq!(grants.read(&altered(&grant, at)), None, "character {at}");
     }
@@ -111,7 +111,7 @@ fn a_lane_grant_reads_back_and_is_no_other_token() {
 #[test]
 fn an_altered_token_reads_as_nobody() {
     let access = access_tokens().issue(CALLER, now()).token;
-    let queue = queue_tokens().sign(&TICKET);
+    let queue = queue_tokens().sign(&PAYLOAD);
     for at in 0..access.len() {
         assert_eq!(access_tokens().read(&altered(&access, at), now()), None, "character {at}");
     }
@@ -145,7 +145,7 @@ fn a_token_of_another_key_reads_as_nobody() {
     for keyring in [strangers, unknown] {
         let access = SignedAccessTokens::new(keyring.clone(), LIFETIME).issue(CALLER, now());
         assert_eq!(access_tokens().read(&access.token, now()), None);
-        assert_eq!(queue_tokens().read(&SignedQueueTokens::new(keyring).sign(&TICKET)), None);
+        assert_eq!(queue_tokens().read(&SignedQueueTokens::new(keyring).sign(&PAYLOAD)), None);
     }
 }
 
@@ -153,7 +153,7 @@ fn a_token_of_another_key_reads_as_nobody() {
 fn a_token_of_the_other_purpose_reads_as_nobody() {
     let access = access_tokens().issue(CALLER, now()).token;
     assert_eq!(queue_tokens().read(&access), None);
-    assert_eq!(access_tokens().read(&queue_tokens().sign(&TICKET), now()), None);
+    assert_eq!(access_tokens().read(&queue_tokens().sign(&PAYLOAD), now()), None);
 }
 
 #[test]

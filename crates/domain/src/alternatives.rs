@@ -18,20 +18,20 @@ pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec
     let order = SeatOrder::around(chart, &seats, group, |seat| seats.iter().any(|wanted| wanted.grade == seat.grade));
     let search = SeatSearch { order: Arc::new(order), count: wanted.len(), allow_split: false };
     let mut left = state.to_vec();
-    let mut offers = Vec::with_capacity(ALTERNATIVES_MAX);
-    while offers.len() < ALTERNATIVES_MAX
+    let mut alternatives = Vec::with_capacity(ALTERNATIVES_MAX);
+    while alternatives.len() < ALTERNATIVES_MAX
         && let Some(block) = search.choose(&left)
     {
         for slot in &block {
             left[slot.0 as usize] = HELD;
         }
-        offers.push(block);
+        alternatives.push(block);
     }
-    offers
+    alternatives
 }
 
 /// The free seats that have a free neighbour now, and would have none if these seats were taken; in the order of their slots.
-pub fn left_alone(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
+pub fn orphan_seats(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
     let free = |slot: Slot| state.get(slot.0 as usize) == Some(&FREE) && !taken.contains(&slot);
     let before = |slot: Slot| slot.0.checked_sub(1).map(Slot);
     let after = |slot: Slot| slot.0.checked_add(1).map(Slot);
@@ -55,7 +55,7 @@ mod tests {
         let section = |section: u32| PlannedSection {
             name: section.to_string(),
             rows: (0..2).map(|n| row(section, n)).collect(),
-            standing: None,
+            general_admission: None,
         };
         let grade = |name: &str| Grade { name: name.into(), color: String::new() };
         SeatChart::lay_out((0..2).map(section).collect(), vec![grade("Gold"), grade("Tin")])
@@ -83,14 +83,14 @@ mod tests {
         let mut state = all_free(&chart);
         state[1] = HELD;
         // Behind the wanted seats, beside them, and in the next section; never the other grade.
-        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
-        assert_eq!(offers, [slots(&[7, 8]), slots(&[2, 3]), slots(&[9, 10])]);
+        let found = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(found, [slots(&[7, 8]), slots(&[2, 3]), slots(&[9, 10])]);
         state[2] = HELD;
         state[9] = HELD;
-        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
-        assert_eq!(offers, [slots(&[7, 8]), slots(&[14, 15]), slots(&[21, 22])]);
-        let offers = alternatives(&chart, &all_free(&chart), &slots(&[4, 5]));
-        assert_eq!(offers[..2], [slots(&[4, 5]), slots(&[11, 12])], "free seats are no worse for being wanted");
+        let found = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(found, [slots(&[7, 8]), slots(&[14, 15]), slots(&[21, 22])]);
+        let found = alternatives(&chart, &all_free(&chart), &slots(&[4, 5]));
+        assert_eq!(found[..2], [slots(&[4, 5]), slots(&[11, 12])], "free seats are no worse for being wanted");
         assert_eq!(alternatives(&chart, &state, &slots(&[0, 1, 2, 3, 4, 5, 7])), Vec::<Vec<Slot>>::new());
     }
 
@@ -105,9 +105,9 @@ mod tests {
         let chart = SeatChart::from_parts(sections, rows, grades, seats, vec![]);
         let mut state = all_free(&chart);
         state[0] = HELD;
-        let offers = alternatives(&chart, &state, &slots(&[0, 1]));
-        assert_eq!(offers[0], slots(&[14, 15]), "{offers:?}");
-        assert!(offers.iter().flatten().all(|slot| ![2, 8, 9].contains(&slot.0)), "{offers:?}");
+        let found = alternatives(&chart, &state, &slots(&[0, 1]));
+        assert_eq!(found[0], slots(&[14, 15]), "{found:?}");
+        assert!(found.iter().flatten().all(|slot| ![2, 8, 9].contains(&slot.0)), "{found:?}");
         state[2] = HELD;
         // One of two is accessible: so is one of each that is offered.
         assert_eq!(alternatives(&chart, &state, &slots(&[1, 2])), [slots(&[7, 8]), slots(&[9, 10])]);
@@ -131,11 +131,11 @@ mod tests {
 
     #[test]
     fn seats_are_left_alone_by_a_choice_only() {
-        assert_eq!(left_alone(b"aaaaa", &slots(&[1])), slots(&[0]));
-        assert_eq!(left_alone(b"aaaaa", &slots(&[0, 1])), []);
-        assert_eq!(left_alone(b"aaaaa", &slots(&[1, 3])), slots(&[0, 2, 4]));
-        assert_eq!(left_alone(b"aaha_aa", &slots(&[0])), slots(&[1]));
-        assert_eq!(left_alone(b"aaha_aa", &slots(&[0, 1])), [], "the seat at 3 was alone before");
-        assert_eq!(left_alone(b"a_a", &slots(&[0])), []);
+        assert_eq!(orphan_seats(b"aaaaa", &slots(&[1])), slots(&[0]));
+        assert_eq!(orphan_seats(b"aaaaa", &slots(&[0, 1])), []);
+        assert_eq!(orphan_seats(b"aaaaa", &slots(&[1, 3])), slots(&[0, 2, 4]));
+        assert_eq!(orphan_seats(b"aaha_aa", &slots(&[0])), slots(&[1]));
+        assert_eq!(orphan_seats(b"aaha_aa", &slots(&[0, 1])), [], "the seat at 3 was alone before");
+        assert_eq!(orphan_seats(b"a_a", &slots(&[0])), []);
     }
 }

@@ -1,8 +1,8 @@
-//! Standing areas: sections without seats, sold by count.
+//! General admission areas: sections without seats, sold by count.
 //!
-//! The capacity of an area is so many **spots**: slots of the state string like seats, each claimed by at most one
-//! reservation. So a spot is held, paid, given back, counted and mended as a seat is, the capacity is never exceeded because
-//! there is no further spot to claim, and no row is written by all who buy. A spot has no position and no neighbours, and
+//! The capacity of an area is so many **units**: slots of the state string like seats, each claimed by at most one
+//! reservation. So a unit is held, paid, given back, counted and repaired as a seat is, the capacity is never exceeded because
+//! there is no further unit to claim, and no row is written by all who buy. A unit has no position and no neighbours, and
 //! nobody asks for one by name: only choosing differs.
 
 use std::ops::Range;
@@ -13,8 +13,8 @@ use crate::ids::ReservationId;
 use crate::seat_chart::Slot;
 use crate::seat_state::FREE;
 
-/// What the id of a spot begins with; its slot follows. No seat of a plan may be called so.
-const SPOT_ID_PREFIX: &str = "spot-";
+/// What the id of a unit begins with; its slot follows. No seat of a plan may be called so.
+const UNIT_ID_PREFIX: &str = "unit-";
 
 /// A section without seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,52 +23,52 @@ pub struct Area {
     pub section: u16,
     /// Index into the chart's grades.
     pub grade: u16,
-    /// The slot of its first spot. The others follow.
+    /// The slot of its first unit. The others follow.
     pub first: Slot,
     /// How many may be in it: 1 at least.
     pub capacity: u32,
 }
 
 impl Area {
-    /// The slots of its spots.
+    /// The slots of its units.
     pub fn slots(&self) -> Range<u32> {
         self.first.0..self.first.0 + self.capacity
     }
 
-    /// How many of its spots are free in a state string.
+    /// How many of its units are free in a state string.
     #[expect(clippy::naive_bytecount, reason = "an area is short, and this is not on the path of a hold")]
     pub fn free(&self, state: &[u8]) -> u32 {
         let slots = self.slots();
-        let spots = state.get(slots.start as usize..slots.end as usize).unwrap_or_default();
-        u32::try_from(spots.iter().filter(|byte| **byte == FREE).count()).unwrap_or(u32::MAX)
+        let units = state.get(slots.start as usize..slots.end as usize).unwrap_or_default();
+        u32::try_from(units.iter().filter(|byte| **byte == FREE).count()).unwrap_or(u32::MAX)
     }
 }
 
-/// The id of a spot: what a reservation calls it by, and who gives back a part of a hold.
-pub fn spot_id(slot: Slot) -> String {
-    format!("{SPOT_ID_PREFIX}{}", slot.0)
+/// The id of a unit: what a reservation calls it by, and who gives back a part of a hold.
+pub fn unit_id(slot: Slot) -> String {
+    format!("{UNIT_ID_PREFIX}{}", slot.0)
 }
 
-/// The slot of the spot with this id; none if no spot can be called so.
-pub fn spot_slot(id: &str) -> Option<Slot> {
-    let slot = id.strip_prefix(SPOT_ID_PREFIX)?.parse().ok().map(Slot)?;
-    Some(slot).filter(|slot| spot_id(*slot) == id)
+/// The slot of the unit with this id; none if no unit can be called so.
+pub fn unit_slot(id: &str) -> Option<Slot> {
+    let slot = id.strip_prefix(UNIT_ID_PREFIX)?.parse().ok().map(Slot)?;
+    Some(slot).filter(|slot| unit_id(*slot) == id)
 }
 
-/// A choice to be made: how many spots, of which area, and where to begin.
+/// A choice to be made: how many units, of which area, and where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpotSearch {
-    /// The slot of the first spot of the area.
+pub struct UnitSearch {
+    /// The slot of the first unit of the area.
     pub first: Slot,
-    /// How many spots the area has.
+    /// How many units the area has.
     pub capacity: u32,
-    /// The slot at which the search begins. It goes up from there, and from the first spot on after the last.
+    /// The slot at which the search begins. It goes up from there, and from the first unit on after the last.
     pub from: Slot,
-    /// How many spots: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
+    /// How many units: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
     pub count: usize,
 }
 
-/// An area has fewer free spots than are wanted.
+/// An area has fewer free units than are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("only {left} are left")]
 pub struct TooFewLeft {
@@ -76,8 +76,8 @@ pub struct TooFewLeft {
     pub left: u32,
 }
 
-impl SpotSearch {
-    /// A search for somebody, beginning anywhere: a crowd is spread over the area, so that each meets a free spot after a few
+impl UnitSearch {
+    /// A search for somebody, beginning anywhere: a crowd is spread over the area, so that each meets a free unit after a few
     /// steps until the area is nearly full, and those who choose without the locks seldom choose the same.
     pub fn new(area: &Area, count: usize, owner: ReservationId) -> Self {
         let step = owner.0.as_u128() % u128::from(area.capacity.max(1));
@@ -98,7 +98,7 @@ impl SpotSearch {
         slots.len() == self.count && slots.iter().all(|slot| area.contains(&slot.0))
     }
 
-    /// The first spots that are free in a state string, in the order of their slots.
+    /// The first units that are free in a state string, in the order of their slots.
     pub fn choose(&self, state: &[u8]) -> Result<Vec<Slot>, TooFewLeft> {
         let free = self.slots(0, self.capacity).filter(|slot| state.get(slot.0 as usize) == Some(&FREE));
         let mut chosen: Vec<Slot> = free.take(self.count).collect();
@@ -115,10 +115,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_of_a_spot_says_its_slot_and_nothing_else_does() {
-        assert_eq!(spot_slot(&spot_id(Slot(20_017))), Some(Slot(20_017)));
-        for other in ["spot-", "spot-x", "spot-+7", "spot-007", "spot--1", "spot-4294967296", "Spot-7", "A-7"] {
-            assert_eq!(spot_slot(other), None, "{other}");
+    fn the_id_of_a_unit_says_its_slot_and_nothing_else_does() {
+        assert_eq!(unit_slot(&unit_id(Slot(20_017))), Some(Slot(20_017)));
+        for other in ["unit-", "unit-x", "unit-+7", "unit-007", "unit--1", "unit-4294967296", "Unit-7", "A-7"] {
+            assert_eq!(unit_slot(other), None, "{other}");
         }
     }
 }

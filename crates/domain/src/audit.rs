@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-pub mod line;
+pub mod queue;
 pub mod seats;
 
 /// How many findings of a promise a report shows. Their number is exact beyond it; a hundred rows are enough to start from,
@@ -46,12 +46,12 @@ pub enum Promise {
     /// deadline. The moment of the last event is what counts, not the clock: a system that stands still has nobody to sweep,
     /// and nobody waits for the seat.
     OverdueHold,
-    /// Broken by a line in which more fans are inside (active, or called and still awaited) than the cap allows. A cap that
-    /// was lowered below those inside is reported until they have left: a line does not know who came under which cap.
-    OverCap,
+    /// Broken by a queue in which more fans are inside (active, or called and still awaited) than the maximum allows. A maximum that
+    /// was lowered below those inside is reported until they have left: a queue does not know who came under which maximum.
+    OverMaxActive,
     /// Broken by a number inside that was never given out, has not been called yet, is gone, or is called and active at once,
-    /// and by a line that called more numbers than it gave out.
-    LineJump,
+    /// and by a queue that called more numbers than it gave out.
+    QueueJump,
     /// Broken by a seat whose live state is not what its claim says. A seat that is locked without a claim is in order until
     /// the lock's deadline: a hold takes the lock first, and a lock without a claim ends by itself.
     SeatStateDiffers,
@@ -68,8 +68,8 @@ impl Promise {
         Self::RepeatedEffect,
         Self::OutboxGap,
         Self::OverdueHold,
-        Self::OverCap,
-        Self::LineJump,
+        Self::OverMaxActive,
+        Self::QueueJump,
         Self::SeatStateDiffers,
     ];
 
@@ -84,8 +84,8 @@ impl Promise {
             Self::RepeatedEffect => "repeated_effect",
             Self::OutboxGap => "outbox_gap",
             Self::OverdueHold => "overdue_hold",
-            Self::OverCap => "over_cap",
-            Self::LineJump => "line_jump",
+            Self::OverMaxActive => "over_max_active",
+            Self::QueueJump => "queue_jump",
             Self::SeatStateDiffers => "seat_state_differs",
         }
     }
@@ -101,8 +101,8 @@ impl Promise {
             Self::RepeatedEffect => "reservations, payments and top-ups",
             Self::OutboxGap => "events",
             Self::OverdueHold => "holds",
-            Self::OverCap => "lines with a cap",
-            Self::LineJump => "numbers inside lines",
+            Self::OverMaxActive => "queues with a max_active",
+            Self::QueueJump => "numbers inside queues",
             Self::SeatStateDiffers => "seats",
         }
     }
@@ -213,23 +213,23 @@ mod tests {
     #[test]
     fn a_report_shows_some_findings_and_counts_all() {
         let mut report = AuditReport::default();
-        report.examine(Promise::OverCap, 7);
+        report.examine(Promise::OverMaxActive, 7);
         assert!(report.is_clean());
         for number in 0..=FINDINGS_PER_PROMISE_MAX {
-            report.find(Finding::new(Promise::LineJump, format!("number {number}"), "out of turn"));
+            report.find(Finding::new(Promise::QueueJump, format!("number {number}"), "out of turn"));
         }
         let mut whole = report.clone();
         whole.add(report);
-        let jumps = whole.of(Promise::LineJump).expect("looked at");
+        let jumps = whole.of(Promise::QueueJump).expect("looked at");
         assert_eq!((jumps.broken, jumps.findings.len()), (202, FINDINGS_PER_PROMISE_MAX));
-        assert_eq!(whole.of(Promise::OverCap).map(|caps| (caps.examined, caps.broken)), Some((14, 0)));
+        assert_eq!(whole.of(Promise::OverMaxActive).map(|caps| (caps.examined, caps.broken)), Some((14, 0)));
         assert_eq!(whole.of(Promise::OutboxGap), None);
         assert!(!whole.is_clean());
     }
 
     #[test]
     fn what_is_gone_at_the_second_look_was_under_way() {
-        let finding = |subject: &str, detail: &str| Finding::new(Promise::OverCap, subject, detail);
+        let finding = |subject: &str, detail: &str| Finding::new(Promise::OverMaxActive, subject, detail);
         let earlier = [finding("a", "5 inside"), finding("b", "6 inside")];
         let now = vec![finding("b", "7 inside"), finding("c", "8 inside")];
         assert_eq!(lasting(&earlier, now), [finding("b", "7 inside")]);

@@ -1,7 +1,7 @@
 //! Best available: which seats somebody gets who names none.
 //!
 //! **Neighbours** are seats whose slots follow one another. [`SeatChart::lay_out`](crate::seat_chart::SeatChart::lay_out)
-//! leaves a slot out between two rows, and where the plan shows an aisle; seat numbers say nothing, since many halls number
+//! leaves a slot out between two rows, and where the plan shows an aisle; seat numbers say nothing, since many venues number
 //! odd and even apart.
 //!
 //! **The focal point** of a section is the centroid of the seats of its front row, which is the first of the plan; the
@@ -9,13 +9,13 @@
 //! section, so that every store adds the same integers.
 //!
 //! **The best block** is one that leaves no single seat alone, before any that does; then one of an earlier section, as the
-//! wish or else the plan orders them; then the one whose distances add up to the least; then the one that begins first.
+//! seat request or else the plan orders them; then the one whose distances add up to the least; then the one that begins first.
 //!
 //! **Accessible seats** are chosen for those who ask: a block has exactly as many of them as are wanted, and its other seats are
 //! ordinary. So a fan in a wheelchair sits with companions, and nobody is given an accessible seat without need. To the chooser
 //! that is only another set of stretches: where every block of a stretch has the right ones, see [`Group`].
 //!
-//! **A split**, only where the wish allows it and no block is free, is into as few parts as possible and those as even as
+//! **A split**, only where the seat request allows it and no block is free, is into as few parts as possible and those as even as
 //! possible, all in one section, each part the best block that is left, the largest first. It comes down to single seats, so
 //! that "none" means that no section has so many free seats that are not kept for others.
 
@@ -45,7 +45,7 @@ pub struct SeatOrder {
     /// By section, the preferred first; in each the nearest stretch first.
     pub sections: Vec<Vec<Stretch>>,
     /// How far each seat is from where people want to be, by slot: see [`focal_distances`], which are the same for every order
-    /// of a hall.
+    /// of a venue.
     pub distances: Vec<u32>,
 }
 
@@ -126,7 +126,7 @@ impl SeatOrder {
         Self { sections: wanted.filter(|stretches| !stretches.is_empty()).collect(), distances }
     }
 
-    /// The stretches of seats that may be chosen, of the whole hall, by how far they are from the middle of these seats.
+    /// The stretches of seats that may be chosen, of the whole venue, by how far they are from the middle of these seats.
     pub fn around(chart: &SeatChart, seats: &[&Seat], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let mut distances = vec![0; chart.seat_slots() as usize];
         let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
@@ -138,7 +138,7 @@ impl SeatOrder {
     }
 }
 
-/// The stretches of seats that may be chosen, each with its section, in the order of the hall. Every block of a stretch that is as
+/// The stretches of seats that may be chosen, each with its section, in the order of the venue. Every block of a stretch that is as
 /// large as the group has as many accessible seats as the group needs, and there is no other such block.
 fn stretches(
     chart: &SeatChart,
@@ -222,7 +222,7 @@ impl SeatSearch {
         let mut second_best = None;
         for section in sections {
             let found = nearest(section, size, distances, state);
-            if let Some(block) = found.leaving_none_alone {
+            if let Some(block) = found.preventing_orphans {
                 return Some(slots(block, size));
             }
             second_best = second_best.or(found.any);
@@ -245,7 +245,7 @@ fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[u8]) 
     let mut chosen = Vec::new();
     for size in sizes {
         let found = nearest(section, *size, distances, &left);
-        let block = found.leaving_none_alone.or(found.any)?;
+        let block = found.preventing_orphans.or(found.any)?;
         left[block.first..block.first + size].fill(HELD);
         chosen.extend(slots(block, *size));
     }
@@ -255,7 +255,7 @@ fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[u8]) 
 
 #[derive(Default)]
 struct Found {
-    leaving_none_alone: Option<Block>,
+    preventing_orphans: Option<Block>,
     any: Option<Block>,
 }
 
@@ -264,7 +264,7 @@ fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) ->
     let mut found = Found::default();
     for stretch in section {
         let least = stretch.nearest.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
-        if found.leaving_none_alone.is_some_and(|block| block.distance < least) {
+        if found.preventing_orphans.is_some_and(|block| block.distance < least) {
             break;
         }
         let (mut free, mut distance) = (0, 0);
@@ -281,8 +281,8 @@ fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) ->
             if free >= size {
                 let block = Block { distance, first: at + 1 - size };
                 keep_least(&mut found.any, block);
-                if !leaves_one_alone(state, block.first, at) {
-                    keep_least(&mut found.leaving_none_alone, block);
+                if !leaves_an_orphan(state, block.first, at) {
+                    keep_least(&mut found.preventing_orphans, block);
                 }
             }
         }
@@ -297,7 +297,7 @@ fn keep_least(best: &mut Option<Block>, block: Block) {
 }
 
 /// Whether taking these seats would leave a free seat at either end without a free neighbour.
-fn leaves_one_alone(state: &[u8], first: usize, last: usize) -> bool {
+fn leaves_an_orphan(state: &[u8], first: usize, last: usize) -> bool {
     let free = |at: Option<usize>| at.and_then(|at| state.get(at)) == Some(&FREE);
     let before = free(first.checked_sub(1)) && !free(first.checked_sub(2));
     let after = free(Some(last + 1)) && !free(Some(last + 2));

@@ -179,7 +179,7 @@ impl SeatSelection {
         if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
     }
 
-    /// The seats and spots of a hall that are named, in the order of their slots.
+    /// The seats and units of a venue that are named, in the order of their slots.
     pub fn slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
         let unknown: Vec<String> = self.0.iter().filter(|id| chart.slot_of(id).is_none()).cloned().collect();
         if !unknown.is_empty() {
@@ -190,10 +190,10 @@ impl SeatSelection {
         Ok(slots)
     }
 
-    /// The same, of seats only: spots are sold by count.
+    /// The same, of seats only: units are sold by count.
     pub fn seat_slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
-        let spots: Vec<String> = self.0.iter().filter(|id| chart.spot(id).is_some()).cloned().collect();
-        if spots.is_empty() { self.slots(chart) } else { Err(HoldRefusal::SpotsNamed { seat_ids: spots }) }
+        let units: Vec<String> = self.0.iter().filter(|id| chart.unit(id).is_some()).cloned().collect();
+        if units.is_empty() { self.slots(chart) } else { Err(HoldRefusal::UnitsNamed { seat_ids: units }) }
     }
 }
 
@@ -209,21 +209,21 @@ pub enum HoldRefusal {
         /// The ids that are not in the chart.
         seat_ids: Vec<String>,
     },
-    /// These are spots of standing areas, which are sold by count.
-    #[error("spots of standing areas are not named: {}", .seat_ids.join(", "))]
-    SpotsNamed {
+    /// These are units of general admission areas, which are sold by count.
+    #[error("units of general_admission areas are not named: {}", .seat_ids.join(", "))]
+    UnitsNamed {
         /// Which.
         seat_ids: Vec<String>,
     },
-    /// These sections are standing areas, which have no seats to choose from.
-    #[error("standing areas have no seats: {}", .names.join(", "))]
-    StandingAreas {
+    /// These sections are general admission areas, which have no seats to choose from.
+    #[error("general_admission areas have no seats: {}", .names.join(", "))]
+    GeneralAdmissionAreas {
         /// Which.
         names: Vec<String>,
     },
     /// This section has seats, which are not sold by count.
     #[error("the section {name} has seats")]
-    NoStandingArea {
+    NotAGeneralAdmissionArea {
         /// Which.
         name: String,
     },
@@ -242,7 +242,7 @@ pub enum HoldRefusal {
     /// These are kept for those who need them, and nobody was said to.
     #[error("seats are kept for those who need accessible seats: {}", .seat_ids.join(", "))]
     AccessibleSeats {
-        /// Those of the named seats that are accessible, in the order of the hall.
+        /// Those of the named seats that are accessible, in the order of the venue.
         seat_ids: Vec<String>,
     },
     /// The price limit is in another currency than the prices.

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
-use crate::queue::Line;
+use crate::queue::Queue;
 use crate::seat_chart::SeatChart;
 use crate::time::Timestamp;
 
@@ -46,7 +46,7 @@ impl Title {
     }
 }
 
-/// A hall. It does not change once imported.
+/// A venue. It does not change once imported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Venue {
     /// Made at import.
@@ -136,7 +136,7 @@ impl PriceList {
     }
 }
 
-/// One date of a concert at a venue. Its line's settings are kept apart, since they change during a sale.
+/// One date of a concert at a venue. Its queue's settings are kept apart, since they change during a sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performance {
     /// Made at creation.
@@ -155,8 +155,8 @@ pub struct Performance {
     pub seats_per_fan: u32,
     /// How long a hold lives.
     pub hold_for: Duration,
-    /// Whether fans wait in a line before they may see and hold seats.
-    pub has_line: bool,
+    /// Whether fans wait in a queue before they may see and hold seats.
+    pub has_queue: bool,
 }
 
 /// A performance that fans may come for.
@@ -164,10 +164,10 @@ pub struct Performance {
 pub struct OnSale {
     /// Which.
     pub performance: PerformanceId,
-    /// When seats may be held. Before that only a line that collects joiners is open.
+    /// When seats may be held. Before that only a queue that collects joiners is open.
     pub opens_at: Timestamp,
-    /// The line in front of it.
-    pub line: Option<Line>,
+    /// The queue in front of it.
+    pub queue: Option<Queue>,
 }
 
 /// Where a listing of performances goes on: after this date and, on the same date, after this id.

@@ -1,4 +1,4 @@
-//! How an operation of a port can fail: a refusal that the caller can understand, or weather.
+//! How an operation of a port can fail: a refusal that the caller can understand, or unavailability.
 
 use thiserror::Error;
 
@@ -15,12 +15,12 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    /// Weather with its cause.
+    /// Unavailable with its cause.
     pub fn new(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { what, source: Some(source.into()) }
     }
 
-    /// Weather without a cause worth telling.
+    /// Unavailable without a cause worth telling.
     pub fn of(what: &'static str) -> Self {
         Self { what, source: None }
     }
@@ -36,7 +36,7 @@ pub enum PortError<R> {
     /// The request id was used before with another body; nothing was changed.
     #[error("the request id was used for another request")]
     RequestReused,
-    /// Weather.
+    /// Unavailable.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

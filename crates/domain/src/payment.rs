@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::booking::{Reservation, ReservationState};
 use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::Money;
-use crate::queue::QueueTicket;
+use crate::queue::QueueTokenPayload;
 use crate::seat_chart::Slot;
 use crate::time::Timestamp;
 use crate::wallet::{Transfer, TransferIds};
@@ -37,7 +37,7 @@ pub struct PaymentPlan {
     /// The revision of the reservation that it was planned on: what is paid is what was seen.
     pub revision: u32,
     /// The queue token that it uses up, remembered so that its end is not lost.
-    pub ticket: Option<QueueTicket>,
+    pub payload: Option<QueueTokenPayload>,
 }
 
 /// Why a hold cannot be paid.
@@ -60,7 +60,7 @@ pub enum PayRefusal {
     HoldChanged,
     /// The wallet does not hold enough.
     #[error("the balance is short")]
-    BalanceShort {
+    InsufficientBalance {
         /// What the wallet holds.
         balance: Money,
         /// What the reservation costs.
@@ -91,12 +91,12 @@ pub fn plan_wallet_payment(
     reservation: &Reservation,
     id: PaymentId,
     ids: TransferIds,
-    ticket: Option<QueueTicket>,
+    payload: Option<QueueTokenPayload>,
     now: Timestamp,
 ) -> PaymentPlan {
     let Reservation { user, performance, total, revision, .. } = *reservation;
     let payment = Payment { id, reservation: reservation.id, user, performance, amount: total, paid_at: now };
-    PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), revision, ticket }
+    PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), revision, payload }
 }
 
 /// What the stores of speed must be told after a payment: the seats are sold, the queue token is used.
@@ -111,5 +111,5 @@ pub struct Settlement {
     /// Now sold.
     pub slots: Vec<Slot>,
     /// Now used up.
-    pub ticket: Option<QueueTicket>,
+    pub payload: Option<QueueTokenPayload>,
 }

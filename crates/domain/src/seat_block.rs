@@ -135,7 +135,7 @@ impl SeatList {
         unnamed.map_or(Ok(Self(seat_ids)), |index| Err(NotASeatList::NotAName { index }))
     }
 
-    /// The seats of a hall that are named, in the order of their slots, each once.
+    /// The seats of a venue that are named, in the order of their slots, each once.
     pub fn slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
         let (known, unknown): (Vec<_>, Vec<_>) = self.0.iter().partition(|seat_id| chart.seat(seat_id).is_some());
         if !unknown.is_empty() {

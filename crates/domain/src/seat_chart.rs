@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::area::{Area, spot_id, spot_slot};
+use crate::area::{Area, unit_id, unit_slot};
 
-/// The most seats and spots of one venue. The largest halls and stadiums fit; a state string stays near 100 KB.
+/// The most seats and units of one venue. The largest venues and stadiums fit; a state string stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
 /// The most sections of one venue.
 pub const SECTIONS_PER_VENUE_MAX: usize = 1_000;
@@ -97,13 +97,13 @@ pub struct PlannedRow {
 pub struct PlannedSection {
     /// See [`Section::name`].
     pub name: String,
-    /// In the order of the plan; none in a standing area.
+    /// In the order of the plan; none in a general admission area.
     pub rows: Vec<PlannedRow>,
-    /// What it is if it is a standing area.
-    pub standing: Option<PlannedArea>,
+    /// What it is if it is a general admission area.
+    pub general_admission: Option<PlannedArea>,
 }
 
-/// A standing area of a plan, before it has slots.
+/// A general admission area of a plan, before it has slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedArea {
     /// See [`Area::capacity`].
@@ -112,7 +112,7 @@ pub struct PlannedArea {
     pub grade: u16,
 }
 
-/// All seats and standing areas of a venue, with their slots: the areas' follow those of the seats.
+/// All seats and general admission areas of a venue, with their slots: the areas' follow those of the seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeatChart {
     sections: Vec<Section>,
@@ -127,16 +127,16 @@ pub struct SeatChart {
 }
 
 impl SeatChart {
-    /// Gives every seat and every spot of a plan its slot. Seat ids are unique and grades exist: the reader of the plan has
+    /// Gives every seat and every unit of a plan its slot. Seat ids are unique and grades exist: the reader of the plan has
     /// checked.
     pub fn lay_out(plan: Vec<PlannedSection>, grades: Vec<Grade>) -> Self {
         let mut sections = Vec::with_capacity(plan.len());
         let mut rows = Vec::new();
-        let (mut seats, mut standing) = (Vec::new(), Vec::new());
+        let (mut seats, mut general_admission) = (Vec::new(), Vec::new());
         let mut next_slot = 0;
         for (section, planned) in (0..).zip(plan) {
             sections.push(Section { name: planned.name });
-            standing.extend(planned.standing.map(|planned| (section, planned)));
+            general_admission.extend(planned.general_admission.map(|planned| (section, planned)));
             for planned_row in planned.rows {
                 let row = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 rows.push(Row { section, label: planned_row.label });
@@ -155,7 +155,7 @@ impl SeatChart {
             next_slot += capacity + 1;
             Area { section, grade, first, capacity }
         };
-        let areas = standing.into_iter().map(area).collect();
+        let areas = general_admission.into_iter().map(area).collect();
         Self::from_parts(sections, rows, grades, seats, areas)
     }
 
@@ -209,7 +209,7 @@ impl SeatChart {
         self.seat_slots
     }
 
-    /// How many it has room for: its seats and its spots.
+    /// How many it has room for: its seats and its units.
     pub fn capacity(&self) -> u32 {
         let seats = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
         self.areas.iter().fold(seats, |sum, area| sum.saturating_add(area.capacity))
@@ -230,13 +230,13 @@ impl SeatChart {
         self.by_slot.get(&slot).copied()
     }
 
-    /// The index of the area of which the spot at this slot is; none for seats, and between them.
+    /// The index of the area of which the unit at this slot is; none for seats, and between them.
     pub fn area_index(&self, slot: Slot) -> Option<usize> {
         let index = self.areas.partition_point(|area| area.first <= slot).checked_sub(1)?;
         self.areas[index].slots().contains(&slot.0).then_some(index)
     }
 
-    /// The area of which the spot at this slot is; none for seats, and between them.
+    /// The area of which the unit at this slot is; none for seats, and between them.
     pub fn area_at(&self, slot: Slot) -> Option<&Area> {
         self.area_index(slot).map(|index| &self.areas[index])
     }
@@ -251,22 +251,22 @@ impl SeatChart {
         &self.sections[usize::from(area.section)].name
     }
 
-    /// The slot of the spot of this id.
-    pub fn spot(&self, id: &str) -> Option<Slot> {
-        spot_slot(id).filter(|slot| self.area_index(*slot).is_some() && !self.by_id.contains_key(id))
+    /// The slot of the unit of this id.
+    pub fn unit(&self, id: &str) -> Option<Slot> {
+        unit_slot(id).filter(|slot| self.area_index(*slot).is_some() && !self.by_id.contains_key(id))
     }
 
-    /// The slot of the seat or spot of this id.
+    /// The slot of the seat or unit of this id.
     pub fn slot_of(&self, id: &str) -> Option<Slot> {
-        self.seat(id).map(|seat| seat.slot).or_else(|| self.spot(id))
+        self.seat(id).map(|seat| seat.slot).or_else(|| self.unit(id))
     }
 
-    /// The id of the seat or spot at this slot; none where there is neither.
+    /// The id of the seat or unit at this slot; none where there is neither.
     pub fn id_at(&self, slot: Slot) -> Option<String> {
-        self.seat_at(slot).map(|seat| seat.id.clone()).or_else(|| self.area_at(slot).map(|_| spot_id(slot)))
+        self.seat_at(slot).map(|seat| seat.id.clone()).or_else(|| self.area_at(slot).map(|_| unit_id(slot)))
     }
 
-    /// The index of the grade of the seat or spot at this slot; none where there is neither.
+    /// The index of the grade of the seat or unit at this slot; none where there is neither.
     pub fn grade_at(&self, slot: Slot) -> Option<u16> {
         self.seat_at(slot).map(|seat| seat.grade).or_else(|| self.area_at(slot).map(|area| area.grade))
     }
@@ -286,7 +286,7 @@ impl SeatChart {
         &self.grades[usize::from(seat.grade)]
     }
 
-    /// What people read on their ticket: row and number, such as `A-12`.
+    /// What people read on their queue token: row and number, such as `A-12`.
     pub fn label_of(&self, seat: &Seat) -> String {
         format!("{}-{}", self.row_of(seat).label, seat.number)
     }
@@ -320,7 +320,7 @@ mod tests {
 
     fn chart(rows: Vec<PlannedRow>) -> SeatChart {
         let grade = Grade { name: "stalls".into(), color: String::new() };
-        SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows, standing: None }], vec![grade])
+        SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows, general_admission: None }], vec![grade])
     }
 
     #[test]
@@ -355,15 +355,19 @@ mod tests {
     }
 
     #[test]
-    fn the_spots_of_areas_follow_the_seats_and_are_apart_from_each_other() {
-        let standing = |name: &str, capacity| PlannedSection {
+    fn the_units_of_areas_follow_the_seats_and_are_apart_from_each_other() {
+        let general_admission = |name: &str, capacity| PlannedSection {
             name: name.into(),
             rows: vec![],
-            standing: Some(PlannedArea { capacity, grade: 0 }),
+            general_admission: Some(PlannedArea { capacity, grade: 0 }),
         };
-        let seated = PlannedSection { name: "Stalls".into(), rows: vec![row("A", &[0.0, 1.0])], standing: None };
+        let seated =
+            PlannedSection { name: "Stalls".into(), rows: vec![row("A", &[0.0, 1.0])], general_admission: None };
         let grade = Grade { name: "All".into(), color: String::new() };
-        let chart = SeatChart::lay_out(vec![standing("Floor", 3), seated, standing("Pit", 2)], vec![grade.clone()]);
+        let chart = SeatChart::lay_out(
+            vec![general_admission("Floor", 3), seated, general_admission("Pit", 2)],
+            vec![grade.clone()],
+        );
         let area = |section, first, capacity| Area { section, grade: 0, first: Slot(first), capacity };
         assert_eq!(chart.areas(), [area(0, 3, 3), area(2, 7, 2)]);
         assert_eq!((chart.seat_slots(), chart.slots(), chart.capacity()), (2, 9, 7));
@@ -374,12 +378,12 @@ mod tests {
         assert_eq!(chart.area_named("Stalls"), None);
 
         let ids: Vec<Option<String>> = (1..5).map(|slot| chart.id_at(Slot(slot))).collect();
-        assert_eq!(ids, [Some("A2".into()), None, Some("spot-3".into()), Some("spot-4".into())]);
-        assert_eq!((chart.slot_of("spot-4"), chart.spot("spot-4")), (Some(Slot(4)), Some(Slot(4))));
-        assert_eq!((chart.slot_of("A2"), chart.spot("A2"), chart.slot_of("spot-6")), (Some(Slot(1)), None, None));
+        assert_eq!(ids, [Some("A2".into()), None, Some("unit-3".into()), Some("unit-4".into())]);
+        assert_eq!((chart.slot_of("unit-4"), chart.unit("unit-4")), (Some(Slot(4)), Some(Slot(4))));
+        assert_eq!((chart.slot_of("A2"), chart.unit("A2"), chart.slot_of("unit-6")), (Some(Slot(1)), None, None));
         assert_eq!([2, 3].map(|slot| chart.grade_at(Slot(slot))), [None, Some(0)]);
 
-        let only = SeatChart::lay_out(vec![standing("Field", 4)], vec![grade]);
+        let only = SeatChart::lay_out(vec![general_admission("Field", 4)], vec![grade]);
         assert_eq!((only.areas(), only.slots(), only.seat_slots()), (&[area(0, 0, 4)][..], 4, 0));
     }
 }

@@ -195,7 +195,7 @@ impl SeatState {
     }
 }
 
-/// The state string of a hall in which every seat is free.
+/// The state string of a venue in which every seat is free.
 pub fn all_free(chart: &SeatChart) -> Vec<u8> {
     let mut bytes = vec![NO_SEAT; chart.slots() as usize];
     for seat in chart.seats() {

@@ -28,7 +28,7 @@ pub enum TransferKind {
 
 /// One side of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerLine {
+pub struct LedgerEntry {
     /// Made with the transfer.
     pub id: EntryId,
     /// Whose side.
@@ -49,9 +49,9 @@ pub struct Transfer {
     /// What moves; positive.
     pub amount: Money,
     /// The wallet's side.
-    pub wallet_line: LedgerLine,
+    pub wallet_entry: LedgerEntry,
     /// The other side.
-    pub counter_line: LedgerLine,
+    pub counter_entry: LedgerEntry,
     /// The payment that it settles.
     pub payment: Option<PaymentId>,
     /// When.
@@ -64,9 +64,9 @@ pub struct TransferIds {
     /// Of the transfer.
     pub transfer: TransferId,
     /// Of the wallet's line.
-    pub wallet_line: EntryId,
+    pub wallet_entry: EntryId,
     /// Of the other line.
-    pub counter_line: EntryId,
+    pub counter_entry: EntryId,
 }
 
 impl Transfer {
@@ -99,14 +99,14 @@ impl Transfer {
         payment: Option<PaymentId>,
         at: Timestamp,
     ) -> Self {
-        let line = |id, account, amount_minor| LedgerLine { id, account, amount_minor };
+        let line = |id, account, amount_minor| LedgerEntry { id, account, amount_minor };
         Self {
             id: ids.transfer,
             kind,
             user,
             amount,
-            wallet_line: line(ids.wallet_line, Account::Wallet(user), wallet_minor),
-            counter_line: line(ids.counter_line, counter, -wallet_minor),
+            wallet_entry: line(ids.wallet_entry, Account::Wallet(user), wallet_minor),
+            counter_entry: line(ids.counter_entry, counter, -wallet_minor),
             payment,
             at,
         }
@@ -157,10 +157,10 @@ impl WalletEntry {
     /// The entry that a transfer leaves in its wallet.
     pub fn of(transfer: &Transfer, balance_after_minor: i64) -> Self {
         Self {
-            id: transfer.wallet_line.id,
+            id: transfer.wallet_entry.id,
             transfer: transfer.id,
             kind: transfer.kind,
-            amount: Money { minor: transfer.wallet_line.amount_minor, currency: transfer.amount.currency },
+            amount: Money { minor: transfer.wallet_entry.amount_minor, currency: transfer.amount.currency },
             balance_after_minor,
             payment: transfer.payment,
             at: transfer.at,
@@ -190,17 +190,17 @@ mod tests {
     fn both_sides_of_a_transfer_sum_to_zero() {
         let ids = TransferIds {
             transfer: TransferId(Uuid::nil()),
-            wallet_line: EntryId(Uuid::nil()),
-            counter_line: EntryId(Uuid::max()),
+            wallet_entry: EntryId(Uuid::nil()),
+            counter_entry: EntryId(Uuid::max()),
         };
         let user = UserId(Uuid::nil());
         let at = Timestamp::UNIX_EPOCH;
         let amount = TopUpAmount::parse(money(500)).expect("in bounds");
         let top_up = Transfer::top_up(ids, user, amount, at);
-        assert_eq!((top_up.wallet_line.amount_minor, top_up.counter_line.amount_minor), (500, -500));
+        assert_eq!((top_up.wallet_entry.amount_minor, top_up.counter_entry.amount_minor), (500, -500));
         let sales = PerformanceId(Uuid::nil());
         let payment = Transfer::payment(ids, user, sales, money(300), PaymentId(Uuid::nil()), at);
-        assert_eq!((payment.wallet_line.amount_minor, payment.counter_line.amount_minor), (-300, 300));
+        assert_eq!((payment.wallet_entry.amount_minor, payment.counter_entry.amount_minor), (-300, 300));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Choosing spots of a standing area, against one that counts.
+//! Choosing units of a general admission area, against one that counts.
 #![expect(clippy::expect_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 
-use encore_domain::area::{Area, SpotSearch, TooFewLeft};
+use encore_domain::area::{Area, TooFewLeft, UnitSearch};
 use encore_domain::booking::reservation_id;
 use encore_domain::ids::{RequestId, ReservationId, UserId};
 use encore_domain::request::RequestKey;
@@ -12,7 +12,7 @@ use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-/// Seats before an area, a separator, and the area; and somebody who wants spots of it.
+/// Seats before an area, a separator, and the area; and somebody who wants units of it.
 #[derive(Clone, Debug)]
 struct Case {
     area: Area,
@@ -22,27 +22,27 @@ struct Case {
 }
 
 impl Case {
-    fn search(&self) -> SpotSearch {
-        SpotSearch::new(&self.area, self.count, self.owner)
+    fn search(&self) -> UnitSearch {
+        UnitSearch::new(&self.area, self.count, self.owner)
     }
 
-    /// The free spots, one by one.
+    /// The free units, one by one.
     fn free(&self) -> BTreeSet<Slot> {
         self.area.slots().map(Slot).filter(|slot| self.state[slot.0 as usize] == FREE).collect()
     }
 }
 
-/// Halls from empty to nearly full, with free seats on either side of the area.
+/// Venues from empty to nearly full, with free seats on either side of the area.
 fn cases() -> impl Strategy<Value = Case> {
-    let spots = (0_u32..=10).prop_flat_map(|tenths| {
-        let spot = prop_oneof![10 - tenths => Just(FREE), tenths => Just(HELD), tenths => Just(SOLD)];
-        prop::collection::vec(spot, 1..60)
+    let units = (0_u32..=10).prop_flat_map(|tenths| {
+        let unit = prop_oneof![10 - tenths => Just(FREE), tenths => Just(HELD), tenths => Just(SOLD)];
+        prop::collection::vec(unit, 1..60)
     });
-    (spots, 1_u32..5, any::<u128>(), 1_usize..=8).prop_map(|(spots, seats, owner, count)| {
-        let capacity = u32::try_from(spots.len()).expect("few spots");
+    (units, 1_u32..5, any::<u128>(), 1_usize..=8).prop_map(|(units, seats, owner, count)| {
+        let capacity = u32::try_from(units.len()).expect("few units");
         let area = Area { section: 0, grade: 0, first: Slot(seats + 1), capacity };
         let before = std::iter::repeat_n(FREE, seats as usize).chain([NO_SEAT]);
-        let state = before.chain(spots).chain([NO_SEAT, FREE, FREE]).collect();
+        let state = before.chain(units).chain([NO_SEAT, FREE, FREE]).collect();
         Case { area, state, owner: ReservationId(Uuid::from_u128(owner)), count }
     })
 }
@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn as_many_free_spots_as_wanted_are_chosen_or_it_is_said_how_many_are_left(case in cases()) {
+    fn as_many_free_units_as_wanted_are_chosen_or_it_is_said_how_many_are_left(case in cases()) {
         let (search, free) = (case.search(), case.free());
         prop_assert_eq!(case.area.free(&case.state) as usize, free.len());
         match search.choose(&case.state) {
@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn every_spot_is_looked_at_once_in_pieces_of_any_size(case in cases(), piece in 1_u32..70) {
+    fn every_unit_is_looked_at_once_in_pieces_of_any_size(case in cases(), piece in 1_u32..70) {
         let search = case.search();
         prop_assert!(case.area.slots().contains(&search.from.0));
         let pieces = (0..case.area.capacity).step_by(piece as usize);
@@ -96,7 +96,7 @@ fn a_crowd_sells_exactly_the_capacity_and_is_spread_over_it() {
     for turn in 0_u128.. {
         let id = RequestId(Uuid::from_u128(turn));
         let owner = reservation_id(&RequestKey { user: UserId(Uuid::nil()), id, fingerprint: [0; 32] });
-        let search = SpotSearch::new(&area, 1 + (turn % 4) as usize, owner);
+        let search = UnitSearch::new(&area, 1 + (turn % 4) as usize, owner);
         let Ok(chosen) = search.choose(&state) else { break };
         sold += chosen.len();
         for slot in chosen {

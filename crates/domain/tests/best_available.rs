@@ -14,9 +14,9 @@ const GRADES: u16 = 3;
 const PITCH: f64 = 1.0;
 const AISLE: f64 = 3.0;
 
-/// A hall as it was planned: for each seat, in the order of the chart, where it is.
+/// A venue as it was planned: for each seat, in the order of the chart, where it is.
 #[derive(Clone, Debug)]
-struct Hall {
+struct PerformanceContext {
     chart: SeatChart,
     places: Vec<Place>,
 }
@@ -34,10 +34,10 @@ struct Place {
 /// What makes a block the best: whether it leaves a seat alone, its section, its distance, its first seat.
 type Rank = (bool, usize, u64, usize);
 
-/// A choice to be made in a hall in some state.
+/// A choice to be made in a venue in some state.
 #[derive(Clone, Debug)]
 struct Case {
-    hall: Hall,
+    context: PerformanceContext,
     state: Vec<u8>,
     sections: Vec<u16>,
     grades: Vec<bool>,
@@ -53,7 +53,7 @@ fn plans() -> impl Strategy<Value = Vec<Vec<Vec<usize>>>> {
     prop::collection::vec(prop::collection::vec(row, 1..5), 1..4)
 }
 
-fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16], accessible: &[bool]) -> Hall {
+fn context(plan: &[Vec<Vec<usize>>], grades: &[u16], accessible: &[bool]) -> PerformanceContext {
     let mut places = Vec::new();
     let mut grades = grades.iter().copied().cycle();
     let mut accessible = accessible.iter().copied().cycle();
@@ -76,10 +76,10 @@ fn hall(plan: &[Vec<Vec<usize>>], grades: &[u16], accessible: &[bool]) -> Hall {
             }
             planned_rows.push(PlannedRow { label: row.to_string(), seats });
         }
-        sections.push(PlannedSection { name: section.to_string(), rows: planned_rows, standing: None });
+        sections.push(PlannedSection { name: section.to_string(), rows: planned_rows, general_admission: None });
     }
     let grades = (0..GRADES).map(|grade| Grade { name: grade.to_string(), color: String::new() }).collect();
-    Hall { chart: SeatChart::lay_out(sections, grades), places }
+    PerformanceContext { chart: SeatChart::lay_out(sections, grades), places }
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -98,15 +98,15 @@ fn cases() -> impl Strategy<Value = Case> {
     let accessible = prop_oneof![Just(vec![false]), prop::collection::vec(prop::bool::weighted(0.2), 1..40)];
     (plan_and_sections, (grades, accessible), allowed, taken, any::<u64>(), group, any::<bool>()).prop_map(
         |((plan, sections), (grades, marked), allowed, taken, seed, (count, accessible), split)| {
-            let hall = hall(&plan, &grades, &marked);
+            let context = context(&plan, &grades, &marked);
             let allow_split = split && accessible == 0;
-            let state = occupied(&hall.chart, taken, seed);
-            Case { hall, state, sections, grades: allowed, count, allow_split, accessible }
+            let state = occupied(&context.chart, taken, seed);
+            Case { context, state, sections, grades: allowed, count, allow_split, accessible }
         },
     )
 }
 
-/// The state string of a hall of which this share is taken.
+/// The state string of a venue of which this share is taken.
 fn occupied(chart: &SeatChart, share: f64, seed: u64) -> Vec<u8> {
     let mut dice = seed | 1;
     let mut state = all_free(chart);
@@ -122,7 +122,7 @@ fn occupied(chart: &SeatChart, share: f64, seed: u64) -> Vec<u8> {
 
 impl Case {
     fn search(&self) -> Option<Vec<Slot>> {
-        let chart = &self.hall.chart;
+        let chart = &self.context.chart;
         let group = Group { count: self.count, accessible: self.accessible };
         let order = SeatOrder::new(chart, &self.sections, group, |seat| self.grades[usize::from(seat.grade)]);
         let search = SeatSearch { order: Arc::new(order), count: self.count, allow_split: self.allow_split };
@@ -159,7 +159,7 @@ impl Case {
     }
 
     fn best_block(&self, free: &BTreeSet<usize>, size: usize, sections: &[u16]) -> Option<(Rank, Vec<usize>)> {
-        let seats = self.hall.chart.seats();
+        let seats = self.context.chart.seats();
         let may_choose = |seat: &usize| free.contains(seat) && self.grades[usize::from(seats[*seat].grade)];
         let blocks = (0..seats.len()).map(|first| (first..first + size).collect::<Vec<usize>>());
         let accessible = |block: &[usize]| block.iter().filter(|seat| seats[**seat].accessible).count();
@@ -169,20 +169,20 @@ impl Case {
                 && accessible(block) == self.accessible
         });
         let ranked = blocks.filter_map(|block| {
-            let section = sections.iter().position(|section| *section == self.hall.places[block[0]].section)?;
+            let section = sections.iter().position(|section| *section == self.context.places[block[0]].section)?;
             let distance = block.iter().map(|seat| self.distance(*seat)).sum();
-            Some(((self.leaves_one_alone(free, &block), section, distance, block[0]), block))
+            Some(((self.leaves_an_orphan(free, &block), section, distance, block[0]), block))
         });
         ranked.min()
     }
 
     fn near(&self, pair: &[usize]) -> bool {
-        let place = |seat: usize| self.hall.places.get(seat).map(|it| (it.section, it.row, it.piece));
+        let place = |seat: usize| self.context.places.get(seat).map(|it| (it.section, it.row, it.piece));
         pair[0] + 1 == pair[1] && place(pair[0]) == place(pair[1])
     }
 
     /// Whether somebody who had a free neighbour has none any more.
-    fn leaves_one_alone(&self, free: &BTreeSet<usize>, block: &[usize]) -> bool {
+    fn leaves_an_orphan(&self, free: &BTreeSet<usize>, block: &[usize]) -> bool {
         let left: BTreeSet<usize> = free.iter().copied().filter(|seat| !block.contains(seat)).collect();
         let alone = |seat: usize, free: &BTreeSet<usize>| {
             let before = seat > 0 && free.contains(&(seat - 1)) && self.near(&[seat - 1, seat]);
@@ -194,7 +194,7 @@ impl Case {
 
     /// From the middle of the front row, in millionths of the farthest of the section.
     fn distance(&self, seat: usize) -> u64 {
-        let places = &self.hall.places;
+        let places = &self.context.places;
         let of_section = || places.iter().filter(|place| place.section == places[seat].section);
         let front: Vec<&Place> = of_section().filter(|place| place.row == 0).collect();
         let count = f64::from(u32::try_from(front.len()).expect("a short row"));
@@ -207,12 +207,12 @@ impl Case {
     }
 
     fn free_seats(&self) -> BTreeSet<usize> {
-        let seats = self.hall.chart.seats().iter().enumerate();
+        let seats = self.context.chart.seats().iter().enumerate();
         seats.filter(|(_, seat)| self.state[seat.slot.0 as usize] == FREE).map(|(at, _)| at).collect()
     }
 
     fn slots(&self, seats: &[usize]) -> Vec<Slot> {
-        seats.iter().map(|seat| self.hall.chart.seats()[*seat].slot).collect()
+        seats.iter().map(|seat| self.context.chart.seats()[*seat].slot).collect()
     }
 }
 
@@ -227,9 +227,9 @@ proptest! {
     #[test]
     fn none_is_answered_only_when_there_is_none(case in cases()) {
         let free = case.free_seats();
-        let seats = case.hall.chart.seats();
+        let seats = case.context.chart.seats();
         let fits = |section: &u16| {
-            let of_section = free.iter().filter(|seat| case.hall.places[**seat].section == *section);
+            let of_section = free.iter().filter(|seat| case.context.places[**seat].section == *section);
             let ordinary = of_section.filter(|seat| !seats[**seat].accessible);
             ordinary.filter(|seat| case.grades[usize::from(seats[**seat].grade)]).count() >= case.count
         };
@@ -242,7 +242,7 @@ proptest! {
         let Some(chosen) = case.search() else { return Ok(()) };
         prop_assert_eq!(chosen.len(), case.count);
         prop_assert!(chosen.is_sorted_by(|a, b| a < b), "in order, none twice: {:?}", chosen);
-        let chart = &case.hall.chart;
+        let chart = &case.context.chart;
         let mut sections = BTreeSet::new();
         let accessible = chosen.iter().filter_map(|slot| chart.seat_at(*slot)).filter(|seat| seat.accessible).count();
         prop_assert_eq!(accessible, case.accessible, "kept for those who ask, and given to all who do");

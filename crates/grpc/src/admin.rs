@@ -1,8 +1,8 @@
 //! `AdminService`.
 
-use encore_app::admin::{AdminUseCases, NewLine, NewPerformance};
+use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
 use encore_app::audit::AuditUseCases;
-use encore_app::line_admin::LineAdminUseCases;
+use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::catalog::{
@@ -11,7 +11,7 @@ use encore_domain::catalog::{
 use encore_domain::identity::{AccessToken, Caller};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
-use encore_domain::queue::{LaneName, LineMessage, LinePatch, LineSettings};
+use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_block::BlockReason;
 use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
@@ -23,9 +23,9 @@ use tonic::{Request, Response, Status};
 use crate::audit::report_to_proto;
 use crate::authenticate::caller;
 use crate::calls::Calls;
-use crate::catalog::{concert_to_proto, offer_to_proto};
+use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
-use crate::line_admin::{self, grant_time, line_patch, settings_to_proto};
+use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
@@ -33,7 +33,7 @@ use crate::to_proto::timestamp;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
-    pub(crate) line_admin: LineAdminUseCases,
+    pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) audit: AuditUseCases,
     pub(crate) rehearsal_fans: RehearsalFans,
@@ -93,7 +93,7 @@ impl AdminService for AdminApi {
         fields.finish()?;
         let admin = self.admin.clone();
         let offer = self.calls.write(async move { admin.create_performance(new, key).await }).await?;
-        Ok(Response::new(pb::CreatePerformanceResponse { performance: Some(offer_to_proto(&offer)) }))
+        Ok(Response::new(pb::CreatePerformanceResponse { performance: Some(summary_to_proto(&offer)) }))
     }
 
     async fn block_seats(
@@ -148,105 +148,108 @@ impl AdminService for AdminApi {
         Ok(Response::new(blocked_to_proto(&blocked)))
     }
 
-    async fn set_line(&self, request: Request<pb::SetLineRequest>) -> Result<Response<pb::SetLineResponse>, Status> {
+    async fn update_queue(
+        &self,
+        request: Request<pb::UpdateQueueRequest>,
+    ) -> Result<Response<pb::UpdateQueueResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "SetLine", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, "UpdateQueue", &message);
         let performance = fields.id("performance_id", &message.performance_id);
         if message.settings.is_none() {
             fields.refuse("settings", "must be set");
         }
         let override_ceiling = message.override_ceiling;
-        let patch = line_patch(&mut fields, "settings", &message.settings.unwrap_or_default());
+        let patch = queue_patch(&mut fields, "settings", &message.settings.unwrap_or_default());
         let (Some(key), Some(performance)) = (key, performance) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let settings = self.change_line(performance, patch, override_ceiling, key).await?;
-        Ok(Response::new(pb::SetLineResponse { settings }))
+        let settings = self.change_queue(performance, patch, override_ceiling, key).await?;
+        Ok(Response::new(pb::UpdateQueueResponse { settings }))
     }
 
-    async fn pause_line(
+    async fn pause_queue(
         &self,
-        request: Request<pb::PauseLineRequest>,
-    ) -> Result<Response<pb::PauseLineResponse>, Status> {
+        request: Request<pb::PauseQueueRequest>,
+    ) -> Result<Response<pb::PauseQueueResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = line_to_change(caller, "PauseLine", ids, &message)?;
-        let patch = LinePatch { paused: Some(true), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, false, key).await?;
-        Ok(Response::new(pb::PauseLineResponse { settings }))
+        let (key, performance) = queue_to_change(caller, "PauseQueue", ids, &message)?;
+        let patch = QueuePatch { paused: Some(true), ..QueuePatch::default() };
+        let settings = self.change_queue(performance, patch, false, key).await?;
+        Ok(Response::new(pb::PauseQueueResponse { settings }))
     }
 
-    async fn resume_line(
+    async fn resume_queue(
         &self,
-        request: Request<pb::ResumeLineRequest>,
-    ) -> Result<Response<pb::ResumeLineResponse>, Status> {
+        request: Request<pb::ResumeQueueRequest>,
+    ) -> Result<Response<pb::ResumeQueueResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = line_to_change(caller, "ResumeLine", ids, &message)?;
-        let patch = LinePatch { paused: Some(false), draining: Some(false), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, false, key).await?;
-        Ok(Response::new(pb::ResumeLineResponse { settings }))
+        let (key, performance) = queue_to_change(caller, "ResumeQueue", ids, &message)?;
+        let patch = QueuePatch { paused: Some(false), draining: Some(false), ..QueuePatch::default() };
+        let settings = self.change_queue(performance, patch, false, key).await?;
+        Ok(Response::new(pb::ResumeQueueResponse { settings }))
     }
 
-    async fn drain_line(
+    async fn drain_queue(
         &self,
-        request: Request<pb::DrainLineRequest>,
-    ) -> Result<Response<pb::DrainLineResponse>, Status> {
+        request: Request<pb::DrainQueueRequest>,
+    ) -> Result<Response<pb::DrainQueueResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = line_to_change(caller, "DrainLine", ids, &message)?;
-        let patch = LinePatch { draining: Some(true), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, false, key).await?;
-        Ok(Response::new(pb::DrainLineResponse { settings }))
+        let (key, performance) = queue_to_change(caller, "DrainQueue", ids, &message)?;
+        let patch = QueuePatch { draining: Some(true), ..QueuePatch::default() };
+        let settings = self.change_queue(performance, patch, false, key).await?;
+        Ok(Response::new(pb::DrainQueueResponse { settings }))
     }
 
-    async fn set_line_message(
+    async fn set_queue_message(
         &self,
-        request: Request<pb::SetLineMessageRequest>,
-    ) -> Result<Response<pb::SetLineMessageResponse>, Status> {
+        request: Request<pb::SetQueueMessageRequest>,
+    ) -> Result<Response<pb::SetQueueMessageResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "SetLineMessage", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, "SetQueueMessage", &message);
         let performance = fields.id("performance_id", &message.performance_id);
-        let said = fields.read("message", LineMessage::parse(&message.message));
+        let said = fields.read("message", QueueMessage::parse(&message.message));
         let (Some(key), Some(performance), Some(said)) = (key, performance, said) else {
             return Err(fields.into_status());
         };
-        let patch = LinePatch { message: Some(said), ..LinePatch::default() };
-        let settings = self.change_line(performance, patch, false, key).await?;
-        Ok(Response::new(pb::SetLineMessageResponse { settings }))
+        let patch = QueuePatch { message: Some(said), ..QueuePatch::default() };
+        let settings = self.change_queue(performance, patch, false, key).await?;
+        Ok(Response::new(pb::SetQueueMessageResponse { settings }))
     }
 
-    async fn get_line(&self, request: Request<pb::GetLineRequest>) -> Result<Response<pb::GetLineResponse>, Status> {
+    async fn get_queue(&self, request: Request<pb::GetQueueRequest>) -> Result<Response<pb::GetQueueResponse>, Status> {
         let mut fields = Fields::default();
         let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
             return Err(fields.into_status());
         };
-        let report = self.calls.read(self.line_admin.report(performance)).await?;
-        Ok(Response::new(pb::GetLineResponse { line: Some(line_admin::report_to_proto(&report)) }))
+        let report = self.calls.read(self.queue_admin.report(performance)).await?;
+        Ok(Response::new(pb::GetQueueResponse { queue: Some(queue_admin::report_to_proto(&report)) }))
     }
 
-    type WatchLineStream = Frames<pb::WatchLineResponse>;
+    type WatchQueueStream = Frames<pb::WatchQueueResponse>;
 
-    async fn watch_line(
+    async fn watch_queue(
         &self,
-        request: Request<pb::WatchLineRequest>,
-    ) -> Result<Response<Self::WatchLineStream>, Status> {
+        request: Request<pb::WatchQueueRequest>,
+    ) -> Result<Response<Self::WatchQueueStream>, Status> {
         let mut fields = Fields::default();
         let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
             return Err(fields.into_status());
         };
-        let reports = self.calls.read(self.line_admin.watch(performance)).await?;
+        let reports = self.calls.read(self.queue_admin.watch(performance)).await?;
         let frames = stream::iter(1..).zip(reports).map(|(sequence, report)| {
-            let line = Some(line_admin::report_to_proto(&report.map_err(status)?));
-            Ok(pb::WatchLineResponse { sequence, line })
+            let queue = Some(queue_admin::report_to_proto(&report.map_err(status)?));
+            Ok(pb::WatchQueueResponse { sequence, queue })
         });
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
     }
@@ -264,7 +267,7 @@ impl AdminService for AdminApi {
         let (Some(performance), Some(user), Some(lane), Some(valid_for)) = (performance, user, lane, valid_for) else {
             return Err(fields.into_status());
         };
-        let granted = self.calls.read(self.line_admin.grant_lane(performance, user, lane, valid_for)).await?;
+        let granted = self.calls.read(self.queue_admin.grant_lane(performance, user, lane, valid_for)).await?;
         let until = Some(timestamp(granted.until));
         Ok(Response::new(pb::GrantLaneResponse { lane_grant: granted.grant, until }))
     }
@@ -302,22 +305,22 @@ impl AdminService for AdminApi {
 }
 
 impl AdminApi {
-    async fn change_line(
+    async fn change_queue(
         &self,
         performance: PerformanceId,
-        patch: LinePatch,
+        patch: QueuePatch,
         override_ceiling: bool,
         request: Option<RequestKey>,
-    ) -> Result<Option<pb::LineSettings>, Status> {
-        let line_admin = self.line_admin.clone();
+    ) -> Result<Option<pb::QueueSettings>, Status> {
+        let queue_admin = self.queue_admin.clone();
         let changed =
-            self.calls.write(async move { line_admin.change(performance, patch, override_ceiling, request).await });
+            self.calls.write(async move { queue_admin.change(performance, patch, override_ceiling, request).await });
         Ok(Some(settings_to_proto(&changed.await?)))
     }
 }
 
-/// Which line an operator's request is about, and the key of the request.
-fn line_to_change<M: prost::Message>(
+/// Which queue an operator's request is about, and the key of the request.
+fn queue_to_change<M: prost::Message>(
     caller: Caller,
     rpc: &str,
     (request_id, performance_id): (&str, &str),
@@ -348,7 +351,7 @@ fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) 
             fields.read("hold_duration", if fits { Ok(hold_for) } else { Err("must be 10 seconds to 30 minutes") })
         }),
     };
-    let line = new_line(fields, message, on_sale);
+    let queue = new_queue(fields, message, on_sale);
     Some(NewPerformance {
         concert: concert?,
         venue: venue?,
@@ -357,7 +360,7 @@ fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) 
         prices: prices?,
         seats_per_fan: seats_per_fan?,
         hold_for: hold_for?,
-        line,
+        queue,
     })
 }
 
@@ -402,24 +405,24 @@ fn seats_per_fan(fields: &mut Fields, seats: u32) -> Option<u32> {
     }
 }
 
-fn new_line(
+fn new_queue(
     fields: &mut Fields,
     message: &pb::CreatePerformanceRequest,
     on_sale: Option<OnSaleWindow>,
-) -> Option<NewLine> {
-    let collects_from = message.line_collects_from.as_ref();
-    let collects_from = collects_from.and_then(|moment| fields.timestamp("line_collects_from", Some(moment)));
-    if message.line.is_none() && message.line_collects_from.is_some() {
-        fields.refuse("line_collects_from", "must be absent without a line");
+) -> Option<NewQueue> {
+    let pre_queue_opens_at = message.pre_queue_opens_at.as_ref();
+    let pre_queue_opens_at = pre_queue_opens_at.and_then(|moment| fields.timestamp("pre_queue_opens_at", Some(moment)));
+    if message.queue.is_none() && message.pre_queue_opens_at.is_some() {
+        fields.refuse("pre_queue_opens_at", "must be absent without a queue");
     }
-    if let (Some(collects_from), Some(on_sale)) = (collects_from, on_sale)
-        && collects_from >= on_sale.opens_at
+    if let (Some(pre_queue_opens_at), Some(on_sale)) = (pre_queue_opens_at, on_sale)
+        && pre_queue_opens_at >= on_sale.opens_at
     {
-        fields.refuse("line_collects_from", "must be before on_sale_opens_at");
+        fields.refuse("pre_queue_opens_at", "must be before on_sale_opens_at");
     }
-    let settings = message.line.as_ref()?;
-    let settings = LineSettings::default().set_to(&line_patch(fields, "line", settings));
-    Some(NewLine { settings, collects_from, override_ceiling: message.override_ceiling })
+    let settings = message.queue.as_ref()?;
+    let settings = QueueSettings::default().set_to(&queue_patch(fields, "queue", settings));
+    Some(NewQueue { settings, pre_queue_opens_at, override_ceiling: message.override_ceiling })
 }
 
 fn venue_to_proto(venue: &Venue) -> pb::Venue {

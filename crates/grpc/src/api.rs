@@ -8,9 +8,9 @@ use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
-use encore_app::line_admin::LineAdminUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::queue::QueueUseCases;
+use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
@@ -44,7 +44,7 @@ use crate::authenticate::Authenticate;
 use crate::booking::BookingApi;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
-use crate::gate::GateLayer;
+use crate::check::CheckLayer;
 use crate::guarded::GuardedRpcs;
 use crate::identity::IdentityApi;
 use crate::payment::PaymentApi;
@@ -77,7 +77,7 @@ pub struct Api {
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
-    pub line_admin: LineAdminUseCases,
+    pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
     pub rehearsal_fans: RehearsalFans,
@@ -132,8 +132,8 @@ impl Api {
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
-            .layer(GateLayer::new(authenticate))
-            .layer(GateLayer::new(read_queue_pass))
+            .layer(CheckLayer::new(authenticate))
+            .layer(CheckLayer::new(read_queue_pass))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, stop);
         let drained = async {
@@ -190,7 +190,7 @@ impl Api {
         );
         let admin = AdminApi {
             admin: self.admin,
-            line_admin: self.line_admin,
+            queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
             audit: self.audit,
             rehearsal_fans: self.rehearsal_fans,
@@ -226,7 +226,7 @@ async fn say_not_serving(mut health: HealthReporter) {
     }
 }
 
-/// One span per call. A refusal is an answer, not a failure of the server, and weather is logged where it is met.
+/// One span per call. A refusal is an answer, not a failure of the server, and unavailability is logged where it is met.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
     let classifier = GrpcErrorsAsFailures::new()

@@ -1,4 +1,4 @@
-//! The gate that knows who calls.
+//! The layer that knows who calls.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
 use crate::access::{Access, access};
-use crate::gate::{Gatekeeper, Question};
+use crate::check::{CallCheck, Question};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
 /// Reads access tokens, and refuses who may not call. No I/O: the token says it all.
@@ -30,7 +30,7 @@ impl Authenticate {
     }
 }
 
-impl Gatekeeper for Authenticate {
+impl CallCheck for Authenticate {
     fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status> {
         let needed = match access(path) {
             None | Some(Access::Public) => return Ok(None),
@@ -45,7 +45,7 @@ impl Gatekeeper for Authenticate {
     }
 }
 
-/// Who calls, as the gate noted it.
+/// Who calls, as the layer noted it.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().copied().ok_or_else(credentials_missing)
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use encore_app::booking::{BookingUseCases, ReservationView};
-use encore_domain::area::spot_id;
+use encore_domain::area::unit_id;
 use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
 use encore_domain::money::Money;
 use encore_domain::seat_chart::{CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX};
-use encore_domain::seat_wish::{BestWish, SeatWish, StandingWish, WISH_SECTIONS_MAX};
+use encore_domain::seat_request::{
+    BestAvailableRequest, GeneralAdmissionRequest, SECTIONS_PER_REQUEST_MAX, SeatRequest,
+};
 use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use tonic::{Request, Response, Status};
 
@@ -34,13 +36,14 @@ impl BookingService for BookingApi {
         let mut fields = Fields::default();
         let key = fields.request(caller.user, &message.request_id, "HoldSeats", &message);
         let performance = fields.id("performance_id", &message.performance_id);
-        let wish = seat_wish(&mut fields, message);
-        let (Some(key), Some(performance), Some(wish)) = (key, performance, wish) else {
+        let seat_request = seat_request(&mut fields, message);
+        let (Some(key), Some(performance), Some(seat_request)) = (key, performance, seat_request) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
         let booking = Arc::clone(&self.booking);
-        let held = self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &wish, key).await });
+        let held =
+            self.calls.write(async move { booking.hold_seats(caller, &pass, performance, &seat_request, key).await });
         Ok(Response::new(pb::HoldSeatsResponse { reservation: Some(to_proto(&held.await?)) }))
     }
 
@@ -117,24 +120,24 @@ impl BookingService for BookingApi {
     }
 }
 
-fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatWish> {
-    if let Some(standing) = message.standing {
+fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatRequest> {
+    if let Some(general_admission) = message.general_admission {
         if !message.seat_ids.is_empty() {
-            fields.refuse("seat_ids", "must be empty where standing is set");
+            fields.refuse("seat_ids", "must be empty where general_admission is set");
         }
         if message.best_available.is_some() {
-            fields.refuse("best_available", "must be absent where standing is set");
+            fields.refuse("best_available", "must be absent where general_admission is set");
         }
         if message.accessible {
             fields.refuse("accessible", "is of named seats");
         }
-        return standing_wish(fields, standing).map(SeatWish::Standing);
+        return general_admission_request(fields, general_admission).map(SeatRequest::GeneralAdmission);
     }
     let Some(best) = message.best_available else {
         let seats = seat_selection(fields, message.seat_ids)?;
-        return Some(SeatWish::Named {
+        return Some(SeatRequest::Named {
             seats,
-            leave_none_alone: message.leave_none_alone,
+            prevent_orphan_seats: message.prevent_orphan_seats,
             accessible: message.accessible,
         });
     };
@@ -142,7 +145,7 @@ fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatW
         fields.refuse("seat_ids", "must be empty where best_available is set");
     }
     let count = seat_count(fields, "best_available.count", best.count);
-    fields.names("best_available.sections", &best.sections, WISH_SECTIONS_MAX);
+    fields.names("best_available.sections", &best.sections, SECTIONS_PER_REQUEST_MAX);
     fields.names("best_available.grades", &best.grades, GRADES_PER_VENUE_MAX);
     let price_max = match &best.price_max {
         None => None,
@@ -159,15 +162,18 @@ fn seat_wish(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatW
     }
     let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
     let (count, accessible) = (count?, accessible?);
-    Some(SeatWish::Best(BestWish { count, sections, grades, price_max, allow_split, accessible }))
+    Some(SeatRequest::Best(BestAvailableRequest { count, sections, grades, price_max, allow_split, accessible }))
 }
 
-fn standing_wish(fields: &mut Fields, standing: pb::StandingRoom) -> Option<StandingWish> {
-    let count = seat_count(fields, "standing.count", standing.count);
-    let names = (1..=CHART_NAME_MAX_LEN).contains(&standing.area.len());
+fn general_admission_request(
+    fields: &mut Fields,
+    general_admission: pb::GeneralAdmission,
+) -> Option<GeneralAdmissionRequest> {
+    let count = seat_count(fields, "general_admission.count", general_admission.count);
+    let names = (1..=CHART_NAME_MAX_LEN).contains(&general_admission.area.len());
     let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes");
-    let area = fields.read("standing.area", if names { Ok(standing.area) } else { Err(rule) });
-    Some(StandingWish { area: area?, count: count? })
+    let area = fields.read("general_admission.area", if names { Ok(general_admission.area) } else { Err(rule) });
+    Some(GeneralAdmissionRequest { area: area?, count: count? })
 }
 
 fn seat_count(fields: &mut Fields, field: &str, count: u32) -> Option<usize> {
@@ -200,7 +206,7 @@ fn seat_selection(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatSele
 }
 
 fn to_proto(view: &ReservationView) -> pb::Reservation {
-    let ReservationView { reservation, hall } = view;
+    let ReservationView { reservation, context } = view;
     let state = match reservation.state {
         ReservationState::Held => pb::ReservationState::Held,
         ReservationState::Confirmed => pb::ReservationState::Confirmed,
@@ -216,18 +222,18 @@ fn to_proto(view: &ReservationView) -> pb::Reservation {
         held_at: Some(timestamp(reservation.held_at)),
         expires_at: Some(timestamp(reservation.expires_at)),
         payment_id: reservation.payment.map(|id| id.to_string()).unwrap_or_default(),
-        concert_title: hall.concert.title.as_str().to_owned(),
-        venue_name: hall.venue.name.as_str().to_owned(),
-        starts_at: Some(timestamp(hall.performance.starts_at)),
+        concert_title: context.concert.title.as_str().to_owned(),
+        venue_name: context.venue.name.as_str().to_owned(),
+        starts_at: Some(timestamp(context.performance.starts_at)),
     }
 }
 
 fn seat_to_proto(view: &ReservationView, reserved: &ReservedSeat) -> Option<pb::ReservedSeat> {
-    let chart = &view.hall.venue.chart;
+    let chart = &view.context.venue.chart;
     let price = Money { minor: reserved.price_minor, currency: view.reservation.total.currency };
     if let Some(area) = chart.area_at(reserved.slot) {
         return Some(pb::ReservedSeat {
-            seat_id: spot_id(reserved.slot),
+            seat_id: unit_id(reserved.slot),
             label: String::new(),
             section: chart.name_of(area).to_owned(),
             grade: chart.grades()[usize::from(area.grade)].name.clone(),

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use encore_app::catalog::{CatalogUseCases, PerformanceOffer, SeatListing, SeatQuery, SeatWatchQuery};
-use encore_app::halls::Hall;
+use encore_app::catalog::{CatalogUseCases, PerformanceSummary, SeatListing, SeatQuery, SeatWatchQuery};
+use encore_app::contexts::PerformanceContext;
 use encore_domain::area::Area;
 use encore_domain::catalog::Concert;
 use encore_domain::seat_chart::{Grade, Seat, SeatChart};
@@ -26,7 +26,7 @@ use crate::to_proto::{duration, money, timestamp};
 
 /// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.
 const SEATS_PAGE_MAX: u32 = 10_000;
-/// The seats in one reply when the caller does not say: most halls at once.
+/// The seats in one reply when the caller does not say: most venues at once.
 const SEATS_PAGE_DEFAULT: u32 = 2_500;
 /// The most sections that one call may name.
 const SECTIONS_MAX: usize = 100;
@@ -81,7 +81,7 @@ impl CatalogService for CatalogApi {
         };
         let page = self.calls.read(self.catalog.list_performances(concert, page)).await?;
         Ok(Response::new(pb::ListPerformancesResponse {
-            performances: page.items.iter().map(offer_to_proto).collect(),
+            performances: page.items.iter().map(summary_to_proto).collect(),
             next_page_token: next_page_token(page.next.as_ref()),
         }))
     }
@@ -160,8 +160,8 @@ pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {
     }
 }
 
-pub(crate) fn offer_to_proto(offer: &PerformanceOffer) -> pb::Performance {
-    let Hall { performance, venue, .. } = &offer.hall;
+pub(crate) fn summary_to_proto(offer: &PerformanceSummary) -> pb::Performance {
+    let PerformanceContext { performance, venue, .. } = &offer.context;
     let range = performance.prices.range();
     pb::Performance {
         performance_id: performance.id.to_string(),
@@ -175,23 +175,23 @@ pub(crate) fn offer_to_proto(offer: &PerformanceOffer) -> pb::Performance {
         seats_left: offer.seats_left,
         price_min: range.map(|(lowest, _)| money(lowest)),
         price_max: range.map(|(_, highest)| money(highest)),
-        prices: prices_to_proto(&offer.hall),
+        prices: prices_to_proto(&offer.context),
         seats_per_fan: performance.seats_per_fan,
         hold_duration: Some(duration(performance.hold_for)),
-        has_line: performance.has_line,
+        has_queue: performance.has_queue,
     }
 }
 
-pub(crate) fn prices_to_proto(hall: &Hall) -> Vec<pb::GradePrice> {
+pub(crate) fn prices_to_proto(context: &PerformanceContext) -> Vec<pb::GradePrice> {
     let price = |(index, grade): (u16, &Grade)| pb::GradePrice {
         grade: grade.name.clone(),
-        price: hall.performance.prices.of(index).map(money),
+        price: context.performance.prices.of(index).map(money),
     };
-    (0..).zip(hall.venue.chart.grades()).map(price).collect()
+    (0..).zip(context.venue.chart.grades()).map(price).collect()
 }
 
 fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
-    let chart = &listing.hall.venue.chart;
+    let chart = &listing.context.venue.chart;
     let mut sections: Vec<pb::SectionSeats> = Vec::new();
     let by_section = listing.seats.chunk_by(|(a, _), (b, _)| chart.row_of(a).section == chart.row_of(b).section);
     for seats in by_section {
@@ -204,7 +204,7 @@ fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
     }
     pb::ListSeatsResponse {
         version: listing.version,
-        prices: prices_to_proto(&listing.hall),
+        prices: prices_to_proto(&listing.context),
         sections,
         next_page_token: next_page_token(listing.next.as_ref()),
         areas: listing.areas.iter().map(|(area, left)| area_to_proto(chart, area, *left)).collect(),

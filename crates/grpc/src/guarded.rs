@@ -10,7 +10,7 @@ use crate::access::{Access, access};
 use crate::contract::rpcs;
 
 /// The RPCs whose use cases know which performance they are about, and ask about it themselves: who shows a token of another
-/// performance is refused, who asks about a performance without a line passes, and what a request has done before is answered
+/// performance is refused, who asks about a performance without a queue passes, and what a request has done before is answered
 /// although its token is used by now. At every other guarded RPC an active token of any performance passes. These are the
 /// guarded RPCs where nothing else is configured.
 pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
@@ -42,7 +42,7 @@ pub enum NoGuard {
     Unknown,
     Public,
     Operators,
-    Line,
+    Queue,
 }
 
 impl fmt::Display for NoGuard {
@@ -54,8 +54,8 @@ impl fmt::Display for NoGuard {
             Self::Public => {
                 "cannot be guarded: it is called without an access token, so a queue token could be anybody's"
             }
-            Self::Operators => "cannot be guarded: it is for operators, who wait in no line",
-            Self::Line => {
+            Self::Operators => "cannot be guarded: it is for operators, who wait in no queue",
+            Self::Queue => {
                 "cannot be guarded: it is how fans get, watch and give up their places, and nobody could be admitted without it"
             }
         })
@@ -104,7 +104,7 @@ fn why_not(rpc: &str, access: Option<Access>) -> Option<NoGuard> {
         Some(Access::Operator) => Some(NoGuard::Operators),
         Some(Access::Fan) => {
             let service = rpc.split_once('/').map(|(service, _)| service);
-            (service == Some(QUEUE_SERVICE)).then_some(NoGuard::Line)
+            (service == Some(QUEUE_SERVICE)).then_some(NoGuard::Queue)
         }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
         assert!(of(NoGuard::Public).contains(&"CatalogService/ListConcerts"));
         assert!(of(NoGuard::Operators).iter().all(|rpc| rpc.starts_with("AdminService/")));
         for rpc in ["JoinQueue", "WatchPosition", "GetPosition", "LeaveQueue"] {
-            assert!(of(NoGuard::Line).contains(&format!("QueueService/{rpc}").as_str()), "{rpc}");
+            assert!(of(NoGuard::Queue).contains(&format!("QueueService/{rpc}").as_str()), "{rpc}");
         }
         for rpc in ["WalletService/TopUp", "BookingService/GetReservation", "IdentityService/GetMe"] {
             assert!(!refused.iter().any(|(_, name)| name == rpc), "{rpc}");

@@ -1,9 +1,9 @@
 //! `QueueService`.
 
-use encore_app::line_view::LinePhase;
 use encore_app::queue::{DrawResult, QueueUseCases};
-use encore_app::standing::{Ending, FanStanding, ObservedStanding, Waiting};
-use encore_domain::queue::{Drawn, EndReason, LaneName, LineMessage};
+use encore_app::queue_status::{Ending, ObservedStatus, QueueStatus, Waiting};
+use encore_app::queue_view::QueuePhase;
+use encore_domain::queue::{Drawn, EndReason, LaneName, QueueMessage};
 use encore_proto::queue::v1::{self as pb, queue_service_server::QueueService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -45,9 +45,9 @@ impl QueueService for QueueApi {
         let joined = joined.await?;
         Ok(Response::new(pb::JoinQueueResponse {
             queue_token: joined.queue_token,
-            number: joined.ticket.index,
+            number: joined.payload.index,
             lane: joined.lane.to_string(),
-            collected: joined.collected,
+            pre_queued: joined.pre_queued,
         }))
     }
 
@@ -65,7 +65,7 @@ impl QueueService for QueueApi {
             Ok(pb::WatchPositionResponse {
                 sequence,
                 observed_at: Some(timestamp(observed.observed_at)),
-                standing: Some(to_proto(observed)),
+                status: Some(to_proto(observed)),
             })
         });
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
@@ -79,7 +79,7 @@ impl QueueService for QueueApi {
         let token = &request.get_ref().queue_token;
         let observed = self.calls.read(self.queue.get_position(caller, token)).await?;
         let observed_at = Some(timestamp(observed.observed_at));
-        Ok(Response::new(pb::GetPositionResponse { observed_at, standing: Some(to_proto(observed)) }))
+        Ok(Response::new(pb::GetPositionResponse { observed_at, status: Some(to_proto(observed)) }))
     }
 
     async fn leave_queue(
@@ -124,26 +124,26 @@ fn draw_to_proto(draw: DrawResult) -> pb::GetDrawResponse {
     }
 }
 
-fn to_proto(observed: ObservedStanding) -> pb::Standing {
-    let standing = match observed.standing {
-        FanStanding::Collected { opens_at, people_waiting, message } => {
+fn to_proto(observed: ObservedStatus) -> pb::QueueStatus {
+    let status = match observed.status {
+        QueueStatus::PreQueued { opens_at, people_waiting, message } => {
             let (opens_at, message) = (Some(timestamp(opens_at)), text(message.as_deref()));
-            pb::standing::Standing::Collected(pb::Collected { opens_at, people_waiting, message })
+            pb::queue_status::Status::PreQueued(pb::PreQueued { opens_at, people_waiting, message })
         }
-        FanStanding::Waiting(waiting) => pb::standing::Standing::Waiting(waiting_to_proto(&waiting)),
-        FanStanding::Admitted { until } => pb::standing::Standing::Admitted(pb::Admitted {
+        QueueStatus::Waiting(waiting) => pb::queue_status::Status::Waiting(waiting_to_proto(&waiting)),
+        QueueStatus::Admitted { until } => pb::queue_status::Status::Admitted(pb::Admitted {
             until: Some(timestamp(until)),
             queue_token: observed.admitted_token.unwrap_or_default(),
         }),
-        FanStanding::Ended(ending) => {
+        QueueStatus::Ended(ending) => {
             let reason = match ending {
                 Ending::Token(reason) => end_reason_to_proto(reason),
                 Ending::SaleClosed => pb::EndReason::SaleClosed,
             };
-            pb::standing::Standing::Ended(pb::Ended { reason: reason.into() })
+            pb::queue_status::Status::Ended(pb::Ended { reason: reason.into() })
         }
     };
-    pb::Standing { standing: Some(standing) }
+    pb::QueueStatus { status: Some(status) }
 }
 
 fn waiting_to_proto(waiting: &Waiting) -> pb::Waiting {
@@ -151,15 +151,15 @@ fn waiting_to_proto(waiting: &Waiting) -> pb::Waiting {
         position: waiting.position,
         people_waiting: waiting.people_waiting,
         seats_left: waiting.seats_left,
-        paused: waiting.phase == LinePhase::Paused,
+        paused: waiting.phase == QueuePhase::Paused,
         wait_p50: waiting.wait.p50.map(duration),
         wait_p90: waiting.wait.p90.map(duration),
         message: text(waiting.message.as_deref()),
-        sold_out: waiting.phase == LinePhase::SoldOut,
+        sold_out: waiting.phase == QueuePhase::SoldOut,
     }
 }
 
-fn text(message: Option<&LineMessage>) -> String {
+fn text(message: Option<&QueueMessage>) -> String {
     message.map(|message| message.as_str().to_owned()).unwrap_or_default()
 }
 

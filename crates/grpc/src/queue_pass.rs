@@ -1,4 +1,4 @@
-//! The gate that reads queue tokens, and refuses who needs an active one and shows none.
+//! The layer that reads queue tokens, and refuses who needs an active one and shows none.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
 use crate::calls::Calls;
-use crate::gate::{Gatekeeper, Question};
+use crate::check::{CallCheck, Question};
 use crate::guarded::{GuardedRpcs, knows_its_performance};
 use crate::status::credentials_missing;
 
@@ -30,17 +30,17 @@ impl ReadQueuePass {
         match headers.get(QUEUE_TOKEN_HEADER).map(|value| value.to_str()) {
             None | Some(Ok("")) => QueuePass::Missing,
             Some(Err(_)) => QueuePass::Unreadable,
-            Some(Ok(token)) => self.queue_tokens.read(token).map_or(QueuePass::Unreadable, QueuePass::Ticket),
+            Some(Ok(token)) => self.queue_tokens.read(token).map_or(QueuePass::Unreadable, QueuePass::Payload),
         }
     }
 
     fn ask(&self, pass: QueuePass, caller: Caller) -> Question {
         let (guard, calls) = (self.guard.clone(), self.calls.clone());
-        Box::pin(async move { calls.read(guard.admit_anywhere(&pass, caller)).await })
+        Box::pin(async move { calls.read(guard.authorize_anywhere(&pass, caller)).await })
     }
 }
 
-impl Gatekeeper for ReadQueuePass {
+impl CallCheck for ReadQueuePass {
     fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status> {
         let guarded = self.guarded.contains(path);
         if knows_its_performance(path) {
@@ -56,7 +56,7 @@ impl Gatekeeper for ReadQueuePass {
     }
 }
 
-/// What the call showed at the guard, as the gate noted it.
+/// What the call showed at the guard, as the layer noted it.
 pub(crate) fn queue_pass<T>(request: &Request<T>) -> QueuePass {
     request.extensions().get().copied().unwrap_or(QueuePass::Missing)
 }

@@ -1,6 +1,6 @@
 //! Seats that operators keep from sale, as messages.
 
-use encore_app::seat_blocks::InHall;
+use encore_app::seat_blocks::InContext;
 use encore_domain::page::Page;
 use encore_domain::seat_block::{BlockedSeat, NotASeatList, SeatBlock, SeatList, SeatUnblock};
 use encore_domain::seat_chart::Slot;
@@ -22,7 +22,7 @@ pub(crate) fn seat_list(fields: &mut Fields, seat_ids: Vec<String>) -> Option<Se
     fields.read(&field, parsed)
 }
 
-pub(crate) fn block_to_proto(blocked: &InHall<SeatBlock>) -> pb::BlockSeatsResponse {
+pub(crate) fn block_to_proto(blocked: &InContext<SeatBlock>) -> pb::BlockSeatsResponse {
     let SeatBlock { id, reason, slots, at, .. } = &blocked.done;
     pb::BlockSeatsResponse {
         block_id: id.to_string(),
@@ -32,15 +32,15 @@ pub(crate) fn block_to_proto(blocked: &InHall<SeatBlock>) -> pb::BlockSeatsRespo
     }
 }
 
-pub(crate) fn unblock_to_proto(unblocked: &InHall<SeatUnblock>) -> pb::UnblockSeatsResponse {
+pub(crate) fn unblock_to_proto(unblocked: &InContext<SeatUnblock>) -> pb::UnblockSeatsResponse {
     let SeatUnblock { slots, at, .. } = &unblocked.done;
     pb::UnblockSeatsResponse { seat_ids: seat_ids(unblocked, slots), unblocked_at: Some(timestamp(*at)) }
 }
 
-pub(crate) fn blocked_to_proto(blocked: &InHall<Page<BlockedSeat, Slot>>) -> pb::ListBlockedSeatsResponse {
+pub(crate) fn blocked_to_proto(blocked: &InContext<Page<BlockedSeat, Slot>>) -> pb::ListBlockedSeatsResponse {
     let seat = |seat: &BlockedSeat| {
         Some(pb::BlockedSeat {
-            seat_id: blocked.hall.venue.chart.seat_at(seat.slot)?.id.clone(),
+            seat_id: blocked.context.venue.chart.seat_at(seat.slot)?.id.clone(),
             reason: seat.reason.as_str().to_owned(),
             block_id: seat.block.to_string(),
             operator_id: seat.operator.to_string(),
@@ -53,7 +53,7 @@ pub(crate) fn blocked_to_proto(blocked: &InHall<Page<BlockedSeat, Slot>>) -> pb:
     }
 }
 
-fn seat_ids<T>(of: &InHall<T>, slots: &[Slot]) -> Vec<String> {
-    let chart = &of.hall.venue.chart;
+fn seat_ids<T>(of: &InContext<T>, slots: &[Slot]) -> Vec<String> {
+    let chart = &of.context.venue.chart;
     slots.iter().filter_map(|slot| chart.seat_at(*slot)).map(|seat| seat.id.clone()).collect()
 }

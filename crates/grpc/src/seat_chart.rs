@@ -11,7 +11,7 @@ use crate::page_token::next_page_token;
 
 /// A page of a chart.
 pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> pb::GetSeatChartResponse {
-    let chart = &view.hall.venue.chart;
+    let chart = &view.context.venue.chart;
     let first = page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
     let rows: Vec<&Seat> = chart.seats()[first..].iter().take(page.size as usize + 1).collect();
     let Page { items: seats, next } = Page::from_rows(rows, page.size, |seat| seat.slot);
@@ -31,7 +31,7 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
         version: view.version.to_string(),
         not_modified: false,
         seats_total: u32::try_from(chart.seats().len()).unwrap_or(u32::MAX),
-        prices: prices_to_proto(&view.hall),
+        prices: prices_to_proto(&view.context),
         sections,
         next_page_token: next_page_token(next.as_ref()),
         areas: if page.after.is_none() { areas_to_proto(chart) } else { vec![] },

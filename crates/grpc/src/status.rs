@@ -7,9 +7,9 @@ use chrono::SecondsFormat;
 use encore_app::error::{AppError, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
-use encore_domain::line_ceilings::CeilingExceeded;
 use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
+use encore_domain::queue_ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
 use encore_proto::booking::v1::{SeatBlock, SeatsTaken};
 use encore_proto::common::v1::ErrorReason;
@@ -21,8 +21,8 @@ use tracing::{error, warn};
 
 /// The `domain` of every `ErrorInfo`.
 const ERROR_DOMAIN: &str = "encore";
-/// When to try again after weather: long enough for a fail-over to be noticed, short enough not to lose a hold.
-const RETRY_AFTER_WEATHER: Duration = Duration::from_secs(1);
+/// When to try again after unavailability: long enough for a fail-over to be noticed, short enough not to lose a hold.
+const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// When to try again while a queue of work is full.
 const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
 /// When to connect again after an instance began to shut down.
@@ -70,9 +70,9 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::SeatsNotBlocked { seat_ids } => {
             many_seats(message, ErrorReason::SeatsNotBlocked, &seat_ids, ("SEAT_NOT_BLOCKED", "is not blocked"))
         }
-        AppError::LeavesSeatsAlone { seat_ids } => {
-            let rule = ("SEAT_LEFT_ALONE", "would have no free neighbour");
-            few_seats(message, ErrorReason::LeavesSeatsAlone, &seat_ids, rule)
+        AppError::WouldOrphanSeats { seat_ids } => {
+            let rule = ("ORPHAN_SEAT", "would have no free neighbour");
+            few_seats(message, ErrorReason::WouldOrphanSeats, &seat_ids, rule)
         }
         AppError::AccessibleSeats { seat_ids } => {
             let rule = ("ACCESSIBLE_SEAT", "is kept for those who need it");
@@ -95,38 +95,38 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::NotHeld { state } => {
             precondition(message, ErrorReason::ReservationNotHeld, [("state", state_name(state).to_owned())])
         }
-        AppError::BalanceShort { balance, needed } => {
+        AppError::InsufficientBalance { balance, needed } => {
             let metadata = [
                 ("balance_minor", balance.minor.to_string()),
                 ("needed_minor", needed.minor.to_string()),
                 ("currency_code", needed.currency.to_string()),
             ];
-            precondition(message, ErrorReason::BalanceShort, metadata)
+            precondition(message, ErrorReason::InsufficientBalance, metadata)
         }
         AppError::WalletFull => {
             precondition(message, ErrorReason::WalletFull, [("limit_minor", BALANCE_MAX_MINOR.to_string())])
         }
-        AppError::NoLine => precondition(message, ErrorReason::NoLine, []),
+        AppError::NoQueue => precondition(message, ErrorReason::NoQueue, []),
         AppError::QueueTokenMissing => precondition(message, ErrorReason::QueueTokenMissing, []),
         AppError::QueueTokenInvalid => precondition(message, ErrorReason::QueueTokenInvalid, []),
         AppError::NotAdmitted => precondition(message, ErrorReason::NotAdmitted, []),
         AppError::QueueTokenEnded(reason) => {
             precondition(message, ErrorReason::QueueTokenEnded, [("ended", end_name(reason).to_owned())])
         }
-        AppError::LineDraining => precondition(message, ErrorReason::LineDraining, []),
+        AppError::QueueDraining => precondition(message, ErrorReason::QueueDraining, []),
         AppError::LaneGrantInvalid => precondition(message, ErrorReason::LaneGrantInvalid, []),
         AppError::NoDraw => precondition(message, ErrorReason::NoDraw, []),
         AppError::HoldTriesExhausted { tries } => {
             precondition(message, ErrorReason::HoldTriesExhausted, [("tries", tries.to_string())])
         }
-        AppError::LineCeilingExceeded { settings, exceeded } => ceiling_exceeded(message, settings, &exceeded),
+        AppError::QueueCeilingExceeded { settings, exceeded } => ceiling_exceeded(message, settings, &exceeded),
         AppError::RehearsalNotAllowed => precondition(message, ErrorReason::RehearsalNotAllowed, []),
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }
-        AppError::Unavailable(weather) => {
-            warn!(error = &weather as &dyn std::error::Error, "a store is away");
-            retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_WEATHER)
+        AppError::Unavailable(unavailable) => {
+            warn!(error = &unavailable as &dyn std::error::Error, "a store is away");
+            retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
         }
         AppError::Internal(what) => {
             error!(what, "a promise of the code was broken");
@@ -161,7 +161,7 @@ pub(crate) fn shutting_down() -> Status {
 /// A store took the call and did not answer.
 pub(crate) fn no_answer_in_time() -> Status {
     let message = "there was no answer in time; repeating with the same request_id is safe";
-    retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_WEATHER)
+    retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
 }
 
 fn invalid(violations: &[Violation]) -> Status {
@@ -215,13 +215,13 @@ fn refusal<const N: usize>(
 fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded]) -> Status {
     let told = |beyond: &CeilingExceeded| match beyond {
         CeilingExceeded::Rate { ceiling } => (format!("{settings}.rate"), *ceiling),
-        CeilingExceeded::Cap { ceiling } => (format!("{settings}.cap"), *ceiling),
+        CeilingExceeded::MaxActive { ceiling } => (format!("{settings}.max_active"), *ceiling),
     };
     let (field, ceiling) = exceeded.first().map(told).unwrap_or_default();
     let metadata = [("field", field), ("ceiling", ceiling.to_string())];
-    let mut details = info(ErrorReason::LineCeilingExceeded, metadata);
+    let mut details = info(ErrorReason::QueueCeilingExceeded, metadata);
     for beyond in exceeded {
-        details.add_precondition_failure_violation("LINE_CEILING_EXCEEDED", told(beyond).0, beyond.to_string());
+        details.add_precondition_failure_violation("QUEUE_CEILING_EXCEEDED", told(beyond).0, beyond.to_string());
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
@@ -336,7 +336,7 @@ mod tests {
         let status = status(AppError::Unavailable(encore_domain::error::Unavailable::of("redis")));
         assert_eq!(status.code(), Code::Unavailable);
         let details = status.get_error_details();
-        assert_eq!(details.retry_info().and_then(|retry| retry.retry_delay), Some(RETRY_AFTER_WEATHER));
+        assert_eq!(details.retry_info().and_then(|retry| retry.retry_delay), Some(RETRY_AFTER_UNAVAILABLE));
         assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("STORE_UNAVAILABLE"));
     }
 

@@ -9,7 +9,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
-use encore_domain::queue::{Line, LinePatch, LineSettings, NoLine, PatchRefusal};
+use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueSettings};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -22,13 +22,13 @@ pub struct MemoryCatalog(MemoryRecords);
 
 #[derive(Default)]
 pub struct CatalogRecords {
-    /// Shared, since a large hall takes milliseconds to copy: that is done outside the mutex.
+    /// Shared, since a large venue takes milliseconds to copy: that is done outside the mutex.
     pub venues: HashMap<VenueId, Arc<Venue>>,
     concerts: BTreeMap<ConcertId, Concert>,
     pub performances: HashMap<PerformanceId, Performance>,
     by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
     by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
-    lines: HashMap<PerformanceId, Line>,
+    queues: HashMap<PerformanceId, Queue>,
 }
 
 impl MemoryCatalog {
@@ -75,7 +75,7 @@ impl Catalog for MemoryCatalog {
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<Line>,
+        queue: Option<Queue>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
@@ -85,26 +85,26 @@ impl Catalog for MemoryCatalog {
         let Performance { id, concert, starts_at, on_sale, .. } = performance;
         catalog.by_concert.entry(concert).or_default().insert((starts_at, id));
         catalog.by_end_of_sale.insert((on_sale.closes_at, id));
-        catalog.lines.extend(line.map(|line| (id, line)));
+        catalog.queues.extend(queue.map(|queue| (id, queue)));
         catalog.performances.insert(id, performance.clone());
         requests.remember(request, performance.clone());
         Ok(Applied::Now(performance))
     }
 
-    async fn patch_line(
+    async fn patch_queue(
         &self,
         performance: PerformanceId,
-        patch: LinePatch,
+        patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>> {
+    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        let line = catalog.lines.get_mut(&performance).ok_or(PortError::Refused(PatchRefusal::NoLine(NoLine)))?;
-        line.settings = line.settings.clone().patched(&patch).map_err(PortError::Refused)?;
-        requests.remember(request, line.settings.clone());
-        Ok(Applied::Now(line.settings.clone()))
+        let queue = catalog.queues.get_mut(&performance).ok_or(PortError::Refused(PatchRefusal::NoQueue(NoQueue)))?;
+        queue.settings = queue.settings.clone().patched(&patch).map_err(PortError::Refused)?;
+        requests.remember(request, queue.settings.clone());
+        Ok(Applied::Now(queue.settings.clone()))
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
@@ -147,8 +147,8 @@ impl Catalog for MemoryCatalog {
         Ok(Page::from_rows(found, page.size, |performance| (performance.starts_at, performance.id)))
     }
 
-    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable> {
-        Ok(self.0.lock().catalog.lines.get(&performance).cloned())
+    async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable> {
+        Ok(self.0.lock().catalog.queues.get(&performance).cloned())
     }
 
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
@@ -157,9 +157,10 @@ impl Catalog for MemoryCatalog {
         let unclosed = catalog.by_end_of_sale.range((over, Bound::Unbounded));
         let open = unclosed.filter_map(|(_, id)| {
             let opens_at = catalog.performances.get(id)?.on_sale.opens_at;
-            let line = catalog.lines.get(id);
-            let open_from = line.and_then(|line| line.draw).map_or(opens_at, |draw| draw.collects_from.min(opens_at));
-            (open_from <= now).then(|| OnSale { performance: *id, opens_at, line: line.cloned() })
+            let queue = catalog.queues.get(id);
+            let open_from =
+                queue.and_then(|queue| queue.draw).map_or(opens_at, |draw| draw.pre_queue_opens_at.min(opens_at));
+            (open_from <= now).then(|| OnSale { performance: *id, opens_at, queue: queue.cloned() })
         });
         Ok(open.collect())
     }

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod bitmap;
-mod books;
 mod catalog;
 mod draws;
-mod line;
-mod line_records;
-mod lines;
 mod lock;
 mod outbox;
 mod paging;
 mod payments;
+mod queue;
+mod queue_records;
+mod queue_store;
 mod records;
 mod requests;
 mod reservations;
@@ -22,13 +22,13 @@ mod seen_requests;
 mod users;
 mod wallets;
 
-pub use books::MemoryBooks;
+pub use audit::MemoryAudit;
 pub use catalog::MemoryCatalog;
 pub use draws::MemoryDraws;
-pub use line_records::MemoryLineRecords;
-pub use lines::MemoryLines;
 pub use outbox::MemoryOutbox;
 pub use payments::MemoryPayments;
+pub use queue_records::MemoryQueueRecords;
+pub use queue_store::MemoryQueueStore;
 pub use records::MemoryRecords;
 pub use reservations::MemoryReservations;
 pub use seat_blocks::MemorySeatBlocks;

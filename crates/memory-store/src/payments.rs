@@ -8,7 +8,7 @@ use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
-use encore_domain::queue::{QueueTicket, UsedPlace};
+use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -24,24 +24,24 @@ pub struct MemoryPayments(MemoryRecords);
 pub struct PaymentRecords {
     pub payments: HashMap<PaymentId, Payment>,
     by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
-    untold: BTreeMap<(Timestamp, PaymentId), Settlement>,
+    pending: BTreeMap<(Timestamp, PaymentId), Settlement>,
     /// By performance and epoch.
-    used: HashMap<(PerformanceId, i64), BTreeSet<UsedPlace>>,
+    used: HashMap<(PerformanceId, i64), BTreeSet<EndedToken>>,
 }
 
 impl PaymentRecords {
     fn insert(&mut self, payment: &Payment, settlement: Settlement) {
         self.by_user.entry(payment.user).or_default().insert(payment.id, payment.clone());
-        if let Some(ticket) = settlement.ticket {
-            self.used.entry((ticket.performance, ticket.epoch)).or_default().insert(place_of(&ticket));
+        if let Some(payload) = settlement.payload {
+            self.used.entry((payload.performance, payload.epoch)).or_default().insert(place_of(&payload));
         }
-        self.untold.insert((payment.paid_at, payment.id), settlement);
+        self.pending.insert((payment.paid_at, payment.id), settlement);
         self.payments.insert(payment.id, payment.clone());
     }
 }
 
-fn place_of(ticket: &QueueTicket) -> UsedPlace {
-    UsedPlace { lane: ticket.lane, index: ticket.index }
+fn place_of(payload: &QueueTokenPayload) -> EndedToken {
+    EndedToken { lane: payload.lane, index: payload.index }
 }
 
 impl MemoryPayments {
@@ -64,17 +64,17 @@ impl Payments for MemoryPayments {
         }
         let hold = reservations.find(plan.payment.reservation).ok_or_else(unknown_reservation)?;
         plan.check(hold).map_err(PortError::Refused)?;
-        let PaymentPlan { payment, transfer, ticket, .. } = plan;
+        let PaymentPlan { payment, transfer, payload, .. } = plan;
         let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
         if balance.minor < needed.minor {
-            return Err(PortError::Refused(PayRefusal::BalanceShort { balance, needed }));
+            return Err(PortError::Refused(PayRefusal::InsufficientBalance { balance, needed }));
         }
 
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
         wallets.post(&transfer);
         let Payment { id, performance, .. } = payment;
         let slots = reservation.slots();
-        let settlement = Settlement { payment: id, reservation: reservation.id, performance, slots, ticket };
+        let settlement = Settlement { payment: id, reservation: reservation.id, performance, slots, payload };
         payments.insert(&payment, settlement);
         outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });
         requests.remember(Some(request), payment.clone());
@@ -96,26 +96,26 @@ impl Payments for MemoryPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
-        let untold = &self.0.lock().payments.untold;
-        let due = untold.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
+    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+        let pending = &self.0.lock().payments.pending;
+        let due = pending.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
         Ok(due.map(|(_, settlement)| settlement.clone()).collect())
     }
 
-    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable> {
+    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         let used = &self.0.lock().payments.used;
         Ok(used.get(&(performance, epoch)).into_iter().flatten().copied().collect())
     }
 
-    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable> {
+    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
         let used = &self.0.lock().payments.used;
-        Ok(used.get(&(ticket.performance, ticket.epoch)).is_some_and(|used| used.contains(&place_of(ticket))))
+        Ok(used.get(&(payload.performance, payload.epoch)).is_some_and(|used| used.contains(&place_of(payload))))
     }
 
-    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
-        let PaymentRecords { payments: known, untold, .. } = &mut self.0.lock().payments;
+    async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
+        let PaymentRecords { payments: known, pending, .. } = &mut self.0.lock().payments;
         for payment in payments.iter().filter_map(|id| known.get(id)) {
-            untold.remove(&(payment.paid_at, payment.id));
+            pending.remove(&(payment.paid_at, payment.id));
         }
         Ok(())
     }

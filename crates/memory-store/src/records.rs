@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::catalog::CatalogRecords;
 use crate::draws::DrawRecords;
-use crate::line_records::KeptLines;
 use crate::lock::lock;
 use crate::outbox::OutboxRecords;
 use crate::payments::PaymentRecords;
+use crate::queue_records::QueueTables;
 use crate::requests::Requests;
 use crate::reservations::ReservationRecords;
 use crate::seat_blocks::SeatBlockRecords;
@@ -26,7 +26,7 @@ impl MemoryRecords {
 pub struct Records {
     pub users: UserRecords,
     pub catalog: CatalogRecords,
-    pub lines: KeptLines,
+    pub queues: QueueTables,
     pub draws: DrawRecords,
     pub reservations: ReservationRecords,
     pub seat_blocks: SeatBlockRecords,

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use encore_domain::area::SpotSearch;
+use encore_domain::area::UnitSearch;
 use encore_domain::best_available::SeatSearch;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -120,7 +120,7 @@ impl SeatLocks for MemorySeatLocks {
         taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
-    async fn take_leaving_none_alone(
+    async fn take_preventing_orphans(
         &self,
         performance: PerformanceId,
         slots: &[Slot],
@@ -142,14 +142,14 @@ impl SeatLocks for MemorySeatLocks {
         taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
-    async fn take_spots(
+    async fn take_units(
         &self,
         performance: PerformanceId,
-        search: &SpotSearch,
+        search: &UnitSearch,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let taken = self.change(performance, |seats| seats.take_spots(search, owner, held_until));
+        let taken = self.change(performance, |seats| seats.take_units(search, owner, held_until));
         taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 

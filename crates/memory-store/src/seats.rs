@@ -1,8 +1,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use encore_domain::alternatives::left_alone;
-use encore_domain::area::{SpotSearch, TooFewLeft};
+use encore_domain::alternatives::orphan_seats;
+use encore_domain::area::{TooFewLeft, UnitSearch};
 use encore_domain::best_available::SeatSearch;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
@@ -59,7 +59,7 @@ impl Seats {
         slots: &[Slot],
         owner: ReservationId,
         held_until: Timestamp,
-        leave_none_alone: bool,
+        prevent_orphan_seats: bool,
     ) -> Result<u64, TakeRefusal> {
         let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
         let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
@@ -67,10 +67,10 @@ impl Seats {
             taken.sort_unstable();
             return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
         }
-        if !own && leave_none_alone {
-            let alone = left_alone(&self.state.bytes, slots);
+        if !own && prevent_orphan_seats {
+            let alone = orphan_seats(&self.state.bytes, slots);
             if !alone.is_empty() {
-                return Err(TakeRefusal::LeavesAlone { slots: alone });
+                return Err(TakeRefusal::WouldOrphan { slots: alone });
             }
         }
         let locks: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, held_until)).collect();
@@ -89,10 +89,10 @@ impl Seats {
         self.give(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
     }
 
-    /// Holds the first free spots of a search, or those that this owner holds already.
-    pub fn take_spots(
+    /// Holds the first free units of a search, or those that this owner holds already.
+    pub fn take_units(
         &mut self,
-        search: &SpotSearch,
+        search: &UnitSearch,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {

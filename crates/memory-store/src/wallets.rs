@@ -8,7 +8,7 @@ use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
@@ -20,7 +20,7 @@ pub struct MemoryWallets(MemoryRecords);
 pub struct WalletRecords {
     pub balances: HashMap<UserId, BTreeMap<Currency, i64>>,
     pub entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
-    pub lines: HashMap<TransferId, [LedgerLine; 2]>,
+    pub ledger_entries: HashMap<TransferId, [LedgerEntry; 2]>,
 }
 
 impl WalletRecords {
@@ -32,12 +32,12 @@ impl WalletRecords {
 
     /// Writes both sides of a transfer that was found to be in order.
     pub fn post(&mut self, transfer: &Transfer) -> WalletEntry {
-        let Transfer { id, user, amount, wallet_line, counter_line, .. } = *transfer;
+        let Transfer { id, user, amount, wallet_entry, counter_entry, .. } = *transfer;
         let balance = self.balances.entry(user).or_default().entry(amount.currency).or_default();
-        *balance += wallet_line.amount_minor;
+        *balance += wallet_entry.amount_minor;
         let entry = WalletEntry::of(transfer, *balance);
         self.entries.entry(user).or_default().insert(entry.id, entry.clone());
-        self.lines.insert(id, [wallet_line, counter_line]);
+        self.ledger_entries.insert(id, [wallet_entry, counter_entry]);
         entry
     }
 }
@@ -88,7 +88,7 @@ impl Wallets for MemoryWallets {
         Ok(Page::from_rows(found, page.size, |entry| entry.id))
     }
 
-    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
-        Ok(self.0.lock().wallets.lines.get(&transfer).map(|lines| lines.to_vec()).unwrap_or_default())
+    async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {
+        Ok(self.0.lock().wallets.ledger_entries.get(&transfer).map(|entries| entries.to_vec()).unwrap_or_default())
     }
 }

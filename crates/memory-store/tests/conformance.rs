@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryOutbox, MemoryPayments,
+    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
     MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
     MemoryUsers, MemoryWallets,
 };
@@ -14,14 +14,14 @@ async fn records() -> RecordBench {
     RecordBench {
         users: Arc::new(MemoryUsers::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
-        line_records: Arc::new(MemoryLineRecords::new(records.clone())),
+        queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
         reservations: Arc::new(MemoryReservations::new(records.clone())),
         seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
-        books: Arc::new(MemoryBooks::new(records)),
+        audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
     }
 }
@@ -31,7 +31,7 @@ async fn speed() -> SpeedBench {
     SpeedBench {
         seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
         seat_locks: Arc::new(seat_locks),
-        lines: Arc::new(MemoryLines::default()),
+        queues: Arc::new(MemoryQueueStore::default()),
         seen_requests: Arc::new(MemorySeenRequests::default()),
         keep: Box::new(()),
     }
@@ -39,15 +39,15 @@ async fn speed() -> SpeedBench {
 
 encore_port_tests::users!(records);
 encore_port_tests::catalog!(records);
-encore_port_tests::line_records!(records);
+encore_port_tests::queue_records!(records);
 encore_port_tests::draws!(records);
 encore_port_tests::reservations!(records);
 encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::outbox!(records);
-encore_port_tests::books!(records);
+encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
-encore_port_tests::lines!(speed);
+encore_port_tests::queue_store!(speed);
 encore_port_tests::seen_requests!(speed);

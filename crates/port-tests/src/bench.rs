@@ -10,10 +10,10 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Books, Catalog, Draws, LineRecords, Lines, Outbox, Payments, Reservations, SeatBlocks, SeatChanges, SeatLocks,
-    SeenRequests, Users, Wallets,
+    Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reservations, SeatBlocks, SeatChanges,
+    SeatLocks, SeenRequests, Users, Wallets,
 };
-use encore_domain::queue::Line;
+use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
 use encore_domain::wallet::WalletEntry;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub struct RecordBench {
     /// The port under test, or what it builds on.
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.
-    pub line_records: Arc<dyn LineRecords>,
+    pub queue_records: Arc<dyn QueueRecords>,
     /// The port under test.
     pub draws: Arc<dyn Draws>,
     /// The port under test, or what it builds on.
@@ -42,7 +42,7 @@ pub struct RecordBench {
     /// The port under test, or what shows the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.
-    pub books: Arc<dyn Books>,
+    pub audit: Arc<dyn Audit>,
     /// What must live as long as the case, and may clean up when dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }
@@ -54,7 +54,7 @@ pub struct SpeedBench {
     /// The port under test; it tells what becomes of the seats.
     pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
-    pub lines: Arc<dyn Lines>,
+    pub queues: Arc<dyn QueueStore>,
     /// The port under test.
     pub seen_requests: Arc<dyn SeenRequests>,
     /// What must live as long as the case, and may clean up when dropped.
@@ -76,7 +76,7 @@ impl RecordBench {
         made(self.users.create(account, None).await).user.id
     }
 
-    /// Adds a performance in a hall with the small chart, and everything that it refers to.
+    /// Adds a performance in a venue with the small chart, and everything that it refers to.
     pub(crate) async fn open_sale(&self) -> Performance {
         let venue = made(self.catalog.add_venue(fixtures::venue(fixtures::small_chart()), None).await);
         let concert = made(self.catalog.add_concert(fixtures::concert(), None).await);
@@ -84,10 +84,10 @@ impl RecordBench {
         made(self.catalog.add_performance(performance, None, None).await)
     }
 
-    /// Adds a performance like another, with a line.
-    pub(crate) async fn open_line(&self, like: &Performance, line: Line) -> Performance {
-        let performance = Performance { id: fixtures::id(), has_line: true, ..like.clone() };
-        made(self.catalog.add_performance(performance, Some(line), None).await)
+    /// Adds a performance like another, with a queue.
+    pub(crate) async fn open_queue(&self, like: &Performance, queue: Queue) -> Performance {
+        let performance = Performance { id: fixtures::id(), has_queue: true, ..like.clone() };
+        made(self.catalog.add_performance(performance, Some(queue), None).await)
     }
 
     /// Places a hold that nothing stands against, and says under which request.

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance};
 use encore_domain::ids::{ConcertId, PerformanceId};
-use encore_domain::queue::{Line, LinePatch, LineRate, LineSettings, NoLine, PatchRefusal};
+use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueRate, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, collecting_line, concert, festival_chart, id, just_before,
-    lanes, large_chart, line, line_settings, message, performance, request, small_chart, start, venue,
+    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, festival_chart, id, just_before, lanes,
+    large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
@@ -31,13 +31,13 @@ macro_rules! catalog {
             pages_performances,
             repeats_an_add,
             refuses_a_reused_request,
-            patches_a_line,
-            repeats_a_line_patch,
-            refuses_to_patch_without_a_line,
+            patches_a_queue,
+            repeats_a_queue_patch,
+            refuses_to_patch_without_a_queue,
             refuses_to_move_lanes,
-            finds_a_line,
+            finds_a_queue,
             lists_what_is_on_sale,
-            lists_lines_that_collect,
+            lists_queues_that_collect,
         ] $($with)+ }
     };
 }
@@ -47,12 +47,12 @@ impl RecordBench {
         request(self.sign_up().await)
     }
 
-    async fn settings(&self, performance: PerformanceId) -> LineSettings {
-        self.line(performance).await.expect("there is a line").settings
+    async fn settings(&self, performance: PerformanceId) -> QueueSettings {
+        self.queue(performance).await.expect("there is a queue").settings
     }
 
-    async fn line(&self, performance: PerformanceId) -> Option<Line> {
-        self.catalog.line(performance).await.expect("the store answers")
+    async fn queue(&self, performance: PerformanceId) -> Option<Queue> {
+        self.catalog.queue(performance).await.expect("the store answers")
     }
 
     async fn all_concerts(&self) -> Vec<Concert> {
@@ -71,15 +71,15 @@ impl RecordBench {
     }
 }
 
-fn sale_of(performance: &Performance, line: Option<Line>) -> OnSale {
-    OnSale { performance: performance.id, opens_at: performance.on_sale.opens_at, line }
+fn sale_of(performance: &Performance, queue: Option<Queue>) -> OnSale {
+    OnSale { performance: performance.id, opens_at: performance.on_sale.opens_at, queue }
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
-    for hall in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
+    for context in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
         let request = bench.operator_request().await;
-        assert_eq!(made(bench.catalog.add_venue(hall.clone(), Some(request)).await), hall);
-        assert_eq!(bench.catalog.venue(hall.id).await.expect("the store answers"), Some(hall));
+        assert_eq!(made(bench.catalog.add_venue(context.clone(), Some(request)).await), context);
+        assert_eq!(bench.catalog.venue(context.id).await.expect("the store answers"), Some(context));
     }
 }
 
@@ -101,9 +101,9 @@ pub async fn keeps_a_concert(bench: RecordBench) {
 
 pub async fn keeps_a_performance(bench: RecordBench) {
     let plain = bench.open_sale().await;
-    let lined = Performance { id: id(), has_line: true, ..plain.clone() };
+    let lined = Performance { id: id(), has_queue: true, ..plain.clone() };
     let request = bench.operator_request().await;
-    let added = bench.catalog.add_performance(lined.clone(), Some(line(line_settings())), Some(request)).await;
+    let added = bench.catalog.add_performance(lined.clone(), Some(queue(queue_settings())), Some(request)).await;
     assert_eq!(made(added), lined);
 
     for performance in [plain, lined.clone()] {
@@ -112,7 +112,7 @@ pub async fn keeps_a_performance(bench: RecordBench) {
         let kept = bench.catalog.performances_by_id(&[performance.id]).await.expect("the store answers");
         assert_eq!(kept, [performance]);
     }
-    assert_eq!(bench.settings(lined.id).await, line_settings());
+    assert_eq!(bench.settings(lined.id).await, queue_settings());
 }
 
 pub async fn finds_nothing(bench: RecordBench) {
@@ -162,9 +162,9 @@ pub async fn pages_performances(bench: RecordBench) {
 
 pub async fn repeats_an_add(bench: RecordBench) {
     let request = bench.operator_request().await;
-    let (hall, again) = (venue(small_chart()), venue(small_chart()));
-    made(bench.catalog.add_venue(hall.clone(), Some(request)).await);
-    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(request)).await), hall);
+    let (context, again) = (venue(small_chart()), venue(small_chart()));
+    made(bench.catalog.add_venue(context.clone(), Some(request)).await);
+    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(request)).await), context);
     assert_eq!(bench.catalog.venue(again.id).await.expect("the store answers"), None);
 
     let request = bench.operator_request().await;
@@ -174,26 +174,26 @@ pub async fn repeats_an_add(bench: RecordBench) {
     assert_eq!(bench.all_concerts().await.as_slice(), std::slice::from_ref(&show));
 
     let request = bench.operator_request().await;
-    let date = Performance { has_line: true, ..performance(show.id, hall.id) };
+    let date = Performance { has_queue: true, ..performance(show.id, context.id) };
     let again = Performance { id: id(), ..date.clone() };
-    made(bench.catalog.add_performance(date.clone(), Some(line(line_settings())), Some(request)).await);
-    let other = collecting_line(just_before(start()));
+    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(request)).await);
+    let other = pre_queue(just_before(start()));
     let repeat = bench.catalog.add_performance(again, Some(other), Some(request)).await;
     assert_eq!(repeated(repeat), date);
     assert_eq!(bench.all_performances(show.id).await.as_slice(), std::slice::from_ref(&date));
-    assert_eq!(bench.on_sale(start()).await, [sale_of(&date, Some(line(line_settings())))]);
+    assert_eq!(bench.on_sale(start()).await, [sale_of(&date, Some(queue(queue_settings())))]);
 }
 
 pub async fn refuses_a_reused_request(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_line(&sale, line(line_settings())).await;
+    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
     let request = bench.operator_request().await;
     let show = made(bench.catalog.add_concert(concert(), Some(request)).await);
     let reused = Some(altered(request));
 
-    let hall = venue(small_chart());
-    assert_reused(&bench.catalog.add_venue(hall.clone(), reused).await);
-    assert_eq!(bench.catalog.venue(hall.id).await.expect("the store answers"), None);
+    let context = venue(small_chart());
+    assert_reused(&bench.catalog.add_venue(context.clone(), reused).await);
+    assert_eq!(bench.catalog.venue(context.id).await.expect("the store answers"), None);
 
     let other = concert();
     assert_reused(&bench.catalog.add_concert(other.clone(), reused).await);
@@ -202,77 +202,77 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     assert_reused(&bench.catalog.add_performance(performance(show.id, sale.venue), None, reused).await);
     assert_eq!(bench.all_performances(show.id).await, []);
 
-    let patch = LinePatch { cap: Some(1), ..LinePatch::default() };
-    assert_reused(&bench.catalog.patch_line(lined.id, patch, reused).await);
-    assert_eq!(bench.settings(lined.id).await, line_settings());
+    let patch = QueuePatch { max_active: Some(1), ..QueuePatch::default() };
+    assert_reused(&bench.catalog.patch_queue(lined.id, patch, reused).await);
+    assert_eq!(bench.settings(lined.id).await, queue_settings());
 }
 
-pub async fn patches_a_line(bench: RecordBench) {
+pub async fn patches_a_queue(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_line(&sale, line(line_settings())).await;
-    let bystander = bench.open_line(&sale, line(line_settings())).await;
+    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
+    let bystander = bench.open_queue(&sale, queue(queue_settings())).await;
 
-    let narrowed = LineSettings { cap: 42, ..line_settings() };
-    let patch = LinePatch { cap: Some(42), ..LinePatch::default() };
-    assert_eq!(made(bench.catalog.patch_line(lined.id, patch, None).await), narrowed);
+    let narrowed = QueueSettings { max_active: 42, ..queue_settings() };
+    let patch = QueuePatch { max_active: Some(42), ..QueuePatch::default() };
+    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), narrowed);
     assert_eq!(bench.settings(lined.id).await, narrowed);
 
-    let turned = LineSettings {
-        rate: LineRate { admissions: 3, period: Duration::from_millis(1_500) },
+    let turned = QueueSettings {
+        rate: QueueRate { admissions: 3, period: Duration::from_millis(1_500) },
         batch: 7,
-        cap: 8,
+        max_active: 8,
         paused: true,
         draining: false,
-        claim_window: Duration::from_millis(5_001),
-        active_for: Duration::from_hours(2),
+        accept_window: Duration::from_millis(5_001),
+        active_duration: Duration::from_hours(2),
         grace: Duration::from_secs(90),
         hold_tries: None,
         message: message("Back in ten minutes"),
         lanes: lanes(&[("general", 1_000), ("fan-club", 1), ("press", 7)]),
     };
-    let patch = LinePatch {
+    let patch = QueuePatch {
         rate: Some(turned.rate),
         batch: Some(turned.batch),
-        cap: Some(turned.cap),
+        max_active: Some(turned.max_active),
         paused: Some(turned.paused),
         draining: Some(turned.draining),
-        claim_window: Some(turned.claim_window),
-        active_for: Some(turned.active_for),
+        accept_window: Some(turned.accept_window),
+        active_duration: Some(turned.active_duration),
         grace: Some(turned.grace),
         hold_tries: Some(turned.hold_tries),
         message: Some(turned.message.clone()),
         lanes: Some(turned.lanes.clone()),
     };
-    assert_eq!(made(bench.catalog.patch_line(lined.id, patch, None).await), turned);
-    let silent = LineSettings { message: None, hold_tries: Some(1), ..turned };
-    let patch = LinePatch { message: Some(None), hold_tries: Some(Some(1)), ..LinePatch::default() };
-    assert_eq!(made(bench.catalog.patch_line(lined.id, patch, None).await), silent);
-    let expected = [(&sale, None), (&lined, Some(line(silent))), (&bystander, Some(line(line_settings())))];
-    assert_eq!(bench.on_sale(start()).await, expected.map(|(performance, line)| sale_of(performance, line)));
+    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), turned);
+    let silent = QueueSettings { message: None, hold_tries: Some(1), ..turned };
+    let patch = QueuePatch { message: Some(None), hold_tries: Some(Some(1)), ..QueuePatch::default() };
+    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), silent);
+    let expected = [(&sale, None), (&lined, Some(queue(silent))), (&bystander, Some(queue(queue_settings())))];
+    assert_eq!(bench.on_sale(start()).await, expected.map(|(performance, queue)| sale_of(performance, queue)));
 }
 
-pub async fn repeats_a_line_patch(bench: RecordBench) {
+pub async fn repeats_a_queue_patch(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_line(&sale, line(line_settings())).await;
+    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
     let (first, second) = (bench.operator_request().await, bench.operator_request().await);
-    let pause = LinePatch { paused: Some(true), ..LinePatch::default() };
-    let resume = LinePatch { paused: Some(false), cap: Some(9), ..LinePatch::default() };
+    let pause = QueuePatch { paused: Some(true), ..QueuePatch::default() };
+    let resume = QueuePatch { paused: Some(false), max_active: Some(9), ..QueuePatch::default() };
 
-    let paused = made(bench.catalog.patch_line(lined.id, pause.clone(), Some(first)).await);
-    let resumed = made(bench.catalog.patch_line(lined.id, resume, Some(second)).await);
-    assert_eq!(repeated(bench.catalog.patch_line(lined.id, pause, Some(first)).await), paused);
-    assert_eq!(paused, LineSettings { paused: true, ..line_settings() });
+    let paused = made(bench.catalog.patch_queue(lined.id, pause.clone(), Some(first)).await);
+    let resumed = made(bench.catalog.patch_queue(lined.id, resume, Some(second)).await);
+    assert_eq!(repeated(bench.catalog.patch_queue(lined.id, pause, Some(first)).await), paused);
+    assert_eq!(paused, QueueSettings { paused: true, ..queue_settings() });
     assert_eq!(bench.settings(lined.id).await, resumed);
-    assert_eq!(resumed, LineSettings { cap: 9, ..line_settings() });
+    assert_eq!(resumed, QueueSettings { max_active: 9, ..queue_settings() });
 }
 
-pub async fn refuses_to_patch_without_a_line(bench: RecordBench) {
+pub async fn refuses_to_patch_without_a_queue(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let patch = LinePatch { cap: Some(1), ..LinePatch::default() };
-    let no_line = PatchRefusal::NoLine(NoLine);
+    let patch = QueuePatch { max_active: Some(1), ..QueuePatch::default() };
+    let no_queue = PatchRefusal::NoQueue(NoQueue);
     for performance in [sale.id, id()] {
         let request = bench.operator_request().await;
-        assert_eq!(refused(bench.catalog.patch_line(performance, patch.clone(), Some(request)).await), no_line);
+        assert_eq!(refused(bench.catalog.patch_queue(performance, patch.clone(), Some(request)).await), no_queue);
     }
     assert_eq!(bench.on_sale(start()).await, [sale_of(&sale, None)]);
     assert_eq!(bench.catalog.performance(sale.id).await.expect("the store answers"), Some(sale));
@@ -280,7 +280,7 @@ pub async fn refuses_to_patch_without_a_line(bench: RecordBench) {
 
 pub async fn refuses_to_move_lanes(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_line(&sale, line(line_settings())).await;
+    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
     let others: [&[(&str, u32)]; 4] = [
         &[("general", 2), ("press", 3), ("fan-club", 1)],
         &[("general", 2), ("fan-club", 3)],
@@ -289,53 +289,53 @@ pub async fn refuses_to_move_lanes(bench: RecordBench) {
     ];
     for moved in others {
         let request = bench.operator_request().await;
-        let patch = LinePatch { lanes: Some(lanes(moved)), cap: Some(1), ..LinePatch::default() };
-        let refusal = refused(bench.catalog.patch_line(lined.id, patch, Some(request)).await);
+        let patch = QueuePatch { lanes: Some(lanes(moved)), max_active: Some(1), ..QueuePatch::default() };
+        let refusal = refused(bench.catalog.patch_queue(lined.id, patch, Some(request)).await);
         assert_eq!(refusal, PatchRefusal::LanesMoved, "{moved:?}");
-        assert_eq!(bench.settings(lined.id).await, line_settings());
+        assert_eq!(bench.settings(lined.id).await, queue_settings());
 
         // A request that was refused left no trace: its repeat is a first attempt.
-        let look = LinePatch::default();
-        assert_eq!(made(bench.catalog.patch_line(lined.id, look, Some(request)).await), line_settings());
+        let look = QueuePatch::default();
+        assert_eq!(made(bench.catalog.patch_queue(lined.id, look, Some(request)).await), queue_settings());
     }
 }
 
-pub async fn finds_a_line(bench: RecordBench) {
+pub async fn finds_a_queue(bench: RecordBench) {
     let sale = bench.open_sale().await;
     let kept = [
-        line(line_settings()),
-        line(LineSettings::default()),
-        line(LineSettings { hold_tries: None, message: None, paused: true, draining: false, ..line_settings() }),
-        collecting_line(just_before(start())),
+        queue(queue_settings()),
+        queue(QueueSettings::default()),
+        queue(QueueSettings { hold_tries: None, message: None, paused: true, draining: false, ..queue_settings() }),
+        pre_queue(just_before(start())),
     ];
-    for line in kept {
-        let lined = bench.open_line(&sale, line.clone()).await;
-        assert_eq!(bench.line(lined.id).await, Some(line.clone()));
+    for queue in kept {
+        let lined = bench.open_queue(&sale, queue.clone()).await;
+        assert_eq!(bench.queue(lined.id).await, Some(queue.clone()));
 
-        let patch = LinePatch { cap: Some(3), ..LinePatch::default() };
-        let settings = made(bench.catalog.patch_line(lined.id, patch, None).await);
-        assert_eq!(bench.line(lined.id).await, Some(Line { settings, ..line }), "its draw stays");
+        let patch = QueuePatch { max_active: Some(3), ..QueuePatch::default() };
+        let settings = made(bench.catalog.patch_queue(lined.id, patch, None).await);
+        assert_eq!(bench.queue(lined.id).await, Some(Queue { settings, ..queue }), "its draw stays");
     }
-    assert_eq!(bench.line(sale.id).await, None);
-    assert_eq!(bench.line(id()).await, None);
+    assert_eq!(bench.queue(sale.id).await, None);
+    assert_eq!(bench.queue(id()).await, None);
 }
 
 pub async fn lists_what_is_on_sale(bench: RecordBench) {
-    let hall = bench.open_sale().await;
-    let day_later = hall.on_sale.closes_at;
+    let context = bench.open_sale().await;
+    let day_later = context.on_sale.closes_at;
     let later = |secs| OnSaleWindow { opens_at: day_later, closes_at: day_later + Duration::from_secs(secs) };
-    let plain = Performance { id: id(), on_sale: later(100), ..hall.clone() };
+    let plain = Performance { id: id(), on_sale: later(100), ..context.clone() };
     made(bench.catalog.add_performance(plain.clone(), None, None).await);
-    let long = Performance { on_sale: later(200), ..hall.clone() };
-    let running = bench.open_line(&long, line(line_settings())).await;
-    let paused = line(LineSettings { paused: true, ..line_settings() });
-    let halted = bench.open_line(&plain, paused.clone()).await;
+    let long = Performance { on_sale: later(200), ..context.clone() };
+    let running = bench.open_queue(&long, queue(queue_settings())).await;
+    let paused = queue(QueueSettings { paused: true, ..queue_settings() });
+    let halted = bench.open_queue(&plain, paused.clone()).await;
 
     assert_eq!(bench.on_sale(just_before(start())).await, []);
     for now in [start(), just_before(day_later)] {
-        assert_eq!(bench.on_sale(now).await, [sale_of(&hall, None)]);
+        assert_eq!(bench.on_sale(now).await, [sale_of(&context, None)]);
     }
-    let running = sale_of(&running, Some(line(line_settings())));
+    let running = sale_of(&running, Some(queue(queue_settings())));
     let expected = [sale_of(&plain, None), running.clone(), sale_of(&halted, Some(paused))];
     for now in [day_later, just_before(plain.on_sale.closes_at)] {
         assert_eq!(bench.on_sale(now).await, expected);
@@ -346,23 +346,23 @@ pub async fn lists_what_is_on_sale(bench: RecordBench) {
     assert_eq!(bench.on_sale(long.on_sale.closes_at).await, []);
 }
 
-pub async fn lists_lines_that_collect(bench: RecordBench) {
-    let hall = bench.open_sale().await;
-    let opens_at = hall.on_sale.closes_at;
+pub async fn lists_queues_that_collect(bench: RecordBench) {
+    let context = bench.open_sale().await;
+    let opens_at = context.on_sale.closes_at;
     let later = OnSaleWindow { opens_at, closes_at: opens_at + Duration::from_secs(100) };
-    let later = Performance { on_sale: later, ..hall.clone() };
-    let collects_from = at_secs(3_600);
-    let drawing = bench.open_line(&later, collecting_line(collects_from)).await;
-    let plain = bench.open_line(&later, line(line_settings())).await;
+    let later = Performance { on_sale: later, ..context.clone() };
+    let pre_queue_opens_at = at_secs(3_600);
+    let drawing = bench.open_queue(&later, pre_queue(pre_queue_opens_at)).await;
+    let plain = bench.open_queue(&later, queue(queue_settings())).await;
 
-    let hall = sale_of(&hall, None);
-    let drawing = sale_of(&drawing, Some(collecting_line(collects_from)));
-    assert_eq!(drawing.opens_at, opens_at, "collecting is not selling");
-    assert_eq!(bench.on_sale(just_before(collects_from)).await.as_slice(), std::slice::from_ref(&hall));
-    for now in [collects_from, just_before(opens_at)] {
-        assert_eq!(bench.on_sale(now).await, [hall.clone(), drawing.clone()]);
+    let context = sale_of(&context, None);
+    let drawing = sale_of(&drawing, Some(pre_queue(pre_queue_opens_at)));
+    assert_eq!(drawing.opens_at, opens_at, "pre_queue is not selling");
+    assert_eq!(bench.on_sale(just_before(pre_queue_opens_at)).await.as_slice(), std::slice::from_ref(&context));
+    for now in [pre_queue_opens_at, just_before(opens_at)] {
+        assert_eq!(bench.on_sale(now).await, [context.clone(), drawing.clone()]);
     }
-    let plain = sale_of(&plain, Some(line(line_settings())));
+    let plain = sale_of(&plain, Some(queue(queue_settings())));
     assert_eq!(bench.on_sale(opens_at).await, [drawing, plain]);
     assert_eq!(bench.on_sale(later.on_sale.closes_at).await, []);
 }

@@ -8,7 +8,7 @@ use encore_domain::queue::Drawn;
 
 use crate::RecordBench;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{collecting_line, id, start};
+use crate::fixtures::{id, pre_queue, start};
 
 /// Stamps the cases of the port `Draws`.
 #[macro_export]
@@ -24,10 +24,10 @@ macro_rules! draws {
 }
 
 impl RecordBench {
-    /// A performance whose line is to be drawn.
+    /// A performance whose queue is to be drawn.
     async fn undrawn(&self) -> PerformanceId {
         let sale = self.open_sale().await;
-        self.open_line(&sale, collecting_line(start())).await.id
+        self.open_queue(&sale, pre_queue(start())).await.id
     }
 
     async fn keep_draw(&self, performance: PerformanceId, drawn: &[Drawn]) -> Vec<Drawn> {
@@ -77,8 +77,8 @@ pub async fn draws_once_under_contention(bench: RecordBench) {
 }
 
 pub async fn finds_no_draw(bench: RecordBench) {
-    let (drawn_line, other) = (bench.undrawn().await, bench.undrawn().await);
-    bench.keep_draw(drawn_line, &drawn(&[5])).await;
+    let (drawn_queue, other) = (bench.undrawn().await, bench.undrawn().await);
+    bench.keep_draw(drawn_queue, &drawn(&[5])).await;
     assert_eq!(bench.find_draw(other).await, None);
     assert_eq!(bench.find_draw(id()).await, None);
 }

@@ -10,12 +10,12 @@ use encore_domain::ids::{ConcertId, RequestId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
 use encore_domain::queue::{
-    DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Line, LineDraw, LineMessage, LineRate, LineSettings,
+    DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Queue, QueueDraw, QueueMessage, QueueRate, QueueSettings,
 };
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::{Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use encore_domain::time::Timestamp;
-use encore_domain::wallet::{Account as LedgerAccount, LedgerLine, Transfer, TransferIds, TransferKind};
+use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;
 
 /// How many seats [`small_chart`] has.
@@ -92,13 +92,13 @@ pub fn money(minor: i64, code: &str) -> Money {
     Money { minor, currency: Currency::parse(code).expect("a currency") }
 }
 
-/// A hall of 26 seats: two sections, rows of 8 (with an aisle in the middle), 5, 4 and 9 seats, two grades.
+/// A venue of 26 seats: two sections, rows of 8 (with an aisle in the middle), 5, 4 and 9 seats, two grades.
 pub fn small_chart() -> SeatChart {
     SeatChart::lay_out(small_sections().into(), small_grades())
 }
 
 fn small_sections() -> [PlannedSection; 2] {
-    let section = |name: &str, rows| PlannedSection { name: name.into(), rows, standing: None };
+    let section = |name: &str, rows| PlannedSection { name: name.into(), rows, general_admission: None };
     let stalls = vec![with_aisle(row("S", "A", &[0; 8]), 4), row("S", "B", &[0, 0, 0, 1, 1])];
     let balcony = vec![row("C", "A", &[1; 4]), row("C", "B", &[1; 9])];
     [section("Stalls", stalls), section("Balcony", balcony)]
@@ -109,23 +109,23 @@ fn small_grades() -> Vec<Grade> {
     vec![grade("Front", "#7f4a91"), grade("Rear", "")]
 }
 
-/// How many spots the second standing area of [`festival_chart`] has.
-pub const PIT_SPOTS: u32 = 12;
+/// How many units the second general admission area of [`festival_chart`] has.
+pub const PIT_UNITS: u32 = 12;
 
-/// The small hall with two standing areas: `Floor` of so many spots, of the grade `Rear`, and `Pit` of the grade `Front`. Its
-/// seats have the slots of the small hall.
+/// The small venue with two general admission areas: `Floor` of so many units, of the grade `Rear`, and `Pit` of the grade `Front`. Its
+/// seats have the slots of the small venue.
 pub fn festival_chart(floor: u32) -> SeatChart {
     let [stalls, balcony] = small_sections();
-    let standing = |name: &str, capacity, grade| PlannedSection {
+    let general_admission = |name: &str, capacity, grade| PlannedSection {
         name: name.into(),
         rows: vec![],
-        standing: Some(PlannedArea { capacity, grade }),
+        general_admission: Some(PlannedArea { capacity, grade }),
     };
-    let sections = vec![standing("Floor", floor, 1), stalls, standing("Pit", PIT_SPOTS, 0), balcony];
+    let sections = vec![general_admission("Floor", floor, 1), stalls, general_admission("Pit", PIT_UNITS, 0), balcony];
     SeatChart::lay_out(sections, small_grades())
 }
 
-/// The small hall with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one between them.
+/// The small venue with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one between them.
 pub fn accessible_chart() -> SeatChart {
     let chart = small_chart();
     let mut seats = chart.seats().to_vec();
@@ -141,12 +141,12 @@ pub fn large_chart() -> SeatChart {
     let section = |section: usize| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| row(&section.to_string(), &n.to_string(), &[0; 50])).collect(),
-        standing: None,
+        general_admission: None,
     };
     SeatChart::lay_out((0..60).map(section).collect(), vec![Grade { name: "All".into(), color: "#000000".into() }])
 }
 
-/// A hall of 8,000 seats of two grades: 8 sections of 20 rows of 50 seats, with the stage at their front rows.
+/// A venue of 8,000 seats of two grades: 8 sections of 20 rows of 50 seats, with the stage at their front rows.
 pub fn arena_chart() -> SeatChart {
     let planned_row = |section: u32, n: u32| {
         let mut row = row(&format!("{section}"), &n.to_string(), &[u16::from(n >= 10); 50]);
@@ -159,7 +159,7 @@ pub fn arena_chart() -> SeatChart {
     let section = |section: u32| PlannedSection {
         name: format!("Block {section}"),
         rows: (0..20).map(|n| planned_row(section, n)).collect(),
-        standing: None,
+        general_admission: None,
     };
     let grade = |name: &str| Grade { name: name.into(), color: String::new() };
     SeatChart::lay_out((0..8).map(section).collect(), vec![grade("Front"), grade("Rear")])
@@ -204,7 +204,7 @@ fn title(text: &str) -> Title {
     Title::parse(text).expect("a title")
 }
 
-/// A performance in a hall of two grades, on sale from [`start`] for a day, without a line.
+/// A performance in a venue of two grades, on sale from [`start`] for a day, without a queue.
 pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
     let day = Duration::from_hours(24);
     Performance {
@@ -216,20 +216,20 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
         prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![12_000, 7_500] },
         seats_per_fan: 6,
         hold_for: Duration::from_mins(7),
-        has_line: false,
+        has_queue: false,
     }
 }
 
-/// A line that admits 5 at first and then 10 a second, up to 100. No setting is the default, and no two are alike.
-pub fn line_settings() -> LineSettings {
-    LineSettings {
-        rate: LineRate { admissions: 10, period: Duration::from_secs(1) },
+/// A queue that admits 5 at first and then 10 a second, up to 100. No setting is the default, and no two are alike.
+pub fn queue_settings() -> QueueSettings {
+    QueueSettings {
+        rate: QueueRate { admissions: 10, period: Duration::from_secs(1) },
         batch: 5,
-        cap: 100,
+        max_active: 100,
         paused: false,
         draining: true,
-        claim_window: Duration::from_secs(20),
-        active_for: Duration::from_mins(5),
+        accept_window: Duration::from_secs(20),
+        active_duration: Duration::from_mins(5),
         grace: Duration::from_secs(80),
         hold_tries: Some(12),
         message: message("Türen um 8 — 문이 열립니다"),
@@ -238,8 +238,8 @@ pub fn line_settings() -> LineSettings {
 }
 
 /// A message to those waiting.
-pub fn message(text: &str) -> Option<LineMessage> {
-    LineMessage::parse(text).expect("a message")
+pub fn message(text: &str) -> Option<QueueMessage> {
+    QueueMessage::parse(text).expect("a message")
 }
 
 /// Lanes by name and weight.
@@ -249,16 +249,16 @@ pub fn lanes(lanes: &[(&str, u32)]) -> Lanes {
     Lanes::new(lanes.iter().map(lane).collect()).expect("lanes")
 }
 
-/// A line with these settings and no draw.
-pub fn line(settings: LineSettings) -> Line {
-    Line { settings, draw: None }
+/// A queue with these settings and no draw.
+pub fn queue(settings: QueueSettings) -> Queue {
+    Queue { settings, draw: None }
 }
 
-/// A line that collects joiners from this moment on.
-pub fn collecting_line(collects_from: Timestamp) -> Line {
+/// A queue that collects joiners from this moment on.
+pub fn pre_queue(pre_queue_opens_at: Timestamp) -> Queue {
     let mut key = [0xA5; DRAW_KEY_BYTES];
     key[0] = 0;
-    Line { settings: line_settings(), draw: Some(LineDraw { collects_from, key: DrawKey(key) }) }
+    Queue { settings: queue_settings(), draw: Some(QueueDraw { pre_queue_opens_at, key: DrawKey(key) }) }
 }
 
 /// A hold on the seats of [`small_chart`] with these indices, placed at [`start`].
@@ -292,14 +292,14 @@ pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Ti
 
 /// A top-up of any size: the bound of a single top-up is the caller's rule, not the store's.
 pub fn top_up(user: UserId, amount: Money) -> Transfer {
-    let line = |account, amount_minor| LedgerLine { id: id(), account, amount_minor };
+    let queue = |account, amount_minor| LedgerEntry { id: id(), account, amount_minor };
     Transfer {
         id: id(),
         kind: TransferKind::TopUp,
         user,
         amount,
-        wallet_line: line(LedgerAccount::Wallet(user), amount.minor),
-        counter_line: line(LedgerAccount::Gateway, -amount.minor),
+        wallet_entry: queue(LedgerAccount::Wallet(user), amount.minor),
+        counter_entry: queue(LedgerAccount::Gateway, -amount.minor),
         payment: None,
         at: start(),
     }
@@ -307,6 +307,6 @@ pub fn top_up(user: UserId, amount: Money) -> Transfer {
 
 /// A payment of this hold at this moment, without a queue token.
 pub fn payment(hold: &Reservation, now: Timestamp) -> PaymentPlan {
-    let ids = TransferIds { transfer: id(), wallet_line: id(), counter_line: id() };
+    let ids = TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() };
     plan_wallet_payment(hold, id(), ids, None, now)
 }

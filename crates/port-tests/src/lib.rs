@@ -8,13 +8,13 @@ pub mod fixtures;
 mod paging;
 mod stamp;
 
-pub mod books;
+pub mod audit;
 pub mod catalog;
 pub mod draws;
-pub mod line_records;
-pub mod lines;
 pub mod outbox;
 pub mod payments;
+pub mod queue_records;
+pub mod queue_store;
 pub mod reservations;
 pub mod seat_blocks;
 pub mod seat_changes;

@@ -274,7 +274,7 @@ pub async fn writes_events_of_blocks(bench: RecordBench) {
         [Event::SeatsBlocked(first), Event::SeatsBlocked(again), Event::SeatsUnblocked(given_back)].map(|it| told(&it));
     assert_eq!(bench.events().await, expected);
     for scope in [None, Some(sale.id)] {
-        let report = bench.books.sweep(scope).await.expect("the store answers");
+        let report = bench.audit.sweep(scope).await.expect("the store answers");
         assert!(report.is_clean(), "{report:?}");
     }
 }

@@ -129,8 +129,8 @@ pub async fn a_load_is_told_as_missed(bench: SpeedBench) {
 
 pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
     let performance = id();
-    let hall = [FREE; CHANGE_SEATS_MAX * 2 + 1];
-    bench.seat_locks.load(performance, &hall, &[], 1).await.expect("the store answers");
+    let context = [FREE; CHANGE_SEATS_MAX * 2 + 1];
+    bench.seat_locks.load(performance, &context, &[], 1).await.expect("the store answers");
     let mut listener = bench.listen_anew(performance).await;
     let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();

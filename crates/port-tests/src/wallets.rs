@@ -6,7 +6,7 @@ use std::sync::Arc;
 use encore_domain::event::Event;
 use encore_domain::ids::{TransferId, UserId};
 use encore_domain::money::BALANCE_MAX_MINOR;
-use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_once, refused, repeated};
@@ -42,10 +42,10 @@ impl RecordBench {
     }
 
     /// The sides of a transfer, in the order of their ids.
-    pub(crate) async fn lines(&self, transfer: TransferId) -> Vec<LedgerLine> {
-        let mut lines = self.wallets.lines(transfer).await.expect("the store answers");
-        lines.sort_by_key(|line| line.id);
-        lines
+    pub(crate) async fn ledger_entries(&self, transfer: TransferId) -> Vec<LedgerEntry> {
+        let mut entries = self.wallets.ledger_entries(transfer).await.expect("the store answers");
+        entries.sort_by_key(|entry| entry.id);
+        entries
     }
 }
 
@@ -107,7 +107,7 @@ pub async fn repeats_a_top_up(bench: RecordBench) {
     assert_eq!(repeated(bench.wallets.top_up(again.clone(), request).await), entry);
     assert_eq!(bench.balances(fan).await, [euros(520)]);
     assert_eq!(bench.entries(fan).await, [later, entry]);
-    assert_eq!(bench.lines(again.id).await, []);
+    assert_eq!(bench.ledger_entries(again.id).await, []);
 }
 
 pub async fn repeats_a_top_up_under_contention(bench: RecordBench) {
@@ -135,7 +135,7 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     assert_reused(&bench.wallets.top_up(other.clone(), altered(request)).await);
     assert_eq!(bench.balances(fan).await, [euros(500)]);
     assert_eq!(bench.entries(fan).await, [entry]);
-    assert_eq!(bench.lines(other.id).await, []);
+    assert_eq!(bench.ledger_entries(other.id).await, []);
 }
 
 pub async fn refuses_a_full_wallet(bench: RecordBench) {
@@ -146,7 +146,7 @@ pub async fn refuses_a_full_wallet(bench: RecordBench) {
     assert_eq!(refused(bench.wallets.top_up(over.clone(), request(fan)).await), TopUpRefusal::WalletFull);
     assert_eq!(bench.balances(fan).await, [euros(BALANCE_MAX_MINOR - 100)]);
     assert_eq!(bench.entries(fan).await, [entry]);
-    assert_eq!(bench.lines(over.id).await, []);
+    assert_eq!(bench.ledger_entries(over.id).await, []);
 
     assert_eq!(bench.top_up(fan, euros(100)).await.balance_after_minor, BALANCE_MAX_MINOR);
     assert_eq!(bench.top_up(fan, money(101, "USD")).await.balance_after_minor, 101);
@@ -161,10 +161,10 @@ pub async fn keeps_both_sides(bench: RecordBench) {
     made(bench.wallets.top_up(transfer.clone(), request(fan)).await);
     bench.top_up(fan, euros(1)).await;
 
-    let lines = bench.lines(transfer.id).await;
-    assert_eq!(lines, [transfer.wallet_line, transfer.counter_line]);
-    assert_eq!(lines.iter().map(|line| line.amount_minor).sum::<i64>(), 0);
-    assert_eq!(bench.lines(id()).await, []);
+    let entries = bench.ledger_entries(transfer.id).await;
+    assert_eq!(entries, [transfer.wallet_entry, transfer.counter_entry]);
+    assert_eq!(entries.iter().map(|entry| entry.amount_minor).sum::<i64>(), 0);
+    assert_eq!(bench.ledger_entries(id()).await, []);
 }
 
 pub async fn lists_newest_first(bench: RecordBench) {

@@ -3,7 +3,7 @@
 /// The names of the bullets under `# Contract`: what stands in backticks before the first colon.
 fn bullets(port: &str) -> Vec<&str> {
     let contract = port.lines().skip_while(|line| *line != "/// # Contract").take_while(|line| line.starts_with("///"));
-    let bullets = contract.filter_map(|line| line.strip_prefix("/// - "));
+    let bullets = contract.filter_map(|queue| queue.strip_prefix("/// - "));
     let names = bullets.flat_map(|bullet| bullet.split(": ").next().unwrap_or(bullet).split(", "));
     names.filter_map(|name| name.strip_prefix('`')?.split('`').next()).collect()
 }
@@ -26,7 +26,7 @@ macro_rules! agree {
     )+};
 }
 
-agree!(users, catalog, wallets, books, seat_blocks, seat_changes, line_records, draws, seen_requests);
+agree!(users, catalog, wallets, audit, seat_blocks, seat_changes, queue_records, draws, seen_requests);
 
 /// A suite that is a folder: its themes are files, in the order of the contract.
 macro_rules! agree_in_folders {
@@ -45,10 +45,10 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
-    lines: [joining, admitting, tickets, presence, drawing, restoring, snapshots]
+    queue_store: [joining, admitting, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering]
-    reservations: [placing, repeating, giving_back, extending, expiring, telling]
-    seat_locks: [loading, taking, choosing, standing, changing, blocking, telling]
+    reservations: [placing, repeating, giving_back, extending, expiring, events]
+    seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
 }
 
 /// The one bullet of `Outbox` has no name.

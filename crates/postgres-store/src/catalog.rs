@@ -9,7 +9,7 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
-use encore_domain::queue::{Line, LinePatch, LineSettings, NoLine, PatchRefusal};
+use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueSettings};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -18,12 +18,12 @@ use crate::chart_rows;
 use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
-use crate::line_rows::{LineDrawRow, LineRow, read_line};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
+use crate::queue_rows::{QueueDrawRow, QueueRow, read_line};
 use crate::requests::{self, Operation};
-use crate::schema::{concerts, lines, performances, venues};
+use crate::schema::{concerts, performances, queues, venues};
 
-/// Keeps venues, concerts, performances and the settings of their lines.
+/// Keeps venues, concerts, performances and the settings of their queues.
 #[derive(Clone, Debug)]
 pub struct PostgresCatalog {
     database: Database,
@@ -77,7 +77,7 @@ impl PostgresCatalog {
     async fn try_add_performance(
         &self,
         performance: &Performance,
-        line: Option<&Line>,
+        queue: Option<&Queue>,
         request: Option<&RequestKey>,
     ) -> Result<Applied<Performance>, TxError<Infallible>> {
         let mut conn = self.database.connection().await?;
@@ -89,38 +89,40 @@ impl PostgresCatalog {
             }
             let row = PerformanceRow::from(performance);
             diesel::insert_into(performances::table).values(row).execute(conn).await?;
-            if let Some(line) = line {
-                let row = (lines::performance_id.eq(id), LineRow::from(&line.settings), LineDrawRow::from(line.draw));
-                diesel::insert_into(lines::table).values(row).execute(conn).await?;
+            if let Some(queue) = queue {
+                let row =
+                    (queues::performance_id.eq(id), QueueRow::from(&queue.settings), QueueDrawRow::from(queue.draw));
+                diesel::insert_into(queues::table).values(row).execute(conn).await?;
             }
             Ok(Applied::Now(performance.clone()))
         });
         adding.await
     }
 
-    async fn try_patch_line(
+    async fn try_patch_queue(
         &self,
         performance: PerformanceId,
-        patch: &LinePatch,
+        patch: &QueuePatch,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<LineSettings>, TxError<PatchRefusal>> {
+    ) -> Result<Applied<QueueSettings>, TxError<PatchRefusal>> {
         let mut conn = self.database.connection().await?;
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
-            if let Some(known) = requests::remember(conn, Operation::PatchLine, request, id, None).await? {
+            if let Some(known) = requests::remember(conn, Operation::PatchQueue, request, id, None).await? {
                 let answer = known.answer.unwrap_or_default();
-                let row: LineRow =
-                    serde_json::from_value(answer).map_err(|error| corrupt("line patch answer", &error))?;
+                let row: QueueRow =
+                    serde_json::from_value(answer).map_err(|error| corrupt("queue patch answer", &error))?;
                 return Ok(Applied::Before(row.into_settings()?));
             }
-            let line = lines::table.find(id);
-            let row: Option<LineRow> = line.select(LineRow::as_select()).for_update().first(conn).await.optional()?;
-            let settings = row.ok_or_else(|| TxError::refused(NoLine.into()))?.into_settings()?;
+            let queue = queues::table.find(id);
+            let row: Option<QueueRow> =
+                queue.select(QueueRow::as_select()).for_update().first(conn).await.optional()?;
+            let settings = row.ok_or_else(|| TxError::refused(NoQueue.into()))?.into_settings()?;
             let settings = settings.patched(patch).map_err(TxError::refused)?;
-            let row = LineRow::from(&settings);
-            diesel::update(line).set(&row).execute(conn).await?;
+            let row = QueueRow::from(&settings);
+            diesel::update(queue).set(&row).execute(conn).await?;
             if let Some(request) = request {
-                let answer = serde_json::to_value(&row).map_err(|error| corrupt("line patch answer", &error))?;
+                let answer = serde_json::to_value(&row).map_err(|error| corrupt("queue patch answer", &error))?;
                 requests::keep_answer(conn, request, answer).await?;
             }
             Ok(Applied::Now(settings))
@@ -150,21 +152,21 @@ impl Catalog for PostgresCatalog {
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<Line>,
+        queue: Option<Queue>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>> {
-        let attempt = || self.try_add_performance(&performance, line.as_ref(), request.as_ref());
+        let attempt = || self.try_add_performance(&performance, queue.as_ref(), request.as_ref());
         self.database.transact("catalog.add_performance", attempt).await
     }
 
-    async fn patch_line(
+    async fn patch_queue(
         &self,
         performance: PerformanceId,
-        patch: LinePatch,
+        patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>> {
-        let attempt = || self.try_patch_line(performance, &patch, request.as_ref());
-        self.database.transact("catalog.patch_line", attempt).await
+    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>> {
+        let attempt = || self.try_patch_queue(performance, &patch, request.as_ref());
+        self.database.transact("catalog.patch_queue", attempt).await
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
@@ -224,9 +226,9 @@ impl Catalog for PostgresCatalog {
         Ok(Page::from_rows(read_performances(rows)?, page.size, |performance| (performance.starts_at, performance.id)))
     }
 
-    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable> {
+    async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let query = lines::table.find(performance.0).select((LineRow::as_select(), LineDrawRow::as_select()));
+        let query = queues::table.find(performance.0).select((QueueRow::as_select(), QueueDrawRow::as_select()));
         let parts = query.first(&mut conn).await.optional().map_err(unavailable)?;
         parts.map(read_line).transpose().map_err(unavailable)
     }
@@ -234,16 +236,16 @@ impl Catalog for PostgresCatalog {
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let open = performances::opens_at.nullable().le(now);
-        let rows: Vec<(Uuid, DateTime<Utc>, Option<(LineRow, LineDrawRow)>)> = performances::table
-            .left_join(lines::table)
+        let rows: Vec<(Uuid, DateTime<Utc>, Option<(QueueRow, QueueDrawRow)>)> = performances::table
+            .left_join(queues::table)
             .filter(performances::closes_at.gt(now))
-            .filter(open.or(lines::collects_from.le(now)))
-            .select((performances::id, performances::opens_at, Option::<(LineRow, LineDrawRow)>::as_select()))
+            .filter(open.or(queues::pre_queue_opens_at.le(now)))
+            .select((performances::id, performances::opens_at, Option::<(QueueRow, QueueDrawRow)>::as_select()))
             .load(&mut conn)
             .await
             .map_err(unavailable)?;
-        let read = |(id, opens_at, line): (Uuid, DateTime<Utc>, Option<(LineRow, LineDrawRow)>)| {
-            Ok(OnSale { performance: PerformanceId(id), opens_at, line: line.map(read_line).transpose()? })
+        let read = |(id, opens_at, queue): (Uuid, DateTime<Utc>, Option<(QueueRow, QueueDrawRow)>)| {
+            Ok(OnSale { performance: PerformanceId(id), opens_at, queue: queue.map(read_line).transpose()? })
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }

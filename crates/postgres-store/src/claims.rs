@@ -20,7 +20,7 @@ use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
 
 /// What speaks against holds before they are tried.
-pub struct Standing {
+pub struct GeneralAdmission {
     /// How many seats of its performance the fan of each hold has.
     pub owned: Vec<u32>,
     /// Which of the wanted seats have a claim.
@@ -31,9 +31,9 @@ pub struct Standing {
 ///
 /// Each fan and each wanted seat is looked up by itself, over its index: a join may be planned as one with all claims of a
 /// performance, which are few when the plan is made and many when it is used.
-pub async fn standing(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Standing> {
+pub async fn general_admission(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<GeneralAdmission> {
     let (owned, taken) = try_join!(owned(conn, holds), taken(conn, holds))?;
-    Ok(Standing { owned, taken })
+    Ok(GeneralAdmission { owned, taken })
 }
 
 async fn owned(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<u32>> {
@@ -192,7 +192,7 @@ pub async fn load(
 /// Slot, block, reservation, and its state and deadline.
 type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
 
-/// A claim without a reservation of its id is a fault that the auditor tells; until somebody mends it, nobody else gets the seat.
+/// A claim without a reservation of its id is a fault that the auditor tells; until somebody repairs it, nobody else gets the seat.
 fn read_claim((slot, block, reservation, its): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
     match (reservation, block) {

@@ -10,7 +10,7 @@ use futures::try_join;
 use crate::codec::{lane_column, read_lane};
 use crate::database::Database;
 use crate::error::{corrupt, unavailable};
-use crate::schema::line_draws;
+use crate::schema::queue_draws;
 use crate::statement::Cached;
 
 /// Keeps how many joined each lane before its numbers were drawn.
@@ -27,16 +27,16 @@ impl PostgresDraws {
 }
 
 async fn load(conn: &AsyncPgConnection, performance: PerformanceId) -> QueryResult<Option<Vec<Drawn>>> {
-    let query = line_draws::table.find(performance.0).select(LineDrawsRow::as_select());
-    query.first(&mut &*conn).await.optional()?.map(LineDrawsRow::into_drawn).transpose()
+    let query = queue_draws::table.find(performance.0).select(QueueDrawsRow::as_select());
+    query.first(&mut &*conn).await.optional()?.map(QueueDrawsRow::into_drawn).transpose()
 }
 
 #[async_trait]
 impl Draws for PostgresDraws {
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {
         let conn = self.database.connection().await?;
-        let row = (line_draws::performance_id.eq(performance.0), LineDrawsRow::of(drawn));
-        let insert = diesel::insert_into(line_draws::table).values(row).on_conflict_do_nothing();
+        let row = (queue_draws::performance_id.eq(performance.0), QueueDrawsRow::of(drawn));
+        let insert = diesel::insert_into(queue_draws::table).values(row).on_conflict_do_nothing();
         // A draw is never deleted, so whoever meets one finds it.
         let (_, kept) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
             .map_err(unavailable)?;
@@ -51,14 +51,14 @@ impl Draws for PostgresDraws {
 
 /// A draw without its performance. Its lanes are in arrays side by side, in the order of their indexes.
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = line_draws)]
-struct LineDrawsRow {
+#[diesel(table_name = queue_draws)]
+struct QueueDrawsRow {
     lanes: Vec<i16>,
     joined: Vec<i64>,
     digests: Vec<Vec<u8>>,
 }
 
-impl LineDrawsRow {
+impl QueueDrawsRow {
     fn of(drawn: &[Drawn]) -> Self {
         let mut drawn = drawn.to_vec();
         drawn.sort_unstable_by_key(|drawn| drawn.lane);

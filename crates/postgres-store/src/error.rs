@@ -7,7 +7,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use encore_domain::error::{PortError, Unavailable};
 use thiserror::Error;
 
-/// Weather, logged here because nobody above may look at a driver's error.
+/// Unavailable, logged here because nobody above may look at a driver's error.
 pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Unavailable {
     let error = error.into();
     tracing::warn!(%error, "a call to postgres failed");
@@ -42,7 +42,7 @@ impl<R> From<Unavailable> for TxError<R> {
     }
 }
 
-/// The weather of an operation that has no refusals and takes no request.
+/// The unavailability of an operation that has no refusals and takes no request.
 pub fn never_refused(error: PortError<Infallible>) -> Unavailable {
     match error {
         PortError::Unavailable(unavailable) => unavailable,

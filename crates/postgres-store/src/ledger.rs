@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{EntryId, PerformanceId, UserId};
-use encore_domain::wallet::{Account, LedgerLine, Transfer};
+use encore_domain::wallet::{Account, LedgerEntry, Transfer};
 use uuid::Uuid;
 
 use crate::codec::transfer_kind_text;
@@ -21,9 +21,9 @@ pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after
         )
         INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)
         VALUES ($8, $1, $9, $10, $11, $12), ($13, $1, $14, $15, $16, NULL)";
-    let Transfer { wallet_line, counter_line, .. } = transfer;
-    let (wallet_kind, wallet_owner) = account_columns(wallet_line.account);
-    let (counter_kind, counter_owner) = account_columns(counter_line.account);
+    let Transfer { wallet_entry, counter_entry, .. } = transfer;
+    let (wallet_kind, wallet_owner) = account_columns(wallet_entry.account);
+    let (counter_kind, counter_owner) = account_columns(counter_entry.account);
     let query = sql(RECORD)
         .bind::<SqlUuid, _>(transfer.id.0)
         .bind::<Text, _>(transfer_kind_text(transfer.kind))
@@ -32,21 +32,21 @@ pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after
         .bind::<Text, _>(transfer.amount.currency.code())
         .bind::<Nullable<SqlUuid>, _>(transfer.payment.map(|id| id.0))
         .bind::<Timestamptz, _>(transfer.at)
-        .bind::<SqlUuid, _>(wallet_line.id.0)
+        .bind::<SqlUuid, _>(wallet_entry.id.0)
         .bind::<Text, _>(wallet_kind)
         .bind::<Nullable<SqlUuid>, _>(wallet_owner)
-        .bind::<BigInt, _>(wallet_line.amount_minor)
+        .bind::<BigInt, _>(wallet_entry.amount_minor)
         .bind::<BigInt, _>(balance_after_minor)
-        .bind::<SqlUuid, _>(counter_line.id.0)
+        .bind::<SqlUuid, _>(counter_entry.id.0)
         .bind::<Text, _>(counter_kind)
         .bind::<Nullable<SqlUuid>, _>(counter_owner)
-        .bind::<BigInt, _>(counter_line.amount_minor);
+        .bind::<BigInt, _>(counter_entry.amount_minor);
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 
 /// The sides of a transfer, the wallet's first.
-pub async fn lines(conn: &mut AsyncPgConnection, transfer: Uuid) -> QueryResult<Vec<LedgerLine>> {
+pub async fn of_transfer(conn: &mut AsyncPgConnection, transfer: Uuid) -> QueryResult<Vec<LedgerEntry>> {
     let rows: Vec<(Uuid, String, Option<Uuid>, i64)> = ledger_entries::table
         .filter(ledger_entries::transfer_id.eq(transfer))
         .order(ledger_entries::account_kind.desc())
@@ -59,7 +59,7 @@ pub async fn lines(conn: &mut AsyncPgConnection, transfer: Uuid) -> QueryResult<
         .load(conn)
         .await?;
     let line = |(id, kind, owner, amount_minor): (Uuid, String, Option<Uuid>, i64)| {
-        Ok(LedgerLine { id: EntryId(id), account: read_account(&kind, owner)?, amount_minor })
+        Ok(LedgerEntry { id: EntryId(id), account: read_account(&kind, owner)?, amount_minor })
     };
     rows.into_iter().map(line).collect()
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-mod books;
+mod audit;
+mod batcher;
 mod catalog;
 mod chart_rows;
 mod claims;
@@ -9,18 +10,17 @@ mod database;
 mod draws;
 mod error;
 mod event_record;
-mod gathering;
 mod hold_changes;
 mod hold_record;
 mod ledger;
-mod line_records;
-mod line_rows;
 mod locks;
 pub mod migration;
 mod outbox;
 mod payments;
 mod performance_rows;
 mod placing;
+mod queue_records;
+mod queue_rows;
 mod requests;
 mod reservation_rows;
 mod reservations;
@@ -32,13 +32,13 @@ mod statement;
 mod users;
 mod wallets;
 
-pub use books::PostgresBooks;
+pub use audit::PostgresAudit;
 pub use catalog::PostgresCatalog;
 pub use database::{Database, DatabaseConfig};
 pub use draws::PostgresDraws;
-pub use line_records::PostgresLineRecords;
 pub use outbox::PostgresOutbox;
 pub use payments::PostgresPayments;
+pub use queue_records::PostgresQueueRecords;
 pub use reservations::PostgresReservations;
 pub use seat_blocks::PostgresSeatBlocks;
 pub use users::PostgresUsers;

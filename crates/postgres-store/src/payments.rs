@@ -13,7 +13,7 @@ use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
-use encore_domain::queue::{QueueTicket, UsedPlace};
+use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::{TryFutureExt, try_join};
@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
 use crate::reservation_rows;
-use crate::schema::{payments, used_tickets};
+use crate::schema::{ended_queue_tokens, payments};
 use crate::statement::{Cached, sql};
 use crate::{ledger, outbox, wallets};
 
@@ -55,7 +55,7 @@ impl PostgresPayments {
             }
             plan.check(&reservation).map_err(TxError::refused)?;
             if balance.minor < amount.minor {
-                return Err(TxError::refused(PayRefusal::BalanceShort { balance, needed: amount }));
+                return Err(TxError::refused(PayRefusal::InsufficientBalance { balance, needed: amount }));
             }
             let confirmed = Reservation {
                 state: ReservationState::Confirmed,
@@ -97,19 +97,19 @@ async fn insert(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()>
     Ok(())
 }
 
-/// Notes that the ticket of a payment is used up. One ticket may pay several holds.
+/// Notes that the queue token of a payment is used up. One queue token may pay several holds.
 async fn use_up(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
-    let Some(ticket) = plan.ticket else {
+    let Some(payload) = plan.payload else {
         return Ok(());
     };
     let used = (
-        used_tickets::performance_id.eq(ticket.performance.0),
-        used_tickets::epoch.eq(ticket.epoch),
-        used_tickets::lane.eq(lane_column(ticket.lane)),
-        used_tickets::index.eq(ticket.index.cast_signed()),
-        used_tickets::payment_id.eq(plan.payment.id.0),
+        ended_queue_tokens::performance_id.eq(payload.performance.0),
+        ended_queue_tokens::epoch.eq(payload.epoch),
+        ended_queue_tokens::lane.eq(lane_column(payload.lane)),
+        ended_queue_tokens::index.eq(payload.index.cast_signed()),
+        ended_queue_tokens::payment_id.eq(plan.payment.id.0),
     );
-    let noted = diesel::insert_into(used_tickets::table).values(used).on_conflict_do_nothing();
+    let noted = diesel::insert_into(ended_queue_tokens::table).values(used).on_conflict_do_nothing();
     Cached(noted).execute(&mut &*conn).await?;
     Ok(())
 }
@@ -146,10 +146,10 @@ impl Payments for PostgresPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let query = payments::table
-            .filter(diesel::dsl::not(payments::told))
+            .filter(diesel::dsl::not(payments::propagated))
             .filter(payments::paid_at.le(before))
             .order((payments::paid_at, payments::id))
             .limit(i64::from(limit))
@@ -164,32 +164,33 @@ impl Payments for PostgresPayments {
                 reservation: ReservationId(row.reservation_id),
                 performance: PerformanceId(row.performance_id),
                 slots: seats.iter().map(|seat| seat.slot).collect(),
-                ticket: row.ticket()?,
+                payload: row.payload()?,
             })
         };
         rows.into_iter().map(settlement).collect::<QueryResult<_>>().map_err(unavailable)
     }
 
-    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable> {
+    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let of_line = used_tickets::performance_id.eq(performance.0).and(used_tickets::epoch.eq(epoch));
-        let query = used_tickets::table.filter(of_line).select((used_tickets::lane, used_tickets::index));
+        let of_queue = ended_queue_tokens::performance_id.eq(performance.0).and(ended_queue_tokens::epoch.eq(epoch));
+        let query =
+            ended_queue_tokens::table.filter(of_queue).select((ended_queue_tokens::lane, ended_queue_tokens::index));
         let rows: Vec<(i16, i64)> = query.load(&mut conn).await.map_err(unavailable)?;
-        let read = |(lane, index): (i16, i64)| Ok(UsedPlace { lane: read_lane(lane)?, index: index.cast_unsigned() });
+        let read = |(lane, index): (i16, i64)| Ok(EndedToken { lane: read_lane(lane)?, index: index.cast_unsigned() });
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
 
-    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable> {
+    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let key = (ticket.performance.0, ticket.epoch, lane_column(ticket.lane), ticket.index.cast_signed());
-        diesel::select(exists(used_tickets::table.find(key))).get_result(&mut conn).await.map_err(unavailable)
+        let key = (payload.performance.0, payload.epoch, lane_column(payload.lane), payload.index.cast_signed());
+        diesel::select(exists(ended_queue_tokens::table.find(key))).get_result(&mut conn).await.map_err(unavailable)
     }
 
-    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
+    async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
         // Locked in the order of their ids, so that two instances that were told the same do not wait for each other.
         const MARK: &str = "
-            WITH due AS (SELECT id FROM payments WHERE id = ANY($1) AND NOT told ORDER BY id FOR UPDATE)
-            UPDATE payments SET told = true FROM due WHERE payments.id = due.id";
+            WITH due AS (SELECT id FROM payments WHERE id = ANY($1) AND NOT propagated ORDER BY id FOR UPDATE)
+            UPDATE payments SET propagated = true FROM due WHERE payments.id = due.id";
         let ids: Vec<Uuid> = payments.iter().map(|id| id.0).collect();
         let mut conn = self.database.connection().await?;
         Cached(sql(MARK).bind::<Array<SqlUuid>, _>(ids)).execute(&mut conn).await.map_err(unavailable)?;
@@ -207,9 +208,9 @@ struct PaymentRow {
     amount_minor: i64,
     currency: String,
     paid_at: DateTime<Utc>,
-    ticket_epoch: Option<i64>,
-    ticket_number: Option<i64>,
-    ticket_lane: i16,
+    token_epoch: Option<i64>,
+    token_index: Option<i64>,
+    token_lane: i16,
 }
 
 impl PaymentRow {
@@ -223,9 +224,9 @@ impl PaymentRow {
             amount_minor: amount.minor,
             currency: amount.currency.code().to_owned(),
             paid_at,
-            ticket_epoch: plan.ticket.map(|ticket| ticket.epoch),
-            ticket_number: plan.ticket.map(|ticket| ticket.index.cast_signed()),
-            ticket_lane: plan.ticket.map_or(0, |ticket| lane_column(ticket.lane)),
+            token_epoch: plan.payload.map(|payload| payload.epoch),
+            token_index: plan.payload.map(|payload| payload.index.cast_signed()),
+            token_lane: plan.payload.map_or(0, |payload| lane_column(payload.lane)),
         }
     }
 
@@ -241,12 +242,12 @@ impl PaymentRow {
     }
 
     /// The queue token that the payment used up: one of its fan for its performance, as it was handed out with the place.
-    fn ticket(&self) -> QueryResult<Option<QueueTicket>> {
-        let Some((epoch, index)) = self.ticket_epoch.zip(self.ticket_number) else {
+    fn payload(&self) -> QueryResult<Option<QueueTokenPayload>> {
+        let Some((epoch, index)) = self.token_epoch.zip(self.token_index) else {
             return Ok(None);
         };
         let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
-        let (lane, index) = (read_lane(self.ticket_lane)?, index.cast_unsigned());
-        Ok(Some(QueueTicket { performance, user, epoch, lane, index, admitted_until: None }))
+        let (lane, index) = (read_lane(self.token_lane)?, index.cast_unsigned());
+        Ok(Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None }))
     }
 }

@@ -53,12 +53,12 @@ pub struct PerformanceRow {
     prices_minor: Vec<i64>,
     seats_per_fan: i32,
     hold_for_ms: i64,
-    has_line: bool,
+    has_queue: bool,
 }
 
 impl From<&Performance> for PerformanceRow {
     fn from(performance: &Performance) -> Self {
-        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_line } =
+        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_queue } =
             performance;
         Self {
             id: id.0,
@@ -71,7 +71,7 @@ impl From<&Performance> for PerformanceRow {
             prices_minor: prices.minor_by_grade.clone(),
             seats_per_fan: seats_per_fan.cast_signed(),
             hold_for_ms: duration_ms(*hold_for),
-            has_line: *has_line,
+            has_queue: *has_queue,
         }
     }
 }
@@ -87,7 +87,7 @@ impl PerformanceRow {
             prices: PriceList { currency: read_currency(&self.currency)?, minor_by_grade: self.prices_minor },
             seats_per_fan: self.seats_per_fan.cast_unsigned(),
             hold_for: read_duration_ms(self.hold_for_ms),
-            has_line: self.has_line,
+            has_queue: self.has_queue,
         })
     }
 }

@@ -15,16 +15,16 @@ use futures::future::join_all;
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::claims::Standing;
+use crate::batcher::Batched;
+use crate::claims::GeneralAdmission;
 use crate::database::Database;
 use crate::error::TxError;
-use crate::gathering::Gathered;
 use crate::locks::lock_fans;
 use crate::requests::{self, Operation};
 use crate::{claims, outbox, reservation_rows};
 
 /// What becomes of a hold.
-pub type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+pub type TokenAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
 
 /// A hold that somebody wants to be placed.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Placement {
     pub request: RequestKey,
 }
 
-impl Gathered for Placement {
+impl Batched for Placement {
     fn request(&self) -> &RequestKey {
         &self.request
     }
@@ -47,18 +47,18 @@ impl Gathered for Placement {
 #[derive(Debug)]
 enum Undone {
     /// Nothing is to be written.
-    Answered(Vec<PlaceAnswer>),
+    Answered(Vec<TokenAnswer>),
     /// Seats that were free when they were looked at were claimed before they were written.
     Overtaken,
 }
 
 /// Places holds of different requests. Each has the answer that it would have if they were placed one after the other, in
 /// this order: whatever is wrong with one does not touch the others.
-pub async fn place_all(database: &Database, asked: &[Placement]) -> Vec<PlaceAnswer> {
+pub async fn place_all(database: &Database, asked: &[Placement]) -> Vec<TokenAnswer> {
     match database.transact("reservations.place", || try_place(database, asked)).await {
         Ok(answers) | Err(PortError::Refused(Undone::Answered(answers))) => answers,
         Err(PortError::Refused(Undone::Overtaken)) => place_each(database, asked).await,
-        Err(PortError::Unavailable(weather)) if asked.len() > 1 && is_of_a_member(&weather) => {
+        Err(PortError::Unavailable(unavailable)) if asked.len() > 1 && is_of_a_member(&unavailable) => {
             tracing::warn!(holds = asked.len(), "holds cannot be placed together, and are placed one by one");
             place_each(database, asked).await
         }
@@ -69,7 +69,7 @@ pub async fn place_all(database: &Database, asked: &[Placement]) -> Vec<PlaceAns
 }
 
 /// Places each hold in a transaction of its own.
-async fn place_each(database: &Database, asked: &[Placement]) -> Vec<PlaceAnswer> {
+async fn place_each(database: &Database, asked: &[Placement]) -> Vec<TokenAnswer> {
     let answers = asked.iter().map(|placement| {
         // Boxed, since it is placed as a batch is: a batch of one, which is never parted again.
         Box::pin(place_all(database, std::slice::from_ref(placement)))
@@ -78,9 +78,9 @@ async fn place_each(database: &Database, asked: &[Placement]) -> Vec<PlaceAnswer
 }
 
 /// Whether the database answered, and did not like one of the holds; else it is not there, and trying again is in vain.
-fn is_of_a_member(weather: &Unavailable) -> bool {
+fn is_of_a_member(unavailable: &Unavailable) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-    let error = weather.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
+    let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
     match error {
         Some(Error::DatabaseError(kind, _)) => !matches!(kind, ClosedConnection | UnableToSendCommand),
         Some(Error::DeserializationError(_) | Error::NotFound) => true,
@@ -88,7 +88,7 @@ fn is_of_a_member(weather: &Unavailable) -> bool {
     }
 }
 
-async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<PlaceAnswer>, TxError<Undone>> {
+async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<TokenAnswer>, TxError<Undone>> {
     let mut conn = database.connection().await?;
     let placing = conn.transaction(async |conn| {
         let holds: Vec<&Reservation> = asked.iter().map(|placement| &placement.hold).collect();
@@ -96,12 +96,12 @@ async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<Place
             .iter()
             .map(|it| requests::Note { key: &it.request, result_id: it.hold.id.0, at: it.hold.held_at })
             .collect();
-        let (new, (), standing) = try_join!(
+        let (new, (), general_admission) = try_join!(
             requests::note_all(conn, Operation::PlaceHold, &notes),
             lock_fans(conn, &holds),
-            claims::standing(conn, &holds),
+            claims::general_admission(conn, &holds),
         )?;
-        let verdicts = decide(asked, &new, &standing);
+        let verdicts = decide(asked, &new, &general_admission);
         let answers = answer_all(conn, asked, &verdicts).await?;
         let of = |wanted: fn(&Verdict) -> bool| {
             asked.iter().zip(&verdicts).filter(move |(_, verdict)| wanted(verdict)).map(|(placement, _)| placement)
@@ -141,11 +141,11 @@ enum Verdict {
 
 /// The rule of a hold against what is there and what is placed before it: its seats are free, and its fan stays within the
 /// limit. `new` says of which requests nothing is known.
-fn decide(asked: &[Placement], new: &HashSet<(Uuid, Uuid)>, standing: &Standing) -> Vec<Verdict> {
-    let mut taken = standing.taken.clone();
+fn decide(asked: &[Placement], new: &HashSet<(Uuid, Uuid)>, general_admission: &GeneralAdmission) -> Vec<Verdict> {
+    let mut taken = general_admission.taken.clone();
     let mut placed_for: HashMap<(UserId, PerformanceId), u32> = HashMap::new();
     let mut verdicts = Vec::with_capacity(asked.len());
-    for (Placement { hold, seats_per_fan, request }, owned) in asked.iter().zip(&standing.owned) {
+    for (Placement { hold, seats_per_fan, request }, owned) in asked.iter().zip(&general_admission.owned) {
         let placed_for = placed_for.entry((hold.user, hold.performance)).or_default();
         let owned = owned.saturating_add(*placed_for);
         let wanted = u32::try_from(hold.seats.len()).unwrap_or(u32::MAX);
@@ -171,7 +171,7 @@ async fn answer_all(
     conn: &AsyncPgConnection,
     asked: &[Placement],
     verdicts: &[Verdict],
-) -> diesel::QueryResult<Vec<PlaceAnswer>> {
+) -> diesel::QueryResult<Vec<TokenAnswer>> {
     let known = asked.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Known);
     let known: Vec<RequestKey> = known.map(|(placement, _)| placement.request).collect();
     let mut before = find_placed(conn, &known).await?.into_iter();

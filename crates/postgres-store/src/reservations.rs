@@ -16,10 +16,10 @@ use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
+use crate::batcher::{Batched, Batcher};
 use crate::database::Database;
 use crate::error::{TxError, never_refused, unavailable};
-use crate::gathering::{Gathered, Gathering};
-use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
+use crate::placing::{self, Placement, Reused, TokenAnswer, place_all};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
 use crate::statement::{Cached, sql};
@@ -29,8 +29,8 @@ use crate::{claims, hold_changes, outbox};
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
-    placing: Gathering<Placement, PlaceAnswer>,
-    finding: Gathering<RequestKey, FindAnswer>,
+    placing: Batcher<Placement, TokenAnswer>,
+    finding: Batcher<RequestKey, FindAnswer>,
 }
 
 /// The hold that a request placed.
@@ -42,11 +42,11 @@ impl PostgresReservations {
         let (placing, finding) = (database.clone(), database.clone());
         Self {
             database,
-            placing: Gathering::new(move |asked| {
+            placing: Batcher::new(move |asked| {
                 let database = placing.clone();
                 Box::pin(async move { place_all(&database, &asked).await })
             }),
-            finding: Gathering::new(move |asked| {
+            finding: Batcher::new(move |asked| {
                 let database = finding.clone();
                 Box::pin(async move { find_all_placed(&database, &asked).await })
             }),
@@ -72,7 +72,7 @@ impl PostgresReservations {
     }
 }
 
-impl Gathered for RequestKey {
+impl Batched for RequestKey {
     fn request(&self) -> &RequestKey {
         self
     }

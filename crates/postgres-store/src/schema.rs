@@ -102,33 +102,33 @@ diesel::table! {
         prices_minor -> Array<BigInt>,
         seats_per_fan -> Integer,
         hold_for_ms -> BigInt,
-        has_line -> Bool,
+        has_queue -> Bool,
     }
 }
 
 diesel::table! {
-    lines (performance_id) {
+    queues (performance_id) {
         performance_id -> Uuid,
         rate_admissions -> Integer,
         rate_period_ms -> BigInt,
         batch -> Integer,
-        cap -> Integer,
+        max_active -> Integer,
         paused -> Bool,
-        claim_window_ms -> BigInt,
-        active_for_ms -> BigInt,
+        accept_window_ms -> BigInt,
+        active_duration_ms -> BigInt,
         grace_ms -> BigInt,
         draining -> Bool,
         hold_tries -> Nullable<Integer>,
         message -> Nullable<Text>,
         lane_names -> Array<Text>,
         lane_weights -> Array<Integer>,
-        collects_from -> Nullable<Timestamptz>,
+        pre_queue_opens_at -> Nullable<Timestamptz>,
         draw_key -> Nullable<Binary>,
     }
 }
 
 diesel::table! {
-    line_records (performance_id) {
+    queue_records (performance_id) {
         performance_id -> Uuid,
         epoch -> BigInt,
         recorded_at -> Timestamptz,
@@ -144,7 +144,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    line_draws (performance_id) {
+    queue_draws (performance_id) {
         performance_id -> Uuid,
         lanes -> Array<SmallInt>,
         joined -> Array<BigInt>,
@@ -238,15 +238,15 @@ diesel::table! {
         amount_minor -> BigInt,
         currency -> Text,
         paid_at -> Timestamptz,
-        ticket_epoch -> Nullable<BigInt>,
-        ticket_number -> Nullable<BigInt>,
-        told -> Bool,
-        ticket_lane -> SmallInt,
+        token_epoch -> Nullable<BigInt>,
+        token_index -> Nullable<BigInt>,
+        propagated -> Bool,
+        token_lane -> SmallInt,
     }
 }
 
 diesel::table! {
-    used_tickets (performance_id, epoch, lane, index) {
+    ended_queue_tokens (performance_id, epoch, lane, index) {
         performance_id -> Uuid,
         epoch -> BigInt,
         lane -> SmallInt,
@@ -269,8 +269,8 @@ diesel::table! {
 diesel::joinable!(claims -> reservations (reservation_id));
 diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));
-diesel::joinable!(lines -> performances (performance_id));
+diesel::joinable!(queues -> performances (performance_id));
 diesel::allow_tables_to_appear_in_same_query!(claims, reservations);
 diesel::allow_tables_to_appear_in_same_query!(claims, seat_blocks);
 diesel::allow_tables_to_appear_in_same_query!(ledger_entries, transfers);
-diesel::allow_tables_to_appear_in_same_query!(lines, performances);
+diesel::allow_tables_to_appear_in_same_query!(queues, performances);

@@ -10,7 +10,7 @@ use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 use futures::try_join;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl PostgresWallets {
     ) -> Result<Applied<WalletEntry>, TxError<TopUpRefusal>> {
         let mut conn = self.database.connection().await?;
         let topping_up = conn.transaction(async |conn| {
-            let (entry, at) = (transfer.wallet_line.id.0, transfer.at);
+            let (entry, at) = (transfer.wallet_entry.id.0, transfer.at);
             if let Some(known) = requests::remember(conn, Operation::TopUp, Some(request), entry, Some(at)).await? {
                 let query = wallet_entries().filter(ledger_entries::id.eq(known.result_id));
                 return Ok(Applied::Before(query.first::<EntryRow>(conn).await?.into_entry()?));
@@ -97,9 +97,9 @@ impl Wallets for PostgresWallets {
         Ok(Page::from_rows(entries, page.size, |entry| entry.id))
     }
 
-    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable> {
+    async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        ledger::lines(&mut conn, transfer.0).await.map_err(unavailable)
+        ledger::of_transfer(&mut conn, transfer.0).await.map_err(unavailable)
     }
 }
 

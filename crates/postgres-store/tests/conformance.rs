@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresOutbox, PostgresPayments,
+    Database, PostgresAudit, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments, PostgresQueueRecords,
     PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 
@@ -17,25 +17,25 @@ async fn bench() -> RecordBench {
     RecordBench {
         users: Arc::new(PostgresUsers::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
-        line_records: Arc::new(PostgresLineRecords::new(database.clone())),
+        queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
         reservations: Arc::new(PostgresReservations::new(database.clone())),
         seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
-        books: Arc::new(PostgresBooks::new(database)),
+        audit: Arc::new(PostgresAudit::new(database)),
         keep: Box::new(scratch),
     }
 }
 
 encore_port_tests::users!(bench);
 encore_port_tests::catalog!(bench);
-encore_port_tests::line_records!(bench);
+encore_port_tests::queue_records!(bench);
 encore_port_tests::draws!(bench);
 encore_port_tests::reservations!(bench);
 encore_port_tests::seat_blocks!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);
 encore_port_tests::outbox!(bench);
-encore_port_tests::books!(bench);
+encore_port_tests::audit!(bench);

@@ -3,15 +3,10 @@
 
 mod common;
 
-use std::time::Duration;
-
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Catalog, Payments};
-use encore_domain::queue::{Line, LineRate, LineSettings, UsedPlace};
-use encore_postgres_store::{Database, PostgresCatalog, PostgresPayments, migration};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_postgres_store::{Database, migration};
 
 /// Each thing of the schema in a line: columns, constraints, indexes, sequences.
 async fn schema(url: &str) -> Vec<String> {
@@ -77,47 +72,4 @@ async fn a_wrong_address_is_told_at_start() {
     let refused = Database::connect(&config).await.expect_err("there is no such database");
     assert_eq!(refused.to_string(), "postgres is unavailable");
     assert!(refused.source.is_some(), "the cause is kept");
-}
-
-/// A release that knew neither lanes nor used tickets has sold.
-#[tokio::test]
-async fn lines_and_used_tickets_of_the_release_before_are_kept() {
-    const BACK: [&str; 3] = [
-        include_str!("../../../migrations/2026-11-25-000003_used_before/down.sql"),
-        include_str!("../../../migrations/2026-11-25-000002_used_tickets/down.sql"),
-        include_str!("../../../migrations/2026-11-25-000001_line/down.sql"),
-    ];
-    const SOLD: &str = "
-        INSERT INTO lines VALUES ('00000000-0000-0000-0000-00000000000a', 5, 1000, 7, 9, true, 30000, 600000, 120000);
-        INSERT INTO payments
-        SELECT md5(id::text)::uuid, md5(id::text)::uuid, md5(user_id)::uuid,
-            '00000000-0000-0000-0000-00000000000a', 1, 'EUR', '2026-06-01T10:00:00Z', epoch, number
-        FROM (VALUES (1, 'a', 5, 17), (2, 'b', 5, 18), (3, 'b', 5, 18), (4, 'b', 6, 18), (5, 'c', NULL, NULL))
-            AS payments (id, user_id, epoch, number)";
-    const AGAIN: [&str; 3] = [
-        include_str!("../../../migrations/2026-11-25-000001_line/up.sql"),
-        include_str!("../../../migrations/2026-11-25-000002_used_tickets/up.sql"),
-        include_str!("../../../migrations/2026-11-25-000003_used_before/up.sql"),
-    ];
-    let scratch = common::scratch().await;
-    let mut conn =
-        AsyncPgConnection::establish(&scratch.url()).await.expect("the scratch database accepts connections");
-    // What the rows refer to is left out.
-    let unguarded = "SET session_replication_role = replica";
-    for step in [unguarded].into_iter().chain(BACK).chain([SOLD]).chain(AGAIN) {
-        conn.batch_execute(step).await.expect(step);
-    }
-
-    let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
-    let performance = PerformanceId("00000000-0000-0000-0000-00000000000a".parse().expect("a uuid"));
-    let line = PostgresCatalog::new(database.clone()).line(performance).await.expect("the store answers");
-    let rate = LineRate { admissions: 5, period: Duration::from_secs(1) };
-    let settings = LineSettings { rate, batch: 7, cap: 9, paused: true, ..LineSettings::default() };
-    assert_eq!(line, Some(Line { settings, draw: None }));
-    let payments = PostgresPayments::new(database);
-    let mut used = payments.used_tickets(performance, 5).await.expect("the store answers");
-    used.sort();
-    assert_eq!(used, [UsedPlace { lane: 0, index: 17 }, UsedPlace { lane: 0, index: 18 }]);
-    let used = payments.used_tickets(performance, 6).await.expect("the store answers");
-    assert_eq!(used, [UsedPlace { lane: 0, index: 18 }]);
 }

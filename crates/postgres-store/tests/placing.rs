@@ -48,14 +48,15 @@ impl Sale {
     }
 
     /// A hold of these seats by a new fan, and the request for it.
-    async fn wish(&self, seats: &[usize]) -> (Reservation, RequestKey) {
+    async fn seat_request(&self, seats: &[usize]) -> (Reservation, RequestKey) {
         let fan = self.sign_up().await;
         (hold(fan, &self.performance, seats), request(fan))
     }
 
     /// All of them in one batch: they are asked for on one thread, which comes to the first batch when all have asked.
-    async fn place_together(&self, wishes: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
-        join_all(wishes.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request))).await
+    async fn place_together(&self, seat_requests: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
+        join_all(seat_requests.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request)))
+            .await
     }
 
     async fn count(&self, query: &str) -> i64 {
@@ -96,11 +97,11 @@ fn placed(answer: &Answer) -> &Reservation {
 #[tokio::test]
 async fn holds_that_arrive_together_are_committed_together() {
     let sale = Sale::open().await;
-    let mut wishes = Vec::new();
+    let mut seat_requests = Vec::new();
     for seat in 0..26 {
-        wishes.push(sale.wish(&[seat]).await);
+        seat_requests.push(sale.seat_request(&[seat]).await);
     }
-    for (answer, (hold, _)) in sale.place_together(&wishes, SEATS_PER_FAN_MAX).await.iter().zip(&wishes) {
+    for (answer, (hold, _)) in sale.place_together(&seat_requests, SEATS_PER_FAN_MAX).await.iter().zip(&seat_requests) {
         assert_eq!(placed(answer), hold);
     }
     for table in ["claims", "reservations", "reservation_seats", "requests", "outbox"] {
@@ -115,56 +116,62 @@ async fn holds_that_arrive_together_are_committed_together() {
 #[tokio::test]
 async fn each_of_a_batch_is_decided_in_its_turn() {
     let sale = Sale::open().await;
-    let before = sale.wish(&[0]).await;
+    let before = sale.seat_request(&[0]).await;
     sale.place_together(std::slice::from_ref(&before), 2).await;
     let fan = before.0.user;
-    let wishes = [
+    let seat_requests = [
         (before.0.clone(), before.1),
         (hold(fan, &sale.performance, &[1, 2]), request(fan)),
-        sale.wish(&[3, 4]).await,
-        sale.wish(&[2, 4, 0]).await,
+        sale.seat_request(&[3, 4]).await,
+        sale.seat_request(&[2, 4, 0]).await,
         (hold(fan, &sale.performance, &[5]), request(fan)),
         (hold(fan, &sale.performance, &[6]), request(fan)),
-        sale.wish(&[1, 2]).await,
+        sale.seat_request(&[1, 2]).await,
         (hold(fan, &sale.performance, &[7]), altered(before.1)),
     ];
-    let answers = sale.place_together(&wishes, 2).await;
+    let answers = sale.place_together(&seat_requests, 2).await;
     assert!(matches!(&answers[0], Ok(Applied::Before(first)) if *first == before.0), "{:?}", answers[0]);
     let over = |answer: &Answer, owned: u32| {
         let refusal = PlaceRefusal::OverLimit { limit: 2, owned };
         assert!(matches!(answer, Err(PortError::Refused(why)) if *why == refusal), "{answer:?}");
     };
     over(&answers[1], 1);
-    assert_eq!(placed(&answers[2]), &wishes[2].0);
+    assert_eq!(placed(&answers[2]), &seat_requests[2].0);
     assert_eq!(taken(&answers[3]), slots(&[0, 4]), "of the claims, and of the hold before it in the batch");
-    assert_eq!(placed(&answers[4]), &wishes[4].0);
+    assert_eq!(placed(&answers[4]), &seat_requests[4].0);
     over(&answers[5], 2);
-    assert_eq!(placed(&answers[6]), &wishes[6].0, "whoever was refused before it took nothing");
+    assert_eq!(placed(&answers[6]), &seat_requests[6].0, "whoever was refused before it took nothing");
     assert!(matches!(answers[7], Err(PortError::RequestReused)), "in the next batch: {:?}", answers[7]);
 
     // Who was refused left no note, and is welcome to ask again.
-    let (again, request) = (hold(wishes[3].0.user, &sale.performance, &[8, 9]), wishes[3].1);
+    let (again, request) = (hold(seat_requests[3].0.user, &sale.performance, &[8, 9]), seat_requests[3].1);
     assert_eq!(placed(&sale.place_together(&[(again.clone(), request)], 2).await[0]), &again);
 }
 
 #[tokio::test]
 async fn one_that_cannot_be_written_fails_alone() {
     let sale = Sale::open().await;
-    let mut refunding = sale.wish(&[1]).await;
+    let mut refunding = sale.seat_request(&[1]).await;
     refunding.0.seats[0].price_minor = -1;
-    let mut worthless = sale.wish(&[2]).await;
+    let mut worthless = sale.seat_request(&[2]).await;
     worthless.0.total.minor = -1;
-    let wishes = [sale.wish(&[0]).await, refunding, worthless, sale.wish(&[3]).await, sale.wish(&[0]).await];
-    let answers = sale.place_together(&wishes, SEATS_PER_FAN_MAX).await;
+    let seat_requests = [
+        sale.seat_request(&[0]).await,
+        refunding,
+        worthless,
+        sale.seat_request(&[3]).await,
+        sale.seat_request(&[0]).await,
+    ];
+    let answers = sale.place_together(&seat_requests, SEATS_PER_FAN_MAX).await;
     let winner = sale.claimed_by(0).await;
-    for (contender, answer) in [0, 4].map(|at| (&wishes[at].0, &answers[at])) {
+    for (contender, answer) in [0, 4].map(|at| (&seat_requests[at].0, &answers[at])) {
         if winner == Some(contender.id) {
             assert_eq!(placed(answer), contender);
         } else {
             assert_eq!(taken(answer), slots(&[0]));
         }
     }
-    assert_eq!(placed(&answers[3]), &wishes[3].0);
+    assert_eq!(placed(&answers[3]), &seat_requests[3].0);
     for poisoned in &answers[1..=2] {
         assert!(matches!(poisoned, Err(PortError::Unavailable(_))), "{poisoned:?}");
     }
@@ -175,24 +182,28 @@ async fn one_that_cannot_be_written_fails_alone() {
 #[tokio::test]
 async fn a_claim_without_its_reservation_keeps_its_seat_and_no_other_from_being_read() {
     let sale = Sale::open().await;
-    let wish = sale.wish(&[0]).await;
-    placed(&sale.place_together(std::slice::from_ref(&wish), SEATS_PER_FAN_MAX).await[0]);
-    let (gone, performance, fan) = (fixtures::id::<ReservationId>(), sale.performance.id, wish.0.user);
+    let seat_request = sale.seat_request(&[0]).await;
+    placed(&sale.place_together(std::slice::from_ref(&seat_request), SEATS_PER_FAN_MAX).await[0]);
+    let (gone, performance, fan) = (fixtures::id::<ReservationId>(), sale.performance.id, seat_request.0.user);
     let slot = slots(&[1])[0].0;
     let damage = format!(
         "INSERT INTO claims (performance_id, slot, reservation_id, user_id) VALUES ('{performance}', {slot}, '{gone}', '{fan}')"
     );
     sale.raw().await.batch_execute(&damage).await.expect("a claim");
-    assert_eq!((sale.claimed_by(0).await, sale.claimed_by(1).await), (Some(wish.0.id), Some(gone)));
+    assert_eq!((sale.claimed_by(0).await, sale.claimed_by(1).await), (Some(seat_request.0.id), Some(gone)));
     let claims = sale.reservations.claims(performance).await.expect("the others can be read");
-    assert_eq!(claims, [Claim::held(slots(&[0])[0], wish.0.id, wish.0.expires_at), Claim::sold(slots(&[1])[0], gone)]);
+    assert_eq!(
+        claims,
+        [Claim::held(slots(&[0])[0], seat_request.0.id, seat_request.0.expires_at), Claim::sold(slots(&[1])[0], gone)]
+    );
 }
 
 #[tokio::test]
 async fn one_whose_seats_are_claimed_meanwhile_is_refused_alone() {
     let sale = Sale::open().await;
-    let (rival, _) = sale.wish(&[1, 2]).await;
-    let wishes = [sale.wish(&[0]).await, sale.wish(&[1, 3]).await, sale.wish(&[4]).await];
+    let (rival, _) = sale.seat_request(&[1, 2]).await;
+    let seat_requests =
+        [sale.seat_request(&[0]).await, sale.seat_request(&[1, 3]).await, sale.seat_request(&[4]).await];
     // Somebody else has claimed seat 1 and is about to commit.
     let slot = slots(&[1])[0].0;
     let (id, fan, performance) = (rival.id, rival.user, rival.performance);
@@ -210,9 +221,9 @@ async fn one_whose_seats_are_claimed_meanwhile_is_refused_alone() {
         }
         other.batch_execute("COMMIT").await.expect("committed");
     };
-    let (answers, ()) = tokio::join!(sale.place_together(&wishes, SEATS_PER_FAN_MAX), committing);
-    assert_eq!(placed(&answers[0]), &wishes[0].0);
+    let (answers, ()) = tokio::join!(sale.place_together(&seat_requests, SEATS_PER_FAN_MAX), committing);
+    assert_eq!(placed(&answers[0]), &seat_requests[0].0);
     assert_eq!(taken(&answers[1]), slots(&[1]));
-    assert_eq!(placed(&answers[2]), &wishes[2].0);
+    assert_eq!(placed(&answers[2]), &seat_requests[2].0);
     assert_eq!((sale.claimed_by(1).await, sale.claimed_by(3).await), (Some(rival.id), None));
 }

@@ -37,9 +37,9 @@ async fn ask_everything(database: Database) -> Result<(), Box<dyn std::error::Er
     reservations.list(fan, PageRequest::first(20)).await?;
     reservations.expire_due(at_secs(1), 100).await?;
     wallets.entries(fan, PageRequest::first(20)).await?;
-    wallets.lines(top_up.id).await?;
+    wallets.ledger_entries(top_up.id).await?;
     payments.list(fan, PageRequest::first(20)).await?;
-    payments.untold(at_secs(1), 100).await?;
+    payments.pending(at_secs(1), 100).await?;
     Ok(())
 }
 
@@ -50,7 +50,7 @@ async fn unread_indexes(url: &str) -> Vec<String> {
         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     const UNREAD: &str = r"
         SELECT indexrelname::text AS line FROM pg_stat_user_indexes
-        WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|untold)(_|$)' ORDER BY line";
+        WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|pending)(_|$)' ORDER BY line";
     #[derive(QueryableByName)]
     struct Line {
         #[diesel(sql_type = Text)]

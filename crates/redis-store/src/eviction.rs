@@ -9,7 +9,7 @@ const NO_EVICTION: &str = "noeviction";
 const POLICY_FIELD: &str = "maxmemory_policy:";
 
 /// The `maxmemory-policy` of the first of these servers, named by comma-separated `redis://` URLs, that may drop keys when its memory
-/// is full; none if no server may. A state that is lost as a whole is noticed and put in place again, single keys of it that are
+/// is full; none if no server may. A state that is lost as a whole is noticed and restored, single keys of it that are
 /// dropped are not. A server that is away is not asked.
 pub async fn eviction_policy(urls: &str) -> Result<Option<String>, Unavailable> {
     for url in urls.split(',') {

@@ -58,7 +58,7 @@ impl Keys {
     }
 
     /// State string, version and counts, owners, deadlines, what this owner was given.
-    pub(crate) fn spots_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 5] {
+    pub(crate) fn units_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 5] {
         let [state, about, owners, deadlines, _, given] = self.seats_chosen_for(performance, owner);
         [state, about, owners, deadlines, given]
     }
@@ -91,9 +91,9 @@ impl Keys {
         ]
     }
 
-    /// Hash: the line. Its scripts make the names of its other keys from this one.
-    pub(crate) fn line(&self, performance: PerformanceId) -> String {
-        self.of(performance, "line")
+    /// Hash: the queue. Its scripts make the names of its other keys from this one.
+    pub(crate) fn queue(&self, performance: PerformanceId) -> String {
+        self.of(performance, "queue")
     }
 
     /// String: the fingerprint of a request. Each request is alone under its hash tag.

@@ -6,7 +6,7 @@ use encore_domain::ports::Presence;
 
 use crate::reply::millis;
 
-/// The highest number that is reported as present. A higher one can only come from a ticket of a line that was made
+/// The highest number that is reported as present. A higher one can only come from a queue token of a queue that was made
 /// anew, and would cost a bitmap of as many bits.
 const NUMBER_MAX: u64 = 1 << 26;
 /// How long a period's bitmap is kept beyond twice the grace: instances' clocks differ.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ports::TicketRefusal;
+use encore_domain::ports::TokenRefusal;
 use encore_domain::queue::{EndReason, TokenState};
 use encore_domain::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub(crate) fn timestamp(ms: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The byte that stands for a reason in the line's string of reasons.
+/// The byte that stands for a reason in the queue's string of reasons.
 pub(crate) fn reason_code(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Used => "u",
@@ -35,11 +35,11 @@ pub(crate) fn reason_code(reason: EndReason) -> &'static str {
 }
 
 /// What a reply of a script about a place says; the states as [`TokenState`].
-pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState, PortError<TicketRefusal>> {
+pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState, PortError<TokenRefusal>> {
     let deadline = || detail.parse().map(timestamp).map_err(|error| Unavailable::new("redis", error));
     match (name.as_str(), detail.as_str()) {
         ("waiting", _) => Ok(TokenState::Waiting),
-        ("called", _) => Ok(TokenState::Called { claim_by: deadline()? }),
+        ("called", _) => Ok(TokenState::Called { accept_by: deadline()? }),
         ("active", _) => Ok(TokenState::Active { until: deadline()? }),
         ("ended", "u") => Ok(TokenState::Ended(EndReason::Used)),
         ("ended", "l") => Ok(TokenState::Ended(EndReason::Left)),
@@ -47,17 +47,17 @@ pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState
         ("ended", "a") => Ok(TokenState::Ended(EndReason::Abandoned)),
         ("ended", "m") => Ok(TokenState::Ended(EndReason::Replaced)),
         ("ended", "r") => Ok(TokenState::Ended(EndReason::Reset)),
-        (refusal, detail) => Err(ticket_refusal(refusal, detail)),
+        (refusal, detail) => Err(token_refusal(refusal, detail)),
     }
 }
 
 /// Why a script about places did nothing.
-pub(crate) fn ticket_refusal(name: &str, detail: &str) -> PortError<TicketRefusal> {
+pub(crate) fn token_refusal(name: &str, detail: &str) -> PortError<TokenRefusal> {
     match name {
-        "lost" => PortError::Refused(TicketRefusal::Lost),
-        "unseen" => PortError::Refused(TicketRefusal::Unseen),
-        "drawing" => PortError::Refused(TicketRefusal::Drawing),
-        "drawn" => PortError::Refused(TicketRefusal::Drawn { count: detail.parse().ok() }),
+        "lost" => PortError::Refused(TokenRefusal::Lost),
+        "unseen" => PortError::Refused(TokenRefusal::Unseen),
+        "drawing" => PortError::Refused(TokenRefusal::Drawing),
+        "drawn" => PortError::Refused(TokenRefusal::Drawn { count: detail.parse().ok() }),
         _ => unexpected(format!("a place is {name:?} {detail:?}")).into(),
     }
 }

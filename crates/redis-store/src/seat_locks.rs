@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_domain::area::SpotSearch;
+use encore_domain::area::UnitSearch;
 use encore_domain::best_available::{SeatSearch, Stretch};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::connection::Redis;
 use crate::reply::{millis, timestamp, unexpected};
-use crate::staged_locks::LockedHall;
+use crate::staged_locks::LockedPerformance;
 
 /// How many seats one run of a script releases or marks; more are done in several.
 const SEATS_PER_SCRIPT: usize = 1_000;
@@ -36,30 +36,30 @@ const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' &&
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
 static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/take.lua")))
+    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/take.lua")))
 });
 static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
-        include_str!("lua/seat_locks/tell.lua"),
+        include_str!("lua/seat_locks/publish.lua"),
         include_str!("lua/seat_locks/choosing.lua"),
         include_str!("lua/seat_locks/take_best.lua")
     ))
 });
-static TAKE_SPOTS: LazyLock<Script> = LazyLock::new(|| {
+static TAKE_UNITS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
-        include_str!("lua/seat_locks/tell.lua"),
+        include_str!("lua/seat_locks/publish.lua"),
         include_str!("lua/seat_locks/choosing.lua"),
-        include_str!("lua/seat_locks/take_spots.lua")
+        include_str!("lua/seat_locks/take_units.lua")
     ))
 });
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/release.lua")))
+    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/release.lua")))
 });
 static UNBLOCK: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/unblock.lua")))
+    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/unblock.lua")))
 });
 static MARK: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/tell.lua"), include_str!("lua/seat_locks/mark.lua")))
+    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/mark.lua")))
 });
 static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
 
@@ -78,7 +78,7 @@ impl RedisSeatLocks {
     /// Runs the script that takes; it refuses to leave a seat alone if it is told to.
     async fn take_unless(
         &self,
-        leaves_alone: bool,
+        would_orphan_seats: bool,
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
@@ -91,7 +91,7 @@ impl RedisSeatLocks {
         take.key(&self.redis.keys.seats(performance));
         take.arg(owner.0.as_bytes().as_slice())
             .arg(held_until.timestamp_millis())
-            .arg(u8::from(leaves_alone))
+            .arg(u8::from(would_orphan_seats))
             .arg(slots);
         let in_order = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
         match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
@@ -100,7 +100,7 @@ impl RedisSeatLocks {
                 Err(PortError::Refused(TakeRefusal::Taken { slots: in_order(taken), version }))
             }
             Some((_, _, alone)) if !alone.is_empty() => {
-                Err(PortError::Refused(TakeRefusal::LeavesAlone { slots: in_order(alone) }))
+                Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: in_order(alone) }))
             }
             Some((version, _, _)) => Ok(version),
         }
@@ -153,11 +153,11 @@ impl SeatLocks for RedisSeatLocks {
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable> {
-        let hall = LockedHall::new(all_free, locks);
-        let staged = hall.stage(&self.redis, performance).await?;
+        let context = LockedPerformance::new(all_free, locks);
+        let staged = context.stage(&self.redis, performance).await?;
         let mut load = LOAD.prepare_invoke();
         load.key(&self.redis.keys.seats(performance)).key(&staged).key(self.redis.keys.seats_loading(performance));
-        load.arg(hall.state.as_slice()).arg(hall.free()).arg(hall.held()).arg(version);
+        load.arg(context.state.as_slice()).arg(context.free()).arg(context.held()).arg(version);
         match self.redis.run::<i64>(&load).await? {
             0 | 1 => Ok(()),
             _ => Err(unexpected("the load took so long that what it staged was forgotten".to_owned())),
@@ -186,7 +186,7 @@ impl SeatLocks for RedisSeatLocks {
         self.take_unless(false, performance, slots, owner, held_until).await
     }
 
-    async fn take_leaving_none_alone(
+    async fn take_preventing_orphans(
         &self,
         performance: PerformanceId,
         slots: &[Slot],
@@ -213,15 +213,15 @@ impl SeatLocks for RedisSeatLocks {
         taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
     }
 
-    async fn take_spots(
+    async fn take_units(
         &self,
         performance: PerformanceId,
-        search: &SpotSearch,
+        search: &UnitSearch,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let mut take = TAKE_SPOTS.prepare_invoke();
-        for key in self.redis.keys.spots_chosen_for(performance, owner) {
+        let mut take = TAKE_UNITS.prepare_invoke();
+        for key in self.redis.keys.units_chosen_for(performance, owner) {
             take.key(key);
         }
         take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));

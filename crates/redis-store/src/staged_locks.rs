@@ -17,16 +17,16 @@ const STAGED_PER_PIPELINE: usize = 1_000;
 /// How long a load may take; what it staged is forgotten afterwards.
 const STAGED_FOR: Duration = Duration::from_mins(1);
 
-/// The state of a hall with its locks applied.
-pub(crate) struct LockedHall {
+/// The state of a venue with its locks applied.
+pub(crate) struct LockedPerformance {
     /// The state string.
     pub(crate) state: Vec<u8>,
     /// By slot: the owner and the deadline in milliseconds.
     held: BTreeMap<u32, (ReservationId, i64)>,
 }
 
-impl LockedHall {
-    /// Applies locks to a hall; a lock on what is no seat is no lock, and the last lock on a seat counts.
+impl LockedPerformance {
+    /// Applies locks to a venue; a lock on what is no seat is no lock, and the last lock on a seat counts.
     pub(crate) fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
         let mut state = all_free.to_vec();
         let mut held = BTreeMap::new();

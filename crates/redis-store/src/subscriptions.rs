@@ -19,7 +19,7 @@ use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, unavailable};
 /// How many words are kept for a listener that is slow.
 const WORDS_KEPT: usize = 256;
 /// How many channels may wait to be subscribed to; more wait in their callers.
-const WISHES_QUEUED: usize = 64;
+const REQUESTS_QUEUED: usize = 64;
 /// How often a connection on which nothing is said is asked whether it is there, and channels without listeners are left.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long to wait before the connection is tried again.
@@ -55,7 +55,7 @@ struct Channel {
 
 /// The task that hears.
 struct Hearing {
-    wishes: mpsc::Sender<Wish>,
+    seat_requests: mpsc::Sender<Wish>,
     task: AbortHandle,
 }
 
@@ -82,7 +82,7 @@ impl Subscriptions {
         let heard = self.0.channels.listen(&channel);
         let (done, subscribed) = oneshot::channel();
         let wished = async {
-            self.wishes().send(Wish { channel, done }).await.ok()?;
+            self.seat_requests().send(Wish { channel, done }).await.ok()?;
             subscribed.await.ok()
         };
         match timeout(CONNECT_TIMEOUT + COMMAND_TIMEOUT, wished).await {
@@ -91,16 +91,16 @@ impl Subscriptions {
         }
     }
 
-    /// Where wishes go; whoever wishes first starts the task.
-    fn wishes(&self) -> mpsc::Sender<Wish> {
+    /// Where seat requests go; whoever seat requests first starts the task.
+    fn seat_requests(&self) -> mpsc::Sender<Wish> {
         let mut hearing = lock(&self.0.hearing);
         let hearing = hearing.get_or_insert_with(|| {
-            let (wishes, receiver) = mpsc::channel(WISHES_QUEUED);
+            let (seat_requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
             let task =
                 tokio::spawn(hear(Arc::clone(&self.0.servers), Arc::clone(&self.0.channels), receiver)).abort_handle();
-            Hearing { wishes, task }
+            Hearing { seat_requests, task }
         });
-        hearing.wishes.clone()
+        hearing.seat_requests.clone()
     }
 }
 
@@ -152,7 +152,7 @@ async fn hear(servers: Arc<[Client]>, channels: Arc<Channels>, mut wished: mpsc:
             warn!(error = &error as &dyn std::error::Error, "changes are not heard for now");
             troubled = true;
         }
-        // Who wishes for a channel meanwhile is told at once that it cannot be.
+        // Who seat requests for a channel meanwhile is told at once that it cannot be.
         while wished.try_recv().is_ok() {}
         sleep(RETRY_AFTER).await;
     }
@@ -171,8 +171,8 @@ async fn hear_once(
         Err(_) => return Unavailable::of("redis"),
     };
     for channel in channels.granted() {
-        if let Err(weather) = answered(sink.subscribe(&channel)).await {
-            return weather;
+        if let Err(unavailable) = answered(sink.subscribe(&channel)).await {
+            return unavailable;
         }
         // What was published since the last connection broke was not heard.
         channels.pass_on(&channel, Heard::Silence);
@@ -194,8 +194,8 @@ async fn hear_once(
             Some(Wish { channel, done }) = wished.recv() => grant(channels, &mut sink, channel, done).await,
             _now = look.tick() => look_after(channels, &mut sink).await,
         };
-        if let Err(weather) = step {
-            return weather;
+        if let Err(unavailable) = step {
+            return unavailable;
         }
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{Lines, SeatChanges, SeatLocks};
+use encore_domain::ports::{QueueStore, SeatChanges, SeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, SeatLock, SeatNews};
-use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks};
+use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 use support::{fresh_prefix, redis_at, server_url};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -107,28 +107,28 @@ async fn connecting_to_a_server_that_hangs_is_given_up() {
 #[tokio::test]
 async fn a_server_that_hangs_is_away() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
-    let lines = RedisLines::new(redis_at(&proxy.url()).await);
-    assert_eq!(soon(lines.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
+    assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
     proxy.stall();
-    assert_redis_is_away(soon(lines.snapshot(PERFORMANCE)).await);
+    assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_made_anew_when_the_server_is_back() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     let address = proxy.address.to_string();
-    let lines = RedisLines::new(redis_at(&proxy.url()).await);
-    assert_eq!(soon(lines.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
+    assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
 
     drop(proxy);
     for _ in 0..3 {
-        assert_redis_is_away(soon(lines.snapshot(PERFORMANCE)).await);
+        assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
     }
 
     let _proxy = Proxy::listen(&address).await;
     let back = async {
         // The first call may still be told of the attempt before.
-        while lines.snapshot(PERFORMANCE).await.is_err() {}
+        while queues.snapshot(PERFORMANCE).await.is_err() {}
     };
     soon(back).await;
 }

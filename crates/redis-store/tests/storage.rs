@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::line_snapshot::{LineSnapshot, Standing};
-use encore_domain::ports::{Joining, Lines, Presence, SeatLocks, SeenRequests};
+use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
 use encore_domain::queue::{
-    EndReason, LaneNumber, LineRate, LineRecord, LineSettings, QueueTicket, TokenBucket, TokenState,
+    EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
 };
+use encore_domain::queue_snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::request::RequestKey;
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
-use encore_redis_store::{Redis, RedisLines, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks, RedisSeenRequests};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
 
@@ -36,61 +36,61 @@ fn seen_at(ms: i64) -> Presence {
     Presence { now: at(ms), grace: GRACE }
 }
 
-fn open_settings() -> LineSettings {
-    let rate = LineRate { admissions: 100_000, period: Duration::from_millis(100) };
-    LineSettings { rate, batch: 100_000, cap: 100_000, ..LineSettings::default() }
+fn open_settings() -> QueueSettings {
+    let rate = QueueRate { admissions: 100_000, period: Duration::from_millis(100) };
+    QueueSettings { rate, batch: 100_000, max_active: 100_000, ..QueueSettings::default() }
 }
 
-/// A line in place, with as many numbers as a test may need.
-struct Line(RedisLines);
+/// A queue in place, with as many numbers as a test may need.
+struct Queue(RedisQueueStore);
 
-impl Line {
+impl Queue {
     async fn on(redis: Redis) -> Self {
-        let lines = RedisLines::new(redis);
-        let new = LineRecord::new(EPOCH, 1, at(0)).restored(None, &[], &[], &LineSettings::default(), at(0));
-        assert!(lines.open(PERFORMANCE, &new).await.expect("redis answers"));
-        lines.extend(PERFORMANCE, EPOCH, 0, 1_000_000).await.expect("the line is in place");
-        Self(lines)
+        let queues = RedisQueueStore::new(redis);
+        let new = QueueRecord::new(EPOCH, 1, at(0)).restored(None, &[], &[], &QueueSettings::default(), at(0));
+        assert!(queues.open(PERFORMANCE, &new).await.expect("redis answers"));
+        queues.extend(PERFORMANCE, EPOCH, 0, 1_000_000).await.expect("the queue is open");
+        Self(queues)
     }
 
-    async fn join(&self, user: UserId, ms: i64) -> QueueTicket {
+    async fn join(&self, user: UserId, ms: i64) -> QueueTokenPayload {
         let presence = seen_at(ms);
-        let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, place: None, presence };
-        self.0.join(joining).await.expect("a place")
+        let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, token: None, presence };
+        self.0.join(joining).await.expect("a token")
     }
 
-    async fn join_all(&self, count: u64) -> Vec<QueueTicket> {
-        let mut tickets = Vec::new();
+    async fn join_all(&self, count: u64) -> Vec<QueueTokenPayload> {
+        let mut payloads = Vec::new();
         for n in 1..=count {
-            tickets.push(self.join(user(n), 0).await);
+            payloads.push(self.join(user(n), 0).await);
         }
-        tickets
+        payloads
     }
 
-    async fn admit(&self, settings: &LineSettings, ms: i64) -> u64 {
+    async fn admit(&self, settings: &QueueSettings, ms: i64) -> u64 {
         let terms = settings.terms(None, at(0), at(ms.max(0)));
-        self.0.admit(PERFORMANCE, &terms, at(ms)).await.expect("the line is in place")
+        self.0.admit(PERFORMANCE, &terms, at(ms)).await.expect("the queue is open")
     }
 
-    async fn leave(&self, ticket: &QueueTicket, ms: i64) {
-        self.0.end(&ticket.place(None), EndReason::Left, at(ms)).await.expect("the line knows the place");
+    async fn leave(&self, payload: &QueueTokenPayload, ms: i64) {
+        self.0.end(&payload.token(None), EndReason::Left, at(ms)).await.expect("the queue knows the token");
     }
 
-    async fn state(&self, ticket: &QueueTicket, ms: i64) -> TokenState {
-        self.0.state(&ticket.place(None), at(ms)).await.expect("the line knows the place")
+    async fn state(&self, payload: &QueueTokenPayload, ms: i64) -> TokenState {
+        self.0.state(&payload.token(None), at(ms)).await.expect("the queue knows the token")
     }
 
-    async fn snapshot(&self) -> LineSnapshot {
-        self.0.snapshot(PERFORMANCE).await.expect("redis answers").expect("the line is in place")
+    async fn snapshot(&self) -> QueueSnapshot {
+        self.0.snapshot(PERFORMANCE).await.expect("redis answers").expect("the queue is open")
     }
 
     async fn report(&self, numbers: &[u64], ms: i64) {
         let numbers: Vec<LaneNumber> = numbers.iter().map(|number| LaneNumber { lane: 0, number: *number }).collect();
-        self.0.report_present(PERFORMANCE, &numbers, false, seen_at(ms)).await.expect("the line is in place");
+        self.0.report_present(PERFORMANCE, &numbers, false, seen_at(ms)).await.expect("the queue is open");
     }
 
     async fn abandon_absent(&self, ms: i64) -> u64 {
-        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the line is in place")
+        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the queue is open")
     }
 }
 
@@ -105,64 +105,66 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn a_long_line_agrees_with_a_model() {
-    let lines = Line::on(fresh_redis().await).await;
+async fn a_long_queue_agrees_with_a_model() {
+    let queues = Queue::on(fresh_redis().await).await;
     let mut dice = Dice(11);
-    let mut tickets = lines.join_all(300).await;
-    let mut waiting: BTreeMap<u64, QueueTicket> = tickets.iter().map(|ticket| (ticket.index, *ticket)).collect();
+    let mut payloads = queues.join_all(300).await;
+    let mut waiting: BTreeMap<u64, QueueTokenPayload> =
+        payloads.iter().map(|payload| (payload.index, *payload)).collect();
     for round in 0..60_i64 {
         let now_ms = round * 10;
         // Whole runs leave, so that the search for the next number crosses bytes and words that are all gone.
-        let first = 1 + dice.roll(tickets.len() as u64);
+        let first = 1 + dice.roll(payloads.len() as u64);
         for number in first..first + dice.roll(40) {
-            if let Some(ticket) = waiting.remove(&number) {
-                lines.leave(&ticket, now_ms).await;
+            if let Some(payload) = waiting.remove(&number) {
+                queues.leave(&payload, now_ms).await;
             }
         }
         for _ in 0..dice.roll(6) {
-            let newcomer = user(1_000 + tickets.len() as u64);
-            let ticket = lines.join(newcomer, now_ms).await;
-            assert_eq!(ticket.index, tickets.len() as u64 + 1);
-            waiting.insert(ticket.index, ticket);
-            tickets.push(ticket);
+            let newcomer = user(1_000 + payloads.len() as u64);
+            let payload = queues.join(newcomer, now_ms).await;
+            assert_eq!(payload.index, payloads.len() as u64 + 1);
+            waiting.insert(payload.index, payload);
+            payloads.push(payload);
         }
-        let cap = u32::try_from(dice.roll(9)).expect("small");
-        let settings = LineSettings { cap, claim_window: Duration::from_millis(1), ..open_settings() };
-        let called = lines.admit(&settings, now_ms).await;
-        assert_eq!(called, u64::from(cap).min(waiting.len() as u64));
+        let max_active = u32::try_from(dice.roll(9)).expect("small");
+        let settings = QueueSettings { max_active, accept_window: Duration::from_millis(1), ..open_settings() };
+        let called = queues.admit(&settings, now_ms).await;
+        assert_eq!(called, u64::from(max_active).min(waiting.len() as u64));
         for _ in 0..called {
-            let (_, ticket) = waiting.pop_first().expect("no more are called than wait");
-            let state = lines.state(&ticket, now_ms).await;
-            assert_eq!(state, TokenState::Called { claim_by: at(now_ms + 1) });
+            let (_, payload) = waiting.pop_first().expect("no more are called than wait");
+            let state = queues.state(&payload, now_ms).await;
+            assert_eq!(state, TokenState::Called { accept_by: at(now_ms + 1) });
         }
-        let snapshot = lines.snapshot().await;
+        let snapshot = queues.snapshot().await;
         assert_eq!(snapshot.waiting(), waiting.len() as u64);
         for (position, number) in (1..).zip(waiting.keys()) {
-            assert_eq!(snapshot.standing(LaneNumber { lane: 0, number: *number }), Standing::Waiting { position });
+            assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::Waiting { position });
         }
     }
-    assert!(tickets.len() > 400 && waiting.len() < 200, "the run went through the line");
+    assert!(payloads.len() > 400 && waiting.len() < 200, "the run went through the queue");
 }
 
 #[tokio::test]
 async fn admissions_agree_with_the_token_bucket() {
-    let lines = Line::on(fresh_redis().await).await;
+    let queues = Queue::on(fresh_redis().await).await;
     let mut dice = Dice(5);
-    let mut left = lines.join_all(1_500).await.len() as u64;
+    let mut left = queues.join_all(1_500).await.len() as u64;
     let mut bucket: Option<TokenBucket> = None;
     let mut now_ms = 0;
     for _ in 0..300 {
         // The clock goes back now and then, and operators change the rate.
         now_ms += i64::try_from(dice.roll(400)).expect("small") - 80;
-        let rate = LineRate { admissions: 7, period: Duration::from_millis(700 + 300 * dice.roll(3)) };
-        let settings = LineSettings { rate, batch: 3 + u32::try_from(dice.roll(3)).expect("small"), ..open_settings() };
+        let rate = QueueRate { admissions: 7, period: Duration::from_millis(700 + 300 * dice.roll(3)) };
+        let settings =
+            QueueSettings { rate, batch: 3 + u32::try_from(dice.roll(3)).expect("small"), ..open_settings() };
         let terms = settings.terms(None, at(now_ms), at(now_ms));
         let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&terms, at(now_ms)));
         bucket.refill(&terms, at(now_ms));
         let expected = bucket.available(&terms).min(left);
         bucket.spend(&terms, expected);
         left -= expected;
-        assert_eq!(lines.admit(&settings, now_ms).await, expected);
+        assert_eq!(queues.admit(&settings, now_ms).await, expected);
     }
     assert!(left > 0 && left < 1_300, "the bucket was the limit");
 }
@@ -170,59 +172,59 @@ async fn admissions_agree_with_the_token_bucket() {
 #[tokio::test]
 async fn a_sweep_ends_at_the_tail_wherever_in_a_byte_it_is() {
     for tail in 1..=18 {
-        let lines = Line::on(fresh_redis().await).await;
-        lines.join_all(tail).await;
+        let queues = Queue::on(fresh_redis().await).await;
+        queues.join_all(tail).await;
         let later = 10 * 60_000;
-        assert_eq!(lines.abandon_absent(later).await, tail);
-        let next = lines.join(user(100), later).await;
-        assert_eq!(lines.state(&next, later).await, TokenState::Waiting);
-        assert_eq!(lines.abandon_absent(later).await, 0);
+        assert_eq!(queues.abandon_absent(later).await, tail);
+        let next = queues.join(user(100), later).await;
+        assert_eq!(queues.state(&next, later).await, TokenState::Waiting);
+        assert_eq!(queues.abandon_absent(later).await, 0);
     }
 }
 
 #[tokio::test]
 async fn a_batch_larger_than_one_run_is_called_at_once() {
-    let lines = Line::on(fresh_redis().await).await;
-    let mut tickets = lines.join_all(2_500).await;
-    assert_eq!(lines.admit(&open_settings(), 0).await, 2_500);
-    let last = tickets.pop().expect("2,500 joined");
-    let claim_by = at(0) + open_settings().claim_window;
-    assert_eq!(lines.state(&last, 0).await, TokenState::Called { claim_by });
-    // More are due at once than one run ends, and still nobody is refused a place on their account.
+    let queues = Queue::on(fresh_redis().await).await;
+    let mut payloads = queues.join_all(2_500).await;
+    assert_eq!(queues.admit(&open_settings(), 0).await, 2_500);
+    let last = payloads.pop().expect("2,500 joined");
+    let accept_by = at(0) + open_settings().accept_window;
+    assert_eq!(queues.state(&last, 0).await, TokenState::Called { accept_by });
+    // More are due at once than one run ends, and still nobody is refused a token on their account.
     let later = 60_000;
-    lines.join(user(9_999), later).await;
-    let settings = LineSettings { cap: 1, ..open_settings() };
-    assert_eq!(lines.admit(&settings, later).await, 1);
+    queues.join(user(9_999), later).await;
+    let settings = QueueSettings { max_active: 1, ..open_settings() };
+    assert_eq!(queues.admit(&settings, later).await, 1);
 }
 
 #[tokio::test]
 async fn numbers_given_out_after_a_sweep_are_there() {
-    let lines = Line::on(fresh_redis().await).await;
-    lines.join_all(10).await;
+    let queues = Queue::on(fresh_redis().await).await;
+    queues.join_all(10).await;
     let later = 10 * 60_000;
-    lines.report(&[4], later).await;
-    assert_eq!(lines.abandon_absent(later).await, 9);
+    queues.report(&[4], later).await;
+    assert_eq!(queues.abandon_absent(later).await, 9);
     for (n, number) in (100..).zip(11..=24) {
-        let ticket = lines.join(user(n), later).await;
-        assert_eq!(ticket.index, number);
-        assert_eq!(lines.state(&ticket, later).await, TokenState::Waiting);
+        let payload = queues.join(user(n), later).await;
+        assert_eq!(payload.index, number);
+        assert_eq!(queues.state(&payload, later).await, TokenState::Waiting);
     }
-    let snapshot = lines.snapshot().await;
+    let snapshot = queues.snapshot().await;
     assert_eq!(snapshot.waiting(), 15);
 }
 
 #[tokio::test]
 async fn numbers_past_the_tail_are_not_reported() {
-    let lines = Line::on(fresh_redis().await).await;
-    lines.report(&[1, 2], 0).await;
-    lines.join_all(3).await;
+    let queues = Queue::on(fresh_redis().await).await;
+    queues.report(&[1, 2], 0).await;
+    queues.join_all(3).await;
     let later = 10 * 60_000;
-    lines.report(&[2, 5_000, u64::MAX], later).await;
-    assert_eq!(lines.abandon_absent(later).await, 2);
+    queues.report(&[2, 5_000, u64::MAX], later).await;
+    assert_eq!(queues.abandon_absent(later).await, 2);
 }
 
 #[tokio::test]
-async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
+async fn a_venue_with_thousands_of_holds_is_loaded_at_once() {
     let redis = fresh_redis().await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = |n| SeatLock::held(Slot(n), owner(n), at(i64::from(n)));
@@ -244,12 +246,12 @@ async fn a_hall_with_thousands_of_holds_is_loaded_at_once() {
 
 #[tokio::test]
 async fn scripts_survive_a_script_flush() {
-    let lines = Line::on(fresh_redis().await).await;
-    let first = lines.join(user(1), 0).await;
+    let queues = Queue::on(fresh_redis().await).await;
+    let first = queues.join(user(1), 0).await;
     // Tests that run beside this one go on as well: their scripts are forgotten with ours.
     let mut connection = bare_connection().await;
     let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut connection).await.expect("flushed");
-    let second = lines.join(user(2), 0).await;
+    let second = queues.join(user(2), 0).await;
     assert_eq!((first.index, second.index), (1, 2));
 }
 
@@ -257,15 +259,15 @@ async fn scripts_survive_a_script_flush() {
 async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     let prefix = fresh_prefix().await;
     let redis = Redis::connect(&server_url(), &prefix).await.expect("the server answers");
-    let lines = Line::on(redis.clone()).await;
-    let tickets = lines.join_all(3).await;
-    lines.report(&[1, 2], 0).await;
-    lines.leave(&tickets[2], 0).await;
-    lines.admit(&LineSettings { cap: 2, ..open_settings() }, 0).await;
-    let place = tickets[0].place(None);
-    lines.0.claim(&place, Duration::from_mins(10), at(0)).await.expect("the line knows the place");
-    lines.0.spend_hold_try(&place, 2, at(0)).await.expect("the line knows the place");
-    lines.abandon_absent(0).await;
+    let queues = Queue::on(redis.clone()).await;
+    let payloads = queues.join_all(3).await;
+    queues.report(&[1, 2], 0).await;
+    queues.leave(&payloads[2], 0).await;
+    queues.admit(&QueueSettings { max_active: 2, ..open_settings() }, 0).await;
+    let token = payloads[0].token(None);
+    queues.0.accept(&token, Duration::from_mins(10), at(0)).await.expect("the queue knows the token");
+    queues.0.spend_hold_try(&token, 2, at(0)).await.expect("the queue knows the token");
+    queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock::held(Slot(0), owner(1), at(0));
     seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
@@ -275,11 +277,12 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     let kept = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let forgotten = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
-    let names = ["line", "line:active", "line:called", "line:gone:0", "line:members", "line:reasons:0", "line:tries"];
+    let names =
+        ["queue", "queue:active", "queue:called", "queue:gone:0", "queue:members", "queue:reasons:0", "queue:tries"];
     let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
     let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(kept).collect();
     expected.extend([
-        forgotten(format!("{{{PERFORMANCE}}}:line:seen:0:{period}")),
+        forgotten(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
         forgotten(format!("{{{}:{}}}:request", request.user, request.id)),
     ]);
     assert_eq!(keys_and_whether_they_expire(&prefix).await, expected);

@@ -181,7 +181,7 @@ impl Caller {
     }
 
     /// `HoldSeats`, of a standing area.
-    pub async fn hold_standing(
+    pub async fn hold_units(
         &self,
         request: RequestId,
         performance: &str,
@@ -191,7 +191,7 @@ impl Caller {
         let message = booking::HoldSeatsRequest {
             request_id: request.to_string(),
             performance_id: performance.to_owned(),
-            standing: Some(booking::StandingRoom { area: area.to_owned(), count }),
+            general_admission: Some(booking::GeneralAdmission { area: area.to_owned(), count }),
             ..Default::default()
         };
         self.send_hold(message).await

@@ -17,12 +17,12 @@ pub const SEATS_MAX: u32 = 100_000;
 
 /// A hall of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a standing area.
 #[derive(Clone, Copy, Debug)]
-pub struct Hall {
+pub struct PerformanceContext {
     seats: u32,
     standing: u32,
 }
 
-impl Hall {
+impl PerformanceContext {
     /// A hall of this many seats, of [`SEATS_MAX`] at most and of one at least.
     pub fn of(seats: u32) -> Self {
         Self { seats: seats.clamp(1, SEATS_MAX), standing: 0 }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_hall_has_the_seats_that_were_asked_for_each_once() {
         for seats in [1, 24, 25, 26, 500, 501, 2_000, 20_003] {
-            let hall = Hall::of(seats);
+            let hall = PerformanceContext::of(seats);
             let ids: BTreeSet<String> = hall.rows().into_iter().flatten().collect();
             assert_eq!(ids.len(), seats as usize);
             let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_standing_area_fills_the_hall_up() {
-        let hall = Hall::of(20_000).with_area();
+        let hall = PerformanceContext::of(20_000).with_area();
         assert_eq!((hall.seats(), hall.standing()), (20_000, 80_000));
         let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
         let zones = plan["zones"].as_array().expect("zones");
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn pairs_are_neighbours_and_share_no_seat() {
-        let hall = Hall::of(60);
+        let hall = PerformanceContext::of(60);
         let pairs = hall.pairs();
         assert_eq!(pairs.len(), 12 + 12 + 5, "rows of 25, 25 and 10");
         assert_eq!(pairs[12], ["1-2-1".to_owned(), "1-2-2".to_owned()]);

@@ -13,7 +13,7 @@ use crate::load::tally::per_second;
 use crate::report::model::Sample;
 
 /// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+const QUEUE_EVERY: Duration = Duration::from_secs(5);
 /// How often the spinner turns.
 const SPIN_EVERY: Duration = Duration::from_millis(120);
 
@@ -30,7 +30,7 @@ pub struct SaleView {
     fans: u64,
     bars: Option<SaleBars>,
     begun: Instant,
-    line_due: Mutex<Instant>,
+    queue_due: Mutex<Instant>,
 }
 
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Live {
                 calls: bar(0, "  {msg}"),
             }
         });
-        SaleView { fans, bars, begun, line_due: Mutex::new(begun + LINE_EVERY) }
+        SaleView { fans, bars, begun, queue_due: Mutex::new(begun + QUEUE_EVERY) }
     }
 }
 
@@ -120,9 +120,9 @@ impl SaleView {
             bars.calls.set_message(calls);
             return;
         }
-        let mut due = self.line_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.queue_due.lock().unwrap_or_else(PoisonError::into_inner);
         if Instant::now() >= *due {
-            *due += LINE_EVERY;
+            *due += QUEUE_EVERY;
             let at = self.begun.elapsed().as_secs();
             eprintln!(
                 "rehearse: {at:>3} s · {gone}/{} fans done · sold {} · {people} · {calls}",

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::admin::v1::{
-    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, GetLineRequest, ImportVenueRequest,
-    LineRate, LineSettings, PromiseReport, SetLineRequest, VerifyPerformanceRequest,
+    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, GetQueueRequest, ImportVenueRequest,
+    PromiseReport, QueueRate, QueueSettings, UpdateQueueRequest, VerifyPerformanceRequest,
 };
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES, PATIENCE};
-use crate::hall::{GRADE, Hall};
+use crate::hall::{GRADE, PerformanceContext};
 use crate::stage::OperatorLogin;
 
 /// What each seat costs, in minor units.
@@ -37,7 +37,7 @@ pub struct Terms {
     /// How long a hold lives.
     pub hold_for: Duration,
     /// The line in front of it, if any.
-    pub line: Option<LineTerms>,
+    pub queue: Option<LineTerms>,
 }
 
 /// How a line admits.
@@ -56,19 +56,19 @@ pub struct LineTerms {
 }
 
 /// How long an admission is good: a rehearsal is short, and who vanished inside keeps others from the last seats until then.
-const ACTIVE_FOR: prost_types::Duration = prost_types::Duration { seconds: 20, nanos: 0 };
+const ACTIVE_DURATION: prost_types::Duration = prost_types::Duration { seconds: 20, nanos: 0 };
 
 impl LineTerms {
-    fn settings(self) -> LineSettings {
+    fn settings(self) -> QueueSettings {
         let period = prost_types::Duration { seconds: 1, nanos: 0 };
-        LineSettings {
-            rate: Some(LineRate { admissions: self.per_second, period: Some(period) }),
+        QueueSettings {
+            rate: Some(QueueRate { admissions: self.per_second, period: Some(period) }),
             batch: Some(self.batch),
-            cap: Some(self.cap),
+            max_active: Some(self.cap),
             paused: Some(self.paused),
-            active_for: Some(ACTIVE_FOR),
+            active_duration: Some(ACTIVE_DURATION),
             grace: self.grace.and_then(|grace| prost_types::Duration::try_from(grace).ok()),
-            ..LineSettings::default()
+            ..QueueSettings::default()
         }
     }
 }
@@ -138,11 +138,16 @@ impl Operator {
 
     /// Puts dates of a new concert in a new hall on sale. Answers the ids of the performances. It is given up when the
     /// rehearsal ends.
-    pub async fn put_on_sale(&self, hall: Hall, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
+    pub async fn put_on_sale(
+        &self,
+        hall: PerformanceContext,
+        terms: &Terms,
+        dates: u32,
+    ) -> Result<Vec<String>, Status> {
         self.bounds.within(self.sell(hall, terms, dates)).await
     }
 
-    async fn sell(&self, hall: Hall, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
+    async fn sell(&self, hall: PerformanceContext, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
         let plan = ImportVenueRequest { plan_json: hall.plan_json(), ..Default::default() };
         let venue = self.client().import_venue(self.caller.request(plan)).await?.into_inner().venue;
         let concert = CreateConcertRequest {
@@ -166,7 +171,7 @@ impl Operator {
             prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
-            line: terms.line.map(LineTerms::settings),
+            queue: terms.queue.map(LineTerms::settings),
             // A rehearsal means it.
             override_ceiling: true,
             ..Default::default()
@@ -181,21 +186,21 @@ impl Operator {
     }
 
     /// Changes how a line admits.
-    pub async fn set_line(&self, performance: &str, line: LineTerms) -> Result<(), Status> {
-        let message = SetLineRequest {
+    pub async fn update_queue(&self, performance: &str, queue: LineTerms) -> Result<(), Status> {
+        let message = UpdateQueueRequest {
             performance_id: performance.to_owned(),
-            settings: Some(line.settings()),
+            settings: Some(queue.settings()),
             override_ceiling: true,
             ..Default::default()
         };
-        self.client().set_line(self.caller.request(message)).await?;
+        self.client().update_queue(self.caller.request(message)).await?;
         Ok(())
     }
 
     /// How long the instance took last to admit and to look at a line; none if it did not lately.
     pub(crate) async fn tick(&self, performance: &str) -> Result<Option<Duration>, Status> {
-        let message = GetLineRequest { performance_id: performance.to_owned() };
-        let line = self.client().get_line(self.caller.request(message)).await?.into_inner().line;
+        let message = GetQueueRequest { performance_id: performance.to_owned() };
+        let line = self.client().get_queue(self.caller.request(message)).await?.into_inner().queue;
         Ok(line.and_then(|line| line.tick).and_then(|tick| tick.try_into().ok()))
     }
 

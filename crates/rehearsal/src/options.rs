@@ -75,7 +75,7 @@ pub struct RehearseArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// After how many seconds the rehearsal ends, whatever is still under way, with the report so far. The auditor then looks at
-    /// the books for a minute at most.
+    /// the audit for a minute at most.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
     pub seconds: u64,
     /// Print the report as JSON on standard output.

@@ -1,4 +1,4 @@
-//! What is known about the promises afterwards: the crowd's word, and the auditor's look at the books.
+//! What is known about the promises afterwards: the crowd's word, and the auditor's look at the audit.
 
 use std::time::Duration;
 

@@ -113,7 +113,7 @@ pub async fn rehearse(
     let interrupted = stop.is_cancelled();
     let mut findings = held.map_err(|error| if interrupted { error.ended() } else { error })?;
     findings.figures.extend(cores_used((before.0, servers()), (before.1, crowd()), begun.elapsed()));
-    live.phase("the auditor looks at the books");
+    live.phase("the auditor looks at the audit");
     let mut proof = proof::examine(stage, &findings.performances, findings.promises).await;
     proof.unexamined.extend(findings.untried);
     live.done();

@@ -6,7 +6,7 @@ mod fields;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use encore_domain::area::spot_slot;
+use encore_domain::area::unit_slot;
 use encore_domain::catalog::Title;
 use encore_domain::seat_chart::{
     GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX,
@@ -114,7 +114,7 @@ impl<'v> Reader<'v> {
         let sections =
             zones.iter().enumerate().filter_map(|(at, zone)| self.section(&path.index(at), zone, at)).collect();
         if self.seats > SEATS_PER_VENUE_MAX {
-            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats and spots in all"));
+            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats and units in all"));
         }
         sections
     }
@@ -132,12 +132,12 @@ impl<'v> Reader<'v> {
                 self.violations.add(&rows_path, "must be absent or empty in a standing area");
             }
             let standing = self.area(&path.key("standing"), standing)?;
-            return Some(PlannedSection { name, rows: vec![], standing: Some(standing) });
+            return Some(PlannedSection { name, rows: vec![], general_admission: Some(standing) });
         }
         let rows = self.filled_array(&zone, "rows");
         let read =
             |(row_at, row)| self.row(&rows_path.index(row_at), row, origin, SeatAt { zone: at, row: row_at, seat: 0 });
-        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect(), standing: None })
+        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect(), general_admission: None })
     }
 
     /// Several zones with seats may share a name. A standing area is asked for by its name.
@@ -193,8 +193,8 @@ impl<'v> Reader<'v> {
     }
 
     fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
-        if spot_slot(guid).is_some() {
-            self.violations.add(&path.key("seat_guid"), "must not be what spots of standing areas are called");
+        if unit_slot(guid).is_some() {
+            self.violations.add(&path.key("seat_guid"), "must not be what units of standing areas are called");
             return None;
         }
         match self.seat_by_guid.entry(guid) {

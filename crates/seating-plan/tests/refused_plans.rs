@@ -13,7 +13,7 @@ fn sound() -> Value {
     let seat = |guid: &str, number: &str, x: u32| json!({ "seat_guid": guid, "seat_number": number, "position": { "x": x, "y": 0 }, "category": "Stalls" });
     let zero = json!({ "x": 0, "y": 0 });
     json!({
-        "name": "Hall",
+        "name": "PerformanceContext",
         "categories": [{ "name": "Stalls", "color": "#000" }, { "name": "Circle" }],
         "zones": [{ "name": "Main", "position": zero, "rows": [
             { "row_number": "A", "position": zero, "seats": [seat("a-1", "1", 0), seat("a-2", "2", 1)] },
@@ -223,7 +223,7 @@ fn more_seats_than_a_venue_may_have_are_refused() {
     let mut plan = sound();
     plan["zones"][0]["rows"] =
         json!([{ "row_number": "A", "seats": (0..=SEATS_PER_VENUE_MAX).map(seat).collect::<Value>() }]);
-    assert_refused(&plan, "$.zones", "must have at most 100000 seats and spots in all");
+    assert_refused(&plan, "$.zones", "must have at most 100000 seats and units in all");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_standing_area_has_a_capacity_and_a_category() {
     seated["zones"][1]["rows"] = seated["zones"][0]["rows"].clone();
     assert_refused(&seated, "$.zones[1].rows", "must be absent or empty in a standing area");
     let crowded = floor(json!({ "capacity": 99_998, "category": "Circle" }));
-    assert_refused(&crowded, "$.zones", "must have at most 100000 seats and spots in all");
+    assert_refused(&crowded, "$.zones", "must have at most 100000 seats and units in all");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_standing_area_shares_its_name_with_nothing() {
     let standing = json!({ "capacity": 300, "category": "Circle" });
     let rule = "is the name of $.zones[0] already, and one of them is a standing area";
     assert_refused(&with_area("Main", &standing), "$.zones[1].name", rule);
-    let rule = "must not be what spots of standing areas are called";
-    let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("spot-12"));
+    let rule = "must not be what units of standing areas are called";
+    let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("unit-12"));
     assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);
 }

@@ -14,7 +14,7 @@ fn seat(guid: &str, number: &str, x: f64) -> Value {
 }
 
 fn plan(zones: &Value) -> Value {
-    json!({ "name": "Great Hall", "categories": [{ "name": "Stalls", "color": "#7f4a91" }], "zones": zones })
+    json!({ "name": "Great PerformanceContext", "categories": [{ "name": "Stalls", "color": "#7f4a91" }], "zones": zones })
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn zones_rows_and_categories_become_sections_rows_and_grades() {
     let rows = json!([{ "row_number": "C", "seats": [seat("c-12", "12", 0.0), seat("c-13", "13", 1.0)] }]);
     let plan = read_value(&plan(&json!([{ "name": "Balcony", "position": { "x": 0, "y": 0 }, "rows": rows }])));
     let seat = plan.chart.seat("c-13").expect("a seat of the plan");
-    assert_eq!(plan.name.as_str(), "Great Hall");
+    assert_eq!(plan.name.as_str(), "Great PerformanceContext");
     assert_eq!(plan.chart.section_of(seat).name, "Balcony");
     assert_eq!(plan.chart.label_of(seat), "C-13");
     assert_eq!(plan.chart.grade_of(seat).name, "Stalls");
@@ -65,7 +65,7 @@ fn a_zone_without_a_name_is_named_by_its_place() {
 #[test]
 fn keys_that_nobody_asked_for_are_ignored_everywhere() {
     let text = r#"{
-      "name": "Hall", "size": { "width": 10, "height": 10 }, "version": 3,
+      "name": "PerformanceContext", "size": { "width": 10, "height": 10 }, "version": 3,
       "categories": [{ "name": "Stalls", "id": 1 }],
       "zones": [{
         "zone_id": "z", "uuid": "u", "position": { "x": 0, "y": 0, "z": 0 },

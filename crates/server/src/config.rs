@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use encore_credentials::Keyring;
-use encore_domain::line_ceilings::LineCeilings;
-use encore_domain::queue::CAP_MAX;
+use encore_domain::queue::MAX_ACTIVE_LIMIT;
+use encore_domain::queue_ceilings::QueueCeilings;
 use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
 use thiserror::Error;
 
 use crate::system::throwaway_secret;
 
-/// The fastest rate that a line can have, in admissions a second: the most in the shortest period.
-const RATE_CEILING_MAX: u32 = 10 * CAP_MAX;
+/// The fastest rate that a queue can have, in admissions a second: the most in the shortest period.
+const RATE_CEILING_MAX: u32 = 10 * MAX_ACTIVE_LIMIT;
 
 /// What `encore serve` can be told. Everything is text here, so that all of it can be checked together.
 #[derive(Args, Clone, Debug)]
@@ -32,24 +32,24 @@ pub struct ServeArgs {
     /// For how many seconds an access token is good (60 to 86400).
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
-    /// The RPCs that need an active queue token, comma-separated: any RPC of a fan but those of the line itself.
+    /// The RPCs that need an active queue token, comma-separated: any RPC of a fan but those of the queue itself.
     #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
     pub guarded_rpcs: String,
     /// How many seconds calls in flight get to finish at shutdown (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
     pub shutdown_seconds: String,
-    /// Fill an empty catalogue with the demo hall, concerts and operator. Always on without a database.
+    /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
     /// Let operators make fans for rehearsals, who are logged in without ever having signed up.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
     pub allow_rehearsals: bool,
-    /// How many admissions a second an operator may give a line without saying that it is meant (1 to 1000000). Default: any.
-    #[arg(long, env = "ENCORE_LINE_RATE_CEILING")]
-    pub line_rate_ceiling: Option<String>,
-    /// How many fans inside at once an operator may give a line without saying that it is meant (1 to 100000). Default: any.
-    #[arg(long, env = "ENCORE_LINE_CAP_CEILING")]
-    pub line_cap_ceiling: Option<String>,
+    /// How many admissions a second an operator may give a queue without saying that it is meant (1 to 1000000). Default: any.
+    #[arg(long, env = "ENCORE_QUEUE_RATE_CEILING")]
+    pub queue_rate_ceiling: Option<String>,
+    /// How many fans inside at once an operator may give a queue without saying that it is meant (1 to 100000). Default: any.
+    #[arg(long, env = "ENCORE_QUEUE_MAX_ACTIVE_CEILING")]
+    pub queue_max_active_ceiling: Option<String>,
 }
 
 /// Which stores to use.
@@ -61,7 +61,7 @@ pub struct StoreArgs {
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
-    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it lines and seat locks are kept
+    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it queues and seat locks are kept
     /// in this process, which then must be the only one.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
@@ -82,7 +82,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub demo: bool,
     pub allow_rehearsals: bool,
-    pub line_ceilings: LineCeilings,
+    pub queue_ceilings: QueueCeilings,
 }
 
 /// The stores to use.
@@ -90,7 +90,7 @@ pub struct Config {
 pub enum Stores {
     /// Everything in this process.
     Embedded,
-    /// What lasts in Postgres, lines and seat locks in Redis or else in this process.
+    /// What lasts in Postgres, queues and seat locks in Redis or else in this process.
     Durable {
         /// Where and how wide.
         database: DatabaseTarget,
@@ -166,7 +166,7 @@ impl ServeArgs {
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
-        let line_ceilings = self.line_ceilings(&mut check);
+        let queue_ceilings = self.queue_ceilings(&mut check);
         match (listen, stores, keyring, lifetime, guarded, grace) {
             (
                 Some(listen),
@@ -187,7 +187,7 @@ impl ServeArgs {
                     shutdown_grace,
                     demo,
                     allow_rehearsals,
-                    line_ceilings,
+                    queue_ceilings,
                 })
             }
             _ => Err(ConfigErrors(check.0)),
@@ -195,12 +195,15 @@ impl ServeArgs {
     }
 
     /// A ceiling that is not set is none; one that is wrong is said, and then there is no configuration.
-    fn line_ceilings(&self, check: &mut Check) -> LineCeilings {
-        let rate = self.line_rate_ceiling.as_deref();
-        let cap = self.line_cap_ceiling.as_deref();
-        LineCeilings {
-            rate_per_second: rate.and_then(|rate| check.number("ENCORE_LINE_RATE_CEILING", rate, 1..=RATE_CEILING_MAX)),
-            cap: cap.and_then(|cap| check.number("ENCORE_LINE_CAP_CEILING", cap, 1..=CAP_MAX)),
+    fn queue_ceilings(&self, check: &mut Check) -> QueueCeilings {
+        let rate = self.queue_rate_ceiling.as_deref();
+        let max_active = self.queue_max_active_ceiling.as_deref();
+        QueueCeilings {
+            rate_per_second: rate
+                .and_then(|rate| check.number("ENCORE_QUEUE_RATE_CEILING", rate, 1..=RATE_CEILING_MAX)),
+            max_active: max_active.and_then(|max_active| {
+                check.number("ENCORE_QUEUE_MAX_ACTIVE_CEILING", max_active, 1..=MAX_ACTIVE_LIMIT)
+            }),
         }
     }
 
@@ -307,8 +310,8 @@ mod tests {
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
             "--redis-prefix={}",
-            "--line-rate-ceiling=0",
-            "--line-cap-ceiling=100001",
+            "--queue-rate-ceiling=0",
+            "--queue-max_active-ceiling=100001",
         ]);
         let errors = args.check().expect_err("everything is wrong").0;
         for name in [
@@ -321,8 +324,8 @@ mod tests {
             "ENCORE_ACCESS_TOKEN_SECONDS",
             "ENCORE_REDIS_PREFIX",
             "ENCORE_TOKEN_KEYS",
-            "ENCORE_LINE_RATE_CEILING",
-            "ENCORE_LINE_CAP_CEILING",
+            "ENCORE_QUEUE_RATE_CEILING",
+            "ENCORE_QUEUE_MAX_ACTIVE_CEILING",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
         }
@@ -337,19 +340,22 @@ mod tests {
         let config = args(&[]).check().expect("the defaults fit together");
         assert_eq!(config.stores, Stores::Embedded);
         assert!(config.demo);
-        assert_eq!(config.line_ceilings, LineCeilings::default(), "no ceilings");
+        assert_eq!(config.queue_ceilings, QueueCeilings::default(), "no ceilings");
     }
 
     #[test]
-    fn each_ceiling_of_a_line_stands_alone() {
-        let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.line_ceilings);
-        let rate = LineCeilings { rate_per_second: Some(1_000_000), cap: None };
-        assert_eq!(ceilings(&["--line-rate-ceiling=1000000"]), Ok(rate));
-        let cap = LineCeilings { rate_per_second: None, cap: Some(1) };
-        assert_eq!(ceilings(&["--line-cap-ceiling=1"]), Ok(cap));
-        for wrong in
-            ["--line-rate-ceiling=1000001", "--line-rate-ceiling=2.5", "--line-cap-ceiling=0", "--line-cap-ceiling="]
-        {
+    fn each_ceiling_of_a_queue_stands_alone() {
+        let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.queue_ceilings);
+        let rate = QueueCeilings { rate_per_second: Some(1_000_000), max_active: None };
+        assert_eq!(ceilings(&["--queue-rate-ceiling=1000000"]), Ok(rate));
+        let max_active = QueueCeilings { rate_per_second: None, max_active: Some(1) };
+        assert_eq!(ceilings(&["--queue-max_active-ceiling=1"]), Ok(max_active));
+        for wrong in [
+            "--queue-rate-ceiling=1000001",
+            "--queue-rate-ceiling=2.5",
+            "--queue-max_active-ceiling=0",
+            "--queue-max_active-ceiling=",
+        ] {
             assert_eq!(ceilings(&[wrong]).map_err(|errors| errors.0.len()), Err(1), "{wrong}");
         }
     }

@@ -1,4 +1,4 @@
-//! The catalogue of `cargo run`: one hall, three concerts, five dates, an operator. The ids are fixed, so that commands can
+//! The catalogue of `cargo run`: one venue, three concerts, five dates, an operator. The ids are fixed, so that commands can
 //! be copied from the README.
 
 use std::net::SocketAddr;
@@ -14,19 +14,19 @@ use encore_domain::identity::{DisplayName, Email, Password, Role};
 use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
 use encore_domain::money::Currency;
 use encore_domain::ports::Catalog;
-use encore_domain::queue::{Line, LineSettings};
+use encore_domain::queue::{Queue, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-/// The seating plan of the demo hall, as `ImportVenue` takes it. `cargo xtask demo-hall` writes it.
+/// The seating plan of the demo venue, as `ImportVenue` takes it. `cargo xtask demo-context` writes it.
 pub const HALL_JSON: &str = include_str!("../demo/hall.json");
 /// Who may run the demo's sales.
 pub const OPERATOR_EMAIL: &str = "operator@encore.test";
 /// With which password.
 pub const OPERATOR_PASSWORD: &str = "demo-operator";
-/// A performance that is on sale now, behind a line.
-pub const PERFORMANCE_WITH_LINE: PerformanceId = PerformanceId(id(0x31));
+/// A performance that is on sale now, behind a queue.
+pub const PERFORMANCE_WITH_QUEUE: PerformanceId = PerformanceId(id(0x31));
 
 const VENUE: VenueId = VenueId(id(0x11));
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -49,7 +49,7 @@ struct DemoDate {
     id: u128,
     starts_in_days: i32,
     opens_in_days: i32,
-    has_line: bool,
+    has_queue: bool,
 }
 
 const CONCERTS: [DemoConcert; 3] = [
@@ -58,8 +58,8 @@ const CONCERTS: [DemoConcert; 3] = [
         title: "Northern Lights",
         artist: "The Paper Lanterns",
         dates: &[
-            DemoDate { id: 0x31, starts_in_days: 30, opens_in_days: -1, has_line: true },
-            DemoDate { id: 0x32, starts_in_days: 31, opens_in_days: -1, has_line: true },
+            DemoDate { id: 0x31, starts_in_days: 30, opens_in_days: -1, has_queue: true },
+            DemoDate { id: 0x32, starts_in_days: 31, opens_in_days: -1, has_queue: true },
         ],
     },
     DemoConcert {
@@ -67,22 +67,22 @@ const CONCERTS: [DemoConcert; 3] = [
         title: "An Evening of Strings",
         artist: "Halden Quartet",
         dates: &[
-            DemoDate { id: 0x33, starts_in_days: 45, opens_in_days: -1, has_line: false },
-            DemoDate { id: 0x34, starts_in_days: 46, opens_in_days: -1, has_line: false },
+            DemoDate { id: 0x33, starts_in_days: 45, opens_in_days: -1, has_queue: false },
+            DemoDate { id: 0x34, starts_in_days: 46, opens_in_days: -1, has_queue: false },
         ],
     },
     DemoConcert {
         id: 0x23,
         title: "Farewell",
         artist: "Marguerite Vale",
-        dates: &[DemoDate { id: 0x35, starts_in_days: 90, opens_in_days: 7, has_line: true }],
+        dates: &[DemoDate { id: 0x35, starts_in_days: 90, opens_in_days: 7, has_queue: true }],
     },
 ];
 
 /// Fills the catalogue, unless it was filled before. Several instances may do it at once.
 pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
     let plan = encore_seating_plan::read(HALL_JSON)
-        .map_err(|violations| AppError::Internal(format!("the demo hall is invalid: {violations:?}")))?;
+        .map_err(|violations| AppError::Internal(format!("the demo context is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();
     catalog.add_venue(venue, Some(once(VENUE.0))).await?;
@@ -94,9 +94,9 @@ pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Times
         catalog.add_concert(added, Some(once(concert_id.0))).await?;
         for date in concert.dates {
             let performance = performance(concert_id, date, grades, now)?;
-            let line = date.has_line.then(|| Line { settings: line_settings(), draw: None });
+            let queue = date.has_queue.then(|| Queue { settings: queue_settings(), draw: None });
             let key = once(performance.id.0);
-            catalog.add_performance(performance, line, Some(key)).await?;
+            catalog.add_performance(performance, queue, Some(key)).await?;
         }
     }
     match identity.sign_up(operator()?, None).await {
@@ -119,13 +119,13 @@ fn performance(concert: ConcertId, date: &DemoDate, grades: usize, now: Timestam
         prices: PriceList { currency, minor_by_grade: prices.take(grades).collect() },
         seats_per_fan: SEATS_PER_FAN_DEFAULT,
         hold_for: HOLD_DEFAULT,
-        has_line: date.has_line,
+        has_queue: date.has_queue,
     })
 }
 
 /// As the defaults, but with a longer time to come when called: a person with a shell is not as quick as an app.
-fn line_settings() -> LineSettings {
-    LineSettings { claim_window: Duration::from_mins(2), ..LineSettings::default() }
+fn queue_settings() -> QueueSettings {
+    QueueSettings { accept_window: Duration::from_mins(2), ..QueueSettings::default() }
 }
 
 fn operator() -> Result<SignUp, AppError> {
@@ -155,12 +155,12 @@ Encore serves on {address}. What to try next, in another shell:
     {address} encore.identity.v1.IdentityService/SignUp
   export TOKEN=$(grpcurl -plaintext -d '{{"email":"fan@example.com","password":"correct horse"}}' \
     {address} encore.identity.v1.IdentityService/LogIn | sed -n 's/.*"accessToken": "\([^"]*\)".*/\1/p')
-  export QUEUE=$(grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"performance_id":"{PERFORMANCE_WITH_LINE}"}}' \
+  export QUEUE=$(grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"performance_id":"{PERFORMANCE_WITH_QUEUE}"}}' \
     {address} encore.queue.v1.QueueService/JoinQueue | sed -n 's/.*"queueToken": "\([^"]*\)".*/\1/p')
   grpcurl -plaintext -max-time 5 -H "authorization: Bearer $TOKEN" -d "{{\"queue_token\":\"$QUEUE\"}}" \
     {address} encore.queue.v1.QueueService/WatchPosition
   grpcurl -plaintext -H "authorization: Bearer $TOKEN" -H "queue-token: $QUEUE" \
-    -d '{{"performance_id":"{PERFORMANCE_WITH_LINE}","free_only":true,"page_size":4}}' \
+    -d '{{"performance_id":"{PERFORMANCE_WITH_QUEUE}","free_only":true,"page_size":4}}' \
     {address} encore.catalog.v1.CatalogService/ListSeats
 
 The README goes on from here to a paid seat. The demo's operator is {OPERATOR_EMAIL} / {OPERATOR_PASSWORD}.

@@ -4,22 +4,22 @@ use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
-use encore_app::halls::Halls;
+use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::IdentityUseCases;
-use encore_app::line_admin::LineAdminUseCases;
-use encore_app::line_board::LineBoards;
-use encore_app::line_keeper::{KeeperPorts, LineKeeper};
-use encore_app::open_lines::OpenLines;
-use encore_app::payment::{PaymentUseCases, SettlementTeller};
+use encore_app::open_queues::OpenQueues;
+use encore_app::payment::{PaymentUseCases, SettlementPropagator};
 use encore_app::queue::{QueueParts, QueueUseCases};
+use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
+use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
+use encore_app::queue_replica::QueueReplicaRegistry;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::seat_map::SeatMap;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
-use encore_domain::line_ceilings::LineCeilings;
+use encore_domain::queue_ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
 
 use crate::ports::Ports;
@@ -51,78 +51,79 @@ impl Encore {
             seat_blocks,
             wallets,
             payments,
-            books,
+            audit,
             seat_locks,
             seat_changes,
-            lines,
-            line_records,
+            queues,
+            queue_records,
             draws,
             seen_requests,
         } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
-        let halls = Halls::new(catalog.clone());
-        let open_lines = OpenLines::new(catalog.clone(), clock());
-        let keeper_ports = KeeperPorts {
-            lines: lines.clone(),
-            records: line_records,
+        let contexts = PerformanceContexts::new(catalog.clone());
+        let open_queues = OpenQueues::new(catalog.clone(), clock());
+        let recovery_ports = RecoveryPorts {
+            queues: queues.clone(),
+            records: queue_records,
             draws,
             payments: payments.clone(),
             clock: clock(),
         };
-        let keeper = LineKeeper::new(keeper_ports, open_lines.clone());
-        let guard = QueueGuard::new(keeper.clone(), open_lines.clone());
+        let recovery = QueueRecovery::new(recovery_ports, open_queues.clone());
+        let guard = QueueGuard::new(recovery.clone(), open_queues.clone());
         let audit = AuditUseCases::new(
-            books,
+            audit,
             catalog.clone(),
             reservations.clone(),
             seat_locks.clone(),
-            lines.clone(),
-            halls.clone(),
+            queues.clone(),
+            contexts.clone(),
             clock(),
         );
         let reconciliation =
-            SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_lines.clone(), clock());
-        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), halls.clone(), clock());
-        let boards = LineBoards::new(keeper.clone(), lines.clone(), seat_map.clone(), open_lines.clone(), clock());
-        let teller = SettlementTeller::new(seat_map.clone(), keeper.clone());
+            SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_queues.clone(), clock());
+        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), contexts.clone(), clock());
+        let replicas =
+            QueueReplicaRegistry::new(recovery.clone(), queues.clone(), seat_map.clone(), open_queues.clone(), clock());
+        let propagator = SettlementPropagator::new(seat_map.clone(), recovery.clone());
         let upkeep = Upkeep::new(
             reservations.clone(),
             payments.clone(),
             seat_map.clone(),
-            teller.clone(),
-            open_lines.clone(),
+            propagator.clone(),
+            open_queues.clone(),
             clock(),
         );
         let parts = QueueParts {
-            lines,
-            keeper,
+            queues,
+            recovery,
             tokens: queue_tokens.clone(),
             lane_grants,
             seen: seen_requests,
-            halls: halls.clone(),
+            contexts: contexts.clone(),
             seat_map: seat_map.clone(),
-            open_lines: open_lines.clone(),
-            boards,
+            open_queues: open_queues.clone(),
+            replicas,
             clock: clock(),
         };
-        let line_admin = LineAdminUseCases::new(catalog.clone(), users.clone(), &parts);
+        let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
-        let workers = Workers::new(queue.clone(), open_lines, upkeep, reconciliation);
+        let workers = Workers::new(queue.clone(), open_queues, upkeep, reconciliation);
         let booking =
-            BookingUseCases::new(reservations.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock());
+            BookingUseCases::new(reservations.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock());
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
-        let seat_blocks = SeatBlockUseCases::new(seat_blocks, halls.clone(), seat_map.clone(), clock(), ids());
+        let seat_blocks = SeatBlockUseCases::new(seat_blocks, contexts.clone(), seat_map.clone(), clock(), ids());
         let payments =
-            PaymentUseCases::new(payments, reservations, halls.clone(), guard.clone(), teller, clock(), ids());
+            PaymentUseCases::new(payments, reservations, contexts.clone(), guard.clone(), propagator, clock(), ids());
         let api = Api {
             identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
-            catalog: CatalogUseCases::new(catalog.clone(), halls.clone(), seat_map.clone(), guard.clone(), clock()),
+            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),
             payments,
-            admin: AdminUseCases::new(catalog, halls, clock(), ids(), secrets),
-            line_admin,
+            admin: AdminUseCases::new(catalog, contexts, clock(), ids(), secrets),
+            queue_admin,
             seat_blocks,
             audit,
             rehearsal_fans,
@@ -141,10 +142,10 @@ impl Encore {
         self
     }
 
-    /// The same, where operators must say that it is meant when they turn a line up beyond these.
-    pub fn under(mut self, ceilings: LineCeilings) -> Self {
+    /// The same, where operators must say that it is meant when they turn a queue up beyond these.
+    pub fn under(mut self, ceilings: QueueCeilings) -> Self {
         self.api.admin = self.api.admin.under(ceilings);
-        self.api.line_admin = self.api.line_admin.under(ceilings);
+        self.api.queue_admin = self.api.queue_admin.under(ceilings);
         self
     }
 }

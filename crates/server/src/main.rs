@@ -20,10 +20,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[derive(Parser)]
 #[command(name = "encore", version)]
 struct Cli {
-    /// Which log lines to write, such as `info` or `encore_app=debug,warn`. By default `info`, and `warn` in a rehearsal.
+    /// Which log queues to write, such as `info` or `encore_app=debug,warn`. By default `info`, and `warn` in a rehearsal.
     #[arg(long, env = "ENCORE_LOG", global = true)]
     log: Option<String>,
-    /// How log lines look; by default text on a terminal and JSON elsewhere.
+    /// How log queues look; by default text on a terminal and JSON elsewhere.
     #[arg(long, env = "ENCORE_LOG_FORMAT", global = true)]
     log_format: Option<LogFormat>,
     #[command(subcommand)]

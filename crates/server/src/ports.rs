@@ -7,19 +7,19 @@ use std::time::Duration;
 use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Books, Catalog, Clock, Draws, Ids, LaneGrants, LineRecords, Lines, Passwords, Payments, QueueTokens,
-    Reservations, SeatBlocks, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
+    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, Passwords, Payments, QueueRecords, QueueStore,
+    QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryBooks, MemoryCatalog, MemoryDraws, MemoryLineRecords, MemoryLines, MemoryPayments, MemoryRecords,
+    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
     MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
     MemoryWallets,
 };
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresBooks, PostgresCatalog, PostgresDraws, PostgresLineRecords, PostgresPayments,
+    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresDraws, PostgresPayments, PostgresQueueRecords,
     PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisLines, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
 use crate::system::{SystemClock, SystemSecrets, UuidV7Ids};
 
@@ -40,11 +40,11 @@ pub struct Ports {
     pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
-    pub books: Arc<dyn Books>,
+    pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
-    pub lines: Arc<dyn Lines>,
-    pub line_records: Arc<dyn LineRecords>,
+    pub queues: Arc<dyn QueueStore>,
+    pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
     pub seen_requests: Arc<dyn SeenRequests>,
 }
@@ -69,11 +69,11 @@ impl Ports {
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
-            books: Arc::new(MemoryBooks::new(records.clone())),
+            audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
-            lines: Arc::new(MemoryLines::default()),
-            line_records: Arc::new(MemoryLineRecords::new(records.clone())),
+            queues: Arc::new(MemoryQueueStore::default()),
+            queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
             seen_requests: Arc::new(MemorySeenRequests::default()),
         }
@@ -89,21 +89,21 @@ impl Ports {
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
-            line_records: Arc::new(PostgresLineRecords::new(database.clone())),
+            queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
-            books: Arc::new(PostgresBooks::new(database)),
+            audit: Arc::new(PostgresAudit::new(database)),
             ..self
         })
     }
 
-    /// The same with lines and seat locks in Redis, or in a Redis Cluster if several nodes are named, comma-separated: any
+    /// The same with queues and seat locks in Redis, or in a Redis Cluster if several nodes are named, comma-separated: any
     /// number of instances share them.
     pub async fn on_redis(self, urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
         let redis = Redis::connect(urls, key_prefix).await?;
         Ok(Self {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
-            lines: Arc::new(RedisLines::new(redis.clone())),
+            queues: Arc::new(RedisQueueStore::new(redis.clone())),
             seen_requests: Arc::new(RedisSeenRequests::new(redis)),
             ..self
         })

@@ -6,12 +6,12 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-/// How log lines look.
+/// How log queues look.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One object per line, for machines.
+    /// One object per queue, for machines.
     Json,
 }
 

@@ -4,9 +4,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use encore_app::line_board::TICK;
-use encore_app::open_lines::OpenLines;
+use encore_app::open_queues::OpenQueues;
 use encore_app::queue::QueueUseCases;
+use encore_app::queue_replica::TICK;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use tokio::task::JoinSet;
@@ -16,8 +16,8 @@ use tracing::{info, warn};
 
 /// How often those who are present are reported: many times in every grace.
 const PRESENCE_EVERY: Duration = Duration::from_secs(1);
-/// How often what a line has come to is kept where it lasts: what is lost with the line's store is no older.
-const KEEP_LINES_EVERY: Duration = Duration::from_secs(1);
+/// How often what a queue has come to is kept where it lasts: what is lost with the queue's store is no older.
+const KEEP_QUEUES_EVERY: Duration = Duration::from_secs(1);
 /// How often holds past their deadline are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
@@ -29,7 +29,7 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Workers {
     queue: QueueUseCases,
-    open_lines: OpenLines,
+    open_queues: OpenQueues,
     upkeep: Upkeep,
     reconciliation: SeatReconciliation,
 }
@@ -37,27 +37,27 @@ pub struct Workers {
 impl Workers {
     pub(crate) fn new(
         queue: QueueUseCases,
-        open_lines: OpenLines,
+        open_queues: OpenQueues,
         upkeep: Upkeep,
         reconciliation: SeatReconciliation,
     ) -> Self {
-        Self { queue, open_lines, upkeep, reconciliation }
+        Self { queue, open_queues, upkeep, reconciliation }
     }
 
-    /// How many seats of the locks this instance has mended.
-    pub fn seats_mended(&self) -> u64 {
-        self.reconciliation.mends()
+    /// How many seats of the locks this instance has repaired.
+    pub fn seats_repaired(&self) -> u64 {
+        self.reconciliation.repairs()
     }
 
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { queue, open_lines, upkeep, reconciliation } = self;
+        let Self { queue, open_queues, upkeep, reconciliation } = self;
         let (ticking, presence, records) = (queue.clone(), queue.clone(), queue);
         let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
-        loops.spawn(repeat("open lines", stop.clone(), OpenLines::REFRESH_EVERY, move || {
-            let open_lines = open_lines.clone();
-            async move { open_lines.refresh().await }
+        loops.spawn(repeat("open queues", stop.clone(), OpenQueues::REFRESH_EVERY, move || {
+            let open_queues = open_queues.clone();
+            async move { open_queues.refresh().await }
         }));
         loops.spawn(repeat("tick", stop.clone(), TICK, move || {
             let queue = ticking.clone();
@@ -67,9 +67,9 @@ impl Workers {
             let queue = presence.clone();
             async move { queue.keep_presence().await }
         }));
-        loops.spawn(repeat("line records", stop.clone(), KEEP_LINES_EVERY, move || {
+        loops.spawn(repeat("queue records", stop.clone(), KEEP_QUEUES_EVERY, move || {
             let queue = records.clone();
-            async move { queue.keep_lines().await }
+            async move { queue.keep_queues().await }
         }));
         loops.spawn(repeat("expiry", stop.clone(), EXPIRE_EVERY, move || {
             let upkeep = expiry.clone();
@@ -77,7 +77,7 @@ impl Workers {
         }));
         loops.spawn(repeat("settlements", stop.clone(), REPAIR_EVERY, move || {
             let upkeep = settlements.clone();
-            async move { upkeep.tell_settlements().await }
+            async move { upkeep.propagate_settlements().await }
         }));
         loops.spawn(repeat("overdue locks", stop.clone(), REPAIR_EVERY, move || {
             let upkeep = locks.clone();

@@ -13,11 +13,11 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::Line;
+use encore_domain::queue::Queue;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_proto::catalog::v1::SeatStatus;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_server::ports::Ports;
 use encore_tests::fan::{Fan, request_id};
 use encore_tests::ledger;
@@ -81,14 +81,14 @@ impl Cluster {
             starts_at: now + day,
             on_sale: OnSaleWindow { opens_at: now - day, closes_at: now + day },
             hold_for: Duration::from_secs(10),
-            has_line: true,
+            has_queue: true,
             ..fixtures::performance(concert.id, venue.id)
         };
         let id = performance.id;
         let catalog = &self.ports.catalog;
         catalog.add_venue(venue, None).await.expect("a new venue");
         catalog.add_concert(concert, None).await.expect("a new concert");
-        catalog.add_performance(performance, Some(Line::default()), None).await.expect("a new performance");
+        catalog.add_performance(performance, Some(Queue::default()), None).await.expect("a new performance");
         id
     }
 
@@ -147,7 +147,7 @@ async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, paymen
     let fan = joining.await.expect("a place");
     until("admission", || async {
         let asking = insist(&fan, cluster, turn, |fan| async move { fan.position().await });
-        matches!(asking.await, Ok(Standing::Admitted(_)))
+        matches!(asking.await, Ok(QueueStatus::Admitted(_)))
     })
     .await;
     let (hold_request, pay_request) = (request_id(), request_id());
@@ -209,7 +209,7 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
         assert_eq!(paid, price, "who has seats has paid for them, and nobody else has paid");
     }
     ledger::assert_conserved(&cluster.database).await;
-    let report = cluster.ports.books.sweep(None).await.expect("Postgres is there");
+    let report = cluster.ports.audit.sweep(None).await.expect("Postgres is there");
     assert!(report.is_clean(), "{report:#?}");
     assert!(ledger::payments(&cluster.database).await >= i64::try_from(KILL_AFTER_PAYMENTS).expect("a few"));
 

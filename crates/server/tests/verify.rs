@@ -80,7 +80,7 @@ async fn a_sale_in_order_ends_with_0() {
     assert_eq!(code, Some(0), "{table}");
     for line in [
         "double_sold_seat            0  1 seats of live reservations",
-        "over_cap                    0  0 lines with a cap",
+        "over_max_active                    0  0 lines with a max_active",
         "seat_state_differs          0  26 seats",
     ] {
         assert!(table.lines().any(|told| told == line), "{line:?} is not in\n{table}");
@@ -118,7 +118,7 @@ async fn broken_promises_end_with_3_and_are_named() {
     assert_eq!((&of("seat_state_differs")["broken"], &of("seat_state_differs")["examined"]), (&1.into(), &26.into()));
     assert_eq!((&of("outbox_gap")["broken"], &of("outbox_gap")["examined"]), (&0.into(), &3.into()));
     let state = sold.ports.seat_locks.snapshot(sold.performance).await.expect("Redis is there").expect("still loaded");
-    assert_eq!(state.bytes[0], b's', "nothing was mended");
+    assert_eq!(state.bytes[0], b's', "nothing was repaired");
 }
 
 #[tokio::test(flavor = "multi_thread")]

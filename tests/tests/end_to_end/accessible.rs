@@ -17,7 +17,7 @@ fn seat_ids(held: &Reservation) -> Vec<&str> {
     held.seats.iter().map(|seat| seat.seat_id.as_str()).collect()
 }
 
-async fn hall(world: &World) -> PerformanceId {
+async fn context(world: &World) -> PerformanceId {
     let many = |performance| Performance { seats_per_fan: 26, ..performance };
     world.performance_in(accessible_chart(), None, many).await
 }
@@ -40,7 +40,7 @@ fn group(count: u32, accessible_count: u32) -> BestAvailable {
 #[tokio::test(flavor = "multi_thread")]
 async fn accessible_seats_are_given_to_those_who_ask() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
-        let (performance, fan, other) = (hall(&world).await, world.fan(0).await, world.fan(1).await);
+        let (performance, fan, other) = (context(&world).await, world.fan(0).await, world.fan(1).await);
         // Beside the aisle are two accessible seats: companions of one of them would leave the other alone, and sit behind.
         let held = fan.hold_best(performance, group(3, 1)).await.expect("companions beside");
         assert_eq!(seat_ids(&held), ["C-B-1", "C-B-2", "C-B-3"]);
@@ -67,7 +67,7 @@ async fn accessible_seats_are_given_to_those_who_ask() {
 #[tokio::test(flavor = "multi_thread")]
 async fn accessible_seats_are_named_by_who_needs_them() {
     for world in [World::durable(2).await, World::embedded().await] {
-        let (performance, fan, other) = (hall(&world).await, world.fan(0).await, world.fan(1).await);
+        let (performance, fan, other) = (context(&world).await, world.fan(0).await, world.fan(1).await);
         let refusal =
             hold(&fan, performance, &["S-A-2", "S-A-3", "C-B-1"], false).await.expect_err("nobody needs them");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "ACCESSIBLE_SEATS"));
@@ -86,9 +86,9 @@ async fn accessible_seats_are_named_by_who_needs_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn maps_say_which_seats_are_accessible_and_wishes_are_whole() {
+async fn maps_say_which_seats_are_accessible_and_requests_are_whole() {
     let world = World::durable(1).await;
-    let (performance, fan) = (hall(&world).await, world.fan(0).await);
+    let (performance, fan) = (context(&world).await, world.fan(0).await);
     let listed = fan.seats(performance).await.expect("seats");
     let marked: Vec<&str> = listed.iter().filter(|seat| seat.accessible).map(|seat| seat.seat_id.as_str()).collect();
     assert_eq!(marked, ACCESSIBLE);

@@ -1,12 +1,12 @@
-//! Standing areas: sold by count.
+//! General admission areas: sold by count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::seat_chart::Slot;
-use encore_port_tests::fixtures::{PIT_SPOTS, festival_chart};
-use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, ReservedSeat, StandingRoom};
+use encore_port_tests::fixtures::{PIT_UNITS, festival_chart};
+use encore_proto::booking::v1::{BestAvailable, GeneralAdmission, HoldSeatsRequest, ReservedSeat};
 use encore_proto::catalog::v1::{
     AreaStock, ChartArea, GetSeatChartRequest, ListPerformancesRequest, ListSeatsRequest, ListSeatsResponse,
 };
@@ -32,7 +32,7 @@ async fn listed(fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Lis
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn areas_are_told_beside_seats_and_not_spot_by_spot() {
+async fn areas_are_told_beside_seats_and_not_unit_by_spot() {
     for world in [World::durable(1).await, World::embedded().await] {
         let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
         let fan = world.fan(0).await;
@@ -43,22 +43,22 @@ async fn areas_are_told_beside_seats_and_not_spot_by_spot() {
         };
         let area = |section: &str, grade, capacity| ChartArea { section: section.into(), grade, capacity };
         let first = page(20, "").await;
-        assert_eq!(first.areas, [area("Floor", 1, FLOOR), area("Pit", 0, PIT_SPOTS)]);
+        assert_eq!(first.areas, [area("Floor", 1, FLOOR), area("Pit", 0, PIT_UNITS)]);
         assert_eq!(first.seats_total, 26);
         assert_eq!(page(20, &first.next_page_token).await.areas, []);
 
         let all = listed(&fan, performance, &[]).await;
-        assert_eq!(all.areas, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_SPOTS, PIT_SPOTS)]);
+        assert_eq!(all.areas, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_UNITS, PIT_UNITS)]);
         let seats: usize = all.sections.iter().flat_map(|section| &section.rows).map(|row| row.seats.len()).sum();
         assert_eq!(seats, 26);
         let some = listed(&fan, performance, &["Pit", "Stalls"]).await;
-        assert_eq!(some.areas, [stock("Pit", "Front", PIT_SPOTS, PIT_SPOTS)]);
+        assert_eq!(some.areas, [stock("Pit", "Front", PIT_UNITS, PIT_UNITS)]);
         assert_eq!(some.sections.len(), 1);
 
-        let hall = world.ports.catalog.performance(performance).await.expect("Postgres").expect("a performance");
-        let message = ListPerformancesRequest { concert_id: hall.concert.to_string(), ..Default::default() };
+        let context = world.ports.catalog.performance(performance).await.expect("Postgres").expect("a performance");
+        let message = ListPerformancesRequest { concert_id: context.concert.to_string(), ..Default::default() };
         let dates = fan.catalog().list_performances(message).await.expect("dates").into_inner();
-        let total = 26 + FLOOR + PIT_SPOTS;
+        let total = 26 + FLOOR + PIT_UNITS;
         assert_eq!((dates.performances[0].seats_total, dates.performances[0].seats_left), (total, total));
     }
 }
@@ -71,20 +71,20 @@ async fn room_is_held_paid_and_given_back() {
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
         let left = async || listed(&fan, performance, &["Pit"]).await.areas[0].left;
         let placing = request_id();
-        let held = fan.hold_standing_as(&placing, performance, "Pit", 4).await.expect("room for twelve");
+        let held = fan.hold_units_as(&placing, performance, "Pit", 4).await.expect("room for twelve");
         assert_eq!(held.total.as_ref().map(|total| total.amount_minor), Some(4 * 12_000));
         for seat in &held.seats {
             assert_eq!((seat.section.as_str(), seat.label.as_str(), seat.grade.as_str()), ("Pit", "", "Front"));
         }
-        assert_eq!(fan.hold_standing_as(&placing, performance, "Pit", 4).await.expect("a repeat"), held);
-        assert_eq!(left().await, PIT_SPOTS - 4);
+        assert_eq!(fan.hold_units_as(&placing, performance, "Pit", 4).await.expect("a repeat"), held);
+        assert_eq!(left().await, PIT_UNITS - 4);
 
-        let refusal = fan.hold_standing(performance, "Floor", 3).await.expect_err("six per fan");
+        let refusal = fan.hold_units(performance, "Floor", 3).await.expect_err("six per fan");
         assert_eq!(reason(&refusal), "SEAT_LIMIT_EXCEEDED");
-        let others = rival.hold_standing(performance, "Pit", 6).await.expect("room for eight");
+        let others = rival.hold_units(performance, "Pit", 6).await.expect("room for eight");
         assert_eq!(left().await, 2);
         let late = world.fan(0).await;
-        let refusal = late.hold_standing(performance, "Pit", 3).await.expect_err("two are left");
+        let refusal = late.hold_units(performance, "Pit", 3).await.expect_err("two are left");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "TOO_FEW_LEFT"));
         let told = ["area", "count", "left"].map(|key| reason_metadata(&refusal, key).unwrap_or_default());
         assert_eq!(told, ["Pit", "3", "2"]);
@@ -96,7 +96,7 @@ async fn room_is_held_paid_and_given_back() {
         fan.top_up(24_000).await.expect("a credit");
         fan.pay(id).await.expect("enough for two");
         rival.release(&others.reservation_id).await.expect("all of them");
-        assert_eq!(left().await, PIT_SPOTS - 2);
+        assert_eq!(left().await, PIT_UNITS - 2);
         assert_eq!(fan.reservation(id).await.expect("paid").seats, kept.seats);
         assert_eq!(found(&operator, performance).await, []);
     }
@@ -107,11 +107,11 @@ async fn room_of_a_hold_that_expires_is_free_again() {
     let world = World::durable(2).await;
     let performance = world.performance_in(festival_chart(4), None, |performance| performance).await;
     let (fan, rival) = (world.fan(0).await, world.fan(1).await);
-    fan.hold_standing(performance, "Floor", 4).await.expect("room for four");
-    let refusal = rival.hold_standing(performance, "Floor", 1).await.expect_err("no room");
+    fan.hold_units(performance, "Floor", 4).await.expect("room for four");
+    let refusal = rival.hold_units(performance, "Floor", 1).await.expect_err("no room");
     assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
     world.clock.advance(Duration::from_mins(8));
-    until("room for four", || async { rival.hold_standing(performance, "Floor", 4).await.is_ok() }).await;
+    until("room for four", || async { rival.hold_units(performance, "Floor", 4).await.is_ok() }).await;
 }
 
 /// Many more want room than there is. It is sold to the last, and nobody is refused for whom there was room.
@@ -119,8 +119,8 @@ async fn an_area_is_sold_out(world: &World) -> PerformanceId {
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let fans: Vec<Fan> = join_all((0..CROWD).map(|turn| world.fan(turn))).await;
     let count = |turn: usize| u32::try_from(1 + turn % 4).expect("few");
-    let wish = async |turn: usize| fans[turn].hold_standing(performance, "Floor", count(turn)).await;
-    let answers = join_all((0..CROWD).map(wish)).await;
+    let seat_request = async |turn: usize| fans[turn].hold_units(performance, "Floor", count(turn)).await;
+    let answers = join_all((0..CROWD).map(seat_request)).await;
 
     let left = listed(&fans[0], performance, &["Floor"]).await.areas[0].left;
     let mut ids = BTreeSet::new();
@@ -139,7 +139,7 @@ async fn an_area_is_sold_out(world: &World) -> PerformanceId {
     assert_eq!((ids.len(), left), (FLOOR as usize, 0), "each once, and all of them");
     let claims = world.ports.reservations.claims(performance).await.expect("claims");
     assert_eq!(claims.len(), FLOOR as usize);
-    assert_eq!(listed(&fans[0], performance, &["Pit"]).await.areas[0].left, PIT_SPOTS);
+    assert_eq!(listed(&fans[0], performance, &["Pit"]).await.areas[0].left, PIT_UNITS);
     performance
 }
 
@@ -182,37 +182,37 @@ async fn the_last_room_is_found_on_the_claims_alone() {
     let mut holds = Vec::new();
     for turn in 0..FLOOR as usize / 6 {
         let fan = world.fan(turn).await;
-        let held = fan.hold_standing(performance, "Floor", 6).await.expect("room for six");
+        let held = fan.hold_units(performance, "Floor", 6).await.expect("room for six");
         holds.push((fan, held));
     }
     let late = world.fan(0).await;
-    let refusal = late.hold_standing(performance, "Floor", 1).await.expect_err("no room");
+    let refusal = late.hold_units(performance, "Floor", 1).await.expect_err("no room");
     assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
     for (fan, held) in &holds[..6] {
         let back = held.seats[0].seat_id.as_str();
         fan.release_as("", &held.reservation_id, &[back]).await.expect("one of them");
-        let seats = late.hold_standing(performance, "Floor", 1).await.expect("room for one").seats;
+        let seats = late.hold_units(performance, "Floor", 1).await.expect("room for one").seats;
         assert_eq!(seats[0].seat_id, back);
     }
 }
 
-/// Locks that know less than the claims lead to another choice, not to a refusal, and never to a spot that is had.
+/// Locks that know less than the claims lead to another choice, not to a refusal, and never to a unit that is had.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_locks_are_stale_it_is_chosen_again() {
     for world in [World::durable(2).await, World::embedded().await] {
         let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
-        let half = PIT_SPOTS / 2;
-        let held = fan.hold_standing(performance, "Pit", half).await.expect("room");
+        let half = PIT_UNITS / 2;
+        let held = fan.hold_units(performance, "Pit", half).await.expect("room");
         let claims = world.ports.reservations.claims(performance).await.expect("claims");
         let slots: Vec<Slot> = claims.iter().map(|claim| claim.slot).collect();
         let owner = ReservationId(held.reservation_id.parse().expect("a UUID"));
         world.ports.seat_locks.release(performance, &slots, owner).await.expect("the store answers");
 
-        let others = rival.hold_standing(performance, "Pit", half).await.expect("room");
+        let others = rival.hold_units(performance, "Pit", half).await.expect("room");
         let ids = |seats: &[ReservedSeat]| seats.iter().map(|seat| seat.seat_id.clone()).collect::<BTreeSet<_>>();
         assert!(ids(&held.seats).is_disjoint(&ids(&others.seats)));
-        let refusal = world.fan(0).await.hold_standing(performance, "Pit", 1).await.expect_err("no room");
+        let refusal = world.fan(0).await.hold_units(performance, "Pit", 1).await.expect_err("no room");
         assert_eq!(reason(&refusal), "TOO_FEW_LEFT");
         assert_eq!(found(&world.operator().await, performance).await, []);
     }
@@ -223,17 +223,19 @@ async fn what_is_no_area_or_no_count_is_refused_by_field() {
     let world = World::embedded().await;
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let fan = world.fan(0).await;
-    let spot = format!("spot-{}", festival_chart(FLOOR).areas()[0].first.0);
-    let refusal = fan.hold(performance, &["S-A-1", &spot]).await.expect_err("a spot is sold by count");
+    let unit = format!("unit-{}", festival_chart(FLOOR).areas()[0].first.0);
+    let refusal = fan.hold(performance, &["S-A-1", &unit]).await.expect_err("a unit is sold by count");
     assert_eq!(violated_fields(&refusal), ["seat_ids"]);
-    let refusal = fan.hold_standing(performance, "Stalls", 2).await.expect_err("it has seats");
-    assert_eq!(violated_fields(&refusal), ["standing.area"]);
-    let refusal = fan.hold_standing(performance, "Moon", 2).await.expect_err("no such section");
+    let refusal = fan.hold_units(performance, "Stalls", 2).await.expect_err("it has seats");
+    assert_eq!(violated_fields(&refusal), ["general_admission.area"]);
+    let refusal = fan.hold_units(performance, "Moon", 2).await.expect_err("no such section");
     assert_eq!((refusal.code(), refusal.message().contains("Moon")), (Code::NotFound, true));
-    for (area, count, fields) in
-        [("", 2, ["standing.area"]), ("Floor", 0, ["standing.count"]), ("Floor", 9, ["standing.count"])]
-    {
-        let refusal = fan.hold_standing(performance, area, count).await.expect_err("out of bounds");
+    for (area, count, fields) in [
+        ("", 2, ["general_admission.area"]),
+        ("Floor", 0, ["general_admission.count"]),
+        ("Floor", 9, ["general_admission.count"]),
+    ] {
+        let refusal = fan.hold_units(performance, area, count).await.expect_err("out of bounds");
         assert_eq!(violated_fields(&refusal), fields);
     }
     let best = BestAvailable { count: 2, sections: vec!["Floor".into()], ..Default::default() };
@@ -244,14 +246,14 @@ async fn what_is_no_area_or_no_count_is_refused_by_field() {
         performance_id: performance.to_string(),
         seat_ids: vec!["S-A-1".into()],
         best_available: Some(best),
-        standing: Some(StandingRoom { area: "Floor".into(), count: 1 }),
+        general_admission: Some(GeneralAdmission { area: "Floor".into(), count: 1 }),
         ..Default::default()
     };
-    let refusal = fan.send_hold(both).await.expect_err("three wishes");
+    let refusal = fan.send_hold(both).await.expect_err("three seat_requests");
     assert_eq!(violated_fields(&refusal), ["seat_ids", "best_available"]);
 
     let left = listed(&fan, performance, &[]).await.areas;
-    assert_eq!(left, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_SPOTS, PIT_SPOTS)]);
+    assert_eq!(left, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_UNITS, PIT_UNITS)]);
     let best = BestAvailable { count: 6, ..Default::default() };
     let seats = fan.hold_best(performance, best).await.expect("of the seats only").seats;
     assert!(seats.iter().all(|seat| !seat.label.is_empty()), "{seats:?}");
@@ -266,16 +268,16 @@ async fn who_watches_is_told_what_is_left() {
     let mut pit = WatchedSeats::open(&other, performance, &["Pit"]).await.expect("a stream");
     all.next().await.expect("a snapshot");
     pit.next().await.expect("a snapshot");
-    assert_eq!((all.statuses.len(), &all.left), (26, &BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS)])));
-    assert_eq!((pit.statuses.len(), &pit.left), (0, &BTreeMap::from([(1, PIT_SPOTS)])));
+    assert_eq!((all.statuses.len(), &all.left), (26, &BTreeMap::from([(0, FLOOR), (1, PIT_UNITS)])));
+    assert_eq!((pit.statuses.len(), &pit.left), (0, &BTreeMap::from([(1, PIT_UNITS)])));
 
-    let held = other.hold_standing(performance, "Floor", 5).await.expect("room");
-    all.until_left([(0, FLOOR - 5), (1, PIT_SPOTS)]).await.expect("a frame");
+    let held = other.hold_units(performance, "Floor", 5).await.expect("room");
+    all.until_left([(0, FLOOR - 5), (1, PIT_UNITS)]).await.expect("a frame");
     let version = all.version;
-    fan.hold_standing(performance, "Pit", 2).await.expect("room");
+    fan.hold_units(performance, "Pit", 2).await.expect("room");
     other.release(&held.reservation_id).await.expect("released");
-    all.until_left([(0, FLOOR), (1, PIT_SPOTS - 2)]).await.expect("a frame");
-    pit.until_left([(1, PIT_SPOTS - 2)]).await.expect("a frame");
+    all.until_left([(0, FLOOR), (1, PIT_UNITS - 2)]).await.expect("a frame");
+    pit.until_left([(1, PIT_UNITS - 2)]).await.expect("a frame");
     assert_eq!((all.frames_told[0], pit.frames_told[0]), (1, 1), "one snapshot each");
 
     // On the other instance, and from an earlier version.
@@ -283,5 +285,5 @@ async fn who_watches_is_told_what_is_left() {
     all.left.clear();
     all.reopen(&other, performance, &[]).await.expect("a stream");
     all.next().await.expect("a frame");
-    assert_eq!(all.left, BTreeMap::from([(0, FLOOR), (1, PIT_SPOTS - 2)]));
+    assert_eq!(all.left, BTreeMap::from([(0, FLOOR), (1, PIT_UNITS - 2)]));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Joining, Presence};
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_domain::seat_state::SeatLock;
 use encore_port_tests::fixtures::{self, slots};
 use encore_tests::audit::{found, verify};
@@ -19,7 +19,7 @@ use tonic::Code;
 async fn a_sale_that_goes_on_is_in_order() {
     let with_redis = [World::durable(2).await, World::on_cluster(2).await];
     for world in [World::embedded().await, World::without_redis().await].into_iter().chain(with_redis) {
-        let (operator, performance) = (world.operator().await, world.performance(Some(LineSettings::default())).await);
+        let (operator, performance) = (world.operator().await, world.performance(Some(QueueSettings::default())).await);
         let booking = join_all((0..20).map(async |turn| {
             let mut fan = world.fan(turn).await;
             fan.enter(performance).await.expect("admitted");
@@ -42,15 +42,15 @@ async fn a_sale_that_goes_on_is_in_order() {
         let examined = |name: &str| promises.iter().find(|promise| promise.name == name).map(|it| it.examined);
         assert_eq!(examined("double_sold_seat"), Some(9));
         assert_eq!(examined("seat_state_differs"), Some(26));
-        assert_eq!(examined("over_cap"), Some(1));
+        assert_eq!(examined("over_max_active"), Some(1));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
+async fn damage_to_queue_seats_and_books_is_told_by_its_rows() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
-    let settings = LineSettings { cap: 1, ..LineSettings::default() };
+    let settings = QueueSettings { max_active: 1, ..QueueSettings::default() };
     let (damaged, other) = (world.performance(Some(settings.clone())).await, world.performance(None).await);
     let mut fan = world.fan(0).await;
     fan.enter(damaged).await.expect("admitted");
@@ -59,25 +59,25 @@ async fn damage_to_line_seats_and_books_is_told_by_its_rows() {
     fan.seats(damaged).await.expect("seats");
     assert_eq!(found(&operator, damaged).await, []);
 
-    // Somebody admits by another cap, shows a seat as sold that nobody has, and lets the books lose an event.
-    let lines = &world.ports.lines;
+    // Somebody admits by another maximum, shows a seat as sold that nobody has, and lets the records lose an event.
+    let queues = &world.ports.queues;
     let presence = Presence { now: fixtures::start(), grace: settings.grace };
     for _ in 0..2 {
         let user = fixtures::id();
-        let joining = Joining { performance: damaged, user, lane: 0, may_enter: true, place: None, presence };
-        lines.join(joining).await.expect("a place");
+        let joining = Joining { performance: damaged, user, lane: 0, may_enter: true, token: None, presence };
+        queues.join(joining).await.expect("a place");
     }
-    let wide = LineSettings { cap: 100, ..settings };
+    let wide = QueueSettings { max_active: 100, ..settings };
     let wide = wide.terms(None, presence.now, presence.now);
-    assert_eq!(lines.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
+    assert_eq!(queues.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
     let lock = SeatLock::sold(slots(&[3])[0], fixtures::id());
     world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is there");
     damage(world.database(), "DELETE FROM outbox WHERE kind = 'booking.hold_placed'").await;
 
     let told = found(&operator, damaged).await;
     let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["outbox_gap", "over_cap", "seat_state_differs"]);
-    assert_eq!(told[1].1, format!("performance {damaged} line"));
+    assert_eq!(names, ["outbox_gap", "over_max_active", "seat_state_differs"]);
+    assert_eq!(told[1].1, format!("performance {damaged} queue"));
     assert_eq!(told[2].1, format!("performance {damaged} seat S-A-4/slot 3"));
     assert_eq!(found(&operator, other).await, []);
 }

@@ -30,18 +30,18 @@ fn seat_ids(held: &Reservation) -> Vec<&str> {
 }
 
 fn slots(chart: &SeatChart, held: &Reservation) -> Vec<Slot> {
-    held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the hall").slot).collect()
+    held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the context").slot).collect()
 }
 
-/// A crowd asks at once for 2 to 4 seats each of a hall of 8,000. Nobody is refused, nobody is parted, nobody shares.
+/// A crowd asks at once for 2 to 4 seats each of a venue of 8,000. Nobody is refused, nobody is parted, nobody shares.
 async fn a_crowd_is_seated(world: &World) {
     let chart = arena_chart();
     let performance = world.performance_in(chart.clone(), None, |performance| performance).await;
     let fans: Vec<Fan> = join_all((0..CROWD).map(|turn| world.fan(turn))).await;
     let count = |turn: usize| 2 + turn % 3;
     let holds = join_all(fans.iter().enumerate().map(|(turn, fan)| async move {
-        let wish = best(u32::try_from(count(turn)).expect("few"));
-        fan.hold_best(performance, wish).await.expect("there are seats for all")
+        let seat_request = best(u32::try_from(count(turn)).expect("few"));
+        fan.hold_best(performance, seat_request).await.expect("there are seats for all")
     }))
     .await;
 
@@ -75,7 +75,7 @@ async fn a_crowd_is_seated_through_postgres_while_the_seat_locks_are_away() {
     a_crowd_is_seated(&World::without_seat_locks().await).await;
 }
 
-/// Every seat of the small hall is asked for, one by one and at once: all 26 are given, and only then is anybody refused.
+/// Every seat of the small venue is asked for, one by one and at once: all 26 are given, and only then is anybody refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_answered_only_when_none_is_left() {
     for world in [World::durable(2).await, World::without_seat_locks().await] {
@@ -92,7 +92,7 @@ async fn none_is_answered_only_when_none_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wishes_are_kept() {
+async fn requests_are_kept() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let many = |performance| Performance { seats_per_fan: 26, ..performance };
         let performance = world.performance_with(None, many).await;
@@ -153,11 +153,11 @@ async fn free_seats(world: &World, performance: PerformanceId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_wish_lists_every_field() {
+async fn a_bad_request_lists_every_field() {
     let world = World::embedded().await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
-    let wish = BestAvailable {
+    let seat_request = BestAvailable {
         count: 9,
         sections: vec![String::new()],
         grades: vec!["Front".into(), "g".repeat(65)],
@@ -168,7 +168,7 @@ async fn a_bad_wish_lists_every_field() {
         request_id: request_id(),
         performance_id: performance.to_string(),
         seat_ids: vec!["S-A-1".into()],
-        best_available: Some(wish),
+        best_available: Some(seat_request),
         ..Default::default()
     };
     let refusal = fan.send_hold(message).await.expect_err("all of it is wrong");

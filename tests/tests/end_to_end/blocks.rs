@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 
 use encore_tests::audit::found;
 
-/// How many seats the small hall has.
+/// How many seats the small venue has.
 const ALL: usize = 26;
 
 /// The seats of a status, as this fan's instance lists them.
@@ -64,8 +64,8 @@ async fn blocked_seats_are_kept_from_every_fan_until_they_are_given_back() {
             assert!(taken.alternatives.iter().all(|block| !block.seat_ids.contains(&"S-A-1".to_owned())));
             until("what is left", || async { left(fan, &world, performance).await == ALL - 2 }).await;
         }
-        let wish = BestAvailable { count: 2, sections: vec!["Stalls".into()], ..Default::default() };
-        let best = fan.hold_best(performance, wish).await.expect("two others");
+        let seat_request = BestAvailable { count: 2, sections: vec!["Stalls".into()], ..Default::default() };
+        let best = fan.hold_best(performance, seat_request).await.expect("two others");
         assert!(best.seats.iter().all(|seat| seat.seat_id != "S-A-1" && seat.seat_id != "S-A-2"));
         assert_eq!(found(&operator, performance).await, []);
 

@@ -1,12 +1,12 @@
 //! One booking, from sign-up to the confirmed reservation.
 
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_proto::booking::v1::{ListReservationsRequest, ReservationState};
 use encore_proto::catalog::v1::{ListConcertsRequest, ListPerformancesRequest, SeatStatus};
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::identity::v1::{GetMeRequest, LogInRequest, SignUpRequest};
 use encore_proto::payment::v1::{GetPaymentRequest, ListPaymentsRequest};
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_proto::queue::v1::{EndReason, GetPositionRequest};
 use encore_proto::wallet::v1::ListLedgerEntriesRequest;
 use encore_tests::fan::Fan;
@@ -43,7 +43,7 @@ async fn a_fan_books_two_seats_on_the_embedded_stores() {
 
 /// The README's walk, each step on the instance whose turn it is.
 async fn book(world: &World) {
-    let performance = world.performance(Some(LineSettings::default())).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
     let mut turns = (0..).map(|turn| world.channel(turn).clone());
     let mut next = move || turns.next().expect("there is always a next");
 
@@ -70,16 +70,16 @@ async fn book(world: &World) {
     let concerts = fan.on(&next()).catalog().list_concerts(ListConcertsRequest::default()).await.expect("concerts");
     let concert = concerts.into_inner().concerts.pop().expect("a concert");
     let message = ListPerformancesRequest { concert_id: concert.concert_id, ..Default::default() };
-    let offers = fan.on(&next()).catalog().list_performances(message).await.expect("performances").into_inner();
-    let offer = offers.performances.first().expect("a performance");
-    assert_eq!((offer.seats_total, offer.seats_left, offer.has_line), (26, 26, true));
+    let alternatives = fan.on(&next()).catalog().list_performances(message).await.expect("performances").into_inner();
+    let offer = alternatives.performances.first().expect("a performance");
+    assert_eq!((offer.seats_total, offer.seats_left, offer.has_queue), (26, 26, true));
     assert_eq!(offer.performance_id, performance.to_string());
 
     let positions = fan.on(&next()).enter(performance).await.expect("admitted");
-    assert!(positions.iter().all(|position| *position == 1), "alone in the line: {positions:?}");
+    assert!(positions.iter().all(|position| *position == 1), "alone in the queue: {positions:?}");
     fan.channel = next();
     fan.join(performance).await.expect("the same place again");
-    assert!(matches!(fan.on(&next()).position().await.expect("a position"), Standing::Admitted(_)));
+    assert!(matches!(fan.on(&next()).position().await.expect("a position"), QueueStatus::Admitted(_)));
 
     let seats = fan.on(&next()).seats(performance).await.expect("seats");
     assert!(seats.iter().all(|seat| seat.status() == SeatStatus::Free));
@@ -87,7 +87,7 @@ async fn book(world: &World) {
     assert_eq!(reservation.state(), ReservationState::Held);
     assert_eq!(reservation.total.as_ref().map(|total| total.amount_minor), Some(24_000));
     let labels: Vec<_> = reservation.seats.iter().map(|seat| seat.label.as_str()).collect();
-    assert_eq!(labels, ["A-1", "A-2"], "in the order of the hall");
+    assert_eq!(labels, ["A-1", "A-2"], "in the order of the context");
 
     let entry = fan.on(&next()).top_up(30_000).await.expect("a credit");
     assert_eq!(entry.balance_after.map(|balance| balance.amount_minor), Some(30_000));
@@ -114,6 +114,6 @@ async fn book(world: &World) {
 
     let message = fan.request(GetPositionRequest { queue_token: fan.queue_token.clone() });
     let ended = fan.on(&next()).queue().get_position(message).await.expect("a position").into_inner();
-    let standing = ended.standing.and_then(|standing| standing.standing);
-    assert!(matches!(standing, Some(Standing::Ended(ended)) if ended.reason() == EndReason::Used));
+    let status = ended.status.and_then(|status| status.status);
+    assert!(matches!(status, Some(QueueStatus::Ended(ended)) if ended.reason() == EndReason::Used));
 }

@@ -52,12 +52,12 @@ async fn of_two_hundred_fans_on_the_same_two_seats_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overlapping_wishes_never_sell_a_seat_twice() {
+async fn overlapping_requests_never_sell_a_seat_twice() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fans: Vec<Fan> = join_all((0..60).map(|turn| world.fan(turn))).await;
     // Every fan wants three neighbours of a row of nine, in an order of their own.
-    let wishes = |fan: usize| {
+    let seat_requests = |fan: usize| {
         let first = fan % 7 + 1;
         let mut seats = [first, first + 1, first + 2].map(|number| format!("C-B-{number}"));
         seats.rotate_left(fan % 3);
@@ -65,7 +65,7 @@ async fn overlapping_wishes_never_sell_a_seat_twice() {
     };
 
     let holds = join_all(fans.iter().enumerate().map(|(turn, fan)| async move {
-        let seats = wishes(turn);
+        let seats = seat_requests(turn);
         fan.hold(performance, &seats.each_ref().map(String::as_str)).await
     }))
     .await;
@@ -138,14 +138,14 @@ async fn nobody_is_left_alone_where_that_is_asked() {
                 request_id: request_id(),
                 performance_id: performance.to_string(),
                 seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
-                leave_none_alone: true,
+                prevent_orphan_seats: true,
                 ..Default::default()
             };
             let fan = fan.clone();
             async move { fan.send_hold(message).await }
         };
         let refusal = hold(&["S-A-2", "S-A-3"]).await.expect_err("on both sides");
-        assert_eq!(reason(&refusal), "LEAVES_SEATS_ALONE");
+        assert_eq!(reason(&refusal), "WOULD_ORPHAN_SEATS");
         assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-1,S-A-4"));
         hold(&["S-A-1", "S-A-2"]).await.expect("two neighbours are left");
         assert_eq!(world.ports.reservations.claims(performance).await.expect("claims").len(), 2);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey, LineSettings};
-use encore_proto::queue::v1::standing::Standing;
+use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey, QueueSettings};
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_proto::queue::v1::{GetDrawRequest, GetDrawResponse};
-use encore_tests::fan::{Fan, next_standing, reason};
+use encore_tests::fan::{Fan, next_status, reason};
 use encore_tests::world::{World, until};
 use tonic::Status;
 
@@ -20,16 +20,16 @@ async fn draw(fan: &Fan, performance: PerformanceId) -> Result<GetDrawResponse, 
 }
 
 /// Nobody comes in: positions stay to be compared.
-fn still() -> LineSettings {
-    LineSettings { paused: true, ..LineSettings::default() }
+fn still() -> QueueSettings {
+    QueueSettings { paused: true, ..QueueSettings::default() }
 }
 
-async fn collected(world: &World, performance: PerformanceId, count: usize) -> Vec<Fan> {
+async fn pre_queued(world: &World, performance: PerformanceId, count: usize) -> Vec<Fan> {
     let mut fans = Vec::new();
     for turn in 0..count {
         let mut fan = world.fan(turn).await;
         let joined = fan.join_with(performance, "").await.expect("a place");
-        assert_eq!((joined.number, joined.collected), (turn as u64 + 1, true));
+        assert_eq!((joined.number, joined.pre_queued), (turn as u64 + 1, true));
         fans.push(fan);
     }
     fans
@@ -39,16 +39,16 @@ async fn collected(world: &World, performance: PerformanceId, count: usize) -> V
 async fn who_joins_before_the_opening_draws_a_number_that_anyone_can_compute() {
     let world = World::durable(2).await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
-    let fans = collected(&world, performance, 12).await;
+    let fans = pre_queued(&world, performance, 12).await;
     let mut frames = fans[0].watch().await.expect("a stream");
-    assert!(matches!(next_standing(&mut frames).await, Standing::Collected(told) if told.people_waiting == 12));
+    assert!(matches!(next_status(&mut frames).await, QueueStatus::PreQueued(told) if told.people_waiting == 12));
     fans[4].leave().await.expect("left");
     let before = draw(&fans[0], performance).await.expect("a commitment");
     assert_eq!((before.key_sha256.as_slice(), before.key.len(), before.lanes.len()), (&KEY.commitment()[..], 0, 0));
 
     world.clock.advance(OPENS_IN);
     loop {
-        if let Standing::Waiting(_) = next_standing(&mut frames).await {
+        if let QueueStatus::Waiting(_) = next_status(&mut frames).await {
             break;
         }
     }
@@ -62,35 +62,38 @@ async fn who_joins_before_the_opening_draws_a_number_that_anyone_can_compute() {
         let number = expected.number(index);
         let position = number - u64::from(number > gone);
         for turn in 0..2 {
-            let told = fan.on(world.channel(turn)).position().await.expect("a standing");
-            assert!(matches!(&told, Standing::Waiting(told) if told.position == position), "{index}: {told:?}");
+            let told = fan.on(world.channel(turn)).position().await.expect("a status");
+            assert!(matches!(&told, QueueStatus::Waiting(told) if told.position == position), "{index}: {told:?}");
         }
     }
     let mut late = world.fan(1).await;
     let joined = late.join_with(performance, "").await.expect("a place");
-    assert_eq!((joined.number, joined.collected), (13, false));
-    assert!(matches!(late.position().await, Ok(Standing::Waiting(told)) if told.position == 12), "after all who drew");
+    assert_eq!((joined.number, joined.pre_queued), (13, false));
+    assert!(
+        matches!(late.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 12),
+        "after all who drew"
+    );
     let mut again = fans[0].clone();
     assert_eq!(again.join(performance).await.expect("the same place"), 1);
     assert_eq!(again.queue_token, fans[0].queue_token);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
+async fn a_queue_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
     let world = World::durable(2).await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
-    let fans = collected(&world, performance, 6).await;
+    let fans = pre_queued(&world, performance, 6).await;
     let streams = futures::future::join_all(fans.iter().map(Fan::watch)).await;
-    world.lose_line(performance).await;
+    world.lose_queue(performance).await;
     let known =
-        async |fan: &Fan| matches!(fan.position().await, Ok(Standing::Collected(told)) if told.people_waiting == 6);
+        async |fan: &Fan| matches!(fan.position().await, Ok(QueueStatus::PreQueued(told)) if told.people_waiting == 6);
     until("all six to be known again", || async { known(&fans[5]).await }).await;
 
     world.clock.advance(OPENS_IN);
     let positions = async || {
         let mut positions = Vec::new();
         for fan in &fans {
-            let Ok(Standing::Waiting(told)) = fan.position().await else { return Vec::new() };
+            let Ok(QueueStatus::Waiting(told)) = fan.position().await else { return Vec::new() };
             positions.push(told.position);
         }
         positions
@@ -106,30 +109,30 @@ async fn a_line_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
     };
     assert_eq!(order(&drawn), order(&numbers));
 
-    world.lose_line(performance).await;
+    world.lose_queue(performance).await;
     until("the same numbers again", || async { positions().await == drawn }).await;
     drop(streams);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_without_a_draw_has_none() {
+async fn a_queue_without_a_draw_has_none() {
     let world = World::embedded().await;
     let (with, without) = (world.performance(Some(still())).await, world.performance(None).await);
     let fan = world.fan(0).await;
     assert_eq!(reason(&draw(&fan, with).await.expect_err("no draw")), "NO_DRAW");
-    assert_eq!(reason(&draw(&fan, without).await.expect_err("no line")), "NO_LINE");
+    assert_eq!(reason(&draw(&fan, without).await.expect_err("no queue")), "NO_QUEUE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_stores_draw_the_same() {
     let world = World::embedded().await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
-    let fans = collected(&world, performance, 5).await;
+    let fans = pre_queued(&world, performance, 5).await;
     world.clock.advance(OPENS_IN);
     for (index, fan) in (1..).zip(&fans) {
         let number = Draw::new(KEY, 0, 5).number(index);
         until("the number", || async {
-            matches!(fan.position().await, Ok(Standing::Waiting(told)) if told.position == number)
+            matches!(fan.position().await, Ok(QueueStatus::Waiting(told)) if told.position == number)
         })
         .await;
     }

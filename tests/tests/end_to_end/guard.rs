@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{LineRate, LineSettings};
+use encore_domain::queue::{QueueRate, QueueSettings};
 use encore_grpc::GuardedRpcs;
 use encore_server::encore::Encore;
 use encore_tests::fan::{Fan, reason, reason_metadata};
@@ -31,7 +31,7 @@ fn assert_all(refusals: &[Status], expected: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
     let world = World::durable(2).await;
-    let settings = LineSettings { active_for: Duration::from_mins(3), ..LineSettings::default() };
+    let settings = QueueSettings { active_duration: Duration::from_mins(3), ..QueueSettings::default() };
     let performance = world.performance(Some(settings.clone())).await;
     let elsewhere = world.performance(Some(settings.clone())).await;
     let mut fan = world.fan(0).await;
@@ -53,7 +53,7 @@ async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
     there.enter(elsewhere).await.expect("admitted");
     assert_all(&guarded_calls(&there, performance, &hold).await, "QUEUE_TOKEN_INVALID");
 
-    world.clock.advance(settings.active_for);
+    world.clock.advance(settings.active_duration);
     let refusals = guarded_calls(&fan.on(world.channel(1)), performance, &hold).await;
     assert_all(&refusals, "QUEUE_TOKEN_ENDED");
     assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
@@ -66,8 +66,8 @@ async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_does_not_pass() {
     let world = World::durable(2).await;
-    let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
-    let performance = world.performance(Some(LineSettings { rate, batch: 1, ..LineSettings::default() })).await;
+    let rate = QueueRate { admissions: 1, period: Duration::from_hours(1) };
+    let performance = world.performance(Some(QueueSettings { rate, batch: 1, ..QueueSettings::default() })).await;
     let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
     first.enter(performance).await.expect("admitted");
     second.join(performance).await.expect("a place");
@@ -80,7 +80,7 @@ async fn who_waits_does_not_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_ends_the_token_on_every_instance() {
     let world = World::durable(2).await;
-    let performance = world.performance(Some(LineSettings::default())).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
     let mut fan = world.fan(0).await;
     fan.enter(performance).await.expect("admitted");
     fan.top_up(50_000).await.expect("a credit");
@@ -100,8 +100,9 @@ async fn any_rpc_can_be_guarded() {
     let guarded = ["encore.wallet.v1.WalletService/TopUp", "encore.booking.v1.BookingService/GetReservation"];
     let guarded = GuardedRpcs::parse(guarded).expect("both can be guarded");
     let strict = Instance::start(Encore::new(world.ports.clone(), guarded)).await;
-    let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
-    let settings = LineSettings { rate, batch: 2, active_for: Duration::from_mins(3), ..LineSettings::default() };
+    let rate = QueueRate { admissions: 1, period: Duration::from_hours(1) };
+    let settings =
+        QueueSettings { rate, batch: 2, active_duration: Duration::from_mins(3), ..QueueSettings::default() };
     let performance = world.performance(Some(settings.clone())).await;
     let (mut fan, mut other, mut third) = (world.fan(0).await, world.fan(0).await, world.fan(0).await);
     fan.enter(performance).await.expect("admitted");
@@ -126,7 +127,7 @@ async fn any_rpc_can_be_guarded() {
     fan.top_up(1_000).await.expect("the token is active");
     assert_eq!(fan.reservation(&hold).await.expect("the token is active").reservation_id, hold);
 
-    world.clock.advance(settings.active_for);
+    world.clock.advance(settings.active_duration);
     let refusals = guarded_calls(&fan).await;
     assert_all(&refusals, "QUEUE_TOKEN_ENDED");
     assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));

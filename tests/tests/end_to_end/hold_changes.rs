@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use encore_domain::catalog::Performance;
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_proto::booking::v1::{Reservation, ReservationState};
 use encore_proto::catalog::v1::{Seat, SeatStatus};
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::audit::found;
 use encore_tests::fan::{Fan, reason, reason_metadata, request_id, violated_fields};
 use encore_tests::world::World;
@@ -109,7 +109,7 @@ async fn a_hold_is_extended_up_to_three_lives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_never_outlives_the_queue_token() {
     let world = World::durable(2).await;
-    let performance = world.performance_with(Some(LineSettings::default()), five_minutes).await;
+    let performance = world.performance_with(Some(QueueSettings::default()), five_minutes).await;
     let mut fan = world.fan(0).await;
     fan.enter(performance).await.expect("admitted");
     let placed = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
@@ -123,7 +123,7 @@ async fn a_hold_never_outlives_the_queue_token() {
     let extended = fan.extend_as(&request, id).await.expect("extended");
     assert_eq!(expires_at(&extended), expires_at(&placed) + 30);
 
-    let Standing::Admitted(admitted) = fan.position().await.expect("a position") else { panic!("admitted before") };
+    let QueueStatus::Admitted(admitted) = fan.position().await.expect("a position") else { panic!("admitted before") };
     let until = admitted.until.expect("a deadline").seconds;
     world.clock.advance(Duration::from_secs(290));
     let bounded = fan.extend_as(&request_id(), id).await.expect("extended");

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{Lane, LaneName, Lanes, LineRate, LineSettings};
+use encore_domain::queue::{Lane, LaneName, Lanes, QueueRate, QueueSettings};
 use encore_proto::admin::v1::GrantLaneRequest;
 use encore_proto::queue::v1::EndReason;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::fan::{Fan, reason, violated_fields};
 use encore_tests::world::{World, until};
 use tonic::Status;
 
 /// Nobody comes in until the test says so; the club is called three times as often as everybody else.
-fn with_a_club() -> LineSettings {
+fn with_a_club() -> QueueSettings {
     let lane = |name, weight| Lane::new(LaneName::parse(name).expect("a name"), weight).expect("a lane");
     let lanes = Lanes::new(vec![lane("general", 1), lane("fan-club", 3)]).expect("lanes");
-    LineSettings { paused: true, lanes, ..LineSettings::default() }
+    QueueSettings { paused: true, lanes, ..QueueSettings::default() }
 }
 
 async fn grant(operator: &Fan, performance: PerformanceId, fan: &Fan, lane: &str) -> Result<String, Status> {
@@ -46,17 +46,21 @@ async fn a_granted_lane_is_called_by_its_weight() {
         assert_eq!((joined.lane.as_str(), joined.number), ("fan-club", turn as u64 + 1));
         club.push(fan);
     }
-    let position = club[5].position().await.expect("a standing");
-    assert!(matches!(position, Standing::Waiting(waiting) if waiting.position == 6 && waiting.people_waiting == 10));
+    let position = club[5].position().await.expect("a status");
+    assert!(matches!(position, QueueStatus::Waiting(waiting) if waiting.position == 6 && waiting.people_waiting == 10));
 
-    let rate = LineRate { admissions: 1, period: Duration::from_hours(1) };
-    let open =
-        encore_domain::queue::LinePatch { paused: Some(false), rate: Some(rate), batch: Some(8), ..Default::default() };
-    world.ports.catalog.patch_line(performance, open, None).await.expect("settings");
+    let rate = QueueRate { admissions: 1, period: Duration::from_hours(1) };
+    let open = encore_domain::queue::QueuePatch {
+        paused: Some(false),
+        rate: Some(rate),
+        batch: Some(8),
+        ..Default::default()
+    };
+    world.ports.catalog.patch_queue(performance, open, None).await.expect("settings");
     let inside = async |fans: &[Fan]| {
         let mut inside = 0;
         for fan in fans {
-            inside += usize::from(matches!(fan.position().await, Ok(Standing::Admitted(_))));
+            inside += usize::from(matches!(fan.position().await, Ok(QueueStatus::Admitted(_))));
         }
         inside
     };
@@ -83,8 +87,8 @@ async fn a_grant_is_good_for_its_fan_its_performance_and_its_time() {
     let before = fan.queue_token.clone();
     let moved = fan.join_with(here, &lane_grant).await.expect("a place in the club");
     assert_eq!((moved.lane.as_str(), moved.number), ("fan-club", 1));
-    let old = fan.showing(&before).position().await.expect("a standing");
-    assert!(matches!(old, Standing::Ended(ended) if ended.reason() == EndReason::Replaced), "{old:?}");
+    let old = fan.showing(&before).position().await.expect("a status");
+    assert!(matches!(old, QueueStatus::Ended(ended) if ended.reason() == EndReason::Replaced), "{old:?}");
 
     world.clock.advance(Duration::from_hours(24));
     let late = other.join_with(here, &lane_grant).await.expect_err("no longer good");

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_private_stores::RedisServer;
 use encore_proto::queue::v1::EndReason;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::fan::{Fan, reason};
 use encore_tests::route::Route;
 use encore_tests::world::{World, until};
@@ -35,25 +35,25 @@ struct Sale {
     guest: Fan,
     /// Inside, and pays when the store has heard the last.
     buyer: Fan,
-    /// In the order of the line. The first is admitted when the store has heard the last.
-    line: Vec<Fan>,
+    /// In the order of the queue. The first is admitted when the store has heard the last.
+    queue: Vec<Fan>,
 }
 
 impl Sale {
     /// What the store will know.
     async fn begin(redis_url: &str) -> Self {
         let world = World::durable_on(INSTANCES, redis_url).await;
-        let two_inside = LineSettings { cap: 2, ..LineSettings::default() };
+        let two_inside = QueueSettings { max_active: 2, ..QueueSettings::default() };
         let performance = world.performance(Some(two_inside)).await;
         let (mut guest, mut buyer) = (world.fan(0).await, world.fan(1).await);
         for fan in [&mut guest, &mut buyer] {
             fan.enter(performance).await.expect("admitted");
         }
-        let mut sale = Self { world, performance, guest, buyer, line: Vec::new() };
+        let mut sale = Self { world, performance, guest, buyer, queue: Vec::new() };
         sale.join(4).await;
         // What lasts knows at least this.
-        until("the record of the line", || async {
-            let record = sale.world.ports.line_records.find(performance).await.expect("Postgres is there");
+        until("the record of the queue", || async {
+            let record = sale.world.ports.queue_records.find(performance).await.expect("Postgres is there");
             record.is_some_and(|record| record.lanes[0].tail == 6 && record.inside.len() == 2)
         })
         .await;
@@ -64,7 +64,7 @@ impl Sale {
         for turn in 0..fans {
             let mut fan = self.world.fan(turn).await;
             fan.join(self.performance).await.expect("a place");
-            self.line.push(fan);
+            self.queue.push(fan);
         }
     }
 
@@ -73,7 +73,7 @@ impl Sale {
         self.buyer.top_up(50_000).await.expect("a credit");
         let hold = self.buyer.hold(self.performance, &["S-A-1"]).await.expect("a hold");
         self.buyer.pay(&hold.reservation_id).await.expect("paid");
-        self.line[0].wait().await.expect("admitted in the buyer's stead");
+        self.queue[0].wait().await.expect("admitted in the buyer's stead");
         self.join(2).await;
     }
 
@@ -82,34 +82,34 @@ impl Sale {
         (0..INSTANCES).map(|turn| fan.on(self.world.channel(turn))).collect()
     }
 
-    /// All is as it was, and goes on, after something has lost the line.
+    /// All is as it was, and goes on, after something has lost the queue.
     async fn outlives(&mut self, lose: impl Future<Output = ()>) {
         let (world, performance) = (&self.world, self.performance);
-        let inside = [&self.guest, &self.line[0]];
+        let inside = [&self.guest, &self.queue[0]];
         let deadlines = join_all(inside.map(deadline)).await;
         // One of them waits on an open stream, which shows the place by itself; the others are heard of when they ask.
-        let _stream = self.line[2].watch().await.expect("a stream");
-        world.line_lost_by(performance, lose).await;
+        let _stream = self.queue[2].watch().await.expect("a stream");
+        world.queue_lost_by(performance, lose).await;
 
         for fan in self.everywhere(&self.buyer) {
             until("the instance on Redis again", || async { fan.position().await.is_ok() }).await;
-            let standing = fan.position().await.expect("a standing");
-            assert!(matches!(standing, Standing::Ended(ended) if ended.reason() == EndReason::Used), "{standing:?}");
+            let status = fan.position().await.expect("a status");
+            assert!(matches!(status, QueueStatus::Ended(ended) if ended.reason() == EndReason::Used), "{status:?}");
         }
         for (fan, until) in inside.into_iter().zip(deadlines) {
             for fan in self.everywhere(fan) {
                 assert_eq!(deadline(&fan).await, until, "inside until the same moment");
             }
         }
-        let taken = self.line[0].hold(performance, &["S-A-1"]).await.expect_err("sold");
+        let taken = self.queue[0].hold(performance, &["S-A-1"]).await.expect_err("sold");
         assert_eq!(reason(&taken), "SEATS_TAKEN");
-        self.line[0].hold(performance, &["S-A-2"]).await.expect("still inside");
+        self.queue[0].hold(performance, &["S-A-2"]).await.expect("still inside");
 
         // Who comes back in another order has the old one.
-        for (fan, expected) in self.line[1..].iter().rev().zip((1..=5).rev()) {
+        for (fan, expected) in self.queue[1..].iter().rev().zip((1..=5).rev()) {
             until("the place", || async { position(fan).await.is_some_and(|told| told <= expected) }).await;
         }
-        for (fan, expected) in self.line[1..].iter().zip(1..) {
+        for (fan, expected) in self.queue[1..].iter().zip(1..) {
             for fan in self.everywhere(fan) {
                 until("the position", || async { position(&fan).await == Some(expected) }).await;
             }
@@ -117,16 +117,16 @@ impl Sale {
         let mut newcomer = world.fan(1).await;
         let number = newcomer.join(performance).await.expect("a place");
         assert!(number > 8, "no number is given twice: {number}");
-        until("the end of the line", || async { position(&newcomer).await == Some(6) }).await;
-        let line = world.ports.lines.snapshot(performance).await.expect("Redis is there").expect("a line");
-        assert_eq!((line.active.len(), line.called.len()), (2, 0), "nobody comes in beyond the cap");
+        until("the end of the queue", || async { position(&newcomer).await == Some(6) }).await;
+        let queue = world.ports.queues.snapshot(performance).await.expect("Redis is there").expect("a queue");
+        assert_eq!((queue.active.len(), queue.called.len()), (2, 0), "nobody comes in beyond the max_active");
 
-        self.line.push(newcomer);
-        for turn in 1..self.line.len() {
-            let leaves = if turn == 1 { &self.guest } else { &self.line[turn - 1] };
+        self.queue.push(newcomer);
+        for turn in 1..self.queue.len() {
+            let leaves = if turn == 1 { &self.guest } else { &self.queue[turn - 1] };
             leaves.leave().await.expect("left");
-            self.line[turn].wait().await.expect("admitted");
-            if let Some(next) = self.line.get(turn + 1) {
+            self.queue[turn].wait().await.expect("admitted");
+            if let Some(next) = self.queue.get(turn + 1) {
                 assert!(position(next).await.is_some(), "nobody before their turn");
             }
         }
@@ -134,13 +134,13 @@ impl Sale {
 }
 
 async fn position(fan: &Fan) -> Option<u64> {
-    if let Ok(Standing::Waiting(told)) = fan.position().await { Some(told.position) } else { None }
+    if let Ok(QueueStatus::Waiting(told)) = fan.position().await { Some(told.position) } else { None }
 }
 
 /// Until when somebody is inside.
 async fn deadline(fan: &Fan) -> (i64, i32) {
     match fan.position().await {
-        Ok(Standing::Admitted(admitted)) => {
+        Ok(QueueStatus::Admitted(admitted)) => {
             admitted.until.map(|until| (until.seconds, until.nanos)).expect("a deadline")
         }
         other => panic!("not inside: {other:?}"),

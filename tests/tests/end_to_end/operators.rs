@@ -1,14 +1,14 @@
 //! Running a sale.
 
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::admin::v1::{
-    self as admin, CreateConcertRequest, CreatePerformanceRequest, ImportVenueRequest, SetLineRequest,
+    self as admin, CreateConcertRequest, CreatePerformanceRequest, ImportVenueRequest, UpdateQueueRequest,
 };
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
 use encore_proto::queue::v1::LeaveQueueRequest;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_server::demo::HALL_JSON;
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
 use encore_tests::world::{World, until};
@@ -52,7 +52,7 @@ async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
         on_sale_opens_at: Some(at(now)),
         on_sale_closes_at: Some(at(now + 86_400)),
         prices: venue.grades.iter().map(price).collect(),
-        line: Some(admin::LineSettings::default()),
+        queue: Some(admin::QueueSettings::default()),
         ..Default::default()
     };
     let request = || operator.request(message.clone());
@@ -100,17 +100,17 @@ async fn a_bad_plan_is_refused_whole_with_every_violation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pausing_and_resuming_a_line_reaches_every_instance() {
+async fn pausing_and_resuming_a_queue_reaches_every_instance() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
     // One fan is inside, so that nobody else is admitted while the pause is on its way.
-    let performance = world.performance(Some(LineSettings { cap: 1, ..LineSettings::default() })).await;
+    let performance = world.performance(Some(QueueSettings { max_active: 1, ..QueueSettings::default() })).await;
     let mut inside = world.fan(0).await;
     inside.enter(performance).await.expect("admitted");
     let mut fan = world.fan(1).await;
     fan.join(performance).await.expect("a place");
-    let set = |settings: admin::LineSettings| {
-        let message = SetLineRequest {
+    let set = |settings: admin::QueueSettings| {
+        let message = UpdateQueueRequest {
             request_id: request_id(),
             performance_id: performance.to_string(),
             settings: Some(settings),
@@ -118,28 +118,28 @@ async fn pausing_and_resuming_a_line_reaches_every_instance() {
         };
         let request = operator.request(message);
         let mut client = client(&operator);
-        async move { client.set_line(request).await.expect("settings").into_inner().settings.expect("settings") }
+        async move { client.update_queue(request).await.expect("settings").into_inner().settings.expect("settings") }
     };
 
-    let paused = set(admin::LineSettings { paused: Some(true), ..Default::default() }).await;
-    assert_eq!((paused.paused, paused.cap), (Some(true), Some(1)), "what was not said stays");
+    let paused = set(admin::QueueSettings { paused: Some(true), ..Default::default() }).await;
+    assert_eq!((paused.paused, paused.max_active), (Some(true), Some(1)), "what was not said stays");
     for turn in 0..2 {
         let there = fan.on(world.channel(turn));
         until("the pause to be shown", || async {
-            matches!(there.position().await, Ok(Standing::Waiting(waiting)) if waiting.paused)
+            matches!(there.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.paused)
         })
         .await;
     }
     let leave = LeaveQueueRequest { request_id: String::new(), queue_token: inside.queue_token.clone() };
     inside.queue().leave_queue(inside.request(leave)).await.expect("left");
-    // A newcomer is seen in the line only by a view from after the place inside became free.
+    // A newcomer is seen in the queue only by a view from after the place inside became free.
     let mut newcomer = world.fan(0).await;
     newcomer.join(performance).await.expect("a place");
     until("a view of the newcomer", || async {
-        matches!(fan.position().await, Ok(Standing::Waiting(waiting)) if waiting.people_waiting == 2)
+        matches!(fan.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.people_waiting == 2)
     })
     .await;
 
-    set(admin::LineSettings { paused: Some(false), ..Default::default() }).await;
-    until("admission", || async { matches!(fan.position().await, Ok(Standing::Admitted(_))) }).await;
+    set(admin::QueueSettings { paused: Some(false), ..Default::default() }).await;
+    until("admission", || async { matches!(fan.position().await, Ok(QueueStatus::Admitted(_))) }).await;
 }

@@ -29,7 +29,7 @@ async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_balance_changes_nothing() {
+async fn an_insufficient_balance_changes_nothing() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
@@ -37,7 +37,7 @@ async fn a_short_balance_changes_nothing() {
     fan.top_up(7_499).await.expect("a credit");
 
     let refusal = fan.pay(&hold.reservation_id).await.expect_err("a cent is missing");
-    assert_eq!(reason(&refusal), "BALANCE_SHORT");
+    assert_eq!(reason(&refusal), "INSUFFICIENT_BALANCE");
     assert_eq!(reason_metadata(&refusal, "balance_minor").as_deref(), Some("7499"));
     assert_eq!(reason_metadata(&refusal, "needed_minor").as_deref(), Some("7500"));
     assert_eq!(fan.balance().await.expect("a balance"), 7_499);

@@ -1,6 +1,6 @@
 //! The same request again: the first result, and no second effect.
 
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_proto::booking::v1::ReservationState;
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::SignUpRequest;
@@ -14,7 +14,7 @@ use futures::future::join_all;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
     let world = World::durable(2).await;
-    let performance = world.performance(Some(LineSettings::default())).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
     let mut fan = world.fan(0).await;
     fan.enter(performance).await.expect("admitted");
     fan.top_up(50_000).await.expect("a credit");

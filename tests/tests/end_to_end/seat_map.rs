@@ -1,7 +1,7 @@
 //! The chart of seats, and what becomes of them.
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::LineSettings;
+use encore_domain::queue::QueueSettings;
 use encore_port_tests::fixtures;
 use encore_proto::catalog::v1::watch_seats_response::Frame;
 use encore_proto::catalog::v1::{GetSeatChartRequest, GetSeatChartResponse, SeatStatus};
@@ -151,12 +151,12 @@ async fn a_section_can_be_watched_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_a_line_only_those_inside_watch_and_until_their_time_is_over() {
+async fn where_there_is_a_queue_only_those_inside_watch_and_until_their_time_is_over() {
     let world = World::embedded().await;
-    let line = LineSettings { draining: false, ..fixtures::line_settings() };
-    let performance = world.performance(Some(line.clone())).await;
+    let queue = QueueSettings { draining: false, ..fixtures::queue_settings() };
+    let performance = world.performance(Some(queue.clone())).await;
     let mut fan = world.fan(0).await;
-    let refusal = WatchedSeats::open(&fan, performance, &[]).await.map(drop).expect_err("not in the line");
+    let refusal = WatchedSeats::open(&fan, performance, &[]).await.map(drop).expect_err("not in the queue");
     assert_eq!(reason(&refusal), "QUEUE_TOKEN_MISSING");
     fan.enter(performance).await.expect("admitted");
     let mut seats = WatchedSeats::open(&fan, performance, &[]).await.expect("a stream");
@@ -165,9 +165,9 @@ async fn where_there_is_a_line_only_those_inside_watch_and_until_their_time_is_o
     let refusal = WatchedSeats::open(&other, performance, &[]).await.map(drop).expect_err("another fan's token");
     assert_eq!(reason(&refusal), "QUEUE_TOKEN_INVALID");
 
-    world.clock.advance(line.active_for);
+    world.clock.advance(queue.active_duration);
     let slots = fixtures::slots(&[0]);
-    let held_until = fixtures::start() + line.active_for * 2;
+    let held_until = fixtures::start() + queue.active_duration * 2;
     world.ports.seat_locks.take(performance, &slots, fixtures::id(), held_until).await.expect("a lock");
     let end = seats.next().await.expect_err("the admission is over");
     assert_eq!(reason(&end), "QUEUE_TOKEN_ENDED");

@@ -1,13 +1,13 @@
-//! The line looks at what is left.
+//! The queue looks at what is left.
 
 use std::time::Duration;
 
-use encore_domain::queue::LineSettings;
-use encore_proto::queue::v1::standing::Standing;
-use encore_tests::fan::{Fan, next_standing};
+use encore_domain::queue::QueueSettings;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
+use encore_tests::fan::{Fan, next_status};
 use encore_tests::world::{World, until};
 
-/// The small hall has 26 seats; five fans take all of them in holds of six and less.
+/// The small venue has 26 seats; five fans take all of them in holds of six and less.
 fn all_seats() -> Vec<String> {
     let chart = encore_port_tests::fixtures::small_chart();
     chart.seats().iter().map(|seat| seat.id.clone()).collect()
@@ -24,9 +24,9 @@ async fn hold_all(fans: &[Fan], performance: encore_domain::ids::PerformanceId) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_line_takes_up_again() {
+async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_queue_takes_up_again() {
     let world = World::durable(2).await;
-    let performance = world.performance(Some(LineSettings::default())).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
     let mut buyers = Vec::new();
     for turn in 0..5 {
         let mut fan = world.fan(turn).await;
@@ -39,17 +39,17 @@ async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_line_takes_up_again
     first.join(performance).await.expect("a place");
     second.join(performance).await.expect("a place");
     let mut frames = second.watch().await.expect("a stream");
-    assert!(matches!(next_standing(&mut frames).await, Standing::Waiting(told) if !told.sold_out), "held is not sold");
+    assert!(matches!(next_status(&mut frames).await, QueueStatus::Waiting(told) if !told.sold_out), "held is not sold");
     for (buyer, hold) in buyers.iter().zip(&holds).skip(1) {
         buyer.pay(hold).await.expect("paid");
     }
     // Six seats are held and nothing is free: they may come back.
     world.clock.advance(Duration::from_secs(20));
-    assert!(matches!(first.position().await, Ok(Standing::Waiting(told)) if told.position == 1 && !told.sold_out));
+    assert!(matches!(first.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 1 && !told.sold_out));
 
     buyers[0].pay(&holds[0]).await.expect("paid");
     loop {
-        if let Standing::Waiting(told) = next_standing(&mut frames).await
+        if let QueueStatus::Waiting(told) = next_status(&mut frames).await
             && told.sold_out
         {
             assert_eq!((told.position, told.seats_left), (2, 0));
@@ -61,7 +61,7 @@ async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_line_takes_up_again
 #[tokio::test(flavor = "multi_thread")]
 async fn seats_that_come_back_are_for_those_who_wait_in_order() {
     let world = World::durable(2).await;
-    let performance = world.performance(Some(LineSettings { cap: 6, ..LineSettings::default() })).await;
+    let performance = world.performance(Some(QueueSettings { max_active: 6, ..QueueSettings::default() })).await;
     let mut holders = Vec::new();
     for turn in 0..5 {
         let mut fan = world.fan(turn).await;
@@ -75,13 +75,13 @@ async fn seats_that_come_back_are_for_those_who_wait_in_order() {
     let streams = (first.watch().await.expect("a stream"), second.watch().await.expect("a stream"));
     // Six seats come back; five are inside, and one more may come.
     holders[3].release(&holds[3]).await.expect("released");
-    until("the first inside", || async { matches!(first.position().await, Ok(Standing::Admitted(_))) }).await;
+    until("the first inside", || async { matches!(first.position().await, Ok(QueueStatus::Admitted(_))) }).await;
     // The second's instance sees it a moment later.
-    let is_next = async || matches!(second.position().await, Ok(Standing::Waiting(told)) if told.position == 1);
+    let is_next = async || matches!(second.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 1);
     until("the second to be next", || async { is_next().await }).await;
     world.clock.advance(Duration::from_secs(5));
     assert!(is_next().await, "six are inside");
     holders[0].leave().await.expect("left");
-    until("the second inside", || async { matches!(second.position().await, Ok(Standing::Admitted(_))) }).await;
+    until("the second inside", || async { matches!(second.position().await, Ok(QueueStatus::Admitted(_))) }).await;
     drop(streams);
 }

@@ -1,4 +1,4 @@
-//! The seats of a hall against a model: whatever is done to them at two instances, and however often Redis loses them, the
+//! The seats of a venue against a model: whatever is done to them at two instances, and however often Redis loses them, the
 //! claims are what a few plain lists say, and so are the locks and every watcher's map. It has a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use encore_domain::catalog::Performance;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::seat_chart::Slot;
-use encore_domain::seat_mending::differences;
+use encore_domain::seat_repair::differences;
 use encore_domain::seat_state::SeatOwner;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
@@ -43,7 +43,7 @@ const SECTIONS: [&str; 2] = ["Stalls", "Balcony"];
 const WATCHED: [&[&str]; 4] = [&[], &[], &["Balcony"], &[]];
 const SLOW: usize = WATCHED.len() - 1;
 
-/// A hall that two instances sell, those who watch it, and the model of it.
+/// A venue that two instances sell, those who watch it, and the model of it.
 struct Checked {
     world: World,
     performance: PerformanceId,
@@ -129,10 +129,10 @@ impl Checked {
 
     async fn act(&mut self, deed: &Deed, lose: bool) {
         match deed {
-            Deed::Name { fan, first, count, leave_none_alone } => {
-                self.name(*fan, *first, *count, *leave_none_alone, lose).await;
+            Deed::Name { fan, first, count, prevent_orphan_seats } => {
+                self.name(*fan, *first, *count, *prevent_orphan_seats, lose).await;
             }
-            Deed::Best { fan, wish } => self.best(*fan, wish, lose).await,
+            Deed::Best { fan, seat_request } => self.best(*fan, seat_request, lose).await,
             Deed::Block { first, count } | Deed::Unblock { first, count } => {
                 let blocks = matches!(deed, Deed::Block { .. });
                 self.operate(&run_of(*first, *count), blocks, lose).await;
@@ -157,17 +157,17 @@ impl Checked {
         HoldSeatsRequest { request_id, performance_id, ..HoldSeatsRequest::default() }
     }
 
-    fn naming(&self, seats: &[usize], leave_none_alone: bool) -> HoldSeatsRequest {
-        HoldSeatsRequest { seat_ids: self.reference.ids(seats), leave_none_alone, ..self.asking() }
+    fn naming(&self, seats: &[usize], prevent_orphan_seats: bool) -> HoldSeatsRequest {
+        HoldSeatsRequest { seat_ids: self.reference.ids(seats), prevent_orphan_seats, ..self.asking() }
     }
 
-    async fn name(&mut self, fan: usize, first: usize, count: usize, leave_none_alone: bool, lose: bool) {
+    async fn name(&mut self, fan: usize, first: usize, count: usize, prevent_orphan_seats: bool, lose: bool) {
         let seats = run_of(first, count);
-        let expected = self.reference.refuses(fan, &seats, leave_none_alone);
-        let (caller, message) = (self.fan(fan), self.naming(&seats, leave_none_alone));
+        let expected = self.reference.refuses(fan, &seats, prevent_orphan_seats);
+        let (caller, message) = (self.fan(fan), self.naming(&seats, prevent_orphan_seats));
         let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
         // What locks that differ say of who would be left alone may differ.
-        if self.calm && !lose || !leave_none_alone {
+        if self.calm && !lose || !prevent_orphan_seats {
             assert_eq!(refusal(&held).as_deref(), expected, "{held:?}");
         }
         self.took(fan, message, held, Some(&seats));
@@ -182,12 +182,12 @@ impl Checked {
         self.reference.hold(fan, asked, held.reservation_id, seats, now);
     }
 
-    async fn best(&mut self, fan: usize, wish: &Wish, lose: bool) {
-        let best = self.reference.best(wish);
+    async fn best(&mut self, fan: usize, seat_request: &Wish, lose: bool) {
+        let best = self.reference.best(seat_request);
         let best_available = Some(BestAvailable {
-            count: u32::try_from(wish.count).expect("few"),
-            sections: wish.section.iter().map(|section| SECTIONS[usize::from(*section)].to_owned()).collect(),
-            allow_split: wish.allow_split,
+            count: u32::try_from(seat_request.count).expect("few"),
+            sections: seat_request.section.iter().map(|section| SECTIONS[usize::from(*section)].to_owned()).collect(),
+            allow_split: seat_request.allow_split,
             ..BestAvailable::default()
         });
         let (caller, message) = (self.fan(fan), HoldSeatsRequest { best_available, ..self.asking() });
@@ -196,8 +196,8 @@ impl Checked {
             None => Some("NO_SEATS_FIT"),
             Some(seats) => self.reference.refuses(fan, seats, false),
         };
-        assert_eq!(refusal(&held).as_deref(), expected, "{wish:?}: {held:?}");
-        assert!(held.as_ref().map_or(true, |held| held.seats.len() == wish.count));
+        assert_eq!(refusal(&held).as_deref(), expected, "{seat_request:?}: {held:?}");
+        assert!(held.as_ref().map_or(true, |held| held.seats.len() == seat_request.count));
         // Where the locks differ, the claims refuse what was chosen, until it is something that can be had.
         let due = best.filter(|_| self.calm && !lose);
         self.took(fan, message, held, due.as_deref());
@@ -316,7 +316,7 @@ impl Checked {
         self.calm &= !lose || self.locks_agree().await;
     }
 
-    /// Waits until all that is due has happened, and the locks are mended.
+    /// Waits until all that is due has happened, and the locks are repaired.
     async fn settle(&mut self) {
         settled_map(&self.world, self.performance, &self.reference.chart).await;
         self.reference.expire(self.now());
@@ -376,7 +376,7 @@ impl Checked {
     }
 }
 
-/// Places that follow each other in the hall.
+/// Places that follow each other in the venue.
 fn run_of(first: usize, count: usize) -> Vec<usize> {
     (first..(first + count).min(SEATS)).collect()
 }
@@ -398,11 +398,11 @@ proptest! {
     fn seats_are_as_the_model(operations in vec(operation(), 20..=MOST_OPERATIONS)) {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         threads.expect("threads").block_on(async {
-            let mut hall = Checked::new().await;
+            let mut context = Checked::new().await;
             for operation in &operations {
-                hall.apply(operation).await;
+                context.apply(operation).await;
             }
-            hall.end().await;
+            context.end().await;
         });
     }
 }

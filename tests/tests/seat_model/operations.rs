@@ -8,16 +8,16 @@ use crate::{FANS, SEATS, SLOW};
 /// What one fan does.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
-    /// Holds seats that follow each other in the hall.
+    /// Holds seats that follow each other in the venue.
     Name {
         fan: usize,
         first: usize,
         count: usize,
-        leave_none_alone: bool,
+        prevent_orphan_seats: bool,
     },
     Best {
         fan: usize,
-        wish: Wish,
+        seat_request: Wish,
     },
     /// Says a hold again.
     Repeat {
@@ -37,7 +37,7 @@ pub(crate) enum Deed {
     Pay {
         hold: usize,
     },
-    /// Operators keep seats that follow each other in the hall.
+    /// Operators keep seats that follow each other in the venue.
     Block {
         first: usize,
         count: usize,
@@ -79,11 +79,11 @@ pub(crate) enum Operation {
 fn deed() -> impl Strategy<Value = Deed> {
     let (fan, hold) = (|| 0..FANS, || 0_usize..30);
     let name = (fan(), 0..SEATS, 1_usize..=4, any::<bool>());
-    let wish = (1_usize..=4, prop::option::of(0_u16..2), any::<bool>());
-    let wish = wish.prop_map(|(count, section, allow_split)| Wish { count, section, allow_split });
+    let seat_request = (1_usize..=4, prop::option::of(0_u16..2), any::<bool>());
+    let seat_request = seat_request.prop_map(|(count, section, allow_split)| Wish { count, section, allow_split });
     prop_oneof![
-        5 => name.prop_map(|(fan, first, count, leave_none_alone)| Deed::Name { fan, first, count, leave_none_alone }),
-        5 => (fan(), wish).prop_map(|(fan, wish)| Deed::Best { fan, wish }),
+        5 => name.prop_map(|(fan, first, count, prevent_orphan_seats)| Deed::Name { fan, first, count, prevent_orphan_seats }),
+        5 => (fan(), seat_request).prop_map(|(fan, seat_request)| Deed::Best { fan, seat_request }),
         1 => hold().prop_map(|hold| Deed::Repeat { hold }),
         2 => hold().prop_map(|hold| Deed::Extend { hold }),
         3 => (hold(), 1_u8..16).prop_map(|(hold, bits)| Deed::GiveBack { hold, bits }),

@@ -1,10 +1,10 @@
-//! The seats of a hall as a few plain lists.
+//! The seats of a venue as a few plain lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::alternatives::left_alone;
+use encore_domain::alternatives::orphan_seats;
 use encore_domain::best_available::{Group, SeatOrder, SeatSearch};
 use encore_domain::hold_change::HOLD_LIFE_FACTOR;
 use encore_domain::seat_chart::{SeatChart, Slot};
@@ -61,7 +61,7 @@ impl Reference {
     }
 
     pub(crate) fn place(&self, seat_id: &str) -> usize {
-        self.chart.seats().iter().position(|seat| seat.id == seat_id).expect("a seat of the hall")
+        self.chart.seats().iter().position(|seat| seat.id == seat_id).expect("a seat of the context")
     }
 
     pub(crate) fn ids(&self, seats: &[usize]) -> Vec<String> {
@@ -141,22 +141,22 @@ impl Reference {
     }
 
     /// Why these seats are refused, if they are.
-    pub(crate) fn refuses(&self, fan: usize, seats: &[usize], leave_none_alone: bool) -> Option<&'static str> {
+    pub(crate) fn refuses(&self, fan: usize, seats: &[usize], prevent_orphan_seats: bool) -> Option<&'static str> {
         if !seats.iter().all(|place| self.is_free(*place)) {
             return Some("SEATS_TAKEN");
         }
-        if leave_none_alone && !left_alone(&self.bytes(), &self.slots(seats)).is_empty() {
-            return Some("LEAVES_SEATS_ALONE");
+        if prevent_orphan_seats && !orphan_seats(&self.bytes(), &self.slots(seats)).is_empty() {
+            return Some("WOULD_ORPHAN_SEATS");
         }
         (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")
     }
 
     /// The best seats.
-    pub(crate) fn best(&self, wish: &Wish) -> Option<Vec<usize>> {
-        let sections = wish.section.map_or(vec![0, 1], |section| vec![section]);
-        let group = Group { count: wish.count, accessible: 0 };
+    pub(crate) fn best(&self, seat_request: &Wish) -> Option<Vec<usize>> {
+        let sections = seat_request.section.map_or(vec![0, 1], |section| vec![section]);
+        let group = Group { count: seat_request.count, accessible: 0 };
         let order = Arc::new(SeatOrder::new(&self.chart, &sections, group, |_| true));
-        let search = SeatSearch { order, count: wish.count, allow_split: wish.allow_split };
+        let search = SeatSearch { order, count: seat_request.count, allow_split: seat_request.allow_split };
         let slots = search.choose(&self.bytes())?;
         Some(slots.into_iter().filter_map(|slot| self.chart.place_of(slot)).collect())
     }

@@ -27,7 +27,7 @@ pub fn seat_findings(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if state.bytes.len() != chart.slots() as usize {
-        let detail = format!("{} slots of live state for {} of the hall", state.bytes.len(), chart.slots());
+        let detail = format!("{} slots of live state for {} of the context", state.bytes.len(), chart.slots());
         let subject = format!("performance {performance} seat state");
         findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
     }
@@ -95,7 +95,7 @@ mod tests {
         };
         let row = |label: &str| PlannedRow { label: label.into(), seats: vec![seat(label, 1), seat(label, 2)] };
         let grade = Grade { name: "all".into(), color: String::new() };
-        let section = PlannedSection { name: "S".into(), rows: vec![row("A"), row("B")], standing: None };
+        let section = PlannedSection { name: "S".into(), rows: vec![row("A"), row("B")], general_admission: None };
         SeatChart::lay_out(vec![section], vec![grade])
     }
 
@@ -147,7 +147,8 @@ mod tests {
             ("seat B-2/slot 4", "shown as the byte 0x7a, though it is free".to_owned()),
         ];
         assert_eq!(told(b"saahz", &[]), expected.map(|(seat, detail)| (format!("performance {HALL} {seat}"), detail)));
-        let expected = (format!("performance {HALL} seat state"), "4 slots of live state for 5 of the hall".to_owned());
+        let expected =
+            (format!("performance {HALL} seat state"), "4 slots of live state for 5 of the context".to_owned());
         assert_eq!(told(b"ah_s", &[]), [expected]);
     }
 }

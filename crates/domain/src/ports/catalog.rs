@@ -6,15 +6,15 @@ use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{PortError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::page::{Page, PageRequest};
-use crate::queue::{Line, LinePatch, LineSettings, PatchRefusal};
+use crate::queue::{PatchRefusal, Queue, QueuePatch, QueueSettings};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
-/// Keeps venues, concerts, performances and the settings of their lines. Venues, concerts and performances do not
+/// Keeps venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not
 /// change once they are there.
 ///
 /// # Contract
-/// - `keeps_a_venue`: read back equal to what was added, chart, slots and standing areas included
+/// - `keeps_a_venue`: read back equal to what was added, chart, slots and general admission areas included
 /// - `keeps_a_large_venue`: 60,000 seats
 /// - `keeps_a_concert`, `keeps_a_performance`: read back equal to what was added
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
@@ -22,14 +22,14 @@ use crate::time::Timestamp;
 /// - `pages_performances`: of one concert, by start and then id, each once, over pages of any size
 /// - `repeats_an_add`: the same request answers [`Applied::Before`] with the first value and adds nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
-/// - `patches_a_line`: what the patch does not say stays; the settings read back are the answer
-/// - `repeats_a_line_patch`: answers the settings as the first call left them, though they were changed since, and
+/// - `patches_a_queue`: what the patch does not say stays; the settings read back are the answer
+/// - `repeats_a_queue_patch`: answers the settings as the first call left them, though they were changed since, and
 ///   changes nothing
-/// - `refuses_to_patch_without_a_line`: [`PatchRefusal::NoLine`]
+/// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
-/// - `finds_a_line`: with all its settings, its lanes and its draw; `None` where there is none
-/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with their line if they have one
-/// - `lists_lines_that_collect`: and those that open later, from when on their line collects joiners
+/// - `finds_a_queue`: with all its settings, its lanes and its draw; `None` where there is none
+/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with their queue if they have one
+/// - `lists_queues_that_collect`: and those that open later, from when on their queue collects joiners
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -47,22 +47,22 @@ pub trait Catalog: Send + Sync {
         request: Option<RequestKey>,
     ) -> Result<Applied<Concert>, PortError<Infallible>>;
 
-    /// Adds a performance of a known concert at a known venue, with its line if it has one (`performance.has_line`
+    /// Adds a performance of a known concert at a known venue, with its queue if it has one (`performance.has_queue`
     /// says the same).
     async fn add_performance(
         &self,
         performance: Performance,
-        line: Option<Line>,
+        queue: Option<Queue>,
         request: Option<RequestKey>,
     ) -> Result<Applied<Performance>, PortError<Infallible>>;
 
-    /// Changes the settings of a line.
-    async fn patch_line(
+    /// Changes the settings of a queue.
+    async fn patch_queue(
         &self,
         performance: PerformanceId,
-        patch: LinePatch,
+        patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<LineSettings>, PortError<PatchRefusal>>;
+    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>>;
 
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;
@@ -89,9 +89,9 @@ pub trait Catalog: Send + Sync {
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
 
-    /// The line of a performance.
-    async fn line(&self, performance: PerformanceId) -> Result<Option<Line>, Unavailable>;
+    /// The queue of a performance.
+    async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable>;
 
-    /// The performances that are on sale at `now`, or whose line collects joiners.
+    /// The performances that are on sale at `now`, or whose queue collects joiners.
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable>;
 }

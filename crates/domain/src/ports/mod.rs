@@ -4,17 +4,17 @@
 //! names. With the `mock` feature every port has a `Mock…` made by mockall.
 
 mod access_tokens;
-mod books;
+mod audit;
 mod catalog;
 mod clock;
 mod draws;
 mod ids;
 mod lane_grants;
-mod line_records;
-mod lines;
 mod outbox;
 mod passwords;
 mod payments;
+mod queue_records;
+mod queue_store;
 mod queue_tokens;
 mod reservations;
 mod seat_blocks;
@@ -26,17 +26,19 @@ mod users;
 mod wallets;
 
 pub use access_tokens::AccessTokens;
-pub use books::Books;
+pub use audit::Audit;
 pub use catalog::Catalog;
 pub use clock::Clock;
 pub use draws::Draws;
 pub use ids::Ids;
 pub use lane_grants::LaneGrants;
-pub use line_records::LineRecords;
-pub use lines::{CutLane, FrozenLane, JoinRefusal, Joining, LineLost, Lines, Presence, SHOWN_MAX, TicketRefusal};
 pub use outbox::Outbox;
 pub use passwords::{HashingError, Passwords};
 pub use payments::Payments;
+pub use queue_records::QueueRecords;
+pub use queue_store::{
+    CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, SHOWN_MAX, TokenRefusal,
+};
 pub use queue_tokens::QueueTokens;
 pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
 pub use seat_blocks::SeatBlocks;
@@ -49,9 +51,10 @@ pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
 pub use self::{
-    access_tokens::MockAccessTokens, books::MockBooks, catalog::MockCatalog, clock::MockClock, draws::MockDraws,
-    ids::MockIds, lane_grants::MockLaneGrants, line_records::MockLineRecords, lines::MockLines, outbox::MockOutbox,
-    passwords::MockPasswords, payments::MockPayments, queue_tokens::MockQueueTokens, reservations::MockReservations,
-    seat_blocks::MockSeatBlocks, seat_changes::MockSeatChanges, seat_locks::MockSeatLocks, secrets::MockSecrets,
-    seen_requests::MockSeenRequests, users::MockUsers, wallets::MockWallets,
+    access_tokens::MockAccessTokens, audit::MockAudit, catalog::MockCatalog, clock::MockClock, draws::MockDraws,
+    ids::MockIds, lane_grants::MockLaneGrants, outbox::MockOutbox, passwords::MockPasswords, payments::MockPayments,
+    queue_records::MockQueueRecords, queue_store::MockQueueStore, queue_tokens::MockQueueTokens,
+    reservations::MockReservations, seat_blocks::MockSeatBlocks, seat_changes::MockSeatChanges,
+    seat_locks::MockSeatLocks, secrets::MockSecrets, seen_requests::MockSeenRequests, users::MockUsers,
+    wallets::MockWallets,
 };

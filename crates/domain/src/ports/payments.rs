@@ -6,7 +6,7 @@ use crate::error::{PortError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
-use crate::queue::{QueueTicket, UsedPlace};
+use crate::queue::{EndedToken, QueueTokenPayload};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// # Contract
 /// - `pays_from_the_wallet`: the balance falls by the total, the reservation is confirmed and names the payment, its
 ///   claims have no deadline, both sides of the transfer sum to zero, and one event was written
-/// - `refuses_a_short_balance`: [`PayRefusal::BalanceShort`] with balance and price; nothing changes
+/// - `refuses_an_insufficient_balance`: [`PayRefusal::InsufficientBalance`] with balance and price; nothing changes
 /// - `refuses_without_a_wallet`: the same, with a balance of zero
 /// - `refuses_an_expired_hold`: from the deadline on, whether or not a sweep has seen it
 /// - `refuses_what_is_not_held`: confirmed or released before
@@ -31,8 +31,8 @@ use crate::time::Timestamp;
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
 ///   exactly one happens
 /// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
-/// - `remembers_used_tickets`: from the commit of the payment on, of its line alone, whatever is told
-/// - `remembers_what_to_tell`: a payment is among the unsettled from its commit until it is marked told
+/// - `remembers_used_payloads`: from the commit of the payment on, of its queue alone, whatever is told
+/// - `remembers_what_to_propagate`: a payment is among the unsettled from its commit until it is marked told
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Payments: Send + Sync {
@@ -52,16 +52,16 @@ pub trait Payments: Send + Sync {
     /// The payments of a user, newest first.
     async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
 
-    /// Payments made at or before `before` of which the seat locks and the line are not known to have been told,
+    /// Payments made at or before `before` of which the seat locks and the queue are not known to have been told,
     /// oldest first, at most `limit`.
-    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
+    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
 
-    /// The places of a line whose tickets were used up by payments, in any order.
-    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<UsedPlace>, Unavailable>;
+    /// The places of a queue whose queue tokens were used up by payments, in any order.
+    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
 
-    /// Whether this ticket was used up by a payment.
-    async fn has_used(&self, ticket: &QueueTicket) -> Result<bool, Unavailable>;
+    /// Whether this queue token was used up by a payment.
+    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable>;
 
-    /// Takes payments off [`Payments::untold`].
-    async fn mark_told(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;
+    /// Takes payments off [`Payments::pending`].
+    async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;
 }

@@ -145,6 +145,6 @@ pub trait Reservations: Send + Sync {
     /// All claims on seats of a performance, in the order of their slots.
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable>;
 
-    /// The claims on these seats, in the order of their slots; unclaimed seats are left out.
+    /// The claims on these seats, in the order of their slots; unaccepted seats are left out.
     async fn claims_on(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<Claim>, Unavailable>;
 }

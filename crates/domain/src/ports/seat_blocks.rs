@@ -21,7 +21,7 @@ use crate::seat_chart::Slot;
 /// - `repeats_an_unblock`: the same request answers [`Applied::Before`], and gives nothing back
 /// - `claims_a_seat_once_whoever_asks`: of holds and blocks of the same seats at once, each seat has one owner, who was told so
 /// - `lists_blocked_seats`: of one performance, in the order of their slots, each with its latest block, over pages of any size
-/// - `writes_events_of_blocks`: blocked and unblocked, each once, in the transaction of the change; the books find nothing amiss
+/// - `writes_events_of_blocks`: blocked and unblocked, each once, in the transaction of the change; the records find nothing amiss
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatBlocks: Send + Sync {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::area::SpotSearch;
+use crate::area::UnitSearch;
 use crate::best_available::SeatSearch;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -22,7 +22,7 @@ pub enum TakeRefusal {
     },
     /// These would be left without a free neighbour.
     #[error("some seats would be left alone")]
-    LeavesAlone {
+    WouldOrphan {
         /// Which, in order.
         slots: Vec<Slot>,
     },
@@ -49,8 +49,8 @@ pub enum ChooseRefusal {
         /// The version in which there are none.
         version: u64,
     },
-    /// The standing area has fewer free spots than are wanted.
-    #[error("only {left} spots are left")]
+    /// The general admission area has fewer free units than are wanted.
+    #[error("only {left} units are left")]
     TooFewLeft {
         /// How many are free.
         left: u32,
@@ -78,22 +78,22 @@ pub enum ChooseRefusal {
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
 /// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
 ///   deadline
-/// - `takes_leaving_none_alone`: what would leave a seat alone is refused with [`TakeRefusal::LeavesAlone`], which names what
-///   [`left_alone`](crate::alternatives::left_alone) does, and takes nothing; what is taken comes first, and seats that are all
+/// - `takes_preventing_orphans`: what would leave a seat alone is refused with [`TakeRefusal::WouldOrphan`], which names what
+///   [`orphan_seats`](crate::alternatives::orphan_seats) does, and takes nothing; what is taken comes first, and seats that are all
 ///   this owner's are taken again
-/// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in halls of any occupation
+/// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in venues of any occupation
 /// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
 /// - `chooses_accessible_seats_for_those_who_ask`: and then what [`SeatSearch::choose`] chooses, with stretches that overlap
 /// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
 /// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
 /// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,
 ///   until the new deadline; if it holds them no more, or the search could not have chosen them, it is given others
-/// - `takes_free_spots`: what [`SpotSearch::choose`] chooses of the snapshot, in areas of any occupation
-/// - `refuses_where_too_few_spots_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
+/// - `takes_free_units`: what [`UnitSearch::choose`] chooses of the snapshot, in areas of any occupation
+/// - `refuses_where_too_few_units_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
 ///   nothing is taken of what is beside the area
 /// - `sells_an_area_to_the_last_spot`: of two hundred at once that want more than its capacity, it sells exactly that; nobody is
 ///   refused while as many as they want are left
-/// - `takes_spots_again_for_the_same_owner`: as seats are chosen again
+/// - `takes_units_again_for_the_same_owner`: as seats are chosen again
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
 /// - `marks_over_anything`: free, held, sold or blocked becomes what the lock says, since the claims have said so
@@ -109,7 +109,7 @@ pub enum ChooseRefusal {
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
     /// Puts the seats of a performance in place, unless they are there already. `all_free` is the state string of the
-    /// hall with every seat free. `version` is the first version, beyond all that an earlier load may have reached.
+    /// venue with every seat free. `version` is the first version, beyond all that an earlier load may have reached.
     async fn load(
         &self,
         performance: PerformanceId,
@@ -133,7 +133,7 @@ pub trait SeatLocks: Send + Sync {
     ) -> Result<u64, PortError<TakeRefusal>>;
 
     /// The same, unless that would leave a single free seat without a free neighbour.
-    async fn take_leaving_none_alone(
+    async fn take_preventing_orphans(
         &self,
         performance: PerformanceId,
         slots: &[Slot],
@@ -150,11 +150,11 @@ pub trait SeatLocks: Send + Sync {
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
 
-    /// Holds free spots of a standing area, chosen in the same step.
-    async fn take_spots(
+    /// Holds free units of a general admission area, chosen in the same step.
+    async fn take_units(
         &self,
         performance: PerformanceId,
-        search: &SpotSearch,
+        search: &UnitSearch,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;

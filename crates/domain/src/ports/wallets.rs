@@ -5,7 +5,7 @@ use crate::ids::{EntryId, TransferId, UserId};
 use crate::money::Money;
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
-use crate::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
+use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
 /// Keeps wallets and the ledger. A user has one wallet per currency; it comes to be with its first top-up.
 ///
@@ -17,7 +17,7 @@ use crate::wallet::{LedgerLine, TopUpRefusal, Transfer, WalletEntry};
 /// - `repeats_a_top_up_under_contention`: twenty of the same request at once credit once
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
 /// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
-/// - `keeps_both_sides`: the lines of a transfer are the wallet's and the gateway's, and sum to zero
+/// - `keeps_both_sides`: the entries of a transfer are the wallet's and the gateway's, and sum to zero
 /// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
 /// - `starts_empty`: a user without a wallet has no balances and no entries
 /// - `writes_events`: one per top-up
@@ -42,5 +42,5 @@ pub trait Wallets: Send + Sync {
     ) -> Result<Page<WalletEntry, EntryId>, Unavailable>;
 
     /// All sides of a transfer; empty if there is none.
-    async fn lines(&self, transfer: TransferId) -> Result<Vec<LedgerLine>, Unavailable>;
+    async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable>;
 }

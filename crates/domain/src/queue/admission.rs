@@ -1,38 +1,38 @@
-//! Whom a line admits next: how many by the stock, and from which lane by the weights.
+//! Whom a queue admits next: how many by the stock, and from which lane by the weights.
 
 use std::time::Duration;
 
-use crate::queue::{LineRate, LineSettings};
+use crate::queue::{QueueRate, QueueSettings};
 use crate::seat_state::SeatStock;
 use crate::time::Timestamp;
 
-/// Everything that decides one admission but the line itself and the time.
+/// Everything that decides one admission but the queue itself and the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmissionTerms {
-    /// See [`LineSettings::rate`].
-    pub rate: LineRate,
-    /// See [`LineSettings::batch`].
+    /// See [`QueueSettings::rate`].
+    pub rate: QueueRate,
+    /// See [`QueueSettings::batch`].
     pub batch: u32,
-    /// See [`LineSettings::cap`].
-    pub cap: u32,
-    /// See [`LineSettings::claim_window`].
-    pub claim_window: Duration,
+    /// See [`QueueSettings::max_active`].
+    pub max_active: u32,
+    /// See [`QueueSettings::accept_window`].
+    pub accept_window: Duration,
     /// The weights of the lanes, by index; at least one.
     pub weights: Vec<u32>,
     /// What is left; none if that is not known, when it limits nothing.
     pub stock: Option<SeatStock>,
-    /// Whether anybody is called at all: the sale has opened and the line is not paused. What is due ends all the same.
+    /// Whether anybody is called at all: the sale has opened and the queue is not paused. What is due ends all the same.
     pub calling: bool,
 }
 
-impl LineSettings {
-    /// The terms of an admission. The line must have opened at `opens_at`.
+impl QueueSettings {
+    /// The terms of an admission. The queue must have opened at `opens_at`.
     pub fn terms(&self, stock: Option<SeatStock>, opens_at: Timestamp, now: Timestamp) -> AdmissionTerms {
         AdmissionTerms {
             rate: self.rate,
             batch: self.batch,
-            cap: self.cap,
-            claim_window: self.claim_window,
+            max_active: self.max_active,
+            accept_window: self.accept_window,
             weights: self.lanes.weights(),
             stock,
             calling: !self.paused && opens_at <= now,
@@ -42,7 +42,7 @@ impl LineSettings {
 
 /// How many more may come in as far as the stock goes. Everybody inside has seats, or may want one of those that are free: what is
 /// held serves as many of them as it is seats, and nobody is called for whom none would be left.
-pub fn room_by_stock(stock: Option<SeatStock>, inside: u64) -> u64 {
+pub fn limit_by_stock(stock: Option<SeatStock>, inside: u64) -> u64 {
     let Some(SeatStock { free, held }) = stock else { return u64::MAX };
     let for_all = u64::from(free) + u64::from(held);
     for_all.saturating_sub(inside).min(free.into())
@@ -85,13 +85,13 @@ mod tests {
 
     #[test]
     fn the_stock_holds_back() {
-        let room = |free, held, inside| room_by_stock(Some(SeatStock { free, held }), inside);
+        let room = |free, held, inside| limit_by_stock(Some(SeatStock { free, held }), inside);
         assert_eq!(room(10, 0, 4), 6);
         assert_eq!(room(3, 0, 4), 0);
         assert_eq!(room(10, 2, 4), 8, "two of those inside have theirs");
         assert_eq!(room(10, 20, 4), 10);
         assert_eq!(room(0, 20, 4), 0, "what is held may come back, and is not there yet");
-        assert_eq!(room_by_stock(None, 4), u64::MAX);
+        assert_eq!(limit_by_stock(None, 4), u64::MAX);
     }
 
     fn turns(turns: &mut LaneTurns, weights: &[u32], times: usize, wants: &[bool]) -> Vec<usize> {
@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn turns_follow_the_weights() {
-        let mut line = LaneTurns::new(3);
-        assert_eq!(turns(&mut line, &[1, 3, 6], 100, &[true; 3]), [10, 30, 60]);
+        let mut queue = LaneTurns::new(3);
+        assert_eq!(turns(&mut queue, &[1, 3, 6], 100, &[true; 3]), [10, 30, 60]);
     }
 
     #[test]
     fn an_empty_lane_leaves_its_share_and_saves_nothing_up() {
-        let mut line = LaneTurns::new(2);
-        assert_eq!(turns(&mut line, &[1, 4], 400, &[true, false]), [400, 0]);
-        assert_eq!(turns(&mut line, &[1, 4], 10, &[true, true]), [2, 8]);
+        let mut queue = LaneTurns::new(2);
+        assert_eq!(turns(&mut queue, &[1, 4], 400, &[true, false]), [400, 0]);
+        assert_eq!(turns(&mut queue, &[1, 4], 10, &[true, true]), [2, 8]);
         assert_eq!(LaneTurns::new(2).take(&[1, 1], |_| false), None);
     }
 }

@@ -1,9 +1,9 @@
-//! How fast a line admits: a bucket that fills at its rate.
+//! How fast a queue admits: a bucket that fills at its rate.
 
 use crate::queue::AdmissionTerms;
 use crate::time::Timestamp;
 
-/// A bucket that fills at the line's rate and is emptied by admissions. Its level is counted in admissions times the
+/// A bucket that fills at the queue's rate and is emptied by admissions. Its level is counted in admissions times the
 /// period in milliseconds, so that it fills by a whole number every millisecond and never loses a fraction. When the period
 /// is changed, the level is counted anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket: a new line may admit a batch at once.
+    /// A full bucket: a new queue may admit a batch at once.
     pub fn full(terms: &AdmissionTerms, now: Timestamp) -> Self {
         Self { level: capacity(terms), period_ms: cost(terms), at_ms: now.timestamp_millis() }
     }
 
-    /// An empty bucket: a line that was put in place again may have admitted a batch just before.
+    /// An empty bucket: a queue that was restored may have admitted a batch just before.
     pub fn empty(now: Timestamp) -> Self {
         Self { level: 0, period_ms: 1, at_ms: now.timestamp_millis() }
     }
@@ -67,14 +67,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::queue::{LineRate, LineSettings};
+    use crate::queue::{QueueRate, QueueSettings};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_timestamp_millis(ms).expect("in range")
     }
 
     fn terms() -> AdmissionTerms {
-        LineSettings::default().terms(None, at(0), at(0))
+        QueueSettings::default().terms(None, at(0), at(0))
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_change_of_period_keeps_what_is_there() {
         let slow = terms();
-        let same_rate = LineRate { admissions: 20, period: Duration::from_secs(1) };
+        let same_rate = QueueRate { admissions: 20, period: Duration::from_secs(1) };
         let quick = AdmissionTerms { rate: same_rate, ..slow.clone() };
         let mut bucket = TokenBucket::full(&slow, at(0));
         bucket.spend(&slow, 200);

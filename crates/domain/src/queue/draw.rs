@@ -1,6 +1,6 @@
 //! The draw: those who joined before the opening get their numbers by a permutation that nobody could choose.
 //!
-//! The key is made with the line, and its SHA-256 published; at the opening the key is revealed together with how many had joined
+//! The key is made with the queue, and its SHA-256 published; at the opening the key is revealed together with how many had joined
 //! each lane. The number of a join index is a keyed permutation of 1 … count: a Feistel network of eight rounds (Luby and Rackoff,
 //! 1988) over the next power of four, walking its cycle until the value falls inside (Black and Rogaway, 2002). A round's function
 //! is the first 8 bytes, big-endian, of SHA-256 over the key, the lane as one byte, the round as one byte, and the right half as
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub const DRAW_KEY_BYTES: usize = 32;
 const ROUNDS: u8 = 8;
 
-/// The secret of a line's draw, until the opening.
+/// The secret of a queue's draw, until the opening.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DrawKey(pub [u8; DRAW_KEY_BYTES]);
 
@@ -26,7 +26,7 @@ impl fmt::Debug for DrawKey {
 }
 
 impl DrawKey {
-    /// What is published when the line is created: the SHA-256 of the key.
+    /// What is published when the queue is created: the SHA-256 of the key.
     pub fn commitment(&self) -> [u8; 32] {
         Sha256::digest(self.0).into()
     }
@@ -92,7 +92,7 @@ impl Draw {
     }
 }
 
-/// What is told of a lane's draw once the line has opened.
+/// What is told of a lane's draw once the queue has opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// The index of the lane.

@@ -1,4 +1,4 @@
-//! Priority classes of a line.
+//! Priority classes of a queue.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::ids::{PerformanceId, UserId};
 use crate::time::Timestamp;
 
-/// The most lanes of a line: each costs every reader of the line a bitmap.
+/// The most lanes of a queue: each costs every reader of the queue a bitmap.
 pub const LANES_MAX: usize = 8;
 /// The greatest weight of a lane.
 pub const LANE_WEIGHT_MAX: u32 = 1_000;
@@ -49,10 +49,10 @@ impl fmt::Display for LaneName {
     }
 }
 
-/// A priority class of a line.
+/// A priority class of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
-    /// Unique in the line.
+    /// Unique in the queue.
     pub name: LaneName,
     /// Its share of the admissions, beside the weights of the other lanes in which somebody waits.
     pub weight: u32,
@@ -65,12 +65,12 @@ impl Lane {
     }
 }
 
-/// The lanes of a line. The first is open to everybody, the others to whom an operator has granted them. A lane is known by
-/// its index, which tickets carry, so lanes never move.
+/// The lanes of a queue. The first is open to everybody, the others to whom an operator has granted them. A lane is known by
+/// its index, which queue tokens carry, so lanes never move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lanes(Vec<Lane>);
 
-/// These cannot be the lanes of a line.
+/// These cannot be the lanes of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotLanes {
     /// None, or too many.
@@ -131,7 +131,7 @@ impl Default for Lanes {
 /// What a lane grant says: this fan may join this lane of this performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanePass {
-    /// Whose line.
+    /// Whose queue.
     pub performance: PerformanceId,
     /// Who may join.
     pub user: UserId,

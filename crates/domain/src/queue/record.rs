@@ -1,18 +1,18 @@
-//! What is kept of a line where it lasts, and how the line is put in place again from it.
+//! What is kept of a queue where it lasts, and how the queue is restored from it.
 
 use std::time::Duration;
 
-use crate::queue::{Draw, DrawKey, LaneNumber, LineSettings};
+use crate::queue::{Draw, DrawKey, LaneNumber, QueueSettings};
 use crate::time::Timestamp;
 
-/// How long a line that was put in place again calls nobody: until then the open streams have shown their places on every
+/// How long a queue that was restored calls nobody: until then the open streams have shown their lane_numbers on every
 /// instance, so that those at the front are there when they are called.
 pub const RESTORE_QUIET: Duration = Duration::from_secs(2);
 
 /// What is kept of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneRecord {
-    /// The last number called when it was recorded; later ones may have been called since. While a line that was put in place again
+    /// The last number called when it was recorded; later ones may have been called since. While a queue that was restored
     /// waits for those who have not shown themselves, it is the one from then: they are not passed over for good.
     pub head: u64,
     /// The last index given out when it was recorded.
@@ -26,39 +26,39 @@ pub struct LaneRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inside {
     /// Who.
-    pub place: LaneNumber,
+    pub lane_number: LaneNumber,
     /// The deadline.
     pub until: Timestamp,
     /// Whether the fan has come; if not, until the deadline the call is open.
     pub active: bool,
 }
 
-/// What is kept of a line, about once a second while it moves.
+/// What is kept of a queue, about once a second while it moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineRecord {
-    /// See [`QueueTicket::epoch`](crate::queue::QueueTicket::epoch).
+pub struct QueueRecord {
+    /// See [`QueueTokenPayload::epoch`](crate::queue::QueueTokenPayload::epoch).
     pub epoch: i64,
     /// As of when the rest is.
     pub recorded_at: Timestamp,
     /// By index.
     pub lanes: Vec<LaneRecord>,
-    /// Who is inside; at most the cap.
+    /// Who is inside; at most the maximum.
     pub inside: Vec<Inside>,
     /// How many could have come in at once that the record does not know: what the bucket would have admitted, and those who were
-    /// admitted before the line was last lost and had not shown it yet.
+    /// admitted before the queue was last lost and had not shown it yet.
     pub unspent: u64,
 }
 
-/// A place whose token was used up by a payment.
+/// A lane_number whose token was used up by a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UsedPlace {
+pub struct EndedToken {
     /// The index of the lane.
     pub lane: u8,
-    /// See [`QueueTicket::index`](crate::queue::QueueTicket::index).
+    /// See [`QueueTokenPayload::index`](crate::queue::QueueTokenPayload::index).
     pub index: u64,
 }
 
-/// A lane to be put in place. Its numbers from some on are *unseen*: they count as gone until their fans show themselves.
+/// A lane to be put in lane_number. Its numbers from some on are *unseen*: they count as gone until their fans show themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestoredLane {
     /// Numbers are called after this one.
@@ -73,10 +73,10 @@ pub struct RestoredLane {
     pub used: Vec<u64>,
 }
 
-/// A line to be put in place.
+/// A queue to be put in lane_number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RestoredLine {
-    /// The run of the line.
+pub struct RestoredQueue {
+    /// The run of the queue.
     pub epoch: i64,
     /// Whether numbers are drawn at the opening.
     pub draws: bool,
@@ -84,26 +84,26 @@ pub struct RestoredLine {
     pub lanes: Vec<RestoredLane>,
     /// Those who were inside and still are.
     pub inside: Vec<Inside>,
-    /// How many places inside are kept for fans who may have been admitted after the record was made. Each who shows an admission
-    /// that the line does not know takes one of them.
+    /// How many lane_numbers inside are kept for fans who may have been admitted after the record was made. Each who shows an admission
+    /// that the queue does not know takes one of them.
     pub reserved: u64,
     /// Until when they are kept: who was admitted and shows nowhere for a whole grace is taken for gone.
     pub reserved_until: Timestamp,
-    /// When the line is put in place. The bucket is empty then.
+    /// When the queue is put in lane_number. The bucket is empty then.
     pub restored_at: Timestamp,
     /// Until when nobody is called.
     pub quiet_until: Timestamp,
 }
 
-impl LineRecord {
-    /// A line that nobody has joined.
+impl QueueRecord {
+    /// A queue that nobody has joined.
     pub fn new(epoch: i64, lanes: usize, now: Timestamp) -> Self {
         let lanes = vec![LaneRecord::default(); lanes];
         Self { epoch, recorded_at: now, lanes, inside: Vec::new(), unspent: 0 }
     }
 
     /// The same with a full bucket, as it begins.
-    pub fn begun(epoch: i64, settings: &LineSettings, now: Timestamp) -> Self {
+    pub fn begun(epoch: i64, settings: &QueueSettings, now: Timestamp) -> Self {
         Self { unspent: settings.batch.into(), ..Self::new(epoch, settings.lanes.count(), now) }
     }
 
@@ -120,16 +120,16 @@ impl LineRecord {
             && self.unspent == other.unspent
     }
 
-    /// The line as it is put in place from this record. `key` is that of its draw, if it has one; `drawn` says of how many each
-    /// lane's numbers were drawn, and is empty before the draw. Used places are ended for good.
+    /// The queue as it is put in lane_number from this record. `key` is that of its draw, if it has one; `drawn` says of how many each
+    /// lane's numbers were drawn, and is empty before the draw. Used lane_numbers are ended for good.
     pub fn restored(
         &self,
         key: Option<DrawKey>,
         drawn: &[u64],
-        used: &[UsedPlace],
-        settings: &LineSettings,
+        used: &[EndedToken],
+        settings: &QueueSettings,
         now: Timestamp,
-    ) -> RestoredLine {
+    ) -> RestoredQueue {
         let lanes = (0_u8..).zip(&self.lanes).map(|(lane, record)| {
             let drawn = drawn.get(usize::from(lane)).copied();
             let draw = key.zip(drawn).map(|(key, count)| Draw::new(key, lane, count));
@@ -140,23 +140,23 @@ impl LineRecord {
             let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
             used.sort_unstable();
             used.dedup();
-            let inside = self.inside.iter().filter(|inside| inside.place.lane == lane);
-            let head = inside.map(|inside| inside.place.number).fold(record.head, u64::max);
+            let inside = self.inside.iter().filter(|inside| inside.lane_number.lane == lane);
+            let head = inside.map(|inside| inside.lane_number.number).fold(record.head, u64::max);
             let tail = record.limit.max(drawn.unwrap_or(0));
             RestoredLane { head, unseen_after: record.head, tail, drawn, used }
         });
         let lanes: Vec<RestoredLane> = lanes.collect();
-        let is_used = |place: LaneNumber| {
-            let lane = lanes.get(usize::from(place.lane));
-            lane.is_some_and(|lane| lane.used.binary_search(&place.number).is_ok())
+        let is_used = |lane_number: LaneNumber| {
+            let lane = lanes.get(usize::from(lane_number.lane));
+            lane.is_some_and(|lane| lane.used.binary_search(&lane_number.number).is_ok())
         };
-        let still = |inside: &&Inside| inside.until > now && !is_used(inside.place);
-        // Whoever was called may have come since, and shows it within the grace: the places are not free before.
+        let still = |inside: &&Inside| inside.until > now && !is_used(inside.lane_number);
+        // Whoever was called may have come since, and shows it within the grace: the lane_numbers are not free before.
         let until = |inside: &Inside| if inside.active { inside.until } else { inside.until.max(now + settings.grace) };
         let inside = self.inside.iter().filter(still).map(|inside| Inside { until: until(inside), ..*inside });
         let inside: Vec<Inside> = inside.collect();
         let quiet = if self.is_new() { Duration::ZERO } else { RESTORE_QUIET };
-        RestoredLine {
+        RestoredQueue {
             epoch: self.epoch,
             draws: key.is_some(),
             reserved: self.admitted_since(settings, inside.len() as u64, now),
@@ -169,8 +169,8 @@ impl LineRecord {
     }
 
     /// The most who can have come in after the record was made, given how many of it are still inside: those who were called after it,
-    /// and those whom it knows as called, who have claimed that since or missed it.
-    fn admitted_since(&self, settings: &LineSettings, inside: u64, now: Timestamp) -> u64 {
+    /// and those whom it knows as called, who have accepted that since or missed it.
+    fn admitted_since(&self, settings: &QueueSettings, inside: u64, now: Timestamp) -> u64 {
         if self.is_new() {
             return 0;
         }
@@ -179,22 +179,23 @@ impl LineRecord {
         let by_rate = elapsed.as_millis() * u128::from(settings.rate.admissions) / period_ms + 1;
         let missed = self.inside.iter().filter(|inside| !inside.active && inside.until <= now).count() as u64;
         let by_rate = u64::try_from(by_rate).unwrap_or(u64::MAX).saturating_add(self.unspent).saturating_add(missed);
-        by_rate.min(u64::from(settings.cap).saturating_sub(inside))
+        by_rate.min(u64::from(settings.max_active).saturating_sub(inside))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::{DRAW_KEY_BYTES, LineRate};
+    use crate::queue::{DRAW_KEY_BYTES, QueueRate};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_timestamp(secs, 0).expect("in range")
     }
 
-    fn record() -> LineRecord {
-        let inside = |number, until, active| Inside { place: LaneNumber { lane: 0, number }, until: at(until), active };
-        LineRecord {
+    fn record() -> QueueRecord {
+        let inside =
+            |number, until, active| Inside { lane_number: LaneNumber { lane: 0, number }, until: at(until), active };
+        QueueRecord {
             epoch: 5,
             recorded_at: at(100),
             lanes: vec![LaneRecord { head: 10, tail: 40, limit: 1_000 }, LaneRecord::default()],
@@ -203,33 +204,33 @@ mod tests {
         }
     }
 
-    fn settings() -> LineSettings {
-        LineSettings { rate: LineRate { admissions: 5, period: Duration::from_secs(1) }, ..LineSettings::default() }
+    fn settings() -> QueueSettings {
+        QueueSettings { rate: QueueRate { admissions: 5, period: Duration::from_secs(1) }, ..QueueSettings::default() }
     }
 
     #[test]
-    fn a_new_line_starts_at_once() {
-        let new = LineRecord::new(7, 2, at(0)).restored(None, &[], &[], &settings(), at(9));
+    fn a_new_queue_starts_at_once() {
+        let new = QueueRecord::new(7, 2, at(0)).restored(None, &[], &[], &settings(), at(9));
         assert_eq!((new.epoch, new.draws, new.reserved), (7, false, 0));
         assert_eq!((new.quiet_until, new.lanes), (at(9), vec![RestoredLane::default(); 2]));
     }
 
     #[test]
     fn nothing_is_given_out_again_and_who_paid_is_not_inside() {
-        let used = [UsedPlace { lane: 0, index: 30 }, UsedPlace { lane: 0, index: 9 }];
+        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 9 }];
         let restored = record().restored(None, &[], &used, &settings(), at(102));
         assert_eq!(
             restored.lanes[0],
             RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, used: vec![9, 30] }
         );
-        assert_eq!(restored.inside.iter().map(|inside| inside.place.number).collect::<Vec<_>>(), [8]);
+        assert_eq!(restored.inside.iter().map(|inside| inside.lane_number.number).collect::<Vec<_>>(), [8]);
         assert_eq!(
             restored.reserved, 15,
             "3 unspent, 10 by the rate in two seconds, one begun, and a call that is over"
         );
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
-        let crowded = record().restored(None, &[], &used, &LineSettings { cap: 4, ..settings() }, at(102));
-        assert_eq!(crowded.reserved, 3, "with one inside, no more than the cap");
+        let crowded = record().restored(None, &[], &used, &QueueSettings { max_active: 4, ..settings() }, at(102));
+        assert_eq!(crowded.reserved, 3, "with one inside, no more than the max_active");
     }
 
     #[test]
@@ -240,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_begins_with_a_full_bucket() {
-        let mut begun = LineRecord::begun(7, &settings(), at(100));
+    fn a_queue_begins_with_a_full_bucket() {
+        let mut begun = QueueRecord::begun(7, &settings(), at(100));
         begun.lanes[0].limit = 1_000;
         let restored = begun.restored(None, &[], &[], &settings(), at(100));
         assert_eq!(restored.reserved, u64::from(settings().batch) + 1);
@@ -250,12 +251,12 @@ mod tests {
     #[test]
     fn used_places_of_a_draw_are_ended_by_their_numbers() {
         let key = DrawKey([3; DRAW_KEY_BYTES]);
-        let used = [UsedPlace { lane: 0, index: 30 }, UsedPlace { lane: 0, index: 50 }];
+        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 50 }];
         let restored = record().restored(Some(key), &[40, 0], &used, &settings(), at(102));
         let mut expected = vec![Draw::new(key, 0, 40).number(30), 50];
         expected.sort_unstable();
         assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].used), (Some(40), &expected));
-        let collecting = record().restored(Some(key), &[], &[], &settings(), at(102));
-        assert_eq!((collecting.draws, collecting.lanes[0].drawn), (true, None));
+        let pre_queue = record().restored(Some(key), &[], &[], &settings(), at(102));
+        assert_eq!((pre_queue.draws, pre_queue.lanes[0].drawn), (true, None));
     }
 }

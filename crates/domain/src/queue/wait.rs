@@ -67,13 +67,13 @@ impl AdmissionMeter {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate is a guess, and no line has 2^52 fans")]
+#[expect(clippy::cast_precision_loss, reason = "a rate is a guess, and no queue has 2^52 fans")]
 fn rate((from, before): (Timestamp, u64), (to, after): (Timestamp, u64)) -> Option<f64> {
     let secs = (to - from).to_std().ok()?.as_secs_f64();
     (secs > 0.0).then(|| after.saturating_sub(before) as f64 / secs)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a wait is a guess, and no line has 2^52 fans")]
+#[expect(clippy::cast_precision_loss, reason = "a wait is a guess, and no queue has 2^52 fans")]
 fn wait_at(per_second: f64, position: u64) -> Option<Duration> {
     let wait = Duration::try_from_secs_f64((position as f64 / per_second).ceil()).ok()?;
     (wait <= WAIT_MAX).then_some(wait)
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_falls_is_another_line() {
+    fn a_count_that_falls_is_another_queue() {
         let mut meter = AdmissionMeter::default();
         for second in 0..=10 {
             meter.note(at(second), 100 * u64::try_from(second).expect("positive"));

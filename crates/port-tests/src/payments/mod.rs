@@ -9,7 +9,7 @@ use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::Money;
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
-use encore_domain::queue::{QueueTicket, UsedPlace};
+use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
@@ -34,7 +34,7 @@ macro_rules! payments {
     ($($with:tt)+) => {
         $crate::suite! { payments [
             pays_from_the_wallet,
-            refuses_a_short_balance,
+            refuses_an_insufficient_balance,
             refuses_without_a_wallet,
             refuses_an_expired_hold,
             refuses_what_is_not_held,
@@ -47,8 +47,8 @@ macro_rules! payments {
             refuses_a_reused_request,
             payment_and_expiry_exclude_each_other,
             lists_newest_first,
-            remembers_used_tickets,
-            remembers_what_to_tell,
+            remembers_used_payloads,
+            remembers_what_to_propagate,
         ] $($with)+ }
     };
 }
@@ -58,13 +58,13 @@ const ROUNDS: usize = 10;
 
 /// All that a payment could change.
 #[derive(Debug, PartialEq)]
-struct Books {
+struct Audit {
     reservation: Option<Reservation>,
     claims: Vec<Claim>,
     balances: Vec<Money>,
     entries: Vec<WalletEntry>,
     payments: Vec<Payment>,
-    untold: Vec<Settlement>,
+    pending: Vec<Settlement>,
     events: Vec<Told>,
 }
 
@@ -81,39 +81,39 @@ impl RecordBench {
         read_all(page_size, |page| self.payments.list(user, page)).await
     }
 
-    async fn untold(&self, before: Timestamp, limit: u32) -> Vec<Settlement> {
-        self.payments.untold(before, limit).await.expect("the store answers")
+    async fn pending(&self, before: Timestamp, limit: u32) -> Vec<Settlement> {
+        self.payments.pending(before, limit).await.expect("the store answers")
     }
 
     /// The used places of a line, each once, in order.
-    async fn used_tickets(&self, performance: PerformanceId, epoch: i64) -> Vec<UsedPlace> {
-        let used = self.payments.used_tickets(performance, epoch).await.expect("the store answers");
+    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Vec<EndedToken> {
+        let used = self.payments.ended_queue_tokens(performance, epoch).await.expect("the store answers");
         BTreeSet::from_iter(used).into_iter().collect()
     }
 
-    async fn used(&self, ticket: QueueTicket) -> bool {
-        self.payments.has_used(&ticket).await.expect("the store answers")
+    async fn used(&self, payload: QueueTokenPayload) -> bool {
+        self.payments.has_used(&payload).await.expect("the store answers")
     }
 
-    async fn books(&self, hold: &Reservation) -> Books {
-        Books {
+    async fn audit(&self, hold: &Reservation) -> Audit {
+        Audit {
             reservation: self.stored(hold).await,
             claims: self.claims(hold.performance).await,
             balances: self.balances(hold.user).await,
             entries: self.entries(hold.user).await,
             payments: self.payments_of(hold.user, 100).await,
-            untold: self.untold(at_secs(1_000_000), 100).await,
+            pending: self.pending(at_secs(1_000_000), 100).await,
             events: self.events().await,
         }
     }
 
     /// Asks for a payment that must be refused, and checks that it left nothing.
     async fn refused_payment(&self, hold: &Reservation, now: Timestamp) -> PayRefusal {
-        let before = self.books(hold).await;
+        let before = self.audit(hold).await;
         let plan = payment(hold, now);
         let refusal = refused(self.pay(&plan, request(hold.user)).await);
-        assert_eq!(self.books(hold).await, before);
-        assert_eq!(self.lines(plan.transfer.id).await, []);
+        assert_eq!(self.audit(hold).await, before);
+        assert_eq!(self.ledger_entries(plan.transfer.id).await, []);
         assert_eq!(self.payments.find(plan.payment.id).await.expect("the store answers"), None);
         refusal
     }
@@ -126,9 +126,9 @@ impl RecordBench {
     }
 }
 
-/// A ticket of the run of a line that these cases speak of.
-fn ticket(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTicket {
-    QueueTicket { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
+/// A queue token of the run of a line that these cases speak of.
+fn payload(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
+    QueueTokenPayload { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
 }
 
 fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {

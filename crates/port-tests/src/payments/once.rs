@@ -15,15 +15,15 @@ pub async fn repeats_a_payment(bench: RecordBench) {
     bench.top_up(hold.user, euros(50_000)).await;
     let request = request(hold.user);
     let first = made(bench.pay(&payment(&hold, at_secs(1)), request).await);
-    let before = bench.books(&hold).await;
+    let before = bench.audit(&hold).await;
 
     for now in [at_secs(2), hold.expires_at] {
         let again = payment(&hold, now);
         assert_eq!(repeated(bench.pay(&again, request).await), first);
-        assert_eq!(bench.lines(again.transfer.id).await, []);
+        assert_eq!(bench.ledger_entries(again.transfer.id).await, []);
         assert_eq!(bench.payments.find(again.payment.id).await.expect("the store answers"), None);
     }
-    assert_eq!(bench.books(&hold).await, before);
+    assert_eq!(bench.audit(&hold).await, before);
 }
 
 pub async fn repeats_a_payment_under_contention(bench: RecordBench) {
@@ -77,7 +77,7 @@ pub async fn never_overdraws_under_contention(bench: RecordBench) {
 
     let (paid, refusals) = made_and_refused(answers);
     assert_eq!(paid.len(), 1);
-    assert_eq!(refusals, [PayRefusal::BalanceShort { balance: euros(11_999), needed: euros(12_000) }]);
+    assert_eq!(refusals, [PayRefusal::InsufficientBalance { balance: euros(11_999), needed: euros(12_000) }]);
     assert_eq!(bench.balances(fan).await, [euros(11_999)]);
     for hold in holds {
         let expected = if paid[0].reservation == hold.id { confirmed(&hold, &paid[0]) } else { hold.clone() };
@@ -94,7 +94,7 @@ pub async fn finds_a_payment_by_its_request(bench: RecordBench) {
 
     bench.top_up(hold.user, euros(50_000)).await;
     let paid = made(bench.pay(&payment(&hold, at_secs(1)), paying).await);
-    bench.payments.mark_told(&[paid.id]).await.expect("the store answers");
+    bench.payments.mark_propagated(&[paid.id]).await.expect("the store answers");
     assert_eq!(bench.find_paid(paying).await.expect("no reuse"), Some(paid));
     let of_another = RequestKey { user: bench.sign_up().await, ..paying };
     assert_eq!(bench.find_paid(of_another).await.expect("no reuse"), None);
@@ -109,12 +109,12 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     let request = request(fan);
     made(bench.pay(&payment(&first, at_secs(1)), request).await);
 
-    let before = bench.books(&second).await;
+    let before = bench.audit(&second).await;
     let reused = payment(&second, at_secs(1));
     assert_reused(&bench.pay(&reused, altered(request)).await);
     assert_reused(&bench.find_paid(altered(request)).await);
-    assert_eq!(bench.books(&second).await, before);
-    assert_eq!(bench.lines(reused.transfer.id).await, []);
+    assert_eq!(bench.audit(&second).await, before);
+    assert_eq!(bench.ledger_entries(reused.transfer.id).await, []);
 }
 
 pub async fn payment_and_expiry_exclude_each_other(bench: RecordBench) {

@@ -23,9 +23,9 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     let found = bench.payments.find(plan.payment.id).await.expect("the store answers");
     assert_eq!(found.as_ref(), Some(&plan.payment));
 
-    let lines = bench.lines(plan.transfer.id).await;
-    assert_eq!(lines, [plan.transfer.wallet_line, plan.transfer.counter_line]);
-    assert_eq!(lines.iter().map(|line| line.amount_minor).sum::<i64>(), 0);
+    let entries = bench.ledger_entries(plan.transfer.id).await;
+    assert_eq!(entries, [plan.transfer.wallet_entry, plan.transfer.counter_entry]);
+    assert_eq!(entries.iter().map(|entry| entry.amount_minor).sum::<i64>(), 0);
     let entries = bench.entries(hold.user).await;
     assert_eq!(entries.first(), Some(&WalletEntry::of(&plan.transfer, 500)));
     assert_eq!(entries.last(), Some(&credit));
@@ -38,11 +38,11 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     assert_eq!(bench.payments.find(id()).await.expect("the store answers"), None);
 }
 
-pub async fn refuses_a_short_balance(bench: RecordBench) {
+pub async fn refuses_an_insufficient_balance(bench: RecordBench) {
     let hold = bench.held(&[0]).await;
     bench.top_up(hold.user, euros(11_999)).await;
     bench.top_up(hold.user, money(1_000_000, "USD")).await;
-    let short = PayRefusal::BalanceShort { balance: euros(11_999), needed: euros(12_000) };
+    let short = PayRefusal::InsufficientBalance { balance: euros(11_999), needed: euros(12_000) };
     assert_eq!(bench.refused_payment(&hold, at_secs(1)).await, short);
 
     // A request that was refused left no trace: its repeat is a first attempt.
@@ -55,7 +55,7 @@ pub async fn refuses_a_short_balance(bench: RecordBench) {
 
 pub async fn refuses_without_a_wallet(bench: RecordBench) {
     let hold = bench.held(&[0]).await;
-    let short = PayRefusal::BalanceShort { balance: euros(0), needed: euros(12_000) };
+    let short = PayRefusal::InsufficientBalance { balance: euros(0), needed: euros(12_000) };
     assert_eq!(bench.refused_payment(&hold, at_secs(1)).await, short);
     bench.top_up(hold.user, money(1_000_000, "USD")).await;
     assert_eq!(bench.refused_payment(&hold, at_secs(1)).await, short);

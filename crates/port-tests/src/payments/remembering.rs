@@ -1,7 +1,7 @@
 use encore_domain::payment::{Payment, PaymentPlan, Settlement};
-use encore_domain::queue::{QueueTicket, UsedPlace};
+use encore_domain::queue::{EndedToken, QueueTokenPayload};
 
-use super::ticket;
+use super::payload;
 use crate::RecordBench;
 use crate::answers::{made, refused};
 use crate::fixtures::{at_secs, euros, hold, hold_at, just_before, payment, request, start};
@@ -29,63 +29,66 @@ pub async fn lists_newest_first(bench: RecordBench) {
     assert_eq!(bench.payments_of(other, 100).await, [of_another]);
 }
 
-pub async fn remembers_used_tickets(bench: RecordBench) {
+pub async fn remembers_used_payloads(bench: RecordBench) {
     let (sale, other, fan) = (bench.open_sale().await, bench.open_sale().await, bench.sign_up().await);
-    let first = ticket(sale.id, fan, 0, 4_000_000_000);
-    let fast = QueueTicket { lane: 1, ..first };
-    let (earlier_run, elsewhere) = (QueueTicket { epoch: 5, ..first }, QueueTicket { performance: other.id, ..first });
-    let stranger = QueueTicket { index: 1, ..first };
-    for (seat, ticket) in [Some(first), Some(fast), Some(earlier_run), Some(first), None].into_iter().enumerate() {
+    let first = payload(sale.id, fan, 0, 4_000_000_000);
+    let fast = QueueTokenPayload { lane: 1, ..first };
+    let (earlier_run, elsewhere) =
+        (QueueTokenPayload { epoch: 5, ..first }, QueueTokenPayload { performance: other.id, ..first });
+    let stranger = QueueTokenPayload { index: 1, ..first };
+    for (seat, payload) in [Some(first), Some(fast), Some(earlier_run), Some(first), None].into_iter().enumerate() {
         let hold = hold(fan, &sale, &[seat]);
         bench.place(&hold).await;
         bench.top_up(fan, hold.total).await;
-        let plan = PaymentPlan { ticket, ..payment(&hold, at_secs(1)) };
-        assert_eq!(bench.used(ticket.unwrap_or(first)).await, seat > 2, "until it has paid");
+        let plan = PaymentPlan { payload, ..payment(&hold, at_secs(1)) };
+        assert_eq!(bench.used(payload.unwrap_or(first)).await, seat > 2, "until it has paid");
         made(bench.pay(&plan, request(fan)).await);
-        bench.payments.mark_told(&[plan.payment.id]).await.expect("the store answers");
+        bench.payments.mark_propagated(&[plan.payment.id]).await.expect("the store answers");
     }
     let short = bench.held(&[0]).await;
-    let refused_plan = PaymentPlan { ticket: Some(stranger), ..payment(&short, at_secs(1)) };
+    let refused_plan = PaymentPlan { payload: Some(stranger), ..payment(&short, at_secs(1)) };
     refused(bench.pay(&refused_plan, request(short.user)).await);
 
-    let used = |lane| UsedPlace { lane, index: first.index };
-    assert_eq!(bench.used_tickets(sale.id, first.epoch).await, [used(0), used(1)]);
-    assert_eq!(bench.used_tickets(sale.id, 5).await, [used(0)]);
-    assert_eq!(bench.used_tickets(sale.id, 6).await, []);
-    assert_eq!(bench.used_tickets(other.id, first.epoch).await, []);
-    for ticket in [first, fast, earlier_run, QueueTicket { admitted_until: Some(at_secs(9)), ..first }] {
-        assert!(bench.used(ticket).await, "{ticket:?}");
+    let used = |lane| EndedToken { lane, index: first.index };
+    assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1)]);
+    assert_eq!(bench.ended_queue_tokens(sale.id, 5).await, [used(0)]);
+    assert_eq!(bench.ended_queue_tokens(sale.id, 6).await, []);
+    assert_eq!(bench.ended_queue_tokens(other.id, first.epoch).await, []);
+    for payload in [first, fast, earlier_run, QueueTokenPayload { admitted_until: Some(at_secs(9)), ..first }] {
+        assert!(bench.used(payload).await, "{payload:?}");
     }
-    for ticket in [stranger, elsewhere, QueueTicket { epoch: 6, ..first }, QueueTicket { lane: 2, ..first }] {
-        assert!(!bench.used(ticket).await, "{ticket:?}");
+    for payload in
+        [stranger, elsewhere, QueueTokenPayload { epoch: 6, ..first }, QueueTokenPayload { lane: 2, ..first }]
+    {
+        assert!(!bench.used(payload).await, "{payload:?}");
     }
 }
 
-pub async fn remembers_what_to_tell(bench: RecordBench) {
+pub async fn remembers_what_to_propagate(bench: RecordBench) {
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
     bench.top_up(fan, euros(100_000)).await;
-    let ticket = ticket(sale.id, fan, 7, 4_000_000_000);
+    let payload = payload(sale.id, fan, 7, 4_000_000_000);
     let mut settlements = Vec::new();
-    for (seats, secs, ticket) in [(&[1, 2][..], 20, Some(ticket)), (&[0], 10, None), (&[5], 30, None)] {
+    for (seats, secs, payload) in [(&[1, 2][..], 20, Some(payload)), (&[0], 10, None), (&[5], 30, None)] {
         let hold = hold_at(fan, &sale, seats, start());
         bench.place(&hold).await;
-        let plan = PaymentPlan { ticket, ..payment(&hold, at_secs(secs)) };
+        let plan = PaymentPlan { payload, ..payment(&hold, at_secs(secs)) };
         made(bench.pay(&plan, request(fan)).await);
         let slots = hold.slots();
         let (payment, reservation) = (plan.payment.id, hold.id);
-        settlements.push(Settlement { payment, reservation, performance: sale.id, slots, ticket });
+        settlements.push(Settlement { payment, reservation, performance: sale.id, slots, payload });
     }
     let [second, first, third] = &settlements[..] else { panic!("three payments") };
 
-    assert_eq!(bench.untold(just_before(at_secs(10)), 100).await, []);
-    assert_eq!(bench.untold(at_secs(20), 100).await, [first.clone(), second.clone()]);
-    assert_eq!(bench.untold(at_secs(1_000), 2).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(just_before(at_secs(10)), 100).await, []);
+    assert_eq!(bench.pending(at_secs(20), 100).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(at_secs(1_000), 2).await, [first.clone(), second.clone()]);
     for _ in 0..2 {
-        bench.payments.mark_told(&[first.payment, third.payment]).await.expect("the store answers");
-        assert_eq!(bench.untold(at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
+        bench.payments.mark_propagated(&[first.payment, third.payment]).await.expect("the store answers");
+        assert_eq!(bench.pending(at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
     }
-    bench.payments.mark_told(&[]).await.expect("the store answers");
-    bench.payments.mark_told(&[second.payment]).await.expect("the store answers");
-    assert_eq!(bench.untold(at_secs(1_000), 100).await, []);
+    bench.payments.mark_propagated(&[]).await.expect("the store answers");
+    bench.payments.mark_propagated(&[second.payment]).await.expect("the store answers");
+    assert_eq!(bench.pending(at_secs(1_000), 100).await, []);
     assert_eq!(bench.payments_of(fan, 100).await.len(), 3);
 }

@@ -17,19 +17,19 @@ use crate::RecordBench;
 use crate::fixtures::{request, slots};
 use crate::paging::read_all;
 
+mod events;
 mod expiring;
 mod extending;
 mod giving_back;
 mod placing;
 mod repeating;
-mod telling;
 
+pub use events::*;
 pub use expiring::*;
 pub use extending::*;
 pub use giving_back::*;
 pub use placing::*;
 pub use repeating::*;
-pub use telling::*;
 
 /// Stamps the cases of the port `Reservations`.
 #[macro_export]
@@ -66,16 +66,16 @@ macro_rules! reservations {
     };
 }
 
-type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+type TokenAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
 type ReleaseAnswer = Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
 type ExtendAnswer = Result<Applied<Reservation>, PortError<ExtendRefusal>>;
 
 impl RecordBench {
-    async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
+    async fn try_place(&self, hold: &Reservation, limit: u32) -> TokenAnswer {
         self.reservations.place(hold.clone(), limit, request(hold.user)).await
     }
 
-    async fn place_again(&self, hold: Reservation, request: RequestKey) -> PlaceAnswer {
+    async fn place_again(&self, hold: Reservation, request: RequestKey) -> TokenAnswer {
         self.reservations.place(hold, SEATS_PER_FAN_MAX, request).await
     }
 

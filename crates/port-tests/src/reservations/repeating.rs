@@ -98,8 +98,8 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
     for pair in 1..13 {
         // Two rivals for a pair, each of whom asks twice, and one who wants too many.
         for rival in [bench.sign_up().await, bench.sign_up().await] {
-            let wish = (hold(rival, &sale, &[2 * pair, 2 * pair + 1]), request(rival));
-            calls.extend([wish.clone(), wish]);
+            let seat_request = (hold(rival, &sale, &[2 * pair, 2 * pair + 1]), request(rival));
+            calls.extend([seat_request.clone(), seat_request]);
         }
         let greedy = bench.sign_up().await;
         calls.push((hold(greedy, &sale, &[1, 2 * pair, 2 * pair + 1]), request(greedy)));
@@ -130,7 +130,7 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
                 assert_eq!((refusal, hold.seats.len()), (PlaceRefusal::OverLimit { limit: LIMIT, owned: 0 }, 3));
             }
             Err(PortError::RequestReused) => assert_eq!(request.fingerprint, altered(known_request).fingerprint),
-            Err(PortError::Unavailable(weather)) => panic!("the store answers: {weather}"),
+            Err(PortError::Unavailable(unavailable)) => panic!("the store answers: {unavailable}"),
         }
     }
     assert_eq!(winners.len(), 13, "one of each pair of rivals, once");

@@ -6,7 +6,7 @@ use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, slots};
 
-/// The state string of the small hall with these seats held, sold and blocked.
+/// The state string of the small venue with these seats held, sold and blocked.
 fn bytes_with(held: &[usize], sold: &[usize], blocked: &[usize]) -> Vec<u8> {
     let mut bytes = bytes(held, sold);
     for slot in slots(blocked) {
@@ -28,7 +28,7 @@ pub async fn keeps_blocked_seats_from_everybody(bench: SpeedBench) {
     for performance in [performance, loaded] {
         let state = bench.seats(performance).await.expect("loaded");
         assert_eq!(state.bytes, bytes_with(&[], &[], &[0, 1, 3, 4]));
-        let all = u32::try_from(SMALL_CHART_SEATS).expect("a small hall");
+        let all = u32::try_from(SMALL_CHART_SEATS).expect("a small context");
         let at = StockAt { version: state.version, stock: SeatStock { free: all - 4, held: 0 } };
         assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
         assert_eq!(bench.overdue(performance, at_secs(1_000_000), 100).await, []);

@@ -13,7 +13,7 @@ use crate::contention::at_once;
 use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
-    // From an empty hall to one that is nearly sold, each with gaps in other places.
+    // From an empty venue to one that is nearly sold, each with gaps in other places.
     for tenths in 0..10 {
         for search in searches().filter(|search| !search.allow_split) {
             let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
@@ -99,7 +99,7 @@ pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
         assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
         assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
     }
-    // A hall that has standing areas only has no seats to choose from, nor distances of them.
+    // A venue that has general admission areas only has no seats to choose from, nor distances of them.
     let order = SeatOrder { sections: vec![vec![], vec![]], distances: vec![] };
     let of_nothing = SeatSearch { order: Arc::new(order), count: 1, allow_split: false };
     let refusal = refused(bench.take_best(performance, &of_nothing, id()).await);
@@ -118,14 +118,14 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
     .await;
 
     let mut taken: Vec<Slot> = Vec::new();
-    let mut alone_refused = false;
+    let mut orphans_refused = false;
     for (count, answer) in answers {
         if let Ok(seats) = answer {
             assert_eq!(seats.slots.len(), count);
             taken.extend(seats.slots);
         } else {
             assert!(matches!(refused(answer), ChooseRefusal::NoneFits { .. }));
-            alone_refused |= count == 1;
+            orphans_refused |= count == 1;
         }
     }
     let all = taken.len();
@@ -135,7 +135,7 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
     let state = bench.seats(performance).await.expect("loaded");
     assert_eq!(state.stock().held as usize, all);
     assert!(
-        alone_refused && !state.bytes.contains(&FREE),
+        orphans_refused && !state.bytes.contains(&FREE),
         "a hundred want more than there is, and one seat is a block"
     );
 }
@@ -143,7 +143,7 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
 pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     let (performance, owner) = (bench.loaded().await, id());
     let three = search(3, &[0, 1], &[0, 1], false);
-    let first = bench.take_best(performance, &three, owner).await.expect("the hall is empty");
+    let first = bench.take_best(performance, &three, owner).await.expect("the context is empty");
     let other = bench.take_best(performance, &three, id()).await.expect("there is more");
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 

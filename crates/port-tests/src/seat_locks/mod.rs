@@ -18,17 +18,17 @@ mod blocking;
 mod changing;
 mod choosing;
 mod loading;
-mod standing;
+mod publishing;
 mod taking;
-mod telling;
+mod units;
 
 pub use blocking::*;
 pub use changing::*;
 pub use choosing::*;
 pub use loading::*;
-pub use standing::*;
+pub use publishing::*;
 pub use taking::*;
-pub use telling::*;
+pub use units::*;
 
 /// Stamps the cases of the port `SeatLocks`.
 #[macro_export]
@@ -44,17 +44,17 @@ macro_rules! seat_locks {
             takes_all_or_none,
             takes_once_under_contention,
             takes_again_for_the_same_owner,
-            takes_leaving_none_alone,
+            takes_preventing_orphans,
             takes_the_best_block,
             takes_a_split_only_where_allowed,
             chooses_accessible_seats_for_those_who_ask,
             chooses_nothing_where_nothing_fits,
             chooses_under_contention,
             chooses_again_for_the_same_owner,
-            takes_free_spots,
-            refuses_where_too_few_spots_are_left,
+            takes_free_units,
+            refuses_where_too_few_units_are_left,
             sells_an_area_to_the_last_spot,
-            takes_spots_again_for_the_same_owner,
+            takes_units_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,
@@ -75,7 +75,7 @@ const FIRST_VERSION: u64 = 1_790_000_000_000_001;
 const HUNDRED: usize = 100;
 
 impl SpeedBench {
-    /// A performance in the small hall with its seats loaded, all free.
+    /// A performance in the small venue with its seats loaded, all free.
     pub(crate) async fn loaded(&self) -> PerformanceId {
         let performance = id();
         self.load(performance, &[]).await;
@@ -164,7 +164,7 @@ impl SpeedBench {
     }
 }
 
-/// The state string of the small hall with these seats held and sold.
+/// The state string of the small venue with these seats held and sold.
 fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
     let mut bytes = all_free(&small_chart());
     for (seats, byte) in [(held, HELD), (sold, SOLD)] {
@@ -185,14 +185,14 @@ fn blocked(seat: usize) -> SeatLock {
     SeatLock { slot: slots(&[seat])[0], owner: SeatOwner::Operators { block: id() } }
 }
 
-/// A search for so many seats of the small hall, of these sections and grades.
+/// A search for so many seats of the small venue, of these sections and grades.
 fn search(count: usize, sections: &[u16], grades: &[u16], allow_split: bool) -> SeatSearch {
     let group = Group { count, accessible: 0 };
     let order = SeatOrder::new(&small_chart(), sections, group, |seat| grades.contains(&seat.grade));
     SeatSearch { order: Arc::new(order), count, allow_split }
 }
 
-/// A search for a group in the small hall with accessible seats.
+/// A search for a group in the small venue with accessible seats.
 fn accessible_search(count: usize, accessible: usize, grades: &[u16]) -> SeatSearch {
     let group = Group { count, accessible };
     let order = SeatOrder::new(&accessible_chart(), &[0, 1], group, |seat| grades.contains(&seat.grade));

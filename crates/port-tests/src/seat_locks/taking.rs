@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::alternatives::left_alone;
+use encore_domain::alternatives::orphan_seats;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::TakeRefusal;
 use encore_domain::seat_chart::Slot;
@@ -77,7 +77,7 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(refusal, expected, "a sold seat is not held by its owner");
 }
 
-pub async fn takes_leaving_none_alone(bench: SpeedBench) {
+pub async fn takes_preventing_orphans(bench: SpeedBench) {
     // Every choice of one to three seats of the stalls, in which some are taken: at the ends of a row, at the aisle, in gaps of
     // one to four.
     let chart = small_chart();
@@ -91,10 +91,10 @@ pub async fn takes_leaving_none_alone(bench: SpeedBench) {
         let before = bench.seats(performance).await.expect("loaded");
         for choice in &choices {
             let owner = id();
-            let taking = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(60)).await;
+            let taking = bench.seat_locks.take_preventing_orphans(performance, choice, owner, at_secs(60)).await;
             let taken: Vec<Slot> =
                 choice.iter().copied().filter(|slot| before.bytes[slot.0 as usize] != FREE).collect();
-            let alone = left_alone(&before.bytes, choice);
+            let alone = orphan_seats(&before.bytes, choice);
             let now = bench.seats(performance).await.expect("loaded");
             if !taken.is_empty() {
                 let expected = TakeRefusal::Taken { slots: taken, version: now.version };
@@ -102,11 +102,11 @@ pub async fn takes_leaving_none_alone(bench: SpeedBench) {
                 assert_eq!(now.bytes, before.bytes);
             } else if !alone.is_empty() {
                 assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some()));
-                assert_eq!(refused(taking), TakeRefusal::LeavesAlone { slots: alone }, "{choice:?}");
+                assert_eq!(refused(taking), TakeRefusal::WouldOrphan { slots: alone }, "{choice:?}");
                 assert_eq!(now.bytes, before.bytes);
             } else {
                 let version = taking.expect("free, and nobody is alone");
-                let again = bench.seat_locks.take_leaving_none_alone(performance, choice, owner, at_secs(90)).await;
+                let again = bench.seat_locks.take_preventing_orphans(performance, choice, owner, at_secs(90)).await;
                 assert_eq!(again.expect("the owner's"), version);
                 bench.release_seats(performance, choice, owner).await;
             }

@@ -83,7 +83,7 @@ impl Fan<'_> {
         Ok(first)
     }
 
-    /// Weather proves nothing; another answer does, and so does a refusal of what was done before.
+    /// Unavailable proves nothing; another answer does, and so does a refusal of what was done before.
     fn compare<T: PartialEq>(&mut self, name: &str, first: &T, repeated: &Result<T, Status>) {
         match repeated.as_ref().map_err(Outcome::of_status) {
             Ok(answer) => {

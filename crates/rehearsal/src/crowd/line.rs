@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as Standing;
 use encore_proto::queue::v1::{EndReason, WatchPositionResponse};
 use rand::RngExt;
 use tokio::time::{Instant, sleep_until};
@@ -127,7 +127,7 @@ impl Fan<'_> {
             let millis = i64::from(at.nanos) / 1_000_000 + at.seconds * 1_000;
             u64::try_from(millis).unwrap_or(0)
         });
-        match frame.standing.and_then(|standing| standing.standing) {
+        match frame.status.and_then(|status| status.status) {
             Some(Standing::Waiting(waiting)) => {
                 self.notes.positions += 1;
                 self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
@@ -142,7 +142,7 @@ impl Fan<'_> {
                 Ok(Reading::Admitted { until_ms })
             }
             Some(Standing::Ended(ended)) if ended.reason() == EndReason::Reset => {
-                self.notes.line_was_reset = true;
+                self.notes.queue_was_reset = true;
                 Ok(Reading::Reset)
             }
             Some(Standing::Ended(ended)) => {
@@ -154,7 +154,7 @@ impl Fan<'_> {
                 Err(Exit::Over(end_fate(ended)))
             }
             // The lines of a rehearsal draw nothing.
-            Some(Standing::Collected(_)) | None => Err(Exit::Failed),
+            Some(Standing::PreQueued(_)) | None => Err(Exit::Failed),
         }
     }
 

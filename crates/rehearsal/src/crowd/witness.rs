@@ -1,5 +1,5 @@
 //! What the crowd itself can swear to: each fan notes what the server told, and afterwards the notes are compared. Nothing here
-//! trusts the server's books, and nothing is called a breach that could be a delay on the way. Therefore it does not see
+//! trusts the server's audit, and nothing is called a breach that could be a delay on the way. Therefore it does not see
 //! everything: more admissions than the rate allows are seen only if they are more than since the beginning of the sale, and
 //! neither order nor cap can be sworn to across a line that was made anew.
 
@@ -31,7 +31,7 @@ pub struct Notes {
     /// From when on the fan may no longer have been inside: leaving or paying began, or the deadline came.
     pub inside_until_ms: Option<u64>,
     /// Whether the server said that the line was made anew; then its numbers begin again.
-    pub line_was_reset: bool,
+    pub queue_was_reset: bool,
     /// Why the fan's place was ended, though the fan neither left nor was away for long.
     pub place_lost: Option<&'static str>,
     /// Seats that a payment was answered for.
@@ -83,12 +83,12 @@ impl Witness {
     pub fn testify(&self, line: Line) -> Vec<PromiseReport> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The numbers, the cap and the rate of a line that was made anew begin again.
-        let one_line: &[Notes] = if notes.iter().any(|it| it.line_was_reset) { &[] } else { &notes };
+        let one_line: &[Notes] = if notes.iter().any(|it| it.queue_was_reset) { &[] } else { &notes };
         vec![
             positions(&notes),
             places(&notes),
-            line_jumps(one_line, line),
-            over_cap(one_line, line),
+            queue_jumps(one_line, line),
+            over_max_active(one_line, line),
             over_rate(one_line, line),
             double_sold(&notes),
             lost_seats(&notes),
@@ -120,21 +120,21 @@ fn positions(notes: &[Notes]) -> PromiseReport {
 }
 
 fn places(notes: &[Notes]) -> PromiseReport {
-    let reset = notes.iter().filter(|it| it.line_was_reset).map(|it| (it.fan, "RESET"));
+    let reset = notes.iter().filter(|it| it.queue_was_reset).map(|it| (it.fan, "RESET"));
     let lost = notes.iter().filter_map(|it| Some((it.fan, it.place_lost?)));
     let findings = reset.chain(lost).map(|(fan, why)| format!("fan {fan} lost the place in the line: {why}"));
     report("place_lost", count(notes.iter().filter(|it| it.number.is_some()).count()), findings.collect())
 }
 
 /// Whoever was still waiting after somebody behind them had learned of being admitted, was jumped over.
-fn line_jumps(notes: &[Notes], line: Line) -> PromiseReport {
-    let mut in_line: Vec<(u64, &Notes)> = notes.iter().filter_map(|it| Some((it.number?, it))).collect();
-    in_line.sort_unstable_by_key(|(number, _)| *number);
+fn queue_jumps(notes: &[Notes], line: Line) -> PromiseReport {
+    let mut in_queue: Vec<(u64, &Notes)> = notes.iter().filter_map(|it| Some((it.number?, it))).collect();
+    in_queue.sort_unstable_by_key(|(number, _)| *number);
     let mut findings = Vec::new();
     let mut examined = 0;
     // The one ahead who was seen waiting last.
     let mut ahead: Option<(u64, u64)> = None;
-    for (number, fan) in in_line {
+    for (number, fan) in in_queue {
         if let (Some(admitted), Some((waiting, other))) = (fan.admitted_ms, ahead) {
             examined += 1;
             if waiting > admitted + line.skew_ms {
@@ -145,11 +145,11 @@ fn line_jumps(notes: &[Notes], line: Line) -> PromiseReport {
         }
         ahead = ahead.max(fan.waiting_ms.map(|waiting| (waiting, number)));
     }
-    report("line_jump", examined, findings)
+    report("queue_jump", examined, findings)
 }
 
 /// Counts those who were inside for certain: from learning of the admission to the first step out.
-fn over_cap(notes: &[Notes], line: Line) -> PromiseReport {
+fn over_max_active(notes: &[Notes], line: Line) -> PromiseReport {
     let mut steps: Vec<(u64, i64)> = Vec::new();
     for fan in notes {
         if let (Some(from), Some(until)) = (fan.admitted_ms, fan.inside_until_ms) {
@@ -169,7 +169,11 @@ fn over_cap(notes: &[Notes], line: Line) -> PromiseReport {
     }
     let over = u64::try_from(most).unwrap_or(0) > line.cap;
     let finding = format!("{most} were inside at {at} ms, and the cap is {}", line.cap);
-    report("over_cap", count(notes.iter().filter(|it| it.admitted_ms.is_some()).count()), finding_if(over, finding))
+    report(
+        "over_max_active",
+        count(notes.iter().filter(|it| it.admitted_ms.is_some()).count()),
+        finding_if(over, finding),
+    )
 }
 
 /// By any moment, no more can have learned of an admission than the rate allows since the first joined.
@@ -268,7 +272,7 @@ mod tests {
     #[test]
     fn an_orderly_sale_breaks_nothing() {
         let notes = [fan(1, 100, 400), fan(2, 100, 300), fan(3, 320, 900), fan(4, 450, 800)];
-        for promise in ["position_grew", "line_jump", "over_cap", "over_rate", "double_sold_seat"] {
+        for promise in ["position_grew", "queue_jump", "over_max_active", "over_rate", "double_sold_seat"] {
             assert_eq!(breaches(&notes, promise), 0);
         }
     }
@@ -282,16 +286,16 @@ mod tests {
     #[test]
     fn who_still_waited_when_one_behind_was_in_was_jumped_over() {
         let jumped = Notes { waiting_ms: Some(201), ..fan(1, 400, 500) };
-        assert_eq!(breaches(&[jumped.clone(), fan(2, 200, 300)], "line_jump"), 1);
+        assert_eq!(breaches(&[jumped.clone(), fan(2, 200, 300)], "queue_jump"), 1);
         let told_late = Notes { waiting_ms: Some(200), ..jumped.clone() };
-        assert_eq!(breaches(&[told_late, fan(2, 200, 300)], "line_jump"), 0, "both were called in one instant");
+        assert_eq!(breaches(&[told_late, fan(2, 200, 300)], "queue_jump"), 0, "both were called in one instant");
         let behind = Notes { number: Some(3), ..jumped.clone() };
-        assert_eq!(breaches(&[behind, fan(2, 200, 300)], "line_jump"), 0, "who is behind may wait");
+        assert_eq!(breaches(&[behind, fan(2, 200, 300)], "queue_jump"), 0, "who is behind may wait");
     }
 
     #[test]
-    fn a_line_made_anew_costs_places_and_says_nothing_of_order() {
-        let jumped = Notes { waiting_ms: Some(201), line_was_reset: true, ..fan(1, 400, 500) };
+    fn a_queue_made_anew_costs_places_and_says_nothing_of_order() {
+        let jumped = Notes { waiting_ms: Some(201), queue_was_reset: true, ..fan(1, 400, 500) };
         assert_eq!(breaches(&[jumped, fan(2, 200, 300)], "place_lost"), 1);
         let ended = Notes { place_lost: Some("ABANDONED"), ..fan(1, 100, 200) };
         assert_eq!(breaches(&[ended], "place_lost"), 1);
@@ -321,9 +325,9 @@ mod tests {
     #[test]
     fn more_inside_than_the_cap_is_told() {
         let notes = [fan(1, 100, 400), fan(2, 100, 400), fan(3, 399, 900)];
-        assert_eq!(breaches(&notes, "over_cap"), 1);
+        assert_eq!(breaches(&notes, "over_max_active"), 1);
         let in_turn = [fan(1, 100, 400), fan(2, 100, 400), fan(3, 400, 900)];
-        assert_eq!(breaches(&in_turn, "over_cap"), 0);
+        assert_eq!(breaches(&in_turn, "over_max_active"), 0);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// A refusal is an answer: it names its reason, and calling again would not help. Weather and mistakes are failures.
+    /// A refusal is an answer: it names its reason, and calling again would not help. Unavailable and mistakes are failures.
     pub fn of_status(status: &Status) -> Self {
         match status.code() {
             Code::NotFound

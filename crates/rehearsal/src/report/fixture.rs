@@ -33,7 +33,7 @@ pub(crate) fn journey() -> Report {
             promises: vec![
                 promise("double_sold_seat", "auditor", SEATS),
                 promise("money_made_or_lost", "auditor", 3_187),
-                promise("line_jump", "crowd", FANS),
+                promise("queue_jump", "crowd", FANS),
             ],
             unexamined: vec!["performance 0198f2c4: the auditor gave no answer: it is away".into()],
         },

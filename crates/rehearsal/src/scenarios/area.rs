@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hall::{AREA, Hall};
+use crate::hall::{AREA, PerformanceContext};
 use crate::load::Outcome;
 use crate::operator::Terms;
 use crate::rehearsal::{Findings, RehearsalError, Run};
@@ -23,10 +23,10 @@ const HOLD_FOR: Duration = Duration::from_mins(30);
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a standing area for everybody");
-    let hall = Hall::of(SEATS_PER_DATE).with_area();
+    let hall = PerformanceContext::of(SEATS_PER_DATE).with_area();
     let pairs_per_date = u64::from(hall.standing() / 2);
     let dates = (PAIRS_PER_SECOND * run.args.phase().as_secs() * 2).div_ceil(pairs_per_date);
-    let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, line: None };
+    let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, queue: None };
     let sale = run.stage.operator.put_on_sale(hall, &terms, u32::try_from(dates).unwrap_or(u32::MAX));
     let performances: Arc<[String]> = sale.await.map_err(RehearsalError::setup("the sale"))?.into();
     let callers = Callers::make(run, run.fans(FANS)).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
             // One date after the other, so that all who call at once want room in one area.
             let date = &dates[usize::try_from(number / pairs_per_date).unwrap_or(0) % dates.len()];
             let request = request_id(seed, 0, number);
-            Outcome::of(&callers.turn(number).hold_standing(request, date, AREA, 2).await)
+            Outcome::of(&callers.turn(number).hold_units(request, date, AREA, 2).await)
         }
     });
     let measurements = measurements.await;

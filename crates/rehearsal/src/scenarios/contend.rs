@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::baselines::at_once;
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::{Outcome, Paced};
 use crate::operator::Terms;
 use crate::rehearsal::{Findings, RehearsalError, Run};
@@ -20,8 +20,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let crowds = run.args.crowd.fans.map_or(CROWDS.to_vec(), |fans| vec![fans]);
     let most = crowds.iter().copied().max().unwrap_or(1);
     run.live.phase(&format!("{most} fans"));
-    let hall = Hall::of(SEATS);
-    let terms = Terms { seats_per_fan: 8, hold_for: Duration::from_mins(5), line: None };
+    let hall = PerformanceContext::of(SEATS);
+    let terms = Terms { seats_per_fan: 8, hold_for: Duration::from_mins(5), queue: None };
     let dates = u32::try_from(crowds.len()).unwrap_or(1);
     let sale = run.stage.operator.put_on_sale(hall, &terms, dates);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;

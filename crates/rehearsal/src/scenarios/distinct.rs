@@ -7,7 +7,7 @@ use encore_proto::booking::v1::Reservation;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::operator::Terms;
 use crate::rehearsal::{RehearsalError, Run};
 use crate::scenarios::callers::{Callers, request_id};
@@ -31,10 +31,10 @@ pub(super) struct DistinctSeats {
 impl DistinctSeats {
     /// Puts so many pairs at least on sale, without a line, and makes so many fans.
     pub(super) async fn on_sale(run: &Run<'_>, pairs: u64, fans: u64) -> Result<Self, RehearsalError> {
-        let hall = Hall::of(SEATS_PER_DATE);
+        let hall = PerformanceContext::of(SEATS_PER_DATE);
         let pairs_per_date: Arc<[[String; 2]]> = hall.pairs().into();
         let dates = pairs.div_ceil(u64::try_from(pairs_per_date.len()).unwrap_or(u64::MAX));
-        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, line: None };
+        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, queue: None };
         let sale = run.stage.operator.put_on_sale(hall, &terms, u32::try_from(dates).unwrap_or(u32::MAX));
         let performances: Arc<[String]> = sale.await.map_err(RehearsalError::setup("the sale"))?.into();
         let callers = Callers::make(run, fans).await?;

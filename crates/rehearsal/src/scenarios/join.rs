@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
@@ -16,8 +16,8 @@ const LINE: LineTerms = LineTerms { per_second: 1, batch: 1, cap: 1, paused: tru
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a line, and fans to join it");
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(LINE) };
-    let sale = run.stage.operator.put_on_sale(Hall::of(100), &terms, 1);
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(LINE) };
+    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(100), &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(FANS)).await?;
     let (joining, performance) = (callers.clone(), performances[0].clone());

@@ -14,7 +14,7 @@ use crate::crowd::fan::{Crowd, by_number};
 use crate::crowd::progress::Progress;
 use crate::crowd::recorder::Recorder;
 use crate::crowd::witness::{Line, Witness};
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::live::SaleView;
 use crate::load::drive::pass_on;
 use crate::load::tally::to_f64;
@@ -39,10 +39,10 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let habits = &run.args.crowd;
     let fans = run.fans(FANS);
     run.live.phase(&format!("a hall of {} seats, a line, {fans} fans", habits.seats));
-    let hall = Hall::of(habits.seats);
-    let line = line_terms(run);
+    let hall = PerformanceContext::of(habits.seats);
+    let line = queue_terms(run);
     let terms =
-        Terms { seats_per_fan: SEATS_PER_FAN, hold_for: Duration::from_secs(habits.hold_seconds), line: Some(line) };
+        Terms { seats_per_fan: SEATS_PER_FAN, hold_for: Duration::from_secs(habits.hold_seconds), queue: Some(line) };
     let operator = &run.stage.operator;
     let performances = operator.put_on_sale(hall, &terms, 1).await.map_err(RehearsalError::setup("the sale"))?;
     let tokens = operator.fans(fans).await.map_err(RehearsalError::setup("making fans"))?;
@@ -90,7 +90,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     })
 }
 
-fn line_terms(run: &Run<'_>) -> LineTerms {
+fn queue_terms(run: &Run<'_>) -> LineTerms {
     let habits = &run.args.crowd;
     // A second's worth at once after a quiet time.
     LineTerms {

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::baselines::{HEALTH_CHECK, health_checks};
 use crate::client::Caller;
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::{Outcome, Paced};
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
@@ -40,8 +40,8 @@ const HIGH_PERCENT: usize = 99;
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let many = run.fans(MANY);
     let few = FEW.min(many);
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(LINE) };
-    let sale = run.stage.operator.put_on_sale(Hall::of(10_000), &terms, 2);
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(LINE) };
+    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(10_000), &terms, 2);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     run.live.phase(&format!("{} fans are made", many + JOINERS));
     let fans = Callers::make(run, many).await?;

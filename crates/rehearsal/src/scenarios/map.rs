@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encore_proto::catalog::v1::ListSeatsRequest;
 
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::load::tally::to_f64;
 use crate::operator::Terms;
@@ -18,13 +18,13 @@ use crate::scenarios::part::{baselines, saturate_and_pace};
 
 /// How many readers there are by default.
 const READERS: u64 = 1_000;
-/// The most seats in a reply: halls up to this size are read in one call.
+/// The most seats in a reply: contexts up to this size are read in one call.
 const PAGE_SIZE: u32 = 10_000;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    let hall = Hall::of(run.args.crowd.seats.min(PAGE_SIZE));
+    let hall = PerformanceContext::of(run.args.crowd.seats.min(PAGE_SIZE));
     run.live.phase(&format!("a map of {} seats", hall.seats()));
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: None };
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: None };
     let sale = run.stage.operator.put_on_sale(hall, &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(READERS)).await?;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::load::tally::to_f64;
 use crate::operator::Terms;
@@ -37,8 +37,8 @@ struct Watcher {
 
 /// Adds what watchers saw.
 pub(super) async fn run(run: &Run<'_>, findings: &mut Findings) -> Result<(), RehearsalError> {
-    let hall = Hall::of(SEATS);
-    let terms = Terms { seats_per_fan: 20, hold_for: Duration::from_mins(5), line: None };
+    let hall = PerformanceContext::of(SEATS);
+    let terms = Terms { seats_per_fan: 20, hold_for: Duration::from_mins(5), queue: None };
     let sale = run.stage.operator.put_on_sale(hall, &terms, 1);
     let performance = sale.await.map_err(RehearsalError::setup("the sale"))?.remove(0);
     let callers = Callers::make(run, run.fans(WATCHERS)).await?;

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_by_its_whole_name() {
+    fn a_queue_is_found_by_its_whole_name() {
         let info = "# Stats\r\ntotal_commands_processed_elsewhere:7\r\ntotal_commands_processed:42\r\n";
         assert_eq!(line(info, "total_commands_processed"), Some("42"));
         assert_eq!(line(info, "total_commands"), None);

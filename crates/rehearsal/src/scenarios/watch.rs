@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use encore_proto::queue::v1::WatchPositionResponse;
-use encore_proto::queue::v1::standing::Standing;
+use encore_proto::queue::v1::queue_status::Status as Standing;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
-use crate::hall::Hall;
+use crate::hall::PerformanceContext;
 use crate::load::tally::to_f64;
 use crate::load::{Outcome, Paced};
 use crate::operator::{LineTerms, Terms};
@@ -54,8 +54,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let cap = u32::try_from(admitted).unwrap_or(u32::MAX);
     let line = LineTerms { per_second: 100_000, batch: 100_000, cap, paused: true, grace: None };
     run.live.phase(&format!("{streams} fans join a line that stands"));
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(line) };
-    let sale = run.stage.operator.put_on_sale(Hall::of(2_000), &terms, 1);
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(line) };
+    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(2_000), &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let performance = performances[0].clone();
     let (waiting, joined) = Callers::make(run, streams).await?.join(run, streams, &performance).await;
@@ -116,7 +116,7 @@ async fn tell_all(
     let next = &others[..others.partition_point(|watcher| watcher.place < 2 * admitted)];
     run.live.phase("the line moves again");
     let moved_at = Instant::now();
-    let resumed = run.stage.operator.set_line(performance, LineTerms { paused: false, ..line });
+    let resumed = run.stage.operator.update_queue(performance, LineTerms { paused: false, ..line });
     tokio::select! {
         resumed = resumed => drop(resumed?),
         () = stop.cancelled() => return Ok(()),
@@ -179,11 +179,11 @@ async fn read(mut frames: Streaming<WatchPositionResponse>, learn: watch::Sender
 }
 
 fn news(frame: &WatchPositionResponse) -> Option<News> {
-    match frame.standing.as_ref()?.standing.as_ref()? {
+    match frame.status.as_ref()?.status.as_ref()? {
         Standing::Waiting(waiting) if waiting.paused => Some(News::Paused),
         Standing::Waiting(_) => Some(News::Moving),
         Standing::Admitted(_) => Some(News::Admitted),
-        Standing::Collected(_) | Standing::Ended(_) => None,
+        Standing::PreQueued(_) | Standing::Ended(_) => None,
     }
 }
 
@@ -214,10 +214,10 @@ fn count(len: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encore_proto::queue::v1::{Admitted, Standing as Told, Waiting};
+    use encore_proto::queue::v1::{Admitted, QueueStatus as Told, Waiting};
 
     fn frame(standing: Standing) -> WatchPositionResponse {
-        WatchPositionResponse { standing: Some(Told { standing: Some(standing) }), ..Default::default() }
+        WatchPositionResponse { status: Some(Told { status: Some(standing) }), ..Default::default() }
     }
 
     #[test]

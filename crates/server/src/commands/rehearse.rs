@@ -52,9 +52,9 @@ fn judge(proof: &Proof, told: Result<(), RehearsalError>) -> Result<(), CommandE
     match (verdict(proof), told) {
         (Ok(()), told) => Ok(told?),
         (verdict, Ok(())) => verdict,
-        (verdict, Err(untold)) => {
-            let why = untold.source().map(|source| format!(": {source}")).unwrap_or_default();
-            eprintln!("rehearse: {untold}{why}");
+        (verdict, Err(pending)) => {
+            let why = pending.source().map(|source| format!(": {source}")).unwrap_or_default();
+            eprintln!("rehearse: {pending}{why}");
             verdict
         }
     }
@@ -161,8 +161,8 @@ mod tests {
         assert!(told.ends_with("\n  performance 7: the auditor gave no answer"), "{told}");
         proof.promises.push(broken);
         assert_eq!(code(&proof), ExitCode::from(3));
-        let untold = || Err(RehearsalError::Print(std::io::Error::other("nobody reads")));
-        assert!(matches!(judge(&proof, untold()), Err(CommandError::PromisesBroken(_))));
-        assert!(matches!(judge(&Proof::default(), untold()), Err(CommandError::Rehearsal(_))));
+        let pending = || Err(RehearsalError::Print(std::io::Error::other("nobody reads")));
+        assert!(matches!(judge(&proof, pending()), Err(CommandError::PromisesBroken(_))));
+        assert!(matches!(judge(&Proof::default(), pending()), Err(CommandError::Rehearsal(_))));
     }
 }

@@ -22,7 +22,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let ports = connect(&config).await?;
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
-    let encore = Encore::new(ports, config.guarded.clone()).under(config.line_ceilings);
+    let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if config.demo {
         demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;
@@ -49,7 +49,7 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
     }
     let ports = ports.on_postgres(&migrated(database).await?).await?;
     let Some(redis) = redis else {
-        warn!("no Redis: lines and seat locks are in this process, which must be the only one");
+        warn!("no Redis: queues and seat locks are in this process, which must be the only one");
         return Ok(ports);
     };
     Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)

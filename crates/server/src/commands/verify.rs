@@ -22,7 +22,7 @@ pub struct VerifyArgs {
 }
 
 /// What is said where there is no Redis to look at.
-const BOOKS_ONLY: &str = "lines and seat state were not examined: ENCORE_REDIS_URL is not set";
+const STORED_ONLY: &str = "lines and seat state were not examined: ENCORE_REDIS_URL is not set";
 
 /// Checks every promise that can be checked on what is stored. Neither migrates nor writes anything.
 pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
@@ -35,7 +35,7 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
             let ports = ports.on_redis(&redis.urls, &redis.prefix).await?;
             Encore::new(ports, GuardedRpcs::default()).api.audit.verify(None).await?
         }
-        None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_books().await?,
+        None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_stored().await?,
     };
     let text = if args.json { format!("{}\n", as_json(&report)) } else { as_table(&report) };
     print!("{text}");
@@ -74,7 +74,7 @@ fn as_table(report: &AuditReport) -> String {
         let _ = writeln!(table, "{:<20} {line}", promise.name());
     }
     if report.of(Promise::SeatStateDiffers).is_none() {
-        let _ = writeln!(table, "\n{BOOKS_ONLY}");
+        let _ = writeln!(table, "\n{STORED_ONLY}");
     }
     for (promise, found) in Promise::ALL.into_iter().filter_map(|promise| Some((promise, report.of(promise)?))) {
         if found.broken == 0 {

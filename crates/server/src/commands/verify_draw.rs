@@ -67,10 +67,10 @@ fn read(path: &PathBuf) -> Result<String, CommandError> {
 struct Told {
     key: DrawKey,
     key_sha256: Vec<u8>,
-    lanes: Vec<ToldLane>,
+    lanes: Vec<ReportedLane>,
 }
 
-struct ToldLane {
+struct ReportedLane {
     name: String,
     joined: u64,
     numbers_sha256: Vec<u8>,
@@ -90,12 +90,12 @@ impl Told {
         Ok(Self {
             key: DrawKey(key),
             key_sha256: bytes(&answer, "keySha256")?,
-            lanes: lanes.iter().map(ToldLane::read).collect::<Result<_, _>>()?,
+            lanes: lanes.iter().map(ReportedLane::read).collect::<Result<_, _>>()?,
         })
     }
 }
 
-impl ToldLane {
+impl ReportedLane {
     fn read(lane: &serde_json::Value) -> Result<Self, CommandError> {
         // JSON for protobuf leaves out zero, and writes 64-bit numbers as strings.
         let told = &lane["joined"];

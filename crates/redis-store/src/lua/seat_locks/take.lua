@@ -5,7 +5,7 @@
 --       held now; taken by this very owner, all of them, is no refusal
 -- Cost  O(slots); a hold has at most 8
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
-local owner, deadline, leave_none_alone = ARGV[1], ARGV[2], ARGV[3] == '1'
+local owner, deadline, prevent_orphan_seats = ARGV[1], ARGV[2], ARGV[3] == '1'
 local wanted = #ARGV - 3
 
 if redis.call('EXISTS', STATE) == 0 then
@@ -32,8 +32,8 @@ if #taken > 0 then
   return {redis.call('HGET', ABOUT, 'version'), taken, {}}
 end
 
--- What `left_alone` in the domain finds: neighbours of these seats that are free and whose own neighbours are not.
-local function left_alone()
+-- What `orphan_seats` in the domain finds: neighbours of these seats that are free and whose own neighbours are not.
+local function orphan_seats()
   local wanted_slots, alone = {}, {}
   for i = 4, #ARGV do
     wanted_slots[tonumber(ARGV[i])] = true
@@ -52,7 +52,7 @@ local function left_alone()
   return alone
 end
 
-local alone = leave_none_alone and left_alone() or {}
+local alone = prevent_orphan_seats and orphan_seats() or {}
 if #alone > 0 then
   return {redis.call('HGET', ABOUT, 'version'), {}, alone}
 end

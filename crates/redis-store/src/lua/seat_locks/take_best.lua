@@ -18,7 +18,7 @@ local function version()
   return tonumber(redis.call('HGET', ABOUT, 'version'))
 end
 
--- In a hall without seats, and of grades that nothing has, there is nothing to choose from.
+-- In a venue without seats, and of grades that nothing has, there is nothing to choose from.
 local stretches_bytes = 0
 for i = 5, #ARGV do
   stretches_bytes = stretches_bytes + #ARGV[i]
@@ -60,7 +60,7 @@ local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, fits)
 if #own > 0 then
   return {version(), own}
 end
--- There is a distance for each slot of a seat. Standing areas come after them.
+-- There is a distance for each slot of a seat. General admission areas come after them.
 local seat_slots = redis.call('STRLEN', DISTANCES) / 4
 if seat_slots == 0 then
   return {-1, {}}
@@ -72,7 +72,7 @@ local function is_free(slot)
   return slot >= 0 and string.byte(state, slot + 1) == FREE
 end
 
-local function leaves_one_alone(first, last)
+local function leaves_an_orphan(first, last)
   return is_free(first - 1) and not is_free(first - 2) or is_free(last + 1) and not is_free(last + 2)
 end
 
@@ -104,7 +104,7 @@ local function nearest(stretches, size)
               any, any_distance = start, sum
             end
             local nearer = not clean or sum < clean_distance or sum == clean_distance and start < clean
-            if nearer and not leaves_one_alone(start, slot) then
+            if nearer and not leaves_an_orphan(start, slot) then
               clean, clean_distance = start, sum
             end
           end
@@ -163,7 +163,7 @@ local function choose()
       sizes[#sizes + 1] = tonumber(size)
       largest = math.max(largest, sizes[#sizes])
     end
-    -- Most of a hall that is nearly sold needs no closer look.
+    -- Most of a venue that is nearly sold needs no closer look.
     if string.find(state, string.rep('a', largest), 1, true) then
       if #sizes == 1 then
         local slots = one_block(sizes[1])

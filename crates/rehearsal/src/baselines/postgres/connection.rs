@@ -119,7 +119,7 @@ impl Connection {
         let (performance, total): (Uuid, i64) = (reserved.get(1), reserved.get(2));
         let balance = wallet.first().map_or(0, |row| row.get::<_, i64>(0)) - total;
         if balance < 0 {
-            return Ok(self.refuse("BALANCE_SHORT"));
+            return Ok(self.refuse("INSUFFICIENT_BALANCE"));
         }
         try_join!(
             change(client, &statements.debit, [fan, &balance]),

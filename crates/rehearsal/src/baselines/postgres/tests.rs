@@ -110,7 +110,7 @@ async fn who_cannot_pay_or_has_no_hold_is_refused_and_nothing_changes() {
         let sql = format!("UPDATE wallets SET balance_minor = 1 WHERE user_id = '{}'", scene.payment(0).fan);
         connection.client.batch_execute(&sql).await.expect("it is poor now");
         let poor = connection.pay(&scene.payment(0)).await.expect("an answer");
-        assert_eq!(poor, Outcome::Refused("BALANCE_SHORT".into()));
+        assert_eq!(poor, Outcome::Refused("INSUFFICIENT_BALANCE".into()));
         assert_eq!(connection.pay(&scene.payment(1)).await.expect("an answer"), Outcome::Success);
         for number in [1, 2] {
             let unheld = connection.pay(&scene.payment(number)).await.expect("an answer");

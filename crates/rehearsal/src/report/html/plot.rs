@@ -1,4 +1,4 @@
-//! Lines over an axis, as inline SVG.
+//! QueueStore over an axis, as inline SVG.
 
 use std::io;
 use std::ops::Range;
@@ -22,7 +22,7 @@ const LINE_WIDTH: u32 = 4;
 #[error("a plot could not be drawn")]
 pub struct PlotError(#[from] DrawingAreaErrorKind<io::Error>);
 
-/// Lines in one frame, with what they are called.
+/// QueueStore in one frame, with what they are called.
 pub(super) struct Plot {
     pub title: String,
     /// What the axes are, in a few words.

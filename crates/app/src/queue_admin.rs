@@ -1,0 +1,194 @@
+//! Running a queue: changing how it admits, seeing what becomes of it, and granting its lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
+use encore_domain::queue::{Lane, LaneName, LanePass, QueuePatch, QueueSettings};
+use encore_domain::queue_ceilings::QueueCeilings;
+use encore_domain::queue_snapshot::QueueFlow;
+use encore_domain::request::RequestKey;
+use encore_domain::seat_state::SeatStock;
+use encore_domain::time::Timestamp;
+use futures::Stream;
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use crate::contexts::PerformanceContexts;
+use crate::error::{AppError, Violation};
+use crate::open_queues::OpenQueues;
+use crate::queue::QueueParts;
+use crate::queue_ceilings::TurnedUp;
+use crate::queue_replica::QueueReplicaRegistry;
+use crate::queue_view::{QueuePhase, QueueView};
+
+/// How often a watched queue is told of.
+pub const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// A queue as operators see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueReport {
+    /// As of when.
+    pub observed_at: Timestamp,
+    /// How it admits.
+    pub settings: QueueSettings,
+    /// What it is doing.
+    pub phase: QueuePhase,
+    /// Its lanes, in order.
+    pub lanes: Vec<LaneReport>,
+    /// Called, and not yet come.
+    pub called: u64,
+    /// Inside.
+    pub active: u64,
+    /// What became of all who joined.
+    pub flow: QueueFlow,
+    /// Seats that are free, and that are held.
+    pub stock: SeatStock,
+    /// See [`QueueView::tick`].
+    pub tick: Option<Duration>,
+}
+
+/// A lane as operators see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaneReport {
+    /// Its name and weight.
+    pub lane: Lane,
+    /// How many wait in it.
+    pub waiting: u64,
+    /// Admissions a second over the last minute; none if too little was measured.
+    pub per_second: Option<f64>,
+}
+
+/// A lane grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedLane {
+    /// What the fan shows when joining.
+    pub grant: String,
+    /// From this moment on it is no good.
+    pub until: Timestamp,
+}
+
+/// The use cases of `AdminService` that are about queues.
+#[derive(Clone)]
+pub struct QueueAdminUseCases {
+    catalog: Arc<dyn Catalog>,
+    users: Arc<dyn Users>,
+    lane_grants: Arc<dyn LaneGrants>,
+    contexts: PerformanceContexts,
+    open_queues: OpenQueues,
+    replicas: QueueReplicaRegistry,
+    clock: Arc<dyn Clock>,
+    ceilings: QueueCeilings,
+}
+
+impl QueueAdminUseCases {
+    /// Puts the use cases on their ports, and on the parts of those of the queue. There are no ceilings.
+    pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, queue: &QueueParts) -> Self {
+        let QueueParts { lane_grants, contexts, open_queues, replicas, clock, .. } = queue.clone();
+        let ceilings = QueueCeilings::default();
+        Self { catalog, users, lane_grants, contexts, open_queues, replicas, clock, ceilings }
+    }
+
+    /// The same with these ceilings.
+    pub fn under(self, ceilings: QueueCeilings) -> Self {
+        Self { ceilings, ..self }
+    }
+
+    /// Changes how a queue admits. This instance follows at once, the others within [`OpenQueues::REFRESH_EVERY`]. A rate or maximum beyond
+    /// its ceiling is refused unless the ceilings are overridden.
+    pub async fn change(
+        &self,
+        performance: PerformanceId,
+        patch: QueuePatch,
+        override_ceiling: bool,
+        request: Option<RequestKey>,
+    ) -> Result<QueueSettings, AppError> {
+        if !self.contexts.performance(performance).await?.has_queue {
+            return Err(AppError::NoQueue);
+        }
+        let turned_up = TurnedUp {
+            settings: "settings",
+            rate: patch.rate,
+            max_active: patch.max_active,
+            is_meant: override_ceiling,
+        };
+        turned_up.check(self.ceilings)?;
+        let settings = self.catalog.patch_queue(performance, patch, request).await?.into_inner();
+        if let Err(unavailable) = self.open_queues.refresh().await {
+            warn!(
+                error = &unavailable as &dyn std::error::Error,
+                "this instance follows a change of the queue a moment later"
+            );
+        }
+        Ok(settings)
+    }
+
+    /// A queue now.
+    pub async fn report(&self, performance: PerformanceId) -> Result<QueueReport, AppError> {
+        self.contexts.performance(performance).await?;
+        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
+        let view = self.replicas.view_of(performance).await?;
+        Ok(report(&queue.settings, &view))
+    }
+
+    /// A queue now and every [`REPORT_EVERY`].
+    pub async fn watch(
+        &self,
+        performance: PerformanceId,
+    ) -> Result<impl Stream<Item = Result<QueueReport, AppError>> + Send + 'static, AppError> {
+        let first = self.report(performance).await?;
+        let admin = self.clone();
+        let reports = futures::stream::unfold(Instant::now() + REPORT_EVERY, move |due| {
+            let admin = admin.clone();
+            async move {
+                sleep_until(due).await;
+                Some((admin.report(performance).await, due + REPORT_EVERY))
+            }
+        });
+        Ok(futures::StreamExt::chain(futures::stream::iter([Ok(first)]), reports))
+    }
+
+    /// Lets a fan join a lane that is not open to everybody, within this time.
+    pub async fn grant_lane(
+        &self,
+        performance: PerformanceId,
+        user: UserId,
+        lane: LaneName,
+        valid_for: Duration,
+    ) -> Result<GrantedLane, AppError> {
+        self.contexts.performance(performance).await?;
+        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
+        if queue.settings.lanes.find(&lane).is_none() {
+            return Err(AppError::Invalid(vec![Violation::new("lane", "must be a lane of the queue")]));
+        }
+        self.users.find(user).await?.ok_or_else(|| AppError::not_found("user", user))?;
+        let until = self.clock.now() + valid_for;
+        let grant = self.lane_grants.sign(&LanePass { performance, user, lane, until });
+        Ok(GrantedLane { grant, until })
+    }
+}
+
+fn report(settings: &QueueSettings, view: &QueueView) -> QueueReport {
+    let snapshot = view.snapshot.as_ref();
+    let lanes = settings.lanes.as_slice().iter().enumerate().map(|(index, lane)| LaneReport {
+        lane: lane.clone(),
+        waiting: snapshot
+            .and_then(|queue| queue.lanes.get(index))
+            .map_or(0, encore_domain::queue_snapshot::LaneSnapshot::waiting),
+        per_second: view.meters.get(index).and_then(encore_domain::queue::AdmissionMeter::per_second),
+    });
+    let live = |until: &&Timestamp| **until > view.observed_at;
+    let count = |inside: usize| u64::try_from(inside).unwrap_or(u64::MAX);
+    QueueReport {
+        observed_at: view.observed_at,
+        settings: settings.clone(),
+        phase: view.phase(),
+        lanes: lanes.collect(),
+        called: snapshot.map_or(0, |queue| count(queue.called.values().filter(live).count())),
+        active: snapshot.map_or(0, |queue| count(queue.active.values().filter(live).count())),
+        flow: snapshot.map(|queue| queue.flow).unwrap_or_default(),
+        stock: view.stock,
+        tick: view.tick,
+    }
+}

@@ -1,0 +1,27 @@
+use async_trait::async_trait;
+
+use crate::audit::AuditReport;
+use crate::error::Unavailable;
+use crate::ids::PerformanceId;
+
+/// Audits what must last: reservations and claims, money, requests, events. See [`Promise`](crate::audit::Promise) for what
+/// breaks each promise.
+///
+/// All is read as of one moment, so that what is under way is seen before or after, and never halfway. In the scope of a
+/// performance are its reservations, claims, payments and events, the transfers of its payments, and the wallets of its fans;
+/// top-ups are nobody's but the whole's.
+///
+/// # Contract
+/// - `finds_nothing_in_empty_books`: the promises that it sees were examined, on nothing
+/// - `finds_nothing_in_a_clean_history`: holds that live, were released, expired and paid, top-ups and repeats
+/// - `counts_what_it_examined`: of the whole, and of a performance with its payments and the wallets of its fans
+/// - `finds_nothing_while_sales_go_on`: twenty fans hold, pay and release during the sweeps
+/// - `finds_an_overdue_hold`: one past its deadline when something was recorded over a minute later, until it is expired;
+///   not before, however long nothing is recorded
+/// - `keeps_performances_apart`: what is wrong with one is no finding of another
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// Checks everything, or what belongs to one performance. Changes nothing.
+    async fn sweep(&self, scope: Option<PerformanceId>) -> Result<AuditReport, Unavailable>;
+}

@@ -1,0 +1,374 @@
+//! A copy of a queue at one moment, from which any number of fans read their own exact position in constant time.
+
+use std::collections::HashMap;
+
+use crate::queue::{Inside, LaneNumber, LaneRecord, QueueRecord, QueueSettings, TokenBucket};
+use crate::time::Timestamp;
+
+const BITS_PER_WORD: u64 = 64;
+
+/// Which numbers from `first` on have left the queue without being called: a bitmap, and before each of its words the
+/// count of all bits that came earlier (a rank directory), so that counting up to any number costs one lookup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GoneMap {
+    first: u64,
+    words: Vec<u64>,
+    ranks: Vec<u64>,
+}
+
+impl GoneMap {
+    /// Reads a bitmap as Redis keeps it: the most significant bit of the first byte stands for number `first`.
+    pub fn from_bytes(first: u64, bytes: &[u8]) -> Self {
+        let words: Vec<u64> = bytes
+            .chunks(8)
+            .map(|chunk| {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                u64::from_be_bytes(word)
+            })
+            .collect();
+        let ranks = words
+            .iter()
+            .scan(0, |count, word| {
+                let before = *count;
+                *count += u64::from(word.count_ones());
+                Some(before)
+            })
+            .collect();
+        Self { first, words, ranks }
+    }
+
+    /// Whether this number is gone.
+    pub fn contains(&self, number: u64) -> bool {
+        self.locate(number).is_some_and(|(word, bit)| self.words[word] & (1 << (BITS_PER_WORD - 1 - bit)) != 0)
+    }
+
+    /// How many numbers below this one are gone.
+    pub fn count_below(&self, number: u64) -> u64 {
+        match self.locate(number) {
+            Some((word, 0)) => self.ranks[word],
+            Some((word, bit)) => {
+                let before = self.words[word] >> (BITS_PER_WORD - bit);
+                self.ranks[word] + u64::from(before.count_ones())
+            }
+            None if number < self.first => 0,
+            None => self.ranks.last().map_or(0, |rank| rank + u64::from(self.words[self.words.len() - 1].count_ones())),
+        }
+    }
+
+    fn locate(&self, number: u64) -> Option<(usize, u64)> {
+        let offset = number.checked_sub(self.first)?;
+        let word = usize::try_from(offset / BITS_PER_WORD).ok()?;
+        (word < self.words.len()).then_some((word, offset % BITS_PER_WORD))
+    }
+}
+
+/// A lane at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneSnapshot {
+    /// The last number called.
+    pub head: u64,
+    /// The last index given out.
+    pub tail: u64,
+    /// The last index that may be given out until the limit is raised.
+    pub limit: u64,
+    /// Of how many the numbers were drawn; none where they were not.
+    pub drawn: Option<u64>,
+    /// Which numbers after `head` are gone, or unseen since the queue was restored.
+    pub gone: GoneMap,
+    /// Numbers up to `head` that were passed over unseen and have shown themselves since, in order. They are called first.
+    pub late: Vec<u64>,
+    /// How many were called, ever.
+    pub called: u64,
+    /// After which number all were unseen when the queue was put in lane_number.
+    pub unseen_after: u64,
+}
+
+/// What became of all who joined a queue, counted since it was put in lane_number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFlow {
+    /// Places given out.
+    pub joined: u64,
+    /// Called.
+    pub called: u64,
+    /// Came when called.
+    pub accepted: u64,
+    /// Did not come when called.
+    pub no_shows: u64,
+    /// Left, or moved to another lane.
+    pub left: u64,
+    /// Were away for too long while waiting.
+    pub abandoned: u64,
+    /// Paid.
+    pub used: u64,
+    /// Were inside until their deadline.
+    pub expired: u64,
+}
+
+/// A queue at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSnapshot {
+    /// Which run of the queue; see [`QueueTokenPayload::epoch`](crate::queue::QueueTokenPayload::epoch).
+    pub epoch: i64,
+    /// When the queue was put in lane_number.
+    pub restored_at: Timestamp,
+    /// Until when nobody is called, and not everybody has shown themselves again.
+    pub quiet_until: Timestamp,
+    /// Whether numbers are drawn at the opening.
+    pub draws: bool,
+    /// By index.
+    pub lanes: Vec<LaneSnapshot>,
+    /// Who was called and has not come yet, with the end of the claim window.
+    pub called: HashMap<LaneNumber, Timestamp>,
+    /// Who is inside, with the deadline.
+    pub active: HashMap<LaneNumber, Timestamp>,
+    /// How fast it admits, as of the last admission; none before the first one, which finds it full.
+    pub bucket: Option<TokenBucket>,
+    /// How many lane_numbers inside are kept for fans who were admitted before the queue was lost and have not shown themselves.
+    pub reserved: u64,
+    /// What became of all who joined.
+    pub flow: QueueFlow,
+}
+
+/// What a snapshot says about a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberStatus {
+    /// In the queue before its draw.
+    PreQueued,
+    /// This many people of the lane will be called before and including this one.
+    Waiting {
+        /// 1 is next.
+        position: u64,
+    },
+    /// Called: it is time to come.
+    Called,
+    /// Inside.
+    Active {
+        /// The deadline.
+        until: Timestamp,
+    },
+    /// Over or unseen; the queue itself knows which, and why.
+    Ended,
+}
+
+impl LaneSnapshot {
+    /// How many wait.
+    pub fn waiting(&self) -> u64 {
+        let numbers = self.tail.saturating_sub(self.head);
+        let after_head = numbers.saturating_sub(self.gone_between(self.head, self.tail + 1));
+        after_head + self.late.len() as u64
+    }
+
+    /// The position of a number that waits; none if it does not.
+    fn position(&self, number: u64) -> Option<u64> {
+        if number > self.head {
+            let waits = number <= self.tail && !self.gone.contains(number);
+            let ahead = number - self.head - self.gone_between(self.head, number) + self.late.len() as u64;
+            return waits.then_some(ahead);
+        }
+        self.late.binary_search(&number).ok().map(|index| index as u64 + 1)
+    }
+
+    /// How many numbers strictly between the two are gone.
+    fn gone_between(&self, head: u64, number: u64) -> u64 {
+        self.gone.count_below(number).saturating_sub(self.gone.count_below(head + 1))
+    }
+}
+
+impl QueueSnapshot {
+    /// Whether this lane's numbers are still to be drawn.
+    pub fn has_pre_queue(&self, lane: u8) -> bool {
+        self.draws && self.lanes.get(usize::from(lane)).is_some_and(|lane| lane.drawn.is_none())
+    }
+
+    /// Where a number of this run of the queue stands.
+    pub fn status(&self, lane_number: LaneNumber) -> NumberStatus {
+        if let Some(until) = self.active.get(&lane_number) {
+            return NumberStatus::Active { until: *until };
+        }
+        if self.called.contains_key(&lane_number) {
+            return NumberStatus::Called;
+        }
+        let lane = self.lanes.get(usize::from(lane_number.lane));
+        match lane.and_then(|lane| lane.position(lane_number.number)) {
+            Some(_) if self.has_pre_queue(lane_number.lane) => NumberStatus::PreQueued,
+            Some(position) => NumberStatus::Waiting { position },
+            None => NumberStatus::Ended,
+        }
+    }
+
+    /// How many people wait, in all lanes.
+    pub fn waiting(&self) -> u64 {
+        self.lanes.iter().map(LaneSnapshot::waiting).sum()
+    }
+
+    /// What is kept of the queue where it lasts. Limits are kept when they are raised, and are not part of it.
+    pub fn record(&self, now: Timestamp, settings: &QueueSettings) -> QueueRecord {
+        let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + settings.grace;
+        let lanes = self.lanes.iter().map(|lane| {
+            let before_the_late = lane.late.first().map_or(u64::MAX, |late| late - 1);
+            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head.min(before_the_late) };
+            LaneRecord { head, tail: lane.tail, limit: lane.limit }
+        });
+        let inside = |active| {
+            move |(lane_number, until): (&LaneNumber, &Timestamp)| Inside {
+                lane_number: *lane_number,
+                until: *until,
+                active,
+            }
+        };
+        let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
+        let mut inside: Vec<Inside> = inside.filter(|inside| inside.until > now).collect();
+        inside.sort_unstable_by_key(|inside| inside.lane_number);
+        // Who was admitted before the queue was lost, and has yet to show it, may come in as well as who is admitted from now on.
+        let reserved = if waits_for_the_unseen { self.reserved } else { 0 };
+        let unspent = self.unspent(now, settings) + reserved;
+        QueueRecord { epoch: self.epoch, recorded_at: now, lanes: lanes.collect(), inside, unspent }
+    }
+
+    /// How many the bucket would admit at once.
+    pub fn unspent(&self, now: Timestamp, settings: &QueueSettings) -> u64 {
+        let terms = settings.terms(None, now, now);
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(&terms, now));
+        bucket.refill(&terms, now);
+        bucket.available(&terms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::queue::QueueRate;
+
+    /// A bitmap with these numbers set, cut so that it begins at the byte of `from`.
+    fn gone(numbers: &[u64], from: u64) -> GoneMap {
+        let mut bytes = [0_u8; 40];
+        for number in numbers {
+            bytes[(number / 8) as usize] |= 0x80 >> (number % 8);
+        }
+        let first_byte = from / 8;
+        GoneMap::from_bytes(first_byte * 8, &bytes[first_byte as usize..])
+    }
+
+    fn queue(lanes: Vec<LaneSnapshot>) -> QueueSnapshot {
+        QueueSnapshot {
+            epoch: 1,
+            restored_at: Timestamp::UNIX_EPOCH,
+            quiet_until: Timestamp::UNIX_EPOCH,
+            draws: false,
+            lanes,
+            called: HashMap::new(),
+            active: HashMap::new(),
+            bucket: None,
+            reserved: 0,
+            flow: QueueFlow::default(),
+        }
+    }
+
+    fn lane_number(lane: u8, number: u64) -> LaneNumber {
+        LaneNumber { lane, number }
+    }
+
+    #[test]
+    fn counting_agrees_with_counting_one_by_one() {
+        let numbers = [3, 64, 65, 127, 128, 200, 255];
+        for from in [0, 9, 70] {
+            let map = gone(&numbers, from);
+            for number in from..400 {
+                let expected = numbers.iter().filter(|n| **n >= from / 8 * 8 && **n < number).count() as u64;
+                assert_eq!(map.count_below(number), expected, "below {number}, map from {from}");
+                assert_eq!(map.contains(number), numbers.contains(&number), "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_counts_those_ahead_in_the_lane_who_are_still_there() {
+        let lane = LaneSnapshot { head: 2, tail: 300, gone: gone(&[4, 5, 200], 2), ..LaneSnapshot::default() };
+        let queue = queue(vec![LaneSnapshot { tail: 7, ..LaneSnapshot::default() }, lane]);
+        assert_eq!(queue.status(lane_number(1, 3)), NumberStatus::Waiting { position: 1 });
+        assert_eq!(queue.status(lane_number(1, 4)), NumberStatus::Ended);
+        assert_eq!(queue.status(lane_number(1, 6)), NumberStatus::Waiting { position: 2 });
+        assert_eq!(queue.status(lane_number(1, 300)), NumberStatus::Waiting { position: 295 });
+        assert_eq!(queue.status(lane_number(1, 301)), NumberStatus::Ended, "it was never given out");
+        assert_eq!(queue.status(lane_number(2, 1)), NumberStatus::Ended, "there is no such lane");
+        assert_eq!(queue.waiting(), 7 + 295);
+    }
+
+    #[test]
+    fn who_was_passed_over_unseen_is_ahead_of_all() {
+        let lane = LaneSnapshot { head: 9, tail: 12, late: vec![3, 7], ..LaneSnapshot::default() };
+        let queue = queue(vec![lane]);
+        let positions = [3, 7, 10, 12].map(|number| queue.status(lane_number(0, number)));
+        assert_eq!(positions, [1, 2, 3, 5].map(|position| NumberStatus::Waiting { position }));
+        assert_eq!(queue.status(lane_number(0, 5)), NumberStatus::Ended);
+        assert_eq!(queue.waiting(), 5);
+    }
+
+    #[test]
+    fn before_the_draw_nobody_has_a_position() {
+        let lane = LaneSnapshot { tail: 3, gone: gone(&[2], 0), ..LaneSnapshot::default() };
+        let mut queue = queue(vec![lane]);
+        queue.draws = true;
+        assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::PreQueued);
+        assert_eq!(queue.status(lane_number(0, 2)), NumberStatus::Ended);
+        queue.lanes[0].drawn = Some(3);
+        assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::Waiting { position: 2 });
+    }
+
+    #[test]
+    fn a_called_number_is_called_active_or_over() {
+        let until = Timestamp::UNIX_EPOCH;
+        let mut queue = queue(vec![LaneSnapshot { head: 3, tail: 3, ..LaneSnapshot::default() }]);
+        queue.called.insert(lane_number(0, 2), until);
+        queue.active.insert(lane_number(0, 3), until);
+        assert_eq!(queue.status(lane_number(0, 1)), NumberStatus::Ended);
+        assert_eq!(queue.status(lane_number(0, 2)), NumberStatus::Called);
+        assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::Active { until });
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_are_heads_tails_and_who_is_inside_still() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = now + Duration::from_secs(1);
+        let mut queue = queue(vec![LaneSnapshot { head: 3, tail: 8, limit: 20, ..LaneSnapshot::default() }]);
+        queue.called.insert(lane_number(0, 2), later);
+        queue.active.extend([(lane_number(0, 1), later), (lane_number(0, 3), now)]);
+        let settings = QueueSettings { batch: 4, grace: Duration::from_secs(9), ..QueueSettings::default() };
+        let record = queue.record(now, &settings);
+        assert_eq!(record.lanes, [LaneRecord { head: 3, tail: 8, limit: 20 }]);
+        (queue.quiet_until, queue.lanes[0].unseen_after) = (now + Duration::from_secs(2), 1);
+        let grace_is_over = now + settings.grace;
+        assert_eq!(queue.record(now, &settings).lanes[0].head, 1, "numbers 2 and 3 may still be shown");
+        assert_eq!(queue.record(grace_is_over, &settings).lanes[0].head, 3, "not any more");
+        queue.lanes[0].late = vec![2, 3];
+        assert_eq!(queue.record(grace_is_over, &settings).lanes[0].head, 1, "they were shown, and wait");
+        let inside = |number, active| Inside { lane_number: lane_number(0, number), until: later, active };
+        assert_eq!((record.inside, record.unspent), (vec![inside(1, true), inside(2, false)], 4));
+    }
+
+    #[test]
+    fn all_who_may_come_in_unrecorded_are_counted() {
+        let now = Timestamp::UNIX_EPOCH;
+        let settings = QueueSettings {
+            rate: QueueRate { admissions: 10, period: Duration::from_secs(1) },
+            batch: 4,
+            grace: Duration::from_secs(9),
+            ..QueueSettings::default()
+        };
+        let unspent = |queue: &QueueSnapshot, ms| queue.record(now + Duration::from_millis(ms), &settings).unspent;
+        let mut queue = queue(vec![LaneSnapshot { tail: 8, ..LaneSnapshot::default() }]);
+        assert_eq!(unspent(&queue, 0), 4, "a batch, at the first admission");
+        queue.bucket = Some(TokenBucket::empty(now));
+        assert_eq!(
+            [0, 99, 100, 350, 9_000].map(|ms| unspent(&queue, ms)),
+            [0, 0, 1, 3, 4],
+            "what fills after the last"
+        );
+        (queue.quiet_until, queue.reserved) = (now + Duration::from_secs(2), 5);
+        assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 4], "and those not shown yet");
+    }
+}

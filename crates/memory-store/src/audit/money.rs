@@ -1,0 +1,142 @@
+use std::collections::HashMap;
+
+use encore_domain::audit::Promise;
+use encore_domain::booking::{Reservation, ReservationState};
+use encore_domain::ids::{PaymentId, TransferId, UserId};
+use encore_domain::money::Currency;
+use encore_domain::payment::Payment;
+use encore_domain::wallet::{Account, LedgerEntry, TransferKind, WalletEntry};
+
+use crate::audit::Sweep;
+
+type ByPayment<'records> = HashMap<PaymentId, Vec<(UserId, &'records WalletEntry)>>;
+
+pub fn check(audit: &mut Sweep) {
+    transfers(audit);
+    let paying = by_payment(audit);
+    audit.payments().for_each(|payment| of_payment(audit, payment, &paying));
+    audit.reservations().for_each(|reservation| of_reservation(audit, reservation));
+    wallets(audit);
+}
+
+/// The entries of all wallets. Each is the fan's side of a transfer and says what the transfer was.
+fn entries<'records>(audit: &Sweep<'records>) -> impl Iterator<Item = (UserId, &'records WalletEntry)> + use<'records> {
+    let by_user = audit.records.wallets.entries.iter();
+    by_user.flat_map(|(user, entries)| entries.values().map(|entry| (*user, entry)))
+}
+
+/// The entries that say which payment they are of. One pass over all of them: the records stand still meanwhile.
+fn by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
+    let mut by_payment = ByPayment::new();
+    for (user, entry) in entries(audit) {
+        if let Some(payment) = entry.payment {
+            by_payment.entry(payment).or_default().push((user, entry));
+        }
+    }
+    by_payment
+}
+
+fn transfers(audit: &mut Sweep) {
+    let records = audit.records;
+    let mut known: HashMap<TransferId, &WalletEntry> = HashMap::new();
+    for (user, entry) in entries(audit) {
+        known.insert(entry.transfer, entry);
+        let payment = entry.payment.and_then(|id| records.payments.payments.get(&id));
+        if audit.scope.is_some() && !payment.is_some_and(|payment| audit.covers(payment.performance)) {
+            continue;
+        }
+        audit.examine(Promise::MoneyMadeOrLost, 1);
+        let lines: &[LedgerEntry] = records.wallets.ledger_entries.get(&entry.transfer).map_or(&[], |lines| lines);
+        let minor = entry.amount.minor;
+        let counter = match (entry.kind, payment) {
+            (TransferKind::TopUp, _) => Some(Account::Gateway),
+            (TransferKind::Payment, payment) => payment.map(|payment| Account::Sales(payment.performance)),
+        };
+        let is_due = |line: &LedgerEntry, account| line.account == account;
+        let wallet = lines.iter().any(|line| is_due(line, Account::Wallet(user)) && line.amount_minor == minor);
+        let opposite = counter.is_some_and(|counter| {
+            lines.iter().any(|line| is_due(line, counter) && minor.checked_neg() == Some(line.amount_minor))
+        });
+        if !(wallet && opposite) {
+            let detail = format!("a {:?} of {minor} with the sides {lines:?}", entry.kind);
+            audit.find(Promise::MoneyMadeOrLost, format!("transfer {}", entry.transfer), detail);
+        }
+    }
+    audit.examine(Promise::MoneyMadeOrLost, 0);
+    let whole = audit.scope.is_none();
+    for transfer in records.wallets.ledger_entries.keys().filter(|id| whole && !known.contains_key(id)) {
+        let detail = "its sides are in no wallet".to_owned();
+        audit.find(Promise::MoneyMadeOrLost, format!("transfer {transfer}"), detail);
+    }
+}
+
+fn of_payment(audit: &mut Sweep, payment: &Payment, paying: &ByPayment) {
+    let subject = format!("payment {}", payment.id);
+    if let Some(reservation) = audit.records.reservations.find(payment.reservation) {
+        let same = (reservation.total, reservation.user, reservation.performance)
+            == (payment.amount, payment.user, payment.performance);
+        if !same {
+            audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, though {reservation:?}"));
+        }
+    }
+    let transfers = paying.get(&payment.id).map(Vec::as_slice).unwrap_or_default();
+    let due = matches!(transfers, [(user, entry)]
+        if *user == payment.user
+            && entry.amount.currency == payment.amount.currency
+            && entry.amount.minor.checked_neg() == Some(payment.amount.minor));
+    if !due {
+        let detail = format!("{} {} by the transfers {transfers:?}", payment.amount.minor, payment.amount.currency);
+        audit.find(Promise::MoneyMadeOrLost, subject, detail);
+    }
+}
+
+fn of_reservation(audit: &mut Sweep, reservation: &Reservation) {
+    let subject = format!("reservation {}", reservation.id);
+    let cost: i64 = reservation.seats.iter().map(|seat| seat.price_minor).sum();
+    if cost != reservation.total.minor {
+        let detail = format!("a total of {}, though its seats cost {cost}", reservation.total.minor);
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    let payment = reservation.payment.and_then(|id| audit.records.payments.payments.get(&id));
+    let paid = payment.is_some_and(|payment| payment.reservation == reservation.id);
+    if reservation.state == ReservationState::Confirmed && !paid {
+        let detail = format!("confirmed, though payment {:?} is not its own", reservation.payment);
+        audit.find(Promise::MoneyMadeOrLost, subject, detail);
+    }
+}
+
+fn wallets(audit: &mut Sweep) {
+    let mut sums: HashMap<(UserId, Currency), i64> = HashMap::new();
+    for (user, entry) in entries(audit) {
+        if !audit.covers_wallet(user) {
+            continue;
+        }
+        *sums.entry((user, entry.amount.currency)).or_default() += entry.amount.minor;
+        if entry.balance_after_minor < 0 {
+            let detail = format!("left the wallet of user {user} with {}", entry.balance_after_minor);
+            audit.find(Promise::NegativeWallet, format!("ledger entry {}", entry.id), detail);
+        }
+    }
+    audit.examine(Promise::NegativeWallet, 0);
+    for (user, balances) in &audit.records.wallets.balances {
+        if !audit.covers_wallet(*user) {
+            continue;
+        }
+        audit.examine(Promise::NegativeWallet, balances.len());
+        for (currency, balance) in balances {
+            let subject = format!("wallet of user {user} in {currency}");
+            if *balance < 0 {
+                audit.find(Promise::NegativeWallet, subject.clone(), format!("holds {balance}"));
+            }
+            let sum = sums.remove(&(*user, *currency)).unwrap_or(0);
+            if sum != *balance {
+                let detail = format!("holds {balance}, though its entries sum to {sum}");
+                audit.find(Promise::MoneyMadeOrLost, subject, detail);
+            }
+        }
+    }
+    for ((user, currency), sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
+        let subject = format!("wallet of user {user} in {currency}");
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("is not there, though its entries sum to {sum}"));
+    }
+}

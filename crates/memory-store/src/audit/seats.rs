@@ -1,0 +1,142 @@
+use std::collections::HashMap;
+
+use encore_domain::audit::{HOLD_OVERDUE_AFTER, Promise};
+use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::seat_block::SeatBlock;
+use encore_domain::seat_chart::Slot;
+use encore_domain::seat_state::{Locker, SeatOwner};
+
+use crate::audit::{Sweep, is_live};
+
+/// How many of those who have the same seat are named.
+const OWNERS_NAMED: usize = 5;
+
+type LiveSeats = HashMap<(PerformanceId, Slot), Vec<ReservationId>>;
+
+pub fn check(audit: &mut Sweep) {
+    let live = live_seats(audit);
+    sold_twice(audit, &live);
+    for reservation in audit.reservations().filter(|it| is_live(it.state)) {
+        unaccepted(audit, reservation, &live);
+    }
+    unpaid_seats(audit);
+    orphans(audit);
+    overdue(audit);
+}
+
+fn live_seats(audit: &Sweep) -> LiveSeats {
+    let mut live = LiveSeats::new();
+    for reservation in audit.reservations().filter(|it| is_live(it.state)) {
+        for slot in reservation.slots() {
+            live.entry((reservation.performance, slot)).or_default().push(reservation.id);
+        }
+    }
+    live
+}
+
+fn sold_twice(audit: &mut Sweep, live: &LiveSeats) {
+    audit.examine(Promise::DoubleSoldSeat, live.values().map(Vec::len).sum());
+    for ((performance, slot), reservations) in live.iter().filter(|(_, reservations)| reservations.len() > 1) {
+        let named: Vec<String> = reservations.iter().take(OWNERS_NAMED).map(ToString::to_string).collect();
+        let detail = format!("{} live reservations have it: {}", reservations.len(), named.join(", "));
+        audit.find(Promise::DoubleSoldSeat, audit.seat(*performance, *slot), detail);
+    }
+}
+
+/// A seat that is sold twice can have the claim of one only, and is told as such.
+fn unaccepted(audit: &mut Sweep, reservation: &Reservation, live: &LiveSeats) {
+    let Reservation { id, performance, .. } = *reservation;
+    let (promise, state) = if reservation.state == ReservationState::Confirmed {
+        (Promise::PaidWithoutSeat, "confirmed")
+    } else {
+        (Promise::OrphanHold, "held")
+    };
+    let claims = audit.records.reservations.claims.get(&performance);
+    for slot in reservation.slots() {
+        let claimed =
+            claims.and_then(|claims| claims.get(&slot)).is_some_and(|claim| claim.owner.locker() == Locker::Fan(id));
+        if !claimed && live[&(performance, slot)].len() == 1 {
+            let detail = format!("reservation {id} is {state} and has no claim on it");
+            audit.find(promise, audit.seat(performance, slot), detail);
+        }
+    }
+}
+
+fn unpaid_seats(audit: &mut Sweep) {
+    let confirmed: Vec<&Reservation> =
+        audit.reservations().filter(|it| it.state == ReservationState::Confirmed).collect();
+    audit.examine(Promise::PaidWithoutSeat, confirmed.len());
+    for reservation in confirmed.iter().filter(|it| it.seats.is_empty()) {
+        let subject = format!("reservation {}", reservation.id);
+        audit.find(Promise::PaidWithoutSeat, subject, "confirmed, and lists no seat".to_owned());
+    }
+    let records = audit.records;
+    for payment in audit.payments() {
+        let state = records.reservations.find(payment.reservation).map(|reservation| reservation.state);
+        if state != Some(ReservationState::Confirmed) {
+            let detail = format!("its reservation {} is {state:?}", payment.reservation);
+            audit.find(Promise::PaidWithoutSeat, format!("payment {}", payment.id), detail);
+        }
+    }
+}
+
+fn orphans(audit: &mut Sweep) {
+    let records = audit.records;
+    for (performance, claims) in &records.reservations.claims {
+        if !audit.covers(*performance) {
+            continue;
+        }
+        audit.examine(Promise::OrphanHold, claims.len());
+        for claim in claims.values() {
+            let detail = match claim.owner {
+                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+                    let why = orphaned(records.reservations.find(reservation), *performance, claim);
+                    why.map(|why| format!("claimed by reservation {reservation}, which {why}"))
+                }
+                SeatOwner::Operators { block } => {
+                    let why = unblocked(records.seat_blocks.block(block), *performance, claim);
+                    why.map(|why| format!("claimed by block {block}, which {why}"))
+                }
+            };
+            if let Some(detail) = detail {
+                audit.find(Promise::OrphanHold, audit.seat(*performance, claim.slot), detail);
+            }
+        }
+    }
+    audit.examine(Promise::OrphanHold, 0);
+}
+
+fn orphaned(reservation: Option<&Reservation>, performance: PerformanceId, claim: &Claim) -> Option<String> {
+    let Some(reservation) = reservation else { return Some("is not there".to_owned()) };
+    if !is_live(reservation.state) {
+        Some(format!("is {:?}", reservation.state))
+    } else if reservation.performance != performance {
+        Some(format!("is of performance {}", reservation.performance))
+    } else if !reservation.slots().contains(&claim.slot) {
+        Some("does not list it".to_owned())
+    } else {
+        None
+    }
+}
+
+fn unblocked(block: Option<&SeatBlock>, performance: PerformanceId, claim: &Claim) -> Option<String> {
+    let Some(block) = block else { return Some("is not there".to_owned()) };
+    if block.performance != performance {
+        Some(format!("is of performance {}", block.performance))
+    } else if !block.slots.contains(&claim.slot) {
+        Some("does not list it".to_owned())
+    } else {
+        None
+    }
+}
+
+fn overdue(audit: &mut Sweep) {
+    let held: Vec<&Reservation> = audit.reservations().filter(|it| it.state == ReservationState::Held).collect();
+    audit.examine(Promise::OverdueHold, held.len());
+    let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
+    for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {
+        let detail = format!("held until {}, though an event was recorded at {latest}", hold.expires_at);
+        audit.find(Promise::OverdueHold, format!("reservation {}", hold.id), detail);
+    }
+}

@@ -1,0 +1,253 @@
+use std::collections::BTreeSet;
+
+use encore_domain::ports::{CutLane, FrozenLane};
+use encore_domain::queue::{EndReason, RestoredLane};
+use encore_domain::queue_snapshot::LaneSnapshot;
+use encore_domain::time::Timestamp;
+
+use crate::bitmap::{Bitmap, BitmapTail};
+
+/// A lane of a queue. Of the numbers after `head` those wait that are not gone; of those up to it, those that are late.
+pub struct Lane {
+    /// The last number called.
+    head: u64,
+    /// The last index that may be given out.
+    limit: u64,
+    /// Of how many the numbers were drawn.
+    drawn: Option<u64>,
+    /// How many had joined when the drawing began, until it ends.
+    frozen: Option<u64>,
+    /// Number n is at index n − 1; the tail is the length.
+    tokens: Vec<Token>,
+    /// Those after the head that will not be called.
+    gone: Bitmap,
+    /// Those that were passed over unseen, and wait.
+    late: BTreeSet<u64>,
+    /// How many were called.
+    called: u64,
+    /// After which number all were unseen at first.
+    unseen_after: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Token {
+    phase: Phase,
+    /// When the fan was last seen.
+    seen: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Waiting,
+    Called,
+    Active,
+    Ended(EndReason),
+    /// Not shown since the queue was restored.
+    Unseen,
+    /// Called, and not accepted in time, as far as the queue knows.
+    Missed,
+}
+
+/// A copy of a lane whose bitmap is not counted yet.
+pub struct LaneCopy {
+    lane: LaneSnapshot,
+    gone: BitmapTail,
+}
+
+impl From<LaneCopy> for LaneSnapshot {
+    fn from(copy: LaneCopy) -> Self {
+        Self { gone: copy.gone.into(), ..copy.lane }
+    }
+}
+
+impl Lane {
+    pub fn restored(lane: &RestoredLane) -> Self {
+        let token = |number| Token {
+            phase: if number <= lane.unseen_after { Phase::Missed } else { Phase::Unseen },
+            seen: Timestamp::UNIX_EPOCH,
+        };
+        let mut restored = Self {
+            head: lane.head,
+            limit: lane.tail,
+            drawn: lane.drawn,
+            frozen: None,
+            tokens: (1..=lane.tail).map(token).collect(),
+            gone: Bitmap::default(),
+            late: BTreeSet::new(),
+            called: 0,
+            unseen_after: lane.unseen_after,
+        };
+        for number in lane.head + 1..=lane.tail {
+            restored.gone.insert(number);
+        }
+        for number in &lane.used {
+            restored.set_phase(*number, Phase::Ended(EndReason::Used));
+        }
+        restored
+    }
+
+    pub fn copy(&self) -> LaneCopy {
+        let lane = LaneSnapshot {
+            head: self.head,
+            tail: self.tail(),
+            limit: self.limit,
+            drawn: self.drawn,
+            late: self.late.iter().copied().collect(),
+            called: self.called,
+            unseen_after: self.unseen_after,
+            ..LaneSnapshot::default()
+        };
+        LaneCopy { lane, gone: self.gone.from(self.head + 1) }
+    }
+
+    pub fn drawn(&self) -> Option<u64> {
+        self.drawn
+    }
+
+    pub fn tail(&self) -> u64 {
+        self.tokens.len() as u64
+    }
+
+    /// Of how many the number of this index was drawn; 0 if it was not.
+    pub fn drawn_of(&self, index: u64) -> u64 {
+        self.drawn.filter(|count| index <= *count).unwrap_or(0)
+    }
+
+    pub fn extend(&mut self, limit: u64) {
+        self.limit = self.limit.max(limit);
+    }
+
+    /// Gives out the next index, if there is one.
+    pub fn join(&mut self, now: Timestamp) -> Option<u64> {
+        if self.tail() >= self.limit {
+            return None;
+        }
+        self.tokens.push(Token { phase: Phase::Waiting, seen: now });
+        Some(self.tail())
+    }
+
+    /// What became of a number; none if it was not given out.
+    pub fn phase(&self, number: u64) -> Option<Phase> {
+        self.tokens.get(at(number)?).map(|token| token.phase)
+    }
+
+    pub fn set_phase(&mut self, number: u64, phase: Phase) {
+        if let Some(token) = at(number).and_then(|at| self.tokens.get_mut(at)) {
+            token.phase = phase;
+        }
+    }
+
+    pub fn see(&mut self, number: u64, now: Timestamp) {
+        if let Some(token) = at(number).and_then(|at| self.tokens.get_mut(at)) {
+            token.seen = token.seen.max(now);
+        }
+    }
+
+    /// Takes a waiting number out of the queue.
+    pub fn leave(&mut self, number: u64, reason: EndReason) {
+        self.set_phase(number, Phase::Ended(reason));
+        self.gone.insert(number);
+        self.late.remove(&number);
+    }
+
+    /// Lets an unseen number wait.
+    pub fn let_wait(&mut self, number: u64) {
+        self.set_phase(number, Phase::Waiting);
+        self.gone.remove(number);
+        if number <= self.head {
+            self.late.insert(number);
+        }
+    }
+
+    /// Says that this number came in: so was everybody before called, and those who are there and still wait are called first.
+    pub fn come_in(&mut self, number: u64) {
+        self.late.remove(&number);
+        for before in self.head + 1..number {
+            if self.phase(before) == Some(Phase::Waiting) {
+                self.late.insert(before);
+            }
+        }
+        self.head = self.head.max(number);
+    }
+
+    /// The number to be called next.
+    pub fn next(&self) -> Option<u64> {
+        self.late.first().copied().or_else(|| self.gone.first_missing(self.head + 1..=self.tail()))
+    }
+
+    /// Calls the next number.
+    pub fn call(&mut self) -> Option<u64> {
+        let number = self.next()?;
+        self.late.remove(&number);
+        self.head = self.head.max(number);
+        self.called += 1;
+        self.set_phase(number, Phase::Called);
+        Some(number)
+    }
+
+    /// Ends those who wait and were not seen at this moment or later. Answers how many.
+    pub fn abandon(&mut self, oldest: Timestamp) -> u64 {
+        let numbers = self.late.iter().copied().chain(self.head + 1..=self.tail());
+        let absent = |token: &Token| token.phase == Phase::Waiting && token.seen < oldest;
+        let absent = |number: &u64| at(*number).and_then(|at| self.tokens.get(at)).is_some_and(absent);
+        let absent: Vec<u64> = numbers.filter(absent).collect();
+        for number in &absent {
+            self.leave(*number, EndReason::Abandoned);
+        }
+        absent.len() as u64
+    }
+
+    /// Ends those not shown for good.
+    pub fn end_unseen(&mut self) {
+        for token in self.tokens.iter_mut().filter(|token| token.phase == Phase::Unseen) {
+            token.phase = Phase::Ended(EndReason::Abandoned);
+        }
+    }
+
+    /// Whether the numbers are being drawn.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// Whether this index has a number that is being drawn.
+    pub fn is_being_drawn(&self, index: u64) -> bool {
+        self.frozen.is_some_and(|count| index <= count)
+    }
+
+    pub fn freeze(&mut self) -> FrozenLane {
+        let count = *self.frozen.get_or_insert(self.tokens.len() as u64);
+        let indexes = |chosen: fn(Phase) -> bool| {
+            let tokens = (1..=count).zip(&self.tokens);
+            tokens.filter(move |(_, token)| chosen(token.phase)).map(|(index, _)| index).collect()
+        };
+        let gone = indexes(|phase| matches!(phase, Phase::Ended(_)));
+        FrozenLane { count, gone, unseen: indexes(|phase| phase == Phase::Unseen) }
+    }
+
+    pub fn cut(&mut self, cut: &CutLane, now: Timestamp) {
+        self.frozen = None;
+        self.drawn = Some(cut.count);
+        self.limit = self.limit.max(cut.count);
+        let new = Token { phase: Phase::Waiting, seen: now };
+        self.tokens.resize(self.tokens.len().max(at(cut.count + 1).unwrap_or_default()), new);
+        for (number, token) in (1..).zip(&mut self.tokens) {
+            token.seen = token.seen.max(now);
+            if number <= cut.count {
+                token.phase = Phase::Waiting;
+                self.gone.remove(number);
+            }
+        }
+        for number in &cut.gone {
+            self.leave(*number, EndReason::Left);
+        }
+        for number in &cut.unseen {
+            self.set_phase(*number, Phase::Unseen);
+            self.gone.insert(*number);
+        }
+    }
+}
+
+/// Where a number's token is; none for 0, which is no number.
+fn at(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
+}

@@ -1,0 +1,312 @@
+use std::collections::HashMap;
+
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{JoinRefusal, Joining, Presence};
+use encore_domain::queue::{
+    AdmissionTerms, EndReason, Inside, LaneNumber, LaneTurns, QueueToken, QueueTokenPayload, RestoredQueue,
+    TokenBucket, limit_by_stock,
+};
+use encore_domain::queue_snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
+use encore_domain::time::Timestamp;
+
+use self::deadlines::Deadlines;
+use self::lane::{Lane, LaneCopy, Phase};
+
+mod deadlines;
+mod drawing;
+mod lane;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+/// The queue of one performance.
+pub struct Queue {
+    performance: PerformanceId,
+    epoch: i64,
+    draws: bool,
+    lanes: Vec<Lane>,
+    turns: LaneTurns,
+    /// The last lane_number of each fan.
+    members: HashMap<UserId, Member>,
+    called: Deadlines,
+    active: Deadlines,
+    /// How many holds were tried by those inside.
+    tries: HashMap<LaneNumber, u32>,
+    /// Made full by the first admission of a new queue, whose terms say how much that is.
+    bucket: Option<TokenBucket>,
+    reserved: u64,
+    reserved_until: Timestamp,
+    restored_at: Timestamp,
+    quiet_until: Timestamp,
+    /// Whether it was lost, and fans are still to show their lane_numbers.
+    awaits: bool,
+    flow: QueueFlow,
+}
+
+/// A fan's lane_number. The number is known if the lane's drawing is still that of which it was found.
+#[derive(Clone, Copy)]
+struct Member {
+    lane: u8,
+    index: u64,
+    number: u64,
+    drawn: u64,
+}
+
+/// A copy of a queue whose bitmaps are not counted yet.
+pub struct QueueCopy {
+    queue: QueueSnapshot,
+    lanes: Vec<LaneCopy>,
+}
+
+impl From<QueueCopy> for QueueSnapshot {
+    fn from(copy: QueueCopy) -> Self {
+        Self { lanes: copy.lanes.into_iter().map(LaneSnapshot::from).collect(), ..copy.queue }
+    }
+}
+
+impl From<&QueueToken> for Member {
+    fn from(lane_number: &QueueToken) -> Self {
+        let QueueToken { payload, number, drawn } = *lane_number;
+        Self { lane: payload.lane, index: payload.index, number, drawn }
+    }
+}
+
+impl Member {
+    fn is_of(&self, payload: &QueueTokenPayload) -> bool {
+        (self.lane, self.index) == (payload.lane, payload.index)
+    }
+
+    fn lane_number(&self) -> LaneNumber {
+        LaneNumber { lane: self.lane, number: self.number }
+    }
+}
+
+impl Queue {
+    pub fn open(performance: PerformanceId, restored: &RestoredQueue) -> Self {
+        let is_new = restored.lanes.iter().all(|lane| lane.tail == 0);
+        let mut queue = Self {
+            performance,
+            epoch: restored.epoch,
+            draws: restored.draws,
+            lanes: restored.lanes.iter().map(Lane::restored).collect(),
+            turns: LaneTurns::new(restored.lanes.len()),
+            members: HashMap::new(),
+            called: Deadlines::default(),
+            active: Deadlines::default(),
+            tries: HashMap::new(),
+            bucket: (!is_new).then(|| TokenBucket::empty(restored.restored_at)),
+            reserved: restored.reserved,
+            reserved_until: restored.reserved_until,
+            restored_at: restored.restored_at,
+            quiet_until: restored.quiet_until,
+            awaits: !is_new,
+            flow: QueueFlow::default(),
+        };
+        for inside in &restored.inside {
+            queue.put_inside(*inside);
+        }
+        queue
+    }
+
+    fn put_inside(&mut self, Inside { lane_number, until, active }: Inside) {
+        if self.phase(lane_number).is_none() {
+            return;
+        }
+        let (deadlines, phase) =
+            if active { (&mut self.active, Phase::Active) } else { (&mut self.called, Phase::Called) };
+        deadlines.insert(lane_number, until);
+        self.set_phase(lane_number, phase);
+    }
+
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    pub fn extend(&mut self, lane: u8, limit: u64) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane)) {
+            lane.extend(limit);
+        }
+    }
+
+    pub fn join(&mut self, joining: &Joining) -> Result<QueueTokenPayload, JoinRefusal> {
+        self.end_due(joining.presence.now);
+        let now = joining.presence.now;
+        let held = self.held(joining)?;
+        if let Some(held) = held.filter(|held| !self.moves(held, joining)) {
+            self.see(held.lane_number(), now);
+            return Ok(self.payload(joining.user, held.lane, held.index));
+        }
+        let lane = self.lanes.get_mut(usize::from(joining.lane)).filter(|_| joining.may_enter);
+        let index = lane.ok_or(JoinRefusal::NoToken)?.join(now).ok_or(JoinRefusal::NumbersSpent)?;
+        if let Some(held) = held {
+            self.leave(held.lane_number(), EndReason::Replaced);
+        }
+        self.members.insert(joining.user, Member { lane: joining.lane, index, number: index, drawn: 0 });
+        self.flow.joined += 1;
+        Ok(self.payload(joining.user, joining.lane, index))
+    }
+
+    /// The lane_number of who wants one, unless it has ended.
+    fn held(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
+        let Some(mut member) = self.members.get(&joining.user).copied() else { return Ok(None) };
+        let payload = self.payload(joining.user, member.lane, member.index);
+        if !self.knows(&member) {
+            let told = joining
+                .token
+                .filter(|lane_number| lane_number.payload.epoch == self.epoch && member.is_of(&lane_number.payload));
+            let drawn = self.drawn_of(member.lane, member.index);
+            let told = told.as_ref().map(Member::from).filter(|told| self.knows(told));
+            member = told.ok_or(JoinRefusal::NumberNeeded { payload, drawn })?;
+            self.members.insert(joining.user, member);
+        }
+        Ok(Some(member).filter(|member| self.phase(member.lane_number()).is_some_and(is_live)))
+    }
+
+    /// Whether a lane_number is given up for one in another lane.
+    fn moves(&self, held: &Member, joining: &Joining) -> bool {
+        let may_enter = joining.may_enter && self.lane(joining.lane).is_some();
+        let elsewhere = may_enter && joining.lane != 0 && joining.lane != held.lane;
+        elsewhere && self.phase(held.lane_number()) == Some(Phase::Waiting) && !self.is_frozen()
+    }
+
+    /// Whether the number of a lane_number is the one it has now.
+    fn knows(&self, member: &Member) -> bool {
+        member.drawn == self.drawn_of(member.lane, member.index)
+    }
+
+    pub fn copy(&self) -> QueueCopy {
+        let queue = QueueSnapshot {
+            epoch: self.epoch,
+            restored_at: self.restored_at,
+            quiet_until: self.quiet_until,
+            draws: self.draws,
+            lanes: Vec::new(),
+            called: self.called.to_map(),
+            active: self.active.to_map(),
+            bucket: self.bucket,
+            reserved: self.reserved,
+            flow: self.flow,
+        };
+        QueueCopy { queue, lanes: self.lanes.iter().map(Lane::copy).collect() }
+    }
+
+    pub fn admit(&mut self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
+        self.end_due(now);
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(terms, now));
+        bucket.refill(terms, now);
+        let calls = terms.calling && self.quiet_until <= now && !self.has_pre_queue();
+        let quota = if calls { self.room(terms, now).min(bucket.available(terms)) } else { 0 };
+        let called = self.call(quota, &terms.weights, now + terms.accept_window);
+        bucket.spend(terms, called);
+        self.bucket = Some(bucket);
+        called
+    }
+
+    fn room(&self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
+        let inside = self.called.len() + self.active.len();
+        let reserved = if now < self.reserved_until { self.reserved } else { 0 };
+        let by_max_active = u64::from(terms.max_active).saturating_sub(inside + reserved);
+        by_max_active.min(limit_by_stock(terms.stock, inside))
+    }
+
+    fn call(&mut self, quota: u64, weights: &[u32], accept_by: Timestamp) -> u64 {
+        let mut called = 0;
+        while called < quota {
+            let Some(at) = self.turns.take(weights, |lane| self.lanes[lane].next().is_some()) else { break };
+            let (Some(number), Ok(lane)) = (self.lanes[at].call(), u8::try_from(at)) else { break };
+            self.called.insert(LaneNumber { lane, number }, accept_by);
+            called += 1;
+        }
+        self.flow.called += called;
+        called
+    }
+
+    /// Says that these are there. `drawn` says how their numbers are meant.
+    pub fn report_present(&mut self, numbers: &[LaneNumber], drawn: bool, presence: Presence) {
+        let now = presence.now;
+        for lane_number in numbers {
+            let is_drawn = self.lane(lane_number.lane).is_some_and(|lane| lane.drawn().is_some());
+            if !self.draws || is_drawn == drawn {
+                self.see(*lane_number, now);
+            }
+        }
+    }
+
+    pub fn abandon_absent(&mut self, presence: Presence) -> u64 {
+        if self.has_pre_queue() {
+            return 0;
+        }
+        if self.restored_at + presence.grace <= presence.now {
+            self.awaits = false;
+            self.lanes.iter_mut().for_each(Lane::end_unseen);
+        }
+        let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
+        let oldest = Timestamp::from_timestamp_millis(oldest_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        let abandoned = self.lanes.iter_mut().map(|lane| lane.abandon(oldest)).sum();
+        self.flow.abandoned += abandoned;
+        abandoned
+    }
+
+    fn end_due(&mut self, now: Timestamp) {
+        while let Some(lane_number) = self.called.pop_due(now) {
+            self.set_phase(lane_number, Phase::Missed);
+            self.flow.no_shows += 1;
+        }
+        while let Some(lane_number) = self.active.pop_due(now) {
+            self.set_phase(lane_number, Phase::Ended(EndReason::Expired));
+            self.tries.remove(&lane_number);
+            self.flow.expired += 1;
+        }
+    }
+
+    fn payload(&self, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
+        let Self { performance, epoch, .. } = *self;
+        QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None }
+    }
+
+    fn lane(&self, lane: u8) -> Option<&Lane> {
+        self.lanes.get(usize::from(lane))
+    }
+
+    fn drawn_of(&self, lane: u8, index: u64) -> u64 {
+        self.lane(lane).map_or(0, |lane| lane.drawn_of(index))
+    }
+
+    fn phase(&self, lane_number: LaneNumber) -> Option<Phase> {
+        self.lane(lane_number.lane)?.phase(lane_number.number)
+    }
+
+    fn set_phase(&mut self, lane_number: LaneNumber, phase: Phase) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane_number.lane)) {
+            lane.set_phase(lane_number.number, phase);
+        }
+    }
+
+    fn see(&mut self, lane_number: LaneNumber, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane_number.lane)) {
+            lane.see(lane_number.number, now);
+        }
+    }
+
+    /// Takes a waiting number out of the queue.
+    fn leave(&mut self, lane_number: LaneNumber, reason: EndReason) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane_number.lane)) {
+            lane.leave(lane_number.number, reason);
+        }
+        self.count_end(reason);
+    }
+
+    fn count_end(&mut self, reason: EndReason) {
+        match reason {
+            EndReason::Used => self.flow.used += 1,
+            EndReason::Left | EndReason::Replaced => self.flow.left += 1,
+            EndReason::Expired => self.flow.expired += 1,
+            EndReason::Abandoned => self.flow.abandoned += 1,
+            EndReason::Reset => {}
+        }
+    }
+}
+
+fn is_live(phase: Phase) -> bool {
+    matches!(phase, Phase::Waiting | Phase::Called | Phase::Active)
+}

@@ -1,0 +1,194 @@
+use std::time::Duration;
+
+use encore_domain::ports::{Presence, TokenRefusal};
+use encore_domain::queue::{EndReason, QueueToken, TokenState};
+use encore_domain::time::Timestamp;
+
+use super::lane::{Lane, Phase};
+use super::{Member, Queue, is_live};
+
+/// What becomes of the other token of a fan who shows one.
+enum Other {
+    /// There is none that lives.
+    None,
+    /// It goes.
+    Goes(Member),
+    /// It stays.
+    Stays,
+}
+
+impl Queue {
+    pub fn state(&self, token: &QueueToken, now: Timestamp) -> Result<TokenState, TokenRefusal> {
+        let at = token.lane_number();
+        if self.is_to_be_shown(token, now)? {
+            return Err(TokenRefusal::Unseen);
+        }
+        Ok(match self.find(token)? {
+            None => TokenState::Ended(EndReason::Reset),
+            Some(Phase::Waiting) => TokenState::Waiting,
+            Some(Phase::Called) => match self.called.after(at, now) {
+                Some(accept_by) => TokenState::Called { accept_by },
+                None => TokenState::Ended(EndReason::Abandoned),
+            },
+            Some(Phase::Active) => match self.active.after(at, now) {
+                Some(until) => TokenState::Active { until },
+                None => TokenState::Ended(EndReason::Expired),
+            },
+            Some(Phase::Ended(reason)) => TokenState::Ended(reason),
+            Some(Phase::Unseen) => return Err(TokenRefusal::Unseen),
+            Some(Phase::Missed) if token.payload.admitted_until.is_some() => TokenState::Ended(EndReason::Expired),
+            Some(Phase::Missed) => TokenState::Ended(EndReason::Abandoned),
+        })
+    }
+
+    /// Whether the fan of this token has yet to show it. If the queue only knows that the number waits or was called, and the queue token says
+    /// that it is admitted, then the fan came in just before the queue was lost.
+    fn is_to_be_shown(&self, token: &QueueToken, now: Timestamp) -> Result<bool, TokenRefusal> {
+        let is_admitted = token.payload.admitted_until.is_some_and(|until| until > now);
+        let is_called = || self.called.after(token.lane_number(), now).is_some();
+        Ok(match self.find(token)? {
+            Some(Phase::Unseen) => true,
+            Some(Phase::Called) => is_admitted && (self.awaits || is_called()),
+            Some(Phase::Waiting | Phase::Missed) => is_admitted && self.awaits,
+            Some(Phase::Active | Phase::Ended(_)) | None => false,
+        })
+    }
+
+    pub fn accept(
+        &mut self,
+        token: &QueueToken,
+        active_duration: Duration,
+        now: Timestamp,
+    ) -> Result<TokenState, TokenRefusal> {
+        self.end_due(now);
+        if self.find_to_change(token, now)? == Some(Phase::Called) {
+            let at = token.lane_number();
+            self.called.remove(at);
+            self.active.insert(at, now + active_duration);
+            self.set_phase(at, Phase::Active);
+            self.flow.accepted += 1;
+        }
+        self.state(token, now)
+    }
+
+    pub fn end(&mut self, token: &QueueToken, reason: EndReason, now: Timestamp) -> Result<TokenState, TokenRefusal> {
+        self.end_due(now);
+        let at = token.lane_number();
+        match self.find_to_change(token, now)? {
+            Some(Phase::Waiting) => self.leave(at, reason),
+            Some(Phase::Called | Phase::Active) => {
+                self.called.remove(at);
+                self.active.remove(at);
+                self.tries.remove(&at);
+                self.set_phase(at, Phase::Ended(reason));
+                self.count_end(reason);
+            }
+            Some(Phase::Ended(_) | Phase::Unseen | Phase::Missed) | None => return self.state(token, now),
+        }
+        if self.members.get(&token.payload.user).is_some_and(|member| member.is_of(&token.payload)) {
+            self.members.remove(&token.payload.user);
+        }
+        Ok(TokenState::Ended(reason))
+    }
+
+    pub fn spend_hold_try(&mut self, token: &QueueToken, tries: u32, now: Timestamp) -> Result<bool, TokenRefusal> {
+        self.end_due(now);
+        if self.find_to_change(token, now)? != Some(Phase::Active) {
+            return Ok(false);
+        }
+        let spent = self.tries.entry(token.lane_number()).or_default();
+        let is_left = *spent < tries;
+        *spent += u32::from(is_left);
+        Ok(is_left)
+    }
+
+    pub fn show(&mut self, tokens: &[QueueToken], presence: Presence) -> Result<(), TokenRefusal> {
+        self.end_due(presence.now);
+        let (epoch, mut shown) = (self.epoch, Ok(()));
+        for token in tokens.iter().filter(|token| token.payload.epoch == epoch) {
+            if let Err(refusal) = self.check(token) {
+                shown = Err(refusal);
+                continue;
+            }
+            self.see(token.lane_number(), presence.now);
+            if self.is_to_be_shown(token, presence.now)? {
+                self.show_unseen(token, presence.now);
+            } else if self.members.get(&token.payload.user).is_some_and(|member| member.is_of(&token.payload)) {
+                self.members.insert(token.payload.user, token.into());
+            }
+        }
+        shown
+    }
+
+    fn show_unseen(&mut self, token: &QueueToken, now: Timestamp) {
+        let at = token.lane_number();
+        if token.payload.admitted_until.is_some_and(|until| until <= now) {
+            return self.set_phase(at, Phase::Ended(EndReason::Expired));
+        }
+        match self.other(token) {
+            Other::Stays => return self.set_phase(at, Phase::Ended(EndReason::Replaced)),
+            Other::Goes(other) => self.leave(other.lane_number(), EndReason::Replaced),
+            Other::None => {}
+        }
+        self.members.insert(token.payload.user, token.into());
+        if let Some(until) = token.payload.admitted_until {
+            let was_inside = self.called.remove(at);
+            self.active.insert(at, until);
+            self.set_phase(at, Phase::Active);
+            if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
+                lane.come_in(at.number);
+            }
+            if now < self.reserved_until && !was_inside {
+                self.reserved = self.reserved.saturating_sub(1);
+            }
+        } else if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
+            lane.let_wait(at.number);
+        }
+    }
+
+    /// The earlier token stays, as far as the two can be compared, unless one of them is inside.
+    fn other(&self, shown: &QueueToken) -> Other {
+        let (payload, member) = (&shown.payload, self.members.get(&shown.payload.user));
+        let Some(other) = member.copied().filter(|member| !member.is_of(payload)) else { return Other::None };
+        if !self.knows(&other) {
+            // Both joined before the draw, and neither was ahead of the other then.
+            return Other::Stays;
+        }
+        let is_earlier = other.lane == payload.lane && other.index < payload.index && payload.admitted_until.is_none();
+        match self.phase(other.lane_number()) {
+            Some(Phase::Waiting) if !is_earlier => Other::Goes(other),
+            Some(phase) if is_live(phase) => Other::Stays,
+            Some(_) | None => Other::None,
+        }
+    }
+
+    /// What became of a token; none if it is not of this run of the queue, or was never given out.
+    fn find(&self, token: &QueueToken) -> Result<Option<Phase>, TokenRefusal> {
+        self.fitting_lane(token)?;
+        let is_of_this_run = token.payload.epoch == self.epoch;
+        Ok(is_of_this_run.then(|| self.phase(token.lane_number())).flatten())
+    }
+
+    /// The same, for those who would change it.
+    fn find_to_change(&self, token: &QueueToken, now: Timestamp) -> Result<Option<Phase>, TokenRefusal> {
+        self.check(token)?;
+        if self.is_to_be_shown(token, now)? { Err(TokenRefusal::Unseen) } else { self.find(token) }
+    }
+
+    /// Checks that a token of this run has the number it would be called by, and is not being drawn.
+    fn check(&self, token: &QueueToken) -> Result<(), TokenRefusal> {
+        let is_being_drawn = |lane: &Lane| lane.is_being_drawn(token.payload.index);
+        if self.fitting_lane(token)?.is_some_and(is_being_drawn) { Err(TokenRefusal::Drawing) } else { Ok(()) }
+    }
+
+    /// The lane of a token of this run, in which it has the number that it says.
+    fn fitting_lane(&self, token: &QueueToken) -> Result<Option<&Lane>, TokenRefusal> {
+        let lane = self.lane(token.payload.lane).filter(|_| token.payload.epoch == self.epoch);
+        match lane {
+            Some(lane) if lane.drawn_of(token.payload.index) != token.drawn => {
+                Err(TokenRefusal::Drawn { count: lane.drawn() })
+            }
+            Some(_) | None => Ok(lane),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::QueueRecords;
+use encore_domain::queue::QueueRecord;
+
+use crate::records::MemoryRecords;
+
+/// [`QueueRecords`] in process.
+pub struct MemoryQueueRecords(MemoryRecords);
+
+/// The records of the queues.
+pub type QueueTables = HashMap<PerformanceId, QueueRecord>;
+
+impl MemoryQueueRecords {
+    /// Over shared records.
+    pub fn new(records: MemoryRecords) -> Self {
+        Self(records)
+    }
+}
+
+#[async_trait]
+impl QueueRecords for MemoryQueueRecords {
+    async fn begin(&self, performance: PerformanceId, record: QueueRecord) -> Result<QueueRecord, Unavailable> {
+        Ok(self.0.lock().queues.entry(performance).or_insert(record).clone())
+    }
+
+    async fn find(&self, performance: PerformanceId) -> Result<Option<QueueRecord>, Unavailable> {
+        Ok(self.0.lock().queues.get(&performance).cloned())
+    }
+
+    async fn keep(&self, performance: PerformanceId, record: &QueueRecord) -> Result<(), Unavailable> {
+        let queues = &mut self.0.lock().queues;
+        let is_newer = |kept: &&mut QueueRecord| kept.epoch == record.epoch && kept.recorded_at < record.recorded_at;
+        if let Some(kept) = queues.get_mut(&performance).filter(is_newer) {
+            for (lane, new) in kept.lanes.iter_mut().zip(&record.lanes) {
+                lane.head = lane.head.max(new.head);
+                lane.tail = lane.tail.max(new.tail);
+            }
+            kept.recorded_at = record.recorded_at;
+            kept.inside.clone_from(&record.inside);
+            kept.unspent = record.unspent;
+        }
+        Ok(())
+    }
+
+    async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable> {
+        let queues = &mut self.0.lock().queues;
+        let lane = queues.get_mut(&performance).and_then(|kept| kept.lanes.get_mut(usize::from(lane)));
+        Ok(lane.map_or(0, |lane| {
+            lane.limit = lane.limit.max(limit);
+            lane.limit
+        }))
+    }
+}

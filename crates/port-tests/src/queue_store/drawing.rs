@@ -1,0 +1,261 @@
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, TokenRefusal};
+use encore_domain::queue::{
+    DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken,
+    QueueTokenPayload, RestoredQueue, TokenState,
+};
+use encore_domain::queue_snapshot::NumberStatus;
+use encore_domain::time::Timestamp;
+
+use super::{ACTIVE_DURATION, EPOCH, LANES, joining, number, open_doors, period, seen_at, token};
+use crate::SpeedBench;
+use crate::answers::refused;
+use crate::fixtures::{at_secs, id, queue_settings, start};
+
+const KEY: DrawKey = DrawKey([0xD7; DRAW_KEY_BYTES]);
+/// How many join lane 0 before its numbers are drawn.
+const JOINED: u64 = 20;
+
+/// A queue that draws, put in place from this record before the draw.
+fn pre_queue(record: &QueueRecord) -> RestoredQueue {
+    record.restored(Some(KEY), &[], &[], &queue_settings(), start())
+}
+
+/// The token of a queue token where this many of its lane were drawn.
+fn drawn(payload: &QueueTokenPayload, count: u64) -> QueueToken {
+    payload.token(Some(&Draw::new(KEY, payload.lane, count)))
+}
+
+/// What is drawn of lanes that were frozen so.
+fn cut_of(frozen: &[FrozenLane]) -> Vec<CutLane> {
+    let cut = |(lane, frozen): (u8, &FrozenLane)| {
+        let draw = Draw::new(KEY, lane, frozen.count);
+        let numbers = |indexes: &[u64]| indexes.iter().map(|index| draw.number(*index)).collect();
+        CutLane { count: frozen.count, gone: numbers(&frozen.gone), unseen: numbers(&frozen.unseen) }
+    };
+    (0..).zip(frozen).map(cut).collect()
+}
+
+impl SpeedBench {
+    /// A queue that draws, in whose lane 0 [`JOINED`] fans have joined.
+    async fn pre_queued(&self) -> Vec<QueueTokenPayload> {
+        let performance = self.opened(&pre_queue(&QueueRecord::new(EPOCH, LANES.into(), start()))).await;
+        self.join_all(performance, 0, JOINED).await
+    }
+
+    async fn freeze(&self, performance: PerformanceId) -> Option<Vec<FrozenLane>> {
+        self.queues.freeze(performance).await.expect("the queue is open")
+    }
+
+    async fn cut(&self, performance: PerformanceId, lanes: &[CutLane], now: Timestamp) -> bool {
+        self.queues.cut(performance, lanes, seen_at(now)).await.expect("the queue is open")
+    }
+
+    /// Draws the numbers, and says of whom.
+    async fn draw(&self, performance: PerformanceId, now: Timestamp) -> Vec<FrozenLane> {
+        let frozen = self.freeze(performance).await.expect("the numbers are still to be drawn");
+        assert!(self.cut(performance, &cut_of(&frozen), now).await);
+        frozen
+    }
+
+    async fn state_at(&self, token: &QueueToken, now: Timestamp) -> TokenState {
+        self.queues.state(token, now).await.expect("the queue knows the token")
+    }
+
+    async fn report_lane_0(&self, performance: PerformanceId, numbers: &[LaneNumber], drawn: bool, now: Timestamp) {
+        let reported = self.queues.report_present(performance, numbers, drawn, seen_at(now)).await;
+        reported.expect("the queue is open");
+    }
+}
+
+pub async fn draws_numbers(bench: SpeedBench) {
+    let queue = bench.pre_queued().await;
+    let performance = queue[0].performance;
+    let others = bench.join_all(performance, 1, 5).await;
+    bench.end(&queue[2], EndReason::Left, start()).await;
+    let opening = period(10);
+    assert_eq!(bench.abandon_absent(performance, opening).await, 0);
+    assert_eq!(bench.admit(&queue, &open_doors(), opening).await, 0);
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!((snapshot.draws, snapshot.lanes[0].drawn, snapshot.waiting()), (true, None, JOINED + 4));
+    assert_eq!(
+        (snapshot.status(number(1)), snapshot.status(number(3))),
+        (NumberStatus::PreQueued, NumberStatus::Ended)
+    );
+
+    let frozen = bench.draw(performance, opening).await;
+    let lane = |count, gone: &[u64]| FrozenLane { count, gone: gone.to_vec(), unseen: vec![] };
+    assert_eq!(frozen, [lane(JOINED, &[3]), lane(5, &[]), lane(0, &[])]);
+    let newcomer = bench.join(performance, id(), opening).await;
+    assert_eq!(newcomer.index, JOINED + 1);
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!(snapshot.lanes.iter().map(|lane| lane.drawn).collect::<Vec<_>>(), [Some(JOINED), Some(5), Some(0)]);
+    assert_eq!((snapshot.waiting(), snapshot.flow.left), (JOINED + 5, 1));
+    assert_eq!(snapshot.status(number(JOINED + 1)), NumberStatus::Waiting { position: JOINED });
+    let left = drawn(&queue[2], JOINED);
+    assert_eq!(bench.state_at(&left, opening).await, TokenState::Ended(EndReason::Left));
+
+    // Those of lane 0 by number: who left is passed over, and all but the odd ones are away after the draw.
+    let mut numbers: Vec<QueueToken> = queue.iter().map(|payload| drawn(payload, JOINED)).collect();
+    numbers.retain(|token| *token != left);
+    numbers.sort_by_key(|token| token.number);
+    let (odd, even): (Vec<&QueueToken>, Vec<&QueueToken>) = numbers.iter().partition(|token| token.number % 2 == 1);
+    let lane_numbers =
+        |tokens: &[&QueueToken]| tokens.iter().map(|token| token.lane_number()).collect::<Vec<LaneNumber>>();
+    bench.report_lane_0(performance, &lane_numbers(&odd), true, period(12)).await;
+    bench.report_lane_0(performance, &lane_numbers(&even), false, period(12)).await;
+    let now = period(15);
+    assert_eq!(bench.abandon_absent(performance, period(14)).await, 0, "the draw counts as being seen");
+    let abandoned = even.len() as u64 + others.len() as u64 + 1;
+    assert_eq!(bench.abandon_absent(performance, now).await, abandoned, "the newcomer is away as well");
+    let one = QueueSettings { batch: 1, ..open_doors() };
+    for (token, at) in odd.iter().zip(1..) {
+        let now = now + ACTIVE_DURATION * at;
+        assert_eq!(bench.admit(&queue, &one, now).await, 1);
+        let called = TokenState::Called { accept_by: now + one.accept_window };
+        assert_eq!(bench.state_at(token, now).await, called, "number {}", token.number);
+    }
+
+    draws_what_was_restored(&bench).await;
+}
+
+/// A queue that was lost before its draw: those not seen since keep that with their new numbers, and a draw of more than the queue
+/// knows of makes it longer.
+async fn draws_what_was_restored(bench: &SpeedBench) {
+    let record = QueueRecord {
+        lanes: vec![LaneRecord { head: 0, tail: 8, limit: 10 }; LANES.into()],
+        ..QueueRecord::new(EPOCH, LANES.into(), start())
+    };
+    let performance = bench.opened(&pre_queue(&record)).await;
+    let payload =
+        |index| QueueTokenPayload { performance, user: id(), epoch: EPOCH, lane: 0, index, admitted_until: None };
+    let (shown, unseen) = (payload(4), payload(7));
+    bench.queues.show(performance, &[token(&shown)], seen_at(start())).await.expect("the queue is open");
+    let frozen = bench.freeze(performance).await.expect("the numbers are still to be drawn");
+    assert_eq!(frozen[0], FrozenLane { count: 10, gone: vec![], unseen: vec![1, 2, 3, 5, 6, 7, 8, 9, 10] });
+    let mut cut = cut_of(&frozen);
+    cut[1] = CutLane { count: 30, gone: vec![], unseen: (2..=30).collect() };
+    assert!(bench.cut(performance, &cut, start()).await);
+
+    let lane = bench.snapshot(performance).await.lanes.remove(1);
+    assert_eq!((lane.tail, lane.drawn, lane.waiting()), (30, Some(30), 1));
+    assert_eq!(bench.state_at(&drawn(&shown, 10), start()).await, TokenState::Waiting);
+    let unseen = drawn(&unseen, 10);
+    assert_eq!(refused(bench.queues.state(&unseen, start()).await), TokenRefusal::Unseen);
+    bench.queues.show(performance, &[unseen], seen_at(start())).await.expect("the numbers were drawn");
+    assert_eq!(bench.state_at(&unseen, start()).await, TokenState::Waiting);
+    assert_eq!(bench.snapshot(performance).await.flow.joined, 0, "nobody joined since it was put in place");
+}
+
+/// Checks that a token is refused for its draw, whatever is asked of it.
+async fn assert_drawn(bench: &SpeedBench, token: &QueueToken, count: Option<u64>) {
+    let (queues, expected) = (&bench.queues, TokenRefusal::Drawn { count });
+    assert_eq!(refused(queues.state(token, start()).await), expected, "{token:?}");
+    assert_eq!(refused(queues.accept(token, ACTIVE_DURATION, start()).await), expected, "{token:?}");
+    assert_eq!(refused(queues.end(token, EndReason::Left, start()).await), expected, "{token:?}");
+    assert_eq!(refused(queues.spend_hold_try(token, 1, start()).await), expected, "{token:?}");
+    let shown = queues.show(token.payload.performance, &[*token], seen_at(start())).await;
+    assert_eq!(refused(shown), expected, "{token:?}");
+}
+
+pub async fn a_place_of_another_draw_is_refused(bench: SpeedBench) {
+    let ordered = bench.queue(2).await;
+    assert_drawn(&bench, &drawn(&ordered[0], 2), None).await;
+
+    let queue = bench.pre_queued().await;
+    let performance = queue[0].performance;
+    assert_drawn(&bench, &drawn(&queue[0], JOINED), None).await;
+    bench.draw(performance, start()).await;
+    let newcomer = bench.join(performance, id(), start()).await;
+    let before = bench.snapshot(performance).await;
+    for other in [token(&queue[0]), drawn(&queue[0], JOINED - 1), drawn(&newcomer, JOINED + 1)] {
+        assert_drawn(&bench, &other, Some(JOINED)).await;
+    }
+    assert_eq!(bench.snapshot(performance).await, before);
+    for fits in [drawn(&queue[0], JOINED), drawn(&newcomer, JOINED), token(&newcomer)] {
+        assert_eq!(bench.state_at(&fits, start()).await, TokenState::Waiting);
+    }
+}
+
+pub async fn joins_with_a_drawn_number(bench: SpeedBench) {
+    let queue = bench.pre_queued().await;
+    let performance = queue[0].performance;
+    bench.draw(performance, start()).await;
+    let newcomer = bench.join(performance, id(), start()).await;
+    assert_eq!(bench.join(performance, newcomer.user, start()).await, newcomer, "its number is known");
+
+    for payload in &queue[..4] {
+        let fan = joining(performance, payload.user, start());
+        let needed = JoinRefusal::NumberNeeded { payload: *payload, drawn: JOINED };
+        let wrong = [None, Some(token(payload)), Some(drawn(&queue[9], JOINED)), Some(drawn(payload, JOINED - 1))];
+        for token in wrong {
+            assert_eq!(refused(bench.try_join(Joining { token, ..fan }).await), needed, "{token:?}");
+            let guest = Joining { token, may_enter: false, ..fan };
+            assert_eq!(refused(bench.try_join(guest).await), needed, "{token:?}");
+            let elsewhere = Joining { token, lane: 1, ..fan };
+            assert_eq!(refused(bench.try_join(elsewhere).await), needed, "{token:?}");
+        }
+    }
+    let told = |payload: &QueueTokenPayload, now| Joining {
+        token: Some(drawn(payload, JOINED)),
+        ..joining(performance, payload.user, now)
+    };
+    assert_eq!(bench.try_join(told(&queue[0], start())).await.expect("it waits"), queue[0]);
+    let guest = Joining { may_enter: false, ..told(&queue[1], start()) };
+    assert_eq!(bench.try_join(guest).await.expect("it waits"), queue[1]);
+
+    let moved = bench.try_join(Joining { lane: 1, ..told(&queue[2], start()) }).await.expect("a number is left");
+    assert_eq!((moved.lane, moved.index), (1, 1));
+    let replaced = TokenState::Ended(EndReason::Replaced);
+    assert_eq!(bench.state_at(&drawn(&queue[2], JOINED), start()).await, replaced);
+
+    // All are called and nobody comes: who joins then gets a new number at the end.
+    assert_eq!(bench.admit(&queue, &open_doors(), start()).await, JOINED + 1);
+    assert_eq!(bench.try_join(told(&queue[3], start())).await.expect("it is called"), queue[3]);
+    let late = at_secs(60);
+    let again = bench.try_join(told(&queue[3], late)).await.expect("a number is left");
+    assert_eq!(again, QueueTokenPayload { index: JOINED + 2, ..queue[3] });
+    assert_eq!(bench.state(&again, late).await, TokenState::Waiting);
+    assert_eq!(bench.join(performance, queue[3].user, late).await, again);
+}
+
+pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
+    let queue = bench.pre_queued().await;
+    let performance = queue[0].performance;
+    bench.end(&queue[2], EndReason::Left, start()).await;
+    let frozen = bench.freeze(performance).await;
+    for payload in &queue[..3] {
+        let token = token(payload);
+        let ended = bench.queues.end(&token, EndReason::Left, start()).await;
+        assert_eq!(refused(ended), TokenRefusal::Drawing);
+        assert_eq!(refused(bench.queues.accept(&token, ACTIVE_DURATION, start()).await), TokenRefusal::Drawing);
+        let shown = bench.queues.show(performance, &[token], seen_at(start())).await;
+        assert_eq!(refused(shown), TokenRefusal::Drawing);
+    }
+    assert_eq!(bench.state(&queue[0], start()).await, TokenState::Waiting);
+    assert_eq!(bench.join(performance, queue[0].user, start()).await, queue[0]);
+    assert_eq!(bench.join_lane(performance, queue[0].user, 1, start()).await, queue[0], "nor does anybody move");
+    let newcomers = bench.join_all(performance, 0, 3).await;
+    let left = TokenState::Ended(EndReason::Left);
+    assert_eq!(bench.end(&newcomers[1], EndReason::Left, start()).await, left, "it comes after the drawn numbers");
+    assert_eq!(bench.abandon_absent(performance, period(10)).await, 0);
+
+    assert_eq!(bench.freeze(performance).await, frozen);
+    let frozen = frozen.expect("the numbers are still to be drawn");
+    assert_eq!((frozen[0].count, &frozen[0].gone), (JOINED, &vec![3]));
+    assert!(bench.cut(performance, &cut_of(&frozen), start()).await);
+    let after = bench.snapshot(performance).await;
+    assert_eq!(bench.states(&newcomers, start()).await, [TokenState::Waiting, left, TokenState::Waiting]);
+    assert_eq!((after.lanes[0].tail, after.waiting()), (JOINED + 3, JOINED + 1));
+
+    assert_eq!(bench.freeze(performance).await, None);
+    let other = CutLane { count: 5, gone: vec![1, 2], unseen: vec![3] };
+    assert!(!bench.cut(performance, &vec![other.clone(); LANES.into()], start()).await);
+    assert_eq!(bench.snapshot(performance).await, after);
+    let token = drawn(&queue[0], JOINED);
+    assert_eq!(bench.queues.end(&token, EndReason::Left, start()).await.expect("the numbers were drawn"), left);
+
+    let ordered = bench.queue(1).await[0].performance;
+    assert_eq!(bench.freeze(ordered).await, None, "nothing is drawn in this one");
+    assert!(!bench.cut(ordered, &vec![other; LANES.into()], start()).await);
+}

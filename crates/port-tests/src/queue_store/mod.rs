@@ -1,0 +1,255 @@
+//! The cases of [`QueueStore`](encore_domain::ports::Queues).
+#![expect(missing_docs, reason = "the port's contract describes each case under its name")]
+
+use std::time::Duration;
+
+use encore_domain::error::PortError;
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::queue::{
+    EndReason, LaneNumber, QueueRecord, QueueSettings, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+};
+use encore_domain::queue_snapshot::QueueSnapshot;
+use encore_domain::time::Timestamp;
+
+use crate::SpeedBench;
+use crate::answers::refused;
+use crate::fixtures::{at_ms, id, queue_settings, start};
+
+mod admitting;
+mod drawing;
+mod joining;
+mod presence;
+mod restoring;
+mod snapshots;
+mod tokens;
+
+pub use admitting::*;
+pub use drawing::*;
+pub use joining::*;
+pub use presence::*;
+pub use restoring::*;
+pub use snapshots::*;
+pub use tokens::*;
+
+/// Stamps the cases of the port `QueueStore`.
+#[macro_export]
+macro_rules! queue_store {
+    ($($with:tt)+) => {
+        $crate::suite! { queue_store [
+            is_lost_until_it_is_open,
+            opens_once,
+            joins_in_order,
+            joins_once,
+            joins_under_contention,
+            joins_again_at_the_end,
+            joins_up_to_the_limit,
+            joins_only_who_may_enter,
+            moves_to_another_lane,
+            admits_in_order,
+            admits_by_the_rate,
+            a_change_of_period_admits_nobody_early,
+            admits_up_to_the_maximum,
+            admits_under_contention,
+            admits_nobody_unless_calling,
+            admits_no_more_than_the_stock,
+            admits_lanes_by_weight,
+            a_clock_that_goes_back_admits_nothing_more,
+            accepts_a_call,
+            accepts_only_a_call,
+            a_missed_call_is_abandoned,
+            an_active_token_expires,
+            ends_a_waiting_number,
+            ends_an_active_number,
+            limits_hold_tries,
+            a_payload_of_another_epoch_has_ended,
+            a_number_never_given_out_has_ended,
+            abandons_who_is_away,
+            keeps_who_was_seen_later,
+            reports_presence_in_bulk,
+            draws_numbers,
+            a_place_of_another_draw_is_refused,
+            joins_with_a_drawn_number,
+            nobody_leaves_while_numbers_are_drawn,
+            a_restored_queue_calls_only_who_was_seen,
+            who_shows_late_is_called_first,
+            a_restored_queue_keeps_who_is_inside,
+            a_restored_queue_lets_in_who_accepted_unrecorded,
+            a_restored_queue_ends_who_paid,
+            a_restored_queue_is_quiet_at_first,
+            a_restored_queue_keeps_the_maximum,
+            a_user_shows_one_place,
+            unseen_places_end_with_the_grace,
+            counts_what_became_of_them,
+            snapshots_agree_with_states,
+            keeps_performances_apart,
+        ] $($with)+ }
+    };
+}
+
+const EPOCH: i64 = 1_780_308_000_123;
+const ACTIVE_DURATION: Duration = Duration::from_mins(5);
+/// How many lanes a queue has here.
+const LANES: u8 = 3;
+/// More than join any lane.
+const LIMIT: u64 = 1_000_000;
+
+/// A queue that nobody has joined. Its limits are 0.
+fn new_queue() -> RestoredQueue {
+    QueueRecord::new(EPOCH, LANES.into(), start()).restored(None, &[], &[], &queue_settings(), start())
+}
+
+/// Admits everybody who waits, so that a case can look at something else.
+fn open_doors() -> QueueSettings {
+    QueueSettings { batch: 1_000, max_active: 1_000, ..queue_settings() }
+}
+
+fn seen_at(now: Timestamp) -> Presence {
+    Presence { now, grace: queue_settings().grace }
+}
+
+/// A moment this many presence periods after the start.
+fn period(periods: i64) -> Timestamp {
+    let period_ms = seen_at(start()).period_ms();
+    at_ms(u64::try_from(period_ms * periods).expect("after the start"))
+}
+
+/// A number of lane 0.
+fn number(number: u64) -> LaneNumber {
+    LaneNumber { lane: 0, number }
+}
+
+/// The token of a queue token where nothing was drawn.
+fn token(payload: &QueueTokenPayload) -> QueueToken {
+    payload.token(None)
+}
+
+fn waiting(state: TokenState) -> bool {
+    state == TokenState::Waiting
+}
+
+/// Somebody who may enter lane 0.
+fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining {
+    Joining { performance, user, lane: 0, may_enter: true, token: None, presence: seen_at(now) }
+}
+
+/// Checks that a queue says of everything asked that it is lost.
+pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, now: Timestamp) {
+    let QueueTokenPayload { performance, user, epoch, lane, .. } = *payload;
+    let (token, terms) = (token(payload), open_doors().terms(None, now, now));
+    assert_eq!(queues.snapshot(performance).await.expect("the store answers"), None);
+    assert_eq!(refused(queues.admit(performance, &terms, now).await), QueueLost);
+    assert_eq!(refused(queues.extend(performance, epoch, lane, LIMIT).await), QueueLost);
+    assert_eq!(refused(queues.join(joining(performance, user, now)).await), JoinRefusal::Lost);
+    assert_eq!(refused(queues.show(performance, &[token], seen_at(now)).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.state(&token, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.accept(&token, ACTIVE_DURATION, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.end(&token, EndReason::Left, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.spend_hold_try(&token, 1, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.freeze(performance).await), QueueLost);
+    assert_eq!(refused(queues.cut(performance, &[], seen_at(now)).await), QueueLost);
+    let reported = queues.report_present(performance, &[token.lane_number()], false, seen_at(now)).await;
+    assert_eq!(refused(reported), QueueLost);
+    assert_eq!(refused(queues.abandon_absent(performance, seen_at(now)).await), QueueLost);
+}
+
+impl SpeedBench {
+    /// Puts a queue in place that was not.
+    async fn put_in_place(&self, performance: PerformanceId, queue: &RestoredQueue) {
+        assert!(self.queues.open(performance, queue).await.expect("the store answers"), "it was not in place");
+    }
+
+    async fn extend(&self, performance: PerformanceId, lane: u8, limit: u64) {
+        self.queues.extend(performance, EPOCH, lane, limit).await.expect("the queue is open");
+    }
+
+    /// A queue that was put in place from this and may give out more numbers.
+    async fn opened(&self, queue: &RestoredQueue) -> PerformanceId {
+        let performance = id();
+        self.put_in_place(performance, queue).await;
+        for lane in 0..LANES {
+            self.extend(performance, lane, LIMIT).await;
+        }
+        performance
+    }
+
+    async fn try_join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
+        self.queues.join(joining).await
+    }
+
+    async fn join(&self, performance: PerformanceId, user: UserId, now: Timestamp) -> QueueTokenPayload {
+        self.try_join(joining(performance, user, now)).await.expect("a number is left")
+    }
+
+    /// Somebody who joins this lane.
+    async fn join_lane(&self, performance: PerformanceId, user: UserId, lane: u8, now: Timestamp) -> QueueTokenPayload {
+        self.try_join(Joining { lane, ..joining(performance, user, now) }).await.expect("a number is left")
+    }
+
+    /// This many new fans of a lane, since the start. Queue token `n` of a new queue is at index `n - 1`.
+    async fn join_all(&self, performance: PerformanceId, lane: u8, count: u64) -> Vec<QueueTokenPayload> {
+        let mut payloads = Vec::new();
+        for _ in 0..count {
+            payloads.push(self.join_lane(performance, id(), lane, start()).await);
+        }
+        payloads
+    }
+
+    /// A new queue in which this many fans wait in lane 0 since the start. Queue token `n` is at index `n - 1`.
+    async fn queue(&self, length: u64) -> Vec<QueueTokenPayload> {
+        let performance = self.opened(&new_queue()).await;
+        let payloads = self.join_all(performance, 0, length).await;
+        assert!(payloads.iter().map(|payload| payload.index).eq(1..=length));
+        payloads
+    }
+
+    async fn admit(&self, queue: &[QueueTokenPayload], settings: &QueueSettings, now: Timestamp) -> u64 {
+        self.authorize_for(queue[0].performance, settings, now).await
+    }
+
+    async fn authorize_for(&self, performance: PerformanceId, settings: &QueueSettings, now: Timestamp) -> u64 {
+        let terms = settings.terms(None, start(), now);
+        self.queues.admit(performance, &terms, now).await.expect("the queue is open")
+    }
+
+    async fn state(&self, payload: &QueueTokenPayload, now: Timestamp) -> TokenState {
+        self.queues.state(&token(payload), now).await.expect("the queue knows the token")
+    }
+
+    async fn states(&self, payloads: &[QueueTokenPayload], now: Timestamp) -> Vec<TokenState> {
+        let mut states = Vec::new();
+        for payload in payloads {
+            states.push(self.state(payload, now).await);
+        }
+        states
+    }
+
+    /// The numbers that do not wait at `now`.
+    async fn past_waiting(&self, payloads: &[QueueTokenPayload], now: Timestamp) -> Vec<u64> {
+        let states = self.states(payloads, now).await;
+        payloads.iter().zip(states).filter(|(_, state)| !waiting(*state)).map(|(payload, _)| payload.index).collect()
+    }
+
+    async fn accept(&self, payload: &QueueTokenPayload, now: Timestamp) -> TokenState {
+        self.queues.accept(&token(payload), ACTIVE_DURATION, now).await.expect("the queue knows the token")
+    }
+
+    async fn end(&self, payload: &QueueTokenPayload, reason: EndReason, now: Timestamp) -> TokenState {
+        self.queues.end(&token(payload), reason, now).await.expect("the queue knows the token")
+    }
+
+    async fn snapshot(&self, performance: PerformanceId) -> QueueSnapshot {
+        self.queues.snapshot(performance).await.expect("the store answers").expect("the queue is open")
+    }
+
+    /// Reports numbers of lane 0.
+    async fn report(&self, queue: &[QueueTokenPayload], numbers: impl IntoIterator<Item = u64>, now: Timestamp) {
+        let numbers: Vec<LaneNumber> = numbers.into_iter().map(number).collect();
+        let reported = self.queues.report_present(queue[0].performance, &numbers, false, seen_at(now)).await;
+        reported.expect("the queue is open");
+    }
+
+    async fn abandon_absent(&self, performance: PerformanceId, now: Timestamp) -> u64 {
+        self.queues.abandon_absent(performance, seen_at(now)).await.expect("the queue is open")
+    }
+}

@@ -1,0 +1,157 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::QueueRecords;
+use encore_domain::queue::{Inside, LaneNumber, LaneRecord, QueueRecord};
+use futures::try_join;
+
+use crate::codec::{lane_column, read_lane};
+use crate::database::Database;
+use crate::error::unavailable;
+use crate::schema::queue_records;
+use crate::statement::{Cached, sql};
+
+/// Keeps what a queue is put in place from when the store that runs it has lost it.
+#[derive(Clone, Debug)]
+pub struct PostgresQueueRecords {
+    database: Database,
+}
+
+impl PostgresQueueRecords {
+    /// Over a database that has its schema.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+async fn load(conn: &AsyncPgConnection, performance: PerformanceId) -> QueryResult<Option<QueueRecord>> {
+    let query = queue_records::table.find(performance.0).select(QueueRecordRow::as_select());
+    query.first(&mut &*conn).await.optional()?.map(QueueRecordRow::into_record).transpose()
+}
+
+#[async_trait]
+impl QueueRecords for PostgresQueueRecords {
+    async fn begin(&self, performance: PerformanceId, record: QueueRecord) -> Result<QueueRecord, Unavailable> {
+        let conn = self.database.connection().await?;
+        let row = (queue_records::performance_id.eq(performance.0), QueueRecordRow::from(&record));
+        let insert = diesel::insert_into(queue_records::table).values(row).on_conflict_do_nothing();
+        // A record is never deleted, so whoever meets one finds it.
+        let (_, begun) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
+            .map_err(unavailable)?;
+        begun.ok_or_else(|| unavailable(diesel::result::Error::NotFound))
+    }
+
+    async fn find(&self, performance: PerformanceId) -> Result<Option<QueueRecord>, Unavailable> {
+        let conn = self.database.connection().await?;
+        load(&conn, performance).await.map_err(unavailable)
+    }
+
+    async fn keep(&self, performance: PerformanceId, record: &QueueRecord) -> Result<(), Unavailable> {
+        const KEEP: &str = "
+            UPDATE queue_records SET
+                recorded_at = $3,
+                heads = ARRAY(
+                    SELECT greatest(kept, new) FROM unnest(heads, $4) WITH ORDINALITY AS lanes (kept, new, lane) ORDER BY lane),
+                tails = ARRAY(
+                    SELECT greatest(kept, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (kept, new, lane) ORDER BY lane),
+                inside_lanes = $6, inside_numbers = $7, inside_until = $8, inside_active = $9,
+                unspent = $10
+            WHERE performance_id = $1 AND epoch = $2 AND recorded_at <= $3";
+        let row = QueueRecordRow::from(record);
+        let keep = sql(KEEP)
+            .bind::<SqlUuid, _>(performance.0)
+            .bind::<BigInt, _>(row.epoch)
+            .bind::<Timestamptz, _>(row.recorded_at)
+            .bind::<Array<BigInt>, _>(row.heads)
+            .bind::<Array<BigInt>, _>(row.tails)
+            .bind::<Array<SmallInt>, _>(row.inside_lanes)
+            .bind::<Array<BigInt>, _>(row.inside_numbers)
+            .bind::<Array<Timestamptz>, _>(row.inside_until)
+            .bind::<Array<Bool>, _>(row.inside_active)
+            .bind::<BigInt, _>(row.unspent);
+        let mut conn = self.database.connection().await?;
+        Cached(keep).execute(&mut conn).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable> {
+        const RAISE: &str = "
+            UPDATE queue_records SET limits[$2] = greatest(limits[$2], $3)
+            WHERE performance_id = $1 AND $2 <= cardinality(limits)
+            RETURNING limits[$2] AS raised";
+        #[derive(QueryableByName)]
+        struct Limit {
+            #[diesel(sql_type = BigInt)]
+            raised: i64,
+        }
+        let raise = sql(RAISE)
+            .bind::<SqlUuid, _>(performance.0)
+            .bind::<Integer, _>(i32::from(lane) + 1)
+            .bind::<BigInt, _>(limit.cast_signed());
+        let mut conn = self.database.connection().await?;
+        let raised: Option<Limit> = Cached(raise).get_result(&mut conn).await.optional().map_err(unavailable)?;
+        Ok(raised.map_or(0, |limit| limit.raised.cast_unsigned()))
+    }
+}
+
+/// A record without its performance. Lanes, and those inside, are in arrays side by side.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = queue_records)]
+struct QueueRecordRow {
+    epoch: i64,
+    recorded_at: DateTime<Utc>,
+    heads: Vec<i64>,
+    tails: Vec<i64>,
+    limits: Vec<i64>,
+    inside_lanes: Vec<i16>,
+    inside_numbers: Vec<i64>,
+    inside_until: Vec<DateTime<Utc>>,
+    inside_active: Vec<bool>,
+    unspent: i64,
+}
+
+impl From<&QueueRecord> for QueueRecordRow {
+    fn from(record: &QueueRecord) -> Self {
+        let QueueRecord { epoch, recorded_at, lanes, inside, unspent } = record;
+        Self {
+            epoch: *epoch,
+            recorded_at: *recorded_at,
+            heads: lanes.iter().map(|lane| lane.head.cast_signed()).collect(),
+            tails: lanes.iter().map(|lane| lane.tail.cast_signed()).collect(),
+            limits: lanes.iter().map(|lane| lane.limit.cast_signed()).collect(),
+            inside_lanes: inside.iter().map(|inside| lane_column(inside.lane_number.lane)).collect(),
+            inside_numbers: inside.iter().map(|inside| inside.lane_number.number.cast_signed()).collect(),
+            inside_until: inside.iter().map(|inside| inside.until).collect(),
+            inside_active: inside.iter().map(|inside| inside.active).collect(),
+            unspent: unspent.cast_signed(),
+        }
+    }
+}
+
+impl QueueRecordRow {
+    fn into_record(self) -> QueryResult<QueueRecord> {
+        let lanes = self.heads.into_iter().zip(self.tails).zip(self.limits);
+        let lane = |((head, tail), limit): ((i64, i64), i64)| LaneRecord {
+            head: head.cast_unsigned(),
+            tail: tail.cast_unsigned(),
+            limit: limit.cast_unsigned(),
+        };
+        let places = self.inside_lanes.into_iter().zip(self.inside_numbers);
+        let states = self.inside_until.into_iter().zip(self.inside_active);
+        let inside = |((lane, number), (until, active)): ((i16, i64), (DateTime<Utc>, bool))| {
+            let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
+            Ok(Inside { lane_number, until, active })
+        };
+        Ok(QueueRecord {
+            epoch: self.epoch,
+            recorded_at: self.recorded_at,
+            lanes: lanes.map(lane).collect(),
+            inside: places.zip(states).map(inside).collect::<QueryResult<_>>()?,
+            unspent: self.unspent.cast_unsigned(),
+        })
+    }
+}

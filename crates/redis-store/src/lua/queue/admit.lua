@@ -1,0 +1,165 @@
+-- Ends what is due, then calls the next numbers, as many as rate, batch, maximum and stock allow, from the lanes by their weights.
+-- KEYS  see queue.lua
+-- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 maximum, 6 '1' if anybody is called, 7 accept window in ms,
+--       8 how many are called at most in this run, up to 1,000, 9 free and 10 held seats or '', 11… the weights of the
+--       lanes
+-- Reply how many were called, or -1 if the queue is lost
+-- Cost  O(1,000 (lanes + log maximum)) at most, plus one pass over runs of gone numbers
+local now, admissions, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local batch, max_active = tonumber(ARGV[4]), tonumber(ARGV[5])
+local calling, accept_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local free, held = tonumber(ARGV[9]), tonumber(ARGV[10])
+local DUE_PER_RUN, STRIDE = 1000, 1000000
+
+local queue = in_place('lanes', 'draws', 'level', 'at_ms', 'period_ms', 'turn', 'quiet_until', 'reserved', 'reserved_until')
+if not queue then
+  return -1
+end
+
+-- A call that was missed needs no reason: see number_state.
+local function end_due(inside, reason, counts_as)
+  local due = redis.call('ZRANGEBYSCORE', inside, '-inf', ARGV[1], 'LIMIT', 0, DUE_PER_RUN)
+  for _, place in ipairs(reason and due or {}) do
+    local lane, number = string.match(place, '^(%d+):(%d+)$')
+    redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
+  end
+  if #due > 0 then
+    redis.call('ZREM', inside, unpack(due))
+    redis.call('HDEL', TRIES, unpack(due))
+    count(counts_as, #due)
+  end
+end
+end_due(CALLED, nil, 'no_shows')
+end_due(ACTIVE, 'x', 'expired')
+
+-- encore_domain::queue::TokenBucket, in the same integers.
+local capacity = batch * period
+local level, at_ms = capacity, now
+if queue[4] then
+  at_ms = math.max(now, tonumber(queue[5]))
+  local counted_in = tonumber(queue[6])
+  level = math.floor(queue[4] / counted_in) * period + math.floor(queue[4] % counted_in * period / counted_in)
+  level = math.min(level + (at_ms - tonumber(queue[5])) * admissions, capacity)
+end
+
+-- Those due beyond this run's limit are over as well, and take no place.
+local function count_inside(inside)
+  return redis.call('ZCOUNT', inside, '(' .. ARGV[1], '+inf')
+end
+local wanted = 0
+if calling and now >= tonumber(queue[8]) then
+  local inside = count_inside(CALLED) + count_inside(ACTIVE)
+  local room = max_active - inside
+  if now < tonumber(queue[10]) then
+    room = room - tonumber(queue[9])
+  end
+  -- encore_domain::queue::limit_by_stock.
+  if free then
+    room = math.min(room, free, free + held - inside)
+  end
+  wanted = math.max(math.min(math.floor(level / period), room, run_limit), 0)
+end
+
+-- The first number from this one on that is not gone; it may lie past the tail.
+local function first_present(gone, number)
+  local found = redis.call('BITPOS', gone, 0, number, -1, 'BIT')
+  if found < number then
+    found = math.max(number, redis.call('STRLEN', gone) * 8)
+  end
+  return found
+end
+
+-- The last of the numbers from this one on that are all there, as far as the tail.
+local function last_present(gone, number, tail)
+  local found = redis.call('BITPOS', gone, 1, number, -1, 'BIT')
+  if found < 0 then
+    return tail
+  end
+  return math.min(found - 1, tail)
+end
+
+local lanes = {}
+for index = 0, tonumber(queue[2]) - 1 do
+  local its = redis.call('HMGET', QUEUE, 'head:' .. index, 'tail:' .. index, 'pass:' .. index, 'drawn:' .. index)
+  if wanted > 0 and (queue[3] ~= '1' or its[4]) then
+    lanes[#lanes + 1] = {
+      index = index,
+      head = tonumber(its[1]),
+      searched = tonumber(its[1]),
+      tail = tonumber(its[2]),
+      pass = tonumber(its[3]),
+      gone = of_lane('gone', index),
+      stride = math.floor(STRIDE / math.max(tonumber(ARGV[11 + index] or 1), 1)),
+      late = redis.call('ZRANGE', of_lane('late', index), 0, wanted - 1),
+      late_called = 0,
+      run_end = 0,
+      called = 0,
+    }
+  end
+end
+
+-- The next number of a lane, and whether it is a late one; nil if nobody waits in it. Numbers up to `searched` are called or gone.
+local function next_of(lane)
+  local late = lane.late[lane.late_called + 1]
+  if late then
+    return tonumber(late), true
+  end
+  if lane.searched >= lane.tail then
+    return nil
+  end
+  if lane.searched >= lane.run_end then
+    local first = first_present(lane.gone, lane.searched + 1)
+    if first > lane.tail then
+      lane.searched = lane.tail
+      return nil
+    end
+    lane.searched = first - 1
+    lane.run_end = last_present(lane.gone, first, lane.tail)
+  end
+  return lane.searched + 1, false
+end
+
+-- encore_domain::queue::LaneTurns.
+local turn = tonumber(queue[7])
+local accept_by, called = whole(now + accept_window), {}
+while #called < 2 * wanted do
+  local best, best_pass, number, is_late
+  for _, lane in ipairs(lanes) do
+    local pass = math.max(lane.pass, turn)
+    if not best or pass < best_pass then
+      local next_number, late = next_of(lane)
+      if next_number then
+        best, best_pass, number, is_late = lane, pass, next_number, late
+      end
+    end
+  end
+  if not best then
+    break
+  end
+  turn = best_pass
+  best.pass = best_pass + best.stride
+  best.called = best.called + 1
+  if is_late then
+    best.late_called = best.late_called + 1
+  else
+    best.head, best.searched = number, number
+  end
+  called[#called + 1] = accept_by
+  called[#called + 1] = best.index .. ':' .. whole(number)
+end
+
+for _, lane in ipairs(lanes) do
+  redis.call('HSET', QUEUE, 'head:' .. lane.index, whole(lane.head), 'pass:' .. lane.index, whole(lane.pass))
+  if lane.called > 0 then
+    redis.call('HINCRBY', QUEUE, 'called:' .. lane.index, lane.called)
+  end
+  if lane.late_called > 0 then
+    redis.call('ZREMRANGEBYRANK', of_lane('late', lane.index), 0, lane.late_called - 1)
+  end
+end
+if #called > 0 then
+  redis.call('ZADD', CALLED, unpack(called))
+  level = level - #called / 2 * period
+end
+redis.call('HSET', QUEUE, 'level', whole(level), 'at_ms', whole(at_ms), 'period_ms', whole(period), 'turn', whole(turn))
+return #called / 2

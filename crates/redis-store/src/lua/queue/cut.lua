@@ -1,0 +1,48 @@
+-- Gives out drawn numbers: what was known by join index up to the count of the draw is known by number from now on. What joined
+-- later has the same number as index, and stays. Everybody counts as seen.
+-- KEYS  see queue.lua
+-- ARGV  1 presence period, 2 ms to keep its bitmap; for each lane 3… count, bitmap of the gone, of the unseen, reasons, each as long as
+--       the count needs
+-- Reply 1, 0 if the numbers were drawn before, or never will be, -1 if the queue is lost
+-- Cost  O(tail / 8), and O(count) for the reasons if somebody left
+local queue = in_place('lanes', 'draws', 'drawn:0')
+if not queue then
+  return -1
+end
+if queue[3] ~= '1' or queue[4] then
+  return 0
+end
+
+-- Bits up to the count from the one bitmap, those after it from the key.
+local function replace_bits(key, drawn, joined)
+  local last_byte = math.floor(joined / 8)
+  local later = redis.call('GETRANGE', key, last_byte + 1, -1)
+  local kept = {}
+  for number = joined + 1, last_byte * 8 + 7 do
+    kept[number] = redis.call('GETBIT', key, number)
+  end
+  redis.call('SET', key, drawn .. later)
+  for number, bit in pairs(kept) do
+    redis.call('SETBIT', key, number, bit)
+  end
+end
+
+for lane = 0, tonumber(queue[2]) - 1 do
+  local joined, gone, unseen, reasons = unpack(ARGV, 3 + lane * 4, 6 + lane * 4)
+  joined = tonumber(joined)
+  replace_bits(of_lane('gone', lane), gone, joined)
+  replace_bits(of_lane('unseen', lane), unseen, joined)
+  local later = redis.call('GETRANGE', of_lane('reasons', lane), joined + 1, -1)
+  if reasons ~= '' or later ~= '' then
+    redis.call('SET', of_lane('reasons', lane), reasons .. string.rep('\0', joined + 1 - #reasons) .. later)
+  else
+    redis.call('DEL', of_lane('reasons', lane))
+  end
+  local its = redis.call('HMGET', QUEUE, 'tail:' .. lane, 'limit:' .. lane)
+  local tail, limit = math.max(tonumber(its[1]), joined), math.max(tonumber(its[2]), joined)
+  redis.call('HINCRBY', QUEUE, 'base:' .. lane, whole(tail - tonumber(its[1])))
+  redis.call('HSET', QUEUE, 'tail:' .. lane, whole(tail), 'limit:' .. lane, whole(limit), 'drawn:' .. lane, whole(joined))
+  redis.call('HDEL', QUEUE, 'frozen:' .. lane)
+  redis.call('SET', seen_in(lane, ARGV[1]), string.rep('\255', math.floor(tail / 8) + 1), 'PX', ARGV[2])
+end
+return 1

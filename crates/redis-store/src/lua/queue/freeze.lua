@@ -1,0 +1,24 @@
+-- Lets nobody leave a queue whose numbers are to be drawn.
+-- KEYS  see queue.lua
+-- Reply nil if the queue is lost; {} if its numbers were drawn, or never will be; or for each lane {how many joined, bitmap of the
+--       gone, of the unseen}, each by join index
+-- Cost  O(tail / 8)
+local queue = in_place('lanes', 'draws', 'drawn:0')
+if not queue then
+  return false
+end
+if queue[3] ~= '1' or queue[4] then
+  return {}
+end
+local lanes = {}
+for lane = 0, tonumber(queue[2]) - 1 do
+  redis.call('HSETNX', QUEUE, 'frozen:' .. lane, redis.call('HGET', QUEUE, 'tail:' .. lane))
+  local joined = redis.call('HGET', QUEUE, 'frozen:' .. lane)
+  local last_byte = math.floor(joined / 8)
+  lanes[#lanes + 1] = {
+    joined,
+    redis.call('GETRANGE', of_lane('gone', lane), 0, last_byte),
+    redis.call('GETRANGE', of_lane('unseen', lane), 0, last_byte),
+  }
+end
+return lanes

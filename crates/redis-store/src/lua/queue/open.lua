@@ -1,0 +1,39 @@
+-- Puts a queue in place, unless it is there.
+-- KEYS  see queue.lua
+-- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until ms, 5 reserved, 6 reserved until ms, 7 '1' if it was lost,
+--       8 how many lanes there may be at most, 9 how many there are; for each lane 10… head, after which number all
+--       are unseen, tail, drawn or '', bitmap of the gone,
+--       of the unseen, reasons; then for each who is inside lane:number, deadline in ms, '1' if active
+-- Reply 1 if it was put in place, 0 if it was there
+-- Cost  O(tail / 8 + maximum)
+if in_place() then
+  return 0
+end
+redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES)
+for lane = 0, tonumber(ARGV[8]) - 1 do
+  redis.call('UNLINK', of_lane('gone', lane), of_lane('unseen', lane), of_lane('reasons', lane), of_lane('late', lane))
+end
+redis.call('HSET', QUEUE, 'home', home(), 'epoch', ARGV[1], 'draws', ARGV[2], 'restored_at', ARGV[3], 'quiet_until', ARGV[4],
+  'reserved', ARGV[5], 'reserved_until', ARGV[6], 'lanes', ARGV[9], 'turn', 0)
+if ARGV[7] == '1' then
+  redis.call('HSET', QUEUE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1, 'awaits', 1)
+end
+local at = 10
+for lane = 0, tonumber(ARGV[9]) - 1 do
+  local head, unseen_after, tail, drawn, gone, unseen, reasons = unpack(ARGV, at, at + 6)
+  at = at + 7
+  redis.call('HSET', QUEUE, 'head:' .. lane, head, 'tail:' .. lane, tail, 'base:' .. lane, tail, 'limit:' .. lane, tail,
+    'pass:' .. lane, 0, 'called:' .. lane, 0, 'unseen_after:' .. lane, unseen_after)
+  if drawn ~= '' then
+    redis.call('HSET', QUEUE, 'drawn:' .. lane, drawn)
+  end
+  for name, bytes in pairs({gone = gone, unseen = unseen, reasons = reasons}) do
+    if bytes ~= '' then
+      redis.call('SET', of_lane(name, lane), bytes)
+    end
+  end
+end
+for inside = at, #ARGV, 3 do
+  redis.call('ZADD', ARGV[inside + 2] == '1' and ACTIVE or CALLED, ARGV[inside + 1], ARGV[inside])
+end
+return 1

@@ -1,0 +1,329 @@
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::queue::{
+    AdmissionTerms, EndReason, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane, RestoredQueue,
+    TokenState,
+};
+use encore_domain::queue_snapshot::QueueSnapshot;
+use encore_domain::seat_state::SeatStock;
+use encore_domain::time::Timestamp;
+use redis::{Script, ScriptInvocation};
+
+use crate::connection::Redis;
+use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
+use crate::queue_bits::{bitmap, numbers, reasons};
+use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
+use crate::reply::{millis, reason_code, token_refusal, token_state, unexpected};
+
+/// How many numbers one run of the admission script calls, so that none holds others up for more than a few
+/// milliseconds; more are called by several runs.
+const CALLED_PER_RUN: i64 = 1_000;
+
+macro_rules! script {
+    ($($name:ident = $($file:literal)+;)+) => {$(
+        static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(include_str!("lua/queue/queue.lua"), $(include_str!(concat!("lua/queue/", $file))),+))
+        });
+    )+};
+}
+
+script! {
+    ABANDON_ABSENT = "abandon_absent.lua";
+    ADMIT = "admit.lua";
+    ACCEPT = "token.lua" "accept.lua";
+    CUT = "cut.lua";
+    END = "token.lua" "end.lua";
+    EXTEND = "extend.lua";
+    FREEZE = "freeze.lua";
+    JOIN = "join.lua";
+    OPEN = "open.lua";
+    REPORT_PRESENT = "report_present.lua";
+    SHOW = "show.lua";
+    SNAPSHOT = "snapshot.lua";
+    SPEND_HOLD_TRY = "token.lua" "spend_hold_try.lua";
+    STATE = "token.lua" "state.lua";
+}
+
+/// [`QueueStore`] as numbers and bitmaps, so that no fan costs more than some bits and one entry of who has which token.
+///
+/// A queue token is taken at its word about whose it is: queue tokens are signed, and only the queue's own queue tokens are.
+#[derive(Clone)]
+pub struct RedisQueueStore {
+    redis: Redis,
+}
+
+impl RedisQueueStore {
+    /// Keeps queues in this Redis.
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+
+    /// A script about a queue.
+    fn call<'script>(&self, script: &'script Script, performance: PerformanceId) -> ScriptInvocation<'script> {
+        let mut script = script.prepare_invoke();
+        script.key(self.redis.keys.queue(performance));
+        script
+    }
+
+    /// A script about a token, with the arguments that all of these begin with.
+    fn about<'script>(&self, script: &'script Script, token: &QueueToken, now: Timestamp) -> ScriptInvocation<'script> {
+        let payload = &token.payload;
+        let mut script = self.call(script, payload.performance);
+        script.arg(payload.epoch).arg(payload.lane).arg(payload.index).arg(token.number).arg(token.drawn);
+        script.arg(now.timestamp_millis()).arg(payload.user.0.as_bytes().as_slice()).arg(admitted_until(payload));
+        script
+    }
+}
+
+#[async_trait]
+impl QueueStore for RedisQueueStore {
+    async fn open(&self, performance: PerformanceId, queue: &RestoredQueue) -> Result<bool, Unavailable> {
+        let mut open = self.call(&OPEN, performance);
+        let was_lost = queue.lanes.iter().any(|lane| lane.tail > 0);
+        open.arg(queue.epoch).arg(u8::from(queue.draws)).arg(queue.restored_at.timestamp_millis());
+        open.arg(queue.quiet_until.timestamp_millis()).arg(queue.reserved).arg(queue.reserved_until.timestamp_millis());
+        open.arg(u8::from(was_lost)).arg(LANES_MAX).arg(queue.lanes.len());
+        for (index, lane) in (0..).zip(&queue.lanes) {
+            let inside = queue.inside.iter().map(|inside| inside.lane_number).filter(|token| token.lane == index);
+            add_lane(&mut open, lane, &inside.map(|token| token.number).collect());
+        }
+        for inside in &queue.inside {
+            open.arg(format!("{}:{}", inside.lane_number.lane, inside.lane_number.number));
+            open.arg(inside.until.timestamp_millis()).arg(u8::from(inside.active));
+        }
+        self.redis.run(&open).await
+    }
+
+    async fn extend(
+        &self,
+        performance: PerformanceId,
+        epoch: i64,
+        lane: u8,
+        limit: u64,
+    ) -> Result<(), PortError<QueueLost>> {
+        let mut extend = self.call(&EXTEND, performance);
+        extend.arg(epoch).arg(lane).arg(limit);
+        unless_lost(self.redis.run::<i64>(&extend).await? - 1).map(drop)
+    }
+
+    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
+        let Joining { performance, user, lane, may_enter, token, presence } = joining;
+        let mut join = self.call(&JOIN, performance);
+        join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
+        join.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
+        match token {
+            Some(token) => {
+                join.arg(token.payload.lane).arg(token.payload.index).arg(token.number).arg(token.drawn);
+            }
+            None => {
+                join.arg("").arg("").arg("").arg("");
+            }
+        }
+        let reply: Vec<String> = self.redis.run(&join).await?;
+        let payload = |epoch: &str, lane: &str, index: &str| {
+            let payload = (|| {
+                let (epoch, lane, index) = (epoch.parse().ok()?, lane.parse().ok()?, index.parse().ok()?);
+                Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None })
+            })();
+            payload.ok_or_else(|| unexpected(format!("a token is {epoch:?} {lane:?} {index:?}")))
+        };
+        match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
+            ["joined", epoch, lane, index] => Ok(payload(epoch, lane, index)?),
+            ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
+            ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
+            ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
+            ["number", epoch, lane, index, drawn] => {
+                let (payload, drawn) = (payload(epoch, lane, index)?, drawn.parse().unwrap_or(0));
+                Err(PortError::Refused(JoinRefusal::NumberNeeded { payload, drawn }))
+            }
+            _ => Err(unexpected(format!("joining answered {reply:?}")).into()),
+        }
+    }
+
+    async fn show(
+        &self,
+        performance: PerformanceId,
+        tokens: &[QueueToken],
+        presence: Presence,
+    ) -> Result<(), PortError<TokenRefusal>> {
+        let mut show = self.call(&SHOW, performance);
+        show.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
+        for QueueToken { payload, number, drawn } in tokens {
+            show.arg(payload.epoch).arg(payload.user.0.as_bytes().as_slice()).arg(payload.lane).arg(payload.index);
+            show.arg(*number).arg(*drawn).arg(admitted_until(payload));
+        }
+        let (name, detail): (String, String) = self.redis.run(&show).await?;
+        if name == "ok" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
+    }
+
+    async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable> {
+        let reply: Option<SnapshotReply> = self.redis.run(&self.call(&SNAPSHOT, performance)).await?;
+        reply.map(queue_snapshot).transpose()
+    }
+
+    async fn admit(
+        &self,
+        performance: PerformanceId,
+        terms: &AdmissionTerms,
+        now: Timestamp,
+    ) -> Result<u64, PortError<QueueLost>> {
+        let mut admit = self.call(&ADMIT, performance);
+        admit.arg(now.timestamp_millis());
+        admit.arg(terms.rate.admissions).arg(millis(terms.rate.period).max(1));
+        admit.arg(terms.batch).arg(terms.max_active).arg(u8::from(terms.calling));
+        admit.arg(millis(terms.accept_window)).arg(CALLED_PER_RUN);
+        let seats = |count: fn(SeatStock) -> u32| terms.stock.map_or(String::new(), |stock| count(stock).to_string());
+        admit.arg(seats(|stock| stock.free)).arg(seats(|stock| stock.held));
+        for weight in &terms.weights {
+            admit.arg(*weight);
+        }
+        let mut called = 0;
+        loop {
+            let called_by_run = self.redis.run::<i64>(&admit).await?;
+            called += unless_lost(called_by_run)?;
+            if called_by_run < CALLED_PER_RUN {
+                return Ok(called);
+            }
+        }
+    }
+
+    async fn state(&self, token: &QueueToken, now: Timestamp) -> Result<TokenState, PortError<TokenRefusal>> {
+        token_state(self.redis.run(&self.about(&STATE, token, now)).await?)
+    }
+
+    async fn accept(
+        &self,
+        token: &QueueToken,
+        active_duration: Duration,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        let mut accept = self.about(&ACCEPT, token, now);
+        accept.arg(millis(active_duration));
+        token_state(self.redis.run(&accept).await?)
+    }
+
+    async fn end(
+        &self,
+        token: &QueueToken,
+        reason: EndReason,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        let mut end = self.about(&END, token, now);
+        end.arg(reason_code(reason)).arg(counts_as(reason));
+        token_state(self.redis.run(&end).await?)
+    }
+
+    async fn spend_hold_try(
+        &self,
+        token: &QueueToken,
+        tries: u32,
+        now: Timestamp,
+    ) -> Result<bool, PortError<TokenRefusal>> {
+        let mut spend = self.about(&SPEND_HOLD_TRY, token, now);
+        spend.arg(tries);
+        let (name, detail): (String, String) = self.redis.run(&spend).await?;
+        if name == "spent" { Ok(detail == "1") } else { Err(token_refusal(&name, &detail)) }
+    }
+
+    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+        let reply: Option<Vec<(u64, Vec<u8>, Vec<u8>)>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
+        let lanes = reply.ok_or(PortError::Refused(QueueLost))?;
+        let frozen = |(count, gone, unseen): (u64, Vec<u8>, Vec<u8>)| {
+            let unseen = numbers(&unseen, count);
+            let mut gone = numbers(&gone, count);
+            gone.retain(|index| unseen.binary_search(index).is_err());
+            FrozenLane { count, gone, unseen }
+        };
+        Ok((!lanes.is_empty()).then(|| lanes.into_iter().map(frozen).collect()))
+    }
+
+    async fn cut(
+        &self,
+        performance: PerformanceId,
+        lanes: &[CutLane],
+        presence: Presence,
+    ) -> Result<bool, PortError<QueueLost>> {
+        let mut cut = self.call(&CUT, performance);
+        cut.arg(presence.period()).arg(seen_ttl_ms(presence));
+        for lane in lanes {
+            let unseen = bitmap(lane.unseen.iter().copied(), lane.count);
+            let gone = bitmap(lane.gone.iter().chain(&lane.unseen).copied(), lane.count);
+            let left = reasons(lane.gone.iter().copied(), b'l');
+            cut.arg(lane.count).arg(gone).arg(unseen).arg(left);
+        }
+        Ok(unless_lost(self.redis.run(&cut).await?)? == 1)
+    }
+
+    async fn report_present(
+        &self,
+        performance: PerformanceId,
+        numbers: &[LaneNumber],
+        drawn: bool,
+        presence: Presence,
+    ) -> Result<(), PortError<QueueLost>> {
+        let mut report = self.call(&REPORT_PRESENT, performance);
+        report.arg(u8::from(drawn)).arg(presence.period()).arg(seen_ttl_ms(presence));
+        let mut by_lane: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
+        for LaneNumber { lane, number } in numbers {
+            by_lane.entry(*lane).or_default().push(*number);
+        }
+        for (lane, numbers) in &by_lane {
+            if let Some(packed) = pack(&numbers.iter().copied()) {
+                report.arg(*lane).arg(packed.first_byte).arg(packed.bytes);
+            }
+        }
+        unless_lost(self.redis.run::<i64>(&report).await? - 1).map(drop)
+    }
+
+    async fn abandon_absent(
+        &self,
+        performance: PerformanceId,
+        presence: Presence,
+    ) -> Result<u64, PortError<QueueLost>> {
+        let (first, last) = periods_within_grace(presence);
+        let mut abandon = self.call(&ABANDON_ABSENT, performance);
+        abandon.arg(presence.now.timestamp_millis()).arg(millis(presence.grace)).arg(first).arg(last);
+        unless_lost(self.redis.run(&abandon).await?)
+    }
+}
+
+/// The arguments of a lane that is put in place.
+fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
+    let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
+    open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
+    if unseen_after == tail && used.is_empty() {
+        open.arg("").arg("").arg("");
+        return;
+    }
+    let gone = bitmap(head + 1..=*tail, *tail);
+    let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
+    let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
+    open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
+}
+
+/// In milliseconds, or nothing.
+fn admitted_until(payload: &QueueTokenPayload) -> String {
+    payload.admitted_until.map_or(String::new(), |until| until.timestamp_millis().to_string())
+}
+
+/// What an end counts as in the flow of the queue.
+fn counts_as(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Used => "used",
+        EndReason::Left | EndReason::Replaced => "left",
+        EndReason::Expired => "expired",
+        EndReason::Abandoned => "abandoned",
+        EndReason::Reset => "",
+    }
+}
+
+/// A count, or a negative number of a queue that is lost.
+fn unless_lost(reply: i64) -> Result<u64, PortError<QueueLost>> {
+    u64::try_from(reply).map_err(|_| PortError::Refused(QueueLost))
+}

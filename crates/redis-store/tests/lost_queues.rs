@@ -1,0 +1,60 @@
+//! A queue of which this Redis may have lost something says so of everything asked, and can be restored.
+#![expect(clippy::expect_used, reason = "tests")]
+
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{Joining, Presence, QueueStore};
+use encore_domain::queue::{QueueRecord, QueueSettings, QueueTokenPayload, RestoredQueue};
+use encore_port_tests::queue_store::assert_lost;
+use encore_redis_store::{Redis, RedisQueueStore};
+use redis::aio::MultiplexedConnection;
+use support::{at, bare_connection, fresh_prefix, server_url};
+use uuid::Uuid;
+
+const PERFORMANCE: PerformanceId = PerformanceId(Uuid::from_u128(7));
+const EPOCH: i64 = 41;
+
+fn new_queue() -> RestoredQueue {
+    QueueRecord::new(EPOCH, 1, at(0)).restored(None, &[], &[], &QueueSettings::default(), at(0))
+}
+
+/// A queue that somebody has joined, its queue token, and the name of its key.
+async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
+    let prefix = fresh_prefix().await;
+    let queues = RedisQueueStore::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
+    assert!(queues.open(PERFORMANCE, &new_queue()).await.expect("redis answers"));
+    queues.extend(PERFORMANCE, EPOCH, 0, 10).await.expect("the queue is open");
+    let (user, presence) = (UserId(Uuid::from_u128(1)), Presence { now: at(0), grace: QueueSettings::default().grace });
+    let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, token: None, presence };
+    let payload = queues.join(joining).await.expect("a token");
+    (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))
+}
+
+async fn is_lost_and_can_be_put_in_place(queues: &RedisQueueStore, payload: &QueueTokenPayload) {
+    assert_lost(queues, payload, at(0)).await;
+    assert!(queues.open(PERFORMANCE, &new_queue()).await.expect("redis answers"), "it was lost");
+    let queue = queues.snapshot(PERFORMANCE).await.expect("redis answers").expect("the queue is open");
+    assert_eq!((queue.lanes[0].tail, queue.waiting()), (0, 0), "nothing is left of what was");
+}
+
+#[tokio::test]
+async fn a_queue_whose_key_is_gone_is_lost() {
+    let (queues, payload, key) = queue().await;
+    let mut connection: MultiplexedConnection = bare_connection().await;
+    redis::cmd("DEL").arg(key).query_async::<u64>(&mut connection).await.expect("deleted");
+    is_lost_and_can_be_put_in_place(&queues, &payload).await;
+}
+
+#[tokio::test]
+async fn a_queue_of_another_history_is_lost() {
+    // A replica that took over, or a server that was started from an older dump, has another replication id than the one that the
+    // queue was put in place on.
+    let (queues, payload, key) = queue().await;
+    let mut connection = bare_connection().await;
+    let mut other = redis::cmd("HSET");
+    other.arg(key).arg("home").arg("8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb");
+    other.query_async::<u64>(&mut connection).await.expect("set");
+    is_lost_and_can_be_put_in_place(&queues, &payload).await;
+}

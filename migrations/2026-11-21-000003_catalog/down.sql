@@ -1,8 +1,0 @@
-DROP TABLE lines;
-DROP TABLE performances;
-DROP TABLE concerts;
-DROP TABLE seats;
-DROP TABLE rows;
-DROP TABLE sections;
-DROP TABLE grades;
-DROP TABLE venues;

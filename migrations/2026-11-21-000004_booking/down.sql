@@ -1,3 +1,0 @@
-DROP TABLE claims;
-DROP TABLE reservation_seats;
-DROP TABLE reservations;

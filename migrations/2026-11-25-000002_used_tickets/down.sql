@@ -1,2 +1,0 @@
-DROP TABLE used_tickets;
-ALTER TABLE payments DROP COLUMN ticket_lane;

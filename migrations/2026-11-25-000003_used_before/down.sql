@@ -1,2 +1,0 @@
--- They can be told from the payments again.
-DELETE FROM used_tickets;

@@ -1,0 +1,3 @@
+DROP TABLE queue_draws;
+DROP TABLE queue_records;
+DROP TABLE queues;

@@ -1,0 +1,4 @@
+DROP TABLE claims;
+DROP TABLE seat_blocks;
+DROP TABLE reservation_seats;
+DROP TABLE reservations;

@@ -1,0 +1,3 @@
+DROP TABLE ended_queue_tokens;
+ALTER TABLE reservations DROP CONSTRAINT reservations_payment_id_fkey;
+DROP TABLE payments;

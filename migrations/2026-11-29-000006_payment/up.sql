@@ -1,0 +1,32 @@
+CREATE TABLE payments (
+    id uuid PRIMARY KEY,
+    reservation_id uuid NOT NULL REFERENCES reservations,
+    user_id uuid NOT NULL REFERENCES users,
+    performance_id uuid NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
+    currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    paid_at timestamptz NOT NULL,
+    -- The queue token that the payment ended, of this user and performance.
+    token_epoch bigint,
+    token_lane smallint NOT NULL DEFAULT 0,
+    token_index bigint,
+    -- Whether the seat locks and the queue are known to have received the payment.
+    propagated boolean NOT NULL DEFAULT false,
+    CONSTRAINT payments_once_per_reservation UNIQUE (reservation_id),
+    CONSTRAINT payments_whole_token CHECK ((token_epoch IS NULL) = (token_index IS NULL))
+);
+
+CREATE INDEX payments_of_user ON payments (user_id, id DESC);
+CREATE INDEX payments_pending_propagation ON payments (paid_at, id) WHERE NOT propagated;
+
+ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments;
+
+-- The queue tokens that payments ended. One token may pay for several holds; the first payment is named.
+CREATE TABLE ended_queue_tokens (
+    performance_id uuid NOT NULL,
+    epoch bigint NOT NULL,
+    lane smallint NOT NULL CHECK (lane >= 0),
+    index bigint NOT NULL CHECK (index > 0),
+    payment_id uuid NOT NULL REFERENCES payments,
+    PRIMARY KEY (performance_id, epoch, lane, index)
+);

@@ -1,0 +1,276 @@
+//! Operators at the queue.
+
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::QueueSettings;
+use encore_domain::queue_ceilings::QueueCeilings;
+use encore_grpc::GuardedRpcs;
+use encore_port_tests::fixtures;
+use encore_proto::admin::v1::{
+    self as admin, CreatePerformanceRequest, DrainQueueRequest, GetQueueRequest, PauseQueueRequest, QueuePhase,
+    ResumeQueueRequest, SetQueueMessageRequest, UpdateQueueRequest, WatchQueueRequest,
+};
+use encore_proto::catalog::v1::{GradePrice, ListPerformancesRequest};
+use encore_proto::common::v1::Money;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
+use encore_server::encore::Encore;
+use encore_tests::fan::{Fan, next_status, reason, reason_metadata, request_id, violated_fields};
+use encore_tests::in_memory::Instance;
+use encore_tests::world::{World, until};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+fn one_inside() -> QueueSettings {
+    QueueSettings { max_active: 1, ..QueueSettings::default() }
+}
+
+/// One fan inside and one waiting.
+async fn two(world: &World, performance: PerformanceId) -> (Fan, Fan) {
+    let (mut inside, mut waiting) = (world.fan(0).await, world.fan(1).await);
+    inside.enter(performance).await.expect("admitted");
+    waiting.join(performance).await.expect("a place");
+    (inside, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_and_a_message_are_told_on_every_stream_at_once() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, fan) = two(&world, performance).await;
+    let mut here = fan.watch().await.expect("a stream");
+    let mut there = fan.on(world.channel(0)).watch().await.expect("a stream");
+    let performance_id = performance.to_string();
+    let pause = PauseQueueRequest { request_id: String::new(), performance_id: performance_id.clone() };
+    let paused = operator.admin().pause_queue(operator.request(pause)).await.expect("paused").into_inner();
+    assert_eq!(paused.settings.and_then(|settings| settings.paused), Some(true));
+    let message = "Doors at eight".to_owned();
+    let say = SetQueueMessageRequest { request_id: String::new(), performance_id: performance_id.clone(), message };
+    operator.admin().set_queue_message(operator.request(say)).await.expect("said");
+    for frames in [&mut here, &mut there] {
+        loop {
+            if let QueueStatus::Waiting(told) = next_status(frames).await
+                && told.paused
+                && told.message == "Doors at eight"
+            {
+                break;
+            }
+        }
+    }
+    inside.leave().await.expect("left");
+    let resume = ResumeQueueRequest { request_id: String::new(), performance_id };
+    let resumed = operator.admin().resume_queue(operator.request(resume)).await.expect("resumed").into_inner();
+    assert_eq!(resumed.settings.and_then(|settings| settings.paused), Some(false));
+    until("admission", || async { matches!(fan.position().await, Ok(QueueStatus::Admitted(_))) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_queue_takes_nobody_new() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, mut waiting) = two(&world, performance).await;
+    let performance_id = performance.to_string();
+    let drain = DrainQueueRequest { request_id: String::new(), performance_id: performance_id.clone() };
+    operator.admin().drain_queue(operator.request(drain)).await.expect("draining");
+    for turn in 0..2 {
+        until("refusals", || async {
+            let refused = world.fan(turn).await.join(performance).await;
+            refused.is_err_and(|refusal| reason(&refusal) == "QUEUE_DRAINING")
+        })
+        .await;
+    }
+    assert_eq!(waiting.join(performance).await.expect("the place that is there"), 2);
+    inside.leave().await.expect("left");
+    until("admission", || async { matches!(waiting.position().await, Ok(QueueStatus::Admitted(_))) }).await;
+    let resume = ResumeQueueRequest { request_id: String::new(), performance_id };
+    operator.admin().resume_queue(operator.request(resume)).await.expect("resumed");
+    let newcomer = world.fan(0).await;
+    until("a place", || async { newcomer.clone().join(performance).await.is_ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_queue_tells_what_becomes_of_it() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let (inside, _waiting) = two(&world, performance).await;
+    let performance_id = performance.to_string();
+    let watch = WatchQueueRequest { performance_id: performance_id.clone() };
+    let mut frames = operator.admin().watch_queue(operator.request(watch)).await.expect("a stream").into_inner();
+    let mut next =
+        async || frames.message().await.expect("a frame").expect("the stream goes on").queue.expect("a queue");
+    let queue = loop {
+        let queue = next().await;
+        if queue.joined_total == 2 {
+            break queue;
+        }
+    };
+    assert_eq!((queue.phase(), queue.accepted_total, queue.active), (QueuePhase::Open, 1, 1));
+    assert_eq!((queue.lanes[0].name.as_str(), queue.lanes[0].waiting, queue.seats_left), ("general", 1, 26));
+    inside.leave().await.expect("left");
+    let queue = loop {
+        let queue = next().await;
+        if queue.called_total == 2 {
+            break queue;
+        }
+    };
+    assert_eq!((queue.left_total, queue.lanes[0].waiting, queue.called), (1, 0, 1));
+    world.clock.advance(Duration::from_secs(31));
+    while next().await.no_shows_total != 1 {}
+    let get = GetQueueRequest { performance_id };
+    let got = operator.admin().get_queue(operator.request(get)).await.expect("a queue").into_inner();
+    assert_eq!(got.queue.map(|queue| (queue.no_shows_total, queue.active)), Some((1, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings_are_refused_by_field_and_change_nothing() {
+    let world = World::durable(2).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
+    let set = async |settings: admin::QueueSettings| {
+        let (request_id, performance_id) = (String::new(), performance.to_string());
+        let message = UpdateQueueRequest { request_id, performance_id, settings: Some(settings), ..Default::default() };
+        operator.admin().update_queue(operator.request(message)).await.map(|set| set.into_inner().settings)
+    };
+    let long = Some(prost_types::Duration { seconds: 7_201, nanos: 0 });
+    let refusal = set(admin::QueueSettings {
+        max_active: Some(0),
+        accept_window: long,
+        active_duration: long,
+        grace: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        hold_tries: Some(10_001),
+        message: Some("x".repeat(281)),
+        lanes: vec![admin::Lane { name: "General".into(), weight: 0 }],
+        ..Default::default()
+    })
+    .await
+    .expect_err("all out of bounds");
+    let expected =
+        ["max_active", "accept_window", "active_duration", "grace", "hold_tries", "message", "lanes[0].name"];
+    assert_eq!(violated_fields(&refusal), expected.map(|field| format!("settings.{field}")));
+    let moved = admin::QueueSettings {
+        max_active: Some(9),
+        lanes: vec![admin::Lane { name: "other".into(), weight: 1 }],
+        ..Default::default()
+    };
+    assert_eq!(violated_fields(&set(moved).await.expect_err("other lanes")), ["settings.lanes"]);
+    let unchanged = set(admin::QueueSettings::default()).await.expect("nothing to change").expect("settings");
+    assert_eq!((unchanged.max_active, unchanged.lanes[0].name.as_str()), (Some(1), "general"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_can_be_limited_for_each_token() {
+    let world = World::durable(2).await;
+    let settings = QueueSettings { hold_tries: Some(2), ..QueueSettings::default() };
+    let performance = world.performance(Some(settings)).await;
+    let (mut fan, mut other) = (world.fan(0).await, world.fan(1).await);
+    fan.enter(performance).await.expect("admitted");
+    other.enter(performance).await.expect("admitted");
+    other.hold(performance, &["S-A-1"]).await.expect("a hold");
+    assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err("taken")), "SEATS_TAKEN");
+    let request_id = request_id();
+    let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the second try");
+    let refusal = fan.hold(performance, &["S-A-3"]).await.expect_err("the third");
+    assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
+    assert_eq!(reason_metadata(&refusal, "tries").as_deref(), Some("2"));
+    let repeated = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat is answered");
+    assert_eq!(repeated.reservation_id, held.reservation_id);
+    other.hold(performance, &["S-A-3"]).await.expect("tries are each fan's own");
+}
+
+/// An instance on the stores of a world, where more than 20 admissions a second or 500 inside must be meant.
+async fn with_ceilings(world: &World) -> Instance {
+    let ceilings = QueueCeilings { rate_per_second: Some(20), max_active: Some(500) };
+    Instance::start(Encore::new(world.ports.clone(), GuardedRpcs::default()).under(ceilings)).await
+}
+
+fn turned_to(admissions_in_10s: u32, max_active: u32) -> admin::QueueSettings {
+    let period = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    let rate = Some(admin::QueueRate { admissions: admissions_in_10s, period });
+    admin::QueueSettings { rate, max_active: Some(max_active), ..Default::default() }
+}
+
+/// What a refusal says is beyond its ceiling: the field and the ceiling of the reason, and all fields.
+fn beyond(refusal: &Status) -> (String, String, Vec<String>) {
+    assert_eq!((refusal.code(), reason(refusal).as_str()), (Code::FailedPrecondition, "QUEUE_CEILING_EXCEEDED"));
+    let metadata = |key| reason_metadata(refusal, key).unwrap_or_default();
+    let details = refusal.get_error_details();
+    let violations = details.precondition_failure().map(|it| it.violations.as_slice()).unwrap_or_default();
+    (metadata("field"), metadata("ceiling"), violations.iter().map(|violation| violation.subject.clone()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_turned_up_beyond_a_ceiling_only_by_who_says_so() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let performance = world.performance(Some(one_inside())).await;
+    let set = async |request_id: &str, settings: admin::QueueSettings, override_ceiling: bool| {
+        let (request_id, performance_id) = (request_id.to_owned(), performance.to_string());
+        let message = UpdateQueueRequest { request_id, performance_id, settings: Some(settings), override_ceiling };
+        operator.admin().update_queue(operator.request(message)).await.map(|set| set.into_inner().settings)
+    };
+    let stored = async || world.ports.catalog.queue(performance).await.expect("a store").expect("a queue").settings;
+    let (before, request) = (stored().await, request_id());
+    for (settings, field, ceiling, all) in [
+        (turned_to(201, 500), "settings.rate", "20", vec!["settings.rate"]),
+        (turned_to(200, 501), "settings.max_active", "500", vec!["settings.max_active"]),
+        (turned_to(201, 501), "settings.rate", "20", vec!["settings.rate", "settings.max_active"]),
+    ] {
+        let told = beyond(&set(&request, settings, false).await.expect_err("beyond a ceiling"));
+        assert_eq!(
+            (told.0.as_str(), told.1.as_str(), told.2),
+            (field, ceiling, all.into_iter().map(Into::into).collect())
+        );
+        assert_eq!(stored().await, before, "a refusal changes nothing");
+    }
+    let at_the_ceilings = set("", turned_to(200, 500), false).await.expect("not beyond").expect("settings");
+    assert_eq!((at_the_ceilings.rate, at_the_ceilings.max_active), (turned_to(200, 500).rate, Some(500)));
+    let meant = set(&request, turned_to(201, 501), true).await.expect("it is meant").expect("settings");
+    assert_eq!((meant.rate, meant.max_active), (turned_to(201, 501).rate, Some(501)));
+    let message = admin::QueueSettings { message: Some("Doors at eight".into()), ..Default::default() };
+    let told = set("", message, false).await.expect("what is not turned up is not looked at").expect("settings");
+    assert_eq!(told.max_active, Some(501));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_begins_beyond_a_ceiling_only_for_who_says_so() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
+    world.ports.catalog.add_venue(venue.clone(), None).await.expect("a new venue");
+    world.ports.catalog.add_concert(concert.clone(), None).await.expect("a new concert");
+    let at = |days: i64| {
+        let seconds = fixtures::start().timestamp() + days * 86_400;
+        Some(prost_types::Timestamp { seconds, nanos: 0 })
+    };
+    let price = |grade: &str| GradePrice {
+        grade: grade.to_owned(),
+        price: Some(Money { amount_minor: 4_200, currency_code: "EUR".into() }),
+    };
+    let create = async |queue: admin::QueueSettings, override_ceiling: bool| {
+        let message = CreatePerformanceRequest {
+            concert_id: concert.id.to_string(),
+            venue_id: venue.id.to_string(),
+            starts_at: at(1),
+            on_sale_opens_at: at(0),
+            on_sale_closes_at: at(1),
+            prices: vec![price("Front"), price("Rear")],
+            queue: Some(queue),
+            override_ceiling,
+            ..Default::default()
+        };
+        operator.admin().create_performance(operator.request(message)).await
+    };
+    let created = async || {
+        let list = ListPerformancesRequest { concert_id: concert.id.to_string(), ..Default::default() };
+        let listed = operator.catalog().list_performances(operator.request(list)).await.expect("a page").into_inner();
+        listed.performances.len()
+    };
+    let refusal = create(turned_to(201, 501), false).await.expect_err("beyond both ceilings");
+    let all = vec!["queue.rate".to_owned(), "queue.max_active".to_owned()];
+    assert_eq!(beyond(&refusal), ("queue.rate".into(), "20".into(), all));
+    assert_eq!(created().await, 0, "a refusal changes nothing");
+    create(turned_to(200, 500), false).await.expect("not beyond");
+    create(turned_to(201, 501), true).await.expect("it is meant");
+    assert_eq!(created().await, 2);
+}

@@ -1,0 +1,82 @@
+//! What the map is at each version, by what the locks tell.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use encore_domain::ports::SeatListener;
+use encore_domain::seat_copy::{SeatCopy, Step};
+use encore_domain::seat_state::{SeatNews, SeatState};
+use encore_proto::catalog::v1::SeatStatus;
+use encore_tests::seat_truth::statuses;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::StressTest;
+use crate::watchers::Seen;
+
+/// The maps by version.
+pub(crate) type Maps = HashMap<u64, Vec<SeatStatus>>;
+
+/// Writes down every state of the seats.
+pub(crate) struct SeatLog {
+    over: oneshot::Sender<()>,
+    writing: JoinHandle<Maps>,
+}
+
+impl SeatLog {
+    pub(crate) async fn begin(stress: &Arc<StressTest>) -> Self {
+        // Whoever looks first has them loaded.
+        stress.world.fan(0).await.seats(stress.performance).await.expect("seats");
+        let listener = stress.world.ports.seat_changes.listen(stress.performance).await.expect("Redis is there");
+        let (over, end) = oneshot::channel();
+        Self { over, writing: tokio::spawn(write(Arc::clone(stress), listener, end)) }
+    }
+
+    pub(crate) async fn end(self) -> Maps {
+        self.over.send(()).expect("it is still written");
+        self.writing.await.expect("it was written to the end")
+    }
+}
+
+async fn live(stress: &StressTest) -> SeatState {
+    let state = stress.world.ports.seat_locks.snapshot(stress.performance).await;
+    state.expect("Redis is there").expect("the seats are loaded")
+}
+
+async fn write(stress: Arc<StressTest>, mut listener: Box<dyn SeatListener>, mut end: oneshot::Receiver<()>) -> Maps {
+    let mut copy = SeatCopy::new(live(&stress).await);
+    let mut maps = Maps::new();
+    loop {
+        maps.insert(copy.state().version, statuses(&stress.chart, &copy.state().bytes));
+        let gap = tokio::select! {
+            news = listener.next() => match news {
+                SeatNews::Changed(change) => copy.follow(&change) == Step::Gap,
+                SeatNews::Missed => true,
+            },
+            _over = &mut end => return maps,
+        };
+        if gap {
+            copy = SeatCopy::new(live(&stress).await);
+        }
+    }
+}
+
+/// Every map that anybody ever saw was the map of its version.
+pub(crate) fn assert_agree(maps: &Maps, seen: &[Seen]) {
+    let mut compared = 0;
+    let (mut all, mut known) = (0, 0);
+    for seen in seen {
+        for (version, map) in &seen.maps {
+            all += 1;
+            let Some(right) = maps.get(version) else { continue };
+            known += 1;
+            for (place, (status, right)) in map.iter().zip(right).enumerate() {
+                if *status != SeatStatus::Unspecified {
+                    compared += 1;
+                    assert_eq!(status, right, "place {place} at version {version}, {:?}", seen.manner);
+                }
+            }
+        }
+    }
+    assert!(known > all / 2 && compared > 0, "{known} of {all} maps are of a version that was written down");
+}

@@ -1,7 +1,8 @@
-//! Which node of a Redis Cluster has which slot, and a connection to each.
+//! The slot map of a Redis Cluster, and a pool of connections to each node.
 //!
-//! The `redis` crate has a connection to clusters too. It makes all commands wait while it looks for a node that is away:
-//! with one that neither answers nor refuses connections, three commands a second came through to the others.
+//! The cluster connection of the `redis` crate is not used: while it reconnects to an unavailable node, it delays the commands
+//! for all other nodes. With one node that neither accepted nor refused connections, the others executed three commands a
+//! second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,126 +10,127 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::future::select_ok;
-use redis::aio::ConnectionManager;
 use redis::cluster_routing::Slot;
-use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value, from_redis_value};
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value, from_redis_value};
 use tokio::time::sleep;
 
-use crate::connection::manager_config;
+use crate::server_pool::ServerPool;
 
-/// How often the nodes are asked for the slots at most, whatever happens.
-const LEARN_EVERY: Duration = Duration::from_millis(200);
+/// The shortest time between two refreshes of the slot map.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Where a node is.
+/// The address of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
-/// All nodes of a cluster.
+/// The nodes of a cluster.
 pub(crate) struct ClusterNodes {
-    /// How to log in to any of them.
+    /// The credentials and settings of the connections to all nodes.
     login: ConnectionInfo,
-    named: Vec<Address>,
-    known: RwLock<Known>,
-    learning: AtomicBool,
+    /// The configured nodes.
+    seeds: Vec<Address>,
+    map: RwLock<SlotMap>,
+    refreshing: AtomicBool,
 }
 
 #[derive(Default)]
-struct Known {
-    by_address: HashMap<Address, ConnectionManager>,
-    by_slot: HashMap<Slot, ConnectionManager>,
+struct SlotMap {
+    by_address: HashMap<Address, ServerPool>,
+    by_slot: HashMap<Slot, ServerPool>,
 }
 
-const UNREADABLE: (ErrorKind, &str) = (ErrorKind::UnexpectedReturnType, "the slots cannot be read");
+const UNREADABLE: (ErrorKind, &str) = (ErrorKind::UnexpectedReturnType, "the reply of CLUSTER SLOTS cannot be parsed");
 
-/// The first slot, the last, and who has them.
+/// The first slot, the last slot, and the node that serves them.
 type SlotRange = (u16, u16, Address);
 
 impl ClusterNodes {
-    /// Learns the slots from whichever of those named answers first. To the others a connection is made when they are asked.
-    pub(crate) async fn connect(named: &[ConnectionInfo]) -> Result<Arc<Self>, RedisError> {
-        let login = named.first().cloned().ok_or((ErrorKind::InvalidClientConfig, "no node is named"))?;
-        let named = named.iter().map(address).collect::<Result<Vec<_>, _>>()?;
-        let nodes = Self { login, named, known: RwLock::default(), learning: AtomicBool::default() };
-        for address in &nodes.named {
-            nodes.at(&mut nodes.write(), address)?;
+    /// Reads the slot map from the configured node that replies first. The others may be unavailable.
+    pub(crate) async fn connect(seeds: &[ConnectionInfo]) -> Result<Arc<Self>, RedisError> {
+        let login = seeds.first().cloned().ok_or((ErrorKind::InvalidClientConfig, "no node is configured"))?;
+        let seeds = seeds.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let nodes = Self { login, seeds, map: RwLock::default(), refreshing: AtomicBool::default() };
+        for address in &nodes.seeds {
+            nodes.pool(&mut nodes.write(), address)?;
         }
-        nodes.learn().await?;
+        nodes.refresh().await?;
         Ok(Arc::new(nodes))
     }
 
-    /// The node that has a slot, as far as is known.
-    pub(crate) fn of(self: &Arc<Self>, slot: Slot) -> Result<ConnectionManager, RedisError> {
+    /// The node that serves a slot, according to the slot map.
+    pub(crate) fn of(self: &Arc<Self>, slot: Slot) -> Result<ServerPool, RedisError> {
         let node = self.read().by_slot.get(&slot).cloned();
         node.ok_or_else(|| {
-            self.learn_soon();
-            (ErrorKind::ClusterConnectionNotFound, "no node has the slot").into()
+            self.refresh_in_background();
+            (ErrorKind::ClusterConnectionNotFound, "no node serves the slot").into()
         })
     }
 
-    /// Takes note of where a slot is now; others may have moved as well.
-    pub(crate) fn moved(self: &Arc<Self>, slot: Slot, to: &Address) -> Option<ConnectionManager> {
-        self.learn_soon();
-        let mut known = self.write();
-        let node = self.at(&mut known, to).ok()?;
-        known.by_slot.insert(slot, node.clone());
+    /// Records the new node of a slot and returns it. Other slots may have moved too, so the slot map is refreshed.
+    pub(crate) fn moved(self: &Arc<Self>, slot: Slot, to: &Address) -> Option<ServerPool> {
+        self.refresh_in_background();
+        let mut map = self.write();
+        let node = self.pool(&mut map, to).ok()?;
+        map.by_slot.insert(slot, node.clone());
         Some(node)
     }
 
-    /// Has the slots learnt anew. Nobody waits for it.
-    pub(crate) fn learn_soon(self: &Arc<Self>) {
-        if self.learning.swap(true, Ordering::Relaxed) {
+    /// Refreshes the slot map in a task of its own, unless such a task is running.
+    pub(crate) fn refresh_in_background(self: &Arc<Self>) {
+        if self.refreshing.swap(true, Ordering::Relaxed) {
             return;
         }
         let nodes = Arc::clone(self);
         tokio::spawn(async move {
-            // If nobody answers, whoever asks for anything else finds that out as well.
-            let _learnt = nodes.learn().await;
-            sleep(LEARN_EVERY).await;
-            nodes.learning.store(false, Ordering::Relaxed);
+            // If no node replies, the next command that fails requests another refresh.
+            let _refreshed = nodes.refresh().await;
+            sleep(REFRESH_INTERVAL).await;
+            nodes.refreshing.store(false, Ordering::Relaxed);
         });
     }
 
-    /// Asks all nodes at once, since any may be away, and believes the first answer.
-    async fn learn(&self) -> Result<(), RedisError> {
+    /// Requests the slot map from all nodes concurrently, because any may be unavailable, and uses the first reply.
+    async fn refresh(&self) -> Result<(), RedisError> {
         let nodes = self.read().by_address.clone();
-        let answers = nodes.into_iter().map(|(address, mut node)| {
+        let replies = nodes.into_iter().map(|(address, mut node)| {
             Box::pin(async move {
                 let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut node).await?;
                 read_ranges(&ranges, &address)
             })
         });
-        let (ranges, _others) = select_ok(answers).await?;
-        let mut known = self.write();
-        known.by_slot.clear();
+        let (ranges, _others) = select_ok(replies).await?;
+        let mut map = self.write();
+        map.by_slot.clear();
         for (first, last, address) in &ranges {
-            let node = self.at(&mut known, address)?;
-            known.by_slot.extend((*first..=*last).filter_map(Slot::new).map(|slot| (slot, node.clone())));
+            let node = self.pool(&mut map, address)?;
+            map.by_slot.extend((*first..=*last).filter_map(Slot::new).map(|slot| (slot, node.clone())));
         }
-        let is_there = |address: &Address| ranges.iter().any(|(.., at)| at == address) || self.named.contains(address);
-        known.by_address.retain(|address, _| is_there(address));
+        let in_use = |address: &Address| ranges.iter().any(|(.., at)| at == address) || self.seeds.contains(address);
+        map.by_address.retain(|address, _| in_use(address));
         Ok(())
     }
 
-    fn at(&self, known: &mut Known, address: &Address) -> Result<ConnectionManager, RedisError> {
-        if let Some(node) = known.by_address.get(address) {
+    /// The pool of a node, which is created if there is none.
+    fn pool(&self, map: &mut SlotMap, address: &Address) -> Result<ServerPool, RedisError> {
+        if let Some(node) = map.by_address.get(address) {
             return Ok(node.clone());
         }
         let tcp = ConnectionAddr::Tcp(address.host.clone(), address.port);
-        let client = Client::open(self.login.clone().set_addr(tcp))?;
-        let node = ConnectionManager::new_lazy_with_config(client, manager_config())?;
-        known.by_address.insert(address.clone(), node.clone());
+        let server = self.login.clone().set_addr(tcp);
+        let node = ServerPool::connect_later(server)?;
+        map.by_address.insert(address.clone(), node.clone());
         Ok(node)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, SlotMap> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, SlotMap> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,11 +138,11 @@ fn address(node: &ConnectionInfo) -> Result<Address, RedisError> {
     if let ConnectionAddr::Tcp(host, port) = node.addr() {
         return Ok(Address { host: host.clone(), port: *port });
     }
-    Err((ErrorKind::InvalidClientConfig, "a node of a cluster is named by host and port").into())
+    Err((ErrorKind::InvalidClientConfig, "the URL of a cluster node must have a host and a port").into())
 }
 
-/// Reads the answer of `CLUSTER SLOTS`: of each range the first slot, the last, who has it, and then its replicas. A node
-/// that does not know its own host is where it was asked.
+/// Parses the reply of `CLUSTER SLOTS`. Each range has its first slot, its last slot, its primary, and its replicas. A node
+/// that does not know its own host replies without one; it has the host that the command was sent to.
 fn read_ranges(ranges: &[Vec<Value>], asked: &Address) -> Result<Vec<SlotRange>, RedisError> {
     let read = |range: &Vec<Value>| {
         let [first, last, Value::Array(node), ..] = range.as_slice() else { return Err(UNREADABLE.into()) };
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_master_of_a_range_has_it() {
+    fn a_range_is_served_by_its_primary() {
         let asked = Address { host: "asked".into(), port: 7_000 };
         let at = |host: &str| Address { host: host.into(), port: 7_001 };
         for (host, address) in [
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn a_malformed_range_is_refused() {
         let asked = Address { host: "asked".into(), port: 7_000 };
         for range in [vec![], vec![Value::Int(5), Value::Int(9)], vec![Value::Int(5), Value::Int(9), Value::Nil]] {
             assert!(read_ranges(&[range], &asked).is_err());

@@ -4,13 +4,15 @@ use tracing::warn;
 
 use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, unavailable};
 
-/// The only policy with which a full Redis refuses what is new and drops nothing of what it has.
+/// The only policy with which a Redis whose memory is full refuses writes and deletes no key.
 const NO_EVICTION: &str = "noeviction";
 const POLICY_FIELD: &str = "maxmemory_policy:";
 
-/// The `maxmemory-policy` of the first of these servers, named by comma-separated `redis://` URLs, that may drop keys when its memory
-/// is full; none if no server may. A state that is lost as a whole is noticed and restored, single keys of it that are
-/// dropped are not. A server that is away is not asked.
+/// The `maxmemory-policy` of the first of these servers that may evict keys, or none if no server may. The servers are given
+/// as comma-separated `redis://` URLs.
+///
+/// The loss of a whole state is detected and repaired; the eviction of single keys is not. An unavailable server is skipped
+/// with a warning.
 pub async fn eviction_policy(urls: &str) -> Result<Option<String>, Unavailable> {
     for url in urls.split(',') {
         let server = Client::open(url.trim()).map_err(unavailable)?;
@@ -19,14 +21,14 @@ pub async fn eviction_policy(urls: &str) -> Result<Option<String>, Unavailable> 
             Ok(_) => {}
             Err(error) => {
                 let address = server.get_connection_info().addr();
-                warn!(%address, error = &error as &dyn std::error::Error, "whether redis drops keys is not known");
+                warn!(%address, error = &error as &dyn std::error::Error, "redis unavailable; its eviction policy was not checked");
             }
         }
     }
     Ok(None)
 }
 
-/// `INFO` answers also where providers do not let `CONFIG GET` be used.
+/// `INFO` works also where a provider disables `CONFIG GET`.
 async fn policy(server: &Client) -> Result<String, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -34,6 +36,6 @@ async fn policy(server: &Client) -> Result<String, RedisError> {
     let mut connection = server.get_multiplexed_async_connection_with_config(&config).await?;
     let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
     let policy = memory.lines().find_map(|line| line.strip_prefix(POLICY_FIELD));
-    // One that does not say so knows no other policy.
+    // A server that does not report a policy does not evict.
     Ok(policy.unwrap_or(NO_EVICTION).to_owned())
 }

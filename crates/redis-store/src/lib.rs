@@ -13,6 +13,7 @@ mod reply;
 mod seat_changes;
 mod seat_locks;
 mod seen_requests;
+mod server_pool;
 mod staged_locks;
 mod subscriptions;
 

@@ -1,4 +1,4 @@
-//! Values as Redis keeps them, and back.
+//! Encodes arguments and decodes replies of scripts.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use encore_domain::ports::TokenRefusal;
 use encore_domain::queue::{EndReason, TokenState};
 use encore_domain::time::Timestamp;
 
-/// The longest duration that is handed to Redis. Nothing in a sale lasts as long, and milliseconds since 1970 plus this
-/// stay exact in the doubles that Lua and sorted sets count in.
+/// The longest duration that is sent to Redis. The sum of it and the time in milliseconds since 1970 is exact as a double, the
+/// number type of Lua and of sorted sets.
 const DURATION_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// A duration in milliseconds.
+/// A duration in milliseconds, at most [`DURATION_MAX`].
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.min(DURATION_MAX).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment from milliseconds since 1970.
+/// A time from milliseconds since 1970.
 pub(crate) fn timestamp(ms: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The byte that stands for a reason in the queue's string of reasons.
+/// The byte of a reason in the queue's string of reasons.
 pub(crate) fn reason_code(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Used => "u",
@@ -34,7 +34,7 @@ pub(crate) fn reason_code(reason: EndReason) -> &'static str {
     }
 }
 
-/// What a reply of a script about a place says; the states as [`TokenState`].
+/// Decodes the reply of a script about one queue token.
 pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState, PortError<TokenRefusal>> {
     let deadline = || detail.parse().map(timestamp).map_err(|error| Unavailable::new("redis", error));
     match (name.as_str(), detail.as_str()) {
@@ -51,18 +51,18 @@ pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState
     }
 }
 
-/// Why a script about places did nothing.
+/// Decodes the refusal of a script about queue tokens.
 pub(crate) fn token_refusal(name: &str, detail: &str) -> PortError<TokenRefusal> {
     match name {
         "lost" => PortError::Refused(TokenRefusal::Lost),
         "unseen" => PortError::Refused(TokenRefusal::Unseen),
         "drawing" => PortError::Refused(TokenRefusal::Drawing),
         "drawn" => PortError::Refused(TokenRefusal::Drawn { count: detail.parse().ok() }),
-        _ => unexpected(format!("a place is {name:?} {detail:?}")).into(),
+        _ => unexpected(format!("unexpected reply about a queue token: {name:?} {detail:?}")).into(),
     }
 }
 
-/// Redis answered something that no script of this crate answers: the keys were written by somebody else.
+/// The error for a reply that no script of this crate sends, which means that another program wrote the keys.
 pub(crate) fn unexpected(reply: String) -> Unavailable {
     Unavailable::new("redis", reply)
 }

@@ -8,12 +8,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::connection::Redis;
-use crate::subscriptions::{Heard, Subscriptions};
+use crate::subscriptions::{Received, Subscriptions};
 
-/// [`SeatChanges`] as Redis publishes them: the scripts that change seats publish on the channel of the performance.
+/// [`SeatChanges`] over Redis pub/sub. The scripts that change seats publish each change on the channel of the performance.
 ///
-/// All performances share one connection, which is made anew when it breaks; then every listener is told that it may have
-/// missed something.
+/// All performances share one connection. When it breaks, it is replaced, and every listener receives [`SeatNews::Missed`].
 #[derive(Clone)]
 pub struct RedisSeatChanges {
     redis: Redis,
@@ -21,7 +20,7 @@ pub struct RedisSeatChanges {
 }
 
 impl RedisSeatChanges {
-    /// Hears what is published in this Redis. The connection for it is made when somebody listens.
+    /// Subscribes on this Redis. The connection is opened by the first listener.
     pub fn new(redis: Redis) -> Self {
         let subscriptions = Subscriptions::new(redis.servers.clone());
         Self { redis, subscriptions }
@@ -31,31 +30,31 @@ impl RedisSeatChanges {
 #[async_trait]
 impl SeatChanges for RedisSeatChanges {
     async fn listen(&self, performance: PerformanceId) -> Result<Box<dyn SeatListener>, Unavailable> {
-        let heard = self.subscriptions.subscribe(self.redis.keys.seats_changes(performance)).await?;
-        Ok(Box::new(Listener(heard)))
+        let receiver = self.subscriptions.subscribe(self.redis.keys.seats_changes(performance)).await?;
+        Ok(Box::new(Listener(receiver)))
     }
 }
 
-struct Listener(Receiver<Heard>);
+struct Listener(Receiver<Received>);
 
 #[async_trait]
 impl SeatListener for Listener {
     async fn next(&mut self) -> SeatNews {
         match self.0.recv().await {
-            Ok(Heard::Word(word)) => read(&word).map_or(SeatNews::Missed, SeatNews::Changed),
-            Ok(Heard::Silence) | Err(RecvError::Lagged(_)) => SeatNews::Missed,
-            // Nobody subscribes any more: the process is going down.
+            Ok(Received::Message(message)) => parse(&message).map_or(SeatNews::Missed, SeatNews::Changed),
+            Ok(Received::Gap) | Err(RecvError::Lagged(_)) => SeatNews::Missed,
+            // The worker has ended: the process is shutting down.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Reads what `tell.lua` writes: the version, and then each seat's slot and byte. Whatever else it is, it is a change that
-/// only the state shows.
-fn read(word: &[u8]) -> Option<SeatChange> {
-    let mut words = std::str::from_utf8(word).ok()?.split(' ');
-    let version = words.next()?.parse().ok()?;
-    let seats = words.map(|seat| {
+/// Parses a message of `tell.lua`: the version, and the slot and the byte of each seat. Any other message, such as one for too
+/// many seats, is none; the listener then reads the state.
+fn parse(message: &[u8]) -> Option<SeatChange> {
+    let mut fields = std::str::from_utf8(message).ok()?.split(' ');
+    let version = fields.next()?.parse().ok()?;
+    let seats = fields.map(|seat| {
         let (slot, byte) = seat.split_at_checked(seat.len().checked_sub(1)?)?;
         Some((Slot(slot.parse().ok()?), *byte.as_bytes().first()?))
     });
@@ -67,15 +66,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_read_as_it_is_told() {
+    fn a_change_is_parsed_as_it_was_published() {
         let change = SeatChange { version: 1_790_000_000_000_017, seats: vec![(Slot(0), b'h'), (Slot(41), b'a')] };
-        assert_eq!(read(b"1790000000000017 0h 41a"), Some(change));
+        assert_eq!(parse(b"1790000000000017 0h 41a"), Some(change));
     }
 
     #[test]
-    fn what_names_no_seats_is_not_read() {
-        for word in ["17 *", "17 ", "17 h", "", "x 1h", "17 1h é"] {
-            assert_eq!(read(word.as_bytes()), None, "{word:?}");
+    fn a_message_without_seats_is_no_change() {
+        for message in ["17 *", "17 ", "17 h", "", "x 1h", "17 1h é"] {
+            assert_eq!(parse(message.as_bytes()), None, "{message:?}");
         }
     }
 }

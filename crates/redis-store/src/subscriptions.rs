@@ -1,5 +1,5 @@
-//! One connection that hears what is published, for everybody in this process. In a Redis Cluster every node passes on what
-//! is published on any, so one is enough.
+//! One connection for all subscriptions of this process, separate from those for commands. In a Redis Cluster every node
+//! forwards what is published on any node, so one connection to one node is enough.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,183 +16,190 @@ use tracing::{info, warn};
 
 use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, unavailable};
 
-/// How many words are kept for a listener that is slow.
-const WORDS_KEPT: usize = 256;
-/// How many channels may wait to be subscribed to; more wait in their callers.
-const REQUESTS_QUEUED: usize = 64;
-/// How often a connection on which nothing is said is asked whether it is there, and channels without listeners are left.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long to wait before the connection is tried again.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How many messages of a channel are buffered for a slow subscriber.
+const MESSAGE_BUFFER: usize = 256;
+/// How many requests to subscribe may be queued. Further callers wait.
+const REQUEST_BUFFER: usize = 64;
+/// How often the connection is tested with `PING`, and channels without subscribers are unsubscribed from.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long to wait before the next attempt to connect.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// What a subscriber hears.
+/// What a subscriber receives.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
-    /// A word that was published.
-    Word(Arc<[u8]>),
-    /// Words may have been published that nobody heard.
-    Silence,
+pub(crate) enum Received {
+    /// The payload of a published message.
+    Message(Arc<[u8]>),
+    /// The connection was replaced. Messages that were published meanwhile are lost.
+    Gap,
 }
 
-/// The channels that somebody here hears. Clones share the connection; it ends with the last of them.
+/// The channels that this process subscribes to. Clones share the connection, which is closed with the last of them.
 #[derive(Clone)]
 pub(crate) struct Subscriptions(Arc<Inner>);
 
 struct Inner {
     servers: Arc<[Client]>,
     channels: Arc<Channels>,
-    hearing: Mutex<Option<Hearing>>,
+    worker: Mutex<Option<Worker>>,
 }
 
 #[derive(Default)]
 struct Channels(Mutex<HashMap<String, Channel>>);
 
 struct Channel {
-    listeners: broadcast::Sender<Heard>,
-    /// Whether somebody was told that it is subscribed to.
-    granted: bool,
+    subscribers: broadcast::Sender<Received>,
+    /// Whether Redis has confirmed the subscription at least once. Only such channels are subscribed to again on a new
+    /// connection.
+    confirmed: bool,
 }
 
-/// The task that hears.
-struct Hearing {
-    seat_requests: mpsc::Sender<Wish>,
+/// The task that owns the connection.
+struct Worker {
+    requests: mpsc::Sender<Request>,
     task: AbortHandle,
 }
 
-impl Drop for Hearing {
+impl Drop for Worker {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// A channel to be subscribed to, and whom to tell that it is.
-struct Wish {
+/// A request to subscribe to a channel.
+struct Request {
     channel: String,
-    done: oneshot::Sender<()>,
+    confirmed: oneshot::Sender<()>,
 }
 
 impl Subscriptions {
-    /// Hears what is published on these servers, each of which passes on what the others say.
+    /// Subscriptions on any one of these servers, which are nodes of one cluster or a single server. The connection is opened by
+    /// the first subscriber.
     pub(crate) fn new(servers: Arc<[Client]>) -> Self {
-        Self(Arc::new(Inner { servers, channels: Arc::default(), hearing: Mutex::default() }))
+        Self(Arc::new(Inner { servers, channels: Arc::default(), worker: Mutex::default() }))
     }
 
-    /// Hears a channel from now on.
-    pub(crate) async fn subscribe(&self, channel: String) -> Result<broadcast::Receiver<Heard>, Unavailable> {
-        let heard = self.0.channels.listen(&channel);
-        let (done, subscribed) = oneshot::channel();
-        let wished = async {
-            self.seat_requests().send(Wish { channel, done }).await.ok()?;
-            subscribed.await.ok()
+    /// Subscribes to a channel. What is published after this returns is received, or a [`Received::Gap`].
+    pub(crate) async fn subscribe(&self, channel: String) -> Result<broadcast::Receiver<Received>, Unavailable> {
+        let receiver = self.0.channels.subscribe(&channel);
+        let (confirmed, confirmation) = oneshot::channel();
+        let request = async {
+            self.requests().send(Request { channel, confirmed }).await.ok()?;
+            confirmation.await.ok()
         };
-        match timeout(CONNECT_TIMEOUT + COMMAND_TIMEOUT, wished).await {
-            Ok(Some(())) => Ok(heard),
+        match timeout(CONNECT_TIMEOUT + COMMAND_TIMEOUT, request).await {
+            Ok(Some(())) => Ok(receiver),
             Ok(None) | Err(_) => Err(Unavailable::of("redis")),
         }
     }
 
-    /// Where seat requests go; whoever seat requests first starts the task.
-    fn seat_requests(&self) -> mpsc::Sender<Wish> {
-        let mut hearing = lock(&self.0.hearing);
-        let hearing = hearing.get_or_insert_with(|| {
-            let (seat_requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
+    /// The queue of requests to the worker, which is started by the first request.
+    fn requests(&self) -> mpsc::Sender<Request> {
+        let mut worker = lock(&self.0.worker);
+        let worker = worker.get_or_insert_with(|| {
+            let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
             let task =
-                tokio::spawn(hear(Arc::clone(&self.0.servers), Arc::clone(&self.0.channels), receiver)).abort_handle();
-            Hearing { seat_requests, task }
+                tokio::spawn(run(Arc::clone(&self.0.servers), Arc::clone(&self.0.channels), receiver)).abort_handle();
+            Worker { requests, task }
         });
-        hearing.seat_requests.clone()
+        worker.requests.clone()
     }
 }
 
 impl Channels {
-    fn listen(&self, channel: &str) -> broadcast::Receiver<Heard> {
-        let new = || Channel { listeners: broadcast::Sender::new(WORDS_KEPT), granted: false };
-        lock(&self.0).entry(channel.to_owned()).or_insert_with(new).listeners.subscribe()
+    fn subscribe(&self, channel: &str) -> broadcast::Receiver<Received> {
+        let new = || Channel { subscribers: broadcast::Sender::new(MESSAGE_BUFFER), confirmed: false };
+        lock(&self.0).entry(channel.to_owned()).or_insert_with(new).subscribers.subscribe()
     }
 
-    /// Passes a word on; nobody may be listening any more.
-    fn pass_on(&self, channel: &str, word: Heard) {
+    /// Delivers to all subscribers of a channel, if there are any left.
+    fn deliver(&self, channel: &str, received: Received) {
         if let Some(channel) = lock(&self.0).get(channel) {
-            let _listeners = channel.listeners.send(word);
+            let _subscribers = channel.subscribers.send(received);
         }
     }
 
-    fn grant(&self, channel: &str) {
+    fn confirm(&self, channel: &str) {
         if let Some(channel) = lock(&self.0).get_mut(channel) {
-            channel.granted = true;
+            channel.confirmed = true;
         }
     }
 
-    /// The channels that are taken to be subscribed to.
-    fn granted(&self) -> Vec<String> {
+    fn confirmed(&self) -> Vec<String> {
         let channels = lock(&self.0);
-        channels.iter().filter(|(_, channel)| channel.granted).map(|(name, _)| name.clone()).collect()
+        channels.iter().filter(|(_, channel)| channel.confirmed).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Forgets the channels that nobody hears any more, and says which.
-    fn forget_unheard(&self) -> Vec<String> {
-        let mut unheard = Vec::new();
+    /// Removes the channels without subscribers and returns their names.
+    fn remove_unused(&self) -> Vec<String> {
+        let mut unused = Vec::new();
         lock(&self.0).retain(|name, channel| {
-            let heard = channel.listeners.receiver_count() > 0;
-            if !heard {
-                unheard.push(name.clone());
+            let used = channel.subscribers.receiver_count() > 0;
+            if !used {
+                unused.push(name.clone());
             }
-            heard
+            used
         });
-        unheard
+        unused
     }
 }
 
-/// Hears for ever, on the next server when one is away. Trouble is logged when it begins and when it is over.
-async fn hear(servers: Arc<[Client]>, channels: Arc<Channels>, mut wished: mpsc::Receiver<Wish>) {
-    let mut troubled = false;
+/// Receives until it is aborted. When a connection breaks, the next server is tried. One message is logged when the servers
+/// become unavailable, and one when a connection is open again.
+async fn run(servers: Arc<[Client]>, channels: Arc<Channels>, mut requests: mpsc::Receiver<Request>) {
+    let mut interrupted = false;
     for server in servers.iter().cycle() {
-        let error = hear_once(server, &channels, &mut wished, &mut troubled).await;
-        if !troubled {
-            warn!(error = &error as &dyn std::error::Error, "changes are not heard for now");
-            troubled = true;
+        let error = receive(server, &channels, &mut requests, &mut interrupted).await;
+        if !interrupted {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "redis subscription lost; seat changes arrive late until it is restored"
+            );
+            interrupted = true;
         }
-        // Who seat requests for a channel meanwhile is told at once that it cannot be.
-        while wished.try_recv().is_ok() {}
-        sleep(RETRY_AFTER).await;
+        // Dropping a request fails it at once.
+        while requests.try_recv().is_ok() {}
+        sleep(RETRY_DELAY).await;
     }
 }
 
-/// Hears on one connection until it breaks.
-async fn hear_once(
+/// Receives on one connection until it breaks.
+async fn receive(
     server: &Client,
     channels: &Channels,
-    wished: &mut mpsc::Receiver<Wish>,
-    troubled: &mut bool,
+    requests: &mut mpsc::Receiver<Request>,
+    interrupted: &mut bool,
 ) -> Unavailable {
-    let (mut sink, mut words) = match timeout(CONNECT_TIMEOUT, server.get_async_pubsub()).await {
+    let (mut sink, mut messages) = match timeout(CONNECT_TIMEOUT, server.get_async_pubsub()).await {
         Ok(Ok(connection)) => connection.split(),
         Ok(Err(error)) => return unavailable(error),
         Err(_) => return Unavailable::of("redis"),
     };
-    for channel in channels.granted() {
-        if let Err(unavailable) = answered(sink.subscribe(&channel)).await {
+    for channel in channels.confirmed() {
+        if let Err(unavailable) = reply_to(sink.subscribe(&channel)).await {
             return unavailable;
         }
-        // What was published since the last connection broke was not heard.
-        channels.pass_on(&channel, Heard::Silence);
+        channels.deliver(&channel, Received::Gap);
     }
-    if std::mem::take(troubled) {
-        info!("changes are heard again");
+    if std::mem::take(interrupted) {
+        info!("redis subscription restored");
     }
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut maintenance = interval(MAINTENANCE_INTERVAL);
+    maintenance.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let step = tokio::select! {
-            word = words.next() => match word {
-                Some(word) => {
-                    channels.pass_on(word.get_channel_name(), Heard::Word(word.get_payload_bytes().into()));
+            message = messages.next() => match message {
+                Some(message) => {
+                    let payload = message.get_payload_bytes().into();
+                    channels.deliver(message.get_channel_name(), Received::Message(payload));
                     Ok(())
                 }
                 None => Err(Unavailable::of("redis")),
             },
-            Some(Wish { channel, done }) = wished.recv() => grant(channels, &mut sink, channel, done).await,
-            _now = look.tick() => look_after(channels, &mut sink).await,
+            Some(Request { channel, confirmed }) = requests.recv() => {
+                subscribe(channels, &mut sink, channel, confirmed).await
+            }
+            _now = maintenance.tick() => maintain(channels, &mut sink).await,
         };
         if let Err(unavailable) = step {
             return unavailable;
@@ -200,30 +207,30 @@ async fn hear_once(
     }
 }
 
-/// Subscribing to a channel again does no harm.
-async fn grant(
+/// Subscribing to a channel is idempotent.
+async fn subscribe(
     channels: &Channels,
     sink: &mut PubSubSink,
     channel: String,
-    done: oneshot::Sender<()>,
+    confirmed: oneshot::Sender<()>,
 ) -> Result<(), Unavailable> {
-    answered(sink.subscribe(&channel)).await?;
-    channels.grant(&channel);
-    // Whoever wished may have given up.
-    let _told = done.send(());
+    reply_to(sink.subscribe(&channel)).await?;
+    channels.confirm(&channel);
+    // The caller may have timed out.
+    let _received = confirmed.send(());
     Ok(())
 }
 
-/// Leaves the channels without listeners. A connection that is silent may be dead: asking finds out.
-async fn look_after(channels: &Channels, sink: &mut PubSubSink) -> Result<(), Unavailable> {
-    for channel in channels.forget_unheard() {
-        answered(sink.unsubscribe(&channel)).await?;
+/// Unsubscribes from channels without subscribers, and tests the connection, because one without messages may be dead.
+async fn maintain(channels: &Channels, sink: &mut PubSubSink) -> Result<(), Unavailable> {
+    for channel in channels.remove_unused() {
+        reply_to(sink.unsubscribe(&channel)).await?;
     }
-    answered(sink.ping::<()>()).await
+    reply_to(sink.ping::<()>()).await
 }
 
-async fn answered<T>(question: impl Future<Output = Result<T, RedisError>>) -> Result<T, Unavailable> {
-    timeout(COMMAND_TIMEOUT, question).await.map_err(|_| Unavailable::of("redis"))?.map_err(unavailable)
+async fn reply_to<T>(command: impl Future<Output = Result<T, RedisError>>) -> Result<T, Unavailable> {
+    timeout(COMMAND_TIMEOUT, command).await.map_err(|_| Unavailable::of("redis"))?.map_err(unavailable)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

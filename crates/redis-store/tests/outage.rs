@@ -6,14 +6,14 @@ mod support;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{QueueStore, SeatChanges, SeatLocks};
 use encore_domain::seat_chart::Slot;
 use encore_domain::seat_state::{FREE, SeatLock, SeatNews};
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
+use encore_redis_store::{CONNECT_TIMEOUT, Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 use support::{fresh_prefix, redis_at, server_url};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -131,6 +131,37 @@ async fn a_broken_connection_is_made_anew_when_the_server_is_back() {
         while queues.snapshot(PERFORMANCE).await.is_err() {}
     };
     soon(back).await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_connections_fails_commands_before_the_time_out() {
+    const COMMANDS: u32 = 10;
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
+    drop(proxy);
+    let begun = Instant::now();
+    for _ in 0..COMMANDS {
+        assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+    }
+    let took = begun.elapsed();
+    assert!(took < CONNECT_TIMEOUT * COMMANDS / 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_all_connections_fails_one_command() {
+    let proxy = Proxy::listen("127.0.0.1:0").await;
+    let address = proxy.address.to_string();
+    let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
+    for _ in 0..10 {
+        assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    }
+
+    drop(proxy);
+    assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+    let _proxy = Proxy::listen(&address).await;
+    for _ in 0..10 {
+        assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is back"), None);
+    }
 }
 
 #[tokio::test]

@@ -8,25 +8,25 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-/// How long a store may take to start, on a slow disk after a crash.
+/// How long a server may take to start. Recovery after a crash on a slow disk is the longest case.
 const START_PATIENCE: Duration = Duration::from_mins(1);
-/// How long a store may take to stop before it is killed.
+/// How long a server may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
-/// Linux gives outgoing connections ports from 32768, others from 49152.
+/// Below the ephemeral ports, which begin at 32768 on Linux and at 49152 on other systems.
 const PORTS: Range<u16> = 20_000..30_000;
 const PORTS_TRIED: usize = 100;
-/// How much of a log is shown when a store does not start.
+/// How many lines of its log are shown if a server does not start.
 const LOG_LINES_SHOWN: usize = 20;
 
-/// A server that we started. It is stopped when this is dropped.
+/// A server process. It is stopped when this is dropped.
 pub(crate) struct Daemon {
     name: &'static str,
     process: Child,
 }
 
 impl Daemon {
-    /// Starts a server that writes to `log`, and waits until `ready` says so of its process id.
+    /// Starts a server that writes to `log`, and waits until `ready` returns true for its process id.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
@@ -35,19 +35,19 @@ impl Daemon {
     ) -> Result<Self, Box<dyn Error>> {
         let output = fs::File::create(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let process = command.spawn().map_err(|error| format!("{name} cannot be run: {error}"))?;
+        let process = command.spawn().map_err(|error| format!("cannot run {name}: {error}"))?;
         let mut daemon = Self { name, process };
         let deadline = Instant::now() + START_PATIENCE;
         while !ready(daemon.process.id()) {
             if daemon.process.try_wait()?.is_some() || Instant::now() > deadline {
-                return Err(format!("{name} did not start; its log ends:\n{}", tail(log)).into());
+                return Err(format!("{name} did not start; the end of its log:\n{}", tail(log)).into());
             }
             sleep(POLL);
         }
         Ok(daemon)
     }
 
-    /// Ends it at once: it writes nothing more.
+    /// Kills it with SIGKILL: it writes nothing more.
     pub(crate) fn kill(mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -64,12 +64,12 @@ impl Drop for Daemon {
         if matches!(self.process.try_wait(), Ok(Some(_))) {
             return;
         }
-        // As Ctrl-C would: Postgres ends its sessions and writes a checkpoint, Redis flushes its file.
+        // SIGINT is a fast and clean shutdown: Postgres ends its sessions and writes a checkpoint, Redis flushes its file.
         self.signal("INT");
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.process.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                eprintln!("stores: {} does not stop and is killed", self.name);
+                eprintln!("stores: {} did not stop within {} s and is killed", self.name, STOP_PATIENCE.as_secs());
                 let _ = self.process.kill();
             }
             sleep(POLL);
@@ -83,9 +83,9 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }
 
-/// A port of the loopback that nobody listens on, if possible none that systems give to outgoing connections: those are taken
-/// again while a server is away for a moment. Somebody may take it before it is used; then the server does not start and
-/// says so.
+/// A free port of the loopback. It lies below the ephemeral ports if possible: the system may give an ephemeral port to an
+/// outgoing connection while a server restarts. Another process may take the port before it is used; then the server fails
+/// to start.
 pub fn free_port() -> io::Result<u16> {
     let random = usize::try_from(RandomState::new().build_hasher().finish() >> u32::BITS).unwrap_or_default();
     for port in PORTS.cycle().skip(random % PORTS.len()).take(PORTS_TRIED) {

@@ -1,22 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 mod daemon;
-mod install;
-pub mod keeper;
+mod missing;
 mod postgres;
+mod programs;
 mod redis;
 mod redis_cluster;
 mod redis_server;
 mod stores;
+pub mod supervisor;
 
 pub use daemon::free_port;
-pub use redis_cluster::RedisCluster;
+pub use missing::{Program, missing_programs};
+pub use postgres::URL_VARIABLE as DATABASE_URL;
+pub use redis::URL_VARIABLE as REDIS_URL;
+pub use redis_cluster::{RedisCluster, URL_VARIABLE as REDIS_CLUSTER_URL};
 pub use redis_server::RedisServer;
 pub use stores::{Lasting, Stores};
-
-/// Where a program looks for Postgres.
-pub const DATABASE_URL: &str = postgres::URL_VARIABLE;
-/// Where a program looks for Redis.
-pub const REDIS_URL: &str = redis::URL_VARIABLE;
-/// Where tests look for a Redis Cluster.
-pub const REDIS_CLUSTER_URL: &str = redis_cluster::URL_VARIABLE;

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::daemon::{Daemon, free_port};
-use crate::install;
+use crate::programs::{id, is_root, not_installed};
 
-/// Where tests and server look for Postgres.
-pub(crate) const URL_VARIABLE: &str = "ENCORE_DATABASE_URL";
+/// The variable with the URL of Postgres.
+pub const URL_VARIABLE: &str = "ENCORE_DATABASE_URL";
 
-/// Enough for every test's own pool at once.
+pub(crate) const NAME: &str = "PostgreSQL";
+
+/// Enough for the pools of all tests that run at once.
 const CONNECTIONS_MAX: u32 = 400;
-/// Where packages put the binaries of a version: a folder, and how the version's own folder in it begins.
+/// Where packages put the binaries of a version: a folder, and the prefix of the version's folder in it.
 const VERSIONED_HOMES: [(&str, &str); 4] = [
     ("/usr/lib/postgresql", ""),
     ("/usr", "pgsql-"),
@@ -21,7 +23,7 @@ const VERSIONED_HOMES: [(&str, &str); 4] = [
     ("/usr/local/opt", "postgresql@"),
 ];
 
-/// The folder with `postgres` and `initdb`: on the path, else of the highest version.
+/// The folder with `postgres` and `initdb`: on the PATH, or else of the highest version that is installed.
 pub(crate) fn binaries() -> Option<PathBuf> {
     let complete = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("postgres").is_file();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -42,9 +44,9 @@ fn versions(home: &Path, prefix: &str) -> Vec<(u32, PathBuf)> {
     entries.filter_map(version).collect()
 }
 
-/// Starts a Postgres in the folder, making its data first if there is none.
+/// Starts a Postgres with its files in the folder. Initializes the data directory if there is none.
 pub(crate) fn start(folder: &Path) -> Result<(Daemon, String), Box<dyn Error>> {
-    let binaries = binaries().ok_or("postgres is not installed")?;
+    let binaries = binaries().ok_or_else(|| not_installed(NAME))?;
     let owner = Owner::choose()?;
     let data = folder.join("postgres");
     if !data.join("PG_VERSION").exists() {
@@ -56,7 +58,7 @@ pub(crate) fn start(folder: &Path) -> Result<(Daemon, String), Box<dyn Error>> {
     let settings = [
         format!("port={port}"),
         "listen_addresses=127.0.0.1".to_owned(),
-        // A socket's path has 107 bytes at most, and a folder may be deeper; the loopback is enough.
+        // The path of a Unix socket is limited to 107 bytes, and the folder's may be longer. The loopback is enough.
         "unix_socket_directories=".to_owned(),
         format!("max_connections={CONNECTIONS_MAX}"),
         "fsync=on".to_owned(),
@@ -74,33 +76,35 @@ fn init(binaries: &Path, owner: &Owner, data: &Path) -> Result<(), Box<dyn Error
     owner.owns(data)?;
     let mut initdb = Command::new(binaries.join("initdb"));
     initdb.args(["--username=encore", "--auth=trust", "--encoding=UTF8", "--locale=C", "--pgdata"]).arg(data);
-    let made = owner.runs(&mut initdb).output().map_err(|error| format!("initdb cannot be run: {error}"))?;
+    let made = owner.runs(&mut initdb).output().map_err(|error| format!("cannot run initdb: {error}"))?;
     if made.status.success() {
         return Ok(());
     }
     let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-    Err(format!("no database can be made in {}: {reason}", data.display()).into())
+    Err(format!("initdb failed in {}: {reason}", data.display()).into())
 }
 
-/// Says what `pg_ctl` waits for: the first line of the file is the server's process, which a crash may have left there, and
-/// the eighth its state.
+/// Whether the server is ready, by the same test as `pg_ctl`: the first line of the file is the process id, which a crash may
+/// have left there, and the eighth is the server's state.
 fn is_ready(pid_file: &Path, pid: u32) -> bool {
     let text = fs::read_to_string(pid_file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.first() == Some(&pid.to_string().as_str()) && lines.get(7) == Some(&"ready")
 }
 
-/// Who runs Postgres. It refuses to be run by root, who therefore hands it to somebody else.
+/// The user and group that run Postgres, if not those of this process. Postgres refuses to run as root.
 struct Owner(Option<(u32, u32)>);
 
 impl Owner {
     fn choose() -> Result<Self, Box<dyn Error>> {
-        if !install::is_root() {
+        if !is_root() {
             return Ok(Self(None));
         }
-        let ids = |user| Some((install::id("-u", user)?, install::id("-g", user)?));
+        let ids = |user| Some((id("-u", user)?, id("-g", user)?));
         let other = ["postgres", "nobody"].into_iter().find_map(ids);
-        other.map(|ids| Self(Some(ids))).ok_or_else(|| "there is no user postgres or nobody to run postgres".into())
+        other
+            .map(|ids| Self(Some(ids)))
+            .ok_or_else(|| "PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody`".into())
     }
 
     fn owns(&self, folder: &Path) -> std::io::Result<()> {

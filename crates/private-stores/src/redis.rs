@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::daemon::{Daemon, free_port};
-use crate::install;
+use crate::programs::{not_installed, on_path};
 
-/// Where tests and server look for Redis.
-pub(crate) const URL_VARIABLE: &str = "ENCORE_REDIS_URL";
+/// The variable with the URL of Redis.
+pub const URL_VARIABLE: &str = "ENCORE_REDIS_URL";
 
-/// The server; some systems ship Valkey in its stead.
+pub(crate) const NAME: &str = "Redis";
+
+/// The server program. Some systems ship Valkey instead.
 pub(crate) fn binary() -> Option<PathBuf> {
-    ["redis-server", "valkey-server"].into_iter().find_map(install::on_path)
+    ["redis-server", "valkey-server"].into_iter().find_map(on_path)
 }
 
-/// Starts a Redis in the folder. One that lasts writes each change to its append-only file.
+/// Starts a Redis with its files in the folder. One that `lasts` writes each change to its append-only file.
 pub(crate) fn start(folder: &Path, lasts: bool) -> Result<(Daemon, String), Box<dyn Error>> {
     let port = free_port()?;
     let mut server = server(port, &folder.join("redis"))?;
@@ -25,9 +27,9 @@ pub(crate) fn start(folder: &Path, lasts: bool) -> Result<(Daemon, String), Box<
     Ok((daemon, url(port)))
 }
 
-/// The command that serves a port of the loopback, with its files in a folder of its own.
+/// The command that serves a port of the loopback, with its files in the folder `data`.
 pub(crate) fn server(port: u16, data: &Path) -> Result<Command, Box<dyn Error>> {
-    let binary = binary().ok_or("redis-server is not installed")?;
+    let binary = binary().ok_or_else(|| not_installed(NAME))?;
     fs::create_dir_all(data)?;
     let mut server = Command::new(binary);
     server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]).arg(data);
@@ -38,15 +40,15 @@ pub(crate) fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-/// Whether it is there and has read its file.
+/// Whether the server answers. It does so only after it has loaded its file.
 pub(crate) fn answers(port: u16) -> bool {
     ask(port, "PING").is_ok_and(|answer| answer == "PONG")
 }
 
-/// Asks a question of one line that is answered by one text.
-pub(crate) fn ask(port: u16, question: &str) -> io::Result<String> {
+/// Sends an inline command whose reply is one string.
+pub(crate) fn ask(port: u16, command: &str) -> io::Result<String> {
     let mut connection = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?);
-    write!(connection.get_mut(), "{question}\r\n")?;
+    write!(connection.get_mut(), "{command}\r\n")?;
     let mut line = String::new();
     connection.read_line(&mut line)?;
     let line = line.trim_end();
@@ -57,6 +59,6 @@ pub(crate) fn ask(port: u16, question: &str) -> io::Result<String> {
             connection.read_exact(&mut text)?;
             String::from_utf8(text).map_err(io::Error::other)
         }
-        _ => Err(io::Error::other(format!("redis answers {question:?} with {line:?}"))),
+        _ => Err(io::Error::other(format!("redis answers {command:?} with {line:?}"))),
     }
 }

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use crate::daemon::{Daemon, free_port};
 use crate::redis;
 
-/// Where tests look for a Redis Cluster: several URLs, comma-separated.
-pub(crate) const URL_VARIABLE: &str = "ENCORE_REDIS_CLUSTER_URL";
+/// The variable with the URLs of a Redis Cluster's nodes, comma-separated.
+pub const URL_VARIABLE: &str = "ENCORE_REDIS_CLUSTER_URL";
 
-/// How the slots are dealt out to the nodes.
+/// The first and last slot of each node.
 const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
-/// How long the nodes may take to know each other. They begin with two seconds in which they do not serve.
+/// How long the nodes may take to find each other. They serve nothing in their first two seconds.
 const MEETING_PATIENCE: Duration = Duration::from_mins(1);
 const MEETING_POLL: Duration = Duration::from_millis(20);
 
-/// A Redis Cluster of three nodes on the loopback that keeps nothing. A node that is away takes its own slots with it and
-/// no others. All are stopped when this is dropped.
+/// A Redis Cluster of three nodes without replicas on the loopback. It stores nothing on disk. If a node is down, its slots
+/// are unavailable and the others are served. All nodes are stopped when this is dropped.
 pub struct RedisCluster {
     nodes: Vec<Node>,
 }
 
 struct Node {
-    /// Where its files are; the log lies beside it.
+    /// Its files. The log is beside the folder.
     folder: PathBuf,
     port: u16,
     bus_port: u16,
@@ -36,7 +36,7 @@ impl RedisCluster {
         let cluster = Self { nodes: nodes.collect::<Result<_, _>>()? };
         for (node, (first, last)) in cluster.nodes.iter().zip(SLOTS) {
             node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
-            // Otherwise all begin with the same, and have to agree first.
+            // With equal epochs the nodes would have to resolve the conflict first.
             node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", first + 1))?;
         }
         for (index, node) in cluster.nodes.iter().enumerate() {
@@ -47,7 +47,7 @@ impl RedisCluster {
         let deadline = Instant::now() + MEETING_PATIENCE;
         while !cluster.nodes.iter().all(|node| node.knows(cluster.nodes.len())) {
             if Instant::now() > deadline {
-                return Err("the nodes of the Redis Cluster do not find each other".into());
+                return Err("the nodes of the Redis Cluster did not find each other within a minute".into());
             }
             sleep(MEETING_POLL);
         }
@@ -63,27 +63,27 @@ impl RedisCluster {
         self.nodes.into_iter().filter_map(|node| node.server).collect()
     }
 
-    /// The node that has a slot.
+    /// The node that serves a slot.
     pub fn node_of(&self, slot: u16) -> usize {
         SLOTS.iter().take_while(|(_, last)| *last < slot).count()
     }
 
-    /// Stops a node. What it knew is lost.
+    /// Stops a node. Its data is lost.
     pub fn stop(&mut self, node: usize) {
         self.nodes[node].server = None;
     }
 
-    /// Lets a node hang: it is there, and answers nothing.
+    /// Suspends a node: it accepts connections and answers nothing.
     pub fn pause(&self, node: usize) {
         self.nodes[node].signal("STOP");
     }
 
-    /// Lets a node that hangs go on.
+    /// Resumes a suspended node.
     pub fn resume(&self, node: usize) {
         self.nodes[node].signal("CONT");
     }
 
-    /// Starts a node that was stopped. It takes it some seconds to serve.
+    /// Starts a node that was stopped. It serves after some seconds.
     pub fn start_again(&mut self, node: usize) -> Result<(), Box<dyn Error>> {
         self.nodes[node].serve()
     }
@@ -111,11 +111,11 @@ impl Node {
         }
     }
 
-    fn ask(&self, question: &str) -> std::io::Result<String> {
-        redis::ask(self.port, question)
+    fn ask(&self, command: &str) -> std::io::Result<String> {
+        redis::ask(self.port, command)
     }
 
-    /// Whether it serves, and knows this many nodes and the slots of all.
+    /// Whether it serves and knows this many nodes and all slots.
     fn knows(&self, nodes: usize) -> bool {
         let info = self.ask("CLUSTER INFO").unwrap_or_default();
         let wanted = ["cluster_state:ok", "cluster_slots_assigned:16384", &format!("cluster_known_nodes:{nodes}")];

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::daemon::{Daemon, free_port};
 use crate::redis;
 
-/// A Redis on the loopback that keeps what it is told to `SAVE` and nothing else. It is stopped when this is dropped.
+/// A Redis on the loopback that persists only on `SAVE`. It is stopped when this is dropped.
 pub struct RedisServer {
-    /// Where its files are; the log lies beside it.
+    /// Its files. The log is beside the folder.
     folder: PathBuf,
     port: u16,
     server: Option<Daemon>,
@@ -21,32 +21,32 @@ impl RedisServer {
         Ok(redis)
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> String {
         redis::url(self.port)
     }
 
-    /// The port of the loopback that it serves.
+    /// Its port on the loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Asks a question of one line that is answered by one text, such as `SAVE`.
-    pub fn ask(&self, question: &str) -> io::Result<String> {
-        redis::ask(self.port, question)
+    /// Sends an inline command whose reply is one string, such as `SAVE`.
+    pub fn ask(&self, command: &str) -> io::Result<String> {
+        redis::ask(self.port, command)
     }
 
-    /// Kills it, as a failing machine would.
+    /// Kills it with SIGKILL, as a failure of the machine would.
     pub fn kill(&mut self) {
         if let Some(server) = self.server.take() {
             server.kill();
         }
     }
 
-    /// Starts one that was killed: it knows what it has saved.
+    /// Starts it after [`kill`](Self::kill), with the data of the last `SAVE`.
     pub fn start_again(&mut self) -> Result<(), Box<dyn Error>> {
         let mut server = redis::server(self.port, &self.folder)?;
-        // A replica asks for a copy, and is not kept waiting for others that might.
+        // A replica that asks for a copy gets it at once: the server does not wait for further replicas.
         server.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
         let log = self.folder.with_extension("log");
         self.server = Some(Daemon::start("redis", &mut server, &log, |_| redis::answers(self.port))?);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use encore_private_stores::keeper;
+use encore_private_stores::supervisor;
 use encore_rehearsal::options::RehearseArgs;
 use encore_server::commands::{self, CommandError};
 use encore_server::config::ServeArgs;
@@ -58,8 +58,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|command| command == keeper::COMMAND) {
-        return keep_stores(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<String>>());
+    if args.next().is_some_and(|command| command == supervisor::COMMAND) {
+        return supervise_stores(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<String>>());
     }
     let cli = Cli::parse();
     if let Some(Command::Rehearse(args)) = &cli.command
@@ -89,9 +89,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// A rehearsal runs this program again to keep its private stores.
-fn keep_stores(args: &[String]) -> ExitCode {
-    match keeper::run(args) {
+/// A rehearsal runs this program again to supervise its private stores.
+fn supervise_stores(args: &[String]) -> ExitCode {
+    match supervisor::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("encore: {error}");

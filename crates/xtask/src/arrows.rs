@@ -1,19 +1,27 @@
-//! Checks the arrows between the crates: who may depend on whom, and who on which outside crate.
+//! Checks the arrows: which crate depends on which, and that the files of a crate do not import in a circle.
 
+mod circles;
+mod imports;
+mod module_tree;
 mod rules;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::Value;
 
+use self::circles::circles_of_target;
 use self::rules::{CRATES, EXEMPT, OUTSIDE};
-use crate::{Outcome, workspace};
+use crate::outcome::Outcome;
+use crate::workspace;
 
 /// A crate of the workspace and what it names in its manifest.
 struct Package {
     name: String,
     dependencies: Vec<Dependency>,
+    /// The root files of its library, binaries, tests and build script.
+    roots: Vec<PathBuf>,
 }
 
 struct Dependency {
@@ -21,29 +29,31 @@ struct Dependency {
     for_tests: bool,
 }
 
-/// Prints every arrow that is not allowed.
+/// Prints every dependency that is not allowed and every circle.
 pub(crate) fn run() -> Outcome {
-    let violations = violations(&packages()?);
+    let packages = packages()?;
+    let mut violations = violations(&packages);
+    for Package { name, roots, .. } in &packages {
+        for root in roots {
+            violations.extend(circles_of_target(name, root)?);
+        }
+    }
     for violation in &violations {
         eprintln!("arrows: {violation}");
     }
     if violations.is_empty() {
-        println!("arrows: every dependency between the crates is allowed");
+        println!("arrows: every dependency between the crates is allowed, and no files import in a circle");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
 }
 
 fn packages() -> Result<Vec<Package>, Box<dyn Error>> {
-    let output = workspace::cargo().args(["metadata", "--format-version", "1", "--no-deps"]).output()?;
-    if !output.status.success() {
-        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let metadata = workspace::metadata()?;
     let packages = metadata["packages"].as_array().ok_or("cargo metadata has no packages")?;
     packages
         .iter()
-        .map(|package| read_package(package).ok_or_else(|| "cargo metadata has another form".into()))
+        .map(|package| read_package(package).ok_or_else(|| "cargo metadata has an unexpected form".into()))
         .collect()
 }
 
@@ -53,16 +63,18 @@ fn read_package(package: &Value) -> Option<Package> {
         Some(Dependency { name, for_tests: dependency["kind"] == "dev" })
     };
     let dependencies = package["dependencies"].as_array()?.iter().map(dependency).collect::<Option<_>>()?;
-    Some(Package { name: package["name"].as_str()?.to_owned(), dependencies })
+    let root = |target: &Value| target["src_path"].as_str().map(PathBuf::from);
+    let roots = package["targets"].as_array()?.iter().map(root).collect::<Option<_>>()?;
+    Some(Package { name: package["name"].as_str()?.to_owned(), dependencies, roots })
 }
 
-/// What is not allowed, in sentences.
+/// One sentence for each dependency that is not allowed.
 fn violations(packages: &[Package]) -> Vec<String> {
     let is_ours = |name: &str| packages.iter().any(|package| package.name == name);
     let mut violations = Vec::new();
     for package in packages.iter().filter(|package| !EXEMPT.contains(&package.name.as_str())) {
         let Some(rule) = CRATES.iter().find(|rule| rule.name == package.name) else {
-            violations.push(format!("{} has no rule yet: say what it may use", package.name));
+            violations.push(format!("{} has no rule in arrows/rules.rs that says what it may use", package.name));
             continue;
         };
         for Dependency { name, for_tests } in &package.dependencies {
@@ -89,7 +101,11 @@ mod tests {
         let names = CRATES.iter().map(|rule| rule.name).chain(EXEMPT);
         let package = |name: &str| {
             let dependency = Dependency { name: to.to_owned(), for_tests };
-            Package { name: name.to_owned(), dependencies: (name == from).then_some(dependency).into_iter().collect() }
+            Package {
+                name: name.to_owned(),
+                dependencies: (name == from).then_some(dependency).into_iter().collect(),
+                roots: Vec::new(),
+            }
         };
         names.map(package).collect()
     }
@@ -161,13 +177,16 @@ mod tests {
         assert!(!is_allowed("encore-postgres-store", "tonic-types"));
         assert!(!is_allowed("encore-memory-store", "prost"));
         assert!(is_allowed("encore-grpc", "tonic-web"));
-        assert!(is_allowed("encore-tests", "redis"), "end-to-end tests flush what they please");
+        assert!(is_allowed("encore-tests", "redis"), "end-to-end tests flush Redis");
     }
 
     #[test]
     fn a_crate_without_a_rule_is_a_violation() {
-        let package = Package { name: "encore-event-bus".into(), dependencies: Vec::new() };
-        assert_eq!(violations(&[package]), ["encore-event-bus has no rule yet: say what it may use"]);
+        let package = Package { name: "encore-event-bus".into(), dependencies: Vec::new(), roots: Vec::new() };
+        assert_eq!(
+            violations(&[package]),
+            ["encore-event-bus has no rule in arrows/rules.rs that says what it may use"]
+        );
     }
 
     #[test]

@@ -1,30 +1,32 @@
 #![doc = include_str!("../README.md")]
 
 mod arrows;
-mod base64;
-mod demo_hall;
+mod demo_venue;
+mod glossary;
+mod install;
+mod outcome;
+mod rehearse;
 mod test;
 mod up;
 mod workspace;
 
-use std::error::Error;
 use std::process::ExitCode;
 
-use encore_private_stores::keeper;
+use encore_private_stores::supervisor;
 
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  test [args…]  run `cargo test` with a private Postgres, Redis and Redis Cluster; without args, the whole workspace
-  up            run a development server whose data is kept in .state/
-  arrows        check the dependencies between the crates
-  demo-hall     write the seating plan of the demo hall
+  test [ARGS]      run `cargo test` with a private Postgres, Redis and Redis Cluster; without ARGS, the whole workspace
+  up               run a development server that keeps its data in .state/
+  rehearse [ARGS]  build the server and the rehearsal in release mode, and run `encore-rehearse ARGS`
+  install-stores   install PostgreSQL and Redis from the system's packages
+  arrows           check the dependencies between the crates and the imports between their files
+  glossary         refuse identifiers that the glossary has given up
+  demo-venue       write the seating plan of the demo's venue
 
-ENCORE_DATABASE_URL and ENCORE_REDIS_URL, and for tests ENCORE_REDIS_CLUSTER_URL, if set, are used instead of private
-stores.";
-
-/// What a command comes to: the exit code, or a message for the developer.
-type Outcome = Result<ExitCode, Box<dyn Error>>;
+`test`, `up` and `rehearse --local` install PostgreSQL and Redis if they are missing. `test` and `up` use the stores that
+ENCORE_DATABASE_URL and ENCORE_REDIS_URL name, and `test` those of ENCORE_REDIS_CLUSTER_URL, if these variables are set.";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -33,14 +35,17 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "test" => test::run(&rest),
         "up" => up::run(),
+        "rehearse" => rehearse::run(&rest),
+        "install-stores" => install::run(),
         "arrows" => arrows::run(),
-        "demo-hall" => demo_hall::run(),
-        keeper::COMMAND => keeper::run(&rest).map(|()| ExitCode::SUCCESS),
+        "glossary" => glossary::run(),
+        "demo-venue" => demo_venue::run(),
+        supervisor::COMMAND => supervisor::run(&rest).map(|()| ExitCode::SUCCESS),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
-        unknown => Err(format!("there is no command {unknown:?}\n\n{USAGE}").into()),
+        unknown => Err(format!("unknown command {unknown:?}\n\n{USAGE}").into()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");

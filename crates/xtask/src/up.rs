@@ -1,20 +1,26 @@
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use encore_private_stores::{DATABASE_URL, Lasting, REDIS_URL, Stores};
 
-use crate::{Outcome, base64, workspace};
+use crate::outcome::Outcome;
+use crate::{install, workspace};
 
 const LISTEN: &str = "127.0.0.1:50051";
+
+/// The stores that the server needs.
+const STORES: [&str; 2] = [DATABASE_URL, REDIS_URL];
 
 /// Runs a development server. This process becomes the server, so that the shell waits for it and sees its status.
 pub(crate) fn run() -> Outcome {
     let state = workspace::root().join(".state");
-    fs::create_dir_all(&state).map_err(|error| format!("{} cannot be made: {error}", state.display()))?;
-    let stores = Stores::start(Lasting::In(&state), &[DATABASE_URL, REDIS_URL])?;
+    fs::create_dir_all(&state).map_err(|error| format!("cannot create {}: {error}", state.display()))?;
+    install::programs_for_unset(&STORES)?;
+    let stores = Stores::start(Lasting::In(&state), &STORES)?;
     let mut server = workspace::cargo();
     server.args(["run", "--package", "encore-server", "--bin", "encore", "--", "serve", "--demo"]);
     stores.lend_to(&mut server)?;
@@ -23,7 +29,7 @@ pub(crate) fn run() -> Outcome {
     }
     default(&mut server, "ENCORE_LISTEN", || Ok(LISTEN.to_owned()))?;
     default(&mut server, "ENCORE_TOKEN_KEYS", || token_keys(&state.join("token-keys")))?;
-    Err(format!("cargo cannot be run: {}", server.exec()).into())
+    Err(format!("cannot run cargo: {}", server.exec()).into())
 }
 
 fn default(
@@ -37,7 +43,7 @@ fn default(
     Ok(())
 }
 
-/// The signing key of this checkout, made once: tokens stay good when the server is started again.
+/// The signing key of this checkout. It is generated once, so that tokens stay valid across restarts of the server.
 fn token_keys(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Ok(keys) => return Ok(keys.trim().to_owned()),
@@ -45,8 +51,8 @@ fn token_keys(path: &Path) -> io::Result<String> {
         Err(error) => return Err(error),
     }
     let mut secret = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut secret)?;
-    let keys = format!("dev:{}", base64::encode(&secret));
+    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    let keys = format!("dev:{}", BASE64_STANDARD.encode(secret));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{keys}")?;
     Ok(keys)

@@ -1,14 +1,14 @@
 //! The rules themselves: `server → grpc → app → domain ← stores`. `.deny.toml` says as much of them as it can.
 
-/// What a crate of the workspace may use of the others.
+/// Which other crates of the workspace a crate may use.
 pub(super) struct CrateRule {
     pub(super) name: &'static str,
     uses: &'static [&'static str],
-    /// What its tests may use besides.
+    /// Which crates its tests may use in addition.
     tests_use: &'static [&'static str],
 }
 
-/// End-to-end tests stand outside the house and may use all of it.
+/// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
 pub(super) const CRATES: [CrateRule; 14] = [
@@ -54,7 +54,7 @@ pub(super) const CRATES: [CrateRule; 14] = [
 
 impl CrateRule {
     pub(super) fn allows(&self, dependency: &str, for_tests: bool) -> bool {
-        // A crate names what it uses, or itself, once more for its tests to switch on features such as `mock`.
+        // A crate may name itself, or a crate that it uses, again for its tests, to enable features such as `mock`.
         let in_tests = || dependency == self.name || self.tests_use.contains(&dependency);
         self.uses.contains(&dependency) || for_tests && in_tests()
     }
@@ -73,9 +73,9 @@ enum Users {
 
 const DOMAIN: &[&str] = &["encore-domain"];
 const POSTGRES: &[&str] = &["encore-postgres-store"];
-/// The rehearsal measures what the stores could do without Encore.
+/// The rehearsal measures the stores alone as its baselines.
 const REDIS: &[&str] = &["encore-redis-store", "encore-rehearsal"];
-/// The rehearsal calls the server as any client does.
+/// The rehearsal is a client of the server.
 const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server", "encore-rehearsal"];
 
 pub(super) const OUTSIDE: [OutsideRule; 8] = [

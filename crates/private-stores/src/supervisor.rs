@@ -1,5 +1,5 @@
-//! The process that owns the private stores: it starts them, says where they are, and stops them when nobody is left at the
-//! other end of its standard input.
+//! The process that owns the private stores. It starts them, prints their URLs, and stops them when the last write end of
+//! its standard input is closed.
 
 use std::env;
 use std::error::Error;
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 use crate::daemon::Daemon;
 use crate::{RedisCluster, postgres, redis, redis_cluster};
 
-/// What the parent process asks for, not for people: a folder in which the data lasts, or nothing, and then the variables
-/// of the stores.
-pub const COMMAND: &str = "keep-stores";
+/// The internal subcommand of a program that starts private stores. Its arguments are the folder for the data, empty for a
+/// temporary one, and the variables of the stores.
+pub const COMMAND: &str = "supervise-stores";
 
-/// How long the keeper of the run before may take to stop its stores.
+/// How long the supervisor of the previous run may take to stop its stores.
 const FOLDER_PATIENCE: Duration = Duration::from_secs(20);
 const FOLDER_POLL: Duration = Duration::from_millis(50);
 
-/// Starts the stores, says where they are, and keeps them until nobody holds the other end of the standard input. `args` is
-/// what follows [`COMMAND`].
+/// Starts the stores, prints their URLs, and stops them when the standard input ends or a byte arrives. `args` follow
+/// [`COMMAND`] on the command line.
 pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
-    let (folder, variables) = args.split_first().ok_or("the keeper needs a folder")?;
+    let (folder, variables) = args.split_first().ok_or("the supervisor needs a folder")?;
     let folder = if folder.is_empty() { Folder::temporary()? } else { Folder::lasting(folder)? };
     let stores = variables.iter().map(|variable| start(variable, &folder)).collect::<Result<Vec<_>, _>>()?;
     let mut output = stdout();
@@ -32,7 +32,7 @@ pub fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     }
     writeln!(output, "ready")?;
     output.flush()?;
-    // A byte says stop; the end of the input says that whoever could have said it is gone.
+    // A byte asks for the stop. The end of the input means that no process is left that could ask.
     let _ = stdin().read(&mut [0])?;
     Ok(())
 }
@@ -42,7 +42,7 @@ fn start(variable: &str, folder: &Folder) -> Result<(Vec<Daemon>, String), Box<d
     match variable {
         postgres::URL_VARIABLE => postgres::start(&folder.path).map(one),
         redis::URL_VARIABLE => redis::start(&folder.path, folder.lasts()).map(one),
-        redis_cluster::URL_VARIABLE if folder.lasts() => Err("a private Redis Cluster keeps nothing".into()),
+        redis_cluster::URL_VARIABLE if folder.lasts() => Err("a private Redis Cluster stores nothing on disk".into()),
         redis_cluster::URL_VARIABLE => {
             let cluster = RedisCluster::start(&folder.path)?;
             let urls = cluster.urls();
@@ -52,7 +52,8 @@ fn start(variable: &str, folder: &Folder) -> Result<(Vec<Daemon>, String), Box<d
     }
 }
 
-/// Where the stores keep their files. One that lasts is locked against a second keeper; any other is removed at the end.
+/// The folder of the stores' files. A lasting one is locked against a second supervisor; a temporary one is removed in the
+/// end.
 struct Folder {
     path: PathBuf,
     lock: Option<File>,
@@ -66,7 +67,7 @@ impl Folder {
 
     fn temporary() -> Result<Self, Box<dyn Error>> {
         let path = env::temp_dir().join(format!("encore-stores-{}", std::process::id()));
-        fs::create_dir(&path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
+        fs::create_dir(&path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
         Ok(Self { path, lock: None })
     }
 
@@ -92,7 +93,7 @@ fn lock(folder: &Path) -> Result<File, Box<dyn Error>> {
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(FOLDER_POLL),
             Err(TryLockError::WouldBlock) => {
-                return Err(format!("another server is using {}; stop it first", folder.display()).into());
+                return Err(format!("another server uses {}; stop it first", folder.display()).into());
             }
         }
     }

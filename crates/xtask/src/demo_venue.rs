@@ -1,7 +1,8 @@
-//! Draws the demo's hall as a pretix seating plan: a fan of stalls between two side blocks, and a balcony behind them.
+//! Generates the seating plan of the demo's venue in pretix's format: stalls between two side blocks, and a balcony behind
+//! them.
 //!
-//! The stage is at the top. All rows are arcs around one point behind its front, so that every seat faces it, and a row is as
-//! long as its arc: the farther back, the more seats.
+//! The stage is at the top. All rows are arcs around one point behind the front of the stage, so that every seat faces it. A
+//! row farther back is longer and has more seats.
 
 use std::f64::consts::PI;
 use std::fmt::Write;
@@ -9,18 +10,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::{Outcome, workspace};
+use crate::outcome::Outcome;
+use crate::workspace;
 
 /// Pixels from seat to seat: 0.55 m, so that a metre is 40 pixels.
 const SEAT_PITCH: f64 = 22.0;
 /// Pixels from row to row: 0.95 m.
 const ROW_PITCH: f64 = 38.0;
-/// How many seats an aisle is wide: 1.1 m between the armrests.
+/// The width of an aisle in seats: 1.1 m between the armrests.
 const AISLE_SEATS: f64 = 2.0;
-/// Where the rows' common centre is, from the left and the top of the plan.
+/// The common centre of the rows, from the left and the top of the plan.
 const CENTER: Point = Point { x: 1_300.0, y: -140.0 };
 const SIZE: (u32, u32) = (2_600, 1_560);
-/// I and O are left out: they read as numbers.
+/// I and O are left out because they read as numbers.
 const ROW_LABELS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ";
 
 const PREMIUM: &str = "Premium";
@@ -36,15 +38,15 @@ struct Point {
     y: f64,
 }
 
-/// A part of the hall between two angles, counted from the middle line; the left is negative.
+/// A part of the venue between two angles from the middle line. Angles to the left are negative.
 struct Block {
     name: &'static str,
-    /// What its seats' guids begin with.
+    /// The prefix of the seats' guids.
     prefix: &'static str,
     rows: usize,
-    /// From the centre to the first row.
+    /// The distance from the centre to the first row.
     radius: f64,
-    /// Its parts, from left to right, in degrees: an aisle stands between one and the next.
+    /// The angles of its parts in degrees, from left to right, with an aisle between one part and the next.
     parts: &'static [(f64, f64)],
     category: fn(row: usize, seat: usize, seats: usize) -> &'static str,
 }
@@ -70,7 +72,7 @@ const BLOCKS: [Block; 4] = [
     },
 ];
 
-/// The last row is reached without a step; its ends have room for wheelchairs and those who come along.
+/// The last row is reached without a step. Its ends have room for wheelchairs and companions.
 fn of_stalls(row: usize, seat: usize, seats: usize) -> &'static str {
     match row {
         19 if seat < 6 || seat + 6 >= seats => ACCESSIBLE,
@@ -87,14 +89,14 @@ fn of_balcony(row: usize, _seat: usize, _seats: usize) -> &'static str {
     if row < 2 { STANDARD } else { ECONOMY }
 }
 
-/// Writes the plan to where the server embeds it.
+/// Writes the plan to the file that the server embeds.
 pub(crate) fn run() -> Outcome {
     let path = file();
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     fs::write(&path, plan())?;
-    println!("{} is written", path.display());
+    println!("wrote {}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -102,7 +104,7 @@ fn file() -> PathBuf {
     workspace::root().join("crates/server/demo/hall.json")
 }
 
-/// The plan, with a seat per line so that a difference is read with ease.
+/// The plan, with one seat per line to keep diffs readable.
 fn plan() -> String {
     let categories = CATEGORIES.map(|(name, color)| format!(r#"    {{ "name": "{name}", "color": "{color}" }}"#));
     let (width, height) = SIZE;
@@ -146,7 +148,7 @@ fn row(block: &Block, at: usize) -> String {
     let angles = angles(block.parts, radius);
     let mut seats = String::new();
     for (seat, angle) in angles.iter().enumerate() {
-        // A row's seats are placed from the middle of its arc.
+        // Positions are relative to the middle of the row's arc.
         let place = position(Point { x: radius * angle.sin(), y: radius * angle.cos() - radius });
         let category = (block.category)(at, seat, angles.len());
         let (prefix, number) = (block.prefix, seat + 1);
@@ -172,13 +174,13 @@ fn radius(block: &Block, row: usize) -> f64 {
     (0..row).fold(block.radius, |radius, _| radius + ROW_PITCH)
 }
 
-/// Where the seats of an arc are, in radians from the middle line.
+/// The angles of the seats of an arc, in radians from the middle line.
 fn angles(parts: &[(f64, f64)], radius: f64) -> Vec<f64> {
     let part = |(from, to): &(f64, f64)| angles_between(from * PI / 180.0, to * PI / 180.0, SEAT_PITCH / radius);
     parts.iter().flat_map(part).collect()
 }
 
-/// As many seats as fit, in the middle, with half an aisle left free at both ends.
+/// As many seats as fit, centred, with half an aisle free at both ends.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a row has some dozens of seats")]
 fn angles_between(from: f64, to: f64, pitch: f64) -> Vec<f64> {
     let seats = ((to - from) / pitch - (AISLE_SEATS - 1.0)).floor() as u32;
@@ -186,7 +188,7 @@ fn angles_between(from: f64, to: f64, pitch: f64) -> Vec<f64> {
     (0..seats).map(|seat| first + f64::from(seat) * pitch).collect()
 }
 
-/// Tenths of a pixel are more than a screen shows, and do not depend on the machine that computed them.
+/// Rounds to tenths of a pixel: finer than a screen shows, and equal on every machine.
 fn position(Point { x, y }: Point) -> String {
     // Adding zero turns −0 into 0.
     let tenths = |value: f64| (value * 10.0).round() / 10.0 + 0.0;
@@ -200,7 +202,7 @@ mod tests {
     #[test]
     fn the_committed_file_is_what_the_generator_writes() {
         let committed = fs::read_to_string(file()).expect("a committed plan");
-        assert!(committed == plan(), "run `cargo xtask demo-hall` and commit the file");
+        assert!(committed == plan(), "run `cargo xtask demo-venue` and commit the file");
     }
 
     #[test]

@@ -1,0 +1,47 @@
+use std::fmt;
+
+use crate::{postgres, redis};
+
+/// A server program that a private store needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Program {
+    /// `postgres` and `initdb`.
+    Postgres,
+    /// `redis-server` or `valkey-server`.
+    Redis,
+}
+
+/// The programs that the private stores of these variables need and that are not installed, each once.
+pub fn missing_programs(variables: &[&str]) -> Vec<Program> {
+    let mut missing = Vec::new();
+    for variable in variables {
+        let program = Program::of(variable);
+        if !program.is_installed() && !missing.contains(&program) {
+            missing.push(program);
+        }
+    }
+    missing
+}
+
+impl Program {
+    fn of(variable: &str) -> Self {
+        if variable == postgres::URL_VARIABLE { Self::Postgres } else { Self::Redis }
+    }
+
+    fn is_installed(self) -> bool {
+        match self {
+            Self::Postgres => postgres::binaries().is_some(),
+            Self::Redis => redis::binary().is_some(),
+        }
+    }
+}
+
+/// The program's name for people.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => postgres::NAME,
+            Self::Redis => redis::NAME,
+        })
+    }
+}

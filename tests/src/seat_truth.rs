@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::seat_repair::differences;
+use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SeatLock, all_free, show_locks};
+use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
-use encore_domain::seat_chart::SeatChart;
-use encore_domain::seat_repair::differences;
-use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, all_free, show_locks};
 use encore_proto::catalog::v1::SeatStatus;
 
 use crate::world::{World, until};

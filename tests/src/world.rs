@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use encore_credentials::Keyring;
 use encore_domain::catalog::Performance;
+use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw, QueueSettings, RESTORE_QUIET};
-use encore_domain::seat_chart::SeatChart;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;

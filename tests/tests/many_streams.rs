@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use encore_domain::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart};
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{QueueRate, QueueSettings};
-use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart};
 use encore_proto::queue::v1::WatchPositionResponse;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::fan::{Fan, next_status};

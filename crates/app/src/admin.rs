@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::catalog::seat_chart::Grade;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
 use encore_domain::ports::{Catalog, Clock, Ids, Secrets};
+use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
-use encore_domain::queue_ceilings::QueueCeilings;
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::Grade;
 use encore_domain::time::Timestamp;
 
 use crate::catalog::PerformanceSummary;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::hold_change::Extension;
+use encore_domain::booking::seat_request::{SeatRequest, check_accessible};
 use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
-use encore_domain::hold_change::Extension;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_request::{SeatRequest, check_accessible};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;

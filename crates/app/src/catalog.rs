@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::area::Area;
+use encore_domain::booking::seat_state::{SeatState, SeatStatus};
+use encore_domain::catalog::area::Area;
+use encore_domain::catalog::seat_chart::{Seat, Slot};
 use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
 use encore_domain::identity::Caller;
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Catalog, Clock};
-use encore_domain::seat_chart::{Seat, Slot};
-use encore_domain::seat_state::{SeatState, SeatStatus};
 use moka::future::Cache;
 
 use crate::chart_version::chart_version;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use encore_domain::area::Area;
+use encore_domain::catalog::area::Area;
 use sha2::{Digest, Sha256};
 
 use crate::contexts::PerformanceContext;
@@ -51,8 +51,8 @@ pub(crate) fn chart_version(context: &PerformanceContext) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use encore_domain::catalog::seat_chart::{Seat, SeatChart};
     use encore_domain::catalog::{Performance, Venue};
-    use encore_domain::seat_chart::{Seat, SeatChart};
     use encore_port_tests::fixtures;
 
     use super::*;

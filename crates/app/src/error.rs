@@ -3,15 +3,15 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 
+use encore_domain::booking::hold_change::ExtendRefusal;
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::hold_change::ExtendRefusal;
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
+use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
-use encore_domain::queue_ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
 use thiserror::Error;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Catalog, Clock};
 use encore_domain::queue::{AdmissionTerms, DrawKey, Queue};
-use encore_domain::seat_state::SeatStock;
 use encore_domain::time::Timestamp;
 
 /// A performance that fans may come for.

@@ -11,8 +11,8 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
     Clock, Joining, LaneGrants, Presence, QueueLost, QueueStore, QueueTokens, Seen, SeenRequests,
 };
+use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, Queue, QueueTokenPayload, TokenState};
-use encore_domain::queue_snapshot::NumberStatus;
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use tokio::time::Instant;

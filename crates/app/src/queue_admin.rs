@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
+use encore_domain::queue::ceilings::QueueCeilings;
+use encore_domain::queue::snapshot::QueueFlow;
 use encore_domain::queue::{Lane, LaneName, LanePass, QueuePatch, QueueSettings};
-use encore_domain::queue_ceilings::QueueCeilings;
-use encore_domain::queue_snapshot::QueueFlow;
 use encore_domain::request::RequestKey;
-use encore_domain::seat_state::SeatStock;
 use encore_domain::time::Timestamp;
 use futures::Stream;
 use tokio::time::{Instant, sleep_until};
@@ -175,7 +175,7 @@ fn report(settings: &QueueSettings, view: &QueueView) -> QueueReport {
         lane: lane.clone(),
         waiting: snapshot
             .and_then(|queue| queue.lanes.get(index))
-            .map_or(0, encore_domain::queue_snapshot::LaneSnapshot::waiting),
+            .map_or(0, encore_domain::queue::snapshot::LaneSnapshot::waiting),
         per_second: view.meters.get(index).and_then(encore_domain::queue::AdmissionMeter::per_second),
     });
     let live = |until: &&Timestamp| **until > view.observed_at;

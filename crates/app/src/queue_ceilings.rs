@@ -1,7 +1,7 @@
 //! Turning a queue up beyond a ceiling is refused unless it is meant.
 
 use encore_domain::queue::QueueRate;
-use encore_domain::queue_ceilings::QueueCeilings;
+use encore_domain::queue::ceilings::QueueCeilings;
 
 use crate::error::AppError;
 

@@ -10,11 +10,11 @@ use encore_domain::ports::{
     Clock, CutLane, Draws, FrozenLane, JoinRefusal, Joining, Payments, Presence, QueueLost, QueueRecords, QueueStore,
     SHOWN_MAX, TokenRefusal,
 };
+use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, Draw, DrawKey, Drawn, EndReason, Queue, QueueRecord, QueueSettings, QueueToken, QueueTokenPayload,
     TokenState,
 };
-use encore_domain::queue_snapshot::QueueSnapshot;
 use encore_domain::time::Timestamp;
 use tracing::{info, warn};
 

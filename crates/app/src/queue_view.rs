@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueMessage, QueueRate, QueueToken, Wait};
-use encore_domain::queue_snapshot::{NumberStatus, QueueSnapshot};
-use encore_domain::seat_state::SeatStock;
 use encore_domain::time::Timestamp;
 use tokio::time::Instant;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::alternatives::alternatives;
+use encore_domain::booking::alternatives::alternatives;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
-use encore_domain::seat_chart::Slot;
 use moka::future::Cache;
 use tracing::warn;
 

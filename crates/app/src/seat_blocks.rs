@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use encore_domain::booking::seat_block::{
+    BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatList, SeatUnblock, UnblockRefusal,
+};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{BlockId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Ids, SeatBlocks};
 use encore_domain::request::RequestKey;
-use encore_domain::seat_block::{
-    BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatList, SeatUnblock, UnblockRefusal,
-};
-use encore_domain::seat_chart::Slot;
 use tracing::warn;
 
 use crate::contexts::{PerformanceContext, PerformanceContexts};

@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use encore_domain::seat_chart::{SeatChart, Slot};
-use encore_domain::seat_state::{SeatChange, SeatState};
+use encore_domain::booking::seat_state::{SeatChange, SeatState};
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 
 use crate::seat_frames::{self, AreaLeft, Changes, Part, SeatFrame, SeatRange};
 
@@ -196,8 +196,8 @@ impl SeatTick {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encore_domain::seat_copy::SeatCopy;
-    use encore_domain::seat_state::{FREE, HELD, SOLD, all_free};
+    use encore_domain::booking::seat_copy::SeatCopy;
+    use encore_domain::booking::seat_state::{FREE, HELD, SOLD, all_free};
     use encore_port_tests::fixtures::{festival_chart, large_chart, slots, small_chart};
 
     /// A copy with its change log, as a replica keeps them.

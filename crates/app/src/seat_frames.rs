@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use encore_domain::seat_chart::{SeatChart, Slot};
-use encore_domain::seat_state::{SeatState, SeatStatus};
+use encore_domain::booking::seat_state::{SeatState, SeatStatus};
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 
 /// How many bits a status takes.
 const STATUS_BITS: usize = 2;
@@ -151,7 +151,7 @@ fn change(chart: &SeatChart, state: &SeatState, slot: Slot) -> Option<u32> {
 /// The statuses of seats that follow each other.
 pub(crate) fn range(chart: &SeatChart, state: &SeatState, places: Range<u32>) -> SeatRange {
     let seats = chart.seats().get(places.start as usize..places.end as usize).unwrap_or_default();
-    let pack = |four: &[encore_domain::seat_chart::Seat]| {
+    let pack = |four: &[encore_domain::catalog::seat_chart::Seat]| {
         (0..)
             .step_by(STATUS_BITS)
             .zip(four)
@@ -174,7 +174,7 @@ fn status_bits(state: &SeatState, slot: Slot) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encore_domain::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+    use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
     use encore_port_tests::fixtures::{festival_chart, slots, small_chart};
 
     fn state(chart: &SeatChart, seats: &[(usize, u8)]) -> SeatState {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_state::{Locker, SeatLock, all_free};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{Locker, SeatLock, all_free};
 use encore_domain::time::Timestamp;
 use moka::future::Cache;
 use tokio::time::{Instant, sleep};

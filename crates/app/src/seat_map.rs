@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use encore_domain::alternatives::orphan_seats;
-use encore_domain::area::TooFewLeft;
+use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
+use encore_domain::catalog::area::TooFewLeft;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{Locker, SeatLock, SeatState, SeatStock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::area::{TooFewLeft, UnitSearch};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
+use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
 use tracing::warn;
 
 use crate::contexts::{PerformanceContext, PerformanceContexts};

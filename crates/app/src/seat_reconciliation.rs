@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use encore_domain::booking::seat_repair::{Difference, NOBODY, differences};
+use encore_domain::booking::seat_state::{HELD, Locker, SOLD, SeatLock};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_repair::{Difference, NOBODY, differences};
-use encore_domain::seat_state::{HELD, Locker, SOLD, SeatLock};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 

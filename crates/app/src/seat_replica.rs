@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use encore_domain::booking::seat_copy::{SeatCopy, Step};
+use encore_domain::booking::seat_state::{SeatChange, SeatState, SeatStock, StockAt};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::UserId;
-use encore_domain::seat_copy::{SeatCopy, Step};
-use encore_domain::seat_state::{SeatChange, SeatState, SeatStock, StockAt};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 

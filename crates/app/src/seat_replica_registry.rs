@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::{SeatState, SeatStock};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::SeatChanges;
-use encore_domain::seat_state::{SeatState, SeatStock};
 use tokio::task::AbortHandle;
 
 use crate::contexts::PerformanceContext;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use encore_domain::booking::seat_copy::Step;
+use encore_domain::booking::seat_state::SeatNews;
 use encore_domain::ports::{SeatChanges, SeatListener};
-use encore_domain::seat_copy::Step;
-use encore_domain::seat_state::SeatNews;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tracing::{info, warn};
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use encore_domain::best_available::{Group, SeatOrder, SeatSearch, Stretch};
+use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch, Stretch};
+use encore_domain::booking::seat_request::{AllowedSeats, BestAvailableRequest};
+use encore_domain::catalog::seat_chart::Seat;
 use encore_domain::ids::VenueId;
-use encore_domain::seat_chart::Seat;
-use encore_domain::seat_request::{AllowedSeats, BestAvailableRequest};
 use moka::future::Cache;
 
 use crate::contexts::PerformanceContext;

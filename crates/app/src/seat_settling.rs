@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use encore_domain::booking::seat_state::{Locker, SeatLock};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Reservations, SeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{Locker, SeatLock};
 
 /// Settles seats.
 #[derive(Clone)]

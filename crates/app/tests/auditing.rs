@@ -9,11 +9,11 @@ use encore_app::audit::AuditUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_state::{SeatLock, SeatState, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::ports::{MockAudit, MockCatalog, MockClock, MockQueueStore, MockReservations, MockSeatLocks};
+use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, Queue, QueueSettings};
-use encore_domain::queue_snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
-use encore_domain::seat_state::{SeatLock, SeatState, all_free};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
 
 /// What the stores answer at each look; nothing is left at the end.

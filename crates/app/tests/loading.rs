@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use encore_app::contexts::{PerformanceContext, PerformanceContexts};
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_state::StockAt;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks, TakeRefusal};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::StockAt;
 use encore_port_tests::fixtures;
 use futures::future::join_all;
 
@@ -95,7 +95,7 @@ async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
         let seen = Arc::clone(&asked);
         locks.expect_stock().returning(move |_| {
             let asked = seen.fetch_add(1, Ordering::SeqCst) + 1;
-            let at = StockAt { version: 1, stock: encore_domain::seat_state::SeatStock::default() };
+            let at = StockAt { version: 1, stock: encore_domain::booking::seat_state::SeatStock::default() };
             Ok(vec![(loads && asked >= 3).then_some(at)])
         });
         let started = tokio::time::Instant::now();

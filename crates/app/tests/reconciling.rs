@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use encore_app::open_queues::OpenQueues;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_repair::NOBODY;
+use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
 use encore_domain::catalog::OnSale;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_repair::NOBODY;
-use encore_domain::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
 use encore_port_tests::fixtures;
 
 /// The locks of three seats, in process.

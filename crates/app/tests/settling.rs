@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use encore_app::contexts::PerformanceContexts;
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_state::{SeatLock, SeatOwner};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatOwner};
 use encore_port_tests::fixtures;
 
 const SEAT: Slot = Slot(4);

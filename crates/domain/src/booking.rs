@@ -1,16 +1,25 @@
 //! Reservations: seats kept for a fan for some minutes, and what becomes of them.
 
+pub mod alternatives;
+pub mod best_available;
+pub mod hold_change;
+pub mod seat_block;
+pub mod seat_copy;
+pub mod seat_repair;
+pub mod seat_request;
+pub mod seat_state;
+
 use std::collections::HashSet;
 
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::booking::seat_state::SeatOwner;
+use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{BlockId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::{Currency, Money};
 use crate::request::RequestKey;
-use crate::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
-use crate::seat_state::SeatOwner;
 use crate::time::Timestamp;
 
 /// The most seats of one hold: a family, not a block for resale.
@@ -61,7 +70,7 @@ pub struct Reservation {
     pub settled_at: Option<Timestamp>,
     /// What paid for it.
     pub payment: Option<PaymentId>,
-    /// How often its fan changed it while it was held: see [`hold_change`](crate::hold_change).
+    /// How often its fan changed it while it was held: see [`hold_change`](crate::booking::hold_change).
     pub revision: u32,
 }
 

@@ -1,13 +1,16 @@
 //! What is on sale: venues, concerts, performances and their prices.
 
+pub mod area;
+pub mod seat_chart;
+
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalog::seat_chart::SeatChart;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
 use crate::queue::Queue;
-use crate::seat_chart::SeatChart;
 use crate::time::Timestamp;
 
 /// The longest title, in characters.

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use crate::booking::Reservation;
+use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::ids::UserId;
 use crate::payment::Payment;
-use crate::seat_block::{SeatBlock, SeatUnblock};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 

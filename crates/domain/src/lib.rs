@@ -1,14 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-pub mod alternatives;
-pub mod area;
 pub mod audit;
-pub mod best_available;
 pub mod booking;
 pub mod catalog;
 pub mod error;
 pub mod event;
-pub mod hold_change;
 pub mod identity;
 pub mod ids;
 pub mod money;
@@ -16,14 +12,6 @@ pub mod page;
 pub mod payment;
 pub mod ports;
 pub mod queue;
-pub mod queue_ceilings;
-pub mod queue_snapshot;
 pub mod request;
-pub mod seat_block;
-pub mod seat_chart;
-pub mod seat_copy;
-pub mod seat_repair;
-pub mod seat_request;
-pub mod seat_state;
 pub mod time;
 pub mod wallet;

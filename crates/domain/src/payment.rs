@@ -3,10 +3,10 @@
 use thiserror::Error;
 
 use crate::booking::{Reservation, ReservationState};
+use crate::catalog::seat_chart::Slot;
 use crate::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::Money;
 use crate::queue::QueueTokenPayload;
-use crate::seat_chart::Slot;
 use crate::time::Timestamp;
 use crate::wallet::{Transfer, TransferIds};
 

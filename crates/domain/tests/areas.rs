@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use encore_domain::area::{Area, TooFewLeft, UnitSearch};
 use encore_domain::booking::reservation_id;
+use encore_domain::booking::seat_state::{FREE, HELD, NO_SEAT, SOLD};
+use encore_domain::catalog::area::{Area, TooFewLeft, UnitSearch};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{RequestId, ReservationId, UserId};
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD};
 use proptest::prelude::*;
 use uuid::Uuid;
 

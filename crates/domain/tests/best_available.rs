@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::best_available::{DISTANCE_MAX, Group, SeatOrder, SeatSearch};
-use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
-use encore_domain::seat_state::{FREE, HELD, NO_SEAT, SOLD, all_free};
+use encore_domain::booking::best_available::{DISTANCE_MAX, Group, SeatOrder, SeatSearch};
+use encore_domain::booking::seat_state::{FREE, HELD, NO_SEAT, SOLD, all_free};
+use encore_domain::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 

@@ -5,6 +5,8 @@ use encore_app::audit::AuditUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_app::seat_blocks::SeatBlockUseCases;
+use encore_domain::booking::seat_block::BlockReason;
+use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
 };
@@ -13,8 +15,6 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
-use encore_domain::seat_block::BlockReason;
-use encore_domain::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;

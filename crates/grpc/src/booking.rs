@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use encore_app::booking::{BookingUseCases, ReservationView};
-use encore_domain::area::unit_id;
-use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
-use encore_domain::money::Money;
-use encore_domain::seat_chart::{CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX};
-use encore_domain::seat_request::{
+use encore_domain::booking::seat_request::{
     BestAvailableRequest, GeneralAdmissionRequest, SECTIONS_PER_REQUEST_MAX, SeatRequest,
 };
+use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
+use encore_domain::catalog::area::unit_id;
+use encore_domain::catalog::seat_chart::{CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX};
+use encore_domain::money::Money;
 use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use tonic::{Request, Response, Status};
 

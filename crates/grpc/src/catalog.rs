@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use encore_app::catalog::{CatalogUseCases, PerformanceSummary, SeatListing, SeatQuery, SeatWatchQuery};
 use encore_app::contexts::PerformanceContext;
-use encore_domain::area::Area;
+use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
-use encore_domain::seat_chart::{Grade, Seat, SeatChart};
-use encore_domain::seat_state::SeatStatus;
+use encore_domain::catalog::area::Area;
+use encore_domain::catalog::seat_chart::{Grade, Seat, SeatChart};
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike};
 use encore_app::error::{AppError, Violation};
+use encore_domain::catalog::seat_chart::CHART_NAME_MAX_LEN;
 use encore_domain::ids::{RequestId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageRequest};
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::CHART_NAME_MAX_LEN;
 use encore_domain::time::Timestamp;
 use encore_proto::common::v1 as pb;
 use prost::Message;

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use encore_domain::booking::ReservationCursor;
 use encore_domain::catalog::PerformanceCursor;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 

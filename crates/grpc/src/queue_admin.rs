@@ -5,7 +5,7 @@ use std::time::Duration;
 use encore_app::queue_admin::{LaneReport, QueueReport};
 use encore_app::queue_view::QueuePhase;
 use encore_domain::queue::{
-    Lane, LaneName, Lanes, NotALineSetting, QueueMessage, QueuePatch, QueueRate, QueueSettings, check_deadline,
+    Lane, LaneName, Lanes, NotAQueueSetting, QueueMessage, QueuePatch, QueueRate, QueueSettings, check_deadline,
     check_hold_tries, check_queue_count, check_rate_period,
 };
 use encore_proto::admin::v1 as pb;
@@ -55,7 +55,7 @@ pub(crate) fn queue_patch(fields: &mut Fields, field: &str, settings: &pb::Queue
     }
 }
 
-type Checked<T> = Result<T, NotALineSetting>;
+type Checked<T> = Result<T, NotAQueueSetting>;
 
 fn lanes(fields: &mut Fields, field: &str, lanes: &[pb::Lane]) -> Option<Lanes> {
     if lanes.is_empty() {

@@ -1,9 +1,9 @@
 //! Seats that operators keep from sale, as messages.
 
 use encore_app::seat_blocks::InContext;
+use encore_domain::booking::seat_block::{BlockedSeat, NotASeatList, SeatBlock, SeatList, SeatUnblock};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::page::Page;
-use encore_domain::seat_block::{BlockedSeat, NotASeatList, SeatBlock, SeatList, SeatUnblock};
-use encore_domain::seat_chart::Slot;
 use encore_proto::admin::v1 as pb;
 
 use crate::fields::Fields;

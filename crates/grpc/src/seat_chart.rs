@@ -1,9 +1,9 @@
 //! Seat charts as replies.
 
 use encore_app::catalog::SeatChartView;
-use encore_domain::area::Area;
+use encore_domain::catalog::area::Area;
+use encore_domain::catalog::seat_chart::{Seat, SeatChart, Slot};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::seat_chart::{Seat, SeatChart, Slot};
 use encore_proto::catalog::v1 as pb;
 
 use crate::catalog::prices_to_proto;

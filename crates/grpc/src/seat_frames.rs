@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::status_to_proto;
-    use encore_domain::seat_state::SeatStatus;
+    use encore_domain::booking::seat_state::SeatStatus;
 
     #[test]
     fn a_snapshot_of_fifty_thousand_seats_is_far_below_sixty_kilobytes() {

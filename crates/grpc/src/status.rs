@@ -9,7 +9,7 @@ use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
-use encore_domain::queue_ceilings::CeilingExceeded;
+use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
 use encore_proto::booking::v1::{SeatBlock, SeatsTaken};
 use encore_proto::common::v1::ErrorReason;

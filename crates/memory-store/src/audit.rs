@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use encore_domain::audit::seats::seat_subject;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::{Reservation, ReservationState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::payment::Payment;
 use encore_domain::ports::Audit;
-use encore_domain::seat_chart::Slot;
 
 use crate::records::{MemoryRecords, Records};
 

@@ -1,6 +1,6 @@
 use std::ops::RangeInclusive;
 
-use encore_domain::queue_snapshot::GoneMap;
+use encore_domain::queue::snapshot::GoneMap;
 
 /// Which numbers are gone: the most significant bit of the first byte is number 0, as [`GoneMap`] reads it.
 #[derive(Default)]

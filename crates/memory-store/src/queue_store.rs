@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
-use encore_domain::queue_snapshot::QueueSnapshot;
 use encore_domain::time::Timestamp;
 
 use crate::lock::lock;

@@ -2,16 +2,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, give_back};
 use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::hold_change::{ExtendRefusal, Extension, give_back};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::Payment;
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 

@@ -2,15 +2,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
+use encore_domain::booking::seat_state::{Locker, SeatOwner};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::SeatBlocks;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{Locker, SeatOwner};
 
 use crate::paging::{above, rows};
 use crate::records::{MemoryRecords, Records};

@@ -2,13 +2,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use encore_domain::area::UnitSearch;
-use encore_domain::best_available::SeatSearch;
+use encore_domain::booking::best_available::SeatSearch;
+use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatState, StockAt};
+use encore_domain::catalog::area::UnitSearch;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatLock, SeatNews, SeatState, StockAt};
 use encore_domain::time::Timestamp;
 use tokio::sync::broadcast;
 

@@ -1,16 +1,16 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use encore_domain::alternatives::orphan_seats;
-use encore_domain::area::{TooFewLeft, UnitSearch};
-use encore_domain::best_available::SeatSearch;
-use encore_domain::ids::ReservationId;
-use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{
+use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::best_available::SeatSearch;
+use encore_domain::booking::seat_state::{
     BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStock,
     StockAt,
 };
+use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::ids::ReservationId;
+use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
 
 /// The seats of one performance: the state string, and who has those that are not free.

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::catalog::seat_chart::{
+    Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
+};
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
 use encore_domain::ids::{ConcertId, RequestId, UserId, VenueId};
@@ -13,7 +16,6 @@ use encore_domain::queue::{
     DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Queue, QueueDraw, QueueMessage, QueueRate, QueueSettings,
 };
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::{Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;

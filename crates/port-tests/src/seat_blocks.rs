@@ -4,6 +4,10 @@
 use std::sync::Arc;
 
 use encore_domain::booking::Claim;
+use encore_domain::booking::seat_block::{
+    BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal,
+};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::PortError;
 use encore_domain::event::Event;
@@ -11,8 +15,6 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::page::PageRequest;
 use encore_domain::ports::PlaceRefusal;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_block::{BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 
 use crate::RecordBench;

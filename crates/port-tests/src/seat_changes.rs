@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::SeatListener;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews};
 
 use crate::SpeedBench;
 use crate::fixtures::{at_secs, id, slots};

@@ -14,10 +14,10 @@ fn cases(suite: &str) -> Vec<&str> {
 }
 
 macro_rules! agree {
-    ($($suite:ident),+) => {$(
+    ($($($folder:literal)? $suite:ident),+) => {$(
         #[test]
         fn $suite() {
-            let port = include_str!(concat!("../../domain/src/ports/", stringify!($suite), ".rs"));
+            let port = include_str!(concat!("../../domain/src/ports/", $($folder,)? stringify!($suite), ".rs"));
             let suite = include_str!(concat!("../src/", stringify!($suite), ".rs"));
             let stamped = encore_port_tests::$suite!(@names);
             assert_eq!(stamped.as_slice(), bullets(port), "stamped cases, and the contract");
@@ -26,14 +26,17 @@ macro_rules! agree {
     )+};
 }
 
-agree!(users, catalog, wallets, audit, seat_blocks, seat_changes, queue_records, draws, seen_requests);
+agree!(
+    "identity/" users, catalog, wallets, audit, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
+    "queue/" draws, seen_requests
+);
 
 /// A suite that is a folder: its themes are files, in the order of the contract.
 macro_rules! agree_in_folders {
-    ($($suite:ident: [$($theme:ident),+])+) => {$(
+    ($($($folder:literal)? $suite:ident: [$($theme:ident),+])+) => {$(
         #[test]
         fn $suite() {
-            let port = include_str!(concat!("../../domain/src/ports/", stringify!($suite), ".rs"));
+            let port = include_str!(concat!("../../domain/src/ports/", $($folder,)? stringify!($suite), ".rs"));
             let suite = concat!(
                 $(include_str!(concat!("../src/", stringify!($suite), "/", stringify!($theme), ".rs"))),+
             );
@@ -45,10 +48,10 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
-    queue_store: [joining, admitting, tokens, presence, drawing, restoring, snapshots]
+    "queue/" queue_store: [joining, admitting, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering]
-    reservations: [placing, repeating, giving_back, extending, expiring, events]
-    seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
+    "booking/" reservations: [placing, repeating, giving_back, extending, expiring, events]
+    "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
 }
 
 /// The one bullet of `Outbox` has no name.

@@ -4,8 +4,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Double, Integer, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::area::Area;
-use encore_domain::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
+use encore_domain::catalog::area::Area;
+use encore_domain::catalog::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
 use uuid::Uuid;
 
 use crate::codec::read_index;

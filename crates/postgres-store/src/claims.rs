@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{BlockId, PerformanceId, ReservationId};
-use encore_domain::seat_block::SeatBlock;
-use encore_domain::seat_chart::Slot;
 use futures::try_join;
 use uuid::Uuid;
 

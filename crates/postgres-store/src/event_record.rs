@@ -1,12 +1,12 @@
 //! The payload of an event, as the outbox keeps it: amounts in minor units, times in RFC 3339, ids as text.
 
 use chrono::SecondsFormat;
+use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::payment::Payment;
-use encore_domain::seat_block::{SeatBlock, SeatUnblock};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};

@@ -2,13 +2,13 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, give_back};
 use encore_domain::booking::{Reservation, ReservationState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::event::Event;
-use encore_domain::hold_change::{ExtendRefusal, Extension, give_back};
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::ReleaseRefusal;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use futures::try_join;
 

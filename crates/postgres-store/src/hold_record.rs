@@ -4,8 +4,8 @@
 use chrono::DateTime;
 use diesel::QueryResult;
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::money::Money;
-use encore_domain::seat_chart::Slot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

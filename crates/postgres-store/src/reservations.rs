@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
 use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::hold_change::{ExtendRefusal, Extension};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_chart::Slot;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 

@@ -2,14 +2,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::seat_block::{
+    BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal,
+};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::SeatBlocks;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::seat_block::{BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
-use encore_domain::seat_chart::Slot;
 use futures::try_join;
 use uuid::Uuid;
 

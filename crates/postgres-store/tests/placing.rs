@@ -80,7 +80,7 @@ impl Sale {
     }
 }
 
-fn taken(answer: &Answer) -> &[encore_domain::seat_chart::Slot] {
+fn taken(answer: &Answer) -> &[encore_domain::catalog::seat_chart::Slot] {
     match answer {
         Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
         other => panic!("expected a refusal: {other:?}"),

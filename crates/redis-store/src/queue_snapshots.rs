@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use encore_domain::error::Unavailable;
+use encore_domain::queue::snapshot::{GoneMap, LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, TokenBucket};
-use encore_domain::queue_snapshot::{GoneMap, LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::time::Timestamp;
 
 use crate::reply::{timestamp, unexpected};

@@ -3,15 +3,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, EndReason, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane, RestoredQueue,
     TokenState,
 };
-use encore_domain::queue_snapshot::QueueSnapshot;
-use encore_domain::seat_state::SeatStock;
 use encore_domain::time::Timestamp;
 use redis::{Script, ScriptInvocation};
 

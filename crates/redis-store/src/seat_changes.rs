@@ -1,9 +1,9 @@
 use async_trait::async_trait;
+use encore_domain::booking::seat_state::{SeatChange, SeatNews};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{SeatChanges, SeatListener};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{SeatChange, SeatNews};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

@@ -2,15 +2,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_domain::area::UnitSearch;
-use encore_domain::best_available::{SeatSearch, Stretch};
+use encore_domain::booking::best_available::{SeatSearch, Stretch};
+use encore_domain::booking::seat_state::{
+    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatOwner, SeatState, SeatStock, StockAt,
+};
+use encore_domain::catalog::area::UnitSearch;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{
-    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatOwner, SeatState, SeatStock, StockAt,
-};
 use encore_domain::time::Timestamp;
 use redis::Script;
 use uuid::Uuid;

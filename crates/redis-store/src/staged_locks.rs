@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::{FREE, NO_SEAT, SeatLock, SeatOwner};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::seat_state::{FREE, NO_SEAT, SeatLock, SeatOwner};
 
 use crate::connection::Redis;
 use crate::reply::millis;

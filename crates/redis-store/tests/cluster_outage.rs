@@ -6,11 +6,11 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use encore_domain::booking::seat_state::{FREE, SeatLock, SeatNews, SeatStock, StockAt};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{SeatChanges, SeatListener, SeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, SeatLock, SeatNews, SeatStock, StockAt};
 use encore_domain::time::Timestamp;
 use encore_private_stores::RedisCluster;
 use encore_redis_store::{Redis, RedisSeatChanges, RedisSeatLocks};

@@ -8,11 +8,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use encore_domain::booking::seat_state::{FREE, SeatLock, SeatNews};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{QueueStore, SeatChanges, SeatLocks};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, SeatLock, SeatNews};
 use encore_redis_store::{CONNECT_TIMEOUT, Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 use support::{fresh_prefix, redis_at, server_url};
 use tokio::net::{TcpListener, TcpStream};

@@ -7,15 +7,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
 use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
+use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
 };
-use encore_domain::queue_snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::request::RequestKey;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
 use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks, RedisSeenRequests};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;

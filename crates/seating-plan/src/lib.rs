@@ -5,7 +5,7 @@ mod reader;
 mod violation;
 
 use encore_domain::catalog::Title;
-use encore_domain::seat_chart::SeatChart;
+use encore_domain::catalog::seat_chart::SeatChart;
 
 pub use violation::{PlanViolation, VIOLATIONS_MAX};
 

@@ -6,9 +6,9 @@ mod fields;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use encore_domain::area::unit_slot;
 use encore_domain::catalog::Title;
-use encore_domain::seat_chart::{
+use encore_domain::catalog::area::unit_slot;
+use encore_domain::catalog::seat_chart::{
     GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX,
     SECTIONS_PER_VENUE_MAX, SeatChart,
 };

@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "tests")]
 
-use encore_domain::seat_chart::{
+use encore_domain::catalog::seat_chart::{
     CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX,
 };
 use encore_seating_plan::{PlanViolation, VIOLATIONS_MAX, read};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use encore_credentials::Keyring;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
-use encore_domain::queue_ceilings::QueueCeilings;
+use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
 use thiserror::Error;
 

@@ -19,7 +19,7 @@ use encore_app::seat_map::SeatMap;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
-use encore_domain::queue_ceilings::QueueCeilings;
+use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
 
 use crate::ports::Ports;

@@ -5,9 +5,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use encore_credentials::Keyring;
+use encore_domain::booking::seat_state::{SeatLock, all_free};
 use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::ids::PerformanceId;
-use encore_domain::seat_state::{SeatLock, all_free};
 use encore_port_tests::fixtures::{self, euros, hold_at, payment, request, top_up};
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_server::ports::Ports;

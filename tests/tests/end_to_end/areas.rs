@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::seat_chart::Slot;
 use encore_port_tests::fixtures::{PIT_UNITS, festival_chart};
 use encore_proto::booking::v1::{BestAvailable, GeneralAdmission, HoldSeatsRequest, ReservedSeat};
 use encore_proto::catalog::v1::{

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatLock;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Joining, Presence};
 use encore_domain::queue::QueueSettings;
-use encore_domain::seat_state::SeatLock;
 use encore_port_tests::fixtures::{self, slots};
 use encore_tests::audit::{found, verify};
 use encore_tests::fan::reason;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use encore_domain::catalog::Performance;
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::ids::PerformanceId;
-use encore_domain::seat_chart::{SeatChart, Slot};
 use encore_port_tests::fixtures::arena_chart;
 use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, Reservation};
 use encore_proto::catalog::v1::SeatStatus;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::ids::{BlockId, PerformanceId};
-use encore_domain::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_port_tests::fixtures::{self, slots};
 use encore_proto::booking::v1::BestAvailable;
 use encore_proto::catalog::v1::{ListPerformancesRequest, SeatStatus};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use encore_domain::catalog::Performance;
+use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::ids::PerformanceId;
-use encore_domain::seat_chart::SeatChart;
 use encore_port_tests::fixtures;
 use encore_proto::booking::v1::BestAvailable;
 use encore_proto::catalog::v1::{ListSeatsRequest, Seat, SeatStatus};

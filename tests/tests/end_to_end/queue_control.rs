@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::QueueSettings;
-use encore_domain::queue_ceilings::QueueCeilings;
+use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_proto::admin::v1::{

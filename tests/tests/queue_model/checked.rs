@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use encore_domain::error::PortError;
 use encore_domain::ports::{Joining, QueueStore, TokenRefusal};
+use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueRecord, QueueToken, TokenState};
-use encore_domain::queue_snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::time::Timestamp;
 use futures::future::join_all;
 

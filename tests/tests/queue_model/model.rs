@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::Presence;
 use encore_domain::queue::{
     AdmissionTerms, EndReason, EndedToken, LaneNumber, LaneTurns, QueueToken, QueueTokenPayload, RESTORE_QUIET,
 };
-use encore_domain::seat_state::SeatStock;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures::{id, start};
 

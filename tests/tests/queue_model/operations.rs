@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::queue::{AdmissionTerms, QueueRate};
-use encore_domain::seat_state::SeatStock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

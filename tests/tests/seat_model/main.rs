@@ -8,12 +8,12 @@ mod reference;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use encore_domain::booking::seat_repair::differences;
+use encore_domain::booking::seat_state::SeatOwner;
 use encore_domain::catalog::Performance;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_repair::differences;
-use encore_domain::seat_state::SeatOwner;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use encore_proto::booking::v1::{BestAvailable, HoldSeatsRequest, Reservation};

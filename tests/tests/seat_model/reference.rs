@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::alternatives::orphan_seats;
-use encore_domain::best_available::{Group, SeatOrder, SeatSearch};
-use encore_domain::hold_change::HOLD_LIFE_FACTOR;
-use encore_domain::seat_chart::{SeatChart, Slot};
-use encore_domain::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::booking::hold_change::HOLD_LIFE_FACTOR;
+use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::time::Timestamp;
 use encore_proto::booking::v1::HoldSeatsRequest;
 use encore_proto::catalog::v1::SeatStatus;

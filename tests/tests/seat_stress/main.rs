@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use encore_domain::catalog::Performance;
+use encore_domain::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart};
 use encore_domain::ids::PerformanceId;
-use encore_domain::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart};
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::audit::found;
 use encore_tests::ledger;

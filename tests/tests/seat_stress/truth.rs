@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use encore_domain::booking::seat_copy::{SeatCopy, Step};
+use encore_domain::booking::seat_state::{SeatNews, SeatState};
 use encore_domain::ports::SeatListener;
-use encore_domain::seat_copy::{SeatCopy, Step};
-use encore_domain::seat_state::{SeatNews, SeatState};
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::seat_truth::statuses;
 use tokio::sync::oneshot;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::audit::{Finding, Promise};
 use crate::ids::PerformanceId;
 use crate::queue::LaneNumber;
-use crate::queue_snapshot::{LaneSnapshot, QueueSnapshot};
+use crate::queue::snapshot::{LaneSnapshot, QueueSnapshot};
 use crate::time::Timestamp;
 
 /// What is wrong with a queue. The maximum is known only while the performance is on sale.
@@ -85,7 +85,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::queue_snapshot::{GoneMap, QueueFlow};
+    use crate::queue::snapshot::{GoneMap, QueueFlow};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const HALL: PerformanceId = PerformanceId(Uuid::nil());

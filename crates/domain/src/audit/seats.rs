@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::audit::{Finding, Promise};
 use crate::booking::Claim;
+use crate::booking::seat_state::{BLOCKED, FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatOwner, SeatState};
+use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::PerformanceId;
-use crate::seat_chart::{SeatChart, Slot};
-use crate::seat_state::{BLOCKED, FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatOwner, SeatState};
 
 /// How a seat is called in a finding.
 pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
@@ -76,8 +76,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
     use crate::ids::{BlockId, ReservationId};
-    use crate::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
     use crate::time::Timestamp;
 
     const HALL: PerformanceId = PerformanceId(Uuid::nil());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::booking::seat_state::SeatStock;
 use crate::queue::{QueueRate, QueueSettings};
-use crate::seat_state::SeatStock;
 use crate::time::Timestamp;
 
 /// Everything that decides one admission but the queue itself and the time.

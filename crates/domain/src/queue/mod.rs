@@ -3,10 +3,12 @@
 
 mod admission;
 mod bucket;
+pub mod ceilings;
 mod draw;
 mod lane;
 mod record;
 mod settings;
+pub mod snapshot;
 mod token;
 mod wait;
 
@@ -16,7 +18,7 @@ pub use draw::{DRAW_KEY_BYTES, Draw, DrawKey, Drawn};
 pub use lane::{LANE_WEIGHT_MAX, LANES_MAX, Lane, LaneName, LanePass, Lanes, NotALane, NotLanes};
 pub use record::{EndedToken, Inside, LaneRecord, QueueRecord, RESTORE_QUIET, RestoredLane, RestoredQueue};
 pub use settings::{
-    DEADLINE_MAX, DEADLINE_MIN, HOLD_TRIES_MAX, MAX_ACTIVE_LIMIT, MESSAGE_MAX_CHARS, NoQueue, NotALineSetting,
+    DEADLINE_MAX, DEADLINE_MIN, HOLD_TRIES_MAX, MAX_ACTIVE_LIMIT, MESSAGE_MAX_CHARS, NoQueue, NotAQueueSetting,
     PatchRefusal, Queue, QueueDraw, QueueMessage, QueuePatch, QueueRate, QueueSettings, RATE_PERIOD_MAX,
     RATE_PERIOD_MIN, check_deadline, check_hold_tries, check_queue_count, check_rate_period,
 };

@@ -37,10 +37,10 @@ pub struct QueueMessage(String);
 
 impl QueueMessage {
     /// Reads a message; spaces around it are dropped, and an empty one is none.
-    pub fn parse(text: &str) -> Result<Option<Self>, NotALineSetting> {
+    pub fn parse(text: &str) -> Result<Option<Self>, NotAQueueSetting> {
         let text = text.trim();
         if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
-            return Err(NotALineSetting::Message);
+            return Err(NotAQueueSetting::Message);
         }
         Ok((!text.is_empty()).then(|| Self(text.to_owned())))
     }
@@ -143,7 +143,7 @@ pub struct QueuePatch {
 
 /// The number is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NotALineSetting {
+pub enum NotAQueueSetting {
     /// A rate, batch or maximum.
     #[error("must be 1 to {MAX_ACTIVE_LIMIT}")]
     Count,
@@ -162,25 +162,25 @@ pub enum NotALineSetting {
 }
 
 /// Checks a rate, batch or maximum.
-pub fn check_queue_count(count: u32) -> Result<u32, NotALineSetting> {
-    if (1..=MAX_ACTIVE_LIMIT).contains(&count) { Ok(count) } else { Err(NotALineSetting::Count) }
+pub fn check_queue_count(count: u32) -> Result<u32, NotAQueueSetting> {
+    if (1..=MAX_ACTIVE_LIMIT).contains(&count) { Ok(count) } else { Err(NotAQueueSetting::Count) }
 }
 
 /// Checks the period of a rate; parts of a millisecond are dropped.
-pub fn check_rate_period(period: Duration) -> Result<Duration, NotALineSetting> {
+pub fn check_rate_period(period: Duration) -> Result<Duration, NotAQueueSetting> {
     let fits = (RATE_PERIOD_MIN..=RATE_PERIOD_MAX).contains(&period);
-    if fits { Ok(whole_millis(period)) } else { Err(NotALineSetting::Period) }
+    if fits { Ok(whole_millis(period)) } else { Err(NotAQueueSetting::Period) }
 }
 
 /// Checks a accept window, admission or grace; parts of a millisecond are dropped.
-pub fn check_deadline(deadline: Duration) -> Result<Duration, NotALineSetting> {
+pub fn check_deadline(deadline: Duration) -> Result<Duration, NotAQueueSetting> {
     let fits = (DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline);
-    if fits { Ok(whole_millis(deadline)) } else { Err(NotALineSetting::Deadline) }
+    if fits { Ok(whole_millis(deadline)) } else { Err(NotAQueueSetting::Deadline) }
 }
 
 /// Reads how many holds an active token may try: 0 is any number.
-pub fn check_hold_tries(tries: u32) -> Result<Option<u32>, NotALineSetting> {
-    if tries > HOLD_TRIES_MAX { Err(NotALineSetting::HoldTries) } else { Ok((tries > 0).then_some(tries)) }
+pub fn check_hold_tries(tries: u32) -> Result<Option<u32>, NotAQueueSetting> {
+    if tries > HOLD_TRIES_MAX { Err(NotAQueueSetting::HoldTries) } else { Ok((tries > 0).then_some(tries)) }
 }
 
 fn whole_millis(duration: Duration) -> Duration {
@@ -266,13 +266,13 @@ mod tests {
 
     #[test]
     fn bounds_are_said() {
-        assert_eq!(check_queue_count(0), Err(NotALineSetting::Count));
-        assert_eq!(check_deadline(Duration::from_secs(4)), Err(NotALineSetting::Deadline));
+        assert_eq!(check_queue_count(0), Err(NotAQueueSetting::Count));
+        assert_eq!(check_deadline(Duration::from_secs(4)), Err(NotAQueueSetting::Deadline));
         assert_eq!(check_deadline(Duration::from_micros(5_000_999)), Ok(Duration::from_secs(5)));
         assert_eq!(check_hold_tries(0), Ok(None));
-        assert_eq!(check_hold_tries(HOLD_TRIES_MAX + 1), Err(NotALineSetting::HoldTries));
+        assert_eq!(check_hold_tries(HOLD_TRIES_MAX + 1), Err(NotAQueueSetting::HoldTries));
         assert_eq!(QueueMessage::parse("  "), Ok(None));
-        assert_eq!(QueueMessage::parse("a\u{7}"), Err(NotALineSetting::Message));
-        assert_eq!(QueueMessage::parse(&"x".repeat(MESSAGE_MAX_CHARS + 1)), Err(NotALineSetting::Message));
+        assert_eq!(QueueMessage::parse("a\u{7}"), Err(NotAQueueSetting::Message));
+        assert_eq!(QueueMessage::parse(&"x".repeat(MESSAGE_MAX_CHARS + 1)), Err(NotAQueueSetting::Message));
     }
 }

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
 use encore_domain::audit::{HOLD_OVERDUE_AFTER, Promise};
+use encore_domain::booking::seat_block::SeatBlock;
+use encore_domain::booking::seat_state::{Locker, SeatOwner};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::seat_block::SeatBlock;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{Locker, SeatOwner};
 
 use crate::audit::{Sweep, is_live};
 

@@ -2,10 +2,10 @@
 
 use encore_domain::audit::{Finding, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::payment::{Payment, PaymentPlan};
 use encore_domain::ports::{Audit, Payments, Reservations, Wallets};
-use encore_domain::seat_chart::Slot;
 use encore_domain::wallet::Transfer;
 use encore_port_tests::fixtures::{self, at_secs, euros, hold, id, payment, request, start, top_up};
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use encore_domain::ports::{CutLane, FrozenLane};
+use encore_domain::queue::snapshot::LaneSnapshot;
 use encore_domain::queue::{EndReason, RestoredLane};
-use encore_domain::queue_snapshot::LaneSnapshot;
 use encore_domain::time::Timestamp;
 
 use crate::bitmap::{Bitmap, BitmapTail};

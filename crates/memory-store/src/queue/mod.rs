@@ -2,11 +2,11 @@ use std::collections::HashMap;
 
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{JoinRefusal, Joining, Presence};
+use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{
     AdmissionTerms, EndReason, Inside, LaneNumber, LaneTurns, QueueToken, QueueTokenPayload, RestoredQueue,
     TokenBucket, limit_by_stock,
 };
-use encore_domain::queue_snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::time::Timestamp;
 
 use self::deadlines::Deadlines;

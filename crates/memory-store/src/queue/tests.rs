@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use encore_domain::ports::{Joining, Presence};
+use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueToken, QueueTokenPayload, RestoredQueue,
 };
-use encore_domain::queue_snapshot::{NumberStatus, QueueSnapshot};
 use encore_port_tests::fixtures::{at_secs, id, start};
 
 use super::Queue;

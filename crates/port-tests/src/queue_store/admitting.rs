@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::queue::{AdmissionTerms, EndReason, LaneTurns, QueueRate, QueueSettings, TokenState};
-use encore_domain::seat_state::SeatStock;
 
 use super::{ACTIVE_DURATION, LANES, new_queue, open_doors, waiting};
 use crate::SpeedBench;

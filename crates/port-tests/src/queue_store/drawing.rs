@@ -1,10 +1,10 @@
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, TokenRefusal};
+use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
     DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken,
     QueueTokenPayload, RestoredQueue, TokenState,
 };
-use encore_domain::queue_snapshot::NumberStatus;
 use encore_domain::time::Timestamp;
 
 use super::{ACTIVE_DURATION, EPOCH, LANES, joining, number, open_doors, period, seen_at, token};

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{JoinRefusal, Joining, QueueLost};
+use encore_domain::queue::snapshot::{LaneSnapshot, NumberStatus};
 use encore_domain::queue::{EndReason, QueueSettings, QueueTokenPayload, RestoredQueue, TokenState};
-use encore_domain::queue_snapshot::{LaneSnapshot, NumberStatus};
 
 use super::{ACTIVE_DURATION, EPOCH, LANES, LIMIT, assert_lost, joining, new_queue, number, open_doors};
 use crate::SpeedBench;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRecord, QueueSettings, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
-use encore_domain::queue_snapshot::QueueSnapshot;
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;

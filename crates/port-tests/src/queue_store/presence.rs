@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use encore_domain::ports::Presence;
+use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{EndReason, LaneNumber, QueueSettings, QueueTokenPayload, TokenState};
-use encore_domain::queue_snapshot::NumberStatus;
 use futures::stream::{self, StreamExt};
 
 use super::{ACTIVE_DURATION, joining, new_queue, number, open_doors, period, seen_at};

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::TokenRefusal;
+use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
     EndReason, EndedToken, Inside, LaneRecord, QueueRecord, QueueSettings, QueueTokenPayload, RESTORE_QUIET,
     RestoredQueue, TokenState,
 };
-use encore_domain::queue_snapshot::NumberStatus;
 use encore_domain::time::Timestamp;
 
 use super::{ACTIVE_DURATION, EPOCH, LANES, number, open_doors, seen_at, token};

@@ -1,6 +1,6 @@
 use encore_domain::ports::Presence;
+use encore_domain::queue::snapshot::{NumberStatus, QueueFlow};
 use encore_domain::queue::{EndReason, QueueRate, QueueSettings, TokenState};
-use encore_domain::queue_snapshot::{NumberStatus, QueueFlow};
 use std::time::Duration;
 
 use super::{ACTIVE_DURATION, EPOCH, number, open_doors, period, waiting};

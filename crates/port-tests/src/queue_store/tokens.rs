@@ -1,5 +1,5 @@
+use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{EndReason, QueueSettings, QueueTokenPayload, TokenState};
-use encore_domain::queue_snapshot::NumberStatus;
 use encore_domain::time::Timestamp;
 
 use super::{ACTIVE_DURATION, EPOCH, LANES, number, open_doors, token};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use encore_domain::booking::ReservationState;
-use encore_domain::hold_change::{ExtendRefusal, HOLD_LIFE_FACTOR};
+use encore_domain::booking::hold_change::{ExtendRefusal, HOLD_LIFE_FACTOR};
 
 use super::{Change, extension, held, settled};
 use crate::RecordBench;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use encore_domain::booking::ReservationState;
-use encore_domain::hold_change::give_back;
+use encore_domain::booking::hold_change::give_back;
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal};
 
 use super::{held, settled};

@@ -4,10 +4,10 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::PortError;
-use encore_domain::hold_change::{ExtendRefusal, Extension};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{PlaceRefusal, ReleaseRefusal};
 use encore_domain::request::{Applied, RequestKey};

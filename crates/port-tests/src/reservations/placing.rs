@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use encore_domain::booking::{Claim, Reservation};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::ports::PlaceRefusal;
 use encore_domain::request::Applied;
-use encore_domain::seat_chart::Slot;
 
 use super::held;
 use crate::RecordBench;

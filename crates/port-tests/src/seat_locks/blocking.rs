@@ -1,5 +1,5 @@
+use encore_domain::booking::seat_state::{BLOCKED, FREE, SeatState, SeatStock, StockAt};
 use encore_domain::ports::TakeRefusal;
-use encore_domain::seat_state::{BLOCKED, FREE, SeatState, SeatStock, StockAt};
 
 use super::{blocked, bytes, lock, search};
 use crate::SpeedBench;

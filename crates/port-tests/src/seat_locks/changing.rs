@@ -1,6 +1,6 @@
+use encore_domain::booking::seat_state::{NO_SEAT, all_free};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ports::TakeRefusal;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{NO_SEAT, all_free};
 
 use super::{bytes, lock};
 use crate::SpeedBench;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use encore_domain::best_available::{SeatOrder, SeatSearch};
+use encore_domain::booking::best_available::{SeatOrder, SeatSearch};
+use encore_domain::booking::seat_state::{FREE, HELD, Locker, SeatLock, SeatState, StockAt};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{ChooseRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, HELD, Locker, SeatLock, SeatState, StockAt};
 
 use super::{HUNDRED, accessible_search, search, searches};
 use crate::SpeedBench;

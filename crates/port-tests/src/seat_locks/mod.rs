@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use encore_domain::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::booking::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, StockAt, all_free};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, StockAt, all_free};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;

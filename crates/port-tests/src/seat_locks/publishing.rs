@@ -1,4 +1,4 @@
-use encore_domain::seat_state::{SeatStock, StockAt};
+use encore_domain::booking::seat_state::{SeatStock, StockAt};
 
 use super::{FIRST_VERSION, bytes, lock};
 use crate::SpeedBench;

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::alternatives::orphan_seats;
+use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::seat_state::{FREE, Locker, SeatState};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::TakeRefusal;
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{FREE, Locker, SeatState};
 
 use super::{FIRST_VERSION, HUNDRED, bytes, lock};
 use crate::SpeedBench;

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::area::{Area, TooFewLeft, UnitSearch};
+use encore_domain::booking::seat_state::{HELD, SeatLock, SeatState, StockAt, all_free};
+use encore_domain::catalog::area::{Area, TooFewLeft, UnitSearch};
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{ChooseRefusal, TakenSeats};
-use encore_domain::seat_chart::Slot;
-use encore_domain::seat_state::{HELD, SeatLock, SeatState, StockAt, all_free};
 
 use super::FIRST_VERSION;
 use crate::SpeedBench;

@@ -2,7 +2,7 @@
 
 use std::ops::Add;
 
-use encore_domain::seat_chart::CHART_NAME_MAX_LEN;
+use encore_domain::catalog::seat_chart::CHART_NAME_MAX_LEN;
 use serde_json::{Map, Value};
 
 use super::Reader;

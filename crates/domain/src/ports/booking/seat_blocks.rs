@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 
+use crate::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
+use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::PerformanceId;
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
-use crate::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
-use crate::seat_chart::Slot;
 
 /// Keeps seats from sale for operators, by claims beside those of [`Reservations`](super::Reservations): so each of them sees what
 /// the other has claimed.

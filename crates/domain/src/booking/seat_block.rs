@@ -6,8 +6,8 @@
 use thiserror::Error;
 
 use crate::booking::HoldRefusal;
+use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::ids::{BlockId, PerformanceId, UserId};
-use crate::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::time::Timestamp;
 
 /// The most seats that are blocked or given back at once: a section, and a transaction that nobody waits for.

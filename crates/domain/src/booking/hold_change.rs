@@ -5,9 +5,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::booking::{Reservation, ReservationState};
+use crate::catalog::seat_chart::Slot;
 use crate::money::Money;
 use crate::ports::ReleaseRefusal;
-use crate::seat_chart::Slot;
 use crate::time::Timestamp;
 
 /// How many times as long as a hold of its performance a hold may live in all, counted from when its seats were held: long

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use crate::booking::seat_state::FREE;
+use crate::catalog::seat_chart::Slot;
 use crate::ids::ReservationId;
-use crate::seat_chart::Slot;
-use crate::seat_state::FREE;
 
 /// What the id of a unit begins with; its slot follows. No seat of a plan may be called so.
 const UNIT_ID_PREFIX: &str = "unit-";

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
+use crate::booking::seat_state::SeatNews;
 use crate::error::Unavailable;
 use crate::ids::PerformanceId;
-use crate::seat_state::SeatNews;
 
 /// Tells what changes in the live state of seats, so that whoever keeps a copy of it need not ask again and again.
 ///
@@ -16,7 +16,7 @@ use crate::seat_state::SeatNews;
 ///   late, where words are passed on between servers: its version shows that
 /// - `tells_nothing_where_nothing_changed`
 /// - `a_load_is_told_as_missed`: nobody can follow it, only read it
-/// - `a_large_change_is_told_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::seat_state::CHANGE_SEATS_MAX) seats
+/// - `a_large_change_is_told_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
 /// - `who_falls_behind_is_told_so`: words are kept for a slow listener in bounded number; then it has missed something, and
 ///   hears on from there
 /// - `tells_everybody_who_listens`

@@ -5,8 +5,8 @@ use thiserror::Error;
 
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, UserId};
+use crate::queue::snapshot::QueueSnapshot;
 use crate::queue::{AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState};
-use crate::queue_snapshot::QueueSnapshot;
 use crate::time::Timestamp;
 
 /// When a queue was seen, and how long a fan may be away.

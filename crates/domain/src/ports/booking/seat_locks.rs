@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::area::UnitSearch;
-use crate::best_available::SeatSearch;
+use crate::booking::best_available::SeatSearch;
+use crate::booking::seat_state::{SeatLock, SeatState, StockAt};
+use crate::catalog::area::UnitSearch;
+use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
-use crate::seat_chart::Slot;
-use crate::seat_state::{SeatLock, SeatState, StockAt};
 use crate::time::Timestamp;
 
 /// Why seats were not locked.
@@ -79,7 +79,7 @@ pub enum ChooseRefusal {
 /// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
 ///   deadline
 /// - `takes_preventing_orphans`: what would leave a seat alone is refused with [`TakeRefusal::WouldOrphan`], which names what
-///   [`orphan_seats`](crate::alternatives::orphan_seats) does, and takes nothing; what is taken comes first, and seats that are all
+///   [`orphan_seats`](crate::booking::alternatives::orphan_seats) does, and takes nothing; what is taken comes first, and seats that are all
 ///   this owner's are taken again
 /// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in venues of any occupation
 /// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::area::UnitSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
+use crate::catalog::area::UnitSearch;
+use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::ReservationId;
 use crate::money::Money;
-use crate::seat_chart::{SeatChart, Slot};
 
 /// The most sections that one seat request may name.
 pub const SECTIONS_PER_REQUEST_MAX: usize = 100;
@@ -52,7 +52,7 @@ impl GeneralAdmissionRequest {
     }
 }
 
-/// The best free seats of a kind; see [`best_available`](crate::best_available). Each part is in its bounds.
+/// The best free seats of a kind; see [`best_available`](crate::booking::best_available). Each part is in its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BestAvailableRequest {
     /// How many: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
@@ -127,8 +127,8 @@ fn named(wanted: &[String], names: &[&str]) -> Result<Vec<u16>, Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::seat_chart::{Grade, Section};
     use crate::money::Currency;
-    use crate::seat_chart::{Grade, Section};
 
     fn chart() -> SeatChart {
         let sections = ["Stalls", "Balcony", "Stalls"].map(|name| Section { name: name.into() });

@@ -1,6 +1,6 @@
 //! Best available: which seats somebody gets who names none.
 //!
-//! **Neighbours** are seats whose slots follow one another. [`SeatChart::lay_out`](crate::seat_chart::SeatChart::lay_out)
+//! **Neighbours** are seats whose slots follow one another. [`SeatChart::lay_out`](crate::catalog::seat_chart::SeatChart::lay_out)
 //! leaves a slot out between two rows, and where the plan shows an aisle; seat numbers say nothing, since many venues number
 //! odd and even apart.
 //!
@@ -21,8 +21,8 @@
 
 use std::sync::Arc;
 
-use crate::seat_chart::{Seat, SeatChart, Slot};
-use crate::seat_state::{FREE, HELD};
+use crate::booking::seat_state::{FREE, HELD};
+use crate::catalog::seat_chart::{Seat, SeatChart, Slot};
 
 /// How far the farthest seat of a section is from its focal point. The sum over a hold fits a double and a `u32`.
 pub const DISTANCE_MAX: u32 = 1_000_000;

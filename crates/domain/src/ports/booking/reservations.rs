@@ -3,13 +3,13 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::booking::hold_change::{ExtendRefusal, Extension};
 use crate::booking::{Claim, Reservation, ReservationCursor, ReservationState};
+use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
-use crate::hold_change::{ExtendRefusal, Extension};
 use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
-use crate::seat_chart::Slot;
 use crate::time::Timestamp;
 
 /// Why a hold was not placed.
@@ -68,7 +68,7 @@ pub enum ReleaseRefusal {
 /// - `releases_a_hold`: the seats can be claimed again at once
 /// - `releases_only_a_live_hold`: one that was released, confirmed, or whose deadline passed is refused
 /// - `repeats_a_release`: the same request answers [`Applied::Before`] with the released reservation
-/// - `gives_some_seats_back`: what [`give_back`](crate::hold_change::give_back) says; the others stay claimed, those given back
+/// - `gives_some_seats_back`: what [`give_back`](crate::booking::hold_change::give_back) says; the others stay claimed, those given back
 ///   can be claimed again at once and no longer count against the fan's limit, and what the hold is paid with is what is left
 /// - `gives_the_last_seats_back`: the hold is released
 /// - `gives_back_only_what_is_held`: seats that the hold has not (any more), and holds that are not live, are refused

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::booking::Claim;
+use crate::booking::seat_state::{BLOCKED, FREE, HELD, Locker, NO_SEAT, SeatLock, SeatState};
+use crate::catalog::seat_chart::Slot;
 use crate::ids::ReservationId;
-use crate::seat_chart::Slot;
-use crate::seat_state::{BLOCKED, FREE, HELD, Locker, NO_SEAT, SeatLock, SeatState};
 
 /// Who has a seat for the moment in which one that is shown as sold, to nobody, becomes free.
 pub const NOBODY: ReservationId = ReservationId(Uuid::nil());
@@ -49,8 +49,8 @@ pub fn differences(state: &SeatState, holders: &[SeatLock], claims: &[Claim]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::booking::seat_state::SOLD;
     use crate::ids::BlockId;
-    use crate::seat_state::SOLD;
     use crate::time::Timestamp;
 
     const ONE: ReservationId = ReservationId(Uuid::from_u128(1));

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::seat_chart::Slot;
-use crate::seat_state::{FREE, HELD, NO_SEAT, SeatChange, SeatState, SeatStock, StockAt};
+use crate::booking::seat_state::{FREE, HELD, NO_SEAT, SeatChange, SeatState, SeatStock, StockAt};
+use crate::catalog::seat_chart::Slot;
 
 /// What a change was to a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl SeatCopy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seat_state::SOLD;
+    use crate::booking::seat_state::SOLD;
 
     fn copy() -> SeatCopy {
         SeatCopy::new(SeatState { bytes: b"aah_s".to_vec(), version: 7 })

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::best_available::{Group, SeatOrder, SeatSearch};
-use crate::seat_chart::{SeatChart, Slot};
-use crate::seat_state::{FREE, HELD};
+use crate::booking::best_available::{Group, SeatOrder, SeatSearch};
+use crate::booking::seat_state::{FREE, HELD};
+use crate::catalog::seat_chart::{SeatChart, Slot};
 
 /// How many choices are offered in place of one that is taken: what a phone shows at once.
 pub const ALTERNATIVES_MAX: usize = 3;
@@ -46,8 +46,8 @@ pub fn orphan_seats(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
-    use crate::seat_state::all_free;
+    use crate::booking::seat_state::all_free;
+    use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
 
     /// Two sections side by side, each of two rows of six: slots 0 to 5 and 7 to 12, then 14 to 19 and 21 to 26. The last two
     /// seats of every row are of another grade.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::area::{Area, unit_id, unit_slot};
+use crate::catalog::area::{Area, unit_id, unit_slot};
 
 /// The most seats and units of one venue. The largest venues and stadiums fit; a state string stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;

@@ -1,8 +1,8 @@
 //! The live state of a performance's seats: one byte per slot, and a version that grows with each change.
 
 use crate::booking::Claim;
+use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::{BlockId, ReservationId};
-use crate::seat_chart::{SeatChart, Slot};
 use crate::time::Timestamp;
 
 /// The byte of a free seat.

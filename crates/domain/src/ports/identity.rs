@@ -1,0 +1,12 @@
+//! The ports of accounts and sessions.
+
+mod access_tokens;
+mod passwords;
+mod users;
+
+pub use access_tokens::AccessTokens;
+pub use passwords::{HashingError, Passwords};
+pub use users::{EmailTaken, Users};
+
+#[cfg(feature = "mock")]
+pub use self::{access_tokens::MockAccessTokens, passwords::MockPasswords, users::MockUsers};

@@ -15,7 +15,7 @@ use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
 use encore_domain::money::Currency;
 use encore_domain::ports::Catalog;
 use encore_domain::queue::{Queue, QueueSettings};
-use encore_domain::request::RequestKey;
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -140,7 +140,11 @@ fn operator() -> Result<SignUp, AppError> {
 
 /// The key under which a part of the catalogue is added once, by whichever instance is first.
 fn once(id: Uuid) -> RequestKey {
-    RequestKey { user: UserId(Uuid::nil()), id: RequestId(id), fingerprint: [0; 32] }
+    RequestKey {
+        user: UserId(Uuid::nil()),
+        id: RequestId(id),
+        fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
+    }
 }
 
 /// Commands to copy, for a person who has just started the server.

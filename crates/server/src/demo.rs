@@ -20,7 +20,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 /// The seating plan of the demo venue, as `ImportVenue` takes it. `cargo xtask demo-context` writes it.
-pub const HALL_JSON: &str = include_str!("../demo/hall.json");
+pub const VENUE_JSON: &str = include_str!("../demo/venue.json");
 /// Who may run the demo's sales.
 pub const OPERATOR_EMAIL: &str = "operator@encore.test";
 /// With which password.
@@ -81,7 +81,7 @@ const CONCERTS: [DemoConcert; 3] = [
 
 /// Fills the catalogue, unless it was filled before. Several instances may do it at once.
 pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
-    let plan = encore_seating_plan::read(HALL_JSON)
+    let plan = encore_seating_plan::read(VENUE_JSON)
         .map_err(|violations| AppError::Internal(format!("the demo context is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();

@@ -65,7 +65,9 @@ impl Encoding {
 
     fn list<T>(&mut self, elements: &[T], element: impl Fn(&mut Self, &T)) {
         self.len(elements.len());
-        elements.iter().for_each(|one| element(self, one));
+        for one in elements {
+            element(self, one);
+        }
     }
 
     fn seat(&mut self, seat: &Seat) {
@@ -107,6 +109,8 @@ mod tests {
         areas: Vec<Area>,
     }
 
+    type Change = fn(&mut Content);
+
     impl Content {
         fn version(&self) -> String {
             let Self { prices, sections, rows, grades, seats, areas } = self.clone();
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_field_changes_the_version() {
-        let changes: [(&str, fn(&mut Content)); 24] = [
+        let changes: [(&str, Change); 24] = [
             ("prices.currency", |of| of.prices.currency = Currency::parse("KRW").expect("a currency")),
             ("prices.minor_by_grade", |of| of.prices.minor_by_grade[1] += 1),
             ("prices.minor_by_grade, one more", |of| of.prices.minor_by_grade.push(0)),

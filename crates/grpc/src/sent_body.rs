@@ -88,7 +88,9 @@ impl<M: Message> Call<'_, M> {
         let mut hash = Sha256::new();
         hash.update(self.rpc.as_bytes());
         hash.update([0]);
-        parts.into_iter().for_each(|part| hash.update(part));
+        for part in parts {
+            hash.update(part);
+        }
         let mut digest = [0; DIGEST_LEN];
         digest.copy_from_slice(&hash.finalize()[..DIGEST_LEN]);
         digest

@@ -12,7 +12,7 @@ pub(crate) struct Keys {
     prefix: Arc<str>,
 }
 
-/// The keys of a performance's seats, in the order in which the scripts take them.
+/// The keys of a performance's seats, in the order of the scripts' `KEYS`.
 pub(crate) type SeatKeys = [String; 4];
 
 impl Keys {
@@ -53,14 +53,14 @@ impl Keys {
     /// The four keys of the seats, the distances, and the seats that were chosen for this owner.
     pub(crate) fn seats_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 6] {
         let [state, about, owners, deadlines] = self.seats(performance);
-        let given = self.of(performance, &format!("seats:given:{owner}"));
-        [state, about, owners, deadlines, self.seats_distances(performance), given]
+        let chosen = self.of(performance, &format!("seats:chosen:{owner}"));
+        [state, about, owners, deadlines, self.seats_distances(performance), chosen]
     }
 
     /// The four keys of the seats, and the units that were chosen for this owner.
     pub(crate) fn units_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 5] {
-        let [state, about, owners, deadlines, _, given] = self.seats_chosen_for(performance, owner);
-        [state, about, owners, deadlines, given]
+        let [state, about, owners, deadlines, _, chosen] = self.seats_chosen_for(performance, owner);
+        [state, about, owners, deadlines, chosen]
     }
 
     /// String: 4 bytes per slot, the distance of the seat from the focal point of its section.
@@ -73,7 +73,7 @@ impl Keys {
         self.of(performance, "seats:changes")
     }
 
-    /// Number: a counter of loads with staged locks, from which their keys are named.
+    /// Number: a counter of the loads with staged locks. The names of the staged keys contain it.
     pub(crate) fn seats_loads(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:loads")
     }
@@ -83,7 +83,7 @@ impl Keys {
         self.of(performance, "seats:loading")
     }
 
-    /// The owners and deadlines that a load has staged.
+    /// Hash and sorted set: the owners and deadlines that a load has staged.
     pub(crate) fn seats_staged(&self, performance: PerformanceId, load: u64) -> [String; 2] {
         [
             self.of(performance, &format!("seats:staged:{load}:owners")),

@@ -1,7 +1,7 @@
-//! Sets of numbers as the bitmaps and strings in which Redis keeps them: bit or byte n stands for number n, and the first bit of a
-//! byte is its most significant one.
+//! Encodes numbers as the bitmaps and strings of the Redis keys. Bit or byte n stands for number n. The first bit of a byte is its
+//! most significant bit.
 
-/// The bitmap of some numbers up to the last, as long as the last needs.
+/// The bitmap of these numbers, none of which is greater than `last`.
 pub(crate) fn bitmap(numbers: impl IntoIterator<Item = u64>, last: u64) -> Vec<u8> {
     let mut bytes = vec![0; index(last / 8) + 1];
     for number in numbers {
@@ -12,7 +12,7 @@ pub(crate) fn bitmap(numbers: impl IntoIterator<Item = u64>, last: u64) -> Vec<u
     bytes
 }
 
-/// The numbers of a bitmap up to the last, in order.
+/// The numbers of a bitmap up to `last`, in order.
 pub(crate) fn numbers(bytes: &[u8], last: u64) -> Vec<u64> {
     let bits = |(byte, bits): (usize, &u8)| {
         let (first, bits) = (8 * byte as u64, *bits);
@@ -21,7 +21,7 @@ pub(crate) fn numbers(bytes: &[u8], last: u64) -> Vec<u64> {
     bytes.iter().enumerate().filter(|(_, bits)| **bits != 0).flat_map(bits).filter(|number| *number <= last).collect()
 }
 
-/// The string of reasons in which these numbers ended for one reason; empty if there is none.
+/// The string of reasons if these numbers ended for this reason. Empty if there are no numbers.
 pub(crate) fn reasons(numbers: impl IntoIterator<Item = u64>, reason: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in numbers {
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_stand_at_their_numbers() {
+    fn each_reason_is_at_the_byte_of_its_number() {
         assert_eq!(reasons([3, 1], b'u'), [0, b'u', 0, b'u']);
         assert!(reasons([], b'u').is_empty());
     }

@@ -1,4 +1,4 @@
-//! A copy of a queue from what its script replies.
+//! Decodes the snapshot of a queue.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use encore_domain::time::Timestamp;
 
 use crate::reply::{timestamp, unexpected};
 
-/// Fields, lanes (gone, late), called, active.
+/// The fields of the queue, the gone bitmap and late numbers of each lane, the called numbers, the active numbers.
 pub(crate) type SnapshotReply =
     (HashMap<String, String>, Vec<(Vec<u8>, Vec<u64>)>, Vec<(String, i64)>, Vec<(String, i64)>);
 
-/// Reads the reply of `snapshot.lua`.
+/// Decodes the reply of `snapshot.lua`.
 pub(crate) fn queue_snapshot((fields, lanes, called, active): SnapshotReply) -> Result<QueueSnapshot, Unavailable> {
     let fields = Fields(fields);
     let lanes: Vec<LaneSnapshot> = (0..)
@@ -61,16 +61,17 @@ fn lane_snapshot(fields: &Fields, lane: u8, gone: &[u8], late: Vec<u64>) -> Resu
     })
 }
 
-fn deadlines(inside: Vec<(String, i64)>) -> Result<HashMap<LaneNumber, Timestamp>, Unavailable> {
+fn deadlines(members: Vec<(String, i64)>) -> Result<HashMap<LaneNumber, Timestamp>, Unavailable> {
     let lane_number = |name: &str| {
         let (lane, number) = name.split_once(':')?;
         Some(LaneNumber { lane: lane.parse().ok()?, number: number.parse().ok()? })
     };
     let read = |(name, ms): (String, i64)| {
-        let lane_number = lane_number(&name).ok_or_else(|| unexpected(format!("{name:?} is inside")))?;
+        let lane_number = lane_number(&name)
+            .ok_or_else(|| unexpected(format!("the queue has {name:?} as a called or active number")))?;
         Ok((lane_number, timestamp(ms)))
     };
-    inside.into_iter().map(read).collect()
+    members.into_iter().map(read).collect()
 }
 
 /// The fields of the queue's hash.
@@ -78,12 +79,14 @@ struct Fields(HashMap<String, String>);
 
 impl Fields {
     fn optional<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Unavailable> {
-        let read = |text: &String| text.parse().map_err(|_| unexpected(format!("the queue's {name} is {text:?}")));
+        let read = |text: &String| {
+            text.parse().map_err(|_| unexpected(format!("field {name} of a queue cannot be parsed: {text:?}")))
+        };
         self.0.get(name).map(read).transpose()
     }
 
     fn required<T: std::str::FromStr>(&self, name: &str) -> Result<T, Unavailable> {
-        self.optional(name)?.ok_or_else(|| unexpected(format!("the queue has no {name}")))
+        self.optional(name)?.ok_or_else(|| unexpected(format!("a queue has no field {name}")))
     }
 
     /// None before the first admission.
@@ -92,7 +95,7 @@ impl Fields {
         Ok(Some(TokenBucket { level, period_ms: self.required("period_ms")?, at_ms: self.required("at_ms")? }))
     }
 
-    /// A number that is 0 until it is written.
+    /// A number, 0 if the field does not exist.
     fn number(&self, name: &str) -> Result<u64, Unavailable> {
         Ok(self.optional(name)?.unwrap_or(0))
     }

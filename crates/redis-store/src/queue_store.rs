@@ -21,8 +21,8 @@ use crate::queue_bits::{bitmap, numbers, reasons};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
 use crate::reply::{millis, reason_code, token_refusal, token_state, unexpected};
 
-/// How many numbers one run of the admission script calls, so that none holds others up for more than a few
-/// milliseconds; more are called by several runs.
+/// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
+/// numbers take several runs.
 const CALLED_PER_RUN: i64 = 1_000;
 
 macro_rules! script {
@@ -50,28 +50,28 @@ script! {
     STATE = "token.lua" "state.lua";
 }
 
-/// [`QueueStore`] as numbers and bitmaps, so that no fan costs more than some bits and one entry of who has which token.
+/// [`QueueStore`] as counters and bitmaps. A fan costs a few bits, and one entry in the hash of members.
 ///
-/// A queue token is taken at its word about whose it is: queue tokens are signed, and only the queue's own queue tokens are.
+/// The user of a queue token is trusted, because queue tokens are signed.
 #[derive(Clone)]
 pub struct RedisQueueStore {
     redis: Redis,
 }
 
 impl RedisQueueStore {
-    /// Keeps queues in this Redis.
+    /// Stores queues in this Redis.
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
 
-    /// A script about a queue.
+    /// Prepares a script about a queue.
     fn call<'script>(&self, script: &'script Script, performance: PerformanceId) -> ScriptInvocation<'script> {
         let mut script = script.prepare_invoke();
         script.key(self.redis.keys.queue(performance));
         script
     }
 
-    /// A script about a token, with the arguments that all of these begin with.
+    /// Prepares a script about a queue token, with the arguments that `token.lua` reads.
     fn about<'script>(&self, script: &'script Script, token: &QueueToken, now: Timestamp) -> ScriptInvocation<'script> {
         let payload = &token.payload;
         let mut script = self.call(script, payload.performance);
@@ -131,7 +131,9 @@ impl QueueStore for RedisQueueStore {
                 let (epoch, lane, index) = (epoch.parse().ok()?, lane.parse().ok()?, index.parse().ok()?);
                 Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None })
             })();
-            payload.ok_or_else(|| unexpected(format!("a token is {epoch:?} {lane:?} {index:?}")))
+            payload.ok_or_else(|| {
+                unexpected(format!("join.lua replied with the queue token {epoch:?} {lane:?} {index:?}"))
+            })
         };
         match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
             ["joined", epoch, lane, index] => Ok(payload(epoch, lane, index)?),
@@ -142,7 +144,7 @@ impl QueueStore for RedisQueueStore {
                 let (payload, drawn) = (payload(epoch, lane, index)?, drawn.parse().unwrap_or(0));
                 Err(PortError::Refused(JoinRefusal::NumberNeeded { payload, drawn }))
             }
-            _ => Err(unexpected(format!("joining answered {reply:?}")).into()),
+            _ => Err(unexpected(format!("unexpected reply of join.lua: {reply:?}")).into()),
         }
     }
 
@@ -293,7 +295,7 @@ impl QueueStore for RedisQueueStore {
     }
 }
 
-/// The arguments of a lane that is put in place.
+/// Adds the arguments of a lane to a run of `open.lua`.
 fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
     let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
     open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
@@ -307,12 +309,12 @@ fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashS
     open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
 }
 
-/// In milliseconds, or nothing.
+/// The deadline in milliseconds, or an empty string.
 fn admitted_until(payload: &QueueTokenPayload) -> String {
     payload.admitted_until.map_or(String::new(), |until| until.timestamp_millis().to_string())
 }
 
-/// What an end counts as in the flow of the queue.
+/// The counter of the queue's flow that an end increments, if any.
 fn counts_as(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Used => "used",
@@ -323,7 +325,7 @@ fn counts_as(reason: EndReason) -> &'static str {
     }
 }
 
-/// A count, or a negative number of a queue that is lost.
+/// Decodes the reply of a script that is negative if the queue is lost.
 fn unless_lost(reply: i64) -> Result<u64, PortError<QueueLost>> {
     u64::try_from(reply).map_err(|_| PortError::Refused(QueueLost))
 }

@@ -19,18 +19,18 @@ use crate::connection::Redis;
 use crate::reply::{millis, timestamp, unexpected};
 use crate::staged_locks::LockedPerformance;
 
-/// How many seats one run of a script releases or marks; more are done in several.
+/// The most seats that one run of a script releases or marks. More seats take several runs.
 const SEATS_PER_SCRIPT: usize = 1_000;
-/// How many overdue seats are reported at once, whatever the caller would take.
+/// The most overdue seats that one call returns, whatever its limit.
 const OVERDUE_MAX: u32 = 1_000;
-/// How many performances are counted in one pipeline.
+/// The most performances whose seats are counted with one pipeline.
 const COUNTS_PER_PIPELINE: usize = 1_000;
 
-/// How long it is remembered which seats were chosen for whom, so that a repeat that comes while the first call is under way
-/// meets them: longer than a call may take. Afterwards the claims know.
+/// How long the seats that were chosen for an owner are remembered, so that a retry receives the same seats while the first call is
+/// in progress. It is longer than a call may take. After the call, the claims tell which seats they are.
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
-// The scripts spell these out.
+// The scripts have these values as literals.
 const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's' && BLOCKED == b'b');
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
@@ -63,22 +63,22 @@ static MARK: LazyLock<Script> = LazyLock::new(|| {
 });
 static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
 
-/// [`SeatLocks`] as one string per performance, with the owners and deadlines of its held seats beside it.
+/// [`SeatLocks`] as one string per performance, one hash of owners, and one sorted set of deadlines.
 #[derive(Clone)]
 pub struct RedisSeatLocks {
     redis: Redis,
 }
 
 impl RedisSeatLocks {
-    /// Keeps seat states in this Redis.
+    /// Stores seat states in this Redis.
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
 
-    /// Runs the script that takes; it refuses to leave a seat alone if it is told to.
-    async fn take_unless(
+    /// Runs `take.lua`.
+    async fn run_take(
         &self,
-        would_orphan_seats: bool,
+        prevent_orphan_seats: bool,
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
@@ -91,22 +91,22 @@ impl RedisSeatLocks {
         take.key(&self.redis.keys.seats(performance));
         take.arg(owner.0.as_bytes().as_slice())
             .arg(held_until.timestamp_millis())
-            .arg(u8::from(would_orphan_seats))
+            .arg(u8::from(prevent_orphan_seats))
             .arg(slots);
-        let in_order = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
+        let to_slots = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
         match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
             None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
             Some((version, taken, _)) if !taken.is_empty() => {
-                Err(PortError::Refused(TakeRefusal::Taken { slots: in_order(taken), version }))
+                Err(PortError::Refused(TakeRefusal::Taken { slots: to_slots(taken), version }))
             }
-            Some((_, _, alone)) if !alone.is_empty() => {
-                Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: in_order(alone) }))
+            Some((_, _, orphans)) if !orphans.is_empty() => {
+                Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: to_slots(orphans) }))
             }
             Some((version, _, _)) => Ok(version),
         }
     }
 
-    /// Runs the script that chooses. None where the distances are not there.
+    /// Runs `take_best.lua`. Returns none if Redis does not have the distances.
     async fn try_take_best(
         &self,
         performance: PerformanceId,
@@ -134,12 +134,13 @@ impl RedisSeatLocks {
     }
 }
 
-/// `4;2,2;3,1`: the sizes of the parts to look for, one way after the other.
+/// Encodes the ways to split the seats into blocks, such as `4;2,2;3,1`.
 fn ways(search: &SeatSearch) -> String {
     let sizes = |way: Vec<usize>| way.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     search.ways().into_iter().map(sizes).collect::<Vec<_>>().join(";")
 }
 
+/// Encodes the stretches of a section as 12 bytes each.
 fn packed(section: &[Stretch]) -> Vec<u8> {
     section.iter().flat_map(|it| [it.first.0, it.last.0, it.nearest]).flat_map(u32::to_le_bytes).collect()
 }
@@ -153,14 +154,14 @@ impl SeatLocks for RedisSeatLocks {
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable> {
-        let context = LockedPerformance::new(all_free, locks);
-        let staged = context.stage(&self.redis, performance).await?;
+        let locked = LockedPerformance::new(all_free, locks);
+        let staged = locked.stage(&self.redis, performance).await?;
         let mut load = LOAD.prepare_invoke();
         load.key(&self.redis.keys.seats(performance)).key(&staged).key(self.redis.keys.seats_loading(performance));
-        load.arg(context.state.as_slice()).arg(context.free()).arg(context.held()).arg(version);
+        load.arg(locked.state.as_slice()).arg(locked.free()).arg(locked.held()).arg(version);
         match self.redis.run::<i64>(&load).await? {
             0 | 1 => Ok(()),
-            _ => Err(unexpected("the load took so long that what it staged was forgotten".to_owned())),
+            _ => Err(unexpected("the load took so long that its staged keys expired".to_owned())),
         }
     }
 
@@ -183,7 +184,7 @@ impl SeatLocks for RedisSeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.take_unless(false, performance, slots, owner, held_until).await
+        self.run_take(false, performance, slots, owner, held_until).await
     }
 
     async fn take_preventing_orphans(
@@ -193,7 +194,7 @@ impl SeatLocks for RedisSeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.take_unless(true, performance, slots, owner, held_until).await
+        self.run_take(true, performance, slots, owner, held_until).await
     }
 
     async fn take_best(
@@ -210,7 +211,9 @@ impl SeatLocks for RedisSeatLocks {
         let key = self.redis.keys.seats_distances(performance);
         self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
         let taken = self.try_take_best(performance, search, owner, held_until).await?;
-        taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
+        taken.ok_or_else(|| {
+            unexpected("the distances of the seats were deleted as soon as they were written".to_owned()).into()
+        })
     }
 
     async fn take_units(

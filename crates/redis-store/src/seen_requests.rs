@@ -7,17 +7,17 @@ use encore_domain::request::RequestKey;
 
 use crate::connection::Redis;
 
-/// How long a request is remembered: no client repeats a call for longer.
+/// How long a request is remembered. Clients do not retry a call for longer.
 const REMEMBERED_FOR: Duration = Duration::from_hours(24);
 
-/// [`SeenRequests`] as one string per request that Redis forgets by itself.
+/// [`SeenRequests`] as one string per request, which expires.
 #[derive(Clone)]
 pub struct RedisSeenRequests {
     redis: Redis,
 }
 
 impl RedisSeenRequests {
-    /// Remembers requests in this Redis.
+    /// Stores requests in this Redis.
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }

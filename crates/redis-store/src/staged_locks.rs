@@ -1,6 +1,5 @@
-//! Loading seats of which many are held: owners and deadlines go ahead in chunks under names of their own, and the
-//! script that puts the state string in place moves them there in the same step. So no script is long, and nobody ever
-//! sees half a load.
+//! Loads seats of which many are held. The owners and deadlines are first staged in chunks, under temporary keys. The script that
+//! sets the state string renames these keys in the same step. So no script runs for long, and no reader sees a partial load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +11,9 @@ use encore_domain::ids::{PerformanceId, ReservationId};
 use crate::connection::Redis;
 use crate::reply::millis;
 
-/// How many held seats go in one pipeline, so that no command holds others up for more than about a millisecond.
+/// The most held seats in one pipeline, so that no command blocks Redis for more than about a millisecond.
 const STAGED_PER_PIPELINE: usize = 1_000;
-/// How long a load may take; what it staged is forgotten afterwards.
+/// How long a load may take. Its staged keys expire afterwards.
 const STAGED_FOR: Duration = Duration::from_mins(1);
 
 /// The state of a venue with its locks applied.
@@ -26,7 +25,7 @@ pub(crate) struct LockedPerformance {
 }
 
 impl LockedPerformance {
-    /// Applies locks to a venue; a lock on what is no seat is no lock, and the last lock on a seat counts.
+    /// Applies locks to a venue. A lock on a slot that is no seat is ignored. The last lock on a seat counts.
     pub(crate) fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
         let mut state = all_free.to_vec();
         let mut held = BTreeMap::new();
@@ -45,18 +44,18 @@ impl LockedPerformance {
         Self { state, held }
     }
 
-    /// How many seats are free.
+    /// The number of free seats.
     #[expect(clippy::naive_bytecount, reason = "a state string is short and seldom loaded")]
     pub(crate) fn free(&self) -> usize {
         self.state.iter().filter(|byte| **byte == FREE).count()
     }
 
-    /// How many seats are held.
+    /// The number of held seats.
     pub(crate) fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// Sends owners and deadlines ahead, and says under which keys.
+    /// Stages the owners and deadlines. Returns their temporary keys.
     pub(crate) async fn stage(&self, redis: &Redis, performance: PerformanceId) -> Result<[String; 2], Unavailable> {
         if self.held.is_empty() {
             return Ok(redis.keys.seats_staged(performance, 0));

@@ -1,7 +1,7 @@
-//! The suites of the ports, on a Redis Cluster of three nodes.
+//! The contracts of the ports, on a Redis Cluster of three nodes.
 #![expect(clippy::expect_used, reason = "tests")]
 
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[expect(dead_code, reason = "other test files use the rest")]
 mod support;
 
 use encore_port_tests::SpeedBench;

@@ -1,4 +1,4 @@
-//! A Redis that may drop single keys is found out.
+//! `eviction_policy` detects a Redis that may evict keys.
 #![expect(clippy::expect_used, reason = "tests")]
 
 use std::path::Path;
@@ -11,23 +11,23 @@ fn start(name: &str) -> RedisServer {
 }
 
 #[tokio::test]
-async fn a_server_that_may_drop_keys_is_found_among_those_that_may_not() {
-    let (keeps, drops) = (start("keeps"), start("drops"));
-    let both = format!("{},{}", keeps.url(), drops.url());
-    assert_eq!(eviction_policy(&both).await.expect("they are asked"), None);
+async fn a_server_that_may_evict_keys_is_found_among_others() {
+    let (safe, evicting) = (start("safe"), start("evicting"));
+    let both = format!("{},{}", safe.url(), evicting.url());
+    assert_eq!(eviction_policy(&both).await.expect("the URLs are valid"), None);
     for policy in ["allkeys-lru", "volatile-ttl"] {
-        drops.ask(&format!("CONFIG SET maxmemory-policy {policy}")).expect("set");
-        assert_eq!(eviction_policy(&both).await.expect("they are asked").as_deref(), Some(policy));
+        evicting.ask(&format!("CONFIG SET maxmemory-policy {policy}")).expect("set");
+        assert_eq!(eviction_policy(&both).await.expect("the URLs are valid").as_deref(), Some(policy));
     }
-    assert_eq!(eviction_policy(&keeps.url()).await.expect("it is asked"), None);
+    assert_eq!(eviction_policy(&safe.url()).await.expect("the URL is valid"), None);
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_not_asked() {
-    let (mut away, drops) = (start("away"), start("there"));
-    drops.ask("CONFIG SET maxmemory-policy allkeys-random").expect("set");
-    away.kill();
-    let both = format!("{},{}", away.url(), drops.url());
-    assert_eq!(eviction_policy(&both).await.expect("they are asked").as_deref(), Some("allkeys-random"));
-    assert_eq!(eviction_policy(&away.url()).await.expect("it is asked"), None);
+async fn a_server_that_is_unavailable_is_skipped() {
+    let (mut unavailable, evicting) = (start("unavailable"), start("available"));
+    evicting.ask("CONFIG SET maxmemory-policy allkeys-random").expect("set");
+    unavailable.kill();
+    let both = format!("{},{}", unavailable.url(), evicting.url());
+    assert_eq!(eviction_policy(&both).await.expect("the URLs are valid").as_deref(), Some("allkeys-random"));
+    assert_eq!(eviction_policy(&unavailable.url()).await.expect("the URL is valid"), None);
 }

@@ -1,7 +1,7 @@
-//! What callers see while Redis is away, and when it is back.
+//! The behaviour of the adapters while Redis is unavailable, and when it is back.
 #![expect(clippy::expect_used, reason = "tests")]
 
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[expect(dead_code, reason = "other test files use the rest")]
 mod support;
 
 use std::future::Future;
@@ -20,11 +20,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// Far beyond what any call may take: reaching it means that the call hangs.
+/// Longer than any call may take. A call that reaches it hangs.
 const HANG: Duration = Duration::from_secs(20);
 const PERFORMANCE: PerformanceId = PerformanceId(Uuid::from_u128(1));
 
-/// A port that leads to the server, until it is dropped with all connections through it.
+/// A TCP proxy to the server. Dropping it closes its port and all connections through it.
 struct Proxy {
     address: SocketAddr,
     stalled: watch::Sender<bool>,
@@ -52,18 +52,18 @@ impl Proxy {
         format!("redis://{}", self.address)
     }
 
-    /// From now on nothing comes through, and connections stay open.
+    /// Stops forwarding. Connections stay open.
     fn stall(&self) {
         self.stalled.send_replace(true);
     }
 }
 
 async fn forward(mut client: TcpStream, server: SocketAddr, mut stall: watch::Receiver<bool>) {
-    let mut server = TcpStream::connect(server).await.expect("the server answers");
+    let mut server = TcpStream::connect(server).await.expect("the server replies");
     {
         let stalled = stall.wait_for(|stalled| *stalled);
         tokio::select! {
-            // An error is the end of the connection, which is all there is to know.
+            // An error is the end of the connection, too.
             _ended = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
             _stalled = stalled => {}
         }
@@ -80,57 +80,57 @@ async fn server_address() -> SocketAddr {
     tokio::net::lookup_host((host, port)).await.expect("a known host").next().expect("an address")
 }
 
-async fn soon<T>(call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(HANG, call).await.expect("the call answers")
+async fn returns<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANG, call).await.expect("the call returns")
 }
 
-fn assert_redis_is_away<T>(answer: Result<T, Unavailable>) {
-    assert_eq!(answer.err().map(|unavailable| unavailable.what), Some("redis"));
-}
-
-#[tokio::test]
-async fn connecting_to_nothing_is_refused() {
-    let gone = Proxy::listen("127.0.0.1:0").await;
-    let url = gone.url();
-    drop(gone);
-    assert_redis_is_away(soon(Redis::connect(&url, "encore:")).await);
-    assert_redis_is_away(soon(Redis::connect("not a url", "encore:")).await);
+fn assert_redis_is_unavailable<T>(result: Result<T, Unavailable>) {
+    assert_eq!(result.err().map(|unavailable| unavailable.what), Some("redis"));
 }
 
 #[tokio::test]
-async fn connecting_to_a_server_that_hangs_is_given_up() {
+async fn connecting_to_a_closed_port_fails() {
+    let closed = Proxy::listen("127.0.0.1:0").await;
+    let url = closed.url();
+    drop(closed);
+    assert_redis_is_unavailable(returns(Redis::connect(&url, "encore:")).await);
+    assert_redis_is_unavailable(returns(Redis::connect("not a url", "encore:")).await);
+}
+
+#[tokio::test]
+async fn connecting_to_a_server_that_hangs_times_out() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     proxy.stall();
-    assert_redis_is_away(soon(Redis::connect(&proxy.url(), "encore:")).await);
+    assert_redis_is_unavailable(returns(Redis::connect(&proxy.url(), "encore:")).await);
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_away() {
+async fn a_server_that_hangs_is_unavailable() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
-    assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    assert_eq!(returns(queues.snapshot(PERFORMANCE)).await.expect("the server is available"), None);
     proxy.stall();
-    assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+    assert_redis_is_unavailable(returns(queues.snapshot(PERFORMANCE)).await);
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_made_anew_when_the_server_is_back() {
+async fn a_broken_connection_is_replaced_when_the_server_is_back() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     let address = proxy.address.to_string();
     let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
-    assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+    assert_eq!(returns(queues.snapshot(PERFORMANCE)).await.expect("the server is available"), None);
 
     drop(proxy);
     for _ in 0..3 {
-        assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+        assert_redis_is_unavailable(returns(queues.snapshot(PERFORMANCE)).await);
     }
 
     let _proxy = Proxy::listen(&address).await;
     let back = async {
-        // The first call may still be told of the attempt before.
+        // The first call may still receive the error of the attempt before.
         while queues.snapshot(PERFORMANCE).await.is_err() {}
     };
-    soon(back).await;
+    returns(back).await;
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_server_that_refuses_connections_fails_commands_before_the_time_out() 
     drop(proxy);
     let begun = Instant::now();
     for _ in 0..COMMANDS {
-        assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+        assert_redis_is_unavailable(returns(queues.snapshot(PERFORMANCE)).await);
     }
     let took = begun.elapsed();
     assert!(took < CONNECT_TIMEOUT * COMMANDS / 2, "{took:?}");
@@ -153,45 +153,45 @@ async fn a_server_that_closes_all_connections_fails_one_command() {
     let address = proxy.address.to_string();
     let queues = RedisQueueStore::new(redis_at(&proxy.url()).await);
     for _ in 0..10 {
-        assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is there"), None);
+        assert_eq!(returns(queues.snapshot(PERFORMANCE)).await.expect("the server is available"), None);
     }
 
     drop(proxy);
-    assert_redis_is_away(soon(queues.snapshot(PERFORMANCE)).await);
+    assert_redis_is_unavailable(returns(queues.snapshot(PERFORMANCE)).await);
     let _proxy = Proxy::listen(&address).await;
     for _ in 0..10 {
-        assert_eq!(soon(queues.snapshot(PERFORMANCE)).await.expect("the server is back"), None);
+        assert_eq!(returns(queues.snapshot(PERFORMANCE)).await.expect("the server is back"), None);
     }
 }
 
 #[tokio::test]
-async fn who_listens_is_told_of_a_broken_connection_and_hears_on() {
+async fn a_subscriber_is_notified_of_a_broken_connection_and_receives_later_changes() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     let address = proxy.address.to_string();
     let prefix = fresh_prefix().await;
-    let through_proxy = Redis::connect(&proxy.url(), &prefix).await.expect("the server answers");
+    let through_proxy = Redis::connect(&proxy.url(), &prefix).await.expect("the server replies");
     let changes = RedisSeatChanges::new(through_proxy);
-    let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis answers");
+    let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server replies"));
+    seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis replies");
     let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))];
-    let mut listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
+    let mut listener = returns(changes.listen(PERFORMANCE)).await.expect("redis replies");
 
     drop(proxy);
-    seat_locks.mark(PERFORMANCE, &sold(0)).await.expect("redis answers");
-    assert_redis_is_away(soon(changes.listen(PERFORMANCE)).await.map(drop));
+    seat_locks.mark(PERFORMANCE, &sold(0)).await.expect("redis replies");
+    assert_redis_is_unavailable(returns(changes.listen(PERFORMANCE)).await.map(drop));
     let _proxy = Proxy::listen(&address).await;
-    assert_eq!(soon(listener.next()).await, SeatNews::Missed);
+    assert_eq!(returns(listener.next()).await, SeatNews::Missed);
 
-    seat_locks.mark(PERFORMANCE, &sold(1)).await.expect("redis answers");
-    let news = soon(listener.next()).await;
+    seat_locks.mark(PERFORMANCE, &sold(1)).await.expect("redis replies");
+    let news = returns(listener.next()).await;
     assert!(matches!(&news, SeatNews::Changed(change) if change.version == 3), "{news:?}");
 }
 
 #[tokio::test]
-async fn listening_on_a_connection_that_hangs_is_given_up() {
+async fn subscribing_on_a_connection_that_hangs_times_out() {
     let proxy = Proxy::listen("127.0.0.1:0").await;
     let changes = RedisSeatChanges::new(redis_at(&proxy.url()).await);
-    let _listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
+    let _listener = returns(changes.listen(PERFORMANCE)).await.expect("redis replies");
     proxy.stall();
-    assert_redis_is_away(soon(changes.listen(PerformanceId(Uuid::from_u128(2)))).await.map(drop));
+    assert_redis_is_unavailable(returns(changes.listen(PerformanceId(Uuid::from_u128(2)))).await.map(drop));
 }

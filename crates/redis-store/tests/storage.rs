@@ -1,7 +1,7 @@
-//! What the contracts of the ports do not say: how the adapters use Redis, and agreement with a model over long runs.
+//! What the contracts of the ports do not cover: how the adapters use Redis, and agreement with a model over long runs.
 #![expect(clippy::expect_used, reason = "tests")]
 
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[expect(dead_code, reason = "other test files use the rest")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -41,14 +41,14 @@ fn open_settings() -> QueueSettings {
     QueueSettings { rate, batch: 100_000, max_active: 100_000, ..QueueSettings::default() }
 }
 
-/// A queue in place, with as many numbers as a test may need.
+/// An open queue, with as many numbers as a test may need.
 struct Queue(RedisQueueStore);
 
 impl Queue {
     async fn on(redis: Redis) -> Self {
         let queues = RedisQueueStore::new(redis);
         let new = QueueRecord::new(EPOCH, 1, at(0)).restored(None, &[], &[], &QueueSettings::default(), at(0));
-        assert!(queues.open(PERFORMANCE, &new).await.expect("redis answers"));
+        assert!(queues.open(PERFORMANCE, &new).await.expect("redis replies"));
         queues.extend(PERFORMANCE, EPOCH, 0, 1_000_000).await.expect("the queue is open");
         Self(queues)
     }
@@ -81,7 +81,7 @@ impl Queue {
     }
 
     async fn snapshot(&self) -> QueueSnapshot {
-        self.0.snapshot(PERFORMANCE).await.expect("redis answers").expect("the queue is open")
+        self.0.snapshot(PERFORMANCE).await.expect("redis replies").expect("the queue is open")
     }
 
     async fn report(&self, numbers: &[u64], ms: i64) {
@@ -94,40 +94,40 @@ impl Queue {
     }
 }
 
-/// A sequence that looks random and is the same in every run.
-struct Dice(u64);
+/// A pseudorandom sequence, the same in every run.
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
+        (self.0 >> 33) % bound
     }
 }
 
 #[tokio::test]
 async fn a_long_queue_agrees_with_a_model() {
     let queues = Queue::on(fresh_redis().await).await;
-    let mut dice = Dice(11);
+    let mut random = Random(11);
     let mut payloads = queues.join_all(300).await;
     let mut waiting: BTreeMap<u64, QueueTokenPayload> =
         payloads.iter().map(|payload| (payload.index, *payload)).collect();
     for round in 0..60_i64 {
         let now_ms = round * 10;
-        // Whole runs leave, so that the search for the next number crosses bytes and words that are all gone.
-        let first = 1 + dice.roll(payloads.len() as u64);
-        for number in first..first + dice.roll(40) {
+        // Whole runs of numbers leave, so that the search for the next number crosses bytes and words of gone numbers only.
+        let first = 1 + random.below(payloads.len() as u64);
+        for number in first..first + random.below(40) {
             if let Some(payload) = waiting.remove(&number) {
                 queues.leave(&payload, now_ms).await;
             }
         }
-        for _ in 0..dice.roll(6) {
+        for _ in 0..random.below(6) {
             let newcomer = user(1_000 + payloads.len() as u64);
             let payload = queues.join(newcomer, now_ms).await;
             assert_eq!(payload.index, payloads.len() as u64 + 1);
             waiting.insert(payload.index, payload);
             payloads.push(payload);
         }
-        let max_active = u32::try_from(dice.roll(9)).expect("small");
+        let max_active = u32::try_from(random.below(9)).expect("small");
         let settings = QueueSettings { max_active, accept_window: Duration::from_millis(1), ..open_settings() };
         let called = queues.admit(&settings, now_ms).await;
         assert_eq!(called, u64::from(max_active).min(waiting.len() as u64));
@@ -142,22 +142,22 @@ async fn a_long_queue_agrees_with_a_model() {
             assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::Waiting { position });
         }
     }
-    assert!(payloads.len() > 400 && waiting.len() < 200, "the run went through the queue");
+    assert!(payloads.len() > 400 && waiting.len() < 200, "the run called most of the queue");
 }
 
 #[tokio::test]
 async fn admissions_agree_with_the_token_bucket() {
     let queues = Queue::on(fresh_redis().await).await;
-    let mut dice = Dice(5);
+    let mut random = Random(5);
     let mut left = queues.join_all(1_500).await.len() as u64;
     let mut bucket: Option<TokenBucket> = None;
     let mut now_ms = 0;
     for _ in 0..300 {
         // The clock goes back now and then, and operators change the rate.
-        now_ms += i64::try_from(dice.roll(400)).expect("small") - 80;
-        let rate = QueueRate { admissions: 7, period: Duration::from_millis(700 + 300 * dice.roll(3)) };
+        now_ms += i64::try_from(random.below(400)).expect("small") - 80;
+        let rate = QueueRate { admissions: 7, period: Duration::from_millis(700 + 300 * random.below(3)) };
         let settings =
-            QueueSettings { rate, batch: 3 + u32::try_from(dice.roll(3)).expect("small"), ..open_settings() };
+            QueueSettings { rate, batch: 3 + u32::try_from(random.below(3)).expect("small"), ..open_settings() };
         let terms = settings.terms(None, at(now_ms), at(now_ms));
         let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&terms, at(now_ms)));
         bucket.refill(&terms, at(now_ms));
@@ -170,7 +170,7 @@ async fn admissions_agree_with_the_token_bucket() {
 }
 
 #[tokio::test]
-async fn a_sweep_ends_at_the_tail_wherever_in_a_byte_it_is() {
+async fn a_sweep_stops_at_the_tail_at_any_position_in_a_byte() {
     for tail in 1..=18 {
         let queues = Queue::on(fresh_redis().await).await;
         queues.join_all(tail).await;
@@ -190,7 +190,7 @@ async fn a_batch_larger_than_one_run_is_called_at_once() {
     let last = payloads.pop().expect("2,500 joined");
     let accept_by = at(0) + open_settings().accept_window;
     assert_eq!(queues.state(&last, 0).await, TokenState::Called { accept_by });
-    // More are due at once than one run ends, and still nobody is refused a token on their account.
+    // More deadlines have passed than one run records. They do not count against max_active.
     let later = 60_000;
     queues.join(user(9_999), later).await;
     let settings = QueueSettings { max_active: 1, ..open_settings() };
@@ -198,7 +198,7 @@ async fn a_batch_larger_than_one_run_is_called_at_once() {
 }
 
 #[tokio::test]
-async fn numbers_given_out_after_a_sweep_are_there() {
+async fn numbers_issued_after_a_sweep_wait() {
     let queues = Queue::on(fresh_redis().await).await;
     queues.join_all(10).await;
     let later = 10 * 60_000;
@@ -224,7 +224,7 @@ async fn numbers_past_the_tail_are_not_reported() {
 }
 
 #[tokio::test]
-async fn a_venue_with_thousands_of_holds_is_loaded_at_once() {
+async fn concurrent_loads_of_thousands_of_holds_load_the_seats_once() {
     let redis = fresh_redis().await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = |n| SeatLock::held(Slot(n), owner(n), at(i64::from(n)));
@@ -234,13 +234,13 @@ async fn a_venue_with_thousands_of_holds_is_loaded_at_once() {
         tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks, 1).await })
     });
     for load in loads {
-        load.await.expect("no panic").expect("redis answers");
+        load.await.expect("no panic").expect("redis replies");
     }
-    let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
+    let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis replies").expect("loaded");
     assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
     let stock = StockAt { version: 1, stock: SeatStock { free: 500, held: 2_500 } };
-    assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis answers"), [Some(stock)]);
-    let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis answers");
+    assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis replies"), [Some(stock)]);
+    let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis replies");
     assert_eq!(overdue, locks[..1_000]);
 }
 
@@ -248,7 +248,7 @@ async fn a_venue_with_thousands_of_holds_is_loaded_at_once() {
 async fn scripts_survive_a_script_flush() {
     let queues = Queue::on(fresh_redis().await).await;
     let first = queues.join(user(1), 0).await;
-    // Tests that run beside this one go on as well: their scripts are forgotten with ours.
+    // This flushes the scripts of concurrent tests as well.
     let mut connection = bare_connection().await;
     let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut connection).await.expect("flushed");
     let second = queues.join(user(2), 0).await;
@@ -256,9 +256,9 @@ async fn scripts_survive_a_script_flush() {
 }
 
 #[tokio::test]
-async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
+async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     let prefix = fresh_prefix().await;
-    let redis = Redis::connect(&server_url(), &prefix).await.expect("the server answers");
+    let redis = Redis::connect(&server_url(), &prefix).await.expect("the server replies");
     let queues = Queue::on(redis.clone()).await;
     let payloads = queues.join_all(3).await;
     queues.report(&[1, 2], 0).await;
@@ -270,24 +270,24 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock::held(Slot(0), owner(1), at(0));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
+    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis replies");
     let request = RequestKey {
         user: user(1),
         id: RequestId(Uuid::from_u128(2)),
         fingerprint: Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]),
     };
-    RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");
+    RedisSeenRequests::new(redis).remember(request).await.expect("redis replies");
 
-    let kept = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
-    let forgotten = |name: String| (format!("{prefix}{name}"), true);
+    let permanent = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
+    let expiring = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
     let names =
         ["queue", "queue:active", "queue:called", "queue:gone:0", "queue:members", "queue:reasons:0", "queue:tries"];
     let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
-    let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(kept).collect();
+    let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(permanent).collect();
     expected.extend([
-        forgotten(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
-        forgotten(format!("{{{}:{}}}:request", request.user, request.id)),
+        expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
+        expiring(format!("{{{}:{}}}:request", request.user, request.id)),
     ]);
     assert_eq!(keys_and_whether_they_expire(&prefix).await, expected);
 }

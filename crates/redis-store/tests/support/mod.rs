@@ -1,4 +1,4 @@
-//! A Redis for tests: the server of `ENCORE_REDIS_URL` or the nodes of `ENCORE_REDIS_CLUSTER_URL`, and a prefix that no other
+//! Connects tests to the server of `ENCORE_REDIS_URL` or the nodes of `ENCORE_REDIS_CLUSTER_URL`, with a key prefix that no other
 //! test uses.
 
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLock
 use redis::RedisResult;
 use redis::cluster::ClusterClient;
 
-/// Counts the tests.
+/// The counter from which the prefixes of tests are numbered.
 const TESTS_KEY: &str = "encore-tests";
 
 pub fn server_url() -> String {
     std::env::var("ENCORE_REDIS_URL").expect("ENCORE_REDIS_URL names a Redis server: run `cargo xtask test`")
 }
 
-/// A connection beside the adapters, to look at keys.
+/// A connection to inspect keys with, apart from those of the adapters.
 pub async fn bare_connection() -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(server_url()).expect("a redis URL");
-    client.get_multiplexed_async_connection().await.expect("the server of ENCORE_REDIS_URL answers")
+    client.get_multiplexed_async_connection().await.expect("the server of ENCORE_REDIS_URL replies")
 }
 
-/// A prefix of its own: the server counts the tests.
+/// A prefix that no other test uses.
 pub async fn fresh_prefix() -> String {
     prefix(redis::cmd("INCR").arg(TESTS_KEY).query_async(&mut bare_connection().await).await)
 }
@@ -32,7 +32,7 @@ fn prefix(test: RedisResult<u64>) -> String {
 }
 
 pub async fn redis_at(url: &str) -> Redis {
-    Redis::connect(url, &fresh_prefix().await).await.expect("the server answers")
+    Redis::connect(url, &fresh_prefix().await).await.expect("the server replies")
 }
 
 pub async fn fresh_redis() -> Redis {
@@ -43,9 +43,9 @@ pub async fn fresh_cluster() -> Redis {
     let urls = std::env::var("ENCORE_REDIS_CLUSTER_URL")
         .expect("ENCORE_REDIS_CLUSTER_URL names the nodes of a Redis Cluster: run `cargo xtask test`");
     let client = ClusterClient::new(urls.split(',')).expect("redis URLs");
-    let mut connection = client.get_connection().expect("the nodes of ENCORE_REDIS_CLUSTER_URL answer");
+    let mut connection = client.get_connection().expect("the nodes of ENCORE_REDIS_CLUSTER_URL reply");
     let prefix = prefix(redis::cmd("INCR").arg(TESTS_KEY).query(&mut connection));
-    Redis::connect(&urls, &prefix).await.expect("the nodes answer")
+    Redis::connect(&urls, &prefix).await.expect("the nodes reply")
 }
 
 /// Every port on this Redis.

@@ -1,15 +1,15 @@
--- Ends the waiting numbers that were not seen in any of these periods: gone = gone OR NOT (seen OR seen …), of which
--- only the bits after the head and up to the tail count. What nobody has shown for a whole grace is ended for good.
+-- Ends the waiting numbers that were not seen in any of these periods: gone = gone OR NOT (seen OR seen …). Only the bits after the
+-- head and up to the tail count. Ends the unseen numbers if the queue was restored at least a whole grace ago.
 -- KEYS  see queue.lua
--- ARGV  1 now in ms, 2 grace in ms, 3 first and 4 last period
--- Reply how many were ended, or -1 if the queue is lost
+-- ARGV  1 now in ms, 2 grace in ms, 3 first period, 4 last period
+-- Reply the number of waiting numbers that were ended, or -1 if the queue is lost
 -- Cost  O(tail / 8) bytes of bit operations, whatever the number of fans
-local queue = in_place('lanes', 'draws', 'restored_at')
+local queue = read_queue('lanes', 'draws', 'restored_at')
 if not queue then
   return -1
 end
 local SCRATCH = QUEUE .. ':scratch'
--- Those who were passed over are called first, so few of them wait for long.
+-- Late numbers are called first, so few of them wait for long.
 local LATE_PER_SWEEP = 1000
 
 local function end_absent(lane, head, tail)
@@ -32,20 +32,20 @@ local function end_absent(lane, head, tail)
     return ended
   end
   redis.call('BITOP', 'OR', SCRATCH, unpack(periods))
-  -- NOT keeps the length of its operand, so the string must end with the byte of the tail, no sooner and no later.
+  -- NOT keeps the length of its operand, so the last byte of the string must be that of the tail.
   local length = redis.call('STRLEN', SCRATCH)
   if length <= last_byte then
     redis.call('SETRANGE', SCRATCH, last_byte, '\0')
   elseif length > last_byte + 1 then
     redis.call('SET', SCRATCH, redis.call('GETRANGE', SCRATCH, 0, last_byte))
   end
-  -- Who was called is not waiting any more.
+  -- Numbers up to the head do not wait.
   local called_bytes = math.floor((head + 1) / 8)
   redis.call('SETRANGE', SCRATCH, 0, string.rep('\255', called_bytes))
   for number = called_bytes * 8, head do
     redis.call('SETBIT', SCRATCH, number, 1)
   end
-  -- The numbers of that byte past the tail are yet to be given out, and must not be gone when they are.
+  -- The other numbers of the last byte are not issued yet, and must not be gone when they are.
   for number = tail + 1, last_byte * 8 + 7 do
     redis.call('SETBIT', SCRATCH, number, 1)
   end
@@ -59,12 +59,12 @@ end
 local grace_is_over = tonumber(ARGV[1]) >= tonumber(queue[4]) + tonumber(ARGV[2])
 local ended = 0
 for lane = 0, tonumber(queue[2]) - 1 do
-  local its = redis.call('HMGET', QUEUE, 'head:' .. lane, 'tail:' .. lane, 'drawn:' .. lane)
-  local head, tail = tonumber(its[1]), tonumber(its[2])
-  if queue[3] ~= '1' or its[3] then
+  local fields = redis.call('HMGET', QUEUE, 'head:' .. lane, 'tail:' .. lane, 'drawn:' .. lane)
+  local head, tail = tonumber(fields[1]), tonumber(fields[2])
+  if queue[3] ~= '1' or fields[3] then
     ended = ended + end_absent(lane, head, tail)
     if grace_is_over then
-      redis.call('HDEL', QUEUE, 'awaits')
+      redis.call('HDEL', QUEUE, 'recovering')
       redis.call('UNLINK', of_lane('unseen', lane))
     end
   end

@@ -1,30 +1,30 @@
--- Ends what is due, then calls the next numbers, as many as rate, batch, maximum and stock allow, from the lanes by their weights.
+-- Ends the numbers whose deadline has passed. Then calls the next numbers, as many as the rate, the batch, max_active and the stock
+-- allow, from the lanes by their weights.
 -- KEYS  see queue.lua
--- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 maximum, 6 '1' if anybody is called, 7 accept window in ms,
---       8 how many are called at most in this run, up to 1,000, 9 free and 10 held seats or '', 11… the weights of the
---       lanes
--- Reply how many were called, or -1 if the queue is lost
--- Cost  O(1,000 (lanes + log maximum)) at most, plus one pass over runs of gone numbers
+-- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 max_active, 6 '1' if numbers are to be called, 7 accept window
+--       in ms, 8 the most numbers that this run calls, up to 1,000, 9 free and 10 held seats, or '', 11… the weights of the lanes
+-- Reply the number of numbers that were called, or -1 if the queue is lost
+-- Cost  O(1,000 (lanes + log max_active)) at most, plus one pass over runs of gone numbers
 local now, admissions, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local batch, max_active = tonumber(ARGV[4]), tonumber(ARGV[5])
 local calling, accept_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
 local free, held = tonumber(ARGV[9]), tonumber(ARGV[10])
 local DUE_PER_RUN, STRIDE = 1000, 1000000
 
-local queue = in_place('lanes', 'draws', 'level', 'at_ms', 'period_ms', 'turn', 'quiet_until', 'reserved', 'reserved_until')
+local queue = read_queue('lanes', 'draws', 'level', 'at_ms', 'period_ms', 'turn', 'quiet_until', 'reserved', 'reserved_until')
 if not queue then
   return -1
 end
 
--- A call that was missed needs no reason: see number_state.
-local function end_due(inside, reason, counts_as)
-  local due = redis.call('ZRANGEBYSCORE', inside, '-inf', ARGV[1], 'LIMIT', 0, DUE_PER_RUN)
-  for _, place in ipairs(reason and due or {}) do
-    local lane, number = string.match(place, '^(%d+):(%d+)$')
+-- A missed call needs no reason: see number_state.
+local function end_due(deadlines, reason, counts_as)
+  local due = redis.call('ZRANGEBYSCORE', deadlines, '-inf', ARGV[1], 'LIMIT', 0, DUE_PER_RUN)
+  for _, lane_number in ipairs(reason and due or {}) do
+    local lane, number = string.match(lane_number, '^(%d+):(%d+)$')
     redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
   end
   if #due > 0 then
-    redis.call('ZREM', inside, unpack(due))
+    redis.call('ZREM', deadlines, unpack(due))
     redis.call('HDEL', TRIES, unpack(due))
     count(counts_as, #due)
   end
@@ -32,35 +32,35 @@ end
 end_due(CALLED, nil, 'no_shows')
 end_due(ACTIVE, 'x', 'expired')
 
--- encore_domain::queue::TokenBucket, in the same integers.
+-- encore_domain::queue::TokenBucket, with the same integer arithmetic.
 local capacity = batch * period
 local level, at_ms = capacity, now
 if queue[4] then
   at_ms = math.max(now, tonumber(queue[5]))
-  local counted_in = tonumber(queue[6])
-  level = math.floor(queue[4] / counted_in) * period + math.floor(queue[4] % counted_in * period / counted_in)
+  local old_period = tonumber(queue[6])
+  level = math.floor(queue[4] / old_period) * period + math.floor(queue[4] % old_period * period / old_period)
   level = math.min(level + (at_ms - tonumber(queue[5])) * admissions, capacity)
 end
 
--- Those due beyond this run's limit are over as well, and take no place.
-local function count_inside(inside)
-  return redis.call('ZCOUNT', inside, '(' .. ARGV[1], '+inf')
+-- Deadlines that have passed do not count, even if this run did not reach them.
+local function count_live(deadlines)
+  return redis.call('ZCOUNT', deadlines, '(' .. ARGV[1], '+inf')
 end
 local wanted = 0
 if calling and now >= tonumber(queue[8]) then
-  local inside = count_inside(CALLED) + count_inside(ACTIVE)
-  local room = max_active - inside
+  local called_or_active = count_live(CALLED) + count_live(ACTIVE)
+  local available = max_active - called_or_active
   if now < tonumber(queue[10]) then
-    room = room - tonumber(queue[9])
+    available = available - tonumber(queue[9])
   end
   -- encore_domain::queue::limit_by_stock.
   if free then
-    room = math.min(room, free, free + held - inside)
+    available = math.min(available, free, free + held - called_or_active)
   end
-  wanted = math.max(math.min(math.floor(level / period), room, run_limit), 0)
+  wanted = math.max(math.min(math.floor(level / period), available, run_limit), 0)
 end
 
--- The first number from this one on that is not gone; it may lie past the tail.
+-- The first number that is not gone, from this one on. It may be past the tail.
 local function first_present(gone, number)
   local found = redis.call('BITPOS', gone, 0, number, -1, 'BIT')
   if found < number then
@@ -69,7 +69,7 @@ local function first_present(gone, number)
   return found
 end
 
--- The last of the numbers from this one on that are all there, as far as the tail.
+-- The last number of the run that begins with this one and has no gone number, at most the tail.
 local function last_present(gone, number, tail)
   local found = redis.call('BITPOS', gone, 1, number, -1, 'BIT')
   if found < 0 then
@@ -80,14 +80,14 @@ end
 
 local lanes = {}
 for index = 0, tonumber(queue[2]) - 1 do
-  local its = redis.call('HMGET', QUEUE, 'head:' .. index, 'tail:' .. index, 'pass:' .. index, 'drawn:' .. index)
-  if wanted > 0 and (queue[3] ~= '1' or its[4]) then
+  local fields = redis.call('HMGET', QUEUE, 'head:' .. index, 'tail:' .. index, 'pass:' .. index, 'drawn:' .. index)
+  if wanted > 0 and (queue[3] ~= '1' or fields[4]) then
     lanes[#lanes + 1] = {
       index = index,
-      head = tonumber(its[1]),
-      searched = tonumber(its[1]),
-      tail = tonumber(its[2]),
-      pass = tonumber(its[3]),
+      head = tonumber(fields[1]),
+      searched = tonumber(fields[1]),
+      tail = tonumber(fields[2]),
+      pass = tonumber(fields[3]),
       gone = of_lane('gone', index),
       stride = math.floor(STRIDE / math.max(tonumber(ARGV[11 + index] or 1), 1)),
       late = redis.call('ZRANGE', of_lane('late', index), 0, wanted - 1),
@@ -98,7 +98,7 @@ for index = 0, tonumber(queue[2]) - 1 do
   end
 end
 
--- The next number of a lane, and whether it is a late one; nil if nobody waits in it. Numbers up to `searched` are called or gone.
+-- The next number of a lane, and whether it is late; nil if no number of the lane waits. Numbers up to `searched` are called or gone.
 local function next_of(lane)
   local late = lane.late[lane.late_called + 1]
   if late then

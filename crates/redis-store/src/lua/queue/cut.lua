@@ -1,11 +1,11 @@
--- Gives out drawn numbers: what was known by join index up to the count of the draw is known by number from now on. What joined
--- later has the same number as index, and stays. Everybody counts as seen.
+-- Issues drawn numbers. Bitmaps and reasons up to the count of the draw were stored by join index, and are stored by number from now
+-- on. For indexes after the count, number and index are the same. All numbers count as seen.
 -- KEYS  see queue.lua
--- ARGV  1 presence period, 2 ms to keep its bitmap; for each lane 3… count, bitmap of the gone, of the unseen, reasons, each as long as
---       the count needs
--- Reply 1, 0 if the numbers were drawn before, or never will be, -1 if the queue is lost
--- Cost  O(tail / 8), and O(count) for the reasons if somebody left
-local queue = in_place('lanes', 'draws', 'drawn:0')
+-- ARGV  1 presence period, 2 how long to keep its bitmap in ms; for each lane 3… count, bitmap of the gone numbers, bitmap of the unseen
+--       numbers, reasons, each as long as the count needs
+-- Reply 1, or 0 if the numbers were drawn before or the queue does not draw, or -1 if the queue is lost
+-- Cost  O(tail / 8), and O(count) for the reasons if a number has one
+local queue = read_queue('lanes', 'draws', 'drawn:0')
 if not queue then
   return -1
 end
@@ -13,7 +13,7 @@ if queue[3] ~= '1' or queue[4] then
   return 0
 end
 
--- Bits up to the count from the one bitmap, those after it from the key.
+-- Replaces the bits of a key up to `joined`, and keeps those after it.
 local function replace_bits(key, drawn, joined)
   local last_byte = math.floor(joined / 8)
   local later = redis.call('GETRANGE', key, last_byte + 1, -1)
@@ -38,9 +38,9 @@ for lane = 0, tonumber(queue[2]) - 1 do
   else
     redis.call('DEL', of_lane('reasons', lane))
   end
-  local its = redis.call('HMGET', QUEUE, 'tail:' .. lane, 'limit:' .. lane)
-  local tail, limit = math.max(tonumber(its[1]), joined), math.max(tonumber(its[2]), joined)
-  redis.call('HINCRBY', QUEUE, 'base:' .. lane, whole(tail - tonumber(its[1])))
+  local fields = redis.call('HMGET', QUEUE, 'tail:' .. lane, 'limit:' .. lane)
+  local tail, limit = math.max(tonumber(fields[1]), joined), math.max(tonumber(fields[2]), joined)
+  redis.call('HINCRBY', QUEUE, 'base:' .. lane, whole(tail - tonumber(fields[1])))
   redis.call('HSET', QUEUE, 'tail:' .. lane, whole(tail), 'limit:' .. lane, whole(limit), 'drawn:' .. lane, whole(joined))
   redis.call('HDEL', QUEUE, 'frozen:' .. lane)
   redis.call('SET', seen_in(lane, ARGV[1]), string.rep('\255', math.floor(tail / 8) + 1), 'PX', ARGV[2])

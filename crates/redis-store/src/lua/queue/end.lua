@@ -1,18 +1,18 @@
--- Ends a place, unless it has ended. The user is forgotten with it, so that members holds those who are in the queue.
--- KEYS and ARGV  see queue.lua and place.lua; 9 the byte of the reason, 10 what it counts as
--- Reply {name, detail} of the state afterwards, see place.lua
--- Cost  O(log maximum)
+-- Ends a number, unless it has ended. Removes the user from the members, so that these are the fans who are in the queue.
+-- KEYS and ARGV  see queue.lua and token.lua; 9 the byte of the reason, 10 the counter of the flow that it increments, or ''
+-- Reply {name, detail} of the state afterwards, see token.lua
+-- Cost  O(log max_active)
 local reason, counts_as = ARGV[9], ARGV[10]
 
 local state = state_to_change()
 if state[1] == 'waiting' then
   end_waiting(LANE, NUMBER, head, reason)
 elseif state[1] == 'called' then
-  redis.call('ZREM', CALLED, INSIDE)
+  redis.call('ZREM', CALLED, LANE_NUMBER)
   redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
 elseif state[1] == 'active' then
-  redis.call('ZREM', ACTIVE, INSIDE)
-  redis.call('HDEL', TRIES, INSIDE)
+  redis.call('ZREM', ACTIVE, LANE_NUMBER)
+  redis.call('HDEL', TRIES, LANE_NUMBER)
   redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
 else
   return state

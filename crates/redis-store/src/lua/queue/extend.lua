@@ -1,9 +1,9 @@
 -- Raises the limit of a lane.
 -- KEYS  see queue.lua
 -- ARGV  1 epoch, 2 lane, 3 limit
--- Reply 1, or 0 if the queue is lost or another run of it is in place
+-- Reply 1, or 0 if the queue is lost or has another epoch
 -- Cost  O(1)
-local queue = in_place('epoch', 'limit:' .. ARGV[2])
+local queue = read_queue('epoch', 'limit:' .. ARGV[2])
 if not queue or queue[2] ~= ARGV[1] then
   return 0
 end

@@ -1,9 +1,9 @@
--- Lets nobody leave a queue whose numbers are to be drawn.
+-- Freezes the numbers that are to be drawn: no fan can leave until the cut.
 -- KEYS  see queue.lua
--- Reply nil if the queue is lost; {} if its numbers were drawn, or never will be; or for each lane {how many joined, bitmap of the
---       gone, of the unseen}, each by join index
+-- Reply nil if the queue is lost; {} if its numbers were drawn before or it does not draw; otherwise for each lane {number of fans who
+--       joined, bitmap of the gone, bitmap of the unseen}, by join index
 -- Cost  O(tail / 8)
-local queue = in_place('lanes', 'draws', 'drawn:0')
+local queue = read_queue('lanes', 'draws', 'drawn:0')
 if not queue then
   return false
 end

@@ -1,45 +1,45 @@
--- Gives a user a place, or the one they have; either way they have been seen.
+-- Issues a queue token to a user, or returns the one they have. Either way the user counts as seen.
 -- KEYS  see queue.lua
--- ARGV  1 user, 2 lane, 3 '1' if a place may be given out, 4 now in ms, 5 presence period, 6 ms to keep its bitmap,
---       7 lane, 8 index, 9 number, 10 of how many drawn of the place that the user is known to have, or ''
--- Reply {'joined', epoch, lane, index}, {'lost'}, {'none'}, {'spent'}, or {'number', epoch, lane, index, of how many drawn}
--- Cost  O(log maximum)
+-- ARGV  1 user, 2 lane, 3 '1' if a new token may be issued, 4 now in ms, 5 presence period, 6 how long to keep its bitmap in ms,
+--       7 lane, 8 index, 9 number, 10 count of the draw of the user's token, or '' if the caller does not know them
+-- Reply {'joined', epoch, lane, index}, {'lost'}, {'none'}, {'spent'}, or {'number', epoch, lane, index, count of the draw}
+-- Cost  O(log max_active)
 local user, lane, may_enter, now = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 
-local queue = in_place('epoch', 'tail:' .. lane, 'limit:' .. lane)
+local queue = read_queue('epoch', 'tail:' .. lane, 'limit:' .. lane)
 if not queue then
   return {'lost'}
 end
 local epoch, is_spent = queue[2], queue[3] and tonumber(queue[3]) >= tonumber(queue[4])
 
-local function see(of, number)
-  local seen = seen_in(of, ARGV[5])
+local function see(seen_lane, number)
+  local seen = seen_in(seen_lane, ARGV[5])
   redis.call('SETBIT', seen, number, 1)
   redis.call('PEXPIRE', seen, ARGV[6])
 end
 
 local member = redis.call('HGET', MEMBERS, user)
 if member then
-  local of, index = string.match(member, '^(%d+):(%d+)$')
-  local its = redis.call('HMGET', QUEUE, 'head:' .. of, 'drawn:' .. of, 'frozen:' .. of)
-  local head, number = tonumber(its[1]), index
-  if its[2] and tonumber(index) <= tonumber(its[2]) then
-    if ARGV[7] ~= of or ARGV[8] ~= index or ARGV[10] ~= its[2] then
-      return {'number', epoch, of, index, its[2]}
+  local own_lane, index = string.match(member, '^(%d+):(%d+)$')
+  local fields = redis.call('HMGET', QUEUE, 'head:' .. own_lane, 'drawn:' .. own_lane, 'frozen:' .. own_lane)
+  local head, number = tonumber(fields[1]), index
+  if fields[2] and tonumber(index) <= tonumber(fields[2]) then
+    if ARGV[7] ~= own_lane or ARGV[8] ~= index or ARGV[10] ~= fields[2] then
+      return {'number', epoch, own_lane, index, fields[2]}
     end
     number = ARGV[9]
   end
-  local state = number_state(of, number, head, now)
+  local state = number_state(own_lane, number, head, now)
   if state[1] ~= 'ended' then
-    local moves = lane ~= '0' and lane ~= of and may_enter and queue[3] and state[1] == 'waiting' and not its[3]
+    local moves = lane ~= '0' and lane ~= own_lane and may_enter and queue[3] and state[1] == 'waiting' and not fields[3]
     if not moves then
-      see(of, number)
-      return {'joined', epoch, of, index}
+      see(own_lane, number)
+      return {'joined', epoch, own_lane, index}
     end
     if is_spent then
       return {'spent'}
     end
-    end_waiting(of, number, head, 'm')
+    end_waiting(own_lane, number, head, 'm')
     count('left', 1)
   end
 end

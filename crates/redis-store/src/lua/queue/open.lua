@@ -1,12 +1,12 @@
--- Puts a queue in place, unless it is there.
+-- Opens a new queue or restores a lost one, unless it is open.
 -- KEYS  see queue.lua
--- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until ms, 5 reserved, 6 reserved until ms, 7 '1' if it was lost,
---       8 how many lanes there may be at most, 9 how many there are; for each lane 10… head, after which number all
---       are unseen, tail, drawn or '', bitmap of the gone,
---       of the unseen, reasons; then for each who is inside lane:number, deadline in ms, '1' if active
--- Reply 1 if it was put in place, 0 if it was there
--- Cost  O(tail / 8 + maximum)
-if in_place() then
+-- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until in ms, 5 reserved, 6 reserved until in ms, 7 '1' if it was lost,
+--       8 the most lanes that a queue can have, 9 the number of its lanes; for each lane 10… head, the number after which all numbers
+--       are unseen, tail, count of the draw or '', bitmap of the gone, bitmap of the unseen, reasons; then for each fan who is called
+--       or active lane:number, deadline in ms, '1' if active
+-- Reply 1 if it was opened now, 0 if it was open before
+-- Cost  O(tail / 8 + max_active)
+if read_queue() then
   return 0
 end
 redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES)
@@ -16,7 +16,7 @@ end
 redis.call('HSET', QUEUE, 'home', home(), 'epoch', ARGV[1], 'draws', ARGV[2], 'restored_at', ARGV[3], 'quiet_until', ARGV[4],
   'reserved', ARGV[5], 'reserved_until', ARGV[6], 'lanes', ARGV[9], 'turn', 0)
 if ARGV[7] == '1' then
-  redis.call('HSET', QUEUE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1, 'awaits', 1)
+  redis.call('HSET', QUEUE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1, 'recovering', 1)
 end
 local at = 10
 for lane = 0, tonumber(ARGV[9]) - 1 do
@@ -33,7 +33,7 @@ for lane = 0, tonumber(ARGV[9]) - 1 do
     end
   end
 end
-for inside = at, #ARGV, 3 do
-  redis.call('ZADD', ARGV[inside + 2] == '1' and ACTIVE or CALLED, ARGV[inside + 1], ARGV[inside])
+for i = at, #ARGV, 3 do
+  redis.call('ZADD', ARGV[i + 2] == '1' and ACTIVE or CALLED, ARGV[i + 1], ARGV[i])
 end
 return 1

@@ -1,5 +1,5 @@
--- The state of a place.
--- KEYS and ARGV  see queue.lua and place.lua
--- Reply {name, detail}, see place.lua
--- Cost  O(log maximum)
-return place_state()
+-- The state of a queue token.
+-- KEYS and ARGV  see queue.lua and token.lua
+-- Reply {name, detail}, see token.lua
+-- Cost  O(log max_active)
+return token_state()

@@ -1,10 +1,13 @@
--- In front of the scripts that choose. What one owner was given is remembered for a while, so that a repeat of the same request
--- meets its own seats.
+-- Prepended to the scripts that choose seats. The seats that were chosen for an owner are remembered for a while, so that a retry of the
+-- same request is answered with the same seats.
+
+-- Returns the seats that were chosen for this owner before, and sets their new deadline. Returns no seats unless the owner still holds
+-- all of them and they satisfy the current request, which `fits` decides from their slots, in order.
 
 -- The seats that this owner was given, until a new deadline; none unless the owner holds all of them still, and they could be what
 -- is asked for now, which `fits` is asked about their slots, in order.
-local function given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, fits)
-  local slots = redis.call('LRANGE', GIVEN, 0, -1)
+local function chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, fits)
+  local slots = redis.call('LRANGE', CHOSEN, 0, -1)
   for i, slot in ipairs(slots) do
     slots[i] = tonumber(slot)
     if redis.call('GETRANGE', STATE, slot, slot) ~= 'h' or redis.call('HGET', OWNERS, slot) ~= owner then
@@ -20,8 +23,8 @@ local function given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, fits)
   return slots
 end
 
--- Gives free seats to an owner. Answers the version.
-local function give(STATE, ABOUT, OWNERS, DEADLINES, GIVEN, owner, deadline, remember_ms, slots)
+-- Holds free seats for an owner. Returns the version.
+local function hold(STATE, ABOUT, OWNERS, DEADLINES, CHOSEN, owner, deadline, remember_ms, slots)
   local changed = {}
   for _, slot in ipairs(slots) do
     changed[#changed + 1] = slot .. 'h'
@@ -29,10 +32,10 @@ local function give(STATE, ABOUT, OWNERS, DEADLINES, GIVEN, owner, deadline, rem
     redis.call('HSET', OWNERS, slot, owner)
     redis.call('ZADD', DEADLINES, deadline, slot)
   end
-  redis.call('DEL', GIVEN)
-  redis.call('RPUSH', GIVEN, unpack(slots))
-  redis.call('PEXPIRE', GIVEN, remember_ms)
+  redis.call('DEL', CHOSEN)
+  redis.call('RPUSH', CHOSEN, unpack(slots))
+  redis.call('PEXPIRE', CHOSEN, remember_ms)
   redis.call('HINCRBY', ABOUT, 'free', -#slots)
   redis.call('HINCRBY', ABOUT, 'held', #slots)
-  return tell(STATE, ABOUT, changed)
+  return publish(STATE, ABOUT, changed)
 end

@@ -1,8 +1,8 @@
--- Puts the seats of a performance in place, unless they are there.
+-- Loads the seats of a performance, unless they are loaded.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 staged owners, 6 staged deadlines, 7 loading
 -- ARGV  1 state string with the locks applied, 2 number of free seats, 3 number of held seats, all of them staged,
 --       4 version
--- Reply 1 done, 0 they were there, -1 what was staged is not all there any more
+-- Reply 1 if they were loaded now, 0 if they were loaded before, -1 if some of the staged keys have expired
 -- Cost  one string of at most 100 KB; everything else is O(1)
 local STATE, ABOUT, OWNERS, DEADLINES, STAGED_OWNERS, STAGED_DEADLINES, LOADING = unpack(KEYS)
 local held = tonumber(ARGV[3])

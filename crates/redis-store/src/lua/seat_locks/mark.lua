@@ -1,8 +1,7 @@
--- Sets seats to held, sold or blocked, whatever they were. Slots that are no seat stay as they are, as do all where nothing is
--- loaded.
+-- Sets seats to held, sold or blocked, whatever their state was. Slots that are no seats are ignored.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
 -- ARGV  for each seat, at most 1,000: slot, owner, deadline in ms; or slot, '', and 's' if sold or 'b' if blocked
--- Reply the version, which grows if any seat changed between free, held, sold and blocked; nil if nothing is loaded
+-- Reply the version, which increases if any seat changed between free, held, sold and blocked; nil if nothing is loaded
 -- Cost  O(seats)
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 
@@ -43,4 +42,4 @@ end
 if #changed == 0 then
   return redis.call('HGET', ABOUT, 'version')
 end
-return tell(STATE, ABOUT, changed)
+return publish(STATE, ABOUT, changed)

@@ -1,7 +1,7 @@
--- Lets one load the seats of a performance at a time.
+-- Lets one instance at a time load the seats of a performance.
 -- KEYS  1 loading
--- ARGV  1 now in ms, 2 until when the caller may in ms
--- Reply 1 if the caller may, 0 if somebody else is at it
+-- ARGV  1 now in ms, 2 until when the caller may load them, in ms
+-- Reply 1 if the caller may load them, 0 if another instance is loading them
 -- Cost  O(1)
 local loading_until = tonumber(redis.call('GET', KEYS[1]) or '0')
 if loading_until > tonumber(ARGV[1]) then

@@ -1,6 +1,6 @@
--- The held seats whose deadline has come, oldest first.
+-- The held seats whose deadline has passed, oldest first.
 -- KEYS  1 owners, 2 deadlines
--- ARGV  1 the latest deadline in ms, 2 how many at most, up to 1,000
+-- ARGV  1 the latest deadline in ms, 2 the most seats to return, up to 1,000
 -- Reply {{slot, owner, deadline in ms}, …}
 -- Cost  O(log held + reply)
 local OWNERS, DEADLINES = unpack(KEYS)

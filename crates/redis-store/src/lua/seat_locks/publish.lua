@@ -1,19 +1,19 @@
--- Put before the scripts that change seats.
--- tell(STATE, ABOUT, changed): counts a change, tells it to those who listen, and returns its version as digits, since Lua
--- would round it when it writes it. `changed` has one word per seat: its slot and its byte. More than 100 are told as `*`:
--- something has changed. The channel is the state's key with `:changes` behind it, and so has the performance's hash tag.
--- Cost  O(changed), once per instance that listens
+-- Prepended to the scripts that change seats.
+-- publish(STATE, ABOUT, changed): increments the version, publishes the change, and returns the version as digits, since Lua would
+-- round a number of this size. `changed` has one word per seat: its slot and its byte. A change of more than 100 seats is published as
+-- `*`. The channel is the key of the state with the suffix `:changes`, so it has the hash tag of the performance.
+-- Cost  O(changed) for each instance that subscribes
 local function digits(version)
   return string.format('%.0f', version)
 end
 
-local function tell(STATE, ABOUT, changed)
+local function publish(STATE, ABOUT, changed)
   local version = digits(redis.call('HINCRBY', ABOUT, 'version', 1))
-  local told = '*'
+  local seats = '*'
   if #changed <= 100 then
-    told = table.concat(changed, ' ')
+    seats = table.concat(changed, ' ')
   end
-  redis.call('PUBLISH', STATE .. ':changes', version .. ' ' .. told)
+  redis.call('PUBLISH', STATE .. ':changes', version .. ' ' .. seats)
   return version
 end
 

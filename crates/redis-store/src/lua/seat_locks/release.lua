@@ -1,4 +1,4 @@
--- Frees those of these seats that this owner holds. Where nothing is loaded, nothing is held.
+-- Frees those of these seats that this owner holds.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
 -- ARGV  1 owner, 2… slots, at most 1,000
 -- Reply the version, nil if nothing is loaded
@@ -21,4 +21,4 @@ if #freed == 0 then
 end
 redis.call('HINCRBY', ABOUT, 'free', #freed)
 redis.call('HINCRBY', ABOUT, 'held', -#freed)
-return tell(STATE, ABOUT, freed)
+return publish(STATE, ABOUT, freed)

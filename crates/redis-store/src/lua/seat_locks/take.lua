@@ -1,8 +1,8 @@
 -- Holds free seats, all or none.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
--- ARGV  1 owner, 2 deadline in ms, 3 '1' if no seat may be left alone, 4… slots, ascending, none twice
--- Reply nil if not loaded, or {version, {slots that are taken}, {slots that would be left alone}}: both empty if the seats are
---       held now; taken by this very owner, all of them, is no refusal
+-- ARGV  1 owner, 2 deadline in ms, 3 '1' to prevent orphan seats, 4… slots, ascending, without duplicates
+-- Reply nil if nothing is loaded; otherwise {version, {slots that are taken}, {slots that would be orphans}}. Both lists are empty if
+--       the seats are held now. If the owner holds all of them already, only their deadline changes
 -- Cost  O(slots); a hold has at most 8
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 local owner, deadline, prevent_orphan_seats = ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -32,9 +32,9 @@ if #taken > 0 then
   return {redis.call('HGET', ABOUT, 'version'), taken, {}}
 end
 
--- What `orphan_seats` in the domain finds: neighbours of these seats that are free and whose own neighbours are not.
+-- The same as `orphan_seats` in the domain: free neighbours of these seats without a free neighbour of their own.
 local function orphan_seats()
-  local wanted_slots, alone = {}, {}
+  local wanted_slots, orphans = {}, {}
   for i = 4, #ARGV do
     wanted_slots[tonumber(ARGV[i])] = true
   end
@@ -43,18 +43,18 @@ local function orphan_seats()
   end
   for i = 4, #ARGV do
     for _, slot in ipairs({ARGV[i] - 1, ARGV[i] + 1}) do
-      local known = alone[#alone] == slot
+      local known = orphans[#orphans] == slot
       if not known and stays_free(slot) and not stays_free(slot - 1) and not stays_free(slot + 1) then
-        alone[#alone + 1] = slot
+        orphans[#orphans + 1] = slot
       end
     end
   end
-  return alone
+  return orphans
 end
 
-local alone = prevent_orphan_seats and orphan_seats() or {}
-if #alone > 0 then
-  return {redis.call('HGET', ABOUT, 'version'), {}, alone}
+local orphans = prevent_orphan_seats and orphan_seats() or {}
+if #orphans > 0 then
+  return {redis.call('HGET', ABOUT, 'version'), {}, orphans}
 end
 
 local changed = {}
@@ -66,4 +66,4 @@ for i = 4, #ARGV do
 end
 redis.call('HINCRBY', ABOUT, 'free', -wanted)
 redis.call('HINCRBY', ABOUT, 'held', wanted)
-return {tell(STATE, ABOUT, changed), {}, {}}
+return {publish(STATE, ABOUT, changed), {}, {}}

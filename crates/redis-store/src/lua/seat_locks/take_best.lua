@@ -1,12 +1,12 @@
--- Holds the best free seats of a search: what `SeatSearch::choose` in the domain chooses.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances by slot as 4 bytes each, 6 what this owner was given last
--- ARGV  1 owner, 2 deadline in ms, 3 how long it is remembered what the owner was given, in ms
---       4 sizes of the parts, one way to look for them after the other: '4' or '4;2,2;3,1;…'
---       5… a section each, the preferred first: its stretches, the nearest first, each 4 bytes for its first slot, its last,
---          and the distance of its nearest seat
--- Reply nil if not loaded, or {version, {slots}}: no slots if none fit, or -1 for version if the distances are not here
--- Cost  O(stretches), and O(seats) of those in which a block is free and might be the best; the state of all seats once
-local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, GIVEN = unpack(KEYS)
+-- Holds the best free seats of a search. Chooses the same seats as `SeatSearch::choose` in the domain.
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances, 4 bytes per slot, 6 the seats chosen for this owner before
+-- ARGV  1 owner, 2 deadline in ms, 3 how long to remember the chosen seats, in ms
+--       4 the ways to split the seats into blocks, as sizes, in order of preference: '4' or '4;2,2;3,1;…'
+--       5… one argument per section, in order of preference: its stretches, the nearest first, each as 4 bytes for its first slot, 4 for
+--          its last slot, and 4 for the distance of its nearest seat
+-- Reply nil if nothing is loaded; otherwise {version, {slots}}: no slots if none fit. The version is -1 if there are no distances
+-- Cost  O(stretches), and O(seats) of those stretches that have a free block and may be nearer; reads the state of all seats once
+local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, CHOSEN = unpack(KEYS)
 local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
 local FREE = string.byte('a')
 
@@ -18,7 +18,7 @@ local function version()
   return tonumber(redis.call('HGET', ABOUT, 'version'))
 end
 
--- In a venue without seats, and of grades that nothing has, there is nothing to choose from.
+-- A venue may have no seats, or none of the wanted grades.
 local stretches_bytes = 0
 for i = 5, #ARGV do
   stretches_bytes = stretches_bytes + #ARGV[i]
@@ -27,9 +27,9 @@ if stretches_bytes == 0 then
   return {version(), {}}
 end
 
--- Whether a search could have chosen these slots: `SeatSearch::could_choose` in the domain.
+-- Whether the search could have chosen these slots. The same as `SeatSearch::could_choose` in the domain.
 local function fits(slots)
-  -- The first way is the whole.
+  -- The first way is one block of all seats.
   local wanted = tonumber(string.match(ARGV[4], '^%d+'))
   local function within_one(first, last)
     for i = 5, #ARGV do
@@ -56,18 +56,18 @@ local function fits(slots)
   return true
 end
 
-local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, fits)
+local own = chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, fits)
 if #own > 0 then
   return {version(), own}
 end
--- There is a distance for each slot of a seat. General admission areas come after them.
+-- Each slot of a seat has a distance. The slots of general admission areas follow.
 local seat_slots = redis.call('STRLEN', DISTANCES) / 4
 if seat_slots == 0 then
   return {-1, {}}
 end
 local state = redis.call('GETRANGE', STATE, 0, seat_slots - 1)
 
--- Strings begin at 1, slots at 0. Before the first slot there is nothing, and byte() of nothing is nil.
+-- Strings begin at 1, slots at 0. byte() past the end of the string is nil.
 local function is_free(slot)
   return slot >= 0 and string.byte(state, slot + 1) == FREE
 end
@@ -76,7 +76,7 @@ local function leaves_an_orphan(first, last)
   return is_free(first - 1) and not is_free(first - 2) or is_free(last + 1) and not is_free(last + 2)
 end
 
--- The best block of a section that leaves no seat alone, and the best of all; each as its first slot and distance.
+-- The first slot of the best block of a section that leaves no orphan seats, and that of the best block.
 local function nearest(stretches, size)
   local block = string.rep('a', size)
   local clean, clean_distance, any, any_distance
@@ -163,7 +163,7 @@ local function choose()
       sizes[#sizes + 1] = tonumber(size)
       largest = math.max(largest, sizes[#sizes])
     end
-    -- Most of a venue that is nearly sold needs no closer look.
+    -- Skips the search in a venue that is nearly sold out.
     if string.find(state, string.rep('a', largest), 1, true) then
       if #sizes == 1 then
         local slots = one_block(sizes[1])
@@ -188,4 +188,4 @@ if #slots == 0 then
   return {version(), slots}
 end
 table.sort(slots)
-return {give(STATE, ABOUT, OWNERS, DEADLINES, GIVEN, owner, deadline, remember_ms, slots), slots}
+return {hold(STATE, ABOUT, OWNERS, DEADLINES, CHOSEN, owner, deadline, remember_ms, slots), slots}

@@ -1,31 +1,31 @@
--- Holds the first free units of a general admission area: what `UnitSearch::choose` in the domain chooses.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 what this owner was given last
--- ARGV  1 owner, 2 deadline in ms, 3 how long it is remembered what the owner was given, in ms
---       4 how many, 5 the first slot of the area, 6 how many units it has, 7 the slot at which the search begins
--- Reply nil if not loaded, or {version, {slots}, how many are left}: no slots if fewer are left than wanted
--- Cost  O(units wanted) until the area is nearly full; then it reads the area in pieces, at most once, at the speed of memchr
-local STATE, ABOUT, OWNERS, DEADLINES, GIVEN = unpack(KEYS)
+-- Holds the first free units of a general admission area. Chooses the same units as `UnitSearch::choose` in the domain.
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 the units chosen for this owner before
+-- ARGV  1 owner, 2 deadline in ms, 3 how long to remember the chosen units, in ms
+--       4 the number of units, 5 the first slot of the area, 6 the number of its units, 7 the slot at which the search begins
+-- Reply nil if nothing is loaded; otherwise {version, {slots}, number of free units}: no slots if fewer are free than wanted
+-- Cost  O(units wanted) until the area is nearly full; then it reads the area in chunks, at most once, at the speed of memchr
+local STATE, ABOUT, OWNERS, DEADLINES, CHOSEN = unpack(KEYS)
 local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
 local wanted, first, capacity, from = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
--- How many slots are read at once: short where most are free, and few readings where none is.
-local PIECE_MIN, PIECE_MAX = 64, 16384
+-- The number of slots per read. It grows, so that reads are short in an empty area and few in a full one.
+local CHUNK_MIN, CHUNK_MAX = 64, 16384
 
 if redis.call('EXISTS', STATE) == 0 then
   return false
 end
 
-local own = given(STATE, OWNERS, DEADLINES, GIVEN, owner, deadline, function(slots)
+local own = chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, function(slots)
   return #slots == wanted and slots[1] >= first and slots[#slots] < first + capacity
 end)
 if #own > 0 then
   return {redis.call('HGET', ABOUT, 'version'), own, 0}
 end
 
-local slots, piece = {}, PIECE_MIN
--- Adds free slots from one to another, until there are enough.
-local function look(at, last)
+local slots, chunk = {}, CHUNK_MIN
+-- Adds the free slots from `at` to `last`, until there are enough.
+local function search(at, last)
   while at <= last and #slots < wanted do
-    local upto = math.min(last, at + piece - 1)
+    local upto = math.min(last, at + chunk - 1)
     local bytes = redis.call('GETRANGE', STATE, at, upto)
     local found = string.find(bytes, 'a', 1, true)
     while found and #slots < wanted do
@@ -33,14 +33,14 @@ local function look(at, last)
       found = string.find(bytes, 'a', found + 1, true)
     end
     at = upto + 1
-    piece = math.min(PIECE_MAX, piece * 4)
+    chunk = math.min(CHUNK_MAX, chunk * 4)
   end
 end
 
-look(from, first + capacity - 1)
-look(first, from - 1)
+search(from, first + capacity - 1)
+search(first, from - 1)
 if #slots < wanted then
   return {redis.call('HGET', ABOUT, 'version'), {}, #slots}
 end
 table.sort(slots)
-return {give(STATE, ABOUT, OWNERS, DEADLINES, GIVEN, owner, deadline, remember_ms, slots), slots, 0}
+return {hold(STATE, ABOUT, OWNERS, DEADLINES, CHOSEN, owner, deadline, remember_ms, slots), slots, 0}

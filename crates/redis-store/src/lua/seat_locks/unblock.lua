@@ -16,4 +16,4 @@ if #freed == 0 then
   return redis.call('HGET', ABOUT, 'version')
 end
 redis.call('HINCRBY', ABOUT, 'free', #freed)
-return tell(STATE, ABOUT, freed)
+return publish(STATE, ABOUT, freed)

@@ -1,4 +1,4 @@
-//! Rebuilds the crate when a migration changes, and names the set of migrations by a hash of their text.
+//! Rebuilds the crate when a migration changes, and exports a hash of the migrations' text.
 
 use std::env;
 use std::error::Error;

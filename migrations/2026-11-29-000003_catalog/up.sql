@@ -82,5 +82,5 @@ CREATE TABLE performances (
 );
 
 CREATE INDEX performances_of_concert ON performances (concert_id, starts_at, id);
--- Most performances have closed; those that have not are few.
+-- Most performances have closed, so few rows have a later `closes_at`.
 CREATE INDEX performances_on_sale ON performances (closes_at);

@@ -57,6 +57,6 @@ CREATE TABLE claims (
     )
 );
 
--- With the performance first, the planner may take this index for the claims on certain seats, and then reads all claims of
--- the performance. Led by the fan it serves nothing but its name.
+-- The fan comes first. With the performance first, the planner may use this index to look up certain seats, and then reads all claims
+-- of the performance.
 CREATE INDEX claims_of_fan ON claims (user_id, performance_id);

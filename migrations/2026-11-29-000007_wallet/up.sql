@@ -8,7 +8,7 @@ CREATE TABLE wallets (
 CREATE TABLE transfers (
     id uuid PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('top_up', 'payment')),
-    -- The fan whose wallet is one side.
+    -- The fan whose wallet has one of the two entries.
     user_id uuid NOT NULL REFERENCES users,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -16,7 +16,7 @@ CREATE TABLE transfers (
     made_at timestamptz NOT NULL
 );
 
--- The sides of a transfer; they sum to zero.
+-- The two entries of each transfer. They sum to zero.
 CREATE TABLE ledger_entries (
     id uuid PRIMARY KEY,
     transfer_id uuid NOT NULL REFERENCES transfers,
@@ -31,5 +31,5 @@ CREATE TABLE ledger_entries (
 );
 
 CREATE INDEX ledger_entries_of_transfer ON ledger_entries (transfer_id);
--- Entries with a balance are the sides of wallets.
+-- Only the entries of wallets have a balance.
 CREATE INDEX ledger_entries_of_wallet ON ledger_entries (owner_id, id DESC) WHERE balance_after_minor IS NOT NULL;

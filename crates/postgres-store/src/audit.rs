@@ -1,4 +1,4 @@
-//! The auditor's queries, one file per rule in `audit/`. Each answers a row per finding, as a subject and a detail.
+//! The queries of the audit, one file per rule in `audit/`. Each returns one row per finding, with a subject and a detail.
 
 use std::convert::Infallible;
 
@@ -16,25 +16,25 @@ use crate::database::Database;
 use crate::error::{TxError, never_refused};
 use crate::statement::sql;
 
-/// How a sweep runs: sweeps are few, so each may hash in memory; what is joined are whole tables in no order, which the
-/// planner would sort where it has no statistics; compiling the statements takes longer than running them; and unlike fans'
-/// statements they read whole tables, which of them depends on the values.
+/// The settings of a sweep's transaction. Sweeps are rare, so each may use more memory for hash joins. They join whole tables, for
+/// which a planner without statistics would choose merge joins. They read whole tables, and which ones depends on the parameters, so
+/// generic plans without sequential scans do not fit. JIT compilation takes longer than the statements.
 const SWEEP_SETTINGS: &str = "
     SET LOCAL work_mem = '64MB';
     SET LOCAL enable_mergejoin = off;
     SET LOCAL enable_seqscan = on;
     SET LOCAL plan_cache_mode = force_custom_plan;
     SET LOCAL jit = off";
-/// How long one statement of a sweep of everything may run: longer than those that fans wait for.
+/// How long one statement of a sweep without a scope may run.
 const SWEEP_STATEMENT_TIMEOUT: &str = "SET LOCAL statement_timeout = '5min'";
 
-/// Audits what must last.
+/// [`Audit`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresAudit {
     database: Database,
 }
 
-/// A rule of a promise.
+/// One rule of a promise.
 struct Check {
     promise: Promise,
     query: &'static str,
@@ -42,8 +42,8 @@ struct Check {
     argument: Option<String>,
 }
 
-/// A query of `audit/`, cut to the first findings in a stable order, each beside the number of all. `$1` is the scope and
-/// `$2` how many are wanted.
+/// A query of `audit/`, limited to the first `$2` findings in a stable order. Each row also has the total number of findings. `$1` is
+/// the scope.
 macro_rules! query {
     ($file:literal) => {
         concat!(
@@ -76,7 +76,7 @@ fn checks() -> [Check; 12] {
 
 #[derive(QueryableByName)]
 struct FindingRow {
-    /// How many findings there are, of which this is one.
+    /// The number of findings, including those beyond the limit.
     #[diesel(sql_type = BigInt)]
     total: i64,
     #[diesel(sql_type = Text)]
@@ -106,15 +106,15 @@ struct Examined {
 }
 
 impl PostgresAudit {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
     async fn try_sweep(&self, scope: Option<Uuid>) -> Result<AuditReport, TxError<Infallible>> {
         let mut conn = self.database.connection().await?;
-        let mut one_moment = conn.build_transaction().read_only().repeatable_read();
-        let sweeping = one_moment.run(async |conn| {
+        let mut snapshot = conn.build_transaction().read_only().repeatable_read();
+        let sweeping = snapshot.run(async |conn| {
             conn.batch_execute(SWEEP_SETTINGS).await?;
             if scope.is_none() {
                 conn.batch_execute(SWEEP_STATEMENT_TIMEOUT).await?;
@@ -141,7 +141,7 @@ async fn examine(conn: &mut AsyncPgConnection, scope: Option<Uuid>) -> QueryResu
     let query = sql(include_str!("audit/examined.sql")).bind::<Nullable<SqlUuid>, _>(scope);
     let examined: Examined = query.get_result(conn).await?;
     let mut report = AuditReport::default();
-    for (promise, things) in [
+    for (promise, rows) in [
         (Promise::DoubleSoldSeat, examined.live_seats),
         (Promise::PaidWithoutSeat, examined.confirmed),
         (Promise::OrphanHold, examined.claims),
@@ -151,7 +151,7 @@ async fn examine(conn: &mut AsyncPgConnection, scope: Option<Uuid>) -> QueryResu
         (Promise::OutboxGap, examined.events),
         (Promise::OverdueHold, examined.held),
     ] {
-        report.examine(promise, things.cast_unsigned());
+        report.examine(promise, rows.cast_unsigned());
     }
     Ok(report)
 }

@@ -1,7 +1,7 @@
-//! Calls that arrive together are answered together.
+//! Batches concurrent calls (group commit).
 //!
-//! The first call leaves at once. Those that arrive while enough batches are under way gather, and leave together when one of
-//! these has ended, so that nobody waits where nobody is busy, and what a transaction costs is shared where everybody is.
+//! If few batches are running, a call starts a batch at once. Otherwise calls wait, and start together as one batch when a running batch
+//! has ended. So a call does not wait on an idle store, and calls share the cost of a transaction on a busy one.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -15,41 +15,39 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How many calls are answered together at most: enough to share the cost of a transaction, few enough that none of them
-/// waits long for the others.
+/// The most calls in a batch: enough to share the cost of a transaction, and few enough that no call waits long for the others.
 pub const BATCH_MAX: usize = 64;
-/// How many calls wait for a batch of theirs; whoever comes on top of them is told that the store is busy. So many are
-/// answered within the time that a call waits for a connection.
+/// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the time that a call
+/// may wait for a connection.
 const WAITING_MAX: usize = 16_384;
-/// How many batches are under way at once: while one is written to disk, another is worked on.
-const UNDER_WAY_MAX: usize = 2;
-/// The longest that a batch keeps others waiting behind it. One that takes longer, because it waits for a lock or a
-/// connection, lets another leave beside it.
-const HEADWAY_MAX: Duration = Duration::from_millis(5);
+/// The most batches that run at once: while one waits for the disk, another is executed.
+const RUNNING_MAX: usize = 2;
+/// After this time a batch no longer counts as running, so that another can start. Such a batch waits for a lock or a connection.
+const SLOW_AFTER: Duration = Duration::from_millis(5);
 
-/// What may be gathered.
+/// A call that can be batched.
 pub trait Batched: Send + 'static {
-    /// Why it is asked. No batch has two of the same request.
+    /// The request of the call. A batch has at most one call of each request.
     fn request(&self) -> &RequestKey;
 }
 
 type Work<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync>;
 
-/// A place where calls gather. Clones share it.
+/// Batches calls of one kind. Clones share the backlog.
 pub struct Batcher<Q, A>(Arc<Shared<Q, A>>);
 
 struct Shared<Q, A> {
     work: Work<Q, A>,
-    queue: Mutex<Queue<Q, A>>,
+    backlog: Mutex<Backlog<Q, A>>,
 }
 
-struct Queue<Q, A> {
+struct Backlog<Q, A> {
     waiting: VecDeque<Waiting<Q, A>>,
-    under_way: usize,
+    running: usize,
 }
 
 struct Waiting<Q, A> {
-    question: Q,
+    call: Q,
     caller: oneshot::Sender<A>,
 }
 
@@ -66,61 +64,61 @@ impl<Q, A> fmt::Debug for Batcher<Q, A> {
 }
 
 impl<Q: Batched, A: Send + 'static> Batcher<Q, A> {
-    /// `work` answers all questions of a batch, in their order.
+    /// `work` returns the answers to all calls of a batch, in their order.
     pub fn new(work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static) -> Self {
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), under_way: 0 });
-        Self(Arc::new(Shared { work: Box::new(work), queue }))
+        let backlog = Mutex::new(Backlog { waiting: VecDeque::new(), running: 0 });
+        Self(Arc::new(Shared { work: Box::new(work), backlog }))
     }
 
-    /// Asks with others. The answer is worked out also if the caller leaves.
-    pub async fn ask(&self, question: Q) -> Result<A, Unavailable> {
+    /// Submits a call and waits for its answer. The call is executed even if the returned future is dropped.
+    pub async fn submit(&self, call: Q) -> Result<A, Unavailable> {
         let (caller, answer) = oneshot::channel();
-        if self.0.join(Waiting { question, caller })? {
-            Arc::clone(&self.0).depart();
+        if self.0.join(Waiting { call, caller })? {
+            Arc::clone(&self.0).spawn();
         }
         answer.await.map_err(|_| Unavailable::of("postgres"))
     }
 }
 
 impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
-    fn queue(&self) -> MutexGuard<'_, Queue<Q, A>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backlog(&self) -> MutexGuard<'_, Backlog<Q, A>> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a batch may leave for this call.
+    /// Adds a call to the backlog. Returns whether the caller must start a batch.
     fn join(&self, waiting: Waiting<Q, A>) -> Result<bool, Unavailable> {
-        let mut queue = self.queue();
-        if queue.waiting.len() >= WAITING_MAX {
+        let mut backlog = self.backlog();
+        if backlog.waiting.len() >= WAITING_MAX {
             return Err(Unavailable::of("postgres"));
         }
-        queue.waiting.push_back(waiting);
-        let leaves = queue.under_way < UNDER_WAY_MAX;
-        queue.under_way += usize::from(leaves);
-        Ok(leaves)
+        backlog.waiting.push_back(waiting);
+        let starts = backlog.running < RUNNING_MAX;
+        backlog.running += usize::from(starts);
+        Ok(starts)
     }
 
-    /// Sends batches on their way, one after the other, for as long as anybody waits.
-    fn depart(self: Arc<Self>) {
+    /// Runs batches in the background, one after the other, until no call waits.
+    fn spawn(self: Arc<Self>) {
         tokio::spawn(self.run());
     }
 
     async fn run(self: Arc<Self>) {
         while let Some(batch) = self.next_batch() {
-            let (questions, callers): (Vec<Q>, Vec<_>) =
-                batch.into_iter().map(|waiting| (waiting.question, waiting.caller)).unzip();
-            // On a task of its own: if it panics, its callers are told, and the next batch leaves.
-            let mut working = pin!(tokio::spawn((self.work)(questions)));
-            let in_time = timeout(HEADWAY_MAX, &mut working).await;
+            let (calls, callers): (Vec<Q>, Vec<_>) =
+                batch.into_iter().map(|waiting| (waiting.call, waiting.caller)).unzip();
+            // The batch has its own task: if it panics, its callers receive an error, and the next batch starts.
+            let mut working = pin!(tokio::spawn((self.work)(calls)));
+            let in_time = timeout(SLOW_AFTER, &mut working).await;
             let late = in_time.is_err();
             if late {
-                Arc::clone(&self).depart();
+                Arc::clone(&self).spawn();
             }
             let answers = match in_time {
                 Ok(answers) => answers,
                 Err(_) => working.await,
             };
             for (caller, answer) in callers.into_iter().zip(answers.unwrap_or_default()) {
-                // Who has left is told nothing.
+                // Fails if the caller has dropped its future.
                 let _ = caller.send(answer);
             }
             if late {
@@ -129,22 +127,22 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
         }
     }
 
-    /// The calls that leave now, in the order in which they came. Another call of the same request waits for the next batch,
-    /// where it finds what the first one did.
+    /// The calls of the next batch, in the order of arrival. A repeat of a request in the batch waits for the batch after it, where it
+    /// finds the result.
     fn next_batch(&self) -> Option<Vec<Waiting<Q, A>>> {
-        let mut queue = self.queue();
-        let looked_at = queue.waiting.len().min(BATCH_MAX);
-        let (mut batch, mut twins, mut requests) = (Vec::with_capacity(looked_at), Vec::new(), HashSet::new());
-        for waiting in queue.waiting.drain(..looked_at) {
-            let RequestKey { user, id, .. } = *waiting.question.request();
-            let of_batch = if requests.insert((user, id)) { &mut batch } else { &mut twins };
+        let mut backlog = self.backlog();
+        let considered = backlog.waiting.len().min(BATCH_MAX);
+        let (mut batch, mut repeats, mut requests) = (Vec::with_capacity(considered), Vec::new(), HashSet::new());
+        for waiting in backlog.waiting.drain(..considered) {
+            let RequestKey { user, id, .. } = *waiting.call.request();
+            let of_batch = if requests.insert((user, id)) { &mut batch } else { &mut repeats };
             of_batch.push(waiting);
         }
-        for twin in twins.into_iter().rev() {
-            queue.waiting.push_front(twin);
+        for repeat in repeats.into_iter().rev() {
+            backlog.waiting.push_front(repeat);
         }
         if batch.is_empty() {
-            queue.under_way -= 1;
+            backlog.running -= 1;
             return None;
         }
         Some(batch)
@@ -169,12 +167,12 @@ mod tests {
         }
     }
 
-    /// A question of a number, for a request of its own.
-    fn ask(number: u128) -> (u128, RequestKey) {
-        ask_for(number, number)
+    /// A call with a number, for a request of its own.
+    fn call(number: u128) -> (u128, RequestKey) {
+        call_for(number, number)
     }
 
-    fn ask_for(number: u128, request: u128) -> (u128, RequestKey) {
+    fn call_for(number: u128, request: u128) -> (u128, RequestKey) {
         let id = RequestId(Uuid::from_u128(request));
         (
             number,
@@ -186,36 +184,29 @@ mod tests {
         )
     }
 
-    /// Answers each number with itself, when it is let. Notes the batches. Number 13 makes it panic.
-    fn echo(gate: &Arc<Semaphore>) -> (Batcher<(u128, RequestKey), u128>, Batches) {
-        let (gate, batches) = (Arc::clone(gate), Batches::default());
-        let noted = Arc::clone(&batches);
-        let batcher = Batcher::new(move |questions: Vec<(u128, RequestKey)>| {
-            let numbers: Vec<u128> = questions.into_iter().map(|(number, _)| number).collect();
-            noted.lock().expect("not poisoned").push(numbers.clone());
-            let gate = Arc::clone(&gate);
+    /// A batcher that answers each number with itself, once it has a permit. It records its batches. Number 13 makes it panic.
+    fn echo(permits: &Arc<Semaphore>) -> (Batcher<(u128, RequestKey), u128>, Batches) {
+        let (permits, batches) = (Arc::clone(permits), Batches::default());
+        let recorded = Arc::clone(&batches);
+        let batcher = Batcher::new(move |calls: Vec<(u128, RequestKey)>| {
+            let numbers: Vec<u128> = calls.into_iter().map(|(number, _)| number).collect();
+            recorded.lock().expect("not poisoned").push(numbers.clone());
+            let permits = Arc::clone(&permits);
             Box::pin(async move {
-                gate.acquire().await.expect("nobody closes it").forget();
-                assert!(!numbers.contains(&13), "this batch dies");
+                permits.acquire().await.expect("the semaphore is open").forget();
+                assert!(!numbers.contains(&13), "the batch panics");
                 numbers
             })
         });
         (batcher, batches)
     }
 
-    fn pass_through() -> Arc<Semaphore> {
+    fn unlimited() -> Arc<Semaphore> {
         Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))
     }
 
-    async fn answers(
-        batcher: &Batcher<(u128, RequestKey), u128>,
-        questions: Vec<(u128, RequestKey)>,
-    ) -> Vec<Option<u128>> {
-        join_all(questions.into_iter().map(|question| batcher.ask(question)))
-            .await
-            .into_iter()
-            .map(Result::ok)
-            .collect()
+    async fn answers(batcher: &Batcher<(u128, RequestKey), u128>, calls: Vec<(u128, RequestKey)>) -> Vec<Option<u128>> {
+        join_all(calls.into_iter().map(|call| batcher.submit(call))).await.into_iter().map(Result::ok).collect()
     }
 
     fn sizes(batches: &Batches) -> Vec<usize> {
@@ -223,80 +214,80 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_is_answered_by_itself_in_batches_of_a_bounded_size() {
-        let (batcher, batches) = echo(&pass_through());
+    async fn each_call_gets_its_own_answer_from_batches_of_bounded_size() {
+        let (batcher, batches) = echo(&unlimited());
         let numbers = 100..100 + 2 * BATCH_MAX as u128 + 5;
-        let asked = answers(&batcher, numbers.clone().map(ask).collect()).await;
-        assert_eq!(asked, numbers.map(Some).collect::<Vec<_>>());
+        let answers = answers(&batcher, numbers.clone().map(call).collect()).await;
+        assert_eq!(answers, numbers.map(Some).collect::<Vec<_>>());
         assert_eq!(sizes(&batches), [BATCH_MAX, BATCH_MAX, 5]);
     }
 
-    /// Waits until so many batches have left.
-    async fn left(batches: &Batches, count: usize) {
+    /// Waits until this many batches have started.
+    async fn wait_for_batches(batches: &Batches, count: usize) {
         while sizes(batches).len() < count {
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
-    async fn the_first_leaves_at_once_and_those_behind_leave_together() {
-        let gate = Arc::new(Semaphore::new(0));
-        let (batcher, batches) = echo(&gate);
-        let ask_all = |numbers: std::ops::Range<u128>| {
+    async fn the_first_call_starts_at_once_and_the_waiting_calls_start_together() {
+        let permits = Arc::new(Semaphore::new(0));
+        let (batcher, batches) = echo(&permits);
+        let submit_all = |numbers: std::ops::Range<u128>| {
             let batcher = batcher.clone();
-            tokio::spawn(async move { answers(&batcher, numbers.map(ask).collect()).await })
+            tokio::spawn(async move { answers(&batcher, numbers.map(call).collect()).await })
         };
-        let first = ask_all(1..2);
-        left(&batches, 1).await;
-        let second = ask_all(2..3);
-        left(&batches, 2).await;
-        let rest = ask_all(20..30);
-        gate.add_permits(3);
-        for asked in [first, second, rest] {
-            assert!(asked.await.expect("asked").iter().all(Option::is_some));
+        let first = submit_all(1..2);
+        wait_for_batches(&batches, 1).await;
+        let second = submit_all(2..3);
+        wait_for_batches(&batches, 2).await;
+        let rest = submit_all(20..30);
+        permits.add_permits(3);
+        for submitted in [first, second, rest] {
+            assert!(submitted.await.expect("the task does not panic").iter().all(Option::is_some));
         }
         assert_eq!(sizes(&batches), [1, 1, 10]);
     }
 
     #[tokio::test]
-    async fn a_batch_that_takes_long_keeps_nobody_behind_it() {
-        let gate = Arc::new(Semaphore::new(0));
-        let (batcher, batches) = echo(&gate);
+    async fn a_slow_batch_does_not_block_the_next_one() {
+        let permits = Arc::new(Semaphore::new(0));
+        let (batcher, batches) = echo(&permits);
         let mut callers = Vec::new();
-        for number in 0..2 * UNDER_WAY_MAX {
+        for number in 0..2 * RUNNING_MAX {
             let batcher = batcher.clone();
-            callers.push(tokio::spawn(async move { batcher.ask(ask(20 + number as u128)).await }));
-            // None of them ends, and yet each leaves.
-            left(&batches, number + 1).await;
+            callers.push(tokio::spawn(async move { batcher.submit(call(20 + number as u128)).await }));
+            // No batch ends, but each one starts.
+            wait_for_batches(&batches, number + 1).await;
         }
-        gate.add_permits(callers.len());
+        permits.add_permits(callers.len());
         for caller in callers {
-            caller.await.expect("asked").expect("answered");
+            caller.await.expect("the task does not panic").expect("an answer");
         }
     }
 
     #[tokio::test]
-    async fn the_same_request_is_not_twice_in_a_batch() {
-        let (batcher, batches) = echo(&pass_through());
-        let asked = vec![ask_for(1, 7), ask_for(2, 8), ask_for(3, 7), ask_for(4, 7), ask_for(5, 9)];
-        assert_eq!(answers(&batcher, asked).await, (1..=5).map(Some).collect::<Vec<_>>());
+    async fn a_batch_has_each_request_at_most_once() {
+        let (batcher, batches) = echo(&unlimited());
+        let calls = vec![call_for(1, 7), call_for(2, 8), call_for(3, 7), call_for(4, 7), call_for(5, 9)];
+        assert_eq!(answers(&batcher, calls).await, (1..=5).map(Some).collect::<Vec<_>>());
         assert_eq!(*batches.lock().expect("not poisoned"), [vec![1, 2, 5], vec![3], vec![4]]);
     }
 
     #[tokio::test]
-    async fn a_batch_that_dies_tells_its_callers_and_lets_the_next_leave() {
-        let (batcher, _) = echo(&pass_through());
-        for _ in 0..=UNDER_WAY_MAX {
-            assert_eq!(answers(&batcher, vec![ask(12), ask(13)]).await, [None, None]);
+    async fn a_batch_that_panics_fails_its_calls_and_the_next_one_starts() {
+        let (batcher, _) = echo(&unlimited());
+        for _ in 0..=RUNNING_MAX {
+            assert_eq!(answers(&batcher, vec![call(12), call(13)]).await, [None, None]);
         }
-        assert_eq!(answers(&batcher, vec![ask(14)]).await, [Some(14)]);
+        assert_eq!(answers(&batcher, vec![call(14)]).await, [Some(14)]);
     }
 
     #[tokio::test]
-    async fn who_comes_on_top_of_too_many_is_turned_away() {
-        let (batcher, _) = echo(&pass_through());
-        let asked = answers(&batcher, (100..101 + WAITING_MAX as u128).map(ask).collect()).await;
-        assert_eq!(asked.iter().filter(|answer| answer.is_none()).count(), 1);
-        assert_eq!(asked.last(), Some(&None), "the last one");
+    async fn a_call_beyond_the_maximum_is_refused() {
+        let (batcher, _) = echo(&unlimited());
+        let answers = answers(&batcher, (100..101 + WAITING_MAX as u128).map(call).collect()).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_none()).count(), 1);
+        assert_eq!(answers.last(), Some(&None), "the last call");
     }
 }

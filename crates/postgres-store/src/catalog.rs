@@ -19,18 +19,18 @@ use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
-use crate::queue_rows::{QueueDrawRow, QueueRow, read_line};
+use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
 use crate::requests::{self, Operation};
 use crate::schema::{concerts, performances, queues, venues};
 
-/// Keeps venues, concerts, performances and the settings of their queues.
+/// [`Catalog`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresCatalog {
     database: Database,
 }
 
 impl PostgresCatalog {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -218,8 +218,8 @@ impl Catalog for PostgresCatalog {
         let of_concert = performances::table.filter(performances::concert_id.eq(concert.0));
         let mut query = of_concert.select(PerformanceRow::as_select()).into_boxed();
         if let Some((starts_at, id)) = page.after {
-            let later_that_day = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
-            query = query.filter(performances::starts_at.gt(starts_at).or(later_that_day));
+            let same_start = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
+            query = query.filter(performances::starts_at.gt(starts_at).or(same_start));
         }
         let query = query.order((performances::starts_at, performances::id)).limit(i64::from(page.size) + 1);
         let rows = query.load(&mut conn).await.map_err(unavailable)?;
@@ -230,7 +230,7 @@ impl Catalog for PostgresCatalog {
         let mut conn = self.database.connection().await?;
         let query = queues::table.find(performance.0).select((QueueRow::as_select(), QueueDrawRow::as_select()));
         let parts = query.first(&mut conn).await.optional().map_err(unavailable)?;
-        parts.map(read_line).transpose().map_err(unavailable)
+        parts.map(read_queue).transpose().map_err(unavailable)
     }
 
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
@@ -245,7 +245,7 @@ impl Catalog for PostgresCatalog {
             .await
             .map_err(unavailable)?;
         let read = |(id, opens_at, queue): (Uuid, DateTime<Utc>, Option<(QueueRow, QueueDrawRow)>)| {
-            Ok(OnSale { performance: PerformanceId(id), opens_at, queue: queue.map(read_line).transpose()? })
+            Ok(OnSale { performance: PerformanceId(id), opens_at, queue: queue.map(read_queue).transpose()? })
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }

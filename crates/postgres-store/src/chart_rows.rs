@@ -1,5 +1,5 @@
-//! A seat chart in its five tables. Each is written with one statement over arrays, so that a stadium is a few round
-//! trips and its statements have constant text.
+//! A seat chart as rows of five tables. Each table is written with one statement over arrays, so that even a stadium takes five round
+//! trips and the statements have constant text.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Double, Integer, Text, Uuid as SqlUuid};
@@ -12,7 +12,7 @@ use crate::codec::read_index;
 use crate::schema::{areas, grades, rows, seats, sections};
 use crate::statement::sql;
 
-/// Writes the chart of a venue that is there.
+/// Writes the chart of a venue that exists.
 pub async fn insert(conn: &mut AsyncPgConnection, venue: Uuid, chart: &SeatChart) -> QueryResult<()> {
     insert_grades(conn, venue, chart.grades()).await?;
     insert_sections(conn, venue, chart.sections()).await?;

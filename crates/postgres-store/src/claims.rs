@@ -1,5 +1,5 @@
-//! Claims on seats. A claim of a fan is there as long as its reservation is held or confirmed; its deadline is the
-//! reservation's, so that paying does not write it again. A claim of the operators is there until they give the seat back.
+//! Claims on seats. A claim of a fan exists while its reservation is held or confirmed. Its deadline is that of the reservation, so that
+//! a payment does not write it. A claim of operators exists until they unblock the seat.
 
 use std::collections::HashSet;
 
@@ -19,21 +19,21 @@ use crate::error::corrupt;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
 
-/// What speaks against holds before they are tried.
-pub struct GeneralAdmission {
-    /// How many seats of its performance the fan of each hold has.
+/// The claims that may refuse holds.
+pub struct ExistingClaims {
+    /// For each hold, the number of seats of the performance that the fan has.
     pub owned: Vec<u32>,
-    /// Which of the wanted seats have a claim.
+    /// The seats of the holds that have a claim.
     pub taken: HashSet<(PerformanceId, Slot)>,
 }
 
-/// Looks before anything is claimed, so that those who come too late cost one read.
+/// Reads the claims before any is inserted, so that a hold that comes too late costs one read.
 ///
-/// Each fan and each wanted seat is looked up by itself, over its index: a join may be planned as one with all claims of a
+/// Each fan and each seat is looked up separately through an index. The planner may execute a join by reading all claims of a
 /// performance, which are few when the plan is made and many when it is used.
-pub async fn general_admission(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<GeneralAdmission> {
+pub async fn existing(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<ExistingClaims> {
     let (owned, taken) = try_join!(owned(conn, holds), taken(conn, holds))?;
-    Ok(GeneralAdmission { owned, taken })
+    Ok(ExistingClaims { owned, taken })
 }
 
 async fn owned(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<u32>> {
@@ -41,8 +41,8 @@ async fn owned(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<
         SELECT (
             SELECT count(*) FROM claims WHERE user_id = hold.user_id AND performance_id = hold.performance_id
         ) AS owned
-        FROM unnest($1, $2) WITH ORDINALITY AS hold (user_id, performance_id, place)
-        ORDER BY place";
+        FROM unnest($1, $2) WITH ORDINALITY AS hold (user_id, performance_id, nth)
+        ORDER BY nth";
     #[derive(QueryableByName)]
     struct Owned {
         #[diesel(sql_type = BigInt)]
@@ -81,11 +81,11 @@ impl From<SeatKey> for (PerformanceId, Slot) {
     }
 }
 
-/// Writes holds with their seats and claims; no two want the same seat. Answers the seats that somebody else claimed
-/// meanwhile, in order; if there are any, the transaction must be rolled back.
+/// Writes holds with their seats and claims. No two of the holds have the same seat. Returns the seats that a concurrent transaction has
+/// claimed, in order; if there are any, the transaction must be rolled back.
 ///
-/// Claims are inserted in the order of their keys and each insert waits for whoever is claiming or giving back the same
-/// seat, so that holds wait for each other in one direction only.
+/// Claims are inserted in the order of their keys. Each insert waits for a concurrent transaction on the same seat, so the order
+/// prevents deadlocks.
 pub async fn insert_holds(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<(PerformanceId, Slot)>> {
     const INSERT: &str = "
         WITH placed AS (
@@ -133,7 +133,7 @@ fn each_seat<T>(holds: &[&Reservation], column: impl Fn(&Reservation, &ReservedS
     holds.iter().flat_map(|hold| hold.seats.iter().map(move |seat| column(hold, seat))).collect()
 }
 
-/// Frees some seats of a hold and takes them off it, in one statement.
+/// Deletes some seats of a hold and their claims in one statement.
 pub async fn give_back(conn: &AsyncPgConnection, hold: &Reservation, slots: &[Slot]) -> QueryResult<()> {
     const GIVE_BACK: &str = "
         WITH freed AS (
@@ -151,7 +151,7 @@ pub async fn give_back(conn: &AsyncPgConnection, hold: &Reservation, slots: &[Sl
     Ok(())
 }
 
-/// Frees the seats of reservations. They are found over the seats of each, so that claims need no index by reservation.
+/// Deletes the claims of reservations. They are found through the seats of each, so that claims need no index by reservation.
 pub async fn delete(conn: &mut AsyncPgConnection, reservations: &[Uuid]) -> QueryResult<()> {
     const DELETE: &str = "
         DELETE FROM claims
@@ -165,7 +165,7 @@ pub async fn delete(conn: &mut AsyncPgConnection, reservations: &[Uuid]) -> Quer
     Ok(())
 }
 
-/// The claims on seats of a performance, in the order of their slots: on all, or on these.
+/// The claims on these seats of a performance, or on all, in the order of their slots.
 pub async fn load(
     conn: &mut AsyncPgConnection,
     performance: PerformanceId,
@@ -189,14 +189,14 @@ pub async fn load(
     rows.into_iter().map(read_claim).collect()
 }
 
-/// Slot, block, reservation, and its state and deadline.
+/// The slot, the block, the reservation, and the state and deadline of the reservation.
 type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
 
-/// A claim without a reservation of its id is a fault that the auditor tells; until somebody repairs it, nobody else gets the seat.
-fn read_claim((slot, block, reservation, its): ClaimRow) -> QueryResult<Claim> {
+/// A claim whose reservation does not exist reads as sold: the seat stays taken until an operator has repaired what the audit reports.
+fn read_claim((slot, block, reservation, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
     match (reservation, block) {
-        (Some(reservation), None) => Ok(match its {
+        (Some(reservation), None) => Ok(match state_and_deadline {
             Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
                 Claim::held(slot, ReservationId(reservation), expires_at)
             }
@@ -207,7 +207,7 @@ fn read_claim((slot, block, reservation, its): ClaimRow) -> QueryResult<Claim> {
     }
 }
 
-/// Which of these seats fans have, in order.
+/// Those of these seats that fans hold or have bought, in order.
 pub async fn of_fans(conn: &AsyncPgConnection, performance: PerformanceId, slots: &[Slot]) -> QueryResult<Vec<Slot>> {
     let of_fans = claims::table
         .filter(claims::performance_id.eq(performance.0))
@@ -219,8 +219,9 @@ pub async fn of_fans(conn: &AsyncPgConnection, performance: PerformanceId, slots
     Ok(taken.into_iter().map(|slot| Slot(slot.cast_unsigned())).collect())
 }
 
-/// Claims seats for a block that is there, those that are blocked already too. Answers those that fans have, in order; if there are
-/// any, the transaction must be rolled back. They are claimed in the order of their keys, as [`insert_holds`] does.
+/// Claims seats for a block that exists; seats that another block has claimed belong to this one afterwards. Returns the seats that fans
+/// have, in order; if there are any, the transaction must be rolled back. Seats are claimed in the order of their keys, as in
+/// [`insert_holds`].
 pub async fn block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<Vec<Slot>> {
     const BLOCK: &str = "
         INSERT INTO claims (performance_id, slot, block_id)
@@ -234,7 +235,8 @@ pub async fn block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<V
     Ok(left_out(&block.slots, Cached(query).load(&mut &*conn).await?))
 }
 
-/// Frees blocked seats. Answers those that are not blocked, in order; if there are any, the transaction must be rolled back.
+/// Deletes the claims on blocked seats. Returns the seats that are not blocked, in order; if there are any, the transaction must be
+/// rolled back.
 pub async fn unblock(conn: &AsyncPgConnection, performance: PerformanceId, slots: &[Slot]) -> QueryResult<Vec<Slot>> {
     const UNBLOCK: &str = "
         WITH blocked AS MATERIALIZED (

@@ -1,7 +1,7 @@
-//! How the domain's words and numbers are written in columns.
+//! Encodes the domain's enums and numbers as column values.
 //!
-//! Postgres has no unsigned integers. What the domain counts in `u32` or `u64` stays far below the sign bit by the
-//! domain's bounds, and the columns check for it, so `cast_signed` and `cast_unsigned` go there and back without loss.
+//! Postgres has no unsigned integers. The domain limits its `u32` and `u64` values far below the sign bit, and check constraints refuse
+//! negative values. So `cast_signed` and `cast_unsigned` are lossless.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
     match text {
         "top_up" => Ok(TransferKind::TopUp),
         "payment" => Ok(TransferKind::Payment),
-        _ => Err(corrupt("kind of transfer", text)),
+        _ => Err(corrupt("transfer kind", text)),
     }
 }
 
@@ -75,7 +75,7 @@ pub fn read_title(text: &str) -> QueryResult<Title> {
     Title::parse(text).map_err(|_| corrupt("title", text))
 }
 
-/// Whole milliseconds, which is as fine as the domain counts.
+/// A duration in whole milliseconds, the precision of the domain.
 pub fn duration_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -84,12 +84,12 @@ pub fn read_duration_ms(ms: i64) -> Duration {
     Duration::from_millis(ms.cast_unsigned())
 }
 
-/// An index of a seat chart, which the chart keeps in 16 bits.
+/// An index of a seat chart, which has 16 bits.
 pub fn read_index(ordinal: i32) -> QueryResult<u16> {
     u16::try_from(ordinal).map_err(|_| corrupt("chart index", &ordinal))
 }
 
-/// The index of a lane in a column.
+/// The index of a lane as a column value.
 pub fn lane_column(lane: u8) -> i16 {
     i16::from(lane)
 }

@@ -1,4 +1,4 @@
-//! The pool of connections, and how a transaction is run.
+//! The connection pool, and the execution of transactions.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -17,26 +17,26 @@ use tracing::Instrument;
 
 use crate::error::{TxError, is_transient, unavailable};
 
-/// Connections per instance. Postgres works best with few busy ones per core; the rest wait here, in order.
+/// Connections per instance. Postgres is fastest with few busy connections per core. Further calls wait here, in order.
 const POOL_SIZE: u32 = 16;
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a call waits for a free connection: it learns that Postgres is away no later than this.
+/// How long a call waits for a free connection before it fails as unavailable.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one statement may run. The longest by far is the import of a venue.
+/// How long one statement may run. The longest one imports a venue.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one statement may wait for a lock. Whoever holds one is a commit away from giving it back.
+/// How long one statement may wait for a lock. Transactions are short, so a longer wait means that something is wrong.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often a transaction is tried that lost against another one.
+/// The most attempts at a transaction that fails with a serialization failure or a deadlock.
 const TRANSACTION_ATTEMPTS: u32 = 4;
-/// The longest pause before the second attempt; it doubles with each.
-const RETRY_PAUSE: Duration = Duration::from_millis(10);
+/// The longest delay before the second attempt. It doubles with each further attempt.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// Where Postgres is and how long it is waited for.
+/// The address of the database, and time-outs.
 #[derive(Clone)]
 pub struct DatabaseConfig {
     /// Such as `postgres://encore:secret@localhost:5432/encore`. Options of the driver, such as `keepalives_idle` or
-    /// `tcp_user_timeout`, go behind a question mark.
+    /// `tcp_user_timeout`, follow after a question mark.
     pub url: String,
     /// The most connections of this instance; at least 1.
     pub pool_size: u32,
@@ -44,14 +44,14 @@ pub struct DatabaseConfig {
     pub connect_timeout: Duration,
     /// How long a call waits for a free connection.
     pub checkout_timeout: Duration,
-    /// How long one statement may run; also how long a transaction may idle.
+    /// How long one statement may run, and how long a transaction may be idle.
     pub statement_timeout: Duration,
     /// How long one statement may wait for a lock.
     pub lock_timeout: Duration,
 }
 
 impl DatabaseConfig {
-    /// The defaults for a database.
+    /// The default settings for the database at this URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -68,9 +68,9 @@ impl DatabaseConfig {
         let mut conn = tokio::time::timeout(self.connect_timeout, establishing)
             .await
             .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
-        // Prepared statements are planned once, and over their indexes: each has one good plan, whatever its values, and
-        // planning would cost more than running. The first plans are made when a sale has no rows yet, and a planner that saw
-        // an empty table would read all of it for as long as the plan lasts.
+        // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each execution would
+        // cost more than the execution. Sequential scans are off because the first plans are made while the tables are empty: the
+        // planner would choose a sequential scan and use it for the life of the connection.
         let statement_ms = self.statement_timeout.as_millis();
         let lock_ms = self.lock_timeout.as_millis();
         conn.batch_execute(&format!(
@@ -87,27 +87,27 @@ impl DatabaseConfig {
 }
 
 impl fmt::Debug for DatabaseConfig {
-    /// Without the URL, which may carry a password.
+    /// Leaves out the URL, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseConfig").field("pool_size", &self.pool_size).finish_non_exhaustive()
     }
 }
 
-/// A handle on the pool; clones share it.
+/// A handle to the connection pool. Clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     pool_size: u32,
-    /// One place per connection, given out in the order of asking. The pool alone lets whoever comes just when a connection
-    /// is given back take it before those who wait, who under load then wait for seconds.
-    places: Arc<Semaphore>,
+    /// One permit per connection, acquired in the order of the calls. The pool alone lets a new call take a returned connection before
+    /// the calls that wait, which then wait for seconds under load.
+    permits: Arc<Semaphore>,
     checkout_timeout: Duration,
 }
 
-/// A connection of the pool, given back when it is dropped.
+/// A connection that returns to the pool when it is dropped.
 pub(crate) struct Checkout<'p> {
     conn: PooledConnection<'p, AsyncPgConnection>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Deref for Checkout<'_> {
@@ -125,7 +125,7 @@ impl DerefMut for Checkout<'_> {
 }
 
 impl Database {
-    /// Opens the pool and its first connection, so that a wrong address is told at start.
+    /// Opens the pool and its first connection, so that a wrong URL fails at start-up.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, Unavailable> {
         let first = config.establish().await.map_err(unavailable)?;
         let mut manager_config = ManagerConfig::default();
@@ -138,32 +138,32 @@ impl Database {
         let pool = Pool::builder()
             .max_size(pool_size)
             .connection_timeout(config.checkout_timeout)
-            // A test costs each call a round trip; `connection` looks at the socket instead.
+            // A test costs each call a round trip. `connection` checks the socket instead.
             .test_on_check_out(false)
             .error_sink(Box::new(LogSink))
             .build_unchecked(AsyncDieselConnectionManager::new_with_config(&config.url, manager_config));
-        // Refused only by a full pool, and this one is empty.
+        // Only a full pool refuses a connection, and this one is empty.
         let _ = pool.add(first);
-        let places = Arc::new(Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS)));
-        Ok(Self { pool, pool_size, places, checkout_timeout: config.checkout_timeout })
+        let permits = Arc::new(Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS)));
+        Ok(Self { pool, pool_size, permits, checkout_timeout: config.checkout_timeout })
     }
 
-    /// A connection that was alive when it was last heard of. Those that died in the pool are thrown away here, so that a
+    /// A connection whose socket is not known to be closed. Connections that broke while they were idle are discarded here, so that a
     /// restart of Postgres does not fail one call per connection.
     pub(crate) async fn connection(&self) -> Result<Checkout<'_>, Unavailable> {
-        let place = timeout(self.checkout_timeout, Arc::clone(&self.places).acquire_owned()).await;
-        let place = place.map_err(unavailable)?.map_err(unavailable)?;
+        let permit = timeout(self.checkout_timeout, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(unavailable)?.map_err(unavailable)?;
         for _ in 0..self.pool_size {
             let mut conn = self.pool.get().await.map_err(unavailable)?;
             if !conn.is_broken() {
-                return Ok(Checkout { conn, _place: place });
+                return Ok(Checkout { conn, _permit: permit });
             }
         }
         let conn = self.pool.get().await.map_err(unavailable)?;
-        Ok(Checkout { conn, _place: place })
+        Ok(Checkout { conn, _permit: permit })
     }
 
-    /// Runs a transaction under its name, again if it lost against another one.
+    /// Runs a named transaction. Retries it after a serialization failure or a deadlock.
     pub(crate) async fn transact<T, R, F, Fut>(&self, name: &'static str, attempt: F) -> Result<T, PortError<R>>
     where
         F: Fn() -> Fut,
@@ -176,8 +176,8 @@ impl Database {
                     Ok(value) => return Ok(value),
                     Err(TxError::Port(error)) => return Err(error),
                     Err(TxError::Database(error)) if attempts < TRANSACTION_ATTEMPTS && is_transient(&error) => {
-                        tracing::info!(%error, attempts, "lost against another transaction");
-                        tokio::time::sleep(retry_pause(attempts)).await;
+                        tracing::info!(%error, attempts, "transaction failed with a serialization failure or deadlock; retrying");
+                        tokio::time::sleep(retry_delay(attempts)).await;
                         attempts += 1;
                     }
                     Err(TxError::Database(error)) => return Err(unavailable(error).into()),
@@ -188,21 +188,21 @@ impl Database {
     }
 }
 
-/// A random part of the pause, so that transactions that lost against each other do not meet again.
-fn retry_pause(attempts: u32) -> Duration {
-    let longest = RETRY_PAUSE * 2_u32.saturating_pow(attempts - 1);
-    // Without randomness the whole pause is waited.
+/// A random delay, so that the transactions that collided do not collide again.
+fn retry_delay(attempts: u32) -> Duration {
+    let longest = RETRY_DELAY * 2_u32.saturating_pow(attempts - 1);
+    // Without randomness the delay is the longest.
     let random = getrandom::u32().unwrap_or(u32::MAX);
     longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// The pool opens connections in the background; why it fails is told nobody else.
+/// Logs the errors of connection attempts in the background, which no caller receives.
 #[derive(Debug, Clone, Copy)]
 struct LogSink;
 
 impl ErrorSink<PoolError> for LogSink {
     fn sink(&self, error: PoolError) {
-        tracing::warn!(%error, "cannot connect to postgres");
+        tracing::warn!(%error, "postgres unavailable; a connection of the pool was not opened");
     }
 
     fn boxed_clone(&self) -> Box<dyn ErrorSink<PoolError>> {
@@ -223,18 +223,18 @@ mod tests {
     use crate::scratch::ScratchDatabase;
     use crate::statement::sql;
 
-    /// Takes two locks in the order given, meeting the other taker in between at the first attempt.
+    /// Takes two locks in this order. The first attempts of both transactions wait for each other in between.
     async fn take_both(
         database: &Database,
         locks: [i32; 2],
-        meet: Option<&Barrier>,
+        barrier: Option<&Barrier>,
     ) -> Result<(), TxError<Infallible>> {
         const LOCK: &str = "SELECT pg_advisory_xact_lock($1, 0)";
         let mut conn = database.connection().await?;
         let taking = conn.transaction(async |conn| {
             sql(LOCK).bind::<Integer, _>(locks[0]).execute(conn).await?;
-            if let Some(meet) = meet {
-                meet.wait().await;
+            if let Some(barrier) = barrier {
+                barrier.wait().await;
             }
             sql(LOCK).bind::<Integer, _>(locks[1]).execute(conn).await?;
             Ok(())
@@ -243,22 +243,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_loses_a_deadlock_tries_again() {
+    async fn a_transaction_that_loses_a_deadlock_is_retried() {
         let server =
             std::env::var("ENCORE_DATABASE_URL").expect("ENCORE_DATABASE_URL is not set: run `cargo xtask test`");
         let scratch = ScratchDatabase::create(&server).await;
         let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
-        let (meet, attempts) = (Barrier::new(2), AtomicU32::new(0));
+        let (barrier, attempts) = (Barrier::new(2), AtomicU32::new(0));
         let taker = |locks| {
-            let (database, meet, attempts) = (&database, &meet, &attempts);
+            let (database, barrier, attempts) = (&database, &barrier, &attempts);
             database.transact("test", move || {
                 let first = attempts.fetch_add(1, Ordering::SeqCst) < 2;
-                take_both(database, locks, first.then_some(meet))
+                take_both(database, locks, first.then_some(barrier))
             })
         };
         let (a, b) = tokio::join!(taker([1, 2]), taker([2, 1]));
-        a.expect("takes both in the end");
-        b.expect("takes both in the end");
+        a.expect("the transaction commits");
+        b.expect("the transaction commits");
         assert_eq!(attempts.into_inner(), 3);
     }
 }

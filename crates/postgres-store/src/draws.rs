@@ -13,14 +13,14 @@ use crate::error::{corrupt, unavailable};
 use crate::schema::queue_draws;
 use crate::statement::Cached;
 
-/// Keeps how many joined each lane before its numbers were drawn.
+/// [`Draws`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresDraws {
     database: Database,
 }
 
 impl PostgresDraws {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -37,10 +37,10 @@ impl Draws for PostgresDraws {
         let conn = self.database.connection().await?;
         let row = (queue_draws::performance_id.eq(performance.0), QueueDrawsRow::of(drawn));
         let insert = diesel::insert_into(queue_draws::table).values(row).on_conflict_do_nothing();
-        // A draw is never deleted, so whoever meets one finds it.
-        let (_, kept) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
+        // Draws are never deleted, so the row exists after the insert, whoever inserted it.
+        let (_, stored) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
             .map_err(unavailable)?;
-        kept.ok_or_else(|| unavailable(diesel::result::Error::NotFound))
+        stored.ok_or_else(|| unavailable(diesel::result::Error::NotFound))
     }
 
     async fn find(&self, performance: PerformanceId) -> Result<Option<Vec<Drawn>>, Unavailable> {
@@ -49,7 +49,7 @@ impl Draws for PostgresDraws {
     }
 }
 
-/// A draw without its performance. Its lanes are in arrays side by side, in the order of their indexes.
+/// A draw without its performance. Each array has one element per lane, in the order of the lanes.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = queue_draws)]
 struct QueueDrawsRow {
@@ -71,7 +71,7 @@ impl QueueDrawsRow {
 
     fn into_drawn(self) -> QueryResult<Vec<Drawn>> {
         let read = |((lane, joined), digest): ((i16, i64), Vec<u8>)| {
-            let digest = digest.try_into().map_err(|_| corrupt("digest", "of another length"))?;
+            let digest = digest.try_into().map_err(|_| corrupt("draw digest", "a digest of the wrong length"))?;
             Ok(Drawn { lane: read_lane(lane)?, count: joined.cast_unsigned(), digest })
         };
         self.lanes.into_iter().zip(self.joined).zip(self.digests).map(read).collect()

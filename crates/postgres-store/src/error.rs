@@ -1,4 +1,4 @@
-//! From the driver's errors to the domain's.
+//! Maps the errors of the driver to those of the domain.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -7,24 +7,24 @@ use diesel::result::{DatabaseErrorKind, Error};
 use encore_domain::error::{PortError, Unavailable};
 use thiserror::Error;
 
-/// Unavailable, logged here because nobody above may look at a driver's error.
+/// Logs an error of the driver and maps it to `Unavailable`. Callers of this crate do not see driver errors.
 pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Unavailable {
     let error = error.into();
-    tracing::warn!(%error, "a call to postgres failed");
+    tracing::warn!(%error, "postgres call failed; reported as unavailable");
     Unavailable::new("postgres", error)
 }
 
-/// How a transaction ended without its effect. It was rolled back.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
 pub enum TxError<R> {
-    /// The answer of the port.
+    /// The error that the port returns.
     Port(PortError<R>),
-    /// The database's word; worth another attempt if [`is_transient`].
+    /// An error of the database. The transaction is retried if the error [`is_transient`].
     Database(Error),
 }
 
 impl<R> TxError<R> {
-    /// A rule says no.
+    /// A refusal by a rule of the domain.
     pub fn refused(refusal: R) -> Self {
         Self::Port(PortError::Refused(refusal))
     }
@@ -42,7 +42,7 @@ impl<R> From<Unavailable> for TxError<R> {
     }
 }
 
-/// The unavailability of an operation that has no refusals and takes no request.
+/// The error of an operation that has no refusals and takes no request.
 pub fn never_refused(error: PortError<Infallible>) -> Unavailable {
     match error {
         PortError::Unavailable(unavailable) => unavailable,
@@ -51,24 +51,24 @@ pub fn never_refused(error: PortError<Infallible>) -> Unavailable {
     }
 }
 
-/// Whether the transaction lost against another one and may succeed if it is tried again.
+/// Whether the transaction failed because of a concurrent one, and may succeed when it is retried.
 pub fn is_transient(error: &Error) -> bool {
     let Error::DatabaseError(kind, information) = error else {
         return false;
     };
-    // The driver has no kind for 40P01 and does not show the code, so its message has to do.
+    // The driver has no kind for 40P01 and does not expose the code, so the message is compared.
     matches!(kind, DatabaseErrorKind::SerializationFailure) || information.message() == "deadlock detected"
 }
 
-/// A row holds what the domain does not allow, so something else wrote it.
+/// A row has a value that the domain does not allow. Something other than this crate wrote it.
 #[derive(Debug, Error)]
-#[error("a row holds a {what} that is none: {value:?}")]
+#[error("a row has an invalid {what}: {value:?}")]
 pub struct CorruptRow {
     what: &'static str,
     value: String,
 }
 
-/// The driver's error for a row that cannot be read.
+/// The error of the driver for a row that cannot be read.
 pub fn corrupt(what: &'static str, value: &(impl ToString + ?Sized)) -> Error {
     Error::DeserializationError(Box::new(CorruptRow { what, value: value.to_string() }))
 }

@@ -1,4 +1,4 @@
-//! The payload of an event, as the outbox keeps it: amounts in minor units, times in RFC 3339, ids as text.
+//! The payload of an event in the outbox: amounts in minor units, times in RFC 3339, ids as text.
 
 use chrono::SecondsFormat;
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::codec::{state_text, transfer_kind_text};
 
-/// What the change was.
+/// The payload of an event.
 pub fn payload(event: &Event) -> Value {
     match event {
         Event::HoldPlaced(hold)

@@ -1,4 +1,4 @@
-//! Changes of live holds by their fans: each locks the reservation, decides, and writes what is left.
+//! Changes of live holds by their fans. Each locks the reservation, decides, and writes the result.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -25,7 +25,7 @@ pub async fn release(
     now: Timestamp,
     request: Option<&RequestKey>,
 ) -> Result<Applied<Reservation>, TxError<ReleaseRefusal>> {
-    // A hold whose seats are all given back ends.
+    // Giving back all seats ends the hold.
     let release = |hold: &Reservation| give_back(hold, &hold.slots(), now);
     change(database, Operation::ReleaseHold, id, now, request, release).await
 }
@@ -52,11 +52,11 @@ pub async fn extend(
     change(database, Operation::ExtendHold, id, now, Some(request), |hold| extension.of(hold, now)).await
 }
 
-/// The hold that a request extended, as it was then.
+/// The hold that a request extended, as that request was answered.
 pub async fn find_extended<R>(database: &Database, request: &RequestKey) -> Result<Option<Reservation>, TxError<R>> {
     let conn = database.connection().await?;
     match requests::find(&conn, Operation::ExtendHold, request).await? {
-        Some(known) => Ok(Some(answered(&conn, known).await?)),
+        Some(known) => Ok(Some(recorded_answer(&conn, known).await?)),
         None => Ok(None),
     }
 }
@@ -72,7 +72,7 @@ async fn change<R: Send + Sync>(
     let mut conn = database.connection().await?;
     let changing = conn.transaction(async |conn| {
         if let Some(known) = requests::remember(conn, operation, request, id.0, Some(now)).await? {
-            return Ok(Applied::Before(answered(conn, known).await?));
+            return Ok(Applied::Before(recorded_answer(conn, known).await?));
         }
         let before = reservation_rows::lock(conn, id.0).await?;
         let after = decide(&before).map_err(TxError::refused)?;
@@ -98,8 +98,8 @@ async fn change<R: Send + Sync>(
     changing.await
 }
 
-/// What a change was answered: the hold as it was left, or the reservation that it ended, which never changes again.
-async fn answered(conn: &AsyncPgConnection, known: Remembered) -> QueryResult<Reservation> {
+/// The answer of an earlier change: the hold as the change left it, or the reservation that it ended, which never changes again.
+async fn recorded_answer(conn: &AsyncPgConnection, known: Remembered) -> QueryResult<Reservation> {
     let changed = reservation_rows::find(conn, known.result_id).await?.ok_or(diesel::result::Error::NotFound)?;
     match known.answer {
         Some(record) => as_recorded(&changed, record),

@@ -1,5 +1,5 @@
-//! A live hold at a moment, kept beside what later changes make of it: in the request that is answered with it, and, as it was
-//! placed, in its own row.
+//! Records of a live hold from before later changes. The request that is answered with the hold stores one. The row of a changed hold
+//! stores one of the hold as it was placed.
 
 use chrono::DateTime;
 use diesel::QueryResult;
@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use crate::error::corrupt;
 
-/// What its fan can change of a hold.
+/// The fields of a hold that its fan can change.
 #[derive(Serialize, Deserialize)]
 struct HoldRecord {
     expires_at_us: i64,
     revision: u32,
-    /// Slot and price of each.
+    /// The slot and price of each seat.
     seats: Vec<(u32, i64)>,
 }
 
-/// What has to be kept of a hold.
+/// The record of a hold.
 pub fn record(hold: &Reservation) -> QueryResult<Value> {
     let record = HoldRecord {
         expires_at_us: hold.expires_at.timestamp_micros(),
@@ -30,7 +30,7 @@ pub fn record(hold: &Reservation) -> QueryResult<Value> {
     serde_json::to_value(record).map_err(|error| corrupt("hold record", &error))
 }
 
-/// The live hold that a reservation was when this was kept of it.
+/// The reservation as it was when the record was made: a live hold.
 pub fn as_recorded(reservation: &Reservation, record: Value) -> QueryResult<Reservation> {
     let HoldRecord { expires_at_us, revision, seats } =
         serde_json::from_value(record).map_err(|error| corrupt("hold record", &error))?;
@@ -38,7 +38,7 @@ pub fn as_recorded(reservation: &Reservation, record: Value) -> QueryResult<Rese
     let seats: Vec<ReservedSeat> = seats.into_iter().map(seat).collect();
     let total = Money { minor: seats.iter().map(|seat| seat.price_minor).sum(), ..reservation.total };
     let expires_at = DateTime::from_timestamp_micros(expires_at_us);
-    let expires_at = expires_at.ok_or_else(|| corrupt("hold record", "a deadline beyond all calendars"))?;
+    let expires_at = expires_at.ok_or_else(|| corrupt("hold record", "a deadline out of range"))?;
     let (state, settled_at, payment) = (ReservationState::Held, None, None);
     Ok(Reservation { seats, total, state, expires_at, settled_at, payment, revision, ..*reservation })
 }

@@ -1,4 +1,4 @@
-//! Transfers and their sides.
+//! Transfers and their ledger entries.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -12,7 +12,7 @@ use crate::error::corrupt;
 use crate::schema::ledger_entries;
 use crate::statement::{Cached, sql};
 
-/// Writes a transfer with both its sides.
+/// Writes a transfer with its two ledger entries.
 pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after_minor: i64) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
@@ -45,7 +45,7 @@ pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after
     Ok(())
 }
 
-/// The sides of a transfer, the wallet's first.
+/// The ledger entries of a transfer, that of the wallet first.
 pub async fn of_transfer(conn: &mut AsyncPgConnection, transfer: Uuid) -> QueryResult<Vec<LedgerEntry>> {
     let rows: Vec<(Uuid, String, Option<Uuid>, i64)> = ledger_entries::table
         .filter(ledger_entries::transfer_id.eq(transfer))
@@ -58,10 +58,10 @@ pub async fn of_transfer(conn: &mut AsyncPgConnection, transfer: Uuid) -> QueryR
         ))
         .load(conn)
         .await?;
-    let line = |(id, kind, owner, amount_minor): (Uuid, String, Option<Uuid>, i64)| {
+    let entry = |(id, kind, owner, amount_minor): (Uuid, String, Option<Uuid>, i64)| {
         Ok(LedgerEntry { id: EntryId(id), account: read_account(&kind, owner)?, amount_minor })
     };
-    rows.into_iter().map(line).collect()
+    rows.into_iter().map(entry).collect()
 }
 
 fn account_columns(account: Account) -> (&'static str, Option<Uuid>) {

@@ -1,7 +1,6 @@
-//! Advisory locks: which there are, and what each guards.
+//! The advisory locks of this crate.
 //!
-//! Keys of two integers and keys of one `bigint` are different spaces: the first are the named locks here, the second
-//! belongs to [`lock_fans`].
+//! Keys of two integers and keys of one `bigint` are separate key spaces. The named locks use the first, [`lock_fans`] the second.
 
 use diesel::QueryResult;
 use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
@@ -12,16 +11,16 @@ use crate::statement::{Cached, sql};
 
 /// The first integer of all named locks: `Enco` in ASCII.
 pub const NAMESPACE: i32 = 0x456e_636f;
-/// Held by the instance that migrates.
+/// Held by the instance that runs migrations.
 pub const MIGRATION: i32 = 1;
-/// Held shared by those who write the outbox, alone for a moment by who reads it. See [`crate::outbox`].
+/// Held shared by writers of the outbox, and exclusively by a reader for a moment. See [`crate::outbox`].
 pub const OUTBOX: i32 = 2;
-/// Held by who makes the template of scratch databases.
+/// Held by the process that creates the template of scratch databases.
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 3;
 
-/// Until the end of the transaction, nobody else places a hold for these fans and performances: so what is counted against
-/// their limits stays true. They are locked in the order of their keys.
+/// Until the end of the transaction, no other transaction places a hold for these fans and performances, so that their seats can be
+/// counted against the limit. They are locked in the order of their keys.
 pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<()> {
     const LOCK: &str = "
         SELECT pg_advisory_xact_lock(fan)
@@ -37,8 +36,8 @@ pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> Quer
     Ok(())
 }
 
-/// Waits until no transaction that has drawn a sequence number of the outbox is open, and lets none draw another until
-/// the end of this transaction.
+/// Waits until every transaction that has drawn a sequence number of the outbox has ended. Until the end of this transaction, no other
+/// can draw one.
 pub async fn lock_outbox(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
     Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX)).execute(conn).await?;

@@ -1,4 +1,4 @@
-//! The schema, embedded, and how a database gets it.
+//! Applies and reverts the embedded migrations.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::statement::sql;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
-/// How long a server may take to accept the connection. Waiting for another instance's migration is not limited.
+/// How long the server may take to accept the connection. The wait for the migration by another instance is not limited.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type HarnessResult<T> = diesel::migration::Result<T>;
 
-/// Applies the migrations that the database does not have yet. Answers their versions. Instances may do so at once:
-/// one migrates and the others wait for it.
+/// Applies the pending migrations. Returns their versions. If several instances call this at once, one applies the migrations and the
+/// others wait for it.
 pub async fn migrate(url: &str) -> Result<Vec<String>, Unavailable> {
     run(url, |harness| {
         let applied = harness.run_pending_migrations(MIGRATIONS)?;
@@ -31,7 +31,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, Unavailable> {
     .await
 }
 
-/// Takes all migrations back, and all data with them. Answers their versions, latest first.
+/// Reverts all migrations, which deletes all data. Returns their versions, latest first.
 pub async fn revert_all(url: &str) -> Result<Vec<String>, Unavailable> {
     run(url, |harness| {
         let reverted = harness.revert_all_migrations(MIGRATIONS)?;
@@ -40,7 +40,7 @@ pub async fn revert_all(url: &str) -> Result<Vec<String>, Unavailable> {
     .await
 }
 
-/// The versions of all migrations, in order: the digits of their folders' names.
+/// The versions of all migrations, in order: the digits in the names of their folders.
 pub fn versions() -> Vec<String> {
     let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).unwrap_or_default();
     let mut versions: Vec<String> = migrations.iter().map(|step| step.name().version().to_string()).collect();
@@ -54,7 +54,7 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, Unavailable> {
     let connecting = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
     let mut conn = connecting.map_err(unavailable)?.map_err(unavailable)?;
-    // Held until the connection closes, which is the end of this function.
+    // Held until the connection closes at the end of this function.
     sql("SELECT pg_advisory_lock($1, $2)")
         .bind::<Integer, _>(locks::NAMESPACE)
         .bind::<Integer, _>(locks::MIGRATION)

@@ -1,9 +1,9 @@
-//! The outbox, written by every changing transaction and read in order.
+//! The outbox. Every transaction that changes something writes it, and readers follow it in order.
 //!
-//! Sequence numbers are drawn before their transactions commit, so a reader that follows them could pass a number that
-//! appears later, and lose the event. Therefore a writer draws its numbers under a shared advisory lock that it keeps
-//! until its commit, and a reader takes the lock alone before it looks: no lower number can appear after that. Writing
-//! the outbox is the last statement of a transaction, so whoever has the lock waits for nothing but its own commit.
+//! A sequence number is drawn before its transaction commits. A reader that follows the numbers could therefore read a higher number
+//! before a lower one appears, and miss that event. To prevent this, a writer draws its numbers under a shared advisory lock that it
+//! holds until it commits, and a reader takes the lock exclusively before it reads: no lower number can appear after that. The outbox
+//! is written by the last statement of a transaction, so a writer holds the lock only until its commit.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,17 +23,17 @@ use crate::locks::{self, lock_outbox};
 use crate::schema::outbox;
 use crate::statement::{Cached, sql};
 
-/// Writes events. The last statement of its transaction.
+/// Writes events. It must be the last statement of its transaction.
 pub async fn append(conn: &AsyncPgConnection, events: &[Event]) -> QueryResult<()> {
     const APPEND: &str = "
-        WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, $2))
+        WITH outbox_lock AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, $2))
         INSERT INTO outbox (event_id, kind, key, payload, created_at)
         SELECT event_id, kind, key, payload, created_at
-        FROM gate, unnest($3, $4, $5, $6, $7) AS event (event_id, kind, key, payload, created_at)";
+        FROM outbox_lock, unnest($3, $4, $5, $6, $7) AS event (event_id, kind, key, payload, created_at)";
     if events.is_empty() {
         return Ok(());
     }
-    let moments: Vec<DateTime<Utc>> = events.iter().map(Event::at).collect();
+    let times: Vec<DateTime<Utc>> = events.iter().map(Event::at).collect();
     let payloads: Vec<Value> = events.iter().map(payload).collect();
     let ids: Vec<String> = events.iter().map(Event::id).collect();
     let kinds: Vec<&str> = events.iter().map(Event::kind).collect();
@@ -45,19 +45,19 @@ pub async fn append(conn: &AsyncPgConnection, events: &[Event]) -> QueryResult<(
         .bind::<Array<Text>, _>(kinds)
         .bind::<Array<SqlUuid>, _>(keys)
         .bind::<Array<Jsonb>, _>(payloads)
-        .bind::<Array<Timestamptz>, _>(moments);
+        .bind::<Array<Timestamptz>, _>(times);
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 
-/// Reads the outbox.
+/// [`Outbox`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresOutbox {
     database: Database,
 }
 
 impl PostgresOutbox {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }

@@ -28,14 +28,14 @@ use crate::schema::{ended_queue_tokens, payments};
 use crate::statement::{Cached, sql};
 use crate::{ledger, outbox, wallets};
 
-/// Settles holds.
+/// [`Payments`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresPayments {
     database: Database,
 }
 
 impl PostgresPayments {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -67,7 +67,7 @@ impl PostgresPayments {
             try_join!(
                 wallets::debit(conn, user, amount),
                 insert(conn, plan),
-                use_up(conn, plan),
+                end_token(conn, plan),
                 reservation_rows::settle(conn, &confirmed),
                 ledger::record(conn, &plan.transfer, balance.minor - amount.minor),
                 outbox::append(conn, &event),
@@ -97,20 +97,20 @@ async fn insert(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()>
     Ok(())
 }
 
-/// Notes that the queue token of a payment is used up. One queue token may pay several holds.
-async fn use_up(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
+/// Records that the payment ended its queue token. Several payments may have the same queue token.
+async fn end_token(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
     let Some(payload) = plan.payload else {
         return Ok(());
     };
-    let used = (
+    let ended = (
         ended_queue_tokens::performance_id.eq(payload.performance.0),
         ended_queue_tokens::epoch.eq(payload.epoch),
         ended_queue_tokens::lane.eq(lane_column(payload.lane)),
         ended_queue_tokens::index.eq(payload.index.cast_signed()),
         ended_queue_tokens::payment_id.eq(plan.payment.id.0),
     );
-    let noted = diesel::insert_into(ended_queue_tokens::table).values(used).on_conflict_do_nothing();
-    Cached(noted).execute(&mut &*conn).await?;
+    let insert = diesel::insert_into(ended_queue_tokens::table).values(ended).on_conflict_do_nothing();
+    Cached(insert).execute(&mut &*conn).await?;
     Ok(())
 }
 
@@ -187,7 +187,7 @@ impl Payments for PostgresPayments {
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
-        // Locked in the order of their ids, so that two instances that were told the same do not wait for each other.
+        // Rows are locked in the order of their ids, so that two instances that mark the same payments do not deadlock.
         const MARK: &str = "
             WITH due AS (SELECT id FROM payments WHERE id = ANY($1) AND NOT propagated ORDER BY id FOR UPDATE)
             UPDATE payments SET propagated = true FROM due WHERE payments.id = due.id";
@@ -241,7 +241,7 @@ impl PaymentRow {
         })
     }
 
-    /// The queue token that the payment used up: one of its fan for its performance, as it was handed out with the place.
+    /// The payload of the queue token that the payment ended, as it was issued when the fan joined.
     fn payload(&self) -> QueryResult<Option<QueueTokenPayload>> {
         let Some((epoch, index)) = self.token_epoch.zip(self.token_index) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Placing holds, many at once: each is decided by itself, and all that may be placed are written in one transaction.
+//! Places batches of holds. Each hold is decided by itself, and all that are accepted are written in one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,24 +16,24 @@ use futures::try_join;
 use uuid::Uuid;
 
 use crate::batcher::Batched;
-use crate::claims::GeneralAdmission;
+use crate::claims::ExistingClaims;
 use crate::database::Database;
 use crate::error::TxError;
 use crate::locks::lock_fans;
 use crate::requests::{self, Operation};
 use crate::{claims, outbox, reservation_rows};
 
-/// What becomes of a hold.
-pub type TokenAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+/// The result of placing one hold.
+pub type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
 
-/// A hold that somebody wants to be placed.
+/// A hold to be placed.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// As planned.
+    /// The planned hold.
     pub hold: Reservation,
-    /// How many seats of the performance its fan may have, held plus sold.
+    /// The most seats of the performance that the fan may have, held plus sold.
     pub seats_per_fan: u32,
-    /// Why it is placed.
+    /// The request that it is placed for.
     pub request: RequestKey,
 }
 
@@ -43,42 +43,42 @@ impl Batched for Placement {
     }
 }
 
-/// Why a transaction was rolled back that could reach the database.
+/// Why a transaction was rolled back although the database is available.
 #[derive(Debug)]
-enum Undone {
-    /// Nothing is to be written.
-    Answered(Vec<TokenAnswer>),
-    /// Seats that were free when they were looked at were claimed before they were written.
-    Overtaken,
+enum Rollback {
+    /// No hold is to be written.
+    Answered(Vec<PlaceAnswer>),
+    /// A concurrent transaction claimed some of the seats after they were found free.
+    SeatsClaimed,
 }
 
-/// Places holds of different requests. Each has the answer that it would have if they were placed one after the other, in
-/// this order: whatever is wrong with one does not touch the others.
-pub async fn place_all(database: &Database, asked: &[Placement]) -> Vec<TokenAnswer> {
-    match database.transact("reservations.place", || try_place(database, asked)).await {
-        Ok(answers) | Err(PortError::Refused(Undone::Answered(answers))) => answers,
-        Err(PortError::Refused(Undone::Overtaken)) => place_each(database, asked).await,
-        Err(PortError::Unavailable(unavailable)) if asked.len() > 1 && is_of_a_member(&unavailable) => {
-            tracing::warn!(holds = asked.len(), "holds cannot be placed together, and are placed one by one");
-            place_each(database, asked).await
+/// Places holds of different requests. Each is answered as if they were placed one after the other, in this order. The failure of one
+/// does not affect the others.
+pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
+    match database.transact("reservations.place", || try_place(database, placements)).await {
+        Ok(answers) | Err(PortError::Refused(Rollback::Answered(answers))) => answers,
+        Err(PortError::Refused(Rollback::SeatsClaimed)) => place_each(database, placements).await,
+        Err(PortError::Unavailable(unavailable)) if placements.len() > 1 && is_caused_by_a_hold(&unavailable) => {
+            tracing::warn!(holds = placements.len(), "a batch of holds failed; placing them one by one");
+            place_each(database, placements).await
         }
         Err(PortError::Unavailable(_) | PortError::RequestReused) => {
-            asked.iter().map(|_| Err(Unavailable::of("postgres").into())).collect()
+            placements.iter().map(|_| Err(Unavailable::of("postgres").into())).collect()
         }
     }
 }
 
 /// Places each hold in a transaction of its own.
-async fn place_each(database: &Database, asked: &[Placement]) -> Vec<TokenAnswer> {
-    let answers = asked.iter().map(|placement| {
-        // Boxed, since it is placed as a batch is: a batch of one, which is never parted again.
+async fn place_each(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
+    let answers = placements.iter().map(|placement| {
+        // Boxed because of the recursion. A batch of one is not split again.
         Box::pin(place_all(database, std::slice::from_ref(placement)))
     });
     join_all(answers).await.into_iter().flatten().collect()
 }
 
-/// Whether the database answered, and did not like one of the holds; else it is not there, and trying again is in vain.
-fn is_of_a_member(unavailable: &Unavailable) -> bool {
+/// Whether the database is available but could not write one of the holds. Otherwise another attempt is of no use.
+fn is_caused_by_a_hold(unavailable: &Unavailable) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
     let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
     match error {
@@ -88,44 +88,44 @@ fn is_of_a_member(unavailable: &Unavailable) -> bool {
     }
 }
 
-async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<TokenAnswer>, TxError<Undone>> {
+async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<PlaceAnswer>, TxError<Rollback>> {
     let mut conn = database.connection().await?;
     let placing = conn.transaction(async |conn| {
-        let holds: Vec<&Reservation> = asked.iter().map(|placement| &placement.hold).collect();
-        let notes: Vec<_> = asked
+        let holds: Vec<&Reservation> = placements.iter().map(|placement| &placement.hold).collect();
+        let new_requests: Vec<_> = placements
             .iter()
-            .map(|it| requests::Note { key: &it.request, result_id: it.hold.id.0, at: it.hold.held_at })
+            .map(|it| requests::NewRequest { key: &it.request, result_id: it.hold.id.0, at: it.hold.held_at })
             .collect();
-        let (new, (), general_admission) = try_join!(
-            requests::note_all(conn, Operation::PlaceHold, &notes),
+        let (new, (), existing) = try_join!(
+            requests::remember_all(conn, Operation::PlaceHold, &new_requests),
             lock_fans(conn, &holds),
-            claims::general_admission(conn, &holds),
+            claims::existing(conn, &holds),
         )?;
-        let verdicts = decide(asked, &new, &general_admission);
-        let answers = answer_all(conn, asked, &verdicts).await?;
-        let of = |wanted: fn(&Verdict) -> bool| {
-            asked.iter().zip(&verdicts).filter(move |(_, verdict)| wanted(verdict)).map(|(placement, _)| placement)
+        let verdicts = decide(placements, &new, &existing);
+        let answers = answer_all(conn, placements, &verdicts).await?;
+        let with = |wanted: fn(&Verdict) -> bool| {
+            placements.iter().zip(&verdicts).filter(move |(_, verdict)| wanted(verdict)).map(|(placement, _)| placement)
         };
-        let placed: Vec<&Reservation> = of(|verdict| matches!(verdict, Verdict::Placed)).map(|it| &it.hold).collect();
+        let placed: Vec<&Reservation> = with(|verdict| matches!(verdict, Verdict::Placed)).map(|it| &it.hold).collect();
         if placed.is_empty() {
-            return Err(TxError::refused(Undone::Answered(answers)));
+            return Err(TxError::refused(Rollback::Answered(answers)));
         }
         let refused: Vec<&RequestKey> =
-            of(|verdict| matches!(verdict, Verdict::Refused(_))).map(|it| &it.request).collect();
+            with(|verdict| matches!(verdict, Verdict::Refused(_))).map(|it| &it.request).collect();
         let events: Vec<Event> = placed.iter().map(|hold| Event::HoldPlaced((*hold).clone())).collect();
         let (lost, (), ()) = try_join!(
             claims::insert_holds(conn, &placed),
             requests::forget_all(conn, &refused),
             outbox::append(conn, &events),
         )?;
-        match (lost.is_empty(), asked) {
+        match (lost.is_empty(), placements) {
             (true, _) => Ok(answers),
             (false, [_]) => {
                 let slots = lost.into_iter().map(|(_, slot)| slot).collect();
                 let refusal = PortError::Refused(PlaceRefusal::SeatsTaken { slots });
-                Err(TxError::refused(Undone::Answered(vec![Err(refusal)])))
+                Err(TxError::refused(Rollback::Answered(vec![Err(refusal)])))
             }
-            (false, _) => Err(TxError::refused(Undone::Overtaken)),
+            (false, _) => Err(TxError::refused(Rollback::SeatsClaimed)),
         }
     });
     placing.await
@@ -133,19 +133,19 @@ async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<Token
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Its request was made before.
+    /// The request is a repeat.
     Known,
     Refused(PlaceRefusal),
     Placed,
 }
 
-/// The rule of a hold against what is there and what is placed before it: its seats are free, and its fan stays within the
-/// limit. `new` says of which requests nothing is known.
-fn decide(asked: &[Placement], new: &HashSet<(Uuid, Uuid)>, general_admission: &GeneralAdmission) -> Vec<Verdict> {
-    let mut taken = general_admission.taken.clone();
+/// Decides each hold against the existing claims and the holds before it: its seats must be free, and its fan must stay within the
+/// limit. `new` has the requests that are not repeats.
+fn decide(placements: &[Placement], new: &HashSet<(Uuid, Uuid)>, existing: &ExistingClaims) -> Vec<Verdict> {
+    let mut taken = existing.taken.clone();
     let mut placed_for: HashMap<(UserId, PerformanceId), u32> = HashMap::new();
-    let mut verdicts = Vec::with_capacity(asked.len());
-    for (Placement { hold, seats_per_fan, request }, owned) in asked.iter().zip(&general_admission.owned) {
+    let mut verdicts = Vec::with_capacity(placements.len());
+    for (Placement { hold, seats_per_fan, request }, owned) in placements.iter().zip(&existing.owned) {
         let placed_for = placed_for.entry((hold.user, hold.performance)).or_default();
         let owned = owned.saturating_add(*placed_for);
         let wanted = u32::try_from(hold.seats.len()).unwrap_or(u32::MAX);
@@ -169,10 +169,10 @@ fn decide(asked: &[Placement], new: &HashSet<(Uuid, Uuid)>, general_admission: &
 
 async fn answer_all(
     conn: &AsyncPgConnection,
-    asked: &[Placement],
+    placements: &[Placement],
     verdicts: &[Verdict],
-) -> diesel::QueryResult<Vec<TokenAnswer>> {
-    let known = asked.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Known);
+) -> diesel::QueryResult<Vec<PlaceAnswer>> {
+    let known = placements.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Known);
     let known: Vec<RequestKey> = known.map(|(placement, _)| placement.request).collect();
     let mut before = find_placed(conn, &known).await?.into_iter();
     let answer = |(placement, verdict): (&Placement, &Verdict)| match verdict {
@@ -184,19 +184,19 @@ async fn answer_all(
             Some(Ok(None)) | None => Err(Error::NotFound),
         },
     };
-    asked.iter().zip(verdicts).map(answer).collect()
+    placements.iter().zip(verdicts).map(answer).collect()
 }
 
-/// The request was made before with another body.
+/// The request id was used before with another body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reused;
 
-/// The holds that requests placed, as they were placed, in the order asked.
+/// The holds that these requests placed, as they were placed, in the order of the requests.
 pub async fn find_placed(
     conn: &AsyncPgConnection,
-    asked: &[RequestKey],
+    keys: &[RequestKey],
 ) -> diesel::QueryResult<Vec<Result<Option<Reservation>, Reused>>> {
-    let known = requests::find_all(conn, asked).await?;
+    let known = requests::find_all(conn, keys).await?;
     let ids: Vec<Uuid> = known.iter().flatten().map(|known| known.result_id).collect();
     let placed = reservation_rows::find_all_placed(conn, &ids).await?;
     let placed: HashMap<Uuid, Reservation> = placed.into_iter().map(|placed| (placed.id.0, placed)).collect();
@@ -207,5 +207,5 @@ pub async fn find_placed(
         }
         Ok(placed.get(&known.result_id).cloned())
     };
-    Ok(asked.iter().zip(known).map(first).collect())
+    Ok(keys.iter().zip(known).map(first).collect())
 }

@@ -15,14 +15,14 @@ use crate::error::unavailable;
 use crate::schema::queue_records;
 use crate::statement::{Cached, sql};
 
-/// Keeps what a queue is put in place from when the store that runs it has lost it.
+/// [`QueueRecords`] on Postgres: the records from which lost queues are restored.
 #[derive(Clone, Debug)]
 pub struct PostgresQueueRecords {
     database: Database,
 }
 
 impl PostgresQueueRecords {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -39,7 +39,7 @@ impl QueueRecords for PostgresQueueRecords {
         let conn = self.database.connection().await?;
         let row = (queue_records::performance_id.eq(performance.0), QueueRecordRow::from(&record));
         let insert = diesel::insert_into(queue_records::table).values(row).on_conflict_do_nothing();
-        // A record is never deleted, so whoever meets one finds it.
+        // Records are never deleted, so the row exists after the insert, whoever inserted it.
         let (_, begun) = try_join!(async { Cached(insert).execute(&mut &*conn).await }, load(&conn, performance))
             .map_err(unavailable)?;
         begun.ok_or_else(|| unavailable(diesel::result::Error::NotFound))
@@ -51,18 +51,18 @@ impl QueueRecords for PostgresQueueRecords {
     }
 
     async fn keep(&self, performance: PerformanceId, record: &QueueRecord) -> Result<(), Unavailable> {
-        const KEEP: &str = "
+        const UPDATE: &str = "
             UPDATE queue_records SET
                 recorded_at = $3,
                 heads = ARRAY(
-                    SELECT greatest(kept, new) FROM unnest(heads, $4) WITH ORDINALITY AS lanes (kept, new, lane) ORDER BY lane),
+                    SELECT greatest(old, new) FROM unnest(heads, $4) WITH ORDINALITY AS lanes (old, new, lane) ORDER BY lane),
                 tails = ARRAY(
-                    SELECT greatest(kept, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (kept, new, lane) ORDER BY lane),
+                    SELECT greatest(old, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (old, new, lane) ORDER BY lane),
                 inside_lanes = $6, inside_numbers = $7, inside_until = $8, inside_active = $9,
                 unspent = $10
             WHERE performance_id = $1 AND epoch = $2 AND recorded_at <= $3";
         let row = QueueRecordRow::from(record);
-        let keep = sql(KEEP)
+        let update = sql(UPDATE)
             .bind::<SqlUuid, _>(performance.0)
             .bind::<BigInt, _>(row.epoch)
             .bind::<Timestamptz, _>(row.recorded_at)
@@ -74,7 +74,7 @@ impl QueueRecords for PostgresQueueRecords {
             .bind::<Array<Bool>, _>(row.inside_active)
             .bind::<BigInt, _>(row.unspent);
         let mut conn = self.database.connection().await?;
-        Cached(keep).execute(&mut conn).await.map_err(unavailable)?;
+        Cached(update).execute(&mut conn).await.map_err(unavailable)?;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl QueueRecords for PostgresQueueRecords {
     }
 }
 
-/// A record without its performance. Lanes, and those inside, are in arrays side by side.
+/// A record without its performance. The arrays of lanes have one element per lane; those of fans who are called or active one per fan.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = queue_records)]
 struct QueueRecordRow {
@@ -140,7 +140,7 @@ impl QueueRecordRow {
             tail: tail.cast_unsigned(),
             limit: limit.cast_unsigned(),
         };
-        let places = self.inside_lanes.into_iter().zip(self.inside_numbers);
+        let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers);
         let states = self.inside_until.into_iter().zip(self.inside_active);
         let inside = |((lane, number), (until, active)): ((i16, i64), (DateTime<Utc>, bool))| {
             let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
@@ -150,7 +150,7 @@ impl QueueRecordRow {
             epoch: self.epoch,
             recorded_at: self.recorded_at,
             lanes: lanes.map(lane).collect(),
-            inside: places.zip(states).map(inside).collect::<QueryResult<_>>()?,
+            inside: lane_numbers.zip(states).map(inside).collect::<QueryResult<_>>()?,
             unspent: self.unspent.cast_unsigned(),
         })
     }

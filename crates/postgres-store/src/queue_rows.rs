@@ -1,4 +1,4 @@
-//! A queue as a row, and its settings as the kept answer of a patch.
+//! A queue as a row. The settings are also stored as the answer of a patch.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use crate::codec::{duration_ms, read_duration_ms};
 use crate::error::corrupt;
 use crate::schema::queues;
 
-/// What operators change. Answers that were kept before a column was there are read with what its rows were filled with.
+/// What operators can change. The defaults are for stored answers that are older than a column.
 #[derive(Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = queues, treat_none_as_null = true)]
 pub struct QueueRow {
@@ -101,7 +101,7 @@ fn read_lanes(names: &[String], weights: &[i32]) -> QueryResult<Lanes> {
     Lanes::new(lanes).map_err(|error| corrupt("list of lanes", &error))
 }
 
-/// What never changes about a queue. It is not in answers: the key is secret.
+/// What never changes. It is not stored in answers, because the key is secret.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = queues)]
 pub struct QueueDrawRow {
@@ -123,13 +123,13 @@ impl QueueDrawRow {
         let Some((pre_queue_opens_at, key)) = self.pre_queue_opens_at.zip(self.draw_key) else {
             return Ok(None);
         };
-        let key = DrawKey(key.try_into().map_err(|_| corrupt("draw key", "of another length"))?);
+        let key = DrawKey(key.try_into().map_err(|_| corrupt("draw key", "a key of the wrong length"))?);
         Ok(Some(QueueDraw { pre_queue_opens_at, key }))
     }
 }
 
-/// Puts the parts of a queue together.
-pub fn read_line((settings, draw): (QueueRow, QueueDrawRow)) -> QueryResult<Queue> {
+/// Reads a queue from the two parts of its row.
+pub fn read_queue((settings, draw): (QueueRow, QueueDrawRow)) -> QueryResult<Queue> {
     Ok(Queue { settings: settings.into_settings()?, draw: draw.into_draw()? })
 }
 
@@ -142,14 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_from_before_there_were_lanes_reads_as_one_lane() {
-        let kept = json!({
+    fn a_stored_answer_without_lanes_reads_as_one_lane() {
+        let stored = json!({
             "rate_admissions": 5, "rate_period_ms": 1_000, "batch": 7, "max_active": 9, "paused": true,
             "accept_window_ms": 30_000, "active_duration_ms": 600_000, "grace_ms": 120_000,
         });
-        let row: QueueRow = serde_json::from_value(kept).expect("it reads");
+        let row: QueueRow = serde_json::from_value(stored).expect("a row");
         let rate = QueueRate { admissions: 5, period: Duration::from_secs(1) };
         let expected = QueueSettings { rate, batch: 7, max_active: 9, paused: true, ..QueueSettings::default() };
-        assert_eq!(row.into_settings().expect("it is a queue's"), expected);
+        assert_eq!(row.into_settings().expect("settings"), expected);
     }
 }

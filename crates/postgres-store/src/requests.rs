@@ -1,4 +1,5 @@
-//! The memory of requests: in each changing transaction the first statement is [`remember`], or [`note_all`].
+//! Records of requests, which make them idempotent. The first statement of a transaction that changes something is [`remember`] or
+//! [`remember_all`].
 
 use std::collections::HashSet;
 
@@ -16,7 +17,7 @@ use crate::error::TxError;
 use crate::schema::requests;
 use crate::statement::{Cached, sql};
 
-/// What a request asked for. The fingerprint says it too; this is for people who read the table.
+/// The operation of a request. The fingerprint covers it too; the column is for people who read the table.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation {
     CreateUser,
@@ -54,20 +55,20 @@ impl Operation {
     }
 }
 
-/// What a request did when it came first.
+/// The record of a request.
 #[derive(Debug, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = requests)]
 pub struct Remembered {
     operation: String,
     fingerprint: Vec<u8>,
-    /// What it made or changed.
+    /// The id of what the request created or changed.
     pub result_id: Uuid,
-    /// What it answered, where that was kept.
+    /// The stored answer, if there is one.
     pub answer: Option<Value>,
 }
 
 impl Remembered {
-    /// Whether it did this, for a request of this body.
+    /// Whether it is the record of this operation with this body.
     pub fn is_of(&self, operation: Operation, key: &RequestKey) -> bool {
         self.operation == operation.as_str() && key.fingerprint.repeats(&self.fingerprint)
     }
@@ -75,7 +76,7 @@ impl Remembered {
 
 #[derive(Insertable)]
 #[diesel(table_name = requests)]
-struct NewRequest<'a> {
+struct RequestRow<'a> {
     user_id: Uuid,
     request_id: Uuid,
     operation: &'static str,
@@ -84,9 +85,9 @@ struct NewRequest<'a> {
     created_at: Option<DateTime<Utc>>,
 }
 
-/// Notes the request with the id of what it is about to make or change; `None` if it is new, as is every change without
-/// a request. If the same request is being made by another transaction, this waits for the other's end. A refusal
-/// rolls the note back with the rest.
+/// Records the request with the id of what it is going to create or change. Returns `None` if the request is new or there is none, and
+/// the earlier record if it is a repeat. Waits for the end of a concurrent transaction of the same request. A refusal rolls the
+/// record back.
 pub async fn remember<R>(
     conn: &AsyncPgConnection,
     operation: Operation,
@@ -97,7 +98,7 @@ pub async fn remember<R>(
     let Some(key) = key else {
         return Ok(None);
     };
-    let request = NewRequest {
+    let request = RequestRow {
         user_id: key.user.0,
         request_id: key.id.0,
         operation: operation.as_str(),
@@ -105,15 +106,15 @@ pub async fn remember<R>(
         result_id,
         created_at: at,
     };
-    let noted = diesel::insert_into(requests::table).values(&request).on_conflict_do_nothing();
-    if Cached(noted).execute(&mut &*conn).await? == 1 {
+    let insert = diesel::insert_into(requests::table).values(&request).on_conflict_do_nothing();
+    if Cached(insert).execute(&mut &*conn).await? == 1 {
         return Ok(None);
     }
     let remembered = find(conn, operation, key).await?;
     remembered.map(Some).ok_or_else(|| diesel::result::Error::NotFound.into())
 }
 
-/// What the request did before, if it was made.
+/// The record of the request, if there is one.
 pub async fn find<R>(
     conn: &AsyncPgConnection,
     operation: Operation,
@@ -127,26 +128,26 @@ pub async fn find<R>(
     }
 }
 
-/// A request to be noted, as [`remember`] does.
-pub struct Note<'a> {
+/// A request for [`remember_all`].
+pub struct NewRequest<'a> {
     pub key: &'a RequestKey,
     pub result_id: Uuid,
     pub at: Timestamp,
 }
 
-/// Notes requests, of which no two are the same, and says which of them are new: `(user, request)`. Each waits for another
-/// transaction that is making the same request.
+/// Records different requests, and returns those that are new as `(user, request)`. Each insert waits for a concurrent transaction of
+/// the same request.
 ///
-/// They are noted in the order of their keys, so that transactions wait for each other in one direction only.
-pub async fn note_all(
+/// They are inserted in the order of their keys, which prevents deadlocks.
+pub async fn remember_all(
     conn: &AsyncPgConnection,
     operation: Operation,
-    notes: &[Note<'_>],
+    requests: &[NewRequest<'_>],
 ) -> QueryResult<HashSet<(Uuid, Uuid)>> {
-    const NOTE: &str = "
+    const INSERT: &str = "
         INSERT INTO requests (user_id, request_id, operation, fingerprint, result_id, created_at)
         SELECT user_id, request_id, $1, fingerprint, result_id, created_at
-        FROM unnest($2, $3, $4, $5, $6) AS note (user_id, request_id, fingerprint, result_id, created_at)
+        FROM unnest($2, $3, $4, $5, $6) AS new (user_id, request_id, fingerprint, result_id, created_at)
         ORDER BY user_id, request_id
         ON CONFLICT DO NOTHING
         RETURNING user_id, request_id";
@@ -156,22 +157,22 @@ pub async fn note_all(
         user_id: Uuid,
         request_id: Uuid,
     }
-    let query = sql(NOTE)
+    let query = sql(INSERT)
         .bind::<Text, _>(operation.as_str())
-        .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.key.user.0).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.key.id.0).collect::<Vec<_>>())
-        .bind::<Array<Binary>, _>(notes.iter().map(|note| note.key.fingerprint.as_bytes()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.result_id).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(notes.iter().map(|note| note.at).collect::<Vec<_>>());
+        .bind::<Array<SqlUuid>, _>(requests.iter().map(|new| new.key.user.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(requests.iter().map(|new| new.key.id.0).collect::<Vec<_>>())
+        .bind::<Array<Binary>, _>(requests.iter().map(|new| new.key.fingerprint.as_bytes()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(requests.iter().map(|new| new.result_id).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(requests.iter().map(|new| new.at).collect::<Vec<_>>());
     let new: Vec<New> = Cached(query).load(&mut &*conn).await?;
     Ok(new.into_iter().map(|New { user_id, request_id }| (user_id, request_id)).collect())
 }
 
-/// Takes back what this very transaction noted.
+/// Deletes requests that this transaction has recorded.
 pub async fn forget_all(conn: &AsyncPgConnection, keys: &[&RequestKey]) -> QueryResult<()> {
     const FORGET: &str = "
-        DELETE FROM requests USING unnest($1, $2) AS note (user_id, request_id)
-        WHERE requests.user_id = note.user_id AND requests.request_id = note.request_id";
+        DELETE FROM requests USING unnest($1, $2) AS refused (user_id, request_id)
+        WHERE requests.user_id = refused.user_id AND requests.request_id = refused.request_id";
     if keys.is_empty() {
         return Ok(());
     }
@@ -182,21 +183,21 @@ pub async fn forget_all(conn: &AsyncPgConnection, keys: &[&RequestKey]) -> Query
     Ok(())
 }
 
-/// What requests did before, in the order asked; none for one that was not made. Each is looked up by itself, over the
-/// primary key, whatever the planner believes of the table.
+/// The records of requests, in this order; none for a request without a record. The lateral join makes the planner look up each of them
+/// through the primary key, whatever the statistics of the table are.
 pub async fn find_all(conn: &AsyncPgConnection, keys: &[RequestKey]) -> QueryResult<Vec<Option<Remembered>>> {
     const FIND: &str = "
-        SELECT place, known.*
-        FROM unnest($1, $2) WITH ORDINALITY AS asked (user_id, request_id, place)
+        SELECT nth, known.*
+        FROM unnest($1, $2) WITH ORDINALITY AS wanted (user_id, request_id, nth)
         CROSS JOIN LATERAL (
             SELECT operation, fingerprint, result_id, answer FROM requests
-            WHERE requests.user_id = asked.user_id AND requests.request_id = asked.request_id
+            WHERE requests.user_id = wanted.user_id AND requests.request_id = wanted.request_id
             LIMIT 1
         ) AS known";
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = BigInt)]
-        place: i64,
+        nth: i64,
         #[diesel(embed)]
         known: Remembered,
     }
@@ -209,16 +210,16 @@ pub async fn find_all(conn: &AsyncPgConnection, keys: &[RequestKey]) -> QueryRes
         .bind::<Array<SqlUuid>, _>(keys.iter().map(|key| key.id.0).collect::<Vec<_>>());
     let found: Vec<Found> = Cached(query).load(&mut &*conn).await?;
     for found in found {
-        // Places begin at 1.
-        let place = usize::try_from(found.place - 1).unwrap_or(usize::MAX);
-        if let Some(known) = known.get_mut(place) {
+        // Ordinals begin at 1.
+        let at = usize::try_from(found.nth - 1).unwrap_or(usize::MAX);
+        if let Some(known) = known.get_mut(at) {
             *known = Some(found.known);
         }
     }
     Ok(known)
 }
 
-/// Keeps the answer of a request whose effect later changes would hide.
+/// Stores the answer of a request, for results that later changes overwrite.
 pub async fn keep_answer(conn: &mut AsyncPgConnection, key: &RequestKey, answer: Value) -> QueryResult<()> {
     let request = requests::table.find((key.user.0, key.id.0));
     diesel::update(request).set(requests::answer.eq(answer)).execute(conn).await?;

@@ -1,7 +1,7 @@
 //! Reservations and their seats as rows.
 //!
-//! Statements on a shared connection that are awaited together are sent together and run in the order in which they are
-//! written: one round trip for all. If one fails, so do those after it, and the transaction is rolled back.
+//! Statements that are awaited together on one connection are pipelined: they take one round trip and run in the order in which they are
+//! written. If one fails, those after it fail too, and the transaction is rolled back.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ pub struct ReservationRow {
 }
 
 impl ReservationRow {
-    /// The total is that of these seats: a hold may lose some between the reading of its row and of its seats.
+    /// The total is computed from these seats, because a hold may lose some between the reads of its row and of its seats.
     fn into_reservation(self, seats: Vec<ReservedSeat>) -> QueryResult<Reservation> {
         let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
         Ok(Reservation {
@@ -76,7 +76,7 @@ pub async fn load_seats(
     Ok(seats)
 }
 
-/// Adds their seats to rows, with one query for all.
+/// Reads the seats of reservations with one query, and adds them to the rows.
 pub async fn with_seats(conn: &AsyncPgConnection, rows: Vec<ReservationRow>) -> QueryResult<Vec<Reservation>> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -91,7 +91,7 @@ pub async fn with_seats(conn: &AsyncPgConnection, rows: Vec<ReservationRow>) -> 
         .collect()
 }
 
-/// The reservation of this id.
+/// The reservation with this id.
 pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Reservation>> {
     let query = reservations::table.find(id).select(ReservationRow::as_select());
     let row = async { query.first::<ReservationRow>(&mut &*conn).await.optional() };
@@ -100,7 +100,7 @@ pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Rese
     row.map(|row| row.into_reservation(seats.remove(&id).unwrap_or_default())).transpose()
 }
 
-/// The holds of these ids as they were placed, in any order.
+/// The holds with these ids as they were placed, in any order.
 pub async fn find_all_placed(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Vec<Reservation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -117,17 +117,17 @@ pub async fn find_all_placed(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
     reservations.map(as_placed).collect()
 }
 
-/// The reservation of this id, which nobody else changes until the end of the transaction. It has to exist.
+/// Locks the reservation with this id until the end of the transaction. It must exist.
 pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation> {
     let query = reservations::table.find(id).select(ReservationRow::as_select()).for_update();
     let row = async { query.first::<ReservationRow>(&mut &*conn).await };
-    // The seats are read when the row is locked, and who changes them locks it first.
+    // The seats are read after the row is locked. A transaction that changes them locks the row first.
     let ids = [id];
     let (row, mut seats) = try_join!(row, load_seats(conn, &ids))?;
     row.into_reservation(seats.remove(&id).unwrap_or_default())
 }
 
-/// Writes what its fan changed of a live hold that is locked, but for its seats; the first change keeps what was placed.
+/// Writes the changes by the fan of a live, locked hold, except those of its seats. The first change stores the hold as it was placed.
 pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Reservation) -> QueryResult<()> {
     const CHANGE: &str = "
         UPDATE reservations
@@ -143,7 +143,7 @@ pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
     if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
-/// Writes how a hold ended that is live at that moment.
+/// Writes the end of a hold that is live at that time.
 pub async fn settle(conn: &AsyncPgConnection, settled: &Reservation) -> QueryResult<()> {
     let live = reservations::table
         .find(settled.id.0)

@@ -19,36 +19,36 @@ use uuid::Uuid;
 use crate::batcher::{Batched, Batcher};
 use crate::database::Database;
 use crate::error::{TxError, never_refused, unavailable};
-use crate::placing::{self, Placement, Reused, TokenAnswer, place_all};
+use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
 use crate::statement::{Cached, sql};
 use crate::{claims, hold_changes, outbox};
 
-/// Keeps reservations and the claims on seats.
+/// [`Reservations`] on Postgres. Placing holds and finding placed holds are batched.
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
-    placing: Batcher<Placement, TokenAnswer>,
+    placing: Batcher<Placement, PlaceAnswer>,
     finding: Batcher<RequestKey, FindAnswer>,
 }
 
-/// The hold that a request placed.
+/// The result of looking up the hold that a request placed.
 type FindAnswer = Result<Option<Reservation>, PortError<Infallible>>;
 
 impl PostgresReservations {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         let (placing, finding) = (database.clone(), database.clone());
         Self {
             database,
-            placing: Batcher::new(move |asked| {
+            placing: Batcher::new(move |placements| {
                 let database = placing.clone();
-                Box::pin(async move { place_all(&database, &asked).await })
+                Box::pin(async move { place_all(&database, &placements).await })
             }),
-            finding: Batcher::new(move |asked| {
+            finding: Batcher::new(move |keys| {
                 let database = finding.clone();
-                Box::pin(async move { find_all_placed(&database, &asked).await })
+                Box::pin(async move { find_all_placed(&database, &keys).await })
             }),
         }
     }
@@ -86,11 +86,11 @@ impl Reservations for PostgresReservations {
         seats_per_fan: u32,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, PortError<PlaceRefusal>> {
-        self.placing.ask(Placement { hold, seats_per_fan, request }).await?
+        self.placing.submit(Placement { hold, seats_per_fan, request }).await?
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
-        self.finding.ask(request).await?
+        self.finding.submit(request).await?
     }
 
     async fn release(
@@ -170,19 +170,19 @@ impl Reservations for PostgresReservations {
     }
 }
 
-/// The holds that requests placed, in the order asked.
-async fn find_all_placed(database: &Database, asked: &[RequestKey]) -> Vec<FindAnswer> {
+/// The holds that these requests placed, in this order.
+async fn find_all_placed(database: &Database, keys: &[RequestKey]) -> Vec<FindAnswer> {
     let finding = async || {
         let conn = database.connection().await?;
-        placing::find_placed(&conn, asked).await.map_err(unavailable)
+        placing::find_placed(&conn, keys).await.map_err(unavailable)
     };
     match finding().await {
         Ok(found) => found.into_iter().map(|found| found.map_err(|Reused| PortError::RequestReused)).collect(),
-        Err(Unavailable { what, .. }) => asked.iter().map(|_| Err(Unavailable::of(what).into())).collect(),
+        Err(Unavailable { what, .. }) => keys.iter().map(|_| Err(Unavailable::of(what).into())).collect(),
     }
 }
 
-/// Ends the holds that are due and that no other transaction is about to settle.
+/// Ends holds whose deadline has passed. Skips those that a concurrent transaction has locked.
 async fn expire_rows(conn: &mut AsyncPgConnection, now: Timestamp, limit: u32) -> QueryResult<Vec<ReservationRow>> {
     const EXPIRE: &str = "
         WITH due AS (

@@ -1,4 +1,4 @@
-//! The tables, as the migrations leave them. A type here that disagrees with the database fails the first statement.
+//! The tables as the migrations create them. If a type here differs from the database, the first statement with the column fails.
 
 diesel::table! {
     users (id) {

@@ -1,7 +1,7 @@
-//! A database of its own for each test, cloned from a template that is migrated once per schema.
+//! Databases for tests. Each test has its own, cloned from a template that is migrated once per schema.
 //!
-//! All names begin with [`PREFIX`]. A database is dropped with its [`ScratchDatabase`]; what a killed process leaves
-//! behind goes with `DROP DATABASE`, or with the server. The template of a schema stays, one per schema.
+//! All names begin with [`PREFIX`]. A database is dropped with its [`ScratchDatabase`]. The databases of a killed process stay on the
+//! server, and may be dropped with `DROP DATABASE`. The template of each schema stays too.
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panicking")]
 
 use std::hash::{BuildHasher, RandomState};
@@ -19,56 +19,56 @@ use crate::database::DatabaseConfig;
 use crate::statement::sql;
 use crate::{locks, migration};
 
-/// What the names of all scratch databases begin with.
+/// The prefix of the names of all scratch databases.
 pub const PREFIX: &str = "encore_scratch_";
-/// Connections of one test. Twenty callers that meet are more than these, so that waiting for one is tested too.
+/// Connections of one test. The twenty concurrent callers of some tests are more, so that waiting for a connection is tested too.
 const POOL_SIZE: u32 = 8;
-/// How many databases a process has at once. With their pools that stays under the 100 connections that Postgres accepts
-/// by default, on however many cores the tests run. So a test makes one and never two.
+/// The most databases of a process at once. Their pools stay below the 100 connections that Postgres accepts by default, however many
+/// tests run in parallel. A test must create only one, or tests could deadlock.
 const AT_ONCE: usize = 8;
-/// Nothing that a test waits for takes this long, on whatever machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// All time-outs of a test. They are long, so that a slow machine does not fail it.
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
-/// Tells the databases of this process from those of others, also of other machines.
+static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Distinguishes the databases of this process from those of other processes and machines.
 static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:016x}", RandomState::new().hash_one(())));
 
-/// A migrated database that nobody else knows. It is dropped with this value, whoever is still connected.
+/// A migrated database of one test. Dropping this value drops the database, even if there are connections to it.
 #[derive(Debug)]
 pub struct ScratchDatabase {
     server_url: String,
     name: String,
-    _place: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl ScratchDatabase {
-    /// Makes a database on a server. The URL names a database to connect to, and a user who may create databases.
+    /// Creates a database on a server. The URL names a database to connect to and a user who may create databases.
     ///
     /// # Panics
-    /// If the server cannot be reached or refuses: a test cannot go on without.
+    /// If the server is unavailable or refuses to create the database.
     pub async fn create(server_url: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let place = PLACES.acquire().await.expect("nobody closes the semaphore");
+        let permit = PERMITS.acquire().await.expect("the semaphore is never closed");
         let mut server = connect(server_url).await;
         let template = template(server_url, &mut server).await;
         let name = format!("{PREFIX}{}_{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
         execute(&mut server, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-        Self { server_url: server_url.to_owned(), name, _place: place }
+        Self { server_url: server_url.to_owned(), name, _permit: permit }
     }
 
-    /// Where it is.
+    /// The URL of the database.
     pub fn url(&self) -> String {
         with_database(&self.server_url, &self.name)
     }
 
-    /// How a test connects: with few connections and much patience.
+    /// The settings for a test: few connections and long time-outs.
     pub fn config(&self) -> DatabaseConfig {
         DatabaseConfig {
             pool_size: POOL_SIZE,
-            connect_timeout: PATIENCE,
-            checkout_timeout: PATIENCE,
-            statement_timeout: PATIENCE,
-            lock_timeout: PATIENCE,
+            connect_timeout: TEST_TIMEOUT,
+            checkout_timeout: TEST_TIMEOUT,
+            statement_timeout: TEST_TIMEOUT,
+            lock_timeout: TEST_TIMEOUT,
             ..DatabaseConfig::new(self.url())
         }
     }
@@ -77,7 +77,7 @@ impl ScratchDatabase {
 impl Drop for ScratchDatabase {
     fn drop(&mut self) {
         let (server_url, name) = (self.server_url.clone(), self.name.clone());
-        // The runtime of the test may be ending, so this one brings its own.
+        // The runtime of the test may be shutting down, so this thread has its own.
         let dropping = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
@@ -87,13 +87,13 @@ impl Drop for ScratchDatabase {
             })
         });
         if !matches!(dropping.join(), Ok(Ok(()))) {
-            tracing::warn!(name = self.name, "a scratch database stays");
+            tracing::warn!(name = self.name, "scratch database was not dropped; it stays on the server");
         }
     }
 }
 
-/// The name of the template of this schema, which is made if it is not there. It gets its name when it is whole, and then
-/// nobody may connect to it, because a database with connections cannot be cloned.
+/// The name of the template of this schema, which is created if it does not exist. It is renamed to this name when it is complete. Then
+/// it accepts no connections, because a database with connections cannot be cloned.
 async fn template(server_url: &str, server: &mut AsyncPgConnection) -> String {
     const LOCK: &str = "SELECT pg_advisory_lock($1, $2)";
     const UNLOCK: &str = "SELECT pg_advisory_unlock($1, $2)";
@@ -116,7 +116,7 @@ async fn template(server_url: &str, server: &mut AsyncPgConnection) -> String {
     name
 }
 
-/// Ends the connections to a database and waits until they are gone: closing one is told to the server, not awaited.
+/// Ends the connections to a database and waits until they have ended. A client that closes its connection does not wait for that.
 async fn close_connections(server: &mut AsyncPgConnection, database: &str) {
     const CLOSE: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1";
     sql(CLOSE).bind::<Text, _>(database).execute(server).await.expect("the connections close");
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_keeps_all_but_its_database() {
+    fn a_url_keeps_everything_except_its_database() {
         for (url, expected) in [
             ("postgres://u:p@h:5432/postgres", "postgres://u:p@h:5432/db"),
             ("postgres://h", "postgres://h/db"),

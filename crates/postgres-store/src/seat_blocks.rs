@@ -21,19 +21,19 @@ use crate::requests::{self, Operation};
 use crate::schema::{claims as claim_rows, seat_blocks};
 use crate::{claims, outbox};
 
-/// Keeps seats from sale.
+/// [`SeatBlocks`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresSeatBlocks {
     database: Database,
 }
 
 impl PostgresSeatBlocks {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Looks before anything is claimed: so that a block that is refused waits for no fan.
+    /// Reads the claims before any is inserted, so that a block that is refused waits for no transaction of a fan.
     async fn try_block(
         &self,
         block: &SeatBlock,
@@ -133,7 +133,7 @@ impl SeatBlocks for PostgresSeatBlocks {
     }
 }
 
-/// Slot, block, reason, operator, moment.
+/// The slot, the block, its reason, its operator, its time.
 type BlockedRow = (i32, Uuid, String, Uuid, DateTime<Utc>);
 
 fn read_blocked((slot, block, reason, operator, at): BlockedRow) -> QueryResult<BlockedSeat> {

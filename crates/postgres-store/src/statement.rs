@@ -4,13 +4,13 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId, SqlQuery};
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 
-/// A query whose text is the same at each run, so that each connection prepares it once and not at each run. diesel
-/// caches no `sql_query` and no `UPDATE` by itself, which costs a round trip per statement.
+/// A query of constant text, which each connection prepares once. diesel does not cache `sql_query` and `UPDATE` statements by itself,
+/// which costs a round trip per execution.
 ///
-/// The cache keeps every text for the life of the connection: never wrap a query whose text depends on its values.
+/// The cache keeps every text for the life of the connection. Never wrap a query whose text depends on its parameters.
 pub struct Cached<Q>(pub Q);
 
-/// SQL of constant text; bind its values, then wrap it into [`Cached`].
+/// A query of constant SQL. Bind its parameters, then wrap it in [`Cached`].
 pub fn sql(text: &'static str) -> SqlQuery {
     sql_query(text)
 }
@@ -28,7 +28,7 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Cached<Q> {
 impl<Q> QueryId for Cached<Q> {
     type QueryId = ();
 
-    // Without an id of its own a query is cached under its text.
+    // A query without a static id is cached by its text.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -15,17 +15,17 @@ use crate::error::{TxError, corrupt, unavailable};
 use crate::requests::{self, Operation};
 use crate::schema::users;
 
-/// A statement has at most 65,535 parameters, and a user takes six.
+/// A statement has at most 65,535 parameters, and a user has six.
 const USERS_PER_STATEMENT: usize = 5_000;
 
-/// Keeps users.
+/// [`Users`] on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresUsers {
     database: Database,
 }
 
 impl PostgresUsers {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }

@@ -22,14 +22,14 @@ use crate::schema::{ledger_entries, transfers, wallets};
 use crate::statement::{Cached, sql};
 use crate::{ledger, outbox};
 
-/// Keeps wallets and the ledger.
+/// [`Wallets`] on Postgres: wallets and the ledger.
 #[derive(Clone, Debug)]
 pub struct PostgresWallets {
     database: Database,
 }
 
 impl PostgresWallets {
-    /// Over a database that has its schema.
+    /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -103,7 +103,7 @@ impl Wallets for PostgresWallets {
     }
 }
 
-/// Adds to a wallet, or opens it. Answers the balance after it; `None` if the wallet would hold too much.
+/// Adds to a wallet, which is created if it does not exist. Returns the new balance, or `None` if it would exceed the limit.
 async fn credit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<Option<i64>> {
     const CREDIT: &str = "
         INSERT INTO wallets (user_id, currency, balance_minor)
@@ -127,17 +127,17 @@ struct Balance {
     balance_minor: i64,
 }
 
-/// What a wallet holds, which nobody else changes until the end of the transaction; 0 if there is no wallet.
+/// Locks a wallet until the end of the transaction. Returns its balance, 0 if there is no wallet.
 pub async fn lock(conn: &AsyncPgConnection, user: UserId, currency: Currency) -> QueryResult<Money> {
     let wallet = wallets::table.find((user.0, currency.code()));
     let query = wallet.select(wallets::balance_minor).for_update();
-    let held: Option<i64> = query.first(&mut &*conn).await.optional()?;
-    Ok(Money { minor: held.unwrap_or(0), currency })
+    let balance_minor: Option<i64> = query.first(&mut &*conn).await.optional()?;
+    Ok(Money { minor: balance_minor.unwrap_or(0), currency })
 }
 
-/// Takes an amount from a wallet that holds that much.
+/// Subtracts an amount from a wallet whose balance is sufficient.
 pub async fn debit(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<()> {
-    // Without a wallet only nothing can be paid, and there is no row to change.
+    // A payment of zero is possible without a wallet, which has no row to change.
     if amount.minor == 0 {
         return Ok(());
     }
@@ -148,7 +148,7 @@ pub async fn debit(conn: &AsyncPgConnection, user: UserId, amount: Money) -> Que
     if updated == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
-/// The entries of wallets, which are those with a balance, in the columns of [`EntryRow`].
+/// The ledger entries of wallets, which are those with a balance, as columns of [`EntryRow`].
 #[diesel::dsl::auto_type]
 fn wallet_entries() -> _ {
     let with_transfer = ledger_entries::table.inner_join(transfers::table);

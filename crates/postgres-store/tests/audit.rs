@@ -1,4 +1,5 @@
-//! Each kind of damage, planted where no port could do it, is found under its promise and by its row; and nothing else is.
+//! The audit reports each kind of damage under its promise and by its row, and reports nothing else. The damage is done in SQL, because
+//! no port can do it.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -17,8 +18,8 @@ use encore_postgres_store::{
     Database, PostgresAudit, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
 };
 
-/// Seats S-A-1 and S-A-2 are sold, S-A-3 is held, a hold on S-A-4 was released, and one on S-A-5 expired.
-struct Story {
+/// A database in which seats S-A-1 and S-A-2 are sold, S-A-3 is held, a hold on S-A-4 was released, and one on S-A-5 expired.
+struct Fixture {
     scratch: ScratchDatabase,
     audit: PostgresAudit,
     fan: UserId,
@@ -33,7 +34,7 @@ struct Story {
     credit: Transfer,
 }
 
-async fn story() -> Story {
+async fn fixture() -> Fixture {
     let scratch = common::scratch().await;
     let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
     let catalog = PostgresCatalog::new(database.clone());
@@ -42,7 +43,7 @@ async fn story() -> Story {
     let (fan, other) = (fixtures::account(), fixtures::account());
     let (fan_id, other_id) = (fan.user.id, other.user.id);
     users.create(fan, None).await.expect("a fan");
-    users.create(other, None).await.expect("another");
+    users.create(other, None).await.expect("another fan");
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
     catalog.add_venue(venue.clone(), None).await.expect("a venue");
     catalog.add_concert(concert.clone(), None).await.expect("a concert");
@@ -57,13 +58,13 @@ async fn story() -> Story {
     }
     let [paid, held, released, expired] = holds;
     reservations.release(released.id, start(), Some(request(fan_id))).await.expect("released");
-    reservations.expire_due(at_secs(1), 10).await.expect("the store answers");
+    reservations.expire_due(at_secs(1), 10).await.expect("the database is available");
     let credit = top_up(fan_id, euros(100_000));
     PostgresWallets::new(database.clone()).top_up(credit.clone(), request(fan_id)).await.expect("topped up");
     let plan = payment(&paid, start());
     let payments = PostgresPayments::new(database.clone());
     payments.pay_from_wallet(plan.clone(), request(fan_id)).await.expect("paid");
-    Story {
+    Fixture {
         scratch,
         audit: PostgresAudit::new(database),
         fan: fan_id,
@@ -79,13 +80,13 @@ async fn story() -> Story {
     }
 }
 
-impl Story {
+impl Fixture {
     async fn found(&self, scope: Option<PerformanceId>) -> Vec<(Promise, String)> {
-        let report = self.audit.sweep(scope).await.expect("the store answers");
+        let report = self.audit.sweep(scope).await.expect("the database is available");
         report.findings().map(|finding| (finding.promise, finding.subject.clone())).collect()
     }
 
-    /// Puts the ids of the story into a text, where a name stands in braces.
+    /// Replaces the names in braces with ids of the fixture.
     fn filled(&self, text: &str) -> String {
         let wallet_entry = self.credit.wallet_entry.id.to_string();
         let names = [
@@ -108,39 +109,40 @@ impl Story {
     }
 }
 
-/// Whether a damage is to be seen in the scope of its performance, or in the whole only.
+/// Which audits report a damage: that of its performance and that of everything, or only that of everything.
 #[derive(Clone, Copy)]
 enum Seen {
     InScope,
-    InTheWhole,
+    OnlyUnscoped,
 }
 
-/// Does damage to a story, in a transaction of its own, and expects these findings and no others. Constraints and keys to
-/// other tables stand against much of it, and are taken away where they are named or by switching triggers off.
-async fn damaged(seen: Seen, damage: &str, expected: &[(Promise, &str)]) {
-    let story = story().await;
-    assert_eq!(story.found(None).await, [], "before the damage");
-    let mut conn = AsyncPgConnection::establish(&story.scratch.url()).await.expect("the database accepts connections");
-    let damage = story.filled(damage);
+/// Damages a fixture in one transaction, and expects exactly these findings. Foreign keys are switched off with the triggers; the damage
+/// itself drops the other constraints that prevent it.
+async fn assert_reported(seen: Seen, damage: &str, expected: &[(Promise, &str)]) {
+    let fixture = fixture().await;
+    assert_eq!(fixture.found(None).await, [], "before the damage");
+    let mut conn =
+        AsyncPgConnection::establish(&fixture.scratch.url()).await.expect("the database accepts connections");
+    let damage = fixture.filled(damage);
     let damage = format!("BEGIN; SET LOCAL session_replication_role = replica; {damage}; COMMIT");
     conn.batch_execute(&damage).await.expect("the damage is done");
     let mut expected: Vec<(Promise, String)> =
-        expected.iter().map(|(promise, subject)| (*promise, story.filled(subject))).collect();
+        expected.iter().map(|(promise, subject)| (*promise, fixture.filled(subject))).collect();
     expected.sort();
-    assert_eq!(story.found(None).await, expected);
+    assert_eq!(fixture.found(None).await, expected);
     let in_scope = match seen {
         Seen::InScope => expected,
-        Seen::InTheWhole => Vec::new(),
+        Seen::OnlyUnscoped => Vec::new(),
     };
-    assert_eq!(story.found(Some(story.performance)).await, in_scope, "in the scope of its performance");
-    assert_eq!(story.found(Some(story.other_performance)).await, [], "in the scope of another");
+    assert_eq!(fixture.found(Some(fixture.performance)).await, in_scope, "in the scope of its performance");
+    assert_eq!(fixture.found(Some(fixture.other_performance)).await, [], "in the scope of another");
 }
 
 macro_rules! damage {
     ($($name:ident: $seen:ident, $damage:expr => [$($promise:ident $subject:expr),+ $(,)?];)+) => {$(
         #[tokio::test]
         async fn $name() {
-            damaged(Seen::$seen, $damage, &[$((Promise::$promise, $subject)),+]).await;
+            assert_reported(Seen::$seen, $damage, &[$((Promise::$promise, $subject)),+]).await;
         }
     )+};
 }
@@ -160,11 +162,11 @@ damage! {
         => [DoubleSoldSeat SOLD];
     a_sold_seat_without_a_claim: InScope,
         "DELETE FROM claims WHERE slot = 0" => [PaidWithoutSeat SOLD];
-    a_confirmed_reservation_of_nothing: InScope,
+    a_confirmed_reservation_without_seats: InScope,
         "DELETE FROM claims WHERE reservation_id = '{paid}';
          DELETE FROM reservation_seats WHERE reservation_id = '{paid}'"
         => [PaidWithoutSeat "reservation {paid}", MoneyMadeOrLost "reservation {paid}"];
-    a_payment_of_a_hold_that_lives: InScope,
+    a_payment_of_a_live_hold: InScope,
         "UPDATE reservations SET state = 'held', settled_at = NULL, payment_id = NULL WHERE id = '{paid}';
          DELETE FROM outbox WHERE event_id = 'booking.reservation_confirmed/{paid}'"
         => [PaidWithoutSeat "payment {payment}"];
@@ -175,11 +177,11 @@ damage! {
     a_claim_of_an_expired_reservation: InScope,
         "INSERT INTO claims VALUES ('{performance}', 900, '{expired}', '{fan}')"
         => [OrphanHold "performance {performance} slot 900"];
-    a_claim_of_no_reservation: InScope,
+    a_claim_of_a_reservation_that_does_not_exist: InScope,
         "INSERT INTO claims VALUES ('{performance}', 3, '{new}', '{fan}')" => [OrphanHold RELEASED];
     a_claim_of_a_reservation_that_does_not_list_the_seat: InScope,
         "INSERT INTO claims VALUES ('{performance}', 3, '{paid}', '{fan}')" => [OrphanHold RELEASED];
-    a_claim_of_no_block: InScope,
+    a_claim_of_a_block_that_does_not_exist: InScope,
         "INSERT INTO claims VALUES ('{performance}', 3, NULL, NULL, '{new}')" => [OrphanHold RELEASED];
     a_claim_of_a_block_that_does_not_list_the_seat: InScope,
         "INSERT INTO seat_blocks VALUES ('{new}', '{performance}', '{other}', 'House', '{5}', '2026-06-01T10:00:00Z');
@@ -187,38 +189,38 @@ damage! {
          VALUES ('booking.seats_blocked/{new}', 'booking.seats_blocked', '{performance}', '{}', '2026-06-01T10:00:00Z');
          INSERT INTO claims VALUES ('{performance}', 3, NULL, NULL, '{new}')"
         => [OrphanHold RELEASED];
-    a_seat_of_a_fan_and_the_operators: InScope,
+    a_claim_of_a_fan_and_of_operators: InScope,
         "ALTER TABLE claims DROP CONSTRAINT claims_one_owner;
          UPDATE claims SET block_id = '{new}' WHERE slot = 2"
         => [OrphanHold HELD];
-    seats_given_back_without_their_event: InScope,
+    an_unblock_without_its_event: InScope,
         "INSERT INTO seat_blocks VALUES ('{new}', '{performance}', '{other}', NULL, '{5}', '2026-06-01T10:00:00Z')"
         => [OutboxGap "event booking.seats_unblocked/{new}"];
     a_claim_for_another_fan: InScope,
         "UPDATE claims SET user_id = '{other}' WHERE slot = 2" => [OrphanHold HELD];
-    a_claim_for_nobody: InScope,
+    a_claim_for_a_user_who_does_not_exist: InScope,
         "UPDATE claims SET user_id = '{new}' WHERE slot = 2;
          UPDATE requests SET user_id = '{new}' WHERE result_id = '{held}';
          UPDATE reservations SET user_id = '{new}' WHERE id = '{held}'"
         => [OrphanHold HELD];
-    a_transfer_with_one_side: InScope,
+    a_transfer_with_one_entry: InScope,
         "DELETE FROM ledger_entries WHERE transfer_id = '{transfer}' AND account_kind = 'sales'"
         => [MoneyMadeOrLost "transfer {transfer}"];
-    a_transfer_with_three_sides: InScope,
+    a_transfer_with_three_entries: InScope,
         "INSERT INTO ledger_entries VALUES ('{new}', '{transfer}', 'sales', '{performance}', 0, NULL)"
         => [MoneyMadeOrLost "transfer {transfer}"];
-    sides_that_do_not_sum_to_zero: InScope,
+    entries_that_do_not_sum_to_zero: InScope,
         "UPDATE ledger_entries SET amount_minor = amount_minor + 1
          WHERE transfer_id = '{transfer}' AND account_kind = 'sales'"
         => [MoneyMadeOrLost "transfer {transfer}"];
-    sales_of_another_performance: InScope,
+    an_entry_for_the_sales_of_another_performance: InScope,
         "UPDATE ledger_entries SET owner_id = '{other performance}'
          WHERE transfer_id = '{transfer}' AND account_kind = 'sales'"
         => [MoneyMadeOrLost "transfer {transfer}"];
-    a_transfer_of_another_amount_than_its_sides: InTheWhole,
+    a_transfer_of_another_amount_than_its_entries: OnlyUnscoped,
         "UPDATE transfers SET amount_minor = amount_minor + 1 WHERE id = '{top-up}'"
         => [MoneyMadeOrLost "transfer {top-up}"];
-    a_side_without_a_transfer: InTheWhole,
+    an_entry_without_a_transfer: OnlyUnscoped,
         "INSERT INTO ledger_entries VALUES ('{new}', '{newer}', 'gateway', NULL, 5, NULL)"
         => [MoneyMadeOrLost "ledger entry {new}"];
     a_payment_of_another_amount_than_its_reservation_and_transfer: InScope,
@@ -228,7 +230,7 @@ damage! {
         "DELETE FROM transfers WHERE id = '{transfer}'; DELETE FROM ledger_entries WHERE transfer_id = '{transfer}';
          UPDATE wallets SET balance_minor = 100000"
         => [MoneyMadeOrLost "payment {payment}"];
-    a_transfer_of_a_payment_that_is_not_there: InTheWhole,
+    a_transfer_of_a_payment_that_does_not_exist: OnlyUnscoped,
         "INSERT INTO transfers VALUES ('{new}', 'payment', '{fan}', 0, 'EUR', '{newer}', '2026-06-01T10:00:00Z');
          INSERT INTO ledger_entries VALUES
              ('{new}', '{new}', 'wallet', '{fan}', 0, 0), ('{newer}', '{new}', 'sales', '{performance}', 0, NULL)"
@@ -239,17 +241,17 @@ damage! {
     a_total_that_is_not_the_sum_of_prices: InScope,
         "UPDATE reservation_seats SET price_minor = price_minor - 1 WHERE reservation_id = '{released}'"
         => [MoneyMadeOrLost "reservation {released}"];
-    a_wallet_that_holds_more_than_its_entries: InScope,
+    a_balance_that_is_not_the_sum_of_the_entries: InScope,
         "UPDATE wallets SET balance_minor = balance_minor + 1" => [MoneyMadeOrLost "wallet of user {fan} in EUR"];
-    a_wallet_that_is_not_there: InScope,
+    entries_of_a_wallet_that_does_not_exist: InScope,
         "DELETE FROM wallets" => [MoneyMadeOrLost "wallet of user {fan} in EUR"];
-    a_wallet_of_nobodys_money: InTheWhole,
+    a_balance_without_entries: OnlyUnscoped,
         "INSERT INTO wallets VALUES ('{other}', 'USD', 1)" => [MoneyMadeOrLost "wallet of user {other} in USD"];
-    a_wallet_below_zero: InScope,
+    a_negative_balance: InScope,
         "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_minor_check;
          UPDATE wallets SET balance_minor = -1"
         => [NegativeWallet "wallet of user {fan} in EUR", MoneyMadeOrLost "wallet of user {fan} in EUR"];
-    a_wallet_that_was_below_zero: InTheWhole,
+    a_balance_that_was_negative: OnlyUnscoped,
         "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_balance_after_minor_check;
          INSERT INTO wallets VALUES ('{other}', 'USD', 0);
          INSERT INTO transfers VALUES ('{newer}', 'top_up', '{other}', 0, 'USD', NULL, '2026-06-01T10:00:00Z');
@@ -263,17 +265,17 @@ damage! {
         => [NegativeWallet "ledger entry {new}"];
     a_reservation_without_a_request: InScope,
         "DELETE FROM requests WHERE result_id = '{held}'" => [RepeatedEffect "reservation {held}"];
-    a_top_up_without_a_request: InTheWhole,
+    a_top_up_without_a_request: OnlyUnscoped,
         "DELETE FROM requests WHERE operation = 'top_up'" => [RepeatedEffect "top-up {top-up entry}"];
     a_payment_that_two_requests_made: InScope,
         "INSERT INTO requests
          SELECT user_id, '{new}', operation, fingerprint, result_id FROM requests WHERE operation = 'pay'"
         => [RepeatedEffect "payment {payment}"];
-    a_request_without_its_result: InTheWhole,
+    a_request_without_its_result: OnlyUnscoped,
         "INSERT INTO requests VALUES
              ('{fan}', '{new}', 'place_hold', decode('01' || repeat('5a', 32), 'hex'), '{newer}', NULL, NULL)"
         => [RepeatedEffect "request {new} of user {fan}"];
-    a_top_up_made_twice_by_one_request: InTheWhole,
+    a_top_up_made_twice_by_one_request: OnlyUnscoped,
         "INSERT INTO transfers VALUES ('{newer}', 'top_up', '{fan}', 7, 'EUR', NULL, '2026-06-01T10:00:00Z');
          INSERT INTO ledger_entries VALUES
              ('{new}', '{newer}', 'wallet', '{fan}', 7, 7), ('{newer}', '{newer}', 'gateway', NULL, -7, NULL);
@@ -304,25 +306,25 @@ damage! {
     a_payment_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.reservation_confirmed/{paid}'"
         => [OutboxGap "event booking.reservation_confirmed/{paid}"];
-    an_expiry_that_is_told_as_a_release: InScope,
+    an_expiry_with_the_event_of_a_release: InScope,
         "UPDATE outbox SET kind = 'booking.hold_released', event_id = 'booking.hold_released/{expired}'
          WHERE event_id = 'booking.hold_expired/{expired}'"
         => [OutboxGap "event booking.hold_released/{expired}", OutboxGap "event booking.hold_expired/{expired}"];
     an_event_of_another_kind_than_its_id: InScope,
         "UPDATE outbox SET kind = 'booking.hold_expired' WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
-    a_top_up_without_its_event: InTheWhole,
+    a_top_up_without_its_event: OnlyUnscoped,
         "DELETE FROM outbox WHERE kind = 'wallet.topped_up'" => [OutboxGap "event wallet.topped_up/{top-up}"];
-    an_event_of_nothing: InTheWhole,
+    an_event_without_a_change: OnlyUnscoped,
         "INSERT INTO outbox (event_id, kind, key, payload, created_at)
          VALUES ('booking.hold_placed/{new}', 'booking.hold_placed', '{newer}', '{}', '2026-06-01T10:00:00Z')"
         => [OutboxGap "event booking.hold_placed/{new}"];
-    an_event_that_is_there_twice: InScope,
+    a_duplicate_event: InScope,
         "ALTER TABLE outbox DROP CONSTRAINT outbox_once_per_event;
          INSERT INTO outbox (event_id, kind, key, payload, created_at)
          SELECT event_id, kind, key, payload, created_at FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
-    an_end_that_is_told_before_the_beginning: InScope,
+    an_end_before_its_hold_in_the_outbox: InScope,
         "INSERT INTO outbox (event_id, kind, key, payload, created_at)
          SELECT event_id || '!', kind, key, payload, created_at FROM outbox
          WHERE event_id = 'booking.hold_placed/{released}';
@@ -337,36 +339,39 @@ damage! {
 
 #[tokio::test]
 async fn a_claim_of_a_reservation_of_another_performance() {
-    let story = story().await;
-    let mut conn = AsyncPgConnection::establish(&story.scratch.url()).await.expect("the database accepts connections");
+    let fixture = fixture().await;
+    let mut conn =
+        AsyncPgConnection::establish(&fixture.scratch.url()).await.expect("the database accepts connections");
     let damage = "INSERT INTO claims VALUES ('{other performance}', 0, '{paid}', '{fan}')";
-    conn.batch_execute(&story.filled(damage)).await.expect("the damage is done");
-    let expected = [(Promise::OrphanHold, story.filled("performance {other performance} seat S-A-1/slot 0"))];
-    assert_eq!(story.found(None).await, expected);
-    assert_eq!(story.found(Some(story.other_performance)).await, expected);
-    assert_eq!(story.found(Some(story.performance)).await, []);
+    conn.batch_execute(&fixture.filled(damage)).await.expect("the damage is done");
+    let expected = [(Promise::OrphanHold, fixture.filled("performance {other performance} seat S-A-1/slot 0"))];
+    assert_eq!(fixture.found(None).await, expected);
+    assert_eq!(fixture.found(Some(fixture.other_performance)).await, expected);
+    assert_eq!(fixture.found(Some(fixture.performance)).await, []);
 }
 
 #[tokio::test]
-async fn more_findings_than_are_shown_are_counted() {
-    let story = story().await;
-    let mut conn = AsyncPgConnection::establish(&story.scratch.url()).await.expect("the database accepts connections");
+async fn findings_beyond_the_limit_are_counted() {
+    let fixture = fixture().await;
+    let mut conn =
+        AsyncPgConnection::establish(&fixture.scratch.url()).await.expect("the database accepts connections");
     let damage = "INSERT INTO outbox (event_id, kind, key, payload, created_at)
         SELECT 'booking.hold_placed/' || number, 'booking.hold_placed', '{performance}', '{}', '2026-06-01T10:00:00Z'
         FROM generate_series(1, 250) AS number";
-    conn.batch_execute(&story.filled(damage)).await.expect("the damage is done");
-    let report = story.audit.sweep(None).await.expect("the store answers");
-    let gaps = report.of(Promise::OutboxGap).expect("it was examined");
+    conn.batch_execute(&fixture.filled(damage)).await.expect("the damage is done");
+    let report = fixture.audit.sweep(None).await.expect("the database is available");
+    let gaps = report.of(Promise::OutboxGap).expect("the promise was examined");
     assert_eq!((gaps.broken, gaps.findings.len()), (250, FINDINGS_PER_PROMISE_MAX));
 }
 
-/// A sweep is for a live system: it takes no lock that anybody waits for, and may not write.
+/// A sweep runs on a live system. It takes no lock that blocks others.
 #[tokio::test]
-async fn a_sweep_waits_for_nobody_and_nobody_for_it() {
-    let story = story().await;
-    let mut conn = AsyncPgConnection::establish(&story.scratch.url()).await.expect("the database accepts connections");
-    let under_way = "BEGIN; UPDATE wallets SET balance_minor = balance_minor + 1; DELETE FROM claims";
-    conn.batch_execute(under_way).await.expect("the damage is under way");
-    assert_eq!(story.found(None).await, []);
-    conn.batch_execute("ROLLBACK").await.expect("it is undone");
+async fn a_sweep_is_not_blocked_by_writers() {
+    let fixture = fixture().await;
+    let mut conn =
+        AsyncPgConnection::establish(&fixture.scratch.url()).await.expect("the database accepts connections");
+    let uncommitted = "BEGIN; UPDATE wallets SET balance_minor = balance_minor + 1; DELETE FROM claims";
+    conn.batch_execute(uncommitted).await.expect("the damage is done");
+    assert_eq!(fixture.found(None).await, []);
+    conn.batch_execute("ROLLBACK").await.expect("the damage is rolled back");
 }

@@ -1,4 +1,4 @@
-//! The contracts of the ports, each case on a database of its own.
+//! The contracts of the ports on Postgres. Each case has a database of its own.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;

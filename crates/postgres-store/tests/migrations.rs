@@ -1,4 +1,4 @@
-//! The schema goes up, down and up again.
+//! The migrations apply, revert and apply again.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -8,7 +8,7 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_postgres_store::{Database, migration};
 
-/// Each thing of the schema in a line: columns, constraints, indexes, sequences.
+/// A line for each column, constraint, index and sequence of the schema.
 async fn schema(url: &str) -> Vec<String> {
     const SCHEMA: &str = "
         SELECT line FROM (
@@ -36,7 +36,7 @@ async fn schema(url: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_schema_goes_up_down_and_up() {
+async fn migrations_revert_and_apply_again() {
     let scratch = common::scratch().await;
     let url = scratch.url();
     let first = schema(&url).await;
@@ -44,7 +44,7 @@ async fn the_schema_goes_up_down_and_up() {
 
     let mut versions = migration::versions();
     versions.reverse();
-    assert_eq!(migration::revert_all(&url).await.expect("the migrations go back"), versions);
+    assert_eq!(migration::revert_all(&url).await.expect("the migrations revert"), versions);
     assert_eq!(schema(&url).await, Vec::<String>::new());
 
     versions.reverse();
@@ -56,20 +56,20 @@ async fn the_schema_goes_up_down_and_up() {
 async fn instances_that_start_at_once_migrate_once() {
     let scratch = common::scratch().await;
     let url = scratch.url();
-    migration::revert_all(&url).await.expect("the migrations go back");
+    migration::revert_all(&url).await.expect("the migrations revert");
 
     let (a, b, c) = tokio::join!(migration::migrate(&url), migration::migrate(&url), migration::migrate(&url));
     let mut applied: Vec<String> =
-        [a, b, c].into_iter().flat_map(|versions| versions.expect("waits for the other")).collect();
+        [a, b, c].into_iter().flat_map(|versions| versions.expect("the migrations apply")).collect();
     applied.sort();
     assert_eq!(applied, migration::versions());
 }
 
 #[tokio::test]
-async fn a_wrong_address_is_told_at_start() {
+async fn a_wrong_url_fails_at_start_up() {
     let mut config = common::scratch().await.config();
-    config.url.push_str("_that_is_not_there");
-    let refused = Database::connect(&config).await.expect_err("there is no such database");
+    config.url.push_str("_that_does_not_exist");
+    let refused = Database::connect(&config).await.expect_err("the database does not exist");
     assert_eq!(refused.to_string(), "postgres is unavailable");
-    assert!(refused.source.is_some(), "the cause is kept");
+    assert!(refused.source.is_some(), "the error has its cause");
 }

@@ -1,4 +1,4 @@
-//! A reader that follows the sequence of the outbox never passes an event that is still being written.
+//! A reader that follows the sequence of the outbox does not skip an event that is not committed yet.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -10,8 +10,8 @@ use encore_domain::ports::{Outbox, Users, Wallets};
 use encore_port_tests::fixtures;
 use encore_postgres_store::{Database, PostgresOutbox, PostgresUsers, PostgresWallets};
 
-/// Whether anybody waits for an advisory lock.
-async fn somebody_waits(conn: &mut AsyncPgConnection) -> bool {
+/// Whether a connection waits for an advisory lock.
+async fn is_lock_awaited(conn: &mut AsyncPgConnection) -> bool {
     #[derive(QueryableByName)]
     struct Answer {
         #[diesel(sql_type = Bool)]
@@ -25,16 +25,16 @@ async fn somebody_waits(conn: &mut AsyncPgConnection) -> bool {
 }
 
 #[tokio::test]
-async fn a_reader_waits_for_numbers_that_were_drawn() {
+async fn a_reader_waits_for_drawn_sequence_numbers() {
     let scratch = common::scratch().await;
     let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
     let (users, wallets) = (PostgresUsers::new(database.clone()), PostgresWallets::new(database.clone()));
     let outbox = PostgresOutbox::new(database);
     let account = fixtures::account();
     let fan = account.user.id;
-    users.create(account, None).await.expect("a user is added");
+    users.create(account, None).await.expect("a user is created");
 
-    // Somebody stands between drawing a number and committing, as `outbox::append` leaves a transaction.
+    // A writer has drawn a number and has not committed, as after `outbox::append`.
     let url = scratch.url();
     let mut writer = AsyncPgConnection::establish(&url).await.expect("the scratch database accepts connections");
     let draw = "BEGIN;
@@ -42,16 +42,16 @@ async fn a_reader_waits_for_numbers_that_were_drawn() {
         INSERT INTO outbox (event_id, kind, key, payload, created_at)
         VALUES ('slow', 'test', '00000000-0000-0000-0000-000000000000', '{}', '2026-06-01T10:00:00Z')";
     writer.batch_execute(draw).await.expect("the event is written");
-    // Another overtakes it.
+    // Another writer commits first.
     let top_up = fixtures::top_up(fan, fixtures::euros(1));
-    wallets.top_up(top_up, fixtures::request(fan)).await.expect("writers do not wait for each other");
+    wallets.top_up(top_up, fixtures::request(fan)).await.expect("writers do not block each other");
 
     let reading = tokio::spawn(async move { outbox.after(0, 10).await });
-    while !reading.is_finished() && !somebody_waits(&mut writer).await {
+    while !reading.is_finished() && !is_lock_awaited(&mut writer).await {
         tokio::task::yield_now().await;
     }
     writer.batch_execute("COMMIT").await.expect("the event is committed");
-    let records = reading.await.expect("the reader does not panic").expect("the store answers");
+    let records = reading.await.expect("the reader does not panic").expect("the database is available");
     let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
     assert_eq!(kinds, ["test", "wallet.topped_up"]);
 }

@@ -1,4 +1,4 @@
-//! Holds that arrive together are written together, and nobody pays for a neighbour.
+//! Concurrent holds are written together, and the failure of one does not affect the others.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -47,16 +47,15 @@ impl Sale {
         fan
     }
 
-    /// A hold of these seats by a new fan, and the request for it.
-    async fn seat_request(&self, seats: &[usize]) -> (Reservation, RequestKey) {
+    /// A hold of these seats by a new fan, and its request.
+    async fn placement(&self, seats: &[usize]) -> (Reservation, RequestKey) {
         let fan = self.sign_up().await;
         (hold(fan, &self.performance, seats), request(fan))
     }
 
-    /// All of them in one batch: they are asked for on one thread, which comes to the first batch when all have asked.
-    async fn place_together(&self, seat_requests: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
-        join_all(seat_requests.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request)))
-            .await
+    /// Places all of them in one batch: the runtime has one thread, which starts the batch when all calls wait.
+    async fn place_together(&self, placements: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
+        join_all(placements.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request))).await
     }
 
     async fn count(&self, query: &str) -> i64 {
@@ -65,17 +64,17 @@ impl Sale {
             #[diesel(sql_type = BigInt)]
             count: i64,
         }
-        let mut conn = self.raw().await;
+        let mut conn = self.connect().await;
         diesel::sql_query(query).get_result::<Count>(&mut conn).await.expect("the database counts").count
     }
 
-    async fn raw(&self) -> AsyncPgConnection {
+    async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.scratch.url()).await.expect("the scratch database accepts connections")
     }
 
     async fn claimed_by(&self, seat: usize) -> Option<ReservationId> {
         let claims =
-            self.reservations.claims_on(self.performance.id, &slots(&[seat])).await.expect("the store answers");
+            self.reservations.claims_on(self.performance.id, &slots(&[seat])).await.expect("the database is available");
         claims.into_iter().next().and_then(|claim| claim.owner.reservation())
     }
 }
@@ -83,131 +82,130 @@ impl Sale {
 fn taken(answer: &Answer) -> &[encore_domain::catalog::seat_chart::Slot] {
     match answer {
         Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
-        other => panic!("expected a refusal: {other:?}"),
+        other => panic!("the seats are not refused as taken: {other:?}"),
     }
 }
 
 fn placed(answer: &Answer) -> &Reservation {
     match answer {
         Ok(Applied::Now(placed)) => placed,
-        other => panic!("expected a hold: {other:?}"),
+        other => panic!("the hold is not placed: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn holds_that_arrive_together_are_committed_together() {
+async fn concurrent_holds_are_committed_in_one_transaction() {
     let sale = Sale::open().await;
-    let mut seat_requests = Vec::new();
+    let mut placements = Vec::new();
     for seat in 0..26 {
-        seat_requests.push(sale.seat_request(&[seat]).await);
+        placements.push(sale.placement(&[seat]).await);
     }
-    for (answer, (hold, _)) in sale.place_together(&seat_requests, SEATS_PER_FAN_MAX).await.iter().zip(&seat_requests) {
+    for (answer, (hold, _)) in sale.place_together(&placements, SEATS_PER_FAN_MAX).await.iter().zip(&placements) {
         assert_eq!(placed(answer), hold);
     }
     for table in ["claims", "reservations", "reservation_seats", "requests", "outbox"] {
-        let made_by_holds = if table == "requests" { "WHERE operation = 'place_hold'" } else { "" };
-        let rows = sale.count(&format!("SELECT count(*) FROM {table} {made_by_holds}")).await;
+        let of_holds = if table == "requests" { "WHERE operation = 'place_hold'" } else { "" };
+        let rows = sale.count(&format!("SELECT count(*) FROM {table} {of_holds}")).await;
         let transactions =
-            sale.count(&format!("SELECT count(DISTINCT xmin::text) AS count FROM {table} {made_by_holds}")).await;
+            sale.count(&format!("SELECT count(DISTINCT xmin::text) AS count FROM {table} {of_holds}")).await;
         assert_eq!((rows, transactions), (26, 1), "{table}");
     }
 }
 
 #[tokio::test]
-async fn each_of_a_batch_is_decided_in_its_turn() {
+async fn holds_of_a_batch_are_decided_in_order() {
     let sale = Sale::open().await;
-    let before = sale.seat_request(&[0]).await;
+    let before = sale.placement(&[0]).await;
     sale.place_together(std::slice::from_ref(&before), 2).await;
     let fan = before.0.user;
-    let seat_requests = [
+    let placements = [
         (before.0.clone(), before.1),
         (hold(fan, &sale.performance, &[1, 2]), request(fan)),
-        sale.seat_request(&[3, 4]).await,
-        sale.seat_request(&[2, 4, 0]).await,
+        sale.placement(&[3, 4]).await,
+        sale.placement(&[2, 4, 0]).await,
         (hold(fan, &sale.performance, &[5]), request(fan)),
         (hold(fan, &sale.performance, &[6]), request(fan)),
-        sale.seat_request(&[1, 2]).await,
+        sale.placement(&[1, 2]).await,
         (hold(fan, &sale.performance, &[7]), altered(before.1)),
     ];
-    let answers = sale.place_together(&seat_requests, 2).await;
+    let answers = sale.place_together(&placements, 2).await;
     assert!(matches!(&answers[0], Ok(Applied::Before(first)) if *first == before.0), "{:?}", answers[0]);
-    let over = |answer: &Answer, owned: u32| {
+    let assert_over_limit = |answer: &Answer, owned: u32| {
         let refusal = PlaceRefusal::OverLimit { limit: 2, owned };
         assert!(matches!(answer, Err(PortError::Refused(why)) if *why == refusal), "{answer:?}");
     };
-    over(&answers[1], 1);
-    assert_eq!(placed(&answers[2]), &seat_requests[2].0);
-    assert_eq!(taken(&answers[3]), slots(&[0, 4]), "of the claims, and of the hold before it in the batch");
-    assert_eq!(placed(&answers[4]), &seat_requests[4].0);
-    over(&answers[5], 2);
-    assert_eq!(placed(&answers[6]), &seat_requests[6].0, "whoever was refused before it took nothing");
+    assert_over_limit(&answers[1], 1);
+    assert_eq!(placed(&answers[2]), &placements[2].0);
+    assert_eq!(taken(&answers[3]), slots(&[0, 4]), "one by a claim, one by an earlier hold of the batch");
+    assert_eq!(placed(&answers[4]), &placements[4].0);
+    assert_over_limit(&answers[5], 2);
+    assert_eq!(placed(&answers[6]), &placements[6].0, "the refused hold took no seat");
     assert!(matches!(answers[7], Err(PortError::RequestReused)), "in the next batch: {:?}", answers[7]);
 
-    // Who was refused left no note, and is welcome to ask again.
-    let (again, request) = (hold(seat_requests[3].0.user, &sale.performance, &[8, 9]), seat_requests[3].1);
+    // The request of a refused hold is not recorded, so it may be used again.
+    let (again, request) = (hold(placements[3].0.user, &sale.performance, &[8, 9]), placements[3].1);
     assert_eq!(placed(&sale.place_together(&[(again.clone(), request)], 2).await[0]), &again);
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_written_fails_alone() {
+async fn a_hold_that_cannot_be_written_fails_alone() {
     let sale = Sale::open().await;
-    let mut refunding = sale.seat_request(&[1]).await;
-    refunding.0.seats[0].price_minor = -1;
-    let mut worthless = sale.seat_request(&[2]).await;
-    worthless.0.total.minor = -1;
-    let seat_requests = [
-        sale.seat_request(&[0]).await,
-        refunding,
-        worthless,
-        sale.seat_request(&[3]).await,
-        sale.seat_request(&[0]).await,
+    let mut negative_price = sale.placement(&[1]).await;
+    negative_price.0.seats[0].price_minor = -1;
+    let mut negative_total = sale.placement(&[2]).await;
+    negative_total.0.total.minor = -1;
+    let placements = [
+        sale.placement(&[0]).await,
+        negative_price,
+        negative_total,
+        sale.placement(&[3]).await,
+        sale.placement(&[0]).await,
     ];
-    let answers = sale.place_together(&seat_requests, SEATS_PER_FAN_MAX).await;
+    let answers = sale.place_together(&placements, SEATS_PER_FAN_MAX).await;
     let winner = sale.claimed_by(0).await;
-    for (contender, answer) in [0, 4].map(|at| (&seat_requests[at].0, &answers[at])) {
+    for (contender, answer) in [0, 4].map(|at| (&placements[at].0, &answers[at])) {
         if winner == Some(contender.id) {
             assert_eq!(placed(answer), contender);
         } else {
             assert_eq!(taken(answer), slots(&[0]));
         }
     }
-    assert_eq!(placed(&answers[3]), &seat_requests[3].0);
-    for poisoned in &answers[1..=2] {
-        assert!(matches!(poisoned, Err(PortError::Unavailable(_))), "{poisoned:?}");
+    assert_eq!(placed(&answers[3]), &placements[3].0);
+    for invalid in &answers[1..=2] {
+        assert!(matches!(invalid, Err(PortError::Unavailable(_))), "{invalid:?}");
     }
     assert_eq!(sale.count("SELECT count(*) FROM claims").await, 2);
     assert_eq!(sale.count("SELECT count(*) FROM requests WHERE operation = 'place_hold'").await, 2);
 }
 
 #[tokio::test]
-async fn a_claim_without_its_reservation_keeps_its_seat_and_no_other_from_being_read() {
+async fn a_claim_without_its_reservation_reads_as_sold_and_the_others_are_read() {
     let sale = Sale::open().await;
-    let seat_request = sale.seat_request(&[0]).await;
-    placed(&sale.place_together(std::slice::from_ref(&seat_request), SEATS_PER_FAN_MAX).await[0]);
-    let (gone, performance, fan) = (fixtures::id::<ReservationId>(), sale.performance.id, seat_request.0.user);
+    let placement = sale.placement(&[0]).await;
+    placed(&sale.place_together(std::slice::from_ref(&placement), SEATS_PER_FAN_MAX).await[0]);
+    let (missing, performance, fan) = (fixtures::id::<ReservationId>(), sale.performance.id, placement.0.user);
     let slot = slots(&[1])[0].0;
     let damage = format!(
-        "INSERT INTO claims (performance_id, slot, reservation_id, user_id) VALUES ('{performance}', {slot}, '{gone}', '{fan}')"
+        "INSERT INTO claims (performance_id, slot, reservation_id, user_id) VALUES ('{performance}', {slot}, '{missing}', '{fan}')"
     );
-    sale.raw().await.batch_execute(&damage).await.expect("a claim");
-    assert_eq!((sale.claimed_by(0).await, sale.claimed_by(1).await), (Some(seat_request.0.id), Some(gone)));
-    let claims = sale.reservations.claims(performance).await.expect("the others can be read");
+    sale.connect().await.batch_execute(&damage).await.expect("a claim");
+    assert_eq!((sale.claimed_by(0).await, sale.claimed_by(1).await), (Some(placement.0.id), Some(missing)));
+    let claims = sale.reservations.claims(performance).await.expect("the claims are read");
     assert_eq!(
         claims,
-        [Claim::held(slots(&[0])[0], seat_request.0.id, seat_request.0.expires_at), Claim::sold(slots(&[1])[0], gone)]
+        [Claim::held(slots(&[0])[0], placement.0.id, placement.0.expires_at), Claim::sold(slots(&[1])[0], missing)]
     );
 }
 
 #[tokio::test]
-async fn one_whose_seats_are_claimed_meanwhile_is_refused_alone() {
+async fn a_hold_whose_seat_is_claimed_concurrently_is_refused_alone() {
     let sale = Sale::open().await;
-    let (rival, _) = sale.seat_request(&[1, 2]).await;
-    let seat_requests =
-        [sale.seat_request(&[0]).await, sale.seat_request(&[1, 3]).await, sale.seat_request(&[4]).await];
-    // Somebody else has claimed seat 1 and is about to commit.
+    let (rival, _) = sale.placement(&[1, 2]).await;
+    let placements = [sale.placement(&[0]).await, sale.placement(&[1, 3]).await, sale.placement(&[4]).await];
+    // A concurrent transaction has claimed seat 1 and has not committed.
     let slot = slots(&[1])[0].0;
     let (id, fan, performance) = (rival.id, rival.user, rival.performance);
-    let mut other = sale.raw().await;
+    let mut other = sale.connect().await;
     let claim = format!(
         "BEGIN;
          INSERT INTO reservations (id, user_id, performance_id, total_minor, currency, state, held_at, expires_at)
@@ -221,9 +219,9 @@ async fn one_whose_seats_are_claimed_meanwhile_is_refused_alone() {
         }
         other.batch_execute("COMMIT").await.expect("committed");
     };
-    let (answers, ()) = tokio::join!(sale.place_together(&seat_requests, SEATS_PER_FAN_MAX), committing);
-    assert_eq!(placed(&answers[0]), &seat_requests[0].0);
+    let (answers, ()) = tokio::join!(sale.place_together(&placements, SEATS_PER_FAN_MAX), committing);
+    assert_eq!(placed(&answers[0]), &placements[0].0);
     assert_eq!(taken(&answers[1]), slots(&[1]));
-    assert_eq!(placed(&answers[2]), &seat_requests[2].0);
+    assert_eq!(placed(&answers[2]), &placements[2].0);
     assert_eq!((sale.claimed_by(1).await, sale.claimed_by(3).await), (Some(rival.id), None));
 }

@@ -1,4 +1,4 @@
-//! Every index serves the query that it is named after, as the adapters send it.
+//! Every index is used by the query that it is named after, as the adapters send it.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -14,8 +14,8 @@ use encore_postgres_store::{
     Database, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
 };
 
-/// Asks what the indexes are there for.
-async fn ask_everything(database: Database) -> Result<(), Box<dyn std::error::Error>> {
+/// Runs the queries that the indexes are named after.
+async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::error::Error>> {
     let (users, catalog) = (PostgresUsers::new(database.clone()), PostgresCatalog::new(database.clone()));
     let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
     let payments = PostgresPayments::new(database);
@@ -43,12 +43,12 @@ async fn ask_everything(database: Database) -> Result<(), Box<dyn std::error::Er
     Ok(())
 }
 
-/// The indexes that are named after a query and that no query has read yet, when nobody else is connected.
-async fn unread_indexes(url: &str) -> Vec<String> {
-    const OTHERS: &str = "
+/// The indexes that are named after a query and have not been scanned yet. Waits until all other sessions have ended.
+async fn unused_indexes(url: &str) -> Vec<String> {
+    const SESSIONS: &str = "
         SELECT pid::text AS line FROM pg_stat_activity
         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    const UNREAD: &str = r"
+    const UNUSED: &str = r"
         SELECT indexrelname::text AS line FROM pg_stat_user_indexes
         WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|pending)(_|$)' ORDER BY line";
     #[derive(QueryableByName)]
@@ -57,20 +57,21 @@ async fn unread_indexes(url: &str) -> Vec<String> {
         line: String,
     }
     let mut conn = AsyncPgConnection::establish(url).await.expect("the scratch database accepts connections");
-    // A session's statistics are there when it has ended.
-    while !diesel::sql_query(OTHERS).load::<Line>(&mut conn).await.expect("the server lists its sessions").is_empty() {
+    // The statistics of a session are complete when it has ended.
+    while !diesel::sql_query(SESSIONS).load::<Line>(&mut conn).await.expect("the server lists its sessions").is_empty()
+    {
         tokio::task::yield_now().await;
     }
-    let lines: Vec<Line> = diesel::sql_query(UNREAD).load(&mut conn).await.expect("the server has statistics");
+    let lines: Vec<Line> = diesel::sql_query(UNUSED).load(&mut conn).await.expect("the server has statistics");
     lines.into_iter().map(|line| line.line).collect()
 }
 
 #[tokio::test]
-async fn every_index_serves_its_query() {
+async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unread_indexes(&config.url).await.len(), 10, "each is new");
+    assert_eq!(unused_indexes(&config.url).await.len(), 10, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
-    ask_everything(database).await.expect("every port answers");
-    assert_eq!(unread_indexes(&scratch.url()).await, Vec::<String>::new());
+    run_indexed_queries(database).await.expect("the queries succeed");
+    assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());
 }

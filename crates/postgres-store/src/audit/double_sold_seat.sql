@@ -2,7 +2,7 @@
 WITH sold_twice AS (
     SELECT
         r.performance_id, s.slot,
-        format('%s live reservations have it: %s', count(*),
+        format('%s live reservations have the seat: %s', count(*),
             array_to_string((array_agg(r.id ORDER BY r.id))[1:5], ', ')) AS detail
     FROM reservations r
     JOIN reservation_seats s ON s.reservation_id = r.id
@@ -10,7 +10,7 @@ WITH sold_twice AS (
     GROUP BY r.performance_id, s.slot
     HAVING count(*) > 1
     UNION ALL
-    SELECT performance_id, slot, format('%s claims are on it', count(*))
+    SELECT performance_id, slot, format('%s claims on the seat', count(*))
     FROM claims
     WHERE $1 IS NULL OR performance_id = $1
     GROUP BY performance_id, slot

@@ -1,4 +1,4 @@
--- How many things each promise is checked on. $1 is the performance, or null for all.
+-- The number of rows that each promise is checked on. $1 is the performance, or null for all.
 SELECT
     (SELECT count(*) FROM reservations r JOIN reservation_seats s ON s.reservation_id = r.id
      WHERE r.state IN ('held', 'confirmed') AND ($1 IS NULL OR r.performance_id = $1)) AS live_seats,

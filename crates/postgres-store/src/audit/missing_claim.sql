@@ -1,6 +1,6 @@
--- Seats of live reservations without the reservation's claim: $3 is 'held' or 'confirmed'. A seat that is sold twice can
--- have the claim of one only, and is told as such. $1 is the performance, or null for all.
-WITH unaccepted AS (
+-- Seats of live reservations without a claim of the reservation. $3 is 'held' or 'confirmed'. A seat of several live reservations is
+-- left out, because double_sold_seat.sql reports it. $1 is the performance, or null for all.
+WITH unclaimed AS (
     SELECT r.id, r.performance_id, s.slot
     FROM reservations r
     JOIN reservation_seats s ON s.reservation_id = r.id
@@ -12,8 +12,8 @@ WITH unaccepted AS (
 )
 SELECT
     format('performance %s %sslot %s', f.performance_id, 'seat ' || seat.seat_id || '/', f.slot) AS subject,
-    format('reservation %s is %s and has no claim on it', f.id, $3) AS detail
-FROM unaccepted f
+    format('reservation %s is %s but has no claim on the seat', f.id, $3) AS detail
+FROM unclaimed f
 LEFT JOIN performances p ON p.id = f.performance_id
 LEFT JOIN seats seat ON seat.venue_id = p.venue_id AND seat.slot = f.slot
 WHERE NOT EXISTS (

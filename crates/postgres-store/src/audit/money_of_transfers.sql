@@ -1,5 +1,5 @@
--- Transfers whose sides are not exactly the wallet's and the opposite one, of exactly the amount; and sides without a
--- transfer. $1 is the performance whose payments' transfers are meant, or null for all.
+-- Transfers that do not have exactly two entries of exactly the amount, one of the wallet and one of the opposite account; and entries
+-- without a transfer. $1 limits the transfers to those of the payments of this performance; null for all.
 WITH due AS (
     SELECT
         t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,
@@ -26,11 +26,11 @@ WITH due AS (
 )
 SELECT
     format('transfer %s', id) AS subject,
-    format('a %s of %s with %s sides that sum to %s, of which %s is the wallet''s and %s the opposite one, as they should be',
+    format('a %s of %s has %s entries that sum to %s: %s correct for the wallet, %s correct for the opposite account',
         kind, amount_minor, sides, total_minor, wallets, opposites) AS detail
 FROM sides
 WHERE sides <> 2 OR total_minor <> 0 OR wallets <> 1 OR opposites <> 1
 UNION ALL
-SELECT format('ledger entry %s', e.id), format('its transfer %s is not there', e.transfer_id)
+SELECT format('ledger entry %s', e.id), format('its transfer %s does not exist', e.transfer_id)
 FROM ledger_entries e
 WHERE $1 IS NULL AND NOT EXISTS (SELECT FROM transfers t WHERE t.id = e.transfer_id)

@@ -1,5 +1,5 @@
--- Wallets that do not hold the sum of their entries, and entries of wallets that are not there. $1 is the performance whose
--- fans are meant, or null for all.
+-- Wallets whose balance is not the sum of their entries, and entries of wallets that do not exist. $1 limits the wallets to those of
+-- the fans of this performance; null for all.
 WITH entries AS (
     SELECT e.owner_id AS user_id, t.currency, count(*) AS entries, sum(e.amount_minor) AS total_minor
     FROM ledger_entries e
@@ -14,9 +14,9 @@ WITH entries AS (
 )
 SELECT
     format('wallet of user %s in %s', user_id, currency) AS subject,
-    format('holds %s, though its %s entries sum to %s', coalesce(balance_minor::text, 'nothing and is not there'),
+    format('has a balance of %s, but its %s entries sum to %s', coalesce(balance_minor::text, '0 because it does not exist'),
         coalesce(entries, 0), coalesce(total_minor, 0)) AS detail
 FROM held
 FULL JOIN entries USING (user_id, currency)
--- Who pays nothing without a wallet has entries of nothing, and still no wallet.
+-- A payment of zero by a fan without a wallet writes entries of zero and no wallet.
 WHERE coalesce(balance_minor, 0) <> coalesce(total_minor, 0)

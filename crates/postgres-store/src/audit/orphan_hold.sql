@@ -1,23 +1,23 @@
--- Claims that neither a live reservation of theirs nor a block of theirs accounts for. $1 is the performance, or null for all.
+-- Claims without a live reservation or a block that lists the seat. $1 is the performance, or null for all.
 WITH orphan AS (
     SELECT
         c.performance_id, c.slot,
         CASE
             WHEN c.block_id IS NOT NULL THEN format('claimed by block %s, which %s', c.block_id, CASE
-                WHEN b.id IS NULL THEN 'is not there'
-                WHEN b.reason IS NULL THEN 'gave seats back'
-                WHEN b.performance_id <> c.performance_id THEN format('is of performance %s', b.performance_id)
-                WHEN c.reservation_id IS NOT NULL THEN format('shares it with reservation %s', c.reservation_id)
-                ELSE 'does not list it'
+                WHEN b.id IS NULL THEN 'does not exist'
+                WHEN b.reason IS NULL THEN 'is an unblock'
+                WHEN b.performance_id <> c.performance_id THEN format('is for performance %s', b.performance_id)
+                WHEN c.reservation_id IS NOT NULL THEN format('shares the seat with reservation %s', c.reservation_id)
+                ELSE 'does not list the seat'
             END)
-            WHEN r.id IS NULL THEN format('claimed by reservation %s, which is not there', c.reservation_id)
+            WHEN r.id IS NULL THEN format('claimed by reservation %s, which does not exist', c.reservation_id)
             WHEN r.state NOT IN ('held', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
             WHEN r.performance_id <> c.performance_id
-                THEN format('claimed by reservation %s, which is of performance %s', r.id, r.performance_id)
-            WHEN u.id IS NULL THEN format('claimed for user %s, who is not there', c.user_id)
+                THEN format('claimed by reservation %s, which is for performance %s', r.id, r.performance_id)
+            WHEN u.id IS NULL THEN format('claimed for user %s, who does not exist', c.user_id)
             WHEN r.user_id <> c.user_id
                 THEN format('claimed for user %s by reservation %s of user %s', c.user_id, r.id, r.user_id)
-            ELSE format('claimed by reservation %s, which does not list it', r.id)
+            ELSE format('claimed by reservation %s, which does not list the seat', r.id)
         END AS detail
     FROM claims c
     LEFT JOIN reservations r ON r.id = c.reservation_id

@@ -1,5 +1,5 @@
--- Changes without their event, events without their change, events that are there twice, and reservations whose end was
--- told before their beginning. $1 is the performance, or null for all.
+-- Changes without an event, events without a change, duplicate events, and reservations with an event of their end before the event
+-- of their hold. $1 is the performance, or null for all.
 WITH change AS (
     SELECT 'booking.hold_placed/' || id AS event_id, performance_id AS key
     FROM reservations WHERE $1 IS NULL OR performance_id = $1
@@ -33,21 +33,21 @@ SELECT
     format('event %s', coalesce(change.event_id, event.event_id)) AS subject,
     CASE
         WHEN event.event_id IS NULL THEN format('not in the outbox under key %s', change.key)
-        WHEN change.event_id IS NULL THEN format('sequence %s under key %s tells what is not so', event.sequence, event.key)
+        WHEN change.event_id IS NULL THEN format('sequence %s under key %s matches no change', event.sequence, event.key)
         ELSE format('sequence %s is of kind %s', event.sequence, event.kind)
     END AS detail
 FROM change
 FULL JOIN event ON event.event_id = change.event_id AND event.key = change.key
 WHERE change.event_id IS NULL OR event.event_id IS NULL OR event.kind <> split_part(event.event_id, '/', 1)
 UNION ALL
-SELECT format('event %s', event_id), format('%s times in the outbox', count(*))
+SELECT format('event %s', event_id), format('in the outbox %s times', count(*))
 FROM event
 GROUP BY event_id
 HAVING count(*) > 1
 UNION ALL
 SELECT
     format('reservation %s', split_part(event_id, '/', 2)),
-    format('placed at sequence %s, though ended at %s',
+    format('placed at sequence %s, but ended at sequence %s',
         min(sequence) FILTER (WHERE kind = 'booking.hold_placed'),
         min(sequence) FILTER (WHERE kind <> 'booking.hold_placed'))
 FROM event

@@ -1,8 +1,8 @@
--- Holds that are still held although something was recorded longer than $3 after their deadline. The time of
--- the last event stands for now: in a system that stands still nobody sweeps. $1 is the performance, or null for all.
+-- Holds that are still held although an event was recorded longer than $3 after their deadline. The time of the last event is used as
+-- the current time, because an idle system may have no sweeps. $1 is the performance, or null for all.
 SELECT
     format('reservation %s', r.id) AS subject,
-    format('held until %s UTC, though an event was recorded at %s UTC',
+    format('held until %s UTC, but an event was recorded at %s UTC',
         r.expires_at AT TIME ZONE 'UTC', latest.created_at AT TIME ZONE 'UTC') AS detail
 FROM reservations r
 CROSS JOIN (SELECT created_at FROM outbox ORDER BY sequence DESC LIMIT 1) AS latest

@@ -1,10 +1,11 @@
--- What is paid for and is not there. $1 is the performance, or null for all. The claims are in missing_claim.sql.
-SELECT format('reservation %s', r.id) AS subject, 'confirmed, and lists no seat' AS detail
+-- Confirmed reservations without seats, and payments whose reservation is not confirmed. missing_claim.sql checks the claims. $1 is the
+-- performance, or null for all.
+SELECT format('reservation %s', r.id) AS subject, 'confirmed, but lists no seat' AS detail
 FROM reservations r
 WHERE r.state = 'confirmed' AND ($1 IS NULL OR r.performance_id = $1)
   AND NOT EXISTS (SELECT FROM reservation_seats s WHERE s.reservation_id = r.id)
 UNION ALL
-SELECT format('payment %s', p.id), format('its reservation %s is %s', p.reservation_id, coalesce(r.state, 'not there'))
+SELECT format('payment %s', p.id), format('its reservation %s is %s', p.reservation_id, coalesce(r.state, 'missing'))
 FROM payments p
 LEFT JOIN reservations r ON r.id = p.reservation_id
 WHERE r.state IS DISTINCT FROM 'confirmed' AND ($1 IS NULL OR p.performance_id = $1)

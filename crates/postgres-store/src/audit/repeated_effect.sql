@@ -1,5 +1,5 @@
--- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without their
--- result, and reservations paid twice. A top-up is known by the wallet's entry. $1 is the performance, or null for all.
+-- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without a result, and
+-- reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or null for all.
 WITH effect AS (
     SELECT 'place_hold' AS operation, id, user_id, 'reservation' AS name
     FROM reservations WHERE $1 IS NULL OR performance_id = $1
@@ -23,15 +23,15 @@ SELECT
         ELSE format('%s %s', effect.name, effect.id)
     END AS subject,
     CASE
-        WHEN effect.id IS NULL THEN format('its result, %s of %s, is not there', request.operation, request.result_id)
-        ELSE format('%s requests of user %s made it', coalesce(request.requests, 0), effect.user_id)
+        WHEN effect.id IS NULL THEN format('its result, %s of %s, does not exist', request.operation, request.result_id)
+        ELSE format('it is the result of %s requests of user %s', coalesce(request.requests, 0), effect.user_id)
     END AS detail
 FROM effect
 FULL JOIN request
     ON request.result_id = effect.id AND request.user_id = effect.user_id AND request.operation = effect.operation
 WHERE effect.id IS NOT NULL AND request.requests IS DISTINCT FROM 1 OR effect.id IS NULL AND $1 IS NULL
 UNION ALL
-SELECT format('reservation %s', reservation_id), format('%s payments paid for it', count(*))
+SELECT format('reservation %s', reservation_id), format('it has %s payments', count(*))
 FROM payments
 WHERE $1 IS NULL OR performance_id = $1
 GROUP BY reservation_id

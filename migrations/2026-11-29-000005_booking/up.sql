@@ -1,6 +1,6 @@
--- There are no foreign keys to users and performances: checking the parent of every row took Postgres nearly half of the cost of
--- a hold, and every hold of a performance would lock the performance's one row. Neither is ever deleted. The auditor looks for
--- rows without a parent.
+-- There are no foreign keys to users and performances: checking the parent of every row took Postgres nearly half of
+-- the cost of a hold, and every hold of a performance would lock the performance's one row. Neither is ever deleted.
+-- The auditor looks for rows without a parent.
 
 CREATE TABLE reservations (
     id uuid PRIMARY KEY,
@@ -14,8 +14,8 @@ CREATE TABLE reservations (
     settled_at timestamptz,
     payment_id uuid,
     revision integer NOT NULL DEFAULT 0 CHECK (revision >= 0),
-    -- The hold as it was placed, which a repeat of the placing request is answered with. The first change of a hold writes it: null
-    -- in holds that were never changed, which are nearly all.
+    -- The hold as it was placed, which a repeat of the placing request is answered with. The first change of a hold
+    -- writes it: null in holds that were never changed, which are nearly all.
     placed jsonb,
     CONSTRAINT reservations_settled_unless_held CHECK ((state = 'held') = (settled_at IS NULL)),
     CONSTRAINT reservations_paid_if_confirmed CHECK ((state = 'confirmed') = (payment_id IS NOT NULL)),
@@ -43,8 +43,8 @@ CREATE TABLE seat_blocks (
     made_at timestamptz NOT NULL
 );
 
--- A seat of a performance is held, sold or blocked while its row is here. The primary key decides who gets a seat. A claim belongs
--- to a reservation and its fan, or to a block.
+-- A seat of a performance is held, sold or blocked while its row is here. The primary key decides who gets a seat. A
+-- claim belongs to a reservation and its fan, or to a block.
 CREATE TABLE claims (
     performance_id uuid NOT NULL,
     slot integer NOT NULL,
@@ -57,6 +57,6 @@ CREATE TABLE claims (
     )
 );
 
--- The fan comes first. With the performance first, the planner may use this index to look up certain seats, and then reads all claims
--- of the performance.
+-- The fan comes first. With the performance first, the planner may use this index to look up certain seats, and then
+-- reads all claims of the performance.
 CREATE INDEX claims_of_fan ON claims (user_id, performance_id);

@@ -18,11 +18,11 @@ mod seats;
 mod tests;
 mod traces;
 
-/// [`Audit`] in process: every record is looked at, under the lock, so nothing is under way.
+/// [`Audit`] in process. It examines all records under the lock, so it sees no partial change.
 pub struct MemoryAudit(MemoryRecords);
 
 impl MemoryAudit {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }
@@ -40,11 +40,11 @@ impl Audit for MemoryAudit {
     }
 }
 
-/// A sweep under way.
+/// A sweep in progress.
 struct Sweep<'records> {
     records: &'records Records,
     scope: Option<PerformanceId>,
-    /// Whose wallets are in the scope; all without one.
+    /// The fans whose wallets are in the scope; none if the sweep has no scope, which covers all wallets.
     fans: Option<HashSet<UserId>>,
     report: AuditReport,
 }
@@ -76,8 +76,8 @@ impl<'records> Sweep<'records> {
         self.fans.as_ref().is_none_or(|fans| fans.contains(&user))
     }
 
-    fn examine(&mut self, promise: Promise, things: usize) {
-        self.report.examine(promise, u64::try_from(things).unwrap_or(u64::MAX));
+    fn examine(&mut self, promise: Promise, records: usize) {
+        self.report.examine(promise, u64::try_from(records).unwrap_or(u64::MAX));
     }
 
     fn find(&mut self, promise: Promise, subject: String, detail: String) {

@@ -2,13 +2,13 @@ use std::ops::RangeInclusive;
 
 use encore_domain::queue::snapshot::GoneMap;
 
-/// Which numbers are gone: the most significant bit of the first byte is number 0, as [`GoneMap`] reads it.
+/// The gone numbers. The most significant bit of the first byte is number 0, as in [`GoneMap`].
 #[derive(Default)]
 pub struct Bitmap(Vec<u8>);
 
 impl Bitmap {
     pub fn insert(&mut self, number: u64) {
-        let (byte, bit) = place(number);
+        let (byte, bit) = position(number);
         if byte >= self.0.len() {
             self.0.resize(byte + 1, 0);
         }
@@ -16,14 +16,14 @@ impl Bitmap {
     }
 
     pub fn remove(&mut self, number: u64) {
-        let (byte, bit) = place(number);
+        let (byte, bit) = position(number);
         if let Some(bits) = self.0.get_mut(byte) {
             *bits &= !bit;
         }
     }
 
     pub fn contains(&self, number: u64) -> bool {
-        let (byte, bit) = place(number);
+        let (byte, bit) = position(number);
         self.0.get(byte).is_some_and(|bits| bits & bit != 0)
     }
 
@@ -31,7 +31,7 @@ impl Bitmap {
     pub fn first_missing(&self, numbers: RangeInclusive<u64>) -> Option<u64> {
         let (mut number, last) = numbers.into_inner();
         while number <= last {
-            let (byte, bit) = place(number);
+            let (byte, bit) = position(number);
             let full = || self.0.get(byte..).unwrap_or_default().iter().take_while(|bits| **bits == u8::MAX).count();
             match if bit == FIRST_BIT { full() as u64 } else { 0 } {
                 0 if self.contains(number) => number += 1,
@@ -42,14 +42,14 @@ impl Bitmap {
         None
     }
 
-    /// A copy from the byte of this number on.
+    /// A copy of the bytes from that of this number on.
     pub fn from(&self, number: u64) -> BitmapTail {
-        let (byte, _) = place(number);
+        let (byte, _) = position(number);
         BitmapTail { first: number / 8 * 8, bytes: self.0.get(byte..).unwrap_or_default().to_vec() }
     }
 }
 
-/// The end of a bitmap. What is counted for a [`GoneMap`] is counted here, where no mutex is held.
+/// The end of a bitmap. It is converted to a [`GoneMap`], which counts its bits, after the mutex is released.
 pub struct BitmapTail {
     first: u64,
     bytes: Vec<u8>,
@@ -63,7 +63,7 @@ impl From<BitmapTail> for GoneMap {
 
 const FIRST_BIT: u8 = 0x80;
 
-fn place(number: u64) -> (usize, u8) {
+fn position(number: u64) -> (usize, u8) {
     let byte = usize::try_from(number / 8).unwrap_or(usize::MAX);
     (byte, FIRST_BIT >> (number % 8))
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_that_is_missing_is_found() {
+    fn first_missing_finds_the_first_number_outside_the_bitmap() {
         let mut bitmap = Bitmap::default();
         assert_eq!(bitmap.first_missing(3..=3), Some(3));
         for number in 1..=100 {

@@ -22,7 +22,7 @@ pub struct MemoryCatalog(MemoryRecords);
 
 #[derive(Default)]
 pub struct CatalogRecords {
-    /// Shared, since a large venue takes milliseconds to copy: that is done outside the mutex.
+    /// Shared, because copying a large venue takes milliseconds and is done outside the mutex.
     pub venues: HashMap<VenueId, Arc<Venue>>,
     concerts: BTreeMap<ConcertId, Concert>,
     pub performances: HashMap<PerformanceId, Performance>,
@@ -32,7 +32,7 @@ pub struct CatalogRecords {
 }
 
 impl MemoryCatalog {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }
@@ -153,9 +153,9 @@ impl Catalog for MemoryCatalog {
 
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable> {
         let catalog = &self.0.lock().catalog;
-        let over = Bound::Excluded((now, PerformanceId(Uuid::max())));
-        let unclosed = catalog.by_end_of_sale.range((over, Bound::Unbounded));
-        let open = unclosed.filter_map(|(_, id)| {
+        let closed = Bound::Excluded((now, PerformanceId(Uuid::max())));
+        let not_closed = catalog.by_end_of_sale.range((closed, Bound::Unbounded));
+        let open = not_closed.filter_map(|(_, id)| {
             let opens_at = catalog.performances.get(id)?.on_sale.opens_at;
             let queue = catalog.queues.get(id);
             let open_from =

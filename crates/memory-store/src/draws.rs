@@ -15,7 +15,7 @@ pub struct MemoryDraws(MemoryRecords);
 pub type DrawRecords = HashMap<PerformanceId, Vec<Drawn>>;
 
 impl MemoryDraws {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }

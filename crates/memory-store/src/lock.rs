@@ -1,6 +1,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also after a panic under it: one lost call must not take every later one with it.
+/// Locks a mutex and ignores poisoning, so that a call that panics does not fail every later call.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -12,11 +12,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_under_the_lock_does_not_lock_others_out() {
+    fn a_poisoned_mutex_can_be_locked() {
         let mutex = Mutex::new(1);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _guard = lock(&mutex);
-            panic!("a call fails");
+            panic!("the call panics");
         }));
         assert!(panicked.is_err() && mutex.is_poisoned());
         *lock(&mutex) += 1;

@@ -9,18 +9,18 @@ use crate::records::MemoryRecords;
 /// [`Outbox`] in process.
 pub struct MemoryOutbox(MemoryRecords);
 
-/// The record of sequence n is at index n − 1.
+/// The record with sequence number n is at index n − 1.
 #[derive(Default)]
 pub struct OutboxRecords(pub Vec<WrittenEvent>);
 
-/// A record, and when what it tells happened.
+/// A record, and the time of its event.
 pub struct WrittenEvent {
     pub record: OutboxRecord,
     pub at: Timestamp,
 }
 
 impl OutboxRecords {
-    /// Writes an event, in the critical section that it describes.
+    /// Writes an event. It must be called in the critical section of the change.
     pub fn write(&mut self, event: &Event) {
         let sequence = i64::try_from(self.0.len()).unwrap_or(i64::MAX).saturating_add(1);
         let record = OutboxRecord { sequence, id: event.id(), kind: event.kind().to_owned(), key: event.key() };
@@ -29,7 +29,7 @@ impl OutboxRecords {
 }
 
 impl MemoryOutbox {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }

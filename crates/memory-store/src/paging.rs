@@ -2,17 +2,17 @@ use std::ops::Bound;
 
 use encore_domain::page::PageRequest;
 
-/// Where a page of an ascending listing is in its index.
+/// The range of the index after the cursor of a page in ascending order.
 pub fn above<C: Copy>(page: &PageRequest<C>) -> (Bound<C>, Bound<C>) {
     (page.after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
-/// Where a page of a descending listing is in its index.
+/// The range of the index before the cursor of a page in descending order.
 pub fn below<C: Copy>(page: &PageRequest<C>) -> (Bound<C>, Bound<C>) {
     (Bound::Unbounded, page.after.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-/// How many rows make a page and show whether there is a next one.
+/// The number of rows to read: those of the page, and one that shows whether there is a next page.
 pub fn rows<C>(page: &PageRequest<C>) -> usize {
     page.size as usize + 1
 }

@@ -25,27 +25,27 @@ pub struct PaymentRecords {
     pub payments: HashMap<PaymentId, Payment>,
     by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
     pending: BTreeMap<(Timestamp, PaymentId), Settlement>,
-    /// By performance and epoch.
-    used: HashMap<(PerformanceId, i64), BTreeSet<EndedToken>>,
+    /// The ended queue tokens, by performance and epoch.
+    ended: HashMap<(PerformanceId, i64), BTreeSet<EndedToken>>,
 }
 
 impl PaymentRecords {
     fn insert(&mut self, payment: &Payment, settlement: Settlement) {
         self.by_user.entry(payment.user).or_default().insert(payment.id, payment.clone());
         if let Some(payload) = settlement.payload {
-            self.used.entry((payload.performance, payload.epoch)).or_default().insert(place_of(&payload));
+            self.ended.entry((payload.performance, payload.epoch)).or_default().insert(ended_token(&payload));
         }
         self.pending.insert((payment.paid_at, payment.id), settlement);
         self.payments.insert(payment.id, payment.clone());
     }
 }
 
-fn place_of(payload: &QueueTokenPayload) -> EndedToken {
+fn ended_token(payload: &QueueTokenPayload) -> EndedToken {
     EndedToken { lane: payload.lane, index: payload.index }
 }
 
 impl MemoryPayments {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }
@@ -103,13 +103,13 @@ impl Payments for MemoryPayments {
     }
 
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
-        let used = &self.0.lock().payments.used;
-        Ok(used.get(&(performance, epoch)).into_iter().flatten().copied().collect())
+        let ended = &self.0.lock().payments.ended;
+        Ok(ended.get(&(performance, epoch)).into_iter().flatten().copied().collect())
     }
 
     async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
-        let used = &self.0.lock().payments.used;
-        Ok(used.get(&(payload.performance, payload.epoch)).is_some_and(|used| used.contains(&place_of(payload))))
+        let ended = &self.0.lock().payments.ended;
+        Ok(ended.get(&(payload.performance, payload.epoch)).is_some_and(|ended| ended.contains(&ended_token(payload))))
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

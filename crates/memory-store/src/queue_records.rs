@@ -11,11 +11,11 @@ use crate::records::MemoryRecords;
 /// [`QueueRecords`] in process.
 pub struct MemoryQueueRecords(MemoryRecords);
 
-/// The records of the queues.
-pub type QueueTables = HashMap<PerformanceId, QueueRecord>;
+/// The recovery record of each queue.
+pub type RecoveryRecords = HashMap<PerformanceId, QueueRecord>;
 
 impl MemoryQueueRecords {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }
@@ -33,22 +33,22 @@ impl QueueRecords for MemoryQueueRecords {
 
     async fn keep(&self, performance: PerformanceId, record: &QueueRecord) -> Result<(), Unavailable> {
         let queues = &mut self.0.lock().queues;
-        let is_newer = |kept: &&mut QueueRecord| kept.epoch == record.epoch && kept.recorded_at < record.recorded_at;
-        if let Some(kept) = queues.get_mut(&performance).filter(is_newer) {
-            for (lane, new) in kept.lanes.iter_mut().zip(&record.lanes) {
+        let is_newer = |old: &&mut QueueRecord| old.epoch == record.epoch && old.recorded_at < record.recorded_at;
+        if let Some(old) = queues.get_mut(&performance).filter(is_newer) {
+            for (lane, new) in old.lanes.iter_mut().zip(&record.lanes) {
                 lane.head = lane.head.max(new.head);
                 lane.tail = lane.tail.max(new.tail);
             }
-            kept.recorded_at = record.recorded_at;
-            kept.inside.clone_from(&record.inside);
-            kept.unspent = record.unspent;
+            old.recorded_at = record.recorded_at;
+            old.inside.clone_from(&record.inside);
+            old.unspent = record.unspent;
         }
         Ok(())
     }
 
     async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable> {
         let queues = &mut self.0.lock().queues;
-        let lane = queues.get_mut(&performance).and_then(|kept| kept.lanes.get_mut(usize::from(lane)));
+        let lane = queues.get_mut(&performance).and_then(|record| record.lanes.get_mut(usize::from(lane)));
         Ok(lane.map_or(0, |lane| {
             lane.limit = lane.limit.max(limit);
             lane.limit

@@ -20,7 +20,7 @@ use crate::queue::Queue;
 pub struct MemoryQueueStore(Mutex<HashMap<PerformanceId, Arc<Mutex<Queue>>>>);
 
 impl MemoryQueueStore {
-    /// Loses a queue, as a store would that was flushed.
+    /// Loses a queue, as a flush of Redis would.
     pub fn lose(&self, performance: PerformanceId) {
         lock(&self.0).remove(&performance);
     }
@@ -30,7 +30,7 @@ impl MemoryQueueStore {
         lock(&self.0).clear();
     }
 
-    /// Does something with a queue; none if it is not there.
+    /// Calls a function with a queue. Returns none if the queue is lost.
     fn with<T>(&self, performance: PerformanceId, act: impl FnOnce(&mut Queue) -> T) -> Option<T> {
         let queue = lock(&self.0).get(&performance).cloned()?;
         let mut queue = lock(&queue);
@@ -74,11 +74,11 @@ impl QueueStore for MemoryQueueStore {
         limit: u64,
     ) -> Result<(), PortError<QueueLost>> {
         let extended = self.with_queue(performance, |queue| {
-            let is_in_place = queue.epoch() == epoch;
-            if is_in_place {
+            let is_same_epoch = queue.epoch() == epoch;
+            if is_same_epoch {
                 queue.extend(lane, limit);
             }
-            is_in_place
+            is_same_epoch
         })?;
         if extended { Ok(()) } else { Err(PortError::Refused(QueueLost)) }
     }

@@ -5,14 +5,14 @@ use crate::draws::DrawRecords;
 use crate::lock::lock;
 use crate::outbox::OutboxRecords;
 use crate::payments::PaymentRecords;
-use crate::queue_records::QueueTables;
+use crate::queue_records::RecoveryRecords;
 use crate::requests::Requests;
 use crate::reservations::ReservationRecords;
 use crate::seat_blocks::SeatBlockRecords;
 use crate::users::UserRecords;
 use crate::wallets::WalletRecords;
 
-/// All facts, in one place so that a change to several of them is one change. Clones share them.
+/// All records, under one mutex so that a change of several records is atomic. Clones share them.
 #[derive(Clone, Default)]
 pub struct MemoryRecords(Arc<Mutex<Records>>);
 
@@ -26,7 +26,7 @@ impl MemoryRecords {
 pub struct Records {
     pub users: UserRecords,
     pub catalog: CatalogRecords,
-    pub queues: QueueTables,
+    pub queues: RecoveryRecords,
     pub draws: DrawRecords,
     pub reservations: ReservationRecords,
     pub seat_blocks: SeatBlockRecords,

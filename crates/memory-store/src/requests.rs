@@ -8,7 +8,7 @@ use encore_domain::payment::Payment;
 use encore_domain::request::{Fingerprint, RequestKey};
 use encore_domain::wallet::WalletEntry;
 
-/// What a request made, by the id that its answer names.
+/// The result of a request, by the id in its answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
     Reservation(ReservationId),
@@ -16,14 +16,14 @@ pub enum Effect {
     TopUp(EntryId),
 }
 
-/// What each request was answered. Answers are of many types; only the operation that gave one reads it back.
+/// The answer to each request. Answers have different types; only the operation that stored an answer reads it.
 #[derive(Default)]
 pub struct Requests {
     answers: HashMap<(UserId, RequestId), (Fingerprint, Box<dyn Any + Send>)>,
 }
 
 impl Requests {
-    /// What an earlier call with this request answered; none if there was none.
+    /// The answer to an earlier call with this request, if there was one.
     pub fn before<T: Clone + 'static, R>(&self, request: Option<RequestKey>) -> Result<Option<T>, PortError<R>> {
         let Some((request, (fingerprint, answer))) =
             request.and_then(|request| Some((request, self.answers.get(&(request.user, request.id))?)))
@@ -36,7 +36,7 @@ impl Requests {
         }
     }
 
-    /// What the requests made that protect an effect, each with its fan. Changes of holds are answered with a type of their own.
+    /// The effects of requests, each with its fan. Changes of holds have an answer type of their own and are left out.
     pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
         self.answers.iter().filter_map(|((user, _), (_, answer))| {
             let hold = answer.downcast_ref::<Reservation>().map(|hold| Effect::Reservation(hold.id));
@@ -46,7 +46,7 @@ impl Requests {
         })
     }
 
-    /// Remembers what a request is answered, in the critical section that carries it out.
+    /// Stores the answer to a request. It must be called in the critical section of the change.
     pub fn remember<T: Send + 'static>(&mut self, request: Option<RequestKey>, answer: T) {
         if let Some(RequestKey { user, id, fingerprint }) = request {
             self.answers.insert((user, id), (fingerprint, Box::new(answer)));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
 
-/// What a change of a hold is answered, told apart from what placing it was.
+/// The answer to a change of a hold. Its type distinguishes it from the answer to placing the hold.
 #[derive(Clone)]
 pub struct Changed(pub Reservation);
 
@@ -29,10 +29,10 @@ pub struct MemoryReservations(MemoryRecords);
 pub struct ReservationRecords {
     pub reservations: HashMap<ReservationId, Reservation>,
     by_user: HashMap<UserId, BTreeSet<ReservationCursor>>,
-    /// The holds that no sweep has ended, by deadline.
+    /// The holds in state held, by deadline.
     held: BTreeSet<(Timestamp, ReservationId)>,
     pub claims: HashMap<PerformanceId, BTreeMap<Slot, Claim>>,
-    /// How many claims a fan has, held plus sold.
+    /// The number of claims of each fan, held plus sold.
     owned: HashMap<(PerformanceId, UserId), u32>,
 }
 
@@ -66,8 +66,8 @@ impl ReservationRecords {
         self.reservations.insert(hold.id, hold.clone());
     }
 
-    /// Ends a hold that is not paid: its seats can be claimed again.
-    fn give_up(&mut self, id: ReservationId, state: ReservationState, now: Timestamp) -> Option<Reservation> {
+    /// Ends an unpaid hold and deletes its claims.
+    fn end_unpaid(&mut self, id: ReservationId, state: ReservationState, now: Timestamp) -> Option<Reservation> {
         let reservation = self.reservations.get_mut(&id)?;
         reservation.state = state;
         reservation.settled_at = Some(now);
@@ -81,7 +81,7 @@ impl ReservationRecords {
         Some(reservation.clone())
     }
 
-    /// Writes a hold that its fan has changed: seats that it has no more can be claimed again.
+    /// Writes a hold that its fan has changed, and deletes the claims on the seats that were given back.
     fn change(&mut self, changed: &Reservation) {
         let Some(before) = self.reservations.insert(changed.id, changed.clone()) else { return };
         self.held.remove(&(before.expires_at, before.id));
@@ -96,7 +96,7 @@ impl ReservationRecords {
         *owned = owned.saturating_sub(seat_count(&before)) + seat_count(changed);
     }
 
-    /// Confirms a hold that can be paid: its seats are the fan's.
+    /// Confirms a hold that was checked before. Its claims become sold.
     pub fn confirm(&mut self, payment: &Payment) -> Option<Reservation> {
         let reservation = self.reservations.get_mut(&payment.reservation)?;
         reservation.state = ReservationState::Confirmed;
@@ -116,7 +116,7 @@ fn seat_count(reservation: &Reservation) -> u32 {
 }
 
 impl MemoryReservations {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }
@@ -159,7 +159,7 @@ impl Reservations for MemoryReservations {
         if let Some(state) = state.filter(|state| *state != ReservationState::Held) {
             return Err(PortError::Refused(ReleaseRefusal::NotHeld { state }));
         }
-        let released = reservations.give_up(id, ReservationState::Released, now).ok_or_else(unknown_reservation)?;
+        let released = reservations.end_unpaid(id, ReservationState::Released, now).ok_or_else(unknown_reservation)?;
         outbox.write(&Event::HoldReleased(released.clone()));
         requests.remember(request, Changed(released.clone()));
         Ok(Applied::Now(released))
@@ -179,7 +179,7 @@ impl Reservations for MemoryReservations {
         let hold = reservations.find(id).ok_or_else(unknown_reservation)?;
         let left = give_back(hold, slots, now).map_err(PortError::Refused)?;
         if left.state == ReservationState::Released {
-            reservations.give_up(id, ReservationState::Released, now);
+            reservations.end_unpaid(id, ReservationState::Released, now);
             outbox.write(&Event::HoldReleased(left.clone()));
         } else {
             reservations.change(&left);
@@ -217,7 +217,7 @@ impl Reservations for MemoryReservations {
         let Records { reservations, outbox, .. } = &mut *self.0.lock();
         let due = reservations.held.range(..=(now, ReservationId(Uuid::max()))).take(limit as usize);
         let due: Vec<ReservationId> = due.map(|(_, id)| *id).collect();
-        let expire = |id| reservations.give_up(id, ReservationState::Expired, now);
+        let expire = |id| reservations.end_unpaid(id, ReservationState::Expired, now);
         let expired: Vec<Reservation> = due.into_iter().filter_map(expire).collect();
         for reservation in &expired {
             outbox.write(&Event::HoldExpired(reservation.clone()));
@@ -246,14 +246,14 @@ impl Reservations for MemoryReservations {
     }
 
     async fn claims_on(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<Claim>, Unavailable> {
-        let asked: BTreeSet<Slot> = slots.iter().copied().collect();
+        let slots: BTreeSet<Slot> = slots.iter().copied().collect();
         let claims = &self.0.lock().reservations.claims;
         let of_performance = claims.get(&performance);
-        Ok(asked.iter().filter_map(|slot| of_performance?.get(slot).copied()).collect())
+        Ok(slots.iter().filter_map(|slot| of_performance?.get(slot).copied()).collect())
     }
 }
 
-/// Callers ask for reservations that exist, and none is ever deleted.
+/// The error for a reservation that does not exist. Callers pass ids of existing reservations, and none is ever deleted.
 pub fn unknown_reservation() -> Unavailable {
     Unavailable::of("the reservation")
 }

@@ -18,14 +18,14 @@ use crate::records::{MemoryRecords, Records};
 /// [`SeatBlocks`] in process.
 pub struct MemorySeatBlocks(MemoryRecords);
 
-/// What operators did; the claims say what is blocked.
+/// The blocks and unblocks by operators. The claims tell which seats are blocked now.
 #[derive(Default)]
 pub struct SeatBlockRecords {
     blocks: HashMap<BlockId, SeatBlock>,
     unblocks: HashMap<BlockId, SeatUnblock>,
 }
 
-/// What an operator did.
+/// The kind of a change by an operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SeatBlockKind {
     Block,
@@ -37,7 +37,7 @@ impl SeatBlockRecords {
         self.blocks.get(&id)
     }
 
-    /// All that operators did.
+    /// All blocks and unblocks.
     pub fn changes(&self) -> impl Iterator<Item = (SeatBlockKind, BlockId, PerformanceId)> {
         let blocks = self.blocks.values().map(|it| (SeatBlockKind::Block, it.id, it.performance));
         blocks.chain(self.unblocks.values().map(|it| (SeatBlockKind::Unblock, it.id, it.performance)))
@@ -45,7 +45,7 @@ impl SeatBlockRecords {
 }
 
 impl MemorySeatBlocks {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }

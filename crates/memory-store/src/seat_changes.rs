@@ -8,12 +8,12 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::seat_locks::MemorySeatLocks;
 
-/// [`SeatChanges`] of the seats that are kept in this process.
+/// [`SeatChanges`] in process.
 #[derive(Clone)]
 pub struct MemorySeatChanges(MemorySeatLocks);
 
 impl MemorySeatChanges {
-    /// Tells what changes here.
+    /// Publishes the changes of these seats.
     pub fn new(locks: MemorySeatLocks) -> Self {
         Self(locks)
     }
@@ -34,7 +34,7 @@ impl SeatListener for Listener {
         match self.0.recv().await {
             Ok(news) => news,
             Err(RecvError::Lagged(_)) => SeatNews::Missed,
-            // The seats are gone with the store: nothing will ever change again.
+            // The store was dropped, so there are no further changes.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

@@ -15,47 +15,47 @@ use tokio::sync::broadcast;
 use crate::lock::lock;
 use crate::seats::Seats;
 
-/// How many words are kept for a listener that is slow.
-const NEWS_KEPT: usize = 256;
+/// How many changes are buffered for a slow listener.
+const NEWS_BUFFER: usize = 256;
 
 /// [`SeatLocks`] in process.
 #[derive(Clone, Default)]
 pub struct MemorySeatLocks(Arc<Mutex<HashMap<PerformanceId, Arc<Mutex<Watched>>>>>);
 
-/// The seats of a performance, if they are loaded, and those who listen to them. What is told is told under the lock of
-/// the change, so it is told in order.
+/// The seats of a performance, if they are loaded, and the listeners to their changes. A change is published before the
+/// lock is released, so changes are published in order.
 pub struct Watched {
     seats: Option<Seats>,
-    /// Until when somebody is loading them.
+    /// Until when an instance may load them.
     loading_until: Option<Timestamp>,
     listeners: broadcast::Sender<SeatNews>,
 }
 
 impl Default for Watched {
     fn default() -> Self {
-        Self { seats: None, loading_until: None, listeners: broadcast::Sender::new(NEWS_KEPT) }
+        Self { seats: None, loading_until: None, listeners: broadcast::Sender::new(NEWS_BUFFER) }
     }
 }
 
 impl Watched {
-    /// Changes seats that are loaded, and tells what became of them.
+    /// Changes loaded seats, and publishes the change.
     fn change<T>(&mut self, change: impl FnOnce(&mut Seats) -> T) -> Option<T> {
         let seats = self.seats.as_mut()?;
         let outcome = change(seats);
         if let Some(news) = seats.take_news() {
-            self.tell(news);
+            self.publish(news);
         }
         Some(outcome)
     }
 
-    fn tell(&self, news: SeatNews) {
-        // That nobody listens is no error.
-        let _listeners = self.listeners.send(news);
+    fn publish(&self, news: SeatNews) {
+        // Sending fails if there are no listeners.
+        let _sent = self.listeners.send(news);
     }
 }
 
 impl MemorySeatLocks {
-    /// The seats of a performance if anybody has loaded or listened to them.
+    /// The seats of a performance, unless they were never loaded and have no listener.
     fn watched(&self, performance: PerformanceId) -> Option<Arc<Mutex<Watched>>> {
         lock(&self.0).get(&performance).cloned()
     }
@@ -68,7 +68,7 @@ impl MemorySeatLocks {
         lock(&*self.watched(performance)?).seats.as_ref().map(read)
     }
 
-    /// Hears what is told from now on.
+    /// Receives the changes that are published from now on.
     pub(crate) fn subscribe(&self, performance: PerformanceId) -> broadcast::Receiver<SeatNews> {
         let watched = Arc::clone(lock(&self.0).entry(performance).or_default());
         lock(&watched).listeners.subscribe()
@@ -88,7 +88,7 @@ impl SeatLocks for MemorySeatLocks {
         let mut watched = lock(&watched);
         if watched.seats.is_none() {
             watched.seats = Some(Seats::new(all_free, locks, version));
-            watched.tell(SeatNews::Missed);
+            watched.publish(SeatNews::Missed);
         }
         watched.loading_until = None;
         Ok(())
@@ -102,11 +102,11 @@ impl SeatLocks for MemorySeatLocks {
     ) -> Result<bool, Unavailable> {
         let watched = Arc::clone(lock(&self.0).entry(performance).or_default());
         let mut watched = lock(&watched);
-        let may = watched.loading_until.is_none_or(|loading| loading <= now);
-        if may {
+        let may_load = watched.loading_until.is_none_or(|loading| loading <= now);
+        if may_load {
             watched.loading_until = Some(until);
         }
-        Ok(may)
+        Ok(may_load)
     }
 
     async fn take(

@@ -13,7 +13,7 @@ use encore_domain::ids::ReservationId;
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
 
-/// The seats of one performance: the state string, and who has those that are not free.
+/// The seats of one performance: the state string, and the owners of the seats that are not free.
 pub struct Seats {
     state: SeatState,
     locks: HashMap<Slot, SeatLock>,
@@ -21,9 +21,9 @@ pub struct Seats {
     /// The held seats of each owner.
     held_by: HashMap<ReservationId, BTreeSet<Slot>>,
     free: u32,
-    /// What the change that is being made has done so far, and what was there before it.
+    /// The seats that the change in progress has written, with their bytes from before it.
     changed: BTreeMap<Slot, u8>,
-    /// What is to be told.
+    /// The change that is to be published.
     news: Option<SeatNews>,
 }
 
@@ -47,13 +47,13 @@ impl Seats {
         StockAt { version: self.state.version, stock: SeatStock { free: self.free, held } }
     }
 
-    /// What the last change is to be told as, if it was one.
+    /// Takes the last change, if a seat changed.
     pub fn take_news(&mut self) -> Option<SeatNews> {
         self.news.take()
     }
 
-    /// Holds seats that are all free, or leaves them as they are if this owner holds them all; otherwise answers those
-    /// that are taken, or, if that matters, those that would be left alone.
+    /// Holds seats if all of them are free, or extends the holds if this owner holds all of them. Otherwise refuses
+    /// with the taken seats. If orphan seats are to be prevented, refuses with the seats that would be orphans.
     pub fn take(
         &mut self,
         slots: &[Slot],
@@ -68,16 +68,16 @@ impl Seats {
             return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
         }
         if !own && prevent_orphan_seats {
-            let alone = orphan_seats(&self.state.bytes, slots);
-            if !alone.is_empty() {
-                return Err(TakeRefusal::WouldOrphan { slots: alone });
+            let orphans = orphan_seats(&self.state.bytes, slots);
+            if !orphans.is_empty() {
+                return Err(TakeRefusal::WouldOrphan { slots: orphans });
             }
         }
         let locks: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, held_until)).collect();
         Ok(self.mark(&locks))
     }
 
-    /// Holds the best free seats of a search, or those that this owner holds already.
+    /// Holds the best free seats of a search, or the seats that were chosen for this owner before.
     pub fn take_best(
         &mut self,
         search: &SeatSearch,
@@ -86,10 +86,10 @@ impl Seats {
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
         let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.bytes));
-        self.give(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
+        self.hold_chosen(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
     }
 
-    /// Holds the first free units of a search, or those that this owner holds already.
+    /// Holds the first free units of a search, or the units that were chosen for this owner before.
     pub fn take_units(
         &mut self,
         search: &UnitSearch,
@@ -100,16 +100,16 @@ impl Seats {
         let slots =
             self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.bytes), Ok);
         let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
-        self.give(slots, owner, held_until)
+        self.hold_chosen(slots, owner, held_until)
     }
 
-    /// The seats that this owner holds, if they could be what is asked for now.
+    /// The seats that this owner holds, if they satisfy the search.
     fn own(&self, owner: ReservationId, fits: impl Fn(&[Slot]) -> bool) -> Option<Vec<Slot>> {
         let own: Vec<Slot> = self.held_by.get(&owner)?.iter().copied().collect();
         Some(own).filter(|own| fits(own))
     }
 
-    fn give(
+    fn hold_chosen(
         &mut self,
         slots: Vec<Slot>,
         owner: ReservationId,
@@ -121,57 +121,57 @@ impl Seats {
         Ok(TakenSeats { slots, version })
     }
 
-    /// Frees those of these seats that this owner holds. Answers the version.
+    /// Frees those of these seats that this owner holds. Returns the version.
     pub fn release(&mut self, slots: &[Slot], owner: ReservationId) -> u64 {
         for slot in slots {
             if self.is_held_by(*slot, owner) {
                 self.set(*slot, None);
             }
         }
-        self.conclude()
+        self.finish()
     }
 
-    /// Frees those of these seats that are blocked. Answers the version.
+    /// Frees those of these seats that are blocked. Returns the version.
     pub fn unblock(&mut self, slots: &[Slot]) -> u64 {
         for slot in slots {
             if self.byte(*slot) == Some(BLOCKED) {
                 self.set(*slot, None);
             }
         }
-        self.conclude()
+        self.finish()
     }
 
-    /// Gives seats to the owners of these locks, whoever had them. Answers the version.
+    /// Sets seats to these locks, whatever their state was. Returns the version.
     pub fn mark(&mut self, locks: &[SeatLock]) -> u64 {
         for lock in locks {
             if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD | BLOCKED)) {
                 self.set(lock.slot, Some(*lock));
             }
         }
-        self.conclude()
+        self.finish()
     }
 
-    /// The end of a change: if somebody can see that there was one, the version grows and it is told.
-    fn conclude(&mut self) -> u64 {
+    /// Ends a change. If the byte of a seat differs, increments the version and stores the change for publication.
+    fn finish(&mut self) -> u64 {
         let changed = std::mem::take(&mut self.changed);
         let now = |(slot, before)| Some((slot, self.byte(slot)?)).filter(|(_, now)| *now != before);
         let seats: Vec<(Slot, u8)> = changed.into_iter().filter_map(now).collect();
         if !seats.is_empty() {
             self.state.version += 1;
-            let told = seats.len() <= CHANGE_SEATS_MAX;
+            let lists_seats = seats.len() <= CHANGE_SEATS_MAX;
             let change = SeatChange { version: self.state.version, seats };
-            self.news = Some(if told { SeatNews::Changed(change) } else { SeatNews::Missed });
+            self.news = Some(if lists_seats { SeatNews::Changed(change) } else { SeatNews::Missed });
         }
         self.state.version
     }
 
-    /// Held seats whose deadline is at or before a moment, oldest first.
+    /// Held seats whose deadline is at or before a time, oldest first.
     pub fn overdue(&self, before: Timestamp, limit: u32) -> Vec<SeatLock> {
         let due = self.held.range(..=(before, Slot(u32::MAX))).take(limit as usize);
         due.filter_map(|(_, slot)| self.locks.get(slot).copied()).collect()
     }
 
-    /// The locks of those of these seats that are held.
+    /// The locks of the held ones of these seats.
     pub fn holders(&self, slots: &[Slot]) -> Vec<SeatLock> {
         let mut holders: Vec<SeatLock> = slots
             .iter()
@@ -193,7 +193,7 @@ impl Seats {
         self.locks.get(&slot).is_some_and(held_by)
     }
 
-    /// Sets a slot that is a seat, and keeps byte, owner, deadline and count in step.
+    /// Sets a slot that is a seat: its byte, owner and deadline, and the number of free seats.
     fn set(&mut self, slot: Slot, lock: Option<SeatLock>) {
         let before = match lock {
             Some(lock) => self.locks.insert(slot, lock),

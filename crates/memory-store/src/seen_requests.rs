@@ -10,8 +10,8 @@ use encore_domain::request::{Fingerprint, RequestKey};
 
 use crate::lock::lock;
 
-/// How many requests are remembered before the oldest is forgotten: about 30 MB. There is no clock here, so a busy
-/// server forgets sooner than after a day, and a quiet one later.
+/// The most requests that are remembered, about 30 MB. Beyond it the oldest is forgotten, however old it is: requests
+/// do not expire after a time.
 pub const REQUESTS_REMEMBERED_MAX: usize = 200_000;
 
 /// [`SeenRequests`] in process.
@@ -51,16 +51,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn forgets_the_oldest_first() {
+    async fn the_oldest_request_is_forgotten_first() {
         let seen = MemorySeenRequests::default();
         let user = id();
         let requests: Vec<RequestKey> = (0..=REQUESTS_REMEMBERED_MAX).map(|_| request(user)).collect();
         for request in &requests {
-            assert_eq!(seen.remember(*request).await.expect("in process"), Seen::First);
+            assert_eq!(seen.remember(*request).await.expect("the store is available"), Seen::First);
         }
-        assert_eq!(seen.remember(requests[1]).await.expect("in process"), Seen::Same);
-        assert_eq!(seen.remember(requests[0]).await.expect("in process"), Seen::First);
-        assert_eq!(seen.remember(requests[1]).await.expect("in process"), Seen::First, "it was the oldest then");
+        assert_eq!(seen.remember(requests[1]).await.expect("the store is available"), Seen::Same);
+        assert_eq!(seen.remember(requests[0]).await.expect("the store is available"), Seen::First);
+        assert_eq!(seen.remember(requests[1]).await.expect("the store is available"), Seen::First, "it was the oldest");
         assert_eq!(lock(&seen.0).fingerprints.len(), REQUESTS_REMEMBERED_MAX);
     }
 }

@@ -19,7 +19,7 @@ pub struct UserRecords {
 }
 
 impl MemoryUsers {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }

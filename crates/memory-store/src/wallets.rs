@@ -24,13 +24,13 @@ pub struct WalletRecords {
 }
 
 impl WalletRecords {
-    /// What a user has in a currency; zero without a wallet.
+    /// The balance of a user in a currency, zero if there is no wallet.
     pub fn balance(&self, user: UserId, currency: Currency) -> Money {
         let minor = self.balances.get(&user).and_then(|wallets| wallets.get(&currency)).copied().unwrap_or(0);
         Money { minor, currency }
     }
 
-    /// Writes both sides of a transfer that was found to be in order.
+    /// Writes both entries of a transfer that was checked before.
     pub fn post(&mut self, transfer: &Transfer) -> WalletEntry {
         let Transfer { id, user, amount, wallet_entry, counter_entry, .. } = *transfer;
         let balance = self.balances.entry(user).or_default().entry(amount.currency).or_default();
@@ -43,7 +43,7 @@ impl WalletRecords {
 }
 
 impl MemoryWallets {
-    /// Over shared records.
+    /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
     }

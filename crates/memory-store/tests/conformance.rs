@@ -1,4 +1,4 @@
-//! The ports' contracts, on the stores in process.
+//! The contracts of the ports, on the stores in process.
 
 use std::sync::Arc;
 

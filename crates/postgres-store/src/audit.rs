@@ -16,9 +16,10 @@ use crate::database::Database;
 use crate::error::{TxError, never_refused};
 use crate::statement::sql;
 
-/// The settings of a sweep's transaction. Sweeps are rare, so each may use more memory for hash joins. They join whole tables, for
-/// which a planner without statistics would choose merge joins. They read whole tables, and which ones depends on the parameters, so
-/// generic plans without sequential scans do not fit. JIT compilation takes longer than the statements.
+/// The settings of a sweep's transaction. Sweeps are rare, so each may use more memory for hash joins. They join whole
+/// tables, for which a planner without statistics would choose merge joins. They read whole tables, and which ones
+/// depends on the parameters, so generic plans without sequential scans do not fit. JIT compilation takes longer than
+/// the statements.
 const SWEEP_SETTINGS: &str = "
     SET LOCAL work_mem = '64MB';
     SET LOCAL enable_mergejoin = off;
@@ -42,8 +43,8 @@ struct Check {
     argument: Option<String>,
 }
 
-/// A query of `audit/`, limited to the first `$2` findings in a stable order. Each row also has the total number of findings. `$1` is
-/// the scope.
+/// A query of `audit/`, limited to the first `$2` findings in a stable order. Each row also has the total number of
+/// findings. `$1` is the scope.
 macro_rules! query {
     ($file:literal) => {
         concat!(

@@ -1,7 +1,8 @@
 //! Batches concurrent calls (group commit).
 //!
-//! If few batches are running, a call starts a batch at once. Otherwise calls wait, and start together as one batch when a running batch
-//! has ended. So a call does not wait on an idle store, and calls share the cost of a transaction on a busy one.
+//! If few batches are running, a call starts a batch at once. Otherwise calls wait, and start together as one batch
+//! when a running batch has ended. So a call does not wait on an idle store, and calls share the cost of a transaction
+//! on a busy one.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -17,12 +18,13 @@ use tokio::time::timeout;
 
 /// The most calls in a batch: enough to share the cost of a transaction, and few enough that no call waits long for the others.
 pub const BATCH_MAX: usize = 64;
-/// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the time that a call
-/// may wait for a connection.
+/// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the
+/// time that a call may wait for a connection.
 const WAITING_MAX: usize = 16_384;
 /// The most batches that run at once: while one waits for the disk, another is executed.
 const RUNNING_MAX: usize = 2;
-/// After this time a batch no longer counts as running, so that another can start. Such a batch waits for a lock or a connection.
+/// After this time a batch no longer counts as running, so that another can start. Such a batch waits for a lock or a
+/// connection.
 const SLOW_AFTER: Duration = Duration::from_millis(5);
 
 /// A call that can be batched.
@@ -127,8 +129,8 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
         }
     }
 
-    /// The calls of the next batch, in the order of arrival. A repeat of a request in the batch waits for the batch after it, where it
-    /// finds the result.
+    /// The calls of the next batch, in the order of arrival. A repeat of a request in the batch waits for the batch
+    /// after it, where it finds the result.
     fn next_batch(&self) -> Option<Vec<Waiting<Q, A>>> {
         let mut backlog = self.backlog();
         let considered = backlog.waiting.len().min(BATCH_MAX);

@@ -1,5 +1,5 @@
-//! A seat chart as rows of five tables. Each table is written with one statement over arrays, so that even a stadium takes five round
-//! trips and the statements have constant text.
+//! A seat chart as rows of five tables. Each table is written with one statement over arrays, so that even a stadium
+//! takes five round trips and the statements have constant text.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Double, Integer, Text, Uuid as SqlUuid};

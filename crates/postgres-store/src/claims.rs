@@ -1,5 +1,5 @@
-//! Claims on seats. A claim of a fan exists while its reservation is held or confirmed. Its deadline is that of the reservation, so that
-//! a payment does not write it. A claim of operators exists until they unblock the seat.
+//! Claims on seats. A claim of a fan exists while its reservation is held or confirmed. Its deadline is that of the
+//! reservation, so that a payment does not write it. A claim of operators exists until they unblock the seat.
 
 use std::collections::HashSet;
 
@@ -81,11 +81,11 @@ impl From<SeatKey> for (PerformanceId, Slot) {
     }
 }
 
-/// Writes holds with their seats and claims. No two of the holds have the same seat. Returns the seats that a concurrent transaction has
-/// claimed, in order; if there are any, the transaction must be rolled back.
+/// Writes holds with their seats and claims. No two of the holds have the same seat. Returns the seats that a
+/// concurrent transaction has claimed, in order; if there are any, the transaction must be rolled back.
 ///
-/// Claims are inserted in the order of their keys. Each insert waits for a concurrent transaction on the same seat, so the order
-/// prevents deadlocks.
+/// Claims are inserted in the order of their keys. Each insert waits for a concurrent transaction on the same seat, so
+/// the order prevents deadlocks.
 pub async fn insert_holds(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<(PerformanceId, Slot)>> {
     const INSERT: &str = "
         WITH placed AS (
@@ -192,7 +192,8 @@ pub async fn load(
 /// The slot, the block, the reservation, and the state and deadline of the reservation.
 type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
 
-/// A claim whose reservation does not exist reads as sold: the seat stays taken until an operator has repaired what the audit reports.
+/// A claim whose reservation does not exist reads as sold: the seat stays taken until an operator has repaired what the
+/// audit reports.
 fn read_claim((slot, block, reservation, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
     match (reservation, block) {
@@ -219,9 +220,9 @@ pub async fn of_fans(conn: &AsyncPgConnection, performance: PerformanceId, slots
     Ok(taken.into_iter().map(|slot| Slot(slot.cast_unsigned())).collect())
 }
 
-/// Claims seats for a block that exists; seats that another block has claimed belong to this one afterwards. Returns the seats that fans
-/// have, in order; if there are any, the transaction must be rolled back. Seats are claimed in the order of their keys, as in
-/// [`insert_holds`].
+/// Claims seats for a block that exists; seats that another block has claimed belong to this one afterwards. Returns
+/// the seats that fans have, in order; if there are any, the transaction must be rolled back. Seats are claimed in the
+/// order of their keys, as in [`insert_holds`].
 pub async fn block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<Vec<Slot>> {
     const BLOCK: &str = "
         INSERT INTO claims (performance_id, slot, block_id)
@@ -235,8 +236,8 @@ pub async fn block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<V
     Ok(left_out(&block.slots, Cached(query).load(&mut &*conn).await?))
 }
 
-/// Deletes the claims on blocked seats. Returns the seats that are not blocked, in order; if there are any, the transaction must be
-/// rolled back.
+/// Deletes the claims on blocked seats. Returns the seats that are not blocked, in order; if there are any, the
+/// transaction must be rolled back.
 pub async fn unblock(conn: &AsyncPgConnection, performance: PerformanceId, slots: &[Slot]) -> QueryResult<Vec<Slot>> {
     const UNBLOCK: &str = "
         WITH blocked AS MATERIALIZED (

@@ -1,7 +1,7 @@
 //! Encodes the domain's enums and numbers as column values.
 //!
-//! Postgres has no unsigned integers. The domain limits its `u32` and `u64` values far below the sign bit, and check constraints refuse
-//! negative values. So `cast_signed` and `cast_unsigned` are lossless.
+//! Postgres has no unsigned integers. The domain limits its `u32` and `u64` values far below the sign bit, and check
+//! constraints refuse negative values. So `cast_signed` and `cast_unsigned` are lossless.
 
 use std::time::Duration;
 

@@ -68,9 +68,9 @@ impl DatabaseConfig {
         let mut conn = tokio::time::timeout(self.connect_timeout, establishing)
             .await
             .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
-        // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each execution would
-        // cost more than the execution. Sequential scans are off because the first plans are made while the tables are empty: the
-        // planner would choose a sequential scan and use it for the life of the connection.
+        // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each
+        // execution would cost more than the execution. Sequential scans are off because the first plans are made while
+        // the tables are empty: the planner would choose a sequential scan and use it for the life of the connection.
         let statement_ms = self.statement_timeout.as_millis();
         let lock_ms = self.lock_timeout.as_millis();
         conn.batch_execute(&format!(
@@ -98,8 +98,8 @@ impl fmt::Debug for DatabaseConfig {
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     pool_size: u32,
-    /// One permit per connection, acquired in the order of the calls. The pool alone lets a new call take a returned connection before
-    /// the calls that wait, which then wait for seconds under load.
+    /// One permit per connection, acquired in the order of the calls. The pool alone lets a new call take a returned
+    /// connection before the calls that wait, which then wait for seconds under load.
     permits: Arc<Semaphore>,
     checkout_timeout: Duration,
 }
@@ -148,8 +148,8 @@ impl Database {
         Ok(Self { pool, pool_size, permits, checkout_timeout: config.checkout_timeout })
     }
 
-    /// A connection whose socket is not known to be closed. Connections that broke while they were idle are discarded here, so that a
-    /// restart of Postgres does not fail one call per connection.
+    /// A connection whose socket is not known to be closed. Connections that broke while they were idle are discarded
+    /// here, so that a restart of Postgres does not fail one call per connection.
     pub(crate) async fn connection(&self) -> Result<Checkout<'_>, Unavailable> {
         let permit = timeout(self.checkout_timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(unavailable)?.map_err(unavailable)?;

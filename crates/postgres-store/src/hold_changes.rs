@@ -98,7 +98,8 @@ async fn change<R: Send + Sync>(
     changing.await
 }
 
-/// The answer of an earlier change: the hold as the change left it, or the reservation that it ended, which never changes again.
+/// The answer of an earlier change: the hold as the change left it, or the reservation that it ended, which never
+/// changes again.
 async fn recorded_answer(conn: &AsyncPgConnection, known: Remembered) -> QueryResult<Reservation> {
     let changed = reservation_rows::find(conn, known.result_id).await?.ok_or(diesel::result::Error::NotFound)?;
     match known.answer {

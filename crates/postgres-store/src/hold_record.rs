@@ -1,5 +1,5 @@
-//! Records of a live hold from before later changes. The request that is answered with the hold stores one. The row of a changed hold
-//! stores one of the hold as it was placed.
+//! Records of a live hold from before later changes. The request that is answered with the hold stores one. The row of
+//! a changed hold stores one of the hold as it was placed.
 
 use chrono::DateTime;
 use diesel::QueryResult;

@@ -1,6 +1,7 @@
 //! The advisory locks of this crate.
 //!
-//! Keys of two integers and keys of one `bigint` are separate key spaces. The named locks use the first, [`lock_fans`] the second.
+//! Keys of two integers and keys of one `bigint` are separate key spaces. The named locks use the first, [`lock_fans`]
+//! the second.
 
 use diesel::QueryResult;
 use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
@@ -19,8 +20,8 @@ pub const OUTBOX: i32 = 2;
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 3;
 
-/// Until the end of the transaction, no other transaction places a hold for these fans and performances, so that their seats can be
-/// counted against the limit. They are locked in the order of their keys.
+/// Until the end of the transaction, no other transaction places a hold for these fans and performances, so that their
+/// seats can be counted against the limit. They are locked in the order of their keys.
 pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<()> {
     const LOCK: &str = "
         SELECT pg_advisory_xact_lock(fan)
@@ -36,8 +37,8 @@ pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> Quer
     Ok(())
 }
 
-/// Waits until every transaction that has drawn a sequence number of the outbox has ended. Until the end of this transaction, no other
-/// can draw one.
+/// Waits until every transaction that has drawn a sequence number of the outbox has ended. Until the end of this
+/// transaction, no other can draw one.
 pub async fn lock_outbox(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
     Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX)).execute(conn).await?;

@@ -21,8 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type HarnessResult<T> = diesel::migration::Result<T>;
 
-/// Applies the pending migrations. Returns their versions. If several instances call this at once, one applies the migrations and the
-/// others wait for it.
+/// Applies the pending migrations. Returns their versions. If several instances call this at once, one applies the
+/// migrations and the others wait for it.
 pub async fn migrate(url: &str) -> Result<Vec<String>, Unavailable> {
     run(url, |harness| {
         let applied = harness.run_pending_migrations(MIGRATIONS)?;

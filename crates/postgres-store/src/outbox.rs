@@ -1,9 +1,10 @@
 //! The outbox. Every transaction that changes something writes it, and readers follow it in order.
 //!
-//! A sequence number is drawn before its transaction commits. A reader that follows the numbers could therefore read a higher number
-//! before a lower one appears, and miss that event. To prevent this, a writer draws its numbers under a shared advisory lock that it
-//! holds until it commits, and a reader takes the lock exclusively before it reads: no lower number can appear after that. The outbox
-//! is written by the last statement of a transaction, so a writer holds the lock only until its commit.
+//! A sequence number is drawn before its transaction commits. A reader that follows the numbers could therefore read a
+//! higher number before a lower one appears, and miss that event. To prevent this, a writer draws its numbers under a
+//! shared advisory lock that it holds until it commits, and a reader takes the lock exclusively before it reads: no
+//! lower number can appear after that. The outbox is written by the last statement of a transaction, so a writer holds
+//! the lock only until its commit.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -52,8 +52,8 @@ enum Rollback {
     SeatsClaimed,
 }
 
-/// Places holds of different requests. Each is answered as if they were placed one after the other, in this order. The failure of one
-/// does not affect the others.
+/// Places holds of different requests. Each is answered as if they were placed one after the other, in this order. The
+/// failure of one does not affect the others.
 pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
     match database.transact("reservations.place", || try_place(database, placements)).await {
         Ok(answers) | Err(PortError::Refused(Rollback::Answered(answers))) => answers,
@@ -139,8 +139,8 @@ enum Verdict {
     Placed,
 }
 
-/// Decides each hold against the existing claims and the holds before it: its seats must be free, and its fan must stay within the
-/// limit. `new` has the requests that are not repeats.
+/// Decides each hold against the existing claims and the holds before it: its seats must be free, and its fan must stay
+/// within the limit. `new` has the requests that are not repeats.
 fn decide(placements: &[Placement], new: &HashSet<(Uuid, Uuid)>, existing: &ExistingClaims) -> Vec<Verdict> {
     let mut taken = existing.taken.clone();
     let mut placed_for: HashMap<(UserId, PerformanceId), u32> = HashMap::new();

@@ -98,7 +98,8 @@ impl QueueRecords for PostgresQueueRecords {
     }
 }
 
-/// A record without its performance. The arrays of lanes have one element per lane; those of fans who are called or active one per fan.
+/// A record without its performance. The arrays of lanes have one element per lane; those of fans who are called or
+/// active one per fan.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = queue_records)]
 struct QueueRecordRow {

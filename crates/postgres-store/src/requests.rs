@@ -1,5 +1,5 @@
-//! Records of requests, which make them idempotent. The first statement of a transaction that changes something is [`remember`] or
-//! [`remember_all`].
+//! Records of requests, which make them idempotent. The first statement of a transaction that changes something is
+//! [`remember`] or [`remember_all`].
 
 use std::collections::HashSet;
 
@@ -85,9 +85,9 @@ struct RequestRow<'a> {
     created_at: Option<DateTime<Utc>>,
 }
 
-/// Records the request with the id of what it is going to create or change. Returns `None` if the request is new or there is none, and
-/// the earlier record if it is a repeat. Waits for the end of a concurrent transaction of the same request. A refusal rolls the
-/// record back.
+/// Records the request with the id of what it is going to create or change. Returns `None` if the request is new or
+/// there is none, and the earlier record if it is a repeat. Waits for the end of a concurrent transaction of the same
+/// request. A refusal rolls the record back.
 pub async fn remember<R>(
     conn: &AsyncPgConnection,
     operation: Operation,
@@ -135,8 +135,8 @@ pub struct NewRequest<'a> {
     pub at: Timestamp,
 }
 
-/// Records different requests, and returns those that are new as `(user, request)`. Each insert waits for a concurrent transaction of
-/// the same request.
+/// Records different requests, and returns those that are new as `(user, request)`. Each insert waits for a concurrent
+/// transaction of the same request.
 ///
 /// They are inserted in the order of their keys, which prevents deadlocks.
 pub async fn remember_all(
@@ -183,8 +183,8 @@ pub async fn forget_all(conn: &AsyncPgConnection, keys: &[&RequestKey]) -> Query
     Ok(())
 }
 
-/// The records of requests, in this order; none for a request without a record. The lateral join makes the planner look up each of them
-/// through the primary key, whatever the statistics of the table are.
+/// The records of requests, in this order; none for a request without a record. The lateral join makes the planner look
+/// up each of them through the primary key, whatever the statistics of the table are.
 pub async fn find_all(conn: &AsyncPgConnection, keys: &[RequestKey]) -> QueryResult<Vec<Option<Remembered>>> {
     const FIND: &str = "
         SELECT nth, known.*

@@ -1,7 +1,7 @@
 //! Reservations and their seats as rows.
 //!
-//! Statements that are awaited together on one connection are pipelined: they take one round trip and run in the order in which they are
-//! written. If one fails, those after it fail too, and the transaction is rolled back.
+//! Statements that are awaited together on one connection are pipelined: they take one round trip and run in the order
+//! in which they are written. If one fails, those after it fail too, and the transaction is rolled back.
 
 use std::collections::HashMap;
 
@@ -127,7 +127,8 @@ pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation
     row.into_reservation(seats.remove(&id).unwrap_or_default())
 }
 
-/// Writes the changes by the fan of a live, locked hold, except those of its seats. The first change stores the hold as it was placed.
+/// Writes the changes by the fan of a live, locked hold, except those of its seats. The first change stores the hold as
+/// it was placed.
 pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Reservation) -> QueryResult<()> {
     const CHANGE: &str = "
         UPDATE reservations

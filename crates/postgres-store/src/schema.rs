@@ -1,4 +1,5 @@
-//! The tables as the migrations create them. If a type here differs from the database, the first statement with the column fails.
+//! The tables as the migrations create them. If a type here differs from the database, the first statement with the
+//! column fails.
 
 diesel::table! {
     users (id) {

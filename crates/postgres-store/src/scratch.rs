@@ -1,7 +1,7 @@
 //! Databases for tests. Each test has its own, cloned from a template that is migrated once per schema.
 //!
-//! All names begin with [`PREFIX`]. A database is dropped with its [`ScratchDatabase`]. The databases of a killed process stay on the
-//! server, and may be dropped with `DROP DATABASE`. The template of each schema stays too.
+//! All names begin with [`PREFIX`]. A database is dropped with its [`ScratchDatabase`]. The databases of a killed
+//! process stay on the server, and may be dropped with `DROP DATABASE`. The template of each schema stays too.
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panicking")]
 
 use std::hash::{BuildHasher, RandomState};
@@ -21,10 +21,11 @@ use crate::{locks, migration};
 
 /// The prefix of the names of all scratch databases.
 pub const PREFIX: &str = "encore_scratch_";
-/// Connections of one test. The twenty concurrent callers of some tests are more, so that waiting for a connection is tested too.
+/// Connections of one test. The twenty concurrent callers of some tests are more, so that waiting for a connection is
+/// tested too.
 const POOL_SIZE: u32 = 8;
-/// The most databases of a process at once. Their pools stay below the 100 connections that Postgres accepts by default, however many
-/// tests run in parallel. A test must create only one, or tests could deadlock.
+/// The most databases of a process at once. Their pools stay below the 100 connections that Postgres accepts by
+/// default, however many tests run in parallel. A test must create only one, or tests could deadlock.
 const AT_ONCE: usize = 8;
 /// All time-outs of a test. They are long, so that a slow machine does not fail it.
 const TEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -92,8 +93,8 @@ impl Drop for ScratchDatabase {
     }
 }
 
-/// The name of the template of this schema, which is created if it does not exist. It is renamed to this name when it is complete. Then
-/// it accepts no connections, because a database with connections cannot be cloned.
+/// The name of the template of this schema, which is created if it does not exist. It is renamed to this name when it
+/// is complete. Then it accepts no connections, because a database with connections cannot be cloned.
 async fn template(server_url: &str, server: &mut AsyncPgConnection) -> String {
     const LOCK: &str = "SELECT pg_advisory_lock($1, $2)";
     const UNLOCK: &str = "SELECT pg_advisory_unlock($1, $2)";
@@ -116,7 +117,8 @@ async fn template(server_url: &str, server: &mut AsyncPgConnection) -> String {
     name
 }
 
-/// Ends the connections to a database and waits until they have ended. A client that closes its connection does not wait for that.
+/// Ends the connections to a database and waits until they have ended. A client that closes its connection does not
+/// wait for that.
 async fn close_connections(server: &mut AsyncPgConnection, database: &str) {
     const CLOSE: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1";
     sql(CLOSE).bind::<Text, _>(database).execute(server).await.expect("the connections close");

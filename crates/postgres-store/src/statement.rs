@@ -4,8 +4,8 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId, SqlQuery};
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 
-/// A query of constant text, which each connection prepares once. diesel does not cache `sql_query` and `UPDATE` statements by itself,
-/// which costs a round trip per execution.
+/// A query of constant text, which each connection prepares once. diesel does not cache `sql_query` and `UPDATE`
+/// statements by itself, which costs a round trip per execution.
 ///
 /// The cache keeps every text for the life of the connection. Never wrap a query whose text depends on its parameters.
 pub struct Cached<Q>(pub Q);

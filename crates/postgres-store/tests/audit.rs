@@ -1,5 +1,5 @@
-//! The audit reports each kind of damage under its promise and by its row, and reports nothing else. The damage is done in SQL, because
-//! no port can do it.
+//! The audit reports each kind of damage under its promise and by its row, and reports nothing else. The damage is done
+//! in SQL, because no port can do it.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -116,8 +116,8 @@ enum Seen {
     OnlyUnscoped,
 }
 
-/// Damages a fixture in one transaction, and expects exactly these findings. Foreign keys are switched off with the triggers; the damage
-/// itself drops the other constraints that prevent it.
+/// Damages a fixture in one transaction, and expects exactly these findings. Foreign keys are switched off with the
+/// triggers; the damage itself drops the other constraints that prevent it.
 async fn assert_reported(seen: Seen, damage: &str, expected: &[(Promise, &str)]) {
     let fixture = fixture().await;
     assert_eq!(fixture.found(None).await, [], "before the damage");

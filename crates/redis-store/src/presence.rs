@@ -32,8 +32,8 @@ pub(crate) fn pack(numbers: &(impl Iterator<Item = u64> + Clone)) -> Option<Pack
     Some(PackedNumbers { first_byte, bytes })
 }
 
-/// The first and the last period in which a fan who is present may have been seen. Later periods than the current one count too:
-/// the clocks of instances differ, and a fan may be seen between the reading of the clock and the sweep.
+/// The first and the last period in which a fan who is present may have been seen. Later periods than the current one
+/// count too: the clocks of instances differ, and a fan may be seen between the reading of the clock and the sweep.
 pub(crate) fn periods_within_grace(presence: Presence) -> (i64, i64) {
     const LATER_PERIODS: i64 = 2;
     (presence.period() - Presence::PERIODS, presence.period() + LATER_PERIODS)

@@ -1,5 +1,5 @@
-//! Encodes numbers as the bitmaps and strings of the Redis keys. Bit or byte n stands for number n. The first bit of a byte is its
-//! most significant bit.
+//! Encodes numbers as the bitmaps and strings of the Redis keys. Bit or byte n stands for number n. The first bit of a
+//! byte is its most significant bit.
 
 /// The bitmap of these numbers, none of which is greater than `last`.
 pub(crate) fn bitmap(numbers: impl IntoIterator<Item = u64>, last: u64) -> Vec<u8> {

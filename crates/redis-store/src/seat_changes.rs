@@ -49,8 +49,8 @@ impl SeatListener for Listener {
     }
 }
 
-/// Parses a message of `publish.lua`: the version, and the slot and the byte of each seat. Any other message, such as one for too
-/// many seats, is none; the listener then reads the state.
+/// Parses a message of `publish.lua`: the version, and the slot and the byte of each seat. Any other message, such as
+/// one for too many seats, is none; the listener then reads the state.
 fn parse(message: &[u8]) -> Option<SeatChange> {
     let mut fields = std::str::from_utf8(message).ok()?.split(' ');
     let version = fields.next()?.parse().ok()?;

@@ -26,8 +26,8 @@ const OVERDUE_MAX: u32 = 1_000;
 /// The most performances whose seats are counted with one pipeline.
 const COUNTS_PER_PIPELINE: usize = 1_000;
 
-/// How long the seats that were chosen for an owner are remembered, so that a retry receives the same seats while the first call is
-/// in progress. It is longer than a call may take. After the call, the claims tell which seats they are.
+/// How long the seats that were chosen for an owner are remembered, so that a retry receives the same seats while the
+/// first call is in progress. It is longer than a call may take. After the call, the claims tell which seats they are.
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
 // The scripts have these values as literals.

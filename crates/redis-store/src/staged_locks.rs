@@ -1,5 +1,6 @@
-//! Loads seats of which many are held. The owners and deadlines are first staged in chunks, under temporary keys. The script that
-//! sets the state string renames these keys in the same step. So no script runs for long, and no reader sees a partial load.
+//! Loads seats of which many are held. The owners and deadlines are first staged in chunks, under temporary keys. The
+//! script that sets the state string renames these keys in the same step. So no script runs for long, and no reader
+//! sees a partial load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The behaviour of the adapters while a node of a Redis Cluster is unavailable, when it is back, and when slots move. Each test has
-//! a cluster of its own.
+//! The behaviour of the adapters while a node of a Redis Cluster is unavailable, when it is back, and when slots move.
+//! Each test has a cluster of its own.
 #![expect(clippy::expect_used, reason = "tests")]
 
 use std::future::Future;

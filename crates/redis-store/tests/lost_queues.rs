@@ -49,8 +49,8 @@ async fn a_queue_whose_key_was_deleted_is_lost() {
 
 #[tokio::test]
 async fn a_queue_of_another_replication_id_is_lost() {
-    // A replica that was promoted, or a server that was restarted from an older dump, has another replication id than the server on
-    // which the queue was opened.
+    // A replica that was promoted, or a server that was restarted from an older dump, has another replication id than
+    // the server on which the queue was opened.
     let (queues, payload, key) = queue().await;
     let mut connection = bare_connection().await;
     let mut other = redis::cmd("HSET");

@@ -12,21 +12,21 @@ use crate::audit::Sweep;
 type ByPayment<'records> = HashMap<PaymentId, Vec<(UserId, &'records WalletEntry)>>;
 
 pub fn check(audit: &mut Sweep) {
-    transfers(audit);
-    let paying = by_payment(audit);
-    audit.payments().for_each(|payment| of_payment(audit, payment, &paying));
-    audit.reservations().for_each(|reservation| of_reservation(audit, reservation));
-    wallets(audit);
+    check_transfers(audit);
+    let entries = entries_by_payment(audit);
+    audit.payments().for_each(|payment| check_payment(audit, payment, &entries));
+    audit.reservations().for_each(|reservation| check_reservation(audit, reservation));
+    check_wallets(audit);
 }
 
-/// The entries of all wallets. Each is the fan's side of a transfer and says what the transfer was.
+/// The entries of all wallets. Each is the fan's entry of a transfer, and has the transfer's kind and amount.
 fn entries<'records>(audit: &Sweep<'records>) -> impl Iterator<Item = (UserId, &'records WalletEntry)> + use<'records> {
     let by_user = audit.records.wallets.entries.iter();
     by_user.flat_map(|(user, entries)| entries.values().map(|entry| (*user, entry)))
 }
 
-/// The entries that say which payment they are of. One pass over all of them: the records stand still meanwhile.
-fn by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
+/// The entries of payments, collected in one pass.
+fn entries_by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
     let mut by_payment = ByPayment::new();
     for (user, entry) in entries(audit) {
         if let Some(payment) = entry.payment {
@@ -36,7 +36,7 @@ fn by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
     by_payment
 }
 
-fn transfers(audit: &mut Sweep) {
+fn check_transfers(audit: &mut Sweep) {
     let records = audit.records;
     let mut known: HashMap<TransferId, &WalletEntry> = HashMap::new();
     for (user, entry) in entries(audit) {
@@ -46,66 +46,66 @@ fn transfers(audit: &mut Sweep) {
             continue;
         }
         audit.examine(Promise::MoneyMadeOrLost, 1);
-        let lines: &[LedgerEntry] = records.wallets.ledger_entries.get(&entry.transfer).map_or(&[], |lines| lines);
+        let sides: &[LedgerEntry] = records.wallets.ledger_entries.get(&entry.transfer).map_or(&[], |sides| sides);
         let minor = entry.amount.minor;
         let counter = match (entry.kind, payment) {
             (TransferKind::TopUp, _) => Some(Account::Gateway),
             (TransferKind::Payment, payment) => payment.map(|payment| Account::Sales(payment.performance)),
         };
-        let is_due = |line: &LedgerEntry, account| line.account == account;
-        let wallet = lines.iter().any(|line| is_due(line, Account::Wallet(user)) && line.amount_minor == minor);
+        let is_of = |side: &LedgerEntry, account| side.account == account;
+        let wallet = sides.iter().any(|side| is_of(side, Account::Wallet(user)) && side.amount_minor == minor);
         let opposite = counter.is_some_and(|counter| {
-            lines.iter().any(|line| is_due(line, counter) && minor.checked_neg() == Some(line.amount_minor))
+            sides.iter().any(|side| is_of(side, counter) && minor.checked_neg() == Some(side.amount_minor))
         });
         if !(wallet && opposite) {
-            let detail = format!("a {:?} of {minor} with the sides {lines:?}", entry.kind);
+            let detail = format!("a {:?} of {minor} with the entries {sides:?}", entry.kind);
             audit.find(Promise::MoneyMadeOrLost, format!("transfer {}", entry.transfer), detail);
         }
     }
     audit.examine(Promise::MoneyMadeOrLost, 0);
-    let whole = audit.scope.is_none();
-    for transfer in records.wallets.ledger_entries.keys().filter(|id| whole && !known.contains_key(id)) {
-        let detail = "its sides are in no wallet".to_owned();
+    let is_unscoped = audit.scope.is_none();
+    for transfer in records.wallets.ledger_entries.keys().filter(|id| is_unscoped && !known.contains_key(id)) {
+        let detail = "no wallet has an entry of it".to_owned();
         audit.find(Promise::MoneyMadeOrLost, format!("transfer {transfer}"), detail);
     }
 }
 
-fn of_payment(audit: &mut Sweep, payment: &Payment, paying: &ByPayment) {
+fn check_payment(audit: &mut Sweep, payment: &Payment, entries: &ByPayment) {
     let subject = format!("payment {}", payment.id);
     if let Some(reservation) = audit.records.reservations.find(payment.reservation) {
-        let same = (reservation.total, reservation.user, reservation.performance)
+        let is_equal = (reservation.total, reservation.user, reservation.performance)
             == (payment.amount, payment.user, payment.performance);
-        if !same {
-            audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, though {reservation:?}"));
+        if !is_equal {
+            audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, but {reservation:?}"));
         }
     }
-    let transfers = paying.get(&payment.id).map(Vec::as_slice).unwrap_or_default();
-    let due = matches!(transfers, [(user, entry)]
+    let transfers = entries.get(&payment.id).map(Vec::as_slice).unwrap_or_default();
+    let is_paid = matches!(transfers, [(user, entry)]
         if *user == payment.user
             && entry.amount.currency == payment.amount.currency
             && entry.amount.minor.checked_neg() == Some(payment.amount.minor));
-    if !due {
+    if !is_paid {
         let detail = format!("{} {} by the transfers {transfers:?}", payment.amount.minor, payment.amount.currency);
         audit.find(Promise::MoneyMadeOrLost, subject, detail);
     }
 }
 
-fn of_reservation(audit: &mut Sweep, reservation: &Reservation) {
+fn check_reservation(audit: &mut Sweep, reservation: &Reservation) {
     let subject = format!("reservation {}", reservation.id);
     let cost: i64 = reservation.seats.iter().map(|seat| seat.price_minor).sum();
     if cost != reservation.total.minor {
-        let detail = format!("a total of {}, though its seats cost {cost}", reservation.total.minor);
+        let detail = format!("its total is {}, but its seats cost {cost}", reservation.total.minor);
         audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
     }
     let payment = reservation.payment.and_then(|id| audit.records.payments.payments.get(&id));
     let paid = payment.is_some_and(|payment| payment.reservation == reservation.id);
     if reservation.state == ReservationState::Confirmed && !paid {
-        let detail = format!("confirmed, though payment {:?} is not its own", reservation.payment);
+        let detail = format!("confirmed, but payment {:?} does not pay for it", reservation.payment);
         audit.find(Promise::MoneyMadeOrLost, subject, detail);
     }
 }
 
-fn wallets(audit: &mut Sweep) {
+fn check_wallets(audit: &mut Sweep) {
     let mut sums: HashMap<(UserId, Currency), i64> = HashMap::new();
     for (user, entry) in entries(audit) {
         if !audit.covers_wallet(user) {
@@ -113,7 +113,7 @@ fn wallets(audit: &mut Sweep) {
         }
         *sums.entry((user, entry.amount.currency)).or_default() += entry.amount.minor;
         if entry.balance_after_minor < 0 {
-            let detail = format!("left the wallet of user {user} with {}", entry.balance_after_minor);
+            let detail = format!("left the wallet of user {user} with a balance of {}", entry.balance_after_minor);
             audit.find(Promise::NegativeWallet, format!("ledger entry {}", entry.id), detail);
         }
     }
@@ -126,17 +126,17 @@ fn wallets(audit: &mut Sweep) {
         for (currency, balance) in balances {
             let subject = format!("wallet of user {user} in {currency}");
             if *balance < 0 {
-                audit.find(Promise::NegativeWallet, subject.clone(), format!("holds {balance}"));
+                audit.find(Promise::NegativeWallet, subject.clone(), format!("has a balance of {balance}"));
             }
             let sum = sums.remove(&(*user, *currency)).unwrap_or(0);
             if sum != *balance {
-                let detail = format!("holds {balance}, though its entries sum to {sum}");
+                let detail = format!("has a balance of {balance}, but its entries sum to {sum}");
                 audit.find(Promise::MoneyMadeOrLost, subject, detail);
             }
         }
     }
     for ((user, currency), sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
         let subject = format!("wallet of user {user} in {currency}");
-        audit.find(Promise::MoneyMadeOrLost, subject, format!("is not there, though its entries sum to {sum}"));
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("does not exist, but its entries sum to {sum}"));
     }
 }

@@ -9,20 +9,20 @@ use encore_domain::ids::{PerformanceId, ReservationId};
 
 use crate::audit::{Sweep, is_live};
 
-/// How many of those who have the same seat are named.
+/// The most reservations that a finding about one seat names.
 const OWNERS_NAMED: usize = 5;
 
 type LiveSeats = HashMap<(PerformanceId, Slot), Vec<ReservationId>>;
 
 pub fn check(audit: &mut Sweep) {
     let live = live_seats(audit);
-    sold_twice(audit, &live);
+    check_sold_twice(audit, &live);
     for reservation in audit.reservations().filter(|it| is_live(it.state)) {
-        unaccepted(audit, reservation, &live);
+        check_claims(audit, reservation, &live);
     }
-    unpaid_seats(audit);
-    orphans(audit);
-    overdue(audit);
+    check_paid_seats(audit);
+    check_orphans(audit);
+    check_overdue(audit);
 }
 
 fn live_seats(audit: &Sweep) -> LiveSeats {
@@ -35,17 +35,17 @@ fn live_seats(audit: &Sweep) -> LiveSeats {
     live
 }
 
-fn sold_twice(audit: &mut Sweep, live: &LiveSeats) {
+fn check_sold_twice(audit: &mut Sweep, live: &LiveSeats) {
     audit.examine(Promise::DoubleSoldSeat, live.values().map(Vec::len).sum());
     for ((performance, slot), reservations) in live.iter().filter(|(_, reservations)| reservations.len() > 1) {
         let named: Vec<String> = reservations.iter().take(OWNERS_NAMED).map(ToString::to_string).collect();
-        let detail = format!("{} live reservations have it: {}", reservations.len(), named.join(", "));
+        let detail = format!("{} live reservations have the seat: {}", reservations.len(), named.join(", "));
         audit.find(Promise::DoubleSoldSeat, audit.seat(*performance, *slot), detail);
     }
 }
 
-/// A seat that is sold twice can have the claim of one only, and is told as such.
-fn unaccepted(audit: &mut Sweep, reservation: &Reservation, live: &LiveSeats) {
+/// A seat of several live reservations is left out here, because it is reported as sold twice.
+fn check_claims(audit: &mut Sweep, reservation: &Reservation, live: &LiveSeats) {
     let Reservation { id, performance, .. } = *reservation;
     let (promise, state) = if reservation.state == ReservationState::Confirmed {
         (Promise::PaidWithoutSeat, "confirmed")
@@ -57,19 +57,19 @@ fn unaccepted(audit: &mut Sweep, reservation: &Reservation, live: &LiveSeats) {
         let claimed =
             claims.and_then(|claims| claims.get(&slot)).is_some_and(|claim| claim.owner.locker() == Locker::Fan(id));
         if !claimed && live[&(performance, slot)].len() == 1 {
-            let detail = format!("reservation {id} is {state} and has no claim on it");
+            let detail = format!("reservation {id} is {state} but has no claim on the seat");
             audit.find(promise, audit.seat(performance, slot), detail);
         }
     }
 }
 
-fn unpaid_seats(audit: &mut Sweep) {
+fn check_paid_seats(audit: &mut Sweep) {
     let confirmed: Vec<&Reservation> =
         audit.reservations().filter(|it| it.state == ReservationState::Confirmed).collect();
     audit.examine(Promise::PaidWithoutSeat, confirmed.len());
     for reservation in confirmed.iter().filter(|it| it.seats.is_empty()) {
         let subject = format!("reservation {}", reservation.id);
-        audit.find(Promise::PaidWithoutSeat, subject, "confirmed, and lists no seat".to_owned());
+        audit.find(Promise::PaidWithoutSeat, subject, "confirmed, but lists no seat".to_owned());
     }
     let records = audit.records;
     for payment in audit.payments() {
@@ -81,7 +81,7 @@ fn unpaid_seats(audit: &mut Sweep) {
     }
 }
 
-fn orphans(audit: &mut Sweep) {
+fn check_orphans(audit: &mut Sweep) {
     let records = audit.records;
     for (performance, claims) in &records.reservations.claims {
         if !audit.covers(*performance) {
@@ -91,11 +91,11 @@ fn orphans(audit: &mut Sweep) {
         for claim in claims.values() {
             let detail = match claim.owner {
                 SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
-                    let why = orphaned(records.reservations.find(reservation), *performance, claim);
+                    let why = reservation_mismatch(records.reservations.find(reservation), *performance, claim);
                     why.map(|why| format!("claimed by reservation {reservation}, which {why}"))
                 }
                 SeatOwner::Operators { block } => {
-                    let why = unblocked(records.seat_blocks.block(block), *performance, claim);
+                    let why = block_mismatch(records.seat_blocks.block(block), *performance, claim);
                     why.map(|why| format!("claimed by block {block}, which {why}"))
                 }
             };
@@ -107,36 +107,40 @@ fn orphans(audit: &mut Sweep) {
     audit.examine(Promise::OrphanHold, 0);
 }
 
-fn orphaned(reservation: Option<&Reservation>, performance: PerformanceId, claim: &Claim) -> Option<String> {
-    let Some(reservation) = reservation else { return Some("is not there".to_owned()) };
+fn reservation_mismatch(
+    reservation: Option<&Reservation>,
+    performance: PerformanceId,
+    claim: &Claim,
+) -> Option<String> {
+    let Some(reservation) = reservation else { return Some("does not exist".to_owned()) };
     if !is_live(reservation.state) {
         Some(format!("is {:?}", reservation.state))
     } else if reservation.performance != performance {
-        Some(format!("is of performance {}", reservation.performance))
+        Some(format!("is for performance {}", reservation.performance))
     } else if !reservation.slots().contains(&claim.slot) {
-        Some("does not list it".to_owned())
+        Some("does not list the seat".to_owned())
     } else {
         None
     }
 }
 
-fn unblocked(block: Option<&SeatBlock>, performance: PerformanceId, claim: &Claim) -> Option<String> {
-    let Some(block) = block else { return Some("is not there".to_owned()) };
+fn block_mismatch(block: Option<&SeatBlock>, performance: PerformanceId, claim: &Claim) -> Option<String> {
+    let Some(block) = block else { return Some("does not exist".to_owned()) };
     if block.performance != performance {
-        Some(format!("is of performance {}", block.performance))
+        Some(format!("is for performance {}", block.performance))
     } else if !block.slots.contains(&claim.slot) {
-        Some("does not list it".to_owned())
+        Some("does not list the seat".to_owned())
     } else {
         None
     }
 }
 
-fn overdue(audit: &mut Sweep) {
+fn check_overdue(audit: &mut Sweep) {
     let held: Vec<&Reservation> = audit.reservations().filter(|it| it.state == ReservationState::Held).collect();
     audit.examine(Promise::OverdueHold, held.len());
     let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
     for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {
-        let detail = format!("held until {}, though an event was recorded at {latest}", hold.expires_at);
+        let detail = format!("held until {}, but an event was recorded at {latest}", hold.expires_at);
         audit.find(Promise::OverdueHold, format!("reservation {}", hold.id), detail);
     }
 }

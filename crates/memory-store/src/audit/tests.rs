@@ -1,4 +1,4 @@
-//! One damage at a time, and what is found.
+//! The audit reports each kind of damage, and nothing else.
 
 use encore_domain::audit::{Finding, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
@@ -12,8 +12,8 @@ use encore_port_tests::fixtures::{self, at_secs, euros, hold, id, payment, reque
 use crate::records::{MemoryRecords, Records};
 use crate::{MemoryAudit, MemoryPayments, MemoryReservations, MemoryWallets};
 
-/// Seats 0 and 9 are sold, 1 is held, and a hold on 2 was released.
-struct Story {
+/// Records in which seats 0 and 9 are sold, 1 is held, and a hold on 2 was released.
+struct Fixture {
     records: MemoryRecords,
     fan: UserId,
     performance: PerformanceId,
@@ -24,7 +24,7 @@ struct Story {
     top_up: Transfer,
 }
 
-async fn story() -> Story {
+async fn fixture() -> Fixture {
     let records = MemoryRecords::default();
     let reservations = MemoryReservations::new(records.clone());
     let fan: UserId = id();
@@ -38,12 +38,12 @@ async fn story() -> Story {
     MemoryWallets::new(records.clone()).top_up(top_up.clone(), request(fan)).await.expect("topped up");
     let plan = payment(&paid, start());
     MemoryPayments::new(records.clone()).pay_from_wallet(plan.clone(), request(fan)).await.expect("paid");
-    Story { records, fan, performance: sale.id, paid, held, released, plan, top_up }
+    Fixture { records, fan, performance: sale.id, paid, held, released, plan, top_up }
 }
 
-impl Story {
+impl Fixture {
     async fn findings(&self, scope: Option<PerformanceId>) -> Vec<Finding> {
-        let report = MemoryAudit::new(self.records.clone()).sweep(scope).await.expect("the store answers");
+        let report = MemoryAudit::new(self.records.clone()).sweep(scope).await.expect("the store is available");
         report.findings().cloned().collect()
     }
 
@@ -56,71 +56,78 @@ impl Story {
     }
 }
 
-/// Damages the records of a story and says which promise is found broken by which rows, in any order.
-async fn damaged(damage: impl FnOnce(&Story, &mut Records), expected: impl FnOnce(&Story) -> Vec<(Promise, String)>) {
-    let story = story().await;
-    assert_eq!(story.findings(None).await, [], "before the damage");
-    damage(&story, &mut story.records.lock());
-    let mut expected = expected(&story);
+/// Damages the records of a fixture, and expects exactly these findings, in any order.
+async fn assert_reported(
+    damage: impl FnOnce(&Fixture, &mut Records),
+    expected: impl FnOnce(&Fixture) -> Vec<(Promise, String)>,
+) {
+    let fixture = fixture().await;
+    assert_eq!(fixture.findings(None).await, [], "before the damage");
+    damage(&fixture, &mut fixture.records.lock());
+    let mut expected = expected(&fixture);
     expected.sort();
-    for scope in [None, Some(story.performance)] {
-        let found = story.findings(scope).await;
-        let mut told: Vec<_> = found.iter().map(|finding| (finding.promise, finding.subject.clone())).collect();
-        told.sort();
+    for scope in [None, Some(fixture.performance)] {
+        let found = fixture.findings(scope).await;
+        let mut reported: Vec<_> = found.iter().map(|finding| (finding.promise, finding.subject.clone())).collect();
+        reported.sort();
         // Top-ups belong to no performance.
         let of_scope = |(_, subject): &&(Promise, String)| scope.is_none() || !subject.starts_with("top-up ");
-        assert_eq!(told, expected.iter().filter(of_scope).cloned().collect::<Vec<_>>(), "{found:?}");
+        assert_eq!(reported, expected.iter().filter(of_scope).cloned().collect::<Vec<_>>(), "{found:?}");
     }
-    assert_eq!(story.findings(Some(id())).await, [], "of another performance");
+    assert_eq!(fixture.findings(Some(id())).await, [], "in the scope of another performance");
 }
 
 fn reservation<'records>(records: &'records mut Records, of: &Reservation) -> &'records mut Reservation {
-    records.reservations.reservations.get_mut(&of.id).expect("it is there")
+    records.reservations.reservations.get_mut(&of.id).expect("it exists")
 }
 
-fn payment_of<'records>(records: &'records mut Records, story: &Story) -> &'records mut Payment {
-    records.payments.payments.get_mut(&story.plan.payment.id).expect("it is there")
+fn payment_of<'records>(records: &'records mut Records, fixture: &Fixture) -> &'records mut Payment {
+    records.payments.payments.get_mut(&fixture.plan.payment.id).expect("it exists")
 }
 
 #[tokio::test]
-async fn a_seat_sold_twice() {
-    damaged(
-        |story, records| {
-            let seat = story.paid.seats[0];
-            let held = reservation(records, &story.held);
+async fn a_seat_in_two_live_reservations() {
+    assert_reported(
+        |fixture, records| {
+            let seat = fixture.paid.seats[0];
+            let held = reservation(records, &fixture.held);
             held.seats.push(seat);
             held.total.minor += seat.price_minor;
         },
-        |story| vec![(Promise::DoubleSoldSeat, story.seat(0))],
+        |fixture| vec![(Promise::DoubleSoldSeat, fixture.seat(0))],
     )
     .await;
 }
 
 #[tokio::test]
 async fn seats_without_their_claims() {
-    damaged(
-        |story, records| {
-            let claims = records.reservations.claims.get_mut(&story.performance).expect("claims");
-            claims.remove(&story.slot(1));
-            claims.remove(&story.slot(2));
+    assert_reported(
+        |fixture, records| {
+            let claims = records.reservations.claims.get_mut(&fixture.performance).expect("claims");
+            claims.remove(&fixture.slot(1));
+            claims.remove(&fixture.slot(2));
         },
-        |story| vec![(Promise::PaidWithoutSeat, story.seat(1)), (Promise::OrphanHold, story.seat(2))],
+        |fixture| vec![(Promise::PaidWithoutSeat, fixture.seat(1)), (Promise::OrphanHold, fixture.seat(2))],
     )
     .await;
 }
 
 #[tokio::test]
-async fn claims_that_nobody_accounts_for() {
-    damaged(
-        |story, records| {
-            let claims = records.reservations.claims.get_mut(&story.performance).expect("claims");
+async fn claims_without_a_live_reservation_that_lists_the_seat() {
+    assert_reported(
+        |fixture, records| {
+            let claims = records.reservations.claims.get_mut(&fixture.performance).expect("claims");
             let claim = |slot, reservation| (slot, Claim::sold(slot, reservation));
-            let of_nobody = claim(Slot(900), id());
-            claims.extend([claim(story.slot(3), story.released.id), claim(Slot(901), story.paid.id), of_nobody]);
+            let without_reservation = claim(Slot(900), id());
+            claims.extend([
+                claim(fixture.slot(3), fixture.released.id),
+                claim(Slot(901), fixture.paid.id),
+                without_reservation,
+            ]);
         },
-        |story| {
-            let slot = |slot| format!("performance {} slot {slot}", story.performance);
-            let subjects = [story.seat(3), slot(900), slot(901)];
+        |fixture| {
+            let slot = |slot| format!("performance {} slot {slot}", fixture.performance);
+            let subjects = [fixture.seat(3), slot(900), slot(901)];
             subjects.map(|subject| (Promise::OrphanHold, subject)).into()
         },
     )
@@ -129,15 +136,15 @@ async fn claims_that_nobody_accounts_for() {
 
 #[tokio::test]
 async fn a_payment_of_a_hold_that_was_released() {
-    damaged(
-        |story, records| {
-            let (released, price) = (story.released.id, story.released.total);
-            payment_of(records, story).reservation = released;
-            reservation(records, &story.released).total = price;
+    assert_reported(
+        |fixture, records| {
+            let (released, price) = (fixture.released.id, fixture.released.total);
+            payment_of(records, fixture).reservation = released;
+            reservation(records, &fixture.released).total = price;
         },
-        |story| {
-            let payment = format!("payment {}", story.plan.payment.id);
-            let reservation = format!("reservation {}", story.paid.id);
+        |fixture| {
+            let payment = format!("payment {}", fixture.plan.payment.id);
+            let reservation = format!("reservation {}", fixture.paid.id);
             [
                 (Promise::PaidWithoutSeat, payment.clone()),
                 (Promise::MoneyMadeOrLost, payment),
@@ -150,30 +157,30 @@ async fn a_payment_of_a_hold_that_was_released() {
 }
 
 #[tokio::test]
-async fn a_transfer_with_a_wrong_side() {
-    damaged(
-        |story, records| {
-            let lines = records.wallets.ledger_entries.get_mut(&story.plan.transfer.id).expect("lines");
-            lines[1].amount_minor += 1;
+async fn a_transfer_with_a_wrong_entry() {
+    assert_reported(
+        |fixture, records| {
+            let entries = records.wallets.ledger_entries.get_mut(&fixture.plan.transfer.id).expect("entries");
+            entries[1].amount_minor += 1;
         },
-        |story| vec![(Promise::MoneyMadeOrLost, format!("transfer {}", story.plan.transfer.id))],
+        |fixture| vec![(Promise::MoneyMadeOrLost, format!("transfer {}", fixture.plan.transfer.id))],
     )
     .await;
 }
 
 #[tokio::test]
 async fn a_wrong_amount_total_or_balance() {
-    damaged(
-        |story, records| {
-            payment_of(records, story).amount.minor += 1;
-            reservation(records, &story.held).total.minor += 1;
-            let wallet = records.wallets.balances.get_mut(&story.fan).expect("a wallet");
+    assert_reported(
+        |fixture, records| {
+            payment_of(records, fixture).amount.minor += 1;
+            reservation(records, &fixture.held).total.minor += 1;
+            let wallet = records.wallets.balances.get_mut(&fixture.fan).expect("a wallet");
             *wallet.get_mut(&euros(0).currency).expect("of euros") += 1;
         },
-        |story| {
-            let payment = format!("payment {}", story.plan.payment.id);
-            let wallet = format!("wallet of user {} in EUR", story.fan);
-            let subjects = [payment.clone(), payment, wallet, format!("reservation {}", story.held.id)];
+        |fixture| {
+            let payment = format!("payment {}", fixture.plan.payment.id);
+            let wallet = format!("wallet of user {} in EUR", fixture.fan);
+            let subjects = [payment.clone(), payment, wallet, format!("reservation {}", fixture.held.id)];
             subjects.map(|subject| (Promise::MoneyMadeOrLost, subject)).into()
         },
     )
@@ -181,14 +188,14 @@ async fn a_wrong_amount_total_or_balance() {
 }
 
 #[tokio::test]
-async fn a_wallet_below_zero() {
-    damaged(
-        |story, records| {
-            let wallet = records.wallets.balances.get_mut(&story.fan).expect("a wallet");
+async fn a_negative_balance() {
+    assert_reported(
+        |fixture, records| {
+            let wallet = records.wallets.balances.get_mut(&fixture.fan).expect("a wallet");
             *wallet.get_mut(&euros(0).currency).expect("of euros") = -1;
         },
-        |story| {
-            let wallet = format!("wallet of user {} in EUR", story.fan);
+        |fixture| {
+            let wallet = format!("wallet of user {} in EUR", fixture.fan);
             vec![(Promise::NegativeWallet, wallet.clone()), (Promise::MoneyMadeOrLost, wallet)]
         },
     )
@@ -197,12 +204,13 @@ async fn a_wallet_below_zero() {
 
 #[tokio::test]
 async fn effects_without_their_request() {
-    damaged(
+    assert_reported(
         |_, records| records.requests = crate::requests::Requests::default(),
-        |story| {
-            let holds = [&story.paid, &story.held, &story.released].map(|hold| format!("reservation {}", hold.id));
-            let payment = format!("payment {}", story.plan.payment.id);
-            let top_up = format!("top-up {}", story.top_up.wallet_entry.id);
+        |fixture| {
+            let holds =
+                [&fixture.paid, &fixture.held, &fixture.released].map(|hold| format!("reservation {}", hold.id));
+            let payment = format!("payment {}", fixture.plan.payment.id);
+            let top_up = format!("top-up {}", fixture.top_up.wallet_entry.id);
             holds.into_iter().chain([payment, top_up]).map(|subject| (Promise::RepeatedEffect, subject)).collect()
         },
     )
@@ -210,18 +218,18 @@ async fn effects_without_their_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_did_it_twice() {
-    damaged(
-        |story, records| records.requests.remember(Some(request(story.fan)), story.plan.payment.clone()),
-        |story| vec![(Promise::RepeatedEffect, format!("payment {}", story.plan.payment.id))],
+async fn a_payment_of_two_requests() {
+    assert_reported(
+        |fixture, records| records.requests.remember(Some(request(fixture.fan)), fixture.plan.payment.clone()),
+        |fixture| vec![(Promise::RepeatedEffect, format!("payment {}", fixture.plan.payment.id))],
     )
     .await;
 }
 
 #[tokio::test]
 async fn events_that_are_missing_wrong_or_out_of_order() {
-    damaged(
-        |story, records| {
+    assert_reported(
+        |fixture, records| {
             let events = &mut records.outbox.0;
             // The events are those of three holds, the release, the top-up, and the payment.
             let kinds: Vec<&str> = events.iter().map(|written| written.record.kind.as_str()).collect();
@@ -229,13 +237,13 @@ async fn events_that_are_missing_wrong_or_out_of_order() {
             events[0].record.sequence = 100;
             events[3].record.key = id();
             events.remove(1);
-            assert_eq!(story.held.state, ReservationState::Held);
+            assert_eq!(fixture.held.state, ReservationState::Held);
         },
-        |story| {
+        |fixture| {
             [
-                (Promise::OutboxGap, format!("reservation {}", story.paid.id)),
-                (Promise::OutboxGap, format!("event booking.hold_placed/{}", story.held.id)),
-                (Promise::OutboxGap, format!("event booking.hold_released/{}", story.released.id)),
+                (Promise::OutboxGap, format!("reservation {}", fixture.paid.id)),
+                (Promise::OutboxGap, format!("event booking.hold_placed/{}", fixture.held.id)),
+                (Promise::OutboxGap, format!("event booking.hold_released/{}", fixture.released.id)),
             ]
             .into()
         },
@@ -244,21 +252,21 @@ async fn events_that_are_missing_wrong_or_out_of_order() {
 }
 
 #[tokio::test]
-async fn a_payment_made_twice() {
-    damaged(
-        |story, records| {
+async fn two_payments_of_a_reservation() {
+    assert_reported(
+        |fixture, records| {
             let again: PaymentId = id();
-            let payment = Payment { id: again, ..story.plan.payment.clone() };
-            records.requests.remember(Some(request(story.fan)), payment.clone());
+            let payment = Payment { id: again, ..fixture.plan.payment.clone() };
+            records.requests.remember(Some(request(fixture.fan)), payment.clone());
             records.payments.payments.insert(again, payment);
         },
-        |story| {
+        |fixture| {
             let again = |payment: &PaymentId| format!("payment {payment}");
-            let mut records = story.records.lock();
-            records.payments.payments.remove(&story.plan.payment.id);
-            let other = records.payments.payments.keys().map(again).next().expect("the other");
-            records.payments.payments.insert(story.plan.payment.id, story.plan.payment.clone());
-            let reservation = format!("reservation {}", story.paid.id);
+            let mut records = fixture.records.lock();
+            records.payments.payments.remove(&fixture.plan.payment.id);
+            let other = records.payments.payments.keys().map(again).next().expect("the other payment");
+            records.payments.payments.insert(fixture.plan.payment.id, fixture.plan.payment.clone());
+            let reservation = format!("reservation {}", fixture.paid.id);
             vec![(Promise::RepeatedEffect, reservation), (Promise::MoneyMadeOrLost, other)]
         },
     )

@@ -19,13 +19,13 @@ const EXPIRED: &str = "booking.hold_expired";
 const BLOCKED: &str = "booking.seats_blocked";
 const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
-/// Those that tell what became of a reservation.
+/// The kinds of the events about reservations.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
 pub fn check(audit: &mut Sweep) {
-    requests(audit);
-    paid_twice(audit);
-    events(audit);
+    check_requests(audit);
+    check_paid_twice(audit);
+    check_events(audit);
 }
 
 fn named(effect: Effect) -> String {
@@ -48,7 +48,7 @@ fn effects(audit: &Sweep) -> Vec<(UserId, Effect)> {
     reservations.chain(payments).chain(top_ups).collect()
 }
 
-fn requests(audit: &mut Sweep) {
+fn check_requests(audit: &mut Sweep) {
     let effects = effects(audit);
     audit.examine(Promise::RepeatedEffect, effects.len());
     let mut requests: HashMap<(UserId, Effect), usize> = HashMap::new();
@@ -58,30 +58,34 @@ fn requests(audit: &mut Sweep) {
     for (user, effect) in effects {
         let made = requests.remove(&(user, effect)).unwrap_or(0);
         if made != 1 {
-            audit.find(Promise::RepeatedEffect, named(effect), format!("{made} requests of user {user} made it"));
+            audit.find(
+                Promise::RepeatedEffect,
+                named(effect),
+                format!("it is the result of {made} requests of user {user}"),
+            );
         }
     }
-    let whole = audit.scope.is_none();
-    for (user, effect) in requests.into_keys().filter(|_| whole) {
+    let is_unscoped = audit.scope.is_none();
+    for (user, effect) in requests.into_keys().filter(|_| is_unscoped) {
         let subject = format!("request of user {user}");
-        audit.find(Promise::RepeatedEffect, subject, format!("its result, {}, is not there", named(effect)));
+        audit.find(Promise::RepeatedEffect, subject, format!("its result, {}, does not exist", named(effect)));
     }
 }
 
-fn paid_twice(audit: &mut Sweep) {
+fn check_paid_twice(audit: &mut Sweep) {
     let mut payments: HashMap<ReservationId, usize> = HashMap::new();
     for payment in audit.payments() {
         *payments.entry(payment.reservation).or_default() += 1;
     }
     for (reservation, payments) in payments.into_iter().filter(|(_, payments)| *payments > 1) {
-        let detail = format!("{payments} payments paid for it");
+        let detail = format!("it has {payments} payments");
         audit.find(Promise::RepeatedEffect, format!("reservation {reservation}"), detail);
     }
 }
 
-/// The events that should be there, by id, with their keys.
-fn changes(audit: &Sweep) -> HashMap<String, Uuid> {
-    let mut changes = HashMap::new();
+/// The events that the outbox must have: their ids with their keys.
+fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
+    let mut expected = HashMap::new();
     for reservation in audit.reservations() {
         let end = match reservation.state {
             ReservationState::Held => None,
@@ -90,28 +94,28 @@ fn changes(audit: &Sweep) -> HashMap<String, Uuid> {
             ReservationState::Expired => Some(EXPIRED),
         };
         for kind in std::iter::once(PLACED).chain(end) {
-            changes.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
+            expected.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
         }
         for revision in 1..=reservation.revision {
-            changes.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
+            expected.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
         }
     }
     for (kind, id, performance) in audit.records.seat_blocks.changes() {
         if audit.covers(performance) {
             let kind = if kind == SeatBlockKind::Block { BLOCKED } else { UNBLOCKED };
-            changes.insert(format!("{kind}/{id}"), performance.0);
+            expected.insert(format!("{kind}/{id}"), performance.0);
         }
     }
     for (user, entries) in audit.records.wallets.entries.iter().filter(|_| audit.scope.is_none()) {
         for entry in entries.values().filter(|entry| entry.kind == TransferKind::TopUp) {
-            changes.insert(format!("{TOPPED_UP}/{}", entry.transfer), user.0);
+            expected.insert(format!("{TOPPED_UP}/{}", entry.transfer), user.0);
         }
     }
-    changes
+    expected
 }
 
-fn events(audit: &mut Sweep) {
-    let mut changes = changes(audit);
+fn check_events(audit: &mut Sweep) {
+    let mut expected = expected_events(audit);
     let mut placed: HashMap<&str, i64> = HashMap::new();
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
@@ -124,26 +128,26 @@ fn events(audit: &mut Sweep) {
         audit.examine(Promise::OutboxGap, 1);
         let subject = format!("event {id}");
         let mut parts = id.split('/');
-        let (told, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let again = times.entry(id).or_default();
-        *again += 1;
-        if *again > 1 {
-            audit.find(Promise::OutboxGap, subject, format!("{again} times in the outbox"));
-        } else if changes.remove(id) != Some(*key) || told != kind {
-            let detail = format!("sequence {sequence} of kind {kind} under key {key} tells what is not so");
+        let (kind_of_id, reservation) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let count = times.entry(id).or_default();
+        *count += 1;
+        if *count > 1 {
+            audit.find(Promise::OutboxGap, subject, format!("in the outbox {count} times"));
+        } else if expected.remove(id) != Some(*key) || kind_of_id != kind {
+            let detail = format!("sequence {sequence} of kind {kind} under key {key} matches no change");
             audit.find(Promise::OutboxGap, subject, detail);
         }
         if of_reservation {
-            if kind == PLACED { &mut placed } else { &mut ended }.entry(of).or_insert(*sequence);
+            if kind == PLACED { &mut placed } else { &mut ended }.entry(reservation).or_insert(*sequence);
         }
     }
     audit.examine(Promise::OutboxGap, 0);
-    for (id, key) in changes {
+    for (id, key) in expected {
         audit.find(Promise::OutboxGap, format!("event {id}"), format!("not in the outbox under key {key}"));
     }
     for (reservation, ended) in ended {
         if let Some(placed) = placed.get(reservation).filter(|placed| **placed > ended) {
-            let detail = format!("placed at sequence {placed}, though ended at {ended}");
+            let detail = format!("placed at sequence {placed}, but ended at sequence {ended}");
             audit.find(Promise::OutboxGap, format!("reservation {reservation}"), detail);
         }
     }

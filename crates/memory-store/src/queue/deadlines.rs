@@ -3,7 +3,7 @@ use std::collections::{BTreeSet, HashMap};
 use encore_domain::queue::LaneNumber;
 use encore_domain::time::Timestamp;
 
-/// Numbers with the moment at which their time is over, found by either.
+/// Numbers with their deadlines, indexed by both.
 #[derive(Default)]
 pub struct Deadlines {
     by_number: HashMap<LaneNumber, Timestamp>,
@@ -20,7 +20,7 @@ impl Deadlines {
         self.by_time.insert((deadline, number));
     }
 
-    /// Answers whether it was there.
+    /// Removes a number. Returns whether it was present.
     pub fn remove(&mut self, number: LaneNumber) -> bool {
         let deadline = self.by_number.remove(&number);
         deadline.is_some_and(|deadline| self.by_time.remove(&(deadline, number)))
@@ -31,7 +31,7 @@ impl Deadlines {
         self.by_number.get(&number).copied().filter(|deadline| now < *deadline)
     }
 
-    /// Takes out a number whose time is over.
+    /// Removes the number with the earliest deadline, if that has passed.
     pub fn pop_due(&mut self, now: Timestamp) -> Option<LaneNumber> {
         let (deadline, number) = *self.by_time.first()?;
         if deadline > now {
@@ -41,7 +41,7 @@ impl Deadlines {
         Some(number)
     }
 
-    /// All of them.
+    /// All numbers with their deadlines.
     pub fn to_map(&self) -> HashMap<LaneNumber, Timestamp> {
         self.by_number.clone()
     }

@@ -4,7 +4,7 @@ use super::Queue;
 use super::lane::Lane;
 
 impl Queue {
-    /// Whether the numbers are still to be drawn.
+    /// Whether the queue draws and its numbers are not drawn yet.
     pub(super) fn has_pre_queue(&self) -> bool {
         self.draws && self.lanes.iter().any(|lane| lane.drawn().is_none())
     }

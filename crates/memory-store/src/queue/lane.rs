@@ -7,25 +7,25 @@ use encore_domain::time::Timestamp;
 
 use crate::bitmap::{Bitmap, BitmapTail};
 
-/// A lane of a queue. Of the numbers after `head` those wait that are not gone; of those up to it, those that are late.
+/// A lane of a queue. A number after `head` waits unless it is gone. A number up to `head` waits only if it is late.
 pub struct Lane {
     /// The last number called.
     head: u64,
-    /// The last index that may be given out.
+    /// The last index that may be issued.
     limit: u64,
-    /// Of how many the numbers were drawn.
+    /// The count of the draw, if the numbers were drawn.
     drawn: Option<u64>,
-    /// How many had joined when the drawing began, until it ends.
+    /// While the numbers are being drawn, the number of fans who had joined when the drawing began.
     frozen: Option<u64>,
-    /// Number n is at index n − 1; the tail is the length.
+    /// Number n is at index n − 1. The length is the tail.
     tokens: Vec<Token>,
-    /// Those after the head that will not be called.
+    /// The numbers that will not be called; only those after the head count.
     gone: Bitmap,
-    /// Those that were passed over unseen, and wait.
+    /// The numbers up to the head that were skipped while unseen, and wait.
     late: BTreeSet<u64>,
-    /// How many were called.
+    /// The number of calls.
     called: u64,
-    /// After which number all were unseen at first.
+    /// The number after which all numbers were unseen when the queue was restored.
     unseen_after: u64,
 }
 
@@ -44,11 +44,11 @@ pub enum Phase {
     Ended(EndReason),
     /// Not shown since the queue was restored.
     Unseen,
-    /// Called, and not accepted in time, as far as the queue knows.
+    /// Called and not accepted in time, as far as the queue knows.
     Missed,
 }
 
-/// A copy of a lane whose bitmap is not counted yet.
+/// A copy of a lane before the bits of its bitmap are counted.
 pub struct LaneCopy {
     lane: LaneSnapshot,
     gone: BitmapTail,
@@ -108,7 +108,7 @@ impl Lane {
         self.tokens.len() as u64
     }
 
-    /// Of how many the number of this index was drawn; 0 if it was not.
+    /// The count of the draw of this index, 0 if it was not drawn.
     pub fn drawn_of(&self, index: u64) -> u64 {
         self.drawn.filter(|count| index <= *count).unwrap_or(0)
     }
@@ -117,7 +117,7 @@ impl Lane {
         self.limit = self.limit.max(limit);
     }
 
-    /// Gives out the next index, if there is one.
+    /// Issues the next index, unless the limit is reached.
     pub fn join(&mut self, now: Timestamp) -> Option<u64> {
         if self.tail() >= self.limit {
             return None;
@@ -126,7 +126,7 @@ impl Lane {
         Some(self.tail())
     }
 
-    /// What became of a number; none if it was not given out.
+    /// The phase of a number; none if it was not issued.
     pub fn phase(&self, number: u64) -> Option<Phase> {
         self.tokens.get(at(number)?).map(|token| token.phase)
     }
@@ -143,15 +143,15 @@ impl Lane {
         }
     }
 
-    /// Takes a waiting number out of the queue.
+    /// Ends a waiting number.
     pub fn leave(&mut self, number: u64, reason: EndReason) {
         self.set_phase(number, Phase::Ended(reason));
         self.gone.insert(number);
         self.late.remove(&number);
     }
 
-    /// Lets an unseen number wait.
-    pub fn let_wait(&mut self, number: u64) {
+    /// Makes an unseen number wait.
+    pub fn make_wait(&mut self, number: u64) {
         self.set_phase(number, Phase::Waiting);
         self.gone.remove(number);
         if number <= self.head {
@@ -159,8 +159,9 @@ impl Lane {
         }
     }
 
-    /// Says that this number came in: so was everybody before called, and those who are there and still wait are called first.
-    pub fn come_in(&mut self, number: u64) {
+    /// Raises the head to the number of an active fan. The numbers before it must have been called as well, so those
+    /// that wait are late.
+    pub fn raise_head(&mut self, number: u64) {
         self.late.remove(&number);
         for before in self.head + 1..number {
             if self.phase(before) == Some(Phase::Waiting) {
@@ -170,7 +171,7 @@ impl Lane {
         self.head = self.head.max(number);
     }
 
-    /// The number to be called next.
+    /// The next number to call.
     pub fn next(&self) -> Option<u64> {
         self.late.first().copied().or_else(|| self.gone.first_missing(self.head + 1..=self.tail()))
     }
@@ -185,7 +186,7 @@ impl Lane {
         Some(number)
     }
 
-    /// Ends those who wait and were not seen at this moment or later. Answers how many.
+    /// Ends the waiting numbers that were last seen before this time. Returns how many were ended.
     pub fn abandon(&mut self, oldest: Timestamp) -> u64 {
         let numbers = self.late.iter().copied().chain(self.head + 1..=self.tail());
         let absent = |token: &Token| token.phase == Phase::Waiting && token.seen < oldest;
@@ -197,7 +198,7 @@ impl Lane {
         absent.len() as u64
     }
 
-    /// Ends those not shown for good.
+    /// Ends the unseen numbers.
     pub fn end_unseen(&mut self) {
         for token in self.tokens.iter_mut().filter(|token| token.phase == Phase::Unseen) {
             token.phase = Phase::Ended(EndReason::Abandoned);
@@ -209,7 +210,7 @@ impl Lane {
         self.frozen.is_some()
     }
 
-    /// Whether this index has a number that is being drawn.
+    /// Whether the number of this index is being drawn.
     pub fn is_being_drawn(&self, index: u64) -> bool {
         self.frozen.is_some_and(|count| index <= count)
     }
@@ -247,7 +248,7 @@ impl Lane {
     }
 }
 
-/// Where a number's token is; none for 0, which is no number.
+/// The position of a number in `tokens`; none for 0, which is no number.
 fn at(number: u64) -> Option<usize> {
     usize::try_from(number).ok()?.checked_sub(1)
 }

@@ -26,24 +26,24 @@ pub struct Queue {
     draws: bool,
     lanes: Vec<Lane>,
     turns: LaneTurns,
-    /// The last lane_number of each fan.
+    /// The last queue token of each fan.
     members: HashMap<UserId, Member>,
     called: Deadlines,
     active: Deadlines,
-    /// How many holds were tried by those inside.
+    /// The number of hold attempts of each active number.
     tries: HashMap<LaneNumber, u32>,
-    /// Made full by the first admission of a new queue, whose terms say how much that is.
+    /// None before the first admission of a new queue, whose terms give the size of the full bucket.
     bucket: Option<TokenBucket>,
     reserved: u64,
     reserved_until: Timestamp,
     restored_at: Timestamp,
     quiet_until: Timestamp,
-    /// Whether it was lost, and fans are still to show their lane_numbers.
-    awaits: bool,
+    /// Whether the queue was lost, and fans may still show their queue tokens.
+    recovering: bool,
     flow: QueueFlow,
 }
 
-/// A fan's lane_number. The number is known if the lane's drawing is still that of which it was found.
+/// A fan's queue token. Its number is valid while `drawn` is the count of the lane's draw.
 #[derive(Clone, Copy)]
 struct Member {
     lane: u8,
@@ -52,7 +52,7 @@ struct Member {
     drawn: u64,
 }
 
-/// A copy of a queue whose bitmaps are not counted yet.
+/// A copy of a queue before the bits of its bitmaps are counted.
 pub struct QueueCopy {
     queue: QueueSnapshot,
     lanes: Vec<LaneCopy>,
@@ -65,8 +65,8 @@ impl From<QueueCopy> for QueueSnapshot {
 }
 
 impl From<&QueueToken> for Member {
-    fn from(lane_number: &QueueToken) -> Self {
-        let QueueToken { payload, number, drawn } = *lane_number;
+    fn from(token: &QueueToken) -> Self {
+        let QueueToken { payload, number, drawn } = *token;
         Self { lane: payload.lane, index: payload.index, number, drawn }
     }
 }
@@ -99,16 +99,17 @@ impl Queue {
             reserved_until: restored.reserved_until,
             restored_at: restored.restored_at,
             quiet_until: restored.quiet_until,
-            awaits: !is_new,
+            recovering: !is_new,
             flow: QueueFlow::default(),
         };
         for inside in &restored.inside {
-            queue.put_inside(*inside);
+            queue.restore(*inside);
         }
         queue
     }
 
-    fn put_inside(&mut self, Inside { lane_number, until, active }: Inside) {
+    /// Restores a number that is called or active.
+    fn restore(&mut self, Inside { lane_number, until, active }: Inside) {
         if self.phase(lane_number).is_none() {
             return;
         }
@@ -131,46 +132,44 @@ impl Queue {
     pub fn join(&mut self, joining: &Joining) -> Result<QueueTokenPayload, JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
-        let held = self.held(joining)?;
-        if let Some(held) = held.filter(|held| !self.moves(held, joining)) {
-            self.see(held.lane_number(), now);
-            return Ok(self.payload(joining.user, held.lane, held.index));
+        let current = self.current(joining)?;
+        if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
+            self.see(current.lane_number(), now);
+            return Ok(self.payload(joining.user, current.lane, current.index));
         }
         let lane = self.lanes.get_mut(usize::from(joining.lane)).filter(|_| joining.may_enter);
         let index = lane.ok_or(JoinRefusal::NoToken)?.join(now).ok_or(JoinRefusal::NumbersSpent)?;
-        if let Some(held) = held {
-            self.leave(held.lane_number(), EndReason::Replaced);
+        if let Some(current) = current {
+            self.leave(current.lane_number(), EndReason::Replaced);
         }
         self.members.insert(joining.user, Member { lane: joining.lane, index, number: index, drawn: 0 });
         self.flow.joined += 1;
         Ok(self.payload(joining.user, joining.lane, index))
     }
 
-    /// The lane_number of who wants one, unless it has ended.
-    fn held(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
+    /// The current queue token of the user, unless it has ended.
+    fn current(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
         let Some(mut member) = self.members.get(&joining.user).copied() else { return Ok(None) };
         let payload = self.payload(joining.user, member.lane, member.index);
-        if !self.knows(&member) {
-            let told = joining
-                .token
-                .filter(|lane_number| lane_number.payload.epoch == self.epoch && member.is_of(&lane_number.payload));
+        if !self.is_current_draw(&member) {
+            let given = joining.token.filter(|token| token.payload.epoch == self.epoch && member.is_of(&token.payload));
             let drawn = self.drawn_of(member.lane, member.index);
-            let told = told.as_ref().map(Member::from).filter(|told| self.knows(told));
-            member = told.ok_or(JoinRefusal::NumberNeeded { payload, drawn })?;
+            let given = given.as_ref().map(Member::from).filter(|given| self.is_current_draw(given));
+            member = given.ok_or(JoinRefusal::NumberNeeded { payload, drawn })?;
             self.members.insert(joining.user, member);
         }
         Ok(Some(member).filter(|member| self.phase(member.lane_number()).is_some_and(is_live)))
     }
 
-    /// Whether a lane_number is given up for one in another lane.
-    fn moves(&self, held: &Member, joining: &Joining) -> bool {
+    /// Whether the fan moves to another lane, which replaces the queue token.
+    fn moves(&self, current: &Member, joining: &Joining) -> bool {
         let may_enter = joining.may_enter && self.lane(joining.lane).is_some();
-        let elsewhere = may_enter && joining.lane != 0 && joining.lane != held.lane;
-        elsewhere && self.phase(held.lane_number()) == Some(Phase::Waiting) && !self.is_frozen()
+        let is_other_lane = may_enter && joining.lane != 0 && joining.lane != current.lane;
+        is_other_lane && self.phase(current.lane_number()) == Some(Phase::Waiting) && !self.is_frozen()
     }
 
-    /// Whether the number of a lane_number is the one it has now.
-    fn knows(&self, member: &Member) -> bool {
+    /// Whether the number of a queue token was computed from the lane's current draw.
+    fn is_current_draw(&self, member: &Member) -> bool {
         member.drawn == self.drawn_of(member.lane, member.index)
     }
 
@@ -195,18 +194,19 @@ impl Queue {
         let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(terms, now));
         bucket.refill(terms, now);
         let calls = terms.calling && self.quiet_until <= now && !self.has_pre_queue();
-        let quota = if calls { self.room(terms, now).min(bucket.available(terms)) } else { 0 };
+        let quota = if calls { self.available(terms, now).min(bucket.available(terms)) } else { 0 };
         let called = self.call(quota, &terms.weights, now + terms.accept_window);
         bucket.spend(terms, called);
         self.bucket = Some(bucket);
         called
     }
 
-    fn room(&self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
-        let inside = self.called.len() + self.active.len();
+    /// How many numbers max_active and the stock allow to be called.
+    fn available(&self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
+        let called_or_active = self.called.len() + self.active.len();
         let reserved = if now < self.reserved_until { self.reserved } else { 0 };
-        let by_max_active = u64::from(terms.max_active).saturating_sub(inside + reserved);
-        by_max_active.min(limit_by_stock(terms.stock, inside))
+        let by_max_active = u64::from(terms.max_active).saturating_sub(called_or_active + reserved);
+        by_max_active.min(limit_by_stock(terms.stock, called_or_active))
     }
 
     fn call(&mut self, quota: u64, weights: &[u32], accept_by: Timestamp) -> u64 {
@@ -221,7 +221,7 @@ impl Queue {
         called
     }
 
-    /// Says that these are there. `drawn` says how their numbers are meant.
+    /// Records that numbers were seen. `drawn` tells whether they are those after the draw.
     pub fn report_present(&mut self, numbers: &[LaneNumber], drawn: bool, presence: Presence) {
         let now = presence.now;
         for lane_number in numbers {
@@ -237,7 +237,7 @@ impl Queue {
             return 0;
         }
         if self.restored_at + presence.grace <= presence.now {
-            self.awaits = false;
+            self.recovering = false;
             self.lanes.iter_mut().for_each(Lane::end_unseen);
         }
         let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
@@ -288,7 +288,7 @@ impl Queue {
         }
     }
 
-    /// Takes a waiting number out of the queue.
+    /// Ends a waiting number.
     fn leave(&mut self, lane_number: LaneNumber, reason: EndReason) {
         if let Some(lane) = self.lanes.get_mut(usize::from(lane_number.lane)) {
             lane.leave(lane_number.number, reason);

@@ -24,7 +24,7 @@ fn new_queue() -> RestoredQueue {
     QueueRecord::new(1, 1, start()).restored(None, &[], &[], &settings(), start())
 }
 
-fn away_at(secs: u64) -> Presence {
+fn presence_at(secs: u64) -> Presence {
     Presence { now: at_secs(secs), grace: settings().grace }
 }
 
@@ -37,12 +37,12 @@ fn number(number: u64) -> LaneNumber {
 }
 
 #[test]
-fn a_million_wait_and_each_knows_the_position() {
+fn a_snapshot_of_a_million_waiting_numbers_has_the_position_of_each() {
     let mut queue = Queue::open(id(), &new_queue());
     queue.extend(0, MILLION);
     let join = |queue: &mut Queue| {
         let joining =
-            Joining { performance: id(), user: id(), lane: 0, may_enter: true, token: None, presence: away_at(0) };
+            Joining { performance: id(), user: id(), lane: 0, may_enter: true, token: None, presence: presence_at(0) };
         queue.join(&joining).expect("a number is left")
     };
     let payloads: Vec<QueueTokenPayload> = (0..MILLION).map(|_| join(&mut queue)).collect();
@@ -57,5 +57,5 @@ fn a_million_wait_and_each_knows_the_position() {
     assert_eq!((lane.head, lane.tail, snapshot.waiting()), (8, MILLION, MILLION - left - 5));
     assert_eq!(snapshot.status(number(MILLION - 1)), NumberStatus::Waiting { position: MILLION - left - 5 });
     assert_eq!(snapshot.status(number(MILLION)), NumberStatus::Ended);
-    assert_eq!(queue.abandon_absent(away_at(1_000)), MILLION - left - 5);
+    assert_eq!(queue.abandon_absent(presence_at(1_000)), MILLION - left - 5);
 }

@@ -7,20 +7,20 @@ use encore_domain::time::Timestamp;
 use super::lane::{Lane, Phase};
 use super::{Member, Queue, is_live};
 
-/// What becomes of the other token of a fan who shows one.
+/// What happens to the other queue token of a fan who shows one.
 enum Other {
-    /// There is none that lives.
+    /// The fan has no other live token.
     None,
-    /// It goes.
-    Goes(Member),
-    /// It stays.
+    /// The shown token replaces it.
+    IsReplaced(Member),
+    /// It replaces the shown token.
     Stays,
 }
 
 impl Queue {
     pub fn state(&self, token: &QueueToken, now: Timestamp) -> Result<TokenState, TokenRefusal> {
         let at = token.lane_number();
-        if self.is_to_be_shown(token, now)? {
+        if self.must_be_shown(token, now)? {
             return Err(TokenRefusal::Unseen);
         }
         Ok(match self.find(token)? {
@@ -41,15 +41,16 @@ impl Queue {
         })
     }
 
-    /// Whether the fan of this token has yet to show it. If the queue only knows that the number waits or was called, and the queue token says
-    /// that it is admitted, then the fan came in just before the queue was lost.
-    fn is_to_be_shown(&self, token: &QueueToken, now: Timestamp) -> Result<bool, TokenRefusal> {
+    /// Whether the token must be shown before it is used. That is so if it is unseen, and if it says that the fan is
+    /// active while the queue records the number as waiting or called: then the fan accepted just before the queue was
+    /// lost.
+    fn must_be_shown(&self, token: &QueueToken, now: Timestamp) -> Result<bool, TokenRefusal> {
         let is_admitted = token.payload.admitted_until.is_some_and(|until| until > now);
         let is_called = || self.called.after(token.lane_number(), now).is_some();
         Ok(match self.find(token)? {
             Some(Phase::Unseen) => true,
-            Some(Phase::Called) => is_admitted && (self.awaits || is_called()),
-            Some(Phase::Waiting | Phase::Missed) => is_admitted && self.awaits,
+            Some(Phase::Called) => is_admitted && (self.recovering || is_called()),
+            Some(Phase::Waiting | Phase::Missed) => is_admitted && self.recovering,
             Some(Phase::Active | Phase::Ended(_)) | None => false,
         })
     }
@@ -111,7 +112,7 @@ impl Queue {
                 continue;
             }
             self.see(token.lane_number(), presence.now);
-            if self.is_to_be_shown(token, presence.now)? {
+            if self.must_be_shown(token, presence.now)? {
                 self.show_unseen(token, presence.now);
             } else if self.members.get(&token.payload.user).is_some_and(|member| member.is_of(&token.payload)) {
                 self.members.insert(token.payload.user, token.into());
@@ -127,62 +128,62 @@ impl Queue {
         }
         match self.other(token) {
             Other::Stays => return self.set_phase(at, Phase::Ended(EndReason::Replaced)),
-            Other::Goes(other) => self.leave(other.lane_number(), EndReason::Replaced),
+            Other::IsReplaced(other) => self.leave(other.lane_number(), EndReason::Replaced),
             Other::None => {}
         }
         self.members.insert(token.payload.user, token.into());
         if let Some(until) = token.payload.admitted_until {
-            let was_inside = self.called.remove(at);
+            let was_called = self.called.remove(at);
             self.active.insert(at, until);
             self.set_phase(at, Phase::Active);
             if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-                lane.come_in(at.number);
+                lane.raise_head(at.number);
             }
-            if now < self.reserved_until && !was_inside {
+            if now < self.reserved_until && !was_called {
                 self.reserved = self.reserved.saturating_sub(1);
             }
         } else if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-            lane.let_wait(at.number);
+            lane.make_wait(at.number);
         }
     }
 
-    /// The earlier token stays, as far as the two can be compared, unless one of them is inside.
+    /// Decides between two tokens of a fan. The earlier one stays, unless one of them is called or active.
     fn other(&self, shown: &QueueToken) -> Other {
         let (payload, member) = (&shown.payload, self.members.get(&shown.payload.user));
         let Some(other) = member.copied().filter(|member| !member.is_of(payload)) else { return Other::None };
-        if !self.knows(&other) {
-            // Both joined before the draw, and neither was ahead of the other then.
+        if !self.is_current_draw(&other) {
+            // Both joined before the draw, when they had no order.
             return Other::Stays;
         }
         let is_earlier = other.lane == payload.lane && other.index < payload.index && payload.admitted_until.is_none();
         match self.phase(other.lane_number()) {
-            Some(Phase::Waiting) if !is_earlier => Other::Goes(other),
+            Some(Phase::Waiting) if !is_earlier => Other::IsReplaced(other),
             Some(phase) if is_live(phase) => Other::Stays,
             Some(_) | None => Other::None,
         }
     }
 
-    /// What became of a token; none if it is not of this run of the queue, or was never given out.
+    /// The phase of a token; none if it is of another epoch or was not issued.
     fn find(&self, token: &QueueToken) -> Result<Option<Phase>, TokenRefusal> {
-        self.fitting_lane(token)?;
-        let is_of_this_run = token.payload.epoch == self.epoch;
-        Ok(is_of_this_run.then(|| self.phase(token.lane_number())).flatten())
+        self.lane_of(token)?;
+        let is_same_epoch = token.payload.epoch == self.epoch;
+        Ok(is_same_epoch.then(|| self.phase(token.lane_number())).flatten())
     }
 
-    /// The same, for those who would change it.
+    /// The phase of a token that is going to change.
     fn find_to_change(&self, token: &QueueToken, now: Timestamp) -> Result<Option<Phase>, TokenRefusal> {
         self.check(token)?;
-        if self.is_to_be_shown(token, now)? { Err(TokenRefusal::Unseen) } else { self.find(token) }
+        if self.must_be_shown(token, now)? { Err(TokenRefusal::Unseen) } else { self.find(token) }
     }
 
-    /// Checks that a token of this run has the number it would be called by, and is not being drawn.
+    /// Checks that the number of a token of this epoch is current, and is not being drawn.
     fn check(&self, token: &QueueToken) -> Result<(), TokenRefusal> {
         let is_being_drawn = |lane: &Lane| lane.is_being_drawn(token.payload.index);
-        if self.fitting_lane(token)?.is_some_and(is_being_drawn) { Err(TokenRefusal::Drawing) } else { Ok(()) }
+        if self.lane_of(token)?.is_some_and(is_being_drawn) { Err(TokenRefusal::Drawing) } else { Ok(()) }
     }
 
-    /// The lane of a token of this run, in which it has the number that it says.
-    fn fitting_lane(&self, token: &QueueToken) -> Result<Option<&Lane>, TokenRefusal> {
+    /// The lane of a token of this epoch. Refuses a token whose number was computed from another draw.
+    fn lane_of(&self, token: &QueueToken) -> Result<Option<&Lane>, TokenRefusal> {
         let lane = self.lane(token.payload.lane).filter(|_| token.payload.epoch == self.epoch);
         match lane {
             Some(lane) if lane.drawn_of(token.payload.index) != token.drawn => {

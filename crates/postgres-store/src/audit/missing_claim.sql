@@ -1,5 +1,5 @@
--- Seats of live reservations without a claim of the reservation. $3 is 'held' or 'confirmed'. A seat of several live reservations is
--- left out, because double_sold_seat.sql reports it. $1 is the performance, or null for all.
+-- Seats of live reservations without a claim of the reservation. $3 is 'held' or 'confirmed'. A seat of several live
+-- reservations is left out, because double_sold_seat.sql reports it. $1 is the performance, or null for all.
 WITH unclaimed AS (
     SELECT r.id, r.performance_id, s.slot
     FROM reservations r

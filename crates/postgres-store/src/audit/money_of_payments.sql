@@ -1,5 +1,5 @@
--- Payments that differ from their reservation or their transfer, and reservations whose total is not the sum of their prices. $1 is
--- the performance, or null for all.
+-- Payments that differ from their reservation or their transfer, and reservations whose total is not the sum of their
+-- prices. $1 is the performance, or null for all.
 SELECT
     format('payment %s', p.id) AS subject,
     format('%s %s by user %s for performance %s, but reservation %s is %s %s of user %s for performance %s',

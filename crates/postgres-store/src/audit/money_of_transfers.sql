@@ -1,5 +1,6 @@
--- Transfers that do not have exactly two entries of exactly the amount, one of the wallet and one of the opposite account; and entries
--- without a transfer. $1 limits the transfers to those of the payments of this performance; null for all.
+-- Transfers that do not have exactly two entries of exactly the amount, one of the wallet and one of the opposite
+-- account; and entries without a transfer. $1 limits the transfers to those of the payments of this performance; null
+-- for all.
 WITH due AS (
     SELECT
         t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,

@@ -1,5 +1,5 @@
--- Wallets whose balance is not the sum of their entries, and entries of wallets that do not exist. $1 limits the wallets to those of
--- the fans of this performance; null for all.
+-- Wallets whose balance is not the sum of their entries, and entries of wallets that do not exist. $1 limits the
+-- wallets to those of the fans of this performance; null for all.
 WITH entries AS (
     SELECT e.owner_id AS user_id, t.currency, count(*) AS entries, sum(e.amount_minor) AS total_minor
     FROM ledger_entries e

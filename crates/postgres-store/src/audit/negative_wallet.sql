@@ -1,5 +1,5 @@
--- Wallets whose balance is negative or was negative after an entry. $1 limits the wallets to those of the fans of this performance;
--- null for all.
+-- Wallets whose balance is negative or was negative after an entry. $1 limits the wallets to those of the fans of this
+-- performance; null for all.
 SELECT format('wallet of user %s in %s', user_id, currency) AS subject, format('has a balance of %s', balance_minor) AS detail
 FROM wallets
 WHERE balance_minor < 0

@@ -1,5 +1,5 @@
--- Changes without an event, events without a change, duplicate events, and reservations with an event of their end before the event
--- of their hold. $1 is the performance, or null for all.
+-- Changes without an event, events without a change, duplicate events, and reservations with an event of their end
+-- before the event of their hold. $1 is the performance, or null for all.
 WITH change AS (
     SELECT 'booking.hold_placed/' || id AS event_id, performance_id AS key
     FROM reservations WHERE $1 IS NULL OR performance_id = $1

@@ -1,5 +1,5 @@
--- Holds that are still held although an event was recorded longer than $3 after their deadline. The time of the last event is used as
--- the current time, because an idle system may have no sweeps. $1 is the performance, or null for all.
+-- Holds that are still held although an event was recorded longer than $3 after their deadline. The time of the last
+-- event is used as the current time, because an idle system may have no sweeps. $1 is the performance, or null for all.
 SELECT
     format('reservation %s', r.id) AS subject,
     format('held until %s UTC, but an event was recorded at %s UTC',

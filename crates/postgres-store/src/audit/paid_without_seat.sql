@@ -1,5 +1,5 @@
--- Confirmed reservations without seats, and payments whose reservation is not confirmed. missing_claim.sql checks the claims. $1 is the
--- performance, or null for all.
+-- Confirmed reservations without seats, and payments whose reservation is not confirmed. missing_claim.sql checks the
+-- claims. $1 is the performance, or null for all.
 SELECT format('reservation %s', r.id) AS subject, 'confirmed, but lists no seat' AS detail
 FROM reservations r
 WHERE r.state = 'confirmed' AND ($1 IS NULL OR r.performance_id = $1)

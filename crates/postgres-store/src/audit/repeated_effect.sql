@@ -1,5 +1,6 @@
--- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without a result, and
--- reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or null for all.
+-- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without a
+-- result, and reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or
+-- null for all.
 WITH effect AS (
     SELECT 'place_hold' AS operation, id, user_id, 'reservation' AS name
     FROM reservations WHERE $1 IS NULL OR performance_id = $1

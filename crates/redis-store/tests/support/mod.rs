@@ -1,5 +1,5 @@
-//! Connects tests to the server of `ENCORE_REDIS_URL` or the nodes of `ENCORE_REDIS_CLUSTER_URL`, with a key prefix that no other
-//! test uses.
+//! Connects tests to the server of `ENCORE_REDIS_URL` or the nodes of `ENCORE_REDIS_CLUSTER_URL`, with a key prefix
+//! that no other test uses.
 
 use std::sync::Arc;
 

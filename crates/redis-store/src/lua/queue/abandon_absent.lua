@@ -1,5 +1,5 @@
--- Ends the waiting numbers that were not seen in any of these periods: gone = gone OR NOT (seen OR seen …). Only the bits after the
--- head and up to the tail count. Ends the unseen numbers if the queue was restored at least a whole grace ago.
+-- Ends the waiting numbers that were not seen in any of these periods: gone = gone OR NOT (seen OR seen …). Only the bits
+-- after the head and up to the tail count. Ends the unseen numbers if the queue was restored at least a whole grace ago.
 -- KEYS  see queue.lua
 -- ARGV  1 now in ms, 2 grace in ms, 3 first period, 4 last period
 -- Reply the number of waiting numbers that were ended, or -1 if the queue is lost

@@ -1,8 +1,9 @@
--- Ends the numbers whose deadline has passed. Then calls the next numbers, as many as the rate, the batch, max_active and the stock
--- allow, from the lanes by their weights.
+-- Ends the numbers whose deadline has passed. Then calls the next numbers, as many as the rate, the batch, max_active and
+-- the stock allow, from the lanes by their weights.
 -- KEYS  see queue.lua
--- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 max_active, 6 '1' if numbers are to be called, 7 accept window
---       in ms, 8 the most numbers that this run calls, up to 1,000, 9 free and 10 held seats, or '', 11… the weights of the lanes
+-- ARGV  1 now in ms, 2 admissions per period, 3 period in ms, 4 batch, 5 max_active, 6 '1' if numbers are to be called, 7
+--       accept window in ms, 8 the most numbers that this run calls, up to 1,000, 9 free and 10 held seats, or '', 11… the
+--       weights of the lanes
 -- Reply the number of numbers that were called, or -1 if the queue is lost
 -- Cost  O(1,000 (lanes + log max_active)) at most, plus one pass over runs of gone numbers
 local now, admissions, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -98,7 +99,8 @@ for index = 0, tonumber(queue[2]) - 1 do
   end
 end
 
--- The next number of a lane, and whether it is late; nil if no number of the lane waits. Numbers up to `searched` are called or gone.
+-- The next number of a lane, and whether it is late; nil if no number of the lane waits. Numbers up to `searched` are called or
+-- gone.
 local function next_of(lane)
   local late = lane.late[lane.late_called + 1]
   if late then

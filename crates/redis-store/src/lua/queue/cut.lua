@@ -1,8 +1,8 @@
--- Issues drawn numbers. Bitmaps and reasons up to the count of the draw were stored by join index, and are stored by number from now
--- on. For indexes after the count, number and index are the same. All numbers count as seen.
+-- Issues drawn numbers. Bitmaps and reasons up to the count of the draw were stored by join index, and are stored by number
+-- from now on. For indexes after the count, number and index are the same. All numbers count as seen.
 -- KEYS  see queue.lua
--- ARGV  1 presence period, 2 how long to keep its bitmap in ms; for each lane 3… count, bitmap of the gone numbers, bitmap of the unseen
---       numbers, reasons, each as long as the count needs
+-- ARGV  1 presence period, 2 how long to keep its bitmap in ms; for each lane 3… count, bitmap of the gone numbers, bitmap
+--       of the unseen numbers, reasons, each as long as the count needs
 -- Reply 1, or 0 if the numbers were drawn before or the queue does not draw, or -1 if the queue is lost
 -- Cost  O(tail / 8), and O(count) for the reasons if a number has one
 local queue = read_queue('lanes', 'draws', 'drawn:0')

@@ -1,7 +1,7 @@
 -- Freezes the numbers that are to be drawn: no fan can leave until the cut.
 -- KEYS  see queue.lua
--- Reply nil if the queue is lost; {} if its numbers were drawn before or it does not draw; otherwise for each lane {number of fans who
---       joined, bitmap of the gone, bitmap of the unseen}, by join index
+-- Reply nil if the queue is lost; {} if its numbers were drawn before or it does not draw; otherwise for each lane {number
+--       of fans who joined, bitmap of the gone, bitmap of the unseen}, by join index
 -- Cost  O(tail / 8)
 local queue = read_queue('lanes', 'draws', 'drawn:0')
 if not queue then

@@ -1,7 +1,7 @@
 -- Issues a queue token to a user, or returns the one they have. Either way the user counts as seen.
 -- KEYS  see queue.lua
--- ARGV  1 user, 2 lane, 3 '1' if a new token may be issued, 4 now in ms, 5 presence period, 6 how long to keep its bitmap in ms,
---       7 lane, 8 index, 9 number, 10 count of the draw of the user's token, or '' if the caller does not know them
+-- ARGV  1 user, 2 lane, 3 '1' if a new token may be issued, 4 now in ms, 5 presence period, 6 how long to keep its bitmap
+--       in ms, 7 lane, 8 index, 9 number, 10 count of the draw of the user's token, or '' if the caller does not know them
 -- Reply {'joined', epoch, lane, index}, {'lost'}, {'none'}, {'spent'}, or {'number', epoch, lane, index, count of the draw}
 -- Cost  O(log max_active)
 local user, lane, may_enter, now = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])

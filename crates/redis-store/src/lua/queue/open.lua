@@ -1,9 +1,9 @@
 -- Opens a new queue or restores a lost one, unless it is open.
 -- KEYS  see queue.lua
--- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until in ms, 5 reserved, 6 reserved until in ms, 7 '1' if it was lost,
---       8 the most lanes that a queue can have, 9 the number of its lanes; for each lane 10… head, the number after which all numbers
---       are unseen, tail, count of the draw or '', bitmap of the gone, bitmap of the unseen, reasons; then for each fan who is called
---       or active lane:number, deadline in ms, '1' if active
+-- ARGV  1 epoch, 2 '1' if it draws, 3 now in ms, 4 quiet until in ms, 5 reserved, 6 reserved until in ms, 7 '1' if it was
+--       lost, 8 the most lanes that a queue can have, 9 the number of its lanes; for each lane 10… head, the number after
+--       which all numbers are unseen, tail, count of the draw or '', bitmap of the gone, bitmap of the unseen, reasons;
+--       then for each fan who is called or active lane:number, deadline in ms, '1' if active
 -- Reply 1 if it was opened now, 0 if it was open before
 -- Cost  O(tail / 8 + max_active)
 if read_queue() then

@@ -35,9 +35,10 @@ local function count(what, by)
 end
 
 -- The state of an issued number, as {name, detail}. The detail is a deadline in ms or the byte of a reason. A deadline that has
--- passed counts, even if no admission has recorded it yet. `admitted_until` is the deadline in the queue token, or nil if the token
--- does not say that its fan is active. If that deadline is in the future but the queue records the number as waiting or called, the
--- fan accepted just before the queue was lost: the number is unseen until the token is shown. O(log called + log active).
+-- passed counts, even if no admission has recorded it yet. `admitted_until` is the deadline in the queue token, or nil if the
+-- token does not say that its fan is active. If that deadline is in the future but the queue records the number as waiting or
+-- called, the fan accepted just before the queue was lost: the number is unseen until the token is shown. O(log called + log
+-- active).
 local function number_state(lane, number, head, now, admitted_until)
   if redis.call('GETBIT', of_lane('unseen', lane), number) == 1 then
     return {'unseen', ''}
@@ -85,8 +86,8 @@ local function end_waiting(lane, number, head, reason)
   redis.call('SETRANGE', of_lane('reasons', lane), number, reason)
 end
 
--- Whether the number of a queue token belongs to another draw than the lane's. `token_drawn` is the count of the draw according to
--- the token, 0 if its number was not drawn. `drawn` is the count of the lane's draw, or false if the lane was not drawn.
+-- Whether the number of a queue token belongs to another draw than the lane's. `token_drawn` is the count of the draw according
+-- to the token, 0 if its number was not drawn. `drawn` is the count of the lane's draw, or false if the lane was not drawn.
 local function is_of_another_draw(index, token_drawn, drawn)
   local expected = 0
   if drawn and tonumber(index) <= tonumber(drawn) then

@@ -1,7 +1,7 @@
 -- Records that numbers were seen in a period.
 -- KEYS  see queue.lua
--- ARGV  1 '1' if the numbers are those after the draw, 2 presence period, 3 how long to keep its bitmap in ms; for each lane 4… lane,
---       index of the first byte, bytes of a bitmap
+-- ARGV  1 '1' if the numbers are those after the draw, 2 presence period, 3 how long to keep its bitmap in ms; for each
+--       lane 4… lane, index of the first byte, bytes of a bitmap
 -- Reply 1, or 0 if the queue is lost
 -- Cost  O(tail / 8) bytes of bit operations
 local queue = read_queue('draws')

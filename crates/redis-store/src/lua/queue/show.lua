@@ -1,7 +1,8 @@
 -- Shows queue tokens of a queue that was restored. Their unseen numbers wait again, or are active.
 -- KEYS  see queue.lua
--- ARGV  1 now in ms, 2 presence period, 3 how long to keep its bitmap in ms; for each token 4… epoch, user, lane, index, number, count of
---       the draw of the number, the deadline in ms until which the fan is active according to the token, or ''
+-- ARGV  1 now in ms, 2 presence period, 3 how long to keep its bitmap in ms; for each token 4… epoch, user, lane, index,
+--       number, count of the draw of the number, the deadline in ms until which the fan is active according to the token,
+--       or ''
 -- Reply {'ok'}, {'lost'}; {'drawn', count of the draw} or {'drawing'} if a token was refused for that reason
 -- Cost  O(log max_active) for each token, and once the numbers that were called after the restored record was made
 local now, period, ttl_ms = tonumber(ARGV[1]), ARGV[2], ARGV[3]
@@ -24,7 +25,8 @@ local function lane_fields(lane)
   return lanes[lane]
 end
 
--- Raises the head to the number of an active fan. The numbers before it must have been called as well, so those that wait are late.
+-- Raises the head to the number of an active fan. The numbers before it must have been called as well, so those that wait are
+-- late.
 local function raise_head(lane, fields, number)
   for before = fields.head + 1, number - 1 do
     if redis.call('GETBIT', of_lane('gone', lane), before) == 0 then

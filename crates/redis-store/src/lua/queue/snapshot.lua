@@ -1,7 +1,8 @@
 -- A snapshot of the queue.
 -- KEYS  see queue.lua
--- Reply nil if the queue is lost; otherwise {fields of the queue as name, value, …; for each lane {bytes of the gone bitmap from that of
---       the head to that of the tail, {late numbers}}; {lane:number, deadline in ms, …} of the called; the same of the active}
+-- Reply nil if the queue is lost; otherwise {fields of the queue as name, value, …; for each lane {bytes of the gone bitmap
+--       from that of the head to that of the tail, {late numbers}}; {lane:number, deadline in ms, …} of the called; the
+--       same of the active}
 -- Cost  O(waiting / 8 + max_active): 125 KB for a million waiting
 local queue = read_queue('lanes')
 if not queue then

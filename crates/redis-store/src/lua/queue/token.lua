@@ -1,13 +1,13 @@
 -- Prepended to the scripts about one queue token.
--- ARGV  1 epoch, 2 lane, 3 index, 4 number, 5 count of the draw of the number, 6 now in ms, 7 user, 8 the deadline in ms until which the
---       fan is active according to the token, or ''; then those of the script
+-- ARGV  1 epoch, 2 lane, 3 index, 4 number, 5 count of the draw of the number, 6 now in ms, 7 user, 8 the deadline in ms
+--       until which the fan is active according to the token, or ''; then those of the script
 local EPOCH, LANE, INDEX, NUMBER, DRAWN = unpack(ARGV, 1, 5)
 local NOW, USER, ADMITTED_UNTIL = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local LANE_NUMBER = LANE .. ':' .. NUMBER
 local head, is_frozen
 
--- The state of the queue token as number_state returns it, or {'lost'}, or {'drawn', count of the draw}. A token that was not issued in
--- the current epoch has ended.
+-- The state of the queue token as number_state returns it, or {'lost'}, or {'drawn', count of the draw}. A token that was not
+-- issued in the current epoch has ended.
 local function token_state()
   local queue = read_queue('epoch', 'head:' .. LANE, 'tail:' .. LANE, 'drawn:' .. LANE, 'frozen:' .. LANE)
   if not queue then

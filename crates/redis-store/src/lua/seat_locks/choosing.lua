@@ -1,11 +1,8 @@
--- Prepended to the scripts that choose seats. The seats that were chosen for an owner are remembered for a while, so that a retry of the
--- same request is answered with the same seats.
+-- Prepended to the scripts that choose seats. The seats that were chosen for an owner are remembered for a while, so that a
+-- retry of the same request is answered with the same seats.
 
--- Returns the seats that were chosen for this owner before, and sets their new deadline. Returns no seats unless the owner still holds
--- all of them and they satisfy the current request, which `fits` decides from their slots, in order.
-
--- The seats that this owner was given, until a new deadline; none unless the owner holds all of them still, and they could be what
--- is asked for now, which `fits` is asked about their slots, in order.
+-- Returns the seats that were chosen for this owner before, and sets their new deadline. Returns no seats unless the owner
+-- still holds all of them and they satisfy the current request, which `fits` decides from their slots, in order.
 local function chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, fits)
   local slots = redis.call('LRANGE', CHOSEN, 0, -1)
   for i, slot in ipairs(slots) do

@@ -1,8 +1,8 @@
 -- Holds free seats, all or none.
 -- KEYS  1 state, 2 about, 3 owners, 4 deadlines
 -- ARGV  1 owner, 2 deadline in ms, 3 '1' to prevent orphan seats, 4… slots, ascending, without duplicates
--- Reply nil if nothing is loaded; otherwise {version, {slots that are taken}, {slots that would be orphans}}. Both lists are empty if
---       the seats are held now. If the owner holds all of them already, only their deadline changes
+-- Reply nil if nothing is loaded; otherwise {version, {slots that are taken}, {slots that would be orphans}}. Both lists
+--       are empty if the seats are held now. If the owner holds all of them already, only their deadline changes
 -- Cost  O(slots); a hold has at most 8
 local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
 local owner, deadline, prevent_orphan_seats = ARGV[1], ARGV[2], ARGV[3] == '1'

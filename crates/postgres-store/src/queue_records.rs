@@ -55,9 +55,9 @@ impl QueueRecords for PostgresQueueRecords {
             UPDATE queue_records SET
                 recorded_at = $3,
                 heads = ARRAY(
-                    SELECT greatest(old, new) FROM unnest(heads, $4) WITH ORDINALITY AS lanes (old, new, lane) ORDER BY lane),
+                    SELECT greatest(stored, new) FROM unnest(heads, $4) WITH ORDINALITY AS lanes (stored, new, lane) ORDER BY lane),
                 tails = ARRAY(
-                    SELECT greatest(old, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (old, new, lane) ORDER BY lane),
+                    SELECT greatest(stored, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (stored, new, lane) ORDER BY lane),
                 inside_lanes = $6, inside_numbers = $7, inside_until = $8, inside_active = $9,
                 unspent = $10
             WHERE performance_id = $1 AND epoch = $2 AND recorded_at <= $3";

@@ -147,7 +147,7 @@ pub async fn remember_all(
     const INSERT: &str = "
         INSERT INTO requests (user_id, request_id, operation, fingerprint, result_id, created_at)
         SELECT user_id, request_id, $1, fingerprint, result_id, created_at
-        FROM unnest($2, $3, $4, $5, $6) AS new (user_id, request_id, fingerprint, result_id, created_at)
+        FROM unnest($2, $3, $4, $5, $6) AS request (user_id, request_id, fingerprint, result_id, created_at)
         ORDER BY user_id, request_id
         ON CONFLICT DO NOTHING
         RETURNING user_id, request_id";

@@ -201,7 +201,7 @@ impl Queue {
         called
     }
 
-    /// How many numbers max_active and the stock allow to be called.
+    /// How many numbers may be called according to `max_active` and the stock.
     fn available(&self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
         let called_or_active = self.called.len() + self.active.len();
         let reserved = if now < self.reserved_until { self.reserved } else { 0 };

@@ -1,19 +1,19 @@
-//! Who may call what: one table for all RPCs.
+//! The access table: which credentials each RPC requires.
 
 use encore_proto::{admin, booking, catalog, identity, payment, queue, wallet};
 
-/// What an RPC asks of its caller.
+/// The credentials that an RPC requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Everybody may call it.
+    /// No credentials.
     Public,
-    /// Needs an access token.
+    /// An access token.
     Fan,
-    /// Needs an operator's access token.
+    /// An operator's access token.
     Operator,
 }
 
-/// Says what the RPC at a path such as `/encore.queue.v1.QueueService/JoinQueue` asks; none for paths that are not ours.
+/// The access of the RPC at a path such as `/encore.queue.v1.QueueService/JoinQueue`; none for paths of other services.
 pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
     match service {
@@ -41,13 +41,13 @@ mod tests {
     use crate::contract::rpcs;
 
     #[test]
-    fn every_rpc_of_the_contract_is_in_the_table() {
+    fn every_rpc_of_the_contract_is_in_the_access_table() {
         let mut public = Vec::new();
         for rpc in rpcs().expect("descriptors") {
             match access(&format!("/{rpc}")) {
                 Some(Access::Public) => public.extend(rpc.split_once('/').map(|(_, name)| name.to_owned())),
                 Some(Access::Fan | Access::Operator) => {}
-                None => panic!("{rpc} is in no row"),
+                None => panic!("{rpc} is not in the table"),
             }
         }
         public.sort();

@@ -1,4 +1,4 @@
-//! All services behind all layers, on any listener.
+//! The gRPC server: every service behind every layer, on any listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,23 +54,23 @@ use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::sent_body::keep_sent_body;
 use crate::wallet::WalletApi;
 
-/// The largest request of fans: eight seats and a token are far below it.
+/// The largest request of a fan. Eight seats and a token take far less.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
-/// The largest request of operators: a seating plan of 100,000 seats with all its decoration.
+/// The largest request of an operator: a seating plan of 100,000 seats with all its decoration.
 const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// How many calls and streams one connection may have open: a BFF that holds many fans' streams, bounded.
+/// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one connection.
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
-/// How long what was answered last may take to reach its clients at shutdown, before connections are dropped: many clients
-/// hold theirs open although nothing is under way.
+/// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because many
+/// clients keep idle connections open.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often a silent client is asked whether it is still there.
+/// The interval of HTTP/2 keepalive pings on an idle connection.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
+/// How long a client may take to acknowledge a keepalive ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The use cases of every capability, and what the layers need.
+/// The use cases of every capability, and the ports that the layers use.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the use cases of the capability of its name, or a port")]
+#[expect(missing_docs, reason = "each field holds the use cases of the capability it is named after, or a port")]
 pub struct Api {
     pub identity: IdentityUseCases,
     pub catalog: CatalogUseCases,
@@ -90,20 +90,20 @@ pub struct Api {
     pub guarded: GuardedRpcs,
 }
 
-/// Why serving ended badly.
+/// Why the server failed.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The listener or the transport failed.
-    #[error("the transport failed")]
+    #[error("gRPC transport failed")]
     Transport(#[from] tonic::transport::Error),
-    /// The descriptors of the contract could not be served by reflection.
-    #[error("reflection could not be built")]
+    /// The reflection service could not be built from the descriptors of the contract.
+    #[error("the reflection service could not be built")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Api {
-    /// Serves until `shutdown`: then health says `NOT_SERVING`, streams end, and it returns when every call that was
-    /// read has been answered and every write has ended. Connections on which nothing is under way are not waited for.
+    /// Serves until `shutdown` is cancelled. Health then reports `NOT_SERVING` and streams end. Returns when every call that
+    /// was read has been answered and every write has ended. Idle connections are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -124,7 +124,7 @@ impl Api {
         let (health, routes) = self.routes(&calls, &shutdown).await?;
         let stop = async move {
             shutdown.cancelled().await;
-            say_not_serving(health).await;
+            report_not_serving(health).await;
         };
         let server = Server::builder()
             .accept_http1(true)
@@ -156,7 +156,7 @@ impl Api {
         let (health, health_service) = tonic_health::server::health_reporter();
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
-        // The descriptors of error details are served too, so that reflection clients can show them.
+        // The descriptors of error details are included, so that reflection clients can decode them.
         let descriptors = [
             encore_proto::FILE_DESCRIPTOR_SET,
             tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -174,7 +174,7 @@ impl Api {
         macro_rules! serve {
             ($server:ident, $api:expr, $max_bytes:expr) => {
                 let server = $server::new($api).max_decoding_message_size($max_bytes);
-                say_serving(&health, &server).await;
+                report_serving(&health, &server).await;
                 routes.add_service(server);
             };
         }
@@ -205,7 +205,7 @@ impl Api {
     }
 }
 
-/// The names of all services, the empty one included, which stands for the whole server.
+/// The names of all services. The empty name denotes the server as a whole.
 const SERVICES: [&str; 8] = [
     "",
     IdentityServiceServer::<IdentityApi>::NAME,
@@ -217,19 +217,20 @@ const SERVICES: [&str; 8] = [
     AdminServiceServer::<AdminApi>::NAME,
 ];
 
-async fn say_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
+async fn report_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
     health.set_serving::<S>().await;
 }
 
-/// Those who watch are told, and their streams end, since an open one would hold up the shutdown.
-async fn say_not_serving(mut health: HealthReporter) {
+/// Sends `NOT_SERVING` to everybody who watches the health of a service, and ends their streams: an open stream would delay
+/// the shutdown.
+async fn report_not_serving(mut health: HealthReporter) {
     for service in SERVICES {
         health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         health.clear_service_status(service).await;
     }
 }
 
-/// One span per call. A refusal is an answer, not a failure of the server, and unavailability is logged where it is met.
+/// One span per call. A refusal is not logged as a failure of the server. An unavailable store is logged in `status`.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
     let classifier = GrpcErrorsAsFailures::new()
@@ -251,7 +252,7 @@ fn trace_layer()
         .on_failure(DefaultOnFailure::new().level(Level::WARN))
 }
 
-/// Browsers may call from any page: what authorises is a token that the page must have, never a cookie.
+/// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains nothing.
 fn cors_layer() -> CorsLayer {
     let grpc_headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
     let request_headers =

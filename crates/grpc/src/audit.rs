@@ -1,4 +1,4 @@
-//! The auditor's report in `AdminService`.
+//! The audit report of `AdminService`, as protobuf messages.
 
 use encore_domain::audit::{AuditReport, Finding, Promise, PromiseReport};
 use encore_proto::admin::v1 as pb;

@@ -1,4 +1,4 @@
-//! The layer that knows who calls.
+//! The layer that authenticates callers.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
 use crate::access::{Access, access};
-use crate::check::{CallCheck, Question};
+use crate::check::{CallCheck, PendingCheck};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
-/// Reads access tokens, and refuses who may not call. No I/O: the token says it all.
+/// Reads access tokens and refuses callers without the access that the RPC requires. Does no I/O: an access token is
+/// self-contained.
 pub(crate) struct Authenticate {
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -31,7 +32,12 @@ impl Authenticate {
 }
 
 impl CallCheck for Authenticate {
-    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status> {
+    fn check(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Result<Option<PendingCheck>, Status> {
         let needed = match access(path) {
             None | Some(Access::Public) => return Ok(None),
             Some(needed) => needed,
@@ -45,7 +51,7 @@ impl CallCheck for Authenticate {
     }
 }
 
-/// Who calls, as the layer noted it.
+/// The caller that the layer authenticated.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().copied().ok_or_else(credentials_missing)
 }

@@ -130,7 +130,7 @@ fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<Se
             fields.refuse("best_available", "must be absent where general_admission is set");
         }
         if message.accessible {
-            fields.refuse("accessible", "is of named seats");
+            fields.refuse("accessible", "must not be set where general_admission is set");
         }
         return general_admission_request(fields, general_admission).map(SeatRequest::GeneralAdmission);
     }
@@ -156,10 +156,10 @@ fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<Se
         usize::try_from(best.accessible_count).ok().filter(|it| *it <= count.unwrap_or(SEATS_PER_HOLD_MAX));
     let accessible = fields.read("best_available.accessible_count", accessible.ok_or("must be at most count"));
     if best.allow_split && best.accessible_count > 0 {
-        fields.refuse("best_available.allow_split", "must not be set where accessible seats are asked for");
+        fields.refuse("best_available.allow_split", "must not be set where accessible_count is set");
     }
     if message.accessible {
-        fields.refuse("accessible", "is of named seats: best_available has accessible_count");
+        fields.refuse("accessible", "must not be set where best_available is set: use best_available.accessible_count");
     }
     let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
     let (count, accessible) = (count?, accessible?);

@@ -1,4 +1,4 @@
-//! Calls that are being answered: none for ever, writes to their end, and shutdown waits for all.
+//! Runs the use cases of calls: each with a deadline, changes to their end, and shutdown waits for all of them.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use tracing::Instrument;
 
 use crate::status::{no_answer_in_time, status};
 
-/// How long a use case may take to answer, from when the request is read. Longer than any store may take by its own timeouts,
-/// so that it is reached only when a store takes a question and says nothing.
+/// The deadline of a use case, from when the request is read. It is longer than the stores' own timeouts, so that it is
+/// reached only if a store accepts a command and never replies.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// Runs the use cases that answer calls.
+/// Runs and tracks the use cases of calls.
 #[derive(Clone, Default)]
 pub(crate) struct Calls(TaskTracker);
 
 impl Calls {
-    /// Runs a use case that changes nothing. It ends with its caller.
+    /// Runs a use case that changes nothing. It is cancelled when its caller goes away.
     pub(crate) async fn read<T>(&self, read: impl Future<Output = Result<T, AppError>>) -> Result<T, Status> {
         let answer = self.0.track_future(timeout(ANSWER_WITHIN, read)).await;
         answer.map_err(|_| no_answer_in_time())?.map_err(status)
     }
 
-    /// Runs a use case that changes something, on a task of its own, so that a client that goes away never leaves half a
-    /// step. What takes too long goes on without its caller, and a repeat finds what it did.
+    /// Runs a use case that changes something, on a task of its own: a client that goes away does not interrupt it. After the
+    /// deadline it continues without its caller, and a repeat of the request returns its result.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         write: impl Future<Output = Result<T, AppError>> + Send + 'static,

@@ -24,11 +24,11 @@ use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::{duration, money, timestamp};
 
-/// The most seats in one reply: under the 4 MiB that gRPC clients accept, with the longest names.
+/// The most seats in one reply. With the longest names they take less than the 4 MiB that gRPC clients accept.
 const SEATS_PAGE_MAX: u32 = 10_000;
-/// The seats in one reply when the caller does not say: most venues at once.
+/// The seats in one reply where the request sets no page size. Most venues fit into one page.
 const SEATS_PAGE_DEFAULT: u32 = 2_500;
-/// The most sections that one call may name.
+/// The most sections that one request may name.
 const SECTIONS_MAX: usize = 100;
 
 pub(crate) struct CatalogApi {
@@ -160,8 +160,8 @@ pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {
     }
 }
 
-pub(crate) fn summary_to_proto(offer: &PerformanceSummary) -> pb::Performance {
-    let PerformanceContext { performance, venue, .. } = &offer.context;
+pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance {
+    let PerformanceContext { performance, venue, .. } = &summary.context;
     let range = performance.prices.range();
     pb::Performance {
         performance_id: performance.id.to_string(),
@@ -172,10 +172,10 @@ pub(crate) fn summary_to_proto(offer: &PerformanceSummary) -> pb::Performance {
         on_sale_opens_at: Some(timestamp(performance.on_sale.opens_at)),
         on_sale_closes_at: Some(timestamp(performance.on_sale.closes_at)),
         seats_total: venue.chart.capacity(),
-        seats_left: offer.seats_left,
+        seats_left: summary.seats_left,
         price_min: range.map(|(lowest, _)| money(lowest)),
         price_max: range.map(|(_, highest)| money(highest)),
-        prices: prices_to_proto(&offer.context),
+        prices: prices_to_proto(&summary.context),
         seats_per_fan: performance.seats_per_fan,
         hold_duration: Some(duration(performance.hold_for)),
         has_queue: performance.has_queue,

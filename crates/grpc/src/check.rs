@@ -1,4 +1,4 @@
-//! A tower layer that looks at the head of each call, may refuse it, and may note something for the handler.
+//! A tower layer that checks the head of each call. It may refuse the call, and may add extensions for the handler.
 
 use std::future::ready;
 use std::mem::replace;
@@ -11,17 +11,22 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-/// What a store has to say before a call may pass; a refusal is the answer to the call.
-pub(crate) type Question = BoxFuture<'static, Result<(), Status>>;
+/// A check that waits for a store. Its refusal is the response to the call.
+pub(crate) type PendingCheck = BoxFuture<'static, Result<(), Status>>;
 
-/// What a layer does with the head of a call.
+/// A check on the head of a call.
 pub(crate) trait CallCheck: Send + Sync + 'static {
-    /// Lets a call pass, noting what the handler needs in its extensions, or refuses it, or has it wait for the answer to a
-    /// question. Most calls need none, and pass without a further allocation.
-    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status>;
+    /// Refuses the call, or lets it pass and adds to its extensions what the handler needs. A check that needs a store is
+    /// returned, and the call passes when it succeeds. Most calls need none, and pass without an allocation.
+    fn check(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Result<Option<PendingCheck>, Status>;
 }
 
-/// Puts a check in front of a service.
+/// The layer that puts a check in front of a service.
 pub(crate) struct CheckLayer<G>(Arc<G>);
 
 impl<G> CheckLayer<G> {
@@ -74,19 +79,19 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let question = match self.check.check(head.uri.path(), &head.headers, &mut head.extensions) {
-            Ok(question) => question,
+        let pending = match self.check.check(head.uri.path(), &head.headers, &mut head.extensions) {
+            Ok(pending) => pending,
             Err(refusal) => return Either::Right(Box::pin(ready(Ok(refusal.into_http())))),
         };
         let request = Request::from_parts(head, body);
-        let Some(question) = question else {
+        let Some(pending) = pending else {
             return Either::Left(self.inner.call(request));
         };
-        // The service that said it is ready is the one to call; its clone has yet to say so.
+        // The service that reported readiness must take the call. Its clone has not been polled yet.
         let clone = self.inner.clone();
         let mut ready = replace(&mut self.inner, clone);
         Either::Right(Box::pin(async move {
-            match question.await {
+            match pending.await {
                 Ok(()) => ready.call(request).await,
                 Err(refusal) => Ok(refusal.into_http()),
             }

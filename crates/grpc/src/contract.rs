@@ -1,9 +1,9 @@
-//! The names of all RPCs, from the descriptors of the contract.
+//! The names of all RPCs, read from the descriptors of the contract.
 
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
-/// What the packages of the contract begin with; the descriptors hold those that it imports as well.
+/// The prefix of the contract's packages. The descriptors also contain imported packages.
 const OWN_PACKAGES: &str = "encore.";
 
 /// Every RPC, as `encore.booking.v1.BookingService/HoldSeats`.

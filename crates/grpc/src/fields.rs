@@ -1,4 +1,4 @@
-//! Reading the fields of a request: every violation is collected, so that a caller learns all that is wrong at once.
+//! Decodes the fields of a request and collects every violation, so that one reply lists them all.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -20,22 +20,22 @@ use crate::page_token::Cursor;
 use crate::sent_body::Call;
 use crate::status::status;
 
-/// The years that `google.protobuf.Timestamp` can say.
+/// The years that `google.protobuf.Timestamp` can represent.
 const TIMESTAMP_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
-/// What is wrong with a request so far. Readers answer `None` where they noted a violation.
+/// The violations of a request so far. A method that records a violation returns `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     violations: Vec<Violation>,
 }
 
 impl Fields {
-    /// Notes a violation.
+    /// Records a violation.
     pub(crate) fn refuse(&mut self, field: &str, rule: impl Into<String>) {
         self.violations.push(Violation::new(field, rule));
     }
 
-    /// Notes the error of a parsed value.
+    /// Records the error of a parsed value.
     pub(crate) fn read<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|rule| self.refuse(field, rule.to_string())).ok()
     }
@@ -53,8 +53,8 @@ impl Fields {
         Some(RequestKey { user, id, fingerprint: call.fingerprint() })
     }
 
-    /// The key of a request that may carry an id. The outer option says whether the field was good.
-    #[expect(clippy::option_option, reason = "whether it was good, and whether it was there")]
+    /// The key of a request that may carry an id. The outer option is `None` if the field is invalid.
+    #[expect(clippy::option_option, reason = "the outer is validity, the inner is presence")]
     pub(crate) fn optional_request<M: Message>(
         &mut self,
         user: UserId,
@@ -64,7 +64,7 @@ impl Fields {
         if id.is_empty() { Some(None) } else { self.request(user, id, call).map(Some) }
     }
 
-    /// A required moment, cut to whole milliseconds.
+    /// A required point in time, truncated to milliseconds.
     pub(crate) fn timestamp(&mut self, field: &str, value: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
         let Some(value) = value else {
             self.refuse(field, "must be set");
@@ -73,7 +73,7 @@ impl Fields {
         let nanos = u32::try_from(value.nanos).ok();
         let moment = nanos.and_then(|nanos| DateTime::from_timestamp(value.seconds, nanos / 1_000_000 * 1_000_000));
         let moment = moment.filter(|moment| TIMESTAMP_YEARS.contains(&moment.year()));
-        self.read(field, moment.ok_or("must be a moment in the years 1 to 9999"))
+        self.read(field, moment.ok_or("must be a timestamp in the years 1 to 9999"))
     }
 
     /// A duration that is not negative.
@@ -81,10 +81,10 @@ impl Fields {
         let parts = u64::try_from(value.seconds).ok().zip(u32::try_from(value.nanos).ok());
         let duration =
             parts.filter(|(_, nanos)| *nanos < 1_000_000_000).map(|(secs, nanos)| Duration::new(secs, nanos));
-        self.read(field, duration.ok_or("must be a duration that is not negative"))
+        self.read(field, duration.ok_or("must not be negative"))
     }
 
-    /// A required amount with a well-formed currency. Its bounds are the caller's to check.
+    /// A required amount with a well-formed currency. The bounds of the amount are checked by the caller.
     pub(crate) fn money(&mut self, field: &str, value: Option<&pb::Money>) -> Option<Money> {
         let Some(value) = value else {
             self.refuse(field, "must be set");
@@ -94,7 +94,7 @@ impl Fields {
         Some(Money { minor: value.amount_minor, currency })
     }
 
-    /// A list of names of the chart, which may be empty.
+    /// A list of names from a seat chart. It may be empty.
     pub(crate) fn names(&mut self, field: &str, names: &[String], max: usize) {
         if names.len() > max {
             self.refuse(field, format!("must name at most {max}"));
@@ -106,12 +106,12 @@ impl Fields {
         }
     }
 
-    /// A page of an ordinary listing.
+    /// A page of a listing with the default and largest sizes.
     pub(crate) fn page<C: Cursor>(&mut self, size: u32, token: &str) -> Option<PageRequest<C>> {
         self.page_of(size, token, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
     }
 
-    /// A page of a listing with its own sizes.
+    /// A page of a listing with its own default and largest size.
     pub(crate) fn page_of<C: Cursor>(
         &mut self,
         size: u32,
@@ -126,15 +126,15 @@ impl Fields {
     }
 
     fn cursor<C: Cursor>(&mut self, token: &str) -> Option<C> {
-        self.read("page_token", C::decode(token).ok_or("must be the next_page_token of the reply before"))
+        self.read("page_token", C::decode(token).ok_or("must be the next_page_token of the previous reply"))
     }
 
-    /// The refusal that lists all violations.
+    /// The status that lists all violations.
     pub(crate) fn into_status(self) -> Status {
         status(AppError::Invalid(self.violations))
     }
 
-    /// Refuses if anything is wrong.
+    /// Refuses the request if there is a violation.
     pub(crate) fn finish(self) -> Result<(), Status> {
         if self.violations.is_empty() { Ok(()) } else { Err(self.into_status()) }
     }

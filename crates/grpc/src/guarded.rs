@@ -1,4 +1,4 @@
-//! Which RPCs need an active queue token: configuration, checked against the contract.
+//! Which RPCs require an active queue token. The list is configuration and is checked against the contract.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,10 +9,9 @@ use thiserror::Error;
 use crate::access::{Access, access};
 use crate::contract::rpcs;
 
-/// The RPCs whose use cases know which performance they are about, and ask about it themselves: who shows a token of another
-/// performance is refused, who asks about a performance without a queue passes, and what a request has done before is answered
-/// although its token is used by now. At every other guarded RPC an active token of any performance passes. These are the
-/// guarded RPCs where nothing else is configured.
+/// The RPCs that are about one performance, whose use cases call the guard themselves. A token of another performance is
+/// refused. A performance without a queue needs no token. A repeated request is answered even if its token has been used
+/// since. Every other guarded RPC accepts an active token of any performance. These are the RPCs that are guarded by default.
 pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
     "encore.catalog.v1.CatalogService/ListSeats",
     "encore.catalog.v1.CatalogService/WatchSeats",
@@ -21,7 +20,7 @@ pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
     "encore.payment.v1.PaymentService/PayReservation",
 ];
 
-/// The RPCs that need an active queue token.
+/// The RPCs that require an active queue token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardedRpcs(HashSet<String>);
 
@@ -29,15 +28,15 @@ pub struct GuardedRpcs(HashSet<String>);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{rpc:?} {why}")]
 pub struct NotGuardable {
-    /// What was named.
+    /// The name as it was configured.
     pub rpc: String,
-    /// The rule that it breaks.
+    /// Why it cannot be guarded.
     pub why: NoGuard,
 }
 
 /// Why an RPC cannot be guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the messages say what each is")]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum NoGuard {
     Unknown,
     Public,
@@ -49,14 +48,14 @@ impl fmt::Display for NoGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => {
-                "is no RPC of this server: names are like encore.booking.v1.BookingService/HoldSeats, as reflection lists them"
+                "is not an RPC of this server: use the full name, such as encore.booking.v1.BookingService/HoldSeats"
             }
             Self::Public => {
-                "cannot be guarded: it is called without an access token, so a queue token could be anybody's"
+                "cannot be guarded: it needs no access token, so the owner of a queue token cannot be verified"
             }
-            Self::Operators => "cannot be guarded: it is for operators, who wait in no queue",
+            Self::Operators => "cannot be guarded: it is for operators, who do not queue",
             Self::Queue => {
-                "cannot be guarded: it is how fans get, watch and give up their places, and nobody could be admitted without it"
+                "cannot be guarded: fans need it to join, watch and leave the queue before they are admitted"
             }
         })
     }
@@ -69,9 +68,9 @@ impl Default for GuardedRpcs {
 }
 
 impl GuardedRpcs {
-    /// Reads names such as `encore.booking.v1.BookingService/HoldSeats`, and refuses all at once that cannot be guarded.
+    /// Reads names such as `encore.booking.v1.BookingService/HoldSeats`. The error lists every name that cannot be guarded.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Vec<NotGuardable>> {
-        // Where the contract could not be read, nothing is known, and every name is refused.
+        // If the descriptors cannot be read, no RPC is known, and every name is refused.
         let contract: HashSet<String> = rpcs().unwrap_or_default().into_iter().collect();
         let mut guarded = HashSet::new();
         let mut refused = Vec::new();
@@ -92,7 +91,7 @@ impl GuardedRpcs {
     }
 }
 
-/// Whether the use case of the RPC at this path asks the guard itself.
+/// Whether the use case of the RPC at this path calls the guard itself.
 pub(crate) fn knows_its_performance(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|rpc| KNOW_THEIR_PERFORMANCE.contains(&rpc))
 }
@@ -114,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rpc_is_guardable_or_says_why_not() {
+    fn every_rpc_can_be_guarded_or_is_refused_with_a_reason() {
         let mut refused: Vec<(NoGuard, String)> = Vec::new();
         for rpc in rpcs().expect("descriptors") {
             if let Err(whys) = GuardedRpcs::parse([rpc.as_str()]) {
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_cannot_be_guarded_is_refused_at_once() {
+    fn one_error_lists_every_rpc_that_cannot_be_guarded() {
         let names = [
             KNOW_THEIR_PERFORMANCE[1],
             "HoldSeats",
@@ -146,14 +145,14 @@ mod tests {
             "grpc.health.v1.Health/Check",
             "encore.identity.v1.IdentityService/LogIn",
         ];
-        let refused = GuardedRpcs::parse(names).expect_err("four of them");
+        let refused = GuardedRpcs::parse(names).expect_err("four names cannot be guarded");
         let whys = [NoGuard::Unknown, NoGuard::Unknown, NoGuard::Unknown, NoGuard::Public];
         let expected = names[1..].iter().zip(whys);
         assert_eq!(refused, expected.map(|(&rpc, why)| NotGuardable { rpc: rpc.into(), why }).collect::<Vec<_>>());
     }
 
     #[test]
-    fn the_default_is_of_the_contract() {
+    fn the_default_names_rpcs_of_the_contract() {
         assert_eq!(GuardedRpcs::parse(KNOW_THEIR_PERFORMANCE), Ok(GuardedRpcs::default()));
         assert!(KNOW_THEIR_PERFORMANCE.iter().all(|rpc| knows_its_performance(&format!("/{rpc}"))));
     }

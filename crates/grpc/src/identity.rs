@@ -27,11 +27,11 @@ impl IdentityService for IdentityApi {
         let sent = sent_body(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
-        // A fingerprint is a fast hash, which must not be kept of a password; see `IdentityUseCases::sign_up`.
+        // A fingerprint is a fast hash, and must not cover the password; see `IdentityUseCases::sign_up`.
         let without_password = pb::SignUpRequest { password: String::new(), ..message.clone() };
         let fingerprinted = sent.of("SignUp", &without_password).without_field(PASSWORD_FIELD);
-        let nobody = UserId(Uuid::nil());
-        let key = fields.optional_request(nobody, &message.request_id, &fingerprinted);
+        let no_user = UserId(Uuid::nil());
+        let key = fields.optional_request(no_user, &message.request_id, &fingerprinted);
         let email = fields.read("email", Email::parse(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
         let display_name = fields.read("display_name", DisplayName::parse(&message.display_name));

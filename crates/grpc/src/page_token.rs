@@ -1,4 +1,4 @@
-//! Page tokens: the cursor of a listing, as text that clients hand back and do not read.
+//! Page tokens: the cursor of a listing as opaque text.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ pub(crate) trait Cursor: Sized {
     /// The bytes of the cursor.
     fn to_bytes(&self) -> Vec<u8>;
 
-    /// The cursor of these bytes; none if they are not one.
+    /// The cursor that the bytes encode; none if they are malformed.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 
     /// The page token.
@@ -22,13 +22,13 @@ pub(crate) trait Cursor: Sized {
         BASE64_URL_SAFE_NO_PAD.encode(self.to_bytes())
     }
 
-    /// The cursor of a page token; none if it is not one.
+    /// The cursor of a page token; none if it is malformed.
     fn decode(token: &str) -> Option<Self> {
         Self::from_bytes(&BASE64_URL_SAFE_NO_PAD.decode(token).ok()?)
     }
 }
 
-/// The page token that asks for what comes next; empty at the end.
+/// The token of the next page; empty after the last page.
 pub(crate) fn next_page_token<C: Cursor>(next: Option<&C>) -> String {
     next.map(Cursor::encode).unwrap_or_default()
 }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_survive_the_round_trip() {
+    fn a_decoded_page_token_equals_the_encoded_cursor() {
         let id = Uuid::from_u128(7);
         let performance: PerformanceCursor =
             (Timestamp::from_timestamp_millis(1_234_567).expect("in range"), PerformanceId(id));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn a_malformed_page_token_is_refused() {
         for token in ["x", "!!!!", "AAAA", &"A".repeat(100)] {
             assert_eq!(PaymentId::decode(token), None, "{token}");
             assert_eq!(PerformanceCursor::decode(token), None, "{token}");

@@ -1,4 +1,4 @@
-//! What `AdminService` says of queues: their settings as fields, their reports as messages.
+//! Converts the queue settings and queue reports of `AdminService` from and to protobuf messages.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use encore_proto::admin::v1 as pb;
 use crate::fields::Fields;
 use crate::to_proto::{duration, timestamp};
 
-/// How long a lane grant is good unless it says otherwise.
+/// The validity of a lane grant where the request sets none.
 const GRANT_DEFAULT: Duration = Duration::from_hours(24);
-/// The shortest lane grant: it has to reach its fan.
+/// The shortest validity of a lane grant. The grant must reach its fan within it.
 const GRANT_MIN: Duration = Duration::from_mins(1);
-/// The longest lane grant: a season and its renewal.
+/// The longest validity of a lane grant: a season and its renewal.
 const GRANT_MAX: Duration = Duration::from_hours(400 * 24);
 
-/// What the settings of a request change.
+/// The changes that the settings of a request ask for.
 pub(crate) fn queue_patch(fields: &mut Fields, field: &str, settings: &pb::QueueSettings) -> QueuePatch {
     let mut count = |name: &str, value: u32| fields.read(&format!("{field}.{name}"), check_queue_count(value));
     let admissions = settings.rate.as_ref().and_then(|rate| count("rate.admissions", rate.admissions));
@@ -70,7 +70,7 @@ fn lanes(fields: &mut Fields, field: &str, lanes: &[pb::Lane]) -> Option<Lanes> 
     if read.len() < lanes.len() { None } else { fields.read(field, Lanes::new(read)) }
 }
 
-/// How long a lane grant is to be good.
+/// The validity of a lane grant.
 pub(crate) fn grant_time(fields: &mut Fields, value: Option<&prost_types::Duration>) -> Option<Duration> {
     let Some(value) = value else { return Some(GRANT_DEFAULT) };
     let valid_for = fields.duration("valid_for", value)?;
@@ -97,7 +97,7 @@ pub(crate) fn settings_to_proto(settings: &QueueSettings) -> pb::QueueSettings {
     }
 }
 
-/// A queue as operators see it.
+/// A queue's report for operators.
 pub(crate) fn report_to_proto(report: &QueueReport) -> pb::QueueReport {
     let lane = |lane: &LaneReport| pb::LaneReport {
         name: lane.lane.name.to_string(),

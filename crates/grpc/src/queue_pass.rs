@@ -1,4 +1,4 @@
-//! The layer that reads queue tokens, and refuses who needs an active one and shows none.
+//! The layer that reads queue tokens and refuses guarded calls without an active one.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
 use crate::calls::Calls;
-use crate::check::{CallCheck, Question};
+use crate::check::{CallCheck, PendingCheck};
 use crate::guarded::{GuardedRpcs, knows_its_performance};
 use crate::status::credentials_missing;
 
 /// The metadata key of the queue token.
 pub const QUEUE_TOKEN_HEADER: &str = "queue-token";
 
-/// Reads queue tokens. Where the use case knows its performance, it asks the guard, since a repeat can still be answered there;
-/// anywhere else the guard is asked here.
+/// Reads queue tokens. The use case of an RPC that is about one performance calls the guard itself, so that it can answer a
+/// repeated request first. For every other guarded RPC this layer calls the guard.
 pub(crate) struct ReadQueuePass {
     pub(crate) guarded: GuardedRpcs,
     pub(crate) queue_tokens: Arc<dyn QueueTokens>,
@@ -34,14 +34,19 @@ impl ReadQueuePass {
         }
     }
 
-    fn ask(&self, pass: QueuePass, caller: Caller) -> Question {
+    fn authorize(&self, pass: QueuePass, caller: Caller) -> PendingCheck {
         let (guard, calls) = (self.guard.clone(), self.calls.clone());
         Box::pin(async move { calls.read(guard.authorize_anywhere(&pass, caller)).await })
     }
 }
 
 impl CallCheck for ReadQueuePass {
-    fn check(&self, path: &str, headers: &HeaderMap, extensions: &mut Extensions) -> Result<Option<Question>, Status> {
+    fn check(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Result<Option<PendingCheck>, Status> {
         let guarded = self.guarded.contains(path);
         if knows_its_performance(path) {
             let shown = self.shown(headers);
@@ -52,11 +57,11 @@ impl CallCheck for ReadQueuePass {
             return Ok(None);
         }
         let caller = extensions.get::<Caller>().copied().ok_or_else(credentials_missing)?;
-        Ok(Some(self.ask(self.shown(headers), caller)))
+        Ok(Some(self.authorize(self.shown(headers), caller)))
     }
 }
 
-/// What the call showed at the guard, as the layer noted it.
+/// The queue pass that the layer read from the call.
 pub(crate) fn queue_pass<T>(request: &Request<T>) -> QueuePass {
     request.extensions().get().copied().unwrap_or(QueuePass::Missing)
 }

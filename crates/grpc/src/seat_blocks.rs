@@ -1,4 +1,4 @@
-//! Seats that operators keep from sale, as messages.
+//! Converts the seats that operators block from and to protobuf messages.
 
 use encore_app::seat_blocks::InContext;
 use encore_domain::booking::seat_block::{BlockedSeat, NotASeatList, SeatBlock, SeatList, SeatUnblock};
@@ -10,7 +10,8 @@ use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::to_proto::timestamp;
 
-/// The most blocked seats in one reply: with the longest reasons and names far under the 4 MiB that gRPC clients accept.
+/// The most blocked seats in one reply. With the longest reasons and names they take far less than the 4 MiB that gRPC
+/// clients accept.
 pub(crate) const BLOCKED_PAGE_MAX: u32 = 1_000;
 
 pub(crate) fn seat_list(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatList> {

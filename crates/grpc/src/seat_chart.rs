@@ -1,4 +1,4 @@
-//! Seat charts as replies.
+//! Converts seat charts to protobuf messages.
 
 use encore_app::catalog::SeatChartView;
 use encore_domain::catalog::area::Area;
@@ -15,15 +15,15 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
     let first = page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
     let rows: Vec<&Seat> = chart.seats()[first..].iter().take(page.size as usize + 1).collect();
     let Page { items: seats, next } = Page::from_rows(rows, page.size, |seat| seat.slot);
-    let mut place = u32::try_from(first).unwrap_or(u32::MAX);
+    let mut index = u32::try_from(first).unwrap_or(u32::MAX);
     let mut sections: Vec<pb::ChartSection> = Vec::new();
     for seats in seats.chunk_by(|a, b| chart.row_of(a).section == chart.row_of(b).section) {
         let mut section = pb::ChartSection { section: chart.section_of(seats[0]).name.clone(), rows: Vec::new() };
         for seats in seats.chunk_by(|a, b| a.row == b.row) {
             let row = chart.row_of(seats[0]).label.clone();
             let in_row = seats.iter().map(|seat| seat_to_proto(chart, seat)).collect();
-            section.rows.push(pb::ChartRow { row, first_seat: place, seats: in_row });
-            place += u32::try_from(seats.len()).unwrap_or(u32::MAX);
+            section.rows.push(pb::ChartRow { row, first_seat: index, seats: in_row });
+            index += u32::try_from(seats.len()).unwrap_or(u32::MAX);
         }
         sections.push(section);
     }

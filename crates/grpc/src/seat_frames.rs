@@ -1,10 +1,10 @@
-//! What is told to those who watch seats, as messages.
+//! Converts the frames of seat streams to protobuf messages.
 
 use encore_app::seat_frames::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
 use encore_proto::catalog::v1::{self as pb, watch_seats_response::Frame};
 use prost::bytes::Bytes;
 
-/// A frame. The statuses of a snapshot are shared by all who are sent it.
+/// A frame of `WatchSeats`. All receivers of a snapshot share its status bytes.
 pub(crate) fn frame_to_proto(sequence: u64, observed: ObservedSeats, chart_version: &str) -> pb::WatchSeatsResponse {
     let frame = match observed.frame {
         SeatFrame::Snapshot(ranges, areas) => Frame::Snapshot(pb::SeatsSnapshot {
@@ -40,7 +40,7 @@ mod tests {
     use encore_domain::booking::seat_state::SeatStatus;
 
     #[test]
-    fn a_snapshot_of_fifty_thousand_seats_is_far_below_sixty_kilobytes() {
+    fn a_snapshot_of_fifty_thousand_seats_takes_less_than_thirteen_kilobytes() {
         let range = SeatRange { first: 0, seats: 50_000, statuses: Arc::from(vec![0b1011_0110; 12_500]) };
         let observed = ObservedSeats { version: u64::MAX, frame: SeatFrame::Snapshot(vec![range], Arc::from([])) };
         let bytes = frame_to_proto(1, observed, "0123456789abcdef01234567").encoded_len();

@@ -1,4 +1,4 @@
-//! The one table that says how each failure is told to a client.
+//! The one table that maps each failure to a gRPC status with its details.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use tracing::{error, warn};
 
 /// The `domain` of every `ErrorInfo`.
 const ERROR_DOMAIN: &str = "encore";
-/// When to try again after unavailability: long enough for a fail-over to be noticed, short enough not to lose a hold.
+/// The retry delay while a store is unavailable: long enough for a fail-over to be detected, and far shorter than a hold.
 const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(1);
-/// When to try again while a queue of work is full.
+/// The retry delay while a bounded work queue is full.
 const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
-/// When to connect again after an instance began to shut down.
+/// The delay before a client reconnects when an instance shuts down.
 const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
-/// How many bytes of violations are told: status details travel in a header, and clients refuse large ones (8 KiB in Java,
-/// before base64).
+/// The most bytes of violations in a status. Its details are sent in a header, and clients refuse large headers (8 KiB in
+/// Java, before base64).
 const VIOLATIONS_MAX_BYTES: usize = 4_096;
 
 /// The status of a failed use case.
@@ -43,7 +43,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         }
         AppError::RequestReused => {
             let mut details = info(ErrorReason::RequestIdReused, []);
-            details.add_bad_request_violation("request_id", "must be a new id for a new request");
+            details.add_bad_request_violation("request_id", "must not be the id of a different request");
             Status::with_error_details(Code::InvalidArgument, message, details)
         }
         AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
@@ -75,7 +75,7 @@ pub(crate) fn status(failure: AppError) -> Status {
             few_seats(message, ErrorReason::WouldOrphanSeats, &seat_ids, rule)
         }
         AppError::AccessibleSeats { seat_ids } => {
-            let rule = ("ACCESSIBLE_SEAT", "is kept for those who need it");
+            let rule = ("ACCESSIBLE_SEAT", "is reserved for fans who need an accessible seat");
             few_seats(message, ErrorReason::AccessibleSeats, &seat_ids, rule)
         }
         AppError::NoSeatsFit { count } => {
@@ -125,53 +125,54 @@ pub(crate) fn status(failure: AppError) -> Status {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }
         AppError::Unavailable(unavailable) => {
-            warn!(error = &unavailable as &dyn std::error::Error, "a store is away");
+            warn!(error = &unavailable as &dyn std::error::Error, "store unavailable; call refused, client retries");
             retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
         }
         AppError::Internal(what) => {
-            error!(what, "a promise of the code was broken");
-            Status::internal("an internal error; it was logged")
+            error!(what, "internal error; call failed");
+            Status::internal("internal error")
         }
     }
 }
 
 /// The call carried no access token.
 pub(crate) fn credentials_missing() -> Status {
-    let message = "an access token is needed: send authorization: Bearer <token>";
+    let message = "an access token is required: send the metadata authorization: Bearer <token>";
     refusal(Code::Unauthenticated, message, ErrorReason::CredentialsMissing, [])
 }
 
-/// The access token is no good.
+/// The access token is invalid.
 pub(crate) fn credentials_invalid() -> Status {
-    let message = "the access token is malformed, forged or expired: log in again";
+    let message = "the access token is invalid or expired: log in again";
     refusal(Code::Unauthenticated, message, ErrorReason::CredentialsInvalid, [])
 }
 
-/// The caller is no operator.
+/// The caller is not an operator.
 pub(crate) fn operator_only() -> Status {
-    refusal(Code::PermissionDenied, "only operators may do this", ErrorReason::OperatorOnly, [])
+    refusal(Code::PermissionDenied, "only operators may call this RPC", ErrorReason::OperatorOnly, [])
 }
 
-/// This instance is going away.
+/// This instance is shutting down.
 pub(crate) fn shutting_down() -> Status {
-    let message = "this instance is shutting down: connect again";
+    let message = "this instance is shutting down: reconnect";
     retry_later(Code::Unavailable, message, ErrorReason::ShuttingDown, RETRY_AFTER_SHUTDOWN)
 }
 
-/// A store took the call and did not answer.
+/// The use case did not answer before its deadline.
 pub(crate) fn no_answer_in_time() -> Status {
-    let message = "there was no answer in time; repeating with the same request_id is safe";
+    let message = "the call timed out: it is safe to retry it with the same request_id";
     retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
 }
 
 fn invalid(violations: &[Violation]) -> Status {
     let mut details = info(ErrorReason::InvalidRequest, []);
     let mut bytes = 0;
-    for (told, Violation { field, rule }) in violations.iter().enumerate() {
+    for (listed, Violation { field, rule }) in violations.iter().enumerate() {
         bytes += field.len() + rule.len();
         if bytes > VIOLATIONS_MAX_BYTES {
-            let rest = violations.len() - told;
-            details.add_bad_request_violation("", format!("and {rest} more violations that do not fit a reply"));
+            let rest = violations.len() - listed;
+            details
+                .add_bad_request_violation("", format!("and {rest} more violations, which do not fit into the reply"));
             break;
         }
         details.add_bad_request_violation(field, rule);
@@ -183,7 +184,7 @@ fn invalid(violations: &[Violation]) -> Status {
     Status::with_error_details(Code::InvalidArgument, shortened(message), details)
 }
 
-/// A message that fits a header whatever a caller sent.
+/// Shortens a message that quotes the request, so that it fits into a header.
 fn shortened(mut message: String) -> String {
     const MESSAGE_MAX_BYTES: usize = 512;
     if message.len() > MESSAGE_MAX_BYTES {
@@ -211,22 +212,23 @@ fn refusal<const N: usize>(
     Status::with_error_details(code, message, info(reason, metadata))
 }
 
-/// Every field that is beyond its ceiling, and the first for who reads no more than the metadata.
+/// Lists every field that exceeds its ceiling as a violation, and the first of them in the metadata as well.
 fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded]) -> Status {
-    let told = |beyond: &CeilingExceeded| match beyond {
+    let field_and_ceiling = |exceeded: &CeilingExceeded| match exceeded {
         CeilingExceeded::Rate { ceiling } => (format!("{settings}.rate"), *ceiling),
         CeilingExceeded::MaxActive { ceiling } => (format!("{settings}.max_active"), *ceiling),
     };
-    let (field, ceiling) = exceeded.first().map(told).unwrap_or_default();
+    let (field, ceiling) = exceeded.first().map(field_and_ceiling).unwrap_or_default();
     let metadata = [("field", field), ("ceiling", ceiling.to_string())];
     let mut details = info(ErrorReason::QueueCeilingExceeded, metadata);
-    for beyond in exceeded {
-        details.add_precondition_failure_violation("QUEUE_CEILING_EXCEEDED", told(beyond).0, beyond.to_string());
+    for exceeded in exceeded {
+        let (field, _) = field_and_ceiling(exceeded);
+        details.add_precondition_failure_violation("QUEUE_CEILING_EXCEEDED", field, exceeded.to_string());
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-/// A refusal that names seats of one hold.
+/// A refusal that lists seats of one hold.
 fn few_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, rule): (&str, &str)) -> Status {
     let mut details = info(reason, [("seat_ids", seat_ids.join(","))]);
     for seat_id in seat_ids {
@@ -235,11 +237,11 @@ fn few_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, r
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-/// A refusal that names seats, as many of them as fit.
+/// A refusal that lists as many seats as fit into a header.
 fn many_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, rule): (&str, &str)) -> Status {
     let mut bytes = 0;
     let fit = seat_ids.iter().take_while(|seat_id| {
-        // Each is told twice, beside its kind and its rule.
+        // A seat is listed in the metadata and in a violation with its kind and its rule.
         bytes += seat_id.len() * 2 + kind.len() + rule.len();
         bytes <= VIOLATIONS_MAX_BYTES
     });
@@ -258,12 +260,12 @@ fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, afte
     Status::with_error_details(code, message, details)
 }
 
-/// Adds a detail of our own to the well-known ones. A status that cannot be read stays as it is.
+/// Adds a message of the contract to the details. A status whose details cannot be decoded is returned as it is.
 fn with_detail<D: Message>(status: Status, type_name: &str, detail: &D) -> Status {
-    let Ok(mut told) = pb::Status::decode(status.details()) else { return status };
+    let Ok(mut detailed) = pb::Status::decode(status.details()) else { return status };
     let type_url = format!("type.googleapis.com/{type_name}");
-    told.details.push(Any { type_url, value: detail.encode_to_vec() });
-    Status::with_details(status.code(), status.message(), told.encode_to_vec().into())
+    detailed.details.push(Any { type_url, value: detail.encode_to_vec() });
+    Status::with_details(status.code(), status.message(), detailed.encode_to_vec().into())
 }
 
 fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
@@ -301,19 +303,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_list_of_violations_fits_a_header() {
+    fn a_long_list_of_violations_fits_into_a_header() {
         let violations: Vec<_> =
             (0..1_000).map(|n| Violation::new(format!("plan_json$.zones[{n}]"), "must not be empty")).collect();
         let status = status(AppError::Invalid(violations));
         assert!(status.details().len() < 8_192, "{} bytes", status.details().len());
-        let told = status.get_error_details();
-        let told = told.bad_request().expect("a list of violations");
-        let last = told.field_violations.last().expect("the rest");
+        let details = status.get_error_details();
+        let bad_request = details.bad_request().expect("a list of violations");
+        let last = bad_request.field_violations.last().expect("the number of omitted violations");
         assert!(last.description.starts_with("and 8"), "{}", last.description);
     }
 
     #[test]
-    fn taken_seats_with_the_longest_names_fit_a_header() {
+    fn taken_seats_with_the_longest_names_fit_into_a_header() {
         let names: Vec<String> = (0..8).map(|n| format!("{n:064}")).collect();
         let alternatives = vec![names.clone(); 3];
         let status = status(AppError::SeatsTaken { seat_ids: names, version: Some(u64::MAX), alternatives });
@@ -322,17 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn a_section_of_seats_with_the_longest_names_fits_a_header() {
+    fn a_section_of_seats_with_the_longest_names_fits_into_a_header() {
         let seat_ids: Vec<String> = (0..1_000).map(|n| format!("{n:064}")).collect();
         let status = status(AppError::SeatsNotBlocked { seat_ids });
         assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
-        let told = status.get_error_details();
-        assert_eq!(told.error_info().and_then(|info| info.metadata.get("seats").cloned()).as_deref(), Some("1000"));
-        assert!(told.precondition_failure().is_some_and(|it| it.violations.len() >= 20));
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().and_then(|info| info.metadata.get("seats").cloned()).as_deref(), Some("1000"));
+        assert!(details.precondition_failure().is_some_and(|it| it.violations.len() >= 20));
     }
 
     #[test]
-    fn weather_says_when_to_try_again() {
+    fn an_unavailable_store_is_reported_with_a_retry_delay() {
         let status = status(AppError::Unavailable(encore_domain::error::Unavailable::of("redis")));
         assert_eq!(status.code(), Code::Unavailable);
         let details = status.get_error_details();
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_internal_stays_inside() {
+    fn the_text_of_an_internal_error_is_not_sent_to_clients() {
         let status = status(AppError::Internal("the salt of user 7".into()));
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("salt"));

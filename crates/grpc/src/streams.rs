@@ -1,4 +1,4 @@
-//! What all streams of the API have in common.
+//! What all streams of the API share.
 
 use std::pin::Pin;
 
@@ -11,7 +11,7 @@ use crate::status::shutting_down;
 /// The frames of a stream.
 pub(crate) type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The frames until shutdown, and then the status that says where to go on.
+/// Sends the frames until shutdown, and then the status `SHUTTING_DOWN`, so that clients reconnect.
 pub(crate) fn end_on_shutdown<T: Send + 'static>(
     frames: impl Stream<Item = Result<T, Status>> + Send + 'static,
     shutdown: CancellationToken,

@@ -1,4 +1,4 @@
-//! What several capabilities write in the same way.
+//! Conversions to protobuf that several capabilities share.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Flags and `ENCORE_*` variables, checked as a whole before anything is opened: all that is wrong is said at once.
+//! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every violation.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use thiserror::Error;
 
 use crate::system::throwaway_secret;
 
-/// The fastest rate that a queue can have, in admissions a second: the most in the shortest period.
+/// The fastest rate that a queue can have, in admissions a second: the most admissions in the shortest period.
 const RATE_CEILING_MAX: u32 = 10 * MAX_ACTIVE_LIMIT;
 
-/// What `encore serve` can be told. Everything is text here, so that all of it can be checked together.
+/// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
     /// The address to listen on.
@@ -25,29 +25,29 @@ pub struct ServeArgs {
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
-    /// The signing keys, as `id:base64` of at least 32 bytes each, comma-separated. The first signs, all verify. Needed with
-    /// a database; without one, a throwaway key is made.
+    /// The signing keys, as `id:base64` of at least 32 bytes each, comma-separated. The first key signs; all keys verify.
+    /// Required with a database. Without a database, a temporary key is generated.
     #[arg(long, env = "ENCORE_TOKEN_KEYS", hide_env_values = true)]
     pub token_keys: Option<String>,
-    /// For how many seconds an access token is good (60 to 86400).
+    /// The lifetime of an access token in seconds (60 to 86400).
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
-    /// The RPCs that need an active queue token, comma-separated: any RPC of a fan but those of the queue itself.
+    /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of QueueService.
     #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
     pub guarded_rpcs: String,
-    /// How many seconds calls in flight get to finish at shutdown (0 to 300).
+    /// The grace period for calls in flight at shutdown, in seconds (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
     pub shutdown_seconds: String,
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
-    /// Let operators make fans for rehearsals, who are logged in without ever having signed up.
+    /// Allow operators to create users for rehearsals, who get access tokens without signing up or logging in.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
     pub allow_rehearsals: bool,
-    /// How many admissions a second an operator may give a queue without saying that it is meant (1 to 1000000). Default: any.
+    /// The highest admission rate, per second, that an operator may set without an override (1 to 1000000). Default: no ceiling.
     #[arg(long, env = "ENCORE_QUEUE_RATE_CEILING")]
     pub queue_rate_ceiling: Option<String>,
-    /// How many fans inside at once an operator may give a queue without saying that it is meant (1 to 100000). Default: any.
+    /// The highest `max_active` that an operator may set without an override (1 to 100000). Default: no ceiling.
     #[arg(long, env = "ENCORE_QUEUE_MAX_ACTIVE_CEILING")]
     pub queue_max_active_ceiling: Option<String>,
 }
@@ -55,24 +55,24 @@ pub struct ServeArgs {
 /// Which stores to use.
 #[derive(Args, Clone, Debug)]
 pub struct StoreArgs {
-    /// Postgres, as `postgres://user:password@host:port/database`. Without it everything is kept in this process.
+    /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this process.
     #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
-    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it queues and seat locks are kept
-    /// in this process, which then must be the only one.
+    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it, queues and seat locks are kept
+    /// in the memory of this process, and no other instance may run.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
-    /// What every key in Redis begins with.
+    /// The prefix of every key in Redis.
     #[arg(long, env = "ENCORE_REDIS_PREFIX", default_value = "encore")]
     pub redis_prefix: String,
 }
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each field is the checked form of the argument of its name")]
+#[expect(missing_docs, reason = "each field is the checked value of the argument of the same name")]
 pub struct Config {
     pub listen: SocketAddr,
     pub stores: Stores,
@@ -88,13 +88,13 @@ pub struct Config {
 /// The stores to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stores {
-    /// Everything in this process.
+    /// All data in the memory of this process.
     Embedded,
-    /// What lasts in Postgres, queues and seat locks in Redis or else in this process.
+    /// Durable data in Postgres; queues and seat locks in Redis, or in the memory of this process.
     Durable {
-        /// Where and how wide.
+        /// The database and the size of its pool.
         database: DatabaseTarget,
-        /// Where, and the prefix of all keys.
+        /// Redis and the prefix of all keys.
         redis: Option<RedisTarget>,
     },
 }
@@ -113,22 +113,22 @@ pub struct DatabaseTarget {
 pub struct RedisTarget {
     /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
     pub urls: String,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: String,
 }
 
-/// All that is wrong with a configuration.
+/// Every violation of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct ConfigErrors(pub Vec<String>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration is wrong:")?;
+        write!(f, "invalid configuration:")?;
         self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
-/// Collects what is wrong.
+/// Collects violations.
 #[derive(Default)]
 struct Check(Vec<String>);
 
@@ -157,7 +157,7 @@ impl Check {
 }
 
 impl ServeArgs {
-    /// Checks everything.
+    /// Checks all arguments.
     pub fn check(&self) -> Result<Config, ConfigErrors> {
         let mut check = Check::default();
         let listen = check.read("ENCORE_LISTEN", self.listen.parse::<SocketAddr>());
@@ -194,7 +194,7 @@ impl ServeArgs {
         }
     }
 
-    /// A ceiling that is not set is none; one that is wrong is said, and then there is no configuration.
+    /// The ceilings of queues; none where a variable is not set. An invalid ceiling is recorded as a violation.
     fn queue_ceilings(&self, check: &mut Check) -> QueueCeilings {
         let rate = self.queue_rate_ceiling.as_deref();
         let max_active = self.queue_max_active_ceiling.as_deref();
@@ -211,7 +211,9 @@ impl ServeArgs {
         match &self.token_keys {
             Some(keys) => check.read("ENCORE_TOKEN_KEYS", Keyring::parse(keys)),
             None if self.stores.database_url.is_some() => {
-                check.0.push("ENCORE_TOKEN_KEYS: must be set with a database: tokens outlive a process".to_owned());
+                check.0.push(
+                    "ENCORE_TOKEN_KEYS: must be set with a database, because tokens outlive the process".to_owned(),
+                );
                 None
             }
             None => check.read("ENCORE_TOKEN_KEYS", Keyring::from_secret("throwaway", &throwaway_secret())),
@@ -231,7 +233,7 @@ impl ServeArgs {
 }
 
 impl StoreArgs {
-    /// Checks which stores to use.
+    /// Checks the arguments of the stores.
     pub fn check(&self) -> Result<Stores, ConfigErrors> {
         let mut check = Check::default();
         match self.read(&mut check) {
@@ -258,7 +260,7 @@ impl StoreArgs {
             (None, None) => Some(Stores::Embedded),
             (None, Some(_)) => {
                 check.0.push(
-                    "ENCORE_REDIS_URL: needs ENCORE_DATABASE_URL beside it: Redis keeps nothing that lasts".into(),
+                    "ENCORE_REDIS_URL: requires ENCORE_DATABASE_URL, because Redis stores no durable data".into(),
                 );
                 None
             }
@@ -271,11 +273,11 @@ impl StoreArgs {
     }
 }
 
-/// One URL, or each of several.
+/// Checks one URL, or each of several.
 fn redis_urls(check: &mut Check, urls: &str) -> Option<String> {
     let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
-    let which = |number| if urls.len() == 1 { String::new() } else { format!(" (URL {number})") };
-    let names = (1..).map(|number| format!("ENCORE_REDIS_URL{}", which(number)));
+    let suffix = |number| if urls.len() == 1 { String::new() } else { format!(" (URL {number})") };
+    let names = (1..).map(|number| format!("ENCORE_REDIS_URL{}", suffix(number)));
     let checked: Vec<_> = urls.iter().zip(names).map(|(url, name)| check.url(&name, url, &["redis://"])).collect();
     Some(checked.into_iter().collect::<Option<Vec<_>>>()?.join(","))
 }
@@ -292,7 +294,7 @@ mod tests {
         serve: ServeArgs,
     }
 
-    /// The arguments of these flags alone: the variables of whoever runs the tests are not looked at.
+    /// The arguments of these flags alone. The environment of the test process is ignored.
     fn args(flags: &[&str]) -> ServeArgs {
         let command = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
         let matches = command.get_matches_from(std::iter::once("encore").chain(flags.iter().copied()));
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_said_at_once() {
+    fn one_error_lists_every_invalid_argument() {
         let args = args(&[
             "--listen=nowhere",
             "--database-url=mysql://x",
@@ -313,7 +315,7 @@ mod tests {
             "--queue-rate-ceiling=0",
             "--queue-max-active-ceiling=100001",
         ]);
-        let errors = args.check().expect_err("everything is wrong").0;
+        let errors = args.check().expect_err("every argument is invalid").0;
         for name in [
             "ENCORE_LISTEN",
             "ENCORE_DATABASE_URL",
@@ -336,46 +338,46 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_is_the_embedded_demo() {
-        let config = args(&[]).check().expect("the defaults fit together");
+    fn without_arguments_the_embedded_demo_is_served() {
+        let config = args(&[]).check().expect("the defaults are valid");
         assert_eq!(config.stores, Stores::Embedded);
         assert!(config.demo);
         assert_eq!(config.queue_ceilings, QueueCeilings::default(), "no ceilings");
     }
 
     #[test]
-    fn each_ceiling_of_a_queue_stands_alone() {
+    fn each_ceiling_of_a_queue_can_be_set_without_the_other() {
         let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.queue_ceilings);
         let rate = QueueCeilings { rate_per_second: Some(1_000_000), max_active: None };
         assert_eq!(ceilings(&["--queue-rate-ceiling=1000000"]), Ok(rate));
         let max_active = QueueCeilings { rate_per_second: None, max_active: Some(1) };
         assert_eq!(ceilings(&["--queue-max-active-ceiling=1"]), Ok(max_active));
-        for wrong in [
+        for invalid in [
             "--queue-rate-ceiling=1000001",
             "--queue-rate-ceiling=2.5",
             "--queue-max-active-ceiling=0",
             "--queue-max-active-ceiling=",
         ] {
-            assert_eq!(ceilings(&[wrong]).map_err(|errors| errors.0.len()), Err(1), "{wrong}");
+            assert_eq!(ceilings(&[invalid]).map_err(|errors| errors.0.len()), Err(1), "{invalid}");
         }
     }
 
     #[test]
-    fn nodes_of_a_redis_cluster_are_named_one_by_one() {
+    fn each_node_of_a_redis_cluster_is_checked() {
         let stores =
             |urls: &str| args(&["--database-url=postgres://db", &format!("--redis-url={urls}")]).stores.check();
         let Ok(Stores::Durable { redis: Some(redis), .. }) = stores("redis://one:7000, redis://two:7000") else {
             panic!("two nodes are a Redis Cluster")
         };
         assert_eq!(redis.urls, "redis://one:7000,redis://two:7000");
-        let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are no URLs").0;
-        let wrong = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
-        assert_eq!(errors, [wrong(2), wrong(3)]);
+        let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are not URLs").0;
+        let violation = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
+        assert_eq!(errors, [violation(2), violation(3)]);
     }
 
     #[test]
-    fn redis_alone_is_refused() {
-        let errors = args(&["--redis-url=redis://localhost"]).check().expect_err("nothing would last").0;
+    fn redis_without_a_database_is_refused() {
+        let errors = args(&["--redis-url=redis://localhost"]).check().expect_err("no database").0;
         assert_eq!(errors.len(), 1, "{errors:?}");
     }
 }

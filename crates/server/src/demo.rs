@@ -1,5 +1,5 @@
-//! The catalogue of `cargo run`: one venue, three concerts, five dates, an operator. The ids are fixed, so that commands can
-//! be copied from the README.
+//! The demo catalogue of `cargo run`: one venue, three concerts, five performances and an operator. The ids are fixed, so that
+//! commands can be copied from the README.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-/// The seating plan of the demo venue, as `ImportVenue` takes it. `cargo xtask demo-context` writes it.
+/// The seating plan of the demo venue, in the format of `ImportVenue`. `cargo xtask demo-venue` writes it.
 pub const VENUE_JSON: &str = include_str!("../demo/venue.json");
-/// Who may run the demo's sales.
+/// The e-mail address of the demo's operator.
 pub const OPERATOR_EMAIL: &str = "operator@encore.test";
-/// With which password.
+/// The password of the demo's operator.
 pub const OPERATOR_PASSWORD: &str = "demo-operator";
-/// A performance that is on sale now, behind a queue.
+/// A performance that is on sale now and has a queue.
 pub const PERFORMANCE_WITH_QUEUE: PerformanceId = PerformanceId(id(0x31));
 
 const VENUE: VenueId = VenueId(id(0x11));
 const DAY: TimeDelta = TimeDelta::days(1);
-/// The price of the first grade, and what each further grade costs less, in cents.
+/// The price of the first grade, and by how much each further grade is cheaper, in cents.
 const FIRST_PRICE_MINOR: i64 = 12_000;
 const PRICE_STEP_MINOR: i64 = 2_500;
 
@@ -79,10 +79,10 @@ const CONCERTS: [DemoConcert; 3] = [
     },
 ];
 
-/// Fills the catalogue, unless it was filled before. Several instances may do it at once.
+/// Adds the demo catalogue. Idempotent, also when several instances call it at the same time.
 pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
     let plan = encore_seating_plan::read(VENUE_JSON)
-        .map_err(|violations| AppError::Internal(format!("the demo context is invalid: {violations:?}")))?;
+        .map_err(|violations| AppError::Internal(format!("the demo venue is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();
     catalog.add_venue(venue, Some(once(VENUE.0))).await?;
@@ -123,7 +123,7 @@ fn performance(concert: ConcertId, date: &DemoDate, grades: usize, now: Timestam
     })
 }
 
-/// As the defaults, but with a longer time to come when called: a person with a shell is not as quick as an app.
+/// The default settings with a longer accept window: a person with a shell takes longer to accept a call than an app.
 fn queue_settings() -> QueueSettings {
     QueueSettings { accept_window: Duration::from_mins(2), ..QueueSettings::default() }
 }
@@ -138,7 +138,7 @@ fn operator() -> Result<SignUp, AppError> {
     })
 }
 
-/// The key under which a part of the catalogue is added once, by whichever instance is first.
+/// The request key under which an item of the catalogue is added. It makes a repeated seed idempotent.
 fn once(id: Uuid) -> RequestKey {
     RequestKey {
         user: UserId(Uuid::nil()),
@@ -147,11 +147,11 @@ fn once(id: Uuid) -> RequestKey {
     }
 }
 
-/// Commands to copy, for a person who has just started the server.
-pub fn what_to_try(address: SocketAddr) -> String {
+/// Example commands to print after the start.
+pub fn example_commands(address: SocketAddr) -> String {
     format!(
         r#"
-Encore serves on {address}. What to try next, in another shell:
+Encore is listening on {address}. Try these commands in another shell:
 
   grpcurl -plaintext {address} list
   grpcurl -plaintext {address} encore.catalog.v1.CatalogService/ListConcerts
@@ -167,7 +167,7 @@ Encore serves on {address}. What to try next, in another shell:
     -d '{{"performance_id":"{PERFORMANCE_WITH_QUEUE}","free_only":true,"page_size":4}}' \
     {address} encore.catalog.v1.CatalogService/ListSeats
 
-The README goes on from here to a paid seat. The demo's operator is {OPERATOR_EMAIL} / {OPERATOR_PASSWORD}.
+The README continues from here to a paid seat. The demo operator is {OPERATOR_EMAIL} with the password {OPERATOR_PASSWORD}.
 "#
     )
 }

@@ -1,4 +1,4 @@
-//! One instance of Encore: the ports put together to use cases, the API and the workers.
+//! One instance of Encore: the wiring of ports, use cases, API and workers.
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
@@ -25,17 +25,17 @@ use encore_grpc::{Api, GuardedRpcs};
 use crate::ports::Ports;
 use crate::workers::Workers;
 
-/// The use cases on their ports.
+/// An instance, wired and not yet running.
 #[derive(Clone)]
 pub struct Encore {
-    /// What is served.
+    /// The gRPC API.
     pub api: Api,
-    /// What runs beside it.
+    /// The background loops.
     pub workers: Workers,
 }
 
 impl Encore {
-    /// Puts the use cases on their ports. Nothing runs yet.
+    /// Wires an instance. Nothing runs yet.
     pub fn new(ports: Ports, guarded: GuardedRpcs) -> Self {
         let Ports {
             clock,
@@ -136,13 +136,13 @@ impl Encore {
         Self { api, workers }
     }
 
-    /// The same, where operators may make fans for rehearsals.
+    /// The same instance, with `AddRehearsalFans` allowed.
     pub fn allowing_rehearsals(mut self) -> Self {
         self.api.rehearsal_fans = self.api.rehearsal_fans.allowed();
         self
     }
 
-    /// The same, where operators must say that it is meant when they turn a queue up beyond these.
+    /// The same instance with these ceilings: an operator needs an override to exceed them.
     pub fn under(mut self, ceilings: QueueCeilings) -> Self {
         self.api.admin = self.api.admin.under(ceilings);
         self.api.queue_admin = self.api.queue_admin.under(ceilings);

@@ -11,26 +11,26 @@ use encore_server::config::ServeArgs;
 use encore_server::telemetry::{self, LogFormat};
 use mimalloc::MiMalloc;
 
-// With the allocator of the system, a tenth of the time of a crowded server went to it. Huge pages are left off (`no_thp`): they made an
-// open stream a third larger and nothing faster.
+// The system's allocator took a tenth of the CPU time of a loaded server. Transparent huge pages are off (`no_thp`), because
+// they increased the memory of an open stream by a third without a gain in speed.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Sells concert seats when a hundred thousand people arrive in the same second.
+/// Sells concert seats to a hundred thousand people who arrive in the same second.
 #[derive(Parser)]
 #[command(name = "encore", version)]
 struct Cli {
-    /// Which log queues to write, such as `info` or `encore_app=debug,warn`. By default `info`, and `warn` in a rehearsal.
+    /// The log filter, such as `info` or `encore_app=debug,warn`. Default: `info`, and `warn` for a rehearsal.
     #[arg(long, env = "ENCORE_LOG", global = true)]
     log: Option<String>,
-    /// How log queues look; by default text on a terminal and JSON elsewhere.
+    /// The log format. Default: text on a terminal and JSON elsewhere.
     #[arg(long, env = "ENCORE_LOG_FORMAT", global = true)]
     log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-/// What `encore` alone means: to serve as the variables say.
+/// The arguments of `encore` without a subcommand: it serves, and reads its configuration from the environment.
 #[derive(Parser)]
 struct ByVariables {
     #[command(flatten)]
@@ -41,18 +41,18 @@ struct ByVariables {
 enum Command {
     /// Serve the API (the default).
     Serve(ServeArgs),
-    /// Bring the database's schema up to date, and end.
+    /// Apply the pending migrations of the database.
     Migrate(commands::migrate::MigrateArgs),
-    /// Create a user who may run sales.
+    /// Create a user with the operator role.
     CreateOperator(commands::create_operator::CreateOperatorArgs),
     /// Import a seating plan as a venue.
     ImportVenue(commands::import_venue::ImportVenueArgs),
-    /// Check the promises on what is stored, live or stopped, and end: with 3 if one is broken.
+    /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
     Verify(commands::verify::VerifyArgs),
-    /// Compute every number of a draw again, from what `QueueService.GetDraw` answered, and end: with 3 if one is another.
+    /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
     VerifyDraw(commands::verify_draw::VerifyDrawArgs),
-    /// Rehearse an on-sale with a simulated crowd, measure it, and check the promises: end with 3 if one is broken,
-    /// and with 4 if something was not examined.
+    /// Rehearse an on-sale with virtual users, measure it and audit the result. Exits with 3 if a promise is broken, and with 4
+    /// if a check could not be made.
     Rehearse(Box<RehearseArgs>),
 }
 
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
             eprintln!("encore: {error}");
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
-                eprintln!("  because: {cause}");
+                eprintln!("  caused by: {cause}");
                 source = cause.source();
             }
             error.exit_code()
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A rehearsal runs this program again to supervise its private stores.
+/// Supervises the private stores of a rehearsal, which starts this program again for that purpose.
 fn supervise_stores(args: &[String]) -> ExitCode {
     match supervisor::run(args) {
         Ok(()) => ExitCode::SUCCESS,

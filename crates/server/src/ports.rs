@@ -1,4 +1,4 @@
-//! Which adapter stands behind each port.
+//! Selects the adapter of each port.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -23,9 +23,9 @@ use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLock
 
 use crate::system::{SystemClock, SystemSecrets, UuidV7Ids};
 
-/// Every port of the domain, each with an adapter. Replace any field to run the server on something else: a mock, a fake.
+/// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the port of its type")]
+#[expect(missing_docs, reason = "each field is the port that its type names")]
 pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
@@ -50,7 +50,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Everything in this process; gone when it ends.
+    /// Every port in memory. The data is lost when the process ends.
     pub fn embedded(keyring: Keyring, access_token_lifetime: Duration) -> Self {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let records = MemoryRecords::default();
@@ -79,7 +79,7 @@ impl Ports {
         }
     }
 
-    /// The same with everything that must last in Postgres.
+    /// The same ports with all durable data in Postgres.
     pub async fn on_postgres(self, config: &DatabaseConfig) -> Result<Self, Unavailable> {
         let database = Database::connect(config).await?;
         Ok(Self {
@@ -96,8 +96,8 @@ impl Ports {
         })
     }
 
-    /// The same with queues and seat locks in Redis, or in a Redis Cluster if several nodes are named, comma-separated: any
-    /// number of instances share them.
+    /// The same ports with queues and seat locks in Redis, which any number of instances share. Several comma-separated URLs
+    /// name the nodes of a Redis Cluster.
     pub async fn on_redis(self, urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
         let redis = Redis::connect(urls, key_prefix).await?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! The clock and the ids of the machine: the only places where time and randomness come from.
+//! The system's clock, ids and secrets: the only sources of time and randomness.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -9,7 +9,8 @@ use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-/// The machine's clock, in whole milliseconds. When the machine's clock is set back, it stands still until caught up.
+/// The system's clock in milliseconds. It never goes back: if the system's clock is set back, it repeats its last value until
+/// the system's clock has passed it.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     latest_ms: AtomicI64,
@@ -24,7 +25,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDs of version 7: ordered by the time of their making.
+/// UUIDs of version 7, which are ordered by their time of creation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UuidV7Ids;
 

@@ -1,4 +1,4 @@
-//! Logs: readable on a terminal, JSON for machines.
+//! Logging: text on a terminal, JSON elsewhere.
 
 use std::io::IsTerminal;
 
@@ -6,16 +6,16 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-/// How log queues look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One object per queue, for machines.
+    /// One JSON object per line.
     Json,
 }
 
-/// Writes logs to standard error from now on. `filter` is in the syntax of `tracing_subscriber::EnvFilter`.
+/// Starts logging to standard error. `filter` is in the syntax of `tracing_subscriber::EnvFilter`.
 pub fn init(filter: &str, format: Option<LogFormat>) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::try_new(filter)?;
     let terminal = std::io::stderr().is_terminal();

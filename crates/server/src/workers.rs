@@ -1,5 +1,5 @@
-//! What runs beside the API on every instance. Every step is safe to repeat and to run on many instances at once, so a
-//! worker that fails is simply run again.
+//! The background loops of every instance. Every step is idempotent and may run on several instances at the same time, so a
+//! step that fails is retried.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// How often those who are present are reported: many times in every grace.
+/// The interval at which present fans are reported to the queue's store: many times within every grace period.
 const PRESENCE_EVERY: Duration = Duration::from_secs(1);
-/// How often what a queue has come to is kept where it lasts: what is lost with the queue's store is no older.
+/// The interval at which the state of queues is saved to durable records. It bounds what is lost if the queue's store is lost.
 const KEEP_QUEUES_EVERY: Duration = Duration::from_secs(1);
-/// How often holds past their deadline are ended.
+/// The interval at which expired holds are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
-/// How often payments are told again, and overdue locks compared with the claims.
+/// The interval at which pending settlements are propagated and overdue locks are compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
-/// How long after all seats on sale were compared with the claims they are compared again.
+/// The pause between two comparisons of all locks on sale with the claims.
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 
-/// The loops of an instance.
+/// The background loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
     queue: QueueUseCases,
@@ -44,12 +44,12 @@ impl Workers {
         Self { queue, open_queues, upkeep, reconciliation }
     }
 
-    /// How many seats of the locks this instance has repaired.
+    /// The number of seat locks that this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
         self.reconciliation.repairs()
     }
 
-    /// Runs all loops until `stop`, and returns when each has finished its step.
+    /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
         let Self { queue, open_queues, upkeep, reconciliation } = self;
         let (ticking, presence, records) = (queue.clone(), queue.clone(), queue);
@@ -91,22 +91,23 @@ impl Workers {
     }
 }
 
-/// Does a piece of work again and again. Trouble is logged when it begins and when it is over, not every time between.
+/// Repeats a step until `stop` is cancelled. The first failure and the first success after it are logged, not the failures
+/// between them.
 async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: Duration, work: impl Fn() -> F)
 where
     E: Display,
     F: Future<Output = Result<(), E>>,
 {
-    let mut troubled = false;
+    let mut failing = false;
     while !stop.is_cancelled() {
         match work().await {
-            Ok(()) if troubled => {
-                info!(worker = name, "works again");
-                troubled = false;
+            Ok(()) if failing => {
+                info!(worker = name, "worker step succeeded again; worker recovered");
+                failing = false;
             }
-            Err(error) if !troubled => {
-                warn!(worker = name, %error, "does not work for now");
-                troubled = true;
+            Err(error) if !failing => {
+                warn!(worker = name, %error, "worker step failed; retrying");
+                failing = true;
             }
             Ok(()) | Err(_) => {}
         }

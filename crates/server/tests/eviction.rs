@@ -1,4 +1,4 @@
-//! `encore serve`, as the real binary, on a Redis that may drop keys.
+//! The binary's `encore serve` on a Redis that may evict keys.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +11,7 @@ use encore_tests::world::{until, variable};
 
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 
-/// A process that does not outlive the test.
+/// A child process that is killed when dropped.
 struct Process(Mutex<Child>);
 
 impl Process {
@@ -30,7 +30,7 @@ impl Drop for Process {
 }
 
 #[tokio::test]
-async fn nobody_serves_on_a_redis_that_may_drop_keys() {
+async fn serve_exits_with_1_if_redis_may_evict_keys() {
     let redis = RedisServer::start(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("drops")).expect("Redis starts");
     redis.ask("CONFIG SET maxmemory-policy volatile-lru").expect("set");
     let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;

@@ -1,4 +1,4 @@
-//! Two processes of the real binary, fifty bookings at once, and one of the two killed without warning in the middle.
+//! Fifty concurrent bookings on two processes of the binary. One process is killed with SIGKILL in the middle.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,18 +27,18 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 const FANS: usize = 50;
-/// Enough for a few seats.
+/// The balance of each fan: it pays for a few seats.
 const TOP_UP_MINOR: i64 = 100_000;
 /// The instance is killed when this many payments have been answered.
 const KILL_AFTER_PAYMENTS: usize = 5;
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 
-/// A process that does not outlive the test.
+/// A child process that is killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // On Unix this is SIGKILL, as the test wants it in the middle too.
+        // SIGKILL on Unix. The test also kills its victim this way.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -47,7 +47,7 @@ impl Drop for Process {
 struct Cluster {
     database: ScratchDatabase,
     ports: Ports,
-    /// Taken out when it is killed.
+    /// The instance to kill; none once it is killed.
     victim: Mutex<Option<Process>>,
     _survivor: Process,
     channels: [Channel; 2],
@@ -93,7 +93,7 @@ impl Cluster {
     }
 
     fn kill(&self) {
-        let mut victim = self.victim.lock().expect("nobody panicked");
+        let mut victim = self.victim.lock().expect("a lock that is not poisoned");
         drop(victim.take());
     }
 }
@@ -119,8 +119,8 @@ async fn start_instance(database: &ScratchDatabase) -> (Process, Channel) {
     (Process(child), endpoint.connect_lazy())
 }
 
-/// Calls one instance and then the other until one answers, as a client with a retry policy does.
-async fn insist<T, F>(fan: &Fan, cluster: &Cluster, first: usize, call: impl Fn(Fan) -> F) -> Result<T, Status>
+/// Calls the two instances in turn until one answers, like a client with a retry policy.
+async fn retry<T, F>(fan: &Fan, cluster: &Cluster, first: usize, call: impl Fn(Fan) -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -136,27 +136,27 @@ where
     outcome
 }
 
-/// One fan's booking of two neighbours. Answers how many seats were paid for.
+/// One fan books two neighbouring seats. Returns the fan and the number of seats paid for.
 async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, payments: &AtomicUsize) -> (Fan, usize) {
     let fan = cluster.fan().await;
     fan.on(&cluster.channels[1]).top_up(TOP_UP_MINOR).await.expect("a credit");
     let first = turn % 8 + 1;
     let seats = [format!("C-B-{first}"), format!("C-B-{}", first + 1)];
     let seats = if turn.is_multiple_of(2) { seats } else { [format!("S-A-{first}"), format!("C-A-{}", turn % 4 + 1)] };
-    let joining = insist(&fan, cluster, turn, |mut fan| async move { fan.join(performance).await.map(|_| fan) });
-    let fan = joining.await.expect("a place");
+    let joining = retry(&fan, cluster, turn, |mut fan| async move { fan.join(performance).await.map(|_| fan) });
+    let fan = joining.await.expect("a queue token");
     until("admission", || async {
-        let asking = insist(&fan, cluster, turn, |fan| async move { fan.position().await });
+        let asking = retry(&fan, cluster, turn, |fan| async move { fan.position().await });
         matches!(asking.await, Ok(QueueStatus::Admitted(_)))
     })
     .await;
     let (hold_request, pay_request) = (request_id(), request_id());
-    let holding = insist(&fan, cluster, turn, |fan| {
+    let holding = retry(&fan, cluster, turn, |fan| {
         let (request, seats) = (hold_request.clone(), seats.clone());
         async move { fan.hold_as(&request, performance, &seats.each_ref().map(String::as_str)).await }
     });
     let Ok(hold) = holding.await else { return give_up(fan, cluster, turn).await };
-    let paying = insist(&fan, cluster, turn, |fan| {
+    let paying = retry(&fan, cluster, turn, |fan| {
         let (request, id) = (pay_request.clone(), hold.reservation_id.clone());
         async move { fan.pay_as(&request, &id).await }
     });
@@ -167,9 +167,9 @@ async fn book(cluster: &Cluster, performance: PerformanceId, turn: usize, paymen
     (fan, 2)
 }
 
-/// Leaves, so that those who wait can have what is left.
+/// Leaves the queue, so that a waiting fan is admitted.
 async fn give_up(fan: Fan, cluster: &Cluster, turn: usize) -> (Fan, usize) {
-    let leaving = insist(&fan, cluster, turn, |fan| async move { fan.leave().await });
+    let leaving = retry(&fan, cluster, turn, |fan| async move { fan.leave().await });
     leaving.await.expect("left");
     (fan, 0)
 }
@@ -182,9 +182,12 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
 
     let booked = join_all((0..FANS).map(|turn| book(&cluster, performance, turn, &payments))).await;
 
-    assert!(cluster.victim.lock().expect("nobody panicked").is_none(), "an instance was killed in the middle");
+    assert!(
+        cluster.victim.lock().expect("a lock that is not poisoned").is_none(),
+        "an instance was killed in the middle"
+    );
     let reservations = &cluster.ports.reservations;
-    until("every hold to be paid or over", || async {
+    until("every hold to be paid or expired", || async {
         let claims = reservations.claims(performance).await.expect("claims");
         claims.iter().all(|claim| claim.owner.held_until().is_none())
     })
@@ -193,7 +196,7 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     let claims = reservations.claims(performance).await.expect("claims");
     let sold: BTreeSet<_> = claims.iter().map(|claim| claim.slot).collect();
     assert_eq!(sold.len(), claims.len(), "no seat has two claims");
-    // By owner: how many seats, and what they cost.
+    // By owner: the number of seats and their price.
     let mut owned_by: HashMap<_, (usize, i64)> = HashMap::new();
     for claim in &claims {
         let id = claim.owner.reservation().expect("nothing is blocked");
@@ -204,9 +207,9 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     }
     for (fan, answered) in &booked {
         let (seats, price) = owned_by.get(&fan.user).copied().unwrap_or_default();
-        assert!(seats >= *answered, "what was answered as paid is the fan's");
+        assert!(seats >= *answered, "every seat of a successful payment is the fan's");
         let paid = TOP_UP_MINOR - fan.on(&cluster.channels[1]).balance().await.expect("a balance");
-        assert_eq!(paid, price, "who has seats has paid for them, and nobody else has paid");
+        assert_eq!(paid, price, "each fan has paid exactly the price of their seats");
     }
     ledger::assert_conserved(&cluster.database).await;
     let report = cluster.ports.audit.sweep(None).await.expect("Postgres is there");

@@ -1,4 +1,4 @@
-//! `encore verify`, as the real binary: what it prints and what it ends with.
+//! The output and the exit codes of the binary's `encore verify`.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};
@@ -16,7 +16,7 @@ use encore_tests::world::variable;
 
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 
-/// A sale on which one seat was bought, with nobody serving it.
+/// A sale with one sold seat and no running instance.
 struct Sold {
     database: ScratchDatabase,
     ports: Ports,
@@ -69,49 +69,49 @@ fn encore() -> Command {
     command
 }
 
-fn told(output: &Output) -> (Option<i32>, String) {
+fn code_and_stdout(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_in_order_ends_with_0() {
+async fn verify_exits_with_0_if_every_promise_holds() {
     let sold = Sold::new().await;
-    let (code, table) = told(&sold.verify(true, &[]));
+    let (code, table) = code_and_stdout(&sold.verify(true, &[]));
     assert_eq!(code, Some(0), "{table}");
-    for line in [
+    for row in [
         "double_sold_seat            0  1 seats of live reservations",
         "over_max_active             0  0 queues with a maximum",
         "seat_state_differs          0  26 seats",
     ] {
-        assert!(table.lines().any(|told| told == line), "{line:?} is not in\n{table}");
+        assert!(table.lines().any(|line| line == row), "{row:?} is not in\n{table}");
     }
-    let (code, table) = told(&sold.verify(false, &[]));
+    let (code, table) = code_and_stdout(&sold.verify(false, &[]));
     assert_eq!(code, Some(0), "{table}");
     assert!(table.contains("seat_state_differs          ?  not examined"), "{table}");
     assert!(table.contains("queues and seat state were not examined: ENCORE_REDIS_URL is not set"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_promises_end_with_3_and_are_named() {
+async fn verify_exits_with_3_and_names_the_broken_promises() {
     let sold = Sold::new().await;
     damage(&sold.database, "DELETE FROM claims").await;
     let subject = format!("performance {} seat S-A-1/slot 0", sold.performance);
 
     let output = sold.verify(false, &[]);
-    let (code, table) = told(&output);
+    let (code, table) = code_and_stdout(&output);
     assert_eq!(code, Some(3), "{table}");
     assert!(table.contains("paid_without_seat           1  1 confirmed reservations"), "{table}");
     assert!(table.contains(&format!("\npaid_without_seat: 1 findings\n  {subject}: reservation ")), "{table}");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said, "encore: promises are broken: paid_without_seat\n");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "encore: promises are broken: paid_without_seat\n");
 
     // Without its claim the seat is free, and the seat state shows it as sold.
-    let (code, text) = told(&sold.verify(true, &["--json"]));
+    let (code, text) = code_and_stdout(&sold.verify(true, &["--json"]));
     assert_eq!(code, Some(3), "{text}");
     let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
     let of = |name: &str| {
         let promises = report["promises"].as_array().expect("promises");
-        promises.iter().find(|promise| promise["name"] == name).cloned().expect("each promise is told")
+        promises.iter().find(|promise| promise["name"] == name).cloned().expect("every promise is listed")
     };
     assert_eq!(report["clean"], false);
     assert_eq!(of("paid_without_seat")["findings"][0]["subject"], *subject);
@@ -122,10 +122,10 @@ async fn broken_promises_end_with_3_and_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_verified_ends_otherwise() {
+async fn verify_exits_with_1_or_2_if_it_cannot_audit() {
     let code = |command: &mut Command| command.output().expect("the binary runs").status.code();
     assert_eq!(code(encore().arg("verify")), Some(1), "without a database");
-    assert_eq!(code(encore().args(["verify", "--nonsense"])), Some(2), "not understood");
+    assert_eq!(code(encore().args(["verify", "--nonsense"])), Some(2), "an unknown flag");
     let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
     damage(&database, "DROP TABLE outbox").await;
     let mut verify = encore();

@@ -10,18 +10,18 @@ use encore_domain::identity::{DisplayName, Email, Password, Role};
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
 
-/// Who becomes an operator.
+/// The arguments of `encore create-operator`.
 #[derive(Args)]
 pub struct CreateOperatorArgs {
     #[command(flatten)]
     stores: StoreArgs,
-    /// Must not be taken.
+    /// The e-mail address, which no other user may have.
     #[arg(long)]
     email: String,
-    /// Shown to people.
+    /// The display name.
     #[arg(long, default_value = "Operator")]
     display_name: String,
-    /// If not set, the first line of standard input is taken, so that it need not stand in a shell's history.
+    /// The password. If it is not set, the first line of standard input is read, which keeps it out of the shell's history.
     #[arg(long, env = "ENCORE_OPERATOR_PASSWORD", hide_env_values = true)]
     password: Option<String>,
 }
@@ -32,7 +32,7 @@ pub async fn run(args: CreateOperatorArgs) -> Result<(), CommandError> {
     let sign_up = sign_up(&args.email, &args.display_name, &password).map_err(AppError::Invalid)?;
     let encore = on_database(&args.stores).await?;
     let user = encore.api.identity.sign_up(sign_up, None).await?;
-    println!("operator {} has the id {}", user.email.as_str(), user.id);
+    println!("operator {} created with id {}", user.email.as_str(), user.id);
     Ok(())
 }
 
@@ -54,7 +54,7 @@ fn sign_up(email: &str, display_name: &str, password: &str) -> Result<SignUp, Ve
 
 fn password_from_stdin() -> Result<String, CommandError> {
     if stdin().is_terminal() {
-        eprintln!("password of the operator:");
+        eprintln!("operator's password:");
     }
     let mut line = String::new();
     let read = stdin().lock().read_line(&mut line);

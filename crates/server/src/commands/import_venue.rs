@@ -7,21 +7,21 @@ use clap::Args;
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
 
-/// Which plan.
+/// The arguments of `encore import-venue`.
 #[derive(Args)]
 pub struct ImportVenueArgs {
     #[command(flatten)]
     stores: StoreArgs,
-    /// The seating-plan JSON that pretix and its editors use.
+    /// A seating plan in the JSON format of pretix and its editors.
     file: PathBuf,
 }
 
-/// Reads the plan and keeps it as a venue.
+/// Reads the plan and stores it as a venue.
 pub async fn run(args: &ImportVenueArgs) -> Result<(), CommandError> {
     let plan_json = std::fs::read_to_string(&args.file);
     let plan_json = plan_json.map_err(|source| CommandError::Read { what: args.file.display().to_string(), source })?;
     let encore = on_database(&args.stores).await?;
     let venue = encore.api.admin.import_venue(plan_json, None).await?;
-    println!("venue {} has the id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.capacity());
+    println!("venue {} imported with id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.capacity());
     Ok(())
 }

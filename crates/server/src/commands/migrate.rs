@@ -5,17 +5,17 @@ use clap::Args;
 use crate::commands::{CommandError, migrated};
 use crate::config::{StoreArgs, Stores};
 
-/// Which database.
+/// The arguments of `encore migrate`.
 #[derive(Args)]
 pub struct MigrateArgs {
     #[command(flatten)]
     stores: StoreArgs,
 }
 
-/// Brings the schema up to date.
+/// Applies the pending migrations.
 pub async fn run(args: &MigrateArgs) -> Result<(), CommandError> {
     let Stores::Durable { database, .. } = args.stores.check()? else {
-        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set: there is nothing to migrate".into()));
+        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set, it names the database to migrate".into()));
     };
     migrated(&database).await?;
     println!("the schema is up to date");

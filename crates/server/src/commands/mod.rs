@@ -27,9 +27,9 @@ use crate::encore::Encore;
 use crate::ports::Ports;
 use crate::system::throwaway_secret;
 
-/// Why a command ended badly.
+/// Why a command failed.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "the messages say what each is")]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum CommandError {
     #[error(transparent)]
     Config(#[from] ConfigErrors),
@@ -38,7 +38,7 @@ pub enum CommandError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(
-        "ENCORE_REDIS_URL: Redis must not drop single keys, which nobody would notice: set its maxmemory-policy to noeviction, not {policy}"
+        "ENCORE_REDIS_URL: Redis must not evict keys, because a lost key is not detected: its maxmemory-policy must be noeviction, not {policy}"
     )]
     RedisEvicts { policy: String },
     #[error("cannot listen on {address}")]
@@ -55,24 +55,24 @@ pub enum CommandError {
     Invalid(Vec<Violation>),
     #[error(transparent)]
     Refused(AppError),
-    #[error("a task ended unexpectedly")]
+    #[error("a task panicked or was cancelled")]
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
     PromisesBroken(Vec<String>),
-    #[error("the draw is not what it says: {0}")]
+    #[error("the draw is invalid: {0}")]
     DrawBroken(String),
-    #[error("the promises are not proven; what was not examined:\n  {}", .0.join("\n  "))]
+    #[error("the promises are not proven; not examined:\n  {}", .0.join("\n  "))]
     NotProven(Vec<String>),
 }
 
-/// What `encore verify`, `encore verify-draw` and `encore rehearse` end with where promises are broken. A command that could not be carried out
-/// ends with 1, and one that could not be understood with 2.
+/// The exit code of `encore verify`, `encore verify-draw` and `encore rehearse` if a promise is broken. A command that fails
+/// exits with 1, and one with invalid arguments with 2.
 const PROMISES_BROKEN: u8 = 3;
-/// What `encore rehearse` ends with where something it was to examine was not.
+/// The exit code of `encore rehearse` if a check could not be made.
 const NOT_PROVEN: u8 = 4;
 
 impl CommandError {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::PromisesBroken(_) | Self::DrawBroken(_) => ExitCode::from(PROMISES_BROKEN),
@@ -104,30 +104,32 @@ fn lines(violations: &[Violation]) -> String {
     lines.join("\n")
 }
 
-/// A database whose schema is up to date.
+/// The database, after its pending migrations have been applied.
 async fn migrated(target: &DatabaseTarget) -> Result<DatabaseConfig, Unavailable> {
     for migration in migrate(&target.url).await? {
-        info!(migration, "applied");
+        info!(migration, "migration applied");
     }
-    Ok(as_it_is(target))
+    Ok(unmigrated(target))
 }
 
-/// A database whose schema is what it is.
-fn as_it_is(target: &DatabaseTarget) -> DatabaseConfig {
+/// The database without applying migrations.
+fn unmigrated(target: &DatabaseTarget) -> DatabaseConfig {
     DatabaseConfig { pool_size: target.pool_size, ..DatabaseConfig::new(&target.url) }
 }
 
-/// Ports for commands that serve nothing and sign no tokens.
+/// Ports for commands that neither serve nor sign tokens.
 fn ports() -> Result<Ports, CommandError> {
     let keyring = Keyring::from_secret("unused", &throwaway_secret());
     let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
     Ok(Ports::embedded(keyring, std::time::Duration::from_mins(1)))
 }
 
-/// The use cases on the database.
+/// An instance on the configured database.
 async fn on_database(args: &StoreArgs) -> Result<Encore, CommandError> {
     let Stores::Durable { database, .. } = args.check()? else {
-        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set: nothing would last without it".into()));
+        return Err(CommandError::Usage(
+            "ENCORE_DATABASE_URL: must be set, the result is stored in the database".into(),
+        ));
     };
     let ports = ports()?.on_postgres(&migrated(&database).await?).await?;
     Ok(Encore::new(ports, GuardedRpcs::default()))

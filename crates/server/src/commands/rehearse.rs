@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::TcpIncoming;
 
 use crate::commands::CommandError;
-use crate::commands::serve::told_to_end;
+use crate::commands::serve::shutdown_signal;
 use crate::encore::Encore;
 use crate::ports::Ports;
 use crate::system::throwaway_secret;
@@ -74,10 +74,10 @@ fn verdict(proof: &Proof) -> Result<(), CommandError> {
 
 /// The first signal ends the rehearsal with its report so far, the second one the process.
 async fn end_on_signal(stop: CancellationToken, live: Arc<Live>) {
-    told_to_end().await;
+    shutdown_signal().await;
     live.say("ending; once more to end at once");
     stop.cancel();
-    told_to_end().await;
+    shutdown_signal().await;
     std::process::exit(130);
 }
 

@@ -1,4 +1,4 @@
-//! `encore serve`: from a checked configuration to a clean end.
+//! `encore serve`: from a checked configuration to a graceful shutdown.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::demo;
 use crate::encore::Encore;
 use crate::ports::Ports;
 
-/// Serves until the process is told to end.
+/// Serves until SIGINT or SIGTERM.
 pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let config = args.check()?;
     let ports = connect(&config).await?;
@@ -30,9 +30,9 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let listen = TcpListener::bind(config.listen).await;
     let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    info!(%address, "serving");
+    info!(%address, "listening");
     if config.demo {
-        println!("{}", demo::what_to_try(address));
+        println!("{}", demo::example_commands(address));
     }
     serve(encore, listener, &config).await
 }
@@ -49,14 +49,14 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
     }
     let ports = ports.on_postgres(&migrated(database).await?).await?;
     let Some(redis) = redis else {
-        warn!("no Redis: queues and seat locks are in this process, which must be the only one");
+        warn!("ENCORE_REDIS_URL not set; queues and seat locks are kept in this process, no other instance may run");
         return Ok(ports);
     };
     Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)
 }
 
-/// Runs API and workers until a signal, then ends them in order: first the API, under the grace period, then the workers,
-/// which calls in flight still need.
+/// Runs the API and the workers until a signal. The API is stopped first, within the grace period. The workers are stopped
+/// afterwards, because calls in flight depend on them.
 async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result<(), CommandError> {
     let (api_stop, workers_stop) = (CancellationToken::new(), CancellationToken::new());
     let workers = tokio::spawn(encore.workers.run(workers_stop.clone()));
@@ -64,7 +64,7 @@ async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result
     let mut api = tokio::spawn(encore.api.serve(incoming, api_stop.clone()));
     let ended = tokio::select! {
         ended = &mut api => Some(ended),
-        () = told_to_end() => None,
+        () = shutdown_signal() => None,
     };
     let deadline = Instant::now() + config.shutdown_grace;
     let ended = if ended.is_none() {
@@ -72,27 +72,27 @@ async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result
         api_stop.cancel();
         tokio::select! {
             ended = timeout_at(deadline, &mut api) => ended.ok(),
-            () = told_to_end() => None,
+            () = shutdown_signal() => None,
         }
     } else {
         ended
     };
     if ended.is_none() {
-        warn!("calls were still in flight: the grace period is over, or it was cut short by a second signal");
+        warn!("grace period over or second signal received; calls in flight dropped");
     }
     workers_stop.cancel();
     if timeout_at(deadline, workers).await.is_err() {
-        warn!("a worker was still busy at the end of the grace period");
+        warn!("grace period over; a busy worker was stopped");
     }
     ended.transpose()?.transpose()?;
     Ok(())
 }
 
 /// Waits for SIGINT or SIGTERM.
-pub(crate) async fn told_to_end() {
+pub(crate) async fn shutdown_signal() {
     let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-        warn!("signals cannot be heard; the process must be killed");
+        warn!("signal handlers could not be installed; the process must be killed to stop it");
         return std::future::pending().await;
     };
     tokio::select! {

@@ -7,29 +7,29 @@ use encore_domain::audit::{AuditReport, Promise, PromiseReport};
 use encore_grpc::GuardedRpcs;
 use serde_json::{Value, json};
 
-use crate::commands::{CommandError, as_it_is, ports};
+use crate::commands::{CommandError, ports, unmigrated};
 use crate::config::{StoreArgs, Stores};
 use crate::encore::Encore;
 
-/// Which stores, and how to say what was found.
+/// The arguments of `encore verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
     stores: StoreArgs,
-    /// Print one JSON object instead of a table.
+    /// Print the report as one JSON object instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-/// What is said where there is no Redis to look at.
+/// The note below a report that was made without Redis.
 const STORED_ONLY: &str = "queues and seat state were not examined: ENCORE_REDIS_URL is not set";
 
-/// Checks every promise that can be checked on what is stored. Neither migrates nor writes anything.
+/// Audits the stored data, with queues and seat state if Redis is configured. Applies no migrations and writes nothing.
 pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     let Stores::Durable { database, redis } = args.stores.check()? else {
-        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set: there is nothing to verify".into()));
+        return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set, it names the database to verify".into()));
     };
-    let ports = ports()?.on_postgres(&as_it_is(&database)).await?;
+    let ports = ports()?.on_postgres(&unmigrated(&database)).await?;
     let report = match redis {
         Some(redis) => {
             let ports = ports.on_redis(&redis.urls, &redis.prefix).await?;

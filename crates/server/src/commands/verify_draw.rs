@@ -1,4 +1,4 @@
-//! `encore verify-draw`: computes every number of a draw again, from what `QueueService.GetDraw` answers.
+//! `encore verify-draw`: recomputes every number of a draw from the reply of `QueueService.GetDraw`.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -8,44 +8,41 @@ use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey};
 
 use crate::commands::CommandError;
 
-/// Checks a draw: that the revealed key is the one whose hash was published, and that every lane's numbers are those it draws.
+/// Verifies a draw: the hash of the revealed key equals the published hash, and the key yields every lane's numbers.
 #[derive(Args)]
 pub struct VerifyDrawArgs {
-    /// What `QueueService.GetDraw` answered, as JSON: a file, or `-` for the standard input.
-    answer: PathBuf,
-    /// Tell the number of who joined this lane …
+    /// The reply of `QueueService.GetDraw` as JSON: a file, or `-` for standard input.
+    reply: PathBuf,
+    /// Print the number that a fan of this lane drew. Requires --joined-as.
     #[arg(long, requires = "joined_as")]
     lane: Option<String>,
-    /// … as the n-th: `number` of `JoinQueue`'s answer.
+    /// The fan's `number` in the reply of `JoinQueue`. Requires --lane.
     #[arg(long, requires = "lane")]
     joined_as: Option<u64>,
 }
 
-/// Reads an answer, computes the draw, and prints what it finds.
+/// Reads a reply, recomputes the draw and prints the result.
 pub fn run(args: &VerifyDrawArgs) -> Result<(), CommandError> {
-    let told = Told::read(&read(&args.answer)?)?;
-    if told.key.commitment().as_slice() != told.key_sha256 {
-        return Err(CommandError::DrawBroken("the key is not the one whose hash was published".to_owned()));
+    let reply = Reply::read(&read(&args.reply)?)?;
+    if reply.key.commitment().as_slice() != reply.key_sha256 {
+        return Err(CommandError::DrawBroken("the key does not have the published hash".to_owned()));
     }
-    println!("the key is the one whose hash was published");
-    for (lane, drawn) in (0..).zip(&told.lanes) {
-        let draw = Draw::new(told.key, lane, drawn.joined);
+    println!("the key has the published hash");
+    for (lane, drawn) in (0..).zip(&reply.lanes) {
+        let draw = Draw::new(reply.key, lane, drawn.joined);
         if draw.digest().as_slice() != drawn.numbers_sha256 {
-            return Err(CommandError::DrawBroken(format!(
-                "the numbers of lane {} are not what the key draws",
-                drawn.name
-            )));
+            return Err(CommandError::DrawBroken(format!("the key does not yield the numbers of lane {}", drawn.name)));
         }
-        println!("lane {}: all {} numbers are what the key draws", drawn.name, drawn.joined);
+        println!("lane {}: the key yields all {} numbers", drawn.name, drawn.joined);
         if let Some(index) = args.joined_as.filter(|_| args.lane.as_deref() == Some(&drawn.name)) {
             if !(1..=drawn.joined).contains(&index) {
                 return Err(CommandError::Usage(format!("--joined-as: must be 1 to {}", drawn.joined)));
             }
-            println!("lane {}: who joined as number {index} drew number {}", drawn.name, draw.number(index));
+            println!("lane {}: the fan who joined as number {index} drew number {}", drawn.name, draw.number(index));
         }
     }
     match &args.lane {
-        Some(name) if !told.lanes.iter().any(|lane| lane.name == *name) => {
+        Some(name) if !reply.lanes.iter().any(|lane| lane.name == *name) => {
             Err(CommandError::Usage(format!("--lane: there is no lane {name:?}")))
         }
         Some(_) | None => Ok(()),
@@ -63,8 +60,8 @@ fn read(path: &PathBuf) -> Result<String, CommandError> {
     Ok(text)
 }
 
-/// What an answer says.
-struct Told {
+/// The reply of `GetDraw`.
+struct Reply {
     key: DrawKey,
     key_sha256: Vec<u8>,
     lanes: Vec<ReportedLane>,
@@ -76,20 +73,20 @@ struct ReportedLane {
     numbers_sha256: Vec<u8>,
 }
 
-impl Told {
+impl Reply {
     fn read(text: &str) -> Result<Self, CommandError> {
-        let answer: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| CommandError::Usage(format!("the answer is no JSON: {error}")))?;
-        let lanes = answer["lanes"].as_array().cloned().unwrap_or_default();
+        let reply: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| CommandError::Usage(format!("the reply is not valid JSON: {error}")))?;
+        let lanes = reply["lanes"].as_array().cloned().unwrap_or_default();
         if lanes.is_empty() {
-            return Err(CommandError::Usage("the numbers are not drawn yet: the answer has no lanes".to_owned()));
+            return Err(CommandError::Usage("the reply has no lanes: the numbers are not drawn yet".to_owned()));
         }
-        let key: Vec<u8> = bytes(&answer, "key")?;
+        let key: Vec<u8> = bytes(&reply, "key")?;
         let key = <[u8; DRAW_KEY_BYTES]>::try_from(key);
         let key = key.map_err(|_| CommandError::Usage(format!("key: must have {DRAW_KEY_BYTES} bytes")))?;
         Ok(Self {
             key: DrawKey(key),
-            key_sha256: bytes(&answer, "keySha256")?,
+            key_sha256: bytes(&reply, "keySha256")?,
             lanes: lanes.iter().map(ReportedLane::read).collect::<Result<_, _>>()?,
         })
     }
@@ -97,10 +94,10 @@ impl Told {
 
 impl ReportedLane {
     fn read(lane: &serde_json::Value) -> Result<Self, CommandError> {
-        // JSON for protobuf leaves out zero, and writes 64-bit numbers as strings.
-        let told = &lane["joined"];
-        let digits = || told.as_str().and_then(|digits| digits.parse().ok());
-        let joined = if told.is_null() { Some(0) } else { told.as_u64().or_else(digits) };
+        // The JSON encoding of protobuf omits zero and writes 64-bit numbers as strings.
+        let value = &lane["joined"];
+        let digits = || value.as_str().and_then(|digits| digits.parse().ok());
+        let joined = if value.is_null() { Some(0) } else { value.as_u64().or_else(digits) };
         Ok(Self {
             name: lane["lane"].as_str().unwrap_or_default().to_owned(),
             joined: joined.ok_or_else(|| CommandError::Usage("lanes.joined: must be a number".to_owned()))?,

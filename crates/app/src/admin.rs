@@ -1,4 +1,4 @@
-//! Running sales.
+//! Administration of the catalogue: venues, concerts and performances.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,44 +17,49 @@ use encore_domain::time::Timestamp;
 use crate::catalog::PerformanceSummary;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::{AppError, Violation};
-use crate::queue_ceilings::TurnedUp;
+use crate::queue_ceilings::RequestedThroughput;
 
-/// A performance to be. Each part is in its bounds; whether they fit together is decided here.
+/// A performance to create. Each field is within its bounds; the use case checks that they are consistent.
 #[derive(Clone, Debug)]
 pub struct NewPerformance {
-    /// What is played.
+    /// The concert that is played.
     pub concert: ConcertId,
-    /// Where.
+    /// The venue where it is played.
     pub venue: VenueId,
     /// When the show begins.
     pub starts_at: Timestamp,
-    /// When seats may be held.
+    /// The period in which seats can be held.
     pub on_sale: OnSaleWindow,
     /// A price for every grade of the venue, by name.
     pub prices: Vec<(String, Money)>,
-    /// How many seats one fan may own.
+    /// The most seats that one fan may own.
     pub seats_per_fan: u32,
-    /// How long a hold lives.
+    /// The duration of a hold.
     pub hold_for: Duration,
-    /// The queue in front of the sale, if any.
+    /// The queue of the sale, if any.
     pub queue: Option<NewQueue>,
 }
 
-/// A queue to be.
+/// A queue to create.
 #[derive(Clone, Debug)]
 pub struct NewQueue {
-    /// How it admits.
+    /// How it admits fans.
     pub settings: QueueSettings,
-    /// From when on it collects joiners, before the opening; none if nobody may join before.
+    /// When the pre-queue opens; none if the queue has no pre-queue.
     pub pre_queue_opens_at: Option<Timestamp>,
-    /// Whether its rate and maximum may be beyond their ceilings.
+    /// Whether its rate and `max_active` may exceed their ceilings.
     pub override_ceiling: bool,
 }
 
 impl NewQueue {
-    fn turned_up(&self) -> TurnedUp {
+    fn requested_throughput(&self) -> RequestedThroughput {
         let QueueSettings { rate, max_active, .. } = self.settings;
-        TurnedUp { settings: "queue", rate: Some(rate), max_active: Some(max_active), is_meant: self.override_ceiling }
+        RequestedThroughput {
+            settings: "queue",
+            rate: Some(rate),
+            max_active: Some(max_active),
+            override_ceiling: self.override_ceiling,
+        }
     }
 }
 
@@ -70,7 +75,7 @@ pub struct AdminUseCases {
 }
 
 impl AdminUseCases {
-    /// Puts the use cases on their ports. There are no ceilings.
+    /// The use cases over their ports, without ceilings.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         contexts: PerformanceContexts,
@@ -81,14 +86,14 @@ impl AdminUseCases {
         Self { catalog, contexts, clock, ids, secrets, ceilings: QueueCeilings::default() }
     }
 
-    /// The same with these ceilings.
+    /// The same use cases with these ceilings.
     pub fn under(self, ceilings: QueueCeilings) -> Self {
         Self { ceilings, ..self }
     }
 
-    /// Reads a seating plan and keeps it as a venue, whole or not at all.
+    /// Reads a seating plan and stores it as a venue. A plan with a violation is refused as a whole.
     pub async fn import_venue(&self, plan_json: String, request: Option<RequestKey>) -> Result<Venue, AppError> {
-        // A large plan takes a good part of a second of a core.
+        // Reading a large plan takes a considerable part of a second of CPU time.
         let reading = tokio::task::spawn_blocking(move || encore_seating_plan::read(&plan_json));
         let plan = reading.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
         let plan = plan.map_err(|violations| {
@@ -112,7 +117,7 @@ impl AdminUseCases {
         Ok(self.catalog.add_concert(concert, request).await?.into_inner())
     }
 
-    /// Creates a date of a concert at a venue. A queue beyond a ceiling is refused unless it overrides them.
+    /// Creates a performance of a concert at a venue. A queue that exceeds a ceiling is refused unless it overrides the ceilings.
     pub async fn create_performance(
         &self,
         new: NewPerformance,
@@ -121,7 +126,7 @@ impl AdminUseCases {
         let concert = self.contexts.concert(new.concert).await?;
         let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
-        new.queue.as_ref().map_or(Ok(()), |queue| queue.turned_up().check(self.ceilings))?;
+        new.queue.as_ref().map_or(Ok(()), |queue| queue.requested_throughput().check(self.ceilings))?;
         let NewPerformance { starts_at, on_sale, seats_per_fan, hold_for, queue, .. } = new;
         let performance = Performance {
             id: PerformanceId(self.ids.next()),
@@ -148,7 +153,7 @@ impl AdminUseCases {
     }
 }
 
-/// Matches named prices with the grades of a venue: every grade once, all in one currency.
+/// Assigns the named prices to the grades of a venue. Every grade needs exactly one price, all in one currency.
 fn price_list(grades: &[Grade], prices: &[(String, Money)]) -> Result<PriceList, Vec<Violation>> {
     let mut violations = Vec::new();
     let mut seen = HashSet::new();

@@ -1,4 +1,4 @@
-//! The auditor: whether the promises are kept, now, on what is stored.
+//! The auditor: checks the promises on stored data and on the live state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use tokio::time::sleep;
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 
-/// How long after a first look that found something the second comes. What is under way, seats between the claims and the
-/// locks or a hold between its deadline and the sweep, is over by then: the slowest of it, a payment whose word to the seat
-/// locks was lost, is told again after three seconds by a sweep of every second.
+/// The pause before the second pass over the live state, if the first pass found something. Differences that are in progress
+/// have ended by then: a seat that is claimed and not yet locked, or a hold between its deadline and the sweep. The slowest is
+/// a settlement that was lost on the way to the seat locks: a sweep propagates it again after three to four seconds.
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// How long after its deadline a lock without a claim may stand: sweeps free it two to three seconds after.
+/// How long after its deadline a lock without a claim is tolerated. Sweeps free it two to three seconds after the deadline.
 const LOCK_OVERDUE_AFTER: Duration = Duration::from_secs(5);
-/// How many overdue locks of a performance are looked at; more than these are found another time.
+/// The most overdue locks that one audit of a performance examines.
 const OVERDUE_LOCKS_MAX: u32 = 1_000;
 
-/// The use cases of the auditor. They change nothing.
+/// The use cases of the auditor. They are read-only.
 #[derive(Clone)]
 pub struct AuditUseCases {
     audit: Arc<dyn Audit>,
@@ -38,7 +38,7 @@ pub struct AuditUseCases {
     clock: Arc<dyn Clock>,
 }
 
-/// A performance whose live state is looked at.
+/// A performance whose live state is examined.
 #[derive(Clone)]
 struct Live {
     performance: PerformanceId,
@@ -47,7 +47,7 @@ struct Live {
 }
 
 impl AuditUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         audit: Arc<dyn Audit>,
         catalog: Arc<dyn Catalog>,
@@ -60,8 +60,8 @@ impl AuditUseCases {
         Self { audit, catalog, reservations, seat_locks, queues, contexts, clock }
     }
 
-    /// Checks the records, and then the queue and the seat state of the performance, or of every performance on sale. What
-    /// may be under way counts only if it is there again at a second look, [`LOOK_AGAIN_AFTER`] the first.
+    /// Checks the stored records, and then the queue and the seat state of the performance, or of every performance on sale. A
+    /// finding on live state counts only if a second pass, [`LOOK_AGAIN_AFTER`] the first, finds it again.
     pub async fn verify(&self, scope: Option<PerformanceId>) -> Result<AuditReport, AppError> {
         let now = self.clock.now();
         let live = self.live(scope, now).await?;
@@ -75,14 +75,14 @@ impl AuditUseCases {
         if report.broken(Promise::OverdueHold) > 0 {
             report = self.audit.sweep(scope).await?;
         }
-        // An operator may have changed a maximum since; instances follow in less than the time between the looks.
+        // An operator may have changed `max_active` since. Instances apply the change in less time than passes between the passes.
         let again = self.look(&self.live(scope, now).await?, now).await?;
         let findings = lasting(&seen.findings, again.findings);
         report.add(Look { findings, ..again }.into_report());
         Ok(report)
     }
 
-    /// Checks the records of everything, and no live state.
+    /// Checks all stored records and no live state.
     pub async fn verify_stored(&self) -> Result<AuditReport, AppError> {
         let report = self.audit.sweep(None).await?;
         if report.broken(Promise::OverdueHold) == 0 {
@@ -106,7 +106,8 @@ impl AuditUseCases {
         Ok(vec![found.unwrap_or(Live { performance, on_sale: false, queue: None })])
     }
 
-    /// Looks at queues and seats. `overdue_by` is the same at both looks, so that a lock is given the time between.
+    /// One pass over queues and seats. `overdue_by` is the same in both passes, so that a lock has the time between them to be
+    /// freed.
     async fn look(&self, performances: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
         let mut seen = Look::default();
         for live in performances {
@@ -125,13 +126,13 @@ impl AuditUseCases {
         Ok(())
     }
 
-    /// The seats, if they are loaded. The claims are read first: a seat that is held in between is locked without a claim,
-    /// which is in order.
+    /// Examines the seats if the locks are loaded. The claims are read first. A seat that is held between the two reads then
+    /// appears as locked without a claim, which is not a finding.
     async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, seen: &mut Look) -> Result<(), AppError> {
         let performance = live.performance;
         let claims = self.reservations.claims(performance).await?;
         let Some(state) = self.seat_locks.snapshot(performance).await? else { return Ok(()) };
-        // Locks are swept while a performance is on sale; afterwards nobody wants the seat.
+        // Overdue locks are swept only while a performance is on sale, so they are findings only then.
         let overdue = if live.on_sale {
             self.seat_locks.overdue(performance, overdue_by - LOCK_OVERDUE_AFTER, OVERDUE_LOCKS_MAX).await?
         } else {
@@ -144,7 +145,7 @@ impl AuditUseCases {
     }
 }
 
-/// What a look at the live state found.
+/// The result of one pass over the live state.
 #[derive(Default)]
 struct Look {
     queues: u64,

@@ -1,4 +1,4 @@
-//! Holding seats and giving them back.
+//! Holding seats and releasing them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +25,15 @@ use crate::seat_alternatives::SeatAlternatives;
 use crate::seat_map::{SeatMap, seat_ids, seats_taken};
 use crate::seat_searches::SeatSearches;
 
-/// How often it is chosen again because the claims knew better than the choice.
+/// The most attempts to choose seats, where the claims refuse the chosen seats.
 const CHOICES_MAX: usize = 16;
-/// How long somebody waits for their turn to choose on the claims.
+/// How long a call waits for its turn to choose seats on the claims.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
-/// A reservation with what a fan wants to read beside it.
+/// A reservation with its performance, concert and venue.
 #[derive(Clone, Debug)]
 pub struct ReservationView {
-    /// Its state is the state at the time of the call.
+    /// The reservation, with its state at the time of the call.
     pub reservation: Reservation,
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
@@ -53,7 +53,7 @@ pub struct BookingUseCases {
 }
 
 impl BookingUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         reservations: Arc<dyn Reservations>,
         contexts: PerformanceContexts,
@@ -65,8 +65,8 @@ impl BookingUseCases {
         Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
     }
 
-    /// Holds seats for a fan, all or none. Whatever refuses a repeat now (the sale closed, the token used, the seats
-    /// taken, by this very hold), what the request did before is answered again.
+    /// Holds seats for a fan, all or none. Idempotent: a repeated request returns its hold even if the call would be refused
+    /// now, because the sale has closed, the token was used or the seats are taken by this hold.
     pub async fn hold_seats(
         &self,
         caller: Caller,
@@ -86,7 +86,7 @@ impl BookingUseCases {
         Ok(ReservationView { reservation, context })
     }
 
-    /// Adds to the refusal of taken seats what could be had instead.
+    /// Adds alternative seats to the refusal of taken seats.
     async fn with_alternatives(
         &self,
         context: &PerformanceContext,
@@ -96,9 +96,9 @@ impl BookingUseCases {
         match (refusal, seat_request) {
             (AppError::SeatsTaken { seat_ids, version, .. }, SeatRequest::Named { seats, .. }) => {
                 let wanted = seats.slots(&context.venue.chart).unwrap_or_default();
-                let offer = self.alternatives.instead_of(context, &wanted).await;
-                let version = version.or(offer.version);
-                AppError::SeatsTaken { seat_ids, version, alternatives: offer.blocks.clone() }
+                let alternatives = self.alternatives.instead_of(context, &wanted).await;
+                let version = version.or(alternatives.version);
+                AppError::SeatsTaken { seat_ids, version, alternatives: alternatives.blocks.clone() }
             }
             (refusal, _) => refusal,
         }
@@ -145,8 +145,8 @@ impl BookingUseCases {
         self.place(context, slots, terms, request).await
     }
 
-    /// Seats and units are chosen in the step that locks them. If the claims know better, the locks are corrected and it is
-    /// chosen again: that others were faster is no reason to be refused.
+    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the locks are
+    /// corrected and the choice is repeated: a fan who asks for any seats is not refused because others were faster.
     async fn hold_chosen(
         &self,
         context: &PerformanceContext,
@@ -167,8 +167,8 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// While the locks are away, it is chosen on the claims. Where all would choose the same, and where somebody was faster, those
-    /// of one instance choose one after the other, and those of others meet by choosing again.
+    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls whose
+    /// first choice was taken, wait for their turn within this instance. A conflict with another instance repeats the choice.
     async fn hold_claimable(
         &self,
         context: &PerformanceContext,
@@ -190,7 +190,7 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// Claims seats that are locked, and frees the locks if that is refused.
+    /// Claims locked seats, and settles the locks with the claims unless the claim was placed just now.
     async fn place(
         &self,
         context: &PerformanceContext,
@@ -215,14 +215,17 @@ impl BookingUseCases {
         }
     }
 
-    /// The locks that were taken are for nothing, or belong to an earlier call of the same request: the claims know.
+    /// Sets the locks to what the claims say. They were taken in vain, or belong to an earlier call of the same request.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
         if let Err(unavailable) = self.seat_map.settle(performance, slots, owner).await {
-            warn!(error = &unavailable as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
+            warn!(
+                error = &unavailable as &dyn std::error::Error,
+                "seat locks could not be settled; they differ from the claims until the next sweep"
+            );
         }
     }
 
-    /// Gives back some seats of a live hold; with the last of them it ends.
+    /// Releases some seats of a live hold. The hold ends with its last seat.
     pub async fn release_seats(
         &self,
         caller: Caller,
@@ -245,8 +248,8 @@ impl BookingUseCases {
         Ok(ReservationView { reservation: left.into_inner(), context })
     }
 
-    /// Extends a live hold, as far as its performance and the fan's queue token allow. What the request did before is answered
-    /// again, also when the token is used by now.
+    /// Extends a live hold, as far as its performance and the fan's queue token allow. Idempotent: a repeated request returns
+    /// its result even if the token has been used since.
     pub async fn extend_hold(
         &self,
         caller: Caller,
@@ -282,7 +285,7 @@ impl BookingUseCases {
         Ok(extended.into_inner())
     }
 
-    /// Gives back the seats of a live hold.
+    /// Releases all seats of a live hold.
     pub async fn release_hold(
         &self,
         caller: Caller,

@@ -1,4 +1,4 @@
-//! What is on sale.
+//! Concerts, performances and the state of their seats.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::seat_frames::Part;
 use crate::seat_map::SeatMap;
 use crate::seat_stream::{SeatStream, SeatWatch};
 
-/// How many versions of charts are kept; each takes less than a kilobyte.
+/// The number of cached chart versions. Each takes less than a kilobyte.
 const CHART_VERSIONS_KEPT: u64 = 10_000;
 
-/// A performance with what is left of it.
+/// A performance with the number of its free seats.
 #[derive(Clone, Debug)]
 pub struct PerformanceSummary {
     /// The performance with its concert and venue.
@@ -33,31 +33,31 @@ pub struct PerformanceSummary {
     pub seats_left: u32,
 }
 
-/// Which seats of a performance are wanted.
+/// A query for the seats of a performance.
 #[derive(Clone, Debug)]
 pub struct SeatQuery {
-    /// Of which performance.
+    /// The performance.
     pub performance: PerformanceId,
     /// Only these sections, by name; empty for all.
     pub sections: HashSet<String>,
-    /// Only seats that can be had.
+    /// Only free seats.
     pub free_only: bool,
-    /// Which page, in the order of the slots.
+    /// The page, in the order of the slots.
     pub page: PageRequest<Slot>,
 }
 
-/// Seats with their state at one version.
+/// A page of seats with their state at one version.
 #[derive(Clone, Debug)]
 pub struct SeatListing {
-    /// The performance with its concert and venue; the chart that the seats are of.
+    /// The performance with its concert and venue, whose chart the seats belong to.
     pub context: PerformanceContext,
     /// See [`SeatState::version`].
     pub version: u64,
     /// The seats in the order of their slots.
     pub seats: Vec<(Seat, SeatStatus)>,
-    /// The general admission areas with how many units are free, in the order of the plan.
+    /// The general admission areas with the number of their free units, in the order of the plan.
     pub areas: Vec<(Area, u32)>,
-    /// Asks for the next page.
+    /// The cursor of the next page.
     pub next: Option<Slot>,
 }
 
@@ -66,18 +66,18 @@ pub struct SeatListing {
 pub struct SeatChartView {
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
-    /// Of all that is told of the chart, prices included.
+    /// A hash of everything that `GetSeatChart` returns, prices included.
     pub version: Arc<str>,
 }
 
-/// Which seats of a performance are watched.
+/// A query for a stream of the seats of a performance.
 #[derive(Clone, Debug)]
 pub struct SeatWatchQuery {
-    /// Of which performance.
+    /// The performance.
     pub performance: PerformanceId,
     /// Only these sections, by name; empty for all.
     pub sections: HashSet<String>,
-    /// The version that the caller has of these very seats; none for none.
+    /// The version of these seats that the caller already has, if any.
     pub after_version: Option<u64>,
 }
 
@@ -93,7 +93,7 @@ pub struct CatalogUseCases {
 }
 
 impl CatalogUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         contexts: PerformanceContexts,
@@ -114,7 +114,7 @@ impl CatalogUseCases {
         self.contexts.concert(id).await
     }
 
-    /// The dates of a concert with what is left of each.
+    /// The performances of a concert with the number of free seats of each.
     pub async fn list_performances(
         &self,
         concert: ConcertId,
@@ -124,14 +124,14 @@ impl CatalogUseCases {
         let Page { items, next } = self.catalog.performances(concert, page).await?;
         let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
         let stock = self.seat_map.stock(&ids).await?;
-        let mut alternatives = Vec::with_capacity(items.len());
+        let mut summaries = Vec::with_capacity(items.len());
         for (performance, stock) in items.into_iter().zip(stock) {
-            alternatives.push(self.offer(performance, stock.free).await?);
+            summaries.push(self.summary(performance, stock.free).await?);
         }
-        Ok(Page { items: alternatives, next })
+        Ok(Page { items: summaries, next })
     }
 
-    async fn offer(&self, performance: Performance, seats_left: u32) -> Result<PerformanceSummary, AppError> {
+    async fn summary(&self, performance: Performance, seats_left: u32) -> Result<PerformanceSummary, AppError> {
         let concert = self.contexts.concert(performance.concert).await?;
         let venue = self.contexts.venue(performance.venue).await?;
         Ok(PerformanceSummary {
@@ -156,7 +156,7 @@ impl CatalogUseCases {
         Ok(SeatListing { context, version: state.version, seats: items, areas, next })
     }
 
-    /// The chart of a performance's seats, which does not change.
+    /// The seat chart of a performance. It never changes.
     pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
         let context = self.contexts.context(performance).await?;
         let hashed = async { chart_version(&context.performance.prices, &context.venue.chart).into() };
@@ -164,8 +164,8 @@ impl CatalogUseCases {
         Ok(SeatChartView { context, version })
     }
 
-    /// What becomes of the seats of a performance, and the chart that they are of. The guard is asked once; the stream ends
-    /// when the admission does.
+    /// A stream of the seats of a performance, with their chart. The guard authorizes the call once. The stream ends when the
+    /// fan's admission ends.
     pub async fn watch_seats(
         &self,
         caller: Caller,

@@ -32,71 +32,74 @@ impl Violation {
     }
 }
 
-/// Why a use case did nothing. How each is told to a client is in one table in `encore-grpc`.
+/// Why a use case failed. One table in `encore-grpc` maps each variant to a gRPC status.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "the messages say what each is, and `error_reason.proto` says it to clients")]
+#[expect(
+    missing_docs,
+    reason = "the messages describe the variants, and `error_reason.proto` describes them to clients"
+)]
 pub enum AppError {
     #[error("the request is invalid")]
     Invalid(Vec<Violation>),
-    #[error("there is no such {kind}: {}", ids.join(", "))]
+    #[error("{kind} not found: {}", ids.join(", "))]
     NotFound { kind: &'static str, ids: Vec<String> },
-    #[error("the request id was used before for another request")]
+    #[error("the request id was used for a different request")]
     RequestReused,
-    #[error("no user has this e-mail address and password")]
+    #[error("wrong e-mail address or password")]
     LogInFailed,
-    #[error("another user has this e-mail address")]
+    #[error("the e-mail address belongs to another user")]
     EmailTaken,
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
     #[error("seats are taken: {}", seat_ids.join(", "))]
     SeatsTaken { seat_ids: Vec<String>, version: Option<u64>, alternatives: Vec<Vec<String>> },
-    #[error("{} seats cannot be blocked: fans have them", seat_ids.len())]
+    #[error("{} seats cannot be blocked: they are held or sold", seat_ids.len())]
     SeatsNotFree { seat_ids: Vec<String> },
     #[error("{} seats are not blocked", seat_ids.len())]
     SeatsNotBlocked { seat_ids: Vec<String> },
-    #[error("seats would be left alone: {}", seat_ids.join(", "))]
+    #[error("the hold would orphan seats: {}", seat_ids.join(", "))]
     WouldOrphanSeats { seat_ids: Vec<String> },
-    #[error("seats are kept for those who need accessible seats: {}", seat_ids.join(", "))]
+    #[error("seats are reserved for fans who need accessible seats: {}", seat_ids.join(", "))]
     AccessibleSeats { seat_ids: Vec<String> },
-    #[error("no {count} free seats fit the seat_request")]
+    #[error("no {count} free seats match the request")]
     NoSeatsFit { count: usize },
-    #[error("{area} has no room for {count} more: {left} left")]
+    #[error("area {area} has fewer than {count} free units: {left} left")]
     TooFewLeft { area: String, count: usize, left: u32 },
-    #[error("one fan may have {limit} seats of this performance and you have {owned}")]
+    #[error("the limit is {limit} seats per fan for this performance, and the caller has {owned}")]
     OverLimit { limit: u32, owned: u32 },
     #[error("the hold expired at {expired_at}")]
     HoldExpired { expired_at: Timestamp },
-    #[error("the hold may not live longer than until {expires_at}")]
+    #[error("the hold cannot be extended beyond {expires_at}")]
     HoldAtLimit { expires_at: Timestamp },
     #[error("the reservation is not a live hold")]
     NotHeld { state: ReservationState },
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
-    #[error("the wallet may not hold that much")]
+    #[error("the wallet's balance would exceed its limit")]
     WalletFull,
     #[error("the performance has no queue")]
     NoQueue,
-    #[error("a queue token is needed")]
+    #[error("a queue token is required")]
     QueueTokenMissing,
-    #[error("the queue token is not good for this fan and performance")]
+    #[error("the queue token is not valid for this fan and performance")]
     QueueTokenInvalid,
     #[error("the queue token is not admitted yet")]
     NotAdmitted,
     #[error("the queue token has ended")]
     QueueTokenEnded(EndReason),
-    #[error("the queue takes nobody new: it is draining")]
+    #[error("the queue is draining and accepts no new fans")]
     QueueDraining,
-    #[error("the lane grant is not good for this fan and performance")]
+    #[error("the lane grant is not valid for this fan and performance")]
     LaneGrantInvalid,
     #[error("the queue has no draw")]
     NoDraw,
-    #[error("the queue token has tried all its {tries} holds")]
+    #[error("the queue token has used all its {tries} attempts to hold seats")]
     HoldTriesExhausted { tries: u32 },
     #[error("{}", exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and "))]
     QueueCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
     #[error("this server does not allow rehearsals")]
     RehearsalNotAllowed,
-    #[error("too much of this work is under way")]
+    #[error("the server is overloaded")]
     Overloaded,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -110,8 +113,8 @@ impl AppError {
         Self::NotFound { kind, ids: vec![id.to_string()] }
     }
 
-    /// Whether the state of the world said no, so that an earlier success of the same request may be what changed it. What
-    /// is wrong with the call itself, and unavailability, are no such refusals.
+    /// Whether an earlier success of the same request may be the cause of this refusal, because the refusal depends on stored
+    /// state. False for invalid calls and for an unavailable store.
     pub fn may_hide_a_repeat(&self) -> bool {
         match self {
             Self::NotOnSale(_)
@@ -202,23 +205,26 @@ impl From<HoldRefusal> for AppError {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
             HoldRefusal::UnitsNamed { seat_ids } => {
-                let rule =
-                    format!("must not name units of status areas, which are sold by count: {}", seat_ids.join(", "));
+                let rule = format!(
+                    "must not name units of general admission areas, which are sold by count: {}",
+                    seat_ids.join(", ")
+                );
                 Self::Invalid(vec![Violation::new("seat_ids", rule)])
             }
             HoldRefusal::GeneralAdmissionAreas { names } => {
-                let rule = |name| format!("must not name a status area, which has no seats: {name}");
+                let rule = |name| format!("must not name a general admission area, which has no seats: {name}");
                 Self::Invalid(names.iter().map(|name| Violation::new("best_available.sections", rule(name))).collect())
             }
             HoldRefusal::NotAGeneralAdmissionArea { name } => {
-                Self::Invalid(vec![Violation::new("status.area", format!("must be a status area: {name} has seats"))])
+                let rule = format!("must be a general admission area: {name} has seats");
+                Self::Invalid(vec![Violation::new("general_admission.area", rule)])
             }
             HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
             HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },
             HoldRefusal::AccessibleSeats { seat_ids } => Self::AccessibleSeats { seat_ids },
             HoldRefusal::OtherCurrency { sold_in } => {
                 let field = "best_available.price_max.currency_code";
-                Self::Invalid(vec![Violation::new(field, format!("must be {sold_in}, as the prices are"))])
+                Self::Invalid(vec![Violation::new(field, format!("must be {sold_in}, the currency of the prices"))])
             }
         }
     }
@@ -250,7 +256,7 @@ impl From<PayRefusal> for AppError {
         match refusal {
             PayRefusal::HoldExpired { expired_at } => Self::HoldExpired { expired_at },
             PayRefusal::NotHeld { state } => Self::NotHeld { state },
-            // It was planned again as often as is reasonable.
+            // The payment was planned again as often as its limit allows.
             PayRefusal::HoldChanged => Self::Overloaded,
             PayRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
         }

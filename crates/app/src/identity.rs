@@ -1,4 +1,4 @@
-//! Signing up and logging in.
+//! Sign-up and log-in.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use encore_domain::request::{Applied, RequestKey};
 
 use crate::error::AppError;
 
-/// Who signs up.
+/// A user to create.
 #[derive(Clone, Debug)]
 pub struct SignUp {
-    /// Must not be taken.
+    /// The e-mail address, which no other user may have.
     pub email: Email,
-    /// Kept as a hash only.
+    /// The password. Only its hash is stored.
     pub password: Password,
-    /// Shown to people.
+    /// The name that is shown to people.
     pub display_name: DisplayName,
     /// What the user may do.
     pub role: Role,
@@ -33,7 +33,7 @@ pub struct IdentityUseCases {
 }
 
 impl IdentityUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         users: Arc<dyn Users>,
         passwords: Arc<dyn Passwords>,
@@ -44,8 +44,8 @@ impl IdentityUseCases {
         Self { users, passwords, access_tokens, clock, ids }
     }
 
-    /// Creates a user. The fingerprint of the request leaves the password out, since a fast hash of it must not be
-    /// kept; a repeat is the same only if the password is.
+    /// Creates a user. The fingerprint of the request does not cover the password, because a fast hash of a password must not
+    /// be stored. A repeated request is therefore accepted only if its password matches the stored hash.
     pub async fn sign_up(&self, sign_up: SignUp, request: Option<RequestKey>) -> Result<User, AppError> {
         let SignUp { email, password, display_name, role } = sign_up;
         let password_hash = self.passwords.hash(&password).await?;
@@ -60,8 +60,8 @@ impl IdentityUseCases {
         }
     }
 
-    /// Issues an access token. An unknown address, or that of a user without a password, takes as long as a wrong password,
-    /// so that they cannot be told apart.
+    /// Issues an access token. An unknown address, and that of a user without a password, take as long as a wrong password, so
+    /// that the response time does not reveal which addresses exist.
     pub async fn log_in(&self, email: &Email, password: &Password) -> Result<(AccessToken, User), AppError> {
         let account = self.users.find_by_email(email).await?;
         let Some(account) = account.filter(|account| account.password_hash.is_of_a_password()) else {
@@ -75,7 +75,7 @@ impl IdentityUseCases {
         Ok((self.access_tokens.issue(caller, self.clock.now()), account.user))
     }
 
-    /// The user who calls.
+    /// The calling user.
     pub async fn get_me(&self, caller: Caller) -> Result<User, AppError> {
         let account = self.users.find(caller.user).await?;
         account.map(|account| account.user).ok_or_else(|| AppError::not_found("user", caller.user))

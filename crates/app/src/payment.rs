@@ -1,4 +1,4 @@
-//! Settling holds.
+//! Payment of holds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::queue_recovery::QueueRecovery;
 use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
 
-/// How often a payment is planned again because its fan changed the hold meanwhile.
+/// The most attempts to plan a payment, where its fan changes the hold between plan and payment.
 const PLANS_MAX: usize = 4;
 
 /// The use cases of `PaymentService`.
@@ -36,7 +36,7 @@ pub struct PaymentUseCases {
 }
 
 impl PaymentUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         payments: Arc<dyn Payments>,
         reservations: Arc<dyn Reservations>,
@@ -49,8 +49,8 @@ impl PaymentUseCases {
         Self { payments, reservations, contexts, guard, propagator, clock, ids }
     }
 
-    /// Pays a live hold of the caller from the wallet. A repeat is answered with the first payment although the hold is
-    /// no longer live and the queue token is used.
+    /// Pays a live hold of the caller from the wallet. Idempotent: a repeated request returns the first payment, although the
+    /// hold is no longer live and the queue token has been used.
     pub async fn pay_reservation(
         &self,
         caller: Caller,
@@ -64,7 +64,7 @@ impl PaymentUseCases {
         }
     }
 
-    /// If the hold is changed between the plan and the payment, it is planned again.
+    /// Plans and makes the payment, again if the hold changed between the two.
     async fn pay(
         &self,
         caller: Caller,
@@ -82,7 +82,7 @@ impl PaymentUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// None if the hold is not what the payment was planned on any more.
+    /// Pays the hold as it was read. Returns none if the hold has changed since.
     async fn pay_as_seen(
         &self,
         caller: Caller,
@@ -102,13 +102,13 @@ impl PaymentUseCases {
             other => other?,
         };
         if let Applied::Now(payment) = &applied {
-            self.tell(payment, reservation, payload).await;
+            self.propagate(payment, reservation, payload).await;
         }
         Ok(Some(applied.into_inner()))
     }
 
-    /// The payment is made: what follows only hurries what the sweep would do.
-    async fn tell(&self, payment: &Payment, reservation: &Reservation, payload: Option<QueueTokenPayload>) {
+    /// Propagates the settlement at once. If that fails, the sweep propagates it.
+    async fn propagate(&self, payment: &Payment, reservation: &Reservation, payload: Option<QueueTokenPayload>) {
         let settlement = Settlement {
             payment: payment.id,
             reservation: reservation.id,
@@ -116,8 +116,12 @@ impl PaymentUseCases {
             slots: reservation.slots(),
             payload,
         };
-        if let Err(unavailable) = self.propagator.tell(&settlement).await {
-            warn!(payment = %payment.id, error = &unavailable as &dyn std::error::Error, "a sweep will tell of this payment");
+        if let Err(unavailable) = self.propagator.propagate(&settlement).await {
+            warn!(
+                payment = %payment.id,
+                error = &unavailable as &dyn std::error::Error,
+                "settlement not propagated; the next sweep propagates it"
+            );
         }
     }
 
@@ -137,23 +141,23 @@ impl PaymentUseCases {
     }
 }
 
-/// Tells the stores of speed what a payment has made true. Telling again changes nothing.
+/// Propagates settlements to the stores of live state: the seat locks and the queue. Idempotent.
 #[derive(Clone)]
 pub struct SettlementPropagator {
     seat_map: SeatMap,
     recovery: QueueRecovery,
-    /// Payments propagated by this instance of which the payments' store does not know yet.
+    /// Payments that this instance has propagated and not yet marked in the payments' store.
     propagated: Arc<Mutex<Vec<PaymentId>>>,
 }
 
 impl SettlementPropagator {
-    /// Puts the propagator on its ports.
+    /// A propagator for these stores.
     pub fn new(seat_map: SeatMap, recovery: QueueRecovery) -> Self {
         Self { seat_map, recovery, propagated: Arc::default() }
     }
 
-    /// Shows the seats as sold and ends the queue token.
-    pub async fn tell(&self, settlement: &Settlement) -> Result<(), AppError> {
+    /// Marks the seats as sold and ends the queue token.
+    pub async fn propagate(&self, settlement: &Settlement) -> Result<(), AppError> {
         let Settlement { payment, performance, reservation, slots, payload } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;
         if let Some(payload) = payload {
@@ -163,7 +167,7 @@ impl SettlementPropagator {
         Ok(())
     }
 
-    /// The payments propagated since the last call. If they are lost, they are propagated again, which does no harm.
+    /// Takes the payments that were propagated since the last call. If they are lost, they are propagated again.
     pub fn take_propagated(&self) -> Vec<PaymentId> {
         std::mem::take(&mut *self.propagated.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! Running a queue: changing how it admits, seeing what becomes of it, and granting its lanes.
+//! Administration of queues: their settings, their reports and lane grants.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,53 +19,53 @@ use crate::contexts::PerformanceContexts;
 use crate::error::{AppError, Violation};
 use crate::open_queues::OpenQueues;
 use crate::queue::QueueParts;
-use crate::queue_ceilings::TurnedUp;
+use crate::queue_ceilings::RequestedThroughput;
 use crate::queue_replica::QueueReplicaRegistry;
 use crate::queue_view::{QueuePhase, QueueView};
 
-/// How often a watched queue is told of.
+/// The interval of the reports of a watched queue.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// A queue as operators see it.
+/// A queue's report for operators.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueReport {
-    /// As of when.
+    /// The time of the report.
     pub observed_at: Timestamp,
-    /// How it admits.
+    /// How the queue admits fans.
     pub settings: QueueSettings,
-    /// What it is doing.
+    /// The phase of the queue.
     pub phase: QueuePhase,
-    /// Its lanes, in order.
+    /// The lanes, in their order.
     pub lanes: Vec<LaneReport>,
-    /// Called, and not yet come.
+    /// The number of fans who are called and have not yet accepted.
     pub called: u64,
-    /// Inside.
+    /// The number of active fans.
     pub active: u64,
-    /// What became of all who joined.
+    /// Totals since the queue was created.
     pub flow: QueueFlow,
-    /// Seats that are free, and that are held.
+    /// The numbers of free and of held seats.
     pub stock: SeatStock,
     /// See [`QueueView::tick`].
     pub tick: Option<Duration>,
 }
 
-/// A lane as operators see it.
+/// A lane's report for operators.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaneReport {
     /// Its name and weight.
     pub lane: Lane,
-    /// How many wait in it.
+    /// The number of fans who wait in it.
     pub waiting: u64,
-    /// Admissions a second over the last minute; none if too little was measured.
+    /// Admissions per second over the last minute; none if there are too few measurements.
     pub per_second: Option<f64>,
 }
 
 /// A lane grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantedLane {
-    /// What the fan shows when joining.
+    /// The token that the fan sends when joining.
     pub grant: String,
-    /// From this moment on it is no good.
+    /// When the grant expires.
     pub until: Timestamp,
 }
 
@@ -83,20 +83,20 @@ pub struct QueueAdminUseCases {
 }
 
 impl QueueAdminUseCases {
-    /// Puts the use cases on their ports, and on the parts of those of the queue. There are no ceilings.
+    /// The use cases over their ports and the parts of the queue's use cases, without ceilings.
     pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, queue: &QueueParts) -> Self {
         let QueueParts { lane_grants, contexts, open_queues, replicas, clock, .. } = queue.clone();
         let ceilings = QueueCeilings::default();
         Self { catalog, users, lane_grants, contexts, open_queues, replicas, clock, ceilings }
     }
 
-    /// The same with these ceilings.
+    /// The same use cases with these ceilings.
     pub fn under(self, ceilings: QueueCeilings) -> Self {
         Self { ceilings, ..self }
     }
 
-    /// Changes how a queue admits. This instance follows at once, the others within [`OpenQueues::REFRESH_EVERY`]. A rate or maximum beyond
-    /// its ceiling is refused unless the ceilings are overridden.
+    /// Changes the settings of a queue. This instance applies them at once, the others within [`OpenQueues::REFRESH_EVERY`]. A
+    /// rate or `max_active` that exceeds its ceiling is refused unless the ceilings are overridden.
     pub async fn change(
         &self,
         performance: PerformanceId,
@@ -107,24 +107,24 @@ impl QueueAdminUseCases {
         if !self.contexts.performance(performance).await?.has_queue {
             return Err(AppError::NoQueue);
         }
-        let turned_up = TurnedUp {
+        let requested = RequestedThroughput {
             settings: "settings",
             rate: patch.rate,
             max_active: patch.max_active,
-            is_meant: override_ceiling,
+            override_ceiling,
         };
-        turned_up.check(self.ceilings)?;
+        requested.check(self.ceilings)?;
         let settings = self.catalog.patch_queue(performance, patch, request).await?.into_inner();
         if let Err(unavailable) = self.open_queues.refresh().await {
             warn!(
                 error = &unavailable as &dyn std::error::Error,
-                "this instance follows a change of the queue a moment later"
+                "queues not refreshed; this instance applies the change of a queue at the next refresh"
             );
         }
         Ok(settings)
     }
 
-    /// A queue now.
+    /// The current report of a queue.
     pub async fn report(&self, performance: PerformanceId) -> Result<QueueReport, AppError> {
         self.contexts.performance(performance).await?;
         let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
@@ -132,7 +132,7 @@ impl QueueAdminUseCases {
         Ok(report(&queue.settings, &view))
     }
 
-    /// A queue now and every [`REPORT_EVERY`].
+    /// A stream of reports: one now and one every [`REPORT_EVERY`].
     pub async fn watch(
         &self,
         performance: PerformanceId,
@@ -149,7 +149,7 @@ impl QueueAdminUseCases {
         Ok(futures::StreamExt::chain(futures::stream::iter([Ok(first)]), reports))
     }
 
-    /// Lets a fan join a lane that is not open to everybody, within this time.
+    /// Grants a fan a lane that is not open to everybody. The grant is valid for `valid_for`.
     pub async fn grant_lane(
         &self,
         performance: PerformanceId,

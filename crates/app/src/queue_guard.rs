@@ -1,4 +1,4 @@
-//! Whether a fan may pass: what guarded calls ask before they do anything.
+//! The guard: refuses guarded calls without an active queue token.
 
 use encore_domain::catalog::Performance;
 use encore_domain::identity::Caller;
@@ -10,21 +10,21 @@ use crate::error::AppError;
 use crate::open_queues::OpenQueues;
 use crate::queue_recovery::QueueRecovery;
 
-/// What a call shows at the guard. It is made in one token, by the layer that knows which calls are guarded.
+/// The queue token of a call, as the guard sees it. The layer that knows which calls are guarded creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePass {
-    /// The call is not guarded: everybody passes. A queue token that was shown all the same is known.
+    /// The call is not guarded and passes without a token. The payload of a token that was sent anyway is kept.
     NotGuarded(Option<QueueTokenPayload>),
-    /// No queue token was shown.
+    /// The call has no queue token.
     Missing,
-    /// A queue token was shown that nobody here signed.
+    /// The call has a queue token without a valid signature.
     Unreadable,
-    /// What a queue token says.
+    /// The payload of the call's queue token.
     Payload(QueueTokenPayload),
 }
 
 impl QueuePass {
-    /// The same at a call that is not guarded.
+    /// The same token on a call that is not guarded.
     pub fn not_guarded(self) -> Self {
         match self {
             Self::Payload(payload) => Self::NotGuarded(Some(payload)),
@@ -33,7 +33,7 @@ impl QueuePass {
         }
     }
 
-    /// The queue token shown, if it is this caller's for this performance.
+    /// The payload of the token, if it belongs to this caller and performance.
     pub fn payload(&self, caller: Caller, performance: PerformanceId) -> Option<QueueTokenPayload> {
         let shown = match self {
             Self::Payload(payload) | Self::NotGuarded(Some(payload)) => Some(*payload),
@@ -43,7 +43,7 @@ impl QueuePass {
     }
 }
 
-/// Lets those pass who hold an active token of the performance, or everybody where there is no queue.
+/// Authorizes callers with an active token of the performance. A performance without a queue needs no token.
 #[derive(Clone)]
 pub struct QueueGuard {
     recovery: QueueRecovery,
@@ -51,13 +51,13 @@ pub struct QueueGuard {
 }
 
 impl QueueGuard {
-    /// Puts the guard before the queues.
+    /// A guard for these queues.
     pub fn new(recovery: QueueRecovery, open_queues: OpenQueues) -> Self {
         Self { recovery, open_queues }
     }
 
-    /// Refuses who may not pass to a performance. The queue itself is asked, not a copy of it: one lookup. Answers until when
-    /// the caller may go on; none if that is not limited.
+    /// Authorizes a caller for a performance, with one lookup in the queue's store and not in a replica. Returns when the
+    /// caller's admission ends; none if the performance has no queue.
     pub async fn admit(
         &self,
         pass: &QueuePass,
@@ -70,7 +70,7 @@ impl QueueGuard {
         }
     }
 
-    /// Refuses who is not inside at any performance: for calls that are about no one performance. One lookup.
+    /// Authorizes a caller with an active token of any performance, for calls that are not about one performance. One lookup.
     pub async fn authorize_anywhere(&self, pass: &QueuePass, caller: Caller) -> Result<(), AppError> {
         match pass {
             QueuePass::NotGuarded(_) => Ok(()),
@@ -80,8 +80,8 @@ impl QueueGuard {
         }
     }
 
-    /// Takes one of the holds that an active token may try, where the queue limits them. Where the queue cannot be asked, nothing
-    /// is taken: the limit keeps fans from trying without end, and a sale goes on without it.
+    /// Counts one attempt to hold seats, where the queue limits the attempts of a token. While the queue's store is
+    /// unavailable, attempts are neither counted nor refused: the limit only protects against endless attempts.
     pub async fn spend_hold_try(
         &self,
         pass: &QueuePass,
@@ -102,7 +102,7 @@ impl QueueGuard {
             Ok(TokenState::Active { until }) => Ok(until),
             Ok(TokenState::Waiting | TokenState::Called { .. }) => Err(AppError::NotAdmitted),
             Ok(TokenState::Ended(reason)) => Err(AppError::QueueTokenEnded(reason)),
-            // Whoever was admitted goes on while the queue cannot be asked: the queue token says so itself.
+            // While the queue's store is unavailable, admitted fans continue: the signed token shows the admission.
             Err(AppError::Unavailable(unavailable)) => {
                 self.recovery.passes_without_queue(payload).await?.ok_or(AppError::Unavailable(unavailable))
             }
@@ -111,7 +111,7 @@ impl QueueGuard {
     }
 }
 
-/// The queue token that the queue must know as active; none where no token is needed.
+/// The payload of the token that must be active; none where no token is needed.
 fn needed_payload(
     pass: &QueuePass,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Keeping seats from sale.
+//! Blocking seats and unblocking them.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 use crate::seat_map::{SeatMap, seat_ids};
 
-/// What an operator did, with the venue that names its seats.
+/// The result of an operation, with the venue that its seats belong to.
 #[derive(Clone, Debug)]
 pub struct InContext<T> {
-    /// What was done.
+    /// The result.
     pub done: T,
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
 }
 
-/// The use cases of operators who keep seats from sale.
+/// The use cases of operators who block seats from sale.
 #[derive(Clone)]
 pub struct SeatBlockUseCases {
     seat_blocks: Arc<dyn SeatBlocks>,
@@ -38,7 +38,7 @@ pub struct SeatBlockUseCases {
 }
 
 impl SeatBlockUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(
         seat_blocks: Arc<dyn SeatBlocks>,
         contexts: PerformanceContexts,
@@ -49,7 +49,7 @@ impl SeatBlockUseCases {
         Self { seat_blocks, contexts, seat_map, clock, ids }
     }
 
-    /// Blocks seats, all or none, whether the sale is open or not. The claims decide; the locks follow.
+    /// Blocks seats, all or none, whether the sale is open or not. The claims decide, and the locks are then set to match.
     pub async fn block(
         &self,
         caller: Caller,
@@ -74,7 +74,7 @@ impl SeatBlockUseCases {
         Ok(InContext { done, context })
     }
 
-    /// Gives blocked seats back, all or none.
+    /// Unblocks seats, all or none.
     pub async fn unblock(
         &self,
         caller: Caller,
@@ -109,10 +109,11 @@ impl SeatBlockUseCases {
         Ok(InContext { done, context })
     }
 
-    /// What is done is done: if the locks are away, or this instance dies here, they are repaired later. A repeat hurries that.
+    /// Sets the locks to what the claims say. If the locks are unavailable, or this instance stops here, reconciliation repairs
+    /// them later. A repeated request repairs them at once.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot]) {
         if let Err(unavailable) = self.seat_map.settle_blocks(performance, slots).await {
-            warn!(%performance, error = &unavailable as &dyn std::error::Error, "blocked seats are shown later");
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks could not be settled; seats are shown with their old status until the locks are repaired");
         }
     }
 }

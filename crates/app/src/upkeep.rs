@@ -1,4 +1,4 @@
-//! What keeps the promises when nobody calls: sweeps that any instance runs, at any time, as often as it likes.
+//! Periodic sweeps that complete what calls left unfinished. They are idempotent, and any instance may run them at any time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::open_queues::OpenQueues;
 use crate::payment::SettlementPropagator;
 use crate::seat_map::SeatMap;
 
-/// How much one step of a sweep takes on, so that no transaction or script grows long.
+/// The most items in one step of a sweep. It bounds the duration of a transaction or script.
 const BATCH: u32 = 200;
-/// How long after its hold's deadline a lock may stand before it is compared with the claims: the expiry sweep comes first.
+/// How long after its hold's deadline a lock is compared with the claims. The expiry sweep frees most locks before that.
 const LOCK_GRACE: Duration = Duration::from_secs(2);
-/// How long after a payment its settlement is propagated again unless it is known to be propagated, which is noted once a sweep.
+/// How long after a payment its settlement is propagated again, unless it is marked as propagated. Each sweep writes the marks.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// The sweeps.
@@ -31,7 +31,7 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Puts the sweeps on their ports.
+    /// The sweeps over their ports.
     pub fn new(
         reservations: Arc<dyn Reservations>,
         payments: Arc<dyn Payments>,
@@ -53,28 +53,28 @@ impl Upkeep {
             if expired.len() < BATCH as usize {
                 return Ok(());
             }
-            info!(expired = expired.len(), "a full batch of holds expired");
+            info!(expired = expired.len(), "a full batch of holds expired; expiring the next batch");
         }
     }
 
-    /// Notes which payments were propagated, and tells those that nobody is known to have propagated.
+    /// Marks the settlements that were propagated, and propagates the pending ones.
     pub async fn propagate_settlements(&self) -> Result<(), AppError> {
-        self.note_propagated().await?;
+        self.mark_propagated().await?;
         let pending = self.payments.pending(self.clock.now() - PROPAGATE_AGAIN_AFTER, BATCH).await?;
         let mut outcome = Ok(());
         for settlement in &pending {
-            outcome = outcome.and(self.propagator.tell(settlement).await);
+            outcome = outcome.and(self.propagator.propagate(settlement).await);
         }
-        self.note_propagated().await?;
+        self.mark_propagated().await?;
         outcome
     }
 
-    async fn note_propagated(&self) -> Result<(), Unavailable> {
+    async fn mark_propagated(&self) -> Result<(), Unavailable> {
         let propagated = self.propagator.take_propagated();
         if propagated.is_empty() { Ok(()) } else { self.payments.mark_propagated(&propagated).await }
     }
 
-    /// Frees or corrects seat locks that outlived their hold, of every performance on sale.
+    /// Frees or corrects the seat locks of every performance on sale that are past their hold's deadline.
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
         let mut outcome = Ok(());

@@ -1,4 +1,4 @@
-//! The fan's prepaid balance.
+//! Wallets: the prepaid balances of fans.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct WalletUseCases {
 }
 
 impl WalletUseCases {
-    /// Puts the use cases on their ports.
+    /// The use cases over their ports.
     pub fn new(wallets: Arc<dyn Wallets>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         Self { wallets, clock, ids }
     }
@@ -42,7 +42,7 @@ impl WalletUseCases {
         Ok(self.wallets.top_up(transfer, request).await?.into_inner())
     }
 
-    /// What moved in the caller's wallets, newest first.
+    /// The ledger entries of the caller's wallets, newest first.
     pub async fn list_entries(
         &self,
         caller: Caller,

@@ -1,11 +1,11 @@
-//! Unwraps the answers of ports, and says what came instead.
+//! Unwraps the results of ports, and panics with the unexpected result.
 
 use std::fmt::Debug;
 
 use encore_domain::error::PortError;
 use encore_domain::request::Applied;
 
-/// The value of a change that this very call made.
+/// The value of a change that this call made.
 #[track_caller]
 pub fn made<T: Debug, R: Debug>(answer: Result<Applied<T>, PortError<R>>) -> T {
     match answer {
@@ -41,7 +41,7 @@ pub fn assert_reused<T: Debug, R: Debug>(answer: &Result<T, PortError<R>>) {
     assert!(matches!(answer, Err(PortError::RequestReused)), "expected a reused request: {answer:?}");
 }
 
-/// Checks that one call made the change and all others were told what it made; answers that.
+/// Checks that one call made the change and that all others returned its value. Returns the value.
 #[track_caller]
 pub fn made_once<T: Debug + PartialEq, R: Debug>(answers: Vec<Result<Applied<T>, PortError<R>>>) -> T {
     let (mut made, mut before) = (Vec::new(), Vec::new());
@@ -55,12 +55,12 @@ pub fn made_once<T: Debug + PartialEq, R: Debug>(answers: Vec<Result<Applied<T>,
     assert_eq!(made.len(), 1, "made once: {made:?}");
     let value = made.remove(0);
     for other in before {
-        assert_eq!(other, value, "a repeat answers what the first call made");
+        assert_eq!(other, value, "a repeat returns the value of the first call");
     }
     value
 }
 
-/// Parts the changes made now from the refusals; nothing else may have come.
+/// Separates the changes made now from the refusals. Any other result fails the test.
 #[track_caller]
 pub fn made_and_refused<T: Debug, R: Debug>(answers: Vec<Result<Applied<T>, PortError<R>>>) -> (Vec<T>, Vec<R>) {
     let (mut made, mut refusals) = (Vec::new(), Vec::new());

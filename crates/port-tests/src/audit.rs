@@ -1,5 +1,5 @@
-//! The cases of [`Audit`](encore_domain::ports::Audit). They do no damage: what an adapter finds in damaged records is tested
-//! where the adapter is, since no port can do the damage.
+//! The cases of [`Audit`](encore_domain::ports::Audit). Findings in damaged records are tested in each adapter's crate, because
+//! no port can damage records.
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::fixtures::{at_secs, euros, hold, just_before, money, payment, request
 macro_rules! audit {
     ($($with:tt)+) => {
         $crate::suite! { audit [
-            finds_nothing_in_empty_books,
+            finds_nothing_in_an_empty_store,
             finds_nothing_in_a_clean_history,
             counts_what_it_examined,
             finds_nothing_while_sales_go_on,
@@ -32,7 +32,7 @@ macro_rules! audit {
     };
 }
 
-/// The promises that can be checked on what must last.
+/// The promises that can be checked on durable records.
 const SEEN: [Promise; 8] = [
     Promise::DoubleSoldSeat,
     Promise::PaidWithoutSeat,
@@ -53,8 +53,8 @@ impl RecordBench {
         self.sweep(scope).await.findings().cloned().collect()
     }
 
-    /// Of each kind of story one: a hold that lives, one released, one expired, and one of two seats paid for.
-    async fn tell_stories(&self, sale: &Performance) {
+    /// Adds one reservation in each state: a live hold, a released one, an expired one, and a paid one of two seats.
+    async fn add_history(&self, sale: &Performance) {
         let (fan, other) = (self.sign_up().await, self.sign_up().await);
         self.place(&hold(fan, sale, &[0])).await;
         let released = hold(fan, sale, &[1]);
@@ -68,7 +68,7 @@ impl RecordBench {
         let expired = Reservation { expires_at: at_secs(60), ..hold(other, sale, &[2]) };
         self.place(&expired).await;
         let due = self.reservations.expire_due(at_secs(60), 100).await.expect("the store answers");
-        assert_eq!(due.len(), 1, "the one that was cut short: {due:?}");
+        assert_eq!(due.len(), 1, "the hold with the early deadline: {due:?}");
     }
 }
 
@@ -76,7 +76,7 @@ fn examined(report: &AuditReport) -> [u64; 8] {
     SEEN.map(|promise| report.of(promise).map(|found| found.examined).expect("it was examined"))
 }
 
-pub async fn finds_nothing_in_empty_books(bench: RecordBench) {
+pub async fn finds_nothing_in_an_empty_store(bench: RecordBench) {
     let sale = bench.open_sale().await;
     for scope in [None, Some(sale.id)] {
         let report = bench.sweep(scope).await;
@@ -89,13 +89,13 @@ pub async fn finds_nothing_in_empty_books(bench: RecordBench) {
 
 pub async fn finds_nothing_in_a_clean_history(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    bench.tell_stories(&sale).await;
+    bench.add_history(&sale).await;
     let fan = bench.sign_up().await;
     let (first, again, request) = (top_up(fan, euros(500)), top_up(fan, euros(500)), request(fan));
     made(bench.wallets.top_up(first, request).await);
     repeated(bench.wallets.top_up(again, request).await);
     let free = Performance { prices: prices_of(0, &sale), ..sale.clone() };
-    // A hold of nothing is paid without a wallet.
+    // A hold with a total of zero is paid without a wallet.
     let hold = hold(bench.sign_up().await, &free, &[4]);
     bench.place(&hold).await;
     made(bench.payments.pay_from_wallet(payment(&hold, start()), crate::fixtures::request(hold.user)).await);
@@ -111,11 +111,11 @@ fn prices_of(minor: i64, sale: &Performance) -> encore_domain::catalog::PriceLis
 
 pub async fn counts_what_it_examined(bench: RecordBench) {
     let (sale, other_sale) = (bench.open_sale().await, bench.open_sale().await);
-    bench.tell_stories(&sale).await;
-    // Live seats, confirmed reservations, claims, transfers, wallets, effects, events, holds.
+    bench.add_history(&sale).await;
+    // The numbers of live seats, confirmed reservations, claims, transfers, wallets, effects, events and holds.
     assert_eq!(examined(&bench.sweep(Some(sale.id)).await), [3, 1, 3, 1, 2, 5, 7, 1]);
     assert_eq!(examined(&bench.sweep(Some(other_sale.id)).await), [0; 8]);
-    bench.tell_stories(&other_sale).await;
+    bench.add_history(&other_sale).await;
     bench.top_up(bench.sign_up().await, euros(1)).await;
     assert_eq!(examined(&bench.sweep(None).await), [6, 2, 6, 7, 5, 15, 19, 2]);
 }
@@ -153,14 +153,14 @@ pub async fn finds_nothing_while_sales_go_on(bench: RecordBench) {
     }))
     .await;
     selling.store(false, Ordering::SeqCst);
-    auditor.await.expect("no sweep found anything");
+    auditor.await.expect("no sweep has findings");
 }
 
 pub async fn finds_an_overdue_hold(bench: RecordBench) {
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
     let hold = hold(fan, &sale, &[0]);
     bench.place(&hold).await;
-    // In a stopped system it is overdue by any time, and nobody is there to end it.
+    // The audit measures time by the latest record. In a stopped system no hold becomes overdue.
     assert_eq!(bench.findings(None).await, []);
     let credit = |at| Transfer { at, ..top_up(fan, euros(1)) };
     let late = hold.expires_at + HOLD_OVERDUE_AFTER;
@@ -171,8 +171,8 @@ pub async fn finds_an_overdue_hold(bench: RecordBench) {
     made(bench.wallets.top_up(credit(too_late), request(fan)).await);
     for scope in [None, Some(sale.id)] {
         let findings = bench.findings(scope).await;
-        let told: Vec<_> = findings.iter().map(|finding| (finding.promise, finding.subject.as_str())).collect();
-        assert_eq!(told, [(Promise::OverdueHold, format!("reservation {}", hold.id).as_str())]);
+        let subjects: Vec<_> = findings.iter().map(|finding| (finding.promise, finding.subject.as_str())).collect();
+        assert_eq!(subjects, [(Promise::OverdueHold, format!("reservation {}", hold.id).as_str())]);
     }
     assert_eq!(bench.reservations.expire_due(too_late, 100).await.expect("the store answers").len(), 1);
     assert_eq!(bench.findings(None).await, []);

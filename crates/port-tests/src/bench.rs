@@ -1,4 +1,4 @@
-//! What a case runs on, and the steps that many cases begin with.
+//! The stores that a case runs on, and steps that many cases share.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,29 +21,29 @@ use uuid::Uuid;
 use crate::answers::made;
 use crate::fixtures;
 
-/// A fresh store of facts: its ports see what the others wrote.
+/// A fresh store of durable records. Its ports share their data.
 pub struct RecordBench {
-    /// The port under test, or what it builds on.
+    /// The port under test, or one that supplies its data.
     pub users: Arc<dyn Users>,
-    /// The port under test, or what it builds on.
+    /// The port under test, or one that supplies its data.
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.
     pub queue_records: Arc<dyn QueueRecords>,
     /// The port under test.
     pub draws: Arc<dyn Draws>,
-    /// The port under test, or what it builds on.
+    /// The port under test, or one that supplies its data.
     pub reservations: Arc<dyn Reservations>,
     /// The port under test.
     pub seat_blocks: Arc<dyn SeatBlocks>,
-    /// The port under test, or what it builds on.
+    /// The port under test, or one that supplies its data.
     pub wallets: Arc<dyn Wallets>,
-    /// The port under test, or what it builds on.
+    /// The port under test, or one that supplies its data.
     pub payments: Arc<dyn Payments>,
-    /// The port under test, or what shows the events of the others.
+    /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.
     pub audit: Arc<dyn Audit>,
-    /// What must live as long as the case, and may clean up when dropped.
+    /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }
 
@@ -51,21 +51,21 @@ pub struct RecordBench {
 pub struct SpeedBench {
     /// The port under test.
     pub seat_locks: Arc<dyn SeatLocks>,
-    /// The port under test; it tells what becomes of the seats.
+    /// The port under test, which streams the changes of the seat locks.
     pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
     pub queues: Arc<dyn QueueStore>,
     /// The port under test.
     pub seen_requests: Arc<dyn SeenRequests>,
-    /// What must live as long as the case, and may clean up when dropped.
+    /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }
 
-/// An event as the outbox tells it: id, kind and key.
-pub type Told = (String, String, Uuid);
+/// The identity of an event in the outbox: id, kind and key.
+pub type EventIdentity = (String, String, Uuid);
 
-/// What the outbox should tell of an event.
-pub fn told(event: &Event) -> Told {
+/// The identity that an event must have in the outbox.
+pub fn identity_of(event: &Event) -> EventIdentity {
     (event.id(), event.kind().to_owned(), event.key())
 }
 
@@ -76,7 +76,7 @@ impl RecordBench {
         made(self.users.create(account, None).await).user.id
     }
 
-    /// Adds a performance in a venue with the small chart, and everything that it refers to.
+    /// Adds a performance with its concert and a venue with the small chart.
     pub(crate) async fn open_sale(&self) -> Performance {
         let venue = made(self.catalog.add_venue(fixtures::venue(fixtures::small_chart()), None).await);
         let concert = made(self.catalog.add_concert(fixtures::concert(), None).await);
@@ -84,13 +84,13 @@ impl RecordBench {
         made(self.catalog.add_performance(performance, None, None).await)
     }
 
-    /// Adds a performance like another, with a queue.
+    /// Adds a copy of a performance with a queue.
     pub(crate) async fn open_queue(&self, like: &Performance, queue: Queue) -> Performance {
         let performance = Performance { id: fixtures::id(), has_queue: true, ..like.clone() };
         made(self.catalog.add_performance(performance, Some(queue), None).await)
     }
 
-    /// Places a hold that nothing stands against, and says under which request.
+    /// Places a hold that must succeed, and returns its request.
     pub(crate) async fn place(&self, hold: &Reservation) -> RequestKey {
         let request = fixtures::request(hold.user);
         let placed = made(self.reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request).await);
@@ -103,7 +103,7 @@ impl RecordBench {
         made(self.wallets.top_up(fixtures::top_up(user, amount), fixtures::request(user)).await)
     }
 
-    /// Places a hold and pays it at once, from money that it brings.
+    /// Places a hold, tops up the wallet with its total and pays it.
     pub(crate) async fn buy(&self, hold: &Reservation) -> Payment {
         self.place(hold).await;
         self.top_up(hold.user, hold.total).await;
@@ -111,7 +111,7 @@ impl RecordBench {
         made(self.payments.pay_from_wallet(plan, fixtures::request(hold.user)).await)
     }
 
-    /// The reservation as the store knows it.
+    /// The reservation as it is stored.
     pub(crate) async fn stored(&self, hold: &Reservation) -> Option<Reservation> {
         self.reservations.find(hold.id).await.expect("the store answers")
     }
@@ -122,7 +122,7 @@ impl RecordBench {
     }
 
     /// All events so far.
-    pub(crate) async fn events(&self) -> Vec<Told> {
+    pub(crate) async fn events(&self) -> Vec<EventIdentity> {
         let records = self.outbox.after(0, 1_000).await.expect("the store answers");
         assert!(records.is_sorted_by(|a, b| a.sequence < b.sequence), "in order: {records:?}");
         records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()

@@ -37,7 +37,7 @@ macro_rules! catalog {
             refuses_to_move_lanes,
             finds_a_queue,
             lists_what_is_on_sale,
-            lists_queues_that_collect,
+            lists_queues_with_an_open_pre_queue,
         ] $($with)+ }
     };
 }
@@ -63,7 +63,7 @@ impl RecordBench {
         read_all(100, |page| self.catalog.performances(concert, page)).await
     }
 
-    /// What is on sale, by id.
+    /// The performances on sale, sorted by id.
     async fn on_sale(&self, now: Timestamp) -> Vec<OnSale> {
         let mut on_sale = self.catalog.on_sale(now).await.expect("the store answers");
         on_sale.sort_by_key(|sale| sale.performance);
@@ -76,17 +76,17 @@ fn sale_of(performance: &Performance, queue: Option<Queue>) -> OnSale {
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
-    for context in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
+    for wanted in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
         let request = bench.operator_request().await;
-        assert_eq!(made(bench.catalog.add_venue(context.clone(), Some(request)).await), context);
-        assert_eq!(bench.catalog.venue(context.id).await.expect("the store answers"), Some(context));
+        assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(request)).await), wanted);
+        assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));
     }
 }
 
 pub async fn keeps_a_large_venue(bench: RecordBench) {
     let stadium = venue(large_chart());
     made(bench.catalog.add_venue(stadium.clone(), None).await);
-    let kept = bench.catalog.venue(stadium.id).await.expect("the store answers").expect("the venue is there");
+    let kept = bench.catalog.venue(stadium.id).await.expect("the store answers").expect("the venue is stored");
     assert_eq!(kept.chart.seats().len(), LARGE_CHART_SEATS);
     assert!(kept == stadium, "the venue read back differs from the one added");
 }
@@ -101,18 +101,18 @@ pub async fn keeps_a_concert(bench: RecordBench) {
 
 pub async fn keeps_a_performance(bench: RecordBench) {
     let plain = bench.open_sale().await;
-    let lined = Performance { id: id(), has_queue: true, ..plain.clone() };
+    let queued = Performance { id: id(), has_queue: true, ..plain.clone() };
     let request = bench.operator_request().await;
-    let added = bench.catalog.add_performance(lined.clone(), Some(queue(queue_settings())), Some(request)).await;
-    assert_eq!(made(added), lined);
+    let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(request)).await;
+    assert_eq!(made(added), queued);
 
-    for performance in [plain, lined.clone()] {
+    for performance in [plain, queued.clone()] {
         let kept = bench.catalog.performance(performance.id).await.expect("the store answers");
         assert_eq!(kept.as_ref(), Some(&performance));
         let kept = bench.catalog.performances_by_id(&[performance.id]).await.expect("the store answers");
         assert_eq!(kept, [performance]);
     }
-    assert_eq!(bench.settings(lined.id).await, queue_settings());
+    assert_eq!(bench.settings(queued.id).await, queue_settings());
 }
 
 pub async fn finds_nothing(bench: RecordBench) {
@@ -144,7 +144,7 @@ pub async fn pages_concerts(bench: RecordBench) {
 pub async fn pages_performances(bench: RecordBench) {
     let other = bench.open_sale().await;
     let show = made(bench.catalog.add_concert(concert(), None).await);
-    // Later ids start earlier, and of each date there are two.
+    // Performances with later ids start earlier, and every two start at the same time.
     let dates: Vec<Performance> = (0..6)
         .map(|n| Performance { starts_at: at_secs(9_000 - n / 2), ..performance(show.id, other.venue) })
         .collect();
@@ -162,9 +162,9 @@ pub async fn pages_performances(bench: RecordBench) {
 
 pub async fn repeats_an_add(bench: RecordBench) {
     let request = bench.operator_request().await;
-    let (context, again) = (venue(small_chart()), venue(small_chart()));
-    made(bench.catalog.add_venue(context.clone(), Some(request)).await);
-    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(request)).await), context);
+    let (first, again) = (venue(small_chart()), venue(small_chart()));
+    made(bench.catalog.add_venue(first.clone(), Some(request)).await);
+    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(request)).await), first);
     assert_eq!(bench.catalog.venue(again.id).await.expect("the store answers"), None);
 
     let request = bench.operator_request().await;
@@ -174,7 +174,7 @@ pub async fn repeats_an_add(bench: RecordBench) {
     assert_eq!(bench.all_concerts().await.as_slice(), std::slice::from_ref(&show));
 
     let request = bench.operator_request().await;
-    let date = Performance { has_queue: true, ..performance(show.id, context.id) };
+    let date = Performance { has_queue: true, ..performance(show.id, first.id) };
     let again = Performance { id: id(), ..date.clone() };
     made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(request)).await);
     let other = pre_queue(just_before(start()));
@@ -186,14 +186,14 @@ pub async fn repeats_an_add(bench: RecordBench) {
 
 pub async fn refuses_a_reused_request(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
+    let queued = bench.open_queue(&sale, queue(queue_settings())).await;
     let request = bench.operator_request().await;
     let show = made(bench.catalog.add_concert(concert(), Some(request)).await);
     let reused = Some(altered(request));
 
-    let context = venue(small_chart());
-    assert_reused(&bench.catalog.add_venue(context.clone(), reused).await);
-    assert_eq!(bench.catalog.venue(context.id).await.expect("the store answers"), None);
+    let other_venue = venue(small_chart());
+    assert_reused(&bench.catalog.add_venue(other_venue.clone(), reused).await);
+    assert_eq!(bench.catalog.venue(other_venue.id).await.expect("the store answers"), None);
 
     let other = concert();
     assert_reused(&bench.catalog.add_concert(other.clone(), reused).await);
@@ -203,19 +203,19 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     assert_eq!(bench.all_performances(show.id).await, []);
 
     let patch = QueuePatch { max_active: Some(1), ..QueuePatch::default() };
-    assert_reused(&bench.catalog.patch_queue(lined.id, patch, reused).await);
-    assert_eq!(bench.settings(lined.id).await, queue_settings());
+    assert_reused(&bench.catalog.patch_queue(queued.id, patch, reused).await);
+    assert_eq!(bench.settings(queued.id).await, queue_settings());
 }
 
 pub async fn patches_a_queue(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
+    let queued = bench.open_queue(&sale, queue(queue_settings())).await;
     let bystander = bench.open_queue(&sale, queue(queue_settings())).await;
 
     let narrowed = QueueSettings { max_active: 42, ..queue_settings() };
     let patch = QueuePatch { max_active: Some(42), ..QueuePatch::default() };
-    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), narrowed);
-    assert_eq!(bench.settings(lined.id).await, narrowed);
+    assert_eq!(made(bench.catalog.patch_queue(queued.id, patch, None).await), narrowed);
+    assert_eq!(bench.settings(queued.id).await, narrowed);
 
     let turned = QueueSettings {
         rate: QueueRate { admissions: 3, period: Duration::from_millis(1_500) },
@@ -243,26 +243,26 @@ pub async fn patches_a_queue(bench: RecordBench) {
         message: Some(turned.message.clone()),
         lanes: Some(turned.lanes.clone()),
     };
-    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), turned);
+    assert_eq!(made(bench.catalog.patch_queue(queued.id, patch, None).await), turned);
     let silent = QueueSettings { message: None, hold_tries: Some(1), ..turned };
     let patch = QueuePatch { message: Some(None), hold_tries: Some(Some(1)), ..QueuePatch::default() };
-    assert_eq!(made(bench.catalog.patch_queue(lined.id, patch, None).await), silent);
-    let expected = [(&sale, None), (&lined, Some(queue(silent))), (&bystander, Some(queue(queue_settings())))];
+    assert_eq!(made(bench.catalog.patch_queue(queued.id, patch, None).await), silent);
+    let expected = [(&sale, None), (&queued, Some(queue(silent))), (&bystander, Some(queue(queue_settings())))];
     assert_eq!(bench.on_sale(start()).await, expected.map(|(performance, queue)| sale_of(performance, queue)));
 }
 
 pub async fn repeats_a_queue_patch(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
+    let queued = bench.open_queue(&sale, queue(queue_settings())).await;
     let (first, second) = (bench.operator_request().await, bench.operator_request().await);
     let pause = QueuePatch { paused: Some(true), ..QueuePatch::default() };
     let resume = QueuePatch { paused: Some(false), max_active: Some(9), ..QueuePatch::default() };
 
-    let paused = made(bench.catalog.patch_queue(lined.id, pause.clone(), Some(first)).await);
-    let resumed = made(bench.catalog.patch_queue(lined.id, resume, Some(second)).await);
-    assert_eq!(repeated(bench.catalog.patch_queue(lined.id, pause, Some(first)).await), paused);
+    let paused = made(bench.catalog.patch_queue(queued.id, pause.clone(), Some(first)).await);
+    let resumed = made(bench.catalog.patch_queue(queued.id, resume, Some(second)).await);
+    assert_eq!(repeated(bench.catalog.patch_queue(queued.id, pause, Some(first)).await), paused);
     assert_eq!(paused, QueueSettings { paused: true, ..queue_settings() });
-    assert_eq!(bench.settings(lined.id).await, resumed);
+    assert_eq!(bench.settings(queued.id).await, resumed);
     assert_eq!(resumed, QueueSettings { max_active: 9, ..queue_settings() });
 }
 
@@ -280,7 +280,7 @@ pub async fn refuses_to_patch_without_a_queue(bench: RecordBench) {
 
 pub async fn refuses_to_move_lanes(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let lined = bench.open_queue(&sale, queue(queue_settings())).await;
+    let queued = bench.open_queue(&sale, queue(queue_settings())).await;
     let others: [&[(&str, u32)]; 4] = [
         &[("general", 2), ("press", 3), ("fan-club", 1)],
         &[("general", 2), ("fan-club", 3)],
@@ -290,13 +290,13 @@ pub async fn refuses_to_move_lanes(bench: RecordBench) {
     for moved in others {
         let request = bench.operator_request().await;
         let patch = QueuePatch { lanes: Some(lanes(moved)), max_active: Some(1), ..QueuePatch::default() };
-        let refusal = refused(bench.catalog.patch_queue(lined.id, patch, Some(request)).await);
+        let refusal = refused(bench.catalog.patch_queue(queued.id, patch, Some(request)).await);
         assert_eq!(refusal, PatchRefusal::LanesMoved, "{moved:?}");
-        assert_eq!(bench.settings(lined.id).await, queue_settings());
+        assert_eq!(bench.settings(queued.id).await, queue_settings());
 
-        // A request that was refused left no trace: its repeat is a first attempt.
-        let look = QueuePatch::default();
-        assert_eq!(made(bench.catalog.patch_queue(lined.id, look, Some(request)).await), queue_settings());
+        // A refused request is not recorded, so its id can be used again.
+        let empty = QueuePatch::default();
+        assert_eq!(made(bench.catalog.patch_queue(queued.id, empty, Some(request)).await), queue_settings());
     }
 }
 
@@ -309,31 +309,31 @@ pub async fn finds_a_queue(bench: RecordBench) {
         pre_queue(just_before(start())),
     ];
     for queue in kept {
-        let lined = bench.open_queue(&sale, queue.clone()).await;
-        assert_eq!(bench.queue(lined.id).await, Some(queue.clone()));
+        let queued = bench.open_queue(&sale, queue.clone()).await;
+        assert_eq!(bench.queue(queued.id).await, Some(queue.clone()));
 
         let patch = QueuePatch { max_active: Some(3), ..QueuePatch::default() };
-        let settings = made(bench.catalog.patch_queue(lined.id, patch, None).await);
-        assert_eq!(bench.queue(lined.id).await, Some(Queue { settings, ..queue }), "its draw stays");
+        let settings = made(bench.catalog.patch_queue(queued.id, patch, None).await);
+        assert_eq!(bench.queue(queued.id).await, Some(Queue { settings, ..queue }), "a patch does not change the draw");
     }
     assert_eq!(bench.queue(sale.id).await, None);
     assert_eq!(bench.queue(id()).await, None);
 }
 
 pub async fn lists_what_is_on_sale(bench: RecordBench) {
-    let context = bench.open_sale().await;
-    let day_later = context.on_sale.closes_at;
+    let today = bench.open_sale().await;
+    let day_later = today.on_sale.closes_at;
     let later = |secs| OnSaleWindow { opens_at: day_later, closes_at: day_later + Duration::from_secs(secs) };
-    let plain = Performance { id: id(), on_sale: later(100), ..context.clone() };
+    let plain = Performance { id: id(), on_sale: later(100), ..today.clone() };
     made(bench.catalog.add_performance(plain.clone(), None, None).await);
-    let long = Performance { on_sale: later(200), ..context.clone() };
+    let long = Performance { on_sale: later(200), ..today.clone() };
     let running = bench.open_queue(&long, queue(queue_settings())).await;
     let paused = queue(QueueSettings { paused: true, ..queue_settings() });
     let halted = bench.open_queue(&plain, paused.clone()).await;
 
     assert_eq!(bench.on_sale(just_before(start())).await, []);
     for now in [start(), just_before(day_later)] {
-        assert_eq!(bench.on_sale(now).await, [sale_of(&context, None)]);
+        assert_eq!(bench.on_sale(now).await, [sale_of(&today, None)]);
     }
     let running = sale_of(&running, Some(queue(queue_settings())));
     let expected = [sale_of(&plain, None), running.clone(), sale_of(&halted, Some(paused))];
@@ -346,21 +346,21 @@ pub async fn lists_what_is_on_sale(bench: RecordBench) {
     assert_eq!(bench.on_sale(long.on_sale.closes_at).await, []);
 }
 
-pub async fn lists_queues_that_collect(bench: RecordBench) {
-    let context = bench.open_sale().await;
-    let opens_at = context.on_sale.closes_at;
+pub async fn lists_queues_with_an_open_pre_queue(bench: RecordBench) {
+    let selling = bench.open_sale().await;
+    let opens_at = selling.on_sale.closes_at;
     let later = OnSaleWindow { opens_at, closes_at: opens_at + Duration::from_secs(100) };
-    let later = Performance { on_sale: later, ..context.clone() };
+    let later = Performance { on_sale: later, ..selling.clone() };
     let pre_queue_opens_at = at_secs(3_600);
     let drawing = bench.open_queue(&later, pre_queue(pre_queue_opens_at)).await;
     let plain = bench.open_queue(&later, queue(queue_settings())).await;
 
-    let context = sale_of(&context, None);
+    let selling = sale_of(&selling, None);
     let drawing = sale_of(&drawing, Some(pre_queue(pre_queue_opens_at)));
-    assert_eq!(drawing.opens_at, opens_at, "pre_queue is not selling");
-    assert_eq!(bench.on_sale(just_before(pre_queue_opens_at)).await.as_slice(), std::slice::from_ref(&context));
+    assert_eq!(drawing.opens_at, opens_at, "seats cannot be held while the pre-queue is open");
+    assert_eq!(bench.on_sale(just_before(pre_queue_opens_at)).await.as_slice(), std::slice::from_ref(&selling));
     for now in [pre_queue_opens_at, just_before(opens_at)] {
-        assert_eq!(bench.on_sale(now).await, [context.clone(), drawing.clone()]);
+        assert_eq!(bench.on_sale(now).await, [selling.clone(), drawing.clone()]);
     }
     let plain = sale_of(&plain, Some(queue(queue_settings())));
     assert_eq!(bench.on_sale(opens_at).await, [drawing, plain]);

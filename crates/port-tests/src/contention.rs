@@ -1,14 +1,14 @@
-//! Calls that meet.
+//! Concurrent calls.
 
 use std::sync::Arc;
 
 use futures::future::join_all;
 use tokio::sync::Barrier;
 
-/// How many calls meet where a contract says twenty.
+/// The number of concurrent calls where a contract says twenty.
 pub const TWENTY: usize = 20;
 
-/// Starts the calls together, each on a task of its own, and answers in their order.
+/// Starts the calls at the same time, each on a task of its own. Returns their results in the order of the calls.
 pub async fn at_once<T, F>(calls: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,
@@ -20,7 +20,7 @@ where
         let start = Arc::clone(&start);
         tokio::spawn(async move {
             start.wait().await;
-            // Whoever opened the barrier would run on alone; after this the worker threads share the calls.
+            // Without a yield, the task that opens the barrier runs first and alone. The yield spreads the tasks over the threads.
             tokio::task::yield_now().await;
             call.await
         })
@@ -28,7 +28,7 @@ where
     join_all(tasks).await.into_iter().map(|task| task.expect("the call does not panic")).collect()
 }
 
-/// Runs two calls at once, either of them spawned first.
+/// Runs two calls concurrently. `a_first` says which of them is spawned first.
 pub async fn meet<A, B>(
     a: impl Future<Output = A> + Send + 'static,
     b: impl Future<Output = B> + Send + 'static,

@@ -24,7 +24,7 @@ macro_rules! draws {
 }
 
 impl RecordBench {
-    /// A performance whose queue is to be drawn.
+    /// A performance whose queue has no draw yet.
     async fn undrawn(&self) -> PerformanceId {
         let sale = self.open_sale().await;
         self.open_queue(&sale, pre_queue(start())).await.id
@@ -39,7 +39,7 @@ impl RecordBench {
     }
 }
 
-/// The draw of lanes of which this many had joined.
+/// The draw of lanes with these numbers of joined fans.
 fn drawn(counts: &[u64]) -> Vec<Drawn> {
     let drawn = |(lane, count): (u8, &u64)| Drawn { lane, count: *count, digest: [lane.wrapping_mul(31) ^ 0xA5; 32] };
     (0..).zip(counts).map(drawn).collect()
@@ -71,8 +71,8 @@ pub async fn draws_once_under_contention(bench: RecordBench) {
         async move { draws.keep(performance, &drawn(&[count, count + 1])).await.expect("the store answers") }
     }))
     .await;
-    let kept = bench.find_draw(performance).await.expect("a draw was kept");
-    assert_eq!(kept, drawn(&[kept[0].count, kept[0].count + 1]), "the lanes are of one draw");
+    let kept = bench.find_draw(performance).await.expect("a stored draw");
+    assert_eq!(kept, drawn(&[kept[0].count, kept[0].count + 1]), "all lanes belong to one draw");
     assert!(answers.iter().all(|answer| *answer == kept), "{answers:?}");
 }
 

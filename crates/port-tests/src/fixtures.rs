@@ -1,4 +1,4 @@
-//! Values to test with. Ids are unique in the process and sort in the order in which they were made.
+//! Test values. Ids are unique in the process and sort in the order of their creation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use encore_domain::time::Timestamp;
 use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;
 
-/// How many seats [`small_chart`] has.
+/// The number of seats of [`small_chart`].
 pub const SMALL_CHART_SEATS: usize = 26;
-/// How many seats [`large_chart`] has.
+/// The number of seats of [`large_chart`].
 pub const LARGE_CHART_SEATS: usize = 60_000;
 
 /// The next identifier, of any type.
@@ -31,9 +31,9 @@ pub fn id<T: From<Uuid>>() -> T {
     T::from(Uuid::from_u64_pair(0xE0C0, NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// The moment at which the tests' stories begin: 2026-06-01, 10:00 UTC.
+/// The start time of the tests: 2026-06-01, 10:00 UTC.
 pub fn start() -> Timestamp {
-    Timestamp::from_timestamp_millis(1_780_308_000_000).expect("a moment in range")
+    Timestamp::from_timestamp_millis(1_780_308_000_000).expect("a timestamp in range")
 }
 
 /// A number of milliseconds after [`start`].
@@ -46,7 +46,7 @@ pub fn at_secs(secs: u64) -> Timestamp {
     start() + Duration::from_secs(secs)
 }
 
-/// The last millisecond before a moment.
+/// One millisecond before a point in time.
 pub fn just_before(moment: Timestamp) -> Timestamp {
     moment - Duration::from_millis(1)
 }
@@ -55,12 +55,12 @@ const SENT: [u8; DIGEST_LEN] = [0x5A; DIGEST_LEN];
 const UNDERSTOOD: [u8; DIGEST_LEN] = [0x5B; DIGEST_LEN];
 const ALTERED: [u8; DIGEST_LEN] = [0xA5; DIGEST_LEN];
 
-/// A new intended change of this user.
+/// A new request of this user.
 pub fn request(user: UserId) -> RequestKey {
     RequestKey { user, id: id::<RequestId>(), fingerprint: Fingerprint::new(SENT, UNDERSTOOD) }
 }
 
-/// A new sign-up: nobody is logged in.
+/// A new request without a logged-in user, as for a sign-up.
 pub fn sign_up_request() -> RequestKey {
     request(UserId(Uuid::nil()))
 }
@@ -125,11 +125,11 @@ fn small_grades() -> Vec<Grade> {
     vec![grade("Front", "#7f4a91"), grade("Rear", "")]
 }
 
-/// How many units the second general admission area of [`festival_chart`] has.
+/// The number of units of the second general admission area of [`festival_chart`].
 pub const PIT_UNITS: u32 = 12;
 
-/// The small venue with two general admission areas: `Floor` of so many units, of the grade `Rear`, and `Pit` of the grade `Front`. Its
-/// seats have the slots of the small venue.
+/// The small chart with two general admission areas: `Floor` with this many units of the grade `Rear`, and `Pit` of the grade
+/// `Front`. Its seats have the same slots as in the small chart.
 pub fn festival_chart(floor: u32) -> SeatChart {
     let [stalls, balcony] = small_sections();
     let general_admission = |name: &str, capacity, grade| PlannedSection {
@@ -141,7 +141,8 @@ pub fn festival_chart(floor: u32) -> SeatChart {
     SeatChart::lay_out(sections, small_grades())
 }
 
-/// The small venue with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one between them.
+/// The small chart with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one seat between
+/// them.
 pub fn accessible_chart() -> SeatChart {
     let chart = small_chart();
     let mut seats = chart.seats().to_vec();
@@ -220,7 +221,7 @@ fn title(text: &str) -> Title {
     Title::parse(text).expect("a title")
 }
 
-/// A performance in a venue of two grades, on sale from [`start`] for a day, without a queue.
+/// A performance at a venue of two grades, on sale from [`start`] for a day, without a queue.
 pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
     let day = Duration::from_hours(24);
     Performance {
@@ -236,7 +237,8 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
     }
 }
 
-/// A queue that admits 5 at first and then 10 a second, up to 100. No setting is the default, and no two are alike.
+/// Settings that admit a batch of 5 and then 10 fans a second, up to 100 active fans. Every setting differs from its default and
+/// from the others.
 pub fn queue_settings() -> QueueSettings {
     QueueSettings {
         rate: QueueRate { admissions: 10, period: Duration::from_secs(1) },
@@ -253,7 +255,7 @@ pub fn queue_settings() -> QueueSettings {
     }
 }
 
-/// A message to those waiting.
+/// A message for waiting fans.
 pub fn message(text: &str) -> Option<QueueMessage> {
     QueueMessage::parse(text).expect("a message")
 }
@@ -270,7 +272,7 @@ pub fn queue(settings: QueueSettings) -> Queue {
     Queue { settings, draw: None }
 }
 
-/// A queue that collects joiners from this moment on.
+/// A queue whose pre-queue opens at this time.
 pub fn pre_queue(pre_queue_opens_at: Timestamp) -> Queue {
     let mut key = [0xA5; DRAW_KEY_BYTES];
     key[0] = 0;
@@ -306,7 +308,7 @@ pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Ti
     }
 }
 
-/// A top-up of any size: the bound of a single top-up is the caller's rule, not the store's.
+/// A top-up of any amount. The limit of a single top-up is checked by the use case and not by the store.
 pub fn top_up(user: UserId, amount: Money) -> Transfer {
     let queue = |account, amount_minor| LedgerEntry { id: id(), account, amount_minor };
     Transfer {
@@ -321,7 +323,7 @@ pub fn top_up(user: UserId, amount: Money) -> Transfer {
     }
 }
 
-/// A payment of this hold at this moment, without a queue token.
+/// A payment of this hold at this time, without a queue token.
 pub fn payment(hold: &Reservation, now: Timestamp) -> PaymentPlan {
     let ids = TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() };
     plan_wallet_payment(hold, id(), ids, None, now)

@@ -3,7 +3,7 @@
 use encore_domain::event::{Event, OutboxRecord};
 
 use crate::RecordBench;
-use crate::bench::{Told, told};
+use crate::bench::{EventIdentity, identity_of};
 use crate::fixtures::{euros, hold};
 
 /// Stamps the cases of the port `Outbox`.
@@ -24,20 +24,21 @@ impl RecordBench {
 pub async fn reads_in_order_up_to_a_limit(bench: RecordBench) {
     assert_eq!(bench.records(0, 100).await, []);
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
-    let mut expected: Vec<Told> = Vec::new();
+    let mut expected: Vec<EventIdentity> = Vec::new();
     for seat in 0..2 {
         let hold = hold(fan, &sale, &[seat]);
         bench.place(&hold).await;
-        expected.push(told(&Event::HoldPlaced(hold)));
+        expected.push(identity_of(&Event::HoldPlaced(hold)));
         let entry = bench.top_up(fan, euros(1)).await;
-        expected.push(told(&Event::WalletToppedUp { user: fan, entry }));
+        expected.push(identity_of(&Event::WalletToppedUp { user: fan, entry }));
     }
 
     let all = bench.records(0, 100).await;
-    assert!(all.iter().all(|record| record.sequence > 0), "0 is before all: {all:?}");
+    assert!(all.iter().all(|record| record.sequence > 0), "every sequence is greater than 0: {all:?}");
     assert!(all.is_sorted_by(|a, b| a.sequence < b.sequence), "in order: {all:?}");
-    let told: Vec<Told> = all.iter().map(|record| (record.id.clone(), record.kind.clone(), record.key)).collect();
-    assert_eq!(told, expected);
+    let identities: Vec<EventIdentity> =
+        all.iter().map(|record| (record.id.clone(), record.kind.clone(), record.key)).collect();
+    assert_eq!(identities, expected);
 
     assert_eq!(bench.records(0, 3).await, all[..3]);
     assert_eq!(bench.records(all[0].sequence, 2).await, all[1..3]);

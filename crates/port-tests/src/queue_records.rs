@@ -29,7 +29,7 @@ macro_rules! queue_records {
 const EPOCH: i64 = 1_780_308_000_123;
 
 impl RecordBench {
-    /// A performance whose queue was begun, with this many lanes.
+    /// A performance with a begun record of this many lanes.
     async fn begun(&self, lanes: usize) -> PerformanceId {
         let sale = self.open_sale().await;
         let performance = self.open_queue(&sale, queue(queue_settings())).await.id;
@@ -59,12 +59,12 @@ fn lane(head: u64, tail: u64, limit: u64) -> LaneRecord {
     LaneRecord { head, tail, limit }
 }
 
-/// Somebody inside, active if the number is odd.
+/// A called fan, or an active one if the number is odd.
 fn inside(lane: u8, number: u64) -> Inside {
     Inside { lane_number: LaneNumber { lane, number }, until: at_ms(600_000 + number), active: number % 2 == 1 }
 }
 
-/// What the queue has come to two seconds after it was begun, in two lanes.
+/// The record of a queue with two lanes, two seconds after it was begun.
 fn moved() -> QueueRecord {
     QueueRecord {
         epoch: EPOCH,
@@ -113,7 +113,7 @@ pub async fn begins_once(bench: RecordBench) {
             }),
         )
         .await;
-    let begun = bench.find_record(contended).await.expect("it was begun");
+    let begun = bench.find_record(contended).await.expect("a begun record");
     assert!(answers.iter().all(|answer| *answer == begun), "{answers:?}");
 }
 
@@ -160,7 +160,7 @@ pub async fn raises_limits(bench: RecordBench) {
     assert_eq!(bench.raise_limit(performance, 0, 7).await, 7);
     assert_eq!(bench.raise_limit(performance, 2, 9).await, 0, "there is no such lane");
 
-    // Keeping leaves the limits, whatever the record says of them.
+    // Keeping a record does not change the limits, whatever the record contains.
     let lanes = vec![lane(1, 2, 3), lane(4, 5, 6)];
     let record = QueueRecord { lanes, ..moved() };
     bench.keep_record(performance, &record).await;
@@ -177,6 +177,6 @@ pub async fn raises_limits_under_contention(bench: RecordBench) {
     }))
     .await;
     assert!(answers.iter().all(|(n, limit)| *limit >= n * 1_000), "{answers:?}");
-    let kept = bench.find_record(performance).await.expect("it was begun");
+    let kept = bench.find_record(performance).await.expect("a begun record");
     assert_eq!(kept.lanes, [lane(0, 0, 0), lane(0, 0, 20_000)]);
 }

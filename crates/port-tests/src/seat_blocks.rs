@@ -19,7 +19,7 @@ use encore_domain::time::Timestamp;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, refused, repeated};
-use crate::bench::told;
+use crate::bench::identity_of;
 use crate::contention::{TWENTY, at_once};
 use crate::fixtures::{SMALL_CHART_SEATS, altered, at_secs, hold, id, request, slots};
 use crate::paging::{SIZES, read_all};
@@ -53,7 +53,7 @@ impl RecordBench {
         self.seat_blocks.block(block.clone(), request).await
     }
 
-    /// Blocks seats that nothing stands against.
+    /// Blocks seats, which must succeed.
     async fn block(&self, operator: UserId, sale: &Performance, seats: &[usize]) -> SeatBlock {
         let block = block(operator, sale.id, seats, "House seats");
         assert_eq!(made(self.try_block(&block, None).await), block);
@@ -135,9 +135,9 @@ pub async fn blocks_again(bench: RecordBench) {
     let second = block(other, sale.id, &[1, 2], "Sponsor — 후원");
     assert_eq!(made(bench.try_block(&second, None).await), second);
     let blocked = bench.blocked(sale.id, 100).await;
-    let told: Vec<_> = blocked.iter().map(|seat| (seat.block, seat.operator, seat.reason.as_str())).collect();
+    let blocks: Vec<_> = blocked.iter().map(|seat| (seat.block, seat.operator, seat.reason.as_str())).collect();
     let (house, sponsor) = ((first.id, operator, "House seats"), (second.id, other, "Sponsor — 후원"));
-    assert_eq!(told, [house, sponsor, sponsor]);
+    assert_eq!(blocks, [house, sponsor, sponsor]);
     assert_eq!(bench.claims(sale.id).await.len(), 3);
 }
 
@@ -208,7 +208,7 @@ pub async fn repeats_an_unblock(bench: RecordBench) {
 
 pub async fn claims_a_seat_once_whoever_asks(bench: RecordBench) {
     let (sale, operator) = (bench.open_sale().await, bench.sign_up().await);
-    // Chains of overlaps: half of them holds, half blocks.
+    // A chain of overlaps: half are holds, half are blocks.
     let seats = |n: usize| [n % 7, n % 7 + 1, n % 7 + 2];
     let mut holds = Vec::new();
     for n in 0..TWENTY {
@@ -226,7 +226,7 @@ pub async fn claims_a_seat_once_whoever_asks(bench: RecordBench) {
     let (held_answers, blocked_answers) = futures::join!(holding, blocking);
     let (placed, _) = made_and_refused(held_answers);
     let (made, _) = made_and_refused(blocked_answers);
-    assert!(!placed.is_empty() || !made.is_empty(), "somebody is first");
+    assert!(!placed.is_empty() || !made.is_empty(), "at least one call succeeds");
 
     let claimed = bench.claims(sale.id).await;
     for hold in &placed {
@@ -238,7 +238,7 @@ pub async fn claims_a_seat_once_whoever_asks(bench: RecordBench) {
         assert!(block.slots.iter().all(|slot| blocked_slots.contains(slot)), "{block:?} of {claimed:?}");
     }
     let of_holds: usize = placed.iter().map(|hold| hold.seats.len()).sum();
-    assert_eq!(of_holds + blocked.len(), claimed.len(), "nobody else has a seat");
+    assert_eq!(of_holds + blocked.len(), claimed.len(), "every claim belongs to a hold or a block");
 }
 
 pub async fn lists_blocked_seats(bench: RecordBench) {
@@ -272,8 +272,8 @@ pub async fn writes_events_of_blocks(bench: RecordBench) {
     let again = bench.block(operator, &sale, &[1]).await;
     let given_back = unblock(operator, sale.id, &[0], at_secs(9));
     made(bench.try_unblock(&given_back, None).await);
-    let expected =
-        [Event::SeatsBlocked(first), Event::SeatsBlocked(again), Event::SeatsUnblocked(given_back)].map(|it| told(&it));
+    let expected = [Event::SeatsBlocked(first), Event::SeatsBlocked(again), Event::SeatsUnblocked(given_back)]
+        .map(|it| identity_of(&it));
     assert_eq!(bench.events().await, expected);
     for scope in [None, Some(sale.id)] {
         let report = bench.audit.sweep(scope).await.expect("the store answers");

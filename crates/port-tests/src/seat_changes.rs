@@ -20,9 +20,9 @@ macro_rules! seat_changes {
             tells_changes_in_order,
             tells_from_the_moment_of_listening,
             tells_nothing_where_nothing_changed,
-            a_load_is_told_as_missed,
-            a_large_change_is_told_as_missed,
-            who_falls_behind_is_told_so,
+            a_load_is_reported_as_missed,
+            a_large_change_is_reported_as_missed,
+            a_slow_listener_is_sent_missed,
             tells_everybody_who_listens,
             listens_before_anything_is_loaded,
             hears_of_its_performance_alone,
@@ -30,9 +30,9 @@ macro_rules! seat_changes {
     };
 }
 
-/// Far longer than a word takes: reaching it means that it is not told.
-const NOT_TOLD: Duration = Duration::from_secs(20);
-/// More changes than any store keeps for a slow listener.
+/// The deadline for a message. It is far longer than any delivery takes, so a message that misses it was not sent.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(20);
+/// More changes than any store buffers for a slow listener.
 const MANY_CHANGES: usize = 2_000;
 
 impl SpeedBench {
@@ -40,7 +40,7 @@ impl SpeedBench {
         self.seat_changes.listen(performance).await.expect("the store answers")
     }
 
-    /// Listens, and hears all that was before: seats that are free change there and back, and that is told after it.
+    /// A listener that has received all earlier messages. A seat is taken and released, and the listener reads up to the release.
     async fn listen_anew(&self, performance: PerformanceId) -> Box<dyn SeatListener> {
         let mut listener = self.listen(performance).await;
         let owner = self.taken(performance, &[0], at_secs(60)).await;
@@ -52,10 +52,10 @@ impl SpeedBench {
 }
 
 async fn next(listener: &mut Box<dyn SeatListener>) -> SeatNews {
-    tokio::time::timeout(NOT_TOLD, listener.next()).await.expect("something is told")
+    tokio::time::timeout(DELIVERY_DEADLINE, listener.next()).await.expect("a message before the deadline")
 }
 
-/// Every word up to the change that shows this version.
+/// All messages up to the change with this version.
 async fn until(listener: &mut Box<dyn SeatListener>, last: u64) -> Vec<SeatNews> {
     let mut heard = Vec::new();
     loop {
@@ -109,7 +109,7 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     assert_eq!(next(&mut listener).await, changed(version, &[(0, HELD), (1, HELD)]));
 
     let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), id(), at_secs(60)).await;
-    taken.expect_err("one is held");
+    taken.expect_err("one seat is held");
     let again = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, at_secs(90)).await;
     again.expect("the seats are the owner's");
     bench.release_seats(performance, &slots(&[0, 5]), id()).await;
@@ -120,17 +120,17 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     assert_eq!(next(&mut listener).await, changed(version + 1, &[(2, HELD)]));
 }
 
-pub async fn a_load_is_told_as_missed(bench: SpeedBench) {
+pub async fn a_load_is_reported_as_missed(bench: SpeedBench) {
     let performance = id();
     let mut listener = bench.listen(performance).await;
     bench.load(performance, &[lock(0, id(), None)]).await;
     assert_eq!(next(&mut listener).await, SeatNews::Missed);
 }
 
-pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
+pub async fn a_large_change_is_reported_as_missed(bench: SpeedBench) {
     let performance = id();
-    let context = [FREE; CHANGE_SEATS_MAX * 2 + 1];
-    bench.seat_locks.load(performance, &context, &[], 1).await.expect("the store answers");
+    let seats = [FREE; CHANGE_SEATS_MAX * 2 + 1];
+    bench.seat_locks.load(performance, &seats, &[], 1).await.expect("the store answers");
     let mut listener = bench.listen_anew(performance).await;
     let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();
@@ -147,7 +147,7 @@ pub async fn a_large_change_is_told_as_missed(bench: SpeedBench) {
     assert_eq!(next(&mut listener).await, SeatNews::Missed);
 }
 
-pub async fn who_falls_behind_is_told_so(bench: SpeedBench) {
+pub async fn a_slow_listener_is_sent_missed(bench: SpeedBench) {
     let performance = bench.loaded().await;
     let (mut slow, mut fast) = (bench.listen_anew(performance).await, bench.listen_anew(performance).await);
     let first = bench.version(performance).await;
@@ -158,12 +158,12 @@ pub async fn who_falls_behind_is_told_so(bench: SpeedBench) {
             bench.release_seats(performance, &slots(&[0]), owner).await;
         }
     };
-    // Once this one has heard the last word, all of them are behind the slow one.
+    // When the fast listener has received the last change, the slow one is behind by all of them.
     futures::join!(changes, until(&mut fast, last));
 
     let heard = until(&mut slow, last).await;
-    assert!(heard.contains(&SeatNews::Missed), "{} words", heard.len());
-    assert!(heard.len() < MANY_CHANGES, "{} words", heard.len());
+    assert!(heard.contains(&SeatNews::Missed), "{} messages", heard.len());
+    assert!(heard.len() < MANY_CHANGES, "{} messages", heard.len());
     bench.taken(performance, &[5], at_secs(60)).await;
     assert_eq!(next(&mut slow).await, changed(last + 1, &[(5, HELD)]));
 }

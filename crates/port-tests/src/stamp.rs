@@ -1,6 +1,6 @@
-//! How a suite becomes tests in the crate of an adapter.
+//! Generates the tests of a suite in the crate of an adapter.
 
-/// What every suite's macro expands to: with a bench a module of tests, with `@names` the names of the cases.
+/// The expansion of every suite's macro: with a bench, a module of tests; with `@names`, the names of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! suite {
@@ -9,7 +9,7 @@ macro_rules! suite {
     };
     ($suite:ident [$($case:ident),+ $(,)?] $bench:path) => {
         mod $suite {
-            // The bench is named as seen from outside this module.
+            // The path of the bench is relative to the calling module.
             use super::*;
 
             $(

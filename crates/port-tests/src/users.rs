@@ -39,7 +39,7 @@ impl RecordBench {
 }
 
 pub async fn creates_a_user(bench: RecordBench) {
-    let mut operator = account_with_email(id(), "Grete.Minde@Payloads.Example.ORG");
+    let mut operator = account_with_email(id(), "Grete.Minde@Tickets.Example.ORG");
     operator.user.role = Role::Operator;
     let fan = account();
     assert_eq!(made(bench.users.create(operator.clone(), Some(sign_up_request())).await), operator);
@@ -47,7 +47,7 @@ pub async fn creates_a_user(bench: RecordBench) {
 
     assert_eq!(bench.user(operator.user.id).await.as_ref(), Some(&operator));
     assert_eq!(bench.user(fan.user.id).await.as_ref(), Some(&fan));
-    let as_typed = Email::parse("grete.minde@PAYLOADS.example.org").expect("an e-mail address");
+    let as_typed = Email::parse("grete.minde@TICKETS.example.org").expect("an e-mail address");
     assert_eq!(bench.user_by_email(&as_typed).await, Some(operator));
     assert_eq!(bench.user_by_email(&fan.user.email).await, Some(fan));
 }

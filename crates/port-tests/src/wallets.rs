@@ -10,7 +10,7 @@ use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_once, refused, repeated};
-use crate::bench::told;
+use crate::bench::identity_of;
 use crate::contention::{TWENTY, at_once};
 use crate::fixtures::{altered, euros, id, money, request, top_up};
 use crate::paging::{SIZES, read_all};
@@ -41,7 +41,7 @@ impl RecordBench {
         read_all(100, |page| self.wallets.entries(user, page)).await
     }
 
-    /// The sides of a transfer, in the order of their ids.
+    /// The ledger entries of a transfer, in the order of their ids.
     pub(crate) async fn ledger_entries(&self, transfer: TransferId) -> Vec<LedgerEntry> {
         let mut entries = self.wallets.ledger_entries(transfer).await.expect("the store answers");
         entries.sort_by_key(|entry| entry.id);
@@ -83,7 +83,7 @@ pub async fn tops_up_under_contention(bench: RecordBench) {
     let mut balance = 0;
     for entry in entries {
         balance += entry.amount.minor;
-        assert_eq!(entry.balance_after_minor, balance, "each credit builds on the one before");
+        assert_eq!(entry.balance_after_minor, balance, "each credit adds to the balance before it");
     }
 }
 
@@ -203,6 +203,6 @@ pub async fn writes_events(bench: RecordBench) {
     refused(bench.wallets.top_up(over, crate::fixtures::request(fan)).await);
     let second = bench.top_up(fan, euros(20)).await;
 
-    let expected = [first, second].map(|entry| told(&Event::WalletToppedUp { user: fan, entry }));
+    let expected = [first, second].map(|entry| identity_of(&Event::WalletToppedUp { user: fan, entry }));
     assert_eq!(bench.events().await, expected);
 }

@@ -1,9 +1,9 @@
-//! The bullets of the ports' contracts and the cases of the suites are the same names, in the same order.
+//! Checks that the bullets of the ports' contracts and the cases of the suites have the same names, in the same order.
 
-/// The names of the bullets under `# Contract`: what stands in backticks before the first colon.
+/// The names of the bullets under `# Contract`: the text in backticks before the first colon.
 fn bullets(port: &str) -> Vec<&str> {
     let contract = port.lines().skip_while(|line| *line != "/// # Contract").take_while(|line| line.starts_with("///"));
-    let bullets = contract.filter_map(|queue| queue.strip_prefix("/// - "));
+    let bullets = contract.filter_map(|line| line.strip_prefix("/// - "));
     let names = bullets.flat_map(|bullet| bullet.split(": ").next().unwrap_or(bullet).split(", "));
     names.filter_map(|name| name.strip_prefix('`')?.split('`').next()).collect()
 }
@@ -31,7 +31,7 @@ agree!(
     "queue/" draws, seen_requests
 );
 
-/// A suite that is a folder: its themes are files, in the order of the contract.
+/// Suites that are folders. Each theme is a file, in the order of the contract.
 macro_rules! agree_in_folders {
     ($($($folder:literal)? $suite:ident: [$($theme:ident),+])+) => {$(
         #[test]
@@ -54,7 +54,7 @@ agree_in_folders! {
     "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
 }
 
-/// The one bullet of `Outbox` has no name.
+/// The contract of `Outbox` has one bullet, without a name.
 #[test]
 fn outbox() {
     let stamped = encore_port_tests::outbox!(@names);

@@ -12,7 +12,7 @@ use crate::ids::PerformanceId;
 /// top-ups are nobody's but the whole's.
 ///
 /// # Contract
-/// - `finds_nothing_in_empty_books`: the promises that it sees were examined, on nothing
+/// - `finds_nothing_in_an_empty_store`: the promises that it sees were examined, on nothing
 /// - `finds_nothing_in_a_clean_history`: holds that live, were released, expired and paid, top-ups and repeats
 /// - `counts_what_it_examined`: of the whole, and of a performance with its payments and the wallets of its fans
 /// - `finds_nothing_while_sales_go_on`: twenty fans hold, pay and release during the sweeps

@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with all its settings, its lanes and its draw; `None` where there is none
 /// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with their queue if they have one
-/// - `lists_queues_that_collect`: and those that open later, from when on their queue collects joiners
+/// - `lists_queues_with_an_open_pre_queue`: and those that open later, from when on their queue collects joiners
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {

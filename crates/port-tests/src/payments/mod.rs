@@ -16,7 +16,7 @@ use encore_domain::wallet::WalletEntry;
 
 use crate::RecordBench;
 use crate::answers::refused;
-use crate::bench::Told;
+use crate::bench::EventIdentity;
 use crate::fixtures::{at_secs, hold, payment, request};
 use crate::paging::read_all;
 
@@ -53,10 +53,10 @@ macro_rules! payments {
     };
 }
 
-/// Enough rounds for a payment and a sweep to meet in either order.
+/// Enough rounds for a payment and a sweep to run in either order.
 const ROUNDS: usize = 10;
 
-/// All that a payment could change.
+/// Everything that a payment can change.
 #[derive(Debug, PartialEq)]
 struct Audit {
     reservation: Option<Reservation>,
@@ -65,7 +65,7 @@ struct Audit {
     entries: Vec<WalletEntry>,
     payments: Vec<Payment>,
     pending: Vec<Settlement>,
-    events: Vec<Told>,
+    events: Vec<EventIdentity>,
 }
 
 impl RecordBench {
@@ -85,7 +85,7 @@ impl RecordBench {
         self.payments.pending(before, limit).await.expect("the store answers")
     }
 
-    /// The used places of a line, each once, in order.
+    /// The ended queue tokens of a queue, without duplicates, in order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Vec<EndedToken> {
         let used = self.payments.ended_queue_tokens(performance, epoch).await.expect("the store answers");
         BTreeSet::from_iter(used).into_iter().collect()
@@ -107,7 +107,7 @@ impl RecordBench {
         }
     }
 
-    /// Asks for a payment that must be refused, and checks that it left nothing.
+    /// Makes a payment that must be refused, and checks that it changed nothing.
     async fn refused_payment(&self, hold: &Reservation, now: Timestamp) -> PayRefusal {
         let before = self.audit(hold).await;
         let plan = payment(hold, now);
@@ -126,7 +126,7 @@ impl RecordBench {
     }
 }
 
-/// A queue token of the run of a line that these cases speak of.
+/// The payload of a queue token, in the epoch that these cases use.
 fn payload(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
     QueueTokenPayload { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
 }

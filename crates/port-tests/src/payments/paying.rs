@@ -6,7 +6,7 @@ use encore_domain::wallet::WalletEntry;
 use super::{confirmed, sold};
 use crate::RecordBench;
 use crate::answers::{made, refused};
-use crate::bench::told;
+use crate::bench::identity_of;
 use crate::fixtures::{at_secs, euros, hold, id, just_before, money, payment, request};
 
 pub async fn pays_from_the_wallet(bench: RecordBench) {
@@ -33,7 +33,7 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     let event =
         Event::ReservationConfirmed { reservation: confirmed(&hold, &plan.payment), payment: plan.payment.clone() };
     let events = bench.events().await;
-    assert_eq!(events.last(), Some(&told(&event)));
+    assert_eq!(events.last(), Some(&identity_of(&event)));
     assert_eq!(events.len(), 4, "the hold, two top-ups and the payment: {events:?}");
     assert_eq!(bench.payments.find(id()).await.expect("the store answers"), None);
 }
@@ -45,7 +45,7 @@ pub async fn refuses_an_insufficient_balance(bench: RecordBench) {
     let short = PayRefusal::InsufficientBalance { balance: euros(11_999), needed: euros(12_000) };
     assert_eq!(bench.refused_payment(&hold, at_secs(1)).await, short);
 
-    // A request that was refused left no trace: its repeat is a first attempt.
+    // A refused request is not recorded, so its id can be used again.
     let (plan, request) = (payment(&hold, at_secs(2)), request(hold.user));
     assert_eq!(refused(bench.pay(&plan, request).await), short);
     bench.top_up(hold.user, euros(1)).await;

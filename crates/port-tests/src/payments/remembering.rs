@@ -41,7 +41,7 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
         bench.place(&hold).await;
         bench.top_up(fan, hold.total).await;
         let plan = PaymentPlan { payload, ..payment(&hold, at_secs(1)) };
-        assert_eq!(bench.used(payload.unwrap_or(first)).await, seat > 2, "until it has paid");
+        assert_eq!(bench.used(payload.unwrap_or(first)).await, seat > 2, "only a paid token is used");
         made(bench.pay(&plan, request(fan)).await);
         bench.payments.mark_propagated(&[plan.payment.id]).await.expect("the store answers");
     }

@@ -48,19 +48,19 @@ pub async fn admits_by_the_rate(bench: SpeedBench) {
     assert_eq!(bench.admit(&queue, &settings, at_ms(500)).await, 5, "a batch at first");
     assert_eq!(bench.admit(&queue, &settings, at_ms(500)).await, 0);
     assert_eq!(bench.admit(&queue, &settings, at_ms(599)).await, 0);
-    assert_eq!(bench.admit(&queue, &settings, at_ms(600)).await, 1, "10 a second are one every 100 ms");
+    assert_eq!(bench.admit(&queue, &settings, at_ms(600)).await, 1, "10 a second is one every 100 ms");
 
     let mut called = 0;
     for ms in (600..=2_600).step_by(7) {
         called += bench.admit(&queue, &settings, at_ms(ms)).await;
     }
-    assert_eq!(called, 19, "asking often admits no more, and the last of 20 is due at 2,600 ms");
+    assert_eq!(called, 19, "frequent calls admit no more, and the last of 20 is due at 2,600 ms");
     assert_eq!(bench.admit(&queue, &settings, at_ms(2_600)).await, 1);
     let paused = QueueSettings { paused: true, ..settings.clone() };
     assert_eq!(bench.admit(&queue, &paused, at_ms(2_900)).await, 0);
     let snapshot = bench.snapshot(queue[0].performance).await;
-    assert_eq!(snapshot.unspent(at_ms(2_900), &settings), 3, "what the bucket would admit at once");
-    assert_eq!(snapshot.unspent(at_ms(3_000), &settings), 4, "and a moment later");
+    assert_eq!(snapshot.unspent(at_ms(2_900), &settings), 3, "the unspent tokens of the bucket");
+    assert_eq!(snapshot.unspent(at_ms(3_000), &settings), 4, "one more after 100 ms");
     assert_eq!(bench.admit(&queue, &settings, at_secs(60)).await, 5, "never more than a batch");
     let expected: Vec<u64> = (1..=31).collect();
     assert_eq!(bench.past_waiting(&queue, at_secs(60)).await, expected);
@@ -74,7 +74,7 @@ pub async fn a_change_of_period_admits_nobody_early(bench: SpeedBench) {
     assert_eq!(bench.admit(&queue, &settings(slow), start()).await, 20, "a batch at first");
     assert_eq!(bench.admit(&queue, &settings(slow), at_ms(250)).await, 0);
     assert_eq!(bench.admit(&queue, &settings(same), at_ms(499)).await, 0);
-    assert_eq!(bench.admit(&queue, &settings(same), at_ms(500)).await, 1, "one every 500 ms, however it is said");
+    assert_eq!(bench.admit(&queue, &settings(same), at_ms(500)).await, 1, "one every 500 ms, in either notation");
     assert_eq!(bench.admit(&queue, &settings(slow), at_secs(5)).await, 9);
 }
 
@@ -93,7 +93,7 @@ pub async fn admits_up_to_the_maximum(bench: SpeedBench) {
     let lower = QueueSettings { max_active: 2, ..settings };
     assert_eq!(bench.admit(&queue, &lower, at_secs(2)).await, 0);
     bench.end(&queue[2], EndReason::Left, at_secs(2)).await;
-    assert_eq!(bench.admit(&queue, &lower, at_secs(2)).await, 0, "two are still inside");
+    assert_eq!(bench.admit(&queue, &lower, at_secs(2)).await, 0, "two are still called or active");
     bench.end(&queue[3], EndReason::Left, at_secs(2)).await;
     assert_eq!(bench.admit(&queue, &lower, at_secs(2)).await, 1);
     let snapshot = bench.snapshot(queue[0].performance).await;
@@ -127,7 +127,10 @@ pub async fn admits_nobody_unless_calling(bench: SpeedBench) {
     let late = start() + ACTIVE_DURATION;
     assert_eq!(bench.admit(&queue, &paused, late).await, 0);
     let snapshot = bench.snapshot(queue[0].performance).await;
-    assert!(snapshot.called.is_empty() && snapshot.active.is_empty(), "what is due has ended: {snapshot:?}");
+    assert!(
+        snapshot.called.is_empty() && snapshot.active.is_empty(),
+        "overdue calls and admissions have ended: {snapshot:?}"
+    );
     let (expired, abandoned) = (TokenState::Ended(EndReason::Expired), TokenState::Ended(EndReason::Abandoned));
     let expected = [expired, abandoned, TokenState::Waiting, TokenState::Waiting];
     assert_eq!(bench.states(&queue, late).await, expected);
@@ -143,17 +146,21 @@ pub async fn admits_no_more_than_the_stock(bench: SpeedBench) {
     let admit = async |free: u32| admit_at(Some(SeatStock { free, held: 0 })).await;
     assert_eq!(admit(0).await, 0);
     assert_eq!(admit(3).await, 3);
-    assert_eq!(admit(3).await, 0, "each of those called may want one");
+    assert_eq!(admit(3).await, 0, "each called fan may buy a seat");
     bench.accept(&queue[0], start()).await;
-    assert_eq!(admit(3).await, 0, "and so may who is active");
+    assert_eq!(admit(3).await, 0, "an active fan may buy a seat");
     bench.end(&queue[0], EndReason::Used, start()).await;
-    assert_eq!(admit(2).await, 0, "one was sold, and two are inside");
-    assert_eq!(admit(1).await, 0, "two others were sold without the queue");
-    assert_eq!(admit(6).await, 4, "seats came back");
+    assert_eq!(admit(2).await, 0, "one was sold, and two fans are called");
+    assert_eq!(admit(1).await, 0, "another was sold outside the queue");
+    assert_eq!(admit(6).await, 4, "seats were released");
     assert_eq!(bench.past_waiting(&queue, start()).await, [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(admit_at(Some(SeatStock { free: 0, held: 20 })).await, 0, "what is held is not there yet");
-    assert_eq!(admit_at(Some(SeatStock { free: 1, held: 20 })).await, 1, "those inside may have what is held");
-    assert_eq!(admit_at(None).await, 12, "a stock that is not known limits nothing");
+    assert_eq!(admit_at(Some(SeatStock { free: 0, held: 20 })).await, 0, "held seats are not free");
+    assert_eq!(
+        admit_at(Some(SeatStock { free: 1, held: 20 })).await,
+        1,
+        "held seats are counted for the fans who are called or active"
+    );
+    assert_eq!(admit_at(None).await, 12, "an unknown stock limits nothing");
 }
 
 pub async fn admits_lanes_by_weight(bench: SpeedBench) {
@@ -166,11 +173,11 @@ pub async fn admits_lanes_by_weight(bench: SpeedBench) {
     let mut turns = LaneTurns::new(LANES.into());
     let mut expect = |terms: &AdmissionTerms, waiting: &mut Vec<u64>, count: u64| {
         for _ in 0..count {
-            let lane = turns.take(&terms.weights, |lane| waiting[lane] > 0).expect("somebody waits");
+            let lane = turns.take(&terms.weights, |lane| waiting[lane] > 0).expect("a waiting fan");
             waiting[lane] -= 1;
         }
     };
-    // At first one at a time, then several, then with other weights; the second lane is empty for a while, and the first in the end.
+    // Batches of one, then of several, then with other weights. The second lane is empty for a while, and the first at the end.
     let names = |weights: [u32; 3]| lanes(&[("general", weights[0]), ("fan-club", weights[1]), ("press", weights[2])]);
     let steps = [(30, 1, [2, 3, 1]), (4, 7, [2, 3, 1]), (8, 4, [1, 5, 7])];
     for (times, batch, weights) in steps {
@@ -186,7 +193,7 @@ pub async fn admits_lanes_by_weight(bench: SpeedBench) {
             assert_eq!(left, waiting, "weights {weights:?}");
         }
     }
-    assert_eq!(waiting[1], 0, "the others took its share");
+    assert_eq!(waiting[1], 0, "the other lanes took its share");
 
     bench.join_all(performance, 1, 12).await;
     waiting[1] = 12;
@@ -196,8 +203,8 @@ pub async fn admits_lanes_by_weight(bench: SpeedBench) {
     expect(&terms, &mut waiting, 12);
     let snapshot = bench.snapshot(performance).await;
     assert_eq!(snapshot.lanes.iter().map(|lane| lane.tail - lane.head).collect::<Vec<u64>>(), waiting);
-    assert!(waiting[1] > 0, "it saved nothing up: {waiting:?}");
-    assert_eq!(bench.authorize_for(performance, &open_doors(), start()).await, waiting.iter().sum::<u64>());
+    assert!(waiting[1] > 0, "an empty lane accumulates no turns: {waiting:?}");
+    assert_eq!(bench.admit_to(performance, &open_doors(), start()).await, waiting.iter().sum::<u64>());
 }
 
 async fn inside(bench: &SpeedBench, performance: encore_domain::ids::PerformanceId) -> u32 {
@@ -210,6 +217,10 @@ pub async fn a_clock_that_goes_back_admits_nothing_more(bench: SpeedBench) {
     let settings = QueueSettings { max_active: 1_000, ..queue_settings() };
     assert_eq!(bench.admit(&queue, &settings, at_secs(10)).await, 5);
     assert_eq!(bench.admit(&queue, &settings, at_secs(5)).await, 0);
-    assert_eq!(bench.admit(&queue, &settings, at_secs(10)).await, 0, "the five seconds were counted before");
+    assert_eq!(
+        bench.admit(&queue, &settings, at_secs(10)).await,
+        0,
+        "the five seconds were counted before the clock went back"
+    );
     assert_eq!(bench.admit(&queue, &settings, at_ms(10_100)).await, 1);
 }

@@ -13,20 +13,20 @@ use crate::answers::refused;
 use crate::fixtures::{at_secs, id, queue_settings, start};
 
 const KEY: DrawKey = DrawKey([0xD7; DRAW_KEY_BYTES]);
-/// How many join lane 0 before its numbers are drawn.
+/// The number of fans who join lane 0 before its numbers are drawn.
 const JOINED: u64 = 20;
 
-/// A queue that draws, put in place from this record before the draw.
+/// A queue with a draw, restored from this record before the draw.
 fn pre_queue(record: &QueueRecord) -> RestoredQueue {
     record.restored(Some(KEY), &[], &[], &queue_settings(), start())
 }
 
-/// The token of a queue token where this many of its lane were drawn.
+/// The token of a payload whose lane has drawn this many numbers.
 fn drawn(payload: &QueueTokenPayload, count: u64) -> QueueToken {
     payload.token(Some(&Draw::new(KEY, payload.lane, count)))
 }
 
-/// What is drawn of lanes that were frozen so.
+/// The draw of these frozen lanes.
 fn cut_of(frozen: &[FrozenLane]) -> Vec<CutLane> {
     let cut = |(lane, frozen): (u8, &FrozenLane)| {
         let draw = Draw::new(KEY, lane, frozen.count);
@@ -37,7 +37,7 @@ fn cut_of(frozen: &[FrozenLane]) -> Vec<CutLane> {
 }
 
 impl SpeedBench {
-    /// A queue that draws, in whose lane 0 [`JOINED`] fans have joined.
+    /// A queue with a draw, whose lane 0 has [`JOINED`] fans.
     async fn pre_queued(&self) -> Vec<QueueTokenPayload> {
         let performance = self.opened(&pre_queue(&QueueRecord::new(EPOCH, LANES.into(), start()))).await;
         self.join_all(performance, 0, JOINED).await
@@ -51,9 +51,9 @@ impl SpeedBench {
         self.queues.cut(performance, lanes, seen_at(now)).await.expect("the queue is open")
     }
 
-    /// Draws the numbers, and says of whom.
+    /// Draws the numbers, and returns the frozen lanes.
     async fn draw(&self, performance: PerformanceId, now: Timestamp) -> Vec<FrozenLane> {
-        let frozen = self.freeze(performance).await.expect("the numbers are still to be drawn");
+        let frozen = self.freeze(performance).await.expect("the numbers are not drawn yet");
         assert!(self.cut(performance, &cut_of(&frozen), now).await);
         frozen
     }
@@ -95,7 +95,7 @@ pub async fn draws_numbers(bench: SpeedBench) {
     let left = drawn(&queue[2], JOINED);
     assert_eq!(bench.state_at(&left, opening).await, TokenState::Ended(EndReason::Left));
 
-    // Those of lane 0 by number: who left is passed over, and all but the odd ones are away after the draw.
+    // The tokens of lane 0 by drawn number, without the one that left. Only odd numbers are reported present after the draw.
     let mut numbers: Vec<QueueToken> = queue.iter().map(|payload| drawn(payload, JOINED)).collect();
     numbers.retain(|token| *token != left);
     numbers.sort_by_key(|token| token.number);
@@ -105,9 +105,9 @@ pub async fn draws_numbers(bench: SpeedBench) {
     bench.report_lane_0(performance, &lane_numbers(&odd), true, period(12)).await;
     bench.report_lane_0(performance, &lane_numbers(&even), false, period(12)).await;
     let now = period(15);
-    assert_eq!(bench.abandon_absent(performance, period(14)).await, 0, "the draw counts as being seen");
+    assert_eq!(bench.abandon_absent(performance, period(14)).await, 0, "every fan counts as present at the draw");
     let abandoned = even.len() as u64 + others.len() as u64 + 1;
-    assert_eq!(bench.abandon_absent(performance, now).await, abandoned, "the newcomer is away as well");
+    assert_eq!(bench.abandon_absent(performance, now).await, abandoned, "the newcomer is absent as well");
     let one = QueueSettings { batch: 1, ..open_doors() };
     for (token, at) in odd.iter().zip(1..) {
         let now = now + ACTIVE_DURATION * at;
@@ -119,8 +119,8 @@ pub async fn draws_numbers(bench: SpeedBench) {
     draws_what_was_restored(&bench).await;
 }
 
-/// A queue that was lost before its draw: those not seen since keep that with their new numbers, and a draw of more than the queue
-/// knows of makes it longer.
+/// A queue that was lost before its draw. Unseen fans stay unseen under their drawn numbers, and a draw of more numbers than the
+/// queue has given out extends the lane.
 async fn draws_what_was_restored(bench: &SpeedBench) {
     let record = QueueRecord {
         lanes: vec![LaneRecord { head: 0, tail: 8, limit: 10 }; LANES.into()],
@@ -131,7 +131,7 @@ async fn draws_what_was_restored(bench: &SpeedBench) {
         |index| QueueTokenPayload { performance, user: id(), epoch: EPOCH, lane: 0, index, admitted_until: None };
     let (shown, unseen) = (payload(4), payload(7));
     bench.queues.show(performance, &[token(&shown)], seen_at(start())).await.expect("the queue is open");
-    let frozen = bench.freeze(performance).await.expect("the numbers are still to be drawn");
+    let frozen = bench.freeze(performance).await.expect("the numbers are not drawn yet");
     assert_eq!(frozen[0], FrozenLane { count: 10, gone: vec![], unseen: vec![1, 2, 3, 5, 6, 7, 8, 9, 10] });
     let mut cut = cut_of(&frozen);
     cut[1] = CutLane { count: 30, gone: vec![], unseen: (2..=30).collect() };
@@ -144,10 +144,10 @@ async fn draws_what_was_restored(bench: &SpeedBench) {
     assert_eq!(refused(bench.queues.state(&unseen, start()).await), TokenRefusal::Unseen);
     bench.queues.show(performance, &[unseen], seen_at(start())).await.expect("the numbers were drawn");
     assert_eq!(bench.state_at(&unseen, start()).await, TokenState::Waiting);
-    assert_eq!(bench.snapshot(performance).await.flow.joined, 0, "nobody joined since it was put in place");
+    assert_eq!(bench.snapshot(performance).await.flow.joined, 0, "nobody joined since the queue was restored");
 }
 
-/// Checks that a token is refused for its draw, whatever is asked of it.
+/// Checks that every operation refuses a token because of its draw.
 async fn assert_drawn(bench: &SpeedBench, token: &QueueToken, count: Option<u64>) {
     let (queues, expected) = (&bench.queues, TokenRefusal::Drawn { count });
     assert_eq!(refused(queues.state(token, start()).await), expected, "{token:?}");
@@ -158,7 +158,7 @@ async fn assert_drawn(bench: &SpeedBench, token: &QueueToken, count: Option<u64>
     assert_eq!(refused(shown), expected, "{token:?}");
 }
 
-pub async fn a_place_of_another_draw_is_refused(bench: SpeedBench) {
+pub async fn a_token_of_another_draw_is_refused(bench: SpeedBench) {
     let ordered = bench.queue(2).await;
     assert_drawn(&bench, &drawn(&ordered[0], 2), None).await;
 
@@ -182,7 +182,7 @@ pub async fn joins_with_a_drawn_number(bench: SpeedBench) {
     let performance = queue[0].performance;
     bench.draw(performance, start()).await;
     let newcomer = bench.join(performance, id(), start()).await;
-    assert_eq!(bench.join(performance, newcomer.user, start()).await, newcomer, "its number is known");
+    assert_eq!(bench.join(performance, newcomer.user, start()).await, newcomer, "its number is given out");
 
     for payload in &queue[..4] {
         let fan = joining(performance, payload.user, start());
@@ -196,24 +196,24 @@ pub async fn joins_with_a_drawn_number(bench: SpeedBench) {
             assert_eq!(refused(bench.try_join(elsewhere).await), needed, "{token:?}");
         }
     }
-    let told = |payload: &QueueTokenPayload, now| Joining {
+    let with_token = |payload: &QueueTokenPayload, now| Joining {
         token: Some(drawn(payload, JOINED)),
         ..joining(performance, payload.user, now)
     };
-    assert_eq!(bench.try_join(told(&queue[0], start())).await.expect("it waits"), queue[0]);
-    let guest = Joining { may_enter: false, ..told(&queue[1], start()) };
+    assert_eq!(bench.try_join(with_token(&queue[0], start())).await.expect("it waits"), queue[0]);
+    let guest = Joining { may_enter: false, ..with_token(&queue[1], start()) };
     assert_eq!(bench.try_join(guest).await.expect("it waits"), queue[1]);
 
-    let moved = bench.try_join(Joining { lane: 1, ..told(&queue[2], start()) }).await.expect("a number is left");
+    let moved = bench.try_join(Joining { lane: 1, ..with_token(&queue[2], start()) }).await.expect("a number is left");
     assert_eq!((moved.lane, moved.index), (1, 1));
     let replaced = TokenState::Ended(EndReason::Replaced);
     assert_eq!(bench.state_at(&drawn(&queue[2], JOINED), start()).await, replaced);
 
-    // All are called and nobody comes: who joins then gets a new number at the end.
+    // All are called and nobody accepts. A fan who joins after that gets a new number at the end.
     assert_eq!(bench.admit(&queue, &open_doors(), start()).await, JOINED + 1);
-    assert_eq!(bench.try_join(told(&queue[3], start())).await.expect("it is called"), queue[3]);
+    assert_eq!(bench.try_join(with_token(&queue[3], start())).await.expect("it is called"), queue[3]);
     let late = at_secs(60);
-    let again = bench.try_join(told(&queue[3], late)).await.expect("a number is left");
+    let again = bench.try_join(with_token(&queue[3], late)).await.expect("a number is left");
     assert_eq!(again, QueueTokenPayload { index: JOINED + 2, ..queue[3] });
     assert_eq!(bench.state(&again, late).await, TokenState::Waiting);
     assert_eq!(bench.join(performance, queue[3].user, late).await, again);
@@ -234,14 +234,18 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     }
     assert_eq!(bench.state(&queue[0], start()).await, TokenState::Waiting);
     assert_eq!(bench.join(performance, queue[0].user, start()).await, queue[0]);
-    assert_eq!(bench.join_lane(performance, queue[0].user, 1, start()).await, queue[0], "nor does anybody move");
+    assert_eq!(bench.join_lane(performance, queue[0].user, 1, start()).await, queue[0], "nobody moves to another lane");
     let newcomers = bench.join_all(performance, 0, 3).await;
     let left = TokenState::Ended(EndReason::Left);
-    assert_eq!(bench.end(&newcomers[1], EndReason::Left, start()).await, left, "it comes after the drawn numbers");
+    assert_eq!(
+        bench.end(&newcomers[1], EndReason::Left, start()).await,
+        left,
+        "a number after the drawn ones can leave"
+    );
     assert_eq!(bench.abandon_absent(performance, period(10)).await, 0);
 
     assert_eq!(bench.freeze(performance).await, frozen);
-    let frozen = frozen.expect("the numbers are still to be drawn");
+    let frozen = frozen.expect("the numbers are not drawn yet");
     assert_eq!((frozen[0].count, &frozen[0].gone), (JOINED, &vec![3]));
     assert!(bench.cut(performance, &cut_of(&frozen), start()).await);
     let after = bench.snapshot(performance).await;
@@ -256,6 +260,6 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     assert_eq!(bench.queues.end(&token, EndReason::Left, start()).await.expect("the numbers were drawn"), left);
 
     let ordered = bench.queue(1).await[0].performance;
-    assert_eq!(bench.freeze(ordered).await, None, "nothing is drawn in this one");
+    assert_eq!(bench.freeze(ordered).await, None, "a queue without a draw");
     assert!(!bench.cut(ordered, &vec![other; LANES.into()], start()).await);
 }

@@ -20,12 +20,12 @@ pub async fn is_lost_until_it_is_open(bench: SpeedBench) {
     let payload = QueueTokenPayload { performance, user, epoch, lane: 0, index: 1, admitted_until: None };
     assert_lost(&*bench.queues, &payload, start()).await;
 
-    bench.put_in_place(performance, &new_queue()).await;
+    bench.open_new(performance, &new_queue()).await;
     let snapshot = bench.snapshot(performance).await;
     assert_eq!((snapshot.epoch, snapshot.restored_at, snapshot.draws), (EPOCH, start(), false));
     assert_eq!(snapshot.lanes, vec![LaneSnapshot::default(); LANES.into()]);
     assert!(snapshot.called.is_empty() && snapshot.active.is_empty());
-    assert_eq!(bench.authorize_for(performance, &open_doors(), start()).await, 0);
+    assert_eq!(bench.admit_to(performance, &open_doors(), start()).await, 0);
     assert_eq!(bench.abandon_absent(performance, start()).await, 0);
     bench.extend(performance, 0, LIMIT).await;
     assert_eq!(bench.join(performance, user, start()).await, payload);
@@ -107,7 +107,7 @@ pub async fn joins_again_at_the_end(bench: SpeedBench) {
     bench.end(&queue[0], EndReason::Used, at_secs(1)).await;
     bench.end(&queue[3], EndReason::Left, at_secs(1)).await;
 
-    // The deadlines of numbers 2 (active) and 3 (called) are over by then, though no admission has ended them.
+    // The deadlines of numbers 2 (active) and 3 (called) have passed, although no call of `admit` has ended them.
     let late = start() + ACTIVE_DURATION;
     let ended = [
         (queue[3], at_secs(2), EndReason::Left),
@@ -126,7 +126,7 @@ pub async fn joins_again_at_the_end(bench: SpeedBench) {
 
 pub async fn joins_up_to_the_limit(bench: SpeedBench) {
     let performance = id();
-    bench.put_in_place(performance, &new_queue()).await;
+    bench.open_new(performance, &new_queue()).await;
     let join = async |user, lane| bench.try_join(Joining { lane, ..joining(performance, user, start()) }).await;
     assert_eq!(refused(join(id(), 1).await), JoinRefusal::NumbersSpent);
     bench.extend(performance, 1, 2).await;
@@ -145,7 +145,7 @@ pub async fn joins_up_to_the_limit(bench: SpeedBench) {
 
     for epoch in [EPOCH - 1, EPOCH + 1] {
         let extended = bench.queues.extend(performance, epoch, 1, 100).await;
-        assert_eq!(refused(extended), QueueLost, "another run of the queue is not open");
+        assert_eq!(refused(extended), QueueLost, "the queue is not open in another epoch");
     }
     let snapshot = bench.snapshot(performance).await;
     assert_eq!(snapshot.lanes.iter().map(|lane| lane.limit).collect::<Vec<u64>>(), [0, 3, 0]);
@@ -159,7 +159,7 @@ pub async fn joins_only_who_may_enter(bench: SpeedBench) {
         bench.try_join(joining).await
     };
     assert_eq!(join(fan, 0).await.expect("the fan has a token"), queue[0]);
-    assert_eq!(join(fan, 1).await.expect("the fan has a token"), queue[0], "nor may the fan enter another lane");
+    assert_eq!(join(fan, 1).await.expect("the fan has a token"), queue[0], "the fan may not enter another lane either");
     assert_eq!(refused(join(id(), 0).await), JoinRefusal::NoToken);
     bench.end(&queue[0], EndReason::Left, start()).await;
     assert_eq!(refused(join(fan, 0).await), JoinRefusal::NoToken);
@@ -198,13 +198,13 @@ pub async fn moves_to_another_lane(bench: SpeedBench) {
         assert_eq!(
             bench.join_lane(performance, payload.user, elsewhere, start()).await,
             payload,
-            "who is inside stays"
+            "a called or active fan stays in the lane"
         );
     }
 
-    // Where the new lane has no number left, the old token stays.
+    // If the new lane has no number left, the old token stays valid.
     let full = id();
-    bench.put_in_place(full, &new_queue()).await;
+    bench.open_new(full, &new_queue()).await;
     bench.extend(full, 0, 1).await;
     let payload = bench.join(full, id(), start()).await;
     let elsewhere = Joining { lane: 1, ..joining(full, payload.user, start()) };

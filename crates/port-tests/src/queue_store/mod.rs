@@ -1,4 +1,4 @@
-//! The cases of [`QueueStore`](encore_domain::ports::Queues).
+//! The cases of [`QueueStore`](encore_domain::ports::QueueStore).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
 use std::time::Duration;
@@ -68,7 +68,7 @@ macro_rules! queue_store {
             keeps_who_was_seen_later,
             reports_presence_in_bulk,
             draws_numbers,
-            a_place_of_another_draw_is_refused,
+            a_token_of_another_draw_is_refused,
             joins_with_a_drawn_number,
             nobody_leaves_while_numbers_are_drawn,
             a_restored_queue_calls_only_who_was_seen,
@@ -78,8 +78,8 @@ macro_rules! queue_store {
             a_restored_queue_ends_who_paid,
             a_restored_queue_is_quiet_at_first,
             a_restored_queue_keeps_the_maximum,
-            a_user_shows_one_place,
-            unseen_places_end_with_the_grace,
+            a_user_shows_one_token,
+            unseen_numbers_end_with_the_grace,
             counts_what_became_of_them,
             snapshots_agree_with_states,
             keeps_performances_apart,
@@ -89,9 +89,9 @@ macro_rules! queue_store {
 
 const EPOCH: i64 = 1_780_308_000_123;
 const ACTIVE_DURATION: Duration = Duration::from_mins(5);
-/// How many lanes a queue has here.
+/// The number of lanes of a queue in these cases.
 const LANES: u8 = 3;
-/// More than join any lane.
+/// A limit that no lane reaches.
 const LIMIT: u64 = 1_000_000;
 
 /// A queue that nobody has joined. Its limits are 0.
@@ -99,7 +99,7 @@ fn new_queue() -> RestoredQueue {
     QueueRecord::new(EPOCH, LANES.into(), start()).restored(None, &[], &[], &queue_settings(), start())
 }
 
-/// Admits everybody who waits, so that a case can look at something else.
+/// Settings that admit every waiting fan, for cases that are not about admission.
 fn open_doors() -> QueueSettings {
     QueueSettings { batch: 1_000, max_active: 1_000, ..queue_settings() }
 }
@@ -108,7 +108,7 @@ fn seen_at(now: Timestamp) -> Presence {
     Presence { now, grace: queue_settings().grace }
 }
 
-/// A moment this many presence periods after the start.
+/// The time this many presence periods after the start.
 fn period(periods: i64) -> Timestamp {
     let period_ms = seen_at(start()).period_ms();
     at_ms(u64::try_from(period_ms * periods).expect("after the start"))
@@ -119,7 +119,7 @@ fn number(number: u64) -> LaneNumber {
     LaneNumber { lane: 0, number }
 }
 
-/// The token of a queue token where nothing was drawn.
+/// The token of a payload whose lane has no draw.
 fn token(payload: &QueueTokenPayload) -> QueueToken {
     payload.token(None)
 }
@@ -128,12 +128,12 @@ fn waiting(state: TokenState) -> bool {
     state == TokenState::Waiting
 }
 
-/// Somebody who may enter lane 0.
+/// A fan who may enter lane 0.
 fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining {
     Joining { performance, user, lane: 0, may_enter: true, token: None, presence: seen_at(now) }
 }
 
-/// Checks that a queue says of everything asked that it is lost.
+/// Checks that every operation reports the queue as lost.
 pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, now: Timestamp) {
     let QueueTokenPayload { performance, user, epoch, lane, .. } = *payload;
     let (token, terms) = (token(payload), open_doors().terms(None, now, now));
@@ -154,19 +154,19 @@ pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, n
 }
 
 impl SpeedBench {
-    /// Puts a queue in place that was not.
-    async fn put_in_place(&self, performance: PerformanceId, queue: &RestoredQueue) {
-        assert!(self.queues.open(performance, queue).await.expect("the store answers"), "it was not in place");
+    /// Opens a queue that was not open.
+    async fn open_new(&self, performance: PerformanceId, queue: &RestoredQueue) {
+        assert!(self.queues.open(performance, queue).await.expect("the store answers"), "the queue was not open");
     }
 
     async fn extend(&self, performance: PerformanceId, lane: u8, limit: u64) {
         self.queues.extend(performance, EPOCH, lane, limit).await.expect("the queue is open");
     }
 
-    /// A queue that was put in place from this and may give out more numbers.
+    /// A new performance with this queue open and with numbers left in every lane.
     async fn opened(&self, queue: &RestoredQueue) -> PerformanceId {
         let performance = id();
-        self.put_in_place(performance, queue).await;
+        self.open_new(performance, queue).await;
         for lane in 0..LANES {
             self.extend(performance, lane, LIMIT).await;
         }
@@ -181,12 +181,12 @@ impl SpeedBench {
         self.try_join(joining(performance, user, now)).await.expect("a number is left")
     }
 
-    /// Somebody who joins this lane.
+    /// Joins this lane.
     async fn join_lane(&self, performance: PerformanceId, user: UserId, lane: u8, now: Timestamp) -> QueueTokenPayload {
         self.try_join(Joining { lane, ..joining(performance, user, now) }).await.expect("a number is left")
     }
 
-    /// This many new fans of a lane, since the start. Queue token `n` of a new queue is at index `n - 1`.
+    /// Joins this many new fans to a lane at the start. In a new queue, number `n` is at index `n - 1`.
     async fn join_all(&self, performance: PerformanceId, lane: u8, count: u64) -> Vec<QueueTokenPayload> {
         let mut payloads = Vec::new();
         for _ in 0..count {
@@ -195,7 +195,7 @@ impl SpeedBench {
         payloads
     }
 
-    /// A new queue in which this many fans wait in lane 0 since the start. Queue token `n` is at index `n - 1`.
+    /// A new queue with this many fans who have waited in lane 0 since the start. Number `n` is at index `n - 1`.
     async fn queue(&self, length: u64) -> Vec<QueueTokenPayload> {
         let performance = self.opened(&new_queue()).await;
         let payloads = self.join_all(performance, 0, length).await;
@@ -204,10 +204,10 @@ impl SpeedBench {
     }
 
     async fn admit(&self, queue: &[QueueTokenPayload], settings: &QueueSettings, now: Timestamp) -> u64 {
-        self.authorize_for(queue[0].performance, settings, now).await
+        self.admit_to(queue[0].performance, settings, now).await
     }
 
-    async fn authorize_for(&self, performance: PerformanceId, settings: &QueueSettings, now: Timestamp) -> u64 {
+    async fn admit_to(&self, performance: PerformanceId, settings: &QueueSettings, now: Timestamp) -> u64 {
         let terms = settings.terms(None, start(), now);
         self.queues.admit(performance, &terms, now).await.expect("the queue is open")
     }
@@ -242,7 +242,7 @@ impl SpeedBench {
         self.queues.snapshot(performance).await.expect("the store answers").expect("the queue is open")
     }
 
-    /// Reports numbers of lane 0.
+    /// Reports numbers of lane 0 as present.
     async fn report(&self, queue: &[QueueTokenPayload], numbers: impl IntoIterator<Item = u64>, now: Timestamp) {
         let numbers: Vec<LaneNumber> = numbers.into_iter().map(number).collect();
         let reported = self.queues.report_present(queue[0].performance, &numbers, false, seen_at(now)).await;

@@ -9,9 +9,9 @@ use super::{ACTIVE_DURATION, joining, new_queue, number, open_doors, period, see
 use crate::SpeedBench;
 use crate::fixtures::{id, just_before, queue_settings, start};
 
-/// How many joins of a long queue are under way at a time.
+/// The number of concurrent joins to a long queue.
 const JOINS_IN_FLIGHT: usize = 64;
-/// How many numbers one report carries.
+/// The number of numbers in one report.
 const BULK: u64 = 10_000;
 
 pub async fn abandons_who_is_away(bench: SpeedBench) {
@@ -20,7 +20,7 @@ pub async fn abandons_who_is_away(bench: SpeedBench) {
     let one = QueueSettings { batch: 1, accept_window: Duration::from_hours(1), ..queue_settings() };
     bench.admit(&queue, &one, start()).await;
     bench.accept(&queue[0], start()).await;
-    // Number 3 is reported, number 5 joins again; 2, 4 and 6 are away.
+    // Number 3 is reported present, number 5 joins again, and 2, 4 and 6 are absent.
     bench.report(&queue, [3], period(1)).await;
     assert_eq!(bench.join(performance, queue[4].user, period(1)).await, queue[4]);
 
@@ -28,7 +28,7 @@ pub async fn abandons_who_is_away(bench: SpeedBench) {
     assert_eq!(bench.abandon_absent(performance, last_moment).await, 0);
     let gone_at = period(Presence::PERIODS + 1);
     assert_eq!(bench.abandon_absent(performance, gone_at).await, 3);
-    assert_eq!(bench.abandon_absent(performance, gone_at).await, 0, "counted once");
+    assert_eq!(bench.abandon_absent(performance, gone_at).await, 0, "each fan is abandoned once");
     let states = bench.states(&queue, gone_at).await;
     let abandoned = TokenState::Ended(EndReason::Abandoned);
     let active = TokenState::Active { until: start() + ACTIVE_DURATION };
@@ -72,7 +72,7 @@ pub async fn reports_presence_in_bulk(bench: SpeedBench) {
     assert_eq!(snapshot.status(number(BULK + 1)), NumberStatus::Waiting { position: BULK });
     assert_eq!(bench.state(&others[1], now).await, TokenState::Waiting);
 
-    // Numbers that were not given out, and lanes that the queue has not, are nobody's.
+    // Numbers that were not given out, and numbers of lanes that do not exist, are ignored.
     let strangers = [number(0), number(BULK * 2), number(u64::MAX), LaneNumber { lane: 9, number: 1 }];
     let later = period(Presence::PERIODS + 3);
     bench.queues.report_present(performance, &strangers, false, seen_at(later)).await.expect("the queue is open");

@@ -14,7 +14,7 @@ use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{at_secs, id, just_before, queue_settings, start};
 
-/// What was last kept of a queue whose lane 0 had called two numbers of ten and may have given out twenty.
+/// The last record of a queue whose lane 0 has called two of ten numbers and may have given out twenty.
 fn record() -> QueueRecord {
     let mut lanes = vec![LaneRecord::default(); LANES.into()];
     lanes[0] = LaneRecord { head: 2, tail: 10, limit: 20 };
@@ -25,7 +25,7 @@ fn restored(record: &QueueRecord, used: &[EndedToken]) -> RestoredQueue {
     record.restored(None, &[], used, &queue_settings(), start())
 }
 
-/// The first moment at which a queue that was put in place at the start calls somebody.
+/// A time at which a queue that was restored at the start admits again.
 fn after_the_quiet() -> Timestamp {
     start() + RESTORE_QUIET + Duration::from_secs(1)
 }
@@ -34,7 +34,7 @@ fn payload(performance: PerformanceId, user: UserId, index: u64) -> QueueTokenPa
     QueueTokenPayload { performance, user, epoch: EPOCH, lane: 0, index, admitted_until: None }
 }
 
-/// As many are called as may.
+/// The queue without reserved admissions.
 fn no_reserve(queue: RestoredQueue) -> RestoredQueue {
     RestoredQueue { reserved: 0, ..queue }
 }
@@ -46,7 +46,7 @@ impl SpeedBench {
         shown.expect("the queue is open");
     }
 
-    /// A queue that was put in place from the record, and the queue tokens of its first ten.
+    /// A queue that was restored from the record, and the payloads of its first ten numbers.
     async fn lost_queue(&self) -> Vec<QueueTokenPayload> {
         let performance = self.opened(&no_reserve(restored(&record(), &[]))).await;
         (1..=10).map(|index| payload(performance, id(), index)).collect()
@@ -67,7 +67,7 @@ pub async fn a_restored_queue_calls_only_who_was_seen(bench: SpeedBench) {
     let newcomer = bench.join(queue[0].performance, id(), start()).await;
     assert_eq!(newcomer.index, 21, "no number is given out again");
     let again = bench.join(queue[0].performance, queue[4].user, start()).await;
-    assert_eq!(again, queue[4], "who has shown the token has it");
+    assert_eq!(again, queue[4], "a fan whose token was shown keeps it");
 
     let now = after_the_quiet();
     assert_eq!(bench.admit(&queue, &open_doors(), now).await, 3);
@@ -86,7 +86,7 @@ pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     assert_eq!(bench.admit(&queue, &one, now).await, 1);
     assert!(matches!(bench.state(&queue[7], now).await, TokenState::Called { .. }));
 
-    // Numbers 5 and 4 were passed over: they are ahead of 9 and 10, in their order.
+    // Numbers 5 and 4 were passed over. They are called before 9 and 10, in their order.
     bench.show(&[queue[4], queue[3]], now).await;
     let snapshot = bench.snapshot(queue[0].performance).await;
     assert_eq!(snapshot.lanes[0].late, [4, 5]);
@@ -105,7 +105,7 @@ pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     assert_eq!(bench.admit(&left, &one, now).await, 1);
     bench.show(&left[4..5], now).await;
     assert_eq!(bench.end(&left[4], EndReason::Left, now).await, TokenState::Ended(EndReason::Left));
-    assert_eq!(bench.admit(&left, &open_doors(), now + Duration::from_secs(5)).await, 0, "who was late may leave");
+    assert_eq!(bench.admit(&left, &open_doors(), now + Duration::from_secs(5)).await, 0, "a late fan can leave");
 }
 
 pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
@@ -118,7 +118,7 @@ pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
     assert_eq!(bench.state(&payloads[0], start()).await, TokenState::Active { until });
     assert_eq!(bench.state(&payloads[1], start()).await, TokenState::Called { accept_by: until });
 
-    // Number 5 was admitted after the record was made, so 3 and 4 were called before; 6 was admitted, and is no longer.
+    // Number 5 was admitted after the record was made, so 3 and 4 were called before it. The admission of 6 has expired.
     let admitted = QueueTokenPayload { admitted_until: Some(until), ..payloads[4] };
     let expired = QueueTokenPayload { admitted_until: Some(start()), ..payloads[5] };
     bench.show(&[payloads[2], admitted, expired], start()).await;
@@ -134,8 +134,8 @@ pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
 }
 
 pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench) {
-    // Both were called when the record was made and accepted just after it; when the queue is put in place, the time to accept is over
-    // for one of them.
+    // Both were called when the record was made, and accepted after it. When the queue is restored, the accept window of one of
+    // them is over.
     let mut record = record();
     let called = |at, secs| Inside { lane_number: number(at), until: at_secs(secs), active: false };
     record.inside = vec![called(1, 20), called(2, 40)];
@@ -162,9 +162,9 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
     let newcomers = bench.join_all(performance, 0, 5).await;
     let three = QueueSettings { max_active: 3, ..open_doors() };
     let now = now + RESTORE_QUIET + Duration::from_secs(1);
-    assert_eq!(bench.admit(&newcomers, &three, now).await, 1, "two are inside, and nobody else may be");
+    assert_eq!(bench.admit(&newcomers, &three, now).await, 1, "two are active, and no admission is reserved");
 
-    // A fan with two devices, of which the one that shows first does not know of the admission.
+    // A fan has two devices. The one that shows its token first does not have the admitted token.
     let performance = bench.opened(&no_reserve(restored(&record, &[]))).await;
     let devices = [7, 8].map(|index| {
         let waiting = payload(performance, id(), index);
@@ -179,7 +179,7 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
     }
     assert_eq!(bench.snapshot(performance).await.waiting(), 0);
 
-    // Who shows nowhere within the grace is gone, whatever the queue token says.
+    // A fan who shows no token within the grace period is gone, even with an admitted token.
     let performance = bench.opened(&record.restored(None, &[], &[], &queue_settings(), at_secs(25))).await;
     let late = QueueTokenPayload { admitted_until: Some(until), ..payload(performance, id(), 1) };
     let grace_is_over = at_secs(25) + queue_settings().grace;
@@ -205,7 +205,7 @@ pub async fn a_restored_queue_ends_who_paid(bench: SpeedBench) {
     assert_eq!((snapshot.active.len(), snapshot.waiting()), (0, 0));
     bench.show(&[payload(performance, id(), 6)], start()).await;
     let position = bench.snapshot(performance).await.status(number(6));
-    assert_eq!(position, NumberStatus::Waiting { position: 1 }, "who paid does not wait");
+    assert_eq!(position, NumberStatus::Waiting { position: 1 }, "a fan who paid does not wait");
 }
 
 pub async fn a_restored_queue_is_quiet_at_first(bench: SpeedBench) {
@@ -216,11 +216,11 @@ pub async fn a_restored_queue_is_quiet_at_first(bench: SpeedBench) {
     assert_eq!((snapshot.restored_at, snapshot.quiet_until), (start(), quiet_until));
     assert_eq!(snapshot.unspent(start(), &queue_settings()), 0);
     assert_eq!(bench.admit(&queue, &open_doors(), just_before(quiet_until)).await, 0);
-    // The bucket has filled since the start, at ten a second.
+    // The bucket has been filling since the start, at ten a second.
     let slow = QueueSettings { batch: 1_000, ..queue_settings() };
     assert_eq!(bench.admit(&queue, &slow, quiet_until).await, 8);
     let more = bench.join_all(queue[0].performance, 0, 30).await;
-    assert_eq!(bench.admit(&more, &slow, quiet_until).await, 12, "twenty in two seconds, and no batch at first");
+    assert_eq!(bench.admit(&more, &slow, quiet_until).await, 12, "twenty in two seconds, without an initial batch");
 }
 
 pub async fn a_restored_queue_keeps_the_maximum(bench: SpeedBench) {
@@ -231,26 +231,30 @@ pub async fn a_restored_queue_keeps_the_maximum(bench: SpeedBench) {
     bench.show(&payloads[2..], start()).await;
     let four = QueueSettings { max_active: 4, ..open_doors() };
     let now = after_the_quiet();
-    assert_eq!(bench.admit(&payloads, &four, now).await, 1, "three may be inside and not have shown it");
+    assert_eq!(
+        bench.admit(&payloads, &four, now).await,
+        1,
+        "three admissions are reserved for fans who have not shown their tokens"
+    );
     let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..payloads[0] };
     let reserved = async || bench.snapshot(performance).await.reserved;
     assert_eq!(reserved().await, 3);
     bench.show(&[admitted], now).await;
     assert_eq!(reserved().await, 2);
-    assert_eq!(bench.admit(&payloads, &four, now).await, 0, "one of the three has");
+    assert_eq!(bench.admit(&payloads, &four, now).await, 0, "one of the three has shown its token");
     bench.end(&payloads[2], EndReason::Left, now).await;
     assert_eq!(bench.admit(&payloads, &four, now).await, 1);
     assert_eq!(bench.admit(&payloads, &four, just_before(at_secs(60))).await, 1, "the call was missed");
     bench.end(&payloads[4], EndReason::Left, at_secs(60)).await;
-    assert_eq!(bench.admit(&payloads, &four, at_secs(60)).await, 3, "the time of the others is over");
+    assert_eq!(bench.admit(&payloads, &four, at_secs(60)).await, 3, "the reservation of the other two is over");
     let snapshot = bench.snapshot(performance).await;
     assert_eq!(snapshot.active.len() + snapshot.called.len(), 4);
 }
 
-pub async fn a_user_shows_one_place(bench: SpeedBench) {
+pub async fn a_user_shows_one_token(bench: SpeedBench) {
     let queue = bench.lost_queue().await;
     let replaced = TokenState::Ended(EndReason::Replaced);
-    // Whoever joins before showing the token gets another one, which ends when the earlier one is shown.
+    // A fan who joins before showing the token gets a new one, which ends when the earlier one is shown.
     let newer = bench.join(queue[0].performance, queue[4].user, start()).await;
     bench.show(&queue[4..5], start()).await;
     assert_eq!(
@@ -266,7 +270,7 @@ pub async fn a_user_shows_one_place(bench: SpeedBench) {
         (TokenState::Waiting, replaced)
     );
 
-    // Unless it is known that the later one was admitted.
+    // The earlier token does not win if the later one was admitted.
     let admitted = QueueTokenPayload { user: queue[3].user, admitted_until: Some(at_secs(100)), ..queue[6] };
     bench.show(&[queue[3]], start()).await;
     bench.show(&[admitted], start()).await;
@@ -276,7 +280,7 @@ pub async fn a_user_shows_one_place(bench: SpeedBench) {
     );
     bench.end(&admitted, EndReason::Left, start()).await;
 
-    // Who came in with the newer one stays inside with it.
+    // A fan who was admitted with the newer token stays active with it.
     let inside = bench.join(queue[0].performance, queue[7].user, start()).await;
     for payload in [&queue[4], &queue[5]] {
         bench.end(payload, EndReason::Left, start()).await;
@@ -288,7 +292,7 @@ pub async fn a_user_shows_one_place(bench: SpeedBench) {
     assert!(matches!(bench.state(&inside, after_the_quiet()).await, TokenState::Active { .. }));
 }
 
-pub async fn unseen_places_end_with_the_grace(bench: SpeedBench) {
+pub async fn unseen_numbers_end_with_the_grace(bench: SpeedBench) {
     let queue = bench.lost_queue().await;
     let performance = queue[0].performance;
     let grace = queue_settings().grace;
@@ -296,7 +300,11 @@ pub async fn unseen_places_end_with_the_grace(bench: SpeedBench) {
     bench.report(&queue, [10], just_before(start() + grace)).await;
     assert_eq!(bench.abandon_absent(performance, just_before(start() + grace)).await, 0);
     assert_eq!(refused(bench.queues.state(&token(&queue[3]), start() + grace).await), TokenRefusal::Unseen);
-    assert_eq!(bench.abandon_absent(performance, start() + grace).await, 0, "they had not waited");
+    assert_eq!(
+        bench.abandon_absent(performance, start() + grace).await,
+        0,
+        "unseen numbers are not counted as waiting"
+    );
     for payload in [queue[3], QueueTokenPayload { admitted_until: Some(start() + grace * 2), ..queue[4] }] {
         bench.show(&[payload], start() + grace).await;
         assert!(matches!(bench.state(&payload, start() + grace).await, TokenState::Ended(_)), "{payload:?}");

@@ -97,7 +97,11 @@ pub async fn ends_an_active_number(bench: SpeedBench) {
     assert_eq!(bench.end(&queue[0], EndReason::Used, at_secs(1)).await, used);
     assert_eq!(bench.end(&queue[0], EndReason::Left, at_secs(2)).await, used);
     assert_eq!(bench.accept(&queue[0], at_secs(2)).await, used);
-    assert_eq!(bench.state(&queue[0], start() + ACTIVE_DURATION).await, used, "though its deadline has passed since");
+    assert_eq!(
+        bench.state(&queue[0], start() + ACTIVE_DURATION).await,
+        used,
+        "the reason does not change at its deadline"
+    );
 
     assert_eq!(bench.admit(&queue, &settings, at_secs(2)).await, 1);
     assert_eq!(bench.end(&queue[1], EndReason::Left, at_secs(2)).await, TokenState::Ended(EndReason::Left));
@@ -111,24 +115,24 @@ pub async fn limits_hold_tries(bench: SpeedBench) {
     let queue = bench.queue(4).await;
     assert!(!bench.spend(&queue[0], 2, start()).await, "it waits");
     bench.admit(&queue, &QueueSettings { max_active: 3, ..open_doors() }, start()).await;
-    assert!(!bench.spend(&queue[0], 2, start()).await, "it is called and did not come");
+    assert!(!bench.spend(&queue[0], 2, start()).await, "it is called and has not accepted");
     for payload in &queue[..2] {
         bench.accept(payload, start()).await;
         assert!(bench.spend(payload, 2, start()).await);
         assert!(bench.spend(payload, 2, at_secs(1)).await);
         assert!(!bench.spend(payload, 2, at_secs(1)).await);
     }
-    assert!(bench.spend(&queue[0], 3, at_secs(2)).await, "more are allowed now");
+    assert!(bench.spend(&queue[0], 3, at_secs(2)).await, "the limit was raised");
     assert!(!bench.spend(&queue[0], 3, at_secs(2)).await);
     assert!(!bench.spend(&queue[3], 2, at_secs(2)).await, "it waits still");
 
     bench.end(&queue[0], EndReason::Left, at_secs(3)).await;
     assert!(!bench.spend(&queue[0], 100, at_secs(3)).await);
     assert!(bench.spend(&queue[1], 100, just_before(start() + ACTIVE_DURATION)).await);
-    assert!(!bench.spend(&queue[1], 100, start() + ACTIVE_DURATION).await, "its time is over");
+    assert!(!bench.spend(&queue[1], 100, start() + ACTIVE_DURATION).await, "its admission is over");
 }
 
-/// Checks that a queue token is of no use and changes nothing.
+/// Checks that every operation reports a token as reset.
 async fn assert_reset(bench: &SpeedBench, payload: &QueueTokenPayload) {
     assert_eq!(bench.state(payload, start()).await, RESET, "{payload:?}");
     assert_eq!(bench.accept(payload, start()).await, RESET, "{payload:?}");
@@ -162,5 +166,9 @@ pub async fn a_number_never_given_out_has_ended(bench: SpeedBench) {
         assert_reset(&bench, &payload).await;
     }
     let third = bench.join_all(queue[0].performance, 0, 1).await;
-    assert_eq!(bench.states(&third, start()).await, [TokenState::Waiting], "its number was not ended ahead");
+    assert_eq!(
+        bench.states(&third, start()).await,
+        [TokenState::Waiting],
+        "ending a number that was not given out has no effect on it"
+    );
 }

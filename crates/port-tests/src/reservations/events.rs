@@ -4,14 +4,14 @@ use encore_domain::event::Event;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
-use crate::bench::told;
+use crate::bench::identity_of;
 use crate::fixtures::{altered, at_secs, hold, hold_at, request};
 use crate::paging::SIZES;
 
 pub async fn lists_newest_first(bench: RecordBench) {
     let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
     assert_eq!(bench.reservations_of(fan, 100).await, []);
-    // Two of each moment; ids grow with each hold made.
+    // Every two holds have the same time. Ids grow with each hold.
     let moment = |seat: usize| at_secs(seat as u64 / 2);
     let mut holds: Vec<Reservation> =
         (0..6).map(|seat| hold_at(fan, &sale, &[seat, seat + 10], moment(seat))).collect();
@@ -63,5 +63,5 @@ pub async fn writes_events(bench: RecordBench) {
         Event::HoldChanged { hold: longer, at: at_secs(2) },
         Event::HoldExpired(missed),
     ];
-    assert_eq!(bench.events().await, expected.map(|event| told(&event)));
+    assert_eq!(bench.events().await, expected.map(|event| identity_of(&event)));
 }

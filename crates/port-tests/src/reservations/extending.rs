@@ -30,7 +30,7 @@ pub async fn extends_only_a_live_hold(bench: RecordBench) {
     let placed = hold(fan, &sale, &[0]);
     bench.place(&placed).await;
     let refusal = refused(bench.extend(&placed, placed.held_at, &sale).await);
-    assert_eq!(refusal, ExtendRefusal::AtLimit { expires_at: placed.expires_at }, "it gains nothing");
+    assert_eq!(refusal, ExtendRefusal::AtLimit { expires_at: placed.expires_at }, "the deadline would not change");
     let refusal = refused(bench.extend(&placed, placed.expires_at, &sale).await);
     assert_eq!(refusal, ExtendRefusal::NotHeld { state: ReservationState::Expired });
     let mut hold = placed.clone();
@@ -72,7 +72,7 @@ pub async fn changes_one_after_the_other(bench: RecordBench) {
         let (reservations, id) = (Arc::clone(&bench.reservations), placed.id);
         async move { reservations.release_seats(id, &slots(&[seat]), at_secs(1), Some(request(fan))).await.is_ok() }
     });
-    // Who comes after a later one gains nothing, and is refused; the latest is not.
+    // An extension after a later one would not change the deadline and is refused. The latest extension is not refused.
     let extensions = (2..7).map(|now| {
         let (reservations, id, extension) = (Arc::clone(&bench.reservations), placed.id, extension(&sale));
         async move { reservations.extend(id, extension, at_secs(now), request(fan)).await.is_ok() }

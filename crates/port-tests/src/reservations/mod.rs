@@ -67,16 +67,16 @@ macro_rules! reservations {
     };
 }
 
-type TokenAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
 type ReleaseAnswer = Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
 type ExtendAnswer = Result<Applied<Reservation>, PortError<ExtendRefusal>>;
 
 impl RecordBench {
-    async fn try_place(&self, hold: &Reservation, limit: u32) -> TokenAnswer {
+    async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
         self.reservations.place(hold.clone(), limit, request(hold.user)).await
     }
 
-    async fn place_again(&self, hold: Reservation, request: RequestKey) -> TokenAnswer {
+    async fn place_again(&self, hold: Reservation, request: RequestKey) -> PlaceAnswer {
         self.reservations.place(hold, SEATS_PER_FAN_MAX, request).await
     }
 
@@ -119,7 +119,7 @@ pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<
     claims
 }
 
-/// A change of a hold, which says whether it was made.
+/// A change of a hold. Its result is whether the change was made.
 type Change = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 fn extension(sale: &Performance) -> Extension {

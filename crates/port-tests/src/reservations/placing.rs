@@ -55,7 +55,7 @@ pub async fn refuses_taken_seats_under_contention(bench: RecordBench) {
     let sale = bench.open_sale().await;
     let mut holds = Vec::new();
     for n in 0..TWENTY {
-        // Chains of overlaps: a hold meets the next ones, and those meet others.
+        // A chain of overlaps: each hold shares seats with the next ones.
         let first = n % 7;
         holds.push(hold(bench.sign_up().await, &sale, &[first, first + 1, first + 2]));
     }
@@ -82,7 +82,7 @@ pub async fn refuses_taken_seats_under_contention(bench: RecordBench) {
         assert!(!slots.is_empty() && slots.iter().all(|slot| others.contains(slot)), "{slots:?} of {others:?}");
         assert_eq!(bench.stored(hold).await, None);
     }
-    assert!(!winners.is_empty(), "somebody is first");
+    assert!(!winners.is_empty(), "at least one hold is placed");
     assert_eq!(claims, held(winners), "each seat is claimed once, by a hold that was placed");
 }
 

@@ -19,7 +19,7 @@ pub async fn repeats_a_hold(bench: RecordBench) {
     let live_request = request(fan);
     made(bench.reservations.place(live.clone(), 2, live_request).await);
     let repeat = retry(&live);
-    // The fan is at the limit and the seats are taken, by the hold that is repeated.
+    // The fan is at the limit and the seats are taken, both by the hold of the repeated request.
     assert_eq!(repeated(bench.reservations.place(repeat.clone(), 2, live_request).await), live);
     assert_eq!(bench.stored(&repeat).await, None);
     assert_eq!(bench.claims(sale.id).await, held([&live]));
@@ -111,7 +111,7 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
     let known_request = bench.place(&known).await;
     let mut calls = vec![(hold(known.user, &sale, &[1]), altered(known_request))];
     for pair in 1..13 {
-        // Two rivals for a pair, each of whom asks twice, and one who wants too many.
+        // Two fans want the same pair and each sends the request twice. A third fan exceeds the limit.
         for rival in [bench.sign_up().await, bench.sign_up().await] {
             let seat_request = (hold(rival, &sale, &[2 * pair, 2 * pair + 1]), request(rival));
             calls.extend([seat_request.clone(), seat_request]);
@@ -148,6 +148,6 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
             Err(PortError::Unavailable(unavailable)) => panic!("the store answers: {unavailable}"),
         }
     }
-    assert_eq!(winners.len(), 13, "one of each pair of rivals, once");
+    assert_eq!(winners.len(), 13, "one of the two fans gets each pair, once");
     assert_eq!(claims, held(winners));
 }

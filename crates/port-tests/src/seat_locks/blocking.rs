@@ -6,7 +6,7 @@ use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, slots};
 
-/// The state string of the small venue with these seats held, sold and blocked.
+/// The state of the small chart with these seats held, sold and blocked.
 fn bytes_with(held: &[usize], sold: &[usize], blocked: &[usize]) -> Vec<u8> {
     let mut bytes = bytes(held, sold);
     for slot in slots(blocked) {
@@ -20,7 +20,7 @@ pub async fn keeps_blocked_seats_from_everybody(bench: SpeedBench) {
     let holder = bench.taken(performance, &[3], at_secs(60)).await;
     bench.mark(performance, &[lock(4, holder, None)]).await;
     let version = bench.version(performance).await;
-    // Free, held and sold seats are blocked: the claims have said so.
+    // Free, held and sold seats are blocked, as the claims say.
     let locks = [0, 1, 3, 4].map(blocked);
     assert_eq!(bench.mark(performance, &locks).await, Some(version + 1));
     assert_eq!(bench.mark(performance, &locks).await, Some(version + 1), "they are blocked already");
@@ -28,7 +28,7 @@ pub async fn keeps_blocked_seats_from_everybody(bench: SpeedBench) {
     for performance in [performance, loaded] {
         let state = bench.seats(performance).await.expect("loaded");
         assert_eq!(state.bytes, bytes_with(&[], &[], &[0, 1, 3, 4]));
-        let all = u32::try_from(SMALL_CHART_SEATS).expect("a small context");
+        let all = u32::try_from(SMALL_CHART_SEATS).expect("a small chart");
         let at = StockAt { version: state.version, stock: SeatStock { free: all - 4, held: 0 } };
         assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
         assert_eq!(bench.overdue(performance, at_secs(1_000_000), 100).await, []);
@@ -39,7 +39,7 @@ pub async fn keeps_blocked_seats_from_everybody(bench: SpeedBench) {
         assert_eq!(refusal, TakeRefusal::Taken { slots: slots(&[1, 3]), version: state.version });
         assert_eq!(bench.release_seats(performance, &slots(&[0, 3, 4]), holder).await, Some(state.version));
         assert_eq!(bench.seats(performance).await, Some(state));
-        // Of the first row, only seat 2 is left before the aisle.
+        // In the first row, only seat 2 is left before the aisle.
         for _ in 2..SMALL_CHART_SEATS - 2 {
             let one = bench.take_best(performance, &search(1, &[0, 1], &[0, 1], false), id()).await;
             assert!(one.expect("one is left").slots.iter().all(|slot| !slots(&[0, 1, 3, 4]).contains(slot)));
@@ -60,13 +60,13 @@ pub async fn unblocks_only_what_is_blocked(bench: SpeedBench) {
 
     let unblock =
         async |seats: &[usize]| bench.seat_locks.unblock(performance, &slots(seats)).await.expect("the store answers");
-    assert_eq!(unblock(&[3, 4, 5]).await, Some(version), "nothing of it is blocked");
+    assert_eq!(unblock(&[3, 4, 5]).await, Some(version), "none of them is blocked");
     assert_eq!(unblock(&[0, 2, 3, 4, 5]).await, Some(version + 1));
     let state = SeatState { bytes: bytes_with(&[3], &[4], &[1]), version: version + 1 };
     assert_eq!(bench.seats(performance).await.as_ref(), Some(&state));
     assert_eq!(bench.stock(&[performance]).await, [Some(StockAt { version: state.version, stock: state.stock() })]);
     bench.take(performance, &slots(&[0, 2]), id()).await.expect("free again");
-    // A block that the claims have made over to a fan.
+    // A seat that was blocked and that a fan has claimed since.
     bench.mark(performance, &[lock(1, holder, Some(at_secs(60)))]).await;
     bench.release_seats(performance, &slots(&[1, 3]), holder).await;
     assert_eq!(bench.seat_bytes(performance).await, bytes_with(&[0, 2], &[4], &[]));

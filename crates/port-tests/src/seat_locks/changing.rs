@@ -10,9 +10,9 @@ use crate::fixtures::{at_secs, id, slots, small_chart};
 pub async fn refuses_slots_that_are_no_seat(bench: SpeedBench) {
     let performance = bench.loaded().await;
     let free = all_free(&small_chart());
-    let separator = free.iter().position(|byte| *byte == NO_SEAT).expect("rows are apart");
-    let past_the_end = u32::try_from(free.len()).expect("a small context");
-    let no_seats = [Slot(u32::try_from(separator).expect("a small context")), Slot(past_the_end), Slot(1_000_000)];
+    let separator = free.iter().position(|byte| *byte == NO_SEAT).expect("a separator between rows");
+    let past_the_end = u32::try_from(free.len()).expect("a small chart");
+    let no_seats = [Slot(u32::try_from(separator).expect("a small chart")), Slot(past_the_end), Slot(1_000_000)];
     let before = bench.seats(performance).await;
 
     for slot in no_seats {

@@ -13,7 +13,7 @@ use crate::contention::at_once;
 use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
-    // From an empty venue to one that is nearly sold, each with gaps in other places.
+    // From an empty venue to one that is nearly sold out, each with different gaps.
     for tenths in 0..10 {
         for search in searches().filter(|search| !search.allow_split) {
             let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
@@ -22,7 +22,7 @@ pub async fn takes_the_best_block(bench: SpeedBench) {
     }
 }
 
-/// What is chosen is what the domain chooses, and is held afterwards; or nothing is, and nothing changes.
+/// Checks that the store holds the seats that the domain chooses. If the domain chooses none, the store changes nothing.
 async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: PerformanceId, search: &SeatSearch) {
     let before = bench.seats(performance).await.expect("loaded");
     let owner = id();
@@ -33,7 +33,7 @@ async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: Perform
         assert_eq!(after, before);
         return;
     };
-    let taken = answer.expect("there are seats that fit");
+    let taken = answer.expect("seats that match");
     assert_eq!(taken.slots, chosen, "{search:?} of {:?}", String::from_utf8_lossy(&before.bytes));
     let mut bytes = before.bytes;
     for slot in &chosen {
@@ -48,11 +48,11 @@ async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: Perform
         .await
         .into_iter()
         .filter(|lock| lock.owner.locker() == Locker::Fan(owner));
-    assert_eq!(own.count(), chosen.len(), "they are this owner's");
+    assert_eq!(own.count(), chosen.len(), "all of them belong to this owner");
 }
 
 pub async fn takes_a_split_only_where_allowed(bench: SpeedBench) {
-    // Every third seat is taken: nobody finds three together, except where nothing is taken.
+    // Every third seat is taken, so no three free seats are adjacent, except where no seat is taken.
     for search in searches().filter(|search| search.allow_split) {
         let performance = bench.occupied(|seat| seat.is_multiple_of(3)).await;
         assert_chosen_as_in_the_domain(&bench, performance, &search).await;
@@ -61,12 +61,12 @@ pub async fn takes_a_split_only_where_allowed(bench: SpeedBench) {
     let together = search(4, &[0, 1], &[0, 1], false);
     assert!(matches!(refused(bench.take_best(performance, &together, id()).await), ChooseRefusal::NoneFits { .. }));
     let apart = SeatSearch { allow_split: true, ..together };
-    assert_eq!(bench.take_best(performance, &apart, id()).await.expect("two and two").slots.len(), 4);
+    assert_eq!(bench.take_best(performance, &apart, id()).await.expect("two pairs").slots.len(), 4);
 }
 
 pub async fn chooses_accessible_seats_for_those_who_ask(bench: SpeedBench) {
     let chart = accessible_chart();
-    // Stretches overlap here: a group may sit to the left of its accessible seat or to the right of it.
+    // Blocks overlap here: a group may sit to the left or to the right of its accessible seat.
     for (count, accessible) in (1..=6).flat_map(|count| (0..=count.min(2)).map(move |accessible| (count, accessible))) {
         for (tenths, grades) in [(0, [0, 1].as_slice()), (2, &[0, 1]), (4, &[1]), (6, &[0])] {
             let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
@@ -79,10 +79,13 @@ pub async fn chooses_accessible_seats_for_those_who_ask(bench: SpeedBench) {
         }
     }
     let performance = bench.loaded().await;
-    let taken = bench.take_best(performance, &accessible_search(3, 1, &[0, 1]), id()).await.expect("companions beside");
+    let taken = bench
+        .take_best(performance, &accessible_search(3, 1, &[0, 1]), id())
+        .await
+        .expect("a group with one accessible seat");
     let seats: Vec<_> = taken.slots.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
     assert_eq!(seats.iter().filter(|seat| seat.accessible).count(), 1, "{seats:?}");
-    // Nobody else is given the others, as long as anything is left.
+    // The other accessible seats are not chosen while any other seat is free.
     while let Ok(taken) = bench.take_best(performance, &accessible_search(1, 0, &[0, 1]), id()).await {
         assert!(taken.slots.iter().all(|slot| chart.seat_at(*slot).is_some_and(|seat| !seat.accessible)));
     }
@@ -99,7 +102,7 @@ pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
         assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });
         assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
     }
-    // A venue that has general admission areas only has no seats to choose from, nor distances of them.
+    // A venue with nothing but general admission areas has neither seats nor distances.
     let order = SeatOrder { sections: vec![vec![], vec![]], distances: vec![] };
     let of_nothing = SeatSearch { order: Arc::new(order), count: 1, allow_split: false };
     let refusal = refused(bench.take_best(performance, &of_nothing, id()).await);
@@ -136,19 +139,19 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
     assert_eq!(state.stock().held as usize, all);
     assert!(
         orphans_refused && !state.bytes.contains(&FREE),
-        "a hundred want more than there is, and one seat is a block"
+        "the demand exceeds the capacity, and single seats are sold as well"
     );
 }
 
 pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     let (performance, owner) = (bench.loaded().await, id());
     let three = search(3, &[0, 1], &[0, 1], false);
-    let first = bench.take_best(performance, &three, owner).await.expect("the context is empty");
-    let other = bench.take_best(performance, &three, id()).await.expect("there is more");
+    let first = bench.take_best(performance, &three, owner).await.expect("the venue is empty");
+    let other = bench.take_best(performance, &three, id()).await.expect("seats are left");
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     let later = at_secs(3_600);
-    let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same again");
+    let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same seats");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner.locker() == Locker::Fan(owner)).count();
     assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");
@@ -156,15 +159,18 @@ pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     bench.release_seats(performance, &first.slots, owner).await;
     let next = bench.take_best(performance, &three, id()).await.expect("the best are free again");
     assert_eq!(next.slots, first.slots);
-    let others = bench.take_best(performance, &three, owner).await.expect("there is more");
+    let others = bench.take_best(performance, &three, owner).await.expect("seats are left");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
 
-    // The same owner wants something else: two only, then three elsewhere, then in several places.
-    let two = bench.take_best(performance, &search(2, &[0, 1], &[0, 1], false), owner).await.expect("two more");
+    // The same owner asks for something else: for two seats, then for three in each section, which may be split.
+    let two = bench.take_best(performance, &search(2, &[0, 1], &[0, 1], false), owner).await.expect("two other seats");
     assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
     let section = |slot: &Slot| small_chart().seat_at(*slot).map(|seat| small_chart().row_of(seat).section);
     for wanted in [0, 1] {
-        let three = bench.take_best(performance, &search(3, &[wanted], &[0, 1], true), owner).await.expect("free ones");
+        let three = bench
+            .take_best(performance, &search(3, &[wanted], &[0, 1], true), owner)
+            .await
+            .expect("free seats in the section");
         assert!(three.slots.iter().all(|slot| section(slot) == Some(wanted)), "{three:?}");
     }
 }

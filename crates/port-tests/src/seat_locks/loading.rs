@@ -35,7 +35,7 @@ pub async fn loads_free_seats_and_locks(bench: SpeedBench) {
     assert_eq!(bench.overdue(performance, at_secs(60), 100).await, [locks[1]]);
 }
 
-pub async fn loads_at_the_version_it_is_told(bench: SpeedBench) {
+pub async fn loads_at_the_given_version(bench: SpeedBench) {
     let (performance, owner) = (bench.loaded().await, id());
     assert_eq!(bench.version(performance).await, FIRST_VERSION);
     let version = bench.take(performance, &slots(&[0]), owner).await;
@@ -65,8 +65,8 @@ pub async fn lets_one_load_at_a_time(bench: SpeedBench) {
     }));
     assert_eq!(asked.await.into_iter().filter(|may| *may).count(), 1);
     assert!(!may_load(9, 19).await);
-    assert!(may_load(10, 20).await, "its time is over");
+    assert!(may_load(10, 20).await, "the permission has expired");
     assert!(!may_load(11, 21).await);
     bench.load(performance, &[]).await;
-    assert!(may_load(11, 21).await, "a load has ended it");
+    assert!(may_load(11, 21).await, "a load ends the permission");
 }

@@ -37,7 +37,7 @@ macro_rules! seat_locks {
         $crate::suite! { seat_locks [
             is_not_loaded_at_first,
             loads_free_seats_and_locks,
-            loads_at_the_version_it_is_told,
+            loads_at_the_given_version,
             loads_once,
             lets_one_load_at_a_time,
             takes_free_seats,
@@ -53,7 +53,7 @@ macro_rules! seat_locks {
             chooses_again_for_the_same_owner,
             takes_free_units,
             refuses_where_too_few_units_are_left,
-            sells_an_area_to_the_last_spot,
+            sells_an_area_to_the_last_unit,
             takes_units_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
@@ -69,13 +69,13 @@ macro_rules! seat_locks {
     };
 }
 
-/// Beyond what 32 bits and the mantissa of a small float hold, as versions that begin with a clock are.
+/// A version that does not fit into 32 bits or the mantissa of an `f32`, like versions that are derived from a clock.
 const FIRST_VERSION: u64 = 1_790_000_000_000_001;
-/// How many fans want the same seats.
+/// The number of fans who want the same seats.
 const HUNDRED: usize = 100;
 
 impl SpeedBench {
-    /// A performance in the small venue with its seats loaded, all free.
+    /// A performance at the small venue with its seats loaded, all free.
     pub(crate) async fn loaded(&self) -> PerformanceId {
         let performance = id();
         self.load(performance, &[]).await;
@@ -87,7 +87,7 @@ impl SpeedBench {
         self.seat_locks.load(performance, &free, locks, FIRST_VERSION).await.expect("the store answers");
     }
 
-    /// Holds seats until a minute after the start.
+    /// Holds seats until one minute after the start.
     async fn take(
         &self,
         performance: PerformanceId,
@@ -97,7 +97,7 @@ impl SpeedBench {
         self.seat_locks.take(performance, slots, owner, at_secs(60)).await
     }
 
-    /// Holds free seats for somebody, and says for whom.
+    /// Holds free seats for a new owner, and returns the owner.
     pub(crate) async fn taken(
         &self,
         performance: PerformanceId,
@@ -110,7 +110,7 @@ impl SpeedBench {
         owner
     }
 
-    /// Holds the best seats until a minute after the start.
+    /// Holds the best available seats until one minute after the start.
     async fn take_best(
         &self,
         performance: PerformanceId,
@@ -120,7 +120,7 @@ impl SpeedBench {
         self.seat_locks.take_best(performance, search, owner, at_secs(60)).await
     }
 
-    /// A performance of which each seat is held or sold if its number in the chart is taken.
+    /// A performance whose seats are held or sold where `taken` returns true for their index in the chart.
     async fn occupied(&self, taken: impl Fn(usize) -> bool) -> PerformanceId {
         let performance = self.loaded().await;
         let taken = (0..SMALL_CHART_SEATS).filter(|seat| taken(*seat));
@@ -164,7 +164,7 @@ impl SpeedBench {
     }
 }
 
-/// The state string of the small venue with these seats held and sold.
+/// The state of the small chart with these seats held and sold.
 fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
     let mut bytes = all_free(&small_chart());
     for (seats, byte) in [(held, HELD), (sold, SOLD)] {
@@ -180,26 +180,26 @@ pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timesta
     held_until.map_or(SeatLock::sold(slot, owner), |until| SeatLock::held(slot, owner, until))
 }
 
-/// A seat that operators keep.
+/// The lock of a blocked seat.
 fn blocked(seat: usize) -> SeatLock {
     SeatLock { slot: slots(&[seat])[0], owner: SeatOwner::Operators { block: id() } }
 }
 
-/// A search for so many seats of the small venue, of these sections and grades.
+/// A search for this many seats of the small venue, in these sections and grades.
 fn search(count: usize, sections: &[u16], grades: &[u16], allow_split: bool) -> SeatSearch {
     let group = Group { count, accessible: 0 };
     let order = SeatOrder::new(&small_chart(), sections, group, |seat| grades.contains(&seat.grade));
     SeatSearch { order: Arc::new(order), count, allow_split }
 }
 
-/// A search for a group in the small venue with accessible seats.
+/// A search for a group with accessible seats, in the small venue.
 fn accessible_search(count: usize, accessible: usize, grades: &[u16]) -> SeatSearch {
     let group = Group { count, accessible };
     let order = SeatOrder::new(&accessible_chart(), &[0, 1], group, |seat| grades.contains(&seat.grade));
     SeatSearch { order: Arc::new(order), count, allow_split: false }
 }
 
-/// Every search that differs in sections, grades, count or split.
+/// One search for every combination of sections, grades, count and split.
 fn searches() -> impl Iterator<Item = SeatSearch> {
     let sections: [&[u16]; 4] = [&[0, 1], &[1, 0], &[0], &[1]];
     let grades: [&[u16]; 3] = [&[0, 1], &[0], &[1]];

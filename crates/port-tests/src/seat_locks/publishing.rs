@@ -7,7 +7,7 @@ use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, just_before, slots};
 
 pub async fn counts_its_stock(bench: SpeedBench) {
     let (first, unknown, second) = (bench.loaded().await, id(), bench.loaded().await);
-    let all = u32::try_from(SMALL_CHART_SEATS).expect("a small context");
+    let all = u32::try_from(SMALL_CHART_SEATS).expect("a small chart");
     let counts = async |free: u32, held: u32| {
         let stock = SeatStock { free, held };
         let state = bench.seats(first).await.expect("loaded");
@@ -79,7 +79,7 @@ pub async fn reports_overdue_holds(bench: SpeedBench) {
     assert_eq!(bench.overdue(performance, at_secs(20), 100).await, locks[..2]);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 2).await, locks[..2]);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, locks);
-    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 3], &[4, 6]), "telling frees nothing");
+    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 3], &[4, 6]), "reporting frees nothing");
 }
 
 pub async fn says_who_holds(bench: SpeedBench) {

@@ -69,7 +69,7 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, later).await;
     assert_eq!(extended.expect("the seats are the owner's"), version);
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await;
-    assert_eq!(overdue.expect("the store answers"), [], "the new deadline is the one that counts");
+    assert_eq!(overdue.expect("the store answers"), [], "the new deadline applies");
 
     bench.mark(performance, &[lock(1, owner, None)]).await;
     let refusal = refused(bench.take(performance, &slots(&[1]), owner).await);
@@ -78,8 +78,8 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
 }
 
 pub async fn takes_preventing_orphans(bench: SpeedBench) {
-    // Every choice of one to three seats of the stalls, in which some are taken: at the ends of a row, at the aisle, in gaps of
-    // one to four.
+    // Every choice of one to three seats of the stalls, some of which are taken: at the ends of a row, at the aisle, in gaps of
+    // one to four seats.
     let chart = small_chart();
     let seats = |first: usize, last: usize| BTreeSet::from([first, usize::midpoint(first, last), last]);
     let choices: BTreeSet<BTreeSet<usize>> =
@@ -105,9 +105,9 @@ pub async fn takes_preventing_orphans(bench: SpeedBench) {
                 assert_eq!(refused(taking), TakeRefusal::WouldOrphan { slots: alone }, "{choice:?}");
                 assert_eq!(now.bytes, before.bytes);
             } else {
-                let version = taking.expect("free, and nobody is alone");
+                let version = taking.expect("free seats without an orphan");
                 let again = bench.seat_locks.take_preventing_orphans(performance, choice, owner, at_secs(90)).await;
-                assert_eq!(again.expect("the owner's"), version);
+                assert_eq!(again.expect("the seats are the owner's"), version);
                 bench.release_seats(performance, choice, owner).await;
             }
         }

@@ -14,13 +14,13 @@ use crate::answers::refused;
 use crate::contention::at_once;
 use crate::fixtures::{PIT_UNITS, at_secs, festival_chart, id, just_before};
 
-/// Large enough that it is read in several pieces, of a store that reads in pieces.
+/// The units of an area that a store which reads in chunks reads in several chunks.
 const FLOOR: u32 = 700;
-/// How many fans want units at once.
-const CROWD: usize = 200;
+/// The number of concurrent callers who want units.
+const CALLERS: usize = 200;
 
 impl SpeedBench {
-    /// A performance in the small venue with its general admission areas, of which some units are sold.
+    /// A performance at the festival venue, some of whose units are sold.
     async fn festival(&self, floor: u32, is_sold: impl Fn(u32) -> bool) -> (PerformanceId, [Area; 2]) {
         let (performance, chart) = (id(), festival_chart(floor));
         let sold = chart.areas().iter().flat_map(Area::slots).filter(|slot| is_sold(*slot));
@@ -29,7 +29,7 @@ impl SpeedBench {
         (performance, [chart.areas()[0], chart.areas()[1]])
     }
 
-    /// Holds units until a minute after the start.
+    /// Holds units until one minute after the start.
     async fn take_units(
         &self,
         performance: PerformanceId,
@@ -40,7 +40,7 @@ impl SpeedBench {
     }
 }
 
-/// A search that begins at a unit of an area.
+/// A search that begins at this unit of an area.
 fn search(area: &Area, count: usize, from: u32) -> UnitSearch {
     UnitSearch { first: area.first, capacity: area.capacity, from: Slot(area.first.0 + from), count }
 }
@@ -55,7 +55,7 @@ pub async fn takes_free_units(bench: SpeedBench) {
             let after = bench.seats(performance).await.expect("loaded");
             match search.choose(&before.bytes) {
                 Ok(chosen) => {
-                    let taken = answer.expect("enough are free");
+                    let taken = answer.expect("enough free units");
                     assert_eq!(taken, TakenSeats { slots: chosen.clone(), version: FIRST_VERSION + 1 });
                     let mut bytes = before.bytes;
                     for slot in &chosen {
@@ -89,7 +89,7 @@ pub async fn refuses_where_too_few_units_are_left(bench: SpeedBench) {
         let refusal = refused(bench.take_units(performance, &search(&pit, count, PIT_UNITS - 1), id()).await);
         assert_eq!(refusal, ChooseRefusal::TooFewLeft { left: 3, version: before.version });
     }
-    assert_eq!(bench.seats(performance).await.as_ref(), Some(&before), "nothing is taken, nor of the other area");
+    assert_eq!(bench.seats(performance).await.as_ref(), Some(&before), "no unit of either area is taken");
     let last = bench.take_units(performance, &search(&pit, 3, 1), id()).await.expect("three are left");
     assert_eq!(last.slots, (0..3).map(|unit| Slot(pit.first.0 + unit)).collect::<Vec<_>>());
     let refusal = refused(bench.take_units(performance, &search(&pit, 1, 0), id()).await);
@@ -99,10 +99,10 @@ pub async fn refuses_where_too_few_units_are_left(bench: SpeedBench) {
     assert_eq!(unknown, ChooseRefusal::NotLoaded);
 }
 
-pub async fn sells_an_area_to_the_last_spot(bench: SpeedBench) {
+pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
     const CAPACITY: u32 = 300;
     let (performance, [floor, _]) = bench.festival(CAPACITY, |_| false).await;
-    let answers = at_once((0..CROWD).map(|turn| {
+    let answers = at_once((0..CALLERS).map(|turn| {
         let (seat_locks, owner) = (Arc::clone(&bench.seat_locks), id());
         let search = UnitSearch::new(&floor, 1 + turn % 4, owner);
         async move { (search.count, seat_locks.take_units(performance, &search, owner, at_secs(60)).await) }
@@ -119,13 +119,16 @@ pub async fn sells_an_area_to_the_last_spot(bench: SpeedBench) {
                 taken.extend(seats.slots);
             }
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => {
-                assert!(free <= left as usize && (left as usize) < count, "{count} of {left}, and {free} in the end");
+                assert!(
+                    free <= left as usize && (left as usize) < count,
+                    "{count} wanted, {left} left, {free} free at the end"
+                );
             }
             Err(other) => panic!("{other:?}"),
         }
     }
     let once: BTreeSet<Slot> = taken.iter().copied().collect();
-    assert_eq!((once.len(), taken.len()), (CAPACITY as usize, CAPACITY as usize), "each once, and all of them");
+    assert_eq!((once.len(), taken.len()), (CAPACITY as usize, CAPACITY as usize), "every unit is taken once");
     assert!(once.iter().all(|slot| floor.slots().contains(&slot.0)));
     assert_eq!(state.stock().held, CAPACITY);
 }
@@ -134,11 +137,11 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
     let (performance, [floor, pit]) = bench.festival(FLOOR, |_| false).await;
     let (owner, three) = (id(), search(&floor, 3, 5));
     let first = bench.take_units(performance, &three, owner).await.expect("the area is empty");
-    let other = bench.take_units(performance, &three, id()).await.expect("there is more");
+    let other = bench.take_units(performance, &three, id()).await.expect("units are left");
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     let later = at_secs(3_600);
-    let again = bench.seat_locks.take_units(performance, &three, owner, later).await.expect("the same again");
+    let again = bench.seat_locks.take_units(performance, &three, owner, later).await.expect("the same units");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await.expect("the store answers");
     assert_eq!(
@@ -150,12 +153,12 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
     bench.release_seats(performance, &first.slots, owner).await;
     let next = bench.take_units(performance, &three, id()).await.expect("the first are free again");
     assert_eq!(next.slots, first.slots);
-    let others = bench.take_units(performance, &three, owner).await.expect("there is more");
+    let others = bench.take_units(performance, &three, owner).await.expect("units are left");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
 
-    // The same owner wants fewer, and then as many of the other area.
-    let two = bench.take_units(performance, &search(&floor, 2, 5), owner).await.expect("two more");
+    // The same owner asks for fewer units, and then for units of the other area.
+    let two = bench.take_units(performance, &search(&floor, 2, 5), owner).await.expect("two other units");
     assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
-    let elsewhere = bench.take_units(performance, &search(&pit, 2, 0), owner).await.expect("room in the pit");
+    let elsewhere = bench.take_units(performance, &search(&pit, 2, 0), owner).await.expect("free units in the pit");
     assert!(elsewhere.slots.iter().all(|slot| pit.slots().contains(&slot.0)), "{elsewhere:?}");
 }

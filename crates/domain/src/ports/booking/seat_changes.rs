@@ -15,9 +15,9 @@ use crate::ids::PerformanceId;
 /// - `tells_from_the_moment_of_listening`: what changes after `listen` has answered is told. What changed just before may be told
 ///   late, where words are passed on between servers: its version shows that
 /// - `tells_nothing_where_nothing_changed`
-/// - `a_load_is_told_as_missed`: nobody can follow it, only read it
-/// - `a_large_change_is_told_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
-/// - `who_falls_behind_is_told_so`: words are kept for a slow listener in bounded number; then it has missed something, and
+/// - `a_load_is_reported_as_missed`: nobody can follow it, only read it
+/// - `a_large_change_is_reported_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
+/// - `a_slow_listener_is_sent_missed`: words are kept for a slow listener in bounded number; then it has missed something, and
 ///   hears on from there
 /// - `tells_everybody_who_listens`
 /// - `listens_before_anything_is_loaded`

@@ -165,7 +165,7 @@ pub struct CutLane {
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
 /// - `draws_numbers`: a queue that draws calls nobody and abandons nobody before the cut; those who left stay gone under their new
 ///   numbers, and later joiners follow
-/// - `a_place_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says of how many the numbers were drawn
+/// - `a_token_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says of how many the numbers were drawn
 /// - `joins_with_a_drawn_number`: who joined before the draw is asked for the number, [`JoinRefusal::NumberNeeded`], and then answered
 ///   as any other: the same queue token, or a new one where it ended or moves
 /// - `nobody_leaves_while_numbers_are_drawn`: [`TokenRefusal::Drawing`] between freezing and the cut; freezing again answers the
@@ -179,9 +179,9 @@ pub struct CutLane {
 /// - `a_restored_queue_ends_who_paid`: a used token stays ended, however often it is shown
 /// - `a_restored_queue_is_quiet_at_first`: nobody is called until it says; the bucket is empty
 /// - `a_restored_queue_keeps_the_maximum`: reserved tokens count as inside until they are taken or their time is over
-/// - `a_user_shows_one_place`: of two, the one that was admitted stays, else the earlier one; the other ends as
+/// - `a_user_shows_one_token`: of two, the one that was admitted stays, else the earlier one; the other ends as
 ///   [`EndReason::Replaced`]
-/// - `unseen_places_end_with_the_grace`: the first sweep of those away after a whole grace ends them for good
+/// - `unseen_numbers_end_with_the_grace`: the first sweep of those away after a whole grace ends them for good
 /// - `counts_what_became_of_them`: the flow of the snapshot
 /// - `snapshots_agree_with_states`: for every number, the snapshot's standing is that of [`QueueStore::state`]
 /// - `keeps_performances_apart`

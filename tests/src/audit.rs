@@ -1,4 +1,4 @@
-//! What the auditor finds on a live system.
+//! Calls the auditor of a running system.
 
 use encore_domain::ids::PerformanceId;
 use encore_proto::admin::v1::{PromiseReport, VerifyPerformanceRequest};
@@ -6,13 +6,13 @@ use tonic::Status;
 
 use crate::fan::Fan;
 
-/// The report on a performance, called by an operator.
+/// The audit report of a performance, requested by an operator.
 pub async fn verify(operator: &Fan, performance_id: &str) -> Result<Vec<PromiseReport>, Status> {
     let message = VerifyPerformanceRequest { performance_id: performance_id.to_owned() };
     Ok(operator.admin().verify_performance(operator.request(message)).await?.into_inner().promises)
 }
 
-/// The findings on a performance, as promise and subject.
+/// The findings of a performance, as promise and subject.
 pub async fn found(operator: &Fan, performance: PerformanceId) -> Vec<(String, String)> {
     let promises = verify(operator, &performance.to_string()).await.expect("a report");
     assert_eq!(promises.len(), 11, "{promises:?}");

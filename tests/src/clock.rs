@@ -1,4 +1,4 @@
-//! A clock that stands still until a test moves it.
+//! A clock that a test advances.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use uuid::Uuid;
 
-/// The time that all instances of a world share.
+/// The clock that all instances of a world share.
 #[derive(Debug)]
 pub struct TestClock(AtomicI64);
 
@@ -19,9 +19,9 @@ impl Default for TestClock {
 }
 
 impl TestClock {
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
-        let by_ms = i64::try_from(by.as_millis()).expect("a test does not last that long");
+        let by_ms = i64::try_from(by.as_millis()).expect("a duration that fits");
         self.0.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
@@ -32,7 +32,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Ids in the order of their making.
+/// Ids in ascending order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingIds;
 

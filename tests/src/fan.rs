@@ -1,4 +1,4 @@
-//! Those who call: a client with an access token and, once in a queue, a queue token.
+//! The client of a fan or operator: it sends an access token and, after joining a queue, a queue token.
 
 use encore_domain::ids::{PerformanceId, RequestId, UserId};
 use encore_grpc::QUEUE_TOKEN_HEADER;
@@ -26,13 +26,13 @@ use tonic_types::{StatusExt, pb};
 /// A caller.
 #[derive(Clone, Debug)]
 pub struct Fan {
-    /// Who it is.
+    /// The user id.
     pub user: UserId,
     /// Sent as `authorization: Bearer …`; empty for none.
     pub access_token: String,
     /// Sent as `queue-token`; empty for none.
     pub queue_token: String,
-    /// Who is called.
+    /// The connection to an instance.
     pub channel: Channel,
 }
 
@@ -41,30 +41,30 @@ pub fn request_id() -> String {
     fixtures::id::<RequestId>().to_string()
 }
 
-/// The reason that a refusal gives, as in `ErrorReason` without its prefix.
+/// The reason of a refusal: the name in `ErrorReason` without its prefix.
 pub fn reason(refusal: &Status) -> String {
     refusal.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
-/// A piece of the metadata of a refusal's reason.
+/// A value from the metadata of a refusal's reason.
 pub fn reason_metadata(refusal: &Status, key: &str) -> Option<String> {
     refusal.get_error_details().error_info().and_then(|info| info.metadata.get(key).cloned())
 }
 
-/// The next standing of a position stream.
+/// The next queue status of a position stream.
 pub async fn next_status(frames: &mut Streaming<queue::WatchPositionResponse>) -> QueueStatus {
     let frame = frames.message().await.expect("a frame").expect("the stream goes on");
     frame.status.and_then(|status| status.status).expect("a status")
 }
 
-/// The fields that a refusal names, in order.
+/// The fields of a refusal's violations, in order.
 pub fn violated_fields(refusal: &Status) -> Vec<String> {
     let details = refusal.get_error_details();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     violations.iter().map(|violation| violation.field.clone()).collect()
 }
 
-/// What a refusal of taken seats says of them and offers.
+/// The `SeatsTaken` detail of a refusal.
 pub fn seats_taken(refusal: &Status) -> Option<booking::SeatsTaken> {
     let told = pb::Status::decode(refusal.details()).ok()?;
     let detail = told.details.iter().find(|it| it.type_url == "type.googleapis.com/encore.booking.v1.SeatsTaken")?;
@@ -72,12 +72,12 @@ pub fn seats_taken(refusal: &Status) -> Option<booking::SeatsTaken> {
 }
 
 impl Fan {
-    /// The same fan, calling another instance.
+    /// The same fan with a connection to another instance.
     pub fn on(&self, channel: &Channel) -> Self {
         Self { channel: channel.clone(), ..self.clone() }
     }
 
-    /// The same fan, showing another queue token.
+    /// The same fan with another queue token.
     pub fn showing(&self, queue_token: &str) -> Self {
         Self { queue_token: queue_token.to_owned(), ..self.clone() }
     }
@@ -95,7 +95,7 @@ impl Fan {
         request
     }
 
-    /// Joins a queue and shows its queue token from then on.
+    /// Joins a queue, and sends its queue token from then on.
     pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
         Ok(self.join_with(performance, "").await?.number)
     }
@@ -116,7 +116,7 @@ impl Fan {
         Ok(joined)
     }
 
-    /// Gives up the place.
+    /// Leaves the queue.
     pub async fn leave(&self) -> Result<queue::EndReason, Status> {
         let message = queue::LeaveQueueRequest { request_id: String::new(), queue_token: self.queue_token.clone() };
         Ok(self.queue().leave_queue(self.request(message)).await?.into_inner().reason())
@@ -128,14 +128,14 @@ impl Fan {
         Ok(self.queue().watch_position(self.request(message)).await?.into_inner())
     }
 
-    /// Joins a queue, watches until admitted, and shows the token of the admission from then on. Answers the positions seen on
-    /// the way.
+    /// Joins a queue, watches until admitted, and sends the admitted token from then on. Returns the positions that the stream
+    /// showed.
     pub async fn enter(&mut self, performance: PerformanceId) -> Result<Vec<u64>, Status> {
         self.join(performance).await?;
         self.wait().await
     }
 
-    /// Watches until admitted, and shows the token of the admission from then on. Answers the positions seen on the way.
+    /// Watches until admitted, and sends the admitted token from then on. Returns the positions that the stream showed.
     pub async fn wait(&mut self) -> Result<Vec<u64>, Status> {
         let mut frames = self.watch().await?;
         let mut positions = Vec::new();
@@ -154,7 +154,7 @@ impl Fan {
         Err(Status::aborted("the stream ended before admission"))
     }
 
-    /// Where the fan stands.
+    /// The fan's queue status.
     pub async fn position(&self) -> Result<QueueStatus, Status> {
         let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
         let response = self.queue().get_position(self.request(message)).await?.into_inner();
@@ -207,7 +207,7 @@ impl Fan {
         self.send_hold(message).await
     }
 
-    /// Holds room in a general admission area under a new request id.
+    /// Holds units of a general admission area under a new request id.
     pub async fn hold_units(
         &self,
         performance: PerformanceId,
@@ -217,7 +217,7 @@ impl Fan {
         self.hold_units_as(&request_id(), performance, area, count).await
     }
 
-    /// Holds room in a general admission area under a given request id.
+    /// Holds units of a general admission area under a given request id.
     pub async fn hold_units_as(
         &self,
         request_id: &str,
@@ -234,18 +234,18 @@ impl Fan {
         self.send_hold(message).await
     }
 
-    /// Sends a hold as it is.
+    /// Sends a `HoldSeats` request.
     pub async fn send_hold(&self, message: booking::HoldSeatsRequest) -> Result<booking::Reservation, Status> {
         let held = self.booking().hold_seats(self.request(message)).await?.into_inner();
         Ok(held.reservation.expect("a reservation"))
     }
 
-    /// Gives a hold back.
+    /// Releases a hold.
     pub async fn release(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
         self.release_as("", reservation_id, &[]).await
     }
 
-    /// Gives seats of a hold back under a given request id; none for all.
+    /// Releases seats of a hold under a given request id. An empty list releases all of them.
     pub async fn release_as(
         &self,
         request_id: &str,
@@ -276,7 +276,7 @@ impl Fan {
         Ok(read.reservation.expect("a reservation"))
     }
 
-    /// Charges the wallet with euro cents.
+    /// Tops up the wallet by this many euro cents.
     pub async fn top_up(&self, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
         let message = wallet::TopUpRequest { request_id: request_id(), amount };
@@ -305,7 +305,7 @@ impl Fan {
         Ok(paid.payment.expect("a payment"))
     }
 
-    /// Keeps seats from sale, as an operator.
+    /// Blocks seats, as an operator.
     pub async fn block(
         &self,
         request_id: &str,
@@ -322,7 +322,7 @@ impl Fan {
         Ok(self.admin().block_seats(self.request(message)).await?.into_inner())
     }
 
-    /// Gives blocked seats back, as an operator.
+    /// Unblocks seats, as an operator.
     pub async fn unblock(
         &self,
         request_id: &str,

@@ -1,4 +1,4 @@
-//! A server and a client in one process, with no port and no socket between them.
+//! A server and its clients in one process, connected without ports or sockets.
 
 use encore_grpc::GuardedRpcs;
 use encore_server::encore::Encore;
@@ -14,12 +14,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-/// How much one side may write before the other has read.
+/// The buffer of a connection: how much one side may write before the other side reads.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How much of a stream a narrow connection takes before its reader has read on.
+/// The flow-control window of a stream on a narrow connection.
 const NARROW_BYTES: u32 = 64;
 
-/// A running instance. It stops when this is dropped.
+/// A running instance. It shuts down when it is dropped.
 #[derive(Debug)]
 pub struct Instance {
     /// A connection to it.
@@ -31,9 +31,9 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Serves the API, with the workers beside it.
+    /// Starts the API and the workers.
     pub async fn start(encore: Encore) -> Self {
-        // Boxed, since a whole server is large.
+        // Boxed, because the future of a server is large.
         Box::pin(Self::start_on(encore, &Handle::current())).await
     }
 
@@ -43,19 +43,19 @@ impl Instance {
         Self::serve(encore, stop, threads).await
     }
 
-    /// Serves the API alone: nothing happens but what is called.
+    /// Starts the API without the workers, so that nothing happens except by calls.
     pub async fn start_without_workers(encore: Encore) -> Self {
         Self::serve(encore, CancellationToken::new(), &Handle::current()).await
     }
 
-    /// Shuts the instance down in order, as a signal would.
+    /// Shuts the instance down gracefully, like a signal.
     pub fn shut_down(&self) {
         self.stop.cancel();
     }
 
-    /// Waits until it serves no more.
+    /// Waits until the instance has stopped.
     pub async fn stopped(&mut self) {
-        (&mut self.serving).await.expect("the server ends well");
+        (&mut self.serving).await.expect("a graceful shutdown");
     }
 
     async fn serve(encore: Encore, stop: CancellationToken, threads: &Handle) -> Self {
@@ -67,49 +67,49 @@ impl Instance {
         Self { channel, dial, serving, _stop_on_drop: stop.clone().drop_guard(), stop }
     }
 
-    /// A connection to it that takes so little at once that whoever does not read a stream soon holds it up.
+    /// A connection with a small flow-control window: a client that does not read a stream soon blocks it.
     pub async fn narrow_channel(&self) -> Channel {
         let endpoint = Endpoint::from_static("http://in-memory").initial_stream_window_size(NARROW_BYTES);
         open(&self.dial, endpoint).await
     }
 
-    /// A bare connection, for a client that speaks something else than gRPC over HTTP/2.
+    /// A raw connection, for a client with a protocol other than gRPC over HTTP/2.
     pub fn connect(&self) -> DuplexStream {
-        connect(&self.dial).expect("the server is there")
+        connect(&self.dial).expect("a running server")
     }
 }
 
-/// An instance on threads of its own, so that it can be killed: it then says no word to anybody and finishes nothing. So it
-/// ends as well when this is dropped.
+/// An instance on a runtime of its own, which can be killed. A killed instance sends nothing more and completes nothing.
+/// Dropping it kills it.
 #[derive(Debug)]
-pub struct MortalInstance {
-    /// A connection to it.
+pub struct KillableInstance {
+    /// A connection to the instance.
     pub channel: Channel,
     _instance: Instance,
     threads: Option<Runtime>,
 }
 
-impl MortalInstance {
-    /// Serves the API, with the workers beside it.
+impl KillableInstance {
+    /// Starts the API and the workers.
     pub async fn start(ports: Ports) -> Self {
         let threads = Runtime::new().expect("threads");
         let encore = {
-            let _on_them = threads.enter();
+            let _entered = threads.enter();
             Encore::new(ports, GuardedRpcs::default())
         };
         let instance = Box::pin(Instance::start_on(encore, threads.handle())).await;
         Self { channel: instance.channel.clone(), _instance: instance, threads: Some(threads) }
     }
 
-    /// Ends it at once.
+    /// Kills the instance.
     pub fn kill(self) {
         drop(self);
     }
 }
 
-impl Drop for MortalInstance {
+impl Drop for KillableInstance {
     fn drop(&mut self) {
-        // Before the instance is dropped, which would ask it to shut down in order.
+        // The runtime is stopped first, because dropping the instance starts a graceful shutdown.
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
         }

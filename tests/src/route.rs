@@ -1,4 +1,4 @@
-//! An address that leads to one server and later to another, as that of a Redis does whose replica takes over.
+//! A TCP proxy with a fixed address and a changeable target, like the address of a Redis whose replica takes over.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A port of the loopback that leads to another one.
+/// A loopback port that forwards to another port.
 #[derive(Debug)]
 pub struct Route {
     address: SocketAddr,
@@ -15,7 +15,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// Leads to this port.
+    /// Forwards to this port.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -31,12 +31,12 @@ impl Route {
         Self { address, target, _serving: serving }
     }
 
-    /// A Redis there.
+    /// The URL of a Redis behind the proxy.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
-    /// Leads to another port from now on. All connections break.
+    /// Forwards to another port from now on. All open connections are closed.
     pub fn turn_to(&self, port: u16) {
         self.target.send_replace(port);
     }
@@ -46,7 +46,7 @@ async fn forward(mut client: TcpStream, mut targets: watch::Receiver<u16>) {
     let port = *targets.borrow_and_update();
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     tokio::select! {
-        // An error is the end of the connection, which is all there is to know.
+        // An error ends the connection and is otherwise ignored.
         _ended = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
         _turned = targets.changed() => {}
     }

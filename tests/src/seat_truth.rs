@@ -1,4 +1,4 @@
-//! What is true of the seats of a performance: what the claims say.
+//! The true state of the seats of a performance, computed from the claims.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use encore_proto::catalog::v1::SeatStatus;
 
 use crate::world::{World, until};
 
-/// How far the clock goes between two looks.
+/// The clock's advance between two checks.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// A state string as apps know it: the statuses by place in the chart.
+/// Converts a seat state to the statuses in the order of the chart.
 pub fn statuses(chart: &SeatChart, bytes: &[u8]) -> Vec<SeatStatus> {
     let status = |byte| match byte {
         FREE => SeatStatus::Free,
@@ -25,7 +25,7 @@ pub fn statuses(chart: &SeatChart, bytes: &[u8]) -> Vec<SeatStatus> {
     chart.seats().iter().map(|seat| status(bytes[seat.slot.0 as usize])).collect()
 }
 
-/// What the claims say now.
+/// The statuses according to the current claims.
 pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
     let claims = world.ports.reservations.claims(performance).await.expect("Postgres is there");
     let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
@@ -34,10 +34,10 @@ pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &Seat
     statuses(chart, &bytes)
 }
 
-/// Lets time pass until the locks say what the claims say, and no hold is past its deadline: then nothing changes unless time
-/// passes or somebody calls. Answers the map.
+/// Advances the clock until the locks match the claims and no hold is past its deadline. From then on nothing changes until the
+/// clock advances or a call is made. Returns the statuses.
 pub async fn settled_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
-    until("locks that say what the claims say", || async {
+    until("locks that match the claims", || async {
         let settled = is_settled(world, performance, chart).await;
         if !settled {
             world.clock.advance(MOMENT);

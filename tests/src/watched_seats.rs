@@ -1,4 +1,4 @@
-//! A seat map as an app keeps it: by what a stream tells.
+//! A seat map that follows a seat stream, as in a client app.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,44 +11,44 @@ use tonic::{Status, Streaming};
 
 use crate::fan::Fan;
 
-/// Longer than anything takes to be told.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The deadline for a frame. It is longer than any frame takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A stream and the map that it leads to.
+/// A seat stream and the map that follows it.
 pub struct WatchedSeats {
     frames: Streaming<catalog::WatchSeatsResponse>,
-    /// What the map shows.
+    /// The version of the map.
     pub version: u64,
-    /// The chart that the places are of.
+    /// The version of the chart that the indexes refer to.
     pub chart_version: String,
-    /// The statuses by place; unspecified where a seat is not watched.
+    /// The statuses by index; unspecified for seats that are not watched.
     pub statuses: Vec<SeatStatus>,
-    /// What is left of each general admission area, by its place in the chart.
+    /// The free units of each general admission area, by its index in the chart.
     pub left: BTreeMap<u32, u32>,
-    /// How many frames of each kind there were: snapshots, deltas, heartbeats.
-    pub frames_told: [usize; 3],
+    /// The numbers of received snapshots, deltas and heartbeats.
+    pub frame_counts: [usize; 3],
     sequence: u64,
 }
 
 impl WatchedSeats {
-    /// Opens a stream on a map that is empty yet.
+    /// Opens a stream for an empty map.
     pub async fn open(fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Result<Self, Status> {
         let frames = stream(fan, performance, sections, 0).await?;
         let (version, chart_version, statuses) = (0, String::new(), Vec::new());
         let left = BTreeMap::new();
-        Ok(Self { frames, version, chart_version, statuses, left, frames_told: [0; 3], sequence: 0 })
+        Ok(Self { frames, version, chart_version, statuses, left, frame_counts: [0; 3], sequence: 0 })
     }
 
-    /// Opens the stream anew, and goes on with the map.
+    /// Reopens the stream from the version of the map.
     pub async fn reopen(&mut self, fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Result<(), Status> {
         self.frames = stream(fan, performance, sections, self.version).await?;
         self.sequence = 0;
         Ok(())
     }
 
-    /// Takes the next frame over.
+    /// Applies the next frame to the map.
     pub async fn next(&mut self) -> Result<Frame, Status> {
-        let message = tokio::time::timeout(PATIENCE, self.frames.message()).await.expect("a frame in time")?;
+        let message = tokio::time::timeout(TIMEOUT, self.frames.message()).await.expect("a frame in time")?;
         let message = message.ok_or_else(|| Status::aborted("the stream has ended"))?;
         self.sequence += 1;
         assert_eq!(message.sequence, self.sequence);
@@ -57,20 +57,20 @@ impl WatchedSeats {
         match &frame {
             Frame::Snapshot(snapshot) => self.replace(snapshot),
             Frame::Delta(delta) => {
-                self.frames_told[1] += 1;
+                self.frame_counts[1] += 1;
                 assert!(!delta.changes.is_empty() || !delta.areas.is_empty());
                 self.left.extend(delta.areas.iter().map(|area| (area.area, area.left)));
                 for change in &delta.changes {
                     self.statuses[(change >> 2) as usize] = status(change & 3);
                 }
             }
-            Frame::Heartbeat(_) => self.frames_told[2] += 1,
+            Frame::Heartbeat(_) => self.frame_counts[2] += 1,
         }
         Ok(frame)
     }
 
-    /// Takes frames over until so many are left of each area that is watched. It gives up after a time that nothing here takes:
-    /// heartbeats alone would go on for ever.
+    /// Applies frames until the watched areas have these numbers of free units. Panics at the deadline, because heartbeats never
+    /// end.
     pub async fn until_left<const N: usize>(&mut self, left: [(u32, u32); N]) -> Result<(), Status> {
         let left = BTreeMap::from(left);
         let watching = async {
@@ -79,11 +79,11 @@ impl WatchedSeats {
             }
             Ok(())
         };
-        tokio::time::timeout(PATIENCE, watching).await.expect("what is left, in time")
+        tokio::time::timeout(TIMEOUT, watching).await.expect("the free units before the deadline")
     }
 
     fn replace(&mut self, snapshot: &catalog::SeatsSnapshot) {
-        self.frames_told[0] += 1;
+        self.frame_counts[0] += 1;
         self.chart_version.clone_from(&snapshot.chart_version);
         self.statuses.clear();
         self.left = snapshot.areas.iter().map(|area| (area.area, area.left)).collect();
@@ -98,21 +98,21 @@ impl WatchedSeats {
         }
     }
 
-    /// Takes frames over until the map is as wanted.
+    /// Applies frames until the map meets a condition.
     pub async fn until(&mut self, is_so: impl Fn(&[SeatStatus]) -> bool) {
         while !is_so(&self.statuses) {
             self.next().await.expect("a frame");
         }
     }
 
-    /// How many seats are held, and how many sold.
+    /// The numbers of held and of sold seats.
     pub fn taken(&self) -> (usize, usize) {
         let of = |wanted| self.statuses.iter().filter(|status| **status == wanted).count();
         (of(SeatStatus::Held), of(SeatStatus::Sold))
     }
 }
 
-/// The status that two bits say.
+/// The status that two bits encode.
 fn status(bits: u32) -> SeatStatus {
     match bits {
         0 => SeatStatus::Blocked,

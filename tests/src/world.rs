@@ -1,4 +1,4 @@
-//! Instances that share their stores, their keys and a clock.
+//! The fixture of these tests: a *world* is a set of instances that share their stores, their keys and a clock.
 
 use std::env;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use tonic::transport::Channel;
 
 use crate::clock::{CountingIds, TestClock};
 use crate::fan::Fan;
-use crate::in_memory::{Instance, MortalInstance};
+use crate::in_memory::{Instance, KillableInstance};
 
-/// How long an access token of a world is good.
+/// The lifetime of access tokens.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
 
-/// Everything in this process, on a clock and ids of the test's.
+/// Embedded ports with the test's clock and ids.
 pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
     let keyring = Keyring::from_secret("test", &[7; 32]).expect("a key");
     Ports { clock, ids: Arc::new(CountingIds), ..Ports::embedded(keyring, ACCESS_TOKEN_LIFETIME) }
@@ -37,36 +37,36 @@ async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis
     ports.expect("Postgres is there").on_redis(redis_urls, prefix).await.expect("Redis is there")
 }
 
-/// Some instances and what they share.
+/// A set of instances and what they share.
 pub struct World {
-    /// Moves the time of all instances.
+    /// The clock of all instances.
     pub clock: Arc<TestClock>,
     /// The running instances.
     pub instances: Vec<Instance>,
-    /// The ports of the first instance, for arranging and for looking behind the API.
+    /// The ports of the first instance, for set-up and for checks past the API.
     pub ports: Ports,
     database: Option<ScratchDatabase>,
     redis: Option<OwnRedis>,
 }
 
-/// Where the keys of a world are.
+/// The Redis and the key prefix of a world.
 struct OwnRedis {
     urls: String,
     prefix: String,
 }
 
 impl World {
-    /// Instances on one Postgres database and one Redis prefix of their own.
+    /// Instances on a new Postgres database and a new Redis prefix.
     pub async fn durable(instances: usize) -> Self {
         Self::durable_on(instances, &variable("ENCORE_REDIS_URL")).await
     }
 
-    /// The same with a Redis Cluster.
+    /// The same on a Redis Cluster.
     pub async fn on_cluster(instances: usize) -> Self {
         Self::durable_on(instances, &variable("ENCORE_REDIS_CLUSTER_URL")).await
     }
 
-    /// The same with a Redis of the test's.
+    /// The same on a Redis that the test supplies.
     pub async fn durable_on(instances: usize, redis_urls: &str) -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let database_url = database.url();
@@ -80,13 +80,13 @@ impl World {
         Self { redis: Some(redis), ..Self::start(clock, all_ports, Some(database)).await }
     }
 
-    /// One more instance of a durable world, which can be killed.
-    pub async fn mortal(&self) -> MortalInstance {
+    /// Another instance of a durable world, which can be killed.
+    pub async fn killable_instance(&self) -> KillableInstance {
         let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
-        MortalInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
+        KillableInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
     }
 
-    /// One instance on a Postgres database of its own, with queues and seat locks in this process.
+    /// One instance on a new Postgres database, with queues and seat locks in memory.
     pub async fn without_redis() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
@@ -94,21 +94,22 @@ impl World {
         Self::start(clock, vec![ports.expect("Postgres is there")], Some(database)).await
     }
 
-    /// One instance with everything in this process.
+    /// One instance on embedded stores.
     pub async fn embedded() -> Self {
         let clock = Arc::new(TestClock::default());
         let ports = embedded_ports(Arc::clone(&clock));
         Self::start(clock, vec![ports], None).await
     }
 
-    /// Two instances on a Postgres database of their own. Their seat locks are away; their queues are in this process.
+    /// Two instances on a new Postgres database. Their seat locks are unavailable, and their queues are in memory.
     pub async fn without_seat_locks() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
         let mut all_ports = Vec::new();
         for _ in 0..2 {
             let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
-            all_ports.push(Ports { seat_locks: Arc::new(away()), ..ports.expect("Postgres is there") });
+            all_ports
+                .push(Ports { seat_locks: Arc::new(unavailable_seat_locks()), ..ports.expect("Postgres is there") });
         }
         Self::start(clock, all_ports, Some(database)).await
     }
@@ -122,7 +123,7 @@ impl World {
         Self { clock, instances, ports, database, redis: None }
     }
 
-    /// Takes everything that Redis knows of this world from it in one step, as a flush would.
+    /// Deletes all keys of this world from Redis in one step, like a flush.
     pub async fn lose_redis(&self) {
         const LOSE: &str = r"
             local cursor = '0'
@@ -138,29 +139,29 @@ impl World {
         let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
         let mut lose = redis::cmd("EVAL");
         lose.arg(LOSE).arg(0).arg(format!("{prefix}*"));
-        lose.query_async::<()>(&mut connection).await.expect("everything is lost");
+        lose.query_async::<()>(&mut connection).await.expect("all keys are deleted");
     }
 
-    /// Does so, and waits until the queue is in place again and no longer quiet.
+    /// Deletes all keys, and waits until the queue is restored and its quiet period is over.
     pub async fn lose_queue(&self, performance: PerformanceId) {
         self.queue_lost_by(performance, self.lose_redis()).await;
     }
 
-    /// Waits until a queue that something loses is in place again and no longer quiet.
+    /// Loses the queue by `lose`, and waits until it is restored and its quiet period is over.
     pub async fn queue_lost_by(&self, performance: PerformanceId, lose: impl Future<Output = ()>) {
         let restored_at = async || {
             let queue = self.ports.queues.snapshot(performance).await;
             queue.ok().flatten().map(|queue| queue.restored_at)
         };
         let before = restored_at().await;
-        // A moment later, so that it is another placing.
+        // One millisecond later, so that `restored_at` differs from the value before.
         self.clock.advance(Duration::from_millis(1));
         lose.await;
-        until("the queue in place again", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
+        until("a restored queue", || async { restored_at().await.is_some_and(|at| Some(at) != before) }).await;
         self.clock.advance(RESTORE_QUIET);
     }
 
-    /// An instance on the same Postgres that knows nothing of what was in this process: the next one after this ended.
+    /// A new instance on the same Postgres database without the state in memory, as after a restart.
     pub async fn successor(&self) -> Instance {
         let ports = embedded_ports(Arc::clone(&self.clock)).on_postgres(&self.database().config()).await;
         Instance::start(Encore::new(ports.expect("Postgres is there"), GuardedRpcs::default())).await
@@ -171,13 +172,13 @@ impl World {
         self.database.as_ref().expect("a durable world")
     }
 
-    /// A connection to an instance; they take turns.
+    /// A connection to the instance whose turn it is.
     pub fn channel(&self, turn: usize) -> &Channel {
         &self.instances[turn % self.instances.len()].channel
     }
 
-    /// A new fan, calling the instance whose turn it is. Signing up is not what most tests are about, and costs a password
-    /// hash, so the user is put there directly.
+    /// A new fan with a connection to the instance whose turn it is. The user is added to the store directly, because a sign-up
+    /// costs a password hash.
     pub async fn fan(&self, turn: usize) -> Fan {
         self.user(turn, Role::Fan).await
     }
@@ -195,8 +196,8 @@ impl World {
         self.caller(user, role, self.channel(turn))
     }
 
-    /// A fan of whom there is nothing but the access token, which is enough to wait in a queue.
-    pub fn passer_by(&self, channel: &Channel) -> Fan {
+    /// A fan with an access token and without an account, which is enough to wait in a queue.
+    pub fn fan_without_account(&self, channel: &Channel) -> Fan {
         self.caller(fixtures::id(), Role::Fan, channel)
     }
 
@@ -205,7 +206,7 @@ impl World {
         Fan { user, access_token, queue_token: String::new(), channel: channel.clone() }
     }
 
-    /// A performance in the small venue of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.
+    /// A performance at the small venue of the fixtures: 26 seats such as `S-A-1` at 120.00 and `C-B-9` at 75.00 euros.
     pub async fn performance(&self, queue: Option<QueueSettings>) -> PerformanceId {
         self.performance_with(queue, |performance| performance).await
     }
@@ -219,7 +220,7 @@ impl World {
         self.performance_in(fixtures::small_chart(), queue, change).await
     }
 
-    /// A performance whose sale opens after this time, and whose queue collects joiners until then.
+    /// A performance whose sale opens after this time, with an open pre-queue until then.
     pub async fn drawn_performance(&self, settings: QueueSettings, opens_in: Duration) -> PerformanceId {
         let draw = QueueDraw { pre_queue_opens_at: self.clock.now(), key: DrawKey([9; DRAW_KEY_BYTES]) };
         let opening = |mut performance: Performance| {
@@ -229,7 +230,7 @@ impl World {
         self.add_performance(fixtures::small_chart(), Some(Queue { settings, draw: Some(draw) }), opening).await
     }
 
-    /// The same in another venue, of two grades.
+    /// The same at another venue with two grades.
     pub async fn performance_in(
         &self,
         chart: SeatChart,
@@ -257,8 +258,8 @@ impl World {
     }
 }
 
-/// Seat locks that nobody can reach.
-fn away() -> MockSeatLocks {
+/// Seat locks whose store is unavailable.
+fn unavailable_seat_locks() -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
     locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
@@ -274,19 +275,19 @@ fn away() -> MockSeatLocks {
     locks
 }
 
-/// Where a store is, by the name of its variable.
+/// The URL of a store from an environment variable.
 pub fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `cargo xtask test`"))
 }
 
-/// Waits until something is so. It gives up after a time that nothing here takes.
+/// Waits until a condition holds. Panics at a deadline that is longer than anything in these tests takes.
 pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    const PATIENCE: Duration = Duration::from_mins(1);
-    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    const TIMEOUT: Duration = Duration::from_mins(1);
+    const POLL_INTERVAL: Duration = Duration::from_millis(20);
     let waiting = async {
         while !is_so().await {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what} did not come to be");
+    assert!(tokio::time::timeout(TIMEOUT, waiting).await.is_ok(), "timed out waiting for {what}");
 }

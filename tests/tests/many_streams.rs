@@ -1,4 +1,4 @@
-//! A crowd that waits on open streams, while one of two instances is killed. It has a process of its own.
+//! Ten thousand fans wait on open streams while one of two instances is killed. The test runs in a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -19,14 +19,14 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 const FANS: usize = 10_000;
-/// How many come in at once before time passes.
+/// The number of fans who are admitted before the clock advances.
 const BATCH: usize = 500;
-/// How many fans do at once what all do.
+/// The number of concurrent calls during set-up.
 const AT_ONCE: usize = 100;
-/// How far the clock goes between two looks.
+/// The clock's advance between two checks.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Everybody comes in, in waves, and nothing ends before the story does.
+/// All fans are admitted, in batches. No deadline passes during the test.
 fn in_waves() -> QueueSettings {
     let hours = Duration::from_hours(2);
     QueueSettings {
@@ -40,8 +40,8 @@ fn in_waves() -> QueueSettings {
     }
 }
 
-/// A venue with one seat for each.
-fn context() -> SeatChart {
+/// A chart with one seat per fan.
+fn chart() -> SeatChart {
     let seat = |section: u32, row: u32, number: u32| PlannedSeat {
         id: format!("{section}-{row}-{number}"),
         number: number.to_string(),
@@ -63,17 +63,17 @@ fn context() -> SeatChart {
     SeatChart::lay_out((0..10).map(section).collect(), vec![grade("Front"), grade("Rear")])
 }
 
-/// What the crowd has come to.
+/// The progress of all fans.
 #[derive(Default)]
-struct Crowd {
-    /// How many know that they are inside.
+struct Progress {
+    /// The number of fans whose stream has shown their admission.
     admitted: AtomicUsize,
-    /// How many were told something by the second instance that they turned to.
+    /// The number of fans who have received a status from the second instance after the first was killed.
     moved: AtomicUsize,
     over: CancellationToken,
 }
 
-impl Crowd {
+impl Progress {
     fn admitted(&self) -> usize {
         self.admitted.load(Ordering::SeqCst)
     }
@@ -87,14 +87,14 @@ impl Crowd {
 struct Watching {
     fan: Fan,
     frames: Streaming<WatchPositionResponse>,
-    /// What the stream said first.
+    /// The first status of the stream.
     first: QueueStatus,
-    /// Where to go if the instance goes away.
+    /// The instance to reconnect to if this instance is killed.
     elsewhere: Option<Channel>,
 }
 
-/// What one fan was told, stream by stream.
-type Told = Vec<Vec<QueueStatus>>;
+/// The statuses that one fan received, by stream.
+type Statuses = Vec<Vec<QueueStatus>>;
 
 impl Watching {
     async fn begin(fan: Fan, elsewhere: Option<Channel>) -> Self {
@@ -103,48 +103,48 @@ impl Watching {
         Self { fan, frames, first, elsewhere }
     }
 
-    /// Listens until all is over.
-    async fn listen(self, crowd: Arc<Crowd>) -> Told {
+    /// Receives statuses until the end of the test.
+    async fn listen(self, progress: Arc<Progress>) -> Statuses {
         let Self { fan, mut frames, first, elsewhere } = self;
-        let mut here = Hearing { crowd: &crowd, knows: false, told: Vec::new() };
-        here.hear(first);
+        let mut here = Receiver { progress: &progress, is_admitted: false, statuses: Vec::new() };
+        here.receive(first);
         if here.listen(&mut frames).await {
-            return vec![here.told];
+            return vec![here.statuses];
         }
-        let elsewhere = elsewhere.expect("only an instance that was killed ends a stream");
+        let elsewhere = elsewhere.expect("only the killed instance ends a stream");
         let mut frames = fan.on(&elsewhere).watch().await.expect("a stream elsewhere");
-        let mut there = Hearing { crowd: &crowd, knows: here.knows, told: Vec::new() };
-        there.hear(next_status(&mut frames).await);
-        crowd.moved.fetch_add(1, Ordering::SeqCst);
-        assert!(there.listen(&mut frames).await, "the instance that is left keeps its streams");
-        vec![here.told, there.told]
+        let mut there = Receiver { progress: &progress, is_admitted: here.is_admitted, statuses: Vec::new() };
+        there.receive(next_status(&mut frames).await);
+        progress.moved.fetch_add(1, Ordering::SeqCst);
+        assert!(there.listen(&mut frames).await, "the other instance keeps its streams open");
+        vec![here.statuses, there.statuses]
     }
 }
 
-/// A fan at one stream.
-struct Hearing<'a> {
-    crowd: &'a Crowd,
-    knows: bool,
-    told: Vec<QueueStatus>,
+/// Records the statuses of one stream.
+struct Receiver<'a> {
+    progress: &'a Progress,
+    is_admitted: bool,
+    statuses: Vec<QueueStatus>,
 }
 
-impl Hearing<'_> {
-    fn hear(&mut self, status: QueueStatus) {
-        if matches!(status, QueueStatus::Admitted(_)) && !self.knows {
-            self.knows = true;
-            self.crowd.admitted.fetch_add(1, Ordering::SeqCst);
+impl Receiver<'_> {
+    fn receive(&mut self, status: QueueStatus) {
+        if matches!(status, QueueStatus::Admitted(_)) && !self.is_admitted {
+            self.is_admitted = true;
+            self.progress.admitted.fetch_add(1, Ordering::SeqCst);
         }
-        self.told.push(status);
+        self.statuses.push(status);
     }
 
-    /// Whether the stream lasted until all was over.
+    /// Whether the stream stayed open until the end of the test.
     async fn listen(&mut self, frames: &mut Streaming<WatchPositionResponse>) -> bool {
-        let over = self.crowd.over.cancelled();
+        let over = self.progress.over.cancelled();
         tokio::pin!(over);
         loop {
             tokio::select! {
                 frame = frames.message() => match frame {
-                    Ok(Some(frame)) => self.hear(frame.status.and_then(|it| it.status).expect("a status")),
+                    Ok(Some(frame)) => self.receive(frame.status.and_then(|it| it.status).expect("a status")),
                     Ok(None) | Err(_) => return false,
                 },
                 () = &mut over => return true,
@@ -153,18 +153,18 @@ impl Hearing<'_> {
     }
 }
 
-/// The crowd, half of it at each instance.
+/// All fans after joining, half of them at each instance.
 async fn joined(world: &World, performance: PerformanceId, homes: [&Channel; 2]) -> Vec<Fan> {
-    let mut fans: Vec<Fan> = (0..FANS).map(|turn| world.passer_by(homes[turn % 2])).collect();
+    let mut fans: Vec<Fan> = (0..FANS).map(|turn| world.fan_without_account(homes[turn % 2])).collect();
     for some in fans.chunks_mut(AT_ONCE) {
         for number in join_all(some.iter_mut().map(|fan| fan.join(performance))).await {
-            number.expect("a place");
+            number.expect("a number");
         }
     }
     fans
 }
 
-/// Opens the stream of everybody. Who is at the instance that is killed goes to the other.
+/// Opens the stream of every fan. The fans of the instance that is killed reconnect to the other.
 async fn watching(fans: Vec<Fan>, lasting: &Channel) -> Vec<Watching> {
     let mut watching = Vec::new();
     for (some, from) in fans.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
@@ -174,57 +174,57 @@ async fn watching(fans: Vec<Fan>, lasting: &Channel) -> Vec<Watching> {
     watching
 }
 
-/// A fan waits, and then is inside until one moment, whatever stream says so.
-fn check(told: &Told) {
+/// Checks that a fan waits and is then admitted once, with the same deadline on every stream.
+fn check(statuses: &Statuses) {
     let mut deadlines = BTreeSet::new();
-    for stream in told {
+    for stream in statuses {
         let mut position = u64::MAX;
         for status in stream {
             match status {
                 QueueStatus::Waiting(waiting) => {
-                    assert!(deadlines.is_empty(), "who is inside does not wait again: {told:?}");
-                    assert!(waiting.position <= position, "a position never grows: {told:?}");
+                    assert!(deadlines.is_empty(), "an admitted fan does not wait again: {statuses:?}");
+                    assert!(waiting.position <= position, "a position never grows: {statuses:?}");
                     position = waiting.position;
                 }
                 QueueStatus::Admitted(admitted) => {
                     let until = admitted.until.expect("a deadline");
                     deadlines.insert((until.seconds, until.nanos));
                 }
-                QueueStatus::Ended(_) | QueueStatus::PreQueued(_) => panic!("nobody is sent away: {told:?}"),
+                QueueStatus::Ended(_) | QueueStatus::PreQueued(_) => panic!("no fan is removed: {statuses:?}"),
             }
         }
     }
-    assert_eq!(deadlines.len(), 1, "admitted once: {told:?}");
+    assert_eq!(deadlines.len(), 1, "admitted once: {statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_streams_learn_of_their_admission_though_an_instance_is_killed() {
+async fn ten_thousand_streams_show_their_admission_although_an_instance_is_killed() {
     let world = World::durable(1).await;
-    let doomed = world.mortal().await;
+    let doomed = world.killable_instance().await;
     let lasting = world.channel(0);
-    let performance = world.performance_in(context(), Some(in_waves()), |performance| performance).await;
+    let performance = world.performance_in(chart(), Some(in_waves()), |performance| performance).await;
     let fans = joined(&world, performance, [lasting, &doomed.channel]).await;
     let watching = watching(fans, lasting).await;
-    let crowd = Arc::new(Crowd::default());
-    let listening: Vec<_> = watching.into_iter().map(|it| tokio::spawn(it.listen(Arc::clone(&crowd)))).collect();
-    until("the first wave inside", || async { crowd.admitted() == BATCH }).await;
+    let progress = Arc::new(Progress::default());
+    let listening: Vec<_> = watching.into_iter().map(|it| tokio::spawn(it.listen(Arc::clone(&progress)))).collect();
+    until("the first batch admitted", || async { progress.admitted() == BATCH }).await;
 
-    let inside = |count| {
-        let (crowd, world) = (&crowd, &world);
+    let admitted = |count| {
+        let (progress, world) = (&progress, &world);
         move || {
             world.clock.advance(STEP);
-            std::future::ready(crowd.admitted() >= count)
+            std::future::ready(progress.admitted() >= count)
         }
     };
-    until("a part of the crowd inside", inside(FANS / 3)).await;
+    until("a third of the fans admitted", admitted(FANS / 3)).await;
     doomed.kill();
-    assert!(crowd.admitted() < FANS * 2 / 3, "in the middle of it");
-    until("everybody inside", inside(FANS)).await;
-    until("everybody who moved", || async { crowd.moved() == FANS / 2 }).await;
+    assert!(progress.admitted() < FANS * 2 / 3, "the instance is killed in the middle");
+    until("all fans admitted", admitted(FANS)).await;
+    until("all fans of the killed instance", || async { progress.moved() == FANS / 2 }).await;
 
-    crowd.over.cancel();
-    for told in join_all(listening).await {
-        check(&told.expect("a fan who listened to the end"));
+    progress.over.cancel();
+    for statuses in join_all(listening).await {
+        check(&statuses.expect("a fan who listened to the end"));
     }
     let queue = world.ports.queues.snapshot(performance).await.expect("Redis is there").expect("a queue");
     let fans = u64::try_from(FANS).expect("a number");

@@ -278,7 +278,7 @@ async fn who_watches_is_told_what_is_left() {
     other.release(&held.reservation_id).await.expect("released");
     all.until_left([(0, FLOOR), (1, PIT_UNITS - 2)]).await.expect("a frame");
     pit.until_left([(1, PIT_UNITS - 2)]).await.expect("a frame");
-    assert_eq!((all.frames_told[0], pit.frames_told[0]), (1, 1), "one snapshot each");
+    assert_eq!((all.frame_counts[0], pit.frame_counts[0]), (1, 1), "one snapshot each");
 
     // On the other instance, and from an earlier version.
     all.version = version;

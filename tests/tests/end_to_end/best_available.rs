@@ -30,7 +30,7 @@ fn seat_ids(held: &Reservation) -> Vec<&str> {
 }
 
 fn slots(chart: &SeatChart, held: &Reservation) -> Vec<Slot> {
-    held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the context").slot).collect()
+    held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the chart").slot).collect()
 }
 
 /// A crowd asks at once for 2 to 4 seats each of a venue of 8,000. Nobody is refused, nobody is parted, nobody shares.

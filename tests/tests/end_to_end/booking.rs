@@ -87,7 +87,7 @@ async fn book(world: &World) {
     assert_eq!(reservation.state(), ReservationState::Held);
     assert_eq!(reservation.total.as_ref().map(|total| total.amount_minor), Some(24_000));
     let labels: Vec<_> = reservation.seats.iter().map(|seat| seat.label.as_str()).collect();
-    assert_eq!(labels, ["A-1", "A-2"], "in the order of the context");
+    assert_eq!(labels, ["A-1", "A-2"], "in the order of the chart");
 
     let entry = fan.on(&next()).top_up(30_000).await.expect("a credit");
     assert_eq!(entry.balance_after.map(|balance| balance.amount_minor), Some(30_000));

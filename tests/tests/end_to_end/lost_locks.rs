@@ -105,7 +105,7 @@ async fn seats_are_sold_while_redis_is_flushed_again_and_again() {
     let mut watching = Vec::new();
     for turn in 0..4 {
         let sections: &[&str] = if turn < 2 { &[] } else { &["Block 7"] };
-        let watcher = world.passer_by(world.channel(turn));
+        let watcher = world.fan_without_account(world.channel(turn));
         let seats = WatchedSeats::open(&watcher, performance, sections).await.expect("a stream");
         watching.extend((turn < 2).then_some(seats));
     }
@@ -151,7 +151,7 @@ async fn seats_are_sold_while_redis_is_away_and_the_map_is_right_when_it_is_back
         let [keeps, pays, gives, buys, first, second, late, other] = &fans[..] else { panic!("eight") };
         let mut watching = Vec::new();
         for turn in 0..2 {
-            let watcher = world.passer_by(world.channel(turn));
+            let watcher = world.fan_without_account(world.channel(turn));
             watching.push(WatchedSeats::open(&watcher, performance, &[]).await.expect("a stream"));
         }
         let kept = keeps.hold(performance, &["S-A-1", "S-A-2", "S-A-3"]).await.expect("a hold");

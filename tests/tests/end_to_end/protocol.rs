@@ -173,7 +173,7 @@ async fn a_browser_calls_with_grpc_web_over_http_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_does_not_wait_for_who_only_listens() {
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     let mut world = World::embedded().await;
     let channel = world.channel(0).clone();
     let request = HealthCheckRequest { service: String::new() };
@@ -189,7 +189,7 @@ async fn a_shutdown_does_not_wait_for_who_only_listens() {
 
     let last = health.message().await.expect("a status").expect("a status");
     assert_eq!(last.status(), ServingStatus::NotServing);
-    let stopped = tokio::time::timeout(PATIENCE, world.instances[0].stopped()).await;
+    let stopped = tokio::time::timeout(TIMEOUT, world.instances[0].stopped()).await;
     assert!(stopped.is_ok(), "the server waits for connections on which nothing is under way");
     drop((silent, answers));
 }

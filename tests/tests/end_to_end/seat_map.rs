@@ -89,7 +89,7 @@ async fn who_watches_sees_what_happens_on_any_instance() {
     seats.until(|seats| seats[1] == SeatStatus::Held).await;
     fan.release(&hold.reservation_id).await.expect("released");
     seats.until(|seats| seats[1] == SeatStatus::Free).await;
-    assert_eq!((seats.frames_told[0], seats.taken()), (1, (0, 2)), "changes, and no second snapshot");
+    assert_eq!((seats.frame_counts[0], seats.taken()), (1, (0, 2)), "changes, and no second snapshot");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn a_section_can_be_watched_alone() {
     fan.hold(performance, &["S-A-1"]).await.expect("a hold in the stalls");
     fan.hold(performance, &["C-A-1"]).await.expect("a hold on the balcony");
     seats.until(|seats| seats[13] == SeatStatus::Held).await;
-    assert_eq!((seats.taken(), seats.frames_told), ((1, 0), [1, 1, 0]));
+    assert_eq!((seats.taken(), seats.frame_counts), ((1, 0), [1, 1, 0]));
 
     let refusal = WatchedSeats::open(&fan, performance, &["Pit"]).await.map(drop).expect_err("no such section");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::NotFound, "NOT_FOUND"));

@@ -1,4 +1,4 @@
-//! A queue and the model of it, side by side.
+//! Applies operations to a queue and to its model, and compares the two.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use encore_domain::queue::{AdmissionTerms, EndReason, EndedToken, LaneNumber, Qu
 use encore_domain::time::Timestamp;
 use futures::future::join_all;
 
-use crate::model::{Model, Phase, Unit};
-use crate::operations::{Hand, Loss, Operation};
+use crate::model::{Model, ModelToken, Phase};
+use crate::operations::{Loss, Operation, TokenChoice};
 use crate::record::Kept;
 use crate::{ACTIVE_DURATION, EPOCH, FANS, LANES, Stores, settings};
 
-/// What the queue answers about a token.
-type Said = Result<TokenState, PortError<TokenRefusal>>;
+/// The queue's answer about a token.
+type TokenAnswer = Result<TokenState, PortError<TokenRefusal>>;
 
-/// What a fan asks of a token.
+/// An operation on a token.
 #[derive(Clone, Copy)]
-enum Question {
+enum TokenChange {
     Accept,
     End(EndReason),
 }
 
-/// A queue that two instances see, and the model of it.
+/// A queue that two instances share, with its model.
 pub struct Checked {
     pub stores: Stores,
     turn: usize,
     pub limits: [u64; LANES],
-    /// What was kept last.
+    /// The last record that was kept.
     pub record: QueueRecord,
     pub kept: Kept,
     pub model: Model,
@@ -62,11 +62,11 @@ impl Checked {
     pub async fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::Join { fan, lane } => self.join(*fan, *lane).await,
-            Operation::Leave(hand) => {
-                self.model.fans[hand.fan].is_present = false;
-                if let Some((at, admitted_until)) = self.model.hand(*hand) {
-                    self.model.unit_mut(at).given_up = true;
-                    self.ask(at, admitted_until, Question::End(EndReason::Left)).await;
+            Operation::Leave(choice) => {
+                self.model.fans[choice.fan].is_present = false;
+                if let Some((at, admitted_until)) = self.model.choice(*choice) {
+                    self.model.token_mut(at).given_up = true;
+                    self.change(at, admitted_until, TokenChange::End(EndReason::Left)).await;
                 }
             }
             Operation::Drop { fan } => self.model.fans[*fan].is_present = false,
@@ -74,9 +74,9 @@ impl Checked {
                 self.model.fans[*fan].is_present = true;
                 self.report().await;
             }
-            Operation::Show(hand) => {
-                if let Some(shown) = self.model.hand(*hand) {
-                    self.model.fans[hand.fan].is_present = true;
+            Operation::Show(choice) => {
+                if let Some(shown) = self.model.choice(*choice) {
+                    self.model.fans[choice.fan].is_present = true;
                     self.show(&[shown]).await;
                 }
             }
@@ -86,12 +86,12 @@ impl Checked {
                 self.abandon_absent().await;
             }
             Operation::Admit(terms) => self.admit(terms).await,
-            Operation::Accept(hand) => {
-                if let Some((at, admitted_until)) = self.model.hand(self.model.called_instead(*hand)) {
-                    self.ask(at, admitted_until, Question::Accept).await;
+            Operation::Accept(choice) => {
+                if let Some((at, admitted_until)) = self.model.choice(self.model.called_instead(*choice)) {
+                    self.change(at, admitted_until, TokenChange::Accept).await;
                 }
             }
-            Operation::Pay { hand, told } => self.pay(*hand, *told).await,
+            Operation::Pay { choice, reported } => self.pay(*choice, *reported).await,
             Operation::Keep => self.keep().await,
             Operation::Lose { loss, showing } => self.lose(*loss, showing).await,
         }
@@ -103,13 +103,13 @@ impl Checked {
         let presence = self.model.presence();
         let joining = Joining { performance, user, lane, may_enter: true, token: None, presence };
         let joined = self.queues().join(joining).await.expect("a token");
-        assert_eq!(joined, self.model.join(fan, lane), "the token of who joins");
+        assert_eq!(joined, self.model.join(fan, lane), "the token of the joining fan");
     }
 
-    /// Shows tokens, each with what the queue token says of an admission.
+    /// Shows tokens, each with the admission in its payload.
     pub async fn show(&mut self, shown: &[(LaneNumber, Option<Timestamp>)]) {
         let token =
-            |(at, admitted_until): &(LaneNumber, Option<Timestamp>)| self.model.unit(*at).shown_as(*admitted_until);
+            |(at, admitted_until): &(LaneNumber, Option<Timestamp>)| self.model.token(*at).shown_as(*admitted_until);
         let tokens: Vec<QueueToken> = shown.iter().map(token).collect();
         let (performance, presence) = (self.model.performance, self.model.presence());
         self.queues().show(performance, &tokens, presence).await.expect("the queue is open");
@@ -118,39 +118,39 @@ impl Checked {
         }
     }
 
-    /// Asks something of a token, which is shown where the queue asks for that.
-    async fn ask(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>, question: Question) {
-        let (token, now) = (self.model.unit(at).shown_as(admitted_until), self.model.now);
+    /// Changes a token. If the queue has not seen the token, it is shown first.
+    async fn change(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>, change: TokenChange) {
+        let (token, now) = (self.model.token(at).shown_as(admitted_until), self.model.now);
         if self.model.is_to_be_shown(at, admitted_until) {
-            let said = self.asked(&token, question).await;
+            let answer = self.send(&token, change).await;
             assert!(
-                matches!(said, Err(PortError::Refused(TokenRefusal::Unseen))),
-                "{token:?} is to be shown: {said:?}"
+                matches!(answer, Err(PortError::Refused(TokenRefusal::Unseen))),
+                "{token:?} must be shown first: {answer:?}"
             );
             self.show(&[(at, admitted_until)]).await;
         }
-        let said = self.asked(&token, question).await;
-        let unit = self.model.unit_mut(at);
-        match (question, unit.phase) {
-            (Question::Accept, Phase::Called(_)) => unit.phase = Phase::Active(now + ACTIVE_DURATION),
-            (Question::End(reason), phase) if phase.is_live() => unit.phase = Phase::Ended(reason),
+        let answer = self.send(&token, change).await;
+        let token = self.model.token_mut(at);
+        match (change, token.phase) {
+            (TokenChange::Accept, Phase::Called(_)) => token.phase = Phase::Active(now + ACTIVE_DURATION),
+            (TokenChange::End(reason), phase) if phase.is_live() => token.phase = Phase::Ended(reason),
             _ => {}
         }
-        if let Phase::Active(until) = unit.phase {
-            unit.admitted_until = Some(until);
+        if let Phase::Active(until) = token.phase {
+            token.admitted_until = Some(until);
         }
-        self.assert_is_what(at, admitted_until, &said);
+        self.assert_state(at, admitted_until, &answer);
     }
 
-    async fn asked(&mut self, token: &QueueToken, question: Question) -> Said {
+    async fn send(&mut self, token: &QueueToken, change: TokenChange) -> TokenAnswer {
         let now = self.model.now;
-        match question {
-            Question::Accept => self.queues().accept(token, ACTIVE_DURATION, now).await,
-            Question::End(reason) => self.queues().end(token, reason, now).await,
+        match change {
+            TokenChange::Accept => self.queues().accept(token, ACTIVE_DURATION, now).await,
+            TokenChange::End(reason) => self.queues().end(token, reason, now).await,
         }
     }
 
-    /// Reports those who are there, each instance its own.
+    /// Each instance reports its own present fans.
     pub async fn report(&mut self) {
         let (performance, presence) = (self.model.performance, self.model.presence());
         for own in 0..2 {
@@ -178,26 +178,26 @@ impl Checked {
         let inside = self.model.truly_inside();
         assert!(
             called == 0 || inside.len() <= terms.max_active as usize,
-            "{inside:?} are inside, and no more than {}",
+            "{inside:?} are called or active, and the maximum is {}",
             terms.max_active
         );
     }
 
-    /// Who is inside pays, whether or not the queue knows of the admission. The payment is noted where it lasts.
-    async fn pay(&mut self, hand: Hand, told: bool) {
-        let Some((at, Some(until))) = self.model.hand(hand) else { return };
-        let unit = self.model.unit(at);
-        if until <= self.model.now || unit.given_up || matches!(unit.phase, Phase::Ended(_)) {
+    /// A fan with an admitted token pays, whether or not the queue knows of the admission. The payment is recorded durably.
+    async fn pay(&mut self, choice: TokenChoice, reported: bool) {
+        let Some((at, Some(until))) = self.model.choice(choice) else { return };
+        let token = self.model.token(at);
+        if until <= self.model.now || token.given_up || matches!(token.phase, Phase::Ended(_)) {
             return;
         }
-        self.model.unit_mut(at).given_up = true;
+        self.model.token_mut(at).given_up = true;
         self.model.used.push(EndedToken { lane: at.lane, index: at.number });
-        if told {
-            self.ask(at, Some(until), Question::End(EndReason::Used)).await;
+        if reported {
+            self.change(at, Some(until), TokenChange::End(EndReason::Used)).await;
         }
     }
 
-    /// The queue says what the model says.
+    /// Checks that the queue matches the model.
     async fn check(&mut self) {
         let queue = self.snapshot().await;
         assert_eq!(queue, self.snapshot().await, "the other instance sees the same");
@@ -205,48 +205,53 @@ impl Checked {
         for (at, lane) in queue.lanes.iter().enumerate() {
             assert_eq!(lane.tail, self.model.tails[at], "the tail of lane {at}");
             assert_eq!(lane.waiting(), self.model.waiting(at).count() as u64, "waiting in lane {at}");
-            for (unit, expected) in self.model.waiting(at).zip(1..) {
-                assert_eq!(queue.status(unit.at()), NumberStatus::Waiting { position: expected }, "{unit:?}");
+            for (token, expected) in self.model.waiting(at).zip(1..) {
+                assert_eq!(queue.status(token.at()), NumberStatus::Waiting { position: expected }, "{token:?}");
             }
         }
-        let expected = self.model.units().filter(|unit| unit.phase.is_inside()).map(Unit::at);
-        assert_eq!(inside(&queue, now), expected.collect::<BTreeSet<LaneNumber>>(), "who is inside");
-        let units: Vec<Unit> = self.model.units().copied().collect();
-        let different: BTreeSet<LaneNumber> = units.iter().map(Unit::at).collect();
-        assert_eq!(different.len(), units.len(), "no number is given out twice");
-        let shown: Vec<(LaneNumber, Option<Timestamp>, QueueToken)> = units
+        let expected = self.model.tokens().filter(|token| token.phase.is_inside()).map(ModelToken::at);
+        assert_eq!(
+            inside(&queue, now),
+            expected.collect::<BTreeSet<LaneNumber>>(),
+            "the fans who are called or active"
+        );
+        let tokens: Vec<ModelToken> = self.model.tokens().copied().collect();
+        let different: BTreeSet<LaneNumber> = tokens.iter().map(ModelToken::at).collect();
+        assert_eq!(different.len(), tokens.len(), "no number is given out twice");
+        let shown: Vec<(LaneNumber, Option<Timestamp>, QueueToken)> = tokens
             .iter()
-            .flat_map(|unit| [None, unit.admitted_until].map(|until| (unit.at(), until, unit.shown_as(until))))
+            .flat_map(|token| [None, token.admitted_until].map(|until| (token.at(), until, token.shown_as(until))))
             .collect();
         let queues = self.queues();
-        let said = join_all(shown.iter().map(|(_, _, token)| queues.state(token, now))).await;
-        for ((at, admitted_until, _), said) in shown.iter().zip(&said) {
-            self.assert_is_what(*at, *admitted_until, said);
+        let answers = join_all(shown.iter().map(|(_, _, token)| queues.state(token, now))).await;
+        for ((at, admitted_until, _), answer) in shown.iter().zip(&answers) {
+            self.assert_state(*at, *admitted_until, answer);
         }
     }
 
-    fn assert_is_what(&self, at: LaneNumber, admitted_until: Option<Timestamp>, said: &Said) {
-        let unit = self.model.unit(at);
-        let is_it = match (unit.phase, said) {
+    /// Checks that the queue's answer about a token matches the model.
+    fn assert_state(&self, at: LaneNumber, admitted_until: Option<Timestamp>, answer: &TokenAnswer) {
+        let token = self.model.token(at);
+        let matches_model = match (token.phase, answer) {
             _ if self.model.is_to_be_shown(at, admitted_until) => {
-                matches!(said, Err(PortError::Refused(TokenRefusal::Unseen)))
+                matches!(answer, Err(PortError::Refused(TokenRefusal::Unseen)))
             }
             (Phase::Called(until), Ok(TokenState::Called { accept_by })) => until == *accept_by,
             (Phase::Active(deadline), Ok(TokenState::Active { until })) => deadline == *until,
-            // Of who was away, or was called, the queue token may know more than the queue.
+            // For absent and called fans, the token may contain an admission that the queue does not know.
             (Phase::Missed | Phase::Ended(EndReason::Abandoned), Ok(TokenState::Ended(EndReason::Expired))) => {
                 admitted_until.is_some()
             }
             (Phase::Waiting, Ok(TokenState::Waiting))
             | (Phase::Missed, Ok(TokenState::Ended(EndReason::Abandoned))) => true,
-            (Phase::Ended(reason), Ok(TokenState::Ended(said))) => reason == *said,
+            (Phase::Ended(expected), Ok(TokenState::Ended(reason))) => expected == *reason,
             _ => false,
         };
-        assert!(is_it, "{unit:?}, shown as {admitted_until:?}, is {said:?}");
+        assert!(matches_model, "{token:?}, shown with the admission {admitted_until:?}, is {answer:?}");
     }
 }
 
-/// Who is called or active and not over.
+/// The numbers that are called or active, and whose deadline has not passed.
 pub fn inside(queue: &QueueSnapshot, now: Timestamp) -> BTreeSet<LaneNumber> {
     let all = queue.called.iter().chain(&queue.active);
     all.filter(|(_, until)| **until > now).map(|(token, _)| *token).collect()

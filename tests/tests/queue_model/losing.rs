@@ -1,25 +1,25 @@
-//! What is kept of the queue, and how it is lost and restored.
+//! Keeping records of the queue, losing it and restoring it.
 
 use encore_domain::queue::{Inside, QueueRecord};
 
 use crate::checked::Checked;
 use crate::model::Phase;
-use crate::operations::{Hand, Loss};
+use crate::operations::{Loss, TokenChoice};
 use crate::record::Kept;
 use crate::{EPOCH, FANS, LIMIT_AHEAD, settings};
 
 impl Checked {
-    /// Puts the queue in place from what was kept last, and raises its limits.
+    /// Restores the queue from the last record, and raises its limits.
     pub async fn open(&mut self) {
         let (performance, now) = (self.model.performance, self.model.now);
         for (lane, limit) in self.record.lanes.iter_mut().zip(self.limits) {
-            // A limit is kept when it is raised.
+            // A limit is stored when it is raised, not when the record is kept.
             lane.limit = limit;
         }
         let queue = self.record.restored(None, &[], &self.model.used, &settings(), now);
         for is_first in [true, false] {
             let opened = self.queues().open(performance, &queue).await.expect("the store answers");
-            assert_eq!(opened, is_first, "a queue is put in place once");
+            assert_eq!(opened, is_first, "a queue is opened once");
         }
         for lane in 0..self.limits.len() {
             self.limits[lane] += LIMIT_AHEAD;
@@ -32,26 +32,26 @@ impl Checked {
         let (queue, now) = (self.snapshot().await, self.model.now);
         self.record = queue.record(now, &settings());
         let before = std::mem::replace(&mut self.kept, self.model.kept());
-        assert_eq!(kept(&self.record), self.kept, "what is kept");
+        assert_eq!(kept(&self.record), self.kept, "the kept record");
         for (before, head) in before.heads.iter().zip(self.kept.heads) {
-            assert!(*before <= head, "a head that is kept never goes back");
+            assert!(*before <= head, "a kept head never decreases");
         }
     }
 
-    /// The queue is lost and restored, and some of those who are there show their tokens.
+    /// Loses and restores the queue. Some of the present fans then show their tokens.
     pub async fn lose(&mut self, loss: Loss, showing: &[bool]) {
         (self.stores.lose)(loss).await;
         for queues in &self.stores.instances {
             let snapshot = queues.snapshot(self.model.performance).await.expect("the store answers");
-            assert_eq!(snapshot, None, "it is lost");
+            assert_eq!(snapshot, None, "the queue is lost");
         }
         let limits = self.limits;
         self.open().await;
         let kept = self.kept.clone();
         self.model.lose(&kept, limits);
         let shows = |fan: &usize| showing[*fan] && self.model.fans[*fan].is_present;
-        let shown = |fan| self.model.hand(Hand { fan, earlier: false, admitted: true });
-        // In no order of the queue's, some by one instance and some by the other.
+        let shown = |fan| self.model.choice(TokenChoice { fan, earlier: false, admitted: true });
+        // Not in the order of the queue, and alternately by the two instances.
         let shown: Vec<_> = (0..FANS).rev().filter(shows).filter_map(shown).collect();
         for some in shown.chunks(3) {
             self.show(some).await;

@@ -1,5 +1,5 @@
-//! The waiting queue against a model: whatever is done to it, in whatever order, by two instances in turn, it says what a few
-//! plain lists say. Now and then it is lost, and restored from what was kept of it some time before.
+//! Model-based tests of the queue. Random operations are applied by two instances in turn, and after each one the queue is
+//! compared with a model made of plain lists. At random points the queue is lost, and restored from an earlier record.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod checked;
@@ -27,7 +27,7 @@ const EPOCH: i64 = 41;
 const LANES: usize = 2;
 const FANS: usize = 9;
 const MOST_OPERATIONS: usize = 80;
-/// By how much a limit is ahead of its tail when the queue is put in place; more than join until the next time.
+/// By how much a limit exceeds its tail when the queue is restored. Fewer fans join before the next loss.
 const LIMIT_AHEAD: u64 = 100;
 const MAX_ACTIVE: u32 = 6;
 const BATCH: u32 = 4;
@@ -35,7 +35,7 @@ const ACCEPT_WINDOW: Duration = Duration::from_secs(5);
 const ACTIVE_DURATION: Duration = Duration::from_secs(9);
 const GRACE: Duration = Duration::from_secs(8);
 
-/// The queue is restored by these; admissions are at most as generous.
+/// The settings with which the queue is restored. The terms of admissions never exceed them.
 fn settings() -> QueueSettings {
     QueueSettings {
         rate: QueueRate { admissions: 6, period: Duration::from_secs(1) },
@@ -49,13 +49,13 @@ fn settings() -> QueueSettings {
     }
 }
 
-/// A queue that two instances see, and a way to lose it.
+/// Two instances of one queue, and a function that loses it.
 struct Stores {
     instances: [Arc<dyn QueueStore>; 2],
     lose: Box<dyn Fn(Loss) -> BoxFuture<'static, ()>>,
 }
 
-/// Does all this to a queue.
+/// Applies the operations to a new queue.
 fn run<F: Future<Output = Stores>>(stores: impl FnOnce() -> F, operations: &[Operation]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -66,13 +66,13 @@ fn run<F: Future<Output = Stores>>(stores: impl FnOnce() -> F, operations: &[Ope
     });
 }
 
-/// Nothing is written beside the tests: a failure prints what led to it.
+/// Failures are printed and not written to a file.
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 #[test]
-fn a_queue_in_redis_is_as_the_model() {
+fn a_queue_in_redis_matches_the_model() {
     let redis = Flushable::start();
     proptest!(config(400), |(operations in vec(operation(), 1..=MOST_OPERATIONS))| {
         run(|| on_redis(&redis), &operations);
@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(config(3_000))]
 
     #[test]
-    fn a_queue_in_memory_is_as_the_model(operations in vec(operation(), 1..=MOST_OPERATIONS)) {
+    fn a_queue_in_memory_matches_the_model(operations in vec(operation(), 1..=MOST_OPERATIONS)) {
         run(on_memory, &operations);
     }
 }

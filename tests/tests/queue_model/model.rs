@@ -1,4 +1,4 @@
-//! What a queue must be, in plain lists.
+//! The model of a queue, made of plain lists.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use encore_domain::queue::{
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures::{id, start};
 
-use crate::operations::Hand;
+use crate::operations::TokenChoice;
 use crate::{EPOCH, FANS, GRACE, LANES};
 
-/// What the queue knows of a token.
+/// The state of a token in the queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
     Waiting,
@@ -24,7 +24,7 @@ pub enum Phase {
     Ended(EndReason),
     /// Not shown since the queue was lost.
     Unseen,
-    /// Called, and nothing was heard of it since.
+    /// Called, and not accepted before the deadline.
     Missed,
 }
 
@@ -38,22 +38,22 @@ impl Phase {
     }
 }
 
-/// A token in a lane, and what its fan knows of it.
+/// A token in a lane, with what its fan knows of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Unit {
+pub struct ModelToken {
     pub fan: usize,
-    /// That of the join.
+    /// The payload from the join.
     pub payload: QueueTokenPayload,
     pub phase: Phase,
     /// The presence period in which the fan was last seen.
     pub seen: i64,
-    /// What the queue token of the admission says.
+    /// The admission in the fan's latest token.
     pub admitted_until: Option<Timestamp>,
-    /// Whether the fan has left or paid, whatever the queue knows of it.
+    /// Whether the fan has left or paid, even if the queue does not know.
     pub given_up: bool,
 }
 
-impl Unit {
+impl ModelToken {
     pub fn at(&self) -> LaneNumber {
         LaneNumber { lane: self.payload.lane, number: self.payload.index }
     }
@@ -66,13 +66,13 @@ impl Unit {
 #[derive(Clone, Debug)]
 pub struct Fan {
     pub is_present: bool,
-    /// All tokens that the fan was given, the last at the end.
+    /// All tokens of the fan, the latest at the end.
     pub tokens: Vec<LaneNumber>,
-    /// The one that the queue knows as the fan's.
+    /// The token that the queue stores for the fan.
     pub known: Option<LaneNumber>,
 }
 
-/// Admissions times the period in milliseconds.
+/// The token bucket of the rate. The level is in admissions times the period in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
     pub level: u64,
@@ -80,12 +80,12 @@ pub struct Bucket {
     pub at: Timestamp,
 }
 
-/// What the queue must be.
+/// The expected state of the queue.
 pub struct Model {
     pub performance: PerformanceId,
     pub now: Timestamp,
-    /// In the order of their numbers.
-    pub lanes: [Vec<Unit>; LANES],
+    /// The tokens of each lane, in the order of their numbers.
+    pub lanes: [Vec<ModelToken>; LANES],
     pub tails: [u64; LANES],
     /// The last number called.
     pub heads: [u64; LANES],
@@ -129,41 +129,41 @@ impl Model {
         Presence { now: self.now, grace: GRACE }
     }
 
-    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+    pub fn tokens(&self) -> impl Iterator<Item = &ModelToken> {
         self.lanes.iter().flatten()
     }
 
-    pub fn units_mut(&mut self) -> impl Iterator<Item = &mut Unit> {
+    pub fn tokens_mut(&mut self) -> impl Iterator<Item = &mut ModelToken> {
         self.lanes.iter_mut().flatten()
     }
 
-    pub fn unit(&self, at: LaneNumber) -> &Unit {
-        self.lanes[usize::from(at.lane)].iter().find(|unit| unit.at() == at).expect("it was given out")
+    pub fn token(&self, at: LaneNumber) -> &ModelToken {
+        self.lanes[usize::from(at.lane)].iter().find(|token| token.at() == at).expect("a number that was given out")
     }
 
-    pub fn unit_mut(&mut self, at: LaneNumber) -> &mut Unit {
-        self.lanes[usize::from(at.lane)].iter_mut().find(|unit| unit.at() == at).expect("it was given out")
+    pub fn token_mut(&mut self, at: LaneNumber) -> &mut ModelToken {
+        self.lanes[usize::from(at.lane)].iter_mut().find(|token| token.at() == at).expect("a number that was given out")
     }
 
-    /// What a hand shows: a token, and until when it says it was admitted.
-    pub fn hand(&self, hand: Hand) -> Option<(LaneNumber, Option<Timestamp>)> {
-        let tokens = &self.fans[hand.fan].tokens;
-        let at = *tokens.get(tokens.len().checked_sub(1 + usize::from(hand.earlier))?)?;
-        Some((at, self.unit(at).admitted_until.filter(|_| hand.admitted)))
+    /// The chosen token, with the admission in its payload.
+    pub fn choice(&self, choice: TokenChoice) -> Option<(LaneNumber, Option<Timestamp>)> {
+        let tokens = &self.fans[choice.fan].tokens;
+        let at = *tokens.get(tokens.len().checked_sub(1 + usize::from(choice.earlier))?)?;
+        Some((at, self.token(at).admitted_until.filter(|_| choice.admitted)))
     }
 
-    /// The hand of somebody who was called, if anybody is: few others would meet a call in time.
-    pub fn called_instead(&self, hand: Hand) -> Hand {
+    /// The choice for a called fan, if there is one. A random fan is rarely called.
+    pub fn called_instead(&self, choice: TokenChoice) -> TokenChoice {
         let called: Vec<usize> =
-            self.units().filter(|it| matches!(it.phase, Phase::Called(_))).map(|it| it.fan).collect();
-        let fan = hand.fan.checked_rem(called.len()).map_or(hand.fan, |nth| called[nth]);
-        Hand { fan, ..hand }
+            self.tokens().filter(|it| matches!(it.phase, Phase::Called(_))).map(|it| it.fan).collect();
+        let fan = choice.fan.checked_rem(called.len()).map_or(choice.fan, |nth| called[nth]);
+        TokenChoice { fan, ..choice }
     }
 
-    /// Whether a queue token has yet to be shown, for the queue knows less than it says.
+    /// Whether the token must be shown first, because the queue does not know its state.
     pub fn is_to_be_shown(&self, at: LaneNumber, admitted_until: Option<Timestamp>) -> bool {
         let is_admitted = admitted_until.is_some_and(|until| until > self.now);
-        match self.unit(at).phase {
+        match self.token(at).phase {
             Phase::Unseen => true,
             Phase::Called(_) => is_admitted,
             Phase::Waiting | Phase::Missed => is_admitted && self.awaits,
@@ -173,69 +173,69 @@ impl Model {
 
     pub fn see(&mut self, at: LaneNumber) {
         let period = self.presence().period();
-        self.unit_mut(at).seen = period;
+        self.token_mut(at).seen = period;
     }
 
     pub fn inside(&self) -> u64 {
-        self.units().filter(|unit| unit.phase.is_inside()).count() as u64
+        self.tokens().filter(|token| token.phase.is_inside()).count() as u64
     }
 
-    /// Those inside, and those of whom the queue does not know it yet.
+    /// The fans who are called or active, including admitted fans whom the queue does not know yet.
     pub fn truly_inside(&self) -> BTreeSet<LaneNumber> {
         let may_show = self.awaits && self.now < self.restored_at + GRACE;
-        let is_inside = |unit: &&Unit| {
-            let is_admitted = unit.admitted_until.is_some_and(|until| until > self.now) && !unit.given_up;
-            let is_over = matches!(unit.phase, Phase::Ended(_));
-            unit.phase.is_inside() || may_show && is_admitted && !is_over
+        let is_inside = |token: &&ModelToken| {
+            let is_admitted = token.admitted_until.is_some_and(|until| until > self.now) && !token.given_up;
+            let is_over = matches!(token.phase, Phase::Ended(_));
+            token.phase.is_inside() || may_show && is_admitted && !is_over
         };
-        self.units().filter(is_inside).map(Unit::at).collect()
+        self.tokens().filter(is_inside).map(ModelToken::at).collect()
     }
 
-    /// Those who wait in a lane, in order.
-    pub fn waiting(&self, lane: usize) -> impl Iterator<Item = &Unit> {
-        self.lanes[lane].iter().filter(|unit| unit.phase == Phase::Waiting)
+    /// The waiting tokens of a lane, in order.
+    pub fn waiting(&self, lane: usize) -> impl Iterator<Item = &ModelToken> {
+        self.lanes[lane].iter().filter(|token| token.phase == Phase::Waiting)
     }
 
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
         let now = self.now;
-        for unit in self.units_mut() {
-            if let Phase::Called(until) = unit.phase
+        for token in self.tokens_mut() {
+            if let Phase::Called(until) = token.phase
                 && until <= now
             {
-                unit.phase = Phase::Missed;
-            } else if let Phase::Active(until) = unit.phase
+                token.phase = Phase::Missed;
+            } else if let Phase::Active(until) = token.phase
                 && until <= now
             {
-                unit.phase = Phase::Ended(EndReason::Expired);
+                token.phase = Phase::Ended(EndReason::Expired);
             }
         }
     }
 
-    /// The token that a fan who joins has then.
+    /// Joins a fan, and returns the payload of the fan's token.
     pub fn join(&mut self, fan: usize, lane: u8) -> QueueTokenPayload {
         self.fans[fan].is_present = true;
-        let known = self.fans[fan].known.map(|at| *self.unit(at)).filter(|unit| unit.phase.is_live());
-        if let Some(unit) = known {
-            if lane == 0 || lane == unit.payload.lane || unit.phase.is_inside() {
-                self.see(unit.at());
-                return unit.payload;
+        let known = self.fans[fan].known.map(|at| *self.token(at)).filter(|token| token.phase.is_live());
+        if let Some(token) = known {
+            if lane == 0 || lane == token.payload.lane || token.phase.is_inside() {
+                self.see(token.at());
+                return token.payload;
             }
-            self.unit_mut(unit.at()).phase = Phase::Ended(EndReason::Replaced);
+            self.token_mut(token.at()).phase = Phase::Ended(EndReason::Replaced);
         }
         let (at, seen) = (usize::from(lane), self.presence().period());
         self.tails[at] += 1;
         let (performance, user) = (self.performance, self.users[fan]);
         let payload =
             QueueTokenPayload { performance, user, epoch: EPOCH, lane, index: self.tails[at], admitted_until: None };
-        let unit = Unit { fan, payload, phase: Phase::Waiting, seen, admitted_until: None, given_up: false };
-        self.lanes[at].push(unit);
-        self.fans[fan].tokens.push(unit.at());
-        self.fans[fan].known = Some(unit.at());
+        let token = ModelToken { fan, payload, phase: Phase::Waiting, seen, admitted_until: None, given_up: false };
+        self.lanes[at].push(token);
+        self.fans[fan].tokens.push(token.at());
+        self.fans[fan].known = Some(token.at());
         payload
     }
 
-    /// How many are called.
+    /// Calls fans, and returns their number.
     pub fn admit(&mut self, terms: &AdmissionTerms) -> u64 {
         let mut bucket = self.filled(terms);
         let inside = self.inside();
@@ -251,9 +251,9 @@ impl Model {
         let mut called = 0;
         while called < quota {
             let Self { turns, lanes, .. } = self;
-            let waits = |lane: usize| lanes[lane].iter().any(|unit| unit.phase == Phase::Waiting);
+            let waits = |lane: usize| lanes[lane].iter().any(|token| token.phase == Phase::Waiting);
             let Some(lane) = turns.take(&terms.weights, waits) else { break };
-            let next = lanes[lane].iter_mut().find(|unit| unit.phase == Phase::Waiting).expect("somebody waits");
+            let next = lanes[lane].iter_mut().find(|token| token.phase == Phase::Waiting).expect("a waiting fan");
             next.phase = Phase::Called(self.now + terms.accept_window);
             self.heads[lane] = self.heads[lane].max(next.payload.index);
             called += 1;
@@ -263,28 +263,28 @@ impl Model {
         called
     }
 
-    /// The bucket as these terms find it.
+    /// The bucket at the current time, under these terms.
     pub fn filled(&self, terms: &AdmissionTerms) -> Bucket {
         let period_ms = u64::try_from(terms.rate.period.as_millis()).expect("a short period");
         let full = u64::from(terms.batch) * period_ms;
         let level = self.bucket.map_or(full, |bucket| {
-            let elapsed_ms = u64::try_from((self.now - bucket.at).num_milliseconds()).expect("time goes on");
+            let elapsed_ms = u64::try_from((self.now - bucket.at).num_milliseconds()).expect("an elapsed time");
             bucket.level * period_ms / bucket.period_ms + elapsed_ms * u64::from(terms.rate.admissions)
         });
         Bucket { level: level.min(full), period_ms, at: self.now }
     }
 
-    /// How many of those who wait have been away for too long.
+    /// Abandons the waiting fans who were absent for too long, and returns their number.
     pub fn abandon_absent(&mut self) -> u64 {
         let oldest = self.presence().period() - Presence::PERIODS;
         let grace_is_over = self.restored_at + GRACE <= self.now;
         let mut abandoned = 0;
-        for unit in self.units_mut() {
-            if unit.phase == Phase::Waiting && unit.seen < oldest {
-                unit.phase = Phase::Ended(EndReason::Abandoned);
+        for token in self.tokens_mut() {
+            if token.phase == Phase::Waiting && token.seen < oldest {
+                token.phase = Phase::Ended(EndReason::Abandoned);
                 abandoned += 1;
-            } else if unit.phase == Phase::Unseen && grace_is_over {
-                unit.phase = Phase::Ended(EndReason::Abandoned);
+            } else if token.phase == Phase::Unseen && grace_is_over {
+                token.phase = Phase::Ended(EndReason::Abandoned);
             }
         }
         self.awaits &= !grace_is_over;
@@ -299,31 +299,31 @@ impl Model {
     }
 
     fn take_up(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>) {
-        let unit = *self.unit(at);
+        let token = *self.token(at);
         if admitted_until.is_some_and(|until| until <= self.now) {
-            self.unit_mut(at).phase = Phase::Ended(EndReason::Expired);
+            self.token_mut(at).phase = Phase::Ended(EndReason::Expired);
             return;
         }
-        // One token of a fan stays: who is inside, who is about to be, who came first.
-        let other = self.fans[unit.fan].known.filter(|other| *other != at).map(|other| *self.unit(other));
+        // A fan keeps one token: a called or active one, else an admitted one, else the earlier one.
+        let other = self.fans[token.fan].known.filter(|other| *other != at).map(|other| *self.token(other));
         if let Some(other) = other.filter(|other| other.phase.is_live()) {
             let is_earlier = other.payload.lane == at.lane && other.payload.index < at.number;
             if other.phase.is_inside() || is_earlier && admitted_until.is_none() {
-                self.unit_mut(at).phase = Phase::Ended(EndReason::Replaced);
+                self.token_mut(at).phase = Phase::Ended(EndReason::Replaced);
                 return;
             }
-            self.unit_mut(other.at()).phase = Phase::Ended(EndReason::Replaced);
+            self.token_mut(other.at()).phase = Phase::Ended(EndReason::Replaced);
         }
-        self.fans[unit.fan].known = Some(at);
+        self.fans[token.fan].known = Some(at);
         let Some(until) = admitted_until else {
-            self.unit_mut(at).phase = Phase::Waiting;
+            self.token_mut(at).phase = Phase::Waiting;
             return;
         };
-        if !unit.phase.is_inside() && self.now < self.restored_at + GRACE {
+        if !token.phase.is_inside() && self.now < self.restored_at + GRACE {
             self.reserved = self.reserved.saturating_sub(1);
         }
         let head = &mut self.heads[usize::from(at.lane)];
         *head = (*head).max(at.number);
-        self.unit_mut(at).phase = Phase::Active(until);
+        self.token_mut(at).phase = Phase::Active(until);
     }
 }

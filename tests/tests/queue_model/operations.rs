@@ -1,4 +1,4 @@
-//! What may be done to a queue.
+//! The operations on a queue.
 
 use std::time::Duration;
 
@@ -9,57 +9,57 @@ use proptest::prelude::*;
 
 use crate::{ACCEPT_WINDOW, BATCH, FANS, LANES, MAX_ACTIVE};
 
-/// Which of the queue tokens that a fan has been given is shown.
+/// Which of a fan's tokens is used.
 #[derive(Clone, Copy, Debug)]
-pub struct Hand {
+pub struct TokenChoice {
     pub fan: usize,
-    /// That of an earlier token, if there is one.
+    /// The token before the latest one, if any.
     pub earlier: bool,
-    /// From a device that knows of the admission, if there was one; else the queue token of the join.
+    /// The token with the admission, if any; otherwise the token of the join.
     pub admitted: bool,
 }
 
 /// How a queue is lost.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
-    /// Nothing is left of it.
+    /// All keys are deleted.
     Flush,
-    /// Another server has taken over, and what it has is not to be believed.
+    /// Another server has taken over, whose data must not be trusted.
     FailOver,
 }
 
-/// Something that is done to the queue.
+/// An operation on the queue.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// Who waits unseen and joins gets another token.
+    /// A fan joins. An unseen fan gets a new token.
     Join {
         fan: usize,
         lane: u8,
     },
-    Leave(Hand),
-    /// The fan is not reported any more.
+    Leave(TokenChoice),
+    /// The fan is no longer reported as present.
     Drop {
         fan: usize,
     },
-    /// The fan is reported again.
+    /// The fan is reported as present again.
     Return {
         fan: usize,
     },
-    Show(Hand),
-    /// Time passes; then those present are reported, and those away are looked for.
+    Show(TokenChoice),
+    /// Time passes. Then present fans are reported and absent fans are abandoned.
     Tick {
         ms: u64,
     },
     Admit(AdmissionTerms),
-    Accept(Hand),
-    /// The fan pays. The queue may never be told of it.
+    Accept(TokenChoice),
+    /// The fan pays. `reported` says whether the queue is notified.
     Pay {
-        hand: Hand,
-        told: bool,
+        choice: TokenChoice,
+        reported: bool,
     },
-    /// What the queue has come to is kept.
+    /// A record of the queue is kept.
     Keep,
-    /// The queue is lost, and restored from what was kept last. These fans show their tokens at once if they are present.
+    /// The queue is lost, and restored from the last record. These fans show their tokens at once if they are present.
     Lose {
         loss: Loss,
         showing: Vec<bool>,
@@ -83,9 +83,9 @@ fn terms() -> impl Strategy<Value = AdmissionTerms> {
     )
 }
 
-fn hand() -> impl Strategy<Value = Hand> {
+fn choice() -> impl Strategy<Value = TokenChoice> {
     let (earlier, admitted) = (prop::bool::weighted(0.3), prop::bool::weighted(0.8));
-    (0..FANS, earlier, admitted).prop_map(|(fan, earlier, admitted)| Hand { fan, earlier, admitted })
+    (0..FANS, earlier, admitted).prop_map(|(fan, earlier, admitted)| TokenChoice { fan, earlier, admitted })
 }
 
 pub fn operation() -> impl Strategy<Value = Operation> {
@@ -93,15 +93,15 @@ pub fn operation() -> impl Strategy<Value = Operation> {
     let loss = prop_oneof![Just(Loss::Flush), Just(Loss::FailOver)];
     prop_oneof![
         9 => (fan(), 0_u8..2).prop_map(|(fan, lane)| Operation::Join { fan, lane }),
-        1 => hand().prop_map(Operation::Leave),
+        1 => choice().prop_map(Operation::Leave),
         2 => fan().prop_map(|fan| Operation::Drop { fan }),
         2 => fan().prop_map(|fan| Operation::Return { fan }),
-        6 => hand().prop_map(Operation::Show),
+        6 => choice().prop_map(Operation::Show),
         4 => (1_u64..1_500).prop_map(|ms| Operation::Tick { ms }),
         2 => (1_500_u64..10_500).prop_map(|ms| Operation::Tick { ms }),
         7 => terms().prop_map(Operation::Admit),
-        7 => hand().prop_map(Operation::Accept),
-        3 => (hand(), any::<bool>()).prop_map(|(hand, told)| Operation::Pay { hand, told }),
+        7 => choice().prop_map(Operation::Accept),
+        3 => (choice(), any::<bool>()).prop_map(|(choice, reported)| Operation::Pay { choice, reported }),
         3 => Just(Operation::Keep),
         3 => (loss, vec(prop::bool::weighted(0.7), FANS)).prop_map(|(loss, showing)| Operation::Lose { loss, showing }),
     ]

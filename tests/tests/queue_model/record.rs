@@ -1,4 +1,4 @@
-//! What is kept of a queue, and what the queue is when it is put in place from that.
+//! The model of a queue's record, and of a queue that is restored from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use encore_domain::time::Timestamp;
 use crate::model::{Bucket, Model, Phase};
 use crate::{GRACE, LANES, MAX_ACTIVE, settings};
 
-/// What is kept of a queue.
+/// The record of a queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     pub at: Timestamp,
     pub heads: [u64; LANES],
     pub tails: [u64; LANES],
-    /// In order.
+    /// The called and active tokens, in order.
     pub inside: Vec<(LaneNumber, Phase)>,
     pub unspent: u64,
 }
 
 impl Kept {
-    /// Of a queue that nobody has joined.
+    /// The record of an empty queue.
     pub fn new(at: Timestamp) -> Self {
         let unspent = settings().batch.into();
         Self { at, heads: [0; LANES], tails: [0; LANES], inside: Vec::new(), unspent }
@@ -31,12 +31,12 @@ impl Model {
     pub fn kept(&self) -> Kept {
         let awaits = self.was_lost && self.now < self.restored_at + GRACE;
         let head = |lane: usize| {
-            // Whoever is not passed over for good is after the head.
-            let first_waiting = self.waiting(lane).next().map_or(u64::MAX, |unit| unit.payload.index - 1);
+            // Every token that may still be called is after the head.
+            let first_waiting = self.waiting(lane).next().map_or(u64::MAX, |token| token.payload.index - 1);
             if awaits { self.unseen_after[lane] } else { self.heads[lane].min(first_waiting) }
         };
         let mut inside: Vec<(LaneNumber, Phase)> =
-            self.units().filter(|unit| unit.phase.is_inside()).map(|unit| (unit.at(), unit.phase)).collect();
+            self.tokens().filter(|token| token.phase.is_inside()).map(|token| (token.at(), token.phase)).collect();
         inside.sort_unstable_by_key(|(at, _)| *at);
         let full = self.filled(&settings().terms(None, self.now, self.now));
         let reserved = if awaits { self.reserved } else { 0 };
@@ -44,14 +44,14 @@ impl Model {
         Kept { at: self.now, heads: std::array::from_fn(head), tails: self.tails, inside, unspent }
     }
 
-    /// The queue is lost, and restored from what was kept; nobody has been there since.
+    /// Loses the queue and restores it from a record. All waiting tokens are unseen afterwards.
     pub fn lose(&mut self, kept: &Kept, limits: [u64; LANES]) {
         let inside = self.still_inside(kept);
         let used: BTreeSet<LaneNumber> =
             self.used.iter().map(|used| LaneNumber { lane: used.lane, number: used.index }).collect();
-        for unit in self.units_mut() {
-            let (at, waited) = (unit.at(), matches!(unit.phase, Phase::Waiting | Phase::Unseen));
-            unit.phase = if used.contains(&at) {
+        for token in self.tokens_mut() {
+            let (at, waited) = (token.at(), matches!(token.phase, Phase::Waiting | Phase::Unseen));
+            token.phase = if used.contains(&at) {
                 Phase::Ended(EndReason::Used)
             } else if let Some(phase) = inside.get(&at) {
                 *phase
@@ -60,9 +60,9 @@ impl Model {
             } else {
                 Phase::Unseen
             };
-            let is_kept = unit.phase == Phase::Unseen || unit.phase.is_inside() || unit.given_up;
-            assert!(!waited || is_kept, "a token is lost: {unit:?}");
-            unit.seen = i64::MIN;
+            let is_kept = token.phase == Phase::Unseen || token.phase.is_inside() || token.given_up;
+            assert!(!waited || is_kept, "a waiting token is lost: {token:?}");
+            token.seen = i64::MIN;
         }
         for (lane, head) in self.heads.iter_mut().enumerate() {
             let inside = kept.inside.iter().filter(|(at, _)| usize::from(at.lane) == lane);
@@ -78,13 +78,13 @@ impl Model {
         (self.was_lost, self.awaits) = (true, true);
     }
 
-    /// Who is inside as far as what was kept says, and has not paid.
+    /// The tokens that are called or active according to the record and have not been used to pay.
     fn still_inside(&self, kept: &Kept) -> BTreeMap<LaneNumber, Phase> {
         let now = self.now;
         let has_paid = |at: LaneNumber| self.used.iter().any(|used| (used.lane, used.index) == (at.lane, at.number));
         let still = |(at, phase): &(LaneNumber, Phase)| {
             let phase = match *phase {
-                // Nobody knows whether they have come since.
+                // The fan may have accepted since the record was kept.
                 Phase::Called(until) if until > now => Phase::Called(until.max(now + GRACE)),
                 Phase::Active(until) if until > now => Phase::Active(until),
                 Phase::Waiting
@@ -99,10 +99,10 @@ impl Model {
         kept.inside.iter().filter_map(still).collect()
     }
 
-    /// The most who can have come in since.
+    /// The most fans who can have been admitted since the record was kept.
     fn admitted_since(&self, kept: &Kept) -> u64 {
         let QueueRate { admissions, period } = settings().rate;
-        let elapsed_ms = u64::try_from((self.now - kept.at).num_milliseconds()).expect("time goes on");
+        let elapsed_ms = u64::try_from((self.now - kept.at).num_milliseconds()).expect("an elapsed time");
         let by_rate = elapsed_ms * u64::from(admissions) / u64::try_from(period.as_millis()).expect("a short period");
         let is_missed = |phase: Phase| matches!(phase, Phase::Called(until) if until <= self.now);
         let missed = kept.inside.iter().filter(|(_, phase)| is_missed(*phase)).count() as u64;

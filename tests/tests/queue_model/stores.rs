@@ -1,4 +1,4 @@
-//! Queues in memory and in a Redis of the test's own, and how they are lost.
+//! Queues in memory and in a private Redis, with functions that lose them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub async fn on_memory() -> Stores {
     Stores { instances: [Arc::clone(&queues) as Arc<dyn QueueStore>, queues], lose: Box::new(lose) }
 }
 
-/// A Redis that has nothing but the queue.
+/// A private Redis that contains only the queue.
 pub struct Flushable(RedisServer);
 
 impl Flushable {
@@ -34,7 +34,7 @@ impl Flushable {
     }
 }
 
-/// Two connections.
+/// Two instances with a connection each.
 pub async fn on_redis(redis: &Flushable) -> Stores {
     let url = redis.0.url();
     let client = redis::Client::open(url.as_str()).expect("a URL");
@@ -60,6 +60,6 @@ pub async fn on_redis(redis: &Flushable) -> Stores {
             lost.query_async::<()>(&mut connection).await.expect("Redis answers");
         })
     };
-    let instances = instances.try_into().unwrap_or_else(|_| unreachable!("there are two"));
+    let instances = instances.try_into().unwrap_or_else(|_| unreachable!("two instances"));
     Stores { instances, lose: Box::new(lose) }
 }

@@ -1,5 +1,6 @@
-//! The seats of a venue against a model: whatever is done to them at two instances, and however often Redis loses them, the
-//! claims are what a few plain lists say, and so are the locks and every watcher's map. It has a process of its own.
+//! Model-based tests of seats. Random operations are sent to two instances, and Redis loses all seats at random points. After
+//! each operation the claims, the locks and the listed seats are compared with a model made of plain lists, and at the end the
+//! maps of all watchers. The test runs in a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod operations;
@@ -29,21 +30,21 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tonic::Status;
 
-use crate::operations::{Deed, Operation, operation};
-use crate::reference::{HOLD_FOR, Reference, SEATS_PER_FAN, State, Wish};
+use crate::operations::{Action, Operation, operation};
+use crate::reference::{BestSeats, HOLD_FOR, Reference, SEATS_PER_FAN, State};
 
 const FANS: usize = 5;
 const MOST_OPERATIONS: usize = 40;
 const CASES: u32 = 12;
-/// How often a failing story is shortened.
-const SHORTENED_MAX: u32 = 30;
+/// The most attempts to shrink a failing case.
+const SHRINK_ITERS_MAX: u32 = 30;
 const SEATS: usize = fixtures::SMALL_CHART_SEATS;
 const SECTIONS: [&str; 2] = ["Stalls", "Balcony"];
-/// Which sections each watcher watches. The last one is slow, and reads nothing before the end.
+/// The sections of each watcher. The last watcher is slow and reads nothing before the end.
 const WATCHED: [&[&str]; 4] = [&[], &[], &["Balcony"], &[]];
 const SLOW: usize = WATCHED.len() - 1;
 
-/// A venue that two instances sell, those who watch it, and the model of it.
+/// Two instances that sell a venue, with watchers and the model.
 struct Checked {
     world: World,
     performance: PerformanceId,
@@ -51,8 +52,8 @@ struct Checked {
     operator: Fan,
     watchers: Vec<WatchedSeats>,
     turn: usize,
-    /// Whether the locks are known to say what the claims say.
-    calm: bool,
+    /// Whether the locks are known to match the claims.
+    locks_match: bool,
     reference: Reference,
 }
 
@@ -71,19 +72,19 @@ impl Checked {
         let mut watchers = Vec::new();
         for (turn, sections) in WATCHED.iter().enumerate() {
             let narrow = if turn == SLOW { Some(world.instances[turn % 2].narrow_channel().await) } else { None };
-            let watcher = world.passer_by(narrow.as_ref().unwrap_or(world.channel(turn)));
+            let watcher = world.fan_without_account(narrow.as_ref().unwrap_or(world.channel(turn)));
             watchers.push(WatchedSeats::open(&watcher, performance, sections).await.expect("a stream"));
         }
         let operator = world.operator().await;
         let reference = Reference::new(fixtures::small_chart());
-        Self { world, performance, fans, operator, watchers, turn: 0, calm: true, reference }
+        Self { world, performance, fans, operator, watchers, turn: 0, locks_match: true, reference }
     }
 
     fn now(&self) -> Timestamp {
         self.world.clock.now()
     }
 
-    /// A fan at the instance whose turn it is.
+    /// A fan with a connection to the instance whose turn it is.
     fn fan(&mut self, fan: usize) -> Fan {
         self.turn += 1;
         self.fans[fan].on(self.world.channel(self.turn))
@@ -91,8 +92,8 @@ impl Checked {
 
     async fn apply(&mut self, operation: &Operation) {
         match operation {
-            Operation::Do(deed) => self.act(deed, false).await,
-            Operation::DoAndLose(deed) => self.act(deed, true).await,
+            Operation::Do(action) => self.perform(action, false).await,
+            Operation::DoAndLose(action) => self.perform(action, true).await,
             Operation::Race { fans, firsts, count, lose } => self.race(*fans, *firsts, *count, *lose).await,
             Operation::Pass { secs } => {
                 self.world.clock.advance(Duration::from_secs(*secs));
@@ -100,89 +101,95 @@ impl Checked {
             }
             Operation::Lose => {
                 self.with_or_without_redis(true, async {}).await;
-                // Nothing happened meanwhile, so what is loaded is what the claims are.
-                self.calm = true;
+                // The locks were loaded without concurrent changes, so they match the claims.
+                self.locks_match = true;
             }
             Operation::Look { watcher } => self.look(*watcher).await,
             Operation::ComeBack { watcher, instance } => {
-                let fan = self.world.passer_by(self.world.channel(*instance));
+                let fan = self.world.fan_without_account(self.world.channel(*instance));
                 let (seats, sections) = (&mut self.watchers[*watcher], WATCHED[*watcher]);
-                // Who has nothing yet begins anew.
+                // A watcher without a map gets a snapshot.
                 seats.reopen(&fan, self.performance, sections).await.expect("a stream");
             }
         }
         self.check().await;
     }
 
-    /// Waits for something, while Redis may lose everything. Then the seats are loaded again.
-    async fn with_or_without_redis<T>(&self, lose: bool, something: impl Future<Output = T>) -> T {
+    /// Awaits a call. If `lose` is set, Redis loses all seats at the same time, and they are loaded again afterwards.
+    async fn with_or_without_redis<T>(&self, lose: bool, call: impl Future<Output = T>) -> T {
         if !lose {
-            return something.await;
+            return call.await;
         }
         self.world.clock.advance(Duration::from_millis(1));
-        let (done, ()) = tokio::join!(something, self.world.lose_redis());
+        let (done, ()) = tokio::join!(call, self.world.lose_redis());
         for turn in 0..2 {
             self.fans[0].on(self.world.channel(turn)).seats(self.performance).await.expect("seats");
         }
         done
     }
 
-    async fn act(&mut self, deed: &Deed, lose: bool) {
-        match deed {
-            Deed::Name { fan, first, count, prevent_orphan_seats } => {
-                self.name(*fan, *first, *count, *prevent_orphan_seats, lose).await;
+    async fn perform(&mut self, action: &Action, lose: bool) {
+        match action {
+            Action::HoldNamed { fan, first, count, prevent_orphan_seats } => {
+                self.hold_named(*fan, *first, *count, *prevent_orphan_seats, lose).await;
             }
-            Deed::Best { fan, seat_request } => self.best(*fan, seat_request, lose).await,
-            Deed::Block { first, count } | Deed::Unblock { first, count } => {
-                let blocks = matches!(deed, Deed::Block { .. });
-                self.operate(&run_of(*first, *count), blocks, lose).await;
+            Action::HoldBest { fan, seat_request } => self.hold_best(*fan, seat_request, lose).await,
+            Action::Block { first, count } | Action::Unblock { first, count } => {
+                let blocks = matches!(action, Action::Block { .. });
+                self.operate(&consecutive(*first, *count), blocks, lose).await;
             }
-            Deed::Repeat { hold }
-            | Deed::Extend { hold }
-            | Deed::GiveBack { hold, .. }
-            | Deed::Release { hold }
-            | Deed::Pay { hold } => {
+            Action::Repeat { hold }
+            | Action::Extend { hold }
+            | Action::GiveBack { hold, .. }
+            | Action::Release { hold }
+            | Action::Pay { hold } => {
                 if !self.reference.holds.is_empty() {
                     let hold = hold % self.reference.holds.len();
-                    self.change(deed, hold, lose).await;
+                    self.change(action, hold, lose).await;
                 }
             }
         }
-        self.calm &= !lose || self.locks_agree().await;
+        self.locks_match &= !lose || self.locks_agree().await;
     }
 
-    /// A request for seats, under a new id.
-    fn asking(&self) -> HoldSeatsRequest {
+    /// A hold request with a new request id.
+    fn new_request(&self) -> HoldSeatsRequest {
         let (request_id, performance_id) = (request_id(), self.performance.to_string());
         HoldSeatsRequest { request_id, performance_id, ..HoldSeatsRequest::default() }
     }
 
-    fn naming(&self, seats: &[usize], prevent_orphan_seats: bool) -> HoldSeatsRequest {
-        HoldSeatsRequest { seat_ids: self.reference.ids(seats), prevent_orphan_seats, ..self.asking() }
+    fn named_request(&self, seats: &[usize], prevent_orphan_seats: bool) -> HoldSeatsRequest {
+        HoldSeatsRequest { seat_ids: self.reference.ids(seats), prevent_orphan_seats, ..self.new_request() }
     }
 
-    async fn name(&mut self, fan: usize, first: usize, count: usize, prevent_orphan_seats: bool, lose: bool) {
-        let seats = run_of(first, count);
+    async fn hold_named(&mut self, fan: usize, first: usize, count: usize, prevent_orphan_seats: bool, lose: bool) {
+        let seats = consecutive(first, count);
         let expected = self.reference.refuses(fan, &seats, prevent_orphan_seats);
-        let (caller, message) = (self.fan(fan), self.naming(&seats, prevent_orphan_seats));
+        let (caller, message) = (self.fan(fan), self.named_request(&seats, prevent_orphan_seats));
         let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
-        // What locks that differ say of who would be left alone may differ.
-        if self.calm && !lose || !prevent_orphan_seats {
+        // Locks that differ from the claims may find other orphan seats.
+        if self.locks_match && !lose || !prevent_orphan_seats {
             assert_eq!(refusal(&held).as_deref(), expected, "{held:?}");
         }
-        self.took(fan, message, held, Some(&seats));
+        self.record_hold(fan, message, held, Some(&seats));
     }
 
-    /// Notes what somebody was given; where it is known which seats, they are these.
-    fn took(&mut self, fan: usize, asked: HoldSeatsRequest, held: Result<Reservation, Status>, due: Option<&[usize]>) {
+    /// Adds a hold to the model. If the expected seats are known, the hold must have them.
+    fn record_hold(
+        &mut self,
+        fan: usize,
+        asked: HoldSeatsRequest,
+        held: Result<Reservation, Status>,
+        due: Option<&[usize]>,
+    ) {
         let Ok(held) = held else { return };
-        let seats: Vec<usize> = held.seats.iter().map(|seat| self.reference.place(&seat.seat_id)).collect();
+        let seats: Vec<usize> = held.seats.iter().map(|seat| self.reference.index_of(&seat.seat_id)).collect();
         assert_eq!(due.unwrap_or(&seats), seats, "{asked:?}");
         let now = self.now();
         self.reference.hold(fan, asked, held.reservation_id, seats, now);
     }
 
-    async fn best(&mut self, fan: usize, seat_request: &Wish, lose: bool) {
+    async fn hold_best(&mut self, fan: usize, seat_request: &BestSeats, lose: bool) {
         let best = self.reference.best(seat_request);
         let best_available = Some(BestAvailable {
             count: u32::try_from(seat_request.count).expect("few"),
@@ -190,7 +197,7 @@ impl Checked {
             allow_split: seat_request.allow_split,
             ..BestAvailable::default()
         });
-        let (caller, message) = (self.fan(fan), HoldSeatsRequest { best_available, ..self.asking() });
+        let (caller, message) = (self.fan(fan), HoldSeatsRequest { best_available, ..self.new_request() });
         let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
         let expected = match &best {
             None => Some("NO_SEATS_FIT"),
@@ -198,44 +205,44 @@ impl Checked {
         };
         assert_eq!(refusal(&held).as_deref(), expected, "{seat_request:?}: {held:?}");
         assert!(held.as_ref().map_or(true, |held| held.seats.len() == seat_request.count));
-        // Where the locks differ, the claims refuse what was chosen, until it is something that can be had.
-        let due = best.filter(|_| self.calm && !lose);
-        self.took(fan, message, held, due.as_deref());
+        // If the locks differ from the claims, the claims may refuse the first choice, and other seats are held.
+        let due = best.filter(|_| self.locks_match && !lose);
+        self.record_hold(fan, message, held, due.as_deref());
     }
 
-    /// Does something with a hold.
-    async fn change(&mut self, deed: &Deed, at: usize, lose: bool) {
+    /// Performs an action on a hold.
+    async fn change(&mut self, action: &Action, at: usize, lose: bool) {
         let hold = self.reference.holds[at].clone();
         let (caller, now) = (self.fan(hold.fan), self.now() + Duration::from_millis(u64::from(lose)));
         let (request, is_held) = (request_id(), hold.state == State::Held);
-        match deed {
-            Deed::Repeat { .. } => {
+        match action {
+            Action::Repeat { .. } => {
                 let again = self.with_or_without_redis(lose, caller.send_hold(hold.message)).await;
                 assert_eq!(again.as_ref().map(|again| &again.reservation_id).ok(), Some(&hold.id), "{again:?}");
             }
-            Deed::Extend { .. } => {
+            Action::Extend { .. } => {
                 let answer = self.with_or_without_redis(lose, caller.extend_as(&request, &hold.id)).await;
                 let extended = self.reference.extended(at, now).filter(|_| is_held);
                 let expected = if is_held { "HOLD_AT_LIMIT" } else { "RESERVATION_NOT_HELD" };
                 assert_eq!(refusal(&answer).as_deref(), extended.is_none().then_some(expected), "{answer:?}");
                 self.reference.holds[at].until = extended.unwrap_or(hold.until);
             }
-            Deed::GiveBack { bits, .. } => self.give_back(at, *bits, lose).await,
-            Deed::Release { .. } => {
+            Action::GiveBack { bits, .. } => self.give_back(at, *bits, lose).await,
+            Action::Release { .. } => {
                 let answer = self.with_or_without_redis(lose, caller.release_as(&request, &hold.id, &[])).await;
                 assert_eq!(refusal(&answer).as_deref(), (!is_held).then_some("RESERVATION_NOT_HELD"), "{answer:?}");
                 if is_held {
                     self.reference.holds[at].state = State::Over;
                 }
             }
-            Deed::Pay { .. } => {
+            Action::Pay { .. } => {
                 let answer = self.with_or_without_redis(lose, caller.pay_as(&request, &hold.id)).await;
                 assert_eq!(answer.is_ok(), is_held, "{answer:?}");
                 if is_held {
                     self.reference.holds[at].state = State::Paid;
                 }
             }
-            Deed::Name { .. } | Deed::Best { .. } | Deed::Block { .. } | Deed::Unblock { .. } => {}
+            Action::HoldNamed { .. } | Action::HoldBest { .. } | Action::Block { .. } | Action::Unblock { .. } => {}
         }
     }
 
@@ -266,7 +273,7 @@ impl Checked {
         }
     }
 
-    /// Operators keep seats, or give them back.
+    /// Blocks or unblocks seats, as an operator.
     async fn operate(&mut self, seats: &[usize], blocks: bool, lose: bool) {
         self.turn += 1;
         let operator = self.operator.on(self.world.channel(self.turn));
@@ -287,45 +294,47 @@ impl Checked {
         assert_eq!(refused.as_deref(), (!can).then_some(why));
     }
 
-    /// Two at once: who could have the seats alone has them, and of two who could have the same, one.
+    /// Two fans hold seats at the same time. Each gets the result of a call without the other, except that one of two fans who
+    /// want the same seats is refused.
     async fn race(&mut self, fans: (usize, usize), firsts: (usize, usize), count: usize, lose: bool) {
-        let (one, other) = (run_of(firsts.0, count), run_of(firsts.1, count));
-        let asked = (self.naming(&one, false), self.naming(&other, false));
+        let (one, other) = (consecutive(firsts.0, count), consecutive(firsts.1, count));
+        let asked = (self.named_request(&one, false), self.named_request(&other, false));
         let callers = (self.fan(fans.0), self.fan(fans.1));
         let holding =
             async { tokio::join!(callers.0.send_hold(asked.0.clone()), callers.1.send_hold(asked.1.clone())) };
         let held = self.with_or_without_redis(lose, holding).await;
         let alone = (self.reference.refuses(fans.0, &one, false), self.reference.refuses(fans.1, &other, false));
-        let told = (refusal(&held.0), refusal(&held.1));
+        let refusals = (refusal(&held.0), refusal(&held.1));
         if one.iter().any(|seat| other.contains(seat)) {
-            for (told, alone) in [(&told.0, alone.0), (&told.1, alone.1)] {
-                // Who is refused for the other's sake is told that the seats are taken.
+            for (refused, alone) in [(&refusals.0, alone.0), (&refusals.1, alone.1)] {
+                // A fan who is refused because of the other fan gets SEATS_TAKEN.
                 assert!(
-                    told.as_deref() == alone || told.as_deref() == Some("SEATS_TAKEN"),
-                    "{told:?} and not {alone:?}"
+                    refused.as_deref() == alone || refused.as_deref() == Some("SEATS_TAKEN"),
+                    "{refused:?} and not {alone:?}"
                 );
             }
             if alone == (None, None) {
-                assert_eq!(u8::from(told.0.is_none()) + u8::from(told.1.is_none()), 1, "one wins: {told:?}");
+                let held = u8::from(refusals.0.is_none()) + u8::from(refusals.1.is_none());
+                assert_eq!(held, 1, "one wins: {refusals:?}");
             }
         } else {
-            assert_eq!((told.0.as_deref(), told.1.as_deref()), alone);
+            assert_eq!((refusals.0.as_deref(), refusals.1.as_deref()), alone);
         }
-        self.took(fans.0, asked.0, held.0, Some(&one));
-        self.took(fans.1, asked.1, held.1, Some(&other));
-        self.calm &= !lose || self.locks_agree().await;
+        self.record_hold(fans.0, asked.0, held.0, Some(&one));
+        self.record_hold(fans.1, asked.1, held.1, Some(&other));
+        self.locks_match &= !lose || self.locks_agree().await;
     }
 
-    /// Waits until all that is due has happened, and the locks are repaired.
+    /// Waits until expired holds have ended and the locks are repaired.
     async fn settle(&mut self) {
         settled_map(&self.world, self.performance, &self.reference.chart).await;
         self.reference.expire(self.now());
-        self.calm = true;
+        self.locks_match = true;
     }
 
-    /// A watcher comes to see what is, where the locks are known to say it.
+    /// A watcher reads frames until its map is current, if the locks are known to match the claims.
     async fn look(&mut self, watcher: usize) {
-        if !self.calm {
+        if !self.locks_match {
             return;
         }
         let (map, seats) = (self.reference.map(), &mut self.watchers[watcher]);
@@ -337,11 +346,11 @@ impl Checked {
         while !shows(seats) {
             let frame = seats.next().await.expect("a frame");
             heartbeats += usize::from(matches!(frame, Frame::Heartbeat(_)));
-            assert!(heartbeats <= 2, "watcher {watcher} was not told a change: {:?} and not {map:?}", seats.statuses);
+            assert!(heartbeats <= 2, "watcher {watcher} missed a change: {:?} and not {map:?}", seats.statuses);
         }
     }
 
-    /// Whether the locks, if they are loaded, say what the claims say.
+    /// Whether the locks match the claims, or are not loaded.
     async fn locks_agree(&self) -> bool {
         let (ports, performance) = (&self.world.ports, self.performance);
         let claims = ports.reservations.claims(performance).await.expect("Postgres is there");
@@ -351,14 +360,14 @@ impl Checked {
         differences(&state, &holders, &claims).is_empty()
     }
 
-    /// The claims are what they should be, and so are the locks unless something happened while they were lost.
+    /// Checks that the claims match the model, and the locks as well unless they may have missed a change.
     async fn check(&self) {
         let claims = self.world.ports.reservations.claims(self.performance).await.expect("Postgres is there");
         let owner = |owner: SeatOwner| owner.reservation().map(|it| it.to_string()).unwrap_or_default();
         let claims = claims.into_iter().map(|claim| (claim.slot, (owner(claim.owner), claim.owner.held_until())));
         assert_eq!(claims.collect::<BTreeMap<_, _>>(), self.reference.claims());
-        if self.calm {
-            assert!(self.locks_agree().await, "the locks are not what the claims are");
+        if self.locks_match {
+            assert!(self.locks_agree().await, "the locks differ from the claims");
             let fan = self.fans[0].on(self.world.channel(self.turn));
             let seats = fan.seats(self.performance).await.expect("seats");
             assert_eq!(seats.iter().map(Seat::status).collect::<Vec<_>>(), self.reference.map());
@@ -376,12 +385,12 @@ impl Checked {
     }
 }
 
-/// Places that follow each other in the venue.
-fn run_of(first: usize, count: usize) -> Vec<usize> {
+/// The indexes of consecutive seats of the chart.
+fn consecutive(first: usize, count: usize) -> Vec<usize> {
     (first..(first + count).min(SEATS)).collect()
 }
 
-/// Why not, if not.
+/// The reason of a refusal, if any.
 fn refusal<T>(answer: &Result<T, Status>) -> Option<String> {
     answer.as_ref().err().map(reason)
 }
@@ -389,20 +398,20 @@ fn refusal<T>(answer: &Result<T, Status>) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: CASES,
-        max_shrink_iters: SHORTENED_MAX,
+        max_shrink_iters: SHRINK_ITERS_MAX,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
-    fn seats_are_as_the_model(operations in vec(operation(), 20..=MOST_OPERATIONS)) {
+    fn seats_match_the_model(operations in vec(operation(), 20..=MOST_OPERATIONS)) {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         threads.expect("threads").block_on(async {
-            let mut context = Checked::new().await;
+            let mut checked = Checked::new().await;
             for operation in &operations {
-                context.apply(operation).await;
+                checked.apply(operation).await;
             }
-            context.end().await;
+            checked.end().await;
         });
     }
 }

@@ -1,32 +1,32 @@
-//! What is done to the seats.
+//! The operations on the seats.
 
 use proptest::prelude::*;
 
-use crate::reference::Wish;
+use crate::reference::BestSeats;
 use crate::{FANS, SEATS, SLOW};
 
-/// What one fan does.
+/// An action of a fan or an operator.
 #[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    /// Holds seats that follow each other in the venue.
-    Name {
+pub(crate) enum Action {
+    /// Holds consecutive seats of the chart.
+    HoldNamed {
         fan: usize,
         first: usize,
         count: usize,
         prevent_orphan_seats: bool,
     },
-    Best {
+    HoldBest {
         fan: usize,
-        seat_request: Wish,
+        seat_request: BestSeats,
     },
-    /// Says a hold again.
+    /// Repeats the request of a hold.
     Repeat {
         hold: usize,
     },
     Extend {
         hold: usize,
     },
-    /// Gives back the seats whose bits are set, of those that the hold began with.
+    /// Releases some seats of a hold. Each bit selects one of the seats that the hold was placed with.
     GiveBack {
         hold: usize,
         bits: u8,
@@ -37,7 +37,7 @@ pub(crate) enum Deed {
     Pay {
         hold: usize,
     },
-    /// Operators keep seats that follow each other in the venue.
+    /// An operator blocks consecutive seats of the chart.
     Block {
         first: usize,
         count: usize,
@@ -50,10 +50,10 @@ pub(crate) enum Deed {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
-    Do(Deed),
-    /// While Redis loses everything.
-    DoAndLose(Deed),
-    /// Two fans, at two instances at once, on seats that may be the same.
+    Do(Action),
+    /// An action while Redis loses all seats.
+    DoAndLose(Action),
+    /// Two fans hold seats at the same time at two instances. The seats may overlap.
     Race {
         fans: (usize, usize),
         firsts: (usize, usize),
@@ -65,32 +65,32 @@ pub(crate) enum Operation {
         secs: u64,
     },
     Lose,
-    /// A watcher reads up to now.
+    /// A watcher reads until its map is current.
     Look {
         watcher: usize,
     },
-    /// A watcher comes back, with what they have, at one of the instances.
+    /// A watcher reconnects to one of the instances with the version of its map.
     ComeBack {
         watcher: usize,
         instance: usize,
     },
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let (fan, hold) = (|| 0..FANS, || 0_usize..30);
     let name = (fan(), 0..SEATS, 1_usize..=4, any::<bool>());
     let seat_request = (1_usize..=4, prop::option::of(0_u16..2), any::<bool>());
-    let seat_request = seat_request.prop_map(|(count, section, allow_split)| Wish { count, section, allow_split });
+    let seat_request = seat_request.prop_map(|(count, section, allow_split)| BestSeats { count, section, allow_split });
     prop_oneof![
-        5 => name.prop_map(|(fan, first, count, prevent_orphan_seats)| Deed::Name { fan, first, count, prevent_orphan_seats }),
-        5 => (fan(), seat_request).prop_map(|(fan, seat_request)| Deed::Best { fan, seat_request }),
-        1 => hold().prop_map(|hold| Deed::Repeat { hold }),
-        2 => hold().prop_map(|hold| Deed::Extend { hold }),
-        3 => (hold(), 1_u8..16).prop_map(|(hold, bits)| Deed::GiveBack { hold, bits }),
-        2 => hold().prop_map(|hold| Deed::Release { hold }),
-        3 => hold().prop_map(|hold| Deed::Pay { hold }),
-        2 => (0..SEATS, 1_usize..=3).prop_map(|(first, count)| Deed::Block { first, count }),
-        2 => (0..SEATS, 1_usize..=2).prop_map(|(first, count)| Deed::Unblock { first, count }),
+        5 => name.prop_map(|(fan, first, count, prevent_orphan_seats)| Action::HoldNamed { fan, first, count, prevent_orphan_seats }),
+        5 => (fan(), seat_request).prop_map(|(fan, seat_request)| Action::HoldBest { fan, seat_request }),
+        1 => hold().prop_map(|hold| Action::Repeat { hold }),
+        2 => hold().prop_map(|hold| Action::Extend { hold }),
+        3 => (hold(), 1_u8..16).prop_map(|(hold, bits)| Action::GiveBack { hold, bits }),
+        2 => hold().prop_map(|hold| Action::Release { hold }),
+        3 => hold().prop_map(|hold| Action::Pay { hold }),
+        2 => (0..SEATS, 1_usize..=3).prop_map(|(first, count)| Action::Block { first, count }),
+        2 => (0..SEATS, 1_usize..=2).prop_map(|(first, count)| Action::Unblock { first, count }),
     ]
 }
 
@@ -102,8 +102,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         Operation::Race { fans: (one, other), firsts: (first, (first + apart) % SEATS), count, lose }
     });
     prop_oneof![
-        12 => deed().prop_map(Operation::Do),
-        4 => deed().prop_map(Operation::DoAndLose),
+        12 => action().prop_map(Operation::Do),
+        4 => action().prop_map(Operation::DoAndLose),
         2 => race,
         2 => (1_u64..50).prop_map(|secs| Operation::Pass { secs }),
         1 => Just(Operation::Lose),

@@ -1,4 +1,4 @@
-//! The seats of a venue as a few plain lists.
+//! The model of the seats of a venue, made of plain lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,29 +27,29 @@ pub(crate) enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     pub(crate) fan: usize,
-    /// What was asked for it.
+    /// The request of the hold.
     pub(crate) message: HoldSeatsRequest,
     pub(crate) id: String,
-    /// Places in the chart, those it has or ended with.
+    /// The indexes of its seats in the chart, or of the seats it had when it ended.
     pub(crate) seats: Vec<usize>,
-    /// Those it began with.
+    /// The indexes of the seats that it was placed with.
     pub(crate) first_seats: Vec<usize>,
     held_at: Timestamp,
     pub(crate) until: Timestamp,
     pub(crate) state: State,
 }
 
-/// What should be.
+/// The expected state of the seats.
 pub(crate) struct Reference {
     pub(crate) chart: SeatChart,
     pub(crate) holds: Vec<Hold>,
-    /// Places that operators keep.
+    /// The indexes of blocked seats.
     blocked: BTreeSet<usize>,
 }
 
-/// What is asked of the best seats.
+/// A request for the best available seats.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct BestSeats {
     pub(crate) count: usize,
     pub(crate) section: Option<u16>,
     pub(crate) allow_split: bool,
@@ -60,29 +60,29 @@ impl Reference {
         Self { chart, holds: Vec::new(), blocked: BTreeSet::new() }
     }
 
-    pub(crate) fn place(&self, seat_id: &str) -> usize {
-        self.chart.seats().iter().position(|seat| seat.id == seat_id).expect("a seat of the context")
+    pub(crate) fn index_of(&self, seat_id: &str) -> usize {
+        self.chart.seats().iter().position(|seat| seat.id == seat_id).expect("a seat of the chart")
     }
 
     pub(crate) fn ids(&self, seats: &[usize]) -> Vec<String> {
-        seats.iter().map(|place| self.chart.seats()[*place].id.clone()).collect()
+        seats.iter().map(|seat| self.chart.seats()[*seat].id.clone()).collect()
     }
 
     fn slots(&self, seats: &[usize]) -> Vec<Slot> {
-        seats.iter().map(|place| self.chart.seats()[*place].slot).collect()
+        seats.iter().map(|seat| self.chart.seats()[*seat].slot).collect()
     }
 
-    /// Whose a seat is.
-    fn owner(&self, place: usize) -> Option<&Hold> {
-        let mut owners = self.holds.iter().filter(|hold| hold.state != State::Over && hold.seats.contains(&place));
+    /// The hold that owns a seat.
+    fn owner(&self, seat: usize) -> Option<&Hold> {
+        let mut owners = self.holds.iter().filter(|hold| hold.state != State::Over && hold.seats.contains(&seat));
         let owner = owners.next();
-        let others = usize::from(owners.next().is_some()) + usize::from(self.blocked.contains(&place));
-        assert!(owner.is_none() || others == 0, "seat {place} has two owners");
+        let others = usize::from(owners.next().is_some()) + usize::from(self.blocked.contains(&seat));
+        assert!(owner.is_none() || others == 0, "seat {seat} has two owners");
         owner
     }
 
-    fn is_free(&self, place: usize) -> bool {
-        self.owner(place).is_none() && !self.blocked.contains(&place)
+    fn is_free(&self, seat: usize) -> bool {
+        self.owner(seat).is_none() && !self.blocked.contains(&seat)
     }
 
     fn owned(&self, fan: usize) -> usize {
@@ -92,11 +92,11 @@ impl Reference {
 
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = all_free(&self.chart);
-        for (place, seat) in self.chart.seats().iter().enumerate() {
-            bytes[seat.slot.0 as usize] = match self.owner(place) {
+        for (index, seat) in self.chart.seats().iter().enumerate() {
+            bytes[seat.slot.0 as usize] = match self.owner(index) {
                 Some(owner) if owner.state == State::Paid => SOLD,
                 Some(_) => HELD,
-                None if self.blocked.contains(&place) => BLOCKED,
+                None if self.blocked.contains(&index) => BLOCKED,
                 None => FREE,
             };
         }
@@ -107,7 +107,7 @@ impl Reference {
         statuses(&self.chart, &self.bytes())
     }
 
-    /// The claims: of each slot, whose it is, with the deadline of a hold. Operators have no name.
+    /// The claims: the owner of each slot, with the deadline of a hold. The owner of a blocked seat is an empty string.
     pub(crate) fn claims(&self) -> BTreeMap<Slot, (String, Option<Timestamp>)> {
         let live = self.holds.iter().filter(|hold| hold.state != State::Over);
         let claims = live.flat_map(|hold| {
@@ -118,17 +118,17 @@ impl Reference {
         claims.chain(self.slots(&blocked).into_iter().map(|slot| (slot, (String::new(), None)))).collect()
     }
 
-    /// Operators keep these seats if no fan has one of them. What they keep already they keep.
+    /// Blocks these seats if no fan owns one of them. Seats that are blocked already stay blocked.
     pub(crate) fn block(&mut self, seats: &[usize]) -> bool {
-        let can = seats.iter().all(|place| self.owner(*place).is_none());
+        let can = seats.iter().all(|seat| self.owner(*seat).is_none());
         self.blocked.extend(seats.iter().filter(|_| can));
         can
     }
 
-    /// Operators give these seats back if they keep all of them.
+    /// Unblocks these seats if all of them are blocked.
     pub(crate) fn unblock(&mut self, seats: &[usize]) -> bool {
-        let can = seats.iter().all(|place| self.blocked.contains(place));
-        self.blocked.retain(|place| !can || !seats.contains(place));
+        let can = seats.iter().all(|seat| self.blocked.contains(seat));
+        self.blocked.retain(|seat| !can || !seats.contains(seat));
         can
     }
 
@@ -140,9 +140,9 @@ impl Reference {
         }
     }
 
-    /// Why these seats are refused, if they are.
+    /// The reason why a hold of these seats is refused, if any.
     pub(crate) fn refuses(&self, fan: usize, seats: &[usize], prevent_orphan_seats: bool) -> Option<&'static str> {
-        if !seats.iter().all(|place| self.is_free(*place)) {
+        if !seats.iter().all(|seat| self.is_free(*seat)) {
             return Some("SEATS_TAKEN");
         }
         if prevent_orphan_seats && !orphan_seats(&self.bytes(), &self.slots(seats)).is_empty() {
@@ -151,8 +151,8 @@ impl Reference {
         (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")
     }
 
-    /// The best seats.
-    pub(crate) fn best(&self, seat_request: &Wish) -> Option<Vec<usize>> {
+    /// The best available seats for a request.
+    pub(crate) fn best(&self, seat_request: &BestSeats) -> Option<Vec<usize>> {
         let sections = seat_request.section.map_or(vec![0, 1], |section| vec![section]);
         let group = Group { count: seat_request.count, accessible: 0 };
         let order = Arc::new(SeatOrder::new(&self.chart, &sections, group, |_| true));
@@ -161,7 +161,7 @@ impl Reference {
         Some(slots.into_iter().filter_map(|slot| self.chart.place_of(slot)).collect())
     }
 
-    /// Somebody has these seats now.
+    /// Adds a hold of these seats.
     pub(crate) fn hold(
         &mut self,
         fan: usize,
@@ -170,7 +170,7 @@ impl Reference {
         seats: Vec<usize>,
         now: Timestamp,
     ) {
-        assert_eq!(self.refuses(fan, &seats, false), None, "nobody may be given these");
+        assert_eq!(self.refuses(fan, &seats, false), None, "the model refuses these seats");
         let (first_seats, until) = (seats.clone(), now + HOLD_FOR);
         self.holds.push(Hold { fan, message, id, seats, first_seats, held_at: now, until, state: State::Held });
     }

@@ -1,4 +1,4 @@
-//! Those who hold, change their minds, and pay or do not.
+//! Buyers: each holds seats, extends, releases and pays at random.
 
 use encore_proto::booking::v1::{BestAvailable, Reservation};
 use encore_tests::fan::{Fan, reason, request_id};
@@ -9,10 +9,10 @@ use tonic::transport::Channel;
 
 use crate::StressTest;
 
-/// How many steps each takes.
+/// The number of steps of each buyer.
 pub(crate) const STEPS: usize = 25;
 
-/// What a fan may be told in a stress test.
+/// The refusals that a buyer may get.
 const REFUSALS: [&str; 7] = [
     "SEATS_TAKEN",
     "SEAT_LIMIT_EXCEEDED",
@@ -25,7 +25,7 @@ const REFUSALS: [&str; 7] = [
 
 pub(crate) struct Buyer {
     fan: Fan,
-    /// Where to go if the instance goes away.
+    /// The instance to call if this instance is killed.
     elsewhere: Channel,
     rng: ChaCha8Rng,
     holds: Vec<Reservation>,
@@ -41,7 +41,7 @@ impl Buyer {
         Self { fan, elsewhere, rng, holds: Vec::new(), bought: Vec::new() }
     }
 
-    /// Takes all steps, and answers the seats that are paid for.
+    /// Takes all steps, and returns the paid seats.
     pub(crate) async fn buy(mut self, stress: &StressTest) -> Vec<String> {
         for _ in 0..STEPS {
             self.step(stress).await;
@@ -59,25 +59,25 @@ impl Buyer {
         let (request, id) = (request_id(), hold.reservation_id.clone());
         match choice {
             15..35 => {
-                let extended = self.insist(async |fan| fan.extend_as(&request, &id).await).await;
-                // Who was refused has what they had, if it still lives.
+                let extended = self.retry(async |fan| fan.extend_as(&request, &id).await).await;
+                // After a refusal the hold is unchanged, or has expired.
                 self.holds.push(extended.unwrap_or(hold));
             }
             35..55 => {
                 let count = self.rng.random_range(1..=hold.seats.len());
                 let seats: Vec<&str> = hold.seats[..count].iter().map(|seat| seat.seat_id.as_str()).collect();
-                let left = self.insist(async |fan| fan.release_as(&request, &id, &seats).await).await;
+                let left = self.retry(async |fan| fan.release_as(&request, &id, &seats).await).await;
                 self.holds.extend(left.filter(|_| count < seats.len()));
             }
             55..65 => {
-                self.insist(async |fan| fan.release_as(&request, &id, &[]).await).await;
+                self.retry(async |fan| fan.release_as(&request, &id, &[]).await).await;
             }
             65..90 => {
-                let paid = self.insist(async |fan| fan.pay_as(&request, &id).await).await;
+                let paid = self.retry(async |fan| fan.pay_as(&request, &id).await).await;
                 let seats = hold.seats.into_iter().map(|seat| seat.seat_id);
                 self.bought.extend(seats.filter(|_| paid.is_some()));
             }
-            // It is forgotten, and ends by itself.
+            // The hold is dropped and expires.
             _ => {}
         }
     }
@@ -87,22 +87,23 @@ impl Buyer {
         let held = if self.rng.random_bool(0.5) {
             let sections = if self.rng.random_bool(0.5) { vec![] } else { vec!["Block 2".to_owned()] };
             let seat_request = BestAvailable { count, sections, ..BestAvailable::default() };
-            self.insist(async |fan| fan.hold_best_as(&request, stress.performance, seat_request.clone()).await).await
+            self.retry(async |fan| fan.hold_best_as(&request, stress.performance, seat_request.clone()).await).await
         } else {
             let seats = stress.chart.seats();
             let first = self.rng.random_range(0..seats.len() - 4);
             let seats: Vec<&str> = seats[first..first + count as usize].iter().map(|seat| seat.id.as_str()).collect();
-            self.insist(async |fan| fan.hold_as(&request, stress.performance, &seats).await).await
+            self.retry(async |fan| fan.hold_as(&request, stress.performance, &seats).await).await
         };
         self.holds.extend(held);
     }
 
-    /// Calls. Who loses the instance says the same again at another. None for a refusal that is no surprise.
-    async fn insist<T>(&mut self, call: impl AsyncFn(&Fan) -> Result<T, Status>) -> Option<T> {
+    /// Calls an instance, and retries the same request at the other if the connection is lost. Returns none for an expected
+    /// refusal.
+    async fn retry<T>(&mut self, call: impl AsyncFn(&Fan) -> Result<T, Status>) -> Option<T> {
         loop {
             match call(&self.fan).await {
                 Ok(answer) => return Some(answer),
-                // A connection that breaks gives no reason.
+                // A lost connection has no reason.
                 Err(end) if reason(&end).is_empty() => self.fan = self.fan.on(&self.elsewhere),
                 Err(refusal) => {
                     let why = reason(&refusal);

@@ -1,5 +1,5 @@
-//! A stress test on the seats of a venue while many watch its map, and an instance is killed in the middle of it. It has a process of
-//! its own.
+//! A stress test of the seats of a venue. Buyers compete for seats while watchers follow the map, and an instance is killed in the
+//! middle. The test runs in a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod buyers;
@@ -27,49 +27,49 @@ use crate::truth::{SeatLog, assert_agree};
 use crate::watchers::{Manner, Watcher};
 
 const BUYERS: usize = 60;
-/// How many watch in each manner.
+/// The number of watchers of each kind.
 const WATCHERS_EACH: usize = 6;
 const SEATS: usize = 400;
-/// How far the clock goes with each step of a buyer.
+/// The clock's advance with each step of a buyer.
 const STEP: Duration = Duration::from_millis(25);
 
-/// What all in the stress test share.
+/// The state that buyers and watchers share.
 struct StressTest {
     world: World,
     performance: PerformanceId,
     chart: SeatChart,
-    /// How many steps the buyers have taken together.
+    /// The number of steps that all buyers have taken.
     steps: watch::Sender<usize>,
-    /// What the map is in the end.
+    /// The final map.
     truth: OnceLock<Vec<SeatStatus>>,
-    /// The stress test is over, and the truth known.
+    /// Cancelled when the buyers are done and the final map is known.
     over: CancellationToken,
 }
 
 impl StressTest {
     async fn new() -> Arc<Self> {
-        let (world, chart) = (World::durable(2).await, context());
-        // Few seconds, so that many holds end by themselves.
+        let (world, chart) = (World::durable(2).await, chart());
+        // A short duration, so that many holds expire.
         let terms = |performance| Performance { hold_for: Duration::from_secs(6), seats_per_fan: 6, ..performance };
         let performance = world.performance_in(chart.clone(), None, terms).await;
         let (steps, truth, over) = (watch::Sender::new(0), OnceLock::new(), CancellationToken::new());
         Arc::new(Self { world, performance, chart, steps, truth, over })
     }
 
-    /// Somebody has done something, which takes a moment.
+    /// Counts a step of a buyer, and advances the clock.
     fn step(&self) {
         self.world.clock.advance(STEP);
         self.steps.send_modify(|steps| *steps += 1);
     }
 
-    /// Waits until the buyers have taken so many steps.
+    /// Waits until the buyers have taken this many steps.
     async fn reaches(&self, steps: usize) {
-        self.steps.subscribe().wait_for(|taken| *taken >= steps).await.expect("the stress is there");
+        self.steps.subscribe().wait_for(|taken| *taken >= steps).await.expect("the sender is alive");
     }
 }
 
-/// Four sections of 100 seats each, in two grades.
-fn context() -> SeatChart {
+/// A chart of four sections of 100 seats each, in two grades.
+fn chart() -> SeatChart {
     let seat = |section: u32, row: u32, number: u32| PlannedSeat {
         id: format!("{section}-{row}-{number}"),
         number: number.to_string(),
@@ -92,10 +92,10 @@ fn context() -> SeatChart {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_map_is_right_after_a_storm_however_it_was_watched() {
+async fn every_watched_map_is_correct_during_and_after_a_stress_test() {
     let stress = StressTest::new().await;
     let world = &stress.world;
-    let doomed = world.mortal().await;
+    let doomed = world.killable_instance().await;
     let log = SeatLog::begin(&stress).await;
 
     let mut watching = Vec::new();
@@ -121,14 +121,18 @@ async fn every_map_is_right_after_a_storm_however_it_was_watched() {
     }
 
     let truth = settled_map(world, stress.performance, &stress.chart).await;
-    stress.truth.set(truth.clone()).expect("told once");
+    stress.truth.set(truth.clone()).expect("set once");
     stress.over.cancel();
-    let seen = join_all(watching).await.into_iter().map(|seen| seen.expect("a watcher who came to the truth"));
+    let seen = join_all(watching).await.into_iter().map(|seen| seen.expect("a watcher who received the final map"));
     let seen: Vec<_> = seen.collect();
 
     let sold = stress.chart.seats().iter().zip(&truth).filter(|(_, status)| **status == SeatStatus::Sold);
-    assert_eq!(sold.map(|(seat, _)| seat.id.clone()).collect::<BTreeSet<_>>(), bought, "what was paid is what is sold");
-    assert!(bought.len() > SEATS / 4, "it was a stress: {} seats are sold", bought.len());
+    assert_eq!(
+        sold.map(|(seat, _)| seat.id.clone()).collect::<BTreeSet<_>>(),
+        bought,
+        "the sold seats are the paid seats"
+    );
+    assert!(bought.len() > SEATS / 4, "too few seats for a stress test: {} are sold", bought.len());
     assert_agree(&log.end().await, &seen);
     for seen in &seen {
         seen.manner.check(seen);

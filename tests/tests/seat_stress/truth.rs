@@ -1,4 +1,4 @@
-//! What the map is at each version, by what the locks tell.
+//! The map at each version, recorded from the changes of the seat locks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::watchers::Seen;
 /// The maps by version.
 pub(crate) type Maps = HashMap<u64, Vec<SeatStatus>>;
 
-/// Writes down every state of the seats.
+/// Records every version of the map.
 pub(crate) struct SeatLog {
     over: oneshot::Sender<()>,
     writing: JoinHandle<Maps>,
@@ -25,7 +25,7 @@ pub(crate) struct SeatLog {
 
 impl SeatLog {
     pub(crate) async fn begin(stress: &Arc<StressTest>) -> Self {
-        // Whoever looks first has them loaded.
+        // The first read loads the seats.
         stress.world.fan(0).await.seats(stress.performance).await.expect("seats");
         let listener = stress.world.ports.seat_changes.listen(stress.performance).await.expect("Redis is there");
         let (over, end) = oneshot::channel();
@@ -33,8 +33,8 @@ impl SeatLog {
     }
 
     pub(crate) async fn end(self) -> Maps {
-        self.over.send(()).expect("it is still written");
-        self.writing.await.expect("it was written to the end")
+        self.over.send(()).expect("the log is still running");
+        self.writing.await.expect("the log ended without a panic")
     }
 }
 
@@ -61,7 +61,7 @@ async fn write(stress: Arc<StressTest>, mut listener: Box<dyn SeatListener>, mut
     }
 }
 
-/// Every map that anybody ever saw was the map of its version.
+/// Checks every map that a watcher saw against the recorded map of its version.
 pub(crate) fn assert_agree(maps: &Maps, seen: &[Seen]) {
     let mut compared = 0;
     let (mut all, mut known) = (0, 0);
@@ -70,13 +70,13 @@ pub(crate) fn assert_agree(maps: &Maps, seen: &[Seen]) {
             all += 1;
             let Some(right) = maps.get(version) else { continue };
             known += 1;
-            for (place, (status, right)) in map.iter().zip(right).enumerate() {
+            for (index, (status, right)) in map.iter().zip(right).enumerate() {
                 if *status != SeatStatus::Unspecified {
                     compared += 1;
-                    assert_eq!(status, right, "place {place} at version {version}, {:?}", seen.manner);
+                    assert_eq!(status, right, "seat {index} at version {version}, {:?}", seen.manner);
                 }
             }
         }
     }
-    assert!(known > all / 2 && compared > 0, "{known} of {all} maps are of a version that was written down");
+    assert!(known > all / 2 && compared > 0, "{known} of {all} maps have a recorded version");
 }

@@ -1,4 +1,4 @@
-//! Those who watch, each in a manner of their own.
+//! Watchers: each kind reads and reconnects in its own manner.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use tonic::transport::Channel;
 use crate::buyers::STEPS;
 use crate::{BUYERS, StressTest};
 
-/// After how many frames somebody comes back.
+/// The number of frames after which a watcher reconnects.
 const FRAMES: usize = 7;
-/// How many steps of the stress test somebody who hesitates lets pass before the next frame.
+/// The number of steps that a hesitant watcher waits before the next frame.
 const PAUSE: usize = 40;
-/// How often somebody is told that nothing changes, once nothing does, before they should know everything.
+/// The most heartbeats after the last change before a watcher's map must be final.
 const HEARTBEATS_MAX: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Stays where they are.
+    /// Keeps one stream open.
     Staying,
-    /// Watches one section or two.
+    /// Watches one or two sections.
     Partly,
-    /// Comes back to the same instance now and then, with the version that they have.
+    /// Reconnects to the same instance from time to time, with the version of its map.
     Returning,
-    /// Comes back to the other instance now and then, with the version that they have.
+    /// Reconnects to the other instance from time to time, with the version of its map.
     Moving,
-    /// Comes back now and then, and begins anew.
+    /// Reconnects from time to time without a version.
     Forgetting,
-    /// Reads a frame now and then.
+    /// Reads a frame from time to time.
     Hesitant,
-    /// Reads nothing before the stress test is over.
+    /// Reads nothing before the buyers are done.
     Slow,
-    /// Is with the instance that is killed.
+    /// Is connected to the instance that is killed.
     Dropped,
 }
 
@@ -50,37 +50,37 @@ impl Manner {
         Self::Dropped,
     ];
 
-    /// That it was what it is meant to be.
+    /// Checks that the watcher behaved in its manner.
     pub(crate) fn check(self, seen: &Seen) {
         let [snapshots, _deltas, _heartbeats] = seen.frames;
         match self {
             Self::Staying | Self::Partly | Self::Hesitant => assert!(snapshots > 0 && seen.maps.len() > 1, "{seen:?}"),
-            Self::Returning | Self::Moving | Self::Forgetting => assert!(seen.came_back > 0, "{seen:?}"),
-            Self::Slow => assert!(snapshots > 1, "who is slow is told all anew: {seen:?}"),
-            Self::Dropped => assert_eq!(seen.came_back, 1, "{seen:?}"),
+            Self::Returning | Self::Moving | Self::Forgetting => assert!(seen.reconnects > 0, "{seen:?}"),
+            Self::Slow => assert!(snapshots > 1, "a slow watcher gets a second snapshot: {seen:?}"),
+            Self::Dropped => assert_eq!(seen.reconnects, 1, "{seen:?}"),
         }
     }
 }
 
-/// What somebody saw.
+/// What a watcher received.
 pub(crate) struct Seen {
     pub(crate) manner: Manner,
     /// The map after each frame, with its version.
     pub(crate) maps: Vec<(u64, Vec<SeatStatus>)>,
     frames: [usize; 3],
-    came_back: usize,
+    reconnects: usize,
 }
 
 impl std::fmt::Debug for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {:?} frames, came back {} times", self.manner, self.frames, self.came_back)
+        write!(f, "{:?}: {:?} frames, reconnected {} times", self.manner, self.frames, self.reconnects)
     }
 }
 
 pub(crate) struct Watcher {
     fan: Fan,
     seats: WatchedSeats,
-    /// Where to go on.
+    /// The instance to reconnect to.
     elsewhere: Channel,
     sections: &'static [&'static str],
     seen: Seen,
@@ -99,19 +99,19 @@ impl Watcher {
         let elsewhere = if manner == Manner::Returning { &home } else { world.channel(turn + 1) }.clone();
         let parts = [&["Block 2"][..], &["Block 4", "Block 1"]];
         let sections = if manner == Manner::Partly { parts[turn % 2] } else { &[] };
-        let fan = world.passer_by(&home);
+        let fan = world.fan_without_account(&home);
         let seats = WatchedSeats::open(&fan, stress.performance, sections).await.expect("a stream");
-        let seen = Seen { manner, maps: Vec::new(), frames: [0; 3], came_back: 0 };
+        let seen = Seen { manner, maps: Vec::new(), frames: [0; 3], reconnects: 0 };
         Self { fan, seats, elsewhere, sections, seen }
     }
 
-    /// Watches until the map is the truth.
+    /// Watches until the map is the final one.
     pub(crate) async fn watch(mut self, stress: Arc<StressTest>) -> Seen {
         if self.seen.manner == Manner::Slow {
             stress.over.cancelled().await;
         }
         let mut heartbeats = 0;
-        while !self.shows_the_truth(&stress) {
+        while !self.is_final(&stress) {
             if self.seen.manner == Manner::Hesitant {
                 stress.reaches((self.seen.maps.len() * PAUSE).min(BUYERS * STEPS)).await;
             }
@@ -122,22 +122,22 @@ impl Watcher {
             match frame {
                 Ok(frame) => {
                     heartbeats += usize::from(stress.truth.get().is_some() && matches!(frame, Frame::Heartbeat(_)));
-                    assert!(heartbeats <= HEARTBEATS_MAX, "{:?} was not told a change", self.seen.manner);
+                    assert!(heartbeats <= HEARTBEATS_MAX, "a {:?} watcher missed a change", self.seen.manner);
                     self.seen.maps.push((self.seats.version, self.seats.statuses.clone()));
                 }
-                Err(_) if self.seen.manner == Manner::Dropped => self.come_back(&stress).await,
-                Err(end) => panic!("an instance that lives keeps its streams: {end}"),
+                Err(_) if self.seen.manner == Manner::Dropped => self.reconnect(&stress).await,
+                Err(end) => panic!("a running instance keeps its streams open: {end}"),
             }
-            let comes_back = matches!(self.seen.manner, Manner::Returning | Manner::Moving | Manner::Forgetting);
-            if comes_back && self.seen.maps.len().is_multiple_of(FRAMES) {
-                self.come_back(&stress).await;
+            let is_due = matches!(self.seen.manner, Manner::Returning | Manner::Moving | Manner::Forgetting);
+            if is_due && self.seen.maps.len().is_multiple_of(FRAMES) {
+                self.reconnect(&stress).await;
             }
         }
-        Seen { frames: self.seats.frames_told, ..self.seen }
+        Seen { frames: self.seats.frame_counts, ..self.seen }
     }
 
-    async fn come_back(&mut self, stress: &StressTest) {
-        self.seen.came_back += 1;
+    async fn reconnect(&mut self, stress: &StressTest) {
+        self.seen.reconnects += 1;
         let there = self.fan.on(&self.elsewhere);
         self.elsewhere = std::mem::replace(&mut self.fan, there).channel;
         if self.seen.manner == Manner::Forgetting {
@@ -147,7 +147,7 @@ impl Watcher {
         self.seats.reopen(&self.fan, stress.performance, self.sections).await.expect("a stream");
     }
 
-    fn shows_the_truth(&self, stress: &StressTest) -> bool {
+    fn is_final(&self, stress: &StressTest) -> bool {
         let Some(truth) = stress.truth.get() else { return false };
         let mut pairs = self.seats.statuses.iter().zip(truth);
         let shows = pairs.all(|(shown, truth)| shown == truth || *shown == SeatStatus::Unspecified);

@@ -13,7 +13,7 @@ struct Number {
 
 /// The result of a query with one column, `number`, and one row.
 async fn ask(database: &ScratchDatabase, query: &str) -> i64 {
-    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is there");
+    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is available");
     diesel::sql_query(query).get_result::<Number>(&mut connection).await.expect("a number").number
 }
 
@@ -46,6 +46,6 @@ pub async fn events(database: &ScratchDatabase, kind: &str) -> i64 {
 
 /// Executes statements that no port can, to damage records.
 pub async fn damage(database: &ScratchDatabase, statements: &str) {
-    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is there");
+    let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is available");
     connection.batch_execute(statements).await.expect("valid statements");
 }

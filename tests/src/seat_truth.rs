@@ -27,7 +27,7 @@ pub fn statuses(chart: &SeatChart, bytes: &[u8]) -> Vec<SeatStatus> {
 
 /// The statuses according to the current claims.
 pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
-    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is there");
+    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is available");
     let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
     let mut bytes = all_free(chart);
     show_locks(&mut bytes, &locks);
@@ -50,7 +50,7 @@ pub async fn settled_map(world: &World, performance: PerformanceId, chart: &Seat
 
 async fn is_settled(world: &World, performance: PerformanceId, chart: &SeatChart) -> bool {
     let (locks, now) = (&world.ports.seat_locks, world.clock.now());
-    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is there");
+    let claims = world.ports.reservations.claims(performance).await.expect("Postgres is available");
     let slots: Vec<_> = chart.seats().iter().map(|seat| seat.slot).collect();
     let (Ok(Some(state)), Ok(holders)) = (locks.snapshot(performance).await, locks.holders(performance, &slots).await)
     else {

@@ -34,7 +34,7 @@ pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
 
 async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis_urls: &str, prefix: &str) -> Ports {
     let ports = embedded_ports(Arc::clone(clock)).on_postgres(&database.config()).await;
-    ports.expect("Postgres is there").on_redis(redis_urls, prefix).await.expect("Redis is there")
+    ports.expect("Postgres is available").on_redis(redis_urls, prefix).await.expect("Redis is available")
 }
 
 /// A set of instances and what they share.
@@ -91,7 +91,7 @@ impl World {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
         let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
-        Self::start(clock, vec![ports.expect("Postgres is there")], Some(database)).await
+        Self::start(clock, vec![ports.expect("Postgres is available")], Some(database)).await
     }
 
     /// One instance on embedded stores.
@@ -108,8 +108,10 @@ impl World {
         let mut all_ports = Vec::new();
         for _ in 0..2 {
             let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
-            all_ports
-                .push(Ports { seat_locks: Arc::new(unavailable_seat_locks()), ..ports.expect("Postgres is there") });
+            all_ports.push(Ports {
+                seat_locks: Arc::new(unavailable_seat_locks()),
+                ..ports.expect("Postgres is available")
+            });
         }
         Self::start(clock, all_ports, Some(database)).await
     }
@@ -136,7 +138,7 @@ impl World {
             until cursor == '0'";
         let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
         let client = redis::Client::open(urls.as_str()).expect("a URL");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is available");
         let mut lose = redis::cmd("EVAL");
         lose.arg(LOSE).arg(0).arg(format!("{prefix}*"));
         lose.query_async::<()>(&mut connection).await.expect("all keys are deleted");
@@ -164,7 +166,7 @@ impl World {
     /// A new instance on the same Postgres database without the state in memory, as after a restart.
     pub async fn successor(&self) -> Instance {
         let ports = embedded_ports(Arc::clone(&self.clock)).on_postgres(&self.database().config()).await;
-        Instance::start(Encore::new(ports.expect("Postgres is there"), GuardedRpcs::default())).await
+        Instance::start(Encore::new(ports.expect("Postgres is available"), GuardedRpcs::default())).await
     }
 
     /// The database that durable instances share.

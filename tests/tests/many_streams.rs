@@ -226,7 +226,7 @@ async fn ten_thousand_streams_show_their_admission_although_an_instance_is_kille
     for statuses in join_all(listening).await {
         check(&statuses.expect("a fan who listened to the end"));
     }
-    let queue = world.ports.queues.snapshot(performance).await.expect("Redis is there").expect("a queue");
+    let queue = world.ports.queues.snapshot(performance).await.expect("Redis is available").expect("a queue");
     let fans = u64::try_from(FANS).expect("a number");
     assert_eq!((queue.flow.joined, queue.flow.called, queue.flow.accepted), (fans, fans, fans));
     assert_eq!((queue.active.len(), queue.called.len()), (FANS, 0));

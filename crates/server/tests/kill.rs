@@ -58,7 +58,7 @@ impl Cluster {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let keyring = Keyring::parse(KEYS).expect("keys");
         let ports = Ports::embedded(keyring, Duration::from_hours(1));
-        let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
+        let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
         let (victim, first) = start_instance(&database).await;
         let (survivor, second) = start_instance(&database).await;
         Self { database, ports, victim: Mutex::new(Some(victim)), _survivor: survivor, channels: [first, second] }
@@ -200,7 +200,7 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
     let mut owned_by: HashMap<_, (usize, i64)> = HashMap::new();
     for claim in &claims {
         let id = claim.owner.reservation().expect("nothing is blocked");
-        let reservation = reservations.find(id).await.expect("Postgres is there").expect("a reservation");
+        let reservation = reservations.find(id).await.expect("Postgres is available").expect("a reservation");
         let seat = reservation.seats.iter().find(|seat| seat.slot == claim.slot).expect("a seat of the reservation");
         let owned = owned_by.entry(reservation.user).or_default();
         *owned = (owned.0 + 1, owned.1 + seat.price_minor);
@@ -212,7 +212,7 @@ async fn a_killed_instance_leaves_no_seat_sold_twice_and_no_money_made_or_lost()
         assert_eq!(paid, price, "each fan has paid exactly the price of their seats");
     }
     ledger::assert_conserved(&cluster.database).await;
-    let report = cluster.ports.audit.sweep(None).await.expect("Postgres is there");
+    let report = cluster.ports.audit.sweep(None).await.expect("Postgres is available");
     assert!(report.is_clean(), "{report:#?}");
     assert!(ledger::payments(&cluster.database).await >= i64::try_from(KILL_AFTER_PAYMENTS).expect("a few"));
 

@@ -27,8 +27,9 @@ impl Sold {
     async fn new() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"), Duration::from_hours(1));
-        let ports = ports.on_postgres(&database.config()).await.expect("Postgres is there");
-        let ports = ports.on_redis(&variable("ENCORE_REDIS_URL"), &prefix(&database)).await.expect("Redis is there");
+        let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
+        let ports =
+            ports.on_redis(&variable("ENCORE_REDIS_URL"), &prefix(&database)).await.expect("Redis is available");
         let (venue, concert, now) = (fixtures::venue(fixtures::small_chart()), fixtures::concert(), ports.clock.now());
         let window = OnSaleWindow { opens_at: now, closes_at: now + Duration::from_hours(1) };
         let sale = Performance { on_sale: window, ..fixtures::performance(concert.id, venue.id) };
@@ -117,7 +118,8 @@ async fn verify_exits_with_3_and_names_the_broken_promises() {
     assert_eq!(of("paid_without_seat")["findings"][0]["subject"], *subject);
     assert_eq!((&of("seat_state_differs")["broken"], &of("seat_state_differs")["examined"]), (&1.into(), &26.into()));
     assert_eq!((&of("outbox_gap")["broken"], &of("outbox_gap")["examined"]), (&0.into(), &3.into()));
-    let state = sold.ports.seat_locks.snapshot(sold.performance).await.expect("Redis is there").expect("still loaded");
+    let state =
+        sold.ports.seat_locks.snapshot(sold.performance).await.expect("Redis is available").expect("still loaded");
     assert_eq!(state.bytes[0], b's', "nothing was repaired");
 }
 

@@ -1,4 +1,4 @@
-//! Seats that are kept for those who need them.
+//! Accessible seats.
 
 use encore_domain::catalog::Performance;
 use encore_domain::ids::PerformanceId;
@@ -17,7 +17,7 @@ fn seat_ids(held: &Reservation) -> Vec<&str> {
     held.seats.iter().map(|seat| seat.seat_id.as_str()).collect()
 }
 
-async fn context(world: &World) -> PerformanceId {
+async fn performance_with_accessible_seats(world: &World) -> PerformanceId {
     let many = |performance| Performance { seats_per_fan: 26, ..performance };
     world.performance_in(accessible_chart(), None, many).await
 }
@@ -38,57 +38,62 @@ fn group(count: u32, accessible_count: u32) -> BestAvailable {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accessible_seats_are_given_to_those_who_ask() {
+async fn accessible_seats_are_chosen_only_for_requests_that_ask_for_them() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
-        let (performance, fan, other) = (context(&world).await, world.fan(0).await, world.fan(1).await);
-        // Beside the aisle are two accessible seats: companions of one of them would leave the other alone, and sit behind.
-        let held = fan.hold_best(performance, group(3, 1)).await.expect("companions beside");
+        let (performance, fan, other) =
+            (performance_with_accessible_seats(&world).await, world.fan(0).await, world.fan(1).await);
+        // Two accessible seats are beside the aisle. A group on one of them would orphan the other, so it gets a later row.
+        let held = fan.hold_best(performance, group(3, 1)).await.expect("a group with one accessible seat");
         assert_eq!(seat_ids(&held), ["C-B-1", "C-B-2", "C-B-3"]);
-        let held = fan.hold_best(performance, group(1, 1)).await.expect("alone");
+        let held = fan.hold_best(performance, group(1, 1)).await.expect("one accessible seat");
         assert_eq!(seat_ids(&held), ["S-A-4"]);
-        let held = fan.hold_best(performance, group(3, 2)).await.expect("two, and one between them");
+        let held = fan.hold_best(performance, group(3, 2)).await.expect("two accessible seats and one between them");
         assert_eq!(seat_ids(&held), ["C-B-5", "C-B-6", "C-B-7"]);
         let refusal = fan.hold_best(performance, group(2, 2)).await.expect_err("one is left");
         assert_eq!(reason(&refusal), "NO_SEATS_FIT");
-        // Everybody else is given what is ordinary, to the last.
+        // Other requests get ordinary seats, down to the last one.
         let mut given = 7;
         while let Ok(held) = other.hold_best(performance, group(1, 0)).await {
             assert!(!ACCESSIBLE.contains(&seat_ids(&held)[0]), "{held:?}");
             given += 1;
         }
-        assert_eq!(given, 25, "the last accessible seat waits for who asks");
+        assert_eq!(given, 25, "the last accessible seat is chosen only on request");
         let split = BestAvailable { allow_split: true, ..group(1, 0) };
         assert_eq!(reason(&other.hold_best(performance, split).await.expect_err("none")), "NO_SEATS_FIT");
-        let held = other.hold_best(performance, group(1, 1)).await.expect("who asks");
+        let held = other.hold_best(performance, group(1, 1)).await.expect("the last accessible seat");
         assert_eq!(seat_ids(&held), ["S-A-3"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accessible_seats_are_named_by_who_needs_them() {
+async fn naming_accessible_seats_requires_the_accessible_flag() {
     for world in [World::durable(2).await, World::embedded().await] {
-        let (performance, fan, other) = (context(&world).await, world.fan(0).await, world.fan(1).await);
-        let refusal =
-            hold(&fan, performance, &["S-A-2", "S-A-3", "C-B-1"], false).await.expect_err("nobody needs them");
+        let (performance, fan, other) =
+            (performance_with_accessible_seats(&world).await, world.fan(0).await, world.fan(1).await);
+        let refusal = hold(&fan, performance, &["S-A-2", "S-A-3", "C-B-1"], false)
+            .await
+            .expect_err("accessible seats without the flag");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "ACCESSIBLE_SEATS"));
         assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-3,C-B-1"));
-        let held = hold(&fan, performance, &["S-A-1", "S-A-2", "S-A-3"], true).await.expect("with companions");
+        let held = hold(&fan, performance, &["S-A-1", "S-A-2", "S-A-3"], true)
+            .await
+            .expect("an accessible seat and its neighbours");
         assert_eq!(held.seats.len(), 3);
         let refusal = hold(&other, performance, &["S-A-3"], true).await.expect_err("taken");
         let taken = seats_taken(&refusal).expect("a detail");
-        assert_eq!(taken.alternatives[0].seat_ids, ["S-A-4"], "accessible too, and the nearest");
+        assert_eq!(taken.alternatives[0].seat_ids, ["S-A-4"], "the nearest seat, which is accessible too");
         let refusal = hold(&other, performance, &["S-A-1"], false).await.expect_err("taken");
-        let offered = seats_taken(&refusal).expect("a detail").alternatives;
-        assert!(offered.iter().flat_map(|block| &block.seat_ids).all(|seat| !ACCESSIBLE.contains(&seat.as_str())));
+        let alternatives = seats_taken(&refusal).expect("a detail").alternatives;
+        assert!(alternatives.iter().flat_map(|block| &block.seat_ids).all(|seat| !ACCESSIBLE.contains(&seat.as_str())));
         let operator = world.operator().await;
         assert_eq!(found(&operator, performance).await, []);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn maps_say_which_seats_are_accessible_and_requests_are_whole() {
+async fn maps_show_accessible_seats_and_invalid_requests_are_refused() {
     let world = World::durable(1).await;
-    let (performance, fan) = (context(&world).await, world.fan(0).await);
+    let (performance, fan) = (performance_with_accessible_seats(&world).await, world.fan(0).await);
     let listed = fan.seats(performance).await.expect("seats");
     let marked: Vec<&str> = listed.iter().filter(|seat| seat.accessible).map(|seat| seat.seat_id.as_str()).collect();
     assert_eq!(marked, ACCESSIBLE);
@@ -98,7 +103,7 @@ async fn maps_say_which_seats_are_accessible_and_requests_are_whole() {
     let marked: Vec<&str> = seats.filter(|seat| seat.accessible).map(|seat| seat.seat_id.as_str()).collect();
     assert_eq!(marked, ACCESSIBLE);
 
-    let refusal = fan.hold_best(performance, group(2, 3)).await.expect_err("more than there are");
+    let refusal = fan.hold_best(performance, group(2, 3)).await.expect_err("more than the count");
     assert_eq!(violated_fields(&refusal), ["best_available.accessible_count"]);
     let split = BestAvailable { allow_split: true, ..group(2, 1) };
     let refusal = fan.hold_best(performance, split).await.expect_err("one block only");
@@ -110,6 +115,6 @@ async fn maps_say_which_seats_are_accessible_and_requests_are_whole() {
         accessible: true,
         ..Default::default()
     };
-    let refusal = fan.send_hold(both).await.expect_err("said twice");
+    let refusal = fan.send_hold(both).await.expect_err("both fields are set");
     assert_eq!(violated_fields(&refusal), ["accessible"]);
 }

@@ -1,4 +1,4 @@
-//! General admission areas: sold by count.
+//! General admission areas, which are sold by count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use futures::future::join_all;
 use tonic::Code;
 
 const FLOOR: u32 = 300;
-/// How many fans want one to four each: 500 in all.
-const CROWD: usize = 200;
+/// The number of concurrent callers. Each wants one to four units, 500 in total.
+const CALLERS: usize = 200;
 
 fn stock(section: &str, grade: &str, capacity: u32, left: u32) -> AreaStock {
     AreaStock { section: section.into(), grade: grade.into(), capacity, left }
@@ -32,7 +32,7 @@ async fn listed(fan: &Fan, performance: PerformanceId, sections: &[&str]) -> Lis
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn areas_are_told_beside_seats_and_not_unit_by_spot() {
+async fn areas_are_listed_beside_seats_with_their_free_units() {
     for world in [World::durable(1).await, World::embedded().await] {
         let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
         let fan = world.fan(0).await;
@@ -55,8 +55,8 @@ async fn areas_are_told_beside_seats_and_not_unit_by_spot() {
         assert_eq!(some.areas, [stock("Pit", "Front", PIT_UNITS, PIT_UNITS)]);
         assert_eq!(some.sections.len(), 1);
 
-        let context = world.ports.catalog.performance(performance).await.expect("Postgres").expect("a performance");
-        let message = ListPerformancesRequest { concert_id: context.concert.to_string(), ..Default::default() };
+        let stored = world.ports.catalog.performance(performance).await.expect("Postgres").expect("a performance");
+        let message = ListPerformancesRequest { concert_id: stored.concert.to_string(), ..Default::default() };
         let dates = fan.catalog().list_performances(message).await.expect("dates").into_inner();
         let total = 26 + FLOOR + PIT_UNITS;
         assert_eq!((dates.performances[0].seats_total, dates.performances[0].seats_left), (total, total));
@@ -64,14 +64,14 @@ async fn areas_are_told_beside_seats_and_not_unit_by_spot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn room_is_held_paid_and_given_back() {
+async fn units_are_held_paid_and_released() {
     for world in [World::durable(2).await, World::embedded().await, World::without_redis().await] {
         let operator = world.operator().await;
         let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
         let left = async || listed(&fan, performance, &["Pit"]).await.areas[0].left;
         let placing = request_id();
-        let held = fan.hold_units_as(&placing, performance, "Pit", 4).await.expect("room for twelve");
+        let held = fan.hold_units_as(&placing, performance, "Pit", 4).await.expect("twelve free units");
         assert_eq!(held.total.as_ref().map(|total| total.amount_minor), Some(4 * 12_000));
         for seat in &held.seats {
             assert_eq!((seat.section.as_str(), seat.label.as_str(), seat.grade.as_str()), ("Pit", "", "Front"));
@@ -81,13 +81,13 @@ async fn room_is_held_paid_and_given_back() {
 
         let refusal = fan.hold_units(performance, "Floor", 3).await.expect_err("six per fan");
         assert_eq!(reason(&refusal), "SEAT_LIMIT_EXCEEDED");
-        let others = rival.hold_units(performance, "Pit", 6).await.expect("room for eight");
+        let others = rival.hold_units(performance, "Pit", 6).await.expect("eight free units");
         assert_eq!(left().await, 2);
         let late = world.fan(0).await;
         let refusal = late.hold_units(performance, "Pit", 3).await.expect_err("two are left");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "TOO_FEW_LEFT"));
-        let told = ["area", "count", "left"].map(|key| reason_metadata(&refusal, key).unwrap_or_default());
-        assert_eq!(told, ["Pit", "3", "2"]);
+        let metadata = ["area", "count", "left"].map(|key| reason_metadata(&refusal, key).unwrap_or_default());
+        assert_eq!(metadata, ["Pit", "3", "2"]);
 
         let id = held.reservation_id.as_str();
         let back = [held.seats[0].seat_id.as_str(), held.seats[2].seat_id.as_str()];
@@ -103,24 +103,24 @@ async fn room_is_held_paid_and_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn room_of_a_hold_that_expires_is_free_again() {
+async fn units_of_an_expired_hold_are_free_again() {
     let world = World::durable(2).await;
     let performance = world.performance_in(festival_chart(4), None, |performance| performance).await;
     let (fan, rival) = (world.fan(0).await, world.fan(1).await);
-    fan.hold_units(performance, "Floor", 4).await.expect("room for four");
-    let refusal = rival.hold_units(performance, "Floor", 1).await.expect_err("no room");
+    fan.hold_units(performance, "Floor", 4).await.expect("four free units");
+    let refusal = rival.hold_units(performance, "Floor", 1).await.expect_err("no free units");
     assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
     world.clock.advance(Duration::from_mins(8));
-    until("room for four", || async { rival.hold_units(performance, "Floor", 4).await.is_ok() }).await;
+    until("four free units", || async { rival.hold_units(performance, "Floor", 4).await.is_ok() }).await;
 }
 
-/// Many more want room than there is. It is sold to the last, and nobody is refused for whom there was room.
+/// The demand exceeds the capacity. Every unit is sold, and no call is refused while enough units are free.
 async fn an_area_is_sold_out(world: &World) -> PerformanceId {
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
-    let fans: Vec<Fan> = join_all((0..CROWD).map(|turn| world.fan(turn))).await;
+    let fans: Vec<Fan> = join_all((0..CALLERS).map(|turn| world.fan(turn))).await;
     let count = |turn: usize| u32::try_from(1 + turn % 4).expect("few");
     let seat_request = async |turn: usize| fans[turn].hold_units(performance, "Floor", count(turn)).await;
-    let answers = join_all((0..CROWD).map(seat_request)).await;
+    let answers = join_all((0..CALLERS).map(seat_request)).await;
 
     let left = listed(&fans[0], performance, &["Floor"]).await.areas[0].left;
     let mut ids = BTreeSet::new();
@@ -132,11 +132,11 @@ async fn an_area_is_sold_out(world: &World) -> PerformanceId {
             }
             Err(refusal) => {
                 assert_eq!(reason(&refusal), "TOO_FEW_LEFT", "{refusal:?}");
-                assert!(left < count(turn), "{left} are left, and somebody was refused who wanted {}", count(turn));
+                assert!(left < count(turn), "{left} units are left, and a call for {} was refused", count(turn));
             }
         }
     }
-    assert_eq!((ids.len(), left), (FLOOR as usize, 0), "each once, and all of them");
+    assert_eq!((ids.len(), left), (FLOOR as usize, 0), "every unit is sold once");
     let claims = world.ports.reservations.claims(performance).await.expect("claims");
     assert_eq!(claims.len(), FLOOR as usize);
     assert_eq!(listed(&fans[0], performance, &["Pit"]).await.areas[0].left, PIT_UNITS);
@@ -163,7 +163,7 @@ async fn an_area_is_sold_out_on_the_claims_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_area_that_is_lost_from_redis_while_it_sells_is_sold_out_all_the_same() {
+async fn an_area_is_sold_out_although_redis_loses_it() {
     let world = World::durable(2).await;
     let (performance, ()) = futures::join!(an_area_is_sold_out(&world), async {
         for _ in 0..3 {
@@ -174,52 +174,52 @@ async fn an_area_that_is_lost_from_redis_while_it_sells_is_sold_out_all_the_same
     assert_eq!(found(&world.operator().await, performance).await, []);
 }
 
-/// Wherever a search begins, it finds what is left, however far away that is.
+/// A search finds the last units from every start, however far away they are.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_room_is_found_on_the_claims_alone() {
+async fn the_last_units_are_found_on_the_claims_alone() {
     let world = World::without_seat_locks().await;
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let mut holds = Vec::new();
     for turn in 0..FLOOR as usize / 6 {
         let fan = world.fan(turn).await;
-        let held = fan.hold_units(performance, "Floor", 6).await.expect("room for six");
+        let held = fan.hold_units(performance, "Floor", 6).await.expect("six free units");
         holds.push((fan, held));
     }
     let late = world.fan(0).await;
-    let refusal = late.hold_units(performance, "Floor", 1).await.expect_err("no room");
+    let refusal = late.hold_units(performance, "Floor", 1).await.expect_err("no free units");
     assert_eq!(reason_metadata(&refusal, "left").as_deref(), Some("0"));
     for (fan, held) in &holds[..6] {
         let back = held.seats[0].seat_id.as_str();
-        fan.release_as("", &held.reservation_id, &[back]).await.expect("one of them");
-        let seats = late.hold_units(performance, "Floor", 1).await.expect("room for one").seats;
+        fan.release_as("", &held.reservation_id, &[back]).await.expect("a unit of the hold");
+        let seats = late.hold_units(performance, "Floor", 1).await.expect("one free unit").seats;
         assert_eq!(seats[0].seat_id, back);
     }
 }
 
-/// Locks that know less than the claims lead to another choice, not to a refusal, and never to a unit that is had.
+/// Locks that miss claims lead to another choice. They never lead to a refusal, or to a unit that is sold twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_locks_are_stale_it_is_chosen_again() {
+async fn stale_locks_lead_to_another_choice() {
     for world in [World::durable(2).await, World::embedded().await] {
         let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
         let half = PIT_UNITS / 2;
-        let held = fan.hold_units(performance, "Pit", half).await.expect("room");
+        let held = fan.hold_units(performance, "Pit", half).await.expect("free units");
         let claims = world.ports.reservations.claims(performance).await.expect("claims");
         let slots: Vec<Slot> = claims.iter().map(|claim| claim.slot).collect();
         let owner = ReservationId(held.reservation_id.parse().expect("a UUID"));
         world.ports.seat_locks.release(performance, &slots, owner).await.expect("the store answers");
 
-        let others = rival.hold_units(performance, "Pit", half).await.expect("room");
+        let others = rival.hold_units(performance, "Pit", half).await.expect("free units");
         let ids = |seats: &[ReservedSeat]| seats.iter().map(|seat| seat.seat_id.clone()).collect::<BTreeSet<_>>();
         assert!(ids(&held.seats).is_disjoint(&ids(&others.seats)));
-        let refusal = world.fan(0).await.hold_units(performance, "Pit", 1).await.expect_err("no room");
+        let refusal = world.fan(0).await.hold_units(performance, "Pit", 1).await.expect_err("no free units");
         assert_eq!(reason(&refusal), "TOO_FEW_LEFT");
         assert_eq!(found(&world.operator().await, performance).await, []);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_area_or_no_count_is_refused_by_field() {
+async fn an_invalid_area_or_count_is_refused_with_its_field() {
     let world = World::embedded().await;
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let fan = world.fan(0).await;
@@ -249,18 +249,18 @@ async fn what_is_no_area_or_no_count_is_refused_by_field() {
         general_admission: Some(GeneralAdmission { area: "Floor".into(), count: 1 }),
         ..Default::default()
     };
-    let refusal = fan.send_hold(both).await.expect_err("three seat_requests");
+    let refusal = fan.send_hold(both).await.expect_err("three kinds of request");
     assert_eq!(violated_fields(&refusal), ["seat_ids", "best_available"]);
 
     let left = listed(&fan, performance, &[]).await.areas;
     assert_eq!(left, [stock("Floor", "Rear", FLOOR, FLOOR), stock("Pit", "Front", PIT_UNITS, PIT_UNITS)]);
     let best = BestAvailable { count: 6, ..Default::default() };
-    let seats = fan.hold_best(performance, best).await.expect("of the seats only").seats;
+    let seats = fan.hold_best(performance, best).await.expect("seats outside the areas").seats;
     assert!(seats.iter().all(|seat| !seat.label.is_empty()), "{seats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_is_told_what_is_left() {
+async fn watchers_receive_the_free_units_of_areas() {
     let world = World::durable(2).await;
     let performance = world.performance_in(festival_chart(FLOOR), None, |performance| performance).await;
     let (fan, other) = (world.fan(0).await, world.fan(1).await);
@@ -271,16 +271,16 @@ async fn who_watches_is_told_what_is_left() {
     assert_eq!((all.statuses.len(), &all.left), (26, &BTreeMap::from([(0, FLOOR), (1, PIT_UNITS)])));
     assert_eq!((pit.statuses.len(), &pit.left), (0, &BTreeMap::from([(1, PIT_UNITS)])));
 
-    let held = other.hold_units(performance, "Floor", 5).await.expect("room");
+    let held = other.hold_units(performance, "Floor", 5).await.expect("free units");
     all.until_left([(0, FLOOR - 5), (1, PIT_UNITS)]).await.expect("a frame");
     let version = all.version;
-    fan.hold_units(performance, "Pit", 2).await.expect("room");
+    fan.hold_units(performance, "Pit", 2).await.expect("free units");
     other.release(&held.reservation_id).await.expect("released");
     all.until_left([(0, FLOOR), (1, PIT_UNITS - 2)]).await.expect("a frame");
     pit.until_left([(1, PIT_UNITS - 2)]).await.expect("a frame");
     assert_eq!((all.frame_counts[0], pit.frame_counts[0]), (1, 1), "one snapshot each");
 
-    // On the other instance, and from an earlier version.
+    // The stream is reopened at the other instance from an earlier version.
     all.version = version;
     all.left.clear();
     all.reopen(&other, performance, &[]).await.expect("a stream");

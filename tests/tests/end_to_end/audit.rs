@@ -16,7 +16,7 @@ use futures::future::join_all;
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_goes_on_is_in_order() {
+async fn an_audit_during_a_sale_finds_nothing() {
     let with_redis = [World::durable(2).await, World::on_cluster(2).await];
     for world in [World::embedded().await, World::without_redis().await].into_iter().chain(with_redis) {
         let (operator, performance) = (world.operator().await, world.performance(Some(QueueSettings::default())).await);
@@ -24,7 +24,7 @@ async fn a_sale_that_goes_on_is_in_order() {
             let mut fan = world.fan(turn).await;
             fan.enter(performance).await.expect("admitted");
             fan.top_up(50_000).await.expect("a credit");
-            // Everybody wants a seat that somebody else wants too.
+            // Every seat is wanted by several fans.
             let held = fan.hold(performance, &[&format!("C-B-{}", turn % 9 + 1)]).await;
             if let (Ok(hold), 0..10) = (held, turn) {
                 fan.pay(&hold.reservation_id).await.expect("paid");
@@ -47,7 +47,7 @@ async fn a_sale_that_goes_on_is_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_to_queue_seats_and_books_is_told_by_its_rows() {
+async fn an_audit_finds_damage_to_queue_seats_and_records() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
     let settings = QueueSettings { max_active: 1, ..QueueSettings::default() };
@@ -59,37 +59,37 @@ async fn damage_to_queue_seats_and_books_is_told_by_its_rows() {
     fan.seats(damaged).await.expect("seats");
     assert_eq!(found(&operator, damaged).await, []);
 
-    // Somebody admits by another maximum, shows a seat as sold that nobody has, and lets the records lose an event.
+    // The damage: an admission beyond `max_active`, a seat that is locked as sold without a claim, and a deleted event.
     let queues = &world.ports.queues;
     let presence = Presence { now: fixtures::start(), grace: settings.grace };
     for _ in 0..2 {
         let user = fixtures::id();
         let joining = Joining { performance: damaged, user, lane: 0, may_enter: true, token: None, presence };
-        queues.join(joining).await.expect("a place");
+        queues.join(joining).await.expect("a queue token");
     }
     let wide = QueueSettings { max_active: 100, ..settings };
     let wide = wide.terms(None, presence.now, presence.now);
-    assert_eq!(queues.admit(damaged, &wide, presence.now).await.expect("Redis is there"), 2);
+    assert_eq!(queues.admit(damaged, &wide, presence.now).await.expect("Redis is available"), 2);
     let lock = SeatLock::sold(slots(&[3])[0], fixtures::id());
-    world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is there");
+    world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is available");
     damage(world.database(), "DELETE FROM outbox WHERE kind = 'booking.hold_placed'").await;
 
-    let told = found(&operator, damaged).await;
-    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    let findings = found(&operator, damaged).await;
+    let names: Vec<&str> = findings.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["outbox_gap", "over_max_active", "seat_state_differs"]);
-    assert_eq!(told[1].1, format!("performance {damaged} queue"));
-    assert_eq!(told[2].1, format!("performance {damaged} seat S-A-4/slot 3"));
+    assert_eq!(findings[1].1, format!("performance {damaged} queue"));
+    assert_eq!(findings[2].1, format!("performance {damaged} seat S-A-4/slot 3"));
     assert_eq!(found(&operator, other).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_no_sweep_ended_is_told() {
+async fn an_audit_finds_an_overdue_hold() {
     let world = World::durable(1).await;
     let (operator, performance) = (world.operator().await, world.performance(None).await);
     let fan = world.fan(0).await;
     let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
     assert_eq!(found(&operator, performance).await, []);
-    // The sweeps go by the time of the instances, and this one lies far in the past of what is recorded next.
+    // The sweeps use the clock of the instances. The next record is far in its future, which makes the hold overdue.
     damage(
         world.database(),
         "INSERT INTO outbox (event_id, kind, key, payload, created_at)
@@ -108,7 +108,7 @@ async fn a_hold_that_no_sweep_ended_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_operators_verify_and_only_what_there_is() {
+async fn only_operators_can_audit_and_only_existing_performances() {
     let world = World::embedded().await;
     let (operator, fan) = (world.operator().await, world.fan(0).await);
     let unknown = fixtures::id::<PerformanceId>().to_string();

@@ -1,4 +1,4 @@
-//! What is wrong with a request is said, all of it, and nothing changes.
+//! Invalid requests are refused with every violation and change nothing.
 
 use encore_domain::ids::PerformanceId;
 use encore_proto::booking::v1::{HoldSeatsRequest, ListReservationsRequest};
@@ -28,11 +28,11 @@ async fn a_bad_sign_up_lists_every_field() {
         password: "short".into(),
         display_name: " \t".into(),
     };
-    let refusal = identity.sign_up(bad).await.expect_err("all of it is wrong");
+    let refusal = identity.sign_up(bad).await.expect_err("every field is invalid");
     assert_invalid(&refusal, &["request_id", "email", "password", "display_name"]);
 
     let unknown = LogInRequest { email: "nobody@example.com".into(), password: "correct horse".into() };
-    let refusal = identity.log_in(unknown).await.expect_err("nobody");
+    let refusal = identity.log_in(unknown).await.expect_err("an unknown address");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "LOG_IN_FAILED"));
 }
 
@@ -103,7 +103,7 @@ async fn unknown_ids_are_not_found_and_malformed_ones_invalid() {
         fan.catalog().get_concert(GetConcertRequest { concert_id: UNKNOWN.into() }).await.map(drop),
     ];
     for refusal in refusals {
-        let refusal = refusal.expect_err("there is no such thing");
+        let refusal = refusal.expect_err("an unknown id");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::NotFound, "NOT_FOUND"));
     }
     for malformed in ["", "1", "not-a-uuid", &"9".repeat(36), "{0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6}"] {
@@ -123,9 +123,9 @@ async fn pages_are_bounded_and_their_tokens_checked() {
         let mut booking = fan.booking();
         async move { booking.list_reservations(request).await }
     };
-    assert_invalid(&list(101, "no token").await.expect_err("both are wrong"), &["page_size", "page_token"]);
+    assert_invalid(&list(101, "no token").await.expect_err("both fields are invalid"), &["page_size", "page_token"]);
     let message = ListPerformancesRequest { concert_id: "x".into(), page_size: 101, page_token: "x".into() };
-    let refusal = fan.catalog().list_performances(message).await.expect_err("all of it is wrong");
+    let refusal = fan.catalog().list_performances(message).await.expect_err("every field is invalid");
     assert_invalid(&refusal, &["concert_id", "page_size", "page_token"]);
 
     for seat in ["S-A-1", "S-A-2", "S-A-3"] {

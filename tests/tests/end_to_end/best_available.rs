@@ -1,4 +1,4 @@
-//! Seats that the server chooses.
+//! Best available seats: the server chooses.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use encore_tests::world::World;
 use futures::future::join_all;
 use tonic::Code;
 
-const CROWD: usize = 160;
+/// The number of concurrent callers.
+const CALLERS: usize = 160;
 
 fn best(count: u32) -> BestAvailable {
     BestAvailable { count, ..Default::default() }
@@ -33,15 +34,16 @@ fn slots(chart: &SeatChart, held: &Reservation) -> Vec<Slot> {
     held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the chart").slot).collect()
 }
 
-/// A crowd asks at once for 2 to 4 seats each of a venue of 8,000. Nobody is refused, nobody is parted, nobody shares.
-async fn a_crowd_is_seated(world: &World) {
+/// Concurrent calls for 2 to 4 seats each at a venue of 8,000 seats. No call is refused, all seats of a hold are adjacent, and no
+/// seat is in two holds.
+async fn concurrent_requests_get_adjacent_seats(world: &World) {
     let chart = arena_chart();
     let performance = world.performance_in(chart.clone(), None, |performance| performance).await;
-    let fans: Vec<Fan> = join_all((0..CROWD).map(|turn| world.fan(turn))).await;
+    let fans: Vec<Fan> = join_all((0..CALLERS).map(|turn| world.fan(turn))).await;
     let count = |turn: usize| 2 + turn % 3;
     let holds = join_all(fans.iter().enumerate().map(|(turn, fan)| async move {
         let seat_request = best(u32::try_from(count(turn)).expect("few"));
-        fan.hold_best(performance, seat_request).await.expect("there are seats for all")
+        fan.hold_best(performance, seat_request).await.expect("enough free seats")
     }))
     .await;
 
@@ -49,7 +51,7 @@ async fn a_crowd_is_seated(world: &World) {
     for (turn, held) in holds.iter().enumerate() {
         let slots = slots(&chart, held);
         assert_eq!(slots.len(), count(turn));
-        assert!(slots.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "next to each other: {:?}", seat_ids(held));
+        assert!(slots.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "not adjacent: {:?}", seat_ids(held));
         for slot in slots {
             assert_eq!(owners.insert(slot, turn), None, "{slot:?} is in two holds");
         }
@@ -59,25 +61,25 @@ async fn a_crowd_is_seated(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_is_seated_on_two_instances() {
+async fn concurrent_requests_get_adjacent_seats_on_two_instances() {
     let world = World::durable(2).await;
-    a_crowd_is_seated(&world).await;
+    concurrent_requests_get_adjacent_seats(&world).await;
     assert_eq!(ledger::events(world.database(), "booking.hold_placed").await, 160);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_is_seated_on_the_embedded_stores() {
-    a_crowd_is_seated(&World::embedded().await).await;
+async fn concurrent_requests_get_adjacent_seats_on_the_embedded_stores() {
+    concurrent_requests_get_adjacent_seats(&World::embedded().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_is_seated_through_postgres_while_the_seat_locks_are_away() {
-    a_crowd_is_seated(&World::without_seat_locks().await).await;
+async fn concurrent_requests_get_adjacent_seats_without_seat_locks() {
+    concurrent_requests_get_adjacent_seats(&World::without_seat_locks().await).await;
 }
 
-/// Every seat of the small venue is asked for, one by one and at once: all 26 are given, and only then is anybody refused.
+/// Concurrent calls for single seats of the small venue. All 26 seats are held before a call is refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn none_is_answered_only_when_none_is_left() {
+async fn no_request_is_refused_while_a_seat_is_free() {
     for world in [World::durable(2).await, World::without_seat_locks().await] {
         let performance = world.performance(None).await;
         let fans: Vec<Fan> = join_all((0..40).map(|turn| world.fan(turn))).await;
@@ -92,12 +94,12 @@ async fn none_is_answered_only_when_none_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_kept() {
+async fn chosen_seats_match_the_request() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let many = |performance| Performance { seats_per_fan: 26, ..performance };
         let performance = world.performance_with(None, many).await;
         let fan = world.fan(0).await;
-        // The stalls have four rear seats apart from their front seats, at 75.00; the balcony has rear seats only.
+        // The stalls have front seats and four rear seats at 75.00. The balcony has only rear seats.
         let balcony = BestAvailable { sections: vec!["Balcony".into()], ..best(4) };
         let held = fan.hold_best(performance, balcony).await.expect("seats");
         assert!(held.seats.iter().all(|seat| seat.section == "Balcony"), "{held:?}");
@@ -112,42 +114,42 @@ async fn requests_are_kept() {
         let refusal = fan.hold_best(performance, front.clone()).await.expect_err("no five in a row");
         assert_eq!(reason(&refusal), "NO_SEATS_FIT");
         let split = BestAvailable { allow_split: true, ..front };
-        let held = fan.hold_best(performance, split).await.expect("in two places");
+        let held = fan.hold_best(performance, split).await.expect("a split group");
         assert_eq!(held.seats.len(), 5);
         assert!(held.seats.iter().all(|seat| seat.grade == "Front"), "{held:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_answers_the_first_choice_whatever_became_of_it() {
+async fn a_repeat_returns_the_first_choice_even_after_its_release() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let performance = world.performance(None).await;
         let fan = world.fan(0).await;
         let request = request_id();
         let holds = join_all((0..10).map(|turn| {
             let (fan, request) = (fan.on(world.channel(turn)), request.clone());
-            async move { fan.hold_best_as(&request, performance, best(3)).await.expect("the one answer") }
+            async move { fan.hold_best_as(&request, performance, best(3)).await.expect("the same reply") }
         }))
         .await;
         assert!(holds.iter().all(|held| *held == holds[0]));
-        assert_eq!(free_seats(&world, performance).await, 23, "nothing else is kept");
+        assert_eq!(free_seats(&world, performance).await, 23, "the repeats held no other seats");
 
         fan.release(&holds[0].reservation_id).await.expect("released");
-        let again = fan.hold_best_as(&request, performance, best(3)).await.expect("the first answer");
+        let again = fan.hold_best_as(&request, performance, best(3)).await.expect("the first reply");
         assert_eq!(again, holds[0]);
-        assert_eq!(free_seats(&world, performance).await, 26, "nothing is kept for a repeat");
+        assert_eq!(free_seats(&world, performance).await, 26, "a repeat holds nothing");
         let refusal = fan.hold_best_as(&request, performance, best(2)).await.expect_err("another body");
         assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
     }
 }
 
-/// As the claims say it, and where there are seat locks, as these show it.
+/// The number of free seats by the claims. If there are seat locks, they must agree.
 async fn free_seats(world: &World, performance: PerformanceId) -> usize {
     let claims = world.ports.reservations.claims(performance).await.expect("claims").len();
     if world.ports.seat_locks.stock(&[performance]).await.is_ok() {
         let seats = world.fan(1).await.seats(performance).await.expect("seats");
         let free = seats.iter().filter(|seat| seat.status() == SeatStatus::Free).count();
-        assert_eq!(free, 26 - claims, "the locks show what is claimed");
+        assert_eq!(free, 26 - claims, "the locks match the claims");
     }
     26 - claims
 }
@@ -171,13 +173,13 @@ async fn a_bad_request_lists_every_field() {
         best_available: Some(seat_request),
         ..Default::default()
     };
-    let refusal = fan.send_hold(message).await.expect_err("all of it is wrong");
+    let refusal = fan.send_hold(message).await.expect_err("every field is invalid");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::InvalidArgument, "INVALID_REQUEST"));
     let fields = ["count", "sections[0]", "grades[1]", "price_max.amount_minor"];
     let expected: Vec<String> = fields.map(|field| format!("best_available.{field}")).into();
     assert_eq!(violated_fields(&refusal), [vec!["seat_ids".to_owned()], expected].concat());
 
-    let refusal = fan.hold_best(performance, best(0)).await.expect_err("none at all");
+    let refusal = fan.hold_best(performance, best(0)).await.expect_err("a count of zero");
     assert_eq!(violated_fields(&refusal), ["best_available.count"]);
     let dollars = Some(Money { amount_minor: 5, currency_code: "USD".into() });
     let refusal = fan.hold_best(performance, BestAvailable { price_max: dollars, ..best(1) }).await.expect_err("euros");

@@ -1,4 +1,4 @@
-//! Seats that operators keep from sale.
+//! Seats that operators block from sale.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use tonic_types::StatusExt;
 
 use encore_tests::audit::found;
 
-/// How many seats the small venue has.
+/// The number of seats of the small venue.
 const ALL: usize = 26;
 
-/// The seats of a status, as this fan's instance lists them.
+/// The seats with a status, as the fan's instance lists them.
 async fn listed(fan: &Fan, performance: PerformanceId, status: SeatStatus) -> Vec<String> {
     let seats = fan.seats(performance).await.expect("seats");
     seats.into_iter().filter(|seat| seat.status() == status).map(|seat| seat.seat_id).collect()
 }
 
-/// How many seats are left, as the catalogue tells it.
+/// The number of free seats in the catalogue.
 async fn left(fan: &Fan, world: &World, performance: PerformanceId) -> usize {
-    let concert = world.ports.catalog.performance(performance).await.expect("Postgres is there");
+    let concert = world.ports.catalog.performance(performance).await.expect("Postgres is available");
     let message = ListPerformancesRequest {
         concert_id: concert.expect("a performance").concert.to_string(),
         ..Default::default()
@@ -36,7 +36,7 @@ async fn left(fan: &Fan, world: &World, performance: PerformanceId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocked_seats_are_kept_from_every_fan_until_they_are_given_back() {
+async fn blocked_seats_cannot_be_held_until_they_are_unblocked() {
     for world in
         [World::durable(2).await, World::embedded().await, World::without_redis().await, World::on_cluster(2).await]
     {
@@ -62,7 +62,7 @@ async fn blocked_seats_are_kept_from_every_fan_until_they_are_given_back() {
             let taken = seats_taken(&refusal).expect("a detail");
             assert_eq!(taken.seat_ids, ["S-A-2"]);
             assert!(taken.alternatives.iter().all(|block| !block.seat_ids.contains(&"S-A-1".to_owned())));
-            until("what is left", || async { left(fan, &world, performance).await == ALL - 2 }).await;
+            until("the number of free seats", || async { left(fan, &world, performance).await == ALL - 2 }).await;
         }
         let seat_request = BestAvailable { count: 2, sections: vec!["Stalls".into()], ..Default::default() };
         let best = fan.hold_best(performance, seat_request).await.expect("two others");
@@ -78,7 +78,7 @@ async fn blocked_seats_are_kept_from_every_fan_until_they_are_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fans_have_is_not_blocked_and_a_block_is_whole_or_not_at_all() {
+async fn a_block_of_taken_seats_is_refused_as_a_whole() {
     for world in [World::durable(2).await, World::embedded().await] {
         let (operator, performance) = (world.operator().await, world.performance(None).await);
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
@@ -88,7 +88,8 @@ async fn what_fans_have_is_not_blocked_and_a_block_is_whole_or_not_at_all() {
         rival.pay(&bought.reservation_id).await.expect("paid");
         let request = request_id();
         let wanted = ["S-A-1", "S-A-2", "S-A-3", "S-A-4"];
-        let refusal = operator.block(&request, performance, &wanted, "Sponsor").await.expect_err("fans have two");
+        let refusal =
+            operator.block(&request, performance, &wanted, "Sponsor").await.expect_err("two seats are held or sold");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "SEATS_TAKEN"));
         assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-3,S-A-4"));
         assert_eq!(reason_metadata(&refusal, "seats").as_deref(), Some("2"));
@@ -110,10 +111,13 @@ async fn what_fans_have_is_not_blocked_and_a_block_is_whole_or_not_at_all() {
         );
         let refusal = operator.block(&request, performance, &["S-A-2"], "Sponsor").await.expect_err("another body");
         assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
-        operator.block("", performance, &["S-A-3", "S-A-5"], "Broken").await.expect("what is blocked stays so");
-        let told = [("S-A-2", "Sponsor"), ("S-A-3", "Broken"), ("S-A-5", "Broken")];
-        let told = told.map(|(seat, why)| (seat.to_owned(), why.to_owned()));
-        assert_eq!(operator.blocked(performance).await.expect("a list"), told);
+        operator
+            .block("", performance, &["S-A-3", "S-A-5"], "Broken")
+            .await
+            .expect("a blocked seat can be blocked again");
+        let blocked = [("S-A-2", "Sponsor"), ("S-A-3", "Broken"), ("S-A-5", "Broken")];
+        let blocked = blocked.map(|(seat, why)| (seat.to_owned(), why.to_owned()));
+        assert_eq!(operator.blocked(performance).await.expect("a list"), blocked);
 
         let given_back = request_id();
         let first = operator.unblock(&given_back, performance, &["S-A-2"]).await.expect("blocked");
@@ -125,18 +129,18 @@ async fn what_fans_have_is_not_blocked_and_a_block_is_whole_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_outlive_redis_and_the_instance_that_made_them() {
+async fn blocks_survive_the_loss_of_redis_and_of_an_instance() {
     let world = World::durable(2).await;
     let (operator, performance) = (world.operator().await, world.performance(None).await);
     let (fan, elsewhere) = (world.fan(0).await, world.fan(1).await);
     operator.block("", performance, &["C-B-1", "C-B-2"], "House seats").await.expect("free seats");
     world.lose_redis().await;
     for fan in [&fan, &elsewhere] {
-        let refusal = fan.hold(performance, &["C-B-1"]).await.expect_err("blocked as ever");
+        let refusal = fan.hold(performance, &["C-B-1"]).await.expect_err("still blocked");
         assert_eq!(reason(&refusal), "SEATS_TAKEN");
         assert_eq!(listed(fan, performance, SeatStatus::Blocked).await, ["C-B-1", "C-B-2"]);
     }
-    // An instance that dies between the claims and the locks has blocked and given back all the same.
+    // An instance stops between the claims and the locks. The block and the unblock are effective.
     let block = SeatBlock {
         id: fixtures::id(),
         performance,
@@ -152,20 +156,20 @@ async fn blocks_outlive_redis_and_the_instance_that_made_them() {
     let unblock = SeatUnblock { id, performance, operator: operator.user, slots: given_back, at: fixtures::start() };
     world.ports.seat_blocks.unblock(unblock, None).await.expect("blocked seats");
 
-    let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the claims know");
+    let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the claims refuse the seat");
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
-    until("the maps as claimed", || async {
+    until("maps that match the claims", || async {
         world.clock.advance(Duration::from_secs(1));
         listed(&fan, performance, SeatStatus::Blocked).await == ["S-A-1", "S-A-2"]
             && listed(&elsewhere, performance, SeatStatus::Free).await.len() == ALL - 2
     })
     .await;
-    elsewhere.hold(performance, &["C-B-1", "C-B-2"]).await.expect("given back");
+    elsewhere.hold(performance, &["C-B-1", "C-B-2"]).await.expect("unblocked seats");
     assert_eq!(found(&operator, performance).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_are_operators_work_with_seats_and_a_reason() {
+async fn a_block_requires_an_operator_seats_and_a_reason() {
     let world = World::embedded().await;
     let (operator, performance) = (world.operator().await, world.performance(None).await);
     let fan = world.fan(0).await;
@@ -176,7 +180,7 @@ async fn blocks_are_operators_work_with_seats_and_a_reason() {
     let refusal = fan.blocked(performance).await.expect_err("a fan");
     assert_eq!(reason(&refusal), "OPERATOR_ONLY");
 
-    let refusal = operator.block("x", performance, &[], " ").await.expect_err("nothing is right");
+    let refusal = operator.block("x", performance, &[], " ").await.expect_err("every field is invalid");
     assert_eq!(violated_fields(&refusal), ["request_id", "reason", "seat_ids"]);
     let long = "x".repeat(65);
     let refusal = operator.block("", performance, &["S-A-1", &long], "Sponsor").await.expect_err("no seat's name");

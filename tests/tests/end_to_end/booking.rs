@@ -41,11 +41,11 @@ async fn a_fan_books_two_seats_on_the_embedded_stores() {
     book(&World::embedded().await).await;
 }
 
-/// The README's walk, each step on the instance whose turn it is.
+/// The walk of the README, with each step on the instance whose turn it is.
 async fn book(world: &World) {
     let performance = world.performance(Some(QueueSettings::default())).await;
     let mut turns = (0..).map(|turn| world.channel(turn).clone());
-    let mut next = move || turns.next().expect("there is always a next");
+    let mut next = move || turns.next().expect("an endless iterator");
 
     let sign_up = SignUpRequest {
         request_id: String::new(),
@@ -70,15 +70,15 @@ async fn book(world: &World) {
     let concerts = fan.on(&next()).catalog().list_concerts(ListConcertsRequest::default()).await.expect("concerts");
     let concert = concerts.into_inner().concerts.pop().expect("a concert");
     let message = ListPerformancesRequest { concert_id: concert.concert_id, ..Default::default() };
-    let alternatives = fan.on(&next()).catalog().list_performances(message).await.expect("performances").into_inner();
-    let offer = alternatives.performances.first().expect("a performance");
-    assert_eq!((offer.seats_total, offer.seats_left, offer.has_queue), (26, 26, true));
-    assert_eq!(offer.performance_id, performance.to_string());
+    let listed = fan.on(&next()).catalog().list_performances(message).await.expect("performances").into_inner();
+    let offered = listed.performances.first().expect("a performance");
+    assert_eq!((offered.seats_total, offered.seats_left, offered.has_queue), (26, 26, true));
+    assert_eq!(offered.performance_id, performance.to_string());
 
     let positions = fan.on(&next()).enter(performance).await.expect("admitted");
     assert!(positions.iter().all(|position| *position == 1), "alone in the queue: {positions:?}");
     fan.channel = next();
-    fan.join(performance).await.expect("the same place again");
+    fan.join(performance).await.expect("the same token again");
     assert!(matches!(fan.on(&next()).position().await.expect("a position"), QueueStatus::Admitted(_)));
 
     let seats = fan.on(&next()).seats(performance).await.expect("seats");

@@ -1,4 +1,4 @@
-//! Many fans, the same seats.
+//! Many fans compete for the same seats.
 
 use encore_proto::booking::v1::HoldSeatsRequest;
 use encore_proto::catalog::v1::SeatStatus;
@@ -56,7 +56,7 @@ async fn overlapping_requests_never_sell_a_seat_twice() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fans: Vec<Fan> = join_all((0..60).map(|turn| world.fan(turn))).await;
-    // Every fan wants three neighbours of a row of nine, in an order of their own.
+    // Every fan wants three adjacent seats of a row of nine, in a different order.
     let seat_requests = |fan: usize| {
         let first = fan % 7 + 1;
         let mut seats = [first, first + 1, first + 2].map(|number| format!("C-B-{number}"));
@@ -75,17 +75,17 @@ async fn overlapping_requests_never_sell_a_seat_twice() {
     let total = held.len();
     held.sort();
     held.dedup();
-    assert_eq!(held.len(), total, "a seat is in two holds");
-    assert!(total >= 3, "somebody got something");
+    assert_eq!(held.len(), total, "no seat is in two holds");
+    assert!(total >= 3, "at least one hold is placed");
     for refusal in holds.iter().filter_map(|held| held.as_ref().err()) {
         assert_eq!(reason(refusal), "SEATS_TAKEN");
     }
     let claims = world.ports.reservations.claims(performance).await.expect("claims");
-    assert_eq!(claims.len(), total, "the claims are the holds");
+    assert_eq!(claims.len(), total, "the claims match the holds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_fan_gets_no_more_than_the_limit_however_hard_they_try() {
+async fn concurrent_holds_of_one_fan_do_not_exceed_the_limit() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
@@ -104,11 +104,11 @@ async fn one_fan_gets_no_more_than_the_limit_however_hard_they_try() {
     }
     let other = world.fan(0).await;
     let left: Vec<&str> = names.iter().zip(&holds).filter(|(_, held)| held.is_err()).map(|(seat, _)| &**seat).collect();
-    other.hold(performance, &left).await.expect("what was refused to one is free for another");
+    other.hold(performance, &left).await.expect("a seat that was refused to one fan is free for another");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_too_late_is_told_of_what_and_since_when_and_offered_others() {
+async fn a_refused_hold_lists_the_taken_seats_the_version_and_alternatives() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let performance = world.performance(None).await;
         let (first, second) = (world.fan(0).await, world.fan(1).await);
@@ -121,15 +121,15 @@ async fn who_comes_too_late_is_told_of_what_and_since_when_and_offered_others() 
         assert!(taken.version > 0);
         let blocks: Vec<Vec<&str>> =
             taken.alternatives.iter().map(|block| block.seat_ids.iter().map(String::as_str).collect()).collect();
-        // All of the front grade are S-A-1 to 8, with an aisle in the middle, and S-B-1 to 3. S-B-2 and 3 are nearer, and would
-        // leave S-B-1 alone; S-B-3 has a neighbour of the rear grade.
+        // The front grade has S-A-1 to 8, with an aisle in the middle, and S-B-1 to 3. S-B-2 and S-B-3 are nearer but would
+        // orphan S-B-1. S-B-3 has a neighbour of the rear grade.
         assert_eq!(blocks, [["S-B-1", "S-B-2"], ["S-A-5", "S-A-6"], ["S-A-7", "S-A-8"]]);
-        second.hold(performance, &blocks[0]).await.expect("what is offered can be had");
+        second.hold(performance, &blocks[0]).await.expect("an alternative that is free");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_left_alone_where_that_is_asked() {
+async fn orphan_seats_are_prevented_on_request() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let performance = world.performance(None).await;
         let fan = world.fan(0).await;
@@ -144,11 +144,11 @@ async fn nobody_is_left_alone_where_that_is_asked() {
             let fan = fan.clone();
             async move { fan.send_hold(message).await }
         };
-        let refusal = hold(&["S-A-2", "S-A-3"]).await.expect_err("on both sides");
+        let refusal = hold(&["S-A-2", "S-A-3"]).await.expect_err("orphans on both sides");
         assert_eq!(reason(&refusal), "WOULD_ORPHAN_SEATS");
         assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-1,S-A-4"));
-        hold(&["S-A-1", "S-A-2"]).await.expect("two neighbours are left");
+        hold(&["S-A-1", "S-A-2"]).await.expect("two adjacent seats are left");
         assert_eq!(world.ports.reservations.claims(performance).await.expect("claims").len(), 2);
-        fan.hold(performance, &["S-A-3"]).await.expect("who does not ask may");
+        fan.hold(performance, &["S-A-3"]).await.expect("orphans are allowed by default");
     }
 }

@@ -1,4 +1,4 @@
-//! The draw of those who join before the opening.
+//! The draw of the pre-queue.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ const OPENS_IN: Duration = Duration::from_mins(10);
 const KEY: DrawKey = DrawKey([9; DRAW_KEY_BYTES]);
 
 async fn draw(fan: &Fan, performance: PerformanceId) -> Result<GetDrawResponse, Status> {
-    let nobody = Fan { access_token: String::new(), ..fan.clone() };
+    let anonymous = Fan { access_token: String::new(), ..fan.clone() };
     let message = GetDrawRequest { performance_id: performance.to_string() };
-    Ok(nobody.queue().get_draw(nobody.request(message)).await?.into_inner())
+    Ok(anonymous.queue().get_draw(anonymous.request(message)).await?.into_inner())
 }
 
-/// Nobody comes in: positions stay to be compared.
+/// Settings without admission, so that positions do not change.
 fn still() -> QueueSettings {
     QueueSettings { paused: true, ..QueueSettings::default() }
 }
@@ -28,7 +28,7 @@ async fn pre_queued(world: &World, performance: PerformanceId, count: usize) -> 
     let mut fans = Vec::new();
     for turn in 0..count {
         let mut fan = world.fan(turn).await;
-        let joined = fan.join_with(performance, "").await.expect("a place");
+        let joined = fan.join_with(performance, "").await.expect("a queue token");
         assert_eq!((joined.number, joined.pre_queued), (turn as u64 + 1, true));
         fans.push(fan);
     }
@@ -36,12 +36,14 @@ async fn pre_queued(world: &World, performance: PerformanceId, count: usize) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_joins_before_the_opening_draws_a_number_that_anyone_can_compute() {
+async fn fans_of_the_pre_queue_draw_verifiable_numbers() {
     let world = World::durable(2).await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
     let fans = pre_queued(&world, performance, 12).await;
     let mut frames = fans[0].watch().await.expect("a stream");
-    assert!(matches!(next_status(&mut frames).await, QueueStatus::PreQueued(told) if told.people_waiting == 12));
+    assert!(
+        matches!(next_status(&mut frames).await, QueueStatus::PreQueued(pre_queued) if pre_queued.people_waiting == 12)
+    );
     fans[4].leave().await.expect("left");
     let before = draw(&fans[0], performance).await.expect("a commitment");
     assert_eq!((before.key_sha256.as_slice(), before.key.len(), before.lanes.len()), (&KEY.commitment()[..], 0, 0));
@@ -62,39 +64,39 @@ async fn who_joins_before_the_opening_draws_a_number_that_anyone_can_compute() {
         let number = expected.number(index);
         let position = number - u64::from(number > gone);
         for turn in 0..2 {
-            let told = fan.on(world.channel(turn)).position().await.expect("a status");
-            assert!(matches!(&told, QueueStatus::Waiting(told) if told.position == position), "{index}: {told:?}");
+            let status = fan.on(world.channel(turn)).position().await.expect("a status");
+            let is_right = matches!(&status, QueueStatus::Waiting(waiting) if waiting.position == position);
+            assert!(is_right, "{index}: {status:?}");
         }
     }
     let mut late = world.fan(1).await;
-    let joined = late.join_with(performance, "").await.expect("a place");
+    let joined = late.join_with(performance, "").await.expect("a queue token");
     assert_eq!((joined.number, joined.pre_queued), (13, false));
     assert!(
-        matches!(late.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 12),
-        "after all who drew"
+        matches!(late.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == 12),
+        "after all drawn numbers"
     );
     let mut again = fans[0].clone();
-    assert_eq!(again.join(performance).await.expect("the same place"), 1);
+    assert_eq!(again.join(performance).await.expect("the same token"), 1);
     assert_eq!(again.queue_token, fans[0].queue_token);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
+async fn numbers_survive_the_loss_of_the_queue_before_and_after_the_draw() {
     let world = World::durable(2).await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
     let fans = pre_queued(&world, performance, 6).await;
     let streams = futures::future::join_all(fans.iter().map(Fan::watch)).await;
     world.lose_queue(performance).await;
-    let known =
-        async |fan: &Fan| matches!(fan.position().await, Ok(QueueStatus::PreQueued(told)) if told.people_waiting == 6);
-    until("all six to be known again", || async { known(&fans[5]).await }).await;
+    let known = async |fan: &Fan| matches!(fan.position().await, Ok(QueueStatus::PreQueued(pre_queued)) if pre_queued.people_waiting == 6);
+    until("all six fans in the pre-queue again", || async { known(&fans[5]).await }).await;
 
     world.clock.advance(OPENS_IN);
     let positions = async || {
         let mut positions = Vec::new();
         for fan in &fans {
-            let Ok(QueueStatus::Waiting(told)) = fan.position().await else { return Vec::new() };
-            positions.push(told.position);
+            let Ok(QueueStatus::Waiting(waiting)) = fan.position().await else { return Vec::new() };
+            positions.push(waiting.position);
         }
         positions
     };
@@ -115,7 +117,7 @@ async fn a_queue_that_is_lost_before_its_draw_or_after_it_keeps_its_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_without_a_draw_has_none() {
+async fn a_queue_without_a_pre_queue_has_no_draw() {
     let world = World::embedded().await;
     let (with, without) = (world.performance(Some(still())).await, world.performance(None).await);
     let fan = world.fan(0).await;
@@ -124,7 +126,7 @@ async fn a_queue_without_a_draw_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_stores_draw_the_same() {
+async fn the_embedded_stores_draw_the_same_numbers() {
     let world = World::embedded().await;
     let performance = world.drawn_performance(still(), OPENS_IN).await;
     let fans = pre_queued(&world, performance, 5).await;
@@ -132,7 +134,7 @@ async fn the_embedded_stores_draw_the_same() {
     for (index, fan) in (1..).zip(&fans) {
         let number = Draw::new(KEY, 0, 5).number(index);
         until("the number", || async {
-            matches!(fan.position().await, Ok(QueueStatus::Waiting(told)) if told.position == number)
+            matches!(fan.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == number)
         })
         .await;
     }

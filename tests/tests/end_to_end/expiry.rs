@@ -1,4 +1,4 @@
-//! Holds that end unpaid.
+//! Holds that expire or are released.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn five_minutes(performance: Performance) -> Performance {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_hold_is_bought_by_somebody_else() {
+async fn seats_of_an_expired_hold_can_be_bought_by_another_fan() {
     let world = World::durable(2).await;
     let performance = world.performance_with(None, five_minutes).await;
     let (first, second) = (world.fan(0).await, world.fan(1).await);
@@ -31,7 +31,7 @@ async fn an_expired_hold_is_bought_by_somebody_else() {
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
     world.clock.advance(MOMENT);
 
-    let refusal = first.pay(&lost.reservation_id).await.expect_err("the hold is over");
+    let refusal = first.pay(&lost.reservation_id).await.expect_err("the hold has expired");
     assert_eq!(reason(&refusal), "HOLD_EXPIRED");
     until("a free seat", || async { second.hold(performance, &["S-B-1"]).await.is_ok() }).await;
     let listed = second.seats(performance).await.expect("seats");
@@ -52,8 +52,8 @@ async fn an_expired_hold_is_bought_by_somebody_else() {
 async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
     let world = World::durable(2).await;
     let performance = world.performance_with(None, five_minutes).await;
-    // From a payment that is well before the deadline to one that is well after it, and those between that race with it.
-    // The sweeps of both instances run all the time.
+    // The payments range from well before the deadline to well after it, and those between race with the expiry. The sweeps of
+    // both instances run all the time.
     let orders = ["paid first", "race", "race", "race", "race", "race", "race", "expired first"];
     for (order, number) in orders.into_iter().zip(1..) {
         let fan = world.fan(0).await;
@@ -72,7 +72,7 @@ async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
             "expired first" => {
                 world.clock.advance(MOMENT);
                 let paid = elsewhere.pay(&hold.reservation_id).await;
-                assert!(paid.is_err(), "the deadline is over");
+                assert!(paid.is_err(), "the deadline has passed");
                 paid
             }
             _ => {
@@ -97,7 +97,7 @@ async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
         assert_eq!(fan.balance().await.expect("a balance"), balance);
         let slot = world.ports.reservations.list(fan.user, encore_domain::page::PageRequest::first(1)).await;
         let slots = slot.expect("reservations").items[0].slots();
-        until("the claims to follow", || async {
+        until("claims that match the state", || async {
             world.ports.reservations.claims_on(performance, &slots).await.expect("claims").len() == claims
         })
         .await;
@@ -125,12 +125,12 @@ async fn a_released_seat_is_free_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_without_a_hold_is_freed_when_its_time_is_over() {
+async fn a_lock_without_a_claim_is_freed_after_its_deadline() {
     let world = World::durable(2).await;
     let performance = world.performance_with(None, five_minutes).await;
     let fan = world.fan(0).await;
     fan.seats(performance).await.expect("the seats are loaded");
-    // An instance died between the lock and the claim.
+    // An instance stopped between the lock and the claim.
     let slots = encore_port_tests::fixtures::slots(&[0]);
     let until_when = encore_port_tests::fixtures::start() + HOLD_FOR;
     let owner = encore_port_tests::fixtures::id();

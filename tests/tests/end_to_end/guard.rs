@@ -1,4 +1,4 @@
-//! Who may pass the guard.
+//! The guard: which calls need an active queue token.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use encore_tests::ledger;
 use encore_tests::world::World;
 use tonic::{Code, Status};
 
-/// Every guarded call of a fan who holds nothing, as refusals.
+/// The refusals of every guarded call of a fan.
 async fn guarded_calls(fan: &Fan, performance: PerformanceId, hold: &str) -> Vec<Status> {
     let outcomes = [
         fan.seats(performance).await.map(drop),
@@ -64,13 +64,13 @@ async fn only_an_active_token_of_the_fan_and_the_performance_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_does_not_pass() {
+async fn a_waiting_fan_is_not_authorized() {
     let world = World::durable(2).await;
     let rate = QueueRate { admissions: 1, period: Duration::from_hours(1) };
     let performance = world.performance(Some(QueueSettings { rate, batch: 1, ..QueueSettings::default() })).await;
     let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
     first.enter(performance).await.expect("admitted");
-    second.join(performance).await.expect("a place");
+    second.join(performance).await.expect("a queue token");
 
     let refusal = second.seats(performance).await.expect_err("not admitted");
     assert_eq!(reason(&refusal), "NOT_ADMITTED");
@@ -107,22 +107,22 @@ async fn any_rpc_can_be_guarded() {
     let (mut fan, mut other, mut third) = (world.fan(0).await, world.fan(0).await, world.fan(0).await);
     fan.enter(performance).await.expect("admitted");
     other.enter(performance).await.expect("admitted");
-    third.join(performance).await.expect("a place");
+    third.join(performance).await.expect("a queue token");
     let fan = fan.on(&strict.channel);
 
-    let nobody = fan.showing("");
-    let hold = nobody.hold(performance, &["S-A-1"]).await.expect("holding is not guarded here").reservation_id;
-    nobody.balance().await.expect("nor is the balance");
+    let without_token = fan.showing("");
+    let hold = without_token.hold(performance, &["S-A-1"]).await.expect("holding is not guarded here").reservation_id;
+    without_token.balance().await.expect("reading the balance is not guarded here");
     let guarded_calls = async |caller: &Fan| {
         let outcomes = [caller.top_up(1_000).await.map(drop), caller.reservation(&hold).await.map(drop)];
         outcomes.map(|outcome| outcome.expect_err("the guard refuses"))
     };
-    assert_all(&guarded_calls(&nobody).await, "QUEUE_TOKEN_MISSING");
+    assert_all(&guarded_calls(&without_token).await, "QUEUE_TOKEN_MISSING");
     assert_all(&guarded_calls(&fan.showing("garbage")).await, "QUEUE_TOKEN_INVALID");
     assert_all(&guarded_calls(&fan.showing(&other.queue_token)).await, "QUEUE_TOKEN_INVALID");
     assert_all(&guarded_calls(&third.on(&strict.channel)).await, "NOT_ADMITTED");
     let stranger = Fan { access_token: String::new(), ..fan.clone() };
-    assert_eq!(reason(&stranger.top_up(1_000).await.expect_err("nobody")), "CREDENTIALS_MISSING");
+    assert_eq!(reason(&stranger.top_up(1_000).await.expect_err("no credentials")), "CREDENTIALS_MISSING");
 
     fan.top_up(1_000).await.expect("the token is active");
     assert_eq!(fan.reservation(&hold).await.expect("the token is active").reservation_id, hold);
@@ -135,11 +135,11 @@ async fn any_rpc_can_be_guarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_are_needed_and_checked() {
+async fn credentials_are_required_and_checked() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let without = Fan { access_token: String::new(), ..fan.clone() };
-    let refusal = without.balance().await.expect_err("nobody");
+    let refusal = without.balance().await.expect_err("no credentials");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "CREDENTIALS_MISSING"));
 
     let forged = Fan { access_token: format!("{}x", fan.access_token), ..fan.clone() };

@@ -1,4 +1,4 @@
-//! Holds that their fans extend, and of which they give seats back.
+//! Extending holds and releasing some of their seats.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seats_of_a_hold_are_given_back_and_the_others_paid() {
+async fn some_seats_of_a_hold_are_released_and_the_others_paid() {
     for world in [World::durable(2).await, World::embedded().await, World::without_redis().await] {
         let (operator, performance) = (world.operator().await, world.performance_with(None, five_minutes).await);
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
@@ -68,7 +68,7 @@ async fn seats_of_a_hold_are_given_back_and_the_others_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_is_extended_up_to_three_lives() {
+async fn a_hold_is_extended_up_to_three_times_its_duration() {
     for world in [World::durable(2).await, World::embedded().await, World::without_redis().await] {
         let (operator, performance) = (world.operator().await, world.performance_with(None, five_minutes).await);
         let (fan, rival) = (world.fan(0).await, world.fan(1).await);
@@ -88,7 +88,7 @@ async fn a_hold_is_extended_up_to_three_lives() {
             assert_eq!(expires_at(&extended), expires_at(&placed) - seconds(HOLD_FOR) + by);
             first.get_or_insert((request, extended));
         }
-        let refusal = fan.extend_as(&request_id(), id).await.expect_err("it may not live longer");
+        let refusal = fan.extend_as(&request_id(), id).await.expect_err("the hold is at its limit");
         assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::FailedPrecondition, "HOLD_AT_LIMIT"));
         assert!(reason_metadata(&refusal, "expires_at").is_some());
         let (request, extended) = first.expect("three rounds");
@@ -98,7 +98,7 @@ async fn a_hold_is_extended_up_to_three_lives() {
         assert_eq!(reason(&refusal), "SEATS_TAKEN");
         assert_eq!(found(&operator, performance).await, []);
         fan.top_up(24_000).await.expect("a credit");
-        fan.pay(id).await.expect("live to the last");
+        fan.pay(id).await.expect("a live hold");
         let refusal = fan.extend_as(&request_id(), id).await.expect_err("paid");
         assert_eq!(reason(&refusal), "RESERVATION_NOT_HELD");
         assert_eq!(fan.extend_as(&request, id).await.expect("a repeat"), extended);
@@ -129,7 +129,7 @@ async fn a_hold_never_outlives_the_queue_token() {
     let bounded = fan.extend_as(&request_id(), id).await.expect("extended");
     assert_eq!(expires_at(&bounded), until);
     assert!(until < expires_at(&extended) + 290);
-    let refusal = fan.extend_as(&request_id(), id).await.expect_err("a hold that lives can be paid");
+    let refusal = fan.extend_as(&request_id(), id).await.expect_err("a hold cannot outlast the admission");
     assert_eq!(reason(&refusal), "HOLD_AT_LIMIT");
 
     fan.top_up(12_000).await.expect("a credit");

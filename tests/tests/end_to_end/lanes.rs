@@ -1,4 +1,4 @@
-//! Lanes, and who may join which.
+//! Lanes and lane grants.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use encore_tests::fan::{Fan, reason, violated_fields};
 use encore_tests::world::{World, until};
 use tonic::Status;
 
-/// Nobody comes in until the test says so; the club is called three times as often as everybody else.
+/// Settings with two lanes and no admission. The fan club has three times the weight of the general lane.
 fn with_a_club() -> QueueSettings {
     let lane = |name, weight| Lane::new(LaneName::parse(name).expect("a name"), weight).expect("a lane");
     let lanes = Lanes::new(vec![lane("general", 1), lane("fan-club", 3)]).expect("lanes");
@@ -36,13 +36,13 @@ async fn a_granted_lane_is_called_by_its_weight() {
     let (mut general, mut club) = (Vec::new(), Vec::new());
     for turn in 0..4 {
         let mut fan = world.fan(turn).await;
-        assert_eq!(fan.join_with(performance, "").await.expect("a place").lane, "general");
+        assert_eq!(fan.join_with(performance, "").await.expect("a queue token").lane, "general");
         general.push(fan);
     }
     for turn in 0..6 {
         let mut fan = world.fan(turn).await;
         let lane_grant = grant(&operator, performance, &fan, "fan-club").await.expect("a grant");
-        let joined = fan.join_with(performance, &lane_grant).await.expect("a place");
+        let joined = fan.join_with(performance, &lane_grant).await.expect("a queue token");
         assert_eq!((joined.lane.as_str(), joined.number), ("fan-club", turn as u64 + 1));
         club.push(fan);
     }
@@ -64,12 +64,12 @@ async fn a_granted_lane_is_called_by_its_weight() {
         }
         inside
     };
-    until("eight inside", || async { inside(&general).await + inside(&club).await == 8 }).await;
+    until("eight called or active fans", || async { inside(&general).await + inside(&club).await == 8 }).await;
     assert_eq!((inside(&general).await, inside(&club).await), (2, 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_is_good_for_its_fan_its_performance_and_its_time() {
+async fn a_grant_is_valid_for_its_fan_performance_and_period() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
     let (here, there) = (world.performance(Some(with_a_club())).await, world.performance(Some(with_a_club())).await);
@@ -81,22 +81,22 @@ async fn a_grant_is_good_for_its_fan_its_performance_and_its_time() {
         fan.join_with(here, "forged").await,
         fan.join_with(here, &fan.access_token.clone()).await,
     ] {
-        assert_eq!(reason(&refused.expect_err("no good")), "LANE_GRANT_INVALID");
+        assert_eq!(reason(&refused.expect_err("an invalid grant")), "LANE_GRANT_INVALID");
     }
-    assert_eq!(fan.join(here).await.expect("a place in the lane for everybody"), 1);
+    assert_eq!(fan.join(here).await.expect("a token of the general lane"), 1);
     let before = fan.queue_token.clone();
-    let moved = fan.join_with(here, &lane_grant).await.expect("a place in the club");
+    let moved = fan.join_with(here, &lane_grant).await.expect("a token of the fan club");
     assert_eq!((moved.lane.as_str(), moved.number), ("fan-club", 1));
     let old = fan.showing(&before).position().await.expect("a status");
     assert!(matches!(old, QueueStatus::Ended(ended) if ended.reason() == EndReason::Replaced), "{old:?}");
 
     world.clock.advance(Duration::from_hours(24));
-    let late = other.join_with(here, &lane_grant).await.expect_err("no longer good");
+    let late = other.join_with(here, &lane_grant).await.expect_err("an expired grant");
     assert!(["LANE_GRANT_INVALID", "SALE_CLOSED"].contains(&reason(&late).as_str()), "{late:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lanes_that_are_not_there_and_fans_are_refused() {
+async fn unknown_lanes_and_grants_by_fans_are_refused() {
     let world = World::embedded().await;
     let operator = world.operator().await;
     let performance = world.performance(Some(with_a_club())).await;
@@ -108,6 +108,6 @@ async fn lanes_that_are_not_there_and_fans_are_refused() {
     let by_a_fan = grant(&fan, performance, &fan, "fan-club").await.expect_err("a fan");
     assert_eq!(reason(&by_a_fan), "OPERATOR_ONLY");
     let stranger = Fan { user: encore_port_tests::fixtures::id(), ..fan };
-    let nobody = grant(&operator, performance, &stranger, "fan-club").await.expect_err("nobody");
-    assert_eq!(reason(&nobody), "NOT_FOUND");
+    let unknown = grant(&operator, performance, &stranger, "fan-club").await.expect_err("an unknown user");
+    assert_eq!(reason(&unknown), "NOT_FOUND");
 }

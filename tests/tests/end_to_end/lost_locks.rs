@@ -1,4 +1,4 @@
-//! Seats are sold while Redis is flushed, and while it is away: none twice, and the map is right afterwards.
+//! Seats are sold while Redis is flushed, and while it is unavailable. No seat is sold twice, and the map is correct afterwards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,8 +38,8 @@ async fn listed(fan: &Fan, performance: PerformanceId) -> Vec<SeatStatus> {
     rows.flat_map(|row| &row.seats).map(Seat::status).collect()
 }
 
-/// Lets time pass until the seats are in order, and then looks at them in every way.
-async fn comes_to_be_right(
+/// Waits until the locks match the claims, and then checks the audit, the listed seats and the watched maps.
+async fn settled_and_checked(
     world: &World,
     performance: PerformanceId,
     chart: &SeatChart,
@@ -57,7 +57,7 @@ async fn comes_to_be_right(
     truth
 }
 
-/// Buys, changes their mind, and wants what others want, while the locks are lost again and again. Answers what they paid for.
+/// A fan holds, extends, releases and pays seats that others want too, while the locks are lost repeatedly. Returns the paid seats.
 async fn buy_through(
     world: &World,
     performance: PerformanceId,
@@ -68,20 +68,20 @@ async fn buy_through(
     fan.top_up(1_000_000).await.expect("a credit");
     let mut bought = Vec::new();
     for round in 0..6 {
-        // There is room for everybody all the time.
-        let held = fan.hold_best(performance, best(2)).await.expect("the best of what is there");
+        // There are enough seats for all fans at any time.
+        let held = fan.hold_best(performance, best(2)).await.expect("free seats");
         if (turn + round).is_multiple_of(3) && bought.len() <= 2 {
             fan.pay(&held.reservation_id).await.expect("paid");
             bought.extend(held.seats.into_iter().map(|seat| seat.seat_id));
         } else {
-            // It gains something only if time has passed.
+            // The extension is refused unless the clock has advanced.
             if let Err(refusal) = fan.extend_as(&request_id(), &held.reservation_id).await {
                 assert_eq!(reason(&refusal), "HOLD_AT_LIMIT");
             }
             let one = [held.seats[0].seat_id.as_str()];
-            let left = fan.release_as(&request_id(), &held.reservation_id, &one).await.expect("one given back");
+            let left = fan.release_as(&request_id(), &held.reservation_id, &one).await.expect("one seat released");
             assert_eq!(left.seats.len(), 1);
-            fan.release(&held.reservation_id).await.expect("and the other");
+            fan.release(&held.reservation_id).await.expect("the other seat released");
         }
         let wanted = format!("7-19-{}", (turn * 7 + round) % 20 + 1);
         match fan.hold(performance, &[&wanted]).await {
@@ -89,7 +89,7 @@ async fn buy_through(
                 fan.pay(&hold.reservation_id).await.expect("paid");
                 bought.push(wanted);
             }
-            Ok(hold) => drop(fan.release(&hold.reservation_id).await.expect("given back")),
+            Ok(hold) => drop(fan.release(&hold.reservation_id).await.expect("released")),
             Err(refusal) => assert_eq!(reason(&refusal), "SEATS_TAKEN"),
         }
         steps.send_modify(|steps| *steps += 1);
@@ -98,7 +98,7 @@ async fn buy_through(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seats_are_sold_while_redis_is_flushed_again_and_again() {
+async fn seats_are_sold_while_redis_is_flushed_repeatedly() {
     const FANS: usize = 20;
     let (world, chart) = (World::durable(2).await, fixtures::arena_chart());
     let performance = world.performance_in(chart.clone(), None, |performance| performance).await;
@@ -114,7 +114,7 @@ async fn seats_are_sold_while_redis_is_flushed_again_and_again() {
     let flushing = async {
         for flush in 1..10 {
             let mut taken = steps.subscribe();
-            taken.wait_for(|taken| *taken >= flush * FANS * 6 / 10).await.expect("it goes on");
+            taken.wait_for(|taken| *taken >= flush * FANS * 6 / 10).await.expect("the fans continue");
             world.clock.advance(Duration::from_millis(1));
             world.lose_redis().await;
         }
@@ -124,12 +124,12 @@ async fn seats_are_sold_while_redis_is_flushed_again_and_again() {
     for seat in bought.into_iter().flatten() {
         assert!(sold.insert(seat.clone()), "{seat} was sold twice");
     }
-    let map = comes_to_be_right(&world, performance, &chart, watching).await;
+    let map = settled_and_checked(&world, performance, &chart, watching).await;
     assert_eq!(map.iter().filter(|status| **status == SeatStatus::Sold).count(), sold.len());
     ledger::assert_conserved(world.database()).await;
 }
 
-/// The way in which Redis comes back.
+/// The data of Redis after its restart.
 #[derive(Clone, Copy, Debug)]
 enum Return {
     AsItWas,
@@ -137,7 +137,7 @@ enum Return {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seats_are_sold_while_redis_is_away_and_the_map_is_right_when_it_is_back() {
+async fn seats_are_sold_while_redis_is_unavailable_and_the_map_is_correct_afterwards() {
     for way in [Return::AsItWas, Return::Empty] {
         let mut redis = start(&format!("away-{way:?}"));
         let (world, chart) = (World::durable_on(2, &redis.url()).await, fixtures::small_chart());
@@ -165,11 +165,11 @@ async fn seats_are_sold_while_redis_is_away_and_the_map_is_right_when_it_is_back
         pays.pay(&to_pay.reservation_id).await.expect("paid without locks");
         world.clock.advance(Duration::from_mins(4));
         keeps.extend_as(&request_id(), &kept.reservation_id).await.expect("extended without locks");
-        let left = keeps.release_as(&request_id(), &kept.reservation_id, &["S-A-3"]).await.expect("one given back");
+        let left = keeps.release_as(&request_id(), &kept.reservation_id, &["S-A-3"]).await.expect("one seat released");
         assert_eq!(left.seats.len(), 2);
-        gives.release(&to_give.reservation_id).await.expect("given back without locks");
-        first.hold(performance, &["S-A-3"]).await.expect("what was given back");
-        let best_two = second.hold_best(performance, best(2)).await.expect("the best of the claims");
+        gives.release(&to_give.reservation_id).await.expect("released without locks");
+        first.hold(performance, &["S-A-3"]).await.expect("the released seat");
+        let best_two = second.hold_best(performance, best(2)).await.expect("the best available seats by the claims");
         second.pay(&best_two.reservation_id).await.expect("paid without locks");
         for fan in [late, other] {
             let refusal = fan.hold(performance, &["S-A-2"]).await.expect_err("kept");
@@ -180,7 +180,7 @@ async fn seats_are_sold_while_redis_is_away_and_the_map_is_right_when_it_is_back
         let map = claimed_map(&world, performance, &chart).await;
         for turn in 0..2 {
             let there = late.on(world.channel(turn));
-            until("a map of the claims", || async { listed(&there, performance).await == map }).await;
+            until("a map that matches the claims", || async { listed(&there, performance).await == map }).await;
         }
         for seats in &mut watching {
             seats.until(|seats| seats == map).await;
@@ -190,17 +190,17 @@ async fn seats_are_sold_while_redis_is_away_and_the_map_is_right_when_it_is_back
         if matches!(way, Return::Empty) {
             assert_eq!(ask(&redis, "FLUSHALL"), "OK");
         }
-        // Long after the deadline that the locks knew of.
+        // The deadline in the old locks has long passed.
         world.clock.advance(Duration::from_mins(2));
-        comes_to_be_right(&world, performance, &chart, watching).await;
-        let refusal = late.hold(performance, &["S-A-1"]).await.expect_err("kept by the claims");
+        settled_and_checked(&world, performance, &chart, watching).await;
+        let refusal = late.hold(performance, &["S-A-1"]).await.expect_err("the claims refuse the seat");
         assert_eq!(reason(&refusal), "SEATS_TAKEN");
-        let free_again = late.hold(performance, &["C-A-1", "C-A-2"]).await.expect("given back");
-        late.release(&free_again.reservation_id).await.expect("given back");
+        let free_again = late.hold(performance, &["C-A-1", "C-A-2"]).await.expect("released seats");
+        late.release(&free_again.reservation_id).await.expect("released seats");
         let refusal = keeps.release_as(&request_id(), &kept.reservation_id, &["S-A-3"]).await.expect_err("not theirs");
         assert_eq!(reason(&refusal), "NOT_FOUND");
         keeps.pay(&kept.reservation_id).await.expect("extended, and paid");
-        comes_to_be_right(&world, performance, &chart, vec![]).await;
+        settled_and_checked(&world, performance, &chart, vec![]).await;
         ledger::assert_conserved(world.database()).await;
     }
 }

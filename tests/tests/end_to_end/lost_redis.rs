@@ -1,5 +1,5 @@
-//! A Redis that is flushed, one that comes back as it was some time ago, and one whose replica takes over without the last moments:
-//! nobody loses a place, a turn or an admission by any of them.
+//! A Redis is flushed, restarted from an older dump, or replaced by a replica that lags behind. No fan loses a token, a position
+//! or an admission.
 
 use std::path::Path;
 
@@ -15,32 +15,32 @@ use futures::future::join_all;
 
 const INSTANCES: usize = 2;
 
-/// A Redis of the test's.
+/// Starts a private Redis.
 pub(crate) fn start(name: &str) -> RedisServer {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // The run before may have left its files there.
+    // An earlier run may have left files.
     let _none_or_removed = std::fs::remove_dir_all(&folder);
     RedisServer::start(&folder).expect("Redis starts")
 }
 
-pub(crate) fn ask(redis: &RedisServer, question: &str) -> String {
-    redis.ask(question).expect("Redis answers")
+pub(crate) fn ask(redis: &RedisServer, command: &str) -> String {
+    redis.ask(command).expect("Redis answers")
 }
 
-/// A sale of which the store knows a part, and then loses the rest.
+/// A sale whose store loses the latest changes.
 struct Sale {
     world: World,
     performance: PerformanceId,
-    /// Inside all the time.
+    /// Active throughout the test.
     guest: Fan,
-    /// Inside, and pays when the store has heard the last.
+    /// Active, and pays after the last change that the store keeps.
     buyer: Fan,
-    /// In the order of the queue. The first is admitted when the store has heard the last.
+    /// The fans in the order of the queue. The first is admitted after the last change that the store keeps.
     queue: Vec<Fan>,
 }
 
 impl Sale {
-    /// What the store will know.
+    /// The part of the sale that the store keeps.
     async fn begin(redis_url: &str) -> Self {
         let world = World::durable_on(INSTANCES, redis_url).await;
         let two_inside = QueueSettings { max_active: 2, ..QueueSettings::default() };
@@ -51,9 +51,9 @@ impl Sale {
         }
         let mut sale = Self { world, performance, guest, buyer, queue: Vec::new() };
         sale.join(4).await;
-        // What lasts knows at least this.
+        // The durable record contains at least this state.
         until("the record of the queue", || async {
-            let record = sale.world.ports.queue_records.find(performance).await.expect("Postgres is there");
+            let record = sale.world.ports.queue_records.find(performance).await.expect("Postgres is available");
             record.is_some_and(|record| record.lanes[0].tail == 6 && record.inside.len() == 2)
         })
         .await;
@@ -63,31 +63,31 @@ impl Sale {
     async fn join(&mut self, fans: usize) {
         for turn in 0..fans {
             let mut fan = self.world.fan(turn).await;
-            fan.join(self.performance).await.expect("a place");
+            fan.join(self.performance).await.expect("a queue token");
             self.queue.push(fan);
         }
     }
 
-    /// What the store will not know.
-    async fn go_on(&mut self) {
+    /// The part of the sale that the store loses.
+    async fn continue_sale(&mut self) {
         self.buyer.top_up(50_000).await.expect("a credit");
         let hold = self.buyer.hold(self.performance, &["S-A-1"]).await.expect("a hold");
         self.buyer.pay(&hold.reservation_id).await.expect("paid");
-        self.queue[0].wait().await.expect("admitted in the buyer's stead");
+        self.queue[0].wait().await.expect("admitted after the buyer");
         self.join(2).await;
     }
 
-    /// The same fan at each instance.
+    /// The fan with a connection to each instance.
     fn everywhere(&self, fan: &Fan) -> Vec<Fan> {
         (0..INSTANCES).map(|turn| fan.on(self.world.channel(turn))).collect()
     }
 
-    /// All is as it was, and goes on, after something has lost the queue.
-    async fn outlives(&mut self, lose: impl Future<Output = ()>) {
+    /// Loses the queue by `lose`, and checks that the restored queue has the old state and continues.
+    async fn survives(&mut self, lose: impl Future<Output = ()>) {
         let (world, performance) = (&self.world, self.performance);
         let inside = [&self.guest, &self.queue[0]];
         let deadlines = join_all(inside.map(deadline)).await;
-        // One of them waits on an open stream, which shows the place by itself; the others are heard of when they ask.
+        // One fan waits on an open stream, whose instance shows the token. The others show their tokens with their next call.
         let _stream = self.queue[2].watch().await.expect("a stream");
         world.queue_lost_by(performance, lose).await;
 
@@ -98,16 +98,16 @@ impl Sale {
         }
         for (fan, until) in inside.into_iter().zip(deadlines) {
             for fan in self.everywhere(fan) {
-                assert_eq!(deadline(&fan).await, until, "inside until the same moment");
+                assert_eq!(deadline(&fan).await, until, "active until the same deadline");
             }
         }
         let taken = self.queue[0].hold(performance, &["S-A-1"]).await.expect_err("sold");
         assert_eq!(reason(&taken), "SEATS_TAKEN");
-        self.queue[0].hold(performance, &["S-A-2"]).await.expect("still inside");
+        self.queue[0].hold(performance, &["S-A-2"]).await.expect("still active");
 
-        // Who comes back in another order has the old one.
+        // The fans return in another order and keep their positions.
         for (fan, expected) in self.queue[1..].iter().rev().zip((1..=5).rev()) {
-            until("the place", || async { position(fan).await.is_some_and(|told| told <= expected) }).await;
+            until("a position", || async { position(fan).await.is_some_and(|position| position <= expected) }).await;
         }
         for (fan, expected) in self.queue[1..].iter().zip(1..) {
             for fan in self.everywhere(fan) {
@@ -115,11 +115,11 @@ impl Sale {
             }
         }
         let mut newcomer = world.fan(1).await;
-        let number = newcomer.join(performance).await.expect("a place");
+        let number = newcomer.join(performance).await.expect("a number");
         assert!(number > 8, "no number is given twice: {number}");
         until("the end of the queue", || async { position(&newcomer).await == Some(6) }).await;
-        let queue = world.ports.queues.snapshot(performance).await.expect("Redis is there").expect("a queue");
-        assert_eq!((queue.active.len(), queue.called.len()), (2, 0), "nobody comes in beyond the max_active");
+        let queue = world.ports.queues.snapshot(performance).await.expect("Redis is available").expect("a queue");
+        assert_eq!((queue.active.len(), queue.called.len()), (2, 0), "no fan is admitted beyond max_active");
 
         self.queue.push(newcomer);
         for turn in 1..self.queue.len() {
@@ -127,41 +127,41 @@ impl Sale {
             leaves.leave().await.expect("left");
             self.queue[turn].wait().await.expect("admitted");
             if let Some(next) = self.queue.get(turn + 1) {
-                assert!(position(next).await.is_some(), "nobody before their turn");
+                assert!(position(next).await.is_some(), "no fan is admitted out of order");
             }
         }
     }
 }
 
 async fn position(fan: &Fan) -> Option<u64> {
-    if let Ok(QueueStatus::Waiting(told)) = fan.position().await { Some(told.position) } else { None }
+    if let Ok(QueueStatus::Waiting(waiting)) = fan.position().await { Some(waiting.position) } else { None }
 }
 
-/// Until when somebody is inside.
+/// The end of a fan's admission.
 async fn deadline(fan: &Fan) -> (i64, i32) {
     match fan.position().await {
         Ok(QueueStatus::Admitted(admitted)) => {
             admitted.until.map(|until| (until.seconds, until.nanos)).expect("a deadline")
         }
-        other => panic!("not inside: {other:?}"),
+        other => panic!("not admitted: {other:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_outlives_a_flushed_redis() {
+async fn a_sale_survives_a_flush_of_redis() {
     let redis = start("flushed");
     let mut sale = Sale::begin(&redis.url()).await;
-    sale.go_on().await;
-    sale.outlives(async { assert_eq!(ask(&redis, "FLUSHALL"), "OK") }).await;
+    sale.continue_sale().await;
+    sale.survives(async { assert_eq!(ask(&redis, "FLUSHALL"), "OK") }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_outlives_a_redis_that_comes_back_as_it_was() {
+async fn a_sale_survives_a_redis_restored_from_an_older_dump() {
     let mut redis = start("older");
     let mut sale = Sale::begin(&redis.url()).await;
     assert_eq!(ask(&redis, "SAVE"), "OK");
-    sale.go_on().await;
-    sale.outlives(async {
+    sale.continue_sale().await;
+    sale.survives(async {
         redis.kill();
         redis.start_again().expect("Redis starts");
     })
@@ -169,23 +169,24 @@ async fn a_sale_outlives_a_redis_that_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_outlives_a_replica_that_missed_the_last_and_takes_over() {
+async fn a_sale_survives_a_failover_to_a_lagging_replica() {
     let (mut first, replica) = (start("first"), start("replica"));
     assert_eq!(ask(&replica, &format!("REPLICAOF 127.0.0.1 {}", first.port())), "OK");
-    until("the replica", || async { ask(&replica, "INFO replication").contains("master_link_status:up") }).await;
+    until("a connected replica", || async { ask(&replica, "INFO replication").contains("master_link_status:up") })
+        .await;
     let route = Route::to(first.port()).await;
     let mut sale = Sale::begin(&route.url()).await;
-    until("the replica to know the same", || async {
+    until("a replica without lag", || async {
         let offset = |redis: &RedisServer| {
-            let told = ask(redis, "INFO replication");
-            told.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).map(str::to_owned)
+            let info = ask(redis, "INFO replication");
+            info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).map(str::to_owned)
         };
         offset(&replica) == offset(&first)
     })
     .await;
     assert_eq!(ask(&replica, "REPLICAOF NO ONE"), "OK");
-    sale.go_on().await;
-    sale.outlives(async {
+    sale.continue_sale().await;
+    sale.survives(async {
         first.kill();
         route.turn_to(replica.port());
     })

@@ -1,4 +1,4 @@
-//! The whole server on real Postgres and Redis, two instances of it, called as a client would.
+//! End-to-end tests: two instances of the server on Postgres and Redis, called like by a client.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accessible;

@@ -1,4 +1,4 @@
-//! Running a sale.
+//! Operators create performances and control queues.
 
 use encore_domain::queue::QueueSettings;
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
@@ -71,7 +71,7 @@ async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fans_are_no_operators() {
+async fn fans_cannot_call_rpcs_for_operators() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let refusal = import(&fan, "", VENUE_JSON).await.expect_err("a fan");
@@ -79,7 +79,7 @@ async fn fans_are_no_operators() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_plan_is_refused_whole_with_every_violation() {
+async fn an_invalid_plan_is_refused_with_every_violation() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
     let plan = r#"{"name":"Bad","categories":[{"name":"A"}],"zones":[
@@ -103,12 +103,12 @@ async fn a_bad_plan_is_refused_whole_with_every_violation() {
 async fn pausing_and_resuming_a_queue_reaches_every_instance() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
-    // One fan is inside, so that nobody else is admitted while the pause is on its way.
+    // One fan is active, so that no other fan is admitted before the pause takes effect.
     let performance = world.performance(Some(QueueSettings { max_active: 1, ..QueueSettings::default() })).await;
     let mut inside = world.fan(0).await;
     inside.enter(performance).await.expect("admitted");
     let mut fan = world.fan(1).await;
-    fan.join(performance).await.expect("a place");
+    fan.join(performance).await.expect("a queue token");
     let set = |settings: admin::QueueSettings| {
         let message = UpdateQueueRequest {
             request_id: request_id(),
@@ -122,19 +122,19 @@ async fn pausing_and_resuming_a_queue_reaches_every_instance() {
     };
 
     let paused = set(admin::QueueSettings { paused: Some(true), ..Default::default() }).await;
-    assert_eq!((paused.paused, paused.max_active), (Some(true), Some(1)), "what was not said stays");
+    assert_eq!((paused.paused, paused.max_active), (Some(true), Some(1)), "fields that are not set do not change");
     for turn in 0..2 {
         let there = fan.on(world.channel(turn));
-        until("the pause to be shown", || async {
+        until("the pause on every instance", || async {
             matches!(there.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.paused)
         })
         .await;
     }
     let leave = LeaveQueueRequest { request_id: String::new(), queue_token: inside.queue_token.clone() };
     inside.queue().leave_queue(inside.request(leave)).await.expect("left");
-    // A newcomer is seen in the queue only by a view from after the place inside became free.
+    // A view that contains the newcomer was made after the active fan had left.
     let mut newcomer = world.fan(0).await;
-    newcomer.join(performance).await.expect("a place");
+    newcomer.join(performance).await.expect("a queue token");
     until("a view of the newcomer", || async {
         matches!(fan.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.people_waiting == 2)
     })

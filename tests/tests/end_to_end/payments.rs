@@ -1,4 +1,4 @@
-//! Paying.
+//! Payments.
 
 use encore_proto::booking::v1::ReservationState;
 use encore_tests::fan::{reason, reason_metadata, request_id};
@@ -7,7 +7,7 @@ use encore_tests::world::{World, until};
 use futures::future::join_all;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer() {
+async fn twenty_concurrent_repeats_of_a_payment_have_one_effect_and_one_reply() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
@@ -17,7 +17,7 @@ async fn a_payment_repeated_twenty_times_at_once_has_one_effect_and_one_answer()
 
     let payments = join_all((0..20).map(|turn| {
         let (fan, request, hold) = (fan.on(world.channel(turn)), request.clone(), hold.reservation_id.clone());
-        async move { fan.pay_as(&request, &hold).await.expect("the one answer") }
+        async move { fan.pay_as(&request, &hold).await.expect("the same reply") }
     }))
     .await;
 
@@ -49,7 +49,7 @@ async fn an_insufficient_balance_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_reservation_does_not_exist() {
+async fn another_fans_reservation_is_not_found() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let (owner, other) = (world.fan(0).await, world.fan(1).await);
@@ -67,15 +67,15 @@ async fn somebody_elses_reservation_does_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_was_not_told_is_told_by_a_sweep() {
+async fn a_sweep_propagates_a_pending_settlement() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
     fan.top_up(12_000).await.expect("a credit");
     let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
-    // The payment commits, and its instance dies before it has told the seat locks.
+    // The payment commits, and its instance stops before it has propagated the settlement.
     let reservation = world.ports.reservations.find(hold.reservation_id.parse().expect("an id")).await;
-    let reservation = reservation.expect("Postgres is there").expect("the reservation");
+    let reservation = reservation.expect("Postgres is available").expect("the reservation");
     let plan = encore_port_tests::fixtures::payment(&reservation, encore_port_tests::fixtures::start());
     let key = encore_port_tests::fixtures::request(fan.user);
     world.ports.payments.pay_from_wallet(plan, key).await.expect("a payment");
@@ -83,9 +83,9 @@ async fn a_payment_that_was_not_told_is_told_by_a_sweep() {
         let seats = fan.seats(performance).await.expect("seats");
         seats.iter().any(|seat| seat.status() == encore_proto::catalog::v1::SeatStatus::Sold)
     };
-    assert!(!sold().await, "nobody has told");
+    assert!(!sold().await, "the settlement is pending");
 
     world.clock.advance(std::time::Duration::from_secs(3));
 
-    until("the seat is shown as sold", sold).await;
+    until("a seat that is shown as sold", sold).await;
 }

@@ -1,4 +1,4 @@
-//! What gRPC itself promises.
+//! The behaviour of the gRPC protocol itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,7 +95,7 @@ async fn a_message_over_the_size_limit_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_says_serving_for_each_service() {
+async fn health_reports_serving_for_each_service() {
     let world = World::embedded().await;
     let mut health = HealthClient::new(world.channel(0).clone());
     for service in ["", "encore.booking.v1.BookingService", "encore.queue.v1.QueueService"] {
@@ -105,7 +105,7 @@ async fn health_says_serving_for_each_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reflection_lists_every_service_and_knows_error_details() {
+async fn reflection_lists_every_service_and_the_error_details() {
     let world = World::embedded().await;
     let channel = world.channel(0).clone();
     let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
@@ -137,11 +137,11 @@ async fn reflection_lists_every_service_and_knows_error_details() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_client_goes_away_is_still_made_once() {
+async fn a_call_of_a_disconnected_client_is_completed_once() {
     let world = Arc::new(World::durable(2).await);
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
-    // The client hangs up at every point of the call, from before it was sent to after it was answered.
+    // The client disconnects at different points of the call, from before the request was sent to after the reply.
     for (turn, seat) in ["S-A-1", "S-A-2", "S-A-3", "S-A-4"].into_iter().enumerate() {
         let request = encore_tests::fan::request_id();
         let patience = Duration::from_millis(turn as u64 * 3);
@@ -157,7 +157,7 @@ async fn a_call_whose_client_goes_away_is_still_made_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_calls_with_grpc_web_over_http_1() {
     let world = World::embedded().await;
-    // An empty message in a frame: no flags, no bytes.
+    // A frame with an empty message: no flags and no bytes.
     let request = b"POST /encore.catalog.v1.CatalogService/ListConcerts HTTP/1.1\r\nhost: encore\r\n\
         origin: https://shop.example\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 5\r\n\
         connection: close\r\n\r\n\0\0\0\0\0";
@@ -172,7 +172,7 @@ async fn a_browser_calls_with_grpc_web_over_http_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_does_not_wait_for_who_only_listens() {
+async fn a_shutdown_does_not_wait_for_idle_connections() {
     const TIMEOUT: Duration = Duration::from_mins(1);
     let mut world = World::embedded().await;
     let channel = world.channel(0).clone();
@@ -190,6 +190,6 @@ async fn a_shutdown_does_not_wait_for_who_only_listens() {
     let last = health.message().await.expect("a status").expect("a status");
     assert_eq!(last.status(), ServingStatus::NotServing);
     let stopped = tokio::time::timeout(TIMEOUT, world.instances[0].stopped()).await;
-    assert!(stopped.is_ok(), "the server waits for connections on which nothing is under way");
+    assert!(stopped.is_ok(), "the server waits for idle connections");
     drop((silent, answers));
 }

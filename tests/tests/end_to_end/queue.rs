@@ -1,4 +1,4 @@
-//! The queue, live.
+//! The queue: positions, presence and admission.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use encore_tests::world::{World, until};
 use futures::future::join_all;
 use tonic::{Code, Streaming};
 
-/// One fan is inside; everybody else waits until the test says otherwise.
+/// Settings for one active fan. All others wait.
 fn slow() -> QueueSettings {
     let rate = QueueRate { admissions: 1, period: Duration::from_secs(10) };
     QueueSettings { rate, batch: 1, ..QueueSettings::default() }
@@ -25,7 +25,7 @@ fn position(status: &QueueStatus) -> Option<u64> {
     if let QueueStatus::Waiting(waiting) = status { Some(waiting.position) } else { None }
 }
 
-/// Four fans in queue: the first inside, the others at positions 1, 2, 3.
+/// Four fans in a queue: the first is active, the others are at positions 1, 2 and 3.
 async fn three_waiting(world: &World) -> (Fan, Vec<Fan>) {
     let performance = world.performance(Some(slow())).await;
     let mut first = world.fan(0).await;
@@ -33,7 +33,7 @@ async fn three_waiting(world: &World) -> (Fan, Vec<Fan>) {
     let mut waiting = Vec::new();
     for turn in 0..3 {
         let mut fan = world.fan(turn).await;
-        fan.join(performance).await.expect("a place");
+        fan.join(performance).await.expect("a queue token");
         waiting.push(fan);
     }
     (first, waiting)
@@ -67,7 +67,7 @@ async fn positions_fall_as_others_leave_and_are_admitted_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_is_taken_up_again_on_another_instance() {
+async fn a_token_is_valid_on_another_instance() {
     let world = World::durable(2).await;
     let (_inside, waiting) = three_waiting(&world).await;
     let fan = &waiting[2];
@@ -79,27 +79,27 @@ async fn a_place_is_taken_up_again_on_another_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_away_for_longer_than_the_grace_loses_the_place() {
+async fn a_fan_absent_for_longer_than_the_grace_is_abandoned() {
     let world = World::durable(2).await;
     let settings = QueueSettings { grace: Duration::from_secs(40), paused: true, ..slow() };
     let performance = world.performance(Some(settings)).await;
     let (mut away, mut there) = (world.fan(0).await, world.fan(1).await);
-    away.join(performance).await.expect("a place");
-    there.join(performance).await.expect("a place");
+    away.join(performance).await.expect("a queue token");
+    there.join(performance).await.expect("a queue token");
     let mut frames = there.watch().await.expect("a stream");
     assert_eq!(position(&next(&mut frames).await), Some(2));
 
-    // Time passes in steps that are small beside the grace, so that who is there is seen in every period.
-    until("the one who is there to be first", || async {
+    // The clock advances in steps that are short compared to the grace, so that the present fan is seen in every period.
+    until("the present fan at the first position", || async {
         world.clock.advance(Duration::from_millis(200));
         matches!(there.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == 1)
     })
     .await;
 
-    // The other instance may still have the copy of a moment before.
+    // The replica of the other instance may be one tick old.
     let is_over = |status| matches!(status, QueueStatus::Ended(ended) if ended.reason() == EndReason::Abandoned);
-    until("the place to be over", || async { away.position().await.is_ok_and(is_over) }).await;
-    away.join(performance).await.expect("a new place");
+    until("an abandoned token", || async { away.position().await.is_ok_and(is_over) }).await;
+    away.join(performance).await.expect("a new token");
     assert_eq!(position(&away.position().await.expect("a status")), Some(2), "at the end of the queue");
 }
 
@@ -110,14 +110,14 @@ async fn a_fan_has_one_token_per_performance() {
     let fan = world.fan(0).await;
     let numbers = join_all((0..20).map(|turn| {
         let mut fan = fan.on(world.channel(turn));
-        async move { fan.join(performance).await.expect("a place") }
+        async move { fan.join(performance).await.expect("a number") }
     }))
     .await;
     assert!(numbers.iter().all(|number| *number == 1), "{numbers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn never_more_than_the_maximum_are_inside() {
+async fn never_more_than_max_active_fans_are_called_or_active() {
     let world = World::durable(2).await;
     let settings = QueueSettings { max_active: 5, ..QueueSettings::default() };
     let performance = world.performance(Some(settings)).await;
@@ -128,7 +128,7 @@ async fn never_more_than_the_maximum_are_inside() {
         let statuses = join_all(fans.iter().map(Fan::position)).await;
         statuses.into_iter().filter(|status| matches!(status, Ok(QueueStatus::Admitted(_)))).count()
     };
-    until("five inside", || async { statuses().await == 5 }).await;
+    until("five admitted fans", || async { statuses().await == 5 }).await;
     world.clock.advance(Duration::from_secs(20));
     for _ in 0..20 {
         assert_eq!(statuses().await, 5);
@@ -137,7 +137,7 @@ async fn never_more_than_the_maximum_are_inside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_ends_streams_and_says_where_to_go_on() {
+async fn a_shutdown_ends_streams_with_a_retryable_status() {
     let world = World::durable(2).await;
     let (_inside, waiting) = three_waiting(&world).await;
     let fan = waiting[1].on(world.channel(0));
@@ -149,7 +149,7 @@ async fn a_shutdown_ends_streams_and_says_where_to_go_on() {
     let farewell = loop {
         match frames.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ended without a word"),
+            Ok(None) => panic!("the stream ended without a status"),
             Err(status) => break status,
         }
     };
@@ -159,7 +159,7 @@ async fn a_shutdown_ends_streams_and_says_where_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn joining_needs_an_open_sale_and_a_queue() {
+async fn joining_requires_an_open_sale_and_a_queue() {
     let world = World::durable(2).await;
     let without_queue = world.performance(None).await;
     let later = world
@@ -191,19 +191,19 @@ async fn a_join_under_a_used_request_id_is_refused() {
             lane_grant: String::new(),
         })
     };
-    let first = fan.queue().join_queue(join(here)).await.expect("a place").into_inner();
-    let again = fan.queue().join_queue(join(here)).await.expect("the same place").into_inner();
+    let first = fan.queue().join_queue(join(here)).await.expect("a queue token").into_inner();
+    let again = fan.queue().join_queue(join(here)).await.expect("the same token").into_inner();
     assert_eq!(first, again);
     let refusal = fan.queue().join_queue(join(there)).await.expect_err("another body");
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_joins_a_queue_that_was_made_anew_is_known_at_once() {
+async fn a_fan_who_joins_a_recreated_queue_has_a_status_at_once() {
     let world = World::durable(2).await;
     for _ in 0..5 {
         let performance = world.performance(Some(slow())).await;
-        // A fan of an earlier run of the queue keeps asking, so that the instance has a fresh copy without the newcomer.
+        // A fan of an earlier epoch keeps polling, so that the instance has a fresh replica without the newcomer.
         let old = world.fan(0).await;
         let payload =
             QueueTokenPayload { performance, user: old.user, epoch: 1, lane: 0, index: 1, admitted_until: None };
@@ -212,8 +212,8 @@ async fn who_joins_a_queue_that_was_made_anew_is_known_at_once() {
         assert!(matches!(lost, QueueStatus::Ended(ended) if ended.reason() == EndReason::Reset), "{lost:?}");
 
         let mut newcomer = world.fan(0).await;
-        newcomer.join(performance).await.expect("a place");
-        let status = newcomer.position().await.expect("a status, not an excuse");
+        newcomer.join(performance).await.expect("a queue token");
+        let status = newcomer.position().await.expect("a status at once");
         assert!(matches!(status, QueueStatus::Waiting(_) | QueueStatus::Admitted(_)), "{status:?}");
     }
 }

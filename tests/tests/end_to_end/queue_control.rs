@@ -1,4 +1,4 @@
-//! Operators at the queue.
+//! Operators control queues.
 
 use std::time::Duration;
 
@@ -25,16 +25,16 @@ fn one_inside() -> QueueSettings {
     QueueSettings { max_active: 1, ..QueueSettings::default() }
 }
 
-/// One fan inside and one waiting.
+/// One active fan and one waiting fan.
 async fn two(world: &World, performance: PerformanceId) -> (Fan, Fan) {
     let (mut inside, mut waiting) = (world.fan(0).await, world.fan(1).await);
     inside.enter(performance).await.expect("admitted");
-    waiting.join(performance).await.expect("a place");
+    waiting.join(performance).await.expect("a queue token");
     (inside, waiting)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_and_a_message_are_told_on_every_stream_at_once() {
+async fn a_pause_and_a_message_appear_on_every_stream_at_once() {
     let world = World::durable(2).await;
     let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
     let (inside, fan) = two(&world, performance).await;
@@ -46,12 +46,12 @@ async fn a_pause_and_a_message_are_told_on_every_stream_at_once() {
     assert_eq!(paused.settings.and_then(|settings| settings.paused), Some(true));
     let message = "Doors at eight".to_owned();
     let say = SetQueueMessageRequest { request_id: String::new(), performance_id: performance_id.clone(), message };
-    operator.admin().set_queue_message(operator.request(say)).await.expect("said");
+    operator.admin().set_queue_message(operator.request(say)).await.expect("the message is set");
     for frames in [&mut here, &mut there] {
         loop {
-            if let QueueStatus::Waiting(told) = next_status(frames).await
-                && told.paused
-                && told.message == "Doors at eight"
+            if let QueueStatus::Waiting(waiting) = next_status(frames).await
+                && waiting.paused
+                && waiting.message == "Doors at eight"
             {
                 break;
             }
@@ -65,7 +65,7 @@ async fn a_pause_and_a_message_are_told_on_every_stream_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_draining_queue_takes_nobody_new() {
+async fn a_draining_queue_accepts_no_new_fans() {
     let world = World::durable(2).await;
     let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
     let (inside, mut waiting) = two(&world, performance).await;
@@ -79,17 +79,17 @@ async fn a_draining_queue_takes_nobody_new() {
         })
         .await;
     }
-    assert_eq!(waiting.join(performance).await.expect("the place that is there"), 2);
+    assert_eq!(waiting.join(performance).await.expect("the token of the fan"), 2);
     inside.leave().await.expect("left");
     until("admission", || async { matches!(waiting.position().await, Ok(QueueStatus::Admitted(_))) }).await;
     let resume = ResumeQueueRequest { request_id: String::new(), performance_id };
     operator.admin().resume_queue(operator.request(resume)).await.expect("resumed");
     let newcomer = world.fan(0).await;
-    until("a place", || async { newcomer.clone().join(performance).await.is_ok() }).await;
+    until("a queue that accepts new fans", || async { newcomer.clone().join(performance).await.is_ok() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watched_queue_tells_what_becomes_of_it() {
+async fn a_watched_queue_reports_its_changes() {
     let world = World::durable(2).await;
     let (operator, performance) = (world.operator().await, world.performance(Some(one_inside())).await);
     let (inside, _waiting) = two(&world, performance).await;
@@ -173,23 +173,23 @@ async fn holds_can_be_limited_for_each_token() {
     assert_eq!(reason_metadata(&refusal, "tries").as_deref(), Some("2"));
     let repeated = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat is answered");
     assert_eq!(repeated.reservation_id, held.reservation_id);
-    other.hold(performance, &["S-A-3"]).await.expect("tries are each fan's own");
+    other.hold(performance, &["S-A-3"]).await.expect("each fan has attempts of their own");
 }
 
-/// An instance on the stores of a world, where more than 20 admissions a second or 500 inside must be meant.
+/// An instance on the stores of a world, with ceilings of 20 admissions a second and a `max_active` of 500.
 async fn with_ceilings(world: &World) -> Instance {
     let ceilings = QueueCeilings { rate_per_second: Some(20), max_active: Some(500) };
     Instance::start(Encore::new(world.ports.clone(), GuardedRpcs::default()).under(ceilings)).await
 }
 
-fn turned_to(admissions_in_10s: u32, max_active: u32) -> admin::QueueSettings {
+fn throughput(admissions_in_10s: u32, max_active: u32) -> admin::QueueSettings {
     let period = Some(prost_types::Duration { seconds: 10, nanos: 0 });
     let rate = Some(admin::QueueRate { admissions: admissions_in_10s, period });
     admin::QueueSettings { rate, max_active: Some(max_active), ..Default::default() }
 }
 
-/// What a refusal says is beyond its ceiling: the field and the ceiling of the reason, and all fields.
-fn beyond(refusal: &Status) -> (String, String, Vec<String>) {
+/// The exceeded ceilings of a refusal: the field and the ceiling of the reason, and all fields.
+fn exceeded(refusal: &Status) -> (String, String, Vec<String>) {
     assert_eq!((refusal.code(), reason(refusal).as_str()), (Code::FailedPrecondition, "QUEUE_CEILING_EXCEEDED"));
     let metadata = |key| reason_metadata(refusal, key).unwrap_or_default();
     let details = refusal.get_error_details();
@@ -198,7 +198,7 @@ fn beyond(refusal: &Status) -> (String, String, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_is_turned_up_beyond_a_ceiling_only_by_who_says_so() {
+async fn a_queue_exceeds_a_ceiling_only_with_an_override() {
     let world = World::durable(1).await;
     let instance = with_ceilings(&world).await;
     let operator = world.operator().await.on(&instance.channel);
@@ -211,28 +211,30 @@ async fn a_queue_is_turned_up_beyond_a_ceiling_only_by_who_says_so() {
     let stored = async || world.ports.catalog.queue(performance).await.expect("a store").expect("a queue").settings;
     let (before, request) = (stored().await, request_id());
     for (settings, field, ceiling, all) in [
-        (turned_to(201, 500), "settings.rate", "20", vec!["settings.rate"]),
-        (turned_to(200, 501), "settings.max_active", "500", vec!["settings.max_active"]),
-        (turned_to(201, 501), "settings.rate", "20", vec!["settings.rate", "settings.max_active"]),
+        (throughput(201, 500), "settings.rate", "20", vec!["settings.rate"]),
+        (throughput(200, 501), "settings.max_active", "500", vec!["settings.max_active"]),
+        (throughput(201, 501), "settings.rate", "20", vec!["settings.rate", "settings.max_active"]),
     ] {
-        let told = beyond(&set(&request, settings, false).await.expect_err("beyond a ceiling"));
+        let refused = exceeded(&set(&request, settings, false).await.expect_err("a ceiling is exceeded"));
         assert_eq!(
-            (told.0.as_str(), told.1.as_str(), told.2),
+            (refused.0.as_str(), refused.1.as_str(), refused.2),
             (field, ceiling, all.into_iter().map(Into::into).collect())
         );
         assert_eq!(stored().await, before, "a refusal changes nothing");
     }
-    let at_the_ceilings = set("", turned_to(200, 500), false).await.expect("not beyond").expect("settings");
-    assert_eq!((at_the_ceilings.rate, at_the_ceilings.max_active), (turned_to(200, 500).rate, Some(500)));
-    let meant = set(&request, turned_to(201, 501), true).await.expect("it is meant").expect("settings");
-    assert_eq!((meant.rate, meant.max_active), (turned_to(201, 501).rate, Some(501)));
+    let at_the_ceilings =
+        set("", throughput(200, 500), false).await.expect("no ceiling is exceeded").expect("settings");
+    assert_eq!((at_the_ceilings.rate, at_the_ceilings.max_active), (throughput(200, 500).rate, Some(500)));
+    let overridden = set(&request, throughput(201, 501), true).await.expect("an override").expect("settings");
+    assert_eq!((overridden.rate, overridden.max_active), (throughput(201, 501).rate, Some(501)));
     let message = admin::QueueSettings { message: Some("Doors at eight".into()), ..Default::default() };
-    let told = set("", message, false).await.expect("what is not turned up is not looked at").expect("settings");
-    assert_eq!(told.max_active, Some(501));
+    let unchanged =
+        set("", message, false).await.expect("settings that are not set are not checked").expect("settings");
+    assert_eq!(unchanged.max_active, Some(501));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_begins_beyond_a_ceiling_only_for_who_says_so() {
+async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
     let world = World::durable(1).await;
     let instance = with_ceilings(&world).await;
     let operator = world.operator().await.on(&instance.channel);
@@ -266,11 +268,11 @@ async fn a_queue_begins_beyond_a_ceiling_only_for_who_says_so() {
         let listed = operator.catalog().list_performances(operator.request(list)).await.expect("a page").into_inner();
         listed.performances.len()
     };
-    let refusal = create(turned_to(201, 501), false).await.expect_err("beyond both ceilings");
+    let refusal = create(throughput(201, 501), false).await.expect_err("both ceilings are exceeded");
     let all = vec!["queue.rate".to_owned(), "queue.max_active".to_owned()];
-    assert_eq!(beyond(&refusal), ("queue.rate".into(), "20".into(), all));
+    assert_eq!(exceeded(&refusal), ("queue.rate".into(), "20".into(), all));
     assert_eq!(created().await, 0, "a refusal changes nothing");
-    create(turned_to(200, 500), false).await.expect("not beyond");
-    create(turned_to(201, 501), true).await.expect("it is meant");
+    create(throughput(200, 500), false).await.expect("no ceiling is exceeded");
+    create(throughput(201, 501), true).await.expect("an override");
     assert_eq!(created().await, 2);
 }

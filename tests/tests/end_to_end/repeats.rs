@@ -1,4 +1,4 @@
-//! The same request again: the first result, and no second effect.
+//! Repeated requests return the first result and have no second effect.
 
 use encore_domain::queue::QueueSettings;
 use encore_proto::booking::v1::ReservationState;
@@ -12,7 +12,7 @@ use encore_tests::world::World;
 use futures::future::join_all;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
+async fn a_repeated_hold_returns_the_first_hold_even_after_its_payment() {
     let world = World::durable(2).await;
     let performance = world.performance(Some(QueueSettings::default())).await;
     let mut fan = world.fan(0).await;
@@ -22,7 +22,7 @@ async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
 
     let holds = join_all((0..20).map(|turn| {
         let (fan, request) = (fan.on(world.channel(turn)), request.clone());
-        async move { fan.hold_as(&request, performance, &["S-A-1", "S-A-2"]).await.expect("the one answer") }
+        async move { fan.hold_as(&request, performance, &["S-A-1", "S-A-2"]).await.expect("the same reply") }
     }))
     .await;
     assert!(holds.iter().all(|hold| *hold == holds[0]));
@@ -30,7 +30,7 @@ async fn a_repeated_hold_answers_the_first_hold_whatever_became_of_it() {
 
     let (pay_request, id) = (request_id(), &holds[0].reservation_id);
     let payment = fan.pay_as(&pay_request, id).await.expect("a payment");
-    // The token is used, the seats are sold, the hold is no hold any more: the first answers stand.
+    // The token is used, the seats are sold and the hold is confirmed. Repeats still return the first replies.
     let again = fan.on(world.channel(1)).hold_as(&request, performance, &["S-A-1", "S-A-2"]).await.expect("again");
     assert_eq!(again, holds[0]);
     assert_eq!(again.state(), ReservationState::Held);
@@ -55,7 +55,7 @@ async fn a_repeated_top_up_credits_once() {
     let entries = join_all((0..20).map(|turn| {
         let fan = fan.on(world.channel(turn));
         let request = fan.request(top_up(700));
-        async move { fan.wallet().top_up(request).await.expect("the one answer").into_inner() }
+        async move { fan.wallet().top_up(request).await.expect("the same reply").into_inner() }
     }))
     .await;
     assert!(entries.iter().all(|entry| *entry == entries[0]));
@@ -67,7 +67,7 @@ async fn a_repeated_top_up_credits_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_sign_up_is_the_same_user_and_only_with_the_same_password() {
+async fn a_repeated_sign_up_returns_the_same_user_only_with_the_same_password() {
     let world = World::durable(2).await;
     let sign_up = SignUpRequest {
         request_id: request_id(),

@@ -1,4 +1,4 @@
-//! The chart of seats, and what becomes of them.
+//! Seat charts and seat streams.
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::QueueSettings;
@@ -27,7 +27,7 @@ async fn page(
     Ok(fan.catalog().get_seat_chart(message).await?.into_inner())
 }
 
-/// The ids of a chart's seats by their places.
+/// The ids of a chart's seats by their indexes.
 fn ids(chart: &GetSeatChartResponse) -> Vec<String> {
     let mut ids = Vec::new();
     for row in chart.sections.iter().flat_map(|section| &section.rows) {
@@ -38,7 +38,7 @@ fn ids(chart: &GetSeatChartResponse) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chart_is_had_once() {
+async fn an_unchanged_chart_is_not_sent_again() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
@@ -70,7 +70,7 @@ async fn a_chart_is_had_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_sees_what_happens_on_any_instance() {
+async fn watchers_see_changes_from_every_instance() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let (fan, other) = (world.fan(0).await, world.fan(1).await);
@@ -89,15 +89,15 @@ async fn who_watches_sees_what_happens_on_any_instance() {
     seats.until(|seats| seats[1] == SeatStatus::Held).await;
     fan.release(&hold.reservation_id).await.expect("released");
     seats.until(|seats| seats[1] == SeatStatus::Free).await;
-    assert_eq!((seats.frame_counts[0], seats.taken()), (1, (0, 2)), "changes, and no second snapshot");
+    assert_eq!((seats.frame_counts[0], seats.taken()), (1, (0, 2)), "deltas, and no second snapshot");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_is_told_what_was_missed() {
+async fn a_reconnecting_watcher_receives_missed_changes() {
     let world = World::durable(2).await;
     let performance = world.performance(None).await;
     let (fan, other) = (world.fan(0).await, world.fan(1).await);
-    // Both instances follow the seats.
+    // Both instances have a replica of the seats.
     let mut elsewhere = WatchedSeats::open(&other, performance, &[]).await.expect("a stream");
     elsewhere.next().await.expect("a snapshot");
     let mut seats = WatchedSeats::open(&fan, performance, &[]).await.expect("a stream");
@@ -105,7 +105,7 @@ async fn who_comes_back_is_told_what_was_missed() {
     other.hold(performance, &["S-A-3"]).await.expect("a hold");
     seats.until(|seats| seats[2] == SeatStatus::Held).await;
 
-    // What happens while the stream is down is told at once on the other instance.
+    // A change while the stream is closed is sent at once by the other instance.
     other.hold(performance, &["S-A-5"]).await.expect("a hold");
     seats.reopen(&fan.on(world.channel(1)), performance, &[]).await.expect("a stream");
     let frame = seats.next().await.expect("a frame");
@@ -113,11 +113,11 @@ async fn who_comes_back_is_told_what_was_missed() {
     assert!(delta.changes.contains(&(4 * 4 + 2)), "{delta:?}");
     assert_eq!(seats.taken(), (2, 0));
 
-    // Nothing happened.
+    // There was no change.
     elsewhere.until(|seats| seats[4] == SeatStatus::Held).await;
     seats.reopen(&fan.on(world.channel(1)), performance, &[]).await.expect("a stream");
     assert!(matches!(seats.next().await, Ok(Frame::Heartbeat(_))));
-    // A version of nowhere.
+    // An unknown version.
     seats.version = 7;
     seats.reopen(&fan, performance, &[]).await.expect("a stream");
     assert!(matches!(seats.next().await, Ok(Frame::Snapshot(_))));
@@ -145,13 +145,13 @@ async fn a_section_can_be_watched_alone() {
     assert_eq!(violated_fields(&refusal), ["sections[0]"]);
     let refusal = WatchedSeats::open(&fan, fixtures::id(), &[]).await.map(drop).expect_err("no such performance");
     assert_eq!(reason(&refusal), "NOT_FOUND");
-    let nobody = Fan { access_token: String::new(), ..fan.clone() };
-    let refusal = WatchedSeats::open(&nobody, performance, &[]).await.map(drop).expect_err("not logged in");
+    let anonymous = Fan { access_token: String::new(), ..fan.clone() };
+    let refusal = WatchedSeats::open(&anonymous, performance, &[]).await.map(drop).expect_err("not logged in");
     assert_eq!(reason(&refusal), "CREDENTIALS_MISSING");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_a_queue_only_those_inside_watch_and_until_their_time_is_over() {
+async fn behind_a_queue_only_admitted_fans_watch_until_their_admission_ends() {
     let world = World::embedded().await;
     let queue = QueueSettings { draining: false, ..fixtures::queue_settings() };
     let performance = world.performance(Some(queue.clone())).await;
@@ -174,7 +174,7 @@ async fn where_there_is_a_queue_only_those_inside_watch_and_until_their_time_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fan_has_a_few_streams_and_no_more() {
+async fn the_number_of_streams_of_a_fan_is_limited() {
     let world = World::embedded().await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
@@ -187,18 +187,18 @@ async fn a_fan_has_a_few_streams_and_no_more() {
     WatchedSeats::open(&world.fan(0).await, performance, &[]).await.map(drop).expect("another fan's stream");
     streams.pop();
     let again = || async { WatchedSeats::open(&fan, performance, &[]).await.is_ok() };
-    encore_tests::world::until("a place for a stream", again).await;
+    encore_tests::world::until("another allowed stream", again).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_ends_the_streams_and_says_where_to_go_on() {
+async fn a_shutdown_ends_seat_streams_with_a_retryable_status() {
     let mut world = World::embedded().await;
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
     let mut seats = WatchedSeats::open(&fan, performance, &[]).await.expect("a stream");
     seats.next().await.expect("a snapshot");
     world.instances[0].shut_down();
-    let end = seats.next().await.expect_err("the instance is going away");
+    let end = seats.next().await.expect_err("the instance is shutting down");
     assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
     assert!(end.get_error_details().retry_info().is_some());
     world.instances[0].stopped().await;

@@ -1,4 +1,4 @@
-//! The queue looks at what is left.
+//! Admission depends on the free seats.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::fan::{Fan, next_status};
 use encore_tests::world::{World, until};
 
-/// The small venue has 26 seats; five fans take all of them in holds of six and less.
+/// The 26 seats of the small venue. Five fans take all of them in holds of at most six seats.
 fn all_seats() -> Vec<String> {
     let chart = encore_port_tests::fixtures::small_chart();
     chart.seats().iter().map(|seat| seat.id.clone()).collect()
@@ -24,7 +24,7 @@ async fn hold_all(fans: &[Fan], performance: encore_domain::ids::PerformanceId) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_queue_takes_up_again() {
+async fn no_fan_is_admitted_without_seats_and_admission_resumes() {
     let world = World::durable(2).await;
     let performance = world.performance(Some(QueueSettings::default())).await;
     let mut buyers = Vec::new();
@@ -36,30 +36,35 @@ async fn nobody_is_admitted_for_whom_nothing_is_left_and_the_queue_takes_up_agai
     }
     let holds = hold_all(&buyers, performance).await;
     let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
-    first.join(performance).await.expect("a place");
-    second.join(performance).await.expect("a place");
+    first.join(performance).await.expect("a queue token");
+    second.join(performance).await.expect("a queue token");
     let mut frames = second.watch().await.expect("a stream");
-    assert!(matches!(next_status(&mut frames).await, QueueStatus::Waiting(told) if !told.sold_out), "held is not sold");
+    assert!(
+        matches!(next_status(&mut frames).await, QueueStatus::Waiting(waiting) if !waiting.sold_out),
+        "held seats are not sold"
+    );
     for (buyer, hold) in buyers.iter().zip(&holds).skip(1) {
         buyer.pay(hold).await.expect("paid");
     }
-    // Six seats are held and nothing is free: they may come back.
+    // Six seats are held and none is free. The held seats may be released.
     world.clock.advance(Duration::from_secs(20));
-    assert!(matches!(first.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 1 && !told.sold_out));
+    assert!(
+        matches!(first.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == 1 && !waiting.sold_out)
+    );
 
     buyers[0].pay(&holds[0]).await.expect("paid");
     loop {
-        if let QueueStatus::Waiting(told) = next_status(&mut frames).await
-            && told.sold_out
+        if let QueueStatus::Waiting(waiting) = next_status(&mut frames).await
+            && waiting.sold_out
         {
-            assert_eq!((told.position, told.seats_left), (2, 0));
+            assert_eq!((waiting.position, waiting.seats_left), (2, 0));
             break;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seats_that_come_back_are_for_those_who_wait_in_order() {
+async fn released_seats_go_to_waiting_fans_in_order() {
     let world = World::durable(2).await;
     let performance = world.performance(Some(QueueSettings { max_active: 6, ..QueueSettings::default() })).await;
     let mut holders = Vec::new();
@@ -70,18 +75,20 @@ async fn seats_that_come_back_are_for_those_who_wait_in_order() {
     }
     let holds = hold_all(&holders, performance).await;
     let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
-    first.join(performance).await.expect("a place");
-    second.join(performance).await.expect("a place");
+    first.join(performance).await.expect("a queue token");
+    second.join(performance).await.expect("a queue token");
     let streams = (first.watch().await.expect("a stream"), second.watch().await.expect("a stream"));
-    // Six seats come back; five are inside, and one more may come.
+    // Six seats are released. Five fans are active, so one more is admitted.
     holders[3].release(&holds[3]).await.expect("released");
-    until("the first inside", || async { matches!(first.position().await, Ok(QueueStatus::Admitted(_))) }).await;
-    // The second's instance sees it a moment later.
-    let is_next = async || matches!(second.position().await, Ok(QueueStatus::Waiting(told)) if told.position == 1);
-    until("the second to be next", || async { is_next().await }).await;
+    until("the first fan admitted", || async { matches!(first.position().await, Ok(QueueStatus::Admitted(_))) }).await;
+    // The replica of the second fan's instance may be one tick old.
+    let is_next =
+        async || matches!(second.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == 1);
+    until("the second fan at the first position", || async { is_next().await }).await;
     world.clock.advance(Duration::from_secs(5));
-    assert!(is_next().await, "six are inside");
+    assert!(is_next().await, "six fans are active");
     holders[0].leave().await.expect("left");
-    until("the second inside", || async { matches!(second.position().await, Ok(QueueStatus::Admitted(_))) }).await;
+    until("the second fan admitted", || async { matches!(second.position().await, Ok(QueueStatus::Admitted(_))) })
+        .await;
     drop(streams);
 }

@@ -38,10 +38,10 @@ impl Flushable {
 pub async fn on_redis(redis: &Flushable) -> Stores {
     let url = redis.0.url();
     let client = redis::Client::open(url.as_str()).expect("a URL");
-    let connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
+    let connection = client.get_multiplexed_async_connection().await.expect("Redis is available");
     let mut instances = Vec::new();
     for _ in 0..2 {
-        let redis = Redis::connect(&url, PREFIX).await.expect("Redis is there");
+        let redis = Redis::connect(&url, PREFIX).await.expect("Redis is available");
         instances.push(Arc::new(RedisQueueStore::new(redis)) as Arc<dyn QueueStore>);
     }
     let lose = move |loss| -> BoxFuture<'static, ()> {

@@ -353,16 +353,18 @@ impl Checked {
     /// Whether the locks match the claims, or are not loaded.
     async fn locks_agree(&self) -> bool {
         let (ports, performance) = (&self.world.ports, self.performance);
-        let claims = ports.reservations.claims(performance).await.expect("Postgres is there");
-        let Some(state) = ports.seat_locks.snapshot(performance).await.expect("Redis is there") else { return true };
+        let claims = ports.reservations.claims(performance).await.expect("Postgres is available");
+        let Some(state) = ports.seat_locks.snapshot(performance).await.expect("Redis is available") else {
+            return true;
+        };
         let slots: Vec<Slot> = self.reference.chart.seats().iter().map(|seat| seat.slot).collect();
-        let holders = ports.seat_locks.holders(performance, &slots).await.expect("Redis is there");
+        let holders = ports.seat_locks.holders(performance, &slots).await.expect("Redis is available");
         differences(&state, &holders, &claims).is_empty()
     }
 
     /// Checks that the claims match the model, and the locks as well unless they may have missed a change.
     async fn check(&self) {
-        let claims = self.world.ports.reservations.claims(self.performance).await.expect("Postgres is there");
+        let claims = self.world.ports.reservations.claims(self.performance).await.expect("Postgres is available");
         let owner = |owner: SeatOwner| owner.reservation().map(|it| it.to_string()).unwrap_or_default();
         let claims = claims.into_iter().map(|claim| (claim.slot, (owner(claim.owner), claim.owner.held_until())));
         assert_eq!(claims.collect::<BTreeMap<_, _>>(), self.reference.claims());

@@ -27,7 +27,7 @@ impl SeatLog {
     pub(crate) async fn begin(stress: &Arc<StressTest>) -> Self {
         // The first read loads the seats.
         stress.world.fan(0).await.seats(stress.performance).await.expect("seats");
-        let listener = stress.world.ports.seat_changes.listen(stress.performance).await.expect("Redis is there");
+        let listener = stress.world.ports.seat_changes.listen(stress.performance).await.expect("Redis is available");
         let (over, end) = oneshot::channel();
         Self { over, writing: tokio::spawn(write(Arc::clone(stress), listener, end)) }
     }
@@ -40,7 +40,7 @@ impl SeatLog {
 
 async fn live(stress: &StressTest) -> SeatState {
     let state = stress.world.ports.seat_locks.snapshot(stress.performance).await;
-    state.expect("Redis is there").expect("the seats are loaded")
+    state.expect("Redis is available").expect("the seats are loaded")
 }
 
 async fn write(stress: Arc<StressTest>, mut listener: Box<dyn SeatListener>, mut end: oneshot::Receiver<()>) -> Maps {

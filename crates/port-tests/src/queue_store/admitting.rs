@@ -32,7 +32,7 @@ pub async fn admits_in_order(bench: SpeedBench) {
     for payload in &queue[152..] {
         bench.end(payload, EndReason::Left, at_secs(1)).await;
     }
-    assert_eq!(bench.admit(&queue, &settings, at_secs(10)).await, 0, "nobody is left");
+    assert_eq!(bench.admit(&queue, &settings, at_secs(10)).await, 0, "no fan is waiting");
     let lane = bench.snapshot(queue[0].performance).await.lanes.remove(0);
     assert_eq!((lane.head, lane.called), (152, 4), "the head is the last number called");
     let newcomer = bench.join(queue[0].performance, id(), at_secs(10)).await;

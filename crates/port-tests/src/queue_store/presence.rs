@@ -37,7 +37,7 @@ pub async fn abandons_who_is_away(bench: SpeedBench) {
     assert_eq!((snapshot.waiting(), snapshot.status(number(5))), (2, NumberStatus::Waiting { position: 2 }));
 
     assert_eq!(bench.admit(&queue, &open_doors(), gone_at).await, 2);
-    assert_eq!(bench.abandon_absent(performance, period(100)).await, 0, "nobody waits");
+    assert_eq!(bench.abandon_absent(performance, period(100)).await, 0, "no fan is waiting");
 }
 
 pub async fn keeps_who_was_seen_later(bench: SpeedBench) {

@@ -74,7 +74,7 @@ pub async fn refuses_taken_seats_under_contention(bench: RecordBench) {
             winners.push(hold);
             continue;
         }
-        let PlaceRefusal::SeatsTaken { slots } = refused(answer) else { panic!("nobody is over the limit") };
+        let PlaceRefusal::SeatsTaken { slots } = refused(answer) else { panic!("no fan is over the limit") };
         let others = claims
             .iter()
             .filter(|claim| claim.owner.reservation() != Some(hold.id) && hold.slots().contains(&claim.slot));

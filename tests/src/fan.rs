@@ -66,8 +66,8 @@ pub fn violated_fields(refusal: &Status) -> Vec<String> {
 
 /// The `SeatsTaken` detail of a refusal.
 pub fn seats_taken(refusal: &Status) -> Option<booking::SeatsTaken> {
-    let told = pb::Status::decode(refusal.details()).ok()?;
-    let detail = told.details.iter().find(|it| it.type_url == "type.googleapis.com/encore.booking.v1.SeatsTaken")?;
+    let status = pb::Status::decode(refusal.details()).ok()?;
+    let detail = status.details.iter().find(|it| it.type_url == "type.googleapis.com/encore.booking.v1.SeatsTaken")?;
     booking::SeatsTaken::decode(detail.value.as_slice()).ok()
 }
 

@@ -215,7 +215,8 @@ impl BookingUseCases {
         }
     }
 
-    /// Sets the locks to what the claims say. They were taken in vain, or belong to an earlier call of the same request.
+    /// Sets the locks to match the claims. The locks were taken for a refused claim, or belong to an earlier call of the same
+    /// request.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
         if let Err(unavailable) = self.seat_map.settle(performance, slots, owner).await {
             warn!(

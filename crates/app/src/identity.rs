@@ -18,7 +18,7 @@ pub struct SignUp {
     pub password: Password,
     /// The name that is shown to people.
     pub display_name: DisplayName,
-    /// What the user may do.
+    /// The role, which decides which RPCs the user may call.
     pub role: Role,
 }
 

@@ -41,7 +41,7 @@ pub struct QueueReport {
     pub called: u64,
     /// The number of active fans.
     pub active: u64,
-    /// Totals since the queue was created.
+    /// Totals since the queue was opened or restored.
     pub flow: QueueFlow,
     /// The numbers of free and of held seats.
     pub stock: SeatStock,

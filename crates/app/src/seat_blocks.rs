@@ -109,7 +109,7 @@ impl SeatBlockUseCases {
         Ok(InContext { done, context })
     }
 
-    /// Sets the locks to what the claims say. If the locks are unavailable, or this instance stops here, reconciliation repairs
+    /// Sets the locks to match the claims. If the locks are unavailable, or this instance stops here, reconciliation repairs
     /// them later. A repeated request repairs them at once.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot]) {
         if let Err(unavailable) = self.seat_map.settle_blocks(performance, slots).await {

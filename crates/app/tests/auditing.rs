@@ -1,5 +1,4 @@
-//! What the auditor tells of stores that change while it looks. The runtime's clock is paused: it jumps over the time
-//! between the looks.
+//! The auditor on stores that change between its passes. The runtime's clock is paused and skips the time between the passes.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
@@ -16,7 +15,7 @@ use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, Queue, QueueSettings};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
 
-/// What the stores answer at each look; nothing is left at the end.
+/// The answers of the stores in each pass. All of them must be used.
 #[derive(Clone, Default)]
 struct Looks {
     audit: Vec<AuditReport>,
@@ -26,10 +25,10 @@ struct Looks {
     overdue: Vec<SeatLock>,
 }
 
-/// Answers one after the other.
+/// Returns the answers one after the other.
 fn in_turn<T: Send + 'static>(answers: Vec<T>) -> impl Fn() -> T + Send + Sync {
     let answers = Mutex::new(answers.into_iter());
-    move || answers.lock().expect("one at a time").next().expect("no more looks than answers")
+    move || answers.lock().expect("one at a time").next().expect("an answer for each pass")
 }
 
 async fn verify(looks: Looks) -> AuditReport {
@@ -52,7 +51,7 @@ async fn verify(looks: Looks) -> AuditReport {
     queues.expect_snapshot().times(times).returning(move |_| Ok(queue()));
     let mut seat_locks = MockSeatLocks::new();
     let (times, seats) = (looks.seats.len(), in_turn(looks.seats));
-    // No expectation for `load`: the auditor loads nothing.
+    // `load` has no expectation, because the auditor must not load seats.
     seat_locks.expect_snapshot().times(times).returning(move |_| Ok(seats()));
     let overdue = looks.overdue;
     seat_locks.expect_overdue().returning(move |_, _, _| Ok(overdue.clone()));
@@ -76,8 +75,8 @@ async fn verify(looks: Looks) -> AuditReport {
     audit.verify(Some(performance_id)).await.expect("the stores answer")
 }
 
-/// The venue with these seats, by index, in this state.
-fn context(seats: &[usize], byte: u8) -> SeatState {
+/// The state of the small chart with these seats, by index, in this state.
+fn seat_state(seats: &[usize], byte: u8) -> SeatState {
     let mut bytes = all_free(&fixtures::small_chart());
     for slot in slots(seats) {
         bytes[slot.0 as usize] = byte;
@@ -117,12 +116,12 @@ fn broken(report: &AuditReport) -> Vec<(Promise, u64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_is_found_one_look_is_enough() {
+async fn one_pass_suffices_if_it_finds_nothing() {
     let audit = vec![AuditReport::default()];
     let report = verify(Looks {
         audit,
         queues: vec![Some(inside(1))],
-        seats: vec![Some(context(&[1], b's'))],
+        seats: vec![Some(seat_state(&[1], b's'))],
         claims: vec![sold(&[1])],
         ..Looks::default()
     })
@@ -134,7 +133,7 @@ async fn where_nothing_is_found_one_look_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_not_examined_and_not_loaded() {
+async fn missing_queues_and_seats_are_neither_examined_nor_loaded() {
     let report = verify(Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None],
@@ -148,12 +147,12 @@ async fn what_is_not_there_is_not_examined_and_not_loaded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_there_again_is_told() {
+async fn only_findings_of_both_passes_are_reported() {
     let report = verify(Looks {
         audit: vec![AuditReport::default()],
         queues: vec![Some(inside(1)), Some(inside(2))],
-        // The payment of seat 1 is shown by the second look; seat 2 is shown as sold and nobody's at both.
-        seats: vec![Some(context(&[2], b's')), Some(context(&[1, 2], b's'))],
+        // The second pass sees the payment of seat 1. Seat 2 is locked as sold without a claim in both passes.
+        seats: vec![Some(seat_state(&[2], b's')), Some(seat_state(&[1, 2], b's'))],
         claims: vec![sold(&[1]), sold(&[1])],
         ..Looks::default()
     })
@@ -165,7 +164,7 @@ async fn only_what_is_there_again_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_inside_than_the_maximum_at_both_looks_are_told() {
+async fn an_exceeded_max_active_in_both_passes_is_reported() {
     let report = verify(Looks {
         audit: vec![AuditReport::default()],
         queues: vec![Some(inside(3)), Some(inside(2))],
@@ -180,22 +179,22 @@ async fn more_inside_than_the_maximum_at_both_looks_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
+async fn a_lock_without_a_claim_is_reported_if_it_is_overdue() {
     let lock = SeatLock::held(slots(&[1])[0], id(), start());
     let looks = |overdue| Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None, None],
-        seats: vec![Some(context(&[1], b'h')); 2],
+        seats: vec![Some(seat_state(&[1], b'h')); 2],
         claims: vec![vec![]; 2],
         overdue,
     };
     assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
-    let once = Looks { queues: vec![None], seats: vec![Some(context(&[1], b'h'))], ..looks(vec![]) };
+    let once = Looks { queues: vec![None], seats: vec![Some(seat_state(&[1], b'h'))], ..looks(vec![]) };
     assert!(verify(once).await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overdue_hold_that_a_sweep_was_about_to_end_is_not_told() {
+async fn an_overdue_hold_that_ends_between_the_passes_is_not_reported() {
     let looks = |second| Looks {
         audit: vec![overdue_hold(), second],
         queues: vec![None, None],

@@ -63,7 +63,7 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
 /// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because many
 /// clients keep idle connections open.
 const LINGER: Duration = Duration::from_secs(1);
-/// The interval of HTTP/2 keepalive pings on an idle connection.
+/// The interval of HTTP/2 keepalive pings.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to acknowledge a keepalive ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);

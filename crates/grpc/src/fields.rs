@@ -81,7 +81,7 @@ impl Fields {
         let parts = u64::try_from(value.seconds).ok().zip(u32::try_from(value.nanos).ok());
         let duration =
             parts.filter(|(_, nanos)| *nanos < 1_000_000_000).map(|(secs, nanos)| Duration::new(secs, nanos));
-        self.read(field, duration.ok_or("must not be negative"))
+        self.read(field, duration.ok_or("must be a valid duration that is not negative"))
     }
 
     /// A required amount with a well-formed currency. The bounds of the amount are checked by the caller.

@@ -9,6 +9,7 @@ pub mod live;
 mod load;
 pub mod operator;
 pub mod options;
+mod pairs;
 mod proof;
 pub mod rehearsal;
 pub mod report;

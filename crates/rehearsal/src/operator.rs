@@ -1,5 +1,6 @@
 //! What an operator does before a rehearsal: a hall, a date in it, a line in front of it, fans.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
@@ -76,22 +77,32 @@ impl LineTerms {
 /// What ends a rehearsal.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// How long it lasts at most.
+    /// How long it lasts at most, with everything.
     pub lasts: Duration,
-    /// Ends it earlier.
+    /// When load ends, so that the auditor has time before the rehearsal is over.
+    pub load_ends_at: Instant,
+    /// When everything is over.
+    pub over_at: Instant,
+    /// Ends the load earlier.
     pub stop: CancellationToken,
 }
 
+/// The auditor has this part of the time, one of so many.
+const AUDIT_PART: u32 = 5;
+/// And no more than this.
+const AUDIT_MAX: Duration = Duration::from_mins(1);
+
 impl Bounds {
-    /// Bounds that hold from now on: `stop` is told when the time is over.
+    /// Bounds that hold from now on: `stop` is told when it is time to end all load.
     pub fn begin(lasts: Duration) -> Self {
-        let stop = CancellationToken::new();
-        let (over, ends_at) = (stop.clone(), Instant::now() + lasts);
+        let (stop, over_at) = (CancellationToken::new(), Instant::now() + lasts);
+        let load_ends_at = over_at - (lasts / AUDIT_PART).min(AUDIT_MAX);
+        let over = stop.clone();
         tokio::spawn(async move {
-            sleep_until(ends_at).await;
+            sleep_until(load_ends_at).await;
             over.cancel();
         });
-        Self { lasts, stop }
+        Self { lasts, load_ends_at, over_at, stop }
     }
 
     /// For how long a performance is on sale, counted from when it is put on sale: nothing of it is left to sell when a
@@ -142,27 +153,32 @@ impl Operator {
         &self,
         hall: PerformanceContext,
         terms: &Terms,
-        dates: u32,
+        dates: u64,
     ) -> Result<Vec<String>, Status> {
-        self.bounds.within(self.sell(hall, terms, dates)).await
+        self.open_sale(hall, terms).await?.dates(dates).await
     }
 
-    async fn sell(&self, hall: PerformanceContext, terms: &Terms, dates: u32) -> Result<Vec<String>, Status> {
+    /// A new concert in a new hall, of which dates can be put on sale. It is given up when the rehearsal ends.
+    pub async fn open_sale(&self, hall: PerformanceContext, terms: &Terms) -> Result<Sale, Status> {
+        self.bounds.within(self.open(hall, terms)).await
+    }
+
+    async fn open(&self, hall: PerformanceContext, terms: &Terms) -> Result<Sale, Status> {
         let plan = ImportVenueRequest { plan_json: hall.plan_json(), ..Default::default() };
         let venue = self.client().import_venue(self.caller.request(plan)).await?.into_inner().venue;
         let concert = CreateConcertRequest {
             title: "Rehearsal".to_owned(),
-            artist: "The simulated crowd".to_owned(),
+            artist: "Simulated load".to_owned(),
             ..Default::default()
         };
         let concert = self.client().create_concert(self.caller.request(concert)).await?.into_inner().concert;
         let (Some(venue), Some(concert)) = (venue, concert) else {
-            return Err(Status::data_loss("a venue or concert that is none"));
+            return Err(Status::data_loss("a venue or concert is missing in the answer"));
         };
         let now = now();
         let closes_at = now + self.bounds.on_sale_for(terms.hold_for);
         let price = Money { amount_minor: PRICE_MINOR, currency_code: CURRENCY.to_owned() };
-        let message = CreatePerformanceRequest {
+        let date = CreatePerformanceRequest {
             concert_id: concert.concert_id,
             venue_id: venue.venue_id,
             starts_at: timestamp(closes_at),
@@ -171,18 +187,12 @@ impl Operator {
             prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
-            queue: terms.queue.map(LineTerms::settings),
-            // A rehearsal means it.
+            line: terms.line.map(LineTerms::settings),
+            // Ceilings are for live sales.
             override_ceiling: true,
             ..Default::default()
         };
-        let mut performances = Vec::new();
-        for _ in 0..dates {
-            let request = self.caller.request(message.clone());
-            let created = self.client().create_performance(request).await?.into_inner().performance;
-            performances.push(created.ok_or_else(|| Status::data_loss("no performance"))?.performance_id);
-        }
-        Ok(performances)
+        Ok(Sale { operator: self.clone(), date, performances: Arc::default() })
     }
 
     /// Changes how a line admits.
@@ -234,6 +244,42 @@ impl Operator {
     }
 }
 
+/// A concert whose dates are put on sale one by one. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    operator: Operator,
+    date: CreatePerformanceRequest,
+    performances: Arc<Mutex<Vec<String>>>,
+}
+
+impl Sale {
+    /// Puts another date on sale. Answers the id of the performance. It is given up when the rehearsal ends.
+    pub async fn date(&self) -> Result<String, Status> {
+        let operator = &self.operator;
+        let mut client = operator.client();
+        let creating = client.create_performance(operator.caller.request(self.date.clone()));
+        let created = operator.bounds.within(creating).await?.into_inner().performance;
+        let performance =
+            created.ok_or_else(|| Status::data_loss("the performance is missing in the answer"))?.performance_id;
+        self.performances.lock().unwrap_or_else(PoisonError::into_inner).push(performance.clone());
+        Ok(performance)
+    }
+
+    /// Puts so many further dates on sale.
+    pub async fn dates(&self, count: u64) -> Result<Vec<String>, Status> {
+        let mut performances = Vec::new();
+        for _ in 0..count {
+            performances.push(self.date().await?);
+        }
+        Ok(performances)
+    }
+
+    /// All that were put on sale so far.
+    pub fn performances(&self) -> Vec<String> {
+        self.performances.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Time since 1970, on the crowd's clock.
 #[expect(clippy::disallowed_methods, reason = "the crowd has no ports: it is outside of the server")]
 pub(crate) fn now() -> Duration {
@@ -260,6 +306,6 @@ mod tests {
         let (bounds, begun) = (Bounds::begin(MINUTE), Instant::now());
         let step = bounds.within(std::future::pending::<Result<(), Status>>());
         assert_eq!(step.await.map_err(|status| status.code()), Err(tonic::Code::Cancelled));
-        assert_eq!(begun.elapsed(), MINUTE);
+        assert_eq!(begun.elapsed(), Duration::from_secs(48), "the auditor has the rest of the minute");
     }
 }

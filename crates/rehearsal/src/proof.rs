@@ -12,8 +12,6 @@ use crate::stage::Stage;
 
 /// How many breaches of a promise are named.
 const FINDINGS_MAX: usize = 100;
-/// How long the auditor is asked in all. What has no answer by then is told as not examined.
-const AUDIT_WITHIN: Duration = Duration::from_mins(1);
 /// How many performances are looked at at once.
 const AUDITS_AT_ONCE: usize = 4;
 /// How often an instance is asked that cannot answer now, each time the next one.
@@ -21,9 +19,13 @@ const ATTEMPTS_MAX: u64 = 10;
 /// How long one waits before asking the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Has the auditor look at the performances, and puts both together.
-pub(crate) async fn examine(stage: &Stage, performances: &[String], crowd: Vec<PromiseReport>) -> Proof {
-    let until = Instant::now() + AUDIT_WITHIN;
+/// Has the auditor look at the performances, and puts both together. What has no answer at the end of the time is not examined.
+pub(crate) async fn examine(
+    stage: &Stage,
+    performances: &[String],
+    crowd: Vec<PromiseReport>,
+    until: Instant,
+) -> Proof {
     let mut proof = match insist(until, |turn| stage.log_in_again(turn)).await {
         Ok(operator) => {
             audit(performances, until, |performance, turn| {
@@ -124,6 +126,8 @@ fn add(promises: &mut Vec<PromiseReport>, found: pb::PromiseReport) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const AUDIT_WITHIN: Duration = Duration::from_mins(1);
 
     #[test]
     fn findings_about_several_performances_are_one_report() {

@@ -13,12 +13,13 @@ use tonic::{Code, Status};
 use crate::command_line::without_password;
 use crate::live::Live;
 use crate::load::Load;
-use crate::operator::now;
+use crate::operator::{Bounds, now};
 use crate::options::{RehearseArgs, Scenario};
 use crate::proof;
-use crate::report::model::{Baseline, Figure, Measurement, PromiseReport, Report, Sample, StageReport};
+use crate::report::model::{Baseline, Comparison, Figure, Measurement, PromiseReport, Report, Sample, StageReport};
 use crate::resources::{cores_used, machine, usage_of};
 use crate::scenarios;
+use crate::scenarios::part::Compared;
 use crate::stage::{LocalInstances, Stage};
 
 /// Why there is no report. Whatever calls come to under load is in the report; only a step without which a scenario cannot
@@ -57,6 +58,8 @@ pub(crate) struct Run<'r> {
     pub(crate) stage: &'r Stage,
     pub(crate) live: &'r Live,
     pub(crate) load: Load,
+    /// When all load must have ended.
+    pub(crate) ends_at: Instant,
 }
 
 /// What a scenario found out.
@@ -64,6 +67,7 @@ pub(crate) struct Run<'r> {
 pub(crate) struct Findings {
     pub(crate) measurements: Vec<Measurement>,
     pub(crate) baselines: Vec<Baseline>,
+    pub(crate) comparisons: Vec<Comparison>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) timeline: Vec<Sample>,
     /// What the crowd can swear to.
@@ -72,6 +76,22 @@ pub(crate) struct Findings {
     pub(crate) performances: Vec<String>,
     /// What was asked for and could not be tried.
     pub(crate) untried: Vec<String>,
+}
+
+impl Findings {
+    /// What comparisons brought.
+    pub(crate) fn of(compared: Compared) -> Self {
+        let mut findings = Self::default();
+        findings.add(compared);
+        findings
+    }
+
+    /// Adds what further comparisons brought. Baselines of the same name are told apart by the measurement that they were compared with.
+    pub(crate) fn add(&mut self, compared: Compared) {
+        self.measurements.extend(compared.measurements);
+        self.baselines.extend(compared.baselines);
+        self.comparisons.extend(compared.comparisons);
+    }
 }
 
 impl Run<'_> {
@@ -92,10 +112,10 @@ pub async fn rehearse(
     stage: &Stage,
     live: &Live,
     command: String,
-    stop: &CancellationToken,
+    bounds: &Bounds,
 ) -> Result<Report, RehearsalError> {
-    let (begun, started_at) = (Instant::now(), now());
-    let run = Run { args, stage, live, load: Load { stop: stop.clone() } };
+    let (begun, started_at, stop) = (Instant::now(), now(), &bounds.stop);
+    let run = Run { args, stage, live, load: Load { stop: stop.clone() }, ends_at: bounds.load_ends_at };
     let servers = || stage.instances.as_ref().map(LocalInstances::usage).unwrap_or_default();
     let crowd = || usage_of(&[std::process::id()]);
     let before = (servers(), crowd());
@@ -114,7 +134,7 @@ pub async fn rehearse(
     let mut findings = held.map_err(|error| if interrupted { error.ended() } else { error })?;
     findings.figures.extend(cores_used((before.0, servers()), (before.1, crowd()), begun.elapsed()));
     live.phase("the auditor looks at the audit");
-    let mut proof = proof::examine(stage, &findings.performances, findings.promises).await;
+    let mut proof = proof::examine(stage, &findings.performances, findings.promises, bounds.over_at).await;
     proof.unexamined.extend(findings.untried);
     live.done();
     Ok(Report {
@@ -127,6 +147,8 @@ pub async fn rehearse(
         stage: stage_report(stage),
         measurements: findings.measurements,
         baselines: findings.baselines,
+        notes: findings.comparisons.iter().filter_map(Comparison::note).collect(),
+        comparisons: findings.comparisons,
         figures: findings.figures,
         timeline: findings.timeline,
         proof,

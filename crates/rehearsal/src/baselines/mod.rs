@@ -1,13 +1,12 @@
-//! What the same machine does without Encore, measured beside a scenario in the same run, so that the scenario's rates can
-//! be read as shares of what was there to be had.
+//! What the same machine does without Encore, measured in turns with a scenario, so that the scenario's rates can be read as multiples of
+//! what is possible.
 //!
-//! The ceilings are the least that a call of Encore needs from a layer: an empty call of the transport, one script of
-//! Redis, one durable commit of Postgres. `for-update` is what one would write instead of Encore: a transaction that locks
-//! the rows it is about. No baseline is held back: connections are warm, statements prepared, round trips shared.
+//! The ceilings are the least that a call of Encore needs from a layer: an empty call of the transport, one script of Redis, one durable
+//! commit of Postgres. `for-update` is what one would write instead of Encore: a transaction that locks the rows that it changes. No
+//! baseline is held back: connections are warm, statements prepared, round trips shared.
 
 mod error;
 mod postgres;
-mod ratios;
 mod redis;
 mod transport;
 
@@ -15,34 +14,107 @@ use std::hash::{BuildHasher, RandomState};
 
 pub use error::BaselineError;
 pub use postgres::PostgresBaselines;
-pub use ratios::with_ratios;
-pub use redis::redis;
-pub use transport::{HEALTH_CHECK, health_checks, transport};
+pub use redis::RedisBaseline;
+pub use transport::{HEALTH_CHECK, TransportBaseline, health_checks};
 
-/// The ceiling of the transport.
-pub const TRANSPORT: &str = "transport";
-/// The ceiling of Redis.
-pub const REDIS: &str = "redis";
-/// The ceiling of durable commits.
-pub const COMMITS: &str = "commits";
-/// Holding seats under row locks.
-pub const FOR_UPDATE_HOLD: &str = "for-update hold";
-/// Paying for a hold under row locks.
-pub const FOR_UPDATE_PAY: &str = "for-update pay";
-/// Everybody after the same seats, under row locks.
-pub const FOR_UPDATE_CONTEND: &str = "for-update contend";
+use crate::load::Rate;
 
 /// The phase of the closed loops, here and in the scenarios.
 pub const SATURATED: &str = "saturated";
-/// How the phases end in which a crowd comes in the same instant.
-const AT_ONCE: &str = "at once";
 
-/// The phase of a crowd of this size that comes in the same instant.
-pub fn at_once(crowd: u64) -> String {
-    format!("{crowd} {AT_ONCE}")
+/// Something to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The ceiling of the transport.
+    Transport,
+    /// The ceiling of Redis.
+    Redis,
+    /// The ceiling of durable commits.
+    Commits,
+    /// Holding seats under row locks.
+    HoldForUpdate,
+    /// Paying for a hold under row locks.
+    PayForUpdate,
+    /// So many callers at once on the same two seats, under row locks.
+    ContendForUpdate(u64),
+}
+
+impl Kind {
+    /// Its name in reports.
+    pub fn name(self) -> String {
+        match self {
+            Self::Transport => "transport".to_owned(),
+            Self::Redis => "redis".to_owned(),
+            Self::Commits => "commits".to_owned(),
+            Self::HoldForUpdate => "for-update hold".to_owned(),
+            Self::PayForUpdate => "for-update pay".to_owned(),
+            Self::ContendForUpdate(callers) => format!("for-update contend, {}", at_once(callers)),
+        }
+    }
+
+    /// The phase of its measurement.
+    pub fn phase(self) -> String {
+        match self {
+            Self::Transport | Self::Redis | Self::Commits | Self::HoldForUpdate | Self::PayForUpdate => {
+                SATURATED.to_owned()
+            }
+            Self::ContendForUpdate(callers) => at_once(callers),
+        }
+    }
+
+    /// What is called.
+    pub fn call(self) -> &'static str {
+        match self {
+            Self::Transport => HEALTH_CHECK,
+            Self::Redis => "EVALSHA",
+            Self::Commits => "commit",
+            Self::HoldForUpdate | Self::ContendForUpdate(_) => "hold",
+            Self::PayForUpdate => "pay",
+        }
+    }
+
+    /// By which rate a scenario is compared with it: a ceiling by answers, since refusals cross the same layers; what would be written
+    /// instead of a hold or a payment by successes; and callers for the same seats by answers, since only one of them succeeds.
+    pub fn rate(self) -> Rate {
+        match self {
+            Self::Transport | Self::Redis | Self::Commits | Self::ContendForUpdate(_) => Rate::Answers,
+            Self::HoldForUpdate | Self::PayForUpdate => Rate::Successes,
+        }
+    }
+
+    /// Whether it lasts as long as it is told to; otherwise it ends when all have been answered.
+    pub fn is_timed(self) -> bool {
+        !matches!(self, Self::ContendForUpdate(_))
+    }
+
+    /// Whether it needs a database.
+    pub fn is_on_postgres(self) -> bool {
+        !matches!(self, Self::Transport | Self::Redis)
+    }
+}
+
+/// The phase in which so many call in the same instant.
+pub fn at_once(callers: u64) -> String {
+    format!("{callers} at once")
 }
 
 /// Sixteen hexadecimal digits that tell what this run leaves in a shared store from what others do.
 fn random_digits() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_is_compared_with_like() {
+        for ceiling in [Kind::Transport, Kind::Redis, Kind::Commits, Kind::ContendForUpdate(7)] {
+            assert_eq!(ceiling.rate(), Rate::Answers);
+        }
+        for instead in [Kind::HoldForUpdate, Kind::PayForUpdate] {
+            assert_eq!(instead.rate(), Rate::Successes);
+        }
+        assert_eq!(Kind::ContendForUpdate(200).phase(), at_once(200), "as many callers as the scenario has");
+    }
 }

@@ -1,6 +1,5 @@
 //! The ceiling of Redis: a script that takes two keys.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,9 +7,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, IntoConnectionInfo, RedisResult, Script};
 
-use crate::baselines::{BaselineError, REDIS, SATURATED, random_digits};
-use crate::load::{Load, Outcome, Saturated};
-use crate::report::model::{Baseline, Measurement};
+use crate::baselines::{BaselineError, random_digits};
+use crate::load::{Counted, Load, Outcome, Saturated};
 
 /// Before all keys, so that whoever finds one knows whose it is.
 const PREFIX: &str = "encore-baseline:";
@@ -30,33 +28,42 @@ const COMMANDS_BUFFERED: usize = 1_024;
 static TAKE_TWO: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/take_two.lua")));
 
 /// How often Redis takes two keys that are free, by a script, over one multiplexed connection as Encore has.
-pub async fn redis(load: &Load, url: &str, saturated: Saturated) -> Result<Baseline, BaselineError> {
-    let connection = connect(url).await?;
-    let measurement = take_and_remove(load, connection, &random_digits().into(), saturated).await?;
-    let about = "Takes two free keys in one Lua script, over one multiplexed connection: the least that a change asks of \
-                 Redis, with no gRPC before it and no Postgres behind it.";
-    Ok(Baseline { name: REDIS.to_owned(), about: about.to_owned(), measurement, ratios: BTreeMap::new() })
-}
+#[derive(Clone)]
+pub struct RedisBaseline(ConnectionManager);
 
-async fn take_and_remove(
-    load: &Load,
-    mut connection: ConnectionManager,
-    run: &Arc<str>,
-    saturated: Saturated,
-) -> RedisResult<Measurement> {
-    TAKE_TWO.load_async(&mut connection).await?;
-    let saturated = Saturated { calls_max: saturated.calls_max.min(CALLS_MAX), ..saturated };
-    let ttl_ms = u64::try_from((saturated.lasts + KEYS_OUTLIVE).as_millis()).unwrap_or(u64::MAX);
-    let (caller, named) = (connection.clone(), Arc::clone(run));
-    let measurement = load
-        .saturate(saturated, (SATURATED, "EVALSHA"), move |number| {
+impl RedisBaseline {
+    /// Connects, and loads the script.
+    pub async fn connect(url: &str) -> Result<Self, BaselineError> {
+        let mut connection = connect(url).await?;
+        TAKE_TWO.load_async(&mut connection).await?;
+        Ok(Self(connection))
+    }
+
+    /// What it does, in a sentence.
+    pub fn about() -> String {
+        "Takes two free keys in one Lua script, over one multiplexed connection: the least that a change asks of Redis, with no gRPC \
+         before it and no Postgres behind it."
+            .to_owned()
+    }
+
+    /// How often it does so. The keys are removed afterwards.
+    pub async fn measure(&self, load: &Load, saturated: Saturated) -> Counted {
+        self.take_and_remove(load, &random_digits().into(), saturated).await
+    }
+
+    async fn take_and_remove(&self, load: &Load, run: &Arc<str>, saturated: Saturated) -> Counted {
+        let saturated = Saturated { calls_max: saturated.calls_max.min(CALLS_MAX), ..saturated };
+        let ttl_ms = u64::try_from((saturated.lasts + KEYS_OUTLIVE).as_millis()).unwrap_or(u64::MAX);
+        let (caller, named) = (self.0.clone(), Arc::clone(run));
+        let counted = load.closed_loop(saturated, move |number| {
             let (connection, run) = (caller.clone(), Arc::clone(&named));
             async move { outcome(&take_two(connection, keys(&run, number), number, ttl_ms).await) }
-        })
-        .await;
-    // What stays, should this fail, expires by itself.
-    let _ = remove(&mut connection, run, calls(&measurement)).await;
-    Ok(measurement)
+        });
+        let counted = counted.await;
+        // Keys that stay because this fails expire by themselves. The calls had the numbers from 0.
+        let _ = remove(&mut self.0.clone(), run, counted.calls()).await;
+        counted
+    }
 }
 
 async fn connect(url: &str) -> RedisResult<ConnectionManager> {
@@ -86,11 +93,6 @@ fn outcome(taken: &RedisResult<bool>) -> Outcome {
         Ok(false) => Outcome::Refused("KEYS_TAKEN".to_owned()),
         Err(error) => Outcome::Failed(error.category().to_owned()),
     }
-}
-
-/// How many calls were made, whatever became of them. They had the numbers from 0.
-fn calls(measured: &Measurement) -> u64 {
-    measured.successes + measured.refusals.values().sum::<u64>() + measured.errors.values().sum::<u64>()
 }
 
 async fn remove(connection: &mut ConnectionManager, run: &str, calls: u64) -> RedisResult<()> {
@@ -127,8 +129,9 @@ mod tests {
         let load = Load { stop: CancellationToken::new() };
         let few = Saturated { in_flight: 8, lasts: Duration::from_mins(1), calls_max: 2_500 };
         let (mut connection, run) = (connection().await, random_digits().into());
-        let measured = take_and_remove(&load, connection.clone(), &run, few).await.expect("the server answers");
-        assert_eq!((measured.successes, measured.refusals.len(), measured.errors.len()), (2_500, 0, 0));
+        let baseline = RedisBaseline::connect(&url()).await.expect("the server answers");
+        let measured = baseline.take_and_remove(&load, &run, few).await;
+        assert_eq!((measured.successes(), measured.calls()), (2_500, 2_500));
         let all: Vec<_> = (0..2_500).flat_map(|number| keys(&run, number)).collect();
         let left: u64 = redis::cmd("EXISTS").arg(&all).query_async(&mut connection).await.expect("a count");
         assert_eq!(left, 0);
@@ -151,8 +154,6 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_server_there_is_no_ceiling() {
-        let load = Load { stop: CancellationToken::new() };
-        let few = Saturated { in_flight: 1, lasts: Duration::from_secs(1), calls_max: 1 };
-        assert!(matches!(redis(&load, "redis://127.0.0.1:1", few).await, Err(BaselineError::Redis(_))));
+        assert!(matches!(RedisBaseline::connect("redis://127.0.0.1:1").await, Err(BaselineError::Redis(_))));
     }
 }

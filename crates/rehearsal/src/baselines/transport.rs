@@ -1,6 +1,5 @@
 //! The ceiling of the transport: a call that does nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +10,40 @@ use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::baselines::{BaselineError, SATURATED, TRANSPORT};
-use crate::load::{Load, Outcome, Saturated};
-use crate::report::model::Baseline;
+use crate::baselines::BaselineError;
+use crate::load::{Counted, Load, Outcome, Saturated};
 
 /// The call that does nothing.
 pub const HEALTH_CHECK: &str = "Health/Check";
 /// How long a check may take: a server that needs longer hangs.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many health checks the server answers over these channels, which take turns.
-pub async fn transport(load: &Load, channels: &[Channel], saturated: Saturated) -> Result<Baseline, BaselineError> {
-    let first = channels.first().ok_or(BaselineError::NoChannel)?.clone();
-    HealthClient::new(first).check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
-    let measurement = load.saturate(saturated, (SATURATED, HEALTH_CHECK), health_checks(channels)).await;
-    let channels = channels.len();
-    let about = format!(
-        "Asks the server for its health over {channels} connections: a gRPC call with all layers around it and nothing \
-         to do."
-    );
-    Ok(Baseline { name: TRANSPORT.to_owned(), about, measurement, ratios: BTreeMap::new() })
+/// Health checks over all channels, which take turns.
+#[derive(Clone, Debug)]
+pub struct TransportBaseline {
+    channels: Vec<Channel>,
+}
+
+impl TransportBaseline {
+    /// Asks once, so that a server without health checks is found before the first slice.
+    pub async fn connect(channels: Vec<Channel>) -> Result<Self, BaselineError> {
+        let first = channels.first().ok_or(BaselineError::NoChannel)?.clone();
+        HealthClient::new(first).check(whole()).await.map_err(|status| BaselineError::Transport(Box::new(status)))?;
+        Ok(Self { channels })
+    }
+
+    /// What it does, in a sentence.
+    pub fn about(&self) -> String {
+        format!(
+            "Asks the server for its health over {} connections: a gRPC call with all layers around it and nothing to do.",
+            self.channels.len()
+        )
+    }
+
+    /// How many checks the server answers.
+    pub async fn measure(&self, load: &Load, saturated: Saturated) -> Counted {
+        load.closed_loop(saturated, health_checks(&self.channels)).await
+    }
 }
 
 /// Health checks over these channels, of which there is at least one, which take turns by the number of the call.
@@ -71,9 +84,9 @@ mod tests {
         let (_, health) = tonic_health::server::health_reporter();
         tokio::spawn(Server::builder().add_service(health).serve_with_incoming(TcpIncoming::from(listener)));
         let channel = || Channel::from_shared(address.clone()).expect("an address").connect_lazy();
-        let measured = transport(&load(), &[channel(), channel(), channel()], FEW).await.expect("it answers");
-        assert_eq!((measured.measurement.successes, measured.measurement.errors.len()), (100, 0));
-        assert!(measured.ratios.is_empty());
+        let baseline = TransportBaseline::connect(vec![channel(), channel(), channel()]).await.expect("it answers");
+        let measured = baseline.measure(&load(), FEW).await;
+        assert_eq!((measured.successes(), measured.calls()), (100, 100));
     }
 
     #[tokio::test]
@@ -82,14 +95,14 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().expect("it is bound"));
         let silent = Channel::from_shared(address).expect("an address").connect_lazy();
         let begun = std::time::Instant::now();
-        assert!(matches!(transport(&load(), &[silent], FEW).await, Err(BaselineError::Transport(_))));
+        assert!(matches!(TransportBaseline::connect(vec![silent]).await, Err(BaselineError::Transport(_))));
         assert!(begun.elapsed() < CHECK_TIMEOUT * 2);
     }
 
     #[tokio::test]
     async fn without_a_server_there_is_no_ceiling() {
         let nobody = Channel::from_static("http://127.0.0.1:1").connect_lazy();
-        assert!(matches!(transport(&load(), &[nobody], FEW).await, Err(BaselineError::Transport(_))));
-        assert!(matches!(transport(&load(), &[], FEW).await, Err(BaselineError::NoChannel)));
+        assert!(matches!(TransportBaseline::connect(vec![nobody]).await, Err(BaselineError::Transport(_))));
+        assert!(matches!(TransportBaseline::connect(vec![]).await, Err(BaselineError::NoChannel)));
     }
 }

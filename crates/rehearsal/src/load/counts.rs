@@ -1,7 +1,9 @@
 //! The counts of many callers at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,15 +53,14 @@ impl Counts {
         shard.tally.count(now.saturating_duration_since(since), outcome);
     }
 
-    /// What is reported. The rates are over the time until the load ended or was stopped, or until the last answer if the
-    /// calls ran out before.
-    pub(super) fn measurement(
+    /// What was counted. The rates are over the time until the load ended or was stopped, or until the last answer if the calls ran out
+    /// before.
+    pub(super) fn counted(
         &self,
-        (phase, name): (&str, &str),
         offered_per_second: Option<f64>,
         timed_from: TimedFrom,
         stopped_at: Option<Instant>,
-    ) -> Measurement {
+    ) -> Counted {
         let mut whole = Shard::default();
         for turn in 0..SHARDS as u64 {
             let shard = self.shard(turn);
@@ -71,17 +72,155 @@ impl Counts {
         let last = whole.last_ended_at.or(stopped_at).unwrap_or_else(Instant::now);
         let until = stopped_at.unwrap_or(last);
         let until = self.ends_at.map_or(until, |ends_at| until.min(ends_at));
-        let span = until.saturating_duration_since(self.begun);
-        Measurement {
-            successes_per_second: per_second(whole.successes_in_time, span),
-            answers_per_second: per_second(whole.answers_in_time, span),
+        Counted {
+            tally: whole.tally,
+            successes_in_time: whole.successes_in_time,
+            answers_in_time: whole.answers_in_time,
+            rated: until.saturating_duration_since(self.begun),
+            lasted: last.saturating_duration_since(self.begun),
+            offered_per_second,
             timed_from,
-            ..whole.tally.measurement(phase, name, offered_per_second, last.saturating_duration_since(self.begun))
         }
     }
 
     fn shard(&self, turn: u64) -> MutexGuard<'_, Shard> {
         let place = usize::try_from(turn % SHARDS as u64).unwrap_or(0);
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which calls make a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// Successes and refusals.
+    Answers,
+    /// Successes alone.
+    Successes,
+}
+
+impl Rate {
+    /// As it is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answers => "answers/s",
+            Self::Successes => "ok/s",
+        }
+    }
+}
+
+/// What became of the calls of one load, or of several of the same kind.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    tally: Tally,
+    successes_in_time: u64,
+    answers_in_time: u64,
+    /// The time over which rates are taken.
+    rated: Duration,
+    /// From the first start to the last answer.
+    lasted: Duration,
+    offered_per_second: Option<f64>,
+    timed_from: TimedFrom,
+}
+
+impl Counted {
+    /// Calls per second.
+    pub fn per_second(&self, rate: Rate) -> f64 {
+        let count = match rate {
+            Rate::Answers => self.answers_in_time,
+            Rate::Successes => self.successes_in_time,
+        };
+        per_second(count, self.rated)
+    }
+
+    /// From the first start to the last answer.
+    pub fn lasted(&self) -> Duration {
+        self.lasted
+    }
+
+    /// How many calls were answered as hoped.
+    pub fn successes(&self) -> u64 {
+        self.tally.successes()
+    }
+
+    /// How many were answered, refusals included.
+    pub fn answers(&self) -> u64 {
+        self.tally.successes() + self.tally.refusals()
+    }
+
+    /// How many calls ended, in whichever way.
+    pub fn calls(&self) -> u64 {
+        self.answers() + self.tally.errors()
+    }
+
+    /// Adds what was counted in another slice.
+    fn add(&mut self, other: &Self) {
+        self.tally.merge(&other.tally);
+        self.successes_in_time += other.successes_in_time;
+        self.answers_in_time += other.answers_in_time;
+        self.rated += other.rated;
+        self.lasted += other.lasted;
+    }
+
+    /// All slices as one; none if there is none.
+    pub fn sum(slices: &[Self]) -> Option<Self> {
+        let (first, others) = slices.split_first()?;
+        let mut sum = first.clone();
+        others.iter().for_each(|other| sum.add(other));
+        Some(sum)
+    }
+
+    /// What is reported.
+    pub fn measurement(&self, phase: &str, name: &str) -> Measurement {
+        Measurement {
+            successes_per_second: self.per_second(Rate::Successes),
+            answers_per_second: self.per_second(Rate::Answers),
+            timed_from: self.timed_from,
+            ..self.tally.measurement(phase, name, self.offered_per_second, self.lasted)
+        }
+    }
+}
+
+#[cfg(test)]
+impl Counted {
+    /// Calls that ended like this, so many of each kind.
+    pub(crate) fn of(outcomes: &[(u64, Outcome)]) -> Self {
+        let mut counted = Self::steady(0, Duration::ZERO);
+        for (count, outcome) in outcomes {
+            (0..*count).for_each(|_| counted.tally.count(Duration::ZERO, outcome.clone()));
+        }
+        counted
+    }
+
+    /// So many successes a second for some time.
+    pub(crate) fn steady(per_second: u64, lasted: Duration) -> Self {
+        let successes = per_second * u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX) / 1_000;
+        let mut tally = Tally::default();
+        (0..successes).for_each(|_| tally.count(Duration::from_millis(1), Outcome::Success));
+        Self {
+            tally,
+            successes_in_time: successes,
+            answers_in_time: successes,
+            rated: lasted,
+            lasted,
+            offered_per_second: None,
+            timed_from: TimedFrom::Call,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_add_up_to_their_mean_rate() {
+        let second = Duration::from_secs(1);
+        let sum = Counted::sum(&[Counted::steady(100, second), Counted::steady(400, 2 * second)]).expect("two slices");
+        assert_eq!((sum.calls(), sum.lasted()), (900, 3 * second));
+        assert!((sum.per_second(Rate::Successes) - 300.0).abs() < 1e-9);
+        let measured = sum.measurement("saturated", "HoldSeats");
+        assert!((measured.answers_per_second - 300.0).abs() < 1e-9 && (measured.seconds - 3.0).abs() < 1e-9);
+        assert!(Counted::sum(&[]).is_none());
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::load::counts::Counts;
+use crate::load::counts::{Counted, Counts};
 use crate::load::{Outcome, Paced};
 use crate::report::model::{Measurement, TimedFrom};
 
@@ -44,13 +44,29 @@ pub struct Saturated {
 }
 
 impl Load {
-    /// Calls in a closed loop. `call` is given the number of the call, from 0, each once.
+    /// Calls in a closed loop, and what is reported of it.
     pub async fn saturate<F>(
         &self,
         load: Saturated,
-        phase_and_name: (&str, &str),
+        (phase, name): (&str, &str),
         call: impl Fn(u64) -> F + Clone + Send + 'static,
     ) -> Measurement
+    where
+        F: Future<Output = Outcome> + Send,
+    {
+        self.closed_loop(load, call).await.measurement(phase, name)
+    }
+
+    /// Calls in an open loop, and what is reported of it.
+    pub async fn pace<F>(&self, load: Paced, (phase, name): (&str, &str), call: impl Fn(u64) -> F) -> Measurement
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        self.open_loop(load, call).await.measurement(phase, name)
+    }
+
+    /// Calls in a closed loop. `call` is given the number of the call, from 0, each once.
+    pub async fn closed_loop<F>(&self, load: Saturated, call: impl Fn(u64) -> F + Clone + Send + 'static) -> Counted
     where
         F: Future<Output = Outcome> + Send,
     {
@@ -74,11 +90,11 @@ impl Load {
             });
         }
         let stopped_at = self.last_answers(callers).await;
-        counts.measurement(phase_and_name, None, TimedFrom::Call, stopped_at)
+        counts.counted(None, TimedFrom::Call, stopped_at)
     }
 
     /// Calls in an open loop. `call` is given the number of the call, from 0, each once.
-    pub async fn pace<F>(&self, load: Paced, phase_and_name: (&str, &str), call: impl Fn(u64) -> F) -> Measurement
+    pub async fn open_loop<F>(&self, load: Paced, call: impl Fn(u64) -> F) -> Counted
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
@@ -112,7 +128,7 @@ impl Load {
             });
         }
         let stopped_at = self.last_answers(calls).await;
-        counts.measurement(phase_and_name, load.offered_per_second(), TimedFrom::IntendedStart, stopped_at)
+        counts.counted(load.offered_per_second(), TimedFrom::IntendedStart, stopped_at)
     }
 
     /// Waits until all have ended, or until [`LAST_ANSWERS`] after the load was stopped; who is not done then is dropped.

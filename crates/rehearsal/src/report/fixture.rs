@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::model::{
-    Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report, Sample, StageReport, TimedFrom,
+    Baseline, Comparison, Figure, Latency, Measurement, Pair, PromiseReport, Proof, Report, Sample, StageReport,
+    TimedFrom,
 };
 use super::numbers::real;
+use crate::load::Rate;
+use crate::pairs::ratios::summarize;
 
 const FANS: u64 = 5_000;
 const SEATS: u64 = 3_200;
@@ -23,6 +26,8 @@ pub(crate) fn journey() -> Report {
         stage: stage(),
         measurements: measurements(),
         baselines: baselines(),
+        comparisons: comparisons(),
+        notes: comparisons().iter().filter_map(Comparison::note).collect(),
         figures: vec![
             Figure::new("fans", real(FANS), ""),
             Figure::new("memory per stream", 18.73, "KiB"),
@@ -124,7 +129,6 @@ fn latency(p50: f64, growth: f64) -> Latency {
 }
 
 fn baselines() -> Vec<Baseline> {
-    let ratios = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, ratio)| ((*name).to_owned(), *ratio)).collect();
     vec![
         Baseline {
             name: "transport".into(),
@@ -132,20 +136,48 @@ fn baselines() -> Vec<Baseline> {
                 "The health check of the same server, which answers without touching a store: what gRPC alone can do."
                     .into(),
             measurement: measurement("saturated", "Health/Check", 412_000, latency(0.21, 1.4)),
-            ratios: ratios(&[("saturated JoinQueue", 0.447), ("saturated HoldSeats", 0.0561)]),
         },
         Baseline {
             name: "for-update hold".into(),
             about: "A hold as one transaction with SELECT … FOR UPDATE on the same Postgres.".into(),
             measurement: measurement("saturated", "hold", 1_775, latency(21.4, 9.0)),
-            ratios: ratios(&[("saturated HoldSeats", 2.767)]),
         },
         Baseline {
             name: "for-update pay".into(),
             about: "A payment as one transaction with SELECT … FOR UPDATE on the same Postgres.".into(),
             measurement: measurement("saturated", "pay", 1_233, latency(25.2, 9.0)),
-            ratios: ratios(&[("saturated PayReservation", 2.767)]),
         },
+    ]
+}
+
+fn comparisons() -> Vec<Comparison> {
+    let comparison = |measurement: &str, baseline: &str, ratios: &[f64]| {
+        let pairs = ratios.iter().zip([true, false].into_iter().cycle()).map(|(ratio, scenario_first)| Pair {
+            measured: 1_000.0 * ratio,
+            baseline: 1_000.0,
+            ratio: *ratio,
+            scenario_first,
+            slice_seconds: 0.8,
+            stolen: 0.001,
+            dropped: false,
+        });
+        Comparison {
+            measurement: measurement.into(),
+            baseline: baseline.into(),
+            rate: Rate::Answers,
+            wanted: 7,
+            ratio: summarize(ratios),
+            stolen: 0,
+            failed: 0,
+            failure: None,
+            pairs: pairs.collect(),
+        }
+    };
+    let failed = comparison("saturated PayReservation", "for-update pay", &[]);
+    vec![
+        comparison("saturated HoldSeats", "for-update hold", &[2.77, 2.64, 3.02, 2.51, 2.82, 2.8, 2.7]),
+        comparison("saturated JoinQueue", "transport", &[0.45, 0.43, 0.44]),
+        Comparison { failed: 7, failure: Some("postgres gives no connection in time".into()), ..failed },
     ]
 }
 

@@ -57,6 +57,8 @@ mod tests {
             "stage",
             "measurements",
             "baselines",
+            "comparisons",
+            "notes",
             "figures",
             "timeline",
             "proof",
@@ -69,7 +71,11 @@ mod tests {
         assert_eq!(value["measurements"][0]["timed_from"], "call");
         assert_eq!(value["measurements"][3]["timed_from"], "intended_start");
         assert_eq!(value["measurements"][4]["latency"], Value::Null);
-        assert_eq!(value["baselines"][1]["ratios"]["saturated HoldSeats"], 2.767);
+        let ratio = &value["comparisons"][0]["ratio"];
+        assert_eq!((&ratio["median"], &ratio["pairs"]), (&2.77.into(), &7.into()));
+        assert_eq!((&ratio["interval"]["low"], &ratio["interval"]["high"]), (&2.51.into(), &3.02.into()));
+        assert_eq!(value["comparisons"][0]["pairs"][0]["scenario_first"], true);
+        assert_eq!(value["comparisons"][2]["ratio"], Value::Null);
         assert_eq!(value["timeline"].as_array().unwrap().len(), 240);
         assert_eq!(value["timeline"][239]["seats_sold"], 3_200);
         assert_eq!(value["proof"]["promises"][0]["witness"], "auditor");

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::load::Rate;
+use crate::pairs::ratios::RatioSummary;
+
 /// Everything that is told about a rehearsal.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -24,8 +27,12 @@ pub struct Report {
     pub stage: StageReport,
     /// What was measured, phase by phase and call by call.
     pub measurements: Vec<Measurement>,
-    /// What the same machine does without Encore, measured in the same run.
+    /// What the same machine does without Encore, measured in turns with the scenario.
     pub baselines: Vec<Baseline>,
+    /// How the scenario compares with the baselines, pair by pair.
+    pub comparisons: Vec<Comparison>,
+    /// What is to be known of the measurements and comparisons, such as that fewer pairs were run than asked for.
+    pub notes: Vec<String>,
     /// The scenario's own figures.
     pub figures: Vec<Figure>,
     /// The sale as it went, a few times a second. Empty for scenarios that are no sale.
@@ -116,10 +123,51 @@ pub struct Baseline {
     pub name: String,
     /// What was done, in a sentence.
     pub about: String,
-    /// What came of it.
+    /// What all its slices came to together. Its rate is not to be divided by a scenario's, which was measured over other stretches of
+    /// time: that is what comparisons are for.
     pub measurement: Measurement,
-    /// The scenario's rate divided by this one's, by the measurement (`phase call`) that is compared.
-    pub ratios: BTreeMap<String, f64>,
+}
+
+/// A measurement compared with a baseline, pair by pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The measurement, as `phase call`.
+    pub measurement: String,
+    /// The name of the baseline.
+    pub baseline: String,
+    /// Which calls per second are compared.
+    pub rate: Rate,
+    /// How many pairs were asked for.
+    pub wanted: u32,
+    /// The ratios of the measurement's rate to the baseline's, of all pairs that were not dropped; none if there are none.
+    pub ratio: Option<RatioSummary>,
+    /// How many pairs were dropped because CPU was stolen meanwhile.
+    pub stolen: u64,
+    /// How many pairs could not be measured.
+    pub failed: u64,
+    /// Why the first of these could not.
+    pub failure: Option<String>,
+    /// Every pair in the order in which they were run, the dropped ones included.
+    pub pairs: Vec<Pair>,
+}
+
+/// Two adjacent slices.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Pair {
+    /// The scenario's rate.
+    pub measured: f64,
+    /// The baseline's rate.
+    pub baseline: f64,
+    /// The first divided by the second.
+    pub ratio: f64,
+    /// Whether the scenario's slice came first.
+    pub scenario_first: bool,
+    /// How long each slice was meant to last, in seconds, unless it is over when a fixed amount of work is done.
+    pub slice_seconds: f64,
+    /// The larger share of processor time that was stolen during one of the slices, from 0 to 1.
+    pub stolen: f64,
+    /// Whether that was too much, so that the pair does not count.
+    pub dropped: bool,
 }
 
 /// A number that is no call.

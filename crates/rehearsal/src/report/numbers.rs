@@ -45,6 +45,11 @@ pub(crate) fn ratio(value: f64) -> String {
     if value.is_finite() { format!("{}×", decimal(value, places)) } else { NONE.to_owned() }
 }
 
+/// From one ratio to another, such as `0.31× to 0.44×`.
+pub(crate) fn span(low: f64, high: f64) -> String {
+    format!("{} to {}", ratio(low), ratio(high))
+}
+
 /// A part of a whole, such as `12.3 %`; a dash if the whole is nothing.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     with_unit(&quantity(100.0 * real(part) / real(whole)), "%")

@@ -2,49 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Baseline, Measurement, PromiseReport, Proof, Report, TimedFrom};
+use super::model::{Comparison, Measurement, PromiseReport, Proof, TimedFrom};
 use super::numbers;
 
-/// A measurement's rate beside a baseline's.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Comparison<'a> {
-    /// The measurement, as `phase call`.
-    pub measurement: &'a str,
-    /// What it is compared with.
-    pub baseline: &'a Baseline,
-    /// The measurement's rate divided by the baseline's.
-    pub ratio: f64,
-}
-
-impl Report {
-    /// All comparisons, measurement by measurement in the order of the measurements.
-    pub(crate) fn comparisons(&self) -> Vec<Comparison<'_>> {
-        let order: Vec<String> = self.measurements.iter().map(Measurement::name).collect();
-        let mut comparisons: Vec<_> = self
-            .baselines
-            .iter()
-            .flat_map(|baseline| {
-                baseline.ratios.iter().map(move |(measurement, ratio)| Comparison {
-                    measurement,
-                    baseline,
-                    ratio: *ratio,
-                })
-            })
-            .collect();
-        comparisons.sort_by_cached_key(|comparison| {
-            let place = order.iter().position(|name| name == comparison.measurement);
-            (place.unwrap_or(order.len()), comparison.measurement)
-        });
-        comparisons
-    }
-}
-
 impl Measurement {
-    /// Its name among all measurements, which is how a baseline's ratios call it.
-    pub(crate) fn name(&self) -> String {
-        format!("{} {}", self.phase, self.call)
-    }
-
     /// How many calls were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refusals.values().sum()
@@ -71,6 +32,29 @@ impl Measurement {
     pub(crate) fn reasons(&self) -> Vec<(&'static str, &str, u64)> {
         let of = |answer, reasons| by_count(reasons).into_iter().map(move |(reason, count)| (answer, reason, count));
         of("refused", &self.refusals).chain(of("error", &self.errors)).collect()
+    }
+}
+
+impl Comparison {
+    /// The median of the ratios.
+    pub(crate) fn median(&self) -> String {
+        self.ratio.map_or_else(|| numbers::NONE.to_owned(), |ratio| numbers::ratio(ratio.median))
+    }
+
+    /// The interval of the median.
+    pub(crate) fn interval(&self) -> String {
+        let interval = self.ratio.and_then(|ratio| ratio.interval);
+        interval.map_or_else(|| numbers::NONE.to_owned(), |interval| numbers::span(interval.low, interval.high))
+    }
+
+    /// The smallest and the largest ratio.
+    pub(crate) fn range(&self) -> String {
+        self.ratio.map_or_else(|| numbers::NONE.to_owned(), |ratio| numbers::span(ratio.min, ratio.max))
+    }
+
+    /// How many pairs were kept.
+    pub(crate) fn pairs(&self) -> String {
+        self.ratio.map_or(0, |ratio| ratio.pairs).to_string()
     }
 }
 
@@ -117,18 +101,15 @@ mod tests {
     use super::super::fixture;
 
     #[test]
-    fn comparisons_follow_the_order_of_the_measurements() {
+    fn a_comparison_tells_median_interval_range_and_pairs() {
         let report = fixture::journey();
-        let told: Vec<_> = report.comparisons().iter().map(|of| (of.measurement, of.baseline.name.as_str())).collect();
-        assert_eq!(
-            told,
-            [
-                ("saturated JoinQueue", "transport"),
-                ("saturated HoldSeats", "transport"),
-                ("saturated HoldSeats", "for-update hold"),
-                ("saturated PayReservation", "for-update pay"),
-            ]
-        );
+        let told = |index: usize| {
+            let comparison = &report.comparisons[index];
+            [comparison.median(), comparison.interval(), comparison.range(), comparison.pairs()].join(" | ")
+        };
+        assert_eq!(told(0), "2.77× | 2.51× to 3.02× | 2.51× to 3.02× | 7");
+        assert_eq!(told(1), "0.44× | – | 0.43× to 0.45× | 3", "three pairs have no interval");
+        assert_eq!(told(2), "– | – | – | 0");
     }
 
     #[test]

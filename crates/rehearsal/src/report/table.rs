@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use super::model::{Baseline, Figure, Latency, Measurement, Proof, Report};
+use super::model::{Baseline, Comparison, Figure, Latency, Measurement, Proof, Report};
 use super::numbers::{self, NONE};
 
 /// Baselines are told in sentences, which are broken so that their table stays below a hundred columns.
@@ -22,7 +22,12 @@ pub fn table(report: &Report) -> String {
     sections.extend(reasons(&report.measurements));
     if !report.baselines.is_empty() {
         sections.push(baselines(&report.baselines));
-        sections.extend(ratios(report));
+    }
+    if !report.comparisons.is_empty() {
+        sections.push(comparisons(&report.comparisons));
+    }
+    if !report.notes.is_empty() {
+        sections.push(notes(&report.notes));
     }
     if !report.figures.is_empty() {
         sections.push(figures(&report.figures));
@@ -129,16 +134,28 @@ fn baselines(baselines: &[Baseline]) -> String {
     titled("Baselines, answer times in ms", &rows)
 }
 
-fn ratios(report: &Report) -> Option<String> {
-    let mut rows = grid(&["measurement", "compared with", "ratio of rates"], 2);
-    for comparison in report.comparisons() {
+fn comparisons(comparisons: &[Comparison]) -> String {
+    let mut rows =
+        grid(&["measurement", "against", "rate", "median", "95 % interval", "range", "pairs", "dropped", "failed"], 3);
+    for comparison in comparisons {
         rows.add_row([
-            text(comparison.measurement),
-            text(&comparison.baseline.name),
-            number(numbers::ratio(comparison.ratio)),
+            text(&comparison.measurement),
+            text(&comparison.baseline),
+            text(comparison.rate.name()),
+            number(comparison.median()),
+            number(comparison.interval()),
+            number(comparison.range()),
+            number(comparison.pairs()),
+            number(comparison.stolen),
+            number(comparison.failed),
         ]);
     }
-    (!rows.is_empty()).then(|| titled("Encore's rate divided by the baseline's", &rows))
+    titled("Encore's rate divided by the baseline's, pair by pair; dropped: CPU was stolen", &rows)
+}
+
+fn notes(notes: &[String]) -> String {
+    let notes: Vec<String> = notes.iter().map(|note| format!("  {}", plain(note))).collect();
+    format!("Notes\n{}", notes.join("\n"))
 }
 
 fn figures(figures: &[Figure]) -> String {

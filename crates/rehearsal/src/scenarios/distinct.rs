@@ -1,6 +1,7 @@
-//! Seats enough for everybody: pairs of neighbours over several dates, no seat in two of them.
+//! Seats enough for everybody: pairs of neighbours, no seat in two of them, on dates that nobody has used before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use encore_proto::booking::v1::Reservation;
@@ -8,7 +9,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::hall::PerformanceContext;
-use crate::operator::Terms;
+use crate::operator::{Sale, Terms};
 use crate::rehearsal::{RehearsalError, Run};
 use crate::scenarios::callers::{Callers, request_id};
 
@@ -16,37 +17,64 @@ use crate::scenarios::callers::{Callers, request_id};
 const SEATS_PER_DATE: u32 = 20_000;
 /// How many seats one fan may have of a date: as many as the server lets.
 const SEATS_PER_FAN: u32 = 100;
-/// Longer than any part scenario.
+/// Longer than the rehearsal of single calls.
 const HOLD_FOR: Duration = Duration::from_mins(30);
 
-/// Fans, and pairs of seats for them. Cloning shares them.
+/// Fans, and a sale whose dates they hold seats of. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(super) struct DistinctSeats {
     pub(super) callers: Callers,
-    pub(super) performances: Arc<[String]>,
+    pub(super) sale: Sale,
     pairs: Arc<[[String; 2]]>,
     seed: u64,
+    /// Request ids are told apart by this.
+    purposes: Arc<AtomicU64>,
+}
+
+/// Dates of which nothing is held. Cloning shares them.
+#[derive(Clone, Debug)]
+pub(super) struct Dates {
+    seats: DistinctSeats,
+    performances: Arc<[String]>,
+    purpose: u64,
 }
 
 impl DistinctSeats {
-    /// Puts so many pairs at least on sale, without a line, and makes so many fans.
-    pub(super) async fn on_sale(run: &Run<'_>, pairs: u64, fans: u64) -> Result<Self, RehearsalError> {
+    /// Opens a sale without a queue, and makes so many fans.
+    pub(super) async fn open(run: &Run<'_>, fans: u64) -> Result<Self, RehearsalError> {
         let hall = PerformanceContext::of(SEATS_PER_DATE);
-        let pairs_per_date: Arc<[[String; 2]]> = hall.pairs().into();
-        let dates = pairs.div_ceil(u64::try_from(pairs_per_date.len()).unwrap_or(u64::MAX));
-        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, queue: None };
-        let sale = run.stage.operator.put_on_sale(hall, &terms, u32::try_from(dates).unwrap_or(u32::MAX));
-        let performances: Arc<[String]> = sale.await.map_err(RehearsalError::setup("the sale"))?.into();
+        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, line: None };
+        let sale = run.stage.operator.open_sale(hall, &terms).await.map_err(RehearsalError::setup("the sale"))?;
         let callers = Callers::make(run, fans).await?;
-        for performance in performances.iter() {
-            callers.look_at(performance).await.map_err(RehearsalError::setup("looking at the seats"))?;
-        }
-        Ok(Self { callers, performances, pairs: pairs_per_date, seed: run.args.seed })
+        Ok(Self { callers, sale, pairs: hall.pairs().into(), seed: run.args.seed, purposes: Arc::default() })
     }
 
+    /// New dates with so many pairs of seats at least.
+    pub(super) async fn dates(&self, pairs: u64) -> Result<Dates, Status> {
+        let per_date = u64::try_from(self.pairs.len()).unwrap_or(u64::MAX);
+        let performances = self.sale.dates(pairs.div_ceil(per_date)).await?;
+        for performance in &performances {
+            self.callers.look_at(performance).await?;
+        }
+        let purpose = self.purpose();
+        Ok(Dates { seats: self.clone(), performances: performances.into(), purpose })
+    }
+
+    /// Tells the requests of one slice from those of others.
+    pub(super) fn purpose(&self) -> u64 {
+        self.purposes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A request id for the call of this number.
+    pub(super) fn request(&self, purpose: u64, number: u64) -> Uuid {
+        request_id(self.seed, purpose, number)
+    }
+}
+
+impl Dates {
     /// How many pairs there are.
     pub(super) fn len(&self) -> u64 {
-        u64::try_from(self.pairs.len() * self.performances.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.seats.pairs.len() * self.performances.len()).unwrap_or(u64::MAX)
     }
 
     /// Holds the pair of this number, for the fan of this number.
@@ -54,12 +82,8 @@ impl DistinctSeats {
         let dates = u64::try_from(self.performances.len()).unwrap_or(u64::MAX);
         // Dates in turn, as a tour sells.
         let date = usize::try_from(number % dates).unwrap_or(0);
-        let pair = &self.pairs[usize::try_from(number / dates).unwrap_or(0) % self.pairs.len()];
-        self.callers.turn(number).hold(self.request(number, 0), &self.performances[date], pair).await
-    }
-
-    /// A request id for the call of this number; `purpose` tells several apart.
-    pub(super) fn request(&self, number: u64, purpose: u64) -> Uuid {
-        request_id(self.seed, purpose, number)
+        let pair = &self.seats.pairs[usize::try_from(number / dates).unwrap_or(0) % self.seats.pairs.len()];
+        let request = self.seats.request(self.purpose, number);
+        self.seats.callers.turn(number).hold(request, &self.performances[date], pair).await
     }
 }

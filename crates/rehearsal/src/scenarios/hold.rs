@@ -1,26 +1,46 @@
 //! Holding distinct seats, two at a time.
 
+use crate::baselines::Kind;
 use crate::load::Outcome;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::DistinctSeats;
-use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+use crate::scenarios::part::{Variant, before_pace, callers, compare, enough, pace};
 
 /// How many fans hold by default; each holds again and again.
 const FANS: u64 = 10_000;
-/// How many pairs of seats are there for each second of both phases: more than a small machine holds.
-const PAIRS_PER_SECOND: u64 = 10_000;
+/// How many pairs of seats are there for each second: more than a small machine holds.
+const PAIRS_PER_SECOND: u64 = 12_000;
+const CALL: &str = "HoldSeats";
+const BASELINES: [Kind; 4] = [Kind::HoldForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    run.live.phase("seats enough for everybody");
-    let pairs = PAIRS_PER_SECOND * run.args.phase().as_secs() * 2;
-    let seats = DistinctSeats::on_sale(run, pairs, run.fans(FANS)).await?;
-    let holding = seats.clone();
-    let measurements = saturate_and_pace(run, "HoldSeats", seats.len(), move |number| {
-        let seats = holding.clone();
-        async move { Outcome::of(&seats.hold(number).await) }
+    run.live.phase("a sale with enough seats for everybody");
+    let seats = DistinctSeats::open(run, run.fans(FANS)).await?;
+    let variant = Variant::saturated(CALL, &BASELINES, {
+        let seats = seats.clone();
+        Box::new(move |lasts| {
+            let seats = seats.clone();
+            Box::pin(async move {
+                let pairs = enough(PAIRS_PER_SECOND, lasts);
+                let dates = seats.dates(pairs).await.map_err(|status| status.message().to_owned())?;
+                let load = callers(run, lasts, dates.len());
+                let holding = run.load.closed_loop(load, move |number| {
+                    let dates = dates.clone();
+                    async move { Outcome::of(&dates.hold(number).await) }
+                });
+                Ok(holding.await)
+            })
+        })
     });
-    let measurements = measurements.await;
-    let beside = [Beside::Redis, Beside::Commits, Beside::HoldForUpdate];
-    let baselines = baselines(run, &beside, &measurements).await;
-    Ok(Findings { measurements, baselines, performances: seats.performances.to_vec(), ..Findings::default() })
+    let mut compared = compare(run, vec![variant], before_pace(run)).await;
+    if let Ok(dates) = seats.dates(enough(PAIRS_PER_SECOND, run.args.phase())).await {
+        let len = dates.len();
+        let paced = pace(run, CALL, compared.measurements.first(), len, move |number| {
+            let dates = dates.clone();
+            async move { Outcome::of(&dates.hold(number).await) }
+        });
+        let paced = paced.await;
+        compared.measurements.extend(paced);
+    }
+    Ok(Findings { performances: seats.sale.performances(), ..Findings::of(compared) })
 }

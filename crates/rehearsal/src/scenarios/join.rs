@@ -1,31 +1,63 @@
-//! Joining a line: as many as can, and then at a pace.
+//! Joining a queue: as many as can, and then at a pace.
 
 use std::time::Duration;
 
+use crate::baselines::Kind;
 use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::Callers;
-use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+use crate::scenarios::part::{Variant, before_pace, callers as closed_loop, compare, pace};
 
-/// How many fans join by default; each joins once.
+/// How many fans there are by default; each joins the queue of each slice once.
 const FANS: u64 = 100_000;
-/// The line stands: joining is measured, not admission.
+/// The queue is paused: joining is measured, not admission.
 const LINE: LineTerms = LineTerms { per_second: 1, batch: 1, cap: 1, paused: true, grace: None };
+const CALL: &str = "JoinQueue";
+const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    run.live.phase("a line, and fans to join it");
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(LINE) };
-    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(100), &terms, 1);
-    let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
+    run.live.phase("a sale with a queue, and fans to join it");
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(LINE) };
+    let sale = run
+        .stage
+        .operator
+        .open_sale(PerformanceContext::of(100), &terms)
+        .await
+        .map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(FANS)).await?;
-    let (joining, performance) = (callers.clone(), performances[0].clone());
-    let measurements = saturate_and_pace(run, "JoinQueue", callers.len(), move |number| {
-        let (caller, performance) = (joining.turn(number).clone(), performance.clone());
-        async move { Outcome::of(&caller.join(&performance).await) }
+    // One fan less than there are: the last one joins first, so that the queue is open when it is measured.
+    let joiners = callers.len().saturating_sub(1).max(1);
+    // A queue in which nobody waits yet, and the call of each number on it.
+    let fresh = {
+        let (sale, callers) = (sale.clone(), callers.clone());
+        move || {
+            let (sale, callers) = (sale.clone(), callers.clone());
+            async move {
+                let performance = sale.date().await?;
+                callers.turn(joiners).join(&performance).await?;
+                Ok::<_, tonic::Status>(move |number| {
+                    let (caller, performance) = (callers.turn(number).clone(), performance.clone());
+                    async move { Outcome::of(&caller.join(&performance).await) }
+                })
+            }
+        }
+    };
+    let variant = Variant::saturated(CALL, &BASELINES, {
+        let fresh = fresh.clone();
+        Box::new(move |lasts| {
+            let fresh = fresh();
+            Box::pin(async move {
+                let joining = fresh.await.map_err(|status| status.message().to_owned())?;
+                Ok(run.load.closed_loop(closed_loop(run, lasts, joiners), joining).await)
+            })
+        })
     });
-    let measurements = measurements.await;
-    let baselines = baselines(run, &[Beside::Redis], &measurements).await;
-    Ok(Findings { measurements, baselines, performances, ..Findings::default() })
+    let mut compared = compare(run, vec![variant], before_pace(run)).await;
+    if let Ok(joining) = fresh().await {
+        let paced = pace(run, CALL, compared.measurements.first(), joiners, joining).await;
+        compared.measurements.extend(paced);
+    }
+    Ok(Findings { performances: sale.performances(), ..Findings::of(compared) })
 }

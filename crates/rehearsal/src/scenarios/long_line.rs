@@ -2,11 +2,12 @@
 //! few do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::baselines::{HEALTH_CHECK, health_checks};
+use crate::baselines::{HEALTH_CHECK, Kind, health_checks};
 use crate::client::Caller;
 use crate::hall::PerformanceContext;
 use crate::load::{Outcome, Paced};
@@ -14,7 +15,7 @@ use crate::operator::{LineTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
 use crate::scenarios::callers::Callers;
-use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+use crate::scenarios::part::{Compared, Variant, callers as closed_loop, compare, pace};
 
 /// How many wait in the short line.
 const FEW: u64 = 1_000;
@@ -28,6 +29,7 @@ const ONE_LEAVES_OF: usize = 500;
 /// long one, so that they differ in those who wait.
 const LINE: LineTerms =
     LineTerms { per_second: 100, batch: 100, cap: 500, paused: false, grace: Some(Duration::from_hours(1)) };
+const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
 /// The phase of calls that the server has time for.
 const CALM: &str = "calm";
 /// How many callers a second leave the server alone between two of them.
@@ -47,14 +49,13 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let fans = Callers::make(run, many).await?;
     let joiners = Callers::make(run, JOINERS).await?;
     let mut findings = Findings::default();
-    for (performance, waiting) in performances.iter().zip([few, many]) {
+    for ((performance, waiting), remaining) in performances.iter().zip([few, many]).zip([3, 1]) {
         if run.stop().is_cancelled() {
             break;
         }
         let line = Line { performance: performance.clone(), waiting };
-        line.measure(run, &fans, &joiners, &mut findings).await;
+        line.measure(run, &fans, &joiners, &mut findings, remaining).await;
     }
-    findings.baselines = baselines(run, &[Beside::Redis], &findings.measurements).await;
     Ok(Findings { performances, ..findings })
 }
 
@@ -65,7 +66,8 @@ struct Line {
 }
 
 impl Line {
-    async fn measure(&self, run: &Run<'_>, fans: &Callers, joiners: &Callers, findings: &mut Findings) {
+    /// Measures everything about it. After its first comparison `remaining` others follow.
+    async fn measure(&self, run: &Run<'_>, fans: &Callers, joiners: &Callers, findings: &mut Findings, remaining: u32) {
         run.live.phase(&format!("{} fans join", self.waiting));
         let (waiting, _) = fans.join(run, self.waiting, &self.performance).await;
         futures::future::join_all(waiting.iter().step_by(ONE_LEAVES_OF).map(Caller::leave)).await;
@@ -91,14 +93,55 @@ impl Line {
         let asked = run.load.pace(alone, (CALM, &position), asking.clone()).await;
         findings.figures.extend(self.beyond_a_check(&checked, &asked));
         findings.measurements.extend([checked, asked]);
-        findings.measurements.extend(saturate_and_pace(run, &position, u64::MAX / 2, asking).await);
-        let (joiners, performance) = (joiners.clone(), self.performance.clone());
+        findings.add(self.compared(run, &position, u64::MAX, asking, remaining).await);
+        let (joiners, performance, subjects) = (joiners.clone(), self.performance.clone(), joiners.len());
         let joining = format!("JoinQueue, {} wait", self.waiting);
-        let joined = saturate_and_pace(run, &joining, joiners.len(), move |number| {
+        let join = move |number| {
             let (caller, performance) = (joiners.turn(number).clone(), performance.clone());
             async move { Outcome::of(&caller.join(&performance).await) }
+        };
+        findings.add(self.compared(run, &joining, subjects, join, remaining.saturating_sub(1)).await);
+    }
+
+    /// Calls as much as callers can, in turns with baselines, and then at a pace. Each subject is called for once. `remaining` is how
+    /// many of these follow, which share the time.
+    async fn compared<F>(
+        &self,
+        run: &Run<'_>,
+        name: &str,
+        subjects: u64,
+        call: impl Fn(u64) -> F + Clone + Send + Sync + 'static,
+        remaining: u32,
+    ) -> Compared
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let next = Arc::new(AtomicU64::new(0));
+        // Enough is left for the paced phase.
+        let for_slices = subjects - subjects / 3;
+        let slices = if run.args.load.no_baselines { 1 } else { u64::from(run.args.load.pairs) };
+        let variant = Variant::saturated(name, &BASELINES, {
+            let (next, call) = (Arc::clone(&next), call.clone());
+            Box::new(move |lasts| {
+                let (next, call) = (Arc::clone(&next), call.clone());
+                Box::pin(async move {
+                    let first = next.load(Ordering::Relaxed);
+                    let calls_max = (for_slices / slices).min(for_slices.saturating_sub(first));
+                    let load = closed_loop(run, lasts, calls_max);
+                    let counted = run.load.closed_loop(load, move |number| call(first + number)).await;
+                    next.fetch_add(counted.calls(), Ordering::Relaxed);
+                    Ok(counted)
+                })
+            })
         });
-        findings.measurements.extend(joined.await);
+        let left = run.ends_at.saturating_duration_since(Instant::now()) / (remaining + 1);
+        let reserved = run.args.phase() + Duration::from_secs(1);
+        let mut compared = compare(run, vec![variant], Instant::now() + left.saturating_sub(reserved)).await;
+        let used = next.load(Ordering::Relaxed);
+        let paced = pace(run, name, compared.measurements.first(), subjects - used, move |number| call(used + number));
+        let paced = paced.await;
+        compared.measurements.extend(paced);
+        compared
     }
 
     /// What the server needs for a position beyond a call that does nothing, while it has little else to do.

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use encore_proto::catalog::v1::ListSeatsRequest;
+use tokio::time::Instant;
 
+use crate::baselines::Kind;
 use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::load::tally::to_f64;
@@ -14,12 +16,13 @@ use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Figure;
 use crate::scenarios::callers::Callers;
 use crate::scenarios::map_watchers;
-use crate::scenarios::part::{baselines, saturate_and_pace};
+use crate::scenarios::part::{Variant, before_pace, callers as closed_loop, compare, pace};
 
 /// How many readers there are by default.
 const READERS: u64 = 1_000;
 /// The most seats in a reply: contexts up to this size are read in one call.
 const PAGE_SIZE: u32 = 10_000;
+const CALL: &str = "ListSeats";
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let hall = PerformanceContext::of(run.args.crowd.seats.min(PAGE_SIZE));
@@ -35,7 +38,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     };
     let bytes = Arc::new(AtomicU64::new(0));
     let (readers, read) = (callers.clone(), Arc::clone(&bytes));
-    let measurements = saturate_and_pace(run, "ListSeats", u64::MAX / 2, move |number| {
+    let reading = move |number| {
         let (caller, message, read) = (readers.turn(number).clone(), message.clone(), Arc::clone(&read));
         async move {
             let map = caller.seats(message).await;
@@ -45,12 +48,22 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
             }
             Outcome::of(&map)
         }
+    };
+    let variant = Variant::saturated(CALL, &[Kind::Transport], {
+        let reading = reading.clone();
+        Box::new(move |lasts| {
+            let reading = reading.clone();
+            Box::pin(async move { Ok(run.load.closed_loop(closed_loop(run, lasts, u64::MAX), reading).await) })
+        })
     });
-    let measurements = measurements.await;
-    let baselines = baselines(run, &[], &measurements).await;
+    // The other half of the time is for those who watch.
+    let left = before_pace(run).saturating_duration_since(Instant::now());
+    let mut compared = compare(run, vec![variant], Instant::now() + left / 2).await;
+    let paced = pace(run, CALL, compared.measurements.first(), u64::MAX, reading).await;
+    compared.measurements.extend(paced);
     let kib = to_f64(bytes.load(Ordering::Relaxed)) / 1_024.0;
     let figures = vec![Figure::new("size of a map", kib, "KiB")];
-    let mut findings = Findings { measurements, baselines, figures, performances, ..Findings::default() };
+    let mut findings = Findings { figures, performances, ..Findings::of(compared) };
     map_watchers::run(run, &mut findings).await?;
     Ok(findings)
 }

@@ -11,7 +11,7 @@ mod kill;
 pub(crate) mod long_line;
 pub(crate) mod map;
 mod map_watchers;
-mod part;
+pub(crate) mod part;
 pub(crate) mod pay;
 mod redis_statistics;
 mod streams;

@@ -3,51 +3,117 @@
 use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
+use crate::baselines::Kind;
 use crate::load::{Outcome, Saturated};
 use crate::operator::PRICE_MINOR;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Measurement;
-use crate::scenarios::distinct::DistinctSeats;
-use crate::scenarios::part::{Beside, baselines, saturate_and_pace};
+use crate::scenarios::distinct::{Dates, DistinctSeats};
+use crate::scenarios::part::{Variant, before_pace, callers, compare, pace};
 
 /// How many fans pay by default.
-const FANS: u64 = 12_000;
+const FANS: u64 = 24_000;
 /// How many of them charge and hold at once beforehand.
 const PREPARING_AT_ONCE: u64 = 128;
+/// Charging and holding takes this part of the time that is left, one of so many, at most.
+const PREPARING_PART: u32 = 3;
+/// The paced phase gets this share of all holds, in percent; the slices share the rest.
+const PACED_PERCENT: u64 = 25;
+const CALL: &str = "PayReservation";
+const BASELINES: [Kind; 4] = [Kind::PayForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
+/// How many slices a round has of the scenario: each stands between two baselines.
+const SLICES_PER_ROUND: u64 = 2;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let fans = run.fans(FANS);
     run.live.phase(&format!("{fans} fans charge their wallets and hold two seats each"));
-    let seats = DistinctSeats::on_sale(run, fans, fans).await?;
-    let (holds, prepared) = prepare(run, &seats, fans).await;
-    let ready = u64::try_from(holds.len()).unwrap_or(0);
+    let seats = DistinctSeats::open(run, fans).await?;
+    let dates = seats.dates(fans).await.map_err(RehearsalError::setup("the sale"))?;
+    let (holds, prepared) = prepare(run, &seats, &dates, fans).await;
+    let holds = Arc::new(Holds { seats: seats.clone(), ready: holds, next: Mutex::new(0), purpose: seats.purpose() });
+    let ready = holds.len();
     if ready < fans {
-        run.live.phase(&format!("only {ready} of {fans} fans are ready to pay"));
+        run.live.phase(&format!("{ready} of {fans} fans are ready to pay"));
     }
-    let paying = seats.clone();
-    let measurements = saturate_and_pace(run, "PayReservation", ready, move |number| {
-        let seats = paying.clone();
-        let (fan, reservation) = holds[usize::try_from(number).unwrap_or(0)].clone();
-        async move { Outcome::of(&seats.callers.turn(fan).pay(seats.request(fan, 2), &reservation).await) }
+    let paced = ready * PACED_PERCENT / 100;
+    let slices = if run.args.load.no_baselines { 1 } else { u64::from(run.args.load.pairs) * SLICES_PER_ROUND };
+    let share = (ready - paced) / slices;
+    let variant = Variant::saturated(CALL, &BASELINES, {
+        let holds = Arc::clone(&holds);
+        Box::new(move |lasts| {
+            let holds = Arc::clone(&holds);
+            Box::pin(async move {
+                let (first, count) = holds.take(share, ready - paced);
+                if count == 0 {
+                    return Err("no hold is left to pay".to_owned());
+                }
+                let paying = run.load.closed_loop(callers(run, lasts, count), move |number| {
+                    let holds = Arc::clone(&holds);
+                    async move { holds.pay(first + number).await }
+                });
+                Ok(paying.await)
+            })
+        })
     });
-    let measurements = measurements.await;
-    let beside = [Beside::Redis, Beside::Commits, Beside::PayForUpdate];
-    let baselines = baselines(run, &beside, &measurements).await;
-    let measurements = iter::once(prepared).chain(measurements).collect();
-    Ok(Findings { measurements, baselines, performances: seats.performances.to_vec(), ..Findings::default() })
+    let mut compared = compare(run, vec![variant], before_pace(run)).await;
+    let (first, count) = holds.take(u64::MAX, ready);
+    let paced = pace(run, CALL, compared.measurements.first(), count, move |number| {
+        let holds = Arc::clone(&holds);
+        async move { holds.pay(first + number).await }
+    });
+    let paced = paced.await;
+    compared.measurements.extend(paced);
+    let mut findings = Findings { performances: seats.sale.performances(), ..Findings::of(compared) };
+    findings.measurements = iter::once(prepared).chain(findings.measurements).collect();
+    Ok(findings)
 }
 
-/// Charges the wallets and holds the seats. Answers each fan who did both, with the hold, and what that took.
-async fn prepare(run: &Run<'_>, seats: &DistinctSeats, fans: u64) -> (Arc<[(u64, String)]>, Measurement) {
+/// Holds that wait to be paid, each once.
+struct Holds {
+    seats: DistinctSeats,
+    /// Each fan who has charged and holds, with the reservation.
+    ready: Vec<(u64, String)>,
+    next: Mutex<u64>,
+    purpose: u64,
+}
+
+impl Holds {
+    fn len(&self) -> u64 {
+        u64::try_from(self.ready.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The next holds, as many as these at most and none from `end` on: the number of the first, and how many.
+    fn take(&self, most: u64, end: u64) -> (u64, u64) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, count) = (*next, most.min(end.saturating_sub(*next)));
+        *next += count;
+        (first, count)
+    }
+
+    async fn pay(&self, number: u64) -> Outcome {
+        let Some((fan, reservation)) = usize::try_from(number).ok().and_then(|number| self.ready.get(number)) else {
+            return Outcome::given_up();
+        };
+        let request = self.seats.request(self.purpose, *fan);
+        Outcome::of(&self.seats.callers.turn(*fan).pay(request, reservation).await)
+    }
+}
+
+/// Charges the wallets and holds the seats, within a part of the time. Answers each fan who did both, with the hold, and what that
+/// took.
+async fn prepare(run: &Run<'_>, seats: &DistinctSeats, dates: &Dates, fans: u64) -> (Vec<(u64, String)>, Measurement) {
     let ready: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
-    let (preparing, holds) = (seats.clone(), Arc::clone(&ready));
-    let everybody = Saturated { in_flight: PREPARING_AT_ONCE, lasts: run.args.bound(), calls_max: fans };
+    let (callers, dates, holds, purpose) = (seats.clone(), dates.clone(), Arc::clone(&ready), seats.purpose());
+    let lasts = before_pace(run).saturating_duration_since(Instant::now()) / PREPARING_PART;
+    let everybody = Saturated { in_flight: PREPARING_AT_ONCE, lasts, calls_max: fans };
     let prepared = run.load.saturate(everybody, ("prepared", "TopUp and HoldSeats"), move |fan| {
-        let (seats, holds) = (preparing.clone(), Arc::clone(&holds));
+        let (seats, dates, holds) = (callers.clone(), dates.clone(), Arc::clone(&holds));
         async move {
             let prepared = async {
-                seats.callers.turn(fan).top_up(seats.request(fan, 1), 2 * PRICE_MINOR).await?;
-                seats.hold(fan).await
+                seats.callers.turn(fan).top_up(seats.request(purpose, fan), 2 * PRICE_MINOR).await?;
+                dates.hold(fan).await
             };
             let hold = prepared.await;
             let outcome = Outcome::of(&hold);
@@ -59,5 +125,5 @@ async fn prepare(run: &Run<'_>, seats: &DistinctSeats, fans: u64) -> (Arc<[(u64,
     });
     let prepared = prepared.await;
     let ready = std::mem::take(&mut *ready.lock().unwrap_or_else(PoisonError::into_inner));
-    (ready.into(), prepared)
+    (ready, prepared)
 }

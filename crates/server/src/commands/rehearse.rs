@@ -42,7 +42,7 @@ pub async fn run(args: &RehearseArgs) -> Result<(), CommandError> {
         () = bounds.stop.cancelled() => return Err(RehearsalError::EndedBefore { what: "setting the stage" }.into()),
     };
     let command = format!("encore {}", command_line::told(std::env::args_os().skip(1)));
-    let report = rehearse(args, &stage, &live, command, &bounds.stop).await?;
+    let report = rehearse(args, &stage, &live, command, &bounds).await?;
     let told = tell(&report, &args.out, args.json);
     judge(&report.proof, told)
 }

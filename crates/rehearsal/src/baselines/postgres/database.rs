@@ -1,5 +1,6 @@
 //! A database of the baselines' own, on a server that is somebody's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const DROP_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct OwnDatabase {
     server: Config,
     name: String,
-    dropped: bool,
+    dropped: AtomicBool,
 }
 
 impl OwnDatabase {
@@ -33,7 +34,7 @@ impl OwnDatabase {
             server.connect_timeout(CONNECT_TIMEOUT);
         }
         let client = connect(&server).await?;
-        let database = Self { server, name: format!("{PREFIX}{}", random_digits()), dropped: false };
+        let database = Self { server, name: format!("{PREFIX}{}", random_digits()), dropped: AtomicBool::new(false) };
         client.batch_execute(&format!("CREATE DATABASE {}", database.name)).await?;
         connect(&database.config()).await?.batch_execute(include_str!("schema.sql")).await?;
         Ok(database)
@@ -52,16 +53,16 @@ impl OwnDatabase {
     }
 
     /// Drops it and says whether that worked.
-    pub(super) async fn drop_now(mut self) -> Result<(), Error> {
+    pub(super) async fn drop_now(&self) -> Result<(), Error> {
         drop_database(&self.server, &self.name).await?;
-        self.dropped = true;
+        self.dropped.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Drop for OwnDatabase {
     fn drop(&mut self) {
-        if self.dropped {
+        if self.dropped.load(Ordering::Relaxed) {
             return;
         }
         let (server, name) = (self.server.clone(), self.name.clone());

@@ -9,7 +9,6 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -20,12 +19,9 @@ use tokio_postgres::Error;
 use crate::baselines::postgres::database::OwnDatabase;
 use crate::baselines::postgres::pool::FairPool;
 use crate::baselines::postgres::scene::{Fill, HOLDS_PER_FILL, Scene};
-use crate::baselines::{
-    BaselineError, COMMITS, FOR_UPDATE_CONTEND, FOR_UPDATE_HOLD, FOR_UPDATE_PAY, SATURATED, at_once,
-};
+use crate::baselines::{BaselineError, Kind};
 use crate::load::drive::pass_on;
-use crate::load::{Load, Outcome, Paced, Saturated};
-use crate::report::model::{Baseline, Measurement};
+use crate::load::{Counted, Load, Outcome, Paced, Saturated};
 
 /// How long it may take to make the database.
 const CREATE_PATIENCE: Duration = Duration::from_secs(10);
@@ -63,72 +59,87 @@ impl PostgresBaselines {
         Ok(baselines)
     }
 
+    /// What a baseline does, in sentences; none for one that is not on Postgres.
+    pub fn about(&self, kind: Kind) -> Option<String> {
+        let what = match kind {
+            Kind::Commits => "Inserts one row, durably".to_owned(),
+            Kind::HoldForUpdate => {
+                "Holds two free seats, which nobody else wants, in a transaction of two round trips that locks their \
+                                    rows with SELECT … FOR UPDATE"
+                    .to_owned()
+            }
+            Kind::PayForUpdate => {
+                "Pays for a hold of two seats from a wallet, with two entries in the ledger, in a transaction of two \
+                                   round trips that locks reservation and wallet with SELECT … FOR UPDATE"
+                    .to_owned()
+            }
+            Kind::ContendForUpdate(callers) => format!(
+                "Holds the same two seats for {callers} callers at once, in a transaction that locks their rows with SELECT … FOR \
+                 UPDATE; all but one are refused, and waiting for a connection counts"
+            ),
+            Kind::Transport | Kind::Redis => return None,
+        };
+        let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool.size()), FAVOUR.to_owned()];
+        about.extend(self.forgetful.iter().map(|setting| {
+            format!("Here {setting} is off, so a confirmed write may be lost: these figures are too good.")
+        }));
+        Some(about.join(" "))
+    }
+
     /// How many rows Postgres inserts, each committed by itself.
-    pub async fn commits(&self, load: &Load, saturated: Saturated) -> Baseline {
+    pub async fn commits(&self, load: &Load, saturated: Saturated) -> Counted {
         let (pool, scene) = (self.pool.clone(), self.next_scene());
-        let measurement = load.saturate(saturated, (SATURATED, "commit"), move |number| {
+        let committing = load.closed_loop(saturated, move |number| {
             let pool = pool.clone();
             async move {
                 let committing = async { Ok(pool.get().await?.commit_row(scene.row(number)).await?) };
                 outcome(committing.await)
             }
         });
-        self.baseline(COMMITS, "Inserts one row, durably", measurement.await)
+        committing.await
     }
 
     /// How many holds of two seats there are, each for other seats.
-    pub async fn hold(&self, load: &Load, saturated: Saturated) -> Result<Baseline, BaselineError> {
+    pub async fn hold(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
         let scene = self.next_scene();
         let calls_max = self.fill(load, scene, prepared(saturated), Fill::FreeSeats).await?;
         let pool = self.pool.clone();
-        let holding = (SATURATED, "hold");
-        let measurement = load.saturate(Saturated { calls_max, ..saturated }, holding, move |number| {
+        let holding = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
             let pool = pool.clone();
             async move { hold(&pool, scene, number, number).await }
         });
-        let about = "Holds two free seats, which nobody else wants, in a transaction of two round trips that locks their \
-                     rows with SELECT … FOR UPDATE";
-        Ok(self.baseline(FOR_UPDATE_HOLD, about, measurement.await))
+        Ok(holding.await)
     }
 
     /// How many holds are paid for, each by another fan.
-    pub async fn pay(&self, load: &Load, saturated: Saturated) -> Result<Baseline, BaselineError> {
+    pub async fn pay(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
         let scene = self.next_scene();
         let calls_max = self.fill(load, scene, prepared(saturated), Fill::HeldSeats).await?;
         let pool = self.pool.clone();
-        let paying = (SATURATED, "pay");
-        let measurement = load.saturate(Saturated { calls_max, ..saturated }, paying, move |number| {
+        let paying = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
             let pool = pool.clone();
             async move {
                 let paying = async { Ok(pool.get().await?.pay(&scene.payment(number)).await?) };
                 outcome(paying.await)
             }
         });
-        let about = "Pays for a hold of two seats from a wallet, with two entries in the ledger, in a transaction of two \
-                     round trips that locks reservation and wallet with SELECT … FOR UPDATE";
-        Ok(self.baseline(FOR_UPDATE_PAY, about, measurement.await))
+        Ok(paying.await)
     }
 
     /// How fast as many callers are answered who want the same two seats in the same instant. One gets them.
-    pub async fn contend(&self, load: &Load, callers: u64) -> Result<Baseline, BaselineError> {
+    pub async fn contend(&self, load: &Load, callers: u64) -> Result<Counted, BaselineError> {
         let scene = self.next_scene();
         self.fill(load, scene, 1, Fill::FreeSeats).await?;
         let pool = self.pool.clone();
-        let phase = at_once(callers);
-        let measurement = load.pace(Paced::at_once(callers), (&phase, "hold"), move |number| {
+        let contending = load.open_loop(Paced::at_once(callers), move |number| {
             let pool = pool.clone();
             async move { hold(&pool, scene, number, 0).await }
         });
-        let about = format!(
-            "Holds the same two seats for {callers} callers at once, in a transaction that locks their rows with SELECT … \
-             FOR UPDATE; all but one are refused, and waiting for a connection counts"
-        );
-        Ok(self.baseline(FOR_UPDATE_CONTEND, &about, measurement.await))
+        Ok(contending.await)
     }
 
     /// Drops the database.
-    pub async fn close(self) -> Result<(), BaselineError> {
-        drop(self.pool);
+    pub async fn close(&self) -> Result<(), BaselineError> {
         Ok(self.database.drop_now().await?)
     }
 
@@ -147,14 +158,6 @@ impl PostgresBaselines {
         }
         connection.settle(fill).await?;
         Ok(filled)
-    }
-
-    fn baseline(&self, name: &str, what: &str, measurement: Measurement) -> Baseline {
-        let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool.size()), FAVOUR.to_owned()];
-        about.extend(self.forgetful.iter().map(|setting| {
-            format!("Here {setting} is off, so what was confirmed may be lost: these figures are too good.")
-        }));
-        Baseline { name: name.to_owned(), about: about.join(" "), measurement, ratios: BTreeMap::new() }
     }
 }
 

@@ -36,10 +36,8 @@ async fn databases_named(name: &str) -> i64 {
     client.query_one(query, &[&name]).await.expect("an answer").get(0)
 }
 
-fn only_successes(baseline: &Baseline) {
-    let measured = &baseline.measurement;
-    assert_eq!((measured.successes, measured.refusals.len(), measured.errors.len()), (CALLS, 0, 0), "{measured:?}");
-    assert!(baseline.ratios.is_empty());
+fn only_successes(measured: &Counted) {
+    assert_eq!((measured.successes(), measured.calls()), (CALLS, CALLS), "{measured:?}");
 }
 
 #[tokio::test]
@@ -91,9 +89,8 @@ async fn every_payment_is_in_wallet_ledger_and_hall() {
 #[tokio::test]
 async fn of_those_who_contend_one_wins() {
     let baselines = baselines().await;
-    let measured = baselines.contend(&load(), 200).await.expect("it is measured").measurement;
+    let measured = baselines.contend(&load(), 200).await.expect("it is measured").measurement("at once", "hold");
     assert_eq!((measured.successes, measured.refusals["SEATS_TAKEN"], measured.errors.len()), (1, 199, 0));
-    assert_eq!(measured.phase, at_once(200), "which is how it finds the crowd of the same size");
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats WHERE state = 'held'").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservation_seats").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservations").await, 1);
@@ -180,14 +177,14 @@ async fn the_database_is_gone_afterwards_also_if_nobody_closes_it() {
 async fn a_server_that_may_forget_is_told_of() {
     let mut baselines = baselines().await;
     baselines.forgetful.clear();
-    let about = baselines.commits(&load(), FEW).await.about;
+    let about = baselines.about(Kind::Commits).expect("it is on Postgres");
     assert!(about.ends_with("which favours it."), "{about}");
     {
         let connection = baselines.pool.get().await.expect("a connection");
         connection.client.batch_execute("SET synchronous_commit = off").await.expect("it is set");
         baselines.forgetful = connection.forgetful().await.expect("an answer");
     }
-    let about = baselines.commits(&load(), FEW).await.about;
+    let about = baselines.about(Kind::Commits).expect("it is on Postgres");
     assert!(about.contains("synchronous_commit is off"), "{about}");
     baselines.close().await.expect("the database is dropped");
 }
@@ -197,8 +194,8 @@ async fn a_load_that_is_stopped_prepares_no_more() {
     let baselines = baselines().await;
     let load = load();
     load.stop.cancel();
-    let measured = baselines.hold(&load, FEW).await.expect("it is measured").measurement;
-    assert_eq!(measured.successes, 0);
+    let measured = baselines.hold(&load, FEW).await.expect("it is measured");
+    assert_eq!(measured.calls(), 0);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats").await, 0);
     baselines.close().await.expect("the database is dropped");
 }

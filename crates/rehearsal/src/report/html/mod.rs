@@ -94,7 +94,9 @@ mod tests {
             HOSTILE.clone_into(&mut measurement.call);
             measurement.refusals.insert(HOSTILE.to_owned(), 1);
         }
-        report.baselines[0].ratios.insert(HOSTILE.to_owned(), 1.0);
+        HOSTILE.clone_into(&mut report.comparisons[0].measurement);
+        HOSTILE.clone_into(&mut report.comparisons[1].baseline);
+        report.notes = vec![HOSTILE.to_owned()];
         let page = html(&report).unwrap();
         assert!(!page.contains("<script"));
         assert_eq!(page.matches("</title>").count(), 1);
@@ -148,7 +150,8 @@ mod tests {
     #[test]
     fn numbers_that_are_none_draw_nothing_odd() {
         let mut report = fixture::journey();
-        report.baselines[0].ratios.insert("saturated JoinQueue".into(), f64::INFINITY);
+        report.comparisons[0].ratio.as_mut().unwrap().median = f64::INFINITY;
+        report.comparisons[1].ratio.as_mut().unwrap().max = f64::NAN;
         report.figures[0].value = f64::NAN;
         report.measurements[0].latency.as_mut().unwrap().curve.push((f64::NAN, f64::INFINITY));
         let page = html(&report).unwrap();

@@ -2,9 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::model::{Baseline, Figure, Latency, Measurement, PromiseReport, Proof, Report};
+use super::super::model::{Baseline, Comparison, Figure, Latency, Measurement, PromiseReport, Proof, Report};
 use super::super::numbers::{self, NONE};
-use super::super::reading::Comparison;
 
 /// What answer times are.
 const TIMES: &str = "Calls at a pace and all at once are timed from when they were meant to start, so that one that had to \
@@ -178,22 +177,51 @@ fn times(latency: Option<&Latency>, of: &[fn(&Latency) -> f64]) -> Markup {
 
 /// What the machine does without Encore, and how Encore compares.
 pub(super) fn baselines(report: &Report) -> Markup {
-    let comparisons = report.comparisons();
     html! {
         @if !report.baselines.is_empty() {
             section {
                 h2 { "Baselines" }
-                p { "What the same machine did without Encore, in the same run." }
+                p { "What the same machine did without Encore, in slices that took turns with the scenario's." }
                 div.wide { table {
                     thead { tr { th { "baseline" } th { "what was done" } th.n { "answers/s" } th.n { "p50" } th.n { "p99" } } }
                     tbody { @for baseline in &report.baselines { (baseline_row(baseline)) } }
                 } }
-                @if !comparisons.is_empty() {
-                    h3 { "Encore's rate divided by the baseline's" }
-                    (bars(&comparisons))
+                @if !report.comparisons.is_empty() {
+                    h3 { "Encore's rate divided by the baseline's, pair by pair" }
+                    (bars(&report.comparisons))
+                    (comparisons(&report.comparisons))
+                }
+                @if !report.notes.is_empty() {
+                    ul { @for note in &report.notes { li { (note) } } }
                 }
             }
         }
+    }
+}
+
+fn comparisons(comparisons: &[Comparison]) -> Markup {
+    html! {
+        div.wide { table {
+            thead { tr {
+                th { "measurement" } th { "against" } th { "rate" }
+                @for name in ["median", "95 % interval", "range", "pairs", "dropped", "failed"] { th.n { (name) } }
+            } }
+            tbody {
+                @for comparison in comparisons {
+                    tr {
+                        td { (comparison.measurement) }
+                        td { (comparison.baseline) }
+                        td { (comparison.rate.name()) }
+                        td.n { (comparison.median()) }
+                        td.n { (comparison.interval()) }
+                        td.n { (comparison.range()) }
+                        td.n { (comparison.pairs()) }
+                        td.n.bad[comparison.stolen > 0] { (comparison.stolen) }
+                        td.n.bad[comparison.failed > 0] { (comparison.failed) }
+                    }
+                }
+            }
+        } }
     }
 }
 
@@ -208,19 +236,22 @@ fn baseline_row(baseline: &Baseline) -> Markup {
     }
 }
 
-/// A bar for each ratio on one scale that begins at zero, with a mark where both are as fast.
-fn bars(comparisons: &[Comparison<'_>]) -> Markup {
-    let ratios = comparisons.iter().map(|comparison| comparison.ratio).filter(|ratio| ratio.is_finite());
-    let largest = ratios.fold(1.0, f64::max);
-    let percent =
-        |ratio: f64| format!("{:.2}%", if ratio.is_finite() { 100.0 * ratio.max(0.0) / largest } else { 0.0 });
+/// A bar for each median on one scale that begins at zero, with a mark where both are as fast.
+fn bars(comparisons: &[Comparison]) -> Markup {
+    let medians: Vec<(&Comparison, f64)> = comparisons
+        .iter()
+        .filter_map(|of| Some((of, of.ratio?.median)))
+        .filter(|(_, ratio)| ratio.is_finite())
+        .collect();
+    let largest = medians.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::max);
+    let percent = |ratio: f64| format!("{:.2}%", 100.0 * ratio.max(0.0) / largest);
     html! {
         ul.bars style={ "--even:" (percent(1.0)) } {
-            @for comparison in comparisons {
+            @for (comparison, ratio) in &medians {
                 li {
-                    span.what { (comparison.measurement) " " span.quiet { "against " (comparison.baseline.name) } }
-                    span.track { span.bar style={ "width:" (percent(comparison.ratio)) } {} }
-                    span.ratio { (numbers::ratio(comparison.ratio)) }
+                    span.what { (comparison.measurement) " " span.quiet { "against " (comparison.baseline) } }
+                    span.track { span.bar style={ "width:" (percent(*ratio)) } {} }
+                    span.ratio { (numbers::ratio(*ratio)) }
                 }
             }
         }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// The folder of the package that is served only where rehearsals are allowed.
+const REHEARSAL: &str = "encore/rehearsal";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
@@ -10,13 +13,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     proto_files(&root, &mut files)?;
     files.sort();
 
-    let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    // What every server serves, and what only one does that allows rehearsals.
+    let (rehearsal, served): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.starts_with(root.join(REHEARSAL)));
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("encore.fds"), compiler.encode_file_descriptor_set())?;
+    for (name, files) in [("encore.fds", &served), ("rehearsal.fds", &rehearsal)] {
+        fs::write(out.join(name), compiled(&root, files)?.encode_file_descriptor_set())?;
+    }
+    let compiler = compiled(&root, &files)?;
     // What is sent to many at once is shared between them.
     tonic_prost_build::configure().bytes(".encore.catalog.v1.SeatRange").compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+fn compiled(root: &Path, files: &[impl AsRef<Path>]) -> Result<protox::Compiler, protox::Error> {
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler.include_source_info(true).include_imports(true).open_files(files)?;
+    Ok(compiler)
 }
 
 fn proto_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -97,8 +97,6 @@ pub enum AppError {
     HoldTriesExhausted { tries: u32 },
     #[error("{}", exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and "))]
     QueueCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
-    #[error("this server does not allow rehearsals")]
-    RehearsalNotAllowed,
     #[error("the server is overloaded")]
     Overloaded,
     #[error(transparent)]
@@ -146,7 +144,6 @@ impl AppError {
             | Self::LaneGrantInvalid
             | Self::NoDraw
             | Self::QueueCeilingExceeded { .. }
-            | Self::RehearsalNotAllowed
             | Self::Overloaded
             | Self::Unavailable(_)
             | Self::Internal(_) => false,

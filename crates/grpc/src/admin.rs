@@ -3,15 +3,14 @@
 use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
 use encore_app::audit::AuditUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
-use encore_app::rehearsal_fans::{REHEARSAL_FANS_MAX, RehearsalFans};
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
 };
-use encore_domain::identity::{AccessToken, Caller};
-use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::identity::Caller;
+use encore_domain::ids::PerformanceId;
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
@@ -37,7 +36,6 @@ pub(crate) struct AdminApi {
     pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) audit: AuditUseCases,
-    pub(crate) rehearsal_fans: RehearsalFans,
     pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
@@ -271,25 +269,6 @@ impl AdminService for AdminApi {
         let granted = self.calls.read(self.queue_admin.grant_lane(performance, user, lane, valid_for)).await?;
         let until = Some(timestamp(granted.until));
         Ok(Response::new(pb::GrantLaneResponse { lane_grant: granted.grant, until }))
-    }
-
-    async fn add_rehearsal_fans(
-        &self,
-        request: Request<pb::AddRehearsalFansRequest>,
-    ) -> Result<Response<pb::AddRehearsalFansResponse>, Status> {
-        let count = request.into_inner().count;
-        let mut fields = Fields::default();
-        if !(1..=REHEARSAL_FANS_MAX).contains(&count) {
-            fields.refuse("count", format!("must be 1 to {REHEARSAL_FANS_MAX}"));
-        }
-        fields.finish()?;
-        let rehearsal_fans = self.rehearsal_fans.clone();
-        let added = self.calls.write(async move { rehearsal_fans.add(count).await }).await?;
-        let fan = |(user, token): (UserId, AccessToken)| pb::RehearsalFan {
-            user_id: user.to_string(),
-            access_token: token.token,
-        };
-        Ok(Response::new(pb::AddRehearsalFansResponse { fans: added.into_iter().map(fan).collect() }))
     }
 
     async fn verify_performance(

@@ -22,6 +22,7 @@ use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
 use encore_proto::identity::v1::identity_service_server::IdentityServiceServer;
 use encore_proto::payment::v1::payment_service_server::PaymentServiceServer;
 use encore_proto::queue::v1::queue_service_server::QueueServiceServer;
+use encore_proto::rehearsal::v1::rehearsal_service_server::RehearsalServiceServer;
 use encore_proto::wallet::v1::wallet_service_server::WalletServiceServer;
 use futures::Stream;
 use http::{HeaderName, Request};
@@ -51,6 +52,7 @@ use crate::identity::IdentityApi;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
+use crate::rehearsal::RehearsalApi;
 use crate::sent_body::keep_sent_body;
 use crate::wallet::WalletApi;
 
@@ -82,7 +84,8 @@ pub struct Api {
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
-    pub rehearsal_fans: RehearsalFans,
+    /// None unless rehearsals are allowed: then there is no `RehearsalService` at all.
+    pub rehearsal_fans: Option<RehearsalFans>,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
     pub queue_guard: QueueGuard,
@@ -157,15 +160,17 @@ impl Api {
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
         // The descriptors of error details are included, so that reflection clients can decode them.
-        let descriptors = [
+        let mut descriptors = vec![
             encore_proto::FILE_DESCRIPTOR_SET,
             tonic_health::pb::FILE_DESCRIPTOR_SET,
             tonic_types::pb::FILE_DESCRIPTOR_SET,
         ];
+        descriptors.extend(self.rehearsal_fans.as_ref().map(|_| encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET));
         let reflection = || {
             let builder = tonic_reflection::server::Builder::configure();
             descriptors
-                .into_iter()
+                .iter()
+                .copied()
                 .fold(builder, tonic_reflection::server::Builder::register_encoded_file_descriptor_set)
         };
         routes.add_service(reflection().build_v1()?);
@@ -196,17 +201,19 @@ impl Api {
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
             audit: self.audit,
-            rehearsal_fans: self.rehearsal_fans,
             calls: calls(),
             shutdown: shutdown.clone(),
         };
         serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
+        if let Some(fans) = self.rehearsal_fans {
+            serve!(RehearsalServiceServer, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
+        }
         Ok((health, routes.routes()))
     }
 }
 
 /// The names of all services. The empty name denotes the server as a whole.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "",
     IdentityServiceServer::<IdentityApi>::NAME,
     CatalogServiceServer::<CatalogApi>::NAME,
@@ -215,6 +222,7 @@ const SERVICES: [&str; 8] = [
     WalletServiceServer::<WalletApi>::NAME,
     PaymentServiceServer::<PaymentApi>::NAME,
     AdminServiceServer::<AdminApi>::NAME,
+    RehearsalServiceServer::<RehearsalApi>::NAME,
 ];
 
 async fn report_serving<S: NamedService>(health: &HealthReporter, _server: &S) {

@@ -18,6 +18,7 @@ mod payment;
 mod queue;
 mod queue_admin;
 mod queue_pass;
+mod rehearsal;
 mod seat_blocks;
 mod seat_chart;
 mod seat_frames;

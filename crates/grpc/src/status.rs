@@ -120,7 +120,6 @@ pub(crate) fn status(failure: AppError) -> Status {
             precondition(message, ErrorReason::HoldTriesExhausted, [("tries", tries.to_string())])
         }
         AppError::QueueCeilingExceeded { settings, exceeded } => ceiling_exceeded(message, settings, &exceeded),
-        AppError::RehearsalNotAllowed => precondition(message, ErrorReason::RehearsalNotAllowed, []),
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }

@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-/// The descriptors of all packages with their comments, as an encoded `google.protobuf.FileDescriptorSet`.
+/// The descriptors of the packages that every server serves, with their comments, as an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/encore.fds"));
+
+/// The descriptors of the package of rehearsals, likewise. [`FILE_DESCRIPTOR_SET`] does not contain them.
+pub const REHEARSAL_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rehearsal.fds"));
 
 macro_rules! packages {
     ($($package:ident),*) => {$(
@@ -13,4 +16,4 @@ macro_rules! packages {
     )*};
 }
 
-packages!(common, identity, catalog, queue, booking, wallet, payment, admin);
+packages!(common, identity, catalog, queue, booking, wallet, payment, admin, rehearsal);

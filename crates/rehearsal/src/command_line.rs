@@ -9,7 +9,7 @@ const REDACTED: &str = "xxxxx";
 const SECRET_FLAGS: [&str; 1] = ["--operator-password"];
 
 /// The words of a command line as they are typed in a shell, without passwords.
-pub fn told(args: impl IntoIterator<Item = OsString>) -> String {
+pub fn redacted(args: impl IntoIterator<Item = OsString>) -> String {
     let mut words = Vec::new();
     let mut is_secret = false;
     for arg in args {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn line(args: &[&str]) -> String {
-        told(args.iter().map(OsString::from))
+        redacted(args.iter().map(OsString::from))
     }
 
     #[test]

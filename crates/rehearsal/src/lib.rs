@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod against;
 mod baselines;
 mod client;
 pub mod command_line;
-pub mod crowd;
-mod hall;
+pub mod environment;
 pub mod live;
 mod load;
 pub mod operator;
@@ -14,5 +14,7 @@ mod proof;
 pub mod rehearsal;
 pub mod report;
 mod resources;
+pub mod run;
 mod scenarios;
-pub mod stage;
+pub mod users;
+mod venue;

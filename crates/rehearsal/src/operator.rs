@@ -1,25 +1,27 @@
-//! What an operator does before a rehearsal: a hall, a date in it, a line in front of it, fans.
+//! What an operator does before a rehearsal: a venue, a date in it, a line in front of it, fans.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
 use encore_proto::admin::v1::{
-    AddRehearsalFansRequest, CreateConcertRequest, CreatePerformanceRequest, GetQueueRequest, ImportVenueRequest,
-    PromiseReport, QueueRate, QueueSettings, UpdateQueueRequest, VerifyPerformanceRequest,
+    CreateConcertRequest, CreatePerformanceRequest, GetQueueRequest, ImportVenueRequest, PromiseReport, QueueRate,
+    QueueSettings, UpdateQueueRequest, VerifyPerformanceRequest,
 };
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::LogInRequest;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
+use encore_proto::rehearsal::v1::AddRehearsalFansRequest;
+use encore_proto::rehearsal::v1::rehearsal_service_client::RehearsalServiceClient;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES, PATIENCE};
-use crate::hall::{GRADE, PerformanceContext};
-use crate::stage::OperatorLogin;
+use crate::environment::OperatorLogin;
+use crate::venue::{GRADE, Venue};
 
 /// What each seat costs, in minor units.
 pub const PRICE_MINOR: i64 = 5_000;
@@ -38,18 +40,18 @@ pub struct Terms {
     /// How long a hold lives.
     pub hold_for: Duration,
     /// The line in front of it, if any.
-    pub queue: Option<LineTerms>,
+    pub queue: Option<QueueTerms>,
 }
 
 /// How a line admits.
 #[derive(Clone, Copy, Debug)]
-pub struct LineTerms {
+pub struct QueueTerms {
     /// Admissions a second.
     pub per_second: u32,
     /// The most that are admitted at once after a quiet time.
     pub batch: u32,
     /// The most that are inside at once.
-    pub cap: u32,
+    pub max_active: u32,
     /// Whether nobody is admitted.
     pub paused: bool,
     /// How long who waits may be away; none: as long as the server lets by default.
@@ -59,13 +61,13 @@ pub struct LineTerms {
 /// How long an admission is good: a rehearsal is short, and who vanished inside keeps others from the last seats until then.
 const ACTIVE_DURATION: prost_types::Duration = prost_types::Duration { seconds: 20, nanos: 0 };
 
-impl LineTerms {
+impl QueueTerms {
     fn settings(self) -> QueueSettings {
         let period = prost_types::Duration { seconds: 1, nanos: 0 };
         QueueSettings {
             rate: Some(QueueRate { admissions: self.per_second, period: Some(period) }),
             batch: Some(self.batch),
-            max_active: Some(self.cap),
+            cap: Some(self.max_active),
             paused: Some(self.paused),
             active_duration: Some(ACTIVE_DURATION),
             grace: self.grace.and_then(|grace| prost_types::Duration::try_from(grace).ok()),
@@ -147,24 +149,19 @@ impl Operator {
         client.max_encoding_message_size(MESSAGE_MAX_BYTES).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
-    /// Puts dates of a new concert in a new hall on sale. Answers the ids of the performances. It is given up when the
+    /// Puts dates of a new concert in a new venue on sale. Answers the ids of the performances. It is given up when the
     /// rehearsal ends.
-    pub async fn put_on_sale(
-        &self,
-        hall: PerformanceContext,
-        terms: &Terms,
-        dates: u64,
-    ) -> Result<Vec<String>, Status> {
-        self.open_sale(hall, terms).await?.dates(dates).await
+    pub async fn put_on_sale(&self, venue: Venue, terms: &Terms, dates: u64) -> Result<Vec<String>, Status> {
+        self.open_sale(venue, terms).await?.dates(dates).await
     }
 
-    /// A new concert in a new hall, of which dates can be put on sale. It is given up when the rehearsal ends.
-    pub async fn open_sale(&self, hall: PerformanceContext, terms: &Terms) -> Result<Sale, Status> {
-        self.bounds.within(self.open(hall, terms)).await
+    /// A new concert in a new venue, of which dates can be put on sale. It is given up when the rehearsal ends.
+    pub async fn open_sale(&self, venue: Venue, terms: &Terms) -> Result<Sale, Status> {
+        self.bounds.within(self.open(venue, terms)).await
     }
 
-    async fn open(&self, hall: PerformanceContext, terms: &Terms) -> Result<Sale, Status> {
-        let plan = ImportVenueRequest { plan_json: hall.plan_json(), ..Default::default() };
+    async fn open(&self, venue: Venue, terms: &Terms) -> Result<Sale, Status> {
+        let plan = ImportVenueRequest { plan_json: venue.plan_json(), ..Default::default() };
         let venue = self.client().import_venue(self.caller.request(plan)).await?.into_inner().venue;
         let concert = CreateConcertRequest {
             title: "Rehearsal".to_owned(),
@@ -187,7 +184,7 @@ impl Operator {
             prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
-            line: terms.line.map(LineTerms::settings),
+            line: terms.queue.map(QueueTerms::settings),
             // Ceilings are for live sales.
             override_ceiling: true,
             ..Default::default()
@@ -196,7 +193,7 @@ impl Operator {
     }
 
     /// Changes how a line admits.
-    pub async fn update_queue(&self, performance: &str, queue: LineTerms) -> Result<(), Status> {
+    pub async fn update_queue(&self, performance: &str, queue: QueueTerms) -> Result<(), Status> {
         let message = UpdateQueueRequest {
             performance_id: performance.to_owned(),
             settings: Some(queue.settings()),
@@ -229,11 +226,13 @@ impl Operator {
 
     async fn make_fans(&self, count: u64) -> Result<Vec<String>, Status> {
         let mut tokens = Vec::new();
+        let client = RehearsalServiceClient::new(self.caller.channel.clone());
+        let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
         let mut missing = count;
         while missing > 0 {
             let some = u32::try_from(missing.min(FANS_PER_CALL)).unwrap_or(u32::MAX);
             let request = self.caller.request(AddRehearsalFansRequest { count: some });
-            let fans = self.client().add_rehearsal_fans(request).await?.into_inner().fans;
+            let fans = client.add_rehearsal_fans(request).await?.into_inner().fans;
             if fans.is_empty() {
                 return Err(Status::data_loss("no fans were made"));
             }

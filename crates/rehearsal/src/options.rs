@@ -6,11 +6,14 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
+use crate::against::default_seconds;
 use crate::load::Arrivals;
 
 /// How many connections the instances of `--local` may have in all. The private Postgres has 400, and migrations, the
 /// auditor and baselines need some too.
 const LOCAL_CONNECTIONS_MAX: u64 = 300;
+/// How many seconds a rehearsal lasts if it is not said.
+const SECONDS: u64 = 75;
 /// The largest map that is read in one call.
 const MAP_SEATS_MAX: u32 = 10_000;
 /// How many phases must fit into the bound: the paced one, and five times as much for everything else.
@@ -24,7 +27,7 @@ pub enum Scenario {
     /// Joining a line.
     Join,
     /// Joining a line, and asking for a position in it, when a thousand wait and when a million do.
-    LongLine,
+    LongQueue,
     /// Many open position streams on one instance.
     Watch,
     /// A crowd at once on the same two seats.
@@ -45,7 +48,7 @@ impl Scenario {
         match self {
             Self::Journey => "journey",
             Self::Join => "join",
-            Self::LongLine => "long-line",
+            Self::LongQueue => "long-queue",
             Self::Watch => "watch",
             Self::Contend => "contend",
             Self::Hold => "hold",
@@ -64,20 +67,24 @@ pub struct RehearseArgs {
     pub scenario: Scenario,
     /// Where.
     #[command(flatten)]
-    pub stage: StageArgs,
+    pub environment: EnvironmentArgs,
     /// With whom.
     #[command(flatten)]
-    pub crowd: CrowdArgs,
+    pub users: UserArgs,
     /// How hard, in the scenarios that measure a part.
     #[command(flatten)]
     pub load: LoadArgs,
     /// What all choices of the crowd are drawn from: the same seed makes the same crowd.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// After how many seconds everything is over, preparations and audit included. Load ends earlier, after four fifths of that, with
-    /// the report so far.
-    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u64).range(5..=86_400))]
-    pub seconds: u64,
+    /// After how many seconds everything is over, preparations and audit included. Load ends after four fifths of that, with the report
+    /// so far. By default 75, and 80 for each pair of `--against`.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    pub seconds: Option<u64>,
+    /// Compare with another build: the path of its `encore-rehearse`, or of an older `encore` that has `rehearse` as a subcommand. Whole
+    /// rehearsals by both builds are run in turns, each with servers and stores of its own.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["address", "kill"])]
+    pub against: Option<PathBuf>,
     /// Print the report as JSON on standard output.
     #[arg(long)]
     pub json: bool,
@@ -88,11 +95,11 @@ pub struct RehearseArgs {
 
 /// Where the rehearsal takes place. Without any of these it is `--embedded`.
 #[derive(Args, Clone, Debug)]
-pub struct StageArgs {
-    /// On a server in this process, on stores in this process. This is the default; to say it refuses the flags of the others.
+pub struct EnvironmentArgs {
+    /// On one server with embedded stores. This is the default; to name it refuses the flags of the others.
     #[arg(long, conflicts_with_all = ["local", "address"])]
     pub embedded: bool,
-    /// On instances of this program, each a process of its own, on a private Postgres and Redis that are started for it.
+    /// On instances on a private Postgres and Redis, which are started for the rehearsal. Both must be installed.
     #[arg(long, conflicts_with = "address")]
     pub local: bool,
     /// On servers that run, such as `http://localhost:50051`; one for each instance. They must allow rehearsals.
@@ -105,6 +112,9 @@ pub struct StageArgs {
     /// Kill one instance without warning in the middle of a journey, and start it again three seconds later.
     #[arg(long, requires = "local", conflicts_with_all = ["embedded", "address"])]
     pub kill: bool,
+    /// The server's program, for `--embedded` and `--local`; by default `encore` beside this program.
+    #[arg(long, value_name = "PATH", conflicts_with = "address")]
+    pub encore: Option<PathBuf>,
     /// How many connections to Postgres each local instance has, and a baseline in its stead: at most 300 in all.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=150))]
     pub pool: u32,
@@ -127,7 +137,7 @@ pub struct StageArgs {
 
 /// The crowd of a `journey`.
 #[derive(Args, Clone, Debug)]
-pub struct CrowdArgs {
+pub struct UserArgs {
     /// How many fans; by default what the scenario needs (5,000 for a journey).
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
     pub fans: Option<u64>,
@@ -145,7 +155,7 @@ pub struct CrowdArgs {
     pub admit_per_second: u32,
     /// How many fans may be inside at once.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub cap: u32,
+    pub max_active: u32,
     /// How many milliseconds a fan thinks before each step, on average.
     #[arg(long, default_value_t = 700, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub think_ms: u64,
@@ -193,31 +203,43 @@ fn percent() -> RangedU64ValueParser {
 impl RehearseArgs {
     /// What cannot be rehearsed like this, in words for whoever typed it.
     pub fn check(&self) -> Result<(), String> {
-        let connections = u64::from(self.stage.pool) * self.stage.instances;
-        if self.stage.kill && self.scenario != Scenario::Journey {
+        let connections = u64::from(self.environment.pool) * self.environment.instances;
+        if self.environment.kill && self.scenario != Scenario::Journey {
             return Err(format!("--kill is for a journey; nobody is killed in {}", self.scenario.name()));
         }
-        if self.stage.local && connections > LOCAL_CONNECTIONS_MAX {
+        if self.against.is_some() && self.scenario == Scenario::Journey {
+            return Err(
+                "--against compares scenarios that measure something: a journey has no rate to compare".to_owned()
+            );
+        }
+        if self.environment.local && connections > LOCAL_CONNECTIONS_MAX {
             return Err(format!(
                 "--pool times --instances is {connections}, and the private Postgres has {LOCAL_CONNECTIONS_MAX} \
                  connections for the instances"
             ));
         }
-        if self.scenario == Scenario::Map && self.crowd.seats > MAP_SEATS_MAX {
-            return Err(format!("--seats is {}, and map reads at most {MAP_SEATS_MAX}", self.crowd.seats));
+        if self.scenario == Scenario::Map && self.users.seats > MAP_SEATS_MAX {
+            return Err(format!("--seats is {}, and map reads at most {MAP_SEATS_MAX}", self.users.seats));
         }
         Ok(())
     }
 
+    fn seconds(&self) -> u64 {
+        let default = || {
+            if self.against.is_some() { default_seconds(self.load.pairs) } else { SECONDS }
+        };
+        self.seconds.unwrap_or_else(default)
+    }
+
     /// The bound of the whole rehearsal.
     pub fn bound(&self) -> Duration {
-        Duration::from_secs(self.seconds)
+        Duration::from_secs(self.seconds())
     }
 
     /// How long each phase of a part scenario lasts: whole seconds, and at most a sixth of the bound, so that the
     /// preparations, both phases and the baselines find room in it.
     pub fn phase(&self) -> Duration {
-        Duration::from_secs(self.load.phase_seconds.min(self.seconds / PHASES_IN_BOUND).max(1))
+        Duration::from_secs(self.load.phase_seconds.min(self.seconds() / PHASES_IN_BOUND).max(1))
     }
 }
 
@@ -265,6 +287,15 @@ mod tests {
         assert!(parsed("--local --pool 150 --instances 2 --kill").expect("flags").check().is_ok());
         assert!(parsed("--seats 10001").expect("flags").check().is_ok());
         assert!(parsed("hold --rate 0").is_err());
+        assert!(refused("journey --against b").contains("no rate to compare"));
+        assert!(parsed("hold --local --against b").expect("flags").check().is_ok());
+    }
+
+    #[test]
+    fn a_comparison_of_builds_has_time_for_its_pairs() {
+        let bound = |line| parsed(line).expect("flags").bound().as_secs();
+        assert_eq!((bound("hold"), bound("hold --against b"), bound("hold --against b --pairs 10")), (75, 560, 800));
+        assert_eq!(bound("hold --against b --seconds 30"), 30);
     }
 
     #[test]

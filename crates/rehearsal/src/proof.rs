@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Code, Status};
 
+use crate::environment::Environment;
 use crate::report::model::{PromiseReport, Proof};
-use crate::stage::Stage;
 
 /// How many breaches of a promise are named.
 const FINDINGS_MAX: usize = 100;
@@ -21,15 +21,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Has the auditor look at the performances, and puts both together. What has no answer at the end of the time is not examined.
 pub(crate) async fn examine(
-    stage: &Stage,
+    environment: &Environment,
     performances: &[String],
-    crowd: Vec<PromiseReport>,
+    checked: Vec<PromiseReport>,
     until: Instant,
 ) -> Proof {
-    let mut proof = match insist(until, |turn| stage.log_in_again(turn)).await {
+    let mut proof = match retry(until, |turn| environment.log_in_again(turn)).await {
         Ok(operator) => {
             audit(performances, until, |performance, turn| {
-                let operator = operator.over(stage.connections.turn(turn));
+                let operator = operator.over(environment.connections.turn(turn));
                 async move { operator.verify(&performance).await }
             })
             .await
@@ -39,7 +39,7 @@ pub(crate) async fn examine(
             Proof { unexamined: vec![why], ..Proof::default() }
         }
     };
-    proof.promises.extend(crowd);
+    proof.promises.extend(checked);
     proof
 }
 
@@ -55,7 +55,7 @@ where
     let asking = stream::iter(performances.to_vec()).map(|performance| {
         let verify = &verify;
         async move {
-            let answer = insist(until, |turn| verify(performance.clone(), turn)).await;
+            let answer = retry(until, |turn| verify(performance.clone(), turn)).await;
             (performance, answer)
         }
     });
@@ -74,7 +74,7 @@ where
 }
 
 /// Calls one instance and then the next, until one answers or refuses for good, or the time is over.
-async fn insist<T, F>(until: Instant, call: impl Fn(u64) -> F) -> Result<T, Status>
+async fn retry<T, F>(until: Instant, call: impl Fn(u64) -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -111,7 +111,7 @@ fn add(promises: &mut Vec<PromiseReport>, found: pb::PromiseReport) {
         Some(sum) => sum,
         None => promises.push_mut(PromiseReport {
             promise: found.name,
-            witness: "auditor".to_owned(),
+            examined_by: "auditor".to_owned(),
             examined: 0,
             breaches: 0,
             findings: Vec::new(),

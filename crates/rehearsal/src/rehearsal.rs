@@ -11,16 +11,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::command_line::without_password;
+use crate::environment::{Environment, Instances};
 use crate::live::Live;
 use crate::load::Load;
 use crate::operator::{Bounds, now};
 use crate::options::{RehearseArgs, Scenario};
 use crate::proof;
-use crate::report::model::{Baseline, Comparison, Figure, Measurement, PromiseReport, Report, Sample, StageReport};
+use crate::report::model::{
+    Baseline, Comparison, EnvironmentReport, Figure, Measurement, PromiseReport, Report, Sample,
+};
 use crate::resources::{cores_used, machine, usage_of};
 use crate::scenarios;
-use crate::scenarios::part::Compared;
-use crate::stage::{LocalInstances, Stage};
+use crate::scenarios::single_call::Compared;
 
 /// Why there is no report. Whatever calls come to under load is in the report; only a step without which a scenario cannot
 /// go on ends it, and with it what was measured before.
@@ -55,7 +57,7 @@ impl RehearsalError {
 /// What every scenario is given.
 pub(crate) struct Run<'r> {
     pub(crate) args: &'r RehearseArgs,
-    pub(crate) stage: &'r Stage,
+    pub(crate) environment: &'r Environment,
     pub(crate) live: &'r Live,
     pub(crate) load: Load,
     /// When all load must have ended.
@@ -101,28 +103,28 @@ impl Run<'_> {
 
     /// How many fans there are: as many as were asked for, or as the scenario needs.
     pub(crate) fn fans(&self, default: u64) -> u64 {
-        self.args.crowd.fans.unwrap_or(default)
+        self.args.users.fans.unwrap_or(default)
     }
 }
 
-/// Holds a rehearsal on a stage. When `stop` says so it ends with the report so far, or, while its sale is still being
+/// Holds a rehearsal on a environment. When `stop` says so it ends with the report so far, or, while its sale is still being
 /// prepared, with an error that says so.
 pub async fn rehearse(
     args: &RehearseArgs,
-    stage: &Stage,
+    environment: &Environment,
     live: &Live,
     command: String,
     bounds: &Bounds,
 ) -> Result<Report, RehearsalError> {
     let (begun, started_at, stop) = (Instant::now(), now(), &bounds.stop);
-    let run = Run { args, stage, live, load: Load { stop: stop.clone() }, ends_at: bounds.load_ends_at };
-    let servers = || stage.instances.as_ref().map(LocalInstances::usage).unwrap_or_default();
-    let crowd = || usage_of(&[std::process::id()]);
-    let before = (servers(), crowd());
+    let run = Run { args, environment, live, load: Load { stop: stop.clone() }, ends_at: bounds.load_ends_at };
+    let servers = || environment.instances.as_ref().map(Instances::usage).unwrap_or_default();
+    let client = || usage_of(&[std::process::id()]);
+    let before = (servers(), client());
     let held = match args.scenario {
         Scenario::Journey => scenarios::journey::run(&run).await,
         Scenario::Join => scenarios::join::run(&run).await,
-        Scenario::LongLine => scenarios::long_line::run(&run).await,
+        Scenario::LongQueue => scenarios::long_queue::run(&run).await,
         Scenario::Watch => scenarios::watch::run(&run).await,
         Scenario::Contend => scenarios::contend::run(&run).await,
         Scenario::Hold => scenarios::hold::run(&run).await,
@@ -132,9 +134,9 @@ pub async fn rehearse(
     };
     let interrupted = stop.is_cancelled();
     let mut findings = held.map_err(|error| if interrupted { error.ended() } else { error })?;
-    findings.figures.extend(cores_used((before.0, servers()), (before.1, crowd()), begun.elapsed()));
+    findings.figures.extend(cores_used((before.0, servers()), (before.1, client()), begun.elapsed()));
     live.phase("the auditor looks at the audit");
-    let mut proof = proof::examine(stage, &findings.performances, findings.promises, bounds.over_at).await;
+    let mut proof = proof::examine(environment, &findings.performances, findings.promises, bounds.over_at).await;
     proof.unexamined.extend(findings.untried);
     live.done();
     Ok(Report {
@@ -144,7 +146,7 @@ pub async fn rehearse(
         started_at: rfc3339(started_at),
         seconds: begun.elapsed().as_secs_f64(),
         interrupted,
-        stage: stage_report(stage),
+        environment: environment_report(environment),
         measurements: findings.measurements,
         baselines: findings.baselines,
         notes: findings.comparisons.iter().filter_map(Comparison::note).collect(),
@@ -162,7 +164,7 @@ pub fn make_folder(folder: &Path) -> Result<(), RehearsalError> {
 
 /// Tells the report to people and programs: first on standard output, so that it is not lost if the files cannot be
 /// written, and then in these.
-pub fn tell(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
+pub fn publish(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
     let text = if json {
         crate::report::json(report).map_err(|error| not_written(folder)(error.into()))?
     } else {
@@ -185,11 +187,11 @@ fn not_written(folder: &Path) -> impl Fn(io::Error) -> RehearsalError + use<> {
     move |source| RehearsalError::Write { folder: folder.clone(), source }
 }
 
-fn stage_report(stage: &Stage) -> StageReport {
+fn environment_report(environment: &Environment) -> EnvironmentReport {
     let (processor, memory_mib) = machine();
-    StageReport {
-        kind: stage.kind.name().to_owned(),
-        instances: stage.addresses.iter().map(|address| without_password(address)).collect(),
+    EnvironmentReport {
+        kind: environment.kind.name().to_owned(),
+        instances: environment.addresses.iter().map(|address| without_password(address)).collect(),
         cores: available_parallelism().map_or(1, std::num::NonZero::get),
         processor,
         memory_mib,

@@ -31,17 +31,17 @@ pub fn usage_of(pids: &[u32]) -> Usage {
 }
 
 /// How many cores were used on average: by the instances, if they are processes of their own that are known, and by this
-/// process, in which otherwise an embedded server may run beside the crowd.
-pub fn cores_used(servers: (Usage, Usage), crowd: (Usage, Usage), span: Duration) -> Vec<Figure> {
+/// process, in which otherwise an embedded server may run beside the client.
+pub fn cores_used(servers: (Usage, Usage), client: (Usage, Usage), span: Duration) -> Vec<Figure> {
     let cores = |(before, after): (Usage, Usage)| {
         let used = Duration::from_millis(after.cpu_ms.saturating_sub(before.cpu_ms));
         used.as_secs_f64() / span.as_secs_f64().max(0.001)
     };
     if servers.1 == Usage::default() {
-        return vec![Figure::new("used by the crowd and, if it is embedded, the server", cores(crowd), "cores")];
+        return vec![Figure::new("used by the load generator", cores(client), "cores")];
     }
     vec![
-        Figure::new("used by the crowd", cores(crowd), "cores"),
+        Figure::new("used by the load generator", cores(client), "cores"),
         Figure::new("used by the instances", cores(servers), "cores"),
     ]
 }
@@ -67,9 +67,9 @@ mod tests {
             let figures = cores_used(servers, busy(3_000), Duration::from_secs(2));
             figures.into_iter().map(|figure| (figure.name, figure.value)).collect()
         };
-        let alone = vec![("used by the crowd".to_owned(), 1.5), ("used by the instances".to_owned(), 0.5)];
+        let alone = vec![("used by the load generator".to_owned(), 1.5), ("used by the instances".to_owned(), 0.5)];
         assert_eq!(told(busy(1_000)), alone);
         let together = told((Usage::default(), Usage::default()));
-        assert_eq!(together, [("used by the crowd and, if it is embedded, the server".to_owned(), 1.5)]);
+        assert_eq!(together, [("used by the load generator".to_owned(), 1.5)]);
     }
 }

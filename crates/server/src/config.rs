@@ -41,7 +41,8 @@ pub struct ServeArgs {
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
-    /// Allow operators to create users for rehearsals, who get access tokens without signing up or logging in.
+    /// Serve `RehearsalService`, with which operators create users who get access tokens without signing up or logging in. Never
+    /// in production.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
     pub allow_rehearsals: bool,
     /// The highest admission rate, per second, that an operator may set without an override (1 to 1000000). Default: no ceiling.

@@ -32,6 +32,8 @@ pub struct Encore {
     pub api: Api,
     /// The background loops.
     pub workers: Workers,
+    /// Served only where rehearsals are allowed.
+    rehearsal_fans: RehearsalFans,
 }
 
 impl Encore {
@@ -126,19 +128,19 @@ impl Encore {
             queue_admin,
             seat_blocks,
             audit,
-            rehearsal_fans,
+            rehearsal_fans: None,
             access_tokens,
             queue_tokens,
             queue_guard: guard,
             clock: clock(),
             guarded,
         };
-        Self { api, workers }
+        Self { api, workers, rehearsal_fans }
     }
 
-    /// The same instance, with `AddRehearsalFans` allowed.
+    /// The same instance, with `RehearsalService` registered.
     pub fn allowing_rehearsals(mut self) -> Self {
-        self.api.rehearsal_fans = self.api.rehearsal_fans.allowed();
+        self.api.rehearsal_fans = Some(self.rehearsal_fans.clone());
         self
     }
 

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
-use encore_private_stores::supervisor;
-use encore_rehearsal::options::RehearseArgs;
+use clap::{Parser, Subcommand};
 use encore_server::commands::{self, CommandError};
 use encore_server::config::ServeArgs;
 use encore_server::telemetry::{self, LogFormat};
@@ -20,7 +17,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[derive(Parser)]
 #[command(name = "encore", version)]
 struct Cli {
-    /// The log filter, such as `info` or `encore_app=debug,warn`. Default: `info`, and `warn` for a rehearsal.
+    /// The log filter, such as `info` or `encore_app=debug,warn`. Default: `info`.
     #[arg(long, env = "ENCORE_LOG", global = true)]
     log: Option<String>,
     /// The log format. Default: text on a terminal and JSON elsewhere.
@@ -51,24 +48,11 @@ enum Command {
     Verify(commands::verify::VerifyArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
     VerifyDraw(commands::verify_draw::VerifyDrawArgs),
-    /// Rehearse an on-sale with virtual users, measure it and audit the result. Exits with 3 if a promise is broken, and with 4
-    /// if a check could not be made.
-    Rehearse(Box<RehearseArgs>),
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|command| command == supervisor::COMMAND) {
-        return supervise_stores(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<String>>());
-    }
     let cli = Cli::parse();
-    if let Some(Command::Rehearse(args)) = &cli.command
-        && let Err(conflict) = args.check()
-    {
-        Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit();
-    }
-    let rehearses = matches!(cli.command, Some(Command::Rehearse(_)));
-    let log = cli.log.as_deref().unwrap_or(if rehearses { "warn" } else { "info" });
+    let log = cli.log.as_deref().unwrap_or("info");
     if let Err(error) = telemetry::init(log, cli.log_format) {
         eprintln!("encore: ENCORE_LOG: {error}");
         return ExitCode::FAILURE;
@@ -89,17 +73,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Supervises the private stores of a rehearsal, which starts this program again for that purpose.
-fn supervise_stores(args: &[String]) -> ExitCode {
-    match supervisor::run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("encore: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 #[tokio::main]
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
@@ -109,6 +82,5 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
         Command::VerifyDraw(args) => commands::verify_draw::run(&args),
-        Command::Rehearse(args) => commands::rehearse::run(&args).await,
     }
 }

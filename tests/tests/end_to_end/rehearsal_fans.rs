@@ -1,10 +1,10 @@
 //! Fans who exist for a rehearsal.
 
 use encore_grpc::GuardedRpcs;
-use encore_proto::admin::v1::admin_service_client::AdminServiceClient;
-use encore_proto::admin::v1::{AddRehearsalFansRequest, RehearsalFan};
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::identity::v1::{GetMeRequest, LogInRequest};
+use encore_proto::rehearsal::v1::rehearsal_service_client::RehearsalServiceClient;
+use encore_proto::rehearsal::v1::{AddRehearsalFansRequest, RehearsalFan};
 use encore_server::encore::Encore;
 use encore_tests::fan::{Fan, reason, violated_fields};
 use encore_tests::in_memory::Instance;
@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 async fn add(caller: &Fan, count: u32) -> Result<Vec<RehearsalFan>, Status> {
     let request = caller.request(AddRehearsalFansRequest { count });
-    let added = AdminServiceClient::new(caller.channel.clone()).add_rehearsal_fans(request).await?;
+    let added = RehearsalServiceClient::new(caller.channel.clone()).add_rehearsal_fans(request).await?;
     Ok(added.into_inner().fans)
 }
 
@@ -46,7 +46,7 @@ async fn rehearsal_fans_can_buy_but_never_log_in() {
 async fn fans_are_made_only_by_operators_where_it_is_allowed_and_a_bounded_number_at_a_time() {
     let world = World::embedded().await;
     let operator = world.operator().await;
-    assert_eq!(reason(&add(&operator, 1).await.expect_err("not allowed by default")), "REHEARSAL_NOT_ALLOWED");
+    assert_eq!(add(&operator, 1).await.expect_err("not allowed by default").code(), Code::Unimplemented);
 
     let encore = Encore::new(world.ports.clone(), GuardedRpcs::default()).allowing_rehearsals();
     let rehearsal = Instance::start(encore).await;

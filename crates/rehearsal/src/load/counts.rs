@@ -166,7 +166,9 @@ impl Counted {
     pub fn sum(slices: &[Self]) -> Option<Self> {
         let (first, others) = slices.split_first()?;
         let mut sum = first.clone();
-        others.iter().for_each(|other| sum.add(other));
+        for other in others {
+            sum.add(other);
+        }
         Some(sum)
     }
 

@@ -295,9 +295,9 @@ mod tests {
     async fn who_waits_for_a_place_hears_that_it_is_to_stop() {
         let load = load();
         stopping_after(&load, Duration::from_secs(1));
-        let crowd = Paced::at_once(IN_FLIGHT_MAX as u64 + 1);
+        let users = Paced::at_once(IN_FLIGHT_MAX as u64 + 1);
         let begun = Instant::now();
-        assert_eq!(load.pace(crowd, ("at once", "Call"), |_| pending::<Outcome>()).await.successes, 0);
+        assert_eq!(load.pace(users, ("at once", "Call"), |_| pending::<Outcome>()).await.successes, 0);
         assert_eq!(begun.elapsed().as_secs(), 3);
     }
 

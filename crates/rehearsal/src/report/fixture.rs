@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{
-    Baseline, Comparison, Figure, Latency, Measurement, Pair, PromiseReport, Proof, Report, Sample, StageReport,
+    Baseline, Comparison, EnvironmentReport, Figure, Latency, Measurement, Pair, PromiseReport, Proof, Report, Sample,
     TimedFrom,
 };
 use super::numbers::real;
@@ -23,7 +23,7 @@ pub(crate) fn journey() -> Report {
         started_at: "2026-03-14T09:26:53Z".into(),
         seconds: 62.43,
         interrupted: false,
-        stage: stage(),
+        environment: environment(),
         measurements: measurements(),
         baselines: baselines(),
         comparisons: comparisons(),
@@ -38,7 +38,7 @@ pub(crate) fn journey() -> Report {
             promises: vec![
                 promise("double_sold_seat", "auditor", SEATS),
                 promise("money_made_or_lost", "auditor", 3_187),
-                promise("queue_jump", "crowd", FANS),
+                promise("queue_jump", "checker", FANS),
             ],
             unexamined: vec!["performance 0198f2c4: the auditor gave no answer: it is away".into()],
         },
@@ -66,8 +66,8 @@ pub(crate) fn part() -> Report {
     report
 }
 
-fn stage() -> StageReport {
-    StageReport {
+fn environment() -> EnvironmentReport {
+    EnvironmentReport {
         kind: "local".into(),
         instances: vec!["127.0.0.1:41233".into(), "127.0.0.1:41235".into()],
         cores: 8,
@@ -181,8 +181,8 @@ fn comparisons() -> Vec<Comparison> {
     ]
 }
 
-fn promise(name: &str, witness: &str, examined: u64) -> PromiseReport {
-    PromiseReport { promise: name.into(), witness: witness.into(), examined, breaches: 0, findings: vec![] }
+fn promise(name: &str, examined_by: &str, examined: u64) -> PromiseReport {
+    PromiseReport { promise: name.into(), examined_by: examined_by.into(), examined, breaches: 0, findings: vec![] }
 }
 
 fn reasons(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {

@@ -7,7 +7,7 @@ use std::{fs, io};
 mod fixture;
 mod html;
 pub mod model;
-mod numbers;
+pub(crate) mod numbers;
 mod reading;
 mod table;
 
@@ -54,7 +54,7 @@ mod tests {
             "started_at",
             "seconds",
             "interrupted",
-            "stage",
+            "environment",
             "measurements",
             "baselines",
             "comparisons",
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(value["comparisons"][2]["ratio"], Value::Null);
         assert_eq!(value["timeline"].as_array().unwrap().len(), 240);
         assert_eq!(value["timeline"][239]["seats_sold"], 3_200);
-        assert_eq!(value["proof"]["promises"][0]["witness"], "auditor");
+        assert_eq!(value["proof"]["promises"][0]["examined_by"], "auditor");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Report {
     /// then.
     pub interrupted: bool,
     /// Where it took place.
-    pub stage: StageReport,
+    pub environment: EnvironmentReport,
     /// What was measured, phase by phase and call by call.
     pub measurements: Vec<Measurement>,
     /// What the same machine does without Encore, measured in turns with the scenario.
@@ -43,7 +43,7 @@ pub struct Report {
 
 /// Where a rehearsal took place.
 #[derive(Clone, Debug, Serialize)]
-pub struct StageReport {
+pub struct EnvironmentReport {
     /// `embedded`, `local` or `address`.
     pub kind: String,
     /// The addresses of the instances.
@@ -227,8 +227,8 @@ pub struct Proof {
 pub struct PromiseReport {
     /// Its name, such as `double_sold_seat`.
     pub promise: String,
-    /// Who examined it: `auditor` or `crowd`.
-    pub witness: String,
+    /// Who examined it: `auditor` or `checker`.
+    pub examined_by: String,
     /// How many things were examined.
     pub examined: u64,
     /// How often it was broken.

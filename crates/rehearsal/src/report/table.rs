@@ -37,18 +37,21 @@ pub fn table(report: &Report) -> String {
 }
 
 fn heading(report: &Report) -> String {
-    let stage = &report.stage;
+    let environment = &report.environment;
     let mut lines = format!(
         "{} on {} ({}), {} cores, {}, seed {}",
         plain(&report.scenario),
-        plain(&stage.kind),
-        plain(&stage.instances.join(", ")),
-        stage.cores,
+        plain(&environment.kind),
+        plain(&environment.instances.join(", ")),
+        environment.cores,
         numbers::seconds(report.seconds),
         report.seed,
     );
-    let machine =
-        [plain(&stage.processor), format!("{} MiB", numbers::count(stage.memory_mib)), plain(&report.started_at)];
+    let machine = [
+        plain(&environment.processor),
+        format!("{} MiB", numbers::count(environment.memory_mib)),
+        plain(&report.started_at),
+    ];
     let _ = write!(lines, "\n{}\n$ {}", machine.join(", "), plain(&report.command));
     if report.interrupted {
         lines.push_str("\nInterrupted: what follows is what was seen until then.");
@@ -170,11 +173,11 @@ fn figures(figures: &[Figure]) -> String {
 }
 
 fn proof(proof: &Proof) -> String {
-    let mut rows = grid(&["promise", "witness", "examined", "breaches"], 2);
+    let mut rows = grid(&["promise", "examined by", "examined", "breaches"], 2);
     for promise in &proof.promises {
         rows.add_row([
             text(&promise.promise),
-            text(&promise.witness),
+            text(&promise.examined_by),
             number(numbers::count(promise.examined)),
             number(numbers::count(promise.breaches)),
         ]);

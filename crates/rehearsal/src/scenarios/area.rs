@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::baselines::Kind;
-use crate::hall::{AREA, PerformanceContext};
 use crate::load::Outcome;
 use crate::operator::Terms;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::{Callers, request_id};
-use crate::scenarios::part::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::scenarios::single_call::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::venue::{AREA, Venue};
 
 /// How many fans hold by default; each holds again and again.
 const FANS: u64 = 10_000;
@@ -25,10 +25,10 @@ const BASELINES: [Kind; 4] = [Kind::HoldForUpdate, Kind::Commits, Kind::Redis, K
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a general admission area for everybody");
-    let hall = PerformanceContext::of(SEATS_PER_DATE).with_area();
-    let pairs_per_date = u64::from(hall.standing() / 2);
-    let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, line: None };
-    let sale = run.stage.operator.open_sale(hall, &terms).await.map_err(RehearsalError::setup("the sale"))?;
+    let venue = Venue::of(SEATS_PER_DATE).with_area();
+    let pairs_per_date = u64::from(venue.units() / 2);
+    let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, queue: None };
+    let sale = run.environment.operator.open_sale(venue, &terms).await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(FANS)).await?;
     let (seed, purposes) = (run.args.seed, Arc::new(AtomicU64::new(0)));
     // A date whose area is free, and the call of each number on it.

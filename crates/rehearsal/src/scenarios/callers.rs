@@ -21,8 +21,8 @@ impl Callers {
     /// New fans.
     pub(super) async fn make(run: &Run<'_>, count: u64) -> Result<Self, RehearsalError> {
         let failed = RehearsalError::setup("making fans");
-        let tokens = run.stage.operator.fans(count).await.map_err(&failed)?;
-        let connections = &run.stage.connections;
+        let tokens = run.environment.operator.fans(count).await.map_err(&failed)?;
+        let connections = &run.environment.connections;
         let callers = tokens.iter().zip(0..).map(|(token, turn)| Caller::new(connections.turn(turn), token));
         Ok(Self(callers.collect::<Result<_, Status>>().map_err(&failed)?))
     }

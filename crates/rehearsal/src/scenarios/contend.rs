@@ -5,7 +5,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::baselines::{Kind, at_once};
-use crate::hall::PerformanceContext;
 use crate::load::{Counted, Outcome, Paced};
 use crate::operator::Terms;
 use crate::pairs::RunSlice;
@@ -13,25 +12,26 @@ use crate::pairs::ratios::summarize;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, PromiseReport};
 use crate::scenarios::callers::{Callers, request_id};
-use crate::scenarios::part::{Variant, compare};
+use crate::scenarios::single_call::{Variant, compare};
+use crate::venue::Venue;
 
 /// How many want them, unless a number is asked for.
 const CALLERS: [u64; 3] = [1_000, 10_000, 20_000];
-/// A hall of a usual size: the two seats are two of these.
+/// A venue of a usual size: the two seats are two of these.
 const SEATS: u32 = 2_000;
 /// How many breaches are named.
 const FINDINGS_MAX: usize = 100;
 const CALL: &str = "HoldSeats";
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    let counts = run.args.crowd.fans.map_or(CALLERS.to_vec(), |fans| vec![fans]);
+    let counts = run.args.users.fans.map_or(CALLERS.to_vec(), |fans| vec![fans]);
     let most = counts.iter().copied().max().unwrap_or(1);
     run.live.phase(&format!("{most} fans"));
-    let hall = PerformanceContext::of(SEATS);
-    let terms = Terms { seats_per_fan: 8, hold_for: Duration::from_mins(5), line: None };
-    let sale = run.stage.operator.open_sale(hall, &terms).await.map_err(RehearsalError::setup("the sale"))?;
+    let venue = Venue::of(SEATS);
+    let terms = Terms { seats_per_fan: 8, hold_for: Duration::from_mins(5), queue: None };
+    let sale = run.environment.operator.open_sale(venue, &terms).await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, most).await?;
-    let pair = hall.pairs().swap_remove(0);
+    let pair = venue.pairs().swap_remove(0);
     let variants = counts.iter().map(|count| {
         let (sale, callers, pair, count) = (sale.clone(), callers.clone(), pair.clone(), *count);
         let slice: RunSlice<'_> = Box::new(move |_| {
@@ -88,7 +88,7 @@ fn one_winner(slices: &[Counted], count: u64) -> PromiseReport {
     };
     PromiseReport {
         promise: "one_winner".to_owned(),
-        witness: "crowd".to_owned(),
+        examined_by: "checker".to_owned(),
         examined: u64::try_from(slices.len()).unwrap_or(u64::MAX),
         breaches: u64::try_from(broken.len()).unwrap_or(u64::MAX),
         findings: broken.iter().map(finding).take(FINDINGS_MAX).collect(),

@@ -8,10 +8,10 @@ use encore_proto::booking::v1::Reservation;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::hall::PerformanceContext;
 use crate::operator::{Sale, Terms};
 use crate::rehearsal::{RehearsalError, Run};
 use crate::scenarios::callers::{Callers, request_id};
+use crate::venue::Venue;
 
 /// Seats of each date.
 const SEATS_PER_DATE: u32 = 20_000;
@@ -42,11 +42,12 @@ pub(super) struct Dates {
 impl DistinctSeats {
     /// Opens a sale without a queue, and makes so many fans.
     pub(super) async fn open(run: &Run<'_>, fans: u64) -> Result<Self, RehearsalError> {
-        let hall = PerformanceContext::of(SEATS_PER_DATE);
-        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, line: None };
-        let sale = run.stage.operator.open_sale(hall, &terms).await.map_err(RehearsalError::setup("the sale"))?;
+        let venue = Venue::of(SEATS_PER_DATE);
+        let terms = Terms { seats_per_fan: SEATS_PER_FAN, hold_for: HOLD_FOR, queue: None };
+        let sale =
+            run.environment.operator.open_sale(venue, &terms).await.map_err(RehearsalError::setup("the sale"))?;
         let callers = Callers::make(run, fans).await?;
-        Ok(Self { callers, sale, pairs: hall.pairs().into(), seed: run.args.seed, purposes: Arc::default() })
+        Ok(Self { callers, sale, pairs: venue.pairs().into(), seed: run.args.seed, purposes: Arc::default() })
     }
 
     /// New dates with so many pairs of seats at least.

@@ -4,7 +4,7 @@ use crate::baselines::Kind;
 use crate::load::Outcome;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::DistinctSeats;
-use crate::scenarios::part::{Variant, before_pace, callers, compare, enough, pace};
+use crate::scenarios::single_call::{Variant, before_pace, callers, compare, enough, pace};
 
 /// How many fans hold by default; each holds again and again.
 const FANS: u64 = 10_000;

@@ -3,29 +3,25 @@
 use std::time::Duration;
 
 use crate::baselines::Kind;
-use crate::hall::PerformanceContext;
 use crate::load::Outcome;
-use crate::operator::{LineTerms, Terms};
+use crate::operator::{QueueTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::Callers;
-use crate::scenarios::part::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::scenarios::single_call::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::venue::Venue;
 
 /// How many fans there are by default; each joins the queue of each slice once.
 const FANS: u64 = 100_000;
 /// The queue is paused: joining is measured, not admission.
-const LINE: LineTerms = LineTerms { per_second: 1, batch: 1, cap: 1, paused: true, grace: None };
+const QUEUE: QueueTerms = QueueTerms { per_second: 1, batch: 1, max_active: 1, paused: true, grace: None };
 const CALL: &str = "JoinQueue";
 const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a sale with a queue, and fans to join it");
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), line: Some(LINE) };
-    let sale = run
-        .stage
-        .operator
-        .open_sale(PerformanceContext::of(100), &terms)
-        .await
-        .map_err(RehearsalError::setup("the sale"))?;
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(QUEUE) };
+    let sale =
+        run.environment.operator.open_sale(Venue::of(100), &terms).await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(FANS)).await?;
     // One fan less than there are: the last one joins first, so that the queue is open when it is measured.
     let joiners = callers.len().saturating_sub(1).max(1);

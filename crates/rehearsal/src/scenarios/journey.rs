@@ -10,19 +10,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::crowd::fan::{Crowd, by_number};
-use crate::crowd::progress::Progress;
-use crate::crowd::recorder::Recorder;
-use crate::crowd::witness::{Line, Witness};
-use crate::hall::PerformanceContext;
+use crate::environment::EnvironmentKind;
 use crate::live::SaleView;
 use crate::load::drive::pass_on;
 use crate::load::tally::to_f64;
-use crate::operator::{LineTerms, Terms};
+use crate::operator::{QueueTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Sample};
 use crate::scenarios::kill::kill_one;
-use crate::stage::StageKind;
+use crate::users::checker::{ConsistencyChecker, QueueLimits};
+use crate::users::fan::{Users, by_number};
+use crate::users::progress::Progress;
+use crate::users::recorder::Recorder;
+use crate::venue::Venue;
 
 /// How many fans come by default.
 const FANS: u64 = 5_000;
@@ -36,104 +36,109 @@ const PAID: &str = "paid";
 const CLOCK_SKEW_MS: u64 = 5_000;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    let habits = &run.args.crowd;
+    let habits = &run.args.users;
     let fans = run.fans(FANS);
-    run.live.phase(&format!("a hall of {} seats, a line, {fans} fans", habits.seats));
-    let hall = PerformanceContext::of(habits.seats);
-    let line = queue_terms(run);
+    run.live.phase(&format!("a venue of {} seats, a queue, {fans} fans", habits.seats));
+    let venue = Venue::of(habits.seats);
+    let queue = terms_of_queue(run);
     let terms =
-        Terms { seats_per_fan: SEATS_PER_FAN, hold_for: Duration::from_secs(habits.hold_seconds), queue: Some(line) };
-    let operator = &run.stage.operator;
-    let performances = operator.put_on_sale(hall, &terms, 1).await.map_err(RehearsalError::setup("the sale"))?;
+        Terms { seats_per_fan: SEATS_PER_FAN, hold_for: Duration::from_secs(habits.hold_seconds), queue: Some(queue) };
+    let operator = &run.environment.operator;
+    let performances = operator.put_on_sale(venue, &terms, 1).await.map_err(RehearsalError::setup("the sale"))?;
     let tokens = operator.fans(fans).await.map_err(RehearsalError::setup("making fans"))?;
-    let crowd = Arc::new(Crowd {
-        connections: run.stage.connections.clone(),
+    let users = Arc::new(Users {
+        connections: run.environment.connections.clone(),
         performance: performances[0].clone(),
-        blocks: hall.blocks(),
+        blocks: venue.blocks(),
         habits: habits.clone(),
         seed: run.args.seed,
         recorder: Recorder::default(),
         progress: Progress::default(),
-        witness: Witness::default(),
+        checker: ConsistencyChecker::default(),
         clock_skew_ms: clock_skew_ms(run),
         paid: Mutex::default(),
         stop: run.stop().clone(),
     });
-    crowd.progress.seats_left.store(hall.seats().into(), Ordering::Relaxed);
-    run.live.phase("the doors open");
-    let view = run.live.sale(fans, hall.seats().into());
+    users.progress.seats_left.store(venue.seats().into(), Ordering::Relaxed);
+    run.live.phase("the sale opens");
+    let view = run.live.sale(fans, venue.seats().into());
     let begun = Instant::now();
     let over = CancellationToken::new();
     let (timeline, killed, ()) = tokio::join!(
-        watch(&crowd, &view, begun, &over),
-        kill_one(run, &crowd, u64::from(hall.seats()), &over),
+        watch(&users, &view, begun, &over),
+        kill_one(run, &users, u64::from(venue.seats()), &over),
         async {
-            send_all(&crowd, tokens, begun).await;
+            send_all(&users, tokens, begun).await;
             over.cancel();
         }
     );
     let took = begun.elapsed();
     view.finish();
     run.live.phase("those who paid look back");
-    crowd.look_back().await;
+    users.look_back().await;
     let (kill_figures, untried) = killed.told(begun);
-    let mut figures = figures(&crowd, took);
+    let mut figures = figures(&users, took);
     figures.extend(kill_figures);
     Ok(Findings {
-        measurements: crowd.recorder.measurements("journey", took),
+        measurements: users.recorder.measurements("journey", took),
         figures,
         untried,
         timeline,
-        promises: crowd.witness.testify(testimony(run, line)),
+        promises: users.checker.check(limits(run, queue)),
         performances,
         ..Findings::default()
     })
 }
 
-fn queue_terms(run: &Run<'_>) -> LineTerms {
-    let habits = &run.args.crowd;
+fn terms_of_queue(run: &Run<'_>) -> QueueTerms {
+    let habits = &run.args.users;
     // A second's worth at once after a quiet time.
-    LineTerms {
+    QueueTerms {
         per_second: habits.admit_per_second,
         batch: habits.admit_per_second,
-        cap: habits.cap,
+        max_active: habits.max_active,
         paused: false,
         grace: None,
     }
 }
 
-fn testimony(run: &Run<'_>, line: LineTerms) -> Line {
+fn limits(run: &Run<'_>, queue: QueueTerms) -> QueueLimits {
     let skew_ms = clock_skew_ms(run);
-    Line { cap: line.cap.into(), per_second: line.per_second.into(), batch: line.batch.into(), skew_ms }
+    QueueLimits {
+        max_active: queue.max_active.into(),
+        per_second: queue.per_second.into(),
+        batch: queue.batch.into(),
+        skew_ms,
+    }
 }
 
 fn clock_skew_ms(run: &Run<'_>) -> u64 {
-    if run.stage.kind == StageKind::Address { CLOCK_SKEW_MS } else { 0 }
+    if run.environment.kind == EnvironmentKind::Address { CLOCK_SKEW_MS } else { 0 }
 }
 
 /// Lets everybody come at their moment, and waits until all are gone.
-async fn send_all(crowd: &Arc<Crowd>, tokens: Vec<String>, begun: Instant) {
-    let mut rng = ChaCha8Rng::seed_from_u64(crowd.seed);
-    let within = Duration::from_secs(crowd.habits.arrive_within);
+async fn send_all(users: &Arc<Users>, tokens: Vec<String>, begun: Instant) {
+    let mut rng = ChaCha8Rng::seed_from_u64(users.seed);
+    let within = Duration::from_secs(users.habits.arrive_within);
     let count = u64::try_from(tokens.len()).unwrap_or(u64::MAX);
-    let schedule = crowd.habits.arrivals.schedule(count, within, &mut rng);
+    let schedule = users.habits.arrivals.schedule(count, within, &mut rng);
     let mut fans = JoinSet::new();
     for ((number, token), at) in (0..).zip(tokens).zip(schedule) {
         let intended = begun + at;
         tokio::select! {
             biased;
-            () = crowd.stop.cancelled() => break,
+            () = users.stop.cancelled() => break,
             () = sleep_until(intended) => {}
         }
-        let crowd = Arc::clone(crowd);
-        fans.spawn(async move { crowd.send(number, &token, intended).await });
+        let users = Arc::clone(users);
+        fans.spawn(async move { users.send(number, &token, intended).await });
     }
     while let Some(fan) = fans.join_next().await {
         pass_on(fan);
     }
 }
 
-async fn watch(crowd: &Crowd, view: &SaleView, begun: Instant, over: &CancellationToken) -> Vec<Sample> {
+async fn watch(users: &Users, view: &SaleView, begun: Instant, over: &CancellationToken) -> Vec<Sample> {
     let mut timeline = Vec::new();
     let mut moments = interval(SAMPLE_EVERY);
     moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -144,21 +149,21 @@ async fn watch(crowd: &Crowd, view: &SaleView, begun: Instant, over: &Cancellati
             _ = moments.tick() => {}
             () = over.cancelled() => last = true,
         }
-        let (totals, recent) = (crowd.recorder.totals(), crowd.recorder.recent());
-        let sample = crowd.progress.sample(begun.elapsed(), totals);
-        let paid = crowd.progress.fates().get(PAID).copied().unwrap_or_default();
-        view.show(&sample, (crowd.progress.gone.load(Ordering::Relaxed), paid), &recent, looked_at.elapsed());
+        let (totals, recent) = (users.recorder.totals(), users.recorder.recent());
+        let sample = users.progress.sample(begun.elapsed(), totals);
+        let paid = users.progress.fates().get(PAID).copied().unwrap_or_default();
+        view.show(&sample, (users.progress.gone.load(Ordering::Relaxed), paid), &recent, looked_at.elapsed());
         looked_at = Instant::now();
         timeline.push(sample);
     }
     timeline
 }
 
-fn figures(crowd: &Crowd, took: Duration) -> Vec<Figure> {
-    let sold = crowd.progress.seats_sold.load(Ordering::Relaxed);
+fn figures(users: &Users, took: Duration) -> Vec<Figure> {
+    let sold = users.progress.seats_sold.load(Ordering::Relaxed);
     let mut figures =
         vec![Figure::new("the sale took", took.as_secs_f64(), "s"), Figure::new("seats sold", to_f64(sold), "seats")];
-    let fates = by_number(crowd.progress.fates());
+    let fates = by_number(users.progress.fates());
     figures.extend(fates.into_iter().map(|(fate, count)| Figure::new(format!("fans: {fate}"), to_f64(count), "fans")));
     figures
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::crowd::fan::Crowd;
+use crate::environment::Instances;
 use crate::rehearsal::Run;
 use crate::report::model::Figure;
-use crate::stage::LocalInstances;
+use crate::users::fan::Users;
 
 /// An instance is killed when this share of the seats is sold, as one part of so many.
 const KILL_AT_PART: u64 = 3;
@@ -53,10 +53,12 @@ impl Killed {
 }
 
 /// If asked for, kills the last instance when the sale is in full swing, and starts it again.
-pub(super) async fn kill_one(run: &Run<'_>, crowd: &Crowd, seats: u64, over: &CancellationToken) -> Killed {
-    let Some(instances) = run.stage.instances.as_ref().filter(|_| run.args.stage.kill) else { return Killed::Nobody };
+pub(super) async fn kill_one(run: &Run<'_>, users: &Users, seats: u64, over: &CancellationToken) -> Killed {
+    let Some(instances) = run.environment.instances.as_ref().filter(|_| run.args.environment.kill) else {
+        return Killed::Nobody;
+    };
     let in_full_swing = async {
-        while crowd.progress.seats_sold.load(Ordering::Relaxed) < seats.div_ceil(KILL_AT_PART) {
+        while users.progress.seats_sold.load(Ordering::Relaxed) < seats.div_ceil(KILL_AT_PART) {
             sleep(KILL_POLL).await;
         }
     };
@@ -67,8 +69,8 @@ pub(super) async fn kill_one(run: &Run<'_>, crowd: &Crowd, seats: u64, over: &Ca
     }
 }
 
-async fn kill_and_restart(run: &Run<'_>, instances: &LocalInstances) -> Killed {
-    let victim = run.stage.addresses.len() - 1;
+async fn kill_and_restart(run: &Run<'_>, instances: &Instances) -> Killed {
+    let victim = run.environment.addresses.len() - 1;
     instances.kill(victim);
     let killed = Instant::now();
     run.live.phase(&format!("instance {} was killed", victim + 1));

@@ -8,7 +8,6 @@ use encore_proto::catalog::v1::ListSeatsRequest;
 use tokio::time::Instant;
 
 use crate::baselines::Kind;
-use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::load::tally::to_f64;
 use crate::operator::Terms;
@@ -16,19 +15,20 @@ use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Figure;
 use crate::scenarios::callers::Callers;
 use crate::scenarios::map_watchers;
-use crate::scenarios::part::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::scenarios::single_call::{Variant, before_pace, callers as closed_loop, compare, pace};
+use crate::venue::Venue;
 
 /// How many readers there are by default.
 const READERS: u64 = 1_000;
-/// The most seats in a reply: contexts up to this size are read in one call.
+/// The most seats in a reply: venues up to this size are read in one call.
 const PAGE_SIZE: u32 = 10_000;
 const CALL: &str = "ListSeats";
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    let hall = PerformanceContext::of(run.args.crowd.seats.min(PAGE_SIZE));
-    run.live.phase(&format!("a map of {} seats", hall.seats()));
+    let venue = Venue::of(run.args.users.seats.min(PAGE_SIZE));
+    run.live.phase(&format!("a map of {} seats", venue.seats()));
     let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: None };
-    let sale = run.stage.operator.put_on_sale(hall, &terms, 1);
+    let sale = run.environment.operator.put_on_sale(venue, &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let callers = Callers::make(run, run.fans(READERS)).await?;
     let message = ListSeatsRequest {

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
-use crate::hall::PerformanceContext;
 use crate::load::Outcome;
 use crate::load::tally::to_f64;
 use crate::operator::Terms;
@@ -18,10 +17,11 @@ use crate::report::model::Figure;
 use crate::resources::usage_of;
 use crate::scenarios::callers::{Callers, request_id};
 use crate::scenarios::streams::{LatestNews, open_all, told};
+use crate::venue::Venue;
 
 /// How many watch by default.
 const WATCHERS: u64 = 10_000;
-/// The seats of the hall that they watch.
+/// The seats of the venue that they watch.
 const SEATS: u32 = 50_000;
 /// How many changes are waited for, one after the other.
 const CHANGES: u64 = 10;
@@ -37,14 +37,14 @@ struct Watcher {
 
 /// Adds what watchers saw.
 pub(super) async fn run(run: &Run<'_>, findings: &mut Findings) -> Result<(), RehearsalError> {
-    let hall = PerformanceContext::of(SEATS);
+    let venue = Venue::of(SEATS);
     let terms = Terms { seats_per_fan: 20, hold_for: Duration::from_mins(5), queue: None };
-    let sale = run.stage.operator.put_on_sale(hall, &terms, 1);
+    let sale = run.environment.operator.put_on_sale(venue, &terms, 1);
     let performance = sale.await.map_err(RehearsalError::setup("the sale"))?.remove(0);
     let callers = Callers::make(run, run.fans(WATCHERS)).await?;
     callers.look_at(&performance).await.map_err(RehearsalError::setup("the seats"))?;
-    run.live.phase(&format!("{} fans watch {} seats", callers.len(), hall.seats()));
-    let servers = || run.stage.instances.as_ref().map(|instances| usage_of(&instances.pids()).memory_bytes);
+    run.live.phase(&format!("{} fans watch {} seats", callers.len(), venue.seats()));
+    let servers = || run.environment.instances.as_ref().map(|instances| usage_of(&instances.pids()).memory_bytes);
     let memory_before = servers();
     let streams = (0..callers.len()).map(|turn| open(callers.turn(turn).clone(), performance.clone()));
     let (watchers, opened) = open_all(run, CALL, streams).await;
@@ -53,12 +53,12 @@ pub(super) async fn run(run: &Run<'_>, findings: &mut Findings) -> Result<(), Re
     let Some(first) = watchers.first() else { return Ok(()) };
     let kib = |bytes: u64| to_f64(bytes) / 1_024.0;
     let snapshot = u64::try_from(first.snapshot_bytes).unwrap_or(u64::MAX);
-    findings.figures.push(Figure::new(format!("snapshot of {} seats", hall.seats()), kib(snapshot), "KiB"));
+    findings.figures.push(Figure::new(format!("snapshot of {} seats", venue.seats()), kib(snapshot), "KiB"));
     if let (Some(before), Some(after)) = (memory_before, servers()) {
         let each = kib(after.saturating_sub(before)) / to_f64(u64::try_from(watchers.len()).unwrap_or(u64::MAX));
         findings.figures.push(Figure::new(format!("server memory per map stream, of {}", watchers.len()), each, "KiB"));
     }
-    for (change, pair) in (1..=CHANGES).zip(hall.pairs()) {
+    for (change, pair) in (1..=CHANGES).zip(venue.pairs()) {
         if run.stop().is_cancelled() {
             break;
         }

@@ -11,7 +11,7 @@ use crate::operator::PRICE_MINOR;
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Measurement;
 use crate::scenarios::distinct::{Dates, DistinctSeats};
-use crate::scenarios::part::{Variant, before_pace, callers, compare, pace};
+use crate::scenarios::single_call::{Variant, before_pace, callers, compare, pace};
 
 /// How many fans pay by default.
 const FANS: u64 = 24_000;

@@ -10,7 +10,7 @@ pub(super) struct RedisStatistics(MultiplexedConnection);
 
 impl RedisStatistics {
     pub(super) async fn of(run: &Run<'_>) -> Option<Self> {
-        let client = redis::Client::open(run.stage.stores.redis.as_deref()?).ok()?;
+        let client = redis::Client::open(run.environment.stores.redis.as_deref()?).ok()?;
         client.get_multiplexed_async_connection().await.ok().map(Self)
     }
 

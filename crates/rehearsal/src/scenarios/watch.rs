@@ -9,16 +9,16 @@ use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
-use crate::hall::PerformanceContext;
 use crate::load::tally::to_f64;
 use crate::load::{Outcome, Paced};
-use crate::operator::{LineTerms, Terms};
+use crate::operator::{QueueTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
 use crate::resources::usage_of;
 use crate::scenarios::callers::Callers;
 use crate::scenarios::redis_statistics::RedisStatistics;
 use crate::scenarios::streams::{LatestNews, open_all, told};
+use crate::venue::Venue;
 
 /// How many streams there are by default.
 const STREAMS: u64 = 10_000;
@@ -51,11 +51,11 @@ struct Watcher {
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let streams = run.fans(STREAMS);
     let admitted = ADMITTED.min(streams.div_ceil(2));
-    let cap = u32::try_from(admitted).unwrap_or(u32::MAX);
-    let line = LineTerms { per_second: 100_000, batch: 100_000, cap, paused: true, grace: None };
-    run.live.phase(&format!("{streams} fans join a line that stands"));
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(line) };
-    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(2_000), &terms, 1);
+    let max_active = u32::try_from(admitted).unwrap_or(u32::MAX);
+    let queue = QueueTerms { per_second: 100_000, batch: 100_000, max_active, paused: true, grace: None };
+    run.live.phase(&format!("{streams} fans join a queue that is paused"));
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(queue) };
+    let sale = run.environment.operator.put_on_sale(Venue::of(2_000), &terms, 1);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     let performance = performances[0].clone();
     let (waiting, joined) = Callers::make(run, streams).await?.join(run, streams, &performance).await;
@@ -65,8 +65,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let mut findings = Findings { measurements: vec![joined], performances, ..Findings::default() };
     let watchers = open_in_steps(run, waiting, streams, &mut findings).await;
     let admitted = usize::try_from(admitted).unwrap_or(usize::MAX);
-    if let Err(status) = tell_all(run, (&performance, line), &watchers, admitted, &mut findings.measurements).await {
-        run.live.phase(&format!("the rest is left out, the line cannot be moved: {}", status.message()));
+    if let Err(status) = tell_all(run, (&performance, queue), &watchers, admitted, &mut findings.measurements).await {
+        run.live.phase(&format!("the rest is left out, the queue cannot be resumed: {}", status.message()));
     }
     Ok(findings)
 }
@@ -76,7 +76,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
 async fn open_in_steps(run: &Run<'_>, waiting: Vec<Caller>, streams: u64, findings: &mut Findings) -> Vec<Watcher> {
     let mut watchers = Vec::new();
     let redis = RedisStatistics::of(run).await;
-    let servers = || run.stage.instances.as_ref().map(|instances| usage_of(&instances.pids()).memory_bytes);
+    let servers = || run.environment.instances.as_ref().map(|instances| usage_of(&instances.pids()).memory_bytes);
     let memory_before = servers();
     let mut rest = waiting.into_iter().enumerate();
     for step in [streams.div_ceil(10), streams.div_ceil(3), streams] {
@@ -103,7 +103,7 @@ async fn open_in_steps(run: &Run<'_>, waiting: Vec<Caller>, streams: u64, findin
 /// measured is kept, also if the rest cannot be.
 async fn tell_all(
     run: &Run<'_>,
-    (performance, line): (&str, LineTerms),
+    (performance, queue): (&str, QueueTerms),
     watchers: &[Watcher],
     admitted: usize,
     measured: &mut Vec<Measurement>,
@@ -114,17 +114,17 @@ async fn tell_all(
     }
     let (first, others) = watchers.split_at(watchers.partition_point(|watcher| watcher.place < admitted));
     let next = &others[..others.partition_point(|watcher| watcher.place < 2 * admitted)];
-    run.live.phase("the line moves again");
+    run.live.phase("the queue moves again");
     let moved_at = Instant::now();
-    let resumed = run.stage.operator.update_queue(performance, LineTerms { paused: false, ..line });
+    let resumed = run.environment.operator.update_queue(performance, QueueTerms { paused: false, ..queue });
     tokio::select! {
         resumed = resumed => drop(resumed?),
         () = stop.cancelled() => return Ok(()),
     }
     let admitted = |news: &News| *news == News::Admitted;
-    measured.push(told(stop, of(first), admitted, moved_at, ("admitted when the line moves", CALL)).await);
+    measured.push(told(stop, of(first), admitted, moved_at, ("admitted when the queue moves", CALL)).await);
     let moving = |news: &News| *news != News::Paused;
-    measured.push(told(stop, of(others), moving, moved_at, ("all know that the line moves", CALL)).await);
+    measured.push(told(stop, of(others), moving, moved_at, ("all know that the queue moves", CALL)).await);
     if stop.is_cancelled() {
         return Ok(());
     }

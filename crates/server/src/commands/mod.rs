@@ -3,7 +3,6 @@
 pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;
-pub mod rehearse;
 pub mod serve;
 pub mod verify;
 pub mod verify_draw;
@@ -17,8 +16,6 @@ use encore_domain::error::Unavailable;
 use encore_grpc::{GuardedRpcs, ServeError};
 use encore_postgres_store::DatabaseConfig;
 use encore_postgres_store::migration::migrate;
-use encore_rehearsal::rehearsal::RehearsalError;
-use encore_rehearsal::stage::StageError;
 use thiserror::Error;
 use tracing::info;
 
@@ -47,10 +44,6 @@ pub enum CommandError {
     Read { what: String, source: io::Error },
     #[error(transparent)]
     Serve(#[from] ServeError),
-    #[error(transparent)]
-    Stage(#[from] StageError),
-    #[error(transparent)]
-    Rehearsal(#[from] RehearsalError),
     #[error("invalid:\n{}", lines(.0))]
     Invalid(Vec<Violation>),
     #[error(transparent)]
@@ -61,22 +54,17 @@ pub enum CommandError {
     PromisesBroken(Vec<String>),
     #[error("the draw is invalid: {0}")]
     DrawBroken(String),
-    #[error("the promises are not proven; not examined:\n  {}", .0.join("\n  "))]
-    NotProven(Vec<String>),
 }
 
-/// The exit code of `encore verify`, `encore verify-draw` and `encore rehearse` if a promise is broken. A command that fails
-/// exits with 1, and one with invalid arguments with 2.
+/// The exit code of `encore verify` and `encore verify-draw` if a promise is broken. A command that fails exits with 1, and one with
+/// invalid arguments with 2.
 const PROMISES_BROKEN: u8 = 3;
-/// The exit code of `encore rehearse` if a check could not be made.
-const NOT_PROVEN: u8 = 4;
 
 impl CommandError {
     /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::PromisesBroken(_) | Self::DrawBroken(_) => ExitCode::from(PROMISES_BROKEN),
-            Self::NotProven(_) => ExitCode::from(NOT_PROVEN),
             Self::Config(_)
             | Self::Usage(_)
             | Self::Unavailable(_)
@@ -84,8 +72,6 @@ impl CommandError {
             | Self::Listen { .. }
             | Self::Read { .. }
             | Self::Serve(_)
-            | Self::Stage(_)
-            | Self::Rehearsal(_)
             | Self::Invalid(_)
             | Self::Refused(_)
             | Self::Task(_) => ExitCode::FAILURE,

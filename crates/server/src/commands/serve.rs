@@ -89,7 +89,7 @@ async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result
 }
 
 /// Waits for SIGINT or SIGTERM.
-pub(crate) async fn shutdown_signal() {
+async fn shutdown_signal() {
     let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
         warn!("signal handlers could not be installed; the process must be killed to stop it");

@@ -3,8 +3,8 @@
 
 mod connection;
 mod database;
+mod fixture;
 mod pool;
-mod scene;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use tokio_postgres::Error;
 
 use crate::baselines::postgres::database::OwnDatabase;
+use crate::baselines::postgres::fixture::{Fill, Fixture, HOLDS_PER_FILL};
 use crate::baselines::postgres::pool::FairPool;
-use crate::baselines::postgres::scene::{Fill, HOLDS_PER_FILL, Scene};
 use crate::baselines::{BaselineError, Kind};
 use crate::load::drive::pass_on;
 use crate::load::{Counted, Load, Outcome, Paced, Saturated};
@@ -41,7 +41,7 @@ pub struct PostgresBaselines {
     /// Settings by which Postgres may forget what it confirmed.
     forgetful: Vec<&'static str>,
     /// How many measurements were begun. Each has its own performance and ids.
-    scenes: AtomicU32,
+    fixtures: AtomicU32,
 }
 
 impl PostgresBaselines {
@@ -54,7 +54,7 @@ impl PostgresBaselines {
         // It is never aborted, unless the whole runtime ends.
         let database = pass_on(database).and_then(Result::ok).ok_or(BaselineError::NoConnection)??;
         let pool = FairPool::connect(database.config(), pool_size).await?;
-        let mut baselines = Self { pool, database, forgetful: Vec::new(), scenes: AtomicU32::new(0) };
+        let mut baselines = Self { pool, database, forgetful: Vec::new(), fixtures: AtomicU32::new(0) };
         baselines.forgetful = baselines.pool.get().await?.forgetful().await?;
         Ok(baselines)
     }
@@ -88,11 +88,11 @@ impl PostgresBaselines {
 
     /// How many rows Postgres inserts, each committed by itself.
     pub async fn commits(&self, load: &Load, saturated: Saturated) -> Counted {
-        let (pool, scene) = (self.pool.clone(), self.next_scene());
+        let (pool, fixture) = (self.pool.clone(), self.next_fixture());
         let committing = load.closed_loop(saturated, move |number| {
             let pool = pool.clone();
             async move {
-                let committing = async { Ok(pool.get().await?.commit_row(scene.row(number)).await?) };
+                let committing = async { Ok(pool.get().await?.commit_row(fixture.row(number)).await?) };
                 outcome(committing.await)
             }
         });
@@ -101,25 +101,25 @@ impl PostgresBaselines {
 
     /// How many holds of two seats there are, each for other seats.
     pub async fn hold(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
-        let scene = self.next_scene();
-        let calls_max = self.fill(load, scene, prepared(saturated), Fill::FreeSeats).await?;
+        let fixture = self.next_fixture();
+        let calls_max = self.fill(load, fixture, prepared(saturated), Fill::FreeSeats).await?;
         let pool = self.pool.clone();
         let holding = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
             let pool = pool.clone();
-            async move { hold(&pool, scene, number, number).await }
+            async move { hold(&pool, fixture, number, number).await }
         });
         Ok(holding.await)
     }
 
     /// How many holds are paid for, each by another fan.
     pub async fn pay(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
-        let scene = self.next_scene();
-        let calls_max = self.fill(load, scene, prepared(saturated), Fill::HeldSeats).await?;
+        let fixture = self.next_fixture();
+        let calls_max = self.fill(load, fixture, prepared(saturated), Fill::HeldSeats).await?;
         let pool = self.pool.clone();
         let paying = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
             let pool = pool.clone();
             async move {
-                let paying = async { Ok(pool.get().await?.pay(&scene.payment(number)).await?) };
+                let paying = async { Ok(pool.get().await?.pay(&fixture.payment(number)).await?) };
                 outcome(paying.await)
             }
         });
@@ -128,12 +128,12 @@ impl PostgresBaselines {
 
     /// How fast as many callers are answered who want the same two seats in the same instant. One gets them.
     pub async fn contend(&self, load: &Load, callers: u64) -> Result<Counted, BaselineError> {
-        let scene = self.next_scene();
-        self.fill(load, scene, 1, Fill::FreeSeats).await?;
+        let fixture = self.next_fixture();
+        self.fill(load, fixture, 1, Fill::FreeSeats).await?;
         let pool = self.pool.clone();
         let contending = load.open_loop(Paced::at_once(callers), move |number| {
             let pool = pool.clone();
-            async move { hold(&pool, scene, number, 0).await }
+            async move { hold(&pool, fixture, number, 0).await }
         });
         Ok(contending.await)
     }
@@ -143,17 +143,17 @@ impl PostgresBaselines {
         Ok(self.database.drop_now().await?)
     }
 
-    fn next_scene(&self) -> Scene {
-        Scene::new(self.scenes.fetch_add(1, Ordering::Relaxed))
+    fn next_fixture(&self) -> Fixture {
+        Fixture::new(self.fixtures.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Prepares holds or payments, and says how many there are: fewer if the load is told to stop meanwhile.
-    async fn fill(&self, load: &Load, scene: Scene, count: u64, fill: Fill) -> Result<u64, BaselineError> {
+    async fn fill(&self, load: &Load, fixture: Fixture, count: u64, fill: Fill) -> Result<u64, BaselineError> {
         let connection = self.pool.get().await?;
         let mut filled = 0;
         while filled < count && !load.stop.is_cancelled() {
             let end = count.min(filled + HOLDS_PER_FILL);
-            connection.fill(scene, fill, filled..end).await?;
+            connection.fill(fixture, fill, filled..end).await?;
             filled = end;
         }
         connection.settle(fill).await?;
@@ -161,9 +161,9 @@ impl PostgresBaselines {
     }
 }
 
-/// Holds the seats of one hold of the scene in the name of another.
-async fn hold(pool: &FairPool, scene: Scene, caller: u64, seats: u64) -> Outcome {
-    let holding = async { Ok(pool.get().await?.hold(&scene.hold(caller, seats)).await?) };
+/// Holds the seats of one hold of the fixture in the name of another.
+async fn hold(pool: &FairPool, fixture: Fixture, caller: u64, seats: u64) -> Outcome {
+    let holding = async { Ok(pool.get().await?.hold(&fixture.hold(caller, seats)).await?) };
     outcome(holding.await)
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::baselines::postgres::connection::{Manager, TOTAL_MINOR};
-use crate::baselines::postgres::scene::WALLET_MINOR;
+use crate::baselines::postgres::fixture::WALLET_MINOR;
 use bb8::ManageConnection;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -100,17 +100,17 @@ async fn of_those_who_contend_one_wins() {
 #[tokio::test]
 async fn who_cannot_pay_or_has_no_hold_is_refused_and_nothing_changes() {
     let baselines = baselines().await;
-    let scene = baselines.next_scene();
-    baselines.fill(&load(), scene, 2, Fill::HeldSeats).await.expect("it is prepared");
+    let fixture = baselines.next_fixture();
+    baselines.fill(&load(), fixture, 2, Fill::HeldSeats).await.expect("it is prepared");
     {
         let mut connection = baselines.pool.get().await.expect("a connection");
-        let sql = format!("UPDATE wallets SET balance_minor = 1 WHERE user_id = '{}'", scene.payment(0).fan);
+        let sql = format!("UPDATE wallets SET balance_minor = 1 WHERE user_id = '{}'", fixture.payment(0).fan);
         connection.client.batch_execute(&sql).await.expect("it is poor now");
-        let poor = connection.pay(&scene.payment(0)).await.expect("an answer");
+        let poor = connection.pay(&fixture.payment(0)).await.expect("an answer");
         assert_eq!(poor, Outcome::Refused("INSUFFICIENT_BALANCE".into()));
-        assert_eq!(connection.pay(&scene.payment(1)).await.expect("an answer"), Outcome::Success);
+        assert_eq!(connection.pay(&fixture.payment(1)).await.expect("an answer"), Outcome::Success);
         for number in [1, 2] {
-            let unheld = connection.pay(&scene.payment(number)).await.expect("an answer");
+            let unheld = connection.pay(&fixture.payment(number)).await.expect("an answer");
             assert_eq!(unheld, Outcome::Refused("RESERVATION_NOT_HELD".into()), "paid already, or never made");
         }
         assert!(!Manager { config: baselines.database.config() }.has_broken(&mut connection), "it can be used again");
@@ -123,14 +123,14 @@ async fn who_cannot_pay_or_has_no_hold_is_refused_and_nothing_changes() {
 #[tokio::test]
 async fn a_connection_that_was_left_in_a_transaction_is_thrown_away() {
     let baselines = baselines().await;
-    let scene = baselines.next_scene();
-    baselines.fill(&load(), scene, 1, Fill::FreeSeats).await.expect("it is prepared");
-    assert_eq!(hold(&baselines.pool, scene, 0, 0).await, Outcome::Success);
+    let fixture = baselines.next_fixture();
+    baselines.fill(&load(), fixture, 1, Fill::FreeSeats).await.expect("it is prepared");
+    assert_eq!(hold(&baselines.pool, fixture, 0, 0).await, Outcome::Success);
     let sql = "UPDATE seats SET state = 'free', reservation_id = NULL";
     baselines.pool.get().await.expect("a connection").client.batch_execute(sql).await.expect("they are free");
     // The same id once more: a failure between the round trips, after which nothing is held and nothing is locked.
-    assert_eq!(hold(&baselines.pool, scene, 0, 0).await, Outcome::Failed("23505".into()));
-    assert_eq!(hold(&baselines.pool, scene, 1, 0).await, Outcome::Success);
+    assert_eq!(hold(&baselines.pool, fixture, 0, 0).await, Outcome::Failed("23505".into()));
+    assert_eq!(hold(&baselines.pool, fixture, 1, 0).await, Outcome::Success);
     assert_eq!(baselines.pool.closed_broken(), 1);
     baselines.close().await.expect("the database is dropped");
 }

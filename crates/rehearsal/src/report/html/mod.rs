@@ -75,15 +75,15 @@ mod tests {
             &mut report.scenario,
             &mut report.command,
             &mut report.started_at,
-            &mut report.stage.kind,
-            &mut report.stage.processor,
-            &mut report.stage.instances[0],
+            &mut report.environment.kind,
+            &mut report.environment.processor,
+            &mut report.environment.instances[0],
             &mut figure.name,
             &mut figure.unit,
             &mut baseline.name,
             &mut baseline.about,
             &mut promise.promise,
-            &mut promise.witness,
+            &mut promise.examined_by,
             &mut promise.findings[0],
             &mut report.proof.unexamined[0],
         ] {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_sale_has_plots_over_time_and_a_part_has_none() {
         let sale = html(&fixture::journey()).unwrap();
-        for title in ["The line", "Inside", "Seats", "Throughput", "Answer times, saturated", "Answer times, paced"] {
+        for title in ["The queue", "Inside", "Seats", "Throughput", "Answer times, saturated", "Answer times, paced"] {
             assert!(sale.contains(&format!("<h3>{title}</h3>")), "no plot of {title}");
         }
         assert_eq!(sale.matches("<svg").count(), 6);

@@ -15,7 +15,7 @@ const FINDINGS_OPEN: usize = 10;
 
 /// What was rehearsed, where, and how to do it again.
 pub(super) fn heading(report: &Report) -> Markup {
-    let stage = &report.stage;
+    let environment = &report.environment;
     html! {
         header {
             p.kind { "Encore, a rehearsal" }
@@ -27,8 +27,8 @@ pub(super) fn heading(report: &Report) -> Markup {
             h2 { "The run" }
             pre { code { (report.command) } }
             dl.facts {
-                (fact("stage", &html! { (stage.kind) " " span.quiet { (stage.instances.join(", ")) } }))
-                (fact("machine", &html! { (stage.cores) " cores, " (numbers::count(stage.memory_mib)) " MiB " span.quiet { (stage.processor) } }))
+                (fact("environment", &html! { (environment.kind) " " span.quiet { (environment.instances.join(", ")) } }))
+                (fact("machine", &html! { (environment.cores) " cores, " (numbers::count(environment.memory_mib)) " MiB " span.quiet { (environment.processor) } }))
                 (fact("began", &html! { (report.started_at) }))
                 (fact("took", &html! { (numbers::seconds(report.seconds)) }))
                 (fact("seed", &html! { (report.seed) }))
@@ -54,7 +54,7 @@ fn verdict(proof: &Proof) -> Markup {
             h2 { (proof.verdict()) "." }
             @if !proof.promises.is_empty() {
                 div.wide { table {
-                    thead { tr { th { "promise" } th { "witness" } th.n { "examined" } th.n { "breaches" } } }
+                    thead { tr { th { "promise" } th { "examined by" } th.n { "examined" } th.n { "breaches" } } }
                     tbody { @for promise in &proof.promises { (promise_row(promise)) } }
                 } }
             }
@@ -71,7 +71,7 @@ fn promise_row(promise: &PromiseReport) -> Markup {
     html! {
         tr.bad[promise.breaches > 0] {
             th scope="row" { (promise.promise) }
-            td { (promise.witness) }
+            td { (promise.examined_by) }
             td.n { (numbers::count(promise.examined)) }
             td.n { (numbers::count(promise.breaches)) }
         }

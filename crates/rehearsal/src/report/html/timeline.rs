@@ -14,7 +14,7 @@ pub(super) fn plots(timeline: &[Sample]) -> Vec<Plot> {
     if timeline.len() < 2 {
         return vec![];
     }
-    let line: [(_, _, Field); 2] =
+    let queue: [(_, _, Field); 2] =
         [("waiting", Hue::BLUE, |at| at.waiting), ("admitted so far", Hue::ORANGE, |at| at.admitted)];
     let inside: [(_, _, Field); 2] =
         [("inside", Hue::BLUE, |at| at.inside), ("with an unpaid hold", Hue::ORANGE, |at| at.holding)];
@@ -26,7 +26,7 @@ pub(super) fn plots(timeline: &[Sample]) -> Vec<Plot> {
         ("errors", Hue::RED, |at| at.errors),
     ];
     vec![
-        plot("The line", "fans, by seconds since the beginning", timeline, &line, counts),
+        plot("The queue", "fans, by seconds since the beginning", timeline, &queue, counts),
         plot("Inside", "fans, by seconds since the beginning", timeline, &inside, counts),
         plot("Seats", "seats, by seconds since the beginning", timeline, &seats, counts),
         plot("Throughput", "per second, by seconds since the beginning", timeline, &rates, per_second),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::crowd::recorder::Totals;
 use crate::report::model::Sample;
+use crate::users::recorder::Totals;
 
 /// Counts that fans change as they go.
 #[derive(Debug, Default)]

@@ -19,8 +19,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::environment::{EnvironmentError, OperatorLogin, StoreUrls};
 use crate::resources::{Usage, usage_of};
-use crate::stage::{OperatorLogin, StageError, StoreUrls};
 
 /// How long an instance may take to serve: the first brings the schema up to date.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -30,13 +30,14 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 /// How often an instance is run again that ends at once, as when somebody else has its port for a moment, and the pause before.
 const RESTARTS_MAX: u32 = 5;
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
-/// Who runs the sale. The stores are thrown away afterwards, and nobody else reaches them.
-const OPERATOR_EMAIL: &str = "operator@rehearsal.invalid";
-const OPERATOR_PASSWORD: &str = "a rehearsal's own";
+/// Who runs the sale on private stores. They are removed afterwards, and nobody else reaches them.
+const OPERATOR: (&str, &str) = ("operator@rehearsal.invalid", "a rehearsal's own");
+/// Who runs the sale on embedded stores: the operator of the demo catalogue, which a server without a database always has.
+const DEMO_OPERATOR: (&str, &str) = ("operator@encore.test", "demo-operator");
 /// The signing key of these instances: `rehearsal, and nothing else, to sign` in base64.
 const TOKEN_KEYS: &str = "rehearsal:cmVoZWFyc2FsLCBhbmQgbm90aGluZyBlbHNlLCB0byBzaWdu";
-/// As long as the longest rehearsal.
-const ACCESS_TOKEN_SECONDS: &str = "86400";
+/// The longest lifetime of an access token that a server takes.
+const ACCESS_TOKEN_SECONDS_MAX: u64 = 86_400;
 /// Runs a server and says its process id; ends it when its own standard input is closed, which it is at the latest when
 /// whoever asked for it is gone, however they ended. `kill` is the shell's own, and its child keeps its id until it is
 /// waited for. Only the server keeps the guard's output open, so that its end can be seen.
@@ -50,7 +51,13 @@ wait $!"#;
 
 /// What to start.
 #[derive(Clone, Debug)]
-pub struct LocalPlan {
+pub struct InstancesPlan {
+    /// The server's program.
+    pub program: PathBuf,
+    /// Whether a private Postgres and Redis are started for them; otherwise there is one instance with embedded stores.
+    pub on_stores: bool,
+    /// How long access tokens are to be valid.
+    pub access_token_lifetime: Duration,
     /// How many instances.
     pub instances: usize,
     /// How many connections to Postgres each may have.
@@ -61,8 +68,8 @@ pub struct LocalPlan {
 
 /// The running instances. They end when this is dropped, and the stores after them.
 #[derive(Debug)]
-pub struct LocalInstances {
-    plan: LocalPlan,
+pub struct Instances {
+    plan: InstancesPlan,
     ports: Vec<u16>,
     stores: StoreUrls,
     processes: Mutex<Vec<Option<Process>>>,
@@ -143,26 +150,32 @@ impl Drop for KeptStores {
     }
 }
 
-impl LocalInstances {
+impl Instances {
     /// Starts stores and instances. What was started ends if this is dropped before; an installation of packages goes on.
-    pub(super) async fn start(plan: LocalPlan) -> Result<(Self, OperatorLogin), StageError> {
+    pub(super) async fn start(plan: InstancesPlan) -> Result<(Self, OperatorLogin), EnvironmentError> {
         fs::create_dir_all(&plan.logs)?;
-        let stores = private_stores().await?;
-        let url = |name: &str| stores.urls().iter().find(|(variable, _)| variable == name).map(|(_, url)| url.clone());
-        let urls = StoreUrls { database: url(DATABASE_URL), redis: url(REDIS_URL), pool_size: plan.pool_size };
-        let ports = (0..plan.instances).map(|_| free_port()).collect::<Result<Vec<u16>, _>>()?;
-        let processes = Mutex::new((0..plan.instances).map(|_| None).collect());
+        let private = if plan.on_stores { Some(private_stores().await?) } else { None };
+        let url = |name: &str| {
+            let urls = private.iter().flat_map(Stores::urls);
+            urls.into_iter().find(|(variable, _)| variable == name).map(|(_, url)| url.clone())
+        };
+        let stores = StoreUrls { database: url(DATABASE_URL), redis: url(REDIS_URL), pool_size: plan.pool_size };
+        let count = if plan.on_stores { plan.instances } else { 1 };
+        let ports = (0..count).map(|_| free_port()).collect::<Result<Vec<u16>, _>>()?;
+        let processes = Mutex::new((0..count).map(|_| None).collect());
         let spent_ms = AtomicU64::new(0);
-        let instances = Self { plan, ports, stores: urls, processes, spent_ms, _keeper: KeptStores(Some(stores)) };
-        instances.create_operator().await?;
-        for number in 0..instances.plan.instances {
+        let (email, password) = if plan.on_stores { OPERATOR } else { DEMO_OPERATOR };
+        let instances = Self { plan, ports, stores, processes, spent_ms, _keeper: KeptStores(private) };
+        if instances.plan.on_stores {
+            instances.create_operator().await?;
+        }
+        for number in 0..count {
             instances.run(number)?;
         }
-        for number in 0..instances.plan.instances {
+        for number in 0..count {
             instances.until_serving(number).await?;
         }
-        let login = OperatorLogin { email: OPERATOR_EMAIL.to_owned(), password: OPERATOR_PASSWORD.to_owned() };
-        Ok((instances, login))
+        Ok((instances, OperatorLogin { email: email.to_owned(), password: password.to_owned() }))
     }
 
     /// Where the instances are.
@@ -197,13 +210,13 @@ impl LocalInstances {
     }
 
     /// Runs an instance again, and waits until it serves.
-    pub async fn restart(&self, number: usize) -> Result<(), StageError> {
+    pub async fn restart(&self, number: usize) -> Result<(), EnvironmentError> {
         let mut attempts = 0;
         loop {
             self.run(number)?;
             attempts += 1;
             match self.until_serving(number).await {
-                Err(StageError::Ended { .. }) if attempts < RESTARTS_MAX => sleep(RESTART_PAUSE).await,
+                Err(EnvironmentError::Ended { .. }) if attempts < RESTARTS_MAX => sleep(RESTART_PAUSE).await,
                 outcome => return outcome,
             }
         }
@@ -213,25 +226,25 @@ impl LocalInstances {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn create_operator(&self) -> Result<(), StageError> {
+    async fn create_operator(&self) -> Result<(), EnvironmentError> {
         let log = self.plan.logs.join("create-operator.log");
-        let mut command = self.encore("create-operator")?;
-        command.args(["--email", OPERATOR_EMAIL]).env("ENCORE_OPERATOR_PASSWORD", OPERATOR_PASSWORD);
+        let mut command = self.encore("create-operator");
+        command.args(["--email", OPERATOR.0]).env("ENCORE_OPERATOR_PASSWORD", OPERATOR.1);
         let output = File::create(&log)?;
         let running = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
         let status = Waited(running).end().await?;
-        if status.success() { Ok(()) } else { Err(StageError::CreateOperator { log: log.display().to_string() }) }
+        if status.success() { Ok(()) } else { Err(EnvironmentError::CreateOperator { log: log.display().to_string() }) }
     }
 
-    fn run(&self, number: usize) -> Result<(), StageError> {
-        let program = std::env::current_exe()?;
-        let mut guard = guarded(program);
+    fn run(&self, number: usize) -> Result<(), EnvironmentError> {
+        let mut guard = guarded(&self.plan.program);
         guard.args(["serve", "--allow-rehearsals", "--log", "warn"]);
         self.surround(&mut guard);
+        let lifetime = self.plan.access_token_lifetime.as_secs().min(ACCESS_TOKEN_SECONDS_MAX);
         guard
             .env("ENCORE_LISTEN", format!("127.0.0.1:{}", self.ports[number]))
             .env("ENCORE_TOKEN_KEYS", TOKEN_KEYS)
-            .env("ENCORE_ACCESS_TOKEN_SECONDS", ACCESS_TOKEN_SECONDS)
+            .env("ENCORE_ACCESS_TOKEN_SECONDS", lifetime.to_string())
             .env("ENCORE_DATABASE_POOL", self.plan.pool_size.to_string());
         let log = File::options().create(true).append(true).open(self.log(number))?;
         let process = Process::start(&mut guard, log)?;
@@ -240,7 +253,7 @@ impl LocalInstances {
         Ok(())
     }
 
-    async fn until_serving(&self, number: usize) -> Result<(), StageError> {
+    async fn until_serving(&self, number: usize) -> Result<(), EnvironmentError> {
         let log = self.log(number).display().to_string();
         let ended = self.lock()[number].as_ref().map(|process| process.ended.clone()).unwrap_or_default();
         let address = self.address(number);
@@ -251,9 +264,9 @@ impl LocalInstances {
         };
         tokio::select! {
             biased;
-            () = ended.cancelled() => Err(StageError::Ended { number: number + 1, log }),
+            () = ended.cancelled() => Err(EnvironmentError::Ended { number: number + 1, log }),
             () = serving => Ok(()),
-            () = sleep(START_PATIENCE) => Err(StageError::Silent { number: number + 1, log }),
+            () = sleep(START_PATIENCE) => Err(EnvironmentError::Silent { number: number + 1, log }),
         }
     }
 
@@ -261,11 +274,11 @@ impl LocalInstances {
         self.plan.logs.join(format!("instance-{}.log", number + 1))
     }
 
-    fn encore(&self, subcommand: &str) -> io::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+    fn encore(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.plan.program);
         command.arg(subcommand);
         self.surround(&mut command);
-        Ok(command)
+        command
     }
 
     /// Nothing of the caller's own `ENCORE_*` variables reaches an instance, but the private stores do.
@@ -293,13 +306,13 @@ fn own_group(command: &mut Command) -> &mut Command {
 
 /// On a thread of its own, which nobody waits for: a runtime that ends waits for those that it has lent out. If nobody takes
 /// the stores they end on that thread.
-async fn private_stores() -> Result<Stores, StageError> {
+async fn private_stores() -> Result<Stores, EnvironmentError> {
     let (tell, told) = oneshot::channel();
     thread::Builder::new().spawn(move || {
         let started = Stores::start_private(Lasting::ThisRun);
-        let _ = tell.send(started.map_err(|error| StageError::Stores(error.to_string())));
+        let _ = tell.send(started.map_err(|error| EnvironmentError::Stores(error.to_string())));
     })?;
-    told.await.unwrap_or_else(|_| Err(StageError::Stores("whoever starts them has ended".to_owned())))
+    told.await.unwrap_or_else(|_| Err(EnvironmentError::Stores("whoever starts them has ended".to_owned())))
 }
 
 /// Reads what an instance writes, which is nothing, until it has ended.

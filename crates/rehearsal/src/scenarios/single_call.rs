@@ -156,15 +156,15 @@ impl Opened {
         }
         run.live.phase("the baselines are prepared");
         if kinds.contains(&Kind::Transport) {
-            opened.transport = seen(run, TransportBaseline::connect(run.stage.connections.all()).await);
+            opened.transport = seen(run, TransportBaseline::connect(run.environment.connections.all()).await);
         }
-        if let Some(url) = run.stage.stores.redis.as_ref().filter(|_| kinds.contains(&Kind::Redis)) {
+        if let Some(url) = run.environment.stores.redis.as_ref().filter(|_| kinds.contains(&Kind::Redis)) {
             opened.redis = seen(run, RedisBaseline::connect(url).await);
         }
         let on_postgres = kinds.iter().any(|kind| kind.is_on_postgres());
-        if let Some(url) = run.stage.stores.database.as_ref().filter(|_| on_postgres) {
-            let instances = u32::try_from(run.stage.addresses.len()).unwrap_or(1);
-            let connecting = PostgresBaselines::connect(url, run.stage.stores.pool_size * instances);
+        if let Some(url) = run.environment.stores.database.as_ref().filter(|_| on_postgres) {
+            let instances = u32::try_from(run.environment.addresses.len()).unwrap_or(1);
+            let connecting = PostgresBaselines::connect(url, run.environment.stores.pool_size * instances);
             opened.postgres = seen(run, connecting.await).map(Arc::new);
         }
         opened

@@ -9,13 +9,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::baselines::{HEALTH_CHECK, Kind, health_checks};
 use crate::client::Caller;
-use crate::hall::PerformanceContext;
 use crate::load::{Outcome, Paced};
-use crate::operator::{LineTerms, Terms};
+use crate::operator::{QueueTerms, Terms};
 use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
 use crate::scenarios::callers::Callers;
-use crate::scenarios::part::{Compared, Variant, callers as closed_loop, compare, pace};
+use crate::scenarios::single_call::{Compared, Variant, callers as closed_loop, compare, pace};
+use crate::venue::Venue;
 
 /// How many wait in the short line.
 const FEW: u64 = 1_000;
@@ -27,8 +27,8 @@ const JOINERS: u64 = 200_000;
 const ONE_LEAVES_OF: usize = 500;
 /// The lines move, as a sale does, and nobody of those who only ask stays away for too long. As many are inside the short one as the
 /// long one, so that they differ in those who wait.
-const LINE: LineTerms =
-    LineTerms { per_second: 100, batch: 100, cap: 500, paused: false, grace: Some(Duration::from_hours(1)) };
+const QUEUE: QueueTerms =
+    QueueTerms { per_second: 100, batch: 100, max_active: 500, paused: false, grace: Some(Duration::from_hours(1)) };
 const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
 /// The phase of calls that the server has time for.
 const CALM: &str = "calm";
@@ -42,8 +42,8 @@ const HIGH_PERCENT: usize = 99;
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let many = run.fans(MANY);
     let few = FEW.min(many);
-    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(LINE) };
-    let sale = run.stage.operator.put_on_sale(PerformanceContext::of(10_000), &terms, 2);
+    let terms = Terms { seats_per_fan: 2, hold_for: Duration::from_mins(5), queue: Some(QUEUE) };
+    let sale = run.environment.operator.put_on_sale(Venue::of(10_000), &terms, 2);
     let performances = sale.await.map_err(RehearsalError::setup("the sale"))?;
     run.live.phase(&format!("{} fans are made", many + JOINERS));
     let fans = Callers::make(run, many).await?;
@@ -53,19 +53,19 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
         if run.stop().is_cancelled() {
             break;
         }
-        let line = Line { performance: performance.clone(), waiting };
-        line.measure(run, &fans, &joiners, &mut findings, remaining).await;
+        let queue = Queue { performance: performance.clone(), waiting };
+        queue.measure(run, &fans, &joiners, &mut findings, remaining).await;
     }
     Ok(Findings { performances, ..findings })
 }
 
 /// A line in which so many wait.
-struct Line {
+struct Queue {
     performance: String,
     waiting: u64,
 }
 
-impl Line {
+impl Queue {
     /// Measures everything about it. After its first comparison `remaining` others follow.
     async fn measure(&self, run: &Run<'_>, fans: &Callers, joiners: &Callers, findings: &mut Findings, remaining: u32) {
         run.live.phase(&format!("{} fans join", self.waiting));
@@ -78,7 +78,7 @@ impl Line {
         // An instance looks at a line that somebody watches.
         let watcher = waiting.last().cloned();
         let _watching = futures::future::OptionFuture::from(watcher.as_ref().map(Caller::watch)).await;
-        run.live.phase("the line at rest");
+        run.live.phase("the queue at rest");
         findings.figures.extend(self.tick_figures(self.ticks(run).await));
         let asking = move |number: u64| {
             // Far apart, so that nothing is warm because a neighbour asked.
@@ -88,7 +88,7 @@ impl Line {
         };
         let position = format!("GetPosition, {} wait", self.waiting);
         let alone = Paced::steady(CALM_PER_SECOND, run.args.phase(), u64::MAX);
-        let checks = health_checks(&run.stage.connections.all());
+        let checks = health_checks(&run.environment.connections.all());
         let checked = run.load.pace(alone, (CALM, HEALTH_CHECK), checks).await;
         let asked = run.load.pace(alone, (CALM, &position), asking.clone()).await;
         findings.figures.extend(self.beyond_a_check(&checked, &asked));
@@ -162,7 +162,7 @@ impl Line {
         let sampling = async {
             loop {
                 samples.tick().await;
-                if let Ok(Some(tick)) = run.stage.operator.tick(&self.performance).await {
+                if let Ok(Some(tick)) = run.environment.operator.tick(&self.performance).await {
                     ticks.push(tick);
                 }
             }

@@ -1,9 +1,9 @@
 //! The crowd of a whole sale: each fan as a person with an app behaves.
 
+pub mod checker;
 pub mod chooser;
 pub mod fan;
-mod insist;
-mod line;
 pub mod progress;
+mod queue;
 pub mod recorder;
-pub mod witness;
+mod retry;

@@ -58,9 +58,9 @@ pub struct Notes {
 
 /// The line as the operator set it up.
 #[derive(Clone, Copy, Debug)]
-pub struct Line {
+pub struct QueueLimits {
     /// The most that may be inside.
-    pub cap: u64,
+    pub max_active: u64,
     /// Admissions a second.
     pub per_second: u64,
     /// The most at once after a quiet time.
@@ -71,25 +71,25 @@ pub struct Line {
 
 /// Collects notes.
 #[derive(Debug, Default)]
-pub struct Witness(Mutex<Vec<Notes>>);
+pub struct ConsistencyChecker(Mutex<Vec<Notes>>);
 
-impl Witness {
+impl ConsistencyChecker {
     /// Keeps a fan's notes.
     pub fn keep(&self, notes: Notes) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notes);
     }
 
     /// Compares all notes.
-    pub fn testify(&self, line: Line) -> Vec<PromiseReport> {
+    pub fn check(&self, limits: QueueLimits) -> Vec<PromiseReport> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The numbers, the cap and the rate of a line that was made anew begin again.
-        let one_line: &[Notes] = if notes.iter().any(|it| it.queue_was_reset) { &[] } else { &notes };
+        let one_queue: &[Notes] = if notes.iter().any(|it| it.queue_was_reset) { &[] } else { &notes };
         vec![
             positions(&notes),
             places(&notes),
-            queue_jumps(one_line, line),
-            over_max_active(one_line, line),
-            over_rate(one_line, line),
+            queue_jumps(one_queue, limits),
+            over_max_active(one_queue, limits),
+            over_rate(one_queue, limits),
             double_sold(&notes),
             lost_seats(&notes),
             money(&notes),
@@ -102,7 +102,7 @@ fn report(promise: &str, examined: u64, findings: Vec<String>) -> PromiseReport 
     let breaches = count(findings.len());
     PromiseReport {
         promise: promise.to_owned(),
-        witness: "crowd".to_owned(),
+        examined_by: "checker".to_owned(),
         examined,
         breaches,
         findings: findings.into_iter().take(FINDINGS_MAX).collect(),
@@ -122,12 +122,12 @@ fn positions(notes: &[Notes]) -> PromiseReport {
 fn places(notes: &[Notes]) -> PromiseReport {
     let reset = notes.iter().filter(|it| it.queue_was_reset).map(|it| (it.fan, "RESET"));
     let lost = notes.iter().filter_map(|it| Some((it.fan, it.place_lost?)));
-    let findings = reset.chain(lost).map(|(fan, why)| format!("fan {fan} lost the place in the line: {why}"));
+    let findings = reset.chain(lost).map(|(fan, why)| format!("fan {fan} lost the place in the queue: {why}"));
     report("place_lost", count(notes.iter().filter(|it| it.number.is_some()).count()), findings.collect())
 }
 
 /// Whoever was still waiting after somebody behind them had learned of being admitted, was jumped over.
-fn queue_jumps(notes: &[Notes], line: Line) -> PromiseReport {
+fn queue_jumps(notes: &[Notes], limits: QueueLimits) -> PromiseReport {
     let mut in_queue: Vec<(u64, &Notes)> = notes.iter().filter_map(|it| Some((it.number?, it))).collect();
     in_queue.sort_unstable_by_key(|(number, _)| *number);
     let mut findings = Vec::new();
@@ -137,7 +137,7 @@ fn queue_jumps(notes: &[Notes], line: Line) -> PromiseReport {
     for (number, fan) in in_queue {
         if let (Some(admitted), Some((waiting, other))) = (fan.admitted_ms, ahead) {
             examined += 1;
-            if waiting > admitted + line.skew_ms {
+            if waiting > admitted + limits.skew_ms {
                 findings.push(format!(
                     "number {number} was admitted by {admitted} ms, and number {other} still waited at {waiting} ms"
                 ));
@@ -149,13 +149,13 @@ fn queue_jumps(notes: &[Notes], line: Line) -> PromiseReport {
 }
 
 /// Counts those who were inside for certain: from learning of the admission to the first step out.
-fn over_max_active(notes: &[Notes], line: Line) -> PromiseReport {
+fn over_max_active(notes: &[Notes], limits: QueueLimits) -> PromiseReport {
     let mut steps: Vec<(u64, i64)> = Vec::new();
     for fan in notes {
         if let (Some(from), Some(until)) = (fan.admitted_ms, fan.inside_until_ms) {
             // A fan who is out at a moment is not in at it; what clocks may differ by is not held against the server.
-            if until > from + line.skew_ms {
-                steps.extend([(from + line.skew_ms, 1), (until, -1)]);
+            if until > from + limits.skew_ms {
+                steps.extend([(from + limits.skew_ms, 1), (until, -1)]);
             }
         }
     }
@@ -167,8 +167,8 @@ fn over_max_active(notes: &[Notes], line: Line) -> PromiseReport {
             (most, at) = (inside, moment);
         }
     }
-    let over = u64::try_from(most).unwrap_or(0) > line.cap;
-    let finding = format!("{most} were inside at {at} ms, and the cap is {}", line.cap);
+    let over = u64::try_from(most).unwrap_or(0) > limits.max_active;
+    let finding = format!("{most} were inside at {at} ms, and max_active is {}", limits.max_active);
     report(
         "over_max_active",
         count(notes.iter().filter(|it| it.admitted_ms.is_some()).count()),
@@ -177,13 +177,13 @@ fn over_max_active(notes: &[Notes], line: Line) -> PromiseReport {
 }
 
 /// By any moment, no more can have learned of an admission than the rate allows since the first joined.
-fn over_rate(notes: &[Notes], line: Line) -> PromiseReport {
+fn over_rate(notes: &[Notes], limits: QueueLimits) -> PromiseReport {
     let mut admitted: Vec<u64> = notes.iter().filter_map(|it| it.admitted_ms).collect();
     admitted.sort_unstable();
     let begun = notes.iter().filter_map(|it| it.joined_ms).min().unwrap_or(0);
     let too_many = (1_u64..).zip(&admitted).find(|(number, at)| {
-        let elapsed_ms = at.saturating_sub(begun) + line.skew_ms;
-        *number > line.batch + (line.per_second * elapsed_ms).div_ceil(1_000)
+        let elapsed_ms = at.saturating_sub(begun) + limits.skew_ms;
+        *number > limits.batch + (limits.per_second * elapsed_ms).div_ceil(1_000)
     });
     let finding = too_many
         .map(|(number, at)| format!("{number} were admitted {} ms after the first joined", at.saturating_sub(begun)));
@@ -245,12 +245,12 @@ fn finding_if(broken: bool, finding: String) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const LINE: Line = Line { cap: 2, per_second: 10, batch: 5, skew_ms: 0 };
+    const LIMITS: QueueLimits = QueueLimits { max_active: 2, per_second: 10, batch: 5, skew_ms: 0 };
 
     fn breaches(notes: &[Notes], promise: &str) -> u64 {
-        let witness = Witness::default();
-        notes.iter().cloned().for_each(|it| witness.keep(it));
-        let reports = witness.testify(LINE);
+        let checker = ConsistencyChecker::default();
+        notes.iter().cloned().for_each(|it| checker.keep(it));
+        let reports = checker.check(LIMITS);
         let total: u64 = reports.iter().map(|it| it.breaches).sum();
         let of_it = reports.iter().find(|it| it.promise == promise).expect("a promise").breaches;
         assert_eq!(total, of_it, "nothing else is broken: {reports:?}");
@@ -303,13 +303,13 @@ mod tests {
 
     #[test]
     fn clocks_that_differ_prove_nothing() {
-        let witness = Witness::default();
+        let checker = ConsistencyChecker::default();
         let jumped = Notes { waiting_ms: Some(700), ..fan(1, 900, 1_200) };
         for it in [jumped, fan(2, 200, 1_200), fan(3, 300, 1_200)] {
-            witness.keep(it);
+            checker.keep(it);
         }
         let breaches = |skew_ms| -> u64 {
-            let reports = witness.testify(Line { skew_ms, ..LINE });
+            let reports = checker.check(QueueLimits { skew_ms, ..LIMITS });
             reports.iter().map(|it| it.breaches).sum()
         };
         assert_eq!(breaches(0), 3, "two jumps, and three inside");

@@ -1,4 +1,4 @@
-//! A hall for rehearsals: as many seats as asked for, in blocks of rows.
+//! A venue for rehearsals: as many seats as asked for, in blocks of rows.
 
 use serde_json::{Value, json};
 
@@ -10,32 +10,32 @@ const ROWS_PER_BLOCK: u32 = 20;
 const PITCH: u32 = 20;
 /// The one grade.
 pub const GRADE: &str = "Standard";
-/// The name of the standing area of a hall that has one.
+/// The name of the standing area of a venue that has one.
 pub const AREA: &str = "Floor";
-/// The most seats and room in standing areas that a server takes in one hall.
+/// The most seats and room in standing areas that a server takes in one venue.
 pub const SEATS_MAX: u32 = 100_000;
 
-/// A hall of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a standing area.
+/// A venue of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a standing area.
 #[derive(Clone, Copy, Debug)]
-pub struct PerformanceContext {
+pub struct Venue {
     seats: u32,
-    standing: u32,
+    units: u32,
 }
 
-impl PerformanceContext {
-    /// A hall of this many seats, of [`SEATS_MAX`] at most and of one at least.
+impl Venue {
+    /// A venue of this many seats, of [`SEATS_MAX`] at most and of one at least.
     pub fn of(seats: u32) -> Self {
-        Self { seats: seats.clamp(1, SEATS_MAX), standing: 0 }
+        Self { seats: seats.clamp(1, SEATS_MAX), units: 0 }
     }
 
-    /// The same hall with a standing area that fills it up to [`SEATS_MAX`].
+    /// The same venue with a standing area that fills it up to [`SEATS_MAX`].
     pub fn with_area(self) -> Self {
-        Self { standing: SEATS_MAX - self.seats, ..self }
+        Self { units: SEATS_MAX - self.seats, ..self }
     }
 
     /// How many its standing area has room for; 0 if there is none.
-    pub fn standing(self) -> u32 {
-        self.standing
+    pub fn units(self) -> u32 {
+        self.units
     }
 
     /// How many seats it has.
@@ -63,7 +63,7 @@ impl PerformanceContext {
         self.rows().into_iter().flat_map(pairs).collect()
     }
 
-    /// The hall as a seating plan that `ImportVenue` reads.
+    /// The venue as a seating plan that `ImportVenue` reads.
     pub fn plan_json(self) -> String {
         let rows = self.rows();
         let blocks = rows.chunks(ROWS_PER_BLOCK as usize).zip(0..);
@@ -74,12 +74,12 @@ impl PerformanceContext {
                 json!({ "name": block_name(block), "position": { "x": 0, "y": y }, "rows": rows })
             })
             .collect();
-        if self.standing > 0 {
-            let standing = json!({ "capacity": self.standing, "category": GRADE });
-            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "general_admission": standing }));
+        if self.units > 0 {
+            let standing = json!({ "capacity": self.units, "category": GRADE });
+            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "standing": standing }));
         }
         let categories = json!([{ "name": GRADE, "color": "#1f6f8b" }]);
-        json!({ "name": "Rehearsal hall", "categories": categories, "zones": zones }).to_string()
+        json!({ "name": "Rehearsal venue", "categories": categories, "zones": zones }).to_string()
     }
 }
 
@@ -103,7 +103,7 @@ fn block_name(block: u32) -> String {
     format!("Block {}", block + 1)
 }
 
-/// The id of a seat by its place in the hall: block, row in the block and number, each from 1.
+/// The id of a seat by its place in the venue: block, row in the block and number, each from 1.
 fn seat_id(place: u32) -> String {
     let (row, number) = (place / SEATS_PER_ROW, place % SEATS_PER_ROW);
     format!("{}-{}-{}", row / ROWS_PER_BLOCK + 1, row % ROWS_PER_BLOCK + 1, number + 1)
@@ -117,12 +117,12 @@ mod tests {
     #[test]
     fn a_hall_has_the_seats_that_were_asked_for_each_once() {
         for seats in [1, 24, 25, 26, 500, 501, 2_000, 20_003] {
-            let hall = PerformanceContext::of(seats);
-            let ids: BTreeSet<String> = hall.rows().into_iter().flatten().collect();
+            let venue = Venue::of(seats);
+            let ids: BTreeSet<String> = venue.rows().into_iter().flatten().collect();
             assert_eq!(ids.len(), seats as usize);
-            let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
+            let plan: Value = serde_json::from_str(&venue.plan_json()).expect("JSON");
             let zones = plan["zones"].as_array().expect("zones");
-            assert_eq!(zones.len(), hall.blocks().len());
+            assert_eq!(zones.len(), venue.blocks().len());
             let rows = zones.iter().flat_map(|zone| zone["rows"].as_array().expect("rows"));
             let planned: usize = rows.map(|row| row["seats"].as_array().expect("seats").len()).sum();
             assert_eq!(planned, seats as usize);
@@ -131,17 +131,17 @@ mod tests {
 
     #[test]
     fn a_standing_area_fills_the_hall_up() {
-        let hall = PerformanceContext::of(20_000).with_area();
-        assert_eq!((hall.seats(), hall.standing()), (20_000, 80_000));
-        let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
+        let venue = Venue::of(20_000).with_area();
+        assert_eq!((venue.seats(), venue.units()), (20_000, 80_000));
+        let plan: Value = serde_json::from_str(&venue.plan_json()).expect("JSON");
         let zones = plan["zones"].as_array().expect("zones");
         assert_eq!((zones.len(), &zones[40]["general_admission"]["capacity"]), (41, &json!(80_000)));
     }
 
     #[test]
     fn pairs_are_neighbours_and_share_no_seat() {
-        let hall = PerformanceContext::of(60);
-        let pairs = hall.pairs();
+        let venue = Venue::of(60);
+        let pairs = venue.pairs();
         assert_eq!(pairs.len(), 12 + 12 + 5, "rows of 25, 25 and 10");
         assert_eq!(pairs[12], ["1-2-1".to_owned(), "1-2-2".to_owned()]);
         assert_eq!(pairs.iter().flatten().collect::<BTreeSet<_>>().len(), 58);

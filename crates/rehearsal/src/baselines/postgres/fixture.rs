@@ -31,11 +31,11 @@ const WALLETS: &str = "INSERT INTO wallets (user_id, balance_minor) SELECT fan, 
 /// The ids of a measurement. They rise with the number of the call, as time-ordered ones do, so that calls that are near
 /// in time share pages of the indexes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene {
+pub(super) struct Fixture {
     number: u32,
 }
 
-/// What a scene is filled with.
+/// What a fixture is filled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fill {
     /// Seats that can be held.
@@ -44,7 +44,7 @@ pub(super) enum Fill {
     HeldSeats,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) fn new(number: u32) -> Self {
         Self { number }
     }
@@ -92,8 +92,8 @@ fn slot(number: u64) -> i32 {
 
 impl Connection {
     /// Prepares what these holds or payments need.
-    pub(super) async fn fill(&self, scene: Scene, fill: Fill, holds: Range<u64>) -> Result<(), Error> {
-        let (client, performance) = (&self.client, scene.performance());
+    pub(super) async fn fill(&self, fixture: Fixture, fill: Fill, holds: Range<u64>) -> Result<(), Error> {
+        let (client, performance) = (&self.client, fixture.performance());
         let first = slot(2 * holds.start);
         match fill {
             Fill::FreeSeats => {
@@ -101,8 +101,8 @@ impl Connection {
                 client.execute(FREE_SEATS, &[&performance, &first, &last]).await?;
             }
             Fill::HeldSeats => {
-                let ids: Vec<Uuid> = holds.clone().map(|number| scene.reservation(number)).collect();
-                let fans: Vec<Uuid> = holds.map(|number| scene.fan(number)).collect();
+                let ids: Vec<Uuid> = holds.clone().map(|number| fixture.reservation(number)).collect();
+                let fans: Vec<Uuid> = holds.map(|number| fixture.fan(number)).collect();
                 client.execute(HOLDS, &[&ids, &fans, &performance, &TOTAL_MINOR]).await?;
                 client.execute(HELD_SEATS, &[&ids, &performance, &first, &PRICE_MINOR]).await?;
                 client.execute(WALLETS, &[&fans, &WALLET_MINOR]).await?;

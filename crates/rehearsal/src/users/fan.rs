@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{Caller, Connections};
-use crate::crowd::chooser::{choose, free};
-use crate::crowd::line::Entrance;
-use crate::crowd::progress::Progress;
-use crate::crowd::recorder::Recorder;
-use crate::crowd::witness::{Notes, Witness};
 use crate::operator::now;
-use crate::options::CrowdArgs;
+use crate::options::UserArgs;
+use crate::users::checker::{ConsistencyChecker, Notes};
+use crate::users::chooser::{choose, free};
+use crate::users::progress::Progress;
+use crate::users::queue::Entrance;
+use crate::users::recorder::Recorder;
 
 /// How many look back at once.
 const LOOKING_BACK_AT_ONCE: usize = 64;
@@ -33,15 +33,15 @@ const PARTIES: [usize; 10] = [1, 1, 2, 2, 2, 2, 2, 3, 4, 4];
 
 /// What all fans of a sale share.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Users {
     /// Their connections.
     pub connections: Connections,
     /// What they want to see.
     pub performance: String,
-    /// The sections of the hall.
+    /// The sections of the venue.
     pub blocks: Vec<String>,
     /// How they behave.
-    pub habits: CrowdArgs,
+    pub habits: UserArgs,
     /// What their choices are drawn from.
     pub seed: u64,
     /// What they measure.
@@ -49,7 +49,7 @@ pub struct Crowd {
     /// How far they are.
     pub progress: Progress,
     /// What they can swear to.
-    pub witness: Witness,
+    pub checker: ConsistencyChecker,
     /// By how much the servers' clocks may differ from the crowd's, in milliseconds.
     pub clock_skew_ms: u64,
     /// Those who charged their wallets, until they look back.
@@ -72,7 +72,7 @@ pub(super) enum Exit {
 }
 
 pub(super) struct Fan<'c> {
-    pub(super) crowd: &'c Crowd,
+    pub(super) users: &'c Users,
     pub(super) rng: ChaCha8Rng,
     pub(super) caller: Caller,
     pub(super) notes: Notes,
@@ -80,14 +80,14 @@ pub(super) struct Fan<'c> {
     pub(super) turn: u64,
 }
 
-impl Crowd {
+impl Users {
     /// A fan's whole journey; `intended` is when they meant to arrive.
     pub async fn send(&self, number: u64, access_token: &str, intended: Instant) {
         let Ok(caller) = Caller::new(self.connections.turn(number), access_token) else { return };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(number);
         let notes = Notes { fan: number, ..Notes::default() };
-        let mut fan = Fan { crowd: self, rng, caller, notes, turn: number };
+        let mut fan = Fan { users: self, rng, caller, notes, turn: number };
         let fate = match fan.journey(intended).await {
             Ok(fate) | Err(Exit::Over(fate)) => fate,
             Err(Exit::Refused(reason)) => refused_fate(&reason),
@@ -108,14 +108,14 @@ impl Crowd {
                 if let Some(reservation) = &notes.reservation {
                     notes.confirmed = caller.is_confirmed(reservation).await.ok();
                 }
-                self.witness.keep(notes);
+                self.checker.keep(notes);
             });
         looking.await;
     }
 
     fn keep(&self, notes: Notes, caller: Caller) {
         if notes.charged_minor == 0 {
-            return self.witness.keep(notes);
+            return self.checker.keep(notes);
         }
         self.paid.lock().unwrap_or_else(PoisonError::into_inner).push((notes, caller));
     }
@@ -134,7 +134,7 @@ fn refused_fate(reason: &str) -> &'static str {
 impl Fan<'_> {
     async fn journey(&mut self, arrived: Instant) -> Result<&'static str, Exit> {
         let entrance = self.enter(arrived).await?;
-        let progress = &self.crowd.progress;
+        let progress = &self.users.progress;
         progress.admitted.fetch_add(1, Ordering::Relaxed);
         let _inside = Progress::during(&progress.inside);
         let fate = self.shop(&entrance).await;
@@ -147,9 +147,9 @@ impl Fan<'_> {
     async fn shop(&mut self, entrance: &Entrance) -> Result<&'static str, Exit> {
         let party = PARTIES[self.rng.random_range(0..PARTIES.len())];
         let Some(hold) = self.hold(party).await? else { return Ok("found no seats") };
-        let progress = &self.crowd.progress;
+        let progress = &self.users.progress;
         let _holding = Progress::during(&progress.holding);
-        if self.rolls(self.crowd.habits.dither) {
+        if self.rolls(self.users.habits.dither) {
             return self.dither(&hold).await;
         }
         self.charge(&hold).await?;
@@ -164,12 +164,12 @@ impl Fan<'_> {
             let Some(seats) = self.choose(party).await? else { return Ok(None) };
             let at = self.think().await?;
             let request = self.request_id();
-            let performance = self.crowd.performance.clone();
+            let performance = self.users.performance.clone();
             let call = move |caller: Caller| {
                 let (performance, seats) = (performance.clone(), seats.clone());
                 async move { caller.hold(request, &performance, &seats).await }
             };
-            match self.insist_and_repeat("HoldSeats", at, call).await {
+            match self.retry_and_repeat("HoldSeats", at, call).await {
                 Ok(hold) => return Ok(Some(hold)),
                 Err(Exit::Refused(reason)) if reason == "SEATS_TAKEN" => {}
                 Err(exit) => return Err(exit),
@@ -180,17 +180,17 @@ impl Fan<'_> {
 
     /// Looks at one block after the other until there are seats together, or at last any seats at all.
     async fn choose(&mut self, party: usize) -> Result<Option<Vec<String>>, Exit> {
-        let mut blocks = self.crowd.blocks.clone();
+        let mut blocks = self.users.blocks.clone();
         blocks.shuffle(&mut self.rng);
         let mut at = self.think().await?;
         let mut second_best = None;
         for block in blocks {
             let message = ListSeatsRequest {
-                performance_id: self.crowd.performance.clone(),
+                performance_id: self.users.performance.clone(),
                 sections: vec![block],
                 ..Default::default()
             };
-            let map = self.insist("ListSeats", at, |caller| {
+            let map = self.retry("ListSeats", at, |caller| {
                 let message = message.clone();
                 async move { caller.seats(message).await }
             });
@@ -211,7 +211,7 @@ impl Fan<'_> {
         let at = self.think().await?;
         if self.rng.random_bool(0.5) {
             let (request, id) = (self.request_id(), hold.reservation_id.clone());
-            let releasing = self.insist("ReleaseHold", at, |caller| {
+            let releasing = self.retry("ReleaseHold", at, |caller| {
                 let id = id.clone();
                 async move { caller.release(request, &id).await }
             });
@@ -228,7 +228,7 @@ impl Fan<'_> {
         let price_minor = hold.total.as_ref().map_or(0, |total| total.amount_minor);
         let at = self.think().await?;
         let request = self.request_id();
-        let charged = self.insist("TopUp", at, |caller| async move { caller.top_up(request, price_minor).await }).await;
+        let charged = self.retry("TopUp", at, |caller| async move { caller.top_up(request, price_minor).await }).await;
         self.notes.money_unknown = matches!(charged, Err(Exit::Failed | Exit::Stopped));
         charged?;
         self.notes.charged_minor += price_minor;
@@ -244,7 +244,7 @@ impl Fan<'_> {
             let id = id.clone();
             async move { caller.pay(request, &id).await }
         };
-        let answer = self.insist_and_repeat("PayReservation", at, call).await;
+        let answer = self.retry_and_repeat("PayReservation", at, call).await;
         self.notes.money_unknown = matches!(answer, Err(Exit::Failed | Exit::Stopped));
         let payment = answer?;
         self.notes.paid_minor += payment.amount.as_ref().map_or(0, |amount| amount.amount_minor);
@@ -259,14 +259,14 @@ impl Fan<'_> {
     pub(super) async fn leave(&mut self) {
         let out = Some(millis(now()));
         self.notes.inside_until_ms = self.notes.inside_until_ms.min(out).or(out);
-        let leaving = self.insist("LeaveQueue", Instant::now(), |caller| async move { caller.leave().await });
+        let leaving = self.retry("LeaveQueue", Instant::now(), |caller| async move { caller.leave().await });
         // A token that nobody gives back runs out by itself.
         let _ = leaving.await;
     }
 
     /// Thinks for a while. Answers when the fan means to act, which a busy machine may make later.
     async fn think(&mut self) -> Result<Instant, Exit> {
-        let mean = Duration::from_millis(self.crowd.habits.think_ms);
+        let mean = Duration::from_millis(self.users.habits.think_ms);
         let at = Instant::now() + mean.mul_f64(self.rng.random_range(0.5..1.5));
         self.pause_until(at).await?;
         Ok(at)
@@ -275,7 +275,7 @@ impl Fan<'_> {
     pub(super) async fn pause_until(&self, at: Instant) -> Result<(), Exit> {
         tokio::select! {
             () = sleep_until(at) => Ok(()),
-            () = self.crowd.stop.cancelled() => Err(Exit::Stopped),
+            () = self.users.stop.cancelled() => Err(Exit::Stopped),
         }
     }
 

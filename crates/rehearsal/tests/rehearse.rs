@@ -1,12 +1,15 @@
-//! `encore rehearse`, as the real binary, with small numbers: what it ends with, and what its report says.
+//! `encore-rehearse`, as the real binary, with small numbers: its exit codes and its report.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+mod server;
 
 /// A small sale that is over in a moment.
 const SMALL: [&str; 8] = ["--fans", "60", "--seats", "40", "--think-ms", "50", "--dither", "0"];
@@ -20,8 +23,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn rehearse(out: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_encore"));
-    command.arg("rehearse").arg("--out").arg(out).stdin(Stdio::null());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_encore-rehearse"));
+    command.arg("--encore").arg(server::program()).arg("--out").arg(out).stdin(Stdio::null());
     command
 }
 
@@ -44,14 +47,14 @@ fn figure(report: &Value, name: &str) -> Option<f64> {
     figures.iter().find(|figure| figure["name"] == name).and_then(|figure| figure["value"].as_f64())
 }
 
-/// How many things a witness examined.
-fn examined(report: &Value, witness: &str) -> u64 {
+/// How many things the auditor or the consistency checker examined.
+fn examined(report: &Value, by: &str) -> u64 {
     let promises = report["proof"]["promises"].as_array().expect("promises");
-    promises.iter().filter(|it| it["witness"] == witness).filter_map(|it| it["examined"].as_u64()).sum()
+    promises.iter().filter(|it| it["examined_by"] == by).filter_map(|it| it["examined"].as_u64()).sum()
 }
 
 #[test]
-fn a_small_sale_is_proven_and_told() {
+fn a_small_sale_on_embedded_stores_is_proven_and_reported() {
     let out = folder("embedded");
     let secret = ["--operator-password", SECRET];
     let output = run(rehearse(&out).args(SMALL).args(["--arrive-within", "1", "--embedded", "--json"]).args(secret));
@@ -60,7 +63,7 @@ fn a_small_sale_is_proven_and_told() {
     assert_eq!(told, report(&out));
     assert!(figure(&told, "seats sold").is_some_and(|seats| seats > 0.0), "{told:#}");
     assert!(told["timeline"].as_array().and_then(|it| it.last()).is_some_and(|it| it["seats_sold"].as_u64() > Some(0)));
-    assert!(examined(&told, "auditor") > 0 && examined(&told, "crowd") > 0, "{told:#}");
+    assert!(examined(&told, "auditor") > 0 && examined(&told, "checker") > 0, "{told:#}");
     assert_eq!(told["proof"]["unexamined"], Value::Array(Vec::new()));
     assert_eq!(told["interrupted"], false);
     assert!(fs::read_to_string(out.join("report.html")).expect("a page").contains("<html"));
@@ -113,7 +116,7 @@ impl Drop for Running {
 fn ctrl_c_ends_it_with_the_report_so_far() {
     let out = folder("interrupted");
     let mut running = Running::start(rehearse(&out).args(SMALL).args(["--embedded", "--arrive-within", "600"]));
-    running.until("the doors open");
+    running.until("the sale opens");
     let (status, says) = running.interrupt();
     assert_eq!(status.code(), Some(0), "{says}");
     assert_eq!(report(&out)["interrupted"], true);
@@ -124,7 +127,7 @@ fn ctrl_c_ends_it_with_the_report_so_far() {
 fn ctrl_c_before_the_sale_ends_it_too() {
     let out = folder("not-begun");
     let mut running = Running::start(rehearse(&out).arg("--local"));
-    running.until("setting the stage");
+    running.until("starting the environment");
     let (status, says) = running.interrupt();
     assert_eq!(status.code(), Some(1), "{says}");
     assert!(says.contains("ended before it began"), "{says}");
@@ -146,14 +149,14 @@ fn a_folder_that_cannot_be_made_is_told_before_the_sale() {
     let output = run(rehearse(&out).args(SMALL).arg("--embedded"));
     fs::remove_file(&out).expect("a file");
     assert_eq!(output.status.code(), Some(1));
-    assert!(!stderr(&output).contains("the doors open"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("the sale opens"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_killed_instance_comes_back_in_the_middle_of_a_sale() {
     let out = folder("kill");
-    let stage = ["--local", "--instances", "2", "--kill", "--pool", "4", "--connections", "2"];
-    let output = run(rehearse(&out).args(SMALL).args(["--arrive-within", "2"]).args(stage));
+    let environment = ["--local", "--instances", "2", "--kill", "--pool", "4", "--connections", "2"];
+    let output = run(rehearse(&out).args(SMALL).args(["--arrive-within", "2"]).args(environment));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report = report(&out);
     let (killed, back) = (figure(&report, "instance killed after"), figure(&report, "instance serves again after"));
@@ -172,4 +175,54 @@ fn a_kill_that_could_not_be_tried_is_no_success() {
     let report = report(&out);
     assert_eq!(figure(&report, "instance killed after"), None);
     assert_eq!(report["proof"]["unexamined"].as_array().map(Vec::len), Some(1), "{report:#}");
+}
+
+#[test]
+fn holds_are_compared_with_baselines_pair_by_pair_within_the_seconds() {
+    let out = folder("pairs");
+    let small = ["--fans", "200", "--pool", "4", "--connections", "2", "--in-flight", "8"];
+    let begun = Instant::now();
+    let output = run(rehearse(&out).args(["hold", "--local", "--seconds", "60", "--pairs", "2", "--json"]).args(small));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
+    let report = report(&out);
+    let comparisons = report["comparisons"].as_array().expect("comparisons");
+    let against: Vec<_> = comparisons.iter().filter_map(|it| it["baseline"].as_str()).collect();
+    assert_eq!(against, ["for-update hold", "commits", "redis", "transport"]);
+    for comparison in comparisons {
+        let pairs = comparison["pairs"].as_array().expect("pairs");
+        assert!(pairs.len() >= 2, "{comparison:#}");
+        assert_ne!(pairs[0]["scenario_first"], pairs[1]["scenario_first"], "the order changes");
+    }
+}
+
+#[test]
+fn two_builds_are_compared_in_turns() {
+    let out = folder("against");
+    // The same build twice: the ratio is about one, whatever the machine does.
+    let other = env!("CARGO_BIN_EXE_encore-rehearse");
+    let small = ["--fans", "500", "--connections", "2", "--in-flight", "8", "--phase-seconds", "1"];
+    let mut command = rehearse(&out);
+    command.args(["join", "--embedded", "--against", other, "--pairs", "1", "--seconds", "120", "--json"]).args(small);
+    let output = run(&mut command);
+    let told: Value = serde_json::from_slice(&output.stdout).expect("nothing but JSON on standard output");
+    assert_eq!(output.status.code(), Some(0), "{} {told:#}", stderr(&output));
+    let written = fs::read_to_string(out.join("against.json")).expect("a report");
+    assert_eq!(told, serde_json::from_str::<Value>(&written).expect("JSON"));
+    let comparison = &told["comparisons"][0];
+    assert_eq!(comparison["figure"], "saturated JoinQueue");
+    assert!(comparison["pairs"].as_array().is_some_and(|pairs| !pairs.is_empty()), "{told:#}");
+    for build in ["a", "b"] {
+        assert!(told[build]["version"].as_str().is_some_and(|version| version.starts_with("encore-rehearse ")));
+        assert!(told[build]["server_sha256"].as_str().is_some_and(|hash| hash.len() == 12), "{told:#}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let out = folder("no-server");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_encore-rehearse"));
+    let output = run(command.args(["--encore", "/nowhere/encore", "--out"]).arg(&out).stdin(Stdio::null()));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nowhere/encore") && stderr(&output).contains("--encore"), "{}", stderr(&output));
 }

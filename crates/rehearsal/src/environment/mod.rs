@@ -1,6 +1,6 @@
 //! Where a rehearsal takes place: servers, an operator, and what is known of what is behind them.
 
-mod local;
+mod instances;
 
 use thiserror::Error;
 use tonic::Status;
@@ -8,12 +8,12 @@ use tonic::Status;
 use crate::client::Connections;
 use crate::operator::{Bounds, Operator};
 
-pub use local::{LocalInstances, LocalPlan};
+pub use instances::{Instances, InstancesPlan};
 
-/// Why there is no stage.
+/// Why there is no environment.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say what each is")]
-pub enum StageError {
+pub enum EnvironmentError {
     #[error("{address} is no address")]
     Address { address: String, source: tonic::transport::Error },
     #[error("the operator cannot log in: {}", .0.message())]
@@ -22,6 +22,8 @@ pub enum StageError {
     Stores(String),
     #[error("an instance cannot be run")]
     Spawn(#[from] std::io::Error),
+    #[error("the server's program is not at {}: build it, or name it with --encore", path.display())]
+    NoServer { path: std::path::PathBuf },
     #[error("instance {number} does not serve; its log is {log}")]
     Silent { number: usize, log: String },
     #[error("instance {number} has ended; its log is {log}")]
@@ -58,16 +60,16 @@ pub struct StoreUrls {
 
 /// What kind of place it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StageKind {
-    /// A server in this process, on stores in this process.
+pub enum EnvironmentKind {
+    /// One server, a process of its own, on stores in that process.
     Embedded,
-    /// Instances of this very program, on a private Postgres and Redis.
+    /// Instances on a private Postgres and Redis.
     Local,
     /// Servers that run already.
     Address,
 }
 
-impl StageKind {
+impl EnvironmentKind {
     /// As it is told.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,9 +82,9 @@ impl StageKind {
 
 /// A place with everything that a rehearsal needs.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Environment {
     /// What kind of place.
-    pub kind: StageKind,
+    pub kind: EnvironmentKind,
     /// Where the instances are.
     pub addresses: Vec<String>,
     /// The crowd's connections to them.
@@ -92,35 +94,40 @@ pub struct Stage {
     /// The stores behind the servers.
     pub stores: StoreUrls,
     /// The processes, if they are ours.
-    pub instances: Option<LocalInstances>,
+    pub instances: Option<Instances>,
     login: OperatorLogin,
     bounds: Bounds,
 }
 
-impl Stage {
-    /// A stage on servers that run.
+impl Environment {
+    /// A environment on servers that run.
     pub async fn at(
-        kind: StageKind,
+        kind: EnvironmentKind,
         addresses: Vec<String>,
         connections_per_instance: usize,
         login: OperatorLogin,
         stores: StoreUrls,
         bounds: Bounds,
-    ) -> Result<Self, StageError> {
+    ) -> Result<Self, EnvironmentError> {
         let connections = Connections::to(&addresses, connections_per_instance);
         let connections =
-            connections.map_err(|source| StageError::Address { address: addresses.join(", "), source })?;
+            connections.map_err(|source| EnvironmentError::Address { address: addresses.join(", "), source })?;
         let operator = Operator::log_in(connections.turn(0), &login, bounds.clone()).await;
-        let operator = operator.map_err(StageError::LogIn)?;
+        let operator = operator.map_err(EnvironmentError::LogIn)?;
         Ok(Self { kind, addresses, connections, operator, stores, instances: None, login, bounds })
     }
 
-    /// A stage of instances of this very program.
-    pub async fn local(plan: LocalPlan, connections_per_instance: usize, bounds: Bounds) -> Result<Self, StageError> {
-        let (instances, login) = LocalInstances::start(plan).await?;
+    /// An environment of instances that are started for it and end with it.
+    pub async fn of_instances(
+        plan: InstancesPlan,
+        connections_per_instance: usize,
+        bounds: Bounds,
+    ) -> Result<Self, EnvironmentError> {
+        let kind = if plan.on_stores { EnvironmentKind::Local } else { EnvironmentKind::Embedded };
+        let (instances, login) = Instances::start(plan).await?;
         let (addresses, stores) = (instances.addresses(), instances.stores());
-        let stage = Self::at(StageKind::Local, addresses, connections_per_instance, login, stores, bounds).await?;
-        Ok(Self { instances: Some(instances), ..stage })
+        let environment = Self::at(kind, addresses, connections_per_instance, login, stores, bounds).await?;
+        Ok(Self { instances: Some(instances), ..environment })
     }
 
     /// The operator with a fresh token, from the instance whose turn it is: the first token may have expired by the end, and

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::client::Caller;
-use crate::crowd::fan::{Exit, Fan};
 use crate::load::Outcome;
+use crate::users::fan::{Exit, Fan};
 
 /// How often a call that failed is tried again, each time on the next instance.
 const ATTEMPTS_MAX: u32 = 12;
@@ -18,7 +18,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 impl Fan<'_> {
     /// Calls until there is an answer. A call that fails is repeated on the next instance; its time counts from when the
     /// fan first meant to call.
-    pub(super) async fn insist<T, F>(
+    pub(super) async fn retry<T, F>(
         &mut self,
         name: &'static str,
         intended: Instant,
@@ -43,7 +43,7 @@ impl Fan<'_> {
 
     /// The same, and sometimes the request is sent twice at once, over two connections, and a third time when the answer is
     /// there. All answers must be the first.
-    pub(super) async fn insist_and_repeat<T, F>(
+    pub(super) async fn retry_and_repeat<T, F>(
         &mut self,
         name: &'static str,
         intended: Instant,
@@ -53,21 +53,21 @@ impl Fan<'_> {
         T: PartialEq,
         F: Future<Output = Result<T, Status>>,
     {
-        if !self.rolls(self.crowd.habits.repeat) {
-            return self.insist(name, intended, call).await;
+        if !self.rolls(self.users.habits.repeat) {
+            return self.retry(name, intended, call).await;
         }
-        let elsewhere = self.caller.over(self.crowd.connections.turn(self.turn + 1));
-        let (crowd, twin) = (self.crowd, call(elsewhere));
+        let elsewhere = self.caller.over(self.users.connections.turn(self.turn + 1));
+        let (users, twin) = (self.users, call(elsewhere));
         let twin = async {
             tokio::select! {
                 answer = twin => {
-                    crowd.recorder.count(name, intended.elapsed(), &answer);
+                    users.recorder.count(name, intended.elapsed(), &answer);
                     answer.ok()
                 }
-                () = crowd.stop.cancelled() => None,
+                () = users.stop.cancelled() => None,
             }
         };
-        let (answer, twin) = tokio::join!(self.insist(name, intended, &call), twin);
+        let (answer, twin) = tokio::join!(self.retry(name, intended, &call), twin);
         // What the twin did is done, whatever the other one heard. That one of two was refused is no breach: it may have come
         // first, when the seats were not free yet.
         let first = match (answer, twin) {
@@ -108,16 +108,16 @@ impl Fan<'_> {
     ) -> Result<Result<T, Status>, Exit> {
         let answer = tokio::select! {
             answer = call => answer,
-            () = self.crowd.stop.cancelled() => return Err(Exit::Stopped),
+            () = self.users.stop.cancelled() => return Err(Exit::Stopped),
         };
-        self.crowd.recorder.count(name, intended.elapsed(), &answer);
+        self.users.recorder.count(name, intended.elapsed(), &answer);
         Ok(answer)
     }
 
     /// Goes on over the next connection, as after a change of network.
     pub(super) fn change_connection(&mut self) {
         self.turn += 1;
-        self.caller = self.caller.over(self.crowd.connections.turn(self.turn));
+        self.caller = self.caller.over(self.users.connections.turn(self.turn));
     }
 
     /// Longer with each attempt, and at random, so that a crowd does not come back as one.

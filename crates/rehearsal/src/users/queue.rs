@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 
 use crate::client::Caller;
-use crate::crowd::fan::{Exit, Fan, millis};
-use crate::crowd::progress::Progress;
 use crate::operator::now;
+use crate::users::fan::{Exit, Fan, millis};
+use crate::users::progress::Progress;
 
 /// In how many milliseconds from joining those who give up or lose their connection do so.
 const INCIDENT_WITHIN_MS: u64 = 10_000;
@@ -44,7 +44,7 @@ enum Turn {
 impl Fan<'_> {
     /// Joins the line and waits until admitted.
     pub(super) async fn enter(&mut self, arrived: Instant) -> Result<Entrance, Exit> {
-        let progress = &self.crowd.progress;
+        let progress = &self.users.progress;
         let _waiting = Progress::during(&progress.waiting);
         self.notes.joined_ms = Some(millis(now()));
         let mut plans = self.plans(arrived);
@@ -60,8 +60,8 @@ impl Fan<'_> {
     }
 
     async fn join(&mut self, intended: Instant) -> Result<(), Exit> {
-        let performance = self.crowd.performance.clone();
-        let joining = self.insist("JoinQueue", intended, |caller: Caller| {
+        let performance = self.users.performance.clone();
+        let joining = self.retry("JoinQueue", intended, |caller: Caller| {
             let performance = performance.clone();
             async move { caller.join(&performance).await }
         });
@@ -76,7 +76,7 @@ impl Fan<'_> {
         let mut told = Told::default();
         loop {
             let (mut frames, first) = self.open_stream().await?;
-            told.begin_stream(self.crowd.clock_skew_ms);
+            told.begin_stream(self.users.clock_skew_ms);
             let mut next = Turn::Frame(Ok(first));
             loop {
                 match next {
@@ -88,7 +88,7 @@ impl Fan<'_> {
                     // The stream broke or was ended by a server that goes: take it up again elsewhere.
                     Turn::Frame(broken) => {
                         if let Err(status) = broken {
-                            self.crowd.recorder.count::<()>("WatchPosition", Duration::ZERO, &Err(status));
+                            self.users.recorder.count::<()>("WatchPosition", Duration::ZERO, &Err(status));
                         }
                         self.pause_before(0).await?;
                         break;
@@ -106,7 +106,7 @@ impl Fan<'_> {
                     frame = frames.message() => Turn::Frame(frame),
                     () = at(plans.give_up_at) => Turn::GiveUp,
                     () = at(plans.lose_connection_at) => Turn::LoseConnection,
-                    () = self.crowd.stop.cancelled() => return Err(Exit::Stopped),
+                    () = self.users.stop.cancelled() => return Err(Exit::Stopped),
                 };
             }
             self.change_connection();
@@ -114,7 +114,7 @@ impl Fan<'_> {
     }
 
     async fn open_stream(&mut self) -> Result<(Streaming<WatchPositionResponse>, Option<WatchPositionResponse>), Exit> {
-        let opening = self.insist("WatchPosition", Instant::now(), |caller| async move {
+        let opening = self.retry("WatchPosition", Instant::now(), |caller| async move {
             let mut frames = caller.watch().await?;
             let first = frames.message().await?;
             Ok((frames, first))
@@ -131,7 +131,7 @@ impl Fan<'_> {
             Some(Standing::Waiting(waiting)) => {
                 self.notes.positions += 1;
                 self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
-                self.crowd.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
+                self.users.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
                 self.notes.grew.extend(told.position(observed_ms, waiting.position));
                 if waiting.sold_out { Err(Exit::Over("sold out while waiting")) } else { Ok(Reading::Waiting) }
             }
@@ -159,7 +159,7 @@ impl Fan<'_> {
     }
 
     fn plans(&mut self, arrived: Instant) -> Plans {
-        let habits = &self.crowd.habits;
+        let habits = &self.users.habits;
         let (abandon, reconnect) = (habits.abandon, habits.reconnect);
         Plans { give_up_at: self.incident(abandon, arrived), lose_connection_at: self.incident(reconnect, arrived) }
     }
@@ -174,9 +174,9 @@ impl Fan<'_> {
     async fn give_up(&mut self) -> Exit {
         if self.rng.random_bool(0.5) {
             self.leave().await;
-            Exit::Over("left the line")
+            Exit::Over("left the queue")
         } else {
-            Exit::Over("vanished from the line")
+            Exit::Over("vanished from the queue")
         }
     }
 }

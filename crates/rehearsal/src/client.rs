@@ -35,7 +35,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 1 << 24;
 /// A page of the seat map may be larger than the usual 4 MiB.
 pub(crate) const MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// The connections of a crowd: a number to each instance. Cloning shares them.
+/// The connections of the client: a number to each instance. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Connections {
     /// By instance.
@@ -74,7 +74,7 @@ impl Connections {
 /// A request id, drawn by the caller so that the same seed asks the same.
 pub type RequestId = Uuid;
 
-/// A caller with an access token and, once in a line, a queue token.
+/// A caller with an access token and, after joining a queue, a queue token.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub(crate) channel: Channel,
@@ -94,7 +94,7 @@ impl Caller {
         Self { channel, ..self.clone() }
     }
 
-    /// The same, in a line.
+    /// The same, with a queue token.
     pub fn showing(self, queue_token: &str) -> Result<Self, Status> {
         Ok(Self { queue_token: Some(metadata(queue_token)?), ..self })
     }
@@ -180,7 +180,7 @@ impl Caller {
         self.send_hold(message).await
     }
 
-    /// `HoldSeats`, of a standing area.
+    /// `HoldSeats`, of units of a general admission area.
     pub async fn hold_units(
         &self,
         request: RequestId,

@@ -24,7 +24,7 @@ pub fn redacted(args: impl IntoIterator<Item = OsString>) -> String {
 /// A URL, or whatever contains one, without its passwords.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    // Somebody's password may have characters that a URL does not allow; whatever is before the last `@` is not told.
+    // Somebody's password may have characters that a URL does not allow; whatever is before the last `@` is left out.
     let (userinfo, place) = rest.rsplit_once('@').map_or((None, rest), |(userinfo, place)| (Some(userinfo), place));
     let userinfo = userinfo.map_or_else(String::new, |userinfo| match userinfo.split_once(':') {
         Some((user, _)) => format!("{user}:{REDACTED}@"),

@@ -1,4 +1,4 @@
-//! What an operator does before a rehearsal: a venue, a date in it, a line in front of it, fans.
+//! What an operator does before a rehearsal: a venue, a performance, a queue, fans.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,11 +39,11 @@ pub struct Terms {
     pub seats_per_fan: u32,
     /// How long a hold lives.
     pub hold_for: Duration,
-    /// The line in front of it, if any.
+    /// Its queue, if any.
     pub queue: Option<QueueTerms>,
 }
 
-/// How a line admits.
+/// How a queue admits.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueTerms {
     /// Admissions a second.
@@ -95,10 +95,19 @@ const AUDIT_PART: u32 = 5;
 const AUDIT_MAX: Duration = Duration::from_mins(1);
 
 impl Bounds {
-    /// Bounds that hold from now on: `stop` is told when it is time to end all load.
+    /// Bounds that hold from now on: `stop` is cancelled when all load must end.
     pub fn begin(lasts: Duration) -> Self {
+        Self::reserving((lasts / AUDIT_PART).min(AUDIT_MAX), lasts)
+    }
+
+    /// The same where nothing is audited after the load.
+    pub fn without_audit(lasts: Duration) -> Self {
+        Self::reserving(Duration::ZERO, lasts)
+    }
+
+    fn reserving(reserved: Duration, lasts: Duration) -> Self {
         let (stop, over_at) = (CancellationToken::new(), Instant::now() + lasts);
-        let load_ends_at = over_at - (lasts / AUDIT_PART).min(AUDIT_MAX);
+        let load_ends_at = over_at - reserved;
         let over = stop.clone();
         tokio::spawn(async move {
             sleep_until(load_ends_at).await;
@@ -192,7 +201,7 @@ impl Operator {
         Ok(Sale { operator: self.clone(), date, performances: Arc::default() })
     }
 
-    /// Changes how a line admits.
+    /// Changes how a queue admits.
     pub async fn update_queue(&self, performance: &str, queue: QueueTerms) -> Result<(), Status> {
         let message = UpdateQueueRequest {
             performance_id: performance.to_owned(),
@@ -204,7 +213,7 @@ impl Operator {
         Ok(())
     }
 
-    /// How long the instance took last to admit and to look at a line; none if it did not lately.
+    /// How long the instance took last to admit and to read a queue; none if it did not lately.
     pub(crate) async fn tick(&self, performance: &str) -> Result<Option<Duration>, Status> {
         let message = GetQueueRequest { performance_id: performance.to_owned() };
         let line = self.client().get_queue(self.caller.request(message)).await?.into_inner().queue;
@@ -279,8 +288,8 @@ impl Sale {
     }
 }
 
-/// Time since 1970, on the crowd's clock.
-#[expect(clippy::disallowed_methods, reason = "the crowd has no ports: it is outside of the server")]
+/// Time since 1970, on the client's clock.
+#[expect(clippy::disallowed_methods, reason = "a client has no clock port")]
 pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

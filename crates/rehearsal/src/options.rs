@@ -1,4 +1,4 @@
-//! What `encore rehearse` can be told.
+//! The options of `encore-rehearse`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,17 +24,17 @@ const PHASES_IN_BOUND: u64 = 6;
 pub enum Scenario {
     /// A whole sale: fans join, wait, choose, hold and pay, or do not.
     Journey,
-    /// Joining a line.
+    /// Joining a queue.
     Join,
-    /// Joining a line, and asking for a position in it, when a thousand wait and when a million do.
+    /// Joining a queue, and asking for a position in it, when a thousand wait and when a million do.
     LongQueue,
     /// Many open position streams on one instance.
     Watch,
-    /// A crowd at once on the same two seats.
+    /// Many callers at once on the same two seats.
     Contend,
     /// Holding distinct seats, two at a time.
     Hold,
-    /// Holding room in one standing area, two at a time.
+    /// Holding units of one general admission area, two at a time.
     Area,
     /// Paying live holds from wallets.
     Pay,
@@ -43,7 +43,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// As it is told.
+    /// Its name in reports and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Journey => "journey",
@@ -74,7 +74,7 @@ pub struct RehearseArgs {
     /// How hard, in the scenarios that measure a part.
     #[command(flatten)]
     pub load: LoadArgs,
-    /// What all choices of the crowd are drawn from: the same seed makes the same crowd.
+    /// The seed of all random choices of the virtual users.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// After how many seconds everything is over, preparations and audit included. Load ends after four fifths of that, with the report
@@ -93,7 +93,7 @@ pub struct RehearseArgs {
     pub out: PathBuf,
 }
 
-/// Where the rehearsal takes place. Without any of these it is `--embedded`.
+/// The environment. Without any of these it is `--embedded`.
 #[derive(Args, Clone, Debug)]
 pub struct EnvironmentArgs {
     /// On one server with embedded stores. This is the default; to name it refuses the flags of the others.
@@ -118,7 +118,7 @@ pub struct EnvironmentArgs {
     /// How many connections to Postgres each local instance has, and a baseline in its stead: at most 300 in all.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=150))]
     pub pool: u32,
-    /// How many connections the crowd makes to each instance.
+    /// How many connections the client opens to each instance.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=4_096))]
     pub connections: u64,
     /// An operator of the servers at `--address`.
@@ -135,7 +135,7 @@ pub struct EnvironmentArgs {
     pub baseline_redis_url: Option<String>,
 }
 
-/// The crowd of a `journey`.
+/// The virtual users of a `journey`.
 #[derive(Args, Clone, Debug)]
 pub struct UserArgs {
     /// How many fans; by default what the scenario needs (5,000 for a journey).
@@ -150,10 +150,10 @@ pub struct UserArgs {
     /// In how many seconds they arrive.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub arrive_within: u64,
-    /// How many fans the line admits in a second.
+    /// How many fans the queue admits in a second.
     #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub admit_per_second: u32,
-    /// How many fans may be inside at once.
+    /// How many fans may be active at once.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_active: u32,
     /// How many milliseconds a fan thinks before each step, on average.
@@ -201,7 +201,7 @@ fn percent() -> RangedU64ValueParser {
 }
 
 impl RehearseArgs {
-    /// What cannot be rehearsed like this, in words for whoever typed it.
+    /// Refuses options that do not go together. The error is a message for the user.
     pub fn check(&self) -> Result<(), String> {
         let connections = u64::from(self.environment.pool) * self.environment.instances;
         if self.environment.kill && self.scenario != Scenario::Journey {

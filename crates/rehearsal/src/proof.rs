@@ -1,4 +1,4 @@
-//! What is known about the promises afterwards: the crowd's word, and the auditor's look at the audit.
+//! The proof after a rehearsal: the findings of the consistency checker and those of the server's auditor.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ const ATTEMPTS_MAX: u64 = 10;
 /// How long one waits before asking the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Has the auditor look at the performances, and puts both together. What has no answer at the end of the time is not examined.
+/// Asks the auditor about the performances, and adds what the consistency checker found. Whatever has no answer at the end of the time
+/// is reported as not examined.
 pub(crate) async fn examine(
     environment: &Environment,
     performances: &[String],
@@ -59,7 +60,7 @@ where
             (performance, answer)
         }
     });
-    // In the order of the performances, so that the findings are told in the same order each time.
+    // In the order of the performances, so that the findings are reported in the same order each time.
     let mut answers = std::pin::pin!(asking.buffered(AUDITS_AT_ONCE));
     while let Some((performance, answer)) = answers.next().await {
         match answer {

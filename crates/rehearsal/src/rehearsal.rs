@@ -72,7 +72,7 @@ pub(crate) struct Findings {
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) timeline: Vec<Sample>,
-    /// What the crowd can swear to.
+    /// What the consistency checker found.
     pub(crate) promises: Vec<PromiseReport>,
     /// What the auditor is to look at.
     pub(crate) performances: Vec<String>,
@@ -88,7 +88,7 @@ impl Findings {
         findings
     }
 
-    /// Adds what further comparisons brought. Baselines of the same name are told apart by the measurement that they were compared with.
+    /// Adds what further comparisons brought.
     pub(crate) fn add(&mut self, compared: Compared) {
         self.measurements.extend(compared.measurements);
         self.baselines.extend(compared.baselines);
@@ -107,7 +107,7 @@ impl Run<'_> {
     }
 }
 
-/// Holds a rehearsal on a environment. When `stop` says so it ends with the report so far, or, while its sale is still being
+/// Holds a rehearsal in an environment. When its bounds say so it ends with the report so far, or, while its sale is still being
 /// prepared, with an error that says so.
 pub async fn rehearse(
     args: &RehearseArgs,
@@ -135,7 +135,7 @@ pub async fn rehearse(
     let interrupted = stop.is_cancelled();
     let mut findings = held.map_err(|error| if interrupted { error.ended() } else { error })?;
     findings.figures.extend(cores_used((before.0, servers()), (before.1, client()), begun.elapsed()));
-    live.phase("the auditor looks at the audit");
+    live.phase("the auditor examines the performances");
     let mut proof = proof::examine(environment, &findings.performances, findings.promises, bounds.over_at).await;
     proof.unexamined.extend(findings.untried);
     live.done();
@@ -157,12 +157,12 @@ pub async fn rehearse(
     })
 }
 
-/// Makes the folder of the report. This comes before the rehearsal: one that cannot be told need not be held.
+/// Makes the folder of the report. This comes before the rehearsal, which would be in vain if its report could not be written.
 pub fn make_folder(folder: &Path) -> Result<(), RehearsalError> {
     fs::create_dir_all(folder).map_err(not_written(folder))
 }
 
-/// Tells the report to people and programs: first on standard output, so that it is not lost if the files cannot be
+/// Publishes the report: first on standard output, so that it is not lost if the files cannot be
 /// written, and then in these.
 pub fn publish(report: &Report, folder: &Path, json: bool) -> Result<(), RehearsalError> {
     let text = if json {

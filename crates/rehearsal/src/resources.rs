@@ -18,7 +18,7 @@ pub struct Usage {
 /// The sum over processes that are there.
 pub fn usage_of(pids: &[u32]) -> Usage {
     let pids: Vec<Pid> = pids.iter().map(|pid| Pid::from_u32(*pid)).collect();
-    // Nothing is known on systems that do not tell.
+    // Some systems do not report it.
     let Ok(mut system) = System::new() else { return Usage::default() };
     let what = ProcessRefreshKind::nothing().with_memory().with_cpu();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
@@ -30,8 +30,8 @@ pub fn usage_of(pids: &[u32]) -> Usage {
     usage
 }
 
-/// How many cores were used on average: by the instances, if they are processes of their own that are known, and by this
-/// process, in which otherwise an embedded server may run beside the client.
+/// How many cores were used on average: by this process, which generates the load, and by the instances, if they are processes that
+/// were started for the rehearsal.
 pub fn cores_used(servers: (Usage, Usage), client: (Usage, Usage), span: Duration) -> Vec<Figure> {
     let cores = |(before, after): (Usage, Usage)| {
         let used = Duration::from_millis(after.cpu_ms.saturating_sub(before.cpu_ms));
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_may_contain_the_server_is_not_told_as_the_crowd_alone() {
+    fn cores_of_instances_are_reported_only_where_they_are_known() {
         let busy = |cpu_ms| (Usage::default(), Usage { memory_bytes: 1, cpu_ms });
         let told = |servers| -> Vec<(String, f64)> {
             let figures = cores_used(servers, busy(3_000), Duration::from_secs(2));

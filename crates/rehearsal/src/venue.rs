@@ -10,12 +10,12 @@ const ROWS_PER_BLOCK: u32 = 20;
 const PITCH: u32 = 20;
 /// The one grade.
 pub const GRADE: &str = "Standard";
-/// The name of the standing area of a venue that has one.
+/// The name of the general admission area of a venue that has one.
 pub const AREA: &str = "Floor";
-/// The most seats and room in standing areas that a server takes in one venue.
+/// The most seats and units that a server takes in one venue.
 pub const SEATS_MAX: u32 = 100_000;
 
-/// A venue of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a standing area.
+/// A venue of blocks `1`, `2`, … of 500 seats each; the last one has what is left. It may have a general admission area.
 #[derive(Clone, Copy, Debug)]
 pub struct Venue {
     seats: u32,
@@ -28,12 +28,12 @@ impl Venue {
         Self { seats: seats.clamp(1, SEATS_MAX), units: 0 }
     }
 
-    /// The same venue with a standing area that fills it up to [`SEATS_MAX`].
+    /// The same venue with a general admission area that fills it up to [`SEATS_MAX`].
     pub fn with_area(self) -> Self {
         Self { units: SEATS_MAX - self.seats, ..self }
     }
 
-    /// How many its standing area has room for; 0 if there is none.
+    /// How many units its general admission area has; 0 if there is none.
     pub fn units(self) -> u32 {
         self.units
     }

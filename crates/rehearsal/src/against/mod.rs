@@ -56,8 +56,7 @@ pub async fn compare(
     let server = args.environment.encore.as_deref();
     let builds = [Build::identify(this, server).await?, Build::identify(other, None).await?];
     let wanted = args.load.pairs;
-    let share = bounds.lasts.as_secs() / (2 * u64::from(wanted));
-    let seconds = share.clamp(RUN_SECONDS.0, RUN_SECONDS.1);
+    let seconds = seconds_of_each(bounds.lasts, wanted);
     let mut report = AgainstReport::new(args.scenario.name(), command, builds.clone(), seconds);
     let (mut took, mut rounds) = (Duration::ZERO, 0);
     while rounds < wanted.saturating_mul(ROUNDS_PER_PAIR) && report.kept() < wanted {
@@ -81,6 +80,12 @@ pub async fn compare(
     }
     report.conclude(wanted, bounds.stop.is_cancelled());
     Ok(report)
+}
+
+/// How many seconds each rehearsal may last, so that all pairs fit with some margin.
+fn seconds_of_each(lasts: Duration, pairs: u32) -> u64 {
+    let share = lasts.as_secs() * 9 / 10 / (2 * u64::from(pairs));
+    share.clamp(RUN_SECONDS.0, RUN_SECONDS.1)
 }
 
 /// What a rehearsal of one build brought, and the share of processor time that was stolen meanwhile.
@@ -233,6 +238,15 @@ mod tests {
 
     fn report() -> AgainstReport {
         AgainstReport::new("hold", "encore-rehearse hold".to_owned(), [build("a"), build("b")], 30)
+    }
+
+    #[test]
+    fn all_pairs_fit_into_the_time() {
+        let of_each = |seconds, pairs| seconds_of_each(Duration::from_secs(seconds), pairs);
+        assert_eq!((of_each(560, 7), of_each(120, 1), of_each(4_000, 7), of_each(10, 7)), (36, 54, 75, 15));
+        for pairs in [1, 7, 30] {
+            assert!(2 * u64::from(pairs) * of_each(default_seconds(pairs), pairs) <= default_seconds(pairs));
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// Whether it lasts as long as it is told to; otherwise it ends when all have been answered.
+    /// Whether a slice of it lasts a given time; otherwise it is over when all have been answered.
     pub fn is_timed(self) -> bool {
         !matches!(self, Self::ContendForUpdate(_))
     }
@@ -98,7 +98,7 @@ pub fn at_once(callers: u64) -> String {
     format!("{callers} at once")
 }
 
-/// Sixteen hexadecimal digits that tell what this run leaves in a shared store from what others do.
+/// Sixteen random hexadecimal digits, which name what this run stores in a shared store.
 fn random_digits() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
 }

@@ -1,4 +1,4 @@
-//! Instances of this very program, each a process of its own, on a private Postgres and Redis.
+//! Instances of the server, each a process of its own: on a private Postgres and Redis, or one with embedded stores.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -151,7 +151,7 @@ impl Drop for KeptStores {
 }
 
 impl Instances {
-    /// Starts stores and instances. What was started ends if this is dropped before; an installation of packages goes on.
+    /// Starts stores and instances. Whatever was started ends if this is dropped before.
     pub(super) async fn start(plan: InstancesPlan) -> Result<(Self, OperatorLogin), EnvironmentError> {
         fs::create_dir_all(&plan.logs)?;
         let private = if plan.on_stores { Some(private_stores().await?) } else { None };

@@ -1,4 +1,4 @@
-//! Where a rehearsal takes place: servers, an operator, and what is known of what is behind them.
+//! The environment of a rehearsal: servers, an operator, and the stores behind the servers where they are known.
 
 mod instances;
 
@@ -10,7 +10,7 @@ use crate::operator::{Bounds, Operator};
 
 pub use instances::{Instances, InstancesPlan};
 
-/// Why there is no environment.
+/// Why the environment cannot be started.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say what each is")]
 pub enum EnvironmentError {
@@ -58,7 +58,7 @@ pub struct StoreUrls {
     pub pool_size: u32,
 }
 
-/// What kind of place it is.
+/// Which kind of environment it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvironmentKind {
     /// One server, a process of its own, on stores in that process.
@@ -70,7 +70,7 @@ pub enum EnvironmentKind {
 }
 
 impl EnvironmentKind {
-    /// As it is told.
+    /// Its name in reports and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
@@ -80,14 +80,14 @@ impl EnvironmentKind {
     }
 }
 
-/// A place with everything that a rehearsal needs.
+/// Everything that a rehearsal runs against.
 #[derive(Debug)]
 pub struct Environment {
-    /// What kind of place.
+    /// Which kind it is.
     pub kind: EnvironmentKind,
     /// Where the instances are.
     pub addresses: Vec<String>,
-    /// The crowd's connections to them.
+    /// The client's connections to them.
     pub connections: Connections,
     /// Who runs the sale.
     pub operator: Operator,
@@ -100,7 +100,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// A environment on servers that run.
+    /// An environment of servers that run already.
     pub async fn at(
         kind: EnvironmentKind,
         addresses: Vec<String>,

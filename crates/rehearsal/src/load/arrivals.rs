@@ -1,4 +1,4 @@
-//! When a crowd arrives.
+//! When virtual users arrive.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn poisson(count: u64, within: Duration, rng: &mut impl Rng) -> Vec<Duration> {
     arrivals.collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a crowd is far smaller than 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "a load has far fewer users than 2^52")]
 fn fraction(count: u64) -> f64 {
     count as f64
 }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_crowd() {
+    fn the_same_seed_gives_the_same_arrivals() {
         assert_eq!(schedule(Arrivals::Poisson, 7), schedule(Arrivals::Poisson, 7));
         assert_ne!(schedule(Arrivals::Poisson, 7), schedule(Arrivals::Poisson, 8));
     }

@@ -100,7 +100,7 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// As it is told.
+    /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Answers => "answers/s",

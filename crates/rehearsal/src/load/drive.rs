@@ -157,7 +157,7 @@ async fn all_ended(tasks: &mut JoinSet<()>) {
     }
 }
 
-/// What a call panicked with goes on here: a mistake of a scenario is not told as silence of the server.
+/// What a call panicked with goes on here: a bug of a scenario is not reported as a missing answer of the server.
 /// Nothing comes of one that was dropped.
 pub fn pass_on<T>(ended: Result<T, JoinError>) -> Option<T> {
     match ended.map_err(JoinError::try_into_panic) {

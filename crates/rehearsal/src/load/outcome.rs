@@ -14,7 +14,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// How calls end that their caller gave up waiting for: tonic's clients tell their own deadline as a cancellation.
+/// How calls end that their caller gave up waiting for: tonic's clients report their own deadline as a cancellation.
 const GIVEN_UP: [Code; 2] = [Code::DeadlineExceeded, Code::Cancelled];
 
 impl Outcome {
@@ -47,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// A refusal is an answer: it names its reason, and calling again would not help. Unavailable and mistakes are failures.
+    /// A refusal is an answer: it names its reason, and calling again would not help. An unavailable store and a bug are failures.
     pub fn of_status(status: &Status) -> Self {
         match status.code() {
             Code::NotFound

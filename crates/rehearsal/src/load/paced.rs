@@ -9,8 +9,8 @@ const RATES: (f64, f64) = (0.001, 1_000_000.0);
 
 /// An open loop: calls start at their moments, however slow the answers are.
 ///
-/// Timers tell milliseconds apart. Calls that are due within the same one start together at its end, and each counts from
-/// the moment for which it was intended: up to a millisecond of an answer time is the generator's, told against the server.
+/// Timers have a resolution of a millisecond. Calls that are due within the same one start together at its end, and each counts from
+/// the moment for which it was intended: up to a millisecond of an answer time is the load generator's and counts against the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Paced {
     calls: u64,

@@ -8,9 +8,9 @@ use hdrhistogram::Histogram;
 use crate::load::Outcome;
 use crate::report::model::{Latency, Measurement, TimedFrom};
 
-/// Answer times are told to three digits.
+/// Answer times are reported with three significant digits.
 const DIGITS: u8 = 3;
-/// Answer times are told apart up to ten minutes; what took longer counts as that.
+/// The longest answer time that is recorded: ten minutes. Longer ones count as that.
 const LONGEST_US: u64 = 600_000_000;
 /// Steps of the percentile curve per halving of what is left to 100.
 const CURVE_STEPS: u32 = 4;

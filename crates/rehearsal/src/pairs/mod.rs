@@ -36,7 +36,7 @@ pub(crate) type RunSlice<'r> = Box<dyn FnMut(Duration) -> BoxFuture<'r, Result<C
 pub(crate) struct Side<'r> {
     /// What it is called in the report.
     pub(crate) name: String,
-    /// Whether a slice lasts as long as it is told to; otherwise it is over when a fixed amount of work is done.
+    /// Whether a slice lasts a given time; otherwise it is over when a fixed amount of work is done.
     pub(crate) timed: bool,
     /// Runs a slice.
     pub(crate) slice: RunSlice<'r>,
@@ -74,8 +74,8 @@ struct Done {
 }
 
 impl Pairs<'_> {
-    /// Runs rounds until every comparison has its pairs, or the time is over. `tell` is told of each round before it begins.
-    pub(crate) async fn run(mut self, limits: Limits<'_>, tell: impl Fn(&str)) -> Paired {
+    /// Runs rounds until every comparison has its pairs, or the time is over. `announce` is called before each round.
+    pub(crate) async fn run(mut self, limits: Limits<'_>, announce: impl Fn(&str)) -> Paired {
         let mut paired = Paired {
             variants: self.variants.iter().map(|_| Vec::new()).collect(),
             baselines: self.baselines.iter().map(|_| Vec::new()).collect(),
@@ -99,7 +99,7 @@ impl Pairs<'_> {
                 fixed_per_round: fixed.per_round().unwrap_or(PREPARING_GUESS * slices),
             };
             let Some(plan) = budget.plan() else { break };
-            tell(&format!("round {}: {slices} slices of {} ms", number + 1, plan.slice.as_millis()));
+            announce(&format!("round {}: {slices} slices of {} ms", number + 1, plan.slice.as_millis()));
             let begun = Instant::now();
             let mut done = Vec::new();
             for slice in &round.slices {

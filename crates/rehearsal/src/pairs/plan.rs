@@ -77,7 +77,7 @@ pub struct Budget {
     pub left: Duration,
     /// How many more rounds are wanted.
     pub rounds: u32,
-    /// How many slices of a round last as long as they are told to.
+    /// How many slices of a round last a given time.
     pub timed_slices: u32,
     /// What a round takes besides: preparing slices, and slices of a fixed amount of work.
     pub fixed_per_round: Duration,

@@ -17,7 +17,7 @@ pub struct CpuTimes {
 const STEAL: usize = 7;
 
 impl CpuTimes {
-    /// The times until now; none where the system does not tell them.
+    /// The times until now; none where the system does not report them.
     pub fn now() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
@@ -46,7 +46,7 @@ impl StealMeter {
         Self(CpuTimes::now())
     }
 
-    /// The share that was stolen since then; 0 where the system does not tell.
+    /// The share that was stolen since then; 0 where the system does not report it.
     pub fn stolen(self) -> f64 {
         self.0.zip(CpuTimes::now()).map_or(0.0, |(before, after)| after.stolen_since(before))
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_does_not_tell_steal_has_none() {
+    fn a_system_that_does_not_report_steal_has_none() {
         assert_eq!(CpuTimes::parse("cpu  100 0 50 800\n"), None);
         assert_eq!(CpuTimes::parse("intr 1 2 3\n"), None);
         assert_eq!(CpuTimes::parse(""), None);

@@ -189,7 +189,7 @@ fn reasons(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
 }
 
-/// The line fills within seconds and drains at an even pace, four samples a second.
+/// The queue fills within seconds and drains at an even pace, four samples a second.
 fn timeline() -> Vec<Sample> {
     (0..SAMPLES).map(|index| sample(u64::from(index), f64::from(index) / 4.0)).collect()
 }

@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::load::Rate;
 use crate::pairs::ratios::RatioSummary;
 
-/// Everything that is told about a rehearsal.
+/// The whole report of a rehearsal.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was rehearsed, such as `journey` or `hold`.
     pub scenario: String,
     /// The command line, so that the run can be repeated.
     pub command: String,
-    /// What all choices of the crowd were drawn from.
+    /// The seed of all random choices of the virtual users.
     pub seed: u64,
     /// When it began, as RFC 3339.
     pub started_at: String,
@@ -37,7 +37,7 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// The sale as it went, a few times a second. Empty for scenarios that are no sale.
     pub timeline: Vec<Sample>,
-    /// What the auditor and the crowd say about the promises.
+    /// What the auditor and the consistency checker found about the promises.
     pub proof: Proof,
 }
 
@@ -48,7 +48,7 @@ pub struct EnvironmentReport {
     pub kind: String,
     /// The addresses of the instances.
     pub instances: Vec<String>,
-    /// Logical processors of the machine of the crowd, which is that of the server too unless `kind` is `address`.
+    /// Logical processors of the machine of the client, which is that of the server too unless `kind` is `address`.
     pub cores: usize,
     /// The processor's name.
     pub processor: String,
@@ -64,7 +64,7 @@ pub enum TimedFrom {
     IntendedStart,
     /// From when it did start: callers in a closed loop call when they have been answered, and a stall keeps them from it.
     Call,
-    /// From what the answer tells of, such as a line that moves.
+    /// From the event that is reported, such as a queue that is resumed.
     Event,
 }
 
@@ -193,7 +193,7 @@ impl Figure {
 pub struct Sample {
     /// Seconds since the beginning.
     pub at: f64,
-    /// Fans in the line.
+    /// Fans in the queue.
     pub waiting: u64,
     /// Fans who were admitted so far.
     pub admitted: u64,

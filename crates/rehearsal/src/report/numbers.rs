@@ -1,4 +1,4 @@
-//! Numbers as people read them: digits in threes, no more places than tell something, and a dash for what is no number.
+//! Numbers as people read them: digits in threes, no more places than are significant, and a dash for what is no number.
 
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "–";

@@ -1,4 +1,4 @@
-//! What the model's fields say together, for whichever form tells it.
+//! What is derived from the model's fields, for every form of the report.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ impl Comparison {
 }
 
 impl TimedFrom {
-    /// As it is told in tables.
+    /// Its name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::IntendedStart => "intended start",

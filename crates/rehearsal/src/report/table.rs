@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Lin
 use super::model::{Baseline, Comparison, Figure, Latency, Measurement, Proof, Report};
 use super::numbers::{self, NONE};
 
-/// Baselines are told in sentences, which are broken so that their table stays below a hundred columns.
+/// Baselines are described in sentences, which are wrapped so that their table stays below a hundred columns.
 const ABOUT_WIDTH: u16 = 50;
 /// A line below the names of the columns and nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));

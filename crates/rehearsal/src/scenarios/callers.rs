@@ -33,7 +33,7 @@ impl Callers {
         &self.0[usize::try_from(turn % len.max(1)).unwrap_or(0)]
     }
 
-    /// So many of them join a line. Answers those who did, in the order of the line, and what joining took.
+    /// So many of them join a queue. Answers those who joined, in the order of the queue, and the measurement.
     pub(super) async fn join(&self, run: &Run<'_>, count: u64, performance: &str) -> (Vec<Caller>, Measurement) {
         let joined: Arc<Mutex<Vec<(u64, Caller)>>> = Arc::default();
         let everybody = Saturated { in_flight: run.args.load.in_flight, lasts: run.args.bound(), calls_max: count };
@@ -57,7 +57,7 @@ impl Callers {
         (joined.into_iter().map(|(_, caller)| caller).collect(), measured)
     }
 
-    /// The first look at a performance loads its seats, as the first of a crowd before the doors open has done long ago.
+    /// The first look at a performance loads its seats, as the first fan has done long before the sale opens.
     pub(super) async fn look_at(&self, performance: &str) -> Result<(), Status> {
         let message =
             ListSeatsRequest { performance_id: performance.to_owned(), page_size: 1, ..ListSeatsRequest::default() };
@@ -69,7 +69,7 @@ impl Callers {
     }
 }
 
-/// A request id for the call of this number; `purpose` tells those of one caller apart. All three are of its key, so that
+/// A request id for the call of this number; `purpose` distinguishes those of one caller. All three are of its key, so that
 /// no two calls of two seeds, purposes or numbers share one.
 pub(super) fn request_id(seed: u64, purpose: u64, number: u64) -> Uuid {
     let mut key = <ChaCha8Rng as SeedableRng>::Seed::default();

@@ -1,4 +1,4 @@
-//! A crowd at once on the same two seats.
+//! Many callers at once on the same two seats.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
 async fn contend(run: &Run<'_>, callers: &Callers, performance: &str, pair: &[String; 2], count: u64) -> Counted {
     let contending = run.load.open_loop(Paced::at_once(count), |number| {
         let (caller, pair) = (callers.turn(number).clone(), pair.clone());
-        // The seats of each date are wanted once, so that a request id need not tell slices apart: it tells callers apart.
+        // The seats of each date are wanted once, so each performance and caller has a request id of its own.
         let (performance, request) = (performance.to_owned(), request_for(performance, run.args.seed, number));
         async move { Outcome::of(&caller.hold(request, &performance, &pair).await) }
     });

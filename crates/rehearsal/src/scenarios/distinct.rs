@@ -27,7 +27,7 @@ pub(super) struct DistinctSeats {
     pub(super) sale: Sale,
     pairs: Arc<[[String; 2]]>,
     seed: u64,
-    /// Request ids are told apart by this.
+    /// Counts slices, so that each has request ids of its own.
     purposes: Arc<AtomicU64>,
 }
 
@@ -61,7 +61,7 @@ impl DistinctSeats {
         Ok(Dates { seats: self.clone(), performances: performances.into(), purpose })
     }
 
-    /// Tells the requests of one slice from those of others.
+    /// A number that no other slice has.
     pub(super) fn purpose(&self) -> u64 {
         self.purposes.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! What a line costs in which many wait: joining it, asking for a position in it, and a tick of the server, beside a line in which
-//! few do.
+//! The cost of a queue in which many wait, compared with one in which few do: joining it, asking for a position, and a tick of the
+//! server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,16 +17,16 @@ use crate::scenarios::callers::Callers;
 use crate::scenarios::single_call::{Compared, Variant, callers as closed_loop, compare, pace};
 use crate::venue::Venue;
 
-/// How many wait in the short line.
+/// How many wait in the short queue.
 const FEW: u64 = 1_000;
-/// How many wait in the long line by default.
+/// How many wait in the long queue by default.
 const MANY: u64 = 1_000_000;
-/// How many join each of the lines while that is measured.
+/// How many join each queue while that is measured.
 const JOINERS: u64 = 200_000;
-/// One of so many leaves a line before it is measured, so that positions have to be counted.
+/// One of so many leaves a queue before it is measured, so that positions have to be counted.
 const ONE_LEAVES_OF: usize = 500;
-/// The lines move, as a sale does, and nobody of those who only ask stays away for too long. As many are inside the short one as the
-/// long one, so that they differ in those who wait.
+/// The queues move, as in a sale. The grace is longer than the rehearsal, so that fans who only poll are not abandoned. As many are
+/// admitted from the short queue as from the long one, so that the queues differ only in how many wait.
 const QUEUE: QueueTerms =
     QueueTerms { per_second: 100, batch: 100, max_active: 500, paused: false, grace: Some(Duration::from_hours(1)) };
 const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
@@ -36,7 +36,7 @@ const CALM: &str = "calm";
 const CALM_PER_SECOND: f64 = 200.0;
 /// How often the server is asked how long its last tick took.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
-/// Of a hundred ticks, how many were no longer than the one that is told beside the median.
+/// Of a hundred ticks, how many were no longer than the one that is reported beside the median.
 const HIGH_PERCENT: usize = 99;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
@@ -59,7 +59,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     Ok(Findings { performances, ..findings })
 }
 
-/// A line in which so many wait.
+/// A queue in which so many wait.
 struct Queue {
     performance: String,
     waiting: u64,
@@ -75,7 +75,7 @@ impl Queue {
             return;
         }
         let waiting: Arc<[Caller]> = waiting.into();
-        // An instance looks at a line that somebody watches.
+        // An instance reads a queue that somebody watches.
         let watcher = waiting.last().cloned();
         let _watching = futures::future::OptionFuture::from(watcher.as_ref().map(Caller::watch)).await;
         run.live.phase("the queue at rest");

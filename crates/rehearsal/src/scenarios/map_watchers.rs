@@ -16,7 +16,7 @@ use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Figure;
 use crate::resources::usage_of;
 use crate::scenarios::callers::{Callers, request_id};
-use crate::scenarios::streams::{LatestNews, open_all, told};
+use crate::scenarios::streams::{LatestNews, open_all, time_to_news};
 use crate::venue::Venue;
 
 /// How many watch by default.
@@ -31,7 +31,7 @@ const CALL: &str = "WatchSeats";
 /// A stream that has sent all seats.
 struct Watcher {
     snapshot_bytes: usize,
-    /// How many changes of seats it has told.
+    /// How many changes of seats it has sent.
     changes: LatestNews<u64>,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn run(run: &Run<'_>, findings: &mut Findings) -> Result<(), Re
         let seats = 2 * change;
         let all = watchers.iter().map(|watcher| &watcher.changes);
         let phase = format!("all see change {change}, from the call that holds");
-        findings.measurements.push(told(run.stop(), all, |told| *told >= seats, since, (&phase, CALL)).await);
+        findings.measurements.push(time_to_news(run.stop(), all, |told| *told >= seats, since, (&phase, CALL)).await);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ const PACED_MARGIN: Duration = Duration::from_secs(2);
 pub(super) struct Variant<'r> {
     pub(super) phase: String,
     pub(super) call: String,
-    /// Whether a slice lasts as long as it is told to.
+    /// Whether a slice lasts a given time; otherwise it is over when a fixed amount of work is done.
     pub(super) timed: bool,
     pub(super) beside: Vec<Kind>,
     pub(super) slice: RunSlice<'r>,

@@ -1,4 +1,4 @@
-//! Many open streams: opening them, and waiting until each was told something.
+//! Many open streams: opening them, and waiting until each has received some news.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::report::model::{Measurement, TimedFrom};
 const OPENING_AT_ONCE: usize = 256;
 /// How long a stream may take to open and to send its first frame.
 const OPENED_WITHIN: Duration = Duration::from_secs(15);
-/// Who is not told by then is counted as one who gave up.
+/// A stream without news by then is counted as given up.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a stream has told last, and when; closed when the stream has ended.
+/// The latest news of a stream, and when it came; closed when the stream has ended.
 pub(super) type LatestNews<N> = watch::Receiver<(N, Instant)>;
 
 /// Opens streams, each until its first frame is there. Those that were not open when the rehearsal ended are not counted.
@@ -56,8 +56,8 @@ pub(super) async fn open_all<T: Send + 'static>(
     (opened, Measurement { timed_from: TimedFrom::Call, ..measured })
 }
 
-/// How soon after a moment these streams told something. Those that had not when the rehearsal ended are not counted.
-pub(super) async fn told<'n, N: Send + Sync + 'static>(
+/// How soon after a moment these streams received news. Those that had not when the rehearsal ended are not counted.
+pub(super) async fn time_to_news<'n, N: Send + Sync + 'static>(
     stop: &CancellationToken,
     streams: impl Iterator<Item = &'n LatestNews<N>>,
     is_it: impl Fn(&N) -> bool,
@@ -108,7 +108,7 @@ mod tests {
         });
         let streams = [never, cut, news];
         let two = |news: &i32| *news == 2;
-        let measured = told(&CancellationToken::new(), streams.iter(), two, since, ("told", "Watch")).await;
+        let measured = time_to_news(&CancellationToken::new(), streams.iter(), two, since, ("told", "Watch")).await;
         let errors = (measured.errors["DeadlineExceeded"], measured.errors["StreamEnded"]);
         assert_eq!((measured.successes, errors), (1, (1, 1)));
         assert!(measured.latency.is_some_and(|of| (of.p50 - 300.0).abs() < 1.0 && (of.max - 10_000.0).abs() < 10.0));
@@ -121,7 +121,7 @@ mod tests {
         let (_told, knows) = watch::channel((2, since));
         let stop = CancellationToken::new();
         stop.cancel();
-        let measured = told(&stop, [never, knows].iter(), |news| *news == 2, since, ("told", "Watch")).await;
+        let measured = time_to_news(&stop, [never, knows].iter(), |news| *news == 2, since, ("told", "Watch")).await;
         assert_eq!((measured.successes, measured.errors.len(), since.elapsed()), (1, 0, Duration::ZERO));
     }
 }

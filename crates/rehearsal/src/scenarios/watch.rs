@@ -17,7 +17,7 @@ use crate::report::model::{Figure, Measurement};
 use crate::resources::usage_of;
 use crate::scenarios::callers::Callers;
 use crate::scenarios::redis_statistics::RedisStatistics;
-use crate::scenarios::streams::{LatestNews, open_all, told};
+use crate::scenarios::streams::{LatestNews, open_all, time_to_news};
 use crate::venue::Venue;
 
 /// How many streams there are by default.
@@ -34,7 +34,7 @@ const CALL: &str = "WatchPosition";
 enum News {
     /// Nothing has happened yet.
     Paused,
-    /// The line moves again.
+    /// The queue moves again.
     Moving,
     /// The fan is in.
     Admitted,
@@ -99,7 +99,7 @@ async fn open_in_steps(run: &Run<'_>, waiting: Vec<Caller>, streams: u64, findin
     watchers
 }
 
-/// The line moves again, which concerns everybody, and the first are admitted; then these leave, and the next are. What was
+/// The queue is resumed, which concerns everybody, and the first are admitted; then these leave, and the next are. What was
 /// measured is kept, also if the rest cannot be.
 async fn tell_all(
     run: &Run<'_>,
@@ -122,9 +122,9 @@ async fn tell_all(
         () = stop.cancelled() => return Ok(()),
     }
     let admitted = |news: &News| *news == News::Admitted;
-    measured.push(told(stop, of(first), admitted, moved_at, ("admitted when the queue moves", CALL)).await);
+    measured.push(time_to_news(stop, of(first), admitted, moved_at, ("admitted when the queue moves", CALL)).await);
     let moving = |news: &News| *news != News::Paused;
-    measured.push(told(stop, of(others), moving, moved_at, ("all know that the queue moves", CALL)).await);
+    measured.push(time_to_news(stop, of(others), moving, moved_at, ("all know that the queue moves", CALL)).await);
     if stop.is_cancelled() {
         return Ok(());
     }
@@ -141,7 +141,8 @@ async fn tell_all(
         }
     });
     measured.push(leaving.await);
-    measured.push(told(stop, of(next), admitted, first_leave_at, ("admitted, from the first leave", CALL)).await);
+    measured
+        .push(time_to_news(stop, of(next), admitted, first_leave_at, ("admitted, from the first leave", CALL)).await);
     Ok(())
 }
 

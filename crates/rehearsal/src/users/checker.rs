@@ -1,7 +1,8 @@
-//! What the crowd itself can swear to: each fan notes what the server told, and afterwards the notes are compared. Nothing here
-//! trusts the server's audit, and nothing is called a breach that could be a delay on the way. Therefore it does not see
-//! everything: more admissions than the rate allows are seen only if they are more than since the beginning of the sale, and
-//! neither order nor cap can be sworn to across a line that was made anew.
+//! The consistency checker: each fan notes what the server answered, and afterwards the notes of all fans are compared.
+//!
+//! It does not trust what the server stores, and it reports no breach that could be a delay in the network. Therefore it misses some:
+//! admissions above the rate are seen only if there are more than the rate allows since the start of the sale, and neither the order nor
+//! the maximum of active fans can be checked across a reset of the queue.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,11 +17,11 @@ const FINDINGS_MAX: usize = 100;
 pub struct Notes {
     /// Who.
     pub fan: u64,
-    /// The number in the line.
+    /// The number in the queue.
     pub number: Option<u64>,
     /// When joining began.
     pub joined_ms: Option<u64>,
-    /// How many frames told a position.
+    /// How many frames contained a position.
     pub positions: u64,
     /// Positions that grew: from, to.
     pub grew: Vec<(u64, u64)>,
@@ -30,7 +31,7 @@ pub struct Notes {
     pub admitted_ms: Option<u64>,
     /// From when on the fan may no longer have been inside: leaving or paying began, or the deadline came.
     pub inside_until_ms: Option<u64>,
-    /// Whether the server said that the line was made anew; then its numbers begin again.
+    /// Whether the server said that the queue was reset; then its numbers start again.
     pub queue_was_reset: bool,
     /// Why the fan's place was ended, though the fan neither left nor was away for long.
     pub place_lost: Option<&'static str>,
@@ -56,7 +57,7 @@ pub struct Notes {
     pub repeats_differed: Vec<String>,
 }
 
-/// The line as the operator set it up.
+/// The limits of the queue, as the operator set them.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
     /// The most that may be inside.
@@ -65,7 +66,7 @@ pub struct QueueLimits {
     pub per_second: u64,
     /// The most at once after a quiet time.
     pub batch: u64,
-    /// By how much the servers' clocks may differ from the crowd's.
+    /// By how much the servers' clocks may differ from the client's.
     pub skew_ms: u64,
 }
 
@@ -82,7 +83,7 @@ impl ConsistencyChecker {
     /// Compares all notes.
     pub fn check(&self, limits: QueueLimits) -> Vec<PromiseReport> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The numbers, the cap and the rate of a line that was made anew begin again.
+        // Numbers, active fans and rate of a queue that was reset start again.
         let one_queue: &[Notes] = if notes.iter().any(|it| it.queue_was_reset) { &[] } else { &notes };
         vec![
             positions(&notes),
@@ -126,7 +127,7 @@ fn places(notes: &[Notes]) -> PromiseReport {
     report("place_lost", count(notes.iter().filter(|it| it.number.is_some()).count()), findings.collect())
 }
 
-/// Whoever was still waiting after somebody behind them had learned of being admitted, was jumped over.
+/// A queue jump: a fan was still waiting after a fan behind them had been admitted.
 fn queue_jumps(notes: &[Notes], limits: QueueLimits) -> PromiseReport {
     let mut in_queue: Vec<(u64, &Notes)> = notes.iter().filter_map(|it| Some((it.number?, it))).collect();
     in_queue.sort_unstable_by_key(|(number, _)| *number);

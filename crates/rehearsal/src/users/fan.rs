@@ -48,9 +48,9 @@ pub struct Users {
     pub recorder: Recorder,
     /// How far they are.
     pub progress: Progress,
-    /// What they can swear to.
+    /// Collects what they noted.
     pub checker: ConsistencyChecker,
-    /// By how much the servers' clocks may differ from the crowd's, in milliseconds.
+    /// By how much the servers' clocks may differ from the client's, in milliseconds.
     pub clock_skew_ms: u64,
     /// Those who charged their wallets, until they look back.
     pub paid: Mutex<Vec<(Notes, Caller)>>,

@@ -1,4 +1,4 @@
-//! The crowd of a whole sale: each fan as a person with an app behaves.
+//! The virtual users of a whole sale: each behaves as a person with an app does.
 
 pub mod checker;
 pub mod chooser;

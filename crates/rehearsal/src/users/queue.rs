@@ -1,4 +1,4 @@
-//! The part of a fan's journey before the doors: joining, waiting, being admitted.
+//! The part of a fan's journey in the queue: joining, waiting, being admitted.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const INCIDENT_WITHIN_MS: u64 = 10_000;
 /// How many milliseconds a lost connection takes to come back.
 const AWAY_MS: std::ops::Range<u64> = 200..3_000;
 
-/// How old a view of the line may be when it is told.
+/// How old a view of the queue may be when it is sent.
 const VIEW_AGE_MS: u64 = 1_000;
 
 /// The way in: the open stream, which the fan keeps while inside, and the deadline.
@@ -42,7 +42,7 @@ enum Turn {
 }
 
 impl Fan<'_> {
-    /// Joins the line and waits until admitted.
+    /// Joins the queue and waits until admitted.
     pub(super) async fn enter(&mut self, arrived: Instant) -> Result<Entrance, Exit> {
         let progress = &self.users.progress;
         let _waiting = Progress::during(&progress.waiting);
@@ -53,7 +53,7 @@ impl Fan<'_> {
             self.join(intended).await?;
             match self.wait(&mut plans).await? {
                 Some(entrance) => return Ok(entrance),
-                // The line was made anew: to the end of the new one.
+                // The queue was reset: join at the end of the new one.
                 None => intended = Instant::now(),
             }
         }
@@ -71,7 +71,7 @@ impl Fan<'_> {
         Ok(())
     }
 
-    /// Waits in the line; none if the line was made anew.
+    /// Waits in the queue; none if the queue was reset.
     async fn wait(&mut self, plans: &mut Plans) -> Result<Option<Entrance>, Exit> {
         let mut told = Told::default();
         loop {
@@ -153,7 +153,7 @@ impl Fan<'_> {
                 }
                 Err(Exit::Over(end_fate(ended)))
             }
-            // The lines of a rehearsal draw nothing.
+            // The queues of a rehearsal have no draw.
             Some(Standing::PreQueued(_)) | None => Err(Exit::Failed),
         }
     }
@@ -181,7 +181,7 @@ impl Fan<'_> {
     }
 }
 
-/// The position that a fan was told last.
+/// The last position that a fan was sent.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// When the server saw it, and the position.
@@ -191,7 +191,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Another stream, perhaps of another instance, may begin with a slightly older view of the line.
+    /// Another stream, perhaps of another instance, may begin with a slightly older view of the queue.
     pub(super) fn begin_stream(&mut self, clock_skew_ms: u64) {
         self.tolerance_ms = VIEW_AGE_MS + clock_skew_ms;
     }

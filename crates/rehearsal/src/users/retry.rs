@@ -83,7 +83,7 @@ impl Fan<'_> {
         Ok(first)
     }
 
-    /// Unavailable proves nothing; another answer does, and so does a refusal of what was done before.
+    /// A failed repeat proves nothing. A different answer is a breach, and so is a refusal of a request that was answered before.
     fn compare<T: PartialEq>(&mut self, name: &str, first: &T, repeated: &Result<T, Status>) {
         match repeated.as_ref().map_err(Outcome::of_status) {
             Ok(answer) => {
@@ -120,7 +120,7 @@ impl Fan<'_> {
         self.caller = self.caller.over(self.users.connections.turn(self.turn));
     }
 
-    /// Longer with each attempt, and at random, so that a crowd does not come back as one.
+    /// Longer with each attempt, and at random, so that callers do not come back at the same moment.
     pub(super) async fn pause_before(&mut self, attempt: u32) -> Result<(), Exit> {
         let pause = PAUSES.0.saturating_mul(1 << attempt.min(10)).min(PAUSES.1);
         let jitter = self.rng.random_range(0.5..1.5);

@@ -111,7 +111,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the planner what there is now, and has new rows known as visible, as they would be in a database that lives.
+    /// Updates the statistics of the planner, and marks new rows as visible, as they would be in a database that lives.
     /// A table that is still empty is left out: the planner would remember that it is.
     pub(super) async fn settle(&self, fill: Fill) -> Result<(), Error> {
         let tables = match fill {

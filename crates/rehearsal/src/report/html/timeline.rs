@@ -53,7 +53,7 @@ fn counts(timeline: &[Sample], field: Field) -> Points {
     timeline.iter().map(|sample| (sample.at, real(field(sample)))).collect()
 }
 
-/// How fast a count rose from each sample to the next. A pair of samples between which no time passed tells no rate.
+/// How fast a count rose from each sample to the next. A pair of samples between which no time passed has no rate.
 fn per_second(timeline: &[Sample], field: Field) -> Points {
     timeline
         .windows(2)

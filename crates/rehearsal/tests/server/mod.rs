@@ -10,6 +10,9 @@ use std::time::SystemTime;
 /// Names another program, so that nothing is built.
 const VARIABLE: &str = "ENCORE_TEST_SERVER";
 
+/// Crates of which the server contains nothing.
+const NOT_IN_THE_SERVER: [&str; 4] = ["rehearsal", "private-stores", "port-tests", "xtask"];
+
 /// The path of an up-to-date server.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -26,12 +29,24 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// Whether the program is there and no source that it was built from is newer: cargo lists these beside it.
+/// Whether the program is there and no source that it is built from is newer.
 fn is_up_to_date(program: &Path) -> bool {
     let Some(built) = modified(program) else { return false };
-    let Ok(listed) = fs::read_to_string(program.with_extension("d")) else { return false };
-    let Some((_, sources)) = listed.split_once(':') else { return false };
-    sources.split_whitespace().all(|source| modified(Path::new(source)).is_some_and(|changed| changed <= built))
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let crates = fs::read_dir(root.join("crates")).expect("a folder of crates");
+    let sources = crates.map(|entry| entry.expect("a crate").path());
+    let sources =
+        sources.filter(|path| !NOT_IN_THE_SERVER.iter().any(|name| path.ends_with(name))).map(|path| path.join("src"));
+    sources.chain([root.join("proto"), root.join("migrations")]).all(|folder| newest(&folder) <= Some(built))
+}
+
+/// When the newest file below a folder was modified.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let modified = entries.filter_map(|entry| {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) { newest(&entry.path()) } else { modified(&entry.path()) }
+    });
+    modified.max()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use encore_private_stores::keeper;
+use encore_private_stores::supervisor;
 use encore_rehearsal::options::RehearseArgs;
 use encore_rehearsal::run::run;
 use mimalloc::MiMalloc;
@@ -24,7 +24,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|command| command == keeper::COMMAND) {
+    if args.next().is_some_and(|command| command == supervisor::COMMAND) {
         return keep_stores(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<String>>());
     }
     let cli = Cli::parse();
@@ -52,7 +52,7 @@ async fn rehearse(args: &RehearseArgs) -> ExitCode {
 
 /// A rehearsal runs this program again to keep its private stores.
 fn keep_stores(args: &[String]) -> ExitCode {
-    match keeper::run(args) {
+    match supervisor::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("encore-rehearse: {error}");

@@ -67,7 +67,7 @@ impl QueueTerms {
         QueueSettings {
             rate: Some(QueueRate { admissions: self.per_second, period: Some(period) }),
             batch: Some(self.batch),
-            cap: Some(self.max_active),
+            max_active: Some(self.max_active),
             paused: Some(self.paused),
             active_duration: Some(ACTIVE_DURATION),
             grace: self.grace.and_then(|grace| prost_types::Duration::try_from(grace).ok()),
@@ -193,7 +193,7 @@ impl Operator {
             prices: vec![GradePrice { grade: GRADE.to_owned(), price: Some(price) }],
             seats_per_fan: terms.seats_per_fan,
             hold_duration: prost_types::Duration::try_from(terms.hold_for).ok(),
-            line: terms.queue.map(QueueTerms::settings),
+            queue: terms.queue.map(QueueTerms::settings),
             // Ceilings are for live sales.
             override_ceiling: true,
             ..Default::default()

@@ -3,62 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_domain::queue::snapshot::QueueFlow;
-use encore_domain::queue::{Lane, LaneName, LanePass, QueuePatch, QueueSettings};
+use encore_domain::queue::{LaneName, LanePass, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
+pub use encore_waiting_room::{LaneReport, QueuePhase, QueueReport};
 use futures::Stream;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::contexts::PerformanceContexts;
 use crate::error::{AppError, Violation};
-use crate::open_queues::OpenQueues;
 use crate::queue::QueueParts;
 use crate::queue_ceilings::RequestedThroughput;
-use crate::queue_replica::QueueReplicaRegistry;
-use crate::queue_view::{QueuePhase, QueueView};
 
-/// The interval of the reports of a watched queue.
+/// How often a watched queue is reported.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// A queue's report for operators.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueueReport {
-    /// The time of the report.
-    pub observed_at: Timestamp,
-    /// How the queue admits fans.
-    pub settings: QueueSettings,
-    /// The phase of the queue.
-    pub phase: QueuePhase,
-    /// The lanes, in their order.
-    pub lanes: Vec<LaneReport>,
-    /// The number of fans who are called and have not yet accepted.
-    pub called: u64,
-    /// The number of active fans.
-    pub active: u64,
-    /// Totals since the queue was opened or restored.
-    pub flow: QueueFlow,
-    /// The numbers of free and of held seats.
-    pub stock: SeatStock,
-    /// See [`QueueView::tick`].
-    pub tick: Option<Duration>,
-}
-
-/// A lane's report for operators.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LaneReport {
-    /// Its name and weight.
-    pub lane: Lane,
-    /// The number of fans who wait in it.
-    pub waiting: u64,
-    /// Admissions per second over the last minute; none if there are too few measurements.
-    pub per_second: Option<f64>,
-}
 
 /// A lane grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +39,7 @@ pub struct QueueAdminUseCases {
     users: Arc<dyn Users>,
     lane_grants: Arc<dyn LaneGrants>,
     contexts: PerformanceContexts,
-    open_queues: OpenQueues,
-    replicas: QueueReplicaRegistry,
+    room: WaitingRoom,
     clock: Arc<dyn Clock>,
     ceilings: QueueCeilings,
 }
@@ -85,9 +47,8 @@ pub struct QueueAdminUseCases {
 impl QueueAdminUseCases {
     /// The use cases over their ports and the parts of the queue's use cases, without ceilings.
     pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, queue: &QueueParts) -> Self {
-        let QueueParts { lane_grants, contexts, open_queues, replicas, clock, .. } = queue.clone();
-        let ceilings = QueueCeilings::default();
-        Self { catalog, users, lane_grants, contexts, open_queues, replicas, clock, ceilings }
+        let QueueParts { room, lane_grants, contexts, clock, .. } = queue.clone();
+        Self { catalog, users, lane_grants, contexts, room, clock, ceilings: QueueCeilings::default() }
     }
 
     /// The same use cases with these ceilings.
@@ -95,7 +56,7 @@ impl QueueAdminUseCases {
         Self { ceilings, ..self }
     }
 
-    /// Changes the settings of a queue. This instance applies them at once, the others within [`OpenQueues::REFRESH_EVERY`]. A
+    /// Changes the settings of a queue. This instance applies them at once, the others within [`WaitingRoom::REFRESH_EVERY`]. A
     /// rate or `max_active` that exceeds its ceiling is refused unless the ceilings are overridden.
     pub async fn change(
         &self,
@@ -115,10 +76,10 @@ impl QueueAdminUseCases {
         };
         requested.check(self.ceilings)?;
         let settings = self.catalog.patch_queue(performance, patch, request).await?.into_inner();
-        if let Err(unavailable) = self.open_queues.refresh().await {
+        if let Err(unavailable) = self.room.refresh_open_queues().await {
             warn!(
                 error = &unavailable as &dyn std::error::Error,
-                "queues not refreshed; this instance applies the change of a queue at the next refresh"
+                "cannot refresh the open queues; this instance applies the changed settings at its next refresh"
             );
         }
         Ok(settings)
@@ -127,9 +88,7 @@ impl QueueAdminUseCases {
     /// The current report of a queue.
     pub async fn report(&self, performance: PerformanceId) -> Result<QueueReport, AppError> {
         self.contexts.performance(performance).await?;
-        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
-        let view = self.replicas.view_of(performance).await?;
-        Ok(report(&queue.settings, &view))
+        Ok(self.room.report(performance).await?)
     }
 
     /// A stream of reports: one now and one every [`REPORT_EVERY`].
@@ -158,7 +117,7 @@ impl QueueAdminUseCases {
         valid_for: Duration,
     ) -> Result<GrantedLane, AppError> {
         self.contexts.performance(performance).await?;
-        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
+        let queue = self.room.queue(performance).await?;
         if queue.settings.lanes.find(&lane).is_none() {
             return Err(AppError::Invalid(vec![Violation::new("lane", "must be a lane of the queue")]));
         }
@@ -166,29 +125,5 @@ impl QueueAdminUseCases {
         let until = self.clock.now() + valid_for;
         let grant = self.lane_grants.sign(&LanePass { performance, user, lane, until });
         Ok(GrantedLane { grant, until })
-    }
-}
-
-fn report(settings: &QueueSettings, view: &QueueView) -> QueueReport {
-    let snapshot = view.snapshot.as_ref();
-    let lanes = settings.lanes.as_slice().iter().enumerate().map(|(index, lane)| LaneReport {
-        lane: lane.clone(),
-        waiting: snapshot
-            .and_then(|queue| queue.lanes.get(index))
-            .map_or(0, encore_domain::queue::snapshot::LaneSnapshot::waiting),
-        per_second: view.meters.get(index).and_then(encore_domain::queue::AdmissionMeter::per_second),
-    });
-    let live = |until: &&Timestamp| **until > view.observed_at;
-    let count = |inside: usize| u64::try_from(inside).unwrap_or(u64::MAX);
-    QueueReport {
-        observed_at: view.observed_at,
-        settings: settings.clone(),
-        phase: view.phase(),
-        lanes: lanes.collect(),
-        called: snapshot.map_or(0, |queue| count(queue.called.values().filter(live).count())),
-        active: snapshot.map_or(0, |queue| count(queue.active.values().filter(live).count())),
-        flow: snapshot.map(|queue| queue.flow).unwrap_or_default(),
-        stock: view.stock,
-        tick: view.tick,
     }
 }

@@ -3,23 +3,22 @@
 use encore_domain::catalog::Performance;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{QueueTokenPayload, TokenState};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
 
 use crate::error::AppError;
-use crate::open_queues::OpenQueues;
-use crate::queue_recovery::QueueRecovery;
 
 /// The queue token of a call, as the guard sees it. The layer that knows which calls are guarded creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePass {
-    /// The call is not guarded and passes without a token. The payload of a token that was sent anyway is kept.
+    /// The call is not guarded. It has a payload if a queue token was shown all the same.
     NotGuarded(Option<QueueTokenPayload>),
     /// The call has no queue token.
     Missing,
     /// The call has a queue token without a valid signature.
     Unreadable,
-    /// The payload of the call's queue token.
+    /// The payload of the queue token shown.
     Payload(QueueTokenPayload),
 }
 
@@ -46,26 +45,25 @@ impl QueuePass {
 /// Authorizes callers with an active token of the performance. A performance without a queue needs no token.
 #[derive(Clone)]
 pub struct QueueGuard {
-    recovery: QueueRecovery,
-    open_queues: OpenQueues,
+    room: WaitingRoom,
 }
 
 impl QueueGuard {
     /// A guard for these queues.
-    pub fn new(recovery: QueueRecovery, open_queues: OpenQueues) -> Self {
-        Self { recovery, open_queues }
+    pub fn new(room: WaitingRoom) -> Self {
+        Self { room }
     }
 
-    /// Authorizes a caller for a performance, with one lookup in the queue's store and not in a replica. Returns when the
-    /// caller's admission ends; none if the performance has no queue.
-    pub async fn admit(
+    /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which is asked
+    /// instead of a replica. Returns until when the caller is authorized; none if that is not limited.
+    pub async fn authorize(
         &self,
         pass: &QueuePass,
         caller: Caller,
         performance: &Performance,
     ) -> Result<Option<Timestamp>, AppError> {
         match needed_payload(pass, caller, performance)? {
-            Some(payload) => Ok(Some(self.active_until(&payload).await?)),
+            Some(payload) => Ok(Some(self.room.authorize(&payload).await?)),
             None => Ok(None),
         }
     }
@@ -75,7 +73,10 @@ impl QueueGuard {
         match pass {
             QueuePass::NotGuarded(_) => Ok(()),
             QueuePass::Missing => Err(AppError::QueueTokenMissing),
-            QueuePass::Payload(payload) if payload.user == caller.user => self.active_until(payload).await.map(drop),
+            QueuePass::Payload(payload) if payload.user == caller.user => {
+                self.room.authorize(payload).await?;
+                Ok(())
+            }
             QueuePass::Unreadable | QueuePass::Payload(_) => Err(AppError::QueueTokenInvalid),
         }
     }
@@ -88,25 +89,9 @@ impl QueueGuard {
         caller: Caller,
         performance: &Performance,
     ) -> Result<(), AppError> {
-        let tries = self.open_queues.queue(performance.id).and_then(|open| open.queue.settings.hold_tries);
-        let (Some(payload), Some(tries)) = (needed_payload(pass, caller, performance)?, tries) else { return Ok(()) };
-        match self.recovery.spend_hold_try(&payload, tries).await {
-            Ok(true) | Err(AppError::Unavailable(_)) => Ok(()),
-            Ok(false) => Err(AppError::HoldTriesExhausted { tries }),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    async fn active_until(&self, payload: &QueueTokenPayload) -> Result<Timestamp, AppError> {
-        match self.recovery.state(payload).await {
-            Ok(TokenState::Active { until }) => Ok(until),
-            Ok(TokenState::Waiting | TokenState::Called { .. }) => Err(AppError::NotAdmitted),
-            Ok(TokenState::Ended(reason)) => Err(AppError::QueueTokenEnded(reason)),
-            // While the queue's store is unavailable, admitted fans continue: the signed token shows the admission.
-            Err(AppError::Unavailable(unavailable)) => {
-                self.recovery.passes_without_queue(payload).await?.ok_or(AppError::Unavailable(unavailable))
-            }
-            Err(refusal) => Err(refusal),
+        match needed_payload(pass, caller, performance)? {
+            Some(payload) => Ok(self.room.spend_hold_try(&payload).await?),
+            None => Ok(()),
         }
     }
 }

@@ -1,0 +1,23 @@
+//! What a fan lets the server choose.
+
+use crate::booking::best_available::SeatSearch;
+use crate::catalog::area::UnitSearch;
+
+/// A search for free seats or free units.
+#[derive(Clone, Debug)]
+pub enum Search {
+    /// The best seats.
+    Seats(SeatSearch),
+    /// Units of a general admission area.
+    Units(UnitSearch),
+}
+
+impl Search {
+    /// How many seats or units are searched for.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Seats(search) => search.count,
+            Self::Units(search) => search.count,
+        }
+    }
+}

@@ -11,13 +11,13 @@ use encore_domain::payment::{PayRefusal, Payment, Settlement, check_payable, pla
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
+use encore_seat_map::SeatMap;
 use tracing::warn;
 
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::queue_recovery::QueueRecovery;
-use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
 
 /// How often a payment is planned again because its fan changed the hold meanwhile.

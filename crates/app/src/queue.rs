@@ -15,6 +15,7 @@ use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, Queue, QueueTokenPayload, TokenState};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_seat_map::SeatMap;
 use tokio::time::Instant;
 
 use crate::contexts::PerformanceContexts;
@@ -25,7 +26,6 @@ use crate::queue_recovery::QueueRecovery;
 use crate::queue_replica::QueueReplicaRegistry;
 use crate::queue_status::{Ending, ObservedStatus, QueueStatus, Waiting};
 use crate::queue_view::QueueView;
-use crate::seat_map::SeatMap;
 
 /// What the use cases of the queue are made of.
 #[derive(Clone)]

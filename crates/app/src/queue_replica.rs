@@ -10,6 +10,7 @@ use encore_domain::ports::{Clock, Presence, QueueLost, QueueStore};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueTokenPayload};
 use encore_domain::time::Timestamp;
+use encore_seat_map::SeatMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,7 +19,6 @@ use crate::open_queues::{OpenQueue, OpenQueues};
 use crate::queue_presence::Presences;
 use crate::queue_recovery::QueueRecovery;
 use crate::queue_view::{Notice, QueueView};
-use crate::seat_map::SeatMap;
 
 /// How often queues admit and their copies are renewed.
 pub const TICK: Duration = Duration::from_millis(100);

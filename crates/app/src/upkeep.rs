@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Payments, Reservations};
+use encore_seat_map::SeatMap;
 use tracing::info;
 
 use crate::error::AppError;
 use crate::open_queues::OpenQueues;
 use crate::payment::SettlementPropagator;
-use crate::seat_map::SeatMap;
 
 /// How much one step of a sweep takes on, so that no transaction or script grows long.
 const BATCH: u32 = 200;
@@ -82,5 +83,16 @@ impl Upkeep {
             outcome = outcome.and(self.seat_map.settle_overdue(*performance, before, BATCH).await.map(drop));
         }
         Ok(outcome?)
+    }
+
+    /// Compares the seat locks of every performance on sale with the claims, and repairs what differs for too long.
+    pub async fn repair_seat_locks(&self) -> Result<(), AppError> {
+        let on_sale: Vec<PerformanceId> = self.open_queues.on_sale().keys().copied().collect();
+        Ok(self.seat_map.repair(&on_sale).await?)
+    }
+
+    /// How many seats this instance has repaired.
+    pub fn seats_repaired(&self) -> u64 {
+        self.seat_map.repaired()
     }
 }

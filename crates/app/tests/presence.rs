@@ -9,7 +9,6 @@ use encore_app::open_queues::OpenQueues;
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
 use encore_app::queue_replica::QueueReplicaRegistry;
-use encore_app::seat_map::SeatMap;
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -19,6 +18,7 @@ use encore_domain::ports::{
 };
 use encore_domain::queue::Queue;
 use encore_port_tests::fixtures;
+use encore_seat_map::{SeatMap, SeatMapParts};
 
 const GRACE_SECS: i64 = 120;
 
@@ -57,7 +57,13 @@ impl Stage {
         let contexts = PerformanceContexts::new(Arc::clone(&catalog));
         let reservations = Arc::new(MockReservations::new());
         let (locks, changes) = (Arc::new(MockSeatLocks::new()), Arc::new(MockSeatChanges::new()));
-        let seat_map = SeatMap::new(locks, changes, reservations, contexts.clone(), Arc::clone(&clock));
+        let seat_map = SeatMap::new(SeatMapParts {
+            locks,
+            changes,
+            reservations,
+            contexts: contexts.clone(),
+            clock: Arc::clone(&clock),
+        });
         let open_queues = OpenQueues::new(catalog, Arc::clone(&clock));
         open_queues.refresh().await.expect("the catalogue answers");
         let recovery = QueueRecovery::new(

@@ -1,10 +1,11 @@
-//! The live seats of a performance: fast locks in front, claims behind, and a copy of the locks for those who look.
+//! The façade of the crate.
 
 use std::sync::Arc;
 
-use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
-use encore_domain::catalog::area::TooFewLeft;
+use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -12,56 +13,70 @@ use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, Seat
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
-use crate::choice::Choice;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
-use crate::error::AppError;
-use crate::seat_reader::SeatReader;
-use crate::seat_replica::SeatReplica;
-use crate::seat_replica_registry::SeatReplicaRegistry;
-use crate::seat_settling::SeatSettling;
+use crate::error::SeatMapError;
+use crate::reader::SeatReader;
+use crate::registry::ReplicaRegistry;
+use crate::repair::Repair;
+use crate::settling::Settling;
+use crate::stream::{SeatStream, SeatWatch};
 
-/// Seat locks that load themselves from the claims when they are missing.
+/// What a [`SeatMap`] is made of.
+pub struct SeatMapParts {
+    /// The locks.
+    pub locks: Arc<dyn SeatLocks>,
+    /// Notifies of changes of the locks.
+    pub changes: Arc<dyn SeatChanges>,
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The live seats of all performances: locks in front of the claims, and replicas of the locks for readers. Clones share
+/// everything.
 #[derive(Clone)]
 pub struct SeatMap {
     locks: Arc<dyn SeatLocks>,
-    settling: SeatSettling,
+    clock: Arc<dyn Clock>,
+    settling: Settling,
+    repair: Repair,
     reader: SeatReader,
-    replicas: SeatReplicaRegistry,
+    replicas: ReplicaRegistry,
 }
 
 impl SeatMap {
-    /// Puts the map on its ports.
-    pub fn new(
-        locks: Arc<dyn SeatLocks>,
-        changes: Arc<dyn SeatChanges>,
-        reservations: Arc<dyn Reservations>,
-        contexts: PerformanceContexts,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let reader = SeatReader::new(Arc::clone(&locks), Arc::clone(&reservations), contexts, clock);
-        let settling = SeatSettling { locks: Arc::clone(&locks), reservations };
-        Self { locks, settling, replicas: SeatReplicaRegistry::new(reader.clone(), changes), reader }
+    /// Has no replica and no load in progress. It spawns a task per replica, and no other.
+    pub fn new(parts: SeatMapParts) -> Self {
+        let SeatMapParts { locks, changes, reservations, contexts, clock } = parts;
+        let settling = Settling { locks: Arc::clone(&locks), reservations };
+        let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
+        Self {
+            repair: Repair::new(settling.clone(), Arc::clone(&clock)),
+            replicas: ReplicaRegistry::new(reader.clone(), changes),
+            locks,
+            clock,
+            settling,
+            reader,
+        }
     }
 
-    /// Locks seats, all or none; if asked to leave no seat alone, then none where that would happen.
+    /// Locks seats, all or none.
     ///
-    /// Returns `Ok` also when the locks are away: then only the claims decide, slower and still right.
+    /// It also returns `Ok` when the locks are unavailable or cannot be loaded. Then only the claims refuse seats that are
+    /// taken, which is slower.
     pub async fn take(
         &self,
         context: &PerformanceContext,
         slots: &[Slot],
-        prevent_orphan_seats: bool,
+        orphans: Orphans,
         owner: ReservationId,
         held_until: Timestamp,
-    ) -> Result<(), AppError> {
+    ) -> Result<(), SeatMapError> {
         let performance = context.performance.id;
-        let take = || {
-            if prevent_orphan_seats {
-                self.locks.take_preventing_orphans(performance, slots, owner, held_until)
-            } else {
-                self.locks.take(performance, slots, owner, held_until)
-            }
-        };
+        let take = || self.locks.take(performance, slots, orphans, owner, held_until);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.load(context).await;
@@ -70,39 +85,34 @@ impl SeatMap {
         match outcome {
             Ok(_version) => return Ok(()),
             Err(PortError::Refused(TakeRefusal::Taken { slots, version })) => {
-                return Err(seats_taken(context, &slots, Some(version)));
+                return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
             }
-            Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => {
-                return Err(would_orphan_seats(context, &slots));
-            }
+            Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => return Err(would_orphan(context, &slots)),
             Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
-                warn!(%performance, "seats are not loaded yet; the claims decide");
+                warn!(%performance, "seat locks not loaded; the claims decide");
             }
             Err(PortError::Unavailable(unavailable)) => {
-                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims decide");
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; the claims decide");
             }
         }
-        if !prevent_orphan_seats {
+        if orphans == Orphans::Allow {
             return Ok(());
         }
-        let alone = orphan_seats(&self.reader.claimed(context).await?.bytes, slots);
-        if alone.is_empty() { Ok(()) } else { Err(would_orphan_seats(context, &alone)) }
+        let orphaned = orphan_seats(&self.reader.claimed(context).await?.bytes, slots);
+        if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
     }
 
-    /// Locks free seats or units, chosen in the same step. None where the locks are away: then the choice is to be made on the
-    /// claims.
+    /// Chooses free seats or units and locks them, in one step. Returns none when the locks are unavailable or cannot be
+    /// loaded: then the caller continues with [`choose_claimable`](Self::choose_claimable).
     pub async fn take_chosen(
         &self,
         context: &PerformanceContext,
-        choice: &Choice,
+        search: &Search,
         owner: ReservationId,
         held_until: Timestamp,
-    ) -> Result<Option<Vec<Slot>>, AppError> {
+    ) -> Result<Option<Vec<Slot>>, SeatMapError> {
         let performance = context.performance.id;
-        let take = || match choice {
-            Choice::Best(search) => self.locks.take_best(performance, search, owner, held_until),
-            Choice::Units { search, .. } => self.locks.take_units(performance, search, owner, held_until),
-        };
+        let take = || self.locks.take_chosen(performance, search, owner, held_until);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(context).await;
@@ -110,49 +120,54 @@ impl SeatMap {
         }
         match outcome {
             Ok(taken) => Ok(Some(taken.slots)),
-            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(choice.refusal(0)),
-            Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(choice.refusal(left)),
+            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
+            Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
             Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
-                warn!(%performance, "seats are not loaded yet; the claims decide");
+                warn!(%performance, "seat locks not loaded; choosing by the claims");
                 Ok(None)
             }
             Err(PortError::Unavailable(unavailable)) => {
-                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims decide");
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; choosing by the claims");
                 Ok(None)
             }
         }
     }
 
-    /// Has the seats loaded. Whatever keeps them from it, the claims decide.
+    /// Loads the locks. A failure is logged, and the claims decide.
     async fn load(&self, context: &PerformanceContext) {
         if let Err(unavailable) = self.reader.load(context).await {
             let performance = context.performance.id;
-            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seats could not be loaded");
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks could not be loaded");
         }
     }
 
-    /// Chooses free seats or units as the claims alone say it.
-    pub async fn choose_claimable(&self, context: &PerformanceContext, choice: &Choice) -> Result<Vec<Slot>, AppError> {
-        match choice {
-            Choice::Best(search) => {
+    /// Chooses seats or units without a claim, and locks nothing. Concurrent callers may choose the same.
+    pub async fn choose_claimable(
+        &self,
+        context: &PerformanceContext,
+        search: &Search,
+    ) -> Result<Vec<Slot>, SeatMapError> {
+        match search {
+            Search::Seats(seats) => {
                 let claimed = self.reader.claimed(context).await?;
-                search.choose(&claimed.bytes).ok_or_else(|| choice.refusal(0))
+                seats.choose(&claimed.bytes).ok_or_else(|| none_chosen(context, search, 0))
             }
-            Choice::Units { search, .. } => {
-                let chosen = self.reader.claimable_units(context.performance.id, search).await?;
-                chosen.map_err(|TooFewLeft { left }| choice.refusal(left))
+            Search::Units(units) => {
+                let chosen = self.reader.claimable_units(context.performance.id, units).await?;
+                chosen.map_err(|TooFewLeft { left }| none_chosen(context, search, left))
             }
         }
     }
 
-    /// Frees seats that this owner holds. If the locks are away, a sweep frees them later.
+    /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
+    /// after their deadline.
     pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
         if let Err(unavailable) = self.locks.release(performance, slots, owner).await {
-            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seats stay locked until a sweep");
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
         }
     }
 
-    /// Shows seats as sold.
+    /// Marks seats as sold.
     pub async fn mark_sold(
         &self,
         performance: PerformanceId,
@@ -163,24 +178,14 @@ impl SeatMap {
         self.locks.mark(performance, &sold).await.map(drop)
     }
 
-    /// Makes the locks say what the claims say about these seats: claimed ones are marked, and of the others those that this
-    /// owner locked are freed.
-    pub async fn settle(
-        &self,
-        performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-    ) -> Result<(), Unavailable> {
-        self.settling.settle(performance, slots.iter().map(|slot| (*slot, Locker::Fan(owner))).collect()).await
+    /// Writes the claims of these seats to their locks. Seats with a claim are marked. Seats without a claim are freed if this
+    /// locker locked them.
+    pub async fn settle(&self, performance: PerformanceId, slots: &[Slot], locker: Locker) -> Result<(), Unavailable> {
+        self.settling.settle(performance, slots.iter().map(|slot| (*slot, locker)).collect()).await
     }
 
-    /// The same for seats that operators have blocked or given back.
-    pub async fn settle_blocks(&self, performance: PerformanceId, slots: &[Slot]) -> Result<(), Unavailable> {
-        self.settling.settle(performance, slots.iter().map(|slot| (*slot, Locker::Operators)).collect()).await
-    }
-
-    /// Frees or corrects locks whose hold should have ended by `before`: nobody released them, or an instance died
-    /// between the lock and the claim. Answers how many there were.
+    /// Settles locks whose deadline is at or before `before`, at most `limit`: those of holds whose release failed, and those
+    /// of calls that ended between lock and claim. Returns how many there were.
     pub async fn settle_overdue(
         &self,
         performance: PerformanceId,
@@ -195,33 +200,48 @@ impl SeatMap {
         Ok(overdue.len())
     }
 
-    /// The live state of all seats, with every change that was made before this was asked. It is read off this instance's
-    /// copy, without a query.
-    pub async fn state(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, AppError> {
-        self.replicas.seats(context).await
+    /// Compares all locks of these performances with the claims, and repairs differences that last longer than any call. It
+    /// takes one read of the claims and of the locks per performance.
+    pub async fn repair(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
+        self.repair.run(performances).await
     }
 
-    /// The replica of a performance for those who watch.
-    pub(crate) async fn replica(&self, context: &PerformanceContext) -> Result<Arc<SeatReplica>, AppError> {
-        self.replicas.watched(context).await
+    /// How many seats [`repair`](Self::repair) has repaired on this instance.
+    pub fn repaired(&self) -> u64 {
+        self.repair.repaired()
     }
 
-    /// How many seats are free and how many held as of a moment ago, in the order asked.
-    pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
+    /// The state of all seats, with every change that was made before this call. It is read from the replica. Its version costs
+    /// one query, which concurrent callers share.
+    pub async fn state(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, SeatMapError> {
+        self.replicas.state(context).await
+    }
+
+    /// Watches seats. The first frame has every change that was made before this call.
+    pub async fn watch(&self, context: &PerformanceContext, watch: &SeatWatch<'_>) -> Result<SeatStream, SeatMapError> {
+        let replica = self.replicas.watched(context).await?;
+        SeatStream::open(replica, Arc::clone(&self.clock), watch)
+    }
+
+    /// How many seats are free and how many held, in the order of `performances`. The counts of a replica are at most three
+    /// seconds old.
+    pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
         self.replicas.stock(performances).await
     }
 }
 
-/// The refusal that names taken seats as fans know them. What else could be had is not known here.
-pub fn seats_taken(context: &PerformanceContext, slots: &[Slot], version: Option<u64>) -> AppError {
-    AppError::SeatsTaken { seat_ids: seat_ids(context, slots), version, alternatives: vec![] }
+fn would_orphan(context: &PerformanceContext, slots: &[Slot]) -> SeatMapError {
+    SeatMapError::WouldOrphan { seat_ids: context.seat_ids(slots) }
 }
 
-fn would_orphan_seats(context: &PerformanceContext, slots: &[Slot]) -> AppError {
-    AppError::WouldOrphanSeats { seat_ids: seat_ids(context, slots) }
-}
-
-/// Seats as fans know them.
-pub(crate) fn seat_ids(context: &PerformanceContext, slots: &[Slot]) -> Vec<String> {
-    slots.iter().filter_map(|slot| context.venue.chart.id_at(*slot)).collect()
+/// The refusal of a search; `left` is the number of free units, and has no meaning for seats.
+fn none_chosen(context: &PerformanceContext, search: &Search, left: u32) -> SeatMapError {
+    match search {
+        Search::Seats(search) => SeatMapError::NoneFits { count: search.count },
+        Search::Units(UnitSearch { first, count, .. }) => {
+            let chart = &context.venue.chart;
+            let area = chart.area_at(*first).map(|area| chart.name_of(area)).unwrap_or_default();
+            SeatMapError::TooFewLeft { area: area.to_owned(), count: *count, left }
+        }
+    }
 }

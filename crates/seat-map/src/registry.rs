@@ -1,4 +1,4 @@
-//! The copies of live seats that this instance keeps: of every performance that somebody asks about here.
+//! The replicas of this instance: one of every performance whose seats are read here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,106 +10,107 @@ use encore_domain::ports::SeatChanges;
 use tokio::task::AbortHandle;
 
 use crate::contexts::PerformanceContext;
-use crate::error::AppError;
-use crate::seat_reader::SeatReader;
-use crate::seat_replica::{SeatReplica, lock};
-use crate::seat_replica_updater::SeatReplicaUpdater;
+use crate::error::SeatMapError;
+use crate::mutex::lock;
+use crate::reader::SeatReader;
+use crate::replica::Replica;
+use crate::updater::Updater;
 
-/// How many performances are followed at once; the copy of the largest venue takes 100 KB.
-const FOLLOWED_MAX: usize = 1_000;
-/// Counts alone make no more than these be followed, so that whoever lists what is on sale leaves room for those who look at
-/// seats.
-const FOLLOWED_FOR_COUNTS_MAX: usize = FOLLOWED_MAX / 2;
-/// How long after somebody asked last a performance is followed.
-const FOLLOWED_FOR: Duration = Duration::from_secs(30);
+/// How many replicas an instance has. The state of the largest venue takes 100 KB.
+const REPLICAS_MAX: usize = 1_000;
+/// A reader of counts starts no replica beyond this number, so that lists of performances leave room for readers of seats.
+const REPLICAS_FOR_COUNTS_MAX: usize = REPLICAS_MAX / 2;
+/// How long an unused replica is kept.
+const KEPT_FOR: Duration = Duration::from_secs(30);
 
-/// The replicas of the performances that are followed. Clones share them; their followers end with the last of them.
+/// The replicas of this instance. Clones share them. Their updaters end with the last clone.
 #[derive(Clone)]
-pub(crate) struct SeatReplicaRegistry {
+pub(crate) struct ReplicaRegistry {
     reader: SeatReader,
     changes: Arc<dyn SeatChanges>,
-    replicas: Arc<Mutex<HashMap<PerformanceId, Followed>>>,
+    replicas: Arc<Mutex<HashMap<PerformanceId, Entry>>>,
 }
 
-struct Followed {
-    replica: Arc<SeatReplica>,
+struct Entry {
+    replica: Arc<Replica>,
     updater: AbortHandle,
 }
 
-impl Drop for Followed {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.updater.abort();
     }
 }
 
-impl SeatReplicaRegistry {
-    /// Follows nothing yet.
+impl ReplicaRegistry {
+    /// Has no replica.
     pub(crate) fn new(reader: SeatReader, changes: Arc<dyn SeatChanges>) -> Self {
         Self { reader, changes, replicas: Arc::default() }
     }
 
-    /// The seats of a performance, with every change that was made before this was asked.
-    pub(crate) async fn seats(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, AppError> {
-        match self.replica(context, FOLLOWED_MAX) {
-            Some(replica) => replica.seats(&self.reader).await,
+    /// The state of a performance with every change that was made before this call.
+    pub(crate) async fn state(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, SeatMapError> {
+        match self.replica(context, REPLICAS_MAX) {
+            Some(replica) => replica.current(&self.reader).await,
             None => Ok(Arc::new(self.reader.live(context).await?)),
         }
     }
 
-    /// The replica of a performance, with every change that was made before this was asked told or about to be.
-    pub(crate) async fn watched(&self, context: &PerformanceContext) -> Result<Arc<SeatReplica>, AppError> {
-        let replica = self.replica(context, FOLLOWED_MAX).ok_or(AppError::Overloaded)?;
-        let state = replica.seats(&self.reader).await?;
-        replica.sent(&state).await;
+    /// The replica of a performance for a watcher. Its latest tick has every change that was made before this call, or follows
+    /// within a tick.
+    pub(crate) async fn watched(&self, context: &PerformanceContext) -> Result<Arc<Replica>, SeatMapError> {
+        let replica = self.replica(context, REPLICAS_MAX).ok_or(SeatMapError::Overloaded)?;
+        let state = replica.current(&self.reader).await?;
+        replica.ticked(&state).await;
         Ok(replica)
     }
 
-    /// How many seats are free and how many held, in the order asked, as of a moment ago. Only performances that are not
-    /// followed yet are asked about.
-    pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
+    /// How many seats are free and how many held, in the order of `performances`. Only performances without a recent replica
+    /// are queried.
+    pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
         let mut stock = Vec::with_capacity(performances.len());
         for performance in performances {
             let context = self.reader.context(*performance).await?;
-            stock.push(self.replica(&context, FOLLOWED_FOR_COUNTS_MAX).and_then(|replica| replica.stock()));
+            stock.push(self.replica(&context, REPLICAS_FOR_COUNTS_MAX).and_then(|replica| replica.stock()));
         }
         let unknown = performances.iter().zip(&stock).filter(|(_, stock)| stock.is_none());
         let unknown: Vec<PerformanceId> = unknown.map(|(performance, _)| *performance).collect();
         if unknown.is_empty() {
             return Ok(stock.into_iter().flatten().collect());
         }
-        let mut asked = self.reader.stock(&unknown).await?.into_iter();
-        Ok(stock.into_iter().filter_map(|known| known.or_else(|| asked.next())).collect())
+        let mut queried = self.reader.stock(&unknown).await?.into_iter();
+        Ok(stock.into_iter().filter_map(|known| known.or_else(|| queried.next())).collect())
     }
 
-    /// The replica of a performance, which is followed from now on; none if as many are as may be.
-    fn replica(&self, context: &PerformanceContext, followed_max: usize) -> Option<Arc<SeatReplica>> {
+    /// The replica of a performance, which is started if there is none; none if there are `max` others.
+    fn replica(&self, context: &PerformanceContext, max: usize) -> Option<Arc<Replica>> {
         let performance = context.performance.id;
         let mut replicas = lock(&self.replicas);
-        if let Some(Followed { replica, updater }) = replicas.get(&performance)
+        if let Some(Entry { replica, updater }) = replicas.get(&performance)
             && !updater.is_finished()
         {
-            replica.ask();
+            replica.touch();
             return Some(Arc::clone(replica));
         }
         replicas.remove(&performance);
-        if replicas.len() >= followed_max {
+        if replicas.len() >= max {
             return None;
         }
-        let replica = Arc::new(SeatReplica::new(context.clone()));
-        let updater = tokio::spawn(self.keep(Arc::clone(&replica))).abort_handle();
-        replicas.insert(performance, Followed { replica: Arc::clone(&replica), updater });
+        let replica = Arc::new(Replica::new(context.clone()));
+        let updater = tokio::spawn(self.update(Arc::clone(&replica))).abort_handle();
+        replicas.insert(performance, Entry { replica: Arc::clone(&replica), updater });
         Some(replica)
     }
 
-    /// Keeps a replica until nobody has asked about it for a while.
-    fn keep(&self, replica: Arc<SeatReplica>) -> impl Future<Output = ()> + Send + use<> {
-        let updater = SeatReplicaUpdater::new(Arc::clone(&replica), self.reader.clone(), Arc::clone(&self.changes));
+    /// Keeps a replica up to date until it is not used any more, and then removes it.
+    fn update(&self, replica: Arc<Replica>) -> impl Future<Output = ()> + Send + use<> {
+        let updater = Updater::new(Arc::clone(&replica), self.reader.clone(), Arc::clone(&self.changes));
         let replicas = Arc::downgrade(&self.replicas);
-        updater.keep(move || {
+        updater.run(move || {
             let Some(replicas) = replicas.upgrade() else { return true };
-            // Whoever asks does so under this lock, so that nobody is given a replica that is being forgotten.
+            // Replicas are handed out under this lock, so that none is handed out that is being removed.
             let mut replicas = lock(&replicas);
-            let over = !replica.is_wanted_within(FOLLOWED_FOR);
+            let over = !replica.is_used_within(KEPT_FOR);
             if over {
                 replicas.remove(&replica.context.performance.id);
             }

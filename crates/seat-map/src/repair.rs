@@ -1,4 +1,4 @@
-//! Mending seat locks that are not what the claims say, whatever made them so.
+//! Finding and repairing seats whose lock differs from their claim, for whatever reason.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,109 +10,101 @@ use encore_domain::booking::seat_state::{HELD, Locker, SOLD, SeatLock};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, Reservations, SeatLocks};
+use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
-use crate::error::AppError;
-use crate::open_queues::OpenQueues;
-use crate::seat_replica::lock;
-use crate::seat_settling::SeatSettling;
+use crate::mutex::lock;
+use crate::settling::Settling;
 
-/// How long a seat that is claimed may be shown as something else: a word to the locks that was lost is said again within
-/// this time, by whoever repeats it.
-const ACCEPTED_GRACE: Duration = Duration::from_secs(5);
+/// How long the lock of a claimed seat may differ from the claim. A write to the locks that was lost is repeated within this
+/// time by the sweep that is responsible for it.
+const CLAIMED_GRACE: Duration = Duration::from_secs(5);
 /// How long a lock may be without a claim: longer than a call may take to place its hold.
-const UNACCEPTED_GRACE: Duration = Duration::from_secs(15);
-/// How many seats are repaired at once.
-const REPAIRED_AT_ONCE: usize = 500;
-/// The differences of a performance, each since when it has been seen.
-type Suspects = HashMap<Difference, Timestamp>;
+const UNCLAIMED_GRACE: Duration = Duration::from_secs(15);
+/// How many seats are repaired in one step.
+const BATCH: usize = 500;
 
-/// Compares the locks with the claims, again and again. What differs may be on its way, so it is repaired when it has been seen
-/// for longer than anything takes.
+/// The differences of a performance, each with the time at which it was first seen.
+type FirstSeen = HashMap<Difference, Timestamp>;
+
+/// Compares locks with claims. A difference may belong to a call in progress. It is repaired when it has been seen for longer
+/// than any call takes.
 #[derive(Clone)]
-pub struct SeatReconciliation {
-    settling: SeatSettling,
-    open_queues: OpenQueues,
+pub(crate) struct Repair {
+    settling: Settling,
     clock: Arc<dyn Clock>,
-    suspects: Arc<Mutex<HashMap<PerformanceId, Suspects>>>,
-    repairs: Arc<AtomicU64>,
+    first_seen: Arc<Mutex<HashMap<PerformanceId, FirstSeen>>>,
+    repaired: Arc<AtomicU64>,
 }
 
-impl SeatReconciliation {
-    /// Suspects nothing yet.
-    pub fn new(
-        locks: Arc<dyn SeatLocks>,
-        reservations: Arc<dyn Reservations>,
-        open_queues: OpenQueues,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let settling = SeatSettling { locks, reservations };
-        Self { settling, open_queues, clock, suspects: Arc::default(), repairs: Arc::default() }
+impl Repair {
+    pub(crate) fn new(settling: Settling, clock: Arc<dyn Clock>) -> Self {
+        Self { settling, clock, first_seen: Arc::default(), repaired: Arc::default() }
     }
 
     /// How many seats this instance has repaired.
-    pub fn repairs(&self) -> u64 {
-        self.repairs.load(Ordering::Relaxed)
+    pub(crate) fn repaired(&self) -> u64 {
+        self.repaired.load(Ordering::Relaxed)
     }
 
-    /// Looks once at every performance on sale, one after the other. One that cannot be read does not keep the others from
-    /// it.
-    pub async fn reconcile(&self) -> Result<(), AppError> {
-        let on_sale = self.open_queues.on_sale();
-        lock(&self.suspects).retain(|performance, _| on_sale.contains_key(performance));
+    /// Compares each performance once, one after the other. An error of one does not prevent the comparison of the others; the
+    /// first error is returned.
+    pub(crate) async fn run(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
+        lock(&self.first_seen).retain(|performance, _| performances.contains(performance));
         let mut outcome = Ok(());
-        for performance in on_sale.keys() {
-            outcome = outcome.and(self.look(*performance).await);
+        for performance in performances {
+            outcome = outcome.and(self.compare(*performance).await);
         }
-        Ok(outcome?)
+        outcome
     }
 
-    /// Compares one performance, if its seats are loaded; what is not will be loaded from the claims.
-    async fn look(&self, performance: PerformanceId) -> Result<(), Unavailable> {
-        let SeatSettling { locks, reservations } = &self.settling;
+    /// Compares one performance if its locks are loaded. Otherwise they will be loaded from the claims.
+    async fn compare(&self, performance: PerformanceId) -> Result<(), Unavailable> {
+        let Settling { locks, reservations } = &self.settling;
         let claims = reservations.claims(performance).await?;
         let Some(state) = locks.snapshot(performance).await? else { return Ok(()) };
         let held = (0..).map(Slot).zip(&state.bytes).filter(|(_, byte)| **byte == HELD);
         let held: Vec<Slot> = held.map(|(slot, _)| slot).collect();
         let holders = locks.holders(performance, &held).await?;
         let due = self.due(performance, &differences(&state, &holders, &claims));
-        for some in due.chunks(REPAIRED_AT_ONCE) {
-            self.repair(performance, some).await?;
+        for seats in due.chunks(BATCH) {
+            self.repair(performance, seats).await?;
         }
         Ok(())
     }
 
-    /// The differences that have been there for long enough. Those that are gone are forgotten.
+    /// The differences whose grace is over. Those that were not seen again are forgotten.
     fn due(&self, performance: PerformanceId, seen: &[Difference]) -> Vec<Difference> {
         let now = self.clock.now();
-        let mut suspects = lock(&self.suspects);
-        let before = suspects.remove(&performance).unwrap_or_default();
+        let mut first_seen = lock(&self.first_seen);
+        let before = first_seen.remove(&performance).unwrap_or_default();
         let since = |difference: &Difference| before.get(difference).copied().unwrap_or(now);
-        let seen: Suspects = seen.iter().map(|difference| (*difference, since(difference))).collect();
+        let seen: FirstSeen = seen.iter().map(|difference| (*difference, since(difference))).collect();
         let is_due = |difference: &Difference, since: Timestamp| {
-            now >= since + if difference.claimant.is_some() { ACCEPTED_GRACE } else { UNACCEPTED_GRACE }
+            now >= since + if difference.claimant.is_some() { CLAIMED_GRACE } else { UNCLAIMED_GRACE }
         };
         let due = seen.iter().filter(|(difference, since)| is_due(difference, **since));
         let due: Vec<Difference> = due.map(|(difference, _)| *difference).collect();
         if !seen.is_empty() {
-            suspects.insert(performance, seen);
+            first_seen.insert(performance, seen);
         }
         due
     }
 
+    /// Writes the claims of these seats to their locks. A sold seat without a claim cannot be released, because it has no
+    /// holder: it is first marked as held by [`NOBODY`].
     async fn repair(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
-        let to_nobody = |seat: &&Difference| seat.shown == SOLD && seat.claimant.is_none();
+        let sold_unclaimed = |seat: &&Difference| seat.shown == SOLD && seat.claimant.is_none();
         let now = self.clock.now();
-        let freed: Vec<SeatLock> =
-            seats.iter().filter(to_nobody).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();
-        self.settling.locks.mark(performance, &freed).await?;
+        let released: Vec<SeatLock> =
+            seats.iter().filter(sold_unclaimed).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();
+        self.settling.locks.mark(performance, &released).await?;
         let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(Locker::Fan(NOBODY)));
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;
         let repaired = seats.len();
-        warn!(%performance, repaired, first = ?seats.first(), "seat locks were not what the claims say, and are repaired");
-        self.repairs.fetch_add(u64::try_from(repaired).unwrap_or(u64::MAX), Ordering::Relaxed);
+        warn!(%performance, repaired, first = ?seats.first(), "seat locks differed from the claims; repaired");
+        self.repaired.fetch_add(u64::try_from(repaired).unwrap_or(u64::MAX), Ordering::Relaxed);
         Ok(())
     }
 }

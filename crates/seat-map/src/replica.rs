@@ -1,8 +1,8 @@
-//! One copy of the live seats of a performance on this instance, for everybody who looks at them here.
+//! A replica of the seats of one performance on this instance, which everybody who reads them here shares.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use encore_domain::booking::seat_copy::{SeatCopy, Step};
@@ -12,116 +12,124 @@ use encore_domain::ids::UserId;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::change_log::ChangeLog;
 use crate::contexts::PerformanceContext;
-use crate::error::AppError;
-use crate::seat_change_log::{SeatChangeLog, SeatTick};
-use crate::seat_frames::SeatFrame;
-use crate::seat_reader::SeatReader;
-use crate::seat_stream::SeatWatch;
+use crate::error::SeatMapError;
+use crate::frames::{Part, SeatFrame};
+use crate::mutex::lock;
+use crate::reader::SeatReader;
+use crate::tick::Tick;
 
-/// How often a copy is compared with what the locks count, and how often it is read anew while nothing is heard of them.
+/// How often a replica is compared with the counts of the locks, and how often it is read while these are unavailable.
 pub(crate) const COMPARE_EVERY: Duration = Duration::from_secs(1);
-/// Changes are sent to watchers together, at most this often.
+/// Watchers are sent changes together, at most this often.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// How many streams of a performance one fan may have open on an instance: a few devices, and reconnections that crossed.
+/// How many streams of a performance one fan may have on an instance: a few devices, and reconnections that overlap.
 const STREAMS_PER_FAN_MAX: usize = 8;
-/// How long a change that the locks count may be on its way to a copy before the copy is read anew for who asks.
-const WORD_PATIENCE: Duration = Duration::from_millis(200);
-/// How long who asks waits for a copy to be read.
-const READ_PATIENCE: Duration = Duration::from_secs(5);
-/// A copy that has not been compared for this long is no answer to how many seats are left.
+/// How long a reader waits for a change that the locks count already. After that the replica is read again.
+const CHANGE_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a reader waits until the replica is read.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Counts of a replica that was not confirmed for this long are not used.
 const STOCK_STALE_AFTER: Duration = Duration::from_secs(3);
 
-/// The copy, which its updater keeps.
-pub(crate) struct SeatReplica {
+/// A replica, which its updater keeps up to date.
+pub(crate) struct Replica {
     pub(crate) context: PerformanceContext,
-    kept: watch::Sender<Kept>,
-    /// Asks the updater to read the state now.
-    pub(crate) wanted: Notify,
-    /// How many checks have begun that the copy is not behind.
+    contents: watch::Sender<Contents>,
+    /// Requests the updater to read the state now.
+    pub(crate) read_requested: Notify,
+    /// How many checks that the replica is up to date have begun.
     checks: AtomicU64,
-    /// The latest check that has ended well. Held while one is made, so that a crowd asking at once causes one check.
+    /// The latest check that succeeded. Locked during a check, so that concurrent readers share one.
     checked: tokio::sync::Mutex<u64>,
-    asked_at: Mutex<Instant>,
-    change_log: Mutex<SeatChangeLog>,
-    ticks: watch::Sender<Option<Arc<SeatTick>>>,
+    used_at: Mutex<Instant>,
+    change_log: Mutex<ChangeLog>,
+    ticks: watch::Sender<Option<Arc<Tick>>>,
     /// How many streams each fan has open.
     watchers: Mutex<HashMap<UserId, usize>>,
 }
 
-/// What is kept of the seats.
+/// What a replica has.
 #[derive(Debug, Default)]
-struct Kept {
+struct Contents {
     copy: Option<SeatCopy>,
-    /// Whether it is a copy of what the locks say; otherwise they are away, and it is of what the claims said.
+    /// Whether it is a copy of the locks. Otherwise they are unavailable, and it is a copy of the claims.
     live: bool,
-    /// How many readings have begun.
-    readings: u64,
-    /// The latest reading that succeeded; 0 for none.
-    read: u64,
-    /// The latest reading that failed; 0 for none.
+    /// How many reads have begun.
+    reads: u64,
+    /// The latest read that succeeded; 0 for none.
+    succeeded: u64,
+    /// The latest read that failed; 0 for none.
     failed: u64,
-    /// When it was last known to be right.
+    /// When it was last known to be up to date.
     confirmed_at: Option<Instant>,
 }
 
-impl Kept {
+impl Contents {
     fn version(&self) -> Option<u64> {
         self.copy.as_ref().map(|copy| copy.state().version)
     }
 }
 
-/// What a comparison with the locks' counts says of a copy.
+/// A read in progress.
+#[derive(Clone, Copy)]
+pub(crate) struct Read {
+    number: u64,
+    began: Instant,
+}
+
+/// How a replica compares with the counts of the locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// It is right.
-    Agrees,
-    /// The locks are at this version, which the copy has not heard of yet.
+    /// It has the version and the counts of the locks.
+    Equal,
+    /// The locks are at this later version. Its changes may not have arrived yet.
     Behind(u64),
     /// It is wrong.
     Differs,
 }
 
-impl SeatReplica {
+impl Replica {
     pub(crate) fn new(context: PerformanceContext) -> Self {
         Self {
             context,
-            kept: watch::Sender::default(),
-            wanted: Notify::new(),
+            contents: watch::Sender::default(),
+            read_requested: Notify::new(),
             checks: AtomicU64::new(0),
             checked: tokio::sync::Mutex::new(0),
-            asked_at: Mutex::new(Instant::now()),
+            used_at: Mutex::new(Instant::now()),
             change_log: Mutex::default(),
             ticks: watch::Sender::default(),
             watchers: Mutex::default(),
         }
     }
 
-    /// Notes that somebody asks.
-    pub(crate) fn ask(&self) {
-        *lock(&self.asked_at) = Instant::now();
+    /// Notes that the replica is used.
+    pub(crate) fn touch(&self) {
+        *lock(&self.used_at) = Instant::now();
     }
 
-    /// Whether somebody watches, or has asked within a time.
-    pub(crate) fn is_wanted_within(&self, time: Duration) -> bool {
-        !lock(&self.watchers).is_empty() || lock(&self.asked_at).elapsed() < time
+    /// Whether the replica has a watcher, or was used within a time.
+    pub(crate) fn is_used_within(&self, time: Duration) -> bool {
+        !lock(&self.watchers).is_empty() || lock(&self.used_at).elapsed() < time
     }
 
-    /// Whether the copy was known to be right within a time.
-    pub(crate) fn is_right_within(&self, time: Duration) -> bool {
-        self.kept.borrow().confirmed_at.is_some_and(|at| at.elapsed() < time)
+    /// Whether the replica was known to be up to date within a time.
+    pub(crate) fn is_confirmed_within(&self, time: Duration) -> bool {
+        self.contents.borrow().confirmed_at.is_some_and(|at| at.elapsed() < time)
     }
 
-    /// The counts, if the copy is good enough for them.
+    /// The counts, if the replica is recent enough.
     pub(crate) fn stock(&self) -> Option<SeatStock> {
-        let stock = || self.kept.borrow().copy.as_ref().map(|copy| copy.stock().stock);
-        self.is_right_within(STOCK_STALE_AFTER).then(stock).flatten()
+        let stock = || self.contents.borrow().copy.as_ref().map(|copy| copy.stock().stock);
+        self.is_confirmed_within(STOCK_STALE_AFTER).then(stock).flatten()
     }
 
-    /// The seats, with every change that was made before this was asked.
-    pub(crate) async fn seats(&self, reader: &SeatReader) -> Result<Arc<SeatState>, AppError> {
+    /// The state with every change that was made before this call.
+    pub(crate) async fn current(&self, reader: &SeatReader) -> Result<Arc<SeatState>, SeatMapError> {
         let begun_before = self.checks.load(Ordering::SeqCst);
-        self.tried().await?;
+        self.first_read().await?;
         let mut checked = self.checked.lock().await;
         if *checked <= begun_before {
             let check = self.checks.fetch_add(1, Ordering::SeqCst) + 1;
@@ -131,99 +139,99 @@ impl SeatReplica {
         Ok(self.state().ok_or_else(|| Unavailable::of("the seat map"))?)
     }
 
-    /// Makes sure that the copy is not behind what the locks count now.
+    /// Makes sure that the replica has the version that the locks have now.
     async fn check(&self, reader: &SeatReader) -> Result<(), Unavailable> {
-        let (live, readings, confirmed_at) = {
-            let kept = self.kept.borrow();
-            (kept.live, kept.readings, kept.confirmed_at)
+        let (live, reads, confirmed_at) = {
+            let contents = self.contents.borrow();
+            (contents.live, contents.reads, contents.confirmed_at)
         };
-        // The claims are read for everybody, not for each who looks.
+        // The claims are read once per interval, however many readers there are.
         if !live && confirmed_at.is_some_and(|at| at.elapsed() < COMPARE_EVERY) {
             return Ok(());
         }
-        let agrees = match reader.counted(self.context.performance.id).await {
+        let up_to_date = match reader.counted(self.context.performance.id).await {
             Ok(Some(count)) if live => self.reaches(count.version).await,
             Ok(_) | Err(_) => false,
         };
-        if agrees { Ok(()) } else { self.read_after(readings).await }
+        if up_to_date { Ok(()) } else { self.read_after(reads).await }
     }
 
-    /// Waits for changes that are on their way.
+    /// Waits for the changes up to a version. Whether they arrived in time is returned.
     async fn reaches(&self, version: u64) -> bool {
-        let mut kept = self.kept.subscribe();
-        let reached = kept.wait_for(|kept| kept.version().is_some_and(|here| here >= version));
-        matches!(timeout(WORD_PATIENCE, reached).await, Ok(Ok(_)))
+        let mut contents = self.contents.subscribe();
+        let reached = contents.wait_for(|contents| contents.version().is_some_and(|here| here >= version));
+        matches!(timeout(CHANGE_TIMEOUT, reached).await, Ok(Ok(_)))
     }
 
-    /// Waits until the updater has tried to read for the first time.
-    async fn tried(&self) -> Result<(), Unavailable> {
-        let mut kept = self.kept.subscribe();
-        let tried = kept.wait_for(|kept| kept.read.max(kept.failed) > 0);
-        match timeout(READ_PATIENCE, tried).await {
+    /// Waits until the first read has succeeded or failed.
+    async fn first_read(&self) -> Result<(), Unavailable> {
+        let mut contents = self.contents.subscribe();
+        let read = contents.wait_for(|contents| contents.succeeded.max(contents.failed) > 0);
+        match timeout(READ_TIMEOUT, read).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Unavailable::of("the seat map")),
         }
     }
 
-    /// Has the state read, and waits for a reading after the one of this number.
-    async fn read_after(&self, reading: u64) -> Result<(), Unavailable> {
-        self.wanted.notify_one();
-        let mut kept = self.kept.subscribe();
-        let read = kept.wait_for(|kept| kept.read.max(kept.failed) > reading);
-        match timeout(READ_PATIENCE, read).await {
-            Ok(Ok(kept)) if kept.read > reading => Ok(()),
+    /// Requests a read, and waits for one that began after the read of this number.
+    async fn read_after(&self, read: u64) -> Result<(), Unavailable> {
+        self.read_requested.notify_one();
+        let mut contents = self.contents.subscribe();
+        let done = contents.wait_for(|contents| contents.succeeded.max(contents.failed) > read);
+        match timeout(READ_TIMEOUT, done).await {
+            Ok(Ok(contents)) if contents.succeeded > read => Ok(()),
             _ => Err(Unavailable::of("the seat map")),
         }
     }
 
-    /// Says that a reading begins, and which.
-    pub(crate) fn begin_reading(&self) -> u64 {
-        let mut reading = 0;
-        self.kept.send_modify(|kept| {
-            kept.readings += 1;
-            reading = kept.readings;
+    /// Notes that a read begins.
+    pub(crate) fn begin_read(&self) -> Read {
+        let mut number = 0;
+        self.contents.send_modify(|contents| {
+            contents.reads += 1;
+            number = contents.reads;
         });
-        reading
+        Read { number, began: Instant::now() }
     }
 
-    /// Takes over what a reading that began at a moment has read; `live` says whether from the locks.
-    pub(crate) fn adopt(&self, state: SeatState, live: bool, (reading, began): (u64, Instant)) {
-        self.kept.send_modify(|kept| {
-            // What the claims say at a version that this instance made up is of no use to others.
-            let before = kept.copy.as_ref().map(|copy| &**copy.state());
-            lock(&self.change_log).note_state(before, &state, live && (kept.live || before.is_none()));
-            kept.copy = Some(SeatCopy::new(state));
-            kept.live = live;
-            kept.read = reading;
-            kept.confirmed_at = Some(began);
+    /// Replaces the copy by the result of a read; `live` says whether of the locks.
+    pub(crate) fn install(&self, state: SeatState, live: bool, read: Read) {
+        self.contents.send_modify(|contents| {
+            // The version of a copy of the claims means nothing on other instances.
+            let before = contents.copy.as_ref().map(|copy| &**copy.state());
+            lock(&self.change_log).record_read(before, &state, live && (contents.live || before.is_none()));
+            contents.copy = Some(SeatCopy::new(state));
+            contents.live = live;
+            contents.succeeded = read.number;
+            contents.confirmed_at = Some(read.began);
         });
     }
 
-    /// Notes that a reading has failed.
-    pub(crate) fn miss(&self, reading: u64) {
-        self.kept.send_modify(|kept| kept.failed = reading);
+    /// Notes that a read failed.
+    pub(crate) fn fail(&self, read: Read) {
+        self.contents.send_modify(|contents| contents.failed = read.number);
     }
 
-    /// Follows a change. A copy of the claims does not: it knows none of the versions.
-    pub(crate) fn follow(&self, change: &SeatChange) -> Step {
+    /// Applies a change. A copy of the claims has other versions and applies none.
+    pub(crate) fn apply(&self, change: &SeatChange) -> Step {
         let mut step = Step::Gap;
-        self.kept.send_if_modified(|kept| {
-            step = kept.copy.as_mut().filter(|_| kept.live).map_or(Step::Gap, |copy| copy.follow(change));
+        self.contents.send_if_modified(|contents| {
+            step = contents.copy.as_mut().filter(|_| contents.live).map_or(Step::Gap, |copy| copy.follow(change));
             if step == Step::Taken {
-                lock(&self.change_log).note(change);
+                lock(&self.change_log).record(change);
             }
             step == Step::Taken
         });
         step
     }
 
-    /// Whether watchers have yet to be sent of the latest state.
+    /// Whether watchers were not sent the latest state yet.
     pub(crate) fn is_tick_due(&self) -> bool {
         let state = self.state();
         state.is_some_and(|state| lock(&self.change_log).is_due(&state))
     }
 
-    /// Tells watchers what has changed.
+    /// Publishes the latest state to the watchers.
     pub(crate) fn tick(&self) {
         if let Some(state) = self.state() {
             let tick = lock(&self.change_log).tick(&self.context.venue.chart, &state);
@@ -231,42 +239,48 @@ impl SeatReplica {
         }
     }
 
-    /// What watchers are sent.
-    pub(crate) fn ticks(&self) -> watch::Receiver<Option<Arc<SeatTick>>> {
+    /// The latest tick, and those that follow.
+    pub(crate) fn ticks(&self) -> watch::Receiver<Option<Arc<Tick>>> {
         self.ticks.subscribe()
     }
 
-    /// Waits until what watchers are sent is this state or a later one, which it is after a tick.
-    pub(crate) async fn sent(&self, state: &SeatState) {
+    /// Waits until the latest tick has this state or a later one: one tick at most.
+    pub(crate) async fn ticked(&self, state: &SeatState) {
         let mut ticks = self.ticks();
-        let sent = ticks.wait_for(|tick| tick.as_ref().is_some_and(|tick| tick.state.version >= state.version));
-        let _told = timeout(TICK * 2, sent).await;
+        let ticked = ticks.wait_for(|tick| tick.as_ref().is_some_and(|tick| tick.state.version >= state.version));
+        let _in_time = timeout(TICK * 2, ticked).await;
     }
 
-    /// What to tell a watcher, who was sent the tick of a number or nothing yet.
-    pub(crate) fn frame(&self, sent: Option<u64>, watch: &SeatWatch, tick: &SeatTick) -> Option<SeatFrame> {
+    /// The first frame for a watcher who has the state of a version, or none.
+    pub(crate) fn first_frame(&self, after_version: Option<u64>, part: &Part, tick: &Tick) -> SeatFrame {
+        lock(&self.change_log).first_frame(after_version, &self.context.venue.chart, tick, part)
+    }
+
+    /// The frame for a watcher who was sent the tick of a number; none if nothing it watches has changed.
+    pub(crate) fn next_frame(&self, sent: u64, part: &Part, tick: &Tick) -> Option<SeatFrame> {
         let chart = &self.context.venue.chart;
-        match sent {
-            None => Some(lock(&self.change_log).first(watch.after_version, chart, tick, &watch.part)),
-            Some(sent) if sent == tick.number => None,
-            Some(sent) if sent + 1 == tick.number => tick.news(chart, &watch.part),
-            Some(sent) => lock(&self.change_log).news(sent, chart, tick, &watch.part),
+        if sent == tick.number {
+            None
+        } else if sent + 1 == tick.number {
+            tick.frame(chart, part)
+        } else {
+            lock(&self.change_log).frame_since(sent, chart, tick, part)
         }
     }
 
-    /// Counts a stream of a fan.
-    pub(crate) fn enter(&self, user: UserId) -> Result<(), AppError> {
+    /// Counts a stream of a fan, unless the fan has as many as allowed.
+    pub(crate) fn open_stream(&self, user: UserId) -> Result<(), SeatMapError> {
         let mut watchers = lock(&self.watchers);
         let streams = watchers.entry(user).or_default();
         if *streams >= STREAMS_PER_FAN_MAX {
-            return Err(AppError::Overloaded);
+            return Err(SeatMapError::Overloaded);
         }
         *streams += 1;
         Ok(())
     }
 
-    /// Counts it no more.
-    pub(crate) fn leave(&self, user: UserId) {
+    /// Ends the count of a stream.
+    pub(crate) fn close_stream(&self, user: UserId) {
         let mut watchers = lock(&self.watchers);
         if let Some(streams) = watchers.get_mut(&user) {
             *streams -= 1;
@@ -277,20 +291,20 @@ impl SeatReplica {
     }
 
     fn state(&self) -> Option<Arc<SeatState>> {
-        self.kept.borrow().copy.as_ref().map(|copy| Arc::clone(copy.state()))
+        self.contents.borrow().copy.as_ref().map(|copy| Arc::clone(copy.state()))
     }
 
-    /// Compares the copy with what the locks counted a moment ago, before anything that the copy may still hear of.
+    /// Compares the replica with what the locks counted, in a query that began at `at`.
     pub(crate) fn compare(&self, count: StockAt, at: Instant) -> Compared {
         let mut compared = Compared::Differs;
-        self.kept.send_if_modified(|kept| {
-            compared = match kept.copy.as_ref().filter(|_| kept.live).map(SeatCopy::stock) {
-                Some(here) if here == count => Compared::Agrees,
+        self.contents.send_if_modified(|contents| {
+            compared = match contents.copy.as_ref().filter(|_| contents.live).map(SeatCopy::stock) {
+                Some(here) if here == count => Compared::Equal,
                 Some(here) if here.version < count.version => Compared::Behind(count.version),
                 Some(_) | None => Compared::Differs,
             };
             if compared != Compared::Differs {
-                kept.confirmed_at = Some(at);
+                contents.confirmed_at = Some(at);
             }
             false
         });
@@ -299,10 +313,6 @@ impl SeatReplica {
 
     /// The version of the copy.
     pub(crate) fn version(&self) -> Option<u64> {
-        self.kept.borrow().version()
+        self.contents.borrow().version()
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

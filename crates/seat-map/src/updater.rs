@@ -1,4 +1,4 @@
-//! What keeps a copy of live seats right: it hears of changes, and reads the state where it may have missed one.
+//! The task that keeps a replica up to date. It applies changes as they arrive, and reads the state where one may be missing.
 
 use std::sync::Arc;
 
@@ -8,61 +8,61 @@ use encore_domain::ports::{SeatChanges, SeatListener};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tracing::{info, warn};
 
-use crate::seat_reader::SeatReader;
-use crate::seat_replica::{COMPARE_EVERY, Compared, SeatReplica, TICK};
+use crate::reader::SeatReader;
+use crate::replica::{COMPARE_EVERY, Compared, Replica, TICK};
 
-/// Keeps one replica.
-pub(crate) struct SeatReplicaUpdater {
-    replica: Arc<SeatReplica>,
+/// Keeps one replica up to date.
+pub(crate) struct Updater {
+    replica: Arc<Replica>,
     reader: SeatReader,
     changes: Arc<dyn SeatChanges>,
     listener: Option<Box<dyn SeatListener>>,
-    /// What the locks were ahead of the copy at the last comparison.
+    /// The version of the locks at the last comparison, if it was later than that of the replica.
     ahead: Option<u64>,
-    /// Whether the locks are away, as far as was seen.
-    away: bool,
+    /// Whether the locks were unavailable at the last read.
+    locks_unavailable: bool,
 }
 
-impl SeatReplicaUpdater {
-    pub(crate) fn new(replica: Arc<SeatReplica>, reader: SeatReader, changes: Arc<dyn SeatChanges>) -> Self {
-        Self { replica, reader, changes, listener: None, ahead: None, away: false }
+impl Updater {
+    pub(crate) fn new(replica: Arc<Replica>, reader: SeatReader, changes: Arc<dyn SeatChanges>) -> Self {
+        Self { replica, reader, changes, listener: None, ahead: None, locks_unavailable: false }
     }
 
-    /// Keeps the replica until `over` says that nobody needs it.
-    pub(crate) async fn keep(mut self, over: impl Fn() -> bool) {
-        self.begin().await;
-        let mut look = interval_at(Instant::now() + COMPARE_EVERY, COMPARE_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Runs until `is_over` returns true, which is asked at every comparison.
+    pub(crate) async fn run(mut self, is_over: impl Fn() -> bool) {
+        self.start().await;
+        let mut comparisons = interval_at(Instant::now() + COMPARE_EVERY, COMPARE_EVERY);
+        comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let replica = Arc::clone(&self.replica);
-        let mut told_at = Instant::now();
+        let mut ticked_at = Instant::now();
         replica.tick();
         loop {
             tokio::select! {
-                () = sleep_until(told_at + TICK), if replica.is_tick_due() => {
+                () = sleep_until(ticked_at + TICK), if replica.is_tick_due() => {
                     replica.tick();
-                    told_at = Instant::now();
+                    ticked_at = Instant::now();
                 }
-                news = heard(&mut self.listener) => self.hear(&news).await,
-                () = replica.wanted.notified() => self.read().await,
-                _now = look.tick() => {
-                    if over() {
+                news = next_news(&mut self.listener) => self.apply(&news).await,
+                () = replica.read_requested.notified() => self.read().await,
+                _now = comparisons.tick() => {
+                    if is_over() {
                         return;
                     }
-                    self.look().await;
+                    self.compare().await;
                 }
             }
         }
     }
 
-    /// Listens first and reads then, so that nothing falls in between.
-    async fn begin(&mut self) {
+    /// Subscribes first and reads afterwards, so that no change falls in between.
+    async fn start(&mut self) {
         self.listener = self.changes.listen(self.replica.context.performance.id).await.ok();
         self.read().await;
     }
 
-    async fn hear(&mut self, news: &SeatNews) {
+    async fn apply(&mut self, news: &SeatNews) {
         let missed = match news {
-            SeatNews::Changed(change) => self.replica.follow(change) == Step::Gap,
+            SeatNews::Changed(change) => self.replica.apply(change) == Step::Gap,
             SeatNews::Missed => true,
         };
         if missed {
@@ -70,10 +70,11 @@ impl SeatReplicaUpdater {
         }
     }
 
-    /// Words may be lost without a trace, and locks may be flushed without a word.
-    async fn look(&mut self) {
+    /// Compares the replica with the counts of the locks. This finds changes whose notification was lost, and locks that were
+    /// flushed, of which there is no notification.
+    async fn compare(&mut self) {
         if self.listener.is_none() {
-            return self.begin().await;
+            return self.start().await;
         }
         let at = Instant::now();
         let Ok(Some(count)) = self.reader.counted(self.replica.context.performance.id).await else {
@@ -81,42 +82,42 @@ impl SeatReplicaUpdater {
         };
         let was_ahead = self.ahead.take();
         match self.replica.compare(count, at) {
-            Compared::Agrees => {}
-            // It was on its way a whole look ago, and has not come.
+            Compared::Equal => {}
+            // The changes did not arrive within a whole interval.
             Compared::Behind(_) if was_ahead > self.replica.version() => self.read().await,
             Compared::Behind(version) => self.ahead = Some(version),
             Compared::Differs => self.read().await,
         }
     }
 
-    /// Reads the locks, or the claims where the locks are away.
+    /// Reads the locks, or the claims while the locks are unavailable.
     async fn read(&mut self) {
-        let (reading, context) = ((self.replica.begin_reading(), Instant::now()), &self.replica.context);
+        let (read, context) = (self.replica.begin_read(), &self.replica.context);
         let performance = context.performance.id;
         let live = self.reader.live(context).await;
-        let was_away = std::mem::replace(&mut self.away, live.is_err());
+        let were_unavailable = std::mem::replace(&mut self.locks_unavailable, live.is_err());
         match live {
             Ok(state) => {
-                if was_away {
-                    info!(%performance, "seat locks are back; the seat map is theirs again");
+                if were_unavailable {
+                    info!(%performance, "seat locks available; seat map shows the locks");
                 }
-                self.replica.adopt(state, true, reading);
+                self.replica.install(state, true, read);
             }
             Err(unavailable) => {
-                if !was_away {
+                if !were_unavailable {
                     let error = &unavailable as &dyn std::error::Error;
-                    warn!(%performance, error, "seat locks are away; the seat map is of the claims");
+                    warn!(%performance, error, "seat locks unavailable; seat map shows the claims");
                 }
                 match self.reader.claimed(context).await {
-                    Ok(state) => self.replica.adopt(state, false, reading),
-                    Err(_) => self.replica.miss(reading.0),
+                    Ok(state) => self.replica.install(state, false, read),
+                    Err(_) => self.replica.fail(read),
                 }
             }
         }
     }
 }
 
-async fn heard(listener: &mut Option<Box<dyn SeatListener>>) -> SeatNews {
+async fn next_news(listener: &mut Option<Box<dyn SeatListener>>) -> SeatNews {
     match listener {
         Some(listener) => listener.next().await,
         None => std::future::pending().await,

@@ -1,12 +1,10 @@
-//! The copy of live seats that an instance keeps: what it hears, what it misses, and how it finds that out.
+//! How a replica follows the locks: changes it receives, changes it misses, and how it finds those.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_app::contexts::{PerformanceContext, PerformanceContexts};
-use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_state::{FREE, HELD, SOLD, SeatChange, SeatNews, SeatState, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
@@ -14,18 +12,20 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks, SeatChanges, SeatListener};
 use encore_port_tests::fixtures;
+use encore_seat_map::contexts::{PerformanceContext, PerformanceContexts};
+use encore_seat_map::{SeatMap, SeatMapParts};
 use tokio::sync::broadcast;
 use tokio::time::advance;
 
-/// Longer than any comparison takes to come, twice.
-const TWO_LOOKS: Duration = Duration::from_millis(2_500);
-/// Longer than a performance is followed for nobody.
-const LONG: Duration = Duration::from_secs(40);
+/// Longer than two intervals between comparisons.
+const TWO_COMPARISONS: Duration = Duration::from_millis(2_500);
+/// Longer than an unused replica is kept.
+const UNUSED: Duration = Duration::from_secs(40);
 
-/// Long enough for a word to be heard.
-const MOMENT: Duration = Duration::from_millis(5);
+/// Long enough for a change to arrive.
+const ARRIVAL: Duration = Duration::from_millis(5);
 
-/// Lets time pass on the runtime's clock, and everybody do what is due.
+/// Advances the clock of the runtime in small steps, so that every task that is due runs.
 async fn pass(time: Duration) {
     const STEP: Duration = Duration::from_millis(5);
     for _ in 0..time.as_millis() / STEP.as_millis() {
@@ -36,30 +36,30 @@ async fn pass(time: Duration) {
     }
 }
 
-/// What the stores say, and how often they were asked.
+/// What the stores return, and how often they were queried.
 struct Stores {
     live: SeatState,
     claims: Vec<Claim>,
-    away: bool,
+    unavailable: bool,
     snapshots: usize,
     counts: usize,
 }
 
-/// A map of one performance on stores that a test changes at will.
-struct Stage {
+/// A seat map of one performance, on stores that the test controls.
+struct Fixture {
     map: SeatMap,
     context: PerformanceContext,
     stores: Arc<Mutex<Stores>>,
-    words: broadcast::Sender<SeatNews>,
+    news: broadcast::Sender<SeatNews>,
 }
 
-/// Tells what a test says.
-struct Words(broadcast::Sender<SeatNews>);
+/// Publishes what the test sends.
+struct Changes(broadcast::Sender<SeatNews>);
 
 struct Listener(broadcast::Receiver<SeatNews>);
 
 #[async_trait]
-impl SeatChanges for Words {
+impl SeatChanges for Changes {
     async fn listen(&self, _: PerformanceId) -> Result<Box<dyn SeatListener>, Unavailable> {
         Ok(Box::new(Listener(self.0.subscribe())))
     }
@@ -68,16 +68,17 @@ impl SeatChanges for Words {
 #[async_trait]
 impl SeatListener for Listener {
     async fn next(&mut self) -> SeatNews {
-        self.0.recv().await.expect("the stage stands")
+        self.0.recv().await.expect("the fixture lives")
     }
 }
 
-impl Stage {
+impl Fixture {
     fn new() -> Self {
         let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
         let performance = fixtures::performance(concert.id, venue.id);
         let live = SeatState { bytes: all_free(&venue.chart), version: 10 };
-        let stores = Arc::new(Mutex::new(Stores { live, claims: Vec::new(), away: false, snapshots: 0, counts: 0 }));
+        let stores =
+            Arc::new(Mutex::new(Stores { live, claims: Vec::new(), unavailable: false, snapshots: 0, counts: 0 }));
         let context = PerformanceContext {
             performance: Arc::new(performance),
             concert: Arc::new(concert),
@@ -95,18 +96,18 @@ impl Stage {
         reservations.expect_claims().returning(move |_| Ok(claiming.lock().expect("no panic").claims.clone()));
         let mut clock = MockClock::new();
         clock.expect_now().returning(fixtures::start);
-        let words = broadcast::Sender::new(16);
-        let map = SeatMap::new(
-            Arc::new(locks(&stores)),
-            Arc::new(Words(words.clone())),
-            Arc::new(reservations),
-            PerformanceContexts::new(Arc::new(catalog)),
-            Arc::new(clock),
-        );
-        Self { map, context, stores, words }
+        let news = broadcast::Sender::new(16);
+        let map = SeatMap::new(SeatMapParts {
+            locks: Arc::new(locks(&stores)),
+            changes: Arc::new(Changes(news.clone())),
+            reservations: Arc::new(reservations),
+            contexts: PerformanceContexts::new(Arc::new(catalog)),
+            clock: Arc::new(clock),
+        });
+        Self { map, context, stores, news }
     }
 
-    /// Changes a seat in the locks, without a word.
+    /// Changes a seat in the locks, without a notification.
     fn set(&self, seat: usize, byte: u8) -> SeatChange {
         let mut stores = self.stores.lock().expect("no panic");
         let slot = fixtures::slots(&[seat])[0];
@@ -115,25 +116,25 @@ impl Stage {
         SeatChange { version: stores.live.version, seats: vec![(slot, byte)] }
     }
 
-    fn tell(&self, news: SeatNews) {
-        self.words.send(news).expect("somebody listens");
+    fn publish(&self, news: SeatNews) {
+        self.news.send(news).expect("the updater listens");
     }
 
-    /// Changes a seat, and tells it.
+    /// Changes a seat, and publishes the change.
     fn change(&self, seat: usize, byte: u8) {
-        self.tell(SeatNews::Changed(self.set(seat, byte)));
+        self.publish(SeatNews::Changed(self.set(seat, byte)));
     }
 
     async fn seats(&self) -> SeatState {
         (*self.map.state(&self.context).await.expect("seats")).clone()
     }
 
-    /// How many seats are left, by what is kept.
+    /// How many seats are left, according to the replica.
     async fn left(&self) -> u32 {
         self.map.stock(&[self.context.performance.id]).await.expect("counts")[0].free
     }
 
-    fn truth(&self) -> SeatState {
+    fn locked(&self) -> SeatState {
         self.stores.lock().expect("no panic").live.clone()
     }
 
@@ -141,8 +142,8 @@ impl Stage {
         self.stores.lock().expect("no panic").snapshots
     }
 
-    fn go_away(&self, away: bool) {
-        self.stores.lock().expect("no panic").away = away;
+    fn set_unavailable(&self, unavailable: bool) {
+        self.stores.lock().expect("no panic").unavailable = unavailable;
     }
 }
 
@@ -152,13 +153,13 @@ fn locks(stores: &Arc<Mutex<Stores>>) -> MockSeatLocks {
     locks.expect_snapshot().returning(move |_| {
         let mut stores = read.lock().expect("no panic");
         stores.snapshots += 1;
-        if stores.away { Err(Unavailable::of("redis")) } else { Ok(Some(stores.live.clone())) }
+        if stores.unavailable { Err(Unavailable::of("redis")) } else { Ok(Some(stores.live.clone())) }
     });
     let count = Arc::clone(stores);
     locks.expect_stock().returning(move |performances| {
         let mut stores = count.lock().expect("no panic");
         stores.counts += 1;
-        if stores.away {
+        if stores.unavailable {
             return Err(Unavailable::of("redis"));
         }
         let at = StockAt { version: stores.live.version, stock: stores.live.stock() };
@@ -168,119 +169,119 @@ fn locks(stores: &Arc<Mutex<Stores>>) -> MockSeatLocks {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_are_followed_without_reading_again() {
-    let stage = Stage::new();
-    assert_eq!(stage.seats().await, stage.truth());
+async fn changes_are_applied_without_a_read() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.seats().await, fixture.locked());
     for seat in 0..5 {
-        stage.change(seat, HELD);
-        assert_eq!(stage.seats().await, stage.truth());
+        fixture.change(seat, HELD);
+        assert_eq!(fixture.seats().await, fixture.locked());
     }
-    assert_eq!(stage.snapshots(), 1);
+    assert_eq!(fixture.snapshots(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_changed_is_seen_by_whoever_asks_afterwards() {
-    let stage = Stage::new();
-    stage.seats().await;
-    // The word is lost.
-    stage.set(3, SOLD);
-    assert_eq!(stage.seats().await, stage.truth());
-    // The word comes late.
-    let change = stage.set(4, SOLD);
-    let (seats, ()) = futures::join!(stage.seats(), async {
+async fn a_read_has_every_change_made_before_it() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    // The notification is lost.
+    fixture.set(3, SOLD);
+    assert_eq!(fixture.seats().await, fixture.locked());
+    // The notification is late.
+    let change = fixture.set(4, SOLD);
+    let (seats, ()) = futures::join!(fixture.seats(), async {
         pass(Duration::from_millis(50)).await;
-        stage.tell(SeatNews::Changed(change));
+        fixture.publish(SeatNews::Changed(change));
     });
-    assert_eq!(seats, stage.truth());
-    assert_eq!(stage.snapshots(), 2, "one for the lost word, none for the late one");
+    assert_eq!(seats, fixture.locked());
+    assert_eq!(fixture.snapshots(), 2, "one for the lost notification, none for the late one");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_and_what_is_missed_are_read_anew() {
-    let stage = Stage::new();
-    let all = stage.left().await;
-    stage.seats().await;
-    stage.set(0, HELD);
-    stage.change(1, HELD);
-    pass(MOMENT).await;
-    assert_eq!(stage.left().await, all - 2);
-    stage.set(2, HELD);
-    stage.tell(SeatNews::Missed);
-    pass(MOMENT).await;
-    assert_eq!(stage.left().await, all - 3);
-    assert_eq!(stage.snapshots(), 3);
+async fn a_gap_and_missed_changes_cause_a_read() {
+    let fixture = Fixture::new();
+    let all = fixture.left().await;
+    fixture.seats().await;
+    fixture.set(0, HELD);
+    fixture.change(1, HELD);
+    pass(ARRIVAL).await;
+    assert_eq!(fixture.left().await, all - 2);
+    fixture.set(2, HELD);
+    fixture.publish(SeatNews::Missed);
+    pass(ARRIVAL).await;
+    assert_eq!(fixture.left().await, all - 3);
+    assert_eq!(fixture.snapshots(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_word_that_is_lost_without_a_trace_is_noticed() {
-    let stage = Stage::new();
-    stage.seats().await;
-    let left = stage.left().await;
-    stage.set(0, HELD);
-    pass(TWO_LOOKS).await;
-    assert_eq!(stage.left().await, left - 1);
-    assert_eq!(stage.snapshots(), 2);
+async fn a_lost_notification_is_found_by_comparison() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    let left = fixture.left().await;
+    fixture.set(0, HELD);
+    pass(TWO_COMPARISONS).await;
+    assert_eq!(fixture.left().await, left - 1);
+    assert_eq!(fixture.snapshots(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_that_disagree_are_noticed() {
-    let stage = Stage::new();
-    stage.seats().await;
-    let left = stage.left().await;
-    stage.stores.lock().expect("no panic").live.bytes[0] = SOLD;
-    pass(TWO_LOOKS).await;
-    assert_eq!(stage.left().await, left - 1, "though the version is the same");
+async fn different_counts_at_the_same_version_are_found_by_comparison() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    let left = fixture.left().await;
+    fixture.stores.lock().expect("no panic").live.bytes[0] = SOLD;
+    pass(TWO_COMPARISONS).await;
+    assert_eq!(fixture.left().await, left - 1, "though the version is the same");
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_are_told_from_the_copy() {
-    let stage = Stage::new();
-    stage.seats().await;
-    let counts = || stage.stores.lock().expect("no panic").counts;
+async fn counts_are_read_from_the_replica() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    let counts = || fixture.stores.lock().expect("no panic").counts;
     let before = counts();
     for seat in 0..10 {
-        stage.change(seat, HELD);
-        pass(MOMENT).await;
-        assert_eq!(stage.left().await as usize, fixtures::SMALL_CHART_SEATS - seat - 1);
+        fixture.change(seat, HELD);
+        pass(ARRIVAL).await;
+        assert_eq!(fixture.left().await as usize, fixtures::SMALL_CHART_SEATS - seat - 1);
     }
     assert_eq!(counts(), before);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_locks_are_away_the_claims_are_shown() {
-    let stage = Stage::new();
-    stage.seats().await;
-    stage.go_away(true);
+async fn while_the_locks_are_unavailable_the_claims_are_shown() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    fixture.set_unavailable(true);
     let held = Claim::held(Slot(0), fixtures::id(), fixtures::at_secs(60));
-    stage.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
-    let shown = stage.seats().await;
+    fixture.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
+    let shown = fixture.seats().await;
     assert_eq!((shown.bytes[0], shown.bytes[1], shown.bytes[2]), (HELD, SOLD, FREE));
-    assert!(shown.version > stage.truth().version);
+    assert!(shown.version > fixture.locked().version);
 
-    stage.go_away(false);
-    pass(TWO_LOOKS).await;
-    assert_eq!(stage.seats().await, stage.truth(), "the locks are repaired by others; what they say counts");
+    fixture.set_unavailable(false);
+    pass(TWO_COMPARISONS).await;
+    assert_eq!(fixture.seats().await, fixture.locked(), "the locks are shown again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_performance_that_nobody_asks_about_is_forgotten() {
-    let stage = Stage::new();
-    stage.seats().await;
-    assert_eq!(stage.words.receiver_count(), 1);
-    pass(LONG / 2).await;
-    stage.seats().await;
-    pass(LONG / 2).await;
-    assert_eq!(stage.words.receiver_count(), 1, "somebody asked since");
-    pass(LONG).await;
-    assert_eq!(stage.words.receiver_count(), 0);
-    assert_eq!(stage.seats().await, stage.truth());
+async fn an_unused_replica_is_removed() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    assert_eq!(fixture.news.receiver_count(), 1);
+    pass(UNUSED / 2).await;
+    fixture.seats().await;
+    pass(UNUSED / 2).await;
+    assert_eq!(fixture.news.receiver_count(), 1, "it was used since");
+    pass(UNUSED).await;
+    assert_eq!(fixture.news.receiver_count(), 0);
+    assert_eq!(fixture.seats().await, fixture.locked());
 }
 
 #[tokio::test(start_paused = true)]
-async fn followers_end_with_the_map() {
-    let stage = Stage::new();
-    stage.seats().await;
-    drop(stage.map);
+async fn updaters_end_with_the_map() {
+    let fixture = Fixture::new();
+    fixture.seats().await;
+    drop(fixture.map);
     tokio::task::yield_now().await;
-    assert_eq!(stage.words.receiver_count(), 0);
+    assert_eq!(fixture.news.receiver_count(), 0);
 }

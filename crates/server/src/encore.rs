@@ -15,12 +15,11 @@ use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
 use encore_app::queue_replica::QueueReplicaRegistry;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
-use encore_app::seat_map::SeatMap;
-use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
+use encore_seat_map::{SeatMap, SeatMapParts};
 
 use crate::ports::Ports;
 use crate::workers::Workers;
@@ -80,9 +79,13 @@ impl Encore {
             contexts.clone(),
             clock(),
         );
-        let reconciliation =
-            SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_queues.clone(), clock());
-        let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), contexts.clone(), clock());
+        let seat_map = SeatMap::new(SeatMapParts {
+            locks: seat_locks,
+            changes: seat_changes,
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            clock: clock(),
+        });
         let replicas =
             QueueReplicaRegistry::new(recovery.clone(), queues.clone(), seat_map.clone(), open_queues.clone(), clock());
         let propagator = SettlementPropagator::new(seat_map.clone(), recovery.clone());
@@ -108,7 +111,7 @@ impl Encore {
         };
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
-        let workers = Workers::new(queue.clone(), open_queues, upkeep, reconciliation);
+        let workers = Workers::new(queue.clone(), open_queues, upkeep);
         let booking =
             BookingUseCases::new(reservations.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock());
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
@@ -117,7 +120,7 @@ impl Encore {
             PaymentUseCases::new(payments, reservations, contexts.clone(), guard.clone(), propagator, clock(), ids());
         let api = Api {
             identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
-            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock()),
+            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use encore_app::open_queues::OpenQueues;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_replica::TICK;
-use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -22,8 +21,8 @@ const KEEP_QUEUES_EVERY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
-/// How long after all seats on sale were compared with the claims they are compared again.
-const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// How long after all seat locks on sale were compared with the claims they are compared again.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// The loops of an instance.
 #[derive(Clone)]
@@ -31,29 +30,23 @@ pub struct Workers {
     queue: QueueUseCases,
     open_queues: OpenQueues,
     upkeep: Upkeep,
-    reconciliation: SeatReconciliation,
 }
 
 impl Workers {
-    pub(crate) fn new(
-        queue: QueueUseCases,
-        open_queues: OpenQueues,
-        upkeep: Upkeep,
-        reconciliation: SeatReconciliation,
-    ) -> Self {
-        Self { queue, open_queues, upkeep, reconciliation }
+    pub(crate) fn new(queue: QueueUseCases, open_queues: OpenQueues, upkeep: Upkeep) -> Self {
+        Self { queue, open_queues, upkeep }
     }
 
     /// How many seats of the locks this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
-        self.reconciliation.repairs()
+        self.upkeep.seats_repaired()
     }
 
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { queue, open_queues, upkeep, reconciliation } = self;
+        let Self { queue, open_queues, upkeep } = self;
         let (ticking, presence, records) = (queue.clone(), queue.clone(), queue);
-        let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
+        let (expiry, settlements, locks, repair) = (upkeep.clone(), upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
         loops.spawn(repeat("open queues", stop.clone(), OpenQueues::REFRESH_EVERY, move || {
             let open_queues = open_queues.clone();
@@ -83,9 +76,9 @@ impl Workers {
             let upkeep = locks.clone();
             async move { upkeep.settle_overdue_locks().await }
         }));
-        loops.spawn(repeat("reconciliation", stop, RECONCILE_EVERY, move || {
-            let reconciliation = reconciliation.clone();
-            async move { reconciliation.reconcile().await }
+        loops.spawn(repeat("seat lock repair", stop, COMPARE_EVERY, move || {
+            let upkeep = repair.clone();
+            async move { upkeep.repair_seat_locks().await }
         }));
         while loops.join_next().await.is_some() {}
     }

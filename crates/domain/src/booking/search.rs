@@ -11,13 +11,3 @@ pub enum Search {
     /// Units of a general admission area.
     Units(UnitSearch),
 }
-
-impl Search {
-    /// How many seats or units are searched for.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Seats(search) => search.count,
-            Self::Units(search) => search.count,
-        }
-    }
-}

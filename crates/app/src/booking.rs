@@ -44,6 +44,20 @@ pub struct ReservationView {
     pub context: PerformanceContext,
 }
 
+/// What [`BookingUseCases`] is made of.
+pub struct BookingParts {
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// Lets fans pass who hold an active token.
+    pub guard: QueueGuard,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The use cases of `BookingService`.
 #[derive(Clone)]
 pub struct BookingUseCases {
@@ -59,13 +73,8 @@ pub struct BookingUseCases {
 
 impl BookingUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        reservations: Arc<dyn Reservations>,
-        contexts: PerformanceContexts,
-        seat_map: SeatMap,
-        guard: QueueGuard,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(parts: BookingParts) -> Self {
+        let BookingParts { reservations, contexts, seat_map, guard, clock } = parts;
         let (searches, alternatives) = (SeatSearches::default(), SeatAlternatives::new(seat_map.clone()));
         Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
     }

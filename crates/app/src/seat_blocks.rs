@@ -28,6 +28,20 @@ pub struct InContext<T> {
     pub context: PerformanceContext,
 }
 
+/// What [`SeatBlockUseCases`] is made of.
+pub struct SeatBlockParts {
+    /// The blocks.
+    pub seat_blocks: Arc<dyn SeatBlocks>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
+
 /// The use cases of operators who keep seats from sale.
 #[derive(Clone)]
 pub struct SeatBlockUseCases {
@@ -40,13 +54,8 @@ pub struct SeatBlockUseCases {
 
 impl SeatBlockUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        seat_blocks: Arc<dyn SeatBlocks>,
-        contexts: PerformanceContexts,
-        seat_map: SeatMap,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
+    pub fn new(parts: SeatBlockParts) -> Self {
+        let SeatBlockParts { seat_blocks, contexts, seat_map, clock, ids } = parts;
         Self { seat_blocks, contexts, seat_map, clock, ids }
     }
 

@@ -20,6 +20,22 @@ const LOCK_GRACE: Duration = Duration::from_secs(2);
 /// How long after a payment its settlement is propagated again unless it is known to be propagated, which is noted once a sweep.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
+/// What [`Upkeep`] is made of.
+pub struct UpkeepParts {
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The payments.
+    pub payments: Arc<dyn Payments>,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// Propagates payments.
+    pub propagator: SettlementPropagator,
+    /// What is on sale.
+    pub open_queues: OpenQueues,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The sweeps.
 #[derive(Clone)]
 pub struct Upkeep {
@@ -33,14 +49,8 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Puts the sweeps on their ports.
-    pub fn new(
-        reservations: Arc<dyn Reservations>,
-        payments: Arc<dyn Payments>,
-        seat_map: SeatMap,
-        propagator: SettlementPropagator,
-        open_queues: OpenQueues,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(parts: UpkeepParts) -> Self {
+        let UpkeepParts { reservations, payments, seat_map, propagator, open_queues, clock } = parts;
         Self { reservations, payments, seat_map, propagator, open_queues, clock }
     }
 

@@ -2,20 +2,20 @@
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
-use encore_app::booking::BookingUseCases;
+use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
-use encore_app::identity::IdentityUseCases;
+use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::open_queues::OpenQueues;
-use encore_app::payment::{PaymentUseCases, SettlementPropagator};
+use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
 use encore_app::queue_replica::QueueReplicaRegistry;
 use encore_app::rehearsal_fans::RehearsalFans;
-use encore_app::seat_blocks::SeatBlockUseCases;
-use encore_app::upkeep::Upkeep;
+use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
+use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::WalletUseCases;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
@@ -89,14 +89,14 @@ impl Encore {
         let replicas =
             QueueReplicaRegistry::new(recovery.clone(), queues.clone(), seat_map.clone(), open_queues.clone(), clock());
         let propagator = SettlementPropagator::new(seat_map.clone(), recovery.clone());
-        let upkeep = Upkeep::new(
-            reservations.clone(),
-            payments.clone(),
-            seat_map.clone(),
-            propagator.clone(),
-            open_queues.clone(),
-            clock(),
-        );
+        let upkeep = Upkeep::new(UpkeepParts {
+            reservations: reservations.clone(),
+            payments: payments.clone(),
+            seat_map: seat_map.clone(),
+            propagator: propagator.clone(),
+            open_queues: open_queues.clone(),
+            clock: clock(),
+        });
         let parts = QueueParts {
             queues,
             recovery,
@@ -112,14 +112,40 @@ impl Encore {
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
         let workers = Workers::new(queue.clone(), open_queues, upkeep);
-        let booking =
-            BookingUseCases::new(reservations.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock());
+        let booking = BookingUseCases::new(BookingParts {
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            guard: guard.clone(),
+            clock: clock(),
+        });
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
-        let seat_blocks = SeatBlockUseCases::new(seat_blocks, contexts.clone(), seat_map.clone(), clock(), ids());
-        let payments =
-            PaymentUseCases::new(payments, reservations, contexts.clone(), guard.clone(), propagator, clock(), ids());
+        let seat_blocks = SeatBlockUseCases::new(SeatBlockParts {
+            seat_blocks,
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            clock: clock(),
+            ids: ids(),
+        });
+        let payments = PaymentUseCases::new(PaymentParts {
+            payments,
+            reservations,
+            contexts: contexts.clone(),
+            guard: guard.clone(),
+            propagator,
+            clock: clock(),
+            ids: ids(),
+        });
+        let access = access_tokens.clone();
+        let identity = IdentityUseCases::new(IdentityParts {
+            users,
+            passwords,
+            access_tokens: access,
+            clock: clock(),
+            ids: ids(),
+        });
         let api = Api {
-            identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
+            identity,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,

@@ -145,7 +145,7 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
 pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     let (performance, owner) = (bench.loaded().await, id());
     let three = search(3, &[0, 1], &[0, 1], false);
-    let first = bench.take_best(performance, &three, owner).await.expect("the context is empty");
+    let first = bench.take_best(performance, &three, owner).await.expect("the venue is empty");
     let other = bench.take_best(performance, &three, id()).await.expect("there is more");
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 

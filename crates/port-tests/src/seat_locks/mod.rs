@@ -55,7 +55,7 @@ macro_rules! seat_locks {
             chooses_again_for_the_same_owner,
             takes_free_units,
             refuses_where_too_few_units_are_left,
-            sells_an_area_to_the_last_spot,
+            sells_an_area_to_the_last_unit,
             takes_units_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,

@@ -100,7 +100,7 @@ pub async fn refuses_where_too_few_units_are_left(bench: SpeedBench) {
     assert_eq!(unknown, ChooseRefusal::NotLoaded);
 }
 
-pub async fn sells_an_area_to_the_last_spot(bench: SpeedBench) {
+pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
     const CAPACITY: u32 = 300;
     let (performance, [floor, _]) = bench.festival(CAPACITY, |_| false).await;
     let answers = at_once((0..CROWD).map(|turn| {

@@ -91,7 +91,7 @@ pub enum ChooseRefusal {
 /// - `takes_free_units`: what [`UnitSearch::choose`] chooses of the snapshot, in areas of any occupation
 /// - `refuses_where_too_few_units_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
 ///   nothing is taken of what is beside the area
-/// - `sells_an_area_to_the_last_spot`: of two hundred at once that want more than its capacity, it sells exactly that; nobody is
+/// - `sells_an_area_to_the_last_unit`: of two hundred at once that want more than its capacity, it sells exactly that; nobody is
 ///   refused while as many as they want are left
 /// - `takes_units_again_for_the_same_owner`: as seats are chosen again
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken

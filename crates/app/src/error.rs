@@ -14,6 +14,8 @@ use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
+use encore_seat_map::SeatMapError;
+use encore_seat_map::contexts::ContextError;
 use encore_waiting_room::WaitingRoomError;
 use thiserror::Error;
 
@@ -183,6 +185,33 @@ impl From<WaitingRoomError> for AppError {
             WaitingRoomError::TooManyStreams => Self::Overloaded,
             WaitingRoomError::Unavailable(unavailable) => Self::Unavailable(unavailable),
             WaitingRoomError::Internal(message) => Self::Internal(message),
+        }
+    }
+}
+
+impl From<ContextError> for AppError {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::NotFound { kind, id } => Self::NotFound { kind, ids: vec![id] },
+            ContextError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
+
+impl From<SeatMapError> for AppError {
+    fn from(error: SeatMapError) -> Self {
+        match error {
+            SeatMapError::Taken { seat_ids, version } => {
+                Self::SeatsTaken { seat_ids, version: Some(version), alternatives: vec![] }
+            }
+            SeatMapError::WouldOrphan { seat_ids } => Self::WouldOrphanSeats { seat_ids },
+            SeatMapError::NoneFits { count } => Self::NoSeatsFit { count },
+            SeatMapError::TooFewLeft { area, count, left } => Self::TooFewLeft { area, count, left },
+            SeatMapError::Overloaded => Self::Overloaded,
+            // A watch lasts as long as the admission of its fan.
+            SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),
+            SeatMapError::Context(error) => error.into(),
+            SeatMapError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }

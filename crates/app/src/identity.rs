@@ -22,6 +22,20 @@ pub struct SignUp {
     pub role: Role,
 }
 
+/// What [`IdentityUseCases`] is made of.
+pub struct IdentityParts {
+    /// The users.
+    pub users: Arc<dyn Users>,
+    /// Hashes passwords.
+    pub passwords: Arc<dyn Passwords>,
+    /// Signs access tokens.
+    pub access_tokens: Arc<dyn AccessTokens>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
+
 /// The use cases of `IdentityService` and of `encore create-operator`.
 #[derive(Clone)]
 pub struct IdentityUseCases {
@@ -34,13 +48,8 @@ pub struct IdentityUseCases {
 
 impl IdentityUseCases {
     /// The use cases over their ports.
-    pub fn new(
-        users: Arc<dyn Users>,
-        passwords: Arc<dyn Passwords>,
-        access_tokens: Arc<dyn AccessTokens>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
+    pub fn new(parts: IdentityParts) -> Self {
+        let IdentityParts { users, passwords, access_tokens, clock, ids } = parts;
         Self { users, passwords, access_tokens, clock, ids }
     }
 

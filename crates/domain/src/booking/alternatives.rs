@@ -9,6 +9,15 @@ use crate::catalog::seat_chart::{SeatChart, Slot};
 /// How many choices are offered in place of one that is taken: what a phone shows at once.
 pub const ALTERNATIVES_MAX: usize = 3;
 
+/// Whether a hold may leave orphan seats: free seats that had a free neighbour and have none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// It may.
+    Allow,
+    /// It is refused if it would.
+    Prevent,
+}
+
 /// Blocks of as many free neighbours, of the grades that were wanted and with as many accessible seats, the nearest to the seats
 /// that were wanted first. Those that leave no seat alone come before those that do, and no seat is in two of them.
 pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec<Slot>> {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
@@ -94,7 +96,7 @@ impl SpeedBench {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.seat_locks.take(performance, slots, owner, at_secs(60)).await
+        self.seat_locks.take(performance, slots, Orphans::Allow, owner, at_secs(60)).await
     }
 
     /// Holds free seats for a new owner, and returns the owner.
@@ -105,7 +107,7 @@ impl SpeedBench {
         held_until: Timestamp,
     ) -> ReservationId {
         let owner = id();
-        let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
+        let taken = self.seat_locks.take(performance, &slots(seats), Orphans::Allow, owner, held_until).await;
         taken.expect("the seats are free");
         owner
     }
@@ -117,7 +119,7 @@ impl SpeedBench {
         search: &SeatSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_best(performance, search, owner, at_secs(60)).await
+        self.seat_locks.take_chosen(performance, &Search::Seats(search.clone()), owner, at_secs(60)).await
     }
 
     /// A performance whose seats are held or sold where `taken` returns true for their index in the chart.

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{HELD, SeatLock, SeatState, StockAt, all_free};
 use encore_domain::catalog::area::{Area, TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
@@ -36,7 +37,7 @@ impl SpeedBench {
         search: &UnitSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_units(performance, search, owner, at_secs(60)).await
+        self.seat_locks.take_chosen(performance, &Search::Units(*search), owner, at_secs(60)).await
     }
 }
 
@@ -105,7 +106,8 @@ pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
     let answers = at_once((0..CALLERS).map(|turn| {
         let (seat_locks, owner) = (Arc::clone(&bench.seat_locks), id());
         let search = UnitSearch::new(&floor, 1 + turn % 4, owner);
-        async move { (search.count, seat_locks.take_units(performance, &search, owner, at_secs(60)).await) }
+        let (count, search) = (search.count, Search::Units(search));
+        async move { (count, seat_locks.take_chosen(performance, &search, owner, at_secs(60)).await) }
     }))
     .await;
 
@@ -141,7 +143,8 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     let later = at_secs(3_600);
-    let again = bench.seat_locks.take_units(performance, &three, owner, later).await.expect("the same units");
+    let repeated = Search::Units(three);
+    let again = bench.seat_locks.take_chosen(performance, &repeated, owner, later).await.expect("the same units");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await.expect("the store answers");
     assert_eq!(

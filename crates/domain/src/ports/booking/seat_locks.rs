@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::booking::best_available::SeatSearch;
+use crate::booking::alternatives::Orphans;
+use crate::booking::search::Search;
 use crate::booking::seat_state::{SeatLock, SeatState, StockAt};
-use crate::catalog::area::UnitSearch;
 use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -78,9 +78,9 @@ pub enum ChooseRefusal {
 /// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
 /// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
 ///   deadline
-/// - `takes_preventing_orphans`: what would leave a seat alone is refused with [`TakeRefusal::WouldOrphan`], which names what
-///   [`orphan_seats`](crate::booking::alternatives::orphan_seats) does, and takes nothing; what is taken comes first, and seats that are all
-///   this owner's are taken again
+/// - `takes_preventing_orphans`: with [`Orphans::Prevent`], what would leave a seat alone is refused with
+///   [`TakeRefusal::WouldOrphan`], which names what [`orphan_seats`](crate::booking::alternatives::orphan_seats) does, and takes
+///   nothing; what is taken comes first, and seats that are all this owner's are taken again
 /// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in venues of any occupation
 /// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
 /// - `chooses_accessible_seats_for_those_who_ask`: and then what [`SeatSearch::choose`] chooses, with stretches that overlap
@@ -105,6 +105,9 @@ pub enum ChooseRefusal {
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
 /// - `says_who_holds`: the locks of those of some seats that are held, in the order of the slots; of the others nothing
 /// - `keeps_performances_apart`
+///
+/// [`SeatSearch::choose`]: crate::booking::best_available::SeatSearch::choose
+/// [`UnitSearch::choose`]: crate::catalog::area::UnitSearch::choose
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
@@ -128,33 +131,16 @@ pub trait SeatLocks: Send + Sync {
         &self,
         performance: PerformanceId,
         slots: &[Slot],
+        orphans: Orphans,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>>;
 
-    /// The same, unless that would leave a single free seat without a free neighbour.
-    async fn take_preventing_orphans(
+    /// Holds the free seats or units that a search finds. They are chosen and held in one step.
+    async fn take_chosen(
         &self,
         performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, PortError<TakeRefusal>>;
-
-    /// Holds the best free seats of a search, chosen in the same step.
-    async fn take_best(
-        &self,
-        performance: PerformanceId,
-        search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
-
-    /// Holds free units of a general admission area, chosen in the same step.
-    async fn take_units(
-        &self,
-        performance: PerformanceId,
-        search: &UnitSearch,
+        search: &Search,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;

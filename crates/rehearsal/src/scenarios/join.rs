@@ -14,6 +14,8 @@ use crate::venue::Venue;
 const FANS: u64 = 100_000;
 /// The queue is paused: joining is measured, not admission.
 const QUEUE: QueueTerms = QueueTerms { per_second: 1, batch: 1, max_active: 1, paused: true, grace: None };
+/// Without baselines so many of a hundred fans join in the closed loop, as in older builds, with which that is compared.
+const ALONE_PERCENT: u64 = 60;
 const CALL: &str = "JoinQueue";
 const BASELINES: [Kind; 2] = [Kind::Redis, Kind::Transport];
 
@@ -26,13 +28,17 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     // One fan less than there are: the last one joins first, so that the queue is open when it is measured.
     let joiners = callers.len().saturating_sub(1).max(1);
     // A queue in which nobody waits yet, and the call of each number on it.
+    let alone = run.args.load.no_baselines;
     let fresh = {
         let (sale, callers) = (sale.clone(), callers.clone());
         move || {
             let (sale, callers) = (sale.clone(), callers.clone());
             async move {
                 let performance = sale.date().await?;
-                callers.turn(joiners).join(&performance).await?;
+                // Older builds, with which a scenario alone is compared, measure the first join too.
+                if !alone {
+                    callers.turn(joiners).join(&performance).await?;
+                }
                 Ok::<_, tonic::Status>(move |number| {
                     let (caller, performance) = (callers.turn(number).clone(), performance.clone());
                     async move { Outcome::of(&caller.join(&performance).await) }
@@ -46,7 +52,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
             let fresh = fresh();
             Box::pin(async move {
                 let joining = fresh.await.map_err(|status| status.message().to_owned())?;
-                Ok(run.load.closed_loop(closed_loop(run, lasts, joiners), joining).await)
+                let calls_max = if alone { joiners * ALONE_PERCENT / 100 } else { joiners };
+                Ok(run.load.closed_loop(closed_loop(run, lasts, calls_max), joining).await)
             })
         })
     });

@@ -15,19 +15,24 @@ use crate::scenarios::single_call::{Variant, before_pace, callers, compare, pace
 
 /// How many fans pay by default.
 const FANS: u64 = 24_000;
+/// How many fans pay by default without baselines, as in older builds, with which that is compared.
+const FANS_ALONE: u64 = 12_000;
 /// How many of them charge and hold at once beforehand.
 const PREPARING_AT_ONCE: u64 = 128;
 /// Charging and holding takes this part of the time that is left, one of so many, at most.
 const PREPARING_PART: u32 = 3;
 /// The paced phase gets this share of all holds, in percent; the slices share the rest.
 const PACED_PERCENT: u64 = 25;
+/// The same without baselines, as in older builds.
+const PACED_PERCENT_ALONE: u64 = 40;
 const CALL: &str = "PayReservation";
 const BASELINES: [Kind; 4] = [Kind::PayForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
 /// How many slices a round has of the scenario: each stands between two baselines.
 const SLICES_PER_ROUND: u64 = 2;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
-    let fans = run.fans(FANS);
+    let alone = run.args.load.no_baselines;
+    let fans = run.fans(if alone { FANS_ALONE } else { FANS });
     run.live.phase(&format!("{fans} fans charge their wallets and hold two seats each"));
     let seats = DistinctSeats::open(run, fans).await?;
     let dates = seats.dates(fans).await.map_err(RehearsalError::setup("the sale"))?;
@@ -37,8 +42,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     if ready < fans {
         run.live.phase(&format!("{ready} of {fans} fans are ready to pay"));
     }
-    let paced = ready * PACED_PERCENT / 100;
-    let slices = if run.args.load.no_baselines { 1 } else { u64::from(run.args.load.pairs) * SLICES_PER_ROUND };
+    let paced = ready * if alone { PACED_PERCENT_ALONE } else { PACED_PERCENT } / 100;
+    let slices = if alone { 1 } else { u64::from(run.args.load.pairs) * SLICES_PER_ROUND };
     let share = (ready - paced) / slices;
     let variant = Variant::saturated(CALL, &BASELINES, {
         let holds = Arc::clone(&holds);

@@ -128,8 +128,8 @@ impl Fan {
         Ok(self.queue().watch_position(self.request(message)).await?.into_inner())
     }
 
-    /// Joins a queue, watches until admitted, and sends the admitted token from then on. Returns the positions that the stream
-    /// showed.
+    /// Joins a queue, watches until admitted, and sends the admitted token from then on. Returns the positions that the
+    /// stream showed.
     pub async fn enter(&mut self, performance: PerformanceId) -> Result<Vec<u64>, Status> {
         self.join(performance).await?;
         self.wait().await

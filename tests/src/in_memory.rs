@@ -79,8 +79,8 @@ impl Instance {
     }
 }
 
-/// An instance on a runtime of its own, which can be killed. A killed instance sends nothing more and completes nothing.
-/// Dropping it kills it.
+/// An instance on a runtime of its own, which can be killed. A killed instance sends nothing more and completes
+/// nothing. Dropping it kills it.
 #[derive(Debug)]
 pub struct KillableInstance {
     /// A connection to the instance.

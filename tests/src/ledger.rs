@@ -17,7 +17,8 @@ async fn ask(database: &ScratchDatabase, query: &str) -> i64 {
     diesel::sql_query(query).get_result::<Number>(&mut connection).await.expect("a number").number
 }
 
-/// Checks that the sum of all entries is zero, that no wallet is negative, and that every balance is the sum of its entries.
+/// Checks that the sum of all entries is zero, that no wallet is negative, and that every balance is the sum of its
+/// entries.
 pub async fn assert_conserved(database: &ScratchDatabase) {
     let sum = "SELECT coalesce(sum(amount_minor), 0)::bigint AS number FROM ledger_entries";
     assert_eq!(ask(database, sum).await, 0, "the sum of all entries");

@@ -34,8 +34,8 @@ pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &Seat
     statuses(chart, &bytes)
 }
 
-/// Advances the clock until the locks match the claims and no hold is past its deadline. From then on nothing changes until the
-/// clock advances or a call is made. Returns the statuses.
+/// Advances the clock until the locks match the claims and no hold is past its deadline. From then on nothing changes
+/// until the clock advances or a call is made. Returns the statuses.
 pub async fn settled_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
     until("locks that match the claims", || async {
         let settled = is_settled(world, performance, chart).await;

@@ -69,8 +69,8 @@ impl WatchedSeats {
         Ok(frame)
     }
 
-    /// Applies frames until the watched areas have these numbers of free units. Panics at the deadline, because heartbeats never
-    /// end.
+    /// Applies frames until the watched areas have these numbers of free units. Panics at the deadline, because
+    /// heartbeats never end.
     pub async fn until_left<const N: usize>(&mut self, left: [(u32, u32); N]) -> Result<(), Status> {
         let left = BTreeMap::from(left);
         let watching = async {

@@ -179,8 +179,8 @@ impl World {
         &self.instances[turn % self.instances.len()].channel
     }
 
-    /// A new fan with a connection to the instance whose turn it is. The user is added to the store directly, because a sign-up
-    /// costs a password hash.
+    /// A new fan with a connection to the instance whose turn it is. The user is added to the store directly, because a
+    /// sign-up costs a password hash.
     pub async fn fan(&self, turn: usize) -> Fan {
         self.user(turn, Role::Fan).await
     }

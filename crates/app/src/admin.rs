@@ -117,7 +117,8 @@ impl AdminUseCases {
         Ok(self.catalog.add_concert(concert, request).await?.into_inner())
     }
 
-    /// Creates a performance of a concert at a venue. A queue that exceeds a ceiling is refused unless it overrides the ceilings.
+    /// Creates a performance of a concert at a venue. A queue that exceeds a ceiling is refused unless it overrides the
+    /// ceilings.
     pub async fn create_performance(
         &self,
         new: NewPerformance,

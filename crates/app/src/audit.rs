@@ -18,11 +18,13 @@ use tokio::time::sleep;
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 
-/// The pause before the second pass over the live state, if the first pass found something. Differences that are in progress
-/// have ended by then: a seat that is claimed and not yet locked, or a hold between its deadline and the sweep. The slowest is
-/// a settlement that was lost on the way to the seat locks: a sweep propagates it again after three to four seconds.
+/// The pause before the second pass over the live state, if the first pass found something. Differences that are in
+/// progress have ended by then: a seat that is claimed and not yet locked, or a hold between its deadline and the
+/// sweep. The slowest is a settlement that was lost on the way to the seat locks: a sweep propagates it again after
+/// three to four seconds.
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// How long after its deadline a lock without a claim is tolerated. Sweeps free it two to three seconds after the deadline.
+/// How long after its deadline a lock without a claim is tolerated. Sweeps free it two to three seconds after the
+/// deadline.
 const LOCK_OVERDUE_AFTER: Duration = Duration::from_secs(5);
 /// The most overdue locks that one audit of a performance examines.
 const OVERDUE_LOCKS_MAX: u32 = 1_000;
@@ -60,8 +62,8 @@ impl AuditUseCases {
         Self { parts: Arc::new(parts) }
     }
 
-    /// Checks the stored records, and then the queue and the seat state of the performance, or of every performance on sale. A
-    /// finding on live state counts only if a second pass, [`LOOK_AGAIN_AFTER`] the first, finds it again.
+    /// Checks the stored records, and then the queue and the seat state of the performance, or of every performance on
+    /// sale. A finding on live state counts only if a second pass, [`LOOK_AGAIN_AFTER`] the first, finds it again.
     pub async fn verify(&self, scope: Option<PerformanceId>) -> Result<AuditReport, AppError> {
         let now = self.parts.clock.now();
         let live = self.live(scope, now).await?;
@@ -75,7 +77,8 @@ impl AuditUseCases {
         if report.broken(Promise::OverdueHold) > 0 {
             report = self.parts.audit.sweep(scope).await?;
         }
-        // An operator may have changed `max_active` since. Instances apply the change in less time than passes between the passes.
+        // An operator may have changed `max_active` since. Instances apply the change in less time than passes between
+        // the passes.
         let again = self.look(&self.live(scope, now).await?, now).await?;
         let findings = lasting(&seen.findings, again.findings);
         report.add(Look { findings, ..again }.into_report());
@@ -106,8 +109,8 @@ impl AuditUseCases {
         Ok(vec![found.unwrap_or(Live { performance, on_sale: false, queue: None })])
     }
 
-    /// One pass over queues and seats. `overdue_by` is the same in both passes, so that a lock has the time between them to be
-    /// freed.
+    /// One pass over queues and seats. `overdue_by` is the same in both passes, so that a lock has the time between
+    /// them to be freed.
     async fn look(&self, performances: &[Live], overdue_by: Timestamp) -> Result<Look, AppError> {
         let mut seen = Look::default();
         for live in performances {
@@ -126,8 +129,8 @@ impl AuditUseCases {
         Ok(())
     }
 
-    /// Examines the seats if the locks are loaded. The claims are read first. A seat that is held between the two reads then
-    /// appears as locked without a claim, which is not a finding.
+    /// Examines the seats if the locks are loaded. The claims are read first. A seat that is held between the two reads
+    /// then appears as locked without a claim, which is not a finding.
     async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, seen: &mut Look) -> Result<(), AppError> {
         let performance = live.performance;
         let claims = self.parts.reservations.claims(performance).await?;

@@ -79,8 +79,8 @@ impl BookingUseCases {
         Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
     }
 
-    /// Holds seats for a fan, all or none. Idempotent: a repeated request returns its hold even if the call would be refused
-    /// now, because the sale has closed, the token was used or the seats are taken by this hold.
+    /// Holds seats for a fan, all or none. Idempotent: a repeated request returns its hold even if the call would be
+    /// refused now, because the sale has closed, the token was used or the seats are taken by this hold.
     pub async fn hold_seats(
         &self,
         caller: Caller,
@@ -159,8 +159,9 @@ impl BookingUseCases {
         self.place(context, slots, terms, request).await
     }
 
-    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the locks are
-    /// corrected and the choice is repeated: a fan who asks for any seats is not refused because others were faster.
+    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the
+    /// locks are corrected and the choice is repeated: a fan who asks for any seats is not refused because others were
+    /// faster.
     async fn hold_chosen(
         &self,
         context: &PerformanceContext,
@@ -181,8 +182,9 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls whose
-    /// first choice was taken, wait for their turn within this instance. A conflict with another instance repeats the choice.
+    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls
+    /// whose first choice was taken, wait for their turn within this instance. A conflict with another instance repeats
+    /// the choice.
     async fn hold_claimable(
         &self,
         context: &PerformanceContext,
@@ -232,8 +234,8 @@ impl BookingUseCases {
         }
     }
 
-    /// Sets the locks to match the claims. The locks were taken for a refused claim, or belong to an earlier call of the same
-    /// request.
+    /// Sets the locks to match the claims. The locks were taken for a refused claim, or belong to an earlier call of
+    /// the same request.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
         if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Fan(owner)).await {
             warn!(
@@ -266,8 +268,8 @@ impl BookingUseCases {
         Ok(ReservationView { reservation: left.into_inner(), context })
     }
 
-    /// Extends a live hold, as far as its performance and the fan's queue token allow. Idempotent: a repeated request returns
-    /// its result even if the token has been used since.
+    /// Extends a live hold, as far as its performance and the fan's queue token allow. Idempotent: a repeated request
+    /// returns its result even if the token has been used since.
     pub async fn extend_hold(
         &self,
         caller: Caller,

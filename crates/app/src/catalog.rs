@@ -159,8 +159,8 @@ impl CatalogUseCases {
         Ok(SeatChartView { context, version })
     }
 
-    /// A stream of the seats of a performance, with their chart. The guard authorizes the call once. The stream ends when the
-    /// fan's admission ends.
+    /// A stream of the seats of a performance, with their chart. The guard authorizes the call once. The stream ends
+    /// when the fan's admission ends.
     pub async fn watch_seats(
         &self,
         caller: Caller,

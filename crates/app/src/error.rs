@@ -114,8 +114,8 @@ impl AppError {
         Self::NotFound { kind, ids: vec![id.to_string()] }
     }
 
-    /// Whether an earlier success of the same request may be the cause of this refusal, because the refusal depends on stored
-    /// state. False for invalid calls and for an unavailable store.
+    /// Whether an earlier success of the same request may be the cause of this refusal, because the refusal depends on
+    /// stored state. False for invalid calls and for an unavailable store.
     pub fn may_hide_a_repeat(&self) -> bool {
         match self {
             Self::NotOnSale(_)

@@ -53,8 +53,8 @@ impl IdentityUseCases {
         Self { users, passwords, access_tokens, clock, ids }
     }
 
-    /// Creates a user. The fingerprint of the request does not cover the password, because a fast hash of a password must not
-    /// be stored. A repeated request is therefore accepted only if its password matches the stored hash.
+    /// Creates a user. The fingerprint of the request does not cover the password, because a fast hash of a password
+    /// must not be stored. A repeated request is therefore accepted only if its password matches the stored hash.
     pub async fn sign_up(&self, sign_up: SignUp, request: Option<RequestKey>) -> Result<User, AppError> {
         let SignUp { email, password, display_name, role } = sign_up;
         let password_hash = self.passwords.hash(&password).await?;
@@ -69,8 +69,8 @@ impl IdentityUseCases {
         }
     }
 
-    /// Issues an access token. An unknown address, and that of a user without a password, take as long as a wrong password, so
-    /// that the response time does not reveal which addresses exist.
+    /// Issues an access token. An unknown address, and that of a user without a password, take as long as a wrong
+    /// password, so that the response time does not reveal which addresses exist.
     pub async fn log_in(&self, email: &Email, password: &Password) -> Result<(AccessToken, User), AppError> {
         let account = self.users.find_by_email(email).await?;
         let Some(account) = account.filter(|account| account.password_hash.is_of_a_password()) else {

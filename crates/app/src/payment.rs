@@ -60,8 +60,8 @@ impl PaymentUseCases {
         Self { payments, reservations, contexts, guard, propagator, clock, ids }
     }
 
-    /// Pays a live hold of the caller from the wallet. Idempotent: a repeated request returns the first payment, although the
-    /// hold is no longer live and the queue token has been used.
+    /// Pays a live hold of the caller from the wallet. Idempotent: a repeated request returns the first payment,
+    /// although the hold is no longer live and the queue token has been used.
     pub async fn pay_reservation(
         &self,
         caller: Caller,

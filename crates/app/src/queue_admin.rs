@@ -56,8 +56,9 @@ impl QueueAdminUseCases {
         Self { ceilings, ..self }
     }
 
-    /// Changes the settings of a queue. This instance applies them at once, the others within [`WaitingRoom::REFRESH_EVERY`]. A
-    /// rate or `max_active` that exceeds its ceiling is refused unless the ceilings are overridden.
+    /// Changes the settings of a queue. This instance applies them at once, the others within
+    /// [`WaitingRoom::REFRESH_EVERY`]. A rate or `max_active` that exceeds its ceiling is refused unless the ceilings
+    /// are overridden.
     pub async fn change(
         &self,
         performance: PerformanceId,

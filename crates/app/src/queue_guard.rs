@@ -54,8 +54,8 @@ impl QueueGuard {
         Self { room }
     }
 
-    /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which is asked
-    /// instead of a replica. Returns until when the caller is authorized; none if that is not limited.
+    /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which
+    /// is asked instead of a replica. Returns until when the caller is authorized; none if that is not limited.
     pub async fn authorize(
         &self,
         pass: &QueuePass,
@@ -68,7 +68,8 @@ impl QueueGuard {
         }
     }
 
-    /// Authorizes a caller with an active token of any performance, for calls that are not about one performance. One lookup.
+    /// Authorizes a caller with an active token of any performance, for calls that are not about one performance. One
+    /// lookup.
     pub async fn authorize_anywhere(&self, pass: &QueuePass, caller: Caller) -> Result<(), AppError> {
         match pass {
             QueuePass::NotGuarded(_) => Ok(()),

@@ -1,4 +1,5 @@
-//! Periodic sweeps that complete what calls left unfinished. They are idempotent, and any instance may run them at any time.
+//! Periodic sweeps that complete what calls left unfinished. They are idempotent, and any instance may run them at any
+//! time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,11 @@ use crate::payment::SettlementPropagator;
 
 /// The most items in one step of a sweep. It bounds the duration of a transaction or script.
 const BATCH: u32 = 200;
-/// How long after its hold's deadline a lock is compared with the claims. The expiry sweep frees most locks before that.
+/// How long after its hold's deadline a lock is compared with the claims. The expiry sweep frees most locks before
+/// that.
 const LOCK_GRACE: Duration = Duration::from_secs(2);
-/// How long after a payment its settlement is propagated again, unless it is marked as propagated. Each sweep writes the marks.
+/// How long after a payment its settlement is propagated again, unless it is marked as propagated. Each sweep writes
+/// the marks.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// What [`Upkeep`] is made of.

@@ -1,4 +1,5 @@
-//! The auditor on stores that change between its passes. The runtime's clock is paused and skips the time between the passes.
+//! The auditor on stores that change between its passes. The runtime's clock is paused and skips the time between the
+//! passes.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;

@@ -60,10 +60,11 @@ use crate::wallet::WalletApi;
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// The largest request of an operator: a seating plan of 100,000 seats with all its decoration.
 const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one connection.
+/// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one
+/// connection.
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
-/// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because many
-/// clients keep idle connections open.
+/// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because
+/// many clients keep idle connections open.
 const LINGER: Duration = Duration::from_secs(1);
 /// The interval of HTTP/2 keepalive pings.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -105,8 +106,8 @@ pub enum ServeError {
 }
 
 impl Api {
-    /// Serves until `shutdown` is cancelled. Health then reports `NOT_SERVING` and streams end. Returns when every call that
-    /// was read has been answered and every write has ended. Idle connections are not waited for.
+    /// Serves until `shutdown` is cancelled. Health then reports `NOT_SERVING` and streams end. Returns when every call
+    /// that was read has been answered and every write has ended. Idle connections are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -229,8 +230,8 @@ async fn report_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
     health.set_serving::<S>().await;
 }
 
-/// Sends `NOT_SERVING` to everybody who watches the health of a service, and ends their streams: an open stream would delay
-/// the shutdown.
+/// Sends `NOT_SERVING` to everybody who watches the health of a service, and ends their streams: an open stream would
+/// delay the shutdown.
 async fn report_not_serving(mut health: HealthReporter) {
     for service in SERVICES {
         health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
@@ -260,7 +261,8 @@ fn trace_layer()
         .on_failure(DefaultOnFailure::new().level(Level::WARN))
 }
 
-/// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains nothing.
+/// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains
+/// nothing.
 fn cors_layer() -> CorsLayer {
     let grpc_headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
     let request_headers =

@@ -25,8 +25,8 @@ impl Calls {
         answer.map_err(|_| no_answer_in_time())?.map_err(status)
     }
 
-    /// Runs a use case that changes something, on a task of its own: a client that goes away does not interrupt it. After the
-    /// deadline it continues without its caller, and a repeat of the request returns its result.
+    /// Runs a use case that changes something, on a task of its own: a client that goes away does not interrupt it.
+    /// After the deadline it continues without its caller, and a repeat of the request returns its result.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         write: impl Future<Output = Result<T, AppError>> + Send + 'static,

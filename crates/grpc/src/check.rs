@@ -16,8 +16,8 @@ pub(crate) type PendingCheck = BoxFuture<'static, Result<(), Status>>;
 
 /// A check on the head of a call.
 pub(crate) trait CallCheck: Send + Sync + 'static {
-    /// Refuses the call, or lets it pass and adds to its extensions what the handler needs. A check that needs a store is
-    /// returned, and the call passes when it succeeds. Most calls need none, and pass without an allocation.
+    /// Refuses the call, or lets it pass and adds to its extensions what the handler needs. A check that needs a store
+    /// is returned, and the call passes when it succeeds. Most calls need none, and pass without an allocation.
     fn check(
         &self,
         path: &str,

@@ -9,9 +9,10 @@ use thiserror::Error;
 use crate::access::{Access, access};
 use crate::contract::rpcs;
 
-/// The RPCs that are about one performance, whose use cases call the guard themselves. A token of another performance is
-/// refused. A performance without a queue needs no token. A repeated request is answered even if its token has been used
-/// since. Every other guarded RPC accepts an active token of any performance. These are the RPCs that are guarded by default.
+/// The RPCs that are about one performance, whose use cases call the guard themselves. A token of another performance
+/// is refused. A performance without a queue needs no token. A repeated request is answered even if its token has been
+/// used since. Every other guarded RPC accepts an active token of any performance. These are the RPCs that are guarded
+/// by default.
 pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
     "encore.catalog.v1.CatalogService/ListSeats",
     "encore.catalog.v1.CatalogService/WatchSeats",
@@ -68,7 +69,8 @@ impl Default for GuardedRpcs {
 }
 
 impl GuardedRpcs {
-    /// Reads names such as `encore.booking.v1.BookingService/HoldSeats`. The error lists every name that cannot be guarded.
+    /// Reads names such as `encore.booking.v1.BookingService/HoldSeats`. The error lists every name that cannot be
+    /// guarded.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Vec<NotGuardable>> {
         // If the descriptors cannot be read, no RPC is known, and every name is refused.
         let contract: HashSet<String> = rpcs().unwrap_or_default().into_iter().collect();

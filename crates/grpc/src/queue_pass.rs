@@ -16,8 +16,8 @@ use crate::status::credentials_missing;
 /// The metadata key of the queue token.
 pub const QUEUE_TOKEN_HEADER: &str = "queue-token";
 
-/// Reads queue tokens. The use case of an RPC that is about one performance calls the guard itself, so that it can answer a
-/// repeated request first. For every other guarded RPC this layer calls the guard.
+/// Reads queue tokens. The use case of an RPC that is about one performance calls the guard itself, so that it can
+/// answer a repeated request first. For every other guarded RPC this layer calls the guard.
 pub(crate) struct ReadQueuePass {
     pub(crate) guarded: GuardedRpcs,
     pub(crate) queue_tokens: Arc<dyn QueueTokens>,

@@ -1,6 +1,7 @@
 //! Keeps the bytes of a request as they were sent, and makes the fingerprint of the request.
 //!
-//! Decoding drops the fields that this version of the contract does not know, so the bytes are kept beside the decoded message.
+//! Decoding drops the fields that this version of the contract does not know, so the bytes are kept beside the decoded
+//! message.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,7 +71,8 @@ impl<M: Message> Call<'_, M> {
     /// The fingerprint. The order of the fields on the wire does not change it. Where what was sent cannot be read, the
     /// digest of what was understood stands for both.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        // Encoding is deterministic: fields are written in the order of their numbers, and no message of the contract has a map.
+        // Encoding is deterministic: fields are written in the order of their numbers, and no message of the contract
+        // has a map.
         let understood = self.digest([self.understood.encode_to_vec().as_slice()]);
         Fingerprint::new(self.sent_digest().unwrap_or(understood), understood)
     }
@@ -97,8 +99,8 @@ impl<M: Message> Call<'_, M> {
     }
 }
 
-/// The top-level fields of an encoded message, each with its number and its bytes, known to the contract or not. `None` if the
-/// message is malformed or has a group, which proto3 does not have.
+/// The top-level fields of an encoded message, each with its number and its bytes, known to the contract or not. `None`
+/// if the message is malformed or has a group, which proto3 does not have.
 fn split_fields(message: &[u8]) -> Option<Vec<(u32, &[u8])>> {
     let mut fields = Vec::new();
     let mut rest = message;

@@ -21,14 +21,15 @@ use tracing::{error, warn};
 
 /// The `domain` of every `ErrorInfo`.
 const ERROR_DOMAIN: &str = "encore";
-/// The retry delay while a store is unavailable: long enough for a fail-over to be detected, and far shorter than a hold.
+/// The retry delay while a store is unavailable: long enough for a fail-over to be detected, and far shorter than a
+/// hold.
 const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// The retry delay while a bounded work queue is full.
 const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
 /// The delay before a client reconnects when an instance shuts down.
 const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
-/// The most bytes of violations in a status. Its details are sent in a header, and clients refuse large headers (8 KiB in
-/// Java, before base64).
+/// The most bytes of violations in a status. Its details are sent in a header, and clients refuse large headers (8 KiB
+/// in Java, before base64).
 const VIOLATIONS_MAX_BYTES: usize = 4_096;
 
 /// The status of a failed use case.

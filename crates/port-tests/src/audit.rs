@@ -1,5 +1,5 @@
-//! The cases of [`Audit`](encore_domain::ports::Audit). Findings in damaged records are tested in each adapter's crate, because
-//! no port can damage records.
+//! The cases of [`Audit`](encore_domain::ports::Audit). Findings in damaged records are tested in each adapter's crate,
+//! because no port can damage records.
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
 use std::sync::Arc;

@@ -20,7 +20,8 @@ where
         let start = Arc::clone(&start);
         tokio::spawn(async move {
             start.wait().await;
-            // Without a yield, the task that opens the barrier runs first and alone. The yield spreads the tasks over the threads.
+            // Without a yield, the task that opens the barrier runs first and alone. The yield spreads the tasks over
+            // the threads.
             tokio::task::yield_now().await;
             call.await
         })

@@ -128,8 +128,8 @@ fn small_grades() -> Vec<Grade> {
 /// The number of units of the second general admission area of [`festival_chart`].
 pub const PIT_UNITS: u32 = 12;
 
-/// The small chart with two general admission areas: `Floor` with this many units of the grade `Rear`, and `Pit` of the grade
-/// `Front`. Its seats have the same slots as in the small chart.
+/// The small chart with two general admission areas: `Floor` with this many units of the grade `Rear`, and `Pit` of the
+/// grade `Front`. Its seats have the same slots as in the small chart.
 pub fn festival_chart(floor: u32) -> SeatChart {
     let [stalls, balcony] = small_sections();
     let general_admission = |name: &str, capacity, grade| PlannedSection {
@@ -141,8 +141,8 @@ pub fn festival_chart(floor: u32) -> SeatChart {
     SeatChart::lay_out(sections, small_grades())
 }
 
-/// The small chart with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one seat between
-/// them.
+/// The small chart with accessible seats: S-A-3 and S-A-4 beside the aisle, C-B-1, and C-B-5 and C-B-7 with one seat
+/// between them.
 pub fn accessible_chart() -> SeatChart {
     let chart = small_chart();
     let mut seats = chart.seats().to_vec();
@@ -237,8 +237,8 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
     }
 }
 
-/// Settings that admit a batch of 5 and then 10 fans a second, up to 100 active fans. Every setting differs from its default and
-/// from the others.
+/// Settings that admit a batch of 5 and then 10 fans a second, up to 100 active fans. Every setting differs from its
+/// default and from the others.
 pub fn queue_settings() -> QueueSettings {
     QueueSettings {
         rate: QueueRate { admissions: 10, period: Duration::from_secs(1) },

@@ -41,7 +41,8 @@ impl SpeedBench {
         self.seat_changes.listen(performance).await.expect("the store answers")
     }
 
-    /// A listener that has received all earlier messages. A seat is taken and released, and the listener reads up to the release.
+    /// A listener that has received all earlier messages. A seat is taken and released, and the listener reads up to
+    /// the release.
     async fn listen_anew(&self, performance: PerformanceId) -> Box<dyn SeatListener> {
         let mut listener = self.listen(performance).await;
         let owner = self.taken(performance, &[0], at_secs(60)).await;

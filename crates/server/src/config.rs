@@ -1,4 +1,5 @@
-//! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every violation.
+//! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every
+//! violation.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,14 +26,15 @@ pub struct ServeArgs {
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
-    /// The signing keys, as `id:base64` of at least 32 bytes each, comma-separated. The first key signs; all keys verify.
-    /// Required with a database. Without a database, a temporary key is generated.
+    /// The signing keys, as `id:base64` of at least 32 bytes each, comma-separated. The first key signs; all keys
+    /// verify. Required with a database. Without a database, a temporary key is generated.
     #[arg(long, env = "ENCORE_TOKEN_KEYS", hide_env_values = true)]
     pub token_keys: Option<String>,
     /// The lifetime of an access token in seconds (60 to 86400).
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
-    /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of QueueService.
+    /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of
+    /// QueueService.
     #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
     pub guarded_rpcs: String,
     /// The grace period for calls in flight at shutdown, in seconds (0 to 300).
@@ -41,11 +43,12 @@ pub struct ServeArgs {
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
-    /// Serve `RehearsalService`, with which operators create users who get access tokens without signing up or logging in. Never
-    /// in production.
+    /// Serve `RehearsalService`, with which operators create users who get access tokens without signing up or logging
+    /// in. Never in production.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
     pub allow_rehearsals: bool,
-    /// The highest admission rate, per second, that an operator may set without an override (1 to 1000000). Default: no ceiling.
+    /// The highest admission rate, per second, that an operator may set without an override (1 to 1000000). Default: no
+    /// ceiling.
     #[arg(long, env = "ENCORE_QUEUE_RATE_CEILING")]
     pub queue_rate_ceiling: Option<String>,
     /// The highest `max_active` that an operator may set without an override (1 to 100000). Default: no ceiling.
@@ -56,14 +59,15 @@ pub struct ServeArgs {
 /// Which stores to use.
 #[derive(Args, Clone, Debug)]
 pub struct StoreArgs {
-    /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this process.
+    /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this
+    /// process.
     #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
-    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it, queues and seat locks are kept
-    /// in the memory of this process, and no other instance may run.
+    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it, queues and seat locks
+    /// are kept in the memory of this process, and no other instance may run.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// The prefix of every key in Redis.

@@ -1,5 +1,5 @@
-//! The demo catalogue of `cargo run`: one venue, three concerts, five performances and an operator. The ids are fixed, so that
-//! commands can be copied from the README.
+//! The demo catalogue of `cargo run`: one venue, three concerts, five performances and an operator. The ids are fixed,
+//! so that commands can be copied from the README.
 
 use std::net::SocketAddr;
 use std::time::Duration;

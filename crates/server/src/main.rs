@@ -8,8 +8,8 @@ use encore_server::config::ServeArgs;
 use encore_server::telemetry::{self, LogFormat};
 use mimalloc::MiMalloc;
 
-// The system's allocator took a tenth of the CPU time of a loaded server. Transparent huge pages are off (`no_thp`), because
-// they increased the memory of an open stream by a third without a gain in speed.
+// The system's allocator took a tenth of the CPU time of a loaded server. Transparent huge pages are off (`no_thp`),
+// because they increased the memory of an open stream by a third without a gain in speed.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -96,8 +96,8 @@ impl Ports {
         })
     }
 
-    /// The same ports with queues and seat locks in Redis, which any number of instances share. Several comma-separated URLs
-    /// name the nodes of a Redis Cluster.
+    /// The same ports with queues and seat locks in Redis, which any number of instances share. Several comma-separated
+    /// URLs name the nodes of a Redis Cluster.
     pub async fn on_redis(self, urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
         let redis = Redis::connect(urls, key_prefix).await?;
         Ok(Self {

@@ -9,8 +9,8 @@ use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-/// The system's clock in milliseconds. It never goes back: if the system's clock is set back, it repeats its last value until
-/// the system's clock has passed it.
+/// The system's clock in milliseconds. It never goes back: if the system's clock is set back, it repeats its last value
+/// until the system's clock has passed it.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     latest_ms: AtomicI64,

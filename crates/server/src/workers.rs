@@ -1,5 +1,5 @@
-//! The background loops of every instance. Every step is idempotent and may run on several instances at the same time, so a
-//! step that fails is retried.
+//! The background loops of every instance. Every step is idempotent and may run on several instances at the same time,
+//! so a step that fails is retried.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl Workers {
     }
 }
 
-/// Repeats a step until `stop` is cancelled. The first failure and the first success after it are logged, not the failures
-/// between them.
+/// Repeats a step until `stop` is cancelled. The first failure and the first success after it are logged, not the
+/// failures between them.
 async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: Duration, work: impl Fn() -> F)
 where
     E: Display,

@@ -42,7 +42,8 @@ async fn accessible_seats_are_chosen_only_for_requests_that_ask_for_them() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let (performance, fan, other) =
             (performance_with_accessible_seats(&world).await, world.fan(0).await, world.fan(1).await);
-        // Two accessible seats are beside the aisle. A group on one of them would orphan the other, so it gets a later row.
+        // Two accessible seats are beside the aisle. A group on one of them would orphan the other, so it gets a later
+        // row.
         let held = fan.hold_best(performance, group(3, 1)).await.expect("a group with one accessible seat");
         assert_eq!(seat_ids(&held), ["C-B-1", "C-B-2", "C-B-3"]);
         let held = fan.hold_best(performance, group(1, 1)).await.expect("one accessible seat");

@@ -34,8 +34,8 @@ fn slots(chart: &SeatChart, held: &Reservation) -> Vec<Slot> {
     held.seats.iter().map(|seat| chart.seat(&seat.seat_id).expect("a seat of the chart").slot).collect()
 }
 
-/// Concurrent calls for 2 to 4 seats each at a venue of 8,000 seats. No call is refused, all seats of a hold are adjacent, and no
-/// seat is in two holds.
+/// Concurrent calls for 2 to 4 seats each at a venue of 8,000 seats. No call is refused, all seats of a hold are
+/// adjacent, and no seat is in two holds.
 async fn concurrent_requests_get_adjacent_seats(world: &World) {
     let chart = arena_chart();
     let performance = world.performance_in(chart.clone(), None, |performance| performance).await;

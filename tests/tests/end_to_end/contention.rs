@@ -121,8 +121,8 @@ async fn a_refused_hold_lists_the_taken_seats_the_version_and_alternatives() {
         assert!(taken.version > 0);
         let blocks: Vec<Vec<&str>> =
             taken.alternatives.iter().map(|block| block.seat_ids.iter().map(String::as_str).collect()).collect();
-        // The front grade has S-A-1 to 8, with an aisle in the middle, and S-B-1 to 3. S-B-2 and S-B-3 are nearer but would
-        // orphan S-B-1. S-B-3 has a neighbour of the rear grade.
+        // The front grade has S-A-1 to 8, with an aisle in the middle, and S-B-1 to 3. S-B-2 and S-B-3 are nearer but
+        // would orphan S-B-1. S-B-3 has a neighbour of the rear grade.
         assert_eq!(blocks, [["S-B-1", "S-B-2"], ["S-A-5", "S-A-6"], ["S-A-7", "S-A-8"]]);
         second.hold(performance, &blocks[0]).await.expect("an alternative that is free");
     }

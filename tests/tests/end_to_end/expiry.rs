@@ -53,8 +53,8 @@ async fn seats_of_an_expired_hold_can_be_bought_by_another_fan() {
 async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
     let world = World::durable(2).await;
     let performance = world.performance_with(None, five_minutes).await;
-    // The payments range from well before the deadline to well after it, and those between race with the expiry. The sweeps of
-    // both instances run all the time.
+    // The payments range from well before the deadline to well after it, and those between race with the expiry. The
+    // sweeps of both instances run all the time.
     let orders = ["paid first", "race", "race", "race", "race", "race", "race", "expired first"];
     for (order, number) in orders.into_iter().zip(1..) {
         let fan = world.fan(0).await;

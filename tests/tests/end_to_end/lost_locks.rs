@@ -1,4 +1,5 @@
-//! Seats are sold while Redis is flushed, and while it is unavailable. No seat is sold twice, and the map is correct afterwards.
+//! Seats are sold while Redis is flushed, and while it is unavailable. No seat is sold twice, and the map is correct
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -57,7 +58,8 @@ async fn settled_and_checked(
     truth
 }
 
-/// A fan holds, extends, releases and pays seats that others want too, while the locks are lost repeatedly. Returns the paid seats.
+/// A fan holds, extends, releases and pays seats that others want too, while the locks are lost repeatedly. Returns the
+/// paid seats.
 async fn buy_through(
     world: &World,
     performance: PerformanceId,

@@ -1,5 +1,5 @@
-//! A Redis is flushed, restarted from an older dump, or replaced by a replica that lags behind. No fan loses a token, a position
-//! or an admission.
+//! A Redis is flushed, restarted from an older dump, or replaced by a replica that lags behind. No fan loses a token, a
+//! position or an admission.
 
 use std::path::Path;
 
@@ -87,7 +87,8 @@ impl Sale {
         let (world, performance) = (&self.world, self.performance);
         let inside = [&self.guest, &self.queue[0]];
         let deadlines = join_all(inside.map(deadline)).await;
-        // One fan waits on an open stream, whose instance shows the token. The others show their tokens with their next call.
+        // One fan waits on an open stream, whose instance shows the token. The others show their tokens with their next
+        // call.
         let _stream = self.queue[2].watch().await.expect("a stream");
         world.queue_lost_by(performance, lose).await;
 

@@ -89,7 +89,8 @@ async fn a_fan_absent_for_longer_than_the_grace_is_abandoned() {
     let mut frames = there.watch().await.expect("a stream");
     assert_eq!(position(&next(&mut frames).await), Some(2));
 
-    // The clock advances in steps that are short compared to the grace, so that the present fan is seen in every period.
+    // The clock advances in steps that are short compared to the grace, so that the present fan is seen in every
+    // period.
     until("the present fan at the first position", || async {
         world.clock.advance(Duration::from_millis(200));
         matches!(there.position().await, Ok(QueueStatus::Waiting(waiting)) if waiting.position == 1)

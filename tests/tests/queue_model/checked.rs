@@ -183,7 +183,8 @@ impl Checked {
         );
     }
 
-    /// A fan with an admitted token pays, whether or not the queue knows of the admission. The payment is recorded durably.
+    /// A fan with an admitted token pays, whether or not the queue knows of the admission. The payment is recorded
+    /// durably.
     async fn pay(&mut self, choice: TokenChoice, reported: bool) {
         let Some((at, Some(until))) = self.model.choice(choice) else { return };
         let token = self.model.token(at);

@@ -1,5 +1,6 @@
-//! Model-based tests of the queue. Random operations are applied by two instances in turn, and after each one the queue is
-//! compared with a model made of plain lists. At random points the queue is lost, and restored from an earlier record.
+//! Model-based tests of the queue. Random operations are applied by two instances in turn, and after each one the queue
+//! is compared with a model made of plain lists. At random points the queue is lost, and restored from an earlier
+//! record.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod checked;

@@ -1,6 +1,6 @@
-//! Model-based tests of seats. Random operations are sent to two instances, and Redis loses all seats at random points. After
-//! each operation the claims, the locks and the listed seats are compared with a model made of plain lists, and at the end the
-//! maps of all watchers. The test runs in a process of its own.
+//! Model-based tests of seats. Random operations are sent to two instances, and Redis loses all seats at random points.
+//! After each operation the claims, the locks and the listed seats are compared with a model made of plain lists, and
+//! at the end the maps of all watchers. The test runs in a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod operations;
@@ -294,8 +294,8 @@ impl Checked {
         assert_eq!(refused.as_deref(), (!can).then_some(why));
     }
 
-    /// Two fans hold seats at the same time. Each gets the result of a call without the other, except that one of two fans who
-    /// want the same seats is refused.
+    /// Two fans hold seats at the same time. Each gets the result of a call without the other, except that one of two
+    /// fans who want the same seats is refused.
     async fn race(&mut self, fans: (usize, usize), firsts: (usize, usize), count: usize, lose: bool) {
         let (one, other) = (consecutive(firsts.0, count), consecutive(firsts.1, count));
         let asked = (self.named_request(&one, false), self.named_request(&other, false));

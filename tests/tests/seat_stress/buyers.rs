@@ -97,8 +97,8 @@ impl Buyer {
         self.holds.extend(held);
     }
 
-    /// Calls an instance, and retries the same request at the other if the connection is lost. Returns none for an expected
-    /// refusal.
+    /// Calls an instance, and retries the same request at the other if the connection is lost. Returns none for an
+    /// expected refusal.
     async fn retry<T>(&mut self, call: impl AsyncFn(&Fan) -> Result<T, Status>) -> Option<T> {
         loop {
             match call(&self.fan).await {

@@ -1,5 +1,5 @@
-//! A stress test of the seats of a venue. Buyers compete for seats while watchers follow the map, and an instance is killed in the
-//! middle. The test runs in a process of its own.
+//! A stress test of the seats of a venue. Buyers compete for seats while watchers follow the map, and an instance is
+//! killed in the middle. The test runs in a process of its own.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod buyers;

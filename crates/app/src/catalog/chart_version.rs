@@ -1,8 +1,8 @@
 //! The version of a seat chart: the same on every instance for the same content, and another for any other content.
 //!
-//! It is a hash of the encoding below, which is fixed: instances of two versions of the server answer side by side during a
-//! rolling deploy, and clients keep charts by their versions. Integers and floats are little-endian. A list is its length as
-//! `u32` and then its elements. A text is its length in bytes as `u32` and then its UTF-8 bytes.
+//! It is a hash of the encoding below, which is fixed: instances of two versions of the server answer side by side
+//! during a rolling deploy, and clients keep charts by their versions. Integers and floats are little-endian. A list is
+//! its length as `u32` and then its elements. A text is its length in bytes as `u32` and then its UTF-8 bytes.
 //!
 //! | part | fields |
 //! |---|---|
@@ -11,7 +11,8 @@
 //! | grades | list of text: name |
 //! | sections | list of text: name |
 //! | rows | list of `u16`: section, text: label |
-//! | seats | list of text: id, text: number, `u32`: slot, `u32`: row, `u16`: grade, `f64`: x, `f64`: y, `u8`: 1 if accessible, else 0 |
+//! | seats | list of text: id, text: number, `u32`: slot, `u32`: row, `u16`: grade, `f64`: x, `f64`: y, `u8`: 1 if
+//! accessible, else 0 |
 //! | general admission areas | list of `u16`: section, `u16`: grade, `u32`: first slot, `u32`: capacity |
 //!
 //! The version is the first [`HASH_LEN`] bytes of the SHA-256 of that, in unpadded URL-safe base64.

@@ -177,7 +177,8 @@ pub async fn admits_lanes_by_weight(bench: SpeedBench) {
             waiting[lane] -= 1;
         }
     };
-    // Batches of one, then of several, then with other weights. The second lane is empty for a while, and the first at the end.
+    // Batches of one, then of several, then with other weights. The second lane is empty for a while, and the first at
+    // the end.
     let names = |weights: [u32; 3]| lanes(&[("general", weights[0]), ("fan-club", weights[1]), ("press", weights[2])]);
     let steps = [(30, 1, [2, 3, 1]), (4, 7, [2, 3, 1]), (8, 4, [1, 5, 7])];
     for (times, batch, weights) in steps {

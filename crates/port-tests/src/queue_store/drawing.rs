@@ -95,7 +95,8 @@ pub async fn draws_numbers(bench: SpeedBench) {
     let left = drawn(&queue[2], JOINED);
     assert_eq!(bench.state_at(&left, opening).await, TokenState::Ended(EndReason::Left));
 
-    // The tokens of lane 0 by drawn number, without the one that left. Only odd numbers are reported present after the draw.
+    // The tokens of lane 0 by drawn number, without the one that left. Only odd numbers are reported present after the
+    // draw.
     let mut numbers: Vec<QueueToken> = queue.iter().map(|payload| drawn(payload, JOINED)).collect();
     numbers.retain(|token| *token != left);
     numbers.sort_by_key(|token| token.number);
@@ -119,8 +120,8 @@ pub async fn draws_numbers(bench: SpeedBench) {
     draws_what_was_restored(&bench).await;
 }
 
-/// A queue that was lost before its draw. Unseen fans stay unseen under their drawn numbers, and a draw of more numbers than the
-/// queue has given out extends the lane.
+/// A queue that was lost before its draw. Unseen fans stay unseen under their drawn numbers, and a draw of more numbers
+/// than the queue has given out extends the lane.
 async fn draws_what_was_restored(bench: &SpeedBench) {
     let record = QueueRecord {
         lanes: vec![LaneRecord { head: 0, tail: 8, limit: 10 }; LANES.into()],

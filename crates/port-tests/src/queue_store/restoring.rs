@@ -118,7 +118,8 @@ pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
     assert_eq!(bench.state(&payloads[0], start()).await, TokenState::Active { until });
     assert_eq!(bench.state(&payloads[1], start()).await, TokenState::Called { accept_by: until });
 
-    // Number 5 was admitted after the record was made, so 3 and 4 were called before it. The admission of 6 has expired.
+    // Number 5 was admitted after the record was made, so 3 and 4 were called before it. The admission of 6 has
+    // expired.
     let admitted = QueueTokenPayload { admitted_until: Some(until), ..payloads[4] };
     let expired = QueueTokenPayload { admitted_until: Some(start()), ..payloads[5] };
     bench.show(&[payloads[2], admitted, expired], start()).await;
@@ -134,8 +135,8 @@ pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
 }
 
 pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench) {
-    // Both were called when the record was made, and accepted after it. When the queue is restored, the accept window of one of
-    // them is over.
+    // Both were called when the record was made, and accepted after it. When the queue is restored, the accept window
+    // of one of them is over.
     let mut record = record();
     let called = |at, secs| Inside { lane_number: number(at), until: at_secs(secs), active: false };
     record.inside = vec![called(1, 20), called(2, 40)];

@@ -40,7 +40,8 @@ pub async fn counts_what_became_of_them(bench: SpeedBench) {
 pub async fn snapshots_agree_with_states(bench: SpeedBench) {
     let queue = bench.queue(150).await;
     let performance = queue[0].performance;
-    // The first forty are called at the start. Every second one accepts, every fifth one pays, and the others miss their call.
+    // The first forty are called at the start. Every second one accepts, every fifth one pays, and the others miss
+    // their call.
     let rate = QueueRate { admissions: 1, period: Duration::from_hours(1) };
     let settings = QueueSettings { rate, batch: 40, ..open_doors() };
     for number in [2, 17, 64, 65, 71, 72, 73, 128, 129, 150] {

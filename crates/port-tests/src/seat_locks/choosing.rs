@@ -23,7 +23,8 @@ pub async fn takes_the_best_block(bench: SpeedBench) {
     }
 }
 
-/// Checks that the store holds the seats that the domain chooses. If the domain chooses none, the store changes nothing.
+/// Checks that the store holds the seats that the domain chooses. If the domain chooses none, the store changes
+/// nothing.
 async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: PerformanceId, search: &SeatSearch) {
     let before = bench.seats(performance).await.expect("loaded");
     let owner = id();

@@ -78,8 +78,8 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
 }
 
 pub async fn takes_preventing_orphans(bench: SpeedBench) {
-    // Every choice of one to three seats of the stalls, some of which are taken: at the ends of a row, at the aisle, in gaps of
-    // one to four seats.
+    // Every choice of one to three seats of the stalls, some of which are taken: at the ends of a row, at the aisle, in
+    // gaps of one to four seats.
     let chart = small_chart();
     let seats = |first: usize, last: usize| BTreeSet::from([first, usize::midpoint(first, last), last]);
     let choices: BTreeSet<BTreeSet<usize>> =

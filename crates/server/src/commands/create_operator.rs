@@ -21,7 +21,8 @@ pub struct CreateOperatorArgs {
     /// The display name.
     #[arg(long, default_value = "Operator")]
     display_name: String,
-    /// The password. If it is not set, the first line of standard input is read, which keeps it out of the shell's history.
+    /// The password. If it is not set, the first line of standard input is read, which keeps it out of the shell's
+    /// history.
     #[arg(long, env = "ENCORE_OPERATOR_PASSWORD", hide_env_values = true)]
     password: Option<String>,
 }

@@ -56,8 +56,8 @@ pub enum CommandError {
     DrawBroken(String),
 }
 
-/// The exit code of `encore verify` and `encore verify-draw` if a promise is broken. A command that fails exits with 1, and one with
-/// invalid arguments with 2.
+/// The exit code of `encore verify` and `encore verify-draw` if a promise is broken. A command that fails exits with 1,
+/// and one with invalid arguments with 2.
 const PROMISES_BROKEN: u8 = 3;
 
 impl CommandError {

@@ -55,8 +55,8 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
     Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)
 }
 
-/// Runs the API and the workers until a signal. The API is stopped first, within the grace period. The workers are stopped
-/// afterwards, because calls in flight depend on them.
+/// Runs the API and the workers until a signal. The API is stopped first, within the grace period. The workers are
+/// stopped afterwards, because calls in flight depend on them.
 async fn serve(encore: Encore, listener: TcpListener, config: &Config) -> Result<(), CommandError> {
     let (api_stop, workers_stop) = (CancellationToken::new(), CancellationToken::new());
     let workers = tokio::spawn(encore.workers.run(workers_stop.clone()));

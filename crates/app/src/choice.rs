@@ -1,7 +1,7 @@
 //! What a fan lets the server choose, in the step that takes.
 
 use encore_domain::booking::best_available::SeatSearch;
-use encore_domain::catalog::area::UnitSearch;
+use encore_domain::booking::unit_search::UnitSearch;
 
 use crate::error::AppError;
 

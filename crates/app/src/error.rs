@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 
-use encore_domain::booking::hold_change::ExtendRefusal;
+use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
-use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
+use encore_domain::ports::{EmailTaken, HashingError};
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
@@ -158,8 +158,20 @@ where
     fn from(error: PortError<R>) -> Self {
         match error {
             PortError::Refused(refusal) => refusal.into(),
-            PortError::RequestReused => Self::RequestReused,
             PortError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl<R> From<RequestError<R>> for AppError
+where
+    Self: From<R>,
+{
+    fn from(error: RequestError<R>) -> Self {
+        match error {
+            RequestError::Refused(refusal) => refusal.into(),
+            RequestError::Reused => Self::RequestReused,
+            RequestError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -257,7 +257,6 @@ impl QueueUseCases {
                 let ended = self.parts.queues.abandon_absent(performance, Presence { now, grace }).await;
                 outcome = outcome.and(match ended {
                     Ok(_) | Err(PortError::Refused(QueueLost)) => Ok(()),
-                    Err(PortError::RequestReused) => Err(AppError::RequestReused),
                     Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
                 });
             }

@@ -90,7 +90,6 @@ impl QueueRecovery {
                 Err(PortError::Refused(JoinRefusal::NumbersSpent)) => {
                     self.allot(joining.performance, joining.lane).await?;
                 }
-                Err(PortError::RequestReused) => return Err(AppError::RequestReused),
                 Err(PortError::Unavailable(unavailable)) => return Err(unavailable.into()),
             }
         }
@@ -153,7 +152,6 @@ impl QueueRecovery {
                 }
                 Ok(0)
             }
-            Err(PortError::RequestReused) => Err(AppError::RequestReused),
             Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
@@ -172,7 +170,6 @@ impl QueueRecovery {
                 Ok(()) => {}
                 // Each stream shows its own token when it asks.
                 Err(PortError::Refused(refusal)) => info!(%performance, %refusal, "tokens were not shown in bulk"),
-                Err(PortError::RequestReused) => return Err(AppError::RequestReused),
                 Err(PortError::Unavailable(unavailable)) => return Err(unavailable.into()),
             }
         }
@@ -221,7 +218,6 @@ impl QueueRecovery {
             PortError::Refused(TokenRefusal::Drawn { .. }) => self.learn_draw(payload.performance).await,
             PortError::Refused(TokenRefusal::Unseen) => self.show_one(payload).await,
             PortError::Refused(TokenRefusal::Drawing) => Err(Unavailable::of("the draw").into()),
-            PortError::RequestReused => Err(AppError::RequestReused),
             PortError::Unavailable(unavailable) => Err(unavailable.into()),
         }
     }
@@ -313,7 +309,6 @@ impl QueueRecovery {
         match self.queues.extend(performance, snapshot.epoch, lane, limit).await {
             // A lost queue is put in place by whoever asks next.
             Ok(()) | Err(PortError::Refused(QueueLost)) => Ok(()),
-            Err(PortError::RequestReused) => Err(AppError::RequestReused),
             Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
@@ -349,7 +344,6 @@ impl QueueRecovery {
             Ok(Some(frozen)) => frozen,
             Ok(None) => return self.learn_draw(performance).await,
             Err(PortError::Refused(QueueLost)) => return Ok(()),
-            Err(PortError::RequestReused) => return Err(AppError::RequestReused),
             Err(PortError::Unavailable(unavailable)) => return Err(unavailable.into()),
         };
         let drawn = match self.draws.find(performance).await? {
@@ -364,7 +358,6 @@ impl QueueRecovery {
                 info!(%performance, joined = lanes.iter().map(|lane| lane.count).sum::<u64>(), "numbers are drawn");
             }
             Ok(false) | Err(PortError::Refused(QueueLost)) => {}
-            Err(PortError::RequestReused) => return Err(AppError::RequestReused),
             Err(PortError::Unavailable(unavailable)) => return Err(unavailable.into()),
         }
         self.learn_draw(performance).await

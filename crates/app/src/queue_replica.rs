@@ -200,7 +200,6 @@ impl QueueReplicaRegistry {
         match self.queues.report_present(performance, &numbers, drawn, presence).await {
             // A lost queue is put in place by the next tick; showing a token is being seen.
             Ok(()) | Err(PortError::Refused(QueueLost)) => Ok(()),
-            Err(PortError::RequestReused) => Err(AppError::RequestReused),
             Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }

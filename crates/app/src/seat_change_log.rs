@@ -77,11 +77,11 @@ impl SeatChangeLog {
         }
         let grows = state.version > before.version;
         self.resumable_from = if grows && resumable { state.version } else { before.version.max(state.version) + 1 };
-        if state.version < before.version || state.bytes.len() != before.bytes.len() {
+        if state.version < before.version || state.statuses.len() != before.statuses.len() {
             self.broken = true;
             return;
         }
-        let pairs = before.bytes.iter().zip(&state.bytes);
+        let pairs = before.statuses.iter().zip(&state.statuses);
         self.touched.extend((0..).map(Slot).zip(pairs).filter(|(_, (was, is))| was != is).map(|(slot, _)| slot));
     }
 
@@ -197,7 +197,7 @@ impl SeatTick {
 mod tests {
     use super::*;
     use encore_domain::booking::seat_copy::SeatCopy;
-    use encore_domain::booking::seat_state::{FREE, HELD, SOLD, all_free};
+    use encore_domain::booking::seat_state::{SeatStatus, all_free};
     use encore_port_tests::fixtures::{festival_chart, large_chart, slots, small_chart};
 
     /// A copy with its change log, as a replica keeps them.
@@ -210,19 +210,19 @@ mod tests {
 
     impl Desk {
         fn new(chart: SeatChart) -> Self {
-            let copy = SeatCopy::new(SeatState { bytes: all_free(&chart), version: 100 });
+            let copy = SeatCopy::new(SeatState { statuses: all_free(&chart), version: 100 });
             let mut change_log = SeatChangeLog::default();
             change_log.note_state(None, copy.state(), true);
             let tick = change_log.tick(&chart, copy.state());
             Self { chart, copy, change_log, tick }
         }
 
-        fn change(&mut self, seats: &[(usize, u8)]) {
-            let slots: Vec<_> = seats.iter().map(|(seat, byte)| (self.chart.seats()[*seat].slot, *byte)).collect();
+        fn change(&mut self, seats: &[(usize, SeatStatus)]) {
+            let slots: Vec<_> = seats.iter().map(|(seat, status)| (self.chart.seats()[*seat].slot, *status)).collect();
             self.change_slots(&slots);
         }
 
-        fn change_slots(&mut self, seats: &[(Slot, u8)]) {
+        fn change_slots(&mut self, seats: &[(Slot, SeatStatus)]) {
             let seats = seats.to_vec();
             let change = SeatChange { version: self.copy.state().version + 1, seats };
             self.copy.follow(&change);
@@ -265,9 +265,9 @@ mod tests {
     #[test]
     fn a_tick_tells_what_seats_are_and_not_what_they_were_between() {
         let mut desk = Desk::new(small_chart());
-        desk.change(&[(0, HELD), (1, HELD)]);
-        desk.change(&[(0, SOLD)]);
-        desk.change(&[(1, FREE)]);
+        desk.change(&[(0, SeatStatus::Held), (1, SeatStatus::Held)]);
+        desk.change(&[(0, SeatStatus::Sold)]);
+        desk.change(&[(1, SeatStatus::Free)]);
         desk.tick();
         assert_eq!(desk.news(1), Some(delta(&[(0, 3), (1, 1)])), "somebody may know seat 1 as held from elsewhere");
     }
@@ -280,10 +280,10 @@ mod tests {
             let areas = areas.iter().map(|(area, left)| AreaLeft { area: *area, left: *left }).collect();
             SeatFrame::Delta(Changes { seats: [].into(), areas })
         };
-        desk.change_slots(&(0..40).map(|n| (unit(0, n * 7), HELD)).collect::<Vec<_>>());
+        desk.change_slots(&(0..40).map(|n| (unit(0, n * 7), SeatStatus::Held)).collect::<Vec<_>>());
         desk.tick();
         assert_eq!((desk.news(1), desk.change_log.slots), (Some(left(&[(0, 260)])), 1));
-        desk.change_slots(&[(unit(1, 11), HELD), (unit(0, 7), FREE)]);
+        desk.change_slots(&[(unit(1, 11), SeatStatus::Held), (unit(0, 7), SeatStatus::Free)]);
         desk.tick();
         assert_eq!(desk.news(2), Some(left(&[(0, 261), (1, 11)])));
         assert_eq!(desk.first(101), left(&[(0, 261), (1, 11)]));
@@ -295,8 +295,8 @@ mod tests {
     #[test]
     fn who_is_behind_is_told_all_that_is_missing_at_once() {
         let mut desk = Desk::new(small_chart());
-        for (seat, byte) in [(0, HELD), (1, HELD), (0, SOLD)] {
-            desk.change(&[(seat, byte)]);
+        for (seat, status) in [(0, SeatStatus::Held), (1, SeatStatus::Held), (0, SeatStatus::Sold)] {
+            desk.change(&[(seat, status)]);
             desk.tick();
         }
         assert_eq!(desk.news(1), Some(delta(&[(0, 3), (1, 2)])));
@@ -307,10 +307,10 @@ mod tests {
     #[test]
     fn who_comes_back_with_a_version_is_told_what_came_after_it() {
         let mut desk = Desk::new(small_chart());
-        desk.change(&[(0, HELD)]);
-        desk.change(&[(1, HELD)]);
+        desk.change(&[(0, SeatStatus::Held)]);
+        desk.change(&[(1, SeatStatus::Held)]);
         desk.tick();
-        desk.change(&[(2, HELD)]);
+        desk.change(&[(2, SeatStatus::Held)]);
         desk.tick();
         assert_eq!(desk.first(103), SeatFrame::Heartbeat);
         assert_eq!(desk.first(102), delta(&[(2, 2)]));
@@ -325,14 +325,14 @@ mod tests {
     fn what_was_read_is_told_to_those_here_and_not_to_those_who_come_back_to_it() {
         let mut desk = Desk::new(small_chart());
         let mut state = (**desk.copy.state()).clone();
-        state.bytes[slots(&[5])[0].0 as usize] = SOLD;
+        state.statuses[slots(&[5])[0].0 as usize] = Some(SeatStatus::Sold);
         state.version += 10;
         desk.read(state, true);
         desk.tick();
         assert_eq!(desk.news(1), Some(delta(&[(5, 3)])));
         assert!(is_snapshot(&desk.first(105)), "nobody knows what was between");
         assert_eq!(desk.first(110), SeatFrame::Heartbeat);
-        desk.change(&[(6, HELD)]);
+        desk.change(&[(6, SeatStatus::Held)]);
         desk.tick();
         assert_eq!(desk.news(1), Some(delta(&[(5, 3), (6, 2)])));
         assert_eq!(desk.first(110), delta(&[(6, 2)]));
@@ -359,7 +359,7 @@ mod tests {
     fn a_state_that_differs_at_the_same_version_is_told_to_everybody() {
         let mut desk = Desk::new(small_chart());
         let mut state = (**desk.copy.state()).clone();
-        state.bytes[0] = SOLD;
+        state.statuses[0] = Some(SeatStatus::Sold);
         desk.read(state, true);
         desk.tick();
         assert_eq!(desk.news(1), Some(delta(&[(0, 3)])));
@@ -369,10 +369,10 @@ mod tests {
     #[test]
     fn many_changes_are_told_as_all_seats() {
         let mut desk = Desk::new(large_chart());
-        desk.change(&(0..5_001).map(|seat| (seat, HELD)).collect::<Vec<_>>());
+        desk.change(&(0..5_001).map(|seat| (seat, SeatStatus::Held)).collect::<Vec<_>>());
         desk.tick();
         assert!(is_snapshot(&desk.news(1).expect("news")));
-        desk.change(&[(0, SOLD)]);
+        desk.change(&[(0, SeatStatus::Sold)]);
         desk.tick();
         assert_eq!(desk.news(2), Some(delta(&[(0, 3)])));
     }
@@ -381,7 +381,7 @@ mod tests {
     fn only_so_much_is_kept() {
         let mut desk = Desk::new(small_chart());
         for turn in 0..=TICKS_KEPT {
-            desk.change(&[(3, if turn % 2 == 0 { HELD } else { FREE })]);
+            desk.change(&[(3, if turn % 2 == 0 { SeatStatus::Held } else { SeatStatus::Free })]);
             desk.tick();
         }
         assert_eq!(desk.change_log.past.len(), TICKS_KEPT);
@@ -392,10 +392,10 @@ mod tests {
 
         let mut desk = Desk::new(large_chart());
         let all = |byte| (0..60_000).map(|seat| (seat, byte)).collect::<Vec<_>>();
-        desk.change(&all(HELD));
+        desk.change(&all(SeatStatus::Held));
         desk.tick();
         assert_eq!((desk.change_log.past.len(), desk.change_log.slots), (0, 0));
-        desk.change(&[(0, SOLD)]);
+        desk.change(&[(0, SeatStatus::Sold)]);
         desk.tick();
         assert_eq!(desk.news(2), Some(delta(&[(0, 3)])));
         assert!(is_snapshot(&desk.news(1).expect("news")));

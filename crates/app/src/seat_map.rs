@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::alternatives::orphan_seats;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
-use encore_domain::catalog::area::TooFewLeft;
+use encore_domain::booking::unit_search::TooFewLeft;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -75,7 +75,7 @@ impl SeatMap {
             Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => {
                 return Err(would_orphan_seats(context, &slots));
             }
-            Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
+            Err(PortError::Refused(TakeRefusal::NotLoaded)) => {
                 warn!(%performance, "seats are not loaded yet; the claims decide");
             }
             Err(PortError::Unavailable(unavailable)) => {
@@ -85,7 +85,7 @@ impl SeatMap {
         if !prevent_orphan_seats {
             return Ok(());
         }
-        let alone = orphan_seats(&self.reader.claimed(context).await?.bytes, slots);
+        let alone = orphan_seats(&self.reader.claimed(context).await?.statuses, slots);
         if alone.is_empty() { Ok(()) } else { Err(would_orphan_seats(context, &alone)) }
     }
 
@@ -112,7 +112,7 @@ impl SeatMap {
             Ok(taken) => Ok(Some(taken.slots)),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(choice.refusal(0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(choice.refusal(left)),
-            Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
+            Err(PortError::Refused(ChooseRefusal::NotLoaded)) => {
                 warn!(%performance, "seats are not loaded yet; the claims decide");
                 Ok(None)
             }
@@ -136,7 +136,7 @@ impl SeatMap {
         match choice {
             Choice::Best(search) => {
                 let claimed = self.reader.claimed(context).await?;
-                search.choose(&claimed.bytes).ok_or_else(|| choice.refusal(0))
+                search.choose(&claimed.statuses).ok_or_else(|| choice.refusal(0))
             }
             Choice::Units { search, .. } => {
                 let chosen = self.reader.claimable_units(context.performance.id, search).await?;

@@ -9,7 +9,7 @@ use encore_app::audit::AuditUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{SeatLock, SeatState, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::ports::{MockAudit, MockCatalog, MockClock, MockQueueStore, MockReservations, MockSeatLocks};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
@@ -77,12 +77,12 @@ async fn verify(looks: Looks) -> AuditReport {
 }
 
 /// The venue with these seats, by index, in this state.
-fn context(seats: &[usize], byte: u8) -> SeatState {
-    let mut bytes = all_free(&fixtures::small_chart());
+fn context(seats: &[usize], status: SeatStatus) -> SeatState {
+    let mut statuses = all_free(&fixtures::small_chart());
     for slot in slots(seats) {
-        bytes[slot.0 as usize] = byte;
+        statuses[slot.0 as usize] = Some(status);
     }
-    SeatState { bytes, version: 1 }
+    SeatState { statuses, version: 1 }
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
@@ -122,7 +122,7 @@ async fn where_nothing_is_found_one_look_is_enough() {
     let report = verify(Looks {
         audit,
         queues: vec![Some(inside(1))],
-        seats: vec![Some(context(&[1], b's'))],
+        seats: vec![Some(context(&[1], SeatStatus::Sold))],
         claims: vec![sold(&[1])],
         ..Looks::default()
     })
@@ -153,7 +153,7 @@ async fn only_what_is_there_again_is_told() {
         audit: vec![AuditReport::default()],
         queues: vec![Some(inside(1)), Some(inside(2))],
         // The payment of seat 1 is shown by the second look; seat 2 is shown as sold and nobody's at both.
-        seats: vec![Some(context(&[2], b's')), Some(context(&[1, 2], b's'))],
+        seats: vec![Some(context(&[2], SeatStatus::Sold)), Some(context(&[1, 2], SeatStatus::Sold))],
         claims: vec![sold(&[1]), sold(&[1])],
         ..Looks::default()
     })
@@ -185,12 +185,12 @@ async fn a_lock_without_a_claim_is_told_when_it_is_overdue() {
     let looks = |overdue| Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None, None],
-        seats: vec![Some(context(&[1], b'h')); 2],
+        seats: vec![Some(context(&[1], SeatStatus::Held)); 2],
         claims: vec![vec![]; 2],
         overdue,
     };
     assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
-    let once = Looks { queues: vec![None], seats: vec![Some(context(&[1], b'h'))], ..looks(vec![]) };
+    let once = Looks { queues: vec![None], seats: vec![Some(context(&[1], SeatStatus::Held))], ..looks(vec![]) };
     assert!(verify(once).await.is_clean());
 }
 

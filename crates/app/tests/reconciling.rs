@@ -8,7 +8,7 @@ use encore_app::open_queues::OpenQueues;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_repair::NOBODY;
-use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
+use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
 use encore_domain::catalog::OnSale;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -18,7 +18,7 @@ use encore_port_tests::fixtures;
 /// The locks of three seats, in process.
 #[derive(Default)]
 struct Seats {
-    bytes: Vec<u8>,
+    statuses: Vec<Option<SeatStatus>>,
     owners: Vec<Option<ReservationId>>,
 }
 
@@ -29,10 +29,23 @@ struct Stage {
     secs: Arc<AtomicU64>,
 }
 
+/// States as they are written here: `a` is a free seat, `h` held, `s` sold, `b` blocked.
+fn statuses(written: &str) -> Vec<Option<SeatStatus>> {
+    let status = |letter| match letter {
+        'a' => SeatStatus::Free,
+        'h' => SeatStatus::Held,
+        's' => SeatStatus::Sold,
+        'b' => SeatStatus::Blocked,
+        other => panic!("no status is written {other:?}"),
+    };
+    written.chars().map(status).map(Some).collect()
+}
+
 impl Stage {
-    async fn new(bytes: &[u8], owner: ReservationId, claims: Vec<Claim>) -> Self {
-        let owners = bytes.iter().map(|byte| (*byte == HELD).then_some(owner)).collect();
-        let seats = Arc::new(Mutex::new(Seats { bytes: bytes.to_vec(), owners }));
+    async fn new(seats: &str, owner: ReservationId, claims: Vec<Claim>) -> Self {
+        let statuses = statuses(seats);
+        let owners = statuses.iter().map(|status| (*status == Some(SeatStatus::Held)).then_some(owner)).collect();
+        let seats = Arc::new(Mutex::new(Seats { statuses, owners }));
         let claims = Arc::new(Mutex::new(claims));
         let secs = Arc::<AtomicU64>::default();
         let mut clock = MockClock::new();
@@ -59,19 +72,19 @@ impl Stage {
     }
 
     /// Looks at a second, and says what the seats are then.
-    async fn look_at(&self, secs: u64) -> Vec<u8> {
+    async fn look_at(&self, secs: u64) -> Vec<Option<SeatStatus>> {
         self.secs.store(secs, Ordering::SeqCst);
         self.reconciliation.reconcile().await.expect("the stores answer");
-        self.seats.lock().expect("no panic").bytes.clone()
+        self.seats.lock().expect("no panic").statuses.clone()
     }
 }
 
 fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     let read = Arc::clone(seats);
-    locks
-        .expect_snapshot()
-        .returning(move |_| Ok(Some(SeatState { bytes: read.lock().expect("no panic").bytes.clone(), version: 1 })));
+    locks.expect_snapshot().returning(move |_| {
+        Ok(Some(SeatState { statuses: read.lock().expect("no panic").statuses.clone(), version: 1 }))
+    });
     let read = Arc::clone(seats);
     locks.expect_holders().returning(move |_, slots| {
         let seats = read.lock().expect("no panic");
@@ -82,7 +95,7 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     locks.expect_mark().returning(move |_, locks| {
         let mut seats = marked.lock().expect("no panic");
         for lock in locks {
-            seats.bytes[lock.slot.0 as usize] = lock.owner.byte();
+            seats.statuses[lock.slot.0 as usize] = Some(lock.owner.status());
             seats.owners[lock.slot.0 as usize] = match lock.owner {
                 SeatOwner::Holder { reservation, .. } => Some(reservation),
                 SeatOwner::Buyer { .. } | SeatOwner::Operators { .. } => None,
@@ -94,8 +107,8 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     locks.expect_unblock().returning(move |_, slots| {
         let mut seats = unblocked.lock().expect("no panic");
         for slot in slots {
-            if seats.bytes[slot.0 as usize] == BLOCKED {
-                seats.bytes[slot.0 as usize] = FREE;
+            if seats.statuses[slot.0 as usize] == Some(SeatStatus::Blocked) {
+                seats.statuses[slot.0 as usize] = Some(SeatStatus::Free);
             }
         }
         Ok(None)
@@ -106,7 +119,7 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
         for slot in slots {
             if seats.owners[slot.0 as usize] == Some(owner) {
                 seats.owners[slot.0 as usize] = None;
-                seats.bytes[slot.0 as usize] = FREE;
+                seats.statuses[slot.0 as usize] = Some(SeatStatus::Free);
             }
         }
         Ok(None)
@@ -122,9 +135,9 @@ fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
 #[tokio::test]
 async fn what_is_as_claimed_is_left_alone() {
     let owner = fixtures::id();
-    let stage = Stage::new(b"ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
-    assert_eq!(stage.look_at(0).await, b"ahs");
-    assert_eq!(stage.look_at(60).await, b"ahs");
+    let stage = Stage::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
+    assert_eq!(stage.look_at(0).await, statuses("ahs"));
+    assert_eq!(stage.look_at(60).await, statuses("ahs"));
     assert_eq!(stage.reconciliation.repairs(), 0);
 }
 
@@ -132,10 +145,10 @@ async fn what_is_as_claimed_is_left_alone() {
 async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
-    let stage = Stage::new(b"ahh", owner, claims).await;
-    assert_eq!(stage.look_at(0).await, b"ahh");
-    assert_eq!(stage.look_at(4).await, b"ahh");
-    assert_eq!(stage.look_at(5).await, b"hhs");
+    let stage = Stage::new("ahh", owner, claims).await;
+    assert_eq!(stage.look_at(0).await, statuses("ahh"));
+    assert_eq!(stage.look_at(4).await, statuses("ahh"));
+    assert_eq!(stage.look_at(5).await, statuses("hhs"));
     assert_eq!(stage.seats.lock().expect("no panic").owners, [Some(other), Some(other), None]);
     assert_eq!(stage.reconciliation.repairs(), 3);
     stage.look_at(60).await;
@@ -144,10 +157,10 @@ async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
 
 #[tokio::test]
 async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
-    let stage = Stage::new(b"ahs", fixtures::id(), vec![]).await;
-    assert_eq!(stage.look_at(0).await, b"ahs");
-    assert_eq!(stage.look_at(14).await, b"ahs");
-    assert_eq!(stage.look_at(15).await, b"aaa");
+    let stage = Stage::new("ahs", fixtures::id(), vec![]).await;
+    assert_eq!(stage.look_at(0).await, statuses("ahs"));
+    assert_eq!(stage.look_at(14).await, statuses("ahs"));
+    assert_eq!(stage.look_at(15).await, statuses("aaa"));
     assert_eq!(stage.reconciliation.repairs(), 2);
     assert!(!stage.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
 }
@@ -155,24 +168,24 @@ async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
 #[tokio::test]
 async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
     let owner = fixtures::id();
-    let stage = Stage::new(b"aha", owner, vec![]).await;
+    let stage = Stage::new("aha", owner, vec![]).await;
     stage.look_at(0).await;
     stage.claims.lock().expect("no panic").push(claim(1, owner, true));
     stage.look_at(10).await;
     stage.claims.lock().expect("no panic").clear();
-    assert_eq!(stage.look_at(20).await, b"aha");
-    assert_eq!(stage.look_at(35).await, b"aaa");
+    assert_eq!(stage.look_at(20).await, statuses("aha"));
+    assert_eq!(stage.look_at(35).await, statuses("aaa"));
 }
 
 #[tokio::test]
 async fn blocks_that_are_not_shown_and_shown_that_are_not_are_repaired() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
-    let stage = Stage::new(b"ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
-    assert_eq!(stage.look_at(0).await, b"ahsbb");
-    assert_eq!(stage.look_at(4).await, b"ahsbb");
-    assert_eq!(stage.look_at(5).await, b"bbbhb", "nobody has the last: that may be a block under way");
-    assert_eq!(stage.look_at(15).await, b"bbbha");
+    let stage = Stage::new("ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
+    assert_eq!(stage.look_at(0).await, statuses("ahsbb"));
+    assert_eq!(stage.look_at(4).await, statuses("ahsbb"));
+    assert_eq!(stage.look_at(5).await, statuses("bbbhb"), "nobody has the last: that may be a block under way");
+    assert_eq!(stage.look_at(15).await, statuses("bbbha"));
     assert_eq!(stage.reconciliation.repairs(), 5);
     stage.look_at(60).await;
     assert_eq!(stage.reconciliation.repairs(), 5);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use encore_app::contexts::{PerformanceContext, PerformanceContexts};
 use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{FREE, HELD, SOLD, SeatChange, SeatNews, SeatState, StockAt, all_free};
+use encore_domain::booking::seat_state::{SeatChange, SeatNews, SeatState, SeatStatus, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -76,7 +76,7 @@ impl Stage {
     fn new() -> Self {
         let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
         let performance = fixtures::performance(concert.id, venue.id);
-        let live = SeatState { bytes: all_free(&venue.chart), version: 10 };
+        let live = SeatState { statuses: all_free(&venue.chart), version: 10 };
         let stores = Arc::new(Mutex::new(Stores { live, claims: Vec::new(), away: false, snapshots: 0, counts: 0 }));
         let context = PerformanceContext {
             performance: Arc::new(performance),
@@ -107,12 +107,12 @@ impl Stage {
     }
 
     /// Changes a seat in the locks, without a word.
-    fn set(&self, seat: usize, byte: u8) -> SeatChange {
+    fn set(&self, seat: usize, status: SeatStatus) -> SeatChange {
         let mut stores = self.stores.lock().expect("no panic");
         let slot = fixtures::slots(&[seat])[0];
-        stores.live.bytes[slot.0 as usize] = byte;
+        stores.live.statuses[slot.0 as usize] = Some(status);
         stores.live.version += 1;
-        SeatChange { version: stores.live.version, seats: vec![(slot, byte)] }
+        SeatChange { version: stores.live.version, seats: vec![(slot, status)] }
     }
 
     fn tell(&self, news: SeatNews) {
@@ -120,8 +120,8 @@ impl Stage {
     }
 
     /// Changes a seat, and tells it.
-    fn change(&self, seat: usize, byte: u8) {
-        self.tell(SeatNews::Changed(self.set(seat, byte)));
+    fn change(&self, seat: usize, status: SeatStatus) {
+        self.tell(SeatNews::Changed(self.set(seat, status)));
     }
 
     async fn seats(&self) -> SeatState {
@@ -172,7 +172,7 @@ async fn changes_are_followed_without_reading_again() {
     let stage = Stage::new();
     assert_eq!(stage.seats().await, stage.truth());
     for seat in 0..5 {
-        stage.change(seat, HELD);
+        stage.change(seat, SeatStatus::Held);
         assert_eq!(stage.seats().await, stage.truth());
     }
     assert_eq!(stage.snapshots(), 1);
@@ -183,10 +183,10 @@ async fn what_was_changed_is_seen_by_whoever_asks_afterwards() {
     let stage = Stage::new();
     stage.seats().await;
     // The word is lost.
-    stage.set(3, SOLD);
+    stage.set(3, SeatStatus::Sold);
     assert_eq!(stage.seats().await, stage.truth());
     // The word comes late.
-    let change = stage.set(4, SOLD);
+    let change = stage.set(4, SeatStatus::Sold);
     let (seats, ()) = futures::join!(stage.seats(), async {
         pass(Duration::from_millis(50)).await;
         stage.tell(SeatNews::Changed(change));
@@ -200,11 +200,11 @@ async fn a_gap_and_what_is_missed_are_read_anew() {
     let stage = Stage::new();
     let all = stage.left().await;
     stage.seats().await;
-    stage.set(0, HELD);
-    stage.change(1, HELD);
+    stage.set(0, SeatStatus::Held);
+    stage.change(1, SeatStatus::Held);
     pass(MOMENT).await;
     assert_eq!(stage.left().await, all - 2);
-    stage.set(2, HELD);
+    stage.set(2, SeatStatus::Held);
     stage.tell(SeatNews::Missed);
     pass(MOMENT).await;
     assert_eq!(stage.left().await, all - 3);
@@ -216,7 +216,7 @@ async fn a_word_that_is_lost_without_a_trace_is_noticed() {
     let stage = Stage::new();
     stage.seats().await;
     let left = stage.left().await;
-    stage.set(0, HELD);
+    stage.set(0, SeatStatus::Held);
     pass(TWO_LOOKS).await;
     assert_eq!(stage.left().await, left - 1);
     assert_eq!(stage.snapshots(), 2);
@@ -227,7 +227,7 @@ async fn counts_that_disagree_are_noticed() {
     let stage = Stage::new();
     stage.seats().await;
     let left = stage.left().await;
-    stage.stores.lock().expect("no panic").live.bytes[0] = SOLD;
+    stage.stores.lock().expect("no panic").live.statuses[0] = Some(SeatStatus::Sold);
     pass(TWO_LOOKS).await;
     assert_eq!(stage.left().await, left - 1, "though the version is the same");
 }
@@ -239,7 +239,7 @@ async fn counts_are_told_from_the_copy() {
     let counts = || stage.stores.lock().expect("no panic").counts;
     let before = counts();
     for seat in 0..10 {
-        stage.change(seat, HELD);
+        stage.change(seat, SeatStatus::Held);
         pass(MOMENT).await;
         assert_eq!(stage.left().await as usize, fixtures::SMALL_CHART_SEATS - seat - 1);
     }
@@ -254,7 +254,7 @@ async fn while_the_locks_are_away_the_claims_are_shown() {
     let held = Claim::held(Slot(0), fixtures::id(), fixtures::at_secs(60));
     stage.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
     let shown = stage.seats().await;
-    assert_eq!((shown.bytes[0], shown.bytes[1], shown.bytes[2]), (HELD, SOLD, FREE));
+    assert_eq!(shown.statuses[..3], [SeatStatus::Held, SeatStatus::Sold, SeatStatus::Free].map(Some));
     assert!(shown.version > stage.truth().version);
 
     stage.go_away(false);

@@ -8,6 +8,7 @@ pub mod seat_copy;
 pub mod seat_repair;
 pub mod seat_request;
 pub mod seat_state;
+pub mod unit_search;
 
 use std::collections::HashSet;
 

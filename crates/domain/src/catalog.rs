@@ -2,6 +2,7 @@
 
 pub mod area;
 pub mod seat_chart;
+mod slot;
 
 use std::time::Duration;
 

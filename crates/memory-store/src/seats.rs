@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use encore_domain::booking::alternatives::orphan_seats;
 use encore_domain::booking::best_available::SeatSearch;
 use encore_domain::booking::seat_state::{
-    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStock,
-    StockAt,
+    CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
 };
-use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
 
-/// The seats of one performance: the state string, and who has those that are not free.
+/// The seats of one performance: their state, and the locks on those that are not free.
 pub struct Seats {
     state: SeatState,
     locks: HashMap<Slot, SeatLock>,
@@ -22,14 +21,14 @@ pub struct Seats {
     held_by: HashMap<ReservationId, BTreeSet<Slot>>,
     free: u32,
     /// What the change that is being made has done so far, and what was there before it.
-    changed: BTreeMap<Slot, u8>,
+    changed: BTreeMap<Slot, SeatStatus>,
     /// What is to be told.
     news: Option<SeatNews>,
 }
 
 impl Seats {
-    pub fn new(all_free: &[u8], locks: &[SeatLock], version: u64) -> Self {
-        let state = SeatState { bytes: all_free.to_vec(), version };
+    pub fn new(all_free: &[Option<SeatStatus>], locks: &[SeatLock], version: u64) -> Self {
+        let state = SeatState { statuses: all_free.to_vec(), version };
         let free = state.stock().free;
         let (held, changed) = (BTreeSet::new(), BTreeMap::new());
         let (locks_by_slot, held_by) = (HashMap::new(), HashMap::new());
@@ -62,13 +61,14 @@ impl Seats {
         prevent_orphan_seats: bool,
     ) -> Result<u64, TakeRefusal> {
         let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
-        let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
+        let mut taken: Vec<Slot> =
+            slots.iter().copied().filter(|slot| self.status(*slot) != Some(SeatStatus::Free)).collect();
         if !own && !taken.is_empty() {
             taken.sort_unstable();
             return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
         }
         if !own && prevent_orphan_seats {
-            let alone = orphan_seats(&self.state.bytes, slots);
+            let alone = orphan_seats(&self.state.statuses, slots);
             if !alone.is_empty() {
                 return Err(TakeRefusal::WouldOrphan { slots: alone });
             }
@@ -85,7 +85,7 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
-        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.bytes));
+        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.statuses));
         self.give(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
     }
 
@@ -98,7 +98,7 @@ impl Seats {
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
         let slots =
-            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.bytes), Ok);
+            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.statuses), Ok);
         let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
         self.give(slots, owner, held_until)
     }
@@ -134,7 +134,7 @@ impl Seats {
     /// Frees those of these seats that are blocked. Answers the version.
     pub fn unblock(&mut self, slots: &[Slot]) -> u64 {
         for slot in slots {
-            if self.byte(*slot) == Some(BLOCKED) {
+            if self.status(*slot) == Some(SeatStatus::Blocked) {
                 self.set(*slot, None);
             }
         }
@@ -144,7 +144,7 @@ impl Seats {
     /// Gives seats to the owners of these locks, whoever had them. Answers the version.
     pub fn mark(&mut self, locks: &[SeatLock]) -> u64 {
         for lock in locks {
-            if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD | BLOCKED)) {
+            if self.status(lock.slot).is_some() {
                 self.set(lock.slot, Some(*lock));
             }
         }
@@ -154,8 +154,8 @@ impl Seats {
     /// The end of a change: if somebody can see that there was one, the version grows and it is told.
     fn conclude(&mut self) -> u64 {
         let changed = std::mem::take(&mut self.changed);
-        let now = |(slot, before)| Some((slot, self.byte(slot)?)).filter(|(_, now)| *now != before);
-        let seats: Vec<(Slot, u8)> = changed.into_iter().filter_map(now).collect();
+        let now = |(slot, before)| Some((slot, self.status(slot)?)).filter(|(_, now)| *now != before);
+        let seats: Vec<(Slot, SeatStatus)> = changed.into_iter().filter_map(now).collect();
         if !seats.is_empty() {
             self.state.version += 1;
             let told = seats.len() <= CHANGE_SEATS_MAX;
@@ -183,8 +183,8 @@ impl Seats {
         holders
     }
 
-    fn byte(&self, slot: Slot) -> Option<u8> {
-        self.state.bytes.get(slot.0 as usize).copied()
+    fn status(&self, slot: Slot) -> Option<SeatStatus> {
+        self.state.status(slot)
     }
 
     fn is_held_by(&self, slot: Slot, owner: ReservationId) -> bool {
@@ -193,7 +193,7 @@ impl Seats {
         self.locks.get(&slot).is_some_and(held_by)
     }
 
-    /// Sets a slot that is a seat, and keeps byte, owner, deadline and count in step.
+    /// Sets a slot that is a seat, and keeps status, owner, deadline and count in step.
     fn set(&mut self, slot: Slot, lock: Option<SeatLock>) {
         let before = match lock {
             Some(lock) => self.locks.insert(slot, lock),
@@ -213,8 +213,9 @@ impl Seats {
             self.held_by.entry(reservation).or_default().insert(slot);
         }
         self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
-        let was = self.state.bytes[slot.0 as usize];
-        self.changed.entry(slot).or_insert(was);
-        self.state.bytes[slot.0 as usize] = lock.map_or(FREE, |lock| lock.owner.byte());
+        let now = lock.map_or(SeatStatus::Free, |lock| lock.owner.status());
+        if let Some(was) = self.state.statuses[slot.0 as usize].replace(now) {
+            self.changed.entry(slot).or_insert(was);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The auditor's queries, one file per rule in `audit/`. Each answers a row per finding, as a subject and a detail.
 
-use std::convert::Infallible;
-
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
@@ -13,7 +11,7 @@ use encore_domain::ports::Audit;
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::error::{TxError, never_refused};
+use crate::error::TxError;
 use crate::statement::sql;
 
 /// How a sweep runs: sweeps are few, so each may hash in memory; what is joined are whole tables in no order, which the
@@ -111,7 +109,7 @@ impl PostgresAudit {
         Self { database }
     }
 
-    async fn try_sweep(&self, scope: Option<Uuid>) -> Result<AuditReport, TxError<Infallible>> {
+    async fn try_sweep(&self, scope: Option<Uuid>) -> Result<AuditReport, TxError<Unavailable>> {
         let mut conn = self.database.connection().await?;
         let mut one_moment = conn.build_transaction().read_only().repeatable_read();
         let sweeping = one_moment.run(async |conn| {
@@ -133,7 +131,7 @@ impl PostgresAudit {
 impl Audit for PostgresAudit {
     async fn sweep(&self, scope: Option<PerformanceId>) -> Result<AuditReport, Unavailable> {
         let scope = scope.map(|performance| performance.0);
-        self.database.transact("audit.sweep", || self.try_sweep(scope)).await.map_err(never_refused)
+        self.database.transact("audit.sweep", || self.try_sweep(scope)).await
     }
 }
 

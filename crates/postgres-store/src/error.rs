@@ -1,10 +1,9 @@
 //! From the driver's errors to the domain's.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 
 use diesel::result::{DatabaseErrorKind, Error};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use thiserror::Error;
 
 /// Unavailable, logged here because nobody above may look at a driver's error.
@@ -14,40 +13,31 @@ pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Unavail
     Unavailable::new("postgres", error)
 }
 
-/// How a transaction ended without its effect. It was rolled back.
+/// How a transaction ended without its effect. It was rolled back. `E` is the error of the port's operation.
 #[derive(Debug)]
-pub enum TxError<R> {
+pub enum TxError<E> {
     /// The answer of the port.
-    Port(PortError<R>),
-    /// The database's word; worth another attempt if [`is_transient`].
+    Port(E),
+    /// The database's error; worth another attempt if [`is_transient`].
     Database(Error),
 }
 
-impl<R> TxError<R> {
-    /// A rule says no.
+impl<R> TxError<RequestError<R>> {
+    /// A rule forbids it.
     pub fn refused(refusal: R) -> Self {
-        Self::Port(PortError::Refused(refusal))
+        Self::Port(RequestError::Refused(refusal))
     }
 }
 
-impl<R> From<Error> for TxError<R> {
+impl<E> From<Error> for TxError<E> {
     fn from(error: Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl<R> From<Unavailable> for TxError<R> {
+impl<E: From<Unavailable>> From<Unavailable> for TxError<E> {
     fn from(unavailable: Unavailable) -> Self {
         Self::Port(unavailable.into())
-    }
-}
-
-/// The unavailability of an operation that has no refusals and takes no request.
-pub fn never_refused(error: PortError<Infallible>) -> Unavailable {
-    match error {
-        PortError::Unavailable(unavailable) => unavailable,
-        PortError::Refused(never) => match never {},
-        PortError::RequestReused => Unavailable::of("postgres"),
     }
 }
 

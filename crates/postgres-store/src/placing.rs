@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::PlaceRefusal;
@@ -24,7 +24,7 @@ use crate::requests::{self, Operation};
 use crate::{claims, outbox, reservation_rows};
 
 /// What becomes of a hold.
-pub type TokenAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+pub type TokenAnswer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
 /// A hold that somebody wants to be placed.
 #[derive(Clone, Debug)]
@@ -43,28 +43,34 @@ impl Batched for Placement {
     }
 }
 
-/// Why a transaction was rolled back that could reach the database.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
 enum Undone {
     /// Nothing is to be written.
     Answered(Vec<TokenAnswer>),
     /// Seats that were free when they were looked at were claimed before they were written.
     Overtaken,
+    /// The database did not answer, or answered with an error.
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for Undone {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
 }
 
 /// Places holds of different requests. Each has the answer that it would have if they were placed one after the other, in
 /// this order: whatever is wrong with one does not touch the others.
 pub async fn place_all(database: &Database, asked: &[Placement]) -> Vec<TokenAnswer> {
     match database.transact("reservations.place", || try_place(database, asked)).await {
-        Ok(answers) | Err(PortError::Refused(Undone::Answered(answers))) => answers,
-        Err(PortError::Refused(Undone::Overtaken)) => place_each(database, asked).await,
-        Err(PortError::Unavailable(unavailable)) if asked.len() > 1 && is_of_a_member(&unavailable) => {
+        Ok(answers) | Err(Undone::Answered(answers)) => answers,
+        Err(Undone::Overtaken) => place_each(database, asked).await,
+        Err(Undone::Unavailable(unavailable)) if asked.len() > 1 && is_of_a_member(&unavailable) => {
             tracing::warn!(holds = asked.len(), "holds cannot be placed together, and are placed one by one");
             place_each(database, asked).await
         }
-        Err(PortError::Unavailable(_) | PortError::RequestReused) => {
-            asked.iter().map(|_| Err(Unavailable::of("postgres").into())).collect()
-        }
+        Err(Undone::Unavailable(_)) => asked.iter().map(|_| Err(Unavailable::of("postgres").into())).collect(),
     }
 }
 
@@ -108,7 +114,7 @@ async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<Token
         };
         let placed: Vec<&Reservation> = of(|verdict| matches!(verdict, Verdict::Placed)).map(|it| &it.hold).collect();
         if placed.is_empty() {
-            return Err(TxError::refused(Undone::Answered(answers)));
+            return Err(TxError::Port(Undone::Answered(answers)));
         }
         let refused: Vec<&RequestKey> =
             of(|verdict| matches!(verdict, Verdict::Refused(_))).map(|it| &it.request).collect();
@@ -122,10 +128,10 @@ async fn try_place(database: &Database, asked: &[Placement]) -> Result<Vec<Token
             (true, _) => Ok(answers),
             (false, [_]) => {
                 let slots = lost.into_iter().map(|(_, slot)| slot).collect();
-                let refusal = PortError::Refused(PlaceRefusal::SeatsTaken { slots });
-                Err(TxError::refused(Undone::Answered(vec![Err(refusal)])))
+                let refusal = RequestError::Refused(PlaceRefusal::SeatsTaken { slots });
+                Err(TxError::Port(Undone::Answered(vec![Err(refusal)])))
             }
-            (false, _) => Err(TxError::refused(Undone::Overtaken)),
+            (false, _) => Err(TxError::Port(Undone::Overtaken)),
         }
     });
     placing.await
@@ -177,10 +183,10 @@ async fn answer_all(
     let mut before = find_placed(conn, &known).await?.into_iter();
     let answer = |(placement, verdict): (&Placement, &Verdict)| match verdict {
         Verdict::Placed => Ok(Ok(Applied::Now(placement.hold.clone()))),
-        Verdict::Refused(refusal) => Ok(Err(PortError::Refused(refusal.clone()))),
+        Verdict::Refused(refusal) => Ok(Err(RequestError::Refused(refusal.clone()))),
         Verdict::Known => match before.next() {
             Some(Ok(Some(first))) => Ok(Ok(Applied::Before(first))),
-            Some(Err(Reused)) => Ok(Err(PortError::RequestReused)),
+            Some(Err(Reused)) => Ok(Err(RequestError::Reused)),
             Some(Ok(None)) | None => Err(Error::NotFound),
         },
     };

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use encore_domain::booking::{Claim, Reservation};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ids::{ReservationId, UserId};
 use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
 use encore_domain::request::{Applied, RequestKey};
@@ -17,7 +17,7 @@ use encore_postgres_store::scratch::ScratchDatabase;
 use encore_postgres_store::{Database, PostgresCatalog, PostgresReservations, PostgresUsers};
 use futures::future::join_all;
 
-type Answer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+type Answer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
 struct Sale {
     scratch: ScratchDatabase,
@@ -82,7 +82,7 @@ impl Sale {
 
 fn taken(answer: &Answer) -> &[encore_domain::catalog::seat_chart::Slot] {
     match answer {
-        Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
+        Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
         other => panic!("expected a refusal: {other:?}"),
     }
 }
@@ -133,7 +133,7 @@ async fn each_of_a_batch_is_decided_in_its_turn() {
     assert!(matches!(&answers[0], Ok(Applied::Before(first)) if *first == before.0), "{:?}", answers[0]);
     let over = |answer: &Answer, owned: u32| {
         let refusal = PlaceRefusal::OverLimit { limit: 2, owned };
-        assert!(matches!(answer, Err(PortError::Refused(why)) if *why == refusal), "{answer:?}");
+        assert!(matches!(answer, Err(RequestError::Refused(why)) if *why == refusal), "{answer:?}");
     };
     over(&answers[1], 1);
     assert_eq!(placed(&answers[2]), &seat_requests[2].0);
@@ -141,7 +141,7 @@ async fn each_of_a_batch_is_decided_in_its_turn() {
     assert_eq!(placed(&answers[4]), &seat_requests[4].0);
     over(&answers[5], 2);
     assert_eq!(placed(&answers[6]), &seat_requests[6].0, "whoever was refused before it took nothing");
-    assert!(matches!(answers[7], Err(PortError::RequestReused)), "in the next batch: {:?}", answers[7]);
+    assert!(matches!(answers[7], Err(RequestError::Reused)), "in the next batch: {:?}", answers[7]);
 
     // Who was refused left no note, and is welcome to ask again.
     let (again, request) = (hold(seat_requests[3].0.user, &sale.performance, &[8, 9]), seat_requests[3].1);
@@ -173,7 +173,7 @@ async fn one_that_cannot_be_written_fails_alone() {
     }
     assert_eq!(placed(&answers[3]), &seat_requests[3].0);
     for poisoned in &answers[1..=2] {
-        assert!(matches!(poisoned, Err(PortError::Unavailable(_))), "{poisoned:?}");
+        assert!(matches!(poisoned, Err(RequestError::Unavailable(_))), "{poisoned:?}");
     }
     assert_eq!(sale.count("SELECT count(*) FROM claims").await, 2);
     assert_eq!(sale.count("SELECT count(*) FROM requests WHERE operation = 'place_hold'").await, 2);

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use encore_domain::booking::seat_state::{FREE, SeatLock, SeatNews};
+use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -172,7 +172,7 @@ async fn who_listens_is_told_of_a_broken_connection_and_hears_on() {
     let through_proxy = Redis::connect(&proxy.url(), &prefix).await.expect("the server answers");
     let changes = RedisSeatChanges::new(through_proxy);
     let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis answers");
+    seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
     let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))];
     let mut listener = soon(changes.listen(PERFORMANCE)).await.expect("redis answers");
 

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
+use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
 use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
@@ -231,13 +231,13 @@ async fn a_venue_with_thousands_of_holds_is_loaded_at_once() {
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
-        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks, 1).await })
+        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3_000], &locks, 1).await })
     });
     for load in loads {
         load.await.expect("no panic").expect("redis answers");
     }
     let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
-    assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
+    assert_eq!(state.statuses, [[Some(SeatStatus::Held); 2_500].as_slice(), &[Some(SeatStatus::Free); 500]].concat());
     let stock = StockAt { version: 1, stock: SeatStock { free: 500, held: 2_500 } };
     assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis answers"), [Some(stock)]);
     let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis answers");
@@ -270,7 +270,7 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock::held(Slot(0), owner(1), at(0));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis answers");
+    seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(2)), fingerprint: [3; 32] };
     RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");
 

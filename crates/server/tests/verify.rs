@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use encore_credentials::Keyring;
-use encore_domain::booking::seat_state::{SeatLock, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatStatus, all_free};
 use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::ids::PerformanceId;
 use encore_port_tests::fixtures::{self, euros, hold_at, payment, request, top_up};
@@ -118,7 +118,7 @@ async fn broken_promises_end_with_3_and_are_named() {
     assert_eq!((&of("seat_state_differs")["broken"], &of("seat_state_differs")["examined"]), (&1.into(), &26.into()));
     assert_eq!((&of("outbox_gap")["broken"], &of("outbox_gap")["examined"]), (&0.into(), &3.into()));
     let state = sold.ports.seat_locks.snapshot(sold.performance).await.expect("Redis is there").expect("still loaded");
-    assert_eq!(state.bytes[0], b's', "nothing was repaired");
+    assert_eq!(state.statuses[0], Some(SeatStatus::Sold), "nothing was repaired");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 
-use crate::booking::seat_state::{FREE, HELD};
+use crate::booking::seat_state::{SeatStatus, is_free};
 use crate::catalog::seat_chart::{Seat, SeatChart, Slot};
 
 /// How far the farthest seat of a section is from its focal point. The sum over a hold fits a double and a `u32`.
@@ -192,8 +192,8 @@ impl SeatSearch {
         ways
     }
 
-    /// The best seats that are free in a state string, in the order of their slots; none if there are none.
-    pub fn choose(&self, state: &[u8]) -> Option<Vec<Slot>> {
+    /// The best seats that are free in a state, in the order of their slots; none if there are none.
+    pub fn choose(&self, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
         let SeatOrder { sections, distances } = &*self.order;
         self.ways().into_iter().find_map(|sizes| match sizes.as_slice() {
             [size] => self.block(*size, state),
@@ -217,7 +217,7 @@ impl SeatSearch {
         (last.0 - first.0) as usize + 1 == self.count && within_one(*first, *last)
     }
 
-    fn block(&self, size: usize, state: &[u8]) -> Option<Vec<Slot>> {
+    fn block(&self, size: usize, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
         let SeatOrder { sections, distances } = &*self.order;
         let mut second_best = None;
         for section in sections {
@@ -240,13 +240,13 @@ fn slot(index: usize) -> Slot {
 }
 
 /// Parts of these sizes in one section, each the best that is left.
-fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[u8]) -> Option<Vec<Slot>> {
+fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
     let mut left = state.to_vec();
     let mut chosen = Vec::new();
     for size in sizes {
         let found = nearest(section, *size, distances, &left);
         let block = found.preventing_orphans.or(found.any)?;
-        left[block.first..block.first + size].fill(HELD);
+        left[block.first..block.first + size].fill(Some(SeatStatus::Held));
         chosen.extend(slots(block, *size));
     }
     chosen.sort_unstable();
@@ -260,7 +260,7 @@ struct Found {
 }
 
 /// The best block of a section. It looks no further once every stretch that is left is farther than what it has.
-fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) -> Found {
+fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[Option<SeatStatus>]) -> Found {
     let mut found = Found::default();
     for stretch in section {
         let least = stretch.nearest.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
@@ -269,7 +269,7 @@ fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) ->
         }
         let (mut free, mut distance) = (0, 0);
         for at in stretch.first.0 as usize..=stretch.last.0 as usize {
-            if state.get(at) != Some(&FREE) {
+            if !is_free(state, at) {
                 (free, distance) = (0, 0);
                 continue;
             }
@@ -297,8 +297,8 @@ fn keep_least(best: &mut Option<Block>, block: Block) {
 }
 
 /// Whether taking these seats would leave a free seat at either end without a free neighbour.
-fn leaves_an_orphan(state: &[u8], first: usize, last: usize) -> bool {
-    let free = |at: Option<usize>| at.and_then(|at| state.get(at)) == Some(&FREE);
+fn leaves_an_orphan(state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
+    let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at));
     let before = free(first.checked_sub(1)) && !free(first.checked_sub(2));
     let after = free(Some(last + 1)) && !free(Some(last + 2));
     before || after

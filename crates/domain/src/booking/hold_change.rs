@@ -7,7 +7,6 @@ use thiserror::Error;
 use crate::booking::{Reservation, ReservationState};
 use crate::catalog::seat_chart::Slot;
 use crate::money::Money;
-use crate::ports::ReleaseRefusal;
 use crate::time::Timestamp;
 
 /// How many times as long as a hold of its performance a hold may live in all, counted from when its seats were held: long
@@ -37,6 +36,23 @@ pub enum ExtendRefusal {
     AtLimit {
         /// Its deadline.
         expires_at: Timestamp,
+    },
+}
+
+/// Why a hold was not released, or not in part.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReleaseRefusal {
+    /// It is not a live hold.
+    #[error("the reservation is {state:?}, not held")]
+    NotHeld {
+        /// What it is instead.
+        state: ReservationState,
+    },
+    /// It does not have these seats.
+    #[error("some seats are not of the hold")]
+    NotItsSeats {
+        /// Which, as asked.
+        slots: Vec<Slot>,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::booking::seat_state::{FREE, HELD, NO_SEAT, SeatChange, SeatState, SeatStock, StockAt};
+use crate::booking::seat_state::{SeatChange, SeatState, SeatStatus, SeatStock, StockAt};
 use crate::catalog::seat_chart::Slot;
 
 /// What a change was to a copy.
@@ -44,17 +44,19 @@ impl SeatCopy {
         if change.version <= self.state.version {
             return Step::Known;
         }
-        let is_seat = |slot: Slot| self.state.bytes.get(slot.0 as usize).is_some_and(|byte| *byte != NO_SEAT);
+        let is_seat = |slot: Slot| self.state.status(slot).is_some();
         if change.version != self.state.version + 1 || !change.seats.iter().all(|(slot, _)| is_seat(*slot)) {
             return Step::Gap;
         }
         let state = Arc::make_mut(&mut self.state);
         state.version = change.version;
         for (slot, now) in &change.seats {
-            let byte = &mut state.bytes[slot.0 as usize];
-            let was = std::mem::replace(byte, *now);
-            self.stock.free = self.stock.free + u32::from(*now == FREE) - u32::from(was == FREE);
-            self.stock.held = self.stock.held + u32::from(*now == HELD) - u32::from(was == HELD);
+            let now = Some(*now);
+            let was = std::mem::replace(&mut state.statuses[slot.0 as usize], now);
+            let step = |status| (u32::from(now == Some(status)), u32::from(was == Some(status)));
+            let (free, held) = (step(SeatStatus::Free), step(SeatStatus::Held));
+            self.stock.free = self.stock.free + free.0 - free.1;
+            self.stock.held = self.stock.held + held.0 - held.1;
         }
         Step::Taken
     }
@@ -63,37 +65,38 @@ impl SeatCopy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::booking::seat_state::SOLD;
+    use crate::booking::seat_state::SeatStatus::{Free, Held, Sold};
+    use crate::booking::seat_state::written::statuses;
 
     fn copy() -> SeatCopy {
-        SeatCopy::new(SeatState { bytes: b"aah_s".to_vec(), version: 7 })
+        SeatCopy::new(SeatState { statuses: statuses("aah_s"), version: 7 })
     }
 
-    fn change(version: u64, seats: &[(u32, u8)]) -> SeatChange {
-        SeatChange { version, seats: seats.iter().map(|(slot, byte)| (Slot(*slot), *byte)).collect() }
+    fn change(version: u64, seats: &[(u32, SeatStatus)]) -> SeatChange {
+        SeatChange { version, seats: seats.iter().map(|(slot, status)| (Slot(*slot), *status)).collect() }
     }
 
     #[test]
     fn changes_are_followed_in_order_and_counted() {
         let mut copy = copy();
         let before = Arc::clone(copy.state());
-        assert_eq!(copy.follow(&change(8, &[(0, HELD), (1, HELD)])), Step::Taken);
-        assert_eq!(copy.follow(&change(9, &[(0, SOLD), (2, FREE)])), Step::Taken);
-        assert_eq!(**copy.state(), SeatState { bytes: b"sha_s".to_vec(), version: 9 });
+        assert_eq!(copy.follow(&change(8, &[(0, Held), (1, Held)])), Step::Taken);
+        assert_eq!(copy.follow(&change(9, &[(0, Sold), (2, Free)])), Step::Taken);
+        assert_eq!(**copy.state(), SeatState { statuses: statuses("sha_s"), version: 9 });
         assert_eq!(copy.stock(), StockAt { version: 9, stock: copy.state().stock() });
-        assert_eq!(before.bytes, b"aah_s", "who keeps a version keeps it");
+        assert_eq!(before.statuses, statuses("aah_s"), "who keeps a version keeps it");
     }
 
     #[test]
     fn what_is_known_changes_nothing() {
         let mut copy = copy();
-        assert_eq!(copy.follow(&change(7, &[(0, HELD)])), Step::Known);
+        assert_eq!(copy.follow(&change(7, &[(0, Held)])), Step::Known);
         assert_eq!(copy, self::copy());
     }
 
     #[test]
     fn what_cannot_be_followed_is_a_gap_and_changes_nothing() {
-        for gap in [change(9, &[(0, HELD)]), change(8, &[(0, HELD), (5, HELD)]), change(8, &[(3, HELD)])] {
+        for gap in [change(9, &[(0, Held)]), change(8, &[(0, Held), (5, Held)]), change(8, &[(3, Held)])] {
             let mut copy = copy();
             assert_eq!(copy.follow(&gap), Step::Gap, "{gap:?}");
             assert_eq!(copy, self::copy());

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use crate::booking::unit_search::UnitSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
-use crate::catalog::area::UnitSearch;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::ReservationId;
 use crate::money::Money;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::area::{Area, unit_id, unit_slot};
+pub use crate::catalog::slot::Slot;
 
 /// The most seats and units of one venue. The largest venues and stadiums fit; a state string stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
@@ -14,11 +15,6 @@ pub const GRADES_PER_VENUE_MAX: usize = 100;
 pub const CHART_NAME_MAX_LEN: usize = 64;
 /// Two neighbours of a row this many times farther apart than the row's usual pitch have an aisle between them.
 const AISLE_PITCHES: f64 = 1.6;
-
-/// A seat's place in the state string of its performances: rows are contiguous, and between two rows (or the two sides
-/// of an aisle) stands one slot that is no seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
 
 /// A price class.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::page::{Page, PageRequest};
 use crate::queue::{PatchRefusal, Queue, QueuePatch, QueueSettings};
@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 /// - `pages_concerts`: in the order of their ids, each once, over pages of any size
 /// - `pages_performances`: of one concert, by start and then id, each once, over pages of any size
 /// - `repeats_an_add`: the same request answers [`Applied::Before`] with the first value and adds nothing
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
 /// - `patches_a_queue`: what the patch does not say stays; the settings read back are the answer
 /// - `repeats_a_queue_patch`: answers the settings as the first call left them, though they were changed since, and
 ///   changes nothing
@@ -38,14 +38,14 @@ pub trait Catalog: Send + Sync {
         &self,
         venue: Venue,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, PortError<Infallible>>;
+    ) -> Result<Applied<Venue>, RequestError<Infallible>>;
 
     /// Adds a concert.
     async fn add_concert(
         &self,
         concert: Concert,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Concert>, PortError<Infallible>>;
+    ) -> Result<Applied<Concert>, RequestError<Infallible>>;
 
     /// Adds a performance of a known concert at a known venue, with its queue if it has one (`performance.has_queue`
     /// says the same).
@@ -54,7 +54,7 @@ pub trait Catalog: Send + Sync {
         performance: Performance,
         queue: Option<Queue>,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Performance>, PortError<Infallible>>;
+    ) -> Result<Applied<Performance>, RequestError<Infallible>>;
 
     /// Changes the settings of a queue.
     async fn patch_queue(
@@ -62,7 +62,7 @@ pub trait Catalog: Send + Sync {
         performance: PerformanceId,
         patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>>;
+    ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>>;
 
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;

@@ -18,7 +18,7 @@ mod wallets;
 
 pub use audit::Audit;
 pub use booking::{
-    ChooseRefusal, PlaceRefusal, ReleaseRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks,
+    ChooseRefusal, PlaceRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks,
     TakeRefusal, TakenSeats,
 };
 pub use catalog::Catalog;

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 /// - `never_overdraws_under_contention`: two holds paid at once from a balance for one: one pays
 /// - `finds_a_payment_by_its_request`: [`Payments::find_paid`] answers what a repeat of the payment would; `None` if the
 ///   request paid nothing
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for
 ///   [`Payments::find_paid`] too
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
 ///   exactly one happens
@@ -41,10 +41,10 @@ pub trait Payments: Send + Sync {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, PortError<PayRefusal>>;
+    ) -> Result<Applied<Payment>, RequestError<PayRefusal>>;
 
     /// The payment that an earlier request made.
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>>;
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>>;
 
     /// The payment of this id.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable>;

@@ -17,7 +17,8 @@ pub struct GoneMap {
 }
 
 impl GoneMap {
-    /// Reads a bitmap as Redis keeps it: the most significant bit of the first byte stands for number `first`.
+    /// Reads a bitmap in which the most significant bit comes first: bit 7 of the first byte stands for number `first`, bit 6
+    /// for the next number, and so on.
     pub fn from_bytes(first: u64, bytes: &[u8]) -> Self {
         let words: Vec<u64> = bytes
             .chunks(8)

@@ -3,10 +3,10 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::booking::hold_change::{ExtendRefusal, Extension};
-use crate::booking::{Claim, Reservation, ReservationCursor, ReservationState};
+use crate::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
+use crate::booking::{Claim, Reservation, ReservationCursor};
 use crate::catalog::seat_chart::Slot;
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
@@ -31,23 +31,6 @@ pub enum PlaceRefusal {
     },
 }
 
-/// Why a hold was not released, or not in part.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReleaseRefusal {
-    /// It is not a live hold.
-    #[error("the reservation is {state:?}, not held")]
-    NotHeld {
-        /// What it is instead.
-        state: ReservationState,
-    },
-    /// It does not have these seats.
-    #[error("some seats are not of the hold")]
-    NotItsSeats {
-        /// Which, as asked.
-        slots: Vec<Slot>,
-    },
-}
-
 /// Keeps reservations and the claims on seats: one claim per performance and seat, whoever asks, however often.
 ///
 /// # Contract
@@ -61,7 +44,7 @@ pub enum ReleaseRefusal {
 /// - `repeats_a_hold`: the same request answers [`Applied::Before`] with the reservation as it was placed, whatever
 ///   became of it, and places nothing; a hold that was refused left no trace of its request
 /// - `repeats_a_hold_under_contention`: twenty of the same request at once place one hold
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for
 ///   [`Reservations::find_placed`] too
 /// - `answers_each_of_many_at_once`: of holds of the same seats, repeats, holds over the limit and reused requests, all at
 ///   once, each has an answer that it could have had alone
@@ -93,10 +76,10 @@ pub trait Reservations: Send + Sync {
         hold: Reservation,
         seats_per_fan: u32,
         request: RequestKey,
-    ) -> Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+    ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
     /// The hold that an earlier request placed, as it was placed.
-    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>>;
+    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
 
     /// Gives back the seats of a hold that is live at `now`. The reservation exists and is the caller's: the use case
     /// has checked.
@@ -105,7 +88,7 @@ pub trait Reservations: Send + Sync {
         id: ReservationId,
         now: Timestamp,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>>;
 
     /// Gives back some seats of a hold that is live at `now`: at least one, none twice. The reservation exists and is the
     /// caller's.
@@ -115,7 +98,7 @@ pub trait Reservations: Send + Sync {
         slots: &[Slot],
         now: Timestamp,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>>;
 
     /// Extends a hold that is live at `now`. The reservation exists and is the caller's.
     async fn extend(
@@ -124,10 +107,10 @@ pub trait Reservations: Send + Sync {
         extension: Extension,
         now: Timestamp,
         request: RequestKey,
-    ) -> Result<Applied<Reservation>, PortError<ExtendRefusal>>;
+    ) -> Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
     /// The hold that an earlier request extended, as it was then.
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>>;
+    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
 
     /// Ends holds whose deadline has passed.
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable>;

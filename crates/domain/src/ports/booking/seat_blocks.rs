@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
 use crate::catalog::seat_chart::Slot;
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::PerformanceId;
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
@@ -15,7 +15,7 @@ use crate::request::{Applied, RequestKey};
 /// - `refuses_to_block_taken_seats`: [`BlockRefusal::SeatsTaken`] names those that are held or sold, and nothing changes
 /// - `blocks_again`: what is blocked stays so, and has the new reason
 /// - `repeats_a_block`: the same request answers [`Applied::Before`] with the block, whatever became of it, and blocks nothing; a
-///   refusal left no trace of its request, and the same id with another fingerprint is [`PortError::RequestReused`]
+///   refusal left no trace of its request, and the same id with another fingerprint is [`RequestError::Reused`]
 /// - `gives_blocked_seats_back`: they can be held at once; the others stay blocked
 /// - `gives_back_only_what_is_blocked`: [`UnblockRefusal::NotBlocked`] names the seats that are free, held or sold, and nothing changes
 /// - `repeats_an_unblock`: the same request answers [`Applied::Before`], and gives nothing back
@@ -30,14 +30,14 @@ pub trait SeatBlocks: Send + Sync {
         &self,
         block: SeatBlock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatBlock>, PortError<BlockRefusal>>;
+    ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>>;
 
     /// Gives blocked seats back, all or none.
     async fn unblock(
         &self,
         unblock: SeatUnblock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatUnblock>, PortError<UnblockRefusal>>;
+    ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>>;
 
     /// The blocked seats of a performance.
     async fn blocked(

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::booking::best_available::SeatSearch;
-use crate::booking::seat_state::{SeatLock, SeatState, StockAt};
-use crate::catalog::area::UnitSearch;
+use crate::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt};
+use crate::booking::unit_search::UnitSearch;
 use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -108,12 +108,12 @@ pub enum ChooseRefusal {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
-    /// Puts the seats of a performance in place, unless they are there already. `all_free` is the state string of the
-    /// venue with every seat free. `version` is the first version, beyond all that an earlier load may have reached.
+    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the venue with every seat free.
+    /// `version` is the first version: higher than any that an earlier load may have reached.
     async fn load(
         &self,
         performance: PerformanceId,
-        all_free: &[u8],
+        all_free: &[Option<SeatStatus>],
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable>;

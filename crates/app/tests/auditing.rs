@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use encore_app::audit::AuditUseCases;
+use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
@@ -64,15 +64,15 @@ async fn verify(looks: Looks) -> AuditReport {
     let catalog = Arc::new(catalog);
     let contexts = PerformanceContexts::new(catalog.clone());
     let (audit, reservations) = (Arc::new(audit), Arc::new(reservations));
-    let audit = AuditUseCases::new(
+    let audit = AuditUseCases::new(AuditParts {
         audit,
         catalog,
         reservations,
-        Arc::new(seat_locks),
-        Arc::new(queues),
+        seat_locks: Arc::new(seat_locks),
+        queues: Arc::new(queues),
         contexts,
-        Arc::new(clock),
-    );
+        clock: Arc::new(clock),
+    });
     audit.verify(Some(performance_id)).await.expect("the stores answer")
 }
 

@@ -1,11 +1,11 @@
 //! One instance of Encore: the ports put together to use cases, the API and the workers.
 
 use encore_app::admin::AdminUseCases;
-use encore_app::audit::AuditUseCases;
+use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::BookingUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
-use encore_app::identity::IdentityUseCases;
+use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::open_queues::OpenQueues;
 use encore_app::payment::{PaymentUseCases, SettlementPropagator};
 use encore_app::queue::{QueueParts, QueueUseCases};
@@ -44,7 +44,6 @@ impl Encore {
             access_tokens,
             queue_tokens,
             lane_grants,
-            secrets,
             users,
             catalog,
             reservations,
@@ -71,15 +70,15 @@ impl Encore {
         };
         let recovery = QueueRecovery::new(recovery_ports, open_queues.clone());
         let guard = QueueGuard::new(recovery.clone(), open_queues.clone());
-        let audit = AuditUseCases::new(
+        let audit = AuditUseCases::new(AuditParts {
             audit,
-            catalog.clone(),
-            reservations.clone(),
-            seat_locks.clone(),
-            queues.clone(),
-            contexts.clone(),
-            clock(),
-        );
+            catalog: catalog.clone(),
+            reservations: reservations.clone(),
+            seat_locks: seat_locks.clone(),
+            queues: queues.clone(),
+            contexts: contexts.clone(),
+            clock: clock(),
+        });
         let reconciliation =
             SeatReconciliation::new(seat_locks.clone(), reservations.clone(), open_queues.clone(), clock());
         let seat_map = SeatMap::new(seat_locks, seat_changes, reservations.clone(), contexts.clone(), clock());
@@ -116,13 +115,19 @@ impl Encore {
         let payments =
             PaymentUseCases::new(payments, reservations, contexts.clone(), guard.clone(), propagator, clock(), ids());
         let api = Api {
-            identity: IdentityUseCases::new(users, passwords, access_tokens.clone(), clock(), ids()),
+            identity: IdentityUseCases::new(IdentityParts {
+                users,
+                passwords,
+                access_tokens: access_tokens.clone(),
+                clock: clock(),
+                ids: ids(),
+            }),
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),
             payments,
-            admin: AdminUseCases::new(catalog, contexts, clock(), ids(), secrets),
+            admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             queue_admin,
             seat_blocks,
             audit,

@@ -1,4 +1,4 @@
-//! What must be true of the live seat state beside the claims.
+//! The invariants of the live seat state, given the claims.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,7 +8,7 @@ use crate::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::PerformanceId;
 
-/// How a seat is called in a finding.
+/// The name of a seat in a finding.
 pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
     match chart.and_then(|chart| chart.id_at(slot)) {
         Some(id) => format!("performance {performance} seat {id}/slot {}", slot.0),
@@ -16,8 +16,7 @@ pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot:
     }
 }
 
-/// Where the live state is not what the claims say. A seat that is held without a claim counts only if its lock is among
-/// the overdue.
+/// The differences between the live state and the claims. A seat that is held without a claim counts only if its lock is overdue.
 pub fn seat_findings(
     performance: PerformanceId,
     chart: &SeatChart,

@@ -1,4 +1,4 @@
-//! What a fan is offered whose seats are taken, and which seats a choice would leave alone.
+//! Alternatives to seats that are taken, and orphan seats.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use crate::booking::best_available::{Group, SeatOrder, SeatSearch};
 use crate::booking::seat_state::{SeatStatus, is_free};
 use crate::catalog::seat_chart::{SeatChart, Slot};
 
-/// How many choices are offered in place of one that is taken: what a phone shows at once.
+/// The most alternatives that are offered. A phone shows this many on one screen.
 pub const ALTERNATIVES_MAX: usize = 3;
 
-/// Blocks of as many free neighbours, of the grades that were wanted and with as many accessible seats, the nearest to the seats
-/// that were wanted first. Those that leave no seat alone come before those that do, and no seat is in two of them.
+/// Free blocks of the same size as the wanted seats, of the same grades and with as many accessible seats, the nearest first.
+/// Blocks that leave no orphan seat come before those that do. No seat is in two of them.
 pub fn alternatives(chart: &SeatChart, state: &[Option<SeatStatus>], wanted: &[Slot]) -> Vec<Vec<Slot>> {
     let seats: Vec<_> = wanted.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
     let accessible = seats.iter().filter(|seat| seat.accessible).count();
@@ -30,7 +30,8 @@ pub fn alternatives(chart: &SeatChart, state: &[Option<SeatStatus>], wanted: &[S
     alternatives
 }
 
-/// The free seats that have a free neighbour now, and would have none if these seats were taken; in the order of their slots.
+/// The orphan seats that taking these seats would leave: free seats that have a free neighbour now and would have none then. They
+/// are in the order of their slots.
 pub fn orphan_seats(state: &[Option<SeatStatus>], taken: &[Slot]) -> Vec<Slot> {
     let free = |slot: Slot| is_free(state, slot.0 as usize) && !taken.contains(&slot);
     let before = |slot: Slot| slot.0.checked_sub(1).map(Slot);

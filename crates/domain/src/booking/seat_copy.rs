@@ -1,22 +1,22 @@
-//! A copy of the live seats of a performance, kept by what is told of their changes.
+//! A copy of the live seats of a performance, which follows their changes.
 
 use std::sync::Arc;
 
 use crate::booking::seat_state::{SeatChange, SeatState, SeatStatus, SeatStock, StockAt};
 use crate::catalog::seat_chart::Slot;
 
-/// What a change was to a copy.
+/// The effect of a change on a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The next one: the copy shows it now.
+    /// It was the next change and was applied.
     Taken,
-    /// The copy shows it already.
+    /// The copy had it already.
     Known,
-    /// A later one than the next, or one of seats that the copy does not have: only the state shows what is missing.
+    /// It was later than the next change, or has seats that the copy does not have. The state must be read.
     Gap,
 }
 
-/// A copy of a state, and what it counts.
+/// A copy of a state, with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatCopy {
     state: Arc<SeatState>,
@@ -24,22 +24,22 @@ pub struct SeatCopy {
 }
 
 impl SeatCopy {
-    /// A copy that begins with this state.
+    /// A copy of this state.
     pub fn new(state: SeatState) -> Self {
         Self { stock: state.stock(), state: Arc::new(state) }
     }
 
-    /// The state. Whoever keeps it keeps that version of it.
+    /// The state. A caller that keeps the `Arc` keeps this version.
     pub fn state(&self) -> &Arc<SeatState> {
         &self.state
     }
 
-    /// How many seats are free and held, at which version. It is not counted anew.
+    /// The counts of free and held seats, with the version. They are kept up to date and not counted again.
     pub fn stock(&self) -> StockAt {
         StockAt { version: self.state.version, stock: self.stock }
     }
 
-    /// Takes a change over if it is the next one.
+    /// Applies a change if it is the next one.
     pub fn follow(&mut self, change: &SeatChange) -> Step {
         if change.version <= self.state.version {
             return Step::Known;

@@ -1,4 +1,4 @@
-//! Where the live state of seats is not what the claims say.
+//! Differences between the live state of seats and the claims.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus};
 use crate::catalog::seat_chart::Slot;
 use crate::ids::ReservationId;
 
-/// Who has a seat for the moment in which one that is shown as sold, to nobody, becomes free.
+/// The temporary owner of a seat that is shown as sold and has no claim, while it is being freed.
 pub const NOBODY: ReservationId = ReservationId(Uuid::nil());
 
-/// A seat that is shown as something else than what is claimed. It may be on its way: a lock is there before its claim, and a
-/// claim changes before its lock does.
+/// A seat whose live state differs from its claim. The difference may be temporary: a lock is written before its claim, and a claim
+/// changes before its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Difference {
     /// Which seat.
     pub slot: Slot,
     /// The status that is shown.
     pub shown: SeatStatus,
-    /// Who holds or blocks it, by the locks.
+    /// Who holds or blocks it according to the locks.
     pub holder: Option<Locker>,
-    /// Who has a claim on it.
+    /// Who has the claim on it.
     pub claimant: Option<Locker>,
 }
 

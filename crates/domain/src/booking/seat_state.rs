@@ -19,16 +19,16 @@ pub enum SeatStatus {
     Blocked,
 }
 
-/// What is left of a performance's seats.
+/// The counts of free and held seats of a performance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeatStock {
-    /// Seats that can be had now.
+    /// Seats that can be held now.
     pub free: u32,
-    /// Seats that come back unless they are paid for.
+    /// Seats that become free again unless they are paid for.
     pub held: u32,
 }
 
-/// Whose a seat is that is not free. It has one owner, whoever that is.
+/// The owner of a seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeatOwner {
     /// A fan, until the deadline of a hold.
@@ -38,20 +38,20 @@ pub enum SeatOwner {
         /// Its deadline.
         until: Timestamp,
     },
-    /// A fan who has paid.
+    /// A fan who has paid for it.
     Buyer {
-        /// What was paid.
+        /// The reservation that was paid.
         reservation: ReservationId,
     },
-    /// The operators, until they give it back.
+    /// The operators, until they unblock it.
     Operators {
-        /// What blocked it last.
+        /// The latest block.
         block: BlockId,
     },
 }
 
 impl SeatOwner {
-    /// Whom to name to free the seat.
+    /// Who may free the seat.
     pub fn locker(self) -> Locker {
         match self {
             Self::Holder { reservation, .. } | Self::Buyer { reservation } => Locker::Fan(reservation),
@@ -68,7 +68,7 @@ impl SeatOwner {
         }
     }
 
-    /// The reservation that the seat is of; none if it is the operators'.
+    /// The reservation that has the seat; none if the operators have it.
     pub fn reservation(self) -> Option<ReservationId> {
         match self {
             Self::Holder { reservation, .. } | Self::Buyer { reservation } => Some(reservation),
@@ -94,22 +94,22 @@ pub enum Locker {
     Operators,
 }
 
-/// What is true of one seat that is not free.
+/// The lock of a seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatLock {
     /// Which seat.
     pub slot: Slot,
-    /// Whose it is.
+    /// Its owner.
     pub owner: SeatOwner,
 }
 
 impl SeatLock {
-    /// A seat of a hold.
+    /// The lock of a held seat.
     pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
         Self { slot, owner: SeatOwner::Holder { reservation, until } }
     }
 
-    /// A seat that is paid for.
+    /// The lock of a sold seat.
     pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
         Self { slot, owner: SeatOwner::Buyer { reservation } }
     }

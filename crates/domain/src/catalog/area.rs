@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::catalog::slot::Slot;
 
-/// What the id of a unit begins with; its slot follows. No seat of a plan may be called so.
+/// The prefix of the id of a unit; its slot follows. No seat of a plan may have such an id.
 const UNIT_ID_PREFIX: &str = "unit-";
 
 /// A section without seats.
@@ -21,7 +21,7 @@ pub struct Area {
     pub grade: u16,
     /// The slot of its first unit. The others follow.
     pub first: Slot,
-    /// How many may be in it: 1 at least.
+    /// The number of its units: at least 1.
     pub capacity: u32,
 }
 
@@ -32,12 +32,12 @@ impl Area {
     }
 }
 
-/// The id of a unit: what a reservation calls it by, and who gives back a part of a hold.
+/// The id of a unit. Reservations list it, and a fan who releases a part of a hold names it.
 pub fn unit_id(slot: Slot) -> String {
     format!("{UNIT_ID_PREFIX}{}", slot.0)
 }
 
-/// The slot of the unit with this id; none if no unit can be called so.
+/// The slot of the unit with this id; none if no unit can have this id.
 pub fn unit_slot(id: &str) -> Option<Slot> {
     let slot = id.strip_prefix(UNIT_ID_PREFIX)?.parse().ok().map(Slot)?;
     Some(slot).filter(|slot| unit_id(*slot) == id)

@@ -18,7 +18,7 @@ use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
 /// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
 /// - `keeps_both_sides`: the entries of a transfer are the wallet's and the gateway's, and sum to zero
-/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
 /// - `starts_empty`: a user without a wallet has no balances and no entries
 /// - `writes_events`: one per top-up
 #[cfg_attr(feature = "mock", mockall::automock)]

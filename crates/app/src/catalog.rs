@@ -149,7 +149,7 @@ impl CatalogUseCases {
     ) -> Result<SeatListing, AppError> {
         let context = self.contexts.context(query.performance).await?;
         check_sections(&context, &query.sections)?;
-        self.guard.admit(pass, caller, &context.performance).await?;
+        self.guard.authorize(pass, caller, &context.performance).await?;
         let state = self.seat_map.state(&context).await?;
         let Page { items, next } = page_of_seats(&context, &state, query);
         let areas = areas(&context, &state, &query.sections);
@@ -174,7 +174,7 @@ impl CatalogUseCases {
     ) -> Result<(SeatChartView, SeatStream), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
-        let until = self.guard.admit(pass, caller, &chart.context.performance).await?;
+        let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
         let part = Part::of(&chart.context.venue.chart, &query.sections);
         let watch = SeatWatch { user: caller.user, part, after_version: query.after_version, until };
         let replica = self.seat_map.replica(&chart.context).await?;

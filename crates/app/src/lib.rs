@@ -9,25 +9,11 @@ pub mod choice;
 pub mod contexts;
 pub mod error;
 pub mod identity;
-#[path = "../../waiting-room/src/open_queues.rs"]
-pub mod open_queues;
 pub mod payment;
-#[path = "../../waiting-room/src/stream.rs"]
-pub mod position_stream;
 pub mod queue;
 pub mod queue_admin;
 mod queue_ceilings;
 pub mod queue_guard;
-#[path = "../../waiting-room/src/presence.rs"]
-mod queue_presence;
-#[path = "../../waiting-room/src/recovery.rs"]
-pub mod queue_recovery;
-#[path = "../../waiting-room/src/registry.rs"]
-pub mod queue_replica;
-#[path = "../../waiting-room/src/status.rs"]
-pub mod queue_status;
-#[path = "../../waiting-room/src/view.rs"]
-pub mod queue_view;
 pub mod rehearsal_fans;
 mod seat_alternatives;
 pub mod seat_blocks;

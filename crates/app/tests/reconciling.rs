@@ -4,15 +4,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::open_queues::OpenQueues;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_repair::NOBODY;
 use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SeatLock, SeatOwner, SeatState};
-use encore_domain::catalog::OnSale;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
+use encore_domain::ports::{MockClock, MockReservations, MockSeatLocks};
 use encore_port_tests::fixtures;
 
 /// The locks of three seats, in process.
@@ -24,6 +22,7 @@ struct Seats {
 
 struct Stage {
     reconciliation: SeatReconciliation,
+    performance: PerformanceId,
     seats: Arc<Mutex<Seats>>,
     claims: Arc<Mutex<Vec<Claim>>>,
     secs: Arc<AtomicU64>,
@@ -40,11 +39,6 @@ impl Stage {
         clock.expect_now().returning(move || fixtures::at_secs(reading.load(Ordering::SeqCst)));
         let clock = Arc::new(clock);
         let performance: PerformanceId = fixtures::id();
-        let mut catalog = MockCatalog::new();
-        let sale = OnSale { performance, opens_at: fixtures::start(), queue: None };
-        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let open_queues = OpenQueues::new(Arc::new(catalog), clock.clone());
-        open_queues.refresh().await.expect("the catalogue answers");
         let mut reservations = MockReservations::new();
         let all = Arc::clone(&claims);
         reservations.expect_claims().returning(move |_| Ok(all.lock().expect("no panic").clone()));
@@ -53,15 +47,14 @@ impl Stage {
             let claims = some.lock().expect("no panic");
             Ok(claims.iter().filter(|claim| slots.contains(&claim.slot)).copied().collect())
         });
-        let reconciliation =
-            SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), open_queues, clock);
-        Self { reconciliation, seats, claims, secs }
+        let reconciliation = SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), clock);
+        Self { reconciliation, performance, seats, claims, secs }
     }
 
     /// Looks at a second, and says what the seats are then.
     async fn look_at(&self, secs: u64) -> Vec<u8> {
         self.secs.store(secs, Ordering::SeqCst);
-        self.reconciliation.reconcile().await.expect("the stores answer");
+        self.reconciliation.reconcile(&[self.performance]).await.expect("the stores answer");
         self.seats.lock().expect("no panic").bytes.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! What is on sale now, and how its queues admit: read by every instance twice a second, so that no fan's call has to.
+//! A copy of the open queues and their settings. Every instance refreshes it twice a second, so calls do not read the catalog.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,95 +11,91 @@ use encore_domain::ports::{Catalog, Clock};
 use encore_domain::queue::{AdmissionTerms, DrawKey, Queue};
 use encore_domain::time::Timestamp;
 
-/// A performance that fans may come for.
-#[derive(Clone, Debug)]
-pub struct OpenSale {
-    /// When seats may be held; before that only a queue that collects joiners is open.
-    pub opens_at: Timestamp,
-    /// The queue in front of it.
-    pub queue: Option<OpenQueue>,
-}
+/// How often every instance reads the catalog. An operator's change takes effect everywhere within this time.
+pub(crate) const REFRESH_EVERY: Duration = Duration::from_millis(500);
 
-/// A queue that is open, or collects joiners.
+/// A queue that is open or in its pre-queue.
 #[derive(Clone, Debug)]
 pub struct OpenQueue {
-    /// When it calls the first.
+    /// Its performance.
+    pub performance: PerformanceId,
+    /// When it starts to call fans. Before that it is in its pre-queue.
     pub opens_at: Timestamp,
-    /// How it admits, and how it draws.
+    /// Its settings and its draw.
     pub queue: Arc<Queue>,
 }
 
 impl OpenQueue {
+    /// Whether the queue is in its pre-queue: fans join, and their numbers are drawn at the opening.
+    pub fn has_pre_queue_at(&self, now: Timestamp) -> bool {
+        self.queue.draw.is_some() && now < self.opens_at
+    }
+
     /// The terms of an admission now.
-    pub fn terms(&self, stock: Option<SeatStock>, now: Timestamp) -> AdmissionTerms {
+    pub(crate) fn terms(&self, stock: Option<SeatStock>, now: Timestamp) -> AdmissionTerms {
         self.queue.settings.terms(stock, self.opens_at, now)
     }
 
     /// The key of its draw, if it has one.
-    pub fn draw_key(&self) -> Option<DrawKey> {
+    pub(crate) fn draw_key(&self) -> Option<DrawKey> {
         self.queue.draw.map(|draw| draw.key)
     }
 }
 
-type OnSale = HashMap<PerformanceId, OpenSale>;
+/// The performances on sale, each with its queue if it has one. A performance whose queue is in its pre-queue is included.
+type OnSale = HashMap<PerformanceId, Option<OpenQueue>>;
 
-/// A copy of what the catalogue says is on sale.
-#[derive(Clone)]
-pub struct OpenQueues {
+/// The copy of the catalog's performances on sale.
+pub(crate) struct OpenQueues {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
-    on_sale: Arc<RwLock<Arc<OnSale>>>,
+    on_sale: RwLock<Arc<OnSale>>,
 }
 
 impl OpenQueues {
-    /// How often every instance reads the catalogue again: a change by an operator takes no longer than this.
-    pub const REFRESH_EVERY: Duration = Duration::from_millis(500);
-
-    /// Knows of nothing until the first refresh.
-    pub fn new(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, clock, on_sale: Arc::default() }
+    /// An empty copy. The first refresh fills it.
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>) -> Self {
+        Self { catalog, clock, on_sale: RwLock::default() }
     }
 
-    /// Reads the catalogue.
-    pub async fn refresh(&self) -> Result<(), Unavailable> {
+    /// Reads the catalog.
+    pub(crate) async fn refresh(&self) -> Result<(), Unavailable> {
         let on_sale = self.catalog.on_sale(self.clock.now()).await?;
         let on_sale = on_sale.into_iter().map(|sale| {
-            let opens_at = sale.opens_at;
-            let queue = sale.queue.map(|queue| OpenQueue { opens_at, queue: Arc::new(queue) });
-            (sale.performance, OpenSale { opens_at, queue })
+            let (performance, opens_at) = (sale.performance, sale.opens_at);
+            (performance, sale.queue.map(|queue| OpenQueue { performance, opens_at, queue: Arc::new(queue) }))
         });
         *self.on_sale.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(on_sale.collect());
         Ok(())
     }
 
-    /// Every performance on sale, and those whose queue collects joiners, as of the last refresh.
-    pub fn on_sale(&self) -> Arc<OnSale> {
+    /// Every performance on sale, as of the last refresh.
+    pub(crate) fn on_sale(&self) -> Arc<OnSale> {
         Arc::clone(&self.on_sale.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Every open queue, as of the last refresh.
-    pub fn queues(&self) -> Vec<(PerformanceId, OpenQueue)> {
-        let on_sale = self.on_sale();
-        on_sale.iter().filter_map(|(performance, sale)| Some((*performance, sale.queue.clone()?))).collect()
+    pub(crate) fn all(&self) -> Vec<OpenQueue> {
+        self.on_sale().values().flatten().cloned().collect()
     }
 
     /// An open queue, as of the last refresh.
-    pub fn queue(&self, performance: PerformanceId) -> Option<OpenQueue> {
-        self.on_sale().get(&performance).and_then(|sale| sale.queue.clone())
+    pub(crate) fn find(&self, performance: PerformanceId) -> Option<OpenQueue> {
+        self.on_sale().get(&performance).and_then(Clone::clone)
     }
 
-    /// An open queue; one that has just opened is looked up.
-    pub async fn queue_now(&self, performance: PerformanceId) -> Result<Option<OpenQueue>, Unavailable> {
-        if let Some(queue) = self.queue(performance) {
+    /// An open queue. One that is unknown is looked up in the catalog: it may have opened since the last refresh.
+    pub(crate) async fn find_now(&self, performance: PerformanceId) -> Result<Option<OpenQueue>, Unavailable> {
+        if let Some(queue) = self.find(performance) {
             return Ok(Some(queue));
         }
         self.refresh().await?;
-        Ok(self.queue(performance))
+        Ok(self.find(performance))
     }
 
-    /// A queue, whether it is open or over.
-    pub async fn queue_ever(&self, performance: PerformanceId) -> Result<Option<Arc<Queue>>, Unavailable> {
-        match self.queue(performance) {
+    /// A queue, open or closed.
+    pub(crate) async fn find_closed_too(&self, performance: PerformanceId) -> Result<Option<Arc<Queue>>, Unavailable> {
+        match self.find(performance) {
             Some(open) => Ok(Some(open.queue)),
             None => Ok(self.catalog.queue(performance).await?.map(Arc::new)),
         }

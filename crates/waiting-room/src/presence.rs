@@ -1,4 +1,4 @@
-//! Who is here: the fans whose streams are open on this instance, and those who asked a moment ago.
+//! Which fans of a queue are present on this instance: their stream is open here, or they asked here since the last report.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,122 +7,120 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
 
-use crate::error::AppError;
+use crate::error::WaitingRoomError;
 
-/// How many streams one fan may have open on an instance: a few devices, and reconnections that crossed.
+/// How many streams a fan may have open on an instance: a few devices, and reconnections before the old stream is closed.
 const STREAMS_PER_FAN_MAX: u16 = 8;
 
-/// A queue token of one queue, without what it says besides: the same index of another run or lane is another fan's.
+/// Which token of a queue it is. The same index of another epoch or lane is another token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Unit {
+struct TokenKey {
     epoch: i64,
     lane: u8,
     index: u64,
 }
 
 #[derive(Clone, Copy)]
-struct Guest {
+struct PresentFan {
     user: UserId,
-    /// 0 where the fan asked, or was here, since the last report; such a guest is forgotten with the next report.
+    /// How many are open. A fan with none asked, or closed the last one, since the last report, and is removed by the next.
     streams: u16,
     admitted_until: Option<Timestamp>,
 }
 
-/// The fans of one queue who are here.
-pub(crate) struct Presences {
+/// The present fans of one queue.
+pub(crate) struct PresentFans {
     performance: PerformanceId,
-    guests: Mutex<HashMap<Unit, Guest>>,
+    fans: Mutex<HashMap<TokenKey, PresentFan>>,
 }
 
-impl Presences {
+impl PresentFans {
     pub(crate) fn new(performance: PerformanceId) -> Self {
-        Self { performance, guests: Mutex::default() }
+        Self { performance, fans: Mutex::default() }
     }
 
-    /// A stream is opened.
-    pub(crate) fn come(&self, payload: &QueueTokenPayload) -> Result<(), AppError> {
-        let mut guests = self.lock();
-        let guest = guests.entry(unit(payload)).or_insert_with(|| guest(payload));
-        if guest.streams >= STREAMS_PER_FAN_MAX {
-            return Err(AppError::Overloaded);
+    /// Counts a stream that is opened. Refused if the fan has [`STREAMS_PER_FAN_MAX`] open.
+    pub(crate) fn open_stream(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        let mut fans = self.lock();
+        let fan = fans.entry(key(payload)).or_insert_with(|| without_stream(payload));
+        if fan.streams >= STREAMS_PER_FAN_MAX {
+            return Err(WaitingRoomError::TooManyStreams);
         }
-        guest.streams += 1;
-        guest.admitted_until = guest.admitted_until.max(payload.admitted_until);
+        fan.streams += 1;
+        fan.admitted_until = fan.admitted_until.max(payload.admitted_until);
         Ok(())
     }
 
-    /// A stream is closed. Until the next report the fan still counts as seen.
-    pub(crate) fn go(&self, payload: &QueueTokenPayload) {
-        if let Some(guest) = self.lock().get_mut(&unit(payload)) {
-            guest.streams = guest.streams.saturating_sub(1);
+    /// Counts a stream that is closed. The fan stays present until the next report.
+    pub(crate) fn close_stream(&self, payload: &QueueTokenPayload) {
+        if let Some(fan) = self.lock().get_mut(&key(payload)) {
+            fan.streams = fan.streams.saturating_sub(1);
         }
     }
 
-    /// A fan asked.
-    pub(crate) fn ask(&self, payload: &QueueTokenPayload) {
-        self.lock().entry(unit(payload)).or_insert_with(|| guest(payload));
+    /// Notes that a fan asked without a stream. The fan is present until the next report.
+    pub(crate) fn note_request(&self, payload: &QueueTokenPayload) {
+        self.lock().entry(key(payload)).or_insert_with(|| without_stream(payload));
     }
 
-    /// A fan was admitted: what the fan's queue token says from now on.
-    pub(crate) fn admitted(&self, payload: &QueueTokenPayload, until: Timestamp) {
-        if let Some(guest) = self.lock().get_mut(&unit(payload)) {
-            guest.admitted_until = Some(until);
+    /// Notes that a fan was admitted. The fan's payload says so from now on.
+    pub(crate) fn note_admission(&self, payload: &QueueTokenPayload, until: Timestamp) {
+        if let Some(fan) = self.lock().get_mut(&key(payload)) {
+            fan.admitted_until = Some(until);
         }
     }
 
-    /// Whether there is nobody.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// How many are here.
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// The queue tokens of those who are here, of one run of the queue.
+    /// The payloads of the present fans, of one epoch of the queue.
     pub(crate) fn payloads(&self, epoch: i64) -> Vec<QueueTokenPayload> {
         let performance = self.performance;
-        let payload = |(unit, guest): (&Unit, &Guest)| QueueTokenPayload {
+        let payload = |(key, fan): (&TokenKey, &PresentFan)| QueueTokenPayload {
             performance,
-            user: guest.user,
-            epoch: unit.epoch,
-            lane: unit.lane,
-            index: unit.index,
-            admitted_until: guest.admitted_until,
+            user: fan.user,
+            epoch: key.epoch,
+            lane: key.lane,
+            index: key.index,
+            admitted_until: fan.admitted_until,
         };
-        self.lock().iter().filter(|(unit, _)| unit.epoch == epoch).map(payload).collect()
+        self.lock().iter().filter(|(key, _)| key.epoch == epoch).map(payload).collect()
     }
 
-    /// Those who are here, and forgets the ones who only asked: after this they are reported.
+    /// The payloads to report, of one epoch of the queue. Fans without an open stream are removed.
     pub(crate) fn take_report(&self, epoch: i64) -> Vec<QueueTokenPayload> {
         let payloads = self.payloads(epoch);
-        let mut guests = self.lock();
-        guests.retain(|_, guest| guest.streams > 0);
-        // A crowd that has gone must not keep its room.
-        if guests.capacity() > 4 * guests.len() {
-            guests.shrink_to_fit();
+        let mut fans = self.lock();
+        fans.retain(|_, fan| fan.streams > 0);
+        // Gives back the memory of fans who have gone.
+        if fans.capacity() > 4 * fans.len() {
+            fans.shrink_to_fit();
         }
         payloads
     }
 
-    /// What was taken could not be reported: it is reported the next time.
+    /// Adds the fans of a report that failed again, so that the next report includes them.
     pub(crate) fn put_back(&self, payloads: &[QueueTokenPayload]) {
-        let mut guests = self.lock();
+        let mut fans = self.lock();
         for payload in payloads {
-            guests.entry(unit(payload)).or_insert_with(|| guest(payload));
+            fans.entry(key(payload)).or_insert_with(|| without_stream(payload));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Unit, Guest>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenKey, PresentFan>> {
+        self.fans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn unit(payload: &QueueTokenPayload) -> Unit {
-    Unit { epoch: payload.epoch, lane: payload.lane, index: payload.index }
+fn key(payload: &QueueTokenPayload) -> TokenKey {
+    TokenKey { epoch: payload.epoch, lane: payload.lane, index: payload.index }
 }
 
-fn guest(payload: &QueueTokenPayload) -> Guest {
-    Guest { user: payload.user, streams: 0, admitted_until: payload.admitted_until }
+fn without_stream(payload: &QueueTokenPayload) -> PresentFan {
+    PresentFan { user: payload.user, streams: 0, admitted_until: payload.admitted_until }
 }

@@ -48,9 +48,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
-/// The draw of a queue.
+/// The draw of a queue, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueDraw {
+pub struct DrawOutcome {
     /// Its key. It is secret until the numbers are drawn.
     pub key: DrawKey,
     /// What was drawn, by lane; none before the draw.
@@ -102,14 +102,14 @@ impl WaitingRoom {
     }
 
     /// The draw of a queue, open or closed.
-    pub async fn draw(&self, performance: PerformanceId) -> Result<QueueDraw, WaitingRoomError> {
+    pub async fn draw(&self, performance: PerformanceId) -> Result<DrawOutcome, WaitingRoomError> {
         let queue = self.queue(performance).await?;
         let key = queue.draw.map(|draw| draw.key).ok_or(WaitingRoomError::NoDraw)?;
         let drawn = self.0.recovery.drawn(performance).await?.map(|drawn| {
             let names = queue.settings.lanes.as_slice().iter().map(|lane| lane.name.clone());
             names.zip(drawn).collect()
         });
-        Ok(QueueDraw { key, drawn })
+        Ok(DrawOutcome { key, drawn })
     }
 }
 

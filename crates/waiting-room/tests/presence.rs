@@ -1,30 +1,18 @@
 //! When absent fans lose their tokens, and when nobody may.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
-use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, MockCatalog, MockClock, MockDraws, MockPayments, MockQueueRecords, MockQueueStore};
-use encore_domain::queue::Queue;
+use encore_domain::ports::MockClock;
 use encore_port_tests::fixtures;
-use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
+use encore_waiting_room::WaitingRoom;
+use support::Mocks;
 
 const GRACE_SECS: i64 = 120;
-
-/// No call of these tests reads the stock.
-struct UnreadStock;
-
-#[async_trait]
-impl Stock for UnreadStock {
-    async fn stock(&self, _: PerformanceId) -> Result<SeatStock, Unavailable> {
-        panic!("keeping presence reads no stock")
-    }
-}
 
 /// A waiting room with one open queue, a clock, and a queue store that can be unavailable.
 struct Environment {
@@ -38,13 +26,9 @@ impl Environment {
     async fn new() -> Self {
         let (now_secs, unavailable, sweeps) =
             (Arc::<AtomicI64>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let performance: PerformanceId = fixtures::id();
-        let mut catalog = MockCatalog::new();
-        let sale = OnSale { performance, opens_at: fixtures::start(), queue: Some(Queue::default()) };
-        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let mut queues = MockQueueStore::new();
+        let mut mocks = Mocks::default();
         let (is_unavailable, swept) = (Arc::clone(&unavailable), Arc::clone(&sweeps));
-        queues.expect_abandon_absent().returning(move |_, _| {
+        mocks.queues.expect_abandon_absent().returning(move |_, _| {
             if is_unavailable.load(Ordering::SeqCst) {
                 return Err(Unavailable::of("redis").into());
             }
@@ -56,17 +40,7 @@ impl Environment {
         clock.expect_now().returning(move || {
             fixtures::at_secs(reading.load(Ordering::SeqCst).try_into().expect("time goes forward"))
         });
-        let clock: Arc<dyn Clock> = Arc::new(clock);
-        let room = WaitingRoom::new(WaitingRoomParts {
-            queues: Arc::new(queues),
-            records: Arc::new(MockQueueRecords::new()),
-            draws: Arc::new(MockDraws::new()),
-            payments: Arc::new(MockPayments::new()),
-            catalog: Arc::new(catalog),
-            stock: Arc::new(UnreadStock),
-            clock,
-        });
-        room.refresh_open_queues().await.expect("the catalog answers");
+        let room = mocks.room(fixtures::id(), Arc::new(clock)).await;
         Self { room, now_secs, unavailable, sweeps }
     }
 

@@ -29,7 +29,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(bytes: &[u8], owner: ReservationId, claims: Vec<Claim>) -> Self {
+    fn new(bytes: &[u8], owner: ReservationId, claims: Vec<Claim>) -> Self {
         let owners = bytes.iter().map(|byte| (*byte == HELD).then_some(owner)).collect();
         let seats = Arc::new(Mutex::new(Seats { bytes: bytes.to_vec(), owners }));
         let claims = Arc::new(Mutex::new(claims));
@@ -115,7 +115,7 @@ fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
 #[tokio::test]
 async fn what_is_as_claimed_is_left_alone() {
     let owner = fixtures::id();
-    let stage = Stage::new(b"ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
+    let stage = Stage::new(b"ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]);
     assert_eq!(stage.look_at(0).await, b"ahs");
     assert_eq!(stage.look_at(60).await, b"ahs");
     assert_eq!(stage.reconciliation.repairs(), 0);
@@ -125,7 +125,7 @@ async fn what_is_as_claimed_is_left_alone() {
 async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
-    let stage = Stage::new(b"ahh", owner, claims).await;
+    let stage = Stage::new(b"ahh", owner, claims);
     assert_eq!(stage.look_at(0).await, b"ahh");
     assert_eq!(stage.look_at(4).await, b"ahh");
     assert_eq!(stage.look_at(5).await, b"hhs");
@@ -137,7 +137,7 @@ async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
 
 #[tokio::test]
 async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
-    let stage = Stage::new(b"ahs", fixtures::id(), vec![]).await;
+    let stage = Stage::new(b"ahs", fixtures::id(), vec![]);
     assert_eq!(stage.look_at(0).await, b"ahs");
     assert_eq!(stage.look_at(14).await, b"ahs");
     assert_eq!(stage.look_at(15).await, b"aaa");
@@ -148,7 +148,7 @@ async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
 #[tokio::test]
 async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
     let owner = fixtures::id();
-    let stage = Stage::new(b"aha", owner, vec![]).await;
+    let stage = Stage::new(b"aha", owner, vec![]);
     stage.look_at(0).await;
     stage.claims.lock().expect("no panic").push(claim(1, owner, true));
     stage.look_at(10).await;
@@ -161,7 +161,7 @@ async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
 async fn blocks_that_are_not_shown_and_shown_that_are_not_are_repaired() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
-    let stage = Stage::new(b"ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
+    let stage = Stage::new(b"ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]);
     assert_eq!(stage.look_at(0).await, b"ahsbb");
     assert_eq!(stage.look_at(4).await, b"ahsbb");
     assert_eq!(stage.look_at(5).await, b"bbbhb", "nobody has the last: that may be a block under way");

@@ -159,7 +159,7 @@ impl CatalogUseCases {
     /// The chart of a performance's seats, which does not change.
     pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
         let context = self.contexts.context(performance).await?;
-        let hashed = async { chart_version(&context).into() };
+        let hashed = async { chart_version(&context.performance.prices, &context.venue.chart).into() };
         let version = self.chart_versions.get_with(performance, hashed).await;
         Ok(SeatChartView { context, version })
     }

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
+use crate::sent_body::sent_body;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::{duration, timestamp};
@@ -28,10 +29,10 @@ impl QueueService for QueueApi {
         &self,
         request: Request<pb::JoinQueueRequest>,
     ) -> Result<Response<pb::JoinQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "JoinQueue", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("JoinQueue", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         let (Some(key), Some(performance)) = (key, performance) else {
             return Err(fields.into_status());
@@ -85,10 +86,10 @@ impl QueueService for QueueApi {
         &self,
         request: Request<pb::LeaveQueueRequest>,
     ) -> Result<Response<pb::LeaveQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "LeaveQueue", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("LeaveQueue", &message));
         let Some(key) = key else {
             return Err(fields.into_status());
         };

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::Utc;
+use encore_credentials::SECRET_MIN_LEN;
 use encore_domain::ports::{Clock, Ids, Secrets};
 use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The machine's clock, in whole milliseconds. When the machine's clock is set back, it stands still until caught up.
@@ -41,18 +41,29 @@ pub struct SystemSecrets;
 
 impl Secrets for SystemSecrets {
     fn draw_key(&self) -> DrawKey {
-        // A UUID has 122 random bits; the hash of three has all of its 256.
-        let random: [u8; 48] = throwaway_secret();
-        DrawKey(Sha256::digest(random).into())
+        DrawKey(random_bytes())
     }
 }
 
 /// A secret that nobody has seen and that is forgotten with the process.
-#[expect(clippy::disallowed_methods, reason = "the operating system's randomness, through a crate that is here anyway")]
-pub fn throwaway_secret() -> [u8; 48] {
-    let mut secret = [0; 48];
-    for part in secret.chunks_exact_mut(16) {
-        part.copy_from_slice(Uuid::new_v4().as_bytes());
+pub fn throwaway_secret() -> [u8; SECRET_MIN_LEN] {
+    random_bytes()
+}
+
+#[expect(clippy::expect_used, reason = "a system without randomness can make no secret, and must not make a weak one")]
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_secrets_are_the_same() {
+        assert_ne!(throwaway_secret(), throwaway_secret());
+        assert_ne!(SystemSecrets.draw_key(), SystemSecrets.draw_key());
     }
-    secret
 }

@@ -20,6 +20,8 @@ pub enum Seen {
 /// # Contract
 /// - `remembers_a_request`: first, then the same
 /// - `notices_another_body`: other, and the first body stays the one remembered
+/// - `recognises_a_request_across_versions`: it is the same if [`Fingerprint::repeats`](crate::request::Fingerprint::repeats)
+///   says so
 /// - `keeps_users_apart`: ids of different users never meet
 /// - `remembers_once_under_contention`: of twenty at once, one is the first
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -63,6 +63,9 @@ pub enum ReleaseRefusal {
 /// - `repeats_a_hold_under_contention`: twenty of the same request at once place one hold
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
 ///   [`Reservations::find_placed`] too
+/// - `repeats_across_versions`: the same request is one for which
+///   [`Fingerprint::repeats`](crate::request::Fingerprint::repeats) says so, for [`Reservations::find_placed`] and the changes
+///   of a hold too
 /// - `answers_each_of_many_at_once`: of holds of the same seats, repeats, holds over the limit and reused requests, all at
 ///   once, each has an answer that it could have had alone
 /// - `releases_a_hold`: the seats can be claimed again at once

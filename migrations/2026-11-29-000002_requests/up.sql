@@ -7,7 +7,7 @@ CREATE TABLE requests (
     operation text NOT NULL,
     -- A version byte and what that version of the server makes of the request's body. The length is bounded and not fixed, so
     -- that two versions of the server can write side by side.
-    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) BETWEEN 2 AND 80),
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) BETWEEN 2 AND 64),
     -- What the request created or changed; the answer is read from there.
     result_id uuid NOT NULL,
     -- The answer itself, only where later changes would hide it.

@@ -9,9 +9,10 @@ use encore_domain::audit::{AuditReport, Finding, Promise, lasting};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Audit, Catalog, Clock, QueueStore, Reservations, SeatLocks};
+use encore_domain::ports::{Audit, Catalog, Clock, Reservations, SeatLocks};
 use encore_domain::queue::QueueSettings;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
 use tokio::time::sleep;
 
 use crate::contexts::PerformanceContexts;
@@ -26,29 +27,23 @@ const LOCK_OVERDUE_AFTER: Duration = Duration::from_secs(5);
 /// How many overdue locks of a performance are looked at; more than these are found another time.
 const OVERDUE_LOCKS_MAX: u32 = 1_000;
 
-/// What the auditor reads.
+/// What the auditor's use cases are made of.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the part of its type")]
 pub struct AuditParts {
-    /// The stored records.
     pub audit: Arc<dyn Audit>,
-    /// Performances and their queues.
     pub catalog: Arc<dyn Catalog>,
-    /// The claims on seats.
     pub reservations: Arc<dyn Reservations>,
-    /// The live state of seats.
     pub seat_locks: Arc<dyn SeatLocks>,
-    /// The live state of queues.
-    pub queues: Arc<dyn QueueStore>,
-    /// Seat charts.
+    pub room: WaitingRoom,
     pub contexts: PerformanceContexts,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// The use cases of the auditor. They change nothing.
 #[derive(Clone)]
 pub struct AuditUseCases {
-    parts: AuditParts,
+    parts: Arc<AuditParts>,
 }
 
 /// A performance whose live state is looked at.
@@ -60,9 +55,9 @@ struct Live {
 }
 
 impl AuditUseCases {
-    /// Puts the use cases on their ports.
+    /// Puts the use cases on their parts.
     pub fn new(parts: AuditParts) -> Self {
-        Self { parts }
+        Self { parts: Arc::new(parts) }
     }
 
     /// Checks the records, and then the queue and the seat state of the performance, or of every performance on sale. What
@@ -122,7 +117,7 @@ impl AuditUseCases {
     }
 
     async fn look_at_queue(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
-        let Some(copy) = self.parts.queues.snapshot(live.performance).await? else { return Ok(()) };
+        let Some(copy) = self.parts.room.stored_snapshot(live.performance).await? else { return Ok(()) };
         let max_active = live.queue.as_ref().map(|settings| settings.max_active);
         seen.queues += u64::from(max_active.is_some());
         seen.numbers += inside(&copy);

@@ -149,7 +149,7 @@ impl CatalogUseCases {
     ) -> Result<SeatListing, AppError> {
         let context = self.contexts.context(query.performance).await?;
         check_sections(&context, &query.sections)?;
-        self.guard.admit(pass, caller, &context.performance).await?;
+        self.guard.authorize(pass, caller, &context.performance).await?;
         let state = self.seat_map.state(&context).await?;
         let Page { items, next } = page_of_seats(&context, &state, query);
         let areas = areas(&context, &state, &query.sections);
@@ -159,7 +159,7 @@ impl CatalogUseCases {
     /// The chart of a performance's seats, which does not change.
     pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
         let context = self.contexts.context(performance).await?;
-        let hashed = async { chart_version(&context).into() };
+        let hashed = async { chart_version(&context.performance.prices, &context.venue.chart).into() };
         let version = self.chart_versions.get_with(performance, hashed).await;
         Ok(SeatChartView { context, version })
     }
@@ -174,7 +174,7 @@ impl CatalogUseCases {
     ) -> Result<(SeatChartView, SeatStream), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
-        let until = self.guard.admit(pass, caller, &chart.context.performance).await?;
+        let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
         let part = Part::of(&chart.context.venue.chart, &query.sections);
         let watch = SeatWatch { user: caller.user, part, after_version: query.after_version, until };
         let replica = self.seat_map.replica(&chart.context).await?;

@@ -1,98 +1,196 @@
-//! The version of a seat chart: the same on every instance for the same content, and another for any other.
+//! The version of a seat chart: the same on every instance for the same content, and another for any other content.
+//!
+//! It is a hash of the encoding below, which is fixed: instances of two versions of the server answer side by side during a
+//! rolling deploy, and clients keep charts by their versions. Integers and floats are little-endian. A list is its length as
+//! `u32` and then its elements. A text is its length in bytes as `u32` and then its UTF-8 bytes.
+//!
+//! | part | fields |
+//! |---|---|
+//! | encoding | `u8`: [`ENCODING_VERSION`] |
+//! | prices | text: currency; list of `i64`: minor units by grade |
+//! | grades | list of text: name |
+//! | sections | list of text: name |
+//! | rows | list of `u16`: section, text: label |
+//! | seats | list of text: id, text: number, `u32`: slot, `u32`: row, `u16`: grade, `f64`: x, `f64`: y, `u8`: 1 if accessible, else 0 |
+//! | general admission areas | list of `u16`: section, `u16`: grade, `u32`: first slot, `u32`: capacity |
+//!
+//! The version is the first [`HASH_LEN`] bytes of the SHA-256 of that, in unpadded URL-safe base64.
 
-use std::fmt::Write;
-
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use encore_domain::catalog::PriceList;
 use encore_domain::catalog::area::Area;
+use encore_domain::catalog::seat_chart::{Seat, SeatChart};
 use sha2::{Digest, Sha256};
 
-use crate::contexts::PerformanceContext;
+/// Increment it when the encoding changes.
+const ENCODING_VERSION: u8 = 1;
 
-/// How many bytes of the hash are told: enough that no two charts share them.
-const REPORT_BYTES: usize = 12;
+/// The bytes of the hash that are kept: enough that no two charts share them.
+const HASH_LEN: usize = 12;
 
-/// Hashes all that is told of a chart.
-pub(crate) fn chart_version(context: &PerformanceContext) -> String {
-    let (chart, prices) = (&context.venue.chart, &context.performance.prices);
-    let mut hash = Sha256::new();
-    let mut tell = |text: &str| {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    tell(&format!("{prices:?}"));
-    chart.grades().iter().for_each(|grade| tell(&grade.name));
-    chart.sections().iter().for_each(|section| tell(&section.name));
-    for row in chart.rows() {
-        tell(&format!("{}", row.section));
-        tell(&row.label);
+/// The version of a chart with its prices.
+pub(crate) fn chart_version(prices: &PriceList, chart: &SeatChart) -> String {
+    let mut encoding = Encoding(Sha256::new());
+    encoding.bytes(&[ENCODING_VERSION]);
+    encoding.text(prices.currency.code());
+    encoding.list(&prices.minor_by_grade, |encoding, minor| encoding.bytes(&minor.to_le_bytes()));
+    encoding.list(chart.grades(), |encoding, grade| encoding.text(&grade.name));
+    encoding.list(chart.sections(), |encoding, section| encoding.text(&section.name));
+    encoding.list(chart.rows(), |encoding, row| {
+        encoding.bytes(&row.section.to_le_bytes());
+        encoding.text(&row.label);
+    });
+    encoding.list(chart.seats(), Encoding::seat);
+    encoding.list(chart.areas(), Encoding::area);
+    BASE64_URL_SAFE_NO_PAD.encode(&encoding.0.finalize()[..HASH_LEN])
+}
+
+struct Encoding(Sha256);
+
+impl Encoding {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
-    let mut numbers = String::new();
-    for seat in chart.seats() {
-        tell(&seat.id);
-        tell(&seat.number);
-        numbers.clear();
-        // Writing to a string does not fail.
-        let _ = write!(numbers, "{} {} {} {} {}", seat.slot.0, seat.row, seat.grade, seat.x, seat.y);
-        if seat.accessible {
-            numbers.push_str(" accessible");
+
+    fn len(&mut self, len: usize) {
+        // No chart has 2^32 of anything: see the limits of `seat_chart`.
+        self.bytes(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.len(text.len());
+        self.bytes(text.as_bytes());
+    }
+
+    fn list<T>(&mut self, elements: &[T], element: impl Fn(&mut Self, &T)) {
+        self.len(elements.len());
+        for one in elements {
+            element(self, one);
         }
-        tell(&numbers);
     }
-    for area in chart.areas() {
+
+    fn seat(&mut self, seat: &Seat) {
+        let Seat { id, slot, row, number, grade, x, y, accessible } = seat;
+        self.text(id);
+        self.text(number);
+        self.bytes(&slot.0.to_le_bytes());
+        self.bytes(&row.to_le_bytes());
+        self.bytes(&grade.to_le_bytes());
+        self.bytes(&x.to_le_bytes());
+        self.bytes(&y.to_le_bytes());
+        self.bytes(&[u8::from(*accessible)]);
+    }
+
+    fn area(&mut self, area: &Area) {
         let Area { section, grade, first, capacity } = area;
-        tell(&format!("{section} {grade} {} {capacity}", first.0));
+        self.bytes(&section.to_le_bytes());
+        self.bytes(&grade.to_le_bytes());
+        self.bytes(&first.0.to_le_bytes());
+        self.bytes(&capacity.to_le_bytes());
     }
-    hash.finalize()[..REPORT_BYTES].iter().fold(String::new(), |mut told, byte| {
-        let _ = write!(told, "{byte:02x}");
-        told
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use encore_domain::catalog::seat_chart::{Seat, SeatChart};
-    use encore_domain::catalog::{Performance, Venue};
-    use encore_port_tests::fixtures;
+    use encore_domain::catalog::seat_chart::{Grade, Row, Section, Slot};
+    use encore_domain::money::Currency;
 
     use super::*;
 
-    fn version(performance: &Performance, chart: SeatChart) -> String {
-        let venue = Venue { chart, ..fixtures::venue(fixtures::small_chart()) };
-        let (concert, performance) = (fixtures::concert(), performance.clone());
-        chart_version(&PerformanceContext {
-            performance: performance.into(),
-            concert: concert.into(),
-            venue: Arc::new(venue),
-        })
+    /// All that a version is made of.
+    #[derive(Clone)]
+    struct Content {
+        prices: PriceList,
+        sections: Vec<Section>,
+        rows: Vec<Row>,
+        grades: Vec<Grade>,
+        seats: Vec<Seat>,
+        areas: Vec<Area>,
     }
 
-    fn altered(alter: impl FnOnce(&mut Seat)) -> SeatChart {
-        let chart = fixtures::small_chart();
-        let mut seats = chart.seats().to_vec();
-        alter(&mut seats[7]);
-        let (sections, rows, grades) = (chart.sections().to_vec(), chart.rows().to_vec(), chart.grades().to_vec());
-        SeatChart::from_parts(sections, rows, grades, seats, vec![])
+    type Change = fn(&mut Content);
+
+    impl Content {
+        fn version(&self) -> String {
+            let Self { prices, sections, rows, grades, seats, areas } = self.clone();
+            chart_version(&prices, &SeatChart::from_parts(sections, rows, grades, seats, areas))
+        }
+    }
+
+    fn content() -> Content {
+        let currency = Currency::parse("EUR").expect("a currency");
+        let seat = |id: &str, slot, accessible| Seat {
+            id: id.into(),
+            slot: Slot(slot),
+            row: 0,
+            number: id[2..].into(),
+            grade: 1,
+            x: 1.5,
+            y: -2.25,
+            accessible,
+        };
+        Content {
+            prices: PriceList { currency, minor_by_grade: vec![12_000, 7_500] },
+            sections: vec![Section { name: "Stalls".into() }, Section { name: "Zoë 조".into() }],
+            rows: vec![Row { section: 0, label: "A".into() }],
+            grades: ["Front", "Rear"].map(|name| Grade { name: name.into(), color: "#7f4a91".into() }).to_vec(),
+            seats: vec![seat("A-1", 0, false), seat("A-2", 1, true)],
+            areas: vec![Area { section: 1, grade: 0, first: Slot(2), capacity: 300 }],
+        }
     }
 
     #[test]
-    fn it_is_of_all_that_is_told() {
-        let performance = fixtures::performance(fixtures::id(), fixtures::id());
-        let same = version(&performance, fixtures::small_chart());
-        assert_eq!(version(&performance, altered(|_| {})), same);
-        let others = [
-            version(&performance, altered(|seat| seat.id.push('x'))),
-            version(&performance, altered(|seat| seat.number.push('x'))),
-            version(&performance, altered(|seat| seat.grade = 1)),
-            version(&performance, altered(|seat| seat.x += 0.01)),
-            version(&performance, altered(|seat| seat.row = 1)),
-            version(&performance, altered(|seat| seat.accessible = true)),
+    fn the_version_is_the_hash_of_the_documented_encoding() {
+        assert_eq!(content().version(), "Mi6BS-MghkEbStSU");
+    }
+
+    #[test]
+    fn each_field_changes_the_version() {
+        let changes: [(&str, Change); 24] = [
+            ("prices.currency", |of| of.prices.currency = Currency::parse("KRW").expect("a currency")),
+            ("prices.minor_by_grade", |of| of.prices.minor_by_grade[1] += 1),
+            ("prices.minor_by_grade, one more", |of| of.prices.minor_by_grade.push(0)),
+            ("grade.name", |of| of.grades[0].name.push('x')),
+            ("grades, one less", |of| drop(of.grades.pop())),
+            ("section.name", |of| of.sections[1].name.push('x')),
+            ("sections, one less", |of| drop(of.sections.pop())),
+            ("a name that moves to the next list", |of| {
+                let name = of.grades.pop().expect("a grade").name;
+                of.sections.insert(0, Section { name });
+            }),
+            ("row.section", |of| of.rows[0].section = 1),
+            ("row.label", |of| of.rows[0].label.push('x')),
+            ("rows, one more", |of| of.rows.push(Row { section: 0, label: String::new() })),
+            ("seat.id", |of| of.seats[0].id.push('x')),
+            ("seat.number", |of| of.seats[0].number.push('x')),
+            ("a character that moves from the id to the number", |of| {
+                of.seats[0].id.pop();
+                of.seats[0].number.insert(0, '1');
+            }),
+            ("seat.slot", |of| of.seats[1].slot.0 += 1),
+            ("seat.row", |of| of.seats[0].row = 1),
+            ("seat.grade", |of| of.seats[0].grade = 0),
+            ("seat.x", |of| of.seats[0].x += 0.001),
+            ("seat.y", |of| of.seats[0].y += 0.001),
+            ("seat.accessible", |of| of.seats[0].accessible = true),
+            ("area.section", |of| of.areas[0].section = 0),
+            ("area.grade", |of| of.areas[0].grade = 1),
+            ("area.first", |of| of.areas[0].first.0 += 1),
+            ("area.capacity", |of| of.areas[0].capacity += 1),
         ];
-        assert!(others.iter().all(|other| *other != same), "{others:?}");
-        let [floor, larger] = [300, 301].map(|floor| version(&performance, fixtures::festival_chart(floor)));
-        assert!(floor != larger && floor != same, "{floor} {larger}");
-        let mut dearer = performance.clone();
-        dearer.prices.minor_by_grade[1] += 1;
-        assert_ne!(version(&dearer, fixtures::small_chart()), same);
+        let original = content().version();
+        for (field, change) in changes {
+            let mut changed = content();
+            change(&mut changed);
+            assert_ne!(changed.version(), original, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_colors_of_grades_are_not_part_of_the_version() {
+        let mut changed = content();
+        changed.grades[0].color.clear();
+        assert_eq!(changed.version(), content().version());
     }
 }

@@ -14,6 +14,7 @@ use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
+use encore_waiting_room::WaitingRoomError;
 use thiserror::Error;
 
 /// A field of a request and the rule that its value breaks.
@@ -179,6 +180,22 @@ where
 impl From<Infallible> for AppError {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+impl From<WaitingRoomError> for AppError {
+    fn from(error: WaitingRoomError) -> Self {
+        match error {
+            WaitingRoomError::NoQueue => Self::NoQueue,
+            WaitingRoomError::Draining => Self::QueueDraining,
+            WaitingRoomError::NoDraw => Self::NoDraw,
+            WaitingRoomError::NotAdmitted => Self::NotAdmitted,
+            WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
+            WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },
+            WaitingRoomError::TooManyStreams => Self::Overloaded,
+            WaitingRoomError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            WaitingRoomError::Internal(message) => Self::Internal(message),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use encore_domain::time::Timestamp;
 use tracing::warn;
 
 use crate::error::AppError;
-use crate::open_queues::OpenQueues;
 use crate::seat_replica::lock;
 use crate::seat_settling::SeatSettling;
 
@@ -34,7 +33,6 @@ type Suspects = HashMap<Difference, Timestamp>;
 #[derive(Clone)]
 pub struct SeatReconciliation {
     settling: SeatSettling,
-    open_queues: OpenQueues,
     clock: Arc<dyn Clock>,
     suspects: Arc<Mutex<HashMap<PerformanceId, Suspects>>>,
     repairs: Arc<AtomicU64>,
@@ -42,14 +40,9 @@ pub struct SeatReconciliation {
 
 impl SeatReconciliation {
     /// Suspects nothing yet.
-    pub fn new(
-        locks: Arc<dyn SeatLocks>,
-        reservations: Arc<dyn Reservations>,
-        open_queues: OpenQueues,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(locks: Arc<dyn SeatLocks>, reservations: Arc<dyn Reservations>, clock: Arc<dyn Clock>) -> Self {
         let settling = SeatSettling { locks, reservations };
-        Self { settling, open_queues, clock, suspects: Arc::default(), repairs: Arc::default() }
+        Self { settling, clock, suspects: Arc::default(), repairs: Arc::default() }
     }
 
     /// How many seats this instance has repaired.
@@ -59,11 +52,10 @@ impl SeatReconciliation {
 
     /// Looks once at every performance on sale, one after the other. One that cannot be read does not keep the others from
     /// it.
-    pub async fn reconcile(&self) -> Result<(), AppError> {
-        let on_sale = self.open_queues.on_sale();
-        lock(&self.suspects).retain(|performance, _| on_sale.contains_key(performance));
+    pub async fn reconcile(&self, on_sale: &[PerformanceId]) -> Result<(), AppError> {
+        lock(&self.suspects).retain(|performance, _| on_sale.contains(performance));
         let mut outcome = Ok(());
-        for performance in on_sale.keys() {
+        for performance in on_sale {
             outcome = outcome.and(self.look(*performance).await);
         }
         Ok(outcome?)

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{Clock, Payments, Reservations};
+use encore_waiting_room::WaitingRoom;
 use tracing::info;
 
 use crate::error::AppError;
-use crate::open_queues::OpenQueues;
 use crate::payment::SettlementPropagator;
 use crate::seat_map::SeatMap;
 
@@ -26,7 +26,7 @@ pub struct Upkeep {
     payments: Arc<dyn Payments>,
     seat_map: SeatMap,
     propagator: SettlementPropagator,
-    open_queues: OpenQueues,
+    room: WaitingRoom,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,10 +37,10 @@ impl Upkeep {
         payments: Arc<dyn Payments>,
         seat_map: SeatMap,
         propagator: SettlementPropagator,
-        open_queues: OpenQueues,
+        room: WaitingRoom,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { reservations, payments, seat_map, propagator, open_queues, clock }
+        Self { reservations, payments, seat_map, propagator, room, clock }
     }
 
     /// Ends holds whose deadline has passed and frees their seats.
@@ -78,8 +78,8 @@ impl Upkeep {
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
         let mut outcome = Ok(());
-        for performance in self.open_queues.on_sale().keys() {
-            outcome = outcome.and(self.seat_map.settle_overdue(*performance, before, BATCH).await.map(drop));
+        for performance in self.room.on_sale() {
+            outcome = outcome.and(self.seat_map.settle_overdue(performance, before, BATCH).await.map(drop));
         }
         Ok(outcome?)
     }

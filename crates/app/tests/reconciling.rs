@@ -4,15 +4,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::open_queues::OpenQueues;
 use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_repair::NOBODY;
 use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
-use encore_domain::catalog::OnSale;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatLocks};
+use encore_domain::ports::{MockClock, MockReservations, MockSeatLocks};
 use encore_port_tests::fixtures;
 
 /// The locks of three seats, in process.
@@ -24,6 +22,7 @@ struct Seats {
 
 struct Stage {
     reconciliation: SeatReconciliation,
+    performance: PerformanceId,
     seats: Arc<Mutex<Seats>>,
     claims: Arc<Mutex<Vec<Claim>>>,
     secs: Arc<AtomicU64>,
@@ -42,7 +41,7 @@ fn statuses(written: &str) -> Vec<Option<SeatStatus>> {
 }
 
 impl Stage {
-    async fn new(seats: &str, owner: ReservationId, claims: Vec<Claim>) -> Self {
+    fn new(seats: &str, owner: ReservationId, claims: Vec<Claim>) -> Self {
         let statuses = statuses(seats);
         let owners = statuses.iter().map(|status| (*status == Some(SeatStatus::Held)).then_some(owner)).collect();
         let seats = Arc::new(Mutex::new(Seats { statuses, owners }));
@@ -53,11 +52,6 @@ impl Stage {
         clock.expect_now().returning(move || fixtures::at_secs(reading.load(Ordering::SeqCst)));
         let clock = Arc::new(clock);
         let performance: PerformanceId = fixtures::id();
-        let mut catalog = MockCatalog::new();
-        let sale = OnSale { performance, opens_at: fixtures::start(), queue: None };
-        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let open_queues = OpenQueues::new(Arc::new(catalog), clock.clone());
-        open_queues.refresh().await.expect("the catalogue answers");
         let mut reservations = MockReservations::new();
         let all = Arc::clone(&claims);
         reservations.expect_claims().returning(move |_| Ok(all.lock().expect("no panic").clone()));
@@ -66,15 +60,14 @@ impl Stage {
             let claims = some.lock().expect("no panic");
             Ok(claims.iter().filter(|claim| slots.contains(&claim.slot)).copied().collect())
         });
-        let reconciliation =
-            SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), open_queues, clock);
-        Self { reconciliation, seats, claims, secs }
+        let reconciliation = SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), clock);
+        Self { reconciliation, performance, seats, claims, secs }
     }
 
     /// Looks at a second, and says what the seats are then.
     async fn look_at(&self, secs: u64) -> Vec<Option<SeatStatus>> {
         self.secs.store(secs, Ordering::SeqCst);
-        self.reconciliation.reconcile().await.expect("the stores answer");
+        self.reconciliation.reconcile(&[self.performance]).await.expect("the stores answer");
         self.seats.lock().expect("no panic").statuses.clone()
     }
 }
@@ -82,9 +75,9 @@ impl Stage {
 fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     let read = Arc::clone(seats);
-    locks.expect_snapshot().returning(move |_| {
-        Ok(Some(SeatState { statuses: read.lock().expect("no panic").statuses.clone(), version: 1 }))
-    });
+    locks
+        .expect_snapshot()
+        .returning(move |_| Ok(Some(SeatState { statuses: read.lock().expect("no panic").statuses.clone(), version: 1 })));
     let read = Arc::clone(seats);
     locks.expect_holders().returning(move |_, slots| {
         let seats = read.lock().expect("no panic");
@@ -135,7 +128,7 @@ fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
 #[tokio::test]
 async fn what_is_as_claimed_is_left_alone() {
     let owner = fixtures::id();
-    let stage = Stage::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]).await;
+    let stage = Stage::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]);
     assert_eq!(stage.look_at(0).await, statuses("ahs"));
     assert_eq!(stage.look_at(60).await, statuses("ahs"));
     assert_eq!(stage.reconciliation.repairs(), 0);
@@ -145,7 +138,7 @@ async fn what_is_as_claimed_is_left_alone() {
 async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
-    let stage = Stage::new("ahh", owner, claims).await;
+    let stage = Stage::new("ahh", owner, claims);
     assert_eq!(stage.look_at(0).await, statuses("ahh"));
     assert_eq!(stage.look_at(4).await, statuses("ahh"));
     assert_eq!(stage.look_at(5).await, statuses("hhs"));
@@ -157,7 +150,7 @@ async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
 
 #[tokio::test]
 async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
-    let stage = Stage::new("ahs", fixtures::id(), vec![]).await;
+    let stage = Stage::new("ahs", fixtures::id(), vec![]);
     assert_eq!(stage.look_at(0).await, statuses("ahs"));
     assert_eq!(stage.look_at(14).await, statuses("ahs"));
     assert_eq!(stage.look_at(15).await, statuses("aaa"));
@@ -168,7 +161,7 @@ async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
 #[tokio::test]
 async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
     let owner = fixtures::id();
-    let stage = Stage::new("aha", owner, vec![]).await;
+    let stage = Stage::new("aha", owner, vec![]);
     stage.look_at(0).await;
     stage.claims.lock().expect("no panic").push(claim(1, owner, true));
     stage.look_at(10).await;
@@ -181,7 +174,7 @@ async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
 async fn blocks_that_are_not_shown_and_shown_that_are_not_are_repaired() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
-    let stage = Stage::new("ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]).await;
+    let stage = Stage::new("ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]);
     assert_eq!(stage.look_at(0).await, statuses("ahsbb"));
     assert_eq!(stage.look_at(4).await, statuses("ahsbb"));
     assert_eq!(stage.look_at(5).await, statuses("bbbhb"), "nobody has the last: that may be a block under way");

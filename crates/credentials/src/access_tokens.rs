@@ -34,7 +34,7 @@ enum RoleClaim {
 }
 
 impl SignedAccessTokens {
-    /// Tokens signed by the ring's first key, each good for `lifetime`.
+    /// Tokens signed by the first key of the keyring, each valid for `lifetime`.
     pub fn new(keyring: Keyring, lifetime: Duration) -> Self {
         Self { seal: Seal::new(keyring, "encore.access"), lifetime }
     }
@@ -72,7 +72,7 @@ impl From<RoleClaim> for Role {
     }
 }
 
-/// Seconds since 1970 with a fraction, as RFC 7519 (2, `NumericDate`) allows: deadlines keep their milliseconds.
+/// Seconds since 1970 with a fraction, which RFC 7519 (section 2, `NumericDate`) allows, so that expiry keeps its milliseconds.
 mod numeric_date {
     use encore_domain::time::Timestamp;
     use serde::de::Error;
@@ -85,7 +85,7 @@ mod numeric_date {
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the nearest millisecond is meant; what is out of range saturates"
+        reason = "rounds to the nearest millisecond; a value out of range saturates"
     )]
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let seconds = f64::deserialize(deserializer)?;

@@ -6,18 +6,18 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use thiserror::Error;
 
-/// The shortest secret, in bytes: as long as the output of SHA-256 (RFC 7518, 3.2).
+/// The shortest secret, in bytes: the output size of SHA-256 (RFC 7518, section 3.2).
 pub const SECRET_MIN_LEN: usize = 32;
-/// The most keys of a ring: rotation needs two, and a few more are a mistake that should be seen.
+/// The most keys of a keyring. Rotation needs two; a longer list is a mistake in the configuration.
 pub const KEYS_MAX: usize = 16;
-/// The longest id of a key. It travels in every token.
+/// The longest id of a key, in bytes. Every token contains it.
 const KEY_ID_MAX_LEN: usize = 32;
 
-/// The secrets that sign tokens, by id. Cloning shares them.
+/// The keys that sign tokens, by id. Clones share them.
 #[derive(Clone)]
 pub struct Keyring(Arc<[Key]>);
 
-/// Why a text is no keyring. Keys are told by their place, counted from 1, since a text that is not understood may be a
+/// Why a keyring cannot be parsed. Errors name a key by its number in the list, from 1, and never quote the text, which may be a
 /// secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyringError {
@@ -28,34 +28,34 @@ pub enum KeyringError {
     #[error("must have at most {KEYS_MAX} keys")]
     TooMany,
     /// A key has no colon.
-    #[error("key {place} must be an id, a colon and a secret")]
+    #[error("key {key} must be an id, a colon and a secret")]
     NoColon {
-        /// Which key.
-        place: usize,
+        /// The number of the key in the list, from 1.
+        key: usize,
     },
-    /// A key's id has another form.
-    #[error("the id of key {place} must be 1 to 32 of a-z, 0-9 and -")]
+    /// The id of a key has an invalid length or character.
+    #[error("the id of key {key} must be 1 to 32 of a-z, 0-9 and -")]
     BadId {
-        /// Which key.
-        place: usize,
+        /// The number of the key in the list, from 1.
+        key: usize,
     },
-    /// A key has the id of another one.
-    #[error("key {place} has the id of a key before it")]
+    /// Two keys have the same id.
+    #[error("key {key} has the same id as an earlier key")]
     DuplicateId {
-        /// Which key.
-        place: usize,
+        /// The number of the key in the list, from 1.
+        key: usize,
     },
     /// A secret is not base64.
-    #[error("the secret of key {place} must be base64 with padding")]
+    #[error("the secret of key {key} must be base64 with padding")]
     NotBase64 {
-        /// Which key.
-        place: usize,
+        /// The number of the key in the list, from 1.
+        key: usize,
     },
-    /// A secret is short enough to be guessed.
-    #[error("the secret of key {place} must have at least {SECRET_MIN_LEN} bytes")]
+    /// A secret is shorter than [`SECRET_MIN_LEN`].
+    #[error("the secret of key {key} must have at least {SECRET_MIN_LEN} bytes")]
     ShortSecret {
-        /// Which key.
-        place: usize,
+        /// The number of the key in the list, from 1.
+        key: usize,
     },
 }
 
@@ -66,50 +66,50 @@ pub(crate) struct Key {
 }
 
 impl Keyring {
-    /// Reads keys such as `k2:BASE64,k1:BASE64`, the signing one first. Spaces around a key are dropped.
+    /// Parses keys such as `k2:BASE64,k1:BASE64`, the signing key first. Spaces around a key are ignored.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
         if text.trim().is_empty() {
             return Err(KeyringError::Empty);
         }
         let mut keys: Vec<Key> = Vec::new();
-        for (place, key) in (1..).zip(text.split(',')) {
-            if place > KEYS_MAX {
+        for (number, key) in (1..).zip(text.split(',')) {
+            if number > KEYS_MAX {
                 return Err(KeyringError::TooMany);
             }
-            let (id, secret) = key.trim().split_once(':').ok_or(KeyringError::NoColon { place })?;
-            let secret = STANDARD.decode(secret).map_err(|_| KeyringError::NotBase64 { place })?;
+            let (id, secret) = key.trim().split_once(':').ok_or(KeyringError::NoColon { key: number })?;
+            let secret = STANDARD.decode(secret).map_err(|_| KeyringError::NotBase64 { key: number })?;
             if keys.iter().any(|key| key.id == id) {
-                return Err(KeyringError::DuplicateId { place });
+                return Err(KeyringError::DuplicateId { key: number });
             }
-            keys.push(Key::new(id, &secret, place)?);
+            keys.push(Key::new(id, &secret, number)?);
         }
         Ok(Self(keys.into()))
     }
 
-    /// A ring of one key, for a server that makes its own.
+    /// A keyring of one key, for a server that generates its own.
     pub fn from_secret(id: &str, secret: &[u8]) -> Result<Self, KeyringError> {
         Ok(Self(Arc::new([Key::new(id, secret, 1)?])))
     }
 
-    /// The key that signs.
+    /// The key that signs: the first.
     pub(crate) fn signing(&self) -> &Key {
         &self.0[0]
     }
 
-    /// The key of this id.
+    /// The key with this id.
     pub(crate) fn key(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }
 }
 
 impl Key {
-    fn new(id: &str, secret: &[u8], place: usize) -> Result<Self, KeyringError> {
+    fn new(id: &str, secret: &[u8], number: usize) -> Result<Self, KeyringError> {
         let plain = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=KEY_ID_MAX_LEN).contains(&id.len()) || !id.bytes().all(plain) {
-            return Err(KeyringError::BadId { place });
+            return Err(KeyringError::BadId { key: number });
         }
         if secret.len() < SECRET_MIN_LEN {
-            return Err(KeyringError::ShortSecret { place });
+            return Err(KeyringError::ShortSecret { key: number });
         }
         let (signing, verifying) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
         Ok(Self { id: id.to_owned(), signing, verifying })
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_signs_and_each_is_found() {
+    fn the_first_key_signs_and_every_key_is_found_by_its_id() {
         let text = format!(" {} , {}\n", key("k2", &[2; 32]), key("k1", &[1; 32]));
         let ring = Keyring::parse(&text).expect("two keys");
         assert_eq!(ring.signing().id, "k2");
@@ -140,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_keyring_is_refused_by_its_place() {
+    fn an_invalid_keyring_is_refused_with_the_number_of_the_key() {
         let good = key("k1", &[7; 32]);
         let cases = [
             (String::new(), KeyringError::Empty),
             (" \n".into(), KeyringError::Empty),
-            ("k1".into(), KeyringError::NoColon { place: 1 }),
-            (format!("{good},"), KeyringError::NoColon { place: 2 }),
-            (key("", &[1; 32]), KeyringError::BadId { place: 1 }),
-            (key("K1", &[1; 32]), KeyringError::BadId { place: 1 }),
-            (key(&"k".repeat(33), &[1; 32]), KeyringError::BadId { place: 1 }),
-            (format!("{good},{}", key("k1", &[9; 32])), KeyringError::DuplicateId { place: 2 }),
-            ("k1:not base64".into(), KeyringError::NotBase64 { place: 1 }),
-            (format!("{good},{}", key("k2", &[1; 31])), KeyringError::ShortSecret { place: 2 }),
-            (vec![good; KEYS_MAX + 1].join(","), KeyringError::DuplicateId { place: 2 }),
+            ("k1".into(), KeyringError::NoColon { key: 1 }),
+            (format!("{good},"), KeyringError::NoColon { key: 2 }),
+            (key("", &[1; 32]), KeyringError::BadId { key: 1 }),
+            (key("K1", &[1; 32]), KeyringError::BadId { key: 1 }),
+            (key(&"k".repeat(33), &[1; 32]), KeyringError::BadId { key: 1 }),
+            (format!("{good},{}", key("k1", &[9; 32])), KeyringError::DuplicateId { key: 2 }),
+            ("k1:not base64".into(), KeyringError::NotBase64 { key: 1 }),
+            (format!("{good},{}", key("k2", &[1; 31])), KeyringError::ShortSecret { key: 2 }),
+            (vec![good; KEYS_MAX + 1].join(","), KeyringError::DuplicateId { key: 2 }),
         ];
         for (text, error) in cases {
             assert_eq!(Keyring::parse(&text).err(), Some(error), "{text:?}");
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_of_one_secret_has_the_same_bounds() {
+    fn a_keyring_of_one_secret_has_the_same_limits() {
         assert!(Keyring::from_secret("dev", &[1; 32]).is_ok());
-        assert_eq!(Keyring::from_secret("dev", &[1; 31]).err(), Some(KeyringError::ShortSecret { place: 1 }));
-        assert_eq!(Keyring::from_secret("dev_1", &[1; 32]).err(), Some(KeyringError::BadId { place: 1 }));
+        assert_eq!(Keyring::from_secret("dev", &[1; 31]).err(), Some(KeyringError::ShortSecret { key: 1 }));
+        assert_eq!(Keyring::from_secret("dev_1", &[1; 32]).err(), Some(KeyringError::BadId { key: 1 }));
     }
 
     #[test]

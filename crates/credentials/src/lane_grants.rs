@@ -15,12 +15,12 @@ struct LaneClaims {
     sub: String,
     perf: String,
     lane: String,
-    /// In milliseconds since 1970.
+    /// When the grant expires, in milliseconds since 1970.
     until: i64,
 }
 
 impl SignedLaneGrants {
-    /// Grants signed by the ring's first key.
+    /// Grants signed by the first key of the keyring.
     pub fn new(keyring: Keyring) -> Self {
         Self(Seal::new(keyring, "encore.lane"))
     }

@@ -9,43 +9,43 @@ use encore_domain::ports::{HashingError, Passwords};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// How many wait for each core that hashes: about four seconds' worth, after which callers have given up anyway.
+/// How many calls may wait per core that hashes: about four seconds of work, after which most callers have timed out.
 pub const WAITING_PER_CORE_MAX: usize = 64;
 
-/// Argon2id with the parameters that OWASP recommends. Hashes are PHC strings, which carry their parameters, so those
-/// made under older ones still verify.
+/// Argon2id with the parameters that OWASP recommends. Hashes are PHC strings, which contain their parameters, so that hashes with
+/// older parameters still verify.
 #[derive(Debug)]
 pub struct Argon2Passwords {
-    /// Those who hash and those who wait.
-    places: Arc<Semaphore>,
-    /// Those who hash.
+    /// Calls that hash or wait.
+    calls: Arc<Semaphore>,
+    /// Calls that hash.
     cores: Arc<Semaphore>,
 }
 
 impl Argon2Passwords {
-    /// Hashes at most `parallel` at once (at least one), each on one core and in 19 MiB.
+    /// Computes at most `parallel` hashes at once (at least one), each on one core and in 19 MiB.
     pub fn new(parallel: usize) -> Self {
         let cores = parallel.max(1);
-        let places = cores.saturating_mul(1 + WAITING_PER_CORE_MAX).min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), cores: Arc::new(Semaphore::new(cores.min(places))) }
+        let calls = cores.saturating_mul(1 + WAITING_PER_CORE_MAX).min(Semaphore::MAX_PERMITS);
+        Self { calls: Arc::new(Semaphore::new(calls)), cores: Arc::new(Semaphore::new(cores.min(calls))) }
     }
 
-    /// Runs slow work on the blocking pool when its turn comes. The work keeps its core until it is done, also if the
-    /// caller no longer waits for it.
+    /// Runs work on the blocking pool once a core is free. The work holds its core until it ends, even if the caller has been
+    /// dropped.
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| HashingError::Overloaded)?;
+        let call = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| HashingError::Overloaded)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| HashingError::Overloaded)?;
         let done = spawn_blocking(move || {
-            let _held = (place, core);
+            let _held = (call, core);
             work()
         });
         match done.await {
             Ok(result) => result,
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime is shutting down: the same call will find another instance.
+            // The runtime is shutting down. A retry reaches another instance.
             Err(_) => Err(HashingError::Overloaded),
         }
     }
@@ -64,7 +64,7 @@ impl Passwords for Argon2Passwords {
     }
 }
 
-/// A sound password fails to hash only where the machine has neither memory nor randomness left.
+/// Hashing a valid password fails only if the machine is out of memory or has no randomness.
 fn hash(password: &Password) -> Result<PasswordHash, HashingError> {
     let hash: Phc =
         Argon2::default().hash_password(password.expose().as_bytes()).map_err(|_| HashingError::Overloaded)?;
@@ -96,8 +96,8 @@ mod tests {
         Password::parse(text).expect("a password")
     }
 
-    /// What the work has come to without being waited for.
-    async fn look<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    /// Polls the work once.
+    async fn poll_once<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
         poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await
     }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_argon2id_hash_is_unreadable() {
+    async fn a_hash_of_another_algorithm_is_unreadable() {
         let passwords = Argon2Passwords::new(1);
         let foreign = [
             "",
@@ -142,27 +142,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_hashes_when_a_core_is_free_and_not_before() {
+    async fn a_call_waits_until_a_core_is_free() {
         let passwords = Argon2Passwords::new(1);
         let core = Arc::clone(&passwords.cores).try_acquire_owned().expect("the only core");
         let password = password("correct horse");
         let mut hashing = pin!(passwords.hash(&password));
-        assert!(look(hashing.as_mut()).await.is_pending());
+        assert!(poll_once(hashing.as_mut()).await.is_pending());
         drop(core);
         assert!(hashing.await.is_ok());
     }
 
     #[tokio::test]
-    async fn one_more_than_may_wait_is_overloaded() {
+    async fn a_call_beyond_the_waiting_limit_is_refused() {
         let passwords = Argon2Passwords::new(1);
         let _core = passwords.cores.try_acquire().expect("the only core");
         let password = password("correct horse");
         let mut waiting: Vec<_> = (0..=WAITING_PER_CORE_MAX).map(|_| passwords.hash(&password)).collect();
         for hashing in &mut waiting {
-            assert!(look(hashing.as_mut()).await.is_pending());
+            assert!(poll_once(hashing.as_mut()).await.is_pending());
         }
-        assert_eq!(look(passwords.hash(&password).as_mut()).await, Poll::Ready(Err(HashingError::Overloaded)));
+        assert_eq!(poll_once(passwords.hash(&password).as_mut()).await, Poll::Ready(Err(HashingError::Overloaded)));
         waiting.pop();
-        assert!(look(passwords.hash(&password).as_mut()).await.is_pending(), "who gives up makes room");
+        assert!(poll_once(passwords.hash(&password).as_mut()).await.is_pending(), "a dropped call frees its place");
     }
 }

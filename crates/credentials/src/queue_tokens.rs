@@ -17,13 +17,13 @@ struct QueueClaims {
     epoch: i64,
     lane: u8,
     idx: u64,
-    /// Until when the fan was admitted, in milliseconds since 1970.
+    /// When the admission of the fan ends, in milliseconds since 1970. Absent before the fan is admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     adm: Option<i64>,
 }
 
 impl SignedQueueTokens {
-    /// Tokens signed by the ring's first key.
+    /// Tokens signed by the first key of the keyring.
     pub fn new(keyring: Keyring) -> Self {
         Self(Seal::new(keyring, "encore.queue"))
     }

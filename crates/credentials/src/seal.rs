@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 
 use crate::keyring::Keyring;
 
-/// The longest token that is looked at. Ours are a third of it; work for what nobody signed stays bounded.
+/// The longest token that is parsed: three times the longest that is issued. It bounds the work for forged tokens.
 const TOKEN_MAX_LEN: usize = 1_024;
 
-/// Signs claims for one purpose, and reads those that were signed for it.
+/// Signs claims for one audience, and verifies tokens of that audience.
 #[derive(Debug)]
 pub(crate) struct Seal {
     keyring: Keyring,
@@ -27,15 +27,12 @@ impl Seal {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[purpose]);
         validation.set_required_spec_claims(&["aud"]);
-        // The library would ask the machine's clock; whoever reads an expiry compares it with the time it was given.
+        // The library would use the machine's clock. Callers compare the expiry with the time that they are given.
         validation.validate_exp = false;
         Self { keyring, purpose, validation }
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "claims are plain text and numbers, and the key is of the algorithm's family"
-    )]
+    #[expect(clippy::expect_used, reason = "claims are text and numbers, and the key fits the algorithm")]
     pub(crate) fn sign<C: Serialize>(&self, claims: &C) -> String {
         let key = self.keyring.signing();
         let mut header = Header::new(Algorithm::HS256);

@@ -1,4 +1,4 @@
-//! The contracts of access tokens, queue tokens and lane grants, and the ways in which a token can be forged.
+//! The contracts of access tokens, queue tokens and lane grants, and attempts to forge them.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -40,12 +40,12 @@ fn queue_tokens() -> SignedQueueTokens {
     SignedQueueTokens::new(keyring())
 }
 
-/// A moment long ago and not on a whole second: the machine's clock has no say in whether a token is good.
+/// A time in the past with milliseconds: the machine's clock must not decide whether a token is valid.
 fn now() -> Timestamp {
     Timestamp::from_timestamp_millis(1_000_000_000_123).expect("a moment of 2001")
 }
 
-/// All that an access token says, to forge one.
+/// The claims of an access token, to forge one.
 #[derive(Clone, Serialize)]
 struct Claims {
     aud: Option<&'static str>,
@@ -66,7 +66,7 @@ fn forge(algorithm: Algorithm, key_id: Option<&str>, secret: &[u8], claims: &Cla
     encode(&header, claims, &EncodingKey::from_secret(secret)).expect("signed")
 }
 
-/// The token with one character changed to another of the alphabet.
+/// The token with one character replaced by another of the alphabet.
 fn altered(token: &str, at: usize) -> String {
     let mut bytes = token.as_bytes().to_vec();
     bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
@@ -74,20 +74,20 @@ fn altered(token: &str, at: usize) -> String {
 }
 
 #[test]
-fn an_access_token_reads_back_until_it_expires() {
+fn an_access_token_is_valid_until_it_expires() {
     for role in [Role::Fan, Role::Operator] {
         let caller = Caller { role, ..CALLER };
         let issued = access_tokens().issue(caller, now());
         assert_eq!(issued.expires_at, now() + LIFETIME);
         assert_eq!(access_tokens().read(&issued.token, now()), Some(caller));
         let last = issued.expires_at - Duration::from_millis(1);
-        assert_eq!(access_tokens().read(&issued.token, last), Some(caller), "good to the last millisecond");
+        assert_eq!(access_tokens().read(&issued.token, last), Some(caller), "valid up to the last millisecond");
         assert_eq!(access_tokens().read(&issued.token, issued.expires_at), None);
     }
 }
 
 #[test]
-fn a_queue_token_reads_back_on_every_instance_that_shares_the_keys() {
+fn a_queue_token_is_valid_on_every_instance_with_the_same_keys() {
     let admitted = QueueTokenPayload { admitted_until: Some(now()), ..PAYLOAD };
     for payload in [PAYLOAD, admitted] {
         assert_eq!(queue_tokens().read(&queue_tokens().sign(&payload)), Some(payload));
@@ -95,7 +95,7 @@ fn a_queue_token_reads_back_on_every_instance_that_shares_the_keys() {
 }
 
 #[test]
-fn a_lane_grant_reads_back_and_is_no_other_token() {
+fn a_lane_grant_is_valid_and_is_no_other_token() {
     let lane = LaneName::parse("fan-club").expect("a name");
     let pass = LanePass { performance: PAYLOAD.performance, user: PAYLOAD.user, lane, until: now() };
     let grants = SignedLaneGrants::new(keyring());
@@ -109,7 +109,7 @@ fn a_lane_grant_reads_back_and_is_no_other_token() {
 }
 
 #[test]
-fn an_altered_token_reads_as_nobody() {
+fn an_altered_token_is_refused() {
     let access = access_tokens().issue(CALLER, now()).token;
     let queue = queue_tokens().sign(&PAYLOAD);
     for at in 0..access.len() {
@@ -130,7 +130,7 @@ fn the_unused_bits_of_the_last_character_cannot_be_altered() {
 }
 
 #[test]
-fn a_payload_under_the_signature_of_another_reads_as_nobody() {
+fn claims_with_the_signature_of_another_token_are_refused() {
     let fan = access_tokens().issue(CALLER, now()).token;
     let operator = access_tokens().issue(Caller { role: Role::Operator, ..CALLER }, now()).token;
     let (header_and_claims, _) = operator.rsplit_once('.').expect("three parts");
@@ -139,7 +139,7 @@ fn a_payload_under_the_signature_of_another_reads_as_nobody() {
 }
 
 #[test]
-fn a_token_of_another_key_reads_as_nobody() {
+fn a_token_of_another_key_is_refused() {
     let strangers = Keyring::from_secret("k1", &[8; 32]).expect("a key");
     let unknown = Keyring::from_secret("k2", &SECRET).expect("a key");
     for keyring in [strangers, unknown] {
@@ -150,24 +150,24 @@ fn a_token_of_another_key_reads_as_nobody() {
 }
 
 #[test]
-fn a_token_of_the_other_purpose_reads_as_nobody() {
+fn a_token_of_another_kind_is_refused() {
     let access = access_tokens().issue(CALLER, now()).token;
     assert_eq!(queue_tokens().read(&access), None);
     assert_eq!(access_tokens().read(&queue_tokens().sign(&PAYLOAD), now()), None);
 }
 
 #[test]
-fn a_token_signed_with_our_key_still_needs_purpose_algorithm_key_id_and_claims() {
+fn a_signed_token_needs_audience_algorithm_key_id_and_claims() {
     let read = |token: &str| access_tokens().read(token, now());
     assert_eq!(
         read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &claims())),
         Some(CALLER),
-        "what the others are made from"
+        "the token that the others are made from"
     );
-    let other_purpose = Claims { aud: Some("encore.queue"), ..claims() };
-    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &other_purpose)), None);
-    let no_purpose = Claims { aud: None, ..claims() };
-    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_purpose)), None);
+    let other_audience = Claims { aud: Some("encore.queue"), ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &other_audience)), None);
+    let no_audience = Claims { aud: None, ..claims() };
+    assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_audience)), None);
     let no_user = Claims { sub: "ada".into(), ..claims() };
     assert_eq!(read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &no_user)), None);
     let no_role = Claims { role: "root", ..claims() };
@@ -179,7 +179,22 @@ fn a_token_signed_with_our_key_still_needs_purpose_algorithm_key_id_and_claims()
 }
 
 #[test]
-fn an_unsigned_token_reads_as_nobody() {
+fn unknown_claims_of_a_newer_instance_are_ignored() {
+    #[derive(Serialize)]
+    struct NewerClaims {
+        #[serde(flatten)]
+        known: Claims,
+        session: &'static str,
+    }
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some("k1".into());
+    let newer = NewerClaims { known: claims(), session: "s-1" };
+    let token = encode(&header, &newer, &EncodingKey::from_secret(&SECRET)).expect("signed");
+    assert_eq!(access_tokens().read(&token, now()), Some(CALLER));
+}
+
+#[test]
+fn an_unsigned_token_is_refused() {
     let signed = access_tokens().issue(CALLER, now()).token;
     let mut parts = signed.split('.').skip(1);
     let claims = parts.next().expect("claims");
@@ -193,7 +208,7 @@ fn an_unsigned_token_reads_as_nobody() {
 }
 
 #[test]
-fn what_is_no_token_reads_as_nobody() {
+fn text_that_is_not_a_token_is_refused() {
     let valid = access_tokens().issue(CALLER, now()).token;
     let texts = [
         "",
@@ -213,7 +228,7 @@ fn what_is_no_token_reads_as_nobody() {
 }
 
 #[test]
-fn keys_can_be_rotated_without_a_token_lost() {
+fn key_rotation_keeps_tokens_valid() {
     let (old, new) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 32]));
     let ring = |text: &str| SignedAccessTokens::new(Keyring::parse(text).expect("keys"), LIFETIME);
     let before = ring(&format!("k1:{old}"));
@@ -222,7 +237,7 @@ fn keys_can_be_rotated_without_a_token_lost() {
 
     let issued_before = before.issue(CALLER, now()).token;
     assert_eq!(during.read(&issued_before, now()), Some(CALLER));
-    assert_eq!(after.read(&issued_before, now()), None, "its key was taken out");
+    assert_eq!(after.read(&issued_before, now()), None, "its key was removed");
 
     let issued_during = during.issue(CALLER, now()).token;
     assert_eq!(after.read(&issued_during, now()), Some(CALLER), "the first key signs");

@@ -100,7 +100,7 @@ impl Promise {
             Self::RepeatedEffect => "reservations, payments and top-ups",
             Self::OutboxGap => "events",
             Self::OverdueHold => "holds",
-            Self::OverMaxActive => "queues with a max_active",
+            Self::OverMaxActive => "queues with a maximum",
             Self::QueueJump => "numbers inside queues",
             Self::SeatStateDiffers => "seats",
         }

@@ -10,7 +10,7 @@ use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::area::Area;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{RequestId, ReservationId, UserId};
-use encore_domain::request::RequestKey;
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -101,7 +101,11 @@ fn a_crowd_sells_exactly_the_capacity_and_is_spread_over_it() {
     let (mut sold, mut first_thousand, mut steps) = (0, BTreeSet::new(), 0_u64);
     for turn in 0_u128.. {
         let id = RequestId(Uuid::from_u128(turn));
-        let owner = reservation_id(&RequestKey { user: UserId(Uuid::nil()), id, fingerprint: [0; 32] });
+        let owner = reservation_id(&RequestKey {
+            user: UserId(Uuid::nil()),
+            id,
+            fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
+        });
         let search = UnitSearch::new(&area, 1 + (turn % 4) as usize, owner);
         let Ok(chosen) = search.choose(&state) else { break };
         sold += chosen.len();

@@ -27,6 +27,7 @@ use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
 use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
+use crate::sent_body::{Call, sent_body};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::timestamp;
@@ -48,10 +49,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::ImportVenueRequest>,
     ) -> Result<Response<pb::ImportVenueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "ImportVenue", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ImportVenue", &message));
         let Some(key) = key else {
             return Err(fields.into_status());
         };
@@ -64,10 +65,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::CreateConcertRequest>,
     ) -> Result<Response<pb::CreateConcertResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "CreateConcert", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("CreateConcert", &message));
         let title = fields.read("title", Title::parse(&message.title));
         let artist = fields.read("artist", Title::parse(&message.artist));
         let (Some(key), Some(title), Some(artist)) = (key, title, artist) else {
@@ -82,10 +83,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::CreatePerformanceRequest>,
     ) -> Result<Response<pb::CreatePerformanceResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "CreatePerformance", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("CreatePerformance", &message));
         let new = new_performance(&mut fields, &message);
         let (Some(key), Some(new)) = (key, new) else {
             return Err(fields.into_status());
@@ -100,10 +101,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::BlockSeatsRequest>,
     ) -> Result<Response<pb::BlockSeatsResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "BlockSeats", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("BlockSeats", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         let reason = fields.read("reason", BlockReason::parse(&message.reason));
         let seats = seat_list(&mut fields, message.seat_ids);
@@ -119,10 +120,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::UnblockSeatsRequest>,
     ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "UnblockSeats", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("UnblockSeats", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         let seats = seat_list(&mut fields, message.seat_ids);
         let (Some(key), Some(performance), Some(seats)) = (key, performance, seats) else {
@@ -152,10 +153,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::UpdateQueueRequest>,
     ) -> Result<Response<pb::UpdateQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "UpdateQueue", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("UpdateQueue", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         if message.settings.is_none() {
             fields.refuse("settings", "must be set");
@@ -174,10 +175,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::PauseQueueRequest>,
     ) -> Result<Response<pb::PauseQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = queue_to_change(caller, "PauseQueue", ids, &message)?;
+        let (key, performance) = queue_to_change(caller, ids, &sent.of("PauseQueue", &message))?;
         let patch = QueuePatch { paused: Some(true), ..QueuePatch::default() };
         let settings = self.change_queue(performance, patch, false, key).await?;
         Ok(Response::new(pb::PauseQueueResponse { settings }))
@@ -187,10 +188,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::ResumeQueueRequest>,
     ) -> Result<Response<pb::ResumeQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = queue_to_change(caller, "ResumeQueue", ids, &message)?;
+        let (key, performance) = queue_to_change(caller, ids, &sent.of("ResumeQueue", &message))?;
         let patch = QueuePatch { paused: Some(false), draining: Some(false), ..QueuePatch::default() };
         let settings = self.change_queue(performance, patch, false, key).await?;
         Ok(Response::new(pb::ResumeQueueResponse { settings }))
@@ -200,10 +201,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::DrainQueueRequest>,
     ) -> Result<Response<pb::DrainQueueResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
-        let (key, performance) = queue_to_change(caller, "DrainQueue", ids, &message)?;
+        let (key, performance) = queue_to_change(caller, ids, &sent.of("DrainQueue", &message))?;
         let patch = QueuePatch { draining: Some(true), ..QueuePatch::default() };
         let settings = self.change_queue(performance, patch, false, key).await?;
         Ok(Response::new(pb::DrainQueueResponse { settings }))
@@ -213,10 +214,10 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::SetQueueMessageRequest>,
     ) -> Result<Response<pb::SetQueueMessageResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "SetQueueMessage", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("SetQueueMessage", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         let said = fields.read("message", QueueMessage::parse(&message.message));
         let (Some(key), Some(performance), Some(said)) = (key, performance, said) else {
@@ -322,12 +323,11 @@ impl AdminApi {
 /// Which queue an operator's request is about, and the key of the request.
 fn queue_to_change<M: prost::Message>(
     caller: Caller,
-    rpc: &str,
     (request_id, performance_id): (&str, &str),
-    message: &M,
+    call: &Call<'_, M>,
 ) -> Result<(Option<RequestKey>, PerformanceId), Status> {
     let mut fields = Fields::default();
-    let key = fields.optional_request(caller.user, request_id, rpc, message);
+    let key = fields.optional_request(caller.user, request_id, call);
     let performance = fields.id("performance_id", performance_id);
     key.zip(performance).ok_or_else(|| fields.into_status())
 }

@@ -34,6 +34,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
+use tower::util::MapRequestLayer;
 use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
@@ -50,6 +51,7 @@ use crate::identity::IdentityApi;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
+use crate::sent_body::keep_sent_body;
 use crate::wallet::WalletApi;
 
 /// The largest request of fans: eight seats and a token are far below it.
@@ -134,6 +136,7 @@ impl Api {
             .layer(GrpcWebLayer::new())
             .layer(CheckLayer::new(authenticate))
             .layer(CheckLayer::new(read_queue_pass))
+            .layer(MapRequestLayer::new(keep_sent_body))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, stop);
         let drained = async {

@@ -18,6 +18,7 @@ use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
+use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct BookingApi {
@@ -31,10 +32,10 @@ impl BookingService for BookingApi {
         &self,
         request: Request<pb::HoldSeatsRequest>,
     ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
-        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.request(caller.user, &message.request_id, "HoldSeats", &message);
+        let key = fields.request(caller.user, &message.request_id, &sent.of("HoldSeats", &message));
         let performance = fields.id("performance_id", &message.performance_id);
         let seat_request = seat_request(&mut fields, message);
         let (Some(key), Some(performance), Some(seat_request)) = (key, performance, seat_request) else {
@@ -51,10 +52,10 @@ impl BookingService for BookingApi {
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.optional_request(caller.user, &message.request_id, "ReleaseHold", &message);
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ReleaseHold", &message));
         let id = fields.id("reservation_id", &message.reservation_id);
         let all = message.seat_ids.is_empty();
         let seats = if all { None } else { seat_selection(&mut fields, message.seat_ids) };
@@ -76,10 +77,10 @@ impl BookingService for BookingApi {
         &self,
         request: Request<pb::ExtendHoldRequest>,
     ) -> Result<Response<pb::ExtendHoldResponse>, Status> {
-        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.request(caller.user, &message.request_id, "ExtendHold", &message);
+        let key = fields.request(caller.user, &message.request_id, &sent.of("ExtendHold", &message));
         let id = fields.id("reservation_id", &message.reservation_id);
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());

@@ -13,11 +13,11 @@ use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use encore_proto::common::v1 as pb;
 use prost::Message;
-use sha2::{Digest, Sha256};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::page_token::Cursor;
+use crate::sent_body::Call;
 use crate::status::status;
 
 /// The years that `google.protobuf.Timestamp` can say.
@@ -48,9 +48,9 @@ impl Fields {
     }
 
     /// The key of a request that must carry an id.
-    pub(crate) fn request<M: Message>(&mut self, user: UserId, id: &str, rpc: &str, body: &M) -> Option<RequestKey> {
+    pub(crate) fn request<M: Message>(&mut self, user: UserId, id: &str, call: &Call<'_, M>) -> Option<RequestKey> {
         let id = self.id::<RequestId>("request_id", id)?;
-        Some(RequestKey { user, id, fingerprint: fingerprint(rpc, body) })
+        Some(RequestKey { user, id, fingerprint: call.fingerprint() })
     }
 
     /// The key of a request that may carry an id. The outer option says whether the field was good.
@@ -59,10 +59,9 @@ impl Fields {
         &mut self,
         user: UserId,
         id: &str,
-        rpc: &str,
-        body: &M,
+        call: &Call<'_, M>,
     ) -> Option<Option<RequestKey>> {
-        if id.is_empty() { Some(None) } else { self.request(user, id, rpc, body).map(Some) }
+        if id.is_empty() { Some(None) } else { self.request(user, id, call).map(Some) }
     }
 
     /// A required moment, cut to whole milliseconds.
@@ -139,13 +138,4 @@ impl Fields {
     pub(crate) fn finish(self) -> Result<(), Status> {
         if self.violations.is_empty() { Ok(()) } else { Err(self.into_status()) }
     }
-}
-
-/// What was asked: the name of the RPC and its body, which encodes the same way every time since no message has a map.
-fn fingerprint<M: Message>(rpc: &str, body: &M) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(rpc.as_bytes());
-    hash.update([0]);
-    hash.update(body.encode_to_vec());
-    hash.finalize().into()
 }

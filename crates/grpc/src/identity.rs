@@ -10,7 +10,11 @@ use uuid::Uuid;
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
+use crate::sent_body::sent_body;
 use crate::to_proto::timestamp;
+
+/// The number of `SignUpRequest.password`.
+const PASSWORD_FIELD: u32 = 3;
 
 pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
@@ -20,12 +24,14 @@ pub(crate) struct IdentityApi {
 #[tonic::async_trait]
 impl IdentityService for IdentityApi {
     async fn sign_up(&self, request: Request<pb::SignUpRequest>) -> Result<Response<pb::SignUpResponse>, Status> {
+        let sent = sent_body(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
         // A fingerprint is a fast hash, which must not be kept of a password; see `IdentityUseCases::sign_up`.
-        let fingerprinted = pb::SignUpRequest { password: String::new(), ..message.clone() };
+        let without_password = pb::SignUpRequest { password: String::new(), ..message.clone() };
+        let fingerprinted = sent.of("SignUp", &without_password).without_field(PASSWORD_FIELD);
         let nobody = UserId(Uuid::nil());
-        let key = fields.optional_request(nobody, &message.request_id, "SignUp", &fingerprinted);
+        let key = fields.optional_request(nobody, &message.request_id, &fingerprinted);
         let email = fields.read("email", Email::parse(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
         let display_name = fields.read("display_name", DisplayName::parse(&message.display_name));
@@ -71,5 +77,24 @@ fn to_proto(user: &User) -> pb::User {
         display_name: user.display_name.as_str().to_owned(),
         role: role.into(),
         created_at: Some(timestamp(user.created_at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::sent_body::framed;
+
+    #[test]
+    fn the_number_of_the_password_is_that_of_the_contract() {
+        let of_password = |password: &str| {
+            let email = "fan@example.com".to_owned();
+            let without_password = pb::SignUpRequest { email, ..pb::SignUpRequest::default() };
+            let sent = pb::SignUpRequest { password: password.to_owned(), ..without_password.clone() };
+            framed(&sent.encode_to_vec()).of("SignUp", &without_password).without_field(PASSWORD_FIELD).fingerprint()
+        };
+        assert_eq!(of_password("correct horse"), of_password("battery staple"));
     }
 }

@@ -21,6 +21,7 @@ mod queue_pass;
 mod seat_blocks;
 mod seat_chart;
 mod seat_frames;
+mod sent_body;
 mod status;
 mod streams;
 mod to_proto;

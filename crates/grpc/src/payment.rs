@@ -12,6 +12,7 @@ use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
+use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct PaymentApi {
@@ -25,10 +26,10 @@ impl PaymentService for PaymentApi {
         &self,
         request: Request<pb::PayReservationRequest>,
     ) -> Result<Response<pb::PayReservationResponse>, Status> {
-        let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.request(caller.user, &message.request_id, "PayReservation", &message);
+        let key = fields.request(caller.user, &message.request_id, &sent.of("PayReservation", &message));
         let id = fields.id("reservation_id", &message.reservation_id);
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());

@@ -10,6 +10,7 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
+use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct WalletApi {
@@ -28,10 +29,10 @@ impl WalletService for WalletApi {
     }
 
     async fn top_up(&self, request: Request<pb::TopUpRequest>) -> Result<Response<pb::TopUpResponse>, Status> {
-        let caller = caller(&request)?;
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.request(caller.user, &message.request_id, "TopUp", &message);
+        let key = fields.request(caller.user, &message.request_id, &sent.of("TopUp", &message));
         let amount = fields.money("amount", message.amount.as_ref());
         let amount = amount.and_then(|amount| fields.read("amount.amount_minor", TopUpAmount::parse(amount)));
         let (Some(key), Some(amount)) = (key, amount) else {

@@ -31,7 +31,7 @@ impl Requests {
             return Ok(None);
         };
         match answer.downcast_ref::<T>() {
-            Some(answer) if *fingerprint == request.fingerprint => Ok(Some(answer.clone())),
+            Some(answer) if request.fingerprint.repeats(fingerprint.as_bytes()) => Ok(Some(answer.clone())),
             Some(_) | None => Err(RequestError::Reused),
         }
     }

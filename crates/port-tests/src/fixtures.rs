@@ -15,7 +15,7 @@ use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
 use encore_domain::queue::{
     DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Queue, QueueDraw, QueueMessage, QueueRate, QueueSettings,
 };
-use encore_domain::request::RequestKey;
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;
@@ -51,9 +51,13 @@ pub fn just_before(moment: Timestamp) -> Timestamp {
     moment - Duration::from_millis(1)
 }
 
+const SENT: [u8; DIGEST_LEN] = [0x5A; DIGEST_LEN];
+const UNDERSTOOD: [u8; DIGEST_LEN] = [0x5B; DIGEST_LEN];
+const ALTERED: [u8; DIGEST_LEN] = [0xA5; DIGEST_LEN];
+
 /// A new intended change of this user.
 pub fn request(user: UserId) -> RequestKey {
-    RequestKey { user, id: id::<RequestId>(), fingerprint: [0x5A; 32] }
+    RequestKey { user, id: id::<RequestId>(), fingerprint: Fingerprint::new(SENT, UNDERSTOOD) }
 }
 
 /// A new sign-up: nobody is logged in.
@@ -63,7 +67,17 @@ pub fn sign_up_request() -> RequestKey {
 
 /// The same request id with another body.
 pub fn altered(request: RequestKey) -> RequestKey {
-    RequestKey { fingerprint: [0xA5; 32], ..request }
+    RequestKey { fingerprint: Fingerprint::new(ALTERED, ALTERED), ..request }
+}
+
+/// The same body as an instance of another version understands it.
+pub fn understood_otherwise(request: RequestKey) -> RequestKey {
+    RequestKey { fingerprint: Fingerprint::new(SENT, ALTERED), ..request }
+}
+
+/// The same body in another encoding.
+pub fn encoded_otherwise(request: RequestKey) -> RequestKey {
+    RequestKey { fingerprint: Fingerprint::new(ALTERED, UNDERSTOOD), ..request }
 }
 
 /// A fan with an e-mail address of their own.

@@ -8,7 +8,7 @@ use encore_domain::request::RequestKey;
 
 use crate::SpeedBench;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{altered, id, request};
+use crate::fixtures::{altered, encoded_otherwise, id, request, understood_otherwise};
 
 /// Stamps the cases of the port `SeenRequests`.
 #[macro_export]
@@ -17,6 +17,7 @@ macro_rules! seen_requests {
         $crate::suite! { seen_requests [
             remembers_a_request,
             notices_another_body,
+            recognises_a_request_across_versions,
             keeps_users_apart,
             remembers_once_under_contention,
         ] $($with)+ }
@@ -44,6 +45,14 @@ pub async fn notices_another_body(bench: SpeedBench) {
     assert_eq!(bench.remember(altered(request)).await, Seen::Other);
     assert_eq!(bench.remember(altered(request)).await, Seen::Other);
     assert_eq!(bench.remember(request).await, Seen::Same);
+}
+
+pub async fn recognises_a_request_across_versions(bench: SpeedBench) {
+    let request = request(id());
+    assert_eq!(bench.remember(request).await, Seen::First);
+    assert_eq!(bench.remember(understood_otherwise(request)).await, Seen::Same);
+    assert_eq!(bench.remember(encoded_otherwise(request)).await, Seen::Same);
+    assert_eq!(bench.remember(altered(request)).await, Seen::Other);
 }
 
 pub async fn keeps_users_apart(bench: SpeedBench) {

@@ -154,6 +154,7 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
 #[cfg(test)]
 mod tests {
     use encore_domain::ids::{RequestId, UserId};
+    use encore_domain::request::{DIGEST_LEN, Fingerprint};
     use futures::future::join_all;
     use tokio::sync::Semaphore;
     use uuid::Uuid;
@@ -175,7 +176,14 @@ mod tests {
 
     fn ask_for(number: u128, request: u128) -> (u128, RequestKey) {
         let id = RequestId(Uuid::from_u128(request));
-        (number, RequestKey { user: UserId(Uuid::nil()), id, fingerprint: [0; 32] })
+        (
+            number,
+            RequestKey {
+                user: UserId(Uuid::nil()),
+                id,
+                fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
+            },
+        )
     }
 
     /// Answers each number with itself, when it is let. Notes the batches. Number 13 makes it panic.

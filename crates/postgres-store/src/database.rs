@@ -1,7 +1,6 @@
 //! The pool of connections, and how a transaction is run.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,11 +189,12 @@ impl Database {
     }
 }
 
-/// Up to the pause, at random, so that those who met do not meet again.
+/// A random part of the pause, so that transactions that lost against each other do not meet again.
 fn retry_pause(attempts: u32) -> Duration {
     let longest = RETRY_PAUSE * 2_u32.saturating_pow(attempts - 1);
-    let dice = RandomState::new().hash_one(attempts) % 1_000;
-    longest.mul_f64(f64::from(u32::try_from(dice).unwrap_or_default()) / 1_000.0)
+    // Without randomness the whole pause is waited.
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
 /// The pool opens connections in the background; why it fails is told nobody else.

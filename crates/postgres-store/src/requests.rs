@@ -69,7 +69,7 @@ pub struct Remembered {
 impl Remembered {
     /// Whether it did this, for a request of this body.
     pub fn is_of(&self, operation: Operation, key: &RequestKey) -> bool {
-        self.operation == operation.as_str() && self.fingerprint == key.fingerprint
+        self.operation == operation.as_str() && key.fingerprint.repeats(&self.fingerprint)
     }
 }
 
@@ -101,7 +101,7 @@ pub async fn remember<R>(
         user_id: key.user.0,
         request_id: key.id.0,
         operation: operation.as_str(),
-        fingerprint: &key.fingerprint,
+        fingerprint: key.fingerprint.as_bytes(),
         result_id,
         created_at: at,
     };
@@ -160,7 +160,7 @@ pub async fn note_all(
         .bind::<Text, _>(operation.as_str())
         .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.key.user.0).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.key.id.0).collect::<Vec<_>>())
-        .bind::<Array<Binary>, _>(notes.iter().map(|note| note.key.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind::<Array<Binary>, _>(notes.iter().map(|note| note.key.fingerprint.as_bytes()).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(notes.iter().map(|note| note.result_id).collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(notes.iter().map(|note| note.at).collect::<Vec<_>>());
     let new: Vec<New> = Cached(query).load(&mut &*conn).await?;

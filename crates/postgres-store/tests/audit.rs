@@ -257,7 +257,7 @@ damage! {
              ('{new}', '{newer}', 'wallet', '{other}', 0, -1),
              ('{newer}', '{newer}', 'gateway', NULL, 0, NULL);
          INSERT INTO requests VALUES
-             ('{other}', '{new}', 'top_up', decode(repeat('5a', 32), 'hex'), '{new}', NULL, NULL);
+             ('{other}', '{new}', 'top_up', decode('01' || repeat('5a', 32), 'hex'), '{new}', NULL, NULL);
          INSERT INTO outbox (event_id, kind, key, payload, created_at)
          VALUES ('wallet.topped_up/{newer}', 'wallet.topped_up', '{other}', '{}', '2026-06-01T10:00:00Z')"
         => [NegativeWallet "ledger entry {new}"];
@@ -271,7 +271,7 @@ damage! {
         => [RepeatedEffect "payment {payment}"];
     a_request_without_its_result: InTheWhole,
         "INSERT INTO requests VALUES
-             ('{fan}', '{new}', 'place_hold', decode(repeat('5a', 32), 'hex'), '{newer}', NULL, NULL)"
+             ('{fan}', '{new}', 'place_hold', decode('01' || repeat('5a', 32), 'hex'), '{newer}', NULL, NULL)"
         => [RepeatedEffect "request {new} of user {fan}"];
     a_top_up_made_twice_by_one_request: InTheWhole,
         "INSERT INTO transfers VALUES ('{newer}', 'top_up', '{fan}', 7, 'EUR', NULL, '2026-06-01T10:00:00Z');
@@ -293,7 +293,7 @@ damage! {
          FROM ledger_entries WHERE transfer_id = '{transfer}';
          UPDATE wallets SET balance_minor = balance_minor - 24000;
          INSERT INTO requests VALUES
-             ('{fan}', '{new}', 'pay', decode(repeat('5a', 32), 'hex'), '{new}', NULL, NULL)"
+             ('{fan}', '{new}', 'pay', decode('01' || repeat('5a', 32), 'hex'), '{new}', NULL, NULL)"
         => [RepeatedEffect "reservation {paid}"];
     a_hold_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"

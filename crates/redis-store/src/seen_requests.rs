@@ -27,12 +27,12 @@ impl RedisSeenRequests {
 impl SeenRequests for RedisSeenRequests {
     async fn remember(&self, request: RequestKey) -> Result<Seen, Unavailable> {
         let mut set = redis::cmd("SET");
-        set.arg(self.redis.keys.request(&request)).arg(request.fingerprint.as_slice());
+        set.arg(self.redis.keys.request(&request)).arg(request.fingerprint.as_bytes());
         set.arg("NX").arg("GET").arg("EX").arg(REMEMBERED_FOR.as_secs());
         let remembered: Option<Vec<u8>> = self.redis.send(&set).await?;
         Ok(match remembered {
             None => Seen::First,
-            Some(fingerprint) if fingerprint == request.fingerprint => Seen::Same,
+            Some(fingerprint) if request.fingerprint.repeats(&fingerprint) => Seen::Same,
             Some(_) => Seen::Other,
         })
     }

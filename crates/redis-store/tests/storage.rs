@@ -15,7 +15,7 @@ use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
 };
-use encore_domain::request::RequestKey;
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks, RedisSeenRequests};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
@@ -271,7 +271,11 @@ async fn keys_carry_the_prefix_and_the_hash_tag_and_nothing_temporary_stays() {
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock::held(Slot(0), owner(1), at(0));
     seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("redis answers");
-    let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(2)), fingerprint: [3; 32] };
+    let request = RequestKey {
+        user: user(1),
+        id: RequestId(Uuid::from_u128(2)),
+        fingerprint: Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]),
+    };
     RedisSeenRequests::new(redis).remember(request).await.expect("redis answers");
 
     let kept = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);

@@ -76,7 +76,7 @@ impl PerformanceContext {
             .collect();
         if self.standing > 0 {
             let standing = json!({ "capacity": self.standing, "category": GRADE });
-            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "standing": standing }));
+            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "general_admission": standing }));
         }
         let categories = json!([{ "name": GRADE, "color": "#1f6f8b" }]);
         json!({ "name": "Rehearsal hall", "categories": categories, "zones": zones }).to_string()
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((hall.seats(), hall.standing()), (20_000, 80_000));
         let plan: Value = serde_json::from_str(&hall.plan_json()).expect("JSON");
         let zones = plan["zones"].as_array().expect("zones");
-        assert_eq!((zones.len(), &zones[40]["standing"]["capacity"]), (41, &json!(80_000)));
+        assert_eq!((zones.len(), &zones[40]["general_admission"]["capacity"]), (41, &json!(80_000)));
     }
 
     #[test]

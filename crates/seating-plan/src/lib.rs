@@ -9,16 +9,16 @@ use encore_domain::catalog::seat_chart::SeatChart;
 
 pub use violation::{PlanViolation, VIOLATIONS_MAX};
 
-/// A hall, as its plan draws it.
+/// A plan that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeatingPlan {
-    /// What the plan calls the hall.
+    /// The name of the plan, which becomes the name of the venue.
     pub name: Title,
-    /// Its sections, rows, seats and grades.
+    /// Its sections, rows, seats, general admission areas and grades.
     pub chart: SeatChart,
 }
 
-/// Reads a plan, or says all that is wrong with it.
+/// Reads a plan. The error lists all violations, or the first [`VIOLATIONS_MAX`].
 pub fn read(json: &str) -> Result<SeatingPlan, Vec<PlanViolation>> {
     // Some editors begin a file with a byte-order mark.
     let json = json.strip_prefix('\u{feff}').unwrap_or(json);

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// Where a value stands in the document. Each step borrows the one before it, so that walking a sound plan builds no
-/// strings.
+/// The JSON path of a value in the document. Each step borrows the step before it, so that reading a valid plan allocates no
+/// paths.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'p> {
     Root,

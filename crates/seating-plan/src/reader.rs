@@ -1,5 +1,5 @@
-//! Walks the document from the plan down to its seats. What cannot be read is noted and left out, and the walk goes on, so
-//! that all violations are found; a plan with any is never used.
+//! Walks the document from the plan down to its seats. A value that cannot be read adds a violation and is skipped, and the walk
+//! continues, so that all violations are found. A plan with a violation is never used.
 
 mod fields;
 
@@ -28,7 +28,7 @@ pub(crate) fn read(document: &Value) -> Result<SeatingPlan, Vec<PlanViolation>> 
     }
 }
 
-/// Where a seat stands: its zone, row and place, by index.
+/// The indices of a seat: of its zone, of its row in the zone, and of the seat in the row.
 #[derive(Clone, Copy)]
 struct SeatAt {
     zone: usize,
@@ -36,7 +36,7 @@ struct SeatAt {
     seat: usize,
 }
 
-/// What the seats of a row share.
+/// The state that the seats of a row share while they are read.
 struct RowSoFar<'p, 'v> {
     path: &'p Path<'p>,
     origin: Point,
@@ -53,11 +53,11 @@ struct Reader<'v> {
     seats: usize,
 }
 
-/// The first zone of a name.
+/// The first zone with a name.
 #[derive(Clone, Copy)]
 struct NamedZone {
     at: usize,
-    standing: bool,
+    general_admission: bool,
 }
 
 impl<'v> Reader<'v> {
@@ -114,7 +114,10 @@ impl<'v> Reader<'v> {
         let sections =
             zones.iter().enumerate().filter_map(|(at, zone)| self.section(&path.index(at), zone, at)).collect();
         if self.seats > SEATS_PER_VENUE_MAX {
-            self.violations.add(&path, format!("must have at most {SEATS_PER_VENUE_MAX} seats and units in all"));
+            self.violations.add(
+                &path,
+                format!("must have at most {SEATS_PER_VENUE_MAX} seats and units of general admission in all"),
+            );
         }
         sections
     }
@@ -123,16 +126,16 @@ impl<'v> Reader<'v> {
         let zone = self.object(path, zone)?;
         let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), str::to_owned);
         let origin = self.position(&zone).unwrap_or_default();
-        let standing = zone.optional("standing");
-        self.note_name(path, &name, NamedZone { at, standing: standing.is_some() });
+        let area = zone.optional("general_admission");
+        self.note_name(path, &name, NamedZone { at, general_admission: area.is_some() });
         let rows_path = path.key("rows");
-        if let Some(standing) = standing {
+        if let Some(area) = area {
             let rows = zone.optional("rows");
             if rows.is_some_and(|rows| rows.as_array().is_none_or(|rows| !rows.is_empty())) {
-                self.violations.add(&rows_path, "must be absent or empty in a standing area");
+                self.violations.add(&rows_path, "must be absent or empty in a general admission area");
             }
-            let standing = self.area(&path.key("standing"), standing)?;
-            return Some(PlannedSection { name, rows: vec![], general_admission: Some(standing) });
+            let area = self.area(&path.key("general_admission"), area)?;
+            return Some(PlannedSection { name, rows: vec![], general_admission: Some(area) });
         }
         let rows = self.filled_array(&zone, "rows");
         let read =
@@ -140,19 +143,20 @@ impl<'v> Reader<'v> {
         Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect(), general_admission: None })
     }
 
-    /// Several zones with seats may share a name. A standing area is asked for by its name.
+    /// Several zones with seats may share a name. The name of a general admission area is unique, because it is held by name.
     fn note_name(&mut self, path: &Path<'_>, name: &str, zone: NamedZone) {
         let first = *self.zone_by_name.entry(name.to_owned()).or_insert(zone);
-        if first.at != zone.at && (first.standing || zone.standing) {
-            let rule = format!("is the name of $.zones[{}] already, and one of them is a standing area", first.at);
+        if first.at != zone.at && (first.general_admission || zone.general_admission) {
+            let rule =
+                format!("is the name of $.zones[{}] already, and one of them is a general admission area", first.at);
             self.violations.add(&path.key("name"), rule);
         }
     }
 
-    fn area(&mut self, path: &Path<'_>, standing: &'v Value) -> Option<PlannedArea> {
-        let standing = self.object(path, standing)?;
-        let capacity = self.count(&standing, "capacity", SEATS_PER_VENUE_MAX);
-        let grade = self.grade_of(&standing);
+    fn area(&mut self, path: &Path<'_>, area: &'v Value) -> Option<PlannedArea> {
+        let area = self.object(path, area)?;
+        let capacity = self.count(&area, "capacity", SEATS_PER_VENUE_MAX);
+        let grade = self.grade_of(&area);
         self.seats += capacity.map_or(0, |capacity| capacity as usize);
         Some(PlannedArea { capacity: capacity?, grade: grade? })
     }
@@ -162,10 +166,10 @@ impl<'v> Reader<'v> {
         let label = self.name(&row, "row_number").unwrap_or_default().to_owned();
         let origin = zone + self.optional_position(&row).unwrap_or_default();
         let path = path.key("seats");
-        let places = self.filled_array(&row, "seats");
-        self.seats += places.len();
-        let mut row = RowSoFar { path: &path, origin, first, seat_by_number: HashMap::with_capacity(places.len()) };
-        let seats = places.iter().enumerate().filter_map(|(at, seat)| self.seat(&mut row, seat, at)).collect();
+        let seats = self.filled_array(&row, "seats");
+        self.seats += seats.len();
+        let mut row = RowSoFar { path: &path, origin, first, seat_by_number: HashMap::with_capacity(seats.len()) };
+        let seats = seats.iter().enumerate().filter_map(|(at, seat)| self.seat(&mut row, seat, at)).collect();
         Some(PlannedRow { label, seats })
     }
 
@@ -194,7 +198,8 @@ impl<'v> Reader<'v> {
 
     fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
         if unit_slot(guid).is_some() {
-            self.violations.add(&path.key("seat_guid"), "must not be what units of standing areas are called");
+            self.violations
+                .add(&path.key("seat_guid"), "must not have the form of the id of a unit of general admission");
             return None;
         }
         match self.seat_by_guid.entry(guid) {
@@ -211,7 +216,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Within a row a number is one seat: people read it on their ticket.
+    /// A number is unique in its row: people find their seat by it.
     fn unused_number(
         &mut self,
         path: &Path<'_>,

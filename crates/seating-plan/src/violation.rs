@@ -2,15 +2,15 @@ use std::fmt;
 
 use crate::path::Path;
 
-/// The most violations that are listed: a plan of another format breaks a rule at every seat, and nobody reads them all.
+/// The most violations that are listed: a plan of another format has a violation at every seat, and nobody reads all of them.
 pub const VIOLATIONS_MAX: usize = 1_000;
 
-/// One thing wrong with a plan.
+/// A value of a plan that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanViolation {
-    /// Where, as a JSON path such as `$.zones[0].rows[2].seats[5].category`.
+    /// The JSON path of the value, such as `$.zones[0].rows[2].seats[5].category`.
     pub path: String,
-    /// What the value there must be or is, such as `must be a string`.
+    /// The rule that the value breaks, such as `must be a string`.
     pub rule: String,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for PlanViolation {
     }
 }
 
-/// The violations found so far, of which only the first [`VIOLATIONS_MAX`] are kept.
+/// The violations found so far. Only the first [`VIOLATIONS_MAX`] are kept; all are counted.
 #[derive(Default)]
 pub(crate) struct Violations {
     listed: Vec<PlanViolation>,
@@ -45,7 +45,7 @@ impl Violations {
         self.found == 0
     }
 
-    /// The list, whose last place tells of those that had no room.
+    /// The list. If there are more than [`VIOLATIONS_MAX`], its last entry says how many are not listed.
     pub(crate) fn into_list(mut self) -> Vec<PlanViolation> {
         if self.found > VIOLATIONS_MAX {
             self.listed.truncate(VIOLATIONS_MAX - 1);

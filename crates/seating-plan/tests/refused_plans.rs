@@ -1,4 +1,4 @@
-//! Plans that are refused, each for one rule, and by the path of what breaks it.
+//! Plans that are refused: for each rule, a plan that breaks it and the path of the violation.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -48,7 +48,7 @@ fn assert_refused(plan: &Value, path: &str, rule: &str) {
 }
 
 #[test]
-fn the_plan_they_are_made_from_is_sound() {
+fn the_plan_that_the_others_are_made_from_is_read() {
     assert!(read(&sound().to_string()).is_ok());
 }
 
@@ -117,20 +117,20 @@ fn a_missing_key_is_refused() {
 }
 
 #[test]
-fn null_is_not_a_value_under_a_required_key() {
+fn null_under_a_required_key_is_refused() {
     let plan = changed("/zones/0/rows/0/seats/1/category", Value::Null);
     assert_refused(&plan, "$.zones[0].rows[0].seats[1].category", "must be a string");
 }
 
 #[test]
-fn a_guid_that_was_used_is_refused_by_the_path_of_the_first() {
+fn a_duplicate_guid_is_refused_with_the_path_of_the_first() {
     let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("a-2"));
     let rule = "is the guid of $.zones[0].rows[0].seats[1] already";
     assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);
 }
 
 #[test]
-fn a_number_that_was_used_in_the_row_is_refused() {
+fn a_duplicate_number_in_a_row_is_refused() {
     let plan = changed("/zones/0/rows/0/seats/1/seat_number", json!("1"));
     let rule = "is the number of $.zones[0].rows[0].seats[0] already";
     assert_refused(&plan, "$.zones[0].rows[0].seats[1].seat_number", rule);
@@ -143,13 +143,13 @@ fn a_seat_of_an_unknown_category_is_refused() {
 }
 
 #[test]
-fn a_category_that_was_named_is_refused() {
+fn a_duplicate_category_is_refused() {
     let plan = changed("/categories/1/name", json!("Stalls"));
     assert_refused(&plan, "$.categories[1].name", "is the name of $.categories[0] already");
 }
 
 #[test]
-fn nothing_may_be_empty() {
+fn an_empty_array_is_refused() {
     assert_refused(&changed("/zones", json!([])), "$.zones", "must not be empty");
     assert_refused(&changed("/zones/0/rows", json!([])), "$.zones[0].rows", "must not be empty");
     assert_refused(&changed("/zones/0/rows/1/seats", json!([])), "$.zones[0].rows[1].seats", "must not be empty");
@@ -158,7 +158,7 @@ fn nothing_may_be_empty() {
 }
 
 #[test]
-fn a_zone_that_only_draws_areas_is_empty() {
+fn a_zone_that_only_draws_shapes_is_refused() {
     let stage = json!({ "position": { "x": 0, "y": 0 }, "rows": [], "areas": [{ "shape": "circle" }] });
     let mut plan = sound();
     plan["zones"].as_array_mut().expect("zones").push(stage);
@@ -166,7 +166,7 @@ fn a_zone_that_only_draws_areas_is_empty() {
 }
 
 #[test]
-fn a_name_out_of_bounds_is_refused() {
+fn a_name_beyond_the_limits_is_refused() {
     let paths = [
         ("/zones/0/name", "$.zones[0].name"),
         ("/zones/0/rows/0/row_number", "$.zones[0].rows[0].row_number"),
@@ -188,7 +188,7 @@ fn a_name_out_of_bounds_is_refused() {
 }
 
 #[test]
-fn a_seat_infinitely_far_away_is_refused() {
+fn an_infinite_position_is_refused() {
     let mut plan = changed("/zones/0/position/x", json!(1e308));
     plan["zones"][0]["rows"][0]["seats"][1]["position"]["x"] = json!(1e308);
     assert_refused(&plan, "$.zones[0].rows[0].seats[1].position", "must be finite when added to its row and zone");
@@ -223,11 +223,11 @@ fn more_seats_than_a_venue_may_have_are_refused() {
     let mut plan = sound();
     plan["zones"][0]["rows"] =
         json!([{ "row_number": "A", "seats": (0..=SEATS_PER_VENUE_MAX).map(seat).collect::<Value>() }]);
-    assert_refused(&plan, "$.zones", "must have at most 100000 seats and units in all");
+    assert_refused(&plan, "$.zones", "must have at most 100000 seats and units of general admission in all");
 }
 
 #[test]
-fn a_seat_is_accessible_or_not() {
+fn accessible_must_be_a_boolean() {
     for value in [json!("yes"), json!(1), json!({})] {
         let mut plan = sound();
         plan["zones"][0]["rows"][0]["seats"][0]["accessible"] = value;
@@ -256,7 +256,7 @@ fn every_violation_is_listed_in_the_order_of_the_plan() {
 }
 
 #[test]
-fn the_list_is_bounded_and_its_last_place_says_how_many_are_not_on_it() {
+fn the_list_is_bounded_and_its_last_entry_counts_the_rest() {
     let rows = |seats: usize| changed("/zones/0/rows/1/seats", (0..seats).map(|_| json!(null)).collect());
     let full = violations(&rows(VIOLATIONS_MAX));
     assert_eq!(full.len(), VIOLATIONS_MAX);
@@ -266,41 +266,41 @@ fn the_list_is_bounded_and_its_last_place_says_how_many_are_not_on_it() {
     assert_eq!(over[VIOLATIONS_MAX - 1].to_string(), "$ has 2 more violations, which are not listed");
 }
 
-/// The sound plan with one more zone, which is a standing area.
-fn with_area(name: &str, standing: &Value) -> Value {
+/// The sound plan with one more zone, which is a general admission area.
+fn with_area(name: &str, area: &Value) -> Value {
     let mut plan = sound();
-    let zone = json!({ "name": name, "position": { "x": 0, "y": 9 }, "standing": standing });
+    let zone = json!({ "name": name, "position": { "x": 0, "y": 9 }, "general_admission": area });
     plan["zones"].as_array_mut().expect("zones").push(zone);
     plan
 }
 
 #[test]
-fn a_standing_area_has_a_capacity_and_a_category() {
-    let floor = |standing: Value| with_area("Floor", &standing);
+fn a_general_admission_area_has_a_capacity_and_a_category() {
+    let floor = |area: Value| with_area("Floor", &area);
     let sound = json!({ "capacity": 300, "category": "Circle" });
     assert!(read(&floor(sound.clone()).to_string()).is_ok());
-    assert_refused(&floor(json!(300)), "$.zones[1].standing", "must be an object");
-    assert_refused(&floor(json!({ "category": "Circle" })), "$.zones[1].standing.capacity", "is missing");
+    assert_refused(&floor(json!(300)), "$.zones[1].general_admission", "must be an object");
+    assert_refused(&floor(json!({ "category": "Circle" })), "$.zones[1].general_admission.capacity", "is missing");
     for capacity in [json!(0), json!(-1), json!(2.5), json!(100_001), json!("300")] {
         let rule = "must be a whole number from 1 to 100000";
         let plan = floor(json!({ "capacity": capacity, "category": "Circle" }));
-        assert_refused(&plan, "$.zones[1].standing.capacity", rule);
+        assert_refused(&plan, "$.zones[1].general_admission.capacity", rule);
     }
     let unknown = floor(json!({ "capacity": 300, "category": "Pit" }));
-    assert_refused(&unknown, "$.zones[1].standing.category", "must be the name of a category of the plan");
+    assert_refused(&unknown, "$.zones[1].general_admission.category", "must be the name of a category of the plan");
     let mut seated = floor(sound.clone());
     seated["zones"][1]["rows"] = seated["zones"][0]["rows"].clone();
-    assert_refused(&seated, "$.zones[1].rows", "must be absent or empty in a standing area");
+    assert_refused(&seated, "$.zones[1].rows", "must be absent or empty in a general admission area");
     let crowded = floor(json!({ "capacity": 99_998, "category": "Circle" }));
-    assert_refused(&crowded, "$.zones", "must have at most 100000 seats and units in all");
+    assert_refused(&crowded, "$.zones", "must have at most 100000 seats and units of general admission in all");
 }
 
 #[test]
-fn a_standing_area_shares_its_name_with_nothing() {
-    let standing = json!({ "capacity": 300, "category": "Circle" });
-    let rule = "is the name of $.zones[0] already, and one of them is a standing area";
-    assert_refused(&with_area("Main", &standing), "$.zones[1].name", rule);
-    let rule = "must not be what units of standing areas are called";
+fn the_names_of_an_area_and_of_its_units_are_taken() {
+    let area = json!({ "capacity": 300, "category": "Circle" });
+    let rule = "is the name of $.zones[0] already, and one of them is a general admission area";
+    assert_refused(&with_area("Main", &area), "$.zones[1].name", rule);
+    let rule = "must not have the form of the id of a unit of general admission";
     let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("unit-12"));
     assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);
 }

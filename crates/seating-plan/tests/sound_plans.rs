@@ -1,4 +1,4 @@
-//! Plans that are read.
+//! Plans that are read, and the charts that they become.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -18,7 +18,7 @@ fn plan(zones: &Value) -> Value {
 }
 
 #[test]
-fn a_seat_stands_at_the_sum_of_its_positions() {
+fn the_position_of_a_seat_is_the_sum_of_zone_row_and_seat() {
     let row = json!({ "row_number": "A", "position": { "x": 20.5, "y": 30 }, "seats": [seat("a-1", "1", 7.25)] });
     let bare_row = json!({ "row_number": "B", "seats": [seat("b-1", "1", 7.0)] });
     let plan = read_value(&plan(&json!([{ "position": { "x": 100, "y": 200 }, "rows": [row, bare_row] }])));
@@ -40,7 +40,7 @@ fn zones_rows_and_categories_become_sections_rows_and_grades() {
 }
 
 #[test]
-fn seats_that_are_kept_for_those_who_need_them_are_marked() {
+fn accessible_seats_are_marked() {
     let mut seats = ["1", "2", "3", "4"].map(|number| seat(number, number, 0.0));
     for (seat, accessible) in seats.iter_mut().zip([json!(true), json!(false), Value::Null]) {
         seat["accessible"] = accessible;
@@ -52,7 +52,7 @@ fn seats_that_are_kept_for_those_who_need_them_are_marked() {
 }
 
 #[test]
-fn a_zone_without_a_name_is_named_by_its_place() {
+fn a_zone_without_a_name_is_named_by_its_number() {
     let zone = |guid, name: Value| {
         let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
         json!({ "name": name, "position": { "x": 0, "y": 0 }, "rows": rows })
@@ -63,7 +63,7 @@ fn a_zone_without_a_name_is_named_by_its_place() {
 }
 
 #[test]
-fn keys_that_nobody_asked_for_are_ignored_everywhere() {
+fn unknown_keys_are_ignored_everywhere() {
     let text = r#"{
       "name": "PerformanceContext", "size": { "width": 10, "height": 10 }, "version": 3,
       "categories": [{ "name": "Stalls", "id": 1 }],
@@ -85,7 +85,7 @@ fn keys_that_nobody_asked_for_are_ignored_everywhere() {
 }
 
 #[test]
-fn two_rows_of_a_zone_may_have_one_number() {
+fn two_rows_of_a_zone_may_have_the_same_number() {
     let row = |guid| json!({ "row_number": "A", "seats": [seat(guid, "1", 0.0)] });
     let plan = read_value(&plan(&json!([{ "position": { "x": 0, "y": 0 }, "rows": [row("left"), row("right")] }])));
     assert_eq!(plan.chart.rows().len(), 2);
@@ -109,13 +109,13 @@ fn a_stadium_of_sixty_thousand_seats_is_read() {
 }
 
 #[test]
-fn a_zone_that_is_a_standing_area_has_room_for_so_many() {
+fn a_zone_with_general_admission_becomes_an_area_of_its_capacity() {
     let floor = json!({
         "name": "Floor", "position": { "x": 0, "y": 0 }, "rows": [],
-        "standing": { "capacity": 20_000, "category": "Stalls" },
+        "general_admission": { "capacity": 20_000, "category": "Stalls" },
     });
     let rows = json!([{ "row_number": "A", "seats": [seat("a-1", "1", 0.0)] }]);
-    let seated = json!({ "name": "Box", "position": { "x": 0, "y": 0 }, "rows": rows, "standing": null });
+    let seated = json!({ "name": "Box", "position": { "x": 0, "y": 0 }, "rows": rows, "general_admission": null });
     let chart = read_value(&plan(&json!([floor, seated]))).chart;
     assert_eq!((chart.areas().len(), chart.seats().len(), chart.capacity()), (1, 1, 20_001));
     assert_eq!(chart.area_named("Floor"), Some(&chart.areas()[0]));

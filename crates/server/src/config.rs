@@ -311,7 +311,7 @@ mod tests {
             "--access-token-seconds=1",
             "--redis-prefix={}",
             "--queue-rate-ceiling=0",
-            "--queue-max_active-ceiling=100001",
+            "--queue-max-active-ceiling=100001",
         ]);
         let errors = args.check().expect_err("everything is wrong").0;
         for name in [
@@ -349,12 +349,12 @@ mod tests {
         let rate = QueueCeilings { rate_per_second: Some(1_000_000), max_active: None };
         assert_eq!(ceilings(&["--queue-rate-ceiling=1000000"]), Ok(rate));
         let max_active = QueueCeilings { rate_per_second: None, max_active: Some(1) };
-        assert_eq!(ceilings(&["--queue-max_active-ceiling=1"]), Ok(max_active));
+        assert_eq!(ceilings(&["--queue-max-active-ceiling=1"]), Ok(max_active));
         for wrong in [
             "--queue-rate-ceiling=1000001",
             "--queue-rate-ceiling=2.5",
-            "--queue-max_active-ceiling=0",
-            "--queue-max_active-ceiling=",
+            "--queue-max-active-ceiling=0",
+            "--queue-max-active-ceiling=",
         ] {
             assert_eq!(ceilings(&[wrong]).map_err(|errors| errors.0.len()), Err(1), "{wrong}");
         }

@@ -15,12 +15,12 @@ use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
 use encore_domain::money::Currency;
 use encore_domain::ports::Catalog;
 use encore_domain::queue::{Queue, QueueSettings};
-use encore_domain::request::RequestKey;
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 /// The seating plan of the demo venue, as `ImportVenue` takes it. `cargo xtask demo-context` writes it.
-pub const HALL_JSON: &str = include_str!("../demo/hall.json");
+pub const VENUE_JSON: &str = include_str!("../demo/venue.json");
 /// Who may run the demo's sales.
 pub const OPERATOR_EMAIL: &str = "operator@encore.test";
 /// With which password.
@@ -81,7 +81,7 @@ const CONCERTS: [DemoConcert; 3] = [
 
 /// Fills the catalogue, unless it was filled before. Several instances may do it at once.
 pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
-    let plan = encore_seating_plan::read(HALL_JSON)
+    let plan = encore_seating_plan::read(VENUE_JSON)
         .map_err(|violations| AppError::Internal(format!("the demo context is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();
@@ -140,7 +140,11 @@ fn operator() -> Result<SignUp, AppError> {
 
 /// The key under which a part of the catalogue is added once, by whichever instance is first.
 fn once(id: Uuid) -> RequestKey {
-    RequestKey { user: UserId(Uuid::nil()), id: RequestId(id), fingerprint: [0; 32] }
+    RequestKey {
+        user: UserId(Uuid::nil()),
+        id: RequestId(id),
+        fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
+    }
 }
 
 /// Commands to copy, for a person who has just started the server.

@@ -80,7 +80,7 @@ async fn a_sale_in_order_ends_with_0() {
     assert_eq!(code, Some(0), "{table}");
     for line in [
         "double_sold_seat            0  1 seats of live reservations",
-        "over_max_active                    0  0 lines with a max_active",
+        "over_max_active             0  0 queues with a maximum",
         "seat_state_differs          0  26 seats",
     ] {
         assert!(table.lines().any(|told| told == line), "{line:?} is not in\n{table}");
@@ -88,7 +88,7 @@ async fn a_sale_in_order_ends_with_0() {
     let (code, table) = told(&sold.verify(false, &[]));
     assert_eq!(code, Some(0), "{table}");
     assert!(table.contains("seat_state_differs          ?  not examined"), "{table}");
-    assert!(table.contains("lines and seat state were not examined: ENCORE_REDIS_URL is not set"), "{table}");
+    assert!(table.contains("queues and seat state were not examined: ENCORE_REDIS_URL is not set"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,7 @@ pub(crate) fn run() -> Outcome {
 }
 
 fn file() -> PathBuf {
-    workspace::root().join("crates/server/demo/hall.json")
+    workspace::root().join("crates/server/demo/venue.json")
 }
 
 /// The plan, with one seat per line to keep diffs readable.

@@ -9,7 +9,7 @@ use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
 use encore_proto::queue::v1::LeaveQueueRequest;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
-use encore_server::demo::HALL_JSON;
+use encore_server::demo::VENUE_JSON;
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
 use encore_tests::world::{World, until};
 use tonic::transport::Channel;
@@ -33,7 +33,7 @@ async fn import(operator: &Fan, request_id: &str, plan_json: &str) -> Result<adm
 async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
     let world = World::durable(2).await;
     let operator = world.operator().await;
-    let venue = import(&operator, &request_id(), HALL_JSON).await.expect("a venue");
+    let venue = import(&operator, &request_id(), VENUE_JSON).await.expect("a venue");
     assert!(venue.seats_total >= 1_900 && venue.grades.len() >= 3, "{venue:?}");
     let message =
         CreateConcertRequest { request_id: request_id(), title: "Matinée".into(), artist: "The Understudies".into() };
@@ -74,7 +74,7 @@ async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
 async fn fans_are_no_operators() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
-    let refusal = import(&fan, "", HALL_JSON).await.expect_err("a fan");
+    let refusal = import(&fan, "", VENUE_JSON).await.expect_err("a fan");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
 }
 

@@ -1,10 +1,22 @@
 //! What gRPC itself promises.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use encore_proto::wallet::v1::GetBalanceRequest;
-use encore_tests::world::World;
+use encore_domain::error::Unavailable;
+use encore_domain::identity::{Caller, Role};
+use encore_domain::ports::MockWallets;
+use encore_domain::request::{DIGEST_LEN, Fingerprint};
+use encore_grpc::GuardedRpcs;
+use encore_port_tests::fixtures;
+use encore_proto::common::v1::Money;
+use encore_proto::wallet::v1::{GetBalanceRequest, TopUpResponse};
+use encore_server::encore::Encore;
+use encore_server::ports::Ports;
+use encore_tests::clock::TestClock;
+use encore_tests::fan::Fan;
+use encore_tests::in_memory::Instance;
+use encore_tests::world::{World, embedded_ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::client::Grpc;
@@ -27,6 +39,49 @@ async fn an_unknown_method_is_unimplemented() {
     let fan = world.fan(0).await;
     let refusal = client.unary(fan.request(GetBalanceRequest {}), path, codec).await.expect_err("no such method");
     assert_eq!(refusal.code(), Code::Unimplemented);
+}
+
+/// A newer version of `TopUpRequest`, with a field that this version does not know.
+#[derive(Clone, PartialEq, prost::Message)]
+struct NewerTopUpRequest {
+    #[prost(string, tag = "1")]
+    request_id: String,
+    #[prost(message, optional, tag = "2")]
+    amount: Option<Money>,
+    #[prost(string, tag = "100")]
+    voucher: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_this_version_does_not_know_is_part_of_the_fingerprint() {
+    let asked: Arc<Mutex<Vec<Fingerprint>>> = Arc::default();
+    let mut wallets = MockWallets::new();
+    let noted = Arc::clone(&asked);
+    wallets.expect_top_up().returning(move |_, request| {
+        noted.lock().expect("nobody panicked").push(request.fingerprint);
+        Err(Unavailable::of("postgres").into())
+    });
+    let ports = Ports { wallets: Arc::new(wallets), ..embedded_ports(Arc::new(TestClock::default())) };
+    let instance = Instance::start_without_workers(Encore::new(ports.clone(), GuardedRpcs::default())).await;
+    let caller = Caller { user: fixtures::id(), role: Role::Fan };
+    let access_token = ports.access_tokens.issue(caller, ports.clock.now()).token;
+    let fan = Fan { user: caller.user, access_token, queue_token: String::new(), channel: instance.channel.clone() };
+    let mut client = Grpc::new(instance.channel.clone());
+    let request_id = uuid::Uuid::from_u128(7).to_string();
+    for voucher in ["", "HALF", "FREE"] {
+        client.ready().await.expect("the server is there");
+        let amount = Some(Money { amount_minor: 500, currency_code: "EUR".into() });
+        let request = NewerTopUpRequest { request_id: request_id.clone(), amount, voucher: voucher.into() };
+        let path = "/encore.wallet.v1.WalletService/TopUp".parse().expect("a path");
+        let codec = tonic_prost::ProstCodec::<NewerTopUpRequest, TopUpResponse>::default();
+        client.unary(fan.request(request), path, codec).await.expect_err("the store is away");
+    }
+    let asked = asked.lock().expect("nobody panicked").clone();
+    let [(plain_sent, plain), (half_sent, half), (free_sent, free)] =
+        [0, 1, 2].map(|at: usize| asked[at].as_bytes()[1..].split_at(DIGEST_LEN));
+    assert!(plain == half && half == free, "what is understood is the same");
+    assert!(plain_sent == plain, "every field is known");
+    assert!(plain_sent != half_sent && half_sent != free_sent, "what is sent is not");
 }
 
 #[tokio::test(flavor = "multi_thread")]

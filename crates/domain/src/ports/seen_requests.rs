@@ -20,6 +20,8 @@ pub enum Seen {
 /// # Contract
 /// - `remembers_a_request`: [`Seen::First`], then [`Seen::Same`]
 /// - `notices_another_body`: [`Seen::Other`]; the first body stays remembered
+/// - `recognises_a_request_across_versions`: it is the same if [`Fingerprint::repeats`](crate::request::Fingerprint::repeats)
+///   says so
 /// - `keeps_users_apart`: the same id of another user is another request
 /// - `remembers_once_under_contention`: of twenty concurrent calls, one gets [`Seen::First`]
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -46,6 +46,7 @@ macro_rules! reservations {
             repeats_a_hold,
             repeats_a_hold_under_contention,
             refuses_a_reused_request,
+            repeats_across_versions,
             answers_each_of_many_at_once,
             releases_a_hold,
             releases_only_a_live_hold,

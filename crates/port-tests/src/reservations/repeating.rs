@@ -9,7 +9,7 @@ use super::held;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_once, refused, repeated};
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{altered, at_secs, hold, id, request};
+use crate::fixtures::{altered, at_secs, encoded_otherwise, hold, id, request, understood_otherwise};
 
 pub async fn repeats_a_hold(bench: RecordBench) {
     let (sale, fan, rival) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
@@ -87,6 +87,21 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     let theirs = hold(other, &sale, &[1]);
     assert_eq!(bench.find_placed(of_another).await.expect("no reuse"), None);
     assert_eq!(made(bench.place_again(theirs.clone(), of_another).await), theirs);
+}
+
+pub async fn repeats_across_versions(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0]);
+    let placing = bench.place(&placed).await;
+    let releasing = request(fan);
+    let released = made(bench.reservations.release(placed.id, at_secs(1), Some(releasing)).await);
+    for of_a_version in [understood_otherwise, encoded_otherwise] {
+        assert_eq!(repeated(bench.place_again(placed.clone(), of_a_version(placing)).await), placed);
+        assert_eq!(bench.find_placed(of_a_version(placing)).await.expect("no reuse"), Some(placed.clone()));
+        let again = bench.reservations.release(placed.id, at_secs(2), Some(of_a_version(releasing))).await;
+        assert_eq!(repeated(again), released);
+    }
+    assert_reused(&bench.place_again(placed, altered(placing)).await);
 }
 
 pub async fn answers_each_of_many_at_once(bench: RecordBench) {

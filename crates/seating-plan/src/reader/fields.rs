@@ -1,4 +1,4 @@
-//! Reads single fields of an object. A field that is not as it must be is noted, and read as none.
+//! Reads single fields of an object. A field that breaks a rule adds a violation and is read as `None`.
 
 use std::ops::Add;
 
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 use super::Reader;
 use crate::path::Path;
 
-/// An object of the document and where it stands.
+/// An object of the document and its path.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'p, 'v> {
     pub(super) path: &'p Path<'p>,
     fields: &'v Map<String, Value>,
 }
 
-/// A place in the plan's pixels.
+/// A position, in the plan's pixels.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Point {
     pub(super) x: f64,
@@ -43,7 +43,7 @@ impl<'v> Reader<'v> {
         Some(Object { path, fields })
     }
 
-    /// An array with at least one element; an empty slice if there is none.
+    /// An array with at least one element; an empty slice if it is missing or broken.
     pub(super) fn filled_array(&mut self, object: &Object<'_, 'v>, key: &'static str) -> &'v [Value] {
         let path = object.path.key(key);
         let Some(value) = self.required(object, key) else { return &[] };
@@ -59,20 +59,20 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), value.as_str(), "must be a string")
     }
 
-    /// A text that people or clients read, in the bounds of the domain.
+    /// A text that people or clients read, within the limits of the domain.
     pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
         let text = self.text(object, key)?;
         self.in_bounds(&object.path.key(key), text)
     }
 
-    /// The same, where it may be missing or empty.
+    /// As [`Reader::name`]; `None` if it is missing or empty.
     pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
         let path = object.path.key(key);
         let text = self.typed(&path, object.optional(key)?.as_str(), "must be a string")?;
         if text.is_empty() { None } else { self.in_bounds(&path, text) }
     }
 
-    /// A whole number from 1 to a bound.
+    /// A whole number from 1 to `max`.
     pub(super) fn count(&mut self, object: &Object<'_, 'v>, key: &'static str, max: usize) -> Option<u32> {
         let value = self.required(object, key)?;
         let count = value.as_u64().filter(|count| (1..=max as u64).contains(count));
@@ -80,7 +80,7 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), count.and_then(|count| u32::try_from(count).ok()), &rule)
     }
 
-    /// False where it is missing.
+    /// A boolean; false if it is missing.
     pub(super) fn flag(&mut self, object: &Object<'_, 'v>, key: &'static str) -> bool {
         let path = object.path.key(key);
         object
@@ -98,7 +98,7 @@ impl<'v> Reader<'v> {
         self.point(&object.path.key("position"), object.optional("position")?)
     }
 
-    /// JSON has no infinite number, but a sum of huge ones can be.
+    /// JSON has no infinite numbers, but the sum of large ones can be infinite.
     pub(super) fn finite(&mut self, path: &Path<'_>, point: Point) -> Option<Point> {
         let finite = point.x.is_finite() && point.y.is_finite();
         self.typed(&path.key("position"), finite.then_some(point), "must be finite when added to its row and zone")

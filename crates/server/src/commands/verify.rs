@@ -22,7 +22,7 @@ pub struct VerifyArgs {
 }
 
 /// What is said where there is no Redis to look at.
-const STORED_ONLY: &str = "lines and seat state were not examined: ENCORE_REDIS_URL is not set";
+const STORED_ONLY: &str = "queues and seat state were not examined: ENCORE_REDIS_URL is not set";
 
 /// Checks every promise that can be checked on what is stored. Neither migrates nor writes anything.
 pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {

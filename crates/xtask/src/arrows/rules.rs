@@ -1,4 +1,4 @@
-//! The rules themselves: `server → grpc → app → domain ← stores`. `.deny.toml` says as much of them as it can.
+//! The rules themselves: `server → grpc → app → waiting-room, seat-map → domain ← stores`. `.deny.toml` says as much of them as it can.
 
 /// Which other crates of the workspace a crate may use.
 pub(super) struct CrateRule {
@@ -11,14 +11,16 @@ pub(super) struct CrateRule {
 /// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 14] = [
+pub(super) const CRATES: [CrateRule; 16] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
     CrateRule {
         name: "encore-app",
-        uses: &["encore-domain", "encore-seating-plan"],
+        uses: &["encore-domain", "encore-seat-map", "encore-seating-plan", "encore-waiting-room"],
         tests_use: &["encore-port-tests"],
     },
+    CrateRule { name: "encore-waiting-room", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule { name: "encore-seat-map", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-memory-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-postgres-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule {
@@ -43,7 +45,9 @@ pub(super) const CRATES: [CrateRule; 14] = [
             "encore-redis-store",
             "encore-rehearsal",
             "encore-private-stores",
+            "encore-seat-map",
             "encore-seating-plan",
+            "encore-waiting-room",
         ],
         tests_use: &["encore-port-tests", "encore-tests"],
     },

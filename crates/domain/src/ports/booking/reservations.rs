@@ -46,6 +46,9 @@ pub enum PlaceRefusal {
 /// - `repeats_a_hold_under_contention`: twenty concurrent calls with the same request place one hold
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for
 ///   [`Reservations::find_placed`] too
+/// - `repeats_across_versions`: two requests are the same if
+///   [`Fingerprint::repeats`](crate::request::Fingerprint::repeats) says so, for [`Reservations::find_placed`] and the changes of
+///   a hold too
 /// - `answers_each_of_many_at_once`: of concurrent holds of the same seats, repeats, holds over the limit and reused requests,
 ///   each gets a result that is possible in some sequential order
 /// - `releases_a_hold`: the seats can be claimed again immediately

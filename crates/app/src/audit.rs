@@ -9,9 +9,10 @@ use encore_domain::audit::{AuditReport, Finding, Promise, lasting};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Audit, Catalog, Clock, QueueStore, Reservations, SeatLocks};
+use encore_domain::ports::{Audit, Catalog, Clock, Reservations, SeatLocks};
 use encore_domain::queue::QueueSettings;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
 use tokio::time::sleep;
 
 use crate::contexts::PerformanceContexts;
@@ -26,16 +27,23 @@ const LOCK_OVERDUE_AFTER: Duration = Duration::from_secs(5);
 /// How many overdue locks of a performance are looked at; more than these are found another time.
 const OVERDUE_LOCKS_MAX: u32 = 1_000;
 
+/// What the auditor's use cases are made of.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the part of its type")]
+pub struct AuditParts {
+    pub audit: Arc<dyn Audit>,
+    pub catalog: Arc<dyn Catalog>,
+    pub reservations: Arc<dyn Reservations>,
+    pub seat_locks: Arc<dyn SeatLocks>,
+    pub room: WaitingRoom,
+    pub contexts: PerformanceContexts,
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The use cases of the auditor. They change nothing.
 #[derive(Clone)]
 pub struct AuditUseCases {
-    audit: Arc<dyn Audit>,
-    catalog: Arc<dyn Catalog>,
-    reservations: Arc<dyn Reservations>,
-    seat_locks: Arc<dyn SeatLocks>,
-    queues: Arc<dyn QueueStore>,
-    contexts: PerformanceContexts,
-    clock: Arc<dyn Clock>,
+    parts: Arc<AuditParts>,
 }
 
 /// A performance whose live state is looked at.
@@ -47,25 +55,17 @@ struct Live {
 }
 
 impl AuditUseCases {
-    /// Puts the use cases on their ports.
-    pub fn new(
-        audit: Arc<dyn Audit>,
-        catalog: Arc<dyn Catalog>,
-        reservations: Arc<dyn Reservations>,
-        seat_locks: Arc<dyn SeatLocks>,
-        queues: Arc<dyn QueueStore>,
-        contexts: PerformanceContexts,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { audit, catalog, reservations, seat_locks, queues, contexts, clock }
+    /// Puts the use cases on their parts.
+    pub fn new(parts: AuditParts) -> Self {
+        Self { parts: Arc::new(parts) }
     }
 
     /// Checks the records, and then the queue and the seat state of the performance, or of every performance on sale. What
     /// may be under way counts only if it is there again at a second look, [`LOOK_AGAIN_AFTER`] the first.
     pub async fn verify(&self, scope: Option<PerformanceId>) -> Result<AuditReport, AppError> {
-        let now = self.clock.now();
+        let now = self.parts.clock.now();
         let live = self.live(scope, now).await?;
-        let mut report = self.audit.sweep(scope).await?;
+        let mut report = self.parts.audit.sweep(scope).await?;
         let seen = self.look(&live, now).await?;
         if report.broken(Promise::OverdueHold) == 0 && seen.findings.is_empty() {
             report.add(seen.into_report());
@@ -73,7 +73,7 @@ impl AuditUseCases {
         }
         sleep(LOOK_AGAIN_AFTER).await;
         if report.broken(Promise::OverdueHold) > 0 {
-            report = self.audit.sweep(scope).await?;
+            report = self.parts.audit.sweep(scope).await?;
         }
         // An operator may have changed a maximum since; instances follow in less than the time between the looks.
         let again = self.look(&self.live(scope, now).await?, now).await?;
@@ -84,16 +84,16 @@ impl AuditUseCases {
 
     /// Checks the records of everything, and no live state.
     pub async fn verify_stored(&self) -> Result<AuditReport, AppError> {
-        let report = self.audit.sweep(None).await?;
+        let report = self.parts.audit.sweep(None).await?;
         if report.broken(Promise::OverdueHold) == 0 {
             return Ok(report);
         }
         sleep(LOOK_AGAIN_AFTER).await;
-        Ok(self.audit.sweep(None).await?)
+        Ok(self.parts.audit.sweep(None).await?)
     }
 
     async fn live(&self, scope: Option<PerformanceId>, now: Timestamp) -> Result<Vec<Live>, AppError> {
-        let on_sale = self.catalog.on_sale(now).await?;
+        let on_sale = self.parts.catalog.on_sale(now).await?;
         let live = |sale: OnSale| {
             let queue = sale.queue.map(|queue| queue.settings);
             Live { performance: sale.performance, on_sale: true, queue }
@@ -101,7 +101,7 @@ impl AuditUseCases {
         let Some(performance) = scope else {
             return Ok(on_sale.into_iter().map(live).collect());
         };
-        let performance = self.contexts.performance(performance).await?.id;
+        let performance = self.parts.contexts.performance(performance).await?.id;
         let found = on_sale.into_iter().find(|sale| sale.performance == performance).map(live);
         Ok(vec![found.unwrap_or(Live { performance, on_sale: false, queue: None })])
     }
@@ -117,11 +117,11 @@ impl AuditUseCases {
     }
 
     async fn look_at_queue(&self, live: &Live, seen: &mut Look) -> Result<(), Unavailable> {
-        let Some(copy) = self.queues.snapshot(live.performance).await? else { return Ok(()) };
+        let Some(copy) = self.parts.room.stored_snapshot(live.performance).await? else { return Ok(()) };
         let max_active = live.queue.as_ref().map(|settings| settings.max_active);
         seen.queues += u64::from(max_active.is_some());
         seen.numbers += inside(&copy);
-        seen.findings.extend(queue_findings(live.performance, &copy, max_active, self.clock.now()));
+        seen.findings.extend(queue_findings(live.performance, &copy, max_active, self.parts.clock.now()));
         Ok(())
     }
 
@@ -129,15 +129,15 @@ impl AuditUseCases {
     /// which is in order.
     async fn look_at_seats(&self, live: &Live, overdue_by: Timestamp, seen: &mut Look) -> Result<(), AppError> {
         let performance = live.performance;
-        let claims = self.reservations.claims(performance).await?;
-        let Some(state) = self.seat_locks.snapshot(performance).await? else { return Ok(()) };
+        let claims = self.parts.reservations.claims(performance).await?;
+        let Some(state) = self.parts.seat_locks.snapshot(performance).await? else { return Ok(()) };
         // Locks are swept while a performance is on sale; afterwards nobody wants the seat.
         let overdue = if live.on_sale {
-            self.seat_locks.overdue(performance, overdue_by - LOCK_OVERDUE_AFTER, OVERDUE_LOCKS_MAX).await?
+            self.parts.seat_locks.overdue(performance, overdue_by - LOCK_OVERDUE_AFTER, OVERDUE_LOCKS_MAX).await?
         } else {
             Vec::new()
         };
-        let chart = &self.contexts.context(performance).await?.venue.chart;
+        let chart = &self.parts.contexts.context(performance).await?.venue.chart;
         seen.seats += u64::from(chart.capacity());
         seen.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
         Ok(())

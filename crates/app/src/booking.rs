@@ -126,7 +126,7 @@ impl BookingUseCases {
         seat_request: &SeatRequest,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let admitted_until = self.guard.admit(pass, caller, &context.performance).await?;
+        let admitted_until = self.guard.authorize(pass, caller, &context.performance).await?;
         self.guard.spend_hold_try(pass, caller, &context.performance).await?;
         let terms = HoldTerms::new(&context.performance, &request, admitted_until, self.clock.now())?;
         match seat_request {
@@ -290,7 +290,7 @@ impl BookingUseCases {
         hold: &Reservation,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let token_until = self.guard.admit(pass, caller, &context.performance).await?;
+        let token_until = self.guard.authorize(pass, caller, &context.performance).await?;
         let extension = Extension { hold_for: context.performance.hold_for, token_until };
         let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
         if let Applied::Now(extended) = &extended {

@@ -144,7 +144,7 @@ impl CatalogUseCases {
     ) -> Result<SeatListing, AppError> {
         let context = self.contexts.context(query.performance).await?;
         check_sections(&context, &query.sections)?;
-        self.guard.admit(pass, caller, &context.performance).await?;
+        self.guard.authorize(pass, caller, &context.performance).await?;
         let state = self.seat_map.state(&context).await?;
         let Page { items, next } = page_of_seats(&context, &state, query);
         let areas = areas(&context, &state, &query.sections);
@@ -169,7 +169,7 @@ impl CatalogUseCases {
     ) -> Result<(SeatChartView, impl Stream<Item = Result<ObservedSeats, AppError>> + Send + use<>), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
-        let until = self.guard.admit(pass, caller, &chart.context.performance).await?;
+        let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
         let SeatWatchQuery { sections, after_version, .. } = query;
         let watch = SeatWatch { user: caller.user, sections, after_version: *after_version, until };
         let stream = self.seat_map.watch(&chart.context, &watch).await?;

@@ -16,6 +16,7 @@ use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
 use encore_seat_map::SeatMapError;
 use encore_seat_map::contexts::ContextError;
+use encore_waiting_room::WaitingRoomError;
 use thiserror::Error;
 
 /// A field of a request and the rule that its value breaks.
@@ -195,6 +196,22 @@ impl From<SeatMapError> for AppError {
             SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),
             SeatMapError::Context(error) => error.into(),
             SeatMapError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
+
+impl From<WaitingRoomError> for AppError {
+    fn from(error: WaitingRoomError) -> Self {
+        match error {
+            WaitingRoomError::NoQueue => Self::NoQueue,
+            WaitingRoomError::Draining => Self::QueueDraining,
+            WaitingRoomError::NoDraw => Self::NoDraw,
+            WaitingRoomError::NotAdmitted => Self::NotAdmitted,
+            WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
+            WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },
+            WaitingRoomError::TooManyStreams => Self::Overloaded,
+            WaitingRoomError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            WaitingRoomError::Internal(message) => Self::Internal(message),
         }
     }
 }

@@ -12,12 +12,12 @@ use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_seat_map::SeatMap;
+use encore_waiting_room::WaitingRoom;
 use tracing::warn;
 
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
-use crate::queue_recovery::QueueRecovery;
 use crate::wallet::transfer_ids;
 
 /// How often a payment is planned again because its fan changed the hold meanwhile.
@@ -102,7 +102,7 @@ impl PaymentUseCases {
         request: RequestKey,
     ) -> Result<Option<Payment>, AppError> {
         let performance = self.contexts.performance(reservation.performance).await?;
-        self.guard.admit(pass, caller, &performance).await?;
+        self.guard.authorize(pass, caller, &performance).await?;
         let now = self.clock.now();
         check_payable(reservation, now)?;
         let payload = pass.payload(caller, performance.id);
@@ -152,15 +152,15 @@ impl PaymentUseCases {
 #[derive(Clone)]
 pub struct SettlementPropagator {
     seat_map: SeatMap,
-    recovery: QueueRecovery,
+    room: WaitingRoom,
     /// Payments propagated by this instance of which the payments' store does not know yet.
     propagated: Arc<Mutex<Vec<PaymentId>>>,
 }
 
 impl SettlementPropagator {
     /// Puts the propagator on its ports.
-    pub fn new(seat_map: SeatMap, recovery: QueueRecovery) -> Self {
-        Self { seat_map, recovery, propagated: Arc::default() }
+    pub fn new(seat_map: SeatMap, room: WaitingRoom) -> Self {
+        Self { seat_map, room, propagated: Arc::default() }
     }
 
     /// Shows the seats as sold and ends the queue token.
@@ -168,7 +168,7 @@ impl SettlementPropagator {
         let Settlement { payment, performance, reservation, slots, payload } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;
         if let Some(payload) = payload {
-            self.recovery.end(payload, EndReason::Used).await?;
+            self.room.end(payload, EndReason::Used).await?;
         }
         self.propagated.lock().unwrap_or_else(PoisonError::into_inner).push(*payment);
         Ok(())

@@ -1,71 +1,34 @@
-//! Running a queue: changing how it admits, seeing what becomes of it, and granting its lanes.
+//! Operating a queue: its settings, its reports and its lane grants.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_domain::queue::snapshot::QueueFlow;
-use encore_domain::queue::{Lane, LaneName, LanePass, QueuePatch, QueueSettings};
+use encore_domain::queue::{LaneName, LanePass, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
+pub use encore_waiting_room::{LaneReport, QueuePhase, QueueReport};
 use futures::Stream;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::contexts::PerformanceContexts;
 use crate::error::{AppError, Violation};
-use crate::open_queues::OpenQueues;
 use crate::queue::QueueParts;
 use crate::queue_ceilings::TurnedUp;
-use crate::queue_replica::QueueReplicaRegistry;
-use crate::queue_view::{QueuePhase, QueueView};
 
-/// How often a watched queue is told of.
+/// How often a watched queue is reported.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// A queue as operators see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueueReport {
-    /// As of when.
-    pub observed_at: Timestamp,
-    /// How it admits.
-    pub settings: QueueSettings,
-    /// What it is doing.
-    pub phase: QueuePhase,
-    /// Its lanes, in order.
-    pub lanes: Vec<LaneReport>,
-    /// Called, and not yet come.
-    pub called: u64,
-    /// Inside.
-    pub active: u64,
-    /// What became of all who joined.
-    pub flow: QueueFlow,
-    /// Seats that are free, and that are held.
-    pub stock: SeatStock,
-    /// See [`QueueView::tick`].
-    pub tick: Option<Duration>,
-}
-
-/// A lane as operators see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LaneReport {
-    /// Its name and weight.
-    pub lane: Lane,
-    /// How many wait in it.
-    pub waiting: u64,
-    /// Admissions a second over the last minute; none if too little was measured.
-    pub per_second: Option<f64>,
-}
 
 /// A lane grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantedLane {
     /// What the fan shows when joining.
     pub grant: String,
-    /// From this moment on it is no good.
+    /// When it expires.
     pub until: Timestamp,
 }
 
@@ -76,18 +39,16 @@ pub struct QueueAdminUseCases {
     users: Arc<dyn Users>,
     lane_grants: Arc<dyn LaneGrants>,
     contexts: PerformanceContexts,
-    open_queues: OpenQueues,
-    replicas: QueueReplicaRegistry,
+    room: WaitingRoom,
     clock: Arc<dyn Clock>,
     ceilings: QueueCeilings,
 }
 
 impl QueueAdminUseCases {
-    /// Puts the use cases on their ports, and on the parts of those of the queue. There are no ceilings.
+    /// Puts the use cases on their ports, and on the parts of the queue's use cases. There are no ceilings.
     pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, queue: &QueueParts) -> Self {
-        let QueueParts { lane_grants, contexts, open_queues, replicas, clock, .. } = queue.clone();
-        let ceilings = QueueCeilings::default();
-        Self { catalog, users, lane_grants, contexts, open_queues, replicas, clock, ceilings }
+        let QueueParts { room, lane_grants, contexts, clock, .. } = queue.clone();
+        Self { catalog, users, lane_grants, contexts, room, clock, ceilings: QueueCeilings::default() }
     }
 
     /// The same with these ceilings.
@@ -95,8 +56,8 @@ impl QueueAdminUseCases {
         Self { ceilings, ..self }
     }
 
-    /// Changes how a queue admits. This instance follows at once, the others within [`OpenQueues::REFRESH_EVERY`]. A rate or maximum beyond
-    /// its ceiling is refused unless the ceilings are overridden.
+    /// Changes the settings of a queue. This instance applies them at once, the others within [`WaitingRoom::REFRESH_EVERY`]. A
+    /// rate or maximum beyond its ceiling is refused unless the ceilings are overridden.
     pub async fn change(
         &self,
         performance: PerformanceId,
@@ -115,24 +76,22 @@ impl QueueAdminUseCases {
         };
         turned_up.check(self.ceilings)?;
         let settings = self.catalog.patch_queue(performance, patch, request).await?.into_inner();
-        if let Err(unavailable) = self.open_queues.refresh().await {
+        if let Err(unavailable) = self.room.refresh_open_queues().await {
             warn!(
                 error = &unavailable as &dyn std::error::Error,
-                "this instance follows a change of the queue a moment later"
+                "cannot refresh the open queues; this instance applies the changed settings at its next refresh"
             );
         }
         Ok(settings)
     }
 
-    /// A queue now.
+    /// A report of a queue.
     pub async fn report(&self, performance: PerformanceId) -> Result<QueueReport, AppError> {
         self.contexts.performance(performance).await?;
-        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
-        let view = self.replicas.view_of(performance).await?;
-        Ok(report(&queue.settings, &view))
+        Ok(self.room.report(performance).await?)
     }
 
-    /// A queue now and every [`REPORT_EVERY`].
+    /// A report of a queue now and every [`REPORT_EVERY`].
     pub async fn watch(
         &self,
         performance: PerformanceId,
@@ -149,7 +108,7 @@ impl QueueAdminUseCases {
         Ok(futures::StreamExt::chain(futures::stream::iter([Ok(first)]), reports))
     }
 
-    /// Lets a fan join a lane that is not open to everybody, within this time.
+    /// Grants a fan a lane that is not open to everybody. The grant is valid for this time.
     pub async fn grant_lane(
         &self,
         performance: PerformanceId,
@@ -158,7 +117,7 @@ impl QueueAdminUseCases {
         valid_for: Duration,
     ) -> Result<GrantedLane, AppError> {
         self.contexts.performance(performance).await?;
-        let queue = self.open_queues.queue_ever(performance).await?.ok_or(AppError::NoQueue)?;
+        let queue = self.room.queue(performance).await?;
         if queue.settings.lanes.find(&lane).is_none() {
             return Err(AppError::Invalid(vec![Violation::new("lane", "must be a lane of the queue")]));
         }
@@ -166,29 +125,5 @@ impl QueueAdminUseCases {
         let until = self.clock.now() + valid_for;
         let grant = self.lane_grants.sign(&LanePass { performance, user, lane, until });
         Ok(GrantedLane { grant, until })
-    }
-}
-
-fn report(settings: &QueueSettings, view: &QueueView) -> QueueReport {
-    let snapshot = view.snapshot.as_ref();
-    let lanes = settings.lanes.as_slice().iter().enumerate().map(|(index, lane)| LaneReport {
-        lane: lane.clone(),
-        waiting: snapshot
-            .and_then(|queue| queue.lanes.get(index))
-            .map_or(0, encore_domain::queue::snapshot::LaneSnapshot::waiting),
-        per_second: view.meters.get(index).and_then(encore_domain::queue::AdmissionMeter::per_second),
-    });
-    let live = |until: &&Timestamp| **until > view.observed_at;
-    let count = |inside: usize| u64::try_from(inside).unwrap_or(u64::MAX);
-    QueueReport {
-        observed_at: view.observed_at,
-        settings: settings.clone(),
-        phase: view.phase(),
-        lanes: lanes.collect(),
-        called: snapshot.map_or(0, |queue| count(queue.called.values().filter(live).count())),
-        active: snapshot.map_or(0, |queue| count(queue.active.values().filter(live).count())),
-        flow: snapshot.map(|queue| queue.flow).unwrap_or_default(),
-        stock: view.stock,
-        tick: view.tick,
     }
 }

@@ -1,30 +1,29 @@
-//! Whether a fan may pass: what guarded calls ask before they do anything.
+//! Authorization of guarded calls by queue token.
 
 use encore_domain::catalog::Performance;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{QueueTokenPayload, TokenState};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
+use encore_waiting_room::WaitingRoom;
 
 use crate::error::AppError;
-use crate::open_queues::OpenQueues;
-use crate::queue_recovery::QueueRecovery;
 
-/// What a call shows at the guard. It is made in one token, by the layer that knows which calls are guarded.
+/// The queue token of a call, as far as it is needed. The layer that knows which calls are guarded makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePass {
-    /// The call is not guarded: everybody passes. A queue token that was shown all the same is known.
+    /// The call is not guarded. It has a payload if a queue token was shown all the same.
     NotGuarded(Option<QueueTokenPayload>),
     /// No queue token was shown.
     Missing,
-    /// A queue token was shown that nobody here signed.
+    /// The queue token shown is not signed by this server.
     Unreadable,
-    /// What a queue token says.
+    /// The payload of the queue token shown.
     Payload(QueueTokenPayload),
 }
 
 impl QueuePass {
-    /// The same at a call that is not guarded.
+    /// The same for a call that is not guarded.
     pub fn not_guarded(self) -> Self {
         match self {
             Self::Payload(payload) => Self::NotGuarded(Some(payload)),
@@ -33,7 +32,7 @@ impl QueuePass {
         }
     }
 
-    /// The queue token shown, if it is this caller's for this performance.
+    /// The payload shown, if it is this caller's and of this performance.
     pub fn payload(&self, caller: Caller, performance: PerformanceId) -> Option<QueueTokenPayload> {
         let shown = match self {
             Self::Payload(payload) | Self::NotGuarded(Some(payload)) => Some(*payload),
@@ -43,75 +42,61 @@ impl QueuePass {
     }
 }
 
-/// Lets those pass who hold an active token of the performance, or everybody where there is no queue.
+/// Authorizes callers with an active token of the performance, and every caller where there is no queue.
 #[derive(Clone)]
 pub struct QueueGuard {
-    recovery: QueueRecovery,
-    open_queues: OpenQueues,
+    room: WaitingRoom,
 }
 
 impl QueueGuard {
-    /// Puts the guard before the queues.
-    pub fn new(recovery: QueueRecovery, open_queues: OpenQueues) -> Self {
-        Self { recovery, open_queues }
+    /// A guard that asks this waiting room.
+    pub fn new(room: WaitingRoom) -> Self {
+        Self { room }
     }
 
-    /// Refuses who may not pass to a performance. The queue itself is asked, not a copy of it: one lookup. Answers until when
-    /// the caller may go on; none if that is not limited.
-    pub async fn admit(
+    /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which is asked
+    /// instead of a replica. Returns until when the caller is authorized; none if that is not limited.
+    pub async fn authorize(
         &self,
         pass: &QueuePass,
         caller: Caller,
         performance: &Performance,
     ) -> Result<Option<Timestamp>, AppError> {
         match needed_payload(pass, caller, performance)? {
-            Some(payload) => Ok(Some(self.active_until(&payload).await?)),
+            Some(payload) => Ok(Some(self.room.authorize(&payload).await?)),
             None => Ok(None),
         }
     }
 
-    /// Refuses who is not inside at any performance: for calls that are about no one performance. One lookup.
+    /// Refuses a caller without an active token of any performance, for calls that name no performance. It costs one call of the
+    /// queue store.
     pub async fn authorize_anywhere(&self, pass: &QueuePass, caller: Caller) -> Result<(), AppError> {
         match pass {
             QueuePass::NotGuarded(_) => Ok(()),
             QueuePass::Missing => Err(AppError::QueueTokenMissing),
-            QueuePass::Payload(payload) if payload.user == caller.user => self.active_until(payload).await.map(drop),
+            QueuePass::Payload(payload) if payload.user == caller.user => {
+                self.room.authorize(payload).await?;
+                Ok(())
+            }
             QueuePass::Unreadable | QueuePass::Payload(_) => Err(AppError::QueueTokenInvalid),
         }
     }
 
-    /// Takes one of the holds that an active token may try, where the queue limits them. Where the queue cannot be asked, nothing
-    /// is taken: the limit keeps fans from trying without end, and a sale goes on without it.
+    /// Takes one of the hold attempts of the caller's token, if the queue limits them.
     pub async fn spend_hold_try(
         &self,
         pass: &QueuePass,
         caller: Caller,
         performance: &Performance,
     ) -> Result<(), AppError> {
-        let tries = self.open_queues.queue(performance.id).and_then(|open| open.queue.settings.hold_tries);
-        let (Some(payload), Some(tries)) = (needed_payload(pass, caller, performance)?, tries) else { return Ok(()) };
-        match self.recovery.spend_hold_try(&payload, tries).await {
-            Ok(true) | Err(AppError::Unavailable(_)) => Ok(()),
-            Ok(false) => Err(AppError::HoldTriesExhausted { tries }),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    async fn active_until(&self, payload: &QueueTokenPayload) -> Result<Timestamp, AppError> {
-        match self.recovery.state(payload).await {
-            Ok(TokenState::Active { until }) => Ok(until),
-            Ok(TokenState::Waiting | TokenState::Called { .. }) => Err(AppError::NotAdmitted),
-            Ok(TokenState::Ended(reason)) => Err(AppError::QueueTokenEnded(reason)),
-            // Whoever was admitted goes on while the queue cannot be asked: the queue token says so itself.
-            Err(AppError::Unavailable(unavailable)) => {
-                self.recovery.passes_without_queue(payload).await?.ok_or(AppError::Unavailable(unavailable))
-            }
-            Err(refusal) => Err(refusal),
+        match needed_payload(pass, caller, performance)? {
+            Some(payload) => Ok(self.room.spend_hold_try(&payload).await?),
+            None => Ok(()),
         }
     }
 }
 
-/// The queue token that the queue must know as active; none where no token is needed.
+/// The payload whose token must be active; none if the call needs no token.
 fn needed_payload(
     pass: &QueuePass,
     caller: Caller,

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Payments, Reservations};
 use encore_seat_map::SeatMap;
+use encore_waiting_room::WaitingRoom;
 use tracing::info;
 
 use crate::error::AppError;
-use crate::open_queues::OpenQueues;
 use crate::payment::SettlementPropagator;
 
 /// How much one step of a sweep takes on, so that no transaction or script grows long.
@@ -31,7 +30,7 @@ pub struct UpkeepParts {
     /// Propagates payments.
     pub propagator: SettlementPropagator,
     /// What is on sale.
-    pub open_queues: OpenQueues,
+    pub room: WaitingRoom,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -43,15 +42,15 @@ pub struct Upkeep {
     payments: Arc<dyn Payments>,
     seat_map: SeatMap,
     propagator: SettlementPropagator,
-    open_queues: OpenQueues,
+    room: WaitingRoom,
     clock: Arc<dyn Clock>,
 }
 
 impl Upkeep {
     /// Puts the sweeps on their ports.
     pub fn new(parts: UpkeepParts) -> Self {
-        let UpkeepParts { reservations, payments, seat_map, propagator, open_queues, clock } = parts;
-        Self { reservations, payments, seat_map, propagator, open_queues, clock }
+        let UpkeepParts { reservations, payments, seat_map, propagator, room, clock } = parts;
+        Self { reservations, payments, seat_map, propagator, room, clock }
     }
 
     /// Ends holds whose deadline has passed and frees their seats.
@@ -89,16 +88,15 @@ impl Upkeep {
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
         let mut outcome = Ok(());
-        for performance in self.open_queues.on_sale().keys() {
-            outcome = outcome.and(self.seat_map.settle_overdue(*performance, before, BATCH).await.map(drop));
+        for performance in self.room.on_sale() {
+            outcome = outcome.and(self.seat_map.settle_overdue(performance, before, BATCH).await.map(drop));
         }
         Ok(outcome?)
     }
 
     /// Compares the seat locks of every performance on sale with the claims, and repairs what differs for too long.
     pub async fn repair_seat_locks(&self) -> Result<(), AppError> {
-        let on_sale: Vec<PerformanceId> = self.open_queues.on_sale().keys().copied().collect();
-        Ok(self.seat_map.repair(&on_sale).await?)
+        Ok(self.seat_map.repair(&self.room.on_sale()).await?)
     }
 
     /// How many seats this instance has repaired.

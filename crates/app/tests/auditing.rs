@@ -5,16 +5,33 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use encore_app::audit::AuditUseCases;
+use async_trait::async_trait;
+use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{SeatLock, SeatState, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, all_free};
 use encore_domain::catalog::{OnSale, Performance};
-use encore_domain::ports::{MockAudit, MockCatalog, MockClock, MockQueueStore, MockReservations, MockSeatLocks};
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{
+    Clock, MockAudit, MockCatalog, MockClock, MockDraws, MockPayments, MockQueueRecords, MockQueueStore,
+    MockReservations, MockSeatLocks,
+};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, Queue, QueueSettings};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
+use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
+
+/// The auditor reads no stock.
+struct UnreadStock;
+
+#[async_trait]
+impl Stock for UnreadStock {
+    async fn stock(&self, _: PerformanceId) -> Result<SeatStock, Unavailable> {
+        panic!("the auditor reads no stock")
+    }
+}
 
 /// What the stores answer at each look; nothing is left at the end.
 #[derive(Clone, Default)]
@@ -64,15 +81,18 @@ async fn verify(looks: Looks) -> AuditReport {
     let catalog = Arc::new(catalog);
     let contexts = PerformanceContexts::new(catalog.clone());
     let (audit, reservations) = (Arc::new(audit), Arc::new(reservations));
-    let audit = AuditUseCases::new(
-        audit,
-        catalog,
-        reservations,
-        Arc::new(seat_locks),
-        Arc::new(queues),
-        contexts,
-        Arc::new(clock),
-    );
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let room = WaitingRoom::new(WaitingRoomParts {
+        queues: Arc::new(queues),
+        records: Arc::new(MockQueueRecords::new()),
+        draws: Arc::new(MockDraws::new()),
+        payments: Arc::new(MockPayments::new()),
+        catalog: catalog.clone(),
+        stock: Arc::new(UnreadStock),
+        clock: Arc::clone(&clock),
+    });
+    let seat_locks = Arc::new(seat_locks);
+    let audit = AuditUseCases::new(AuditParts { audit, catalog, reservations, seat_locks, room, contexts, clock });
     audit.verify(Some(performance_id)).await.expect("the stores answer")
 }
 

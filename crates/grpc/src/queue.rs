@@ -1,8 +1,7 @@
 //! `QueueService`.
 
-use encore_app::queue::{DrawResult, QueueUseCases};
-use encore_app::queue_status::{Ending, ObservedStatus, QueueStatus, Waiting};
-use encore_app::queue_view::QueuePhase;
+use encore_app::queue::{DrawResult, Ending, Position, QueueStatus, QueueUseCases, Waiting};
+use encore_app::queue_admin::QueuePhase;
 use encore_domain::queue::{Drawn, EndReason, LaneName, QueueMessage};
 use encore_proto::queue::v1::{self as pb, queue_service_server::QueueService};
 use futures::{StreamExt, stream};
@@ -60,12 +59,12 @@ impl QueueService for QueueApi {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
         let positions = self.calls.read(self.queue.watch_position(caller, token)).await?;
-        let frames = stream::iter(1..).zip(positions.frames()).map(|(sequence, observed)| {
-            let observed = observed.map_err(status)?;
+        let frames = stream::iter(1..).zip(positions).map(|(sequence, position)| {
+            let position = position.map_err(status)?;
             Ok(pb::WatchPositionResponse {
                 sequence,
-                observed_at: Some(timestamp(observed.observed_at)),
-                status: Some(to_proto(observed)),
+                observed_at: Some(timestamp(position.observed_at)),
+                status: Some(to_proto(position)),
             })
         });
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
@@ -77,9 +76,9 @@ impl QueueService for QueueApi {
     ) -> Result<Response<pb::GetPositionResponse>, Status> {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
-        let observed = self.calls.read(self.queue.get_position(caller, token)).await?;
-        let observed_at = Some(timestamp(observed.observed_at));
-        Ok(Response::new(pb::GetPositionResponse { observed_at, status: Some(to_proto(observed)) }))
+        let position = self.calls.read(self.queue.get_position(caller, token)).await?;
+        let observed_at = Some(timestamp(position.observed_at));
+        Ok(Response::new(pb::GetPositionResponse { observed_at, status: Some(to_proto(position)) }))
     }
 
     async fn leave_queue(
@@ -124,8 +123,8 @@ fn draw_to_proto(draw: DrawResult) -> pb::GetDrawResponse {
     }
 }
 
-fn to_proto(observed: ObservedStatus) -> pb::QueueStatus {
-    let status = match observed.status {
+fn to_proto(position: Position) -> pb::QueueStatus {
+    let status = match position.status {
         QueueStatus::PreQueued { opens_at, people_waiting, message } => {
             let (opens_at, message) = (Some(timestamp(opens_at)), text(message.as_deref()));
             pb::queue_status::Status::PreQueued(pb::PreQueued { opens_at, people_waiting, message })
@@ -133,7 +132,7 @@ fn to_proto(observed: ObservedStatus) -> pb::QueueStatus {
         QueueStatus::Waiting(waiting) => pb::queue_status::Status::Waiting(waiting_to_proto(&waiting)),
         QueueStatus::Admitted { until } => pb::queue_status::Status::Admitted(pb::Admitted {
             until: Some(timestamp(until)),
-            queue_token: observed.admitted_token.unwrap_or_default(),
+            queue_token: position.admitted_token.unwrap_or_default(),
         }),
         QueueStatus::Ended(ending) => {
             let reason = match ending {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use encore_app::queue_admin::{LaneReport, QueueReport};
-use encore_app::queue_view::QueuePhase;
+use encore_app::queue_admin::{LaneReport, QueuePhase, QueueReport};
 use encore_domain::queue::{
     Lane, LaneName, Lanes, NotAQueueSetting, QueueMessage, QueuePatch, QueueRate, QueueSettings, check_deadline,
     check_hold_tries, check_queue_count, check_rate_period,

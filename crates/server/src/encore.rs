@@ -1,18 +1,17 @@
 //! One instance of Encore: the ports put together to use cases, the API and the workers.
 
+use std::sync::Arc;
+
 use encore_app::admin::AdminUseCases;
-use encore_app::audit::AuditUseCases;
+use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
-use encore_app::open_queues::OpenQueues;
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
-use encore_app::queue_recovery::{QueueRecovery, RecoveryPorts};
-use encore_app::queue_replica::QueueReplicaRegistry;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
@@ -20,8 +19,10 @@ use encore_app::wallet::WalletUseCases;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
 use encore_seat_map::{SeatMap, SeatMapParts};
+use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use crate::ports::Ports;
+use crate::stock::SeatMapStock;
 use crate::workers::Workers;
 
 /// The use cases on their ports.
@@ -60,58 +61,52 @@ impl Encore {
         } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let contexts = PerformanceContexts::new(catalog.clone());
-        let open_queues = OpenQueues::new(catalog.clone(), clock());
-        let recovery_ports = RecoveryPorts {
-            queues: queues.clone(),
-            records: queue_records,
-            draws,
-            payments: payments.clone(),
-            clock: clock(),
-        };
-        let recovery = QueueRecovery::new(recovery_ports, open_queues.clone());
-        let guard = QueueGuard::new(recovery.clone(), open_queues.clone());
-        let audit = AuditUseCases::new(
-            audit,
-            catalog.clone(),
-            reservations.clone(),
-            seat_locks.clone(),
-            queues.clone(),
-            contexts.clone(),
-            clock(),
-        );
         let seat_map = SeatMap::new(SeatMapParts {
-            locks: seat_locks,
+            locks: seat_locks.clone(),
             changes: seat_changes,
             reservations: reservations.clone(),
             contexts: contexts.clone(),
             clock: clock(),
         });
-        let replicas =
-            QueueReplicaRegistry::new(recovery.clone(), queues.clone(), seat_map.clone(), open_queues.clone(), clock());
-        let propagator = SettlementPropagator::new(seat_map.clone(), recovery.clone());
+        let room = WaitingRoom::new(WaitingRoomParts {
+            queues,
+            records: queue_records,
+            draws,
+            payments: payments.clone(),
+            catalog: catalog.clone(),
+            stock: Arc::new(SeatMapStock(seat_map.clone())),
+            clock: clock(),
+        });
+        let guard = QueueGuard::new(room.clone());
+        let audit = AuditUseCases::new(AuditParts {
+            audit,
+            catalog: catalog.clone(),
+            reservations: reservations.clone(),
+            seat_locks,
+            room: room.clone(),
+            contexts: contexts.clone(),
+            clock: clock(),
+        });
+        let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
         let upkeep = Upkeep::new(UpkeepParts {
             reservations: reservations.clone(),
             payments: payments.clone(),
             seat_map: seat_map.clone(),
             propagator: propagator.clone(),
-            open_queues: open_queues.clone(),
+            room: room.clone(),
             clock: clock(),
         });
         let parts = QueueParts {
-            queues,
-            recovery,
+            room: room.clone(),
             tokens: queue_tokens.clone(),
             lane_grants,
             seen: seen_requests,
             contexts: contexts.clone(),
-            seat_map: seat_map.clone(),
-            open_queues: open_queues.clone(),
-            replicas,
             clock: clock(),
         };
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
-        let workers = Workers::new(queue.clone(), open_queues, upkeep);
+        let workers = Workers::new(room, upkeep);
         let booking = BookingUseCases::new(BookingParts {
             reservations: reservations.clone(),
             contexts: contexts.clone(),

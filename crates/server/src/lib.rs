@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod encore;
 pub mod ports;
+mod stock;
 pub mod system;
 pub mod telemetry;
 pub mod workers;

@@ -4,19 +4,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use encore_app::open_queues::OpenQueues;
-use encore_app::queue::QueueUseCases;
-use encore_app::queue_replica::TICK;
 use encore_app::upkeep::Upkeep;
+use encore_waiting_room::WaitingRoom;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// How often those who are present are reported: many times in every grace.
-const PRESENCE_EVERY: Duration = Duration::from_secs(1);
-/// How often what a queue has come to is kept where it lasts: what is lost with the queue's store is no older.
-const KEEP_QUEUES_EVERY: Duration = Duration::from_secs(1);
 /// How often holds past their deadline are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
@@ -27,14 +21,13 @@ const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// The loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
-    queue: QueueUseCases,
-    open_queues: OpenQueues,
+    room: WaitingRoom,
     upkeep: Upkeep,
 }
 
 impl Workers {
-    pub(crate) fn new(queue: QueueUseCases, open_queues: OpenQueues, upkeep: Upkeep) -> Self {
-        Self { queue, open_queues, upkeep }
+    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep) -> Self {
+        Self { room, upkeep }
     }
 
     /// How many seats of the locks this instance has repaired.
@@ -44,25 +37,25 @@ impl Workers {
 
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { queue, open_queues, upkeep } = self;
-        let (ticking, presence, records) = (queue.clone(), queue.clone(), queue);
+        let Self { room, upkeep } = self;
+        let (opening, ticking, presence, records) = (room.clone(), room.clone(), room.clone(), room);
         let (expiry, settlements, locks, repair) = (upkeep.clone(), upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
-        loops.spawn(repeat("open queues", stop.clone(), OpenQueues::REFRESH_EVERY, move || {
-            let open_queues = open_queues.clone();
-            async move { open_queues.refresh().await }
+        loops.spawn(repeat("open queues", stop.clone(), WaitingRoom::REFRESH_EVERY, move || {
+            let room = opening.clone();
+            async move { room.refresh_open_queues().await }
         }));
-        loops.spawn(repeat("tick", stop.clone(), TICK, move || {
-            let queue = ticking.clone();
-            async move { queue.tick().await }
+        loops.spawn(repeat("tick", stop.clone(), WaitingRoom::TICK_EVERY, move || {
+            let room = ticking.clone();
+            async move { room.tick().await }
         }));
-        loops.spawn(repeat("presence", stop.clone(), PRESENCE_EVERY, move || {
-            let queue = presence.clone();
-            async move { queue.keep_presence().await }
+        loops.spawn(repeat("presence", stop.clone(), WaitingRoom::PRESENCE_EVERY, move || {
+            let room = presence.clone();
+            async move { room.keep_presence().await }
         }));
-        loops.spawn(repeat("queue records", stop.clone(), KEEP_QUEUES_EVERY, move || {
-            let queue = records.clone();
-            async move { queue.keep_queues().await }
+        loops.spawn(repeat("queue records", stop.clone(), WaitingRoom::CHECKPOINT_EVERY, move || {
+            let room = records.clone();
+            async move { room.checkpoint().await }
         }));
         loops.spawn(repeat("expiry", stop.clone(), EXPIRE_EVERY, move || {
             let upkeep = expiry.clone();

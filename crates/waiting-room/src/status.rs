@@ -1,53 +1,53 @@
-//! Where a fan stands.
+//! The status of a fan's queue token, as it is sent to the fan.
 
 use std::sync::Arc;
 
 use encore_domain::queue::{EndReason, QueueMessage, Wait};
 use encore_domain::time::Timestamp;
 
-use crate::queue_view::QueuePhase;
+use crate::view::QueuePhase;
 
-/// Where a fan stands.
+/// The status of a queue token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueStatus {
-    /// In a queue whose numbers are still to be drawn.
+    /// In the pre-queue. The numbers are not drawn yet.
     PreQueued {
         /// When they are drawn.
         opens_at: Timestamp,
-        /// How many have joined and not left.
+        /// How many fans have joined and not left.
         people_waiting: u64,
-        /// What operators say.
+        /// The operators' message.
         message: Option<Arc<QueueMessage>>,
     },
     /// In the queue.
     Waiting(Waiting),
-    /// May use guarded calls.
+    /// Active: the fan may use guarded calls.
     Admitted {
         /// The deadline.
         until: Timestamp,
     },
-    /// Over.
+    /// Ended.
     Ended(Ending),
 }
 
-/// What a fan in the queue is sent.
+/// The status of a waiting token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// How many of the lane will be called before and including the fan: 1 is next.
+    /// How many fans of the lane are called up to and including this one: 1 is next.
     pub position: u64,
-    /// How many wait in all lanes.
+    /// How many fans wait in all lanes.
     pub people_waiting: u64,
-    /// How long it may take.
+    /// The estimated wait.
     pub wait: Wait,
-    /// Seats that are free.
+    /// How many seats are free.
     pub seats_left: u32,
-    /// What the queue is doing.
+    /// What the queue does.
     pub phase: QueuePhase,
-    /// What operators say.
+    /// The operators' message.
     pub message: Option<Arc<QueueMessage>>,
 }
 
-/// Why it is over.
+/// Why a status is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The token ended.
@@ -56,20 +56,18 @@ pub enum Ending {
     SaleClosed,
 }
 
-/// A standing and when it was true.
+/// A status and the moment of which it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedStatus {
-    /// When.
+    /// When the status was true.
     pub observed_at: Timestamp,
-    /// What.
+    /// The status.
     pub status: QueueStatus,
-    /// For who is admitted: the queue token that says so, good even where the queue cannot be asked.
-    pub admitted_token: Option<String>,
 }
 
 impl QueueStatus {
-    /// What to tell who was sent something before: a fan who was admitted is not sent of a view from before that, and a position
-    /// that was sent never grows.
+    /// The status to send after `sent`. A fan who was admitted is not sent a status from before the admission. A position never
+    /// grows.
     pub(crate) fn after(self, sent: Option<&Self>) -> Self {
         match (sent, self) {
             (Some(Self::Admitted { until }), Self::Waiting(_) | Self::PreQueued { .. }) => {
@@ -100,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_admitted_does_not_wait_again() {
+    fn a_fan_who_was_admitted_does_not_wait_again() {
         let admitted = QueueStatus::Admitted { until: Timestamp::UNIX_EPOCH };
         let ended = QueueStatus::Ended(Ending::Token(EndReason::Used));
         assert_eq!(waiting(1, 1).after(Some(&admitted)), admitted);

@@ -1,4 +1,4 @@
-//! A queue as everybody on an instance sees it.
+//! An immutable copy of a queue, shared by all who read it on an instance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,57 +11,56 @@ use tokio::time::Instant;
 
 use crate::open_queues::OpenQueue;
 
-/// What a queue is doing.
+/// What a queue does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePhase {
-    /// PreQueue joiners, whose numbers are drawn at the opening.
+    /// Fans join. Their numbers are drawn at the opening.
     PreQueue,
-    /// Calling people.
+    /// Fans are called.
     Open,
     /// An operator has paused it.
     Paused,
-    /// Nothing is left, neither free nor held. It goes on, in order, if seats come back.
+    /// No seat is free or held. If seats come back, it calls the next fans in order.
     SoldOut,
     /// The sale is over.
     Closed,
 }
 
-/// A queue as everybody on this instance sees it.
-#[derive(Clone, Debug)]
-pub struct QueueView {
+/// A queue at a moment.
+#[derive(Debug)]
+pub(crate) struct QueueView {
     /// When it was read.
-    pub observed_at: Timestamp,
-    /// The same on a clock that only runs forward, to tell the view's age.
-    pub read_at: Instant,
-    /// The queue; none if nobody has joined.
-    pub snapshot: Option<QueueSnapshot>,
-    /// How it admits; none if the sale is not open.
-    pub open: Option<OpenQueue>,
-    /// Seats of the performance that are free, and that are held.
-    pub stock: SeatStock,
-    /// How fast each lane is called, by index.
-    pub meters: Vec<AdmissionMeter>,
-    /// What those waiting are told by operators.
-    pub message: Option<Arc<QueueMessage>>,
-    /// How long the tick that made it took, to admit and to read the queue; none if it was made between ticks.
-    pub tick: Option<Duration>,
+    pub(crate) observed_at: Timestamp,
+    /// The same moment on a monotonic clock, from which the view's age is computed.
+    pub(crate) read_at: Instant,
+    /// The state of the queue; none if nobody has joined.
+    pub(crate) snapshot: Option<QueueSnapshot>,
+    /// Its settings; none if the sale is not open.
+    pub(crate) open: Option<OpenQueue>,
+    /// The seats of the performance that are free, and those that are held.
+    pub(crate) stock: SeatStock,
+    /// The rate at which each lane is called, by index.
+    pub(crate) meters: Vec<AdmissionMeter>,
+    /// The operators' message to waiting fans.
+    pub(crate) message: Option<Arc<QueueMessage>>,
+    /// How long the tick took that made this view: admission and read. None if it was made between ticks.
+    pub(crate) tick: Option<Duration>,
 }
 
-/// What everybody who waits must learn at once when it changes.
+/// The part of a view whose changes every fan is sent at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notice {
     phase: Option<QueuePhase>,
     message: Option<Arc<QueueMessage>>,
-    /// Who is called soon depends on these.
+    /// These decide how soon a fan may be called.
     pace: Option<(QueueRate, u32, u32)>,
-    /// A queue that was restored has other positions.
+    /// Positions change when a queue is restored.
     restored_at: Option<Timestamp>,
     drawn: bool,
 }
 
 impl QueueView {
-    /// What the queue is doing.
-    pub fn phase(&self) -> QueuePhase {
+    pub(crate) fn phase(&self) -> QueuePhase {
         match &self.open {
             None => QueuePhase::Closed,
             Some(open) if self.observed_at < open.opens_at => QueuePhase::PreQueue,
@@ -71,31 +70,32 @@ impl QueueView {
         }
     }
 
-    /// Whether the queue was restored just now: not everybody has shown themselves, so no position is right yet.
+    /// Whether the queue was restored a moment ago. Not all fans have shown their tokens again, so positions are wrong.
     pub(crate) fn is_quiet(&self) -> bool {
         self.snapshot.as_ref().is_some_and(|queue| self.observed_at < queue.quiet_until)
     }
 
-    /// Whether the queue was read after this token was given out.
+    /// Whether the view was read after this token was given out.
     pub(crate) fn knows(&self, token: &QueueToken) -> bool {
         let lane = self.snapshot_of(token).and_then(|queue| queue.lanes.get(usize::from(token.payload.lane)));
         lane.is_some_and(|lane| lane.tail >= token.payload.index)
     }
 
-    /// Where a token stands, and how many wait beside it; none if the view is of another run of the queue.
+    /// The status of a token's number, and how many fans wait in all lanes. None if the view is of another epoch of the queue.
     pub(crate) fn status(&self, token: &QueueToken) -> Option<(NumberStatus, u64)> {
         self.snapshot_of(token).map(|queue| (queue.status(token.lane_number()), queue.waiting()))
     }
 
-    /// How long a token of this lane may have to wait.
-    pub(crate) fn wait(&self, token: LaneNumber, position: u64) -> Wait {
+    /// How long a number at this position of its lane may wait.
+    pub(crate) fn wait(&self, number: LaneNumber, position: u64) -> Wait {
         let calls = matches!(self.phase(), QueuePhase::Open);
-        let meter = self.meters.get(usize::from(token.lane)).filter(|_| calls);
+        let meter = self.meters.get(usize::from(number.lane)).filter(|_| calls);
         meter.map(|meter| meter.wait(position)).unwrap_or_default()
     }
 
-    /// How long nobody at this position will be called, whatever lane the admissions go to: at once no more come in than the batch and
-    /// the maximum allow, and in a second no more than the rate, or everybody inside once over.
+    /// A lower bound of the time until a number at this position is called, whatever lane is called. At once, no more fans are
+    /// called than the batch and the maximum allow. Per second, no more are called than the rate allows, or than the maximum if every
+    /// active fan is replaced.
     pub(crate) fn safe_for(&self, position: u64) -> Duration {
         let Some(open) = &self.open else { return Duration::ZERO };
         let settings = &open.queue.settings;

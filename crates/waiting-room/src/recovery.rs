@@ -1,0 +1,291 @@
+//! Access to the queue store that survives the store's losses: a queue that the store lost is restored from its record, and a call
+//! that found it lost is repeated.
+
+mod checkpoint;
+mod drawing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{
+    Clock, Draws, JoinRefusal, Joining, Payments, Presence, QueueLost, QueueRecords, QueueStore, SHOWN_MAX,
+    TokenRefusal,
+};
+use encore_domain::queue::snapshot::QueueSnapshot;
+use encore_domain::queue::{
+    AdmissionTerms, Draw, EndReason, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload, TokenState,
+};
+use encore_domain::time::Timestamp;
+use tracing::{info, warn};
+
+use crate::error::{WaitingRoomError, refusal};
+use crate::known_draws::KnownDraws;
+use crate::open_queues::{OpenQueue, OpenQueues};
+
+/// How often a call is tried. Each kind of repair is needed at most once per call, unless the store is lost again meanwhile.
+const TRIES_MAX: usize = 4;
+
+/// The ports behind the waiting room. Nothing but [`Recovery`] uses them.
+pub(crate) struct RecoveryPorts {
+    pub(crate) queues: Arc<dyn QueueStore>,
+    pub(crate) records: Arc<dyn QueueRecords>,
+    pub(crate) draws: Arc<dyn Draws>,
+    pub(crate) payments: Arc<dyn Payments>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The only access to the queue store.
+pub(crate) struct Recovery {
+    ports: RecoveryPorts,
+    open_queues: Arc<OpenQueues>,
+    known_draws: KnownDraws,
+    /// Held while a queue is restored or an index limit is raised, so that many calls that find the same fault cause one repair.
+    repairing: tokio::sync::Mutex<()>,
+    /// The last checkpoint of each queue. A checkpoint with nothing new is not written.
+    checkpoints: Mutex<HashMap<PerformanceId, QueueRecord>>,
+}
+
+impl Recovery {
+    pub(crate) fn new(ports: RecoveryPorts, open_queues: Arc<OpenQueues>) -> Self {
+        let (known_draws, checkpoints) = (KnownDraws::default(), Mutex::default());
+        let repairing = tokio::sync::Mutex::default();
+        Self { ports, open_queues, known_draws, repairing, checkpoints }
+    }
+
+    /// Gives a fan a token, or returns the token the fan has.
+    pub(crate) async fn join(&self, mut joining: Joining) -> Result<QueueTokenPayload, WaitingRoomError> {
+        for _ in 0..TRIES_MAX {
+            let refused = match self.ports.queues.join(joining).await {
+                Ok(payload) => return Ok(payload),
+                Err(error) => refusal(error)?,
+            };
+            match refused {
+                JoinRefusal::NoToken => return Err(WaitingRoomError::Draining),
+                JoinRefusal::NumberNeeded { payload, drawn } => {
+                    joining.token = Some(self.drawn_token(payload, drawn).await?);
+                }
+                JoinRefusal::Lost => self.restore(joining.performance).await?,
+                JoinRefusal::NumbersSpent => self.allot(joining.performance, joining.lane).await?,
+            }
+        }
+        Err(Unavailable::of("the queue").into())
+    }
+
+    /// The state of a token.
+    pub(crate) async fn state(&self, payload: &QueueTokenPayload) -> Result<TokenState, WaitingRoomError> {
+        self.repaired(payload, |token, now| async move { self.ports.queues.state(&token, now).await }).await
+    }
+
+    /// Makes a called token active. A token in any other state is left as it is.
+    pub(crate) async fn accept(
+        &self,
+        payload: &QueueTokenPayload,
+        active_duration: Duration,
+    ) -> Result<TokenState, WaitingRoomError> {
+        let accept = |token, now| async move { self.ports.queues.accept(&token, active_duration, now).await };
+        self.repaired(payload, accept).await
+    }
+
+    /// Ends a token, unless it has ended before.
+    pub(crate) async fn end(
+        &self,
+        payload: &QueueTokenPayload,
+        reason: EndReason,
+    ) -> Result<TokenState, WaitingRoomError> {
+        self.repaired(payload, |token, now| async move { self.ports.queues.end(&token, reason, now).await }).await
+    }
+
+    /// Takes one of the hold attempts of an active token. Returns whether one was left.
+    pub(crate) async fn spend_hold_try(
+        &self,
+        payload: &QueueTokenPayload,
+        tries: u32,
+    ) -> Result<bool, WaitingRoomError> {
+        let spend = |token, now| async move { self.ports.queues.spend_hold_try(&token, tries, now).await };
+        self.repaired(payload, spend).await
+    }
+
+    /// Until when a token is active by its own signed content, for use while the queue store is unavailable. None if the payload
+    /// does not say that the fan was admitted, if the deadline has passed, or if the fan has paid with this token.
+    pub(crate) async fn active_without_queue(
+        &self,
+        payload: &QueueTokenPayload,
+    ) -> Result<Option<Timestamp>, Unavailable> {
+        let now = self.ports.clock.now();
+        let Some(until) = payload.admitted_until.filter(|until| now < *until) else { return Ok(None) };
+        Ok((!self.ports.payments.has_used(payload).await?).then_some(until))
+    }
+
+    /// A copy of the queue. A lost queue is restored first; none if nobody ever joined it.
+    pub(crate) async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, WaitingRoomError> {
+        if let Some(snapshot) = self.stored_snapshot(performance).await? {
+            return Ok(Some(snapshot));
+        }
+        if self.ports.records.find(performance).await?.is_none() {
+            return Ok(None);
+        }
+        self.restore(performance).await?;
+        Ok(self.stored_snapshot(performance).await?)
+    }
+
+    /// A copy of the queue as the store has it. None if the store has no such queue; nothing is restored.
+    pub(crate) async fn stored_snapshot(
+        &self,
+        performance: PerformanceId,
+    ) -> Result<Option<QueueSnapshot>, Unavailable> {
+        self.ports.queues.snapshot(performance).await
+    }
+
+    /// Ends what is due, then calls as many fans as the terms allow. A lost queue is restored and calls nobody this time. A queue
+    /// that nobody ever joined stays unopened.
+    pub(crate) async fn admit(&self, open: &OpenQueue, terms: &AdmissionTerms) -> Result<(), WaitingRoomError> {
+        if let Err(error) = self.ports.queues.admit(open.performance, terms, self.ports.clock.now()).await {
+            let QueueLost = refusal(error)?;
+            if self.ports.records.find(open.performance).await?.is_some() {
+                self.restore(open.performance).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the tokens of these fans to a queue that was restored.
+    pub(crate) async fn show(&self, open: &OpenQueue, payloads: &[QueueTokenPayload]) -> Result<(), WaitingRoomError> {
+        self.show_with_grace(open.performance, payloads, open.queue.settings.grace).await
+    }
+
+    async fn show_with_grace(
+        &self,
+        performance: PerformanceId,
+        payloads: &[QueueTokenPayload],
+        grace: Duration,
+    ) -> Result<(), WaitingRoomError> {
+        let presence = Presence { now: self.ports.clock.now(), grace };
+        for payloads in payloads.chunks(SHOWN_MAX) {
+            let draws = self.known_draws.of(performance);
+            let tokens: Vec<QueueToken> = payloads.iter().map(|payload| draws.token(*payload)).collect();
+            if let Err(error) = self.ports.queues.show(performance, &tokens, presence).await {
+                let refusal = refusal(error)?;
+                info!(%performance, %refusal, "queue refused tokens shown in bulk; each stream shows its own token instead");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports that the fans of these tokens are present. A lost queue takes no report: the next tick restores it, and showing a
+    /// token to a restored queue reports its fan.
+    pub(crate) async fn report_present(
+        &self,
+        open: &OpenQueue,
+        payloads: &[QueueTokenPayload],
+    ) -> Result<(), WaitingRoomError> {
+        let (performance, presence) = (open.performance, self.presence(open));
+        let draws = self.known_draws.of(performance);
+        let drawn = draws.is_drawn();
+        let numbers: Vec<LaneNumber> = payloads.iter().map(|payload| draws.token(*payload).lane_number()).collect();
+        unless_lost(self.ports.queues.report_present(performance, &numbers, drawn, presence).await)?;
+        Ok(())
+    }
+
+    /// Ends the waiting tokens whose fans were absent for longer than the grace. Does nothing to a lost queue.
+    pub(crate) async fn abandon_absent(&self, open: &OpenQueue) -> Result<(), WaitingRoomError> {
+        unless_lost(self.ports.queues.abandon_absent(open.performance, self.presence(open)).await)?;
+        Ok(())
+    }
+
+    /// The token of this payload, with its drawn number if this instance knows the draw.
+    pub(crate) fn token(&self, payload: &QueueTokenPayload) -> QueueToken {
+        self.known_draws.of(payload.performance).token(*payload)
+    }
+
+    /// Learns from a snapshot which lanes are drawn. `open` has the key of the draw.
+    pub(crate) fn learn(&self, performance: PerformanceId, open: Option<&OpenQueue>, snapshot: &QueueSnapshot) {
+        self.known_draws.update(performance, open.and_then(OpenQueue::draw_key), snapshot);
+    }
+
+    fn presence(&self, open: &OpenQueue) -> Presence {
+        Presence { now: self.ports.clock.now(), grace: open.queue.settings.grace }
+    }
+
+    /// Calls the queue store, repairs what the call was refused for, and calls again.
+    async fn repaired<T, F>(
+        &self,
+        payload: &QueueTokenPayload,
+        call: impl Fn(QueueToken, Timestamp) -> F,
+    ) -> Result<T, WaitingRoomError>
+    where
+        F: Future<Output = Result<T, PortError<TokenRefusal>>>,
+    {
+        for _ in 0..TRIES_MAX {
+            match call(self.token(payload), self.ports.clock.now()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.repair(payload, refusal(error)?).await?,
+            }
+        }
+        Err(Unavailable::of("the queue").into())
+    }
+
+    /// Removes the cause of a refusal: restores a lost queue, learns a draw, shows a token that was not shown since the queue was
+    /// restored.
+    async fn repair(&self, payload: &QueueTokenPayload, refused: TokenRefusal) -> Result<(), WaitingRoomError> {
+        match refused {
+            TokenRefusal::Lost => self.restore(payload.performance).await,
+            TokenRefusal::Drawn { .. } => self.learn_draw(payload.performance).await,
+            TokenRefusal::Unseen => {
+                let grace = self.queue(payload.performance).await?.settings.grace;
+                self.show_with_grace(payload.performance, &[*payload], grace).await
+            }
+            TokenRefusal::Drawing => Err(Unavailable::of("the draw").into()),
+        }
+    }
+
+    /// The token of a payload whose lane is drawn: `drawn` says of how many fans.
+    async fn drawn_token(&self, payload: QueueTokenPayload, drawn: u64) -> Result<QueueToken, WaitingRoomError> {
+        let draw = self.queue(payload.performance).await?.draw.ok_or(WaitingRoomError::NoDraw)?;
+        Ok(payload.token(Some(&Draw::new(draw.key, payload.lane, drawn))))
+    }
+
+    /// A queue, open or closed.
+    async fn queue(&self, performance: PerformanceId) -> Result<Arc<Queue>, WaitingRoomError> {
+        self.open_queues.find_closed_too(performance).await?.ok_or(WaitingRoomError::NoQueue)
+    }
+
+    /// Opens a queue in the store from its record. A queue without a record is new: its record is written first.
+    async fn restore(&self, performance: PerformanceId) -> Result<(), WaitingRoomError> {
+        let _exclusive = self.repairing.lock().await;
+        // Another call may have restored it meanwhile. Opening twice changes nothing, but reads records, draws and payments.
+        if self.stored_snapshot(performance).await?.is_some() {
+            return Ok(());
+        }
+        let RecoveryPorts { queues, records, draws, payments, clock } = &self.ports;
+        let queue = self.queue(performance).await?;
+        let now = clock.now();
+        let new = QueueRecord::begun(now.timestamp_millis(), &queue.settings, now);
+        let record = records.begin(performance, new).await?;
+        let drawn = draws.find(performance).await?.unwrap_or_default();
+        let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
+        let ended =
+            if record.is_new() { Vec::new() } else { payments.ended_queue_tokens(performance, record.epoch).await? };
+        let key = queue.draw.map(|draw| draw.key);
+        let restored = record.restored(key, &counts, &ended, &queue.settings, clock.now());
+        let done = queues.open(performance, &restored).await?;
+        self.known_draws.set(performance, key, restored.lanes.iter().map(|lane| lane.drawn));
+        if done && !record.is_new() {
+            warn!(%performance, ended_tokens = ended.len(), "queue was lost from its store; restored it from its record");
+        }
+        Ok(())
+    }
+}
+
+/// The answer of the store, or none if it has lost the queue.
+fn unless_lost<T>(answer: Result<T, PortError<QueueLost>>) -> Result<Option<T>, WaitingRoomError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => {
+            let QueueLost = refusal(error)?;
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The replicas of this instance: one per queue that is read here, renewed once a tick, however many fans read it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::Clock;
+use encore_domain::queue::snapshot::QueueSnapshot;
+use encore_domain::queue::{AdmissionMeter, QueueTokenPayload};
+use tokio::time::Instant;
+
+use crate::error::WaitingRoomError;
+use crate::open_queues::{OpenQueue, OpenQueues};
+use crate::recovery::Recovery;
+use crate::replica::{Renewal, Replica, Watcher};
+use crate::stock::Stock;
+use crate::view::QueueView;
+
+/// How often queues admit and replicas are renewed.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// A view this old is renewed before a call is answered from it: two ticks, so that one late tick renews nothing twice.
+const STALE_AFTER: Duration = Duration::from_millis(200);
+
+/// The replicas of all queues that are read on this instance.
+pub(crate) struct ReplicaRegistry {
+    recovery: Arc<Recovery>,
+    open_queues: Arc<OpenQueues>,
+    stock: Arc<dyn Stock>,
+    clock: Arc<dyn Clock>,
+    replicas: Mutex<HashMap<PerformanceId, Arc<Replica>>>,
+}
+
+impl ReplicaRegistry {
+    pub(crate) fn new(
+        recovery: Arc<Recovery>,
+        open_queues: Arc<OpenQueues>,
+        stock: Arc<dyn Stock>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { recovery, open_queues, stock, clock, replicas: Mutex::default() }
+    }
+
+    /// Opens a stream for a fan, who is present from now on.
+    pub(crate) async fn watch(&self, payload: &QueueTokenPayload) -> Result<Watcher, WaitingRoomError> {
+        let replica = self.replica(payload.performance);
+        self.view(payload, &replica).await?;
+        Watcher::open(replica, *payload)
+    }
+
+    /// A view for a fan, at most [`STALE_AFTER`] old. The fan is present.
+    pub(crate) async fn view_for(&self, payload: &QueueTokenPayload) -> Result<Arc<QueueView>, WaitingRoomError> {
+        let replica = self.replica(payload.performance);
+        replica.present.note_request(payload);
+        self.view(payload, &replica).await
+    }
+
+    /// A view for a caller without a token, at most [`STALE_AFTER`] old.
+    pub(crate) async fn view_of(&self, performance: PerformanceId) -> Result<Arc<QueueView>, WaitingRoomError> {
+        let replica = self.replica(performance);
+        let is_fresh = |view: &Arc<QueueView>| view.read_at.elapsed() < STALE_AFTER;
+        if let Some(view) = replica.latest().filter(is_fresh) {
+            return Ok(view);
+        }
+        let mut renewal = replica.renewing.lock().await;
+        if let Some(view) = replica.latest().filter(is_fresh) {
+            return Ok(view);
+        }
+        let open = self.open_queues.find_now(performance).await?;
+        self.renew(performance, &replica, &mut renewal, open, None).await
+    }
+
+    /// A view that is read after this call.
+    pub(crate) async fn renewed_view(&self, performance: PerformanceId) -> Result<Arc<QueueView>, WaitingRoomError> {
+        let replica = self.replica(performance);
+        let mut renewal = replica.renewing.lock().await;
+        let open = self.open_queues.find_now(performance).await?;
+        self.renew(performance, &replica, &mut renewal, open, None).await
+    }
+
+    /// Renews all replicas in use, and drops the others. A queue that cannot be read does not stop the others. `admitted_in` says
+    /// how long this tick's admission took for each queue.
+    pub(crate) async fn renew_all(
+        &self,
+        admitted_in: &HashMap<PerformanceId, Duration>,
+    ) -> Result<(), WaitingRoomError> {
+        let mut outcome = Ok(());
+        for (performance, replica) in self.in_use() {
+            let mut renewal = replica.renewing.lock().await;
+            let (open, admitted_in) = (self.open_queues.find(performance), admitted_in.get(&performance).copied());
+            let renewed = self.renew(performance, &replica, &mut renewal, open, admitted_in).await;
+            outcome = outcome.and(renewed.map(drop));
+        }
+        outcome
+    }
+
+    /// Reports the present fans of every open queue. Fans whose report fails are in the next report.
+    pub(crate) async fn report_present(&self) -> Result<(), WaitingRoomError> {
+        let mut outcome = Ok(());
+        for (performance, replica) in self.in_use() {
+            let Some(open) = self.open_queues.find(performance) else { continue };
+            let Some(epoch) = replica.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch)) else { continue };
+            let payloads = replica.present.take_report(epoch);
+            if payloads.is_empty() {
+                continue;
+            }
+            let reported = self.recovery.report_present(&open, &payloads).await;
+            if reported.is_err() {
+                replica.present.put_back(&payloads);
+            }
+            outcome = outcome.and(reported);
+        }
+        outcome
+    }
+
+    fn replica(&self, performance: PerformanceId) -> Arc<Replica> {
+        let mut replicas = self.lock();
+        Arc::clone(replicas.entry(performance).or_insert_with(|| Arc::new(Replica::new(performance))))
+    }
+
+    fn in_use(&self) -> Vec<(PerformanceId, Arc<Replica>)> {
+        let mut replicas = self.lock();
+        // Nobody reads a replica that only this map holds. If it has nobody to report either, it can go.
+        replicas.retain(|_, replica| Arc::strong_count(replica) > 1 || !replica.present.is_empty());
+        replicas.iter().map(|(performance, replica)| (*performance, Arc::clone(replica))).collect()
+    }
+
+    /// A view that is fresh and knows the token, or was read after this call.
+    async fn view(&self, payload: &QueueTokenPayload, replica: &Replica) -> Result<Arc<QueueView>, WaitingRoomError> {
+        let asked_at = Instant::now();
+        let is_good =
+            |view: &Arc<QueueView>| view.read_at.elapsed() < STALE_AFTER && view.knows(&self.recovery.token(payload));
+        if let Some(view) = replica.latest().filter(is_good) {
+            return Ok(view);
+        }
+        let mut renewal = replica.renewing.lock().await;
+        if let Some(view) = replica.latest().filter(|view| view.read_at >= asked_at || is_good(view)) {
+            return Ok(view);
+        }
+        let open = self.open_queues.find_now(payload.performance).await?;
+        self.renew(payload.performance, replica, &mut renewal, open, None).await
+    }
+
+    async fn renew(
+        &self,
+        performance: PerformanceId,
+        replica: &Replica,
+        renewal: &mut Renewal,
+        open: Option<OpenQueue>,
+        admitted_in: Option<Duration>,
+    ) -> Result<Arc<QueueView>, WaitingRoomError> {
+        let (observed_at, read_at) = (self.clock.now(), Instant::now());
+        let snapshot = self.snapshot(performance, replica, renewal, open.as_ref()).await?;
+        let stock = self.stock.stock(performance).await?;
+        if let Some(snapshot) = &snapshot {
+            renewal.meters.resize_with(snapshot.lanes.len(), AdmissionMeter::default);
+            for (meter, lane) in renewal.meters.iter_mut().zip(&snapshot.lanes) {
+                meter.note(observed_at, lane.called);
+            }
+        }
+        let message = open.as_ref().and_then(|open| open.queue.settings.message.clone()).map(Arc::new);
+        let meters = renewal.meters.clone();
+        let tick = admitted_in.map(|admitted_in| admitted_in + read_at.elapsed());
+        let view = Arc::new(QueueView { observed_at, read_at, snapshot, open, stock, meters, message, tick });
+        replica.publish(Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// A copy of the queue to which the tokens of all present fans were shown. If the queue was restored since they were shown last,
+    /// they are shown first: before that their positions are wrong.
+    async fn snapshot(
+        &self,
+        performance: PerformanceId,
+        replica: &Replica,
+        renewal: &mut Renewal,
+        open: Option<&OpenQueue>,
+    ) -> Result<Option<QueueSnapshot>, WaitingRoomError> {
+        let Some(snapshot) = self.recovery.snapshot(performance).await? else { return Ok(None) };
+        self.recovery.learn(performance, open, &snapshot);
+        let restored_at = Some(snapshot.restored_at);
+        let Some(open) = open.filter(|_| renewal.shown_to != restored_at) else { return Ok(Some(snapshot)) };
+        let payloads = replica.present.payloads(snapshot.epoch);
+        if payloads.is_empty() {
+            renewal.shown_to = restored_at;
+            return Ok(Some(snapshot));
+        }
+        self.recovery.show(open, &payloads).await?;
+        renewal.shown_to = restored_at;
+        self.recovery.snapshot(performance).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PerformanceId, Arc<Replica>>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,237 @@
+//! The façade: everything that other crates may ask of the queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{Catalog, Clock, Draws, Joining, Payments, Presence, QueueRecords, QueueStore};
+use encore_domain::queue::snapshot::QueueSnapshot;
+use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
+use encore_domain::time::Timestamp;
+
+use crate::absence::AbsenceSweep;
+use crate::admission::Admission;
+use crate::error::WaitingRoomError;
+use crate::open_queues::{self, OpenQueue, OpenQueues};
+use crate::recovery::{Recovery, RecoveryPorts};
+use crate::registry::{self, ReplicaRegistry};
+use crate::report::QueueReport;
+use crate::status::ObservedStatus;
+use crate::status_reader::StatusReader;
+use crate::stock::Stock;
+use crate::stream::PositionStream;
+
+/// What a waiting room is made of.
+#[expect(missing_docs, reason = "each field is the port of its type")]
+pub struct WaitingRoomParts {
+    pub queues: Arc<dyn QueueStore>,
+    pub records: Arc<dyn QueueRecords>,
+    pub draws: Arc<dyn Draws>,
+    pub payments: Arc<dyn Payments>,
+    pub catalog: Arc<dyn Catalog>,
+    pub stock: Arc<dyn Stock>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The queues of all performances. Clones share everything.
+#[derive(Clone)]
+pub struct WaitingRoom(Arc<Inner>);
+
+struct Inner {
+    open_queues: Arc<OpenQueues>,
+    recovery: Arc<Recovery>,
+    replicas: Arc<ReplicaRegistry>,
+    statuses: StatusReader,
+    admission: Admission,
+    absence: AbsenceSweep,
+    clock: Arc<dyn Clock>,
+}
+
+/// The draw of a queue, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawOutcome {
+    /// Its key. It is secret until the numbers are drawn.
+    pub key: DrawKey,
+    /// What was drawn, by lane; none before the draw.
+    pub drawn: Option<Vec<(LaneName, Drawn)>>,
+}
+
+/// What fans do.
+impl WaitingRoom {
+    /// A queue that is open or in its pre-queue; none if it is neither.
+    pub async fn open_queue(&self, performance: PerformanceId) -> Result<Option<OpenQueue>, Unavailable> {
+        self.0.open_queues.find_now(performance).await
+    }
+
+    /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
+    pub async fn join(&self, open: &OpenQueue, user: UserId, lane: u8) -> Result<QueueTokenPayload, WaitingRoomError> {
+        let settings = &open.queue.settings;
+        let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
+        let (performance, may_enter) = (open.performance, !settings.draining);
+        self.0.recovery.join(Joining { performance, user, lane, may_enter, token: None, presence }).await
+    }
+
+    /// The status of a token now. A call is accepted by it, and the fan is present.
+    pub async fn position(&self, payload: &QueueTokenPayload) -> Result<ObservedStatus, WaitingRoomError> {
+        let Inner { replicas, statuses, .. } = &*self.0;
+        let mut view = replicas.view_for(payload).await?;
+        let mut status = statuses.read(payload, &view).await?;
+        if status.is_none() {
+            view = replicas.renewed_view(payload.performance).await?;
+            status = statuses.read(payload, &view).await?;
+        }
+        let status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
+        Ok(ObservedStatus { observed_at: view.observed_at, status })
+    }
+
+    /// A stream of a token's statuses. While it is open the fan is present, and a call is accepted.
+    pub async fn watch(&self, payload: &QueueTokenPayload) -> Result<PositionStream, WaitingRoomError> {
+        let watcher = self.0.replicas.watch(payload).await?;
+        Ok(PositionStream::new(self.0.statuses.clone(), watcher))
+    }
+
+    /// Ends a token, unless it has ended before. Returns why it ended.
+    pub async fn end(&self, payload: &QueueTokenPayload, reason: EndReason) -> Result<EndReason, WaitingRoomError> {
+        match self.0.recovery.end(payload, reason).await? {
+            TokenState::Ended(reason) => Ok(reason),
+            state @ (TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. }) => {
+                Err(WaitingRoomError::Internal(format!("a token that was ended is {state:?}")))
+            }
+        }
+    }
+
+    /// The draw of a queue, open or closed.
+    pub async fn draw(&self, performance: PerformanceId) -> Result<DrawOutcome, WaitingRoomError> {
+        let queue = self.queue(performance).await?;
+        let key = queue.draw.map(|draw| draw.key).ok_or(WaitingRoomError::NoDraw)?;
+        let drawn = self.0.recovery.drawn(performance).await?.map(|drawn| {
+            let names = queue.settings.lanes.as_slice().iter().map(|lane| lane.name.clone());
+            names.zip(drawn).collect()
+        });
+        Ok(DrawOutcome { key, drawn })
+    }
+}
+
+/// What guarded calls ask.
+impl WaitingRoom {
+    /// Until when a token is active. The queue store is asked, not a replica. While the store is unavailable, a token that says it
+    /// was admitted is accepted until its deadline, unless a payment has ended it.
+    pub async fn authorize(&self, payload: &QueueTokenPayload) -> Result<Timestamp, WaitingRoomError> {
+        match self.0.recovery.state(payload).await {
+            Ok(TokenState::Active { until }) => Ok(until),
+            Ok(TokenState::Waiting | TokenState::Called { .. }) => Err(WaitingRoomError::NotAdmitted),
+            Ok(TokenState::Ended(reason)) => Err(WaitingRoomError::TokenEnded(reason)),
+            Err(WaitingRoomError::Unavailable(unavailable)) => {
+                let until = self.0.recovery.active_without_queue(payload).await?;
+                until.ok_or(WaitingRoomError::Unavailable(unavailable))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes one of the hold attempts of an active token, if its queue limits them. While the store is unavailable nothing is taken:
+    /// the limit stops endless attempts, and a sale does not stop for it.
+    pub async fn spend_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        let open = self.0.open_queues.find(payload.performance);
+        let Some(tries) = open.and_then(|open| open.queue.settings.hold_tries) else { return Ok(()) };
+        match self.0.recovery.spend_hold_try(payload, tries).await {
+            Ok(true) | Err(WaitingRoomError::Unavailable(_)) => Ok(()),
+            Ok(false) => Err(WaitingRoomError::HoldTriesExhausted { tries }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What operators and the auditor ask.
+impl WaitingRoom {
+    /// The settings and the draw of a queue, open or closed.
+    pub async fn queue(&self, performance: PerformanceId) -> Result<Arc<Queue>, WaitingRoomError> {
+        self.0.open_queues.find_closed_too(performance).await?.ok_or(WaitingRoomError::NoQueue)
+    }
+
+    /// The report of a queue.
+    pub async fn report(&self, performance: PerformanceId) -> Result<QueueReport, WaitingRoomError> {
+        let queue = self.queue(performance).await?;
+        let view = self.0.replicas.view_of(performance).await?;
+        Ok(QueueReport::new(&queue.settings, &view))
+    }
+
+    /// A copy of a queue as the store has it, for the auditor. None if the store has no such queue; nothing is restored.
+    pub async fn stored_snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable> {
+        self.0.recovery.stored_snapshot(performance).await
+    }
+
+    /// The performances on sale, and those whose queue is in its pre-queue, as of the last refresh.
+    pub fn on_sale(&self) -> Vec<PerformanceId> {
+        self.0.open_queues.on_sale().keys().copied().collect()
+    }
+}
+
+/// What the workers of every instance do. Each step is idempotent and may run on all instances at the same time.
+impl WaitingRoom {
+    /// How often [`Self::refresh_open_queues`] runs. An operator's change takes effect on all instances within this time.
+    pub const REFRESH_EVERY: Duration = open_queues::REFRESH_EVERY;
+    /// How often [`Self::tick`] runs.
+    pub const TICK_EVERY: Duration = registry::TICK;
+    /// How often [`Self::checkpoint`] runs. A restored queue may be this much older than the lost one.
+    pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+    /// How often [`Self::keep_presence`] runs: many times within every grace.
+    pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
+
+    /// Reads from the catalog which queues are open, and their settings.
+    pub async fn refresh_open_queues(&self) -> Result<(), Unavailable> {
+        self.0.open_queues.refresh().await
+    }
+
+    /// Runs one tick of every open queue: draws the numbers of one that has opened, ends what is due, calls as many fans as rate,
+    /// batch, maximum and stock allow, and renews the replicas that fans read.
+    pub async fn tick(&self) -> Result<(), WaitingRoomError> {
+        self.0.admission.tick().await
+    }
+
+    /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
+    pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
+        let mut outcome = Ok(());
+        for open in self.0.open_queues.all() {
+            outcome = outcome.and(self.0.recovery.checkpoint(&open).await);
+        }
+        outcome
+    }
+
+    /// Reports the present fans of this instance, and ends the tokens of fans who were absent for longer than the grace.
+    pub async fn keep_presence(&self) -> Result<(), WaitingRoomError> {
+        self.0.absence.run().await
+    }
+}
+
+impl WaitingRoom {
+    /// A waiting room on its ports. It knows no open queue until the first [`Self::refresh_open_queues`].
+    pub fn new(parts: WaitingRoomParts) -> Self {
+        let WaitingRoomParts { queues, records, draws, payments, catalog, stock, clock } = parts;
+        let open_queues = Arc::new(OpenQueues::new(catalog, Arc::clone(&clock)));
+        let ports = RecoveryPorts { queues, records, draws, payments, clock: Arc::clone(&clock) };
+        let recovery = Arc::new(Recovery::new(ports, Arc::clone(&open_queues)));
+        let replicas = Arc::new(ReplicaRegistry::new(
+            Arc::clone(&recovery),
+            Arc::clone(&open_queues),
+            Arc::clone(&stock),
+            Arc::clone(&clock),
+        ));
+        let absence = AbsenceSweep::new(
+            Arc::clone(&recovery),
+            Arc::clone(&open_queues),
+            Arc::clone(&replicas),
+            Arc::clone(&clock),
+        );
+        let admission = Admission {
+            recovery: Arc::clone(&recovery),
+            open_queues: Arc::clone(&open_queues),
+            replicas: Arc::clone(&replicas),
+            stock,
+            clock: Arc::clone(&clock),
+        };
+        let statuses = StatusReader::new(Arc::clone(&recovery));
+        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, clock }))
+    }
+}

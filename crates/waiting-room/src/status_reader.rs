@@ -1,0 +1,98 @@
+//! Reads the status of a token off a view, and asks the queue itself where the view cannot tell.
+
+use std::sync::Arc;
+
+use encore_domain::queue::snapshot::NumberStatus;
+use encore_domain::queue::{QueueTokenPayload, TokenState};
+
+use crate::error::WaitingRoomError;
+use crate::open_queues::OpenQueue;
+use crate::recovery::Recovery;
+use crate::status::{Ending, QueueStatus, Waiting};
+use crate::view::QueueView;
+
+/// Reads statuses.
+#[derive(Clone)]
+pub(crate) struct StatusReader {
+    recovery: Arc<Recovery>,
+}
+
+impl StatusReader {
+    pub(crate) fn new(recovery: Arc<Recovery>) -> Self {
+        Self { recovery }
+    }
+
+    /// The status of a token. A waiting or active token costs no call of the store. Reading the status of a called token accepts
+    /// the call. None if the view is too old to tell: the next view can.
+    pub(crate) async fn read(
+        &self,
+        payload: &QueueTokenPayload,
+        view: &QueueView,
+    ) -> Result<Option<QueueStatus>, WaitingRoomError> {
+        let token = self.recovery.token(payload);
+        let seen = view.status(&token);
+        if let Some((NumberStatus::Active { until }, _)) = seen
+            && until > view.observed_at
+        {
+            return Ok(Some(QueueStatus::Admitted { until }));
+        }
+        let Some(open) = &view.open else {
+            return self.status_after_close(payload).await.map(Some);
+        };
+        if let Some((NumberStatus::PreQueued | NumberStatus::Waiting { .. }, _)) = seen
+            && payload.admitted_until.is_some()
+            && let Some(status) = self.accept(payload, open).await?
+        {
+            // The payload says admitted, so the view is older than the admission.
+            return Ok(Some(status));
+        }
+        match seen {
+            Some((NumberStatus::PreQueued | NumberStatus::Waiting { .. }, _)) if view.is_quiet() => Ok(None),
+            Some((NumberStatus::PreQueued, people_waiting)) => {
+                let (opens_at, message) = (open.opens_at, view.message.clone());
+                Ok(Some(QueueStatus::PreQueued { opens_at, people_waiting, message }))
+            }
+            Some((NumberStatus::Waiting { position }, people_waiting)) => Ok(Some(QueueStatus::Waiting(Waiting {
+                position,
+                // A view from before the fan joined does not count the fan.
+                people_waiting: people_waiting.max(position),
+                wait: view.wait(token.lane_number(), position),
+                seats_left: view.stock.free,
+                phase: view.phase(),
+                message: view.message.clone(),
+            }))),
+            Some((NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended, _)) | None => {
+                self.accept(payload, open).await
+            }
+        }
+    }
+
+    /// The position of a token's drawn number: 0 if it does not wait any more, none if the numbers are not drawn.
+    pub(crate) fn drawn_position(&self, payload: &QueueTokenPayload, view: &QueueView) -> Option<u64> {
+        match view.status(&self.recovery.token(payload))?.0 {
+            NumberStatus::PreQueued => None,
+            NumberStatus::Waiting { position } => Some(position),
+            NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended => Some(0),
+        }
+    }
+
+    async fn accept(
+        &self,
+        payload: &QueueTokenPayload,
+        open: &OpenQueue,
+    ) -> Result<Option<QueueStatus>, WaitingRoomError> {
+        Ok(match self.recovery.accept(payload, open.queue.settings.active_duration).await? {
+            TokenState::Active { until } => Some(QueueStatus::Admitted { until }),
+            TokenState::Ended(reason) => Some(QueueStatus::Ended(Ending::Token(reason))),
+            TokenState::Waiting | TokenState::Called { .. } => None,
+        })
+    }
+
+    async fn status_after_close(&self, payload: &QueueTokenPayload) -> Result<QueueStatus, WaitingRoomError> {
+        Ok(match self.recovery.state(payload).await? {
+            TokenState::Active { until } => QueueStatus::Admitted { until },
+            TokenState::Ended(reason) => QueueStatus::Ended(Ending::Token(reason)),
+            TokenState::Waiting | TokenState::Called { .. } => QueueStatus::Ended(Ending::SaleClosed),
+        })
+    }
+}

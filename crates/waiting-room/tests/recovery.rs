@@ -1,0 +1,115 @@
+//! Calls that find the queue store empty or unavailable.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{JoinRefusal, MockClock, QueueLost, TokenRefusal};
+use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
+use encore_domain::time::Timestamp;
+use encore_port_tests::fixtures;
+use encore_waiting_room::{WaitingRoom, WaitingRoomError};
+use support::Mocks;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn payload(performance: PerformanceId, admitted_until: Option<Timestamp>) -> QueueTokenPayload {
+    QueueTokenPayload { performance, user: fixtures::id(), epoch: 1, lane: 0, index: 7, admitted_until }
+}
+
+async fn room(mocks: Mocks, performance: PerformanceId) -> WaitingRoom {
+    let mut clock = MockClock::new();
+    clock.expect_now().returning(fixtures::start);
+    mocks.room(performance, Arc::new(clock)).await
+}
+
+/// Mocks on which a lost queue can be restored, exactly `times` times.
+fn restorable(times: usize) -> Mocks {
+    let mut mocks = Mocks::default();
+    mocks.queues.expect_snapshot().returning(|_| Ok(None));
+    mocks.records.expect_begin().times(times).returning(|_, record| Ok(record));
+    mocks.draws.expect_find().returning(|_| Ok(None));
+    mocks.queues.expect_open().times(times).returning(|_, _| Ok(true));
+    mocks
+}
+
+#[tokio::test]
+async fn a_join_that_finds_the_queue_lost_opens_it_and_is_repeated() {
+    let performance = fixtures::id();
+    let mut mocks = restorable(1);
+    let joined = payload(performance, None);
+    let mut answers = vec![Ok(joined), Err(PortError::Refused(JoinRefusal::Lost))];
+    mocks.queues.expect_join().times(2).returning(move |_| answers.pop().expect("two calls"));
+    let room = room(mocks, performance).await;
+
+    let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
+
+    assert_eq!(room.join(&open, joined.user, 0).await.expect("a token"), joined);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_lost_again_and_again_is_unavailable_after_four_tries() {
+    let performance = fixtures::id();
+    let mut mocks = restorable(4);
+    mocks.queues.expect_end().times(4).returning(|_, _, _| Err(PortError::Refused(TokenRefusal::Lost)));
+    let room = room(mocks, performance).await;
+
+    let outcome = room.end(&payload(performance, None), EndReason::Left).await;
+
+    assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_tick_and_a_checkpoint_open_no_queue_that_nobody_joined() {
+    let performance = fixtures::id();
+    let mut mocks = Mocks::default();
+    mocks.queues.expect_admit().times(1).returning(|_, _, _| Err(PortError::Refused(QueueLost)));
+    mocks.records.expect_find().times(1).returning(|_| Ok(None));
+    mocks.queues.expect_snapshot().returning(|_| Ok(None));
+    let room = room(mocks, performance).await;
+
+    room.tick().await.expect("there is nobody to call");
+    room.checkpoint().await.expect("there is nothing to write");
+}
+
+#[tokio::test]
+async fn an_admitted_token_stays_authorized_while_the_queue_store_is_unavailable() {
+    let performance = fixtures::id();
+    let until = fixtures::start() + MINUTE;
+    let paid = payload(performance, Some(until));
+    let mut mocks = Mocks::default();
+    mocks.queues.expect_state().returning(|_, _| Err(Unavailable::of("redis").into()));
+    mocks.payments.expect_has_used().returning(move |payload| Ok(*payload == paid));
+    let room = room(mocks, performance).await;
+
+    assert_eq!(room.authorize(&payload(performance, Some(until))).await.expect("a deadline"), until);
+    for refused in [payload(performance, None), payload(performance, Some(fixtures::start())), paid] {
+        let outcome = room.authorize(&refused).await;
+        assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{refused:?}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_an_active_token_is_authorized() {
+    let performance = fixtures::id();
+    let until = fixtures::start() + MINUTE;
+    let mut states = vec![
+        TokenState::Ended(EndReason::Used),
+        TokenState::Active { until },
+        TokenState::Called { accept_by: until },
+        TokenState::Waiting,
+    ];
+    let mut mocks = Mocks::default();
+    mocks.queues.expect_state().returning(move |_, _| Ok(states.pop().expect("four calls")));
+    let room = room(mocks, performance).await;
+    let token = payload(performance, Some(until));
+
+    assert!(matches!(room.authorize(&token).await, Err(WaitingRoomError::NotAdmitted)), "waiting");
+    assert!(matches!(room.authorize(&token).await, Err(WaitingRoomError::NotAdmitted)), "called");
+    assert_eq!(room.authorize(&token).await.expect("active"), until);
+    assert!(matches!(room.authorize(&token).await, Err(WaitingRoomError::TokenEnded(EndReason::Used))), "ended");
+}

@@ -1,0 +1,52 @@
+//! A waiting room on mocked ports.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::catalog::OnSale;
+use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
+use encore_domain::ports::{Clock, MockCatalog, MockDraws, MockPayments, MockQueueRecords, MockQueueStore};
+use encore_domain::queue::Queue;
+use encore_port_tests::fixtures;
+use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
+
+/// A performance with free seats.
+struct FreeSeats;
+
+#[async_trait]
+impl Stock for FreeSeats {
+    async fn stock(&self, _: PerformanceId) -> Result<SeatStock, Unavailable> {
+        Ok(SeatStock { free: 26, held: 0 })
+    }
+}
+
+/// The ports of a waiting room. Without expectations, every call of them fails the test.
+#[derive(Default)]
+pub struct Mocks {
+    pub queues: MockQueueStore,
+    pub records: MockQueueRecords,
+    pub draws: MockDraws,
+    pub payments: MockPayments,
+}
+
+impl Mocks {
+    /// A waiting room that knows one open queue with the default settings.
+    pub async fn room(self, performance: PerformanceId, clock: Arc<dyn Clock>) -> WaitingRoom {
+        let mut catalog = MockCatalog::new();
+        let sale = OnSale { performance, opens_at: fixtures::start(), queue: Some(Queue::default()) };
+        catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
+        let room = WaitingRoom::new(WaitingRoomParts {
+            queues: Arc::new(self.queues),
+            records: Arc::new(self.records),
+            draws: Arc::new(self.draws),
+            payments: Arc::new(self.payments),
+            catalog: Arc::new(catalog),
+            stock: Arc::new(FreeSeats),
+            clock,
+        });
+        room.refresh_open_queues().await.expect("the catalog answers");
+        room
+    }
+}

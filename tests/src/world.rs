@@ -261,10 +261,8 @@ impl World {
 fn away() -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
-    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_preventing_orphans().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_best().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_units().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_chosen().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));

@@ -1,10 +1,16 @@
 //! Holding seats and giving them back.
 
+mod alternatives;
+mod searches;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::hold_change::{Extension, ReleaseRefusal};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_request::{SeatRequest, check_accessible};
+use encore_domain::booking::seat_state::Locker;
 use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
@@ -13,21 +19,20 @@ use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
+use encore_seat_map::SeatMap;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::choice::Choice;
+use self::alternatives::SeatAlternatives;
+use self::searches::SeatSearches;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
-use crate::seat_alternatives::SeatAlternatives;
-use crate::seat_map::{SeatMap, seat_ids, seats_taken};
-use crate::seat_searches::SeatSearches;
 
-/// How often it is chosen again because the claims knew better than the choice.
+/// How often a choice is repeated because the claims refused it.
 const CHOICES_MAX: usize = 16;
-/// How long somebody waits for their turn to choose on the claims.
+/// How long a call waits for its turn to choose by the claims.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A reservation with what a fan wants to read beside it.
@@ -37,6 +42,20 @@ pub struct ReservationView {
     pub reservation: Reservation,
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
+}
+
+/// What [`BookingUseCases`] is made of.
+pub struct BookingParts {
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// Lets fans pass who hold an active token.
+    pub guard: QueueGuard,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The use cases of `BookingService`.
@@ -54,13 +73,8 @@ pub struct BookingUseCases {
 
 impl BookingUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        reservations: Arc<dyn Reservations>,
-        contexts: PerformanceContexts,
-        seat_map: SeatMap,
-        guard: QueueGuard,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(parts: BookingParts) -> Self {
+        let BookingParts { reservations, contexts, seat_map, guard, clock } = parts;
         let (searches, alternatives) = (SeatSearches::default(), SeatAlternatives::new(seat_map.clone()));
         Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
     }
@@ -119,16 +133,16 @@ impl BookingUseCases {
             SeatRequest::Named { seats, prevent_orphan_seats, accessible } => {
                 let slots = seats.seat_slots(&context.venue.chart)?;
                 check_accessible(&context.venue.chart, &slots, *accessible)?;
-                self.hold_named(context, &slots, *prevent_orphan_seats, terms, request).await
+                let orphans = if *prevent_orphan_seats { Orphans::Prevent } else { Orphans::Allow };
+                self.hold_named(context, &slots, orphans, terms, request).await
             }
             SeatRequest::Best(best) => {
-                let choice = Choice::Best(self.searches.search(context, best).await?);
-                self.hold_chosen(context, &choice, terms, request).await
+                let search = Search::Seats(self.searches.search(context, best).await?);
+                self.hold_chosen(context, &search, terms, request).await
             }
             SeatRequest::GeneralAdmission(general_admission) => {
-                let search = general_admission.search(&context.venue.chart, terms.id)?;
-                let choice = Choice::Units { search, area: general_admission.area.clone() };
-                self.hold_chosen(context, &choice, terms, request).await
+                let search = Search::Units(general_admission.search(&context.venue.chart, terms.id)?);
+                self.hold_chosen(context, &search, terms, request).await
             }
         }
     }
@@ -137,27 +151,27 @@ impl BookingUseCases {
         &self,
         context: &PerformanceContext,
         slots: &[Slot],
-        prevent_orphan_seats: bool,
+        orphans: Orphans,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        self.seat_map.take(context, slots, prevent_orphan_seats, terms.id, terms.expires_at).await?;
+        self.seat_map.take(context, slots, orphans, terms.id, terms.expires_at).await?;
         self.place(context, slots, terms, request).await
     }
 
-    /// Seats and units are chosen in the step that locks them. If the claims know better, the locks are corrected and it is
-    /// chosen again: that others were faster is no reason to be refused.
+    /// Chooses seats or units in the step that locks them. If the claims refuse them, the locks are corrected and the choice is
+    /// repeated: a fan is not refused because another fan was faster.
     async fn hold_chosen(
         &self,
         context: &PerformanceContext,
-        choice: &Choice,
+        search: &Search,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         for _ in 0..CHOICES_MAX {
-            let chosen = self.seat_map.take_chosen(context, choice, terms.id, terms.expires_at).await?;
+            let chosen = self.seat_map.take_chosen(context, search, terms.id, terms.expires_at).await?;
             let Some(slots) = chosen else {
-                return self.hold_claimable(context, choice, terms, request).await;
+                return self.hold_claimable(context, search, terms, request).await;
             };
             match self.place(context, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
@@ -167,21 +181,21 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// While the locks are away, it is chosen on the claims. Where all would choose the same, and where somebody was faster, those
-    /// of one instance choose one after the other, and those of others meet by choosing again.
+    /// Chooses by the claims, while the locks are unavailable. All searches for seats find the same ones, so that they run one
+    /// after the other on an instance; searches for units do so after a conflict. Instances resolve conflicts by choosing again.
     async fn hold_claimable(
         &self,
         context: &PerformanceContext,
-        choice: &Choice,
+        search: &Search,
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         let mut turn = None;
         for tried in 0..CHOICES_MAX {
-            if turn.is_none() && (tried > 0 || choice.meets_others()) {
+            if turn.is_none() && (tried > 0 || matches!(search, Search::Seats(_))) {
                 turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
             }
-            let slots = self.seat_map.choose_claimable(context, choice).await?;
+            let slots = self.seat_map.choose_claimable(context, search).await?;
             match self.place(context, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
                 placed => return placed,
@@ -206,7 +220,10 @@ impl BookingUseCases {
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
-            Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => Err(seats_taken(context, &slots, None)),
+            Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
+                let seat_ids = context.seat_ids(&slots);
+                Err(AppError::SeatsTaken { seat_ids, version: None, alternatives: vec![] })
+            }
             Err(RequestError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
                 Err(AppError::OverLimit { limit, owned })
             }
@@ -215,10 +232,10 @@ impl BookingUseCases {
         }
     }
 
-    /// The locks that were taken are for nothing, or belong to an earlier call of the same request: the claims know.
+    /// Writes the claims to the locks. The locks that were taken have no claim, or that of an earlier call of the same request.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(unavailable) = self.seat_map.settle(performance, slots, owner).await {
-            warn!(error = &unavailable as &dyn std::error::Error, "seat locks differ from the claims until a sweep");
+        if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Fan(owner)).await {
+            warn!(error = &unavailable as &dyn std::error::Error, "seat locks not settled; a sweep settles them");
         }
     }
 
@@ -235,7 +252,7 @@ impl BookingUseCases {
         let slots = seats.slots(&context.venue.chart)?;
         let left = match self.reservations.release_seats(id, &slots, self.clock.now(), request).await {
             Err(RequestError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
-                return Err(AppError::NotFound { kind: "reserved_seat", ids: seat_ids(&context, &slots) });
+                return Err(AppError::NotFound { kind: "reserved_seat", ids: context.seat_ids(&slots) });
             }
             other => other?,
         };

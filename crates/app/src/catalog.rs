@@ -1,4 +1,6 @@
-//! What is on sale.
+//! Concerts, performances and their seats.
+
+mod chart_version;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,16 +12,16 @@ use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
 use encore_domain::identity::Caller;
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Catalog, Clock};
+use encore_domain::ports::Catalog;
+pub use encore_seat_map::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
+use encore_seat_map::{SeatMap, SeatWatch};
+use futures::{Stream, TryStreamExt};
 use moka::future::Cache;
 
-use crate::chart_version::chart_version;
+use self::chart_version::chart_version;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
-use crate::seat_frames::Part;
-use crate::seat_map::SeatMap;
-use crate::seat_stream::{SeatStream, SeatWatch};
 
 /// How many versions of charts are kept; each takes less than a kilobyte.
 const CHART_VERSIONS_KEPT: u64 = 10_000;
@@ -88,20 +90,13 @@ pub struct CatalogUseCases {
     contexts: PerformanceContexts,
     seat_map: SeatMap,
     guard: QueueGuard,
-    clock: Arc<dyn Clock>,
     chart_versions: Cache<PerformanceId, Arc<str>>,
 }
 
 impl CatalogUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        catalog: Arc<dyn Catalog>,
-        contexts: PerformanceContexts,
-        seat_map: SeatMap,
-        guard: QueueGuard,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { catalog, contexts, seat_map, guard, clock, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
+    pub fn new(catalog: Arc<dyn Catalog>, contexts: PerformanceContexts, seat_map: SeatMap, guard: QueueGuard) -> Self {
+        Self { catalog, contexts, seat_map, guard, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
     }
 
     /// All concerts, in the order of their creation.
@@ -111,7 +106,7 @@ impl CatalogUseCases {
 
     /// One concert.
     pub async fn get_concert(&self, id: ConcertId) -> Result<Arc<Concert>, AppError> {
-        self.contexts.concert(id).await
+        Ok(self.contexts.concert(id).await?)
     }
 
     /// The dates of a concert with what is left of each.
@@ -164,22 +159,21 @@ impl CatalogUseCases {
         Ok(SeatChartView { context, version })
     }
 
-    /// What becomes of the seats of a performance, and the chart that they are of. The guard is asked once; the stream ends
-    /// when the admission does.
+    /// Watches the seats of a performance, and returns their chart beside the frames. The guard is asked once. The stream ends
+    /// when the admission ends.
     pub async fn watch_seats(
         &self,
         caller: Caller,
         pass: &QueuePass,
         query: &SeatWatchQuery,
-    ) -> Result<(SeatChartView, SeatStream), AppError> {
+    ) -> Result<(SeatChartView, impl Stream<Item = Result<ObservedSeats, AppError>> + Send + use<>), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
         let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
-        let part = Part::of(&chart.context.venue.chart, &query.sections);
-        let watch = SeatWatch { user: caller.user, part, after_version: query.after_version, until };
-        let replica = self.seat_map.replica(&chart.context).await?;
-        let stream = SeatStream::open(replica, Arc::clone(&self.clock), watch)?;
-        Ok((chart, stream))
+        let SeatWatchQuery { sections, after_version, .. } = query;
+        let watch = SeatWatch { user: caller.user, sections, after_version: *after_version, until };
+        let stream = self.seat_map.watch(&chart.context, &watch).await?;
+        Ok((chart, stream.frames().map_err(AppError::from)))
     }
 }
 

@@ -14,6 +14,8 @@ use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TopUpRefusal;
+use encore_seat_map::SeatMapError;
+use encore_seat_map::contexts::ContextError;
 use encore_waiting_room::WaitingRoomError;
 use thiserror::Error;
 
@@ -55,11 +57,11 @@ pub enum AppError {
     SeatsNotFree { seat_ids: Vec<String> },
     #[error("{} seats are not blocked", seat_ids.len())]
     SeatsNotBlocked { seat_ids: Vec<String> },
-    #[error("seats would be left alone: {}", seat_ids.join(", "))]
+    #[error("seats would be orphaned: {}", seat_ids.join(", "))]
     WouldOrphanSeats { seat_ids: Vec<String> },
     #[error("seats are kept for those who need accessible seats: {}", seat_ids.join(", "))]
     AccessibleSeats { seat_ids: Vec<String> },
-    #[error("no {count} free seats fit the seat_request")]
+    #[error("no {count} free seats fit the request")]
     NoSeatsFit { count: usize },
     #[error("{area} has no room for {count} more: {left} left")]
     TooFewLeft { area: String, count: usize, left: u32 },
@@ -183,6 +185,33 @@ impl From<Infallible> for AppError {
     }
 }
 
+impl From<ContextError> for AppError {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::NotFound { kind, id } => Self::NotFound { kind, ids: vec![id] },
+            ContextError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
+
+impl From<SeatMapError> for AppError {
+    fn from(error: SeatMapError) -> Self {
+        match error {
+            SeatMapError::Taken { seat_ids, version } => {
+                Self::SeatsTaken { seat_ids, version: Some(version), alternatives: vec![] }
+            }
+            SeatMapError::WouldOrphan { seat_ids } => Self::WouldOrphanSeats { seat_ids },
+            SeatMapError::NoneFits { count } => Self::NoSeatsFit { count },
+            SeatMapError::TooFewLeft { area, count, left } => Self::TooFewLeft { area, count, left },
+            SeatMapError::Overloaded => Self::Overloaded,
+            // A watch lasts as long as the admission of its fan.
+            SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),
+            SeatMapError::Context(error) => error.into(),
+            SeatMapError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
+
 impl From<WaitingRoomError> for AppError {
     fn from(error: WaitingRoomError) -> Self {
         match error {
@@ -231,16 +260,19 @@ impl From<HoldRefusal> for AppError {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
             HoldRefusal::UnitsNamed { seat_ids } => {
-                let rule =
-                    format!("must not name units of status areas, which are sold by count: {}", seat_ids.join(", "));
+                let rule = format!(
+                    "must not name units of general admission areas, which are sold by count: {}",
+                    seat_ids.join(", ")
+                );
                 Self::Invalid(vec![Violation::new("seat_ids", rule)])
             }
             HoldRefusal::GeneralAdmissionAreas { names } => {
-                let rule = |name| format!("must not name a status area, which has no seats: {name}");
+                let rule = |name| format!("must not name a general admission area, which has no seats: {name}");
                 Self::Invalid(names.iter().map(|name| Violation::new("best_available.sections", rule(name))).collect())
             }
             HoldRefusal::NotAGeneralAdmissionArea { name } => {
-                Self::Invalid(vec![Violation::new("status.area", format!("must be a status area: {name} has seats"))])
+                let rule = format!("must be a general admission area: {name} has seats");
+                Self::Invalid(vec![Violation::new("general_admission.area", rule)])
             }
             HoldRefusal::UnknownSections { names } => Self::NotFound { kind: "section", ids: names },
             HoldRefusal::UnknownGrades { names } => Self::NotFound { kind: "grade", ids: names },

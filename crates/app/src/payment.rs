@@ -11,17 +11,35 @@ use encore_domain::payment::{PayRefusal, Payment, Settlement, check_payable, pla
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
+use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
 use tracing::warn;
 
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
-use crate::seat_map::SeatMap;
 use crate::wallet::transfer_ids;
 
 /// How often a payment is planned again because its fan changed the hold meanwhile.
 const PLANS_MAX: usize = 4;
+
+/// What [`PaymentUseCases`] is made of.
+pub struct PaymentParts {
+    /// The payments.
+    pub payments: Arc<dyn Payments>,
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// Lets fans pass who hold an active token.
+    pub guard: QueueGuard,
+    /// Propagates payments.
+    pub propagator: SettlementPropagator,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
 
 /// The use cases of `PaymentService`.
 #[derive(Clone)]
@@ -37,15 +55,8 @@ pub struct PaymentUseCases {
 
 impl PaymentUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        payments: Arc<dyn Payments>,
-        reservations: Arc<dyn Reservations>,
-        contexts: PerformanceContexts,
-        guard: QueueGuard,
-        propagator: SettlementPropagator,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
+    pub fn new(parts: PaymentParts) -> Self {
+        let PaymentParts { payments, reservations, contexts, guard, propagator, clock, ids } = parts;
         Self { payments, reservations, contexts, guard, propagator, clock, ids }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use encore_domain::booking::seat_block::{
     BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatList, SeatUnblock, UnblockRefusal,
 };
+use encore_domain::booking::seat_state::Locker;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
@@ -12,11 +13,11 @@ use encore_domain::ids::{BlockId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Ids, SeatBlocks};
 use encore_domain::request::RequestKey;
+use encore_seat_map::SeatMap;
 use tracing::warn;
 
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
-use crate::seat_map::{SeatMap, seat_ids};
 
 /// What an operator did, with the venue that names its seats.
 #[derive(Clone, Debug)]
@@ -25,6 +26,20 @@ pub struct InContext<T> {
     pub done: T,
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
+}
+
+/// What [`SeatBlockUseCases`] is made of.
+pub struct SeatBlockParts {
+    /// The blocks.
+    pub seat_blocks: Arc<dyn SeatBlocks>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
 }
 
 /// The use cases of operators who keep seats from sale.
@@ -39,13 +54,8 @@ pub struct SeatBlockUseCases {
 
 impl SeatBlockUseCases {
     /// Puts the use cases on their ports.
-    pub fn new(
-        seat_blocks: Arc<dyn SeatBlocks>,
-        contexts: PerformanceContexts,
-        seat_map: SeatMap,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
+    pub fn new(parts: SeatBlockParts) -> Self {
+        let SeatBlockParts { seat_blocks, contexts, seat_map, clock, ids } = parts;
         Self { seat_blocks, contexts, seat_map, clock, ids }
     }
 
@@ -64,7 +74,7 @@ impl SeatBlockUseCases {
         let block = SeatBlock { id, performance, operator, reason, slots, at };
         let blocked = self.seat_blocks.block(block, request).await.map_err(|error| match error {
             RequestError::Refused(BlockRefusal::SeatsTaken { slots }) => {
-                AppError::SeatsNotFree { seat_ids: seat_ids(&context, &slots) }
+                AppError::SeatsNotFree { seat_ids: context.seat_ids(&slots) }
             }
             RequestError::Reused => AppError::RequestReused,
             RequestError::Unavailable(unavailable) => unavailable.into(),
@@ -88,7 +98,7 @@ impl SeatBlockUseCases {
         let unblock = SeatUnblock { id, performance, operator, slots, at };
         let unblocked = self.seat_blocks.unblock(unblock, request).await.map_err(|error| match error {
             RequestError::Refused(UnblockRefusal::NotBlocked { slots }) => {
-                AppError::SeatsNotBlocked { seat_ids: seat_ids(&context, &slots) }
+                AppError::SeatsNotBlocked { seat_ids: context.seat_ids(&slots) }
             }
             RequestError::Reused => AppError::RequestReused,
             RequestError::Unavailable(unavailable) => unavailable.into(),
@@ -109,10 +119,11 @@ impl SeatBlockUseCases {
         Ok(InContext { done, context })
     }
 
-    /// What is done is done: if the locks are away, or this instance dies here, they are repaired later. A repeat hurries that.
+    /// Writes the claims to the locks. The block is stored already: if the write fails, a repair or a repeat of the call makes up
+    /// for it.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot]) {
-        if let Err(unavailable) = self.seat_map.settle_blocks(performance, slots).await {
-            warn!(%performance, error = &unavailable as &dyn std::error::Error, "blocked seats are shown later");
+        if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Operators).await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not settled; a repair settles them");
         }
     }
 }

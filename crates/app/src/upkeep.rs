@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{Clock, Payments, Reservations};
+use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
 use tracing::info;
 
 use crate::error::AppError;
 use crate::payment::SettlementPropagator;
-use crate::seat_map::SeatMap;
 
 /// How much one step of a sweep takes on, so that no transaction or script grows long.
 const BATCH: u32 = 200;
@@ -18,6 +18,22 @@ const BATCH: u32 = 200;
 const LOCK_GRACE: Duration = Duration::from_secs(2);
 /// How long after a payment its settlement is propagated again unless it is known to be propagated, which is noted once a sweep.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
+
+/// What [`Upkeep`] is made of.
+pub struct UpkeepParts {
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The payments.
+    pub payments: Arc<dyn Payments>,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// Propagates payments.
+    pub propagator: SettlementPropagator,
+    /// What is on sale.
+    pub room: WaitingRoom,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// The sweeps.
 #[derive(Clone)]
@@ -32,14 +48,8 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Puts the sweeps on their ports.
-    pub fn new(
-        reservations: Arc<dyn Reservations>,
-        payments: Arc<dyn Payments>,
-        seat_map: SeatMap,
-        propagator: SettlementPropagator,
-        room: WaitingRoom,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(parts: UpkeepParts) -> Self {
+        let UpkeepParts { reservations, payments, seat_map, propagator, room, clock } = parts;
         Self { reservations, payments, seat_map, propagator, room, clock }
     }
 
@@ -82,5 +92,15 @@ impl Upkeep {
             outcome = outcome.and(self.seat_map.settle_overdue(performance, before, BATCH).await.map(drop));
         }
         Ok(outcome?)
+    }
+
+    /// Compares the seat locks of every performance on sale with the claims, and repairs what differs for too long.
+    pub async fn repair_seat_locks(&self) -> Result<(), AppError> {
+        Ok(self.seat_map.repair(&self.room.on_sale()).await?)
+    }
+
+    /// How many seats this instance has repaired.
+    pub fn seats_repaired(&self) -> u64 {
+        self.seat_map.repaired()
     }
 }

@@ -3,6 +3,7 @@
 pub mod alternatives;
 pub mod best_available;
 pub mod hold_change;
+pub mod search;
 pub mod seat_block;
 pub mod seat_copy;
 pub mod seat_repair;

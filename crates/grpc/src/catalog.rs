@@ -144,7 +144,7 @@ impl CatalogService for CatalogApi {
         let sections: HashSet<String> = message.sections.into_iter().collect();
         let query = SeatWatchQuery { performance, sections, after_version };
         let (chart, seats) = self.calls.read(self.catalog.watch_seats(caller, &pass, &query)).await?;
-        let frames = stream::iter(1..).zip(seats.frames()).map(move |(sequence, observed)| {
+        let frames = stream::iter(1..).zip(seats).map(move |(sequence, observed)| {
             let observed = observed.map_err(status)?;
             Ok(frame_to_proto(sequence, observed, &chart.version))
         });

@@ -1,6 +1,6 @@
 //! What is told to those who watch seats, as messages.
 
-use encore_app::seat_frames::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
+use encore_app::catalog::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
 use encore_proto::catalog::v1::{self as pb, watch_seats_response::Frame};
 use prost::bytes::Bytes;
 

@@ -2,9 +2,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use encore_domain::booking::best_available::SeatSearch;
+use encore_domain::booking::alternatives::Orphans;
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatState, SeatStatus, StockAt};
-use encore_domain::booking::unit_search::UnitSearch;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -113,43 +113,25 @@ impl SeatLocks for MemorySeatLocks {
         &self,
         performance: PerformanceId,
         slots: &[Slot],
+        orphans: Orphans,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until, false));
+        let taken = self.change(performance, |seats| seats.take(slots, orphans, owner, held_until));
         taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
-    async fn take_preventing_orphans(
+    async fn take_chosen(
         &self,
         performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, PortError<TakeRefusal>> {
-        let taken = self.change(performance, |seats| seats.take(slots, owner, held_until, true));
-        taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
-    }
-
-    async fn take_best(
-        &self,
-        performance: PerformanceId,
-        search: &SeatSearch,
+        search: &Search,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let taken = self.change(performance, |seats| seats.take_best(search, owner, held_until));
-        taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
-    }
-
-    async fn take_units(
-        &self,
-        performance: PerformanceId,
-        search: &UnitSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let taken = self.change(performance, |seats| seats.take_units(search, owner, held_until));
+        let taken = self.change(performance, |seats| match search {
+            Search::Seats(search) => seats.take_best(search, owner, held_until),
+            Search::Units(search) => seats.take_units(search, owner, held_until),
+        });
         taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::seat_state::{CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -111,9 +112,9 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     let version = bench.version(performance).await;
     assert_eq!(next(&mut listener).await, changed(version, &[(0, SeatStatus::Held), (1, SeatStatus::Held)]));
 
-    let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), id(), at_secs(60)).await;
+    let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), Orphans::Allow, id(), at_secs(60)).await;
     taken.expect_err("one is held");
-    let again = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, at_secs(90)).await;
+    let again = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, owner, at_secs(90)).await;
     again.expect("the seats are the owner's");
     bench.release_seats(performance, &slots(&[0, 5]), id()).await;
     bench.mark(performance, &[lock(0, owner, Some(at_secs(120)))]).await;

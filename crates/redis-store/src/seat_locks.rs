@@ -2,7 +2,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{SeatSearch, Stretch};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{
     CHANGE_SEATS_MAX, SeatLock, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
 };
@@ -76,37 +78,6 @@ impl RedisSeatLocks {
         Self { redis }
     }
 
-    /// Runs the script that takes; it refuses to leave a seat alone if it is told to.
-    async fn take_unless(
-        &self,
-        would_orphan_seats: bool,
-        performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, PortError<TakeRefusal>> {
-        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
-        slots.sort_unstable();
-        slots.dedup();
-        let mut take = TAKE.prepare_invoke();
-        take.key(&self.redis.keys.seats(performance));
-        take.arg(owner.0.as_bytes().as_slice())
-            .arg(held_until.timestamp_millis())
-            .arg(u8::from(would_orphan_seats))
-            .arg(slots);
-        let in_order = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
-        match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
-            None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
-            Some((version, taken, _)) if !taken.is_empty() => {
-                Err(PortError::Refused(TakeRefusal::Taken { slots: in_order(taken), version }))
-            }
-            Some((_, _, alone)) if !alone.is_empty() => {
-                Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: in_order(alone) }))
-            }
-            Some((version, _, _)) => Ok(version),
-        }
-    }
-
     /// Runs the script that chooses. None where the distances are not there.
     async fn try_take_best(
         &self,
@@ -131,6 +102,47 @@ impl RedisSeatLocks {
                 Ok(version) if slots.is_empty() => Err(PortError::Refused(ChooseRefusal::NoneFits { version })),
                 Ok(version) => Ok(Some(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version })),
             },
+        }
+    }
+
+    /// Runs the script that chooses seats, after the distances of the venue's seats where they are missing.
+    async fn take_best(
+        &self,
+        performance: PerformanceId,
+        search: &SeatSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        if let Some(taken) = self.try_take_best(performance, search, owner, held_until).await? {
+            return Ok(taken);
+        }
+        let distances: Vec<u8> = search.order.distances.iter().copied().flat_map(u32::to_le_bytes).collect();
+        let key = self.redis.keys.seats_distances(performance);
+        self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
+        let taken = self.try_take_best(performance, search, owner, held_until).await?;
+        taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
+    }
+
+    /// Runs the script that chooses units.
+    async fn take_units(
+        &self,
+        performance: PerformanceId,
+        search: &UnitSearch,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        let mut take = TAKE_UNITS.prepare_invoke();
+        for key in self.redis.keys.units_chosen_for(performance, owner) {
+            take.key(key);
+        }
+        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
+        take.arg(search.count).arg(search.first.0).arg(search.capacity).arg(search.from.0);
+        match self.redis.run::<Option<(u64, Vec<u32>, u32)>>(&take).await? {
+            None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
+            Some((version, slots, left)) if slots.is_empty() => {
+                Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, version }))
+            }
+            Some((version, slots, _)) => Ok(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version }),
         }
     }
 }
@@ -181,58 +193,42 @@ impl SeatLocks for RedisSeatLocks {
         &self,
         performance: PerformanceId,
         slots: &[Slot],
+        orphans: Orphans,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.take_unless(false, performance, slots, owner, held_until).await
-    }
-
-    async fn take_preventing_orphans(
-        &self,
-        performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, PortError<TakeRefusal>> {
-        self.take_unless(true, performance, slots, owner, held_until).await
-    }
-
-    async fn take_best(
-        &self,
-        performance: PerformanceId,
-        search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        if let Some(taken) = self.try_take_best(performance, search, owner, held_until).await? {
-            return Ok(taken);
-        }
-        let distances: Vec<u8> = search.order.distances.iter().copied().flat_map(u32::to_le_bytes).collect();
-        let key = self.redis.keys.seats_distances(performance);
-        self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
-        let taken = self.try_take_best(performance, search, owner, held_until).await?;
-        taken.ok_or_else(|| unexpected("the distances of seats are forgotten at once".to_owned()).into())
-    }
-
-    async fn take_units(
-        &self,
-        performance: PerformanceId,
-        search: &UnitSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        let mut take = TAKE_UNITS.prepare_invoke();
-        for key in self.redis.keys.units_chosen_for(performance, owner) {
-            take.key(key);
-        }
-        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
-        take.arg(search.count).arg(search.first.0).arg(search.capacity).arg(search.from.0);
-        match self.redis.run::<Option<(u64, Vec<u32>, u32)>>(&take).await? {
-            None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
-            Some((version, slots, left)) if slots.is_empty() => {
-                Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, version }))
+        let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut take = TAKE.prepare_invoke();
+        take.key(&self.redis.keys.seats(performance));
+        take.arg(owner.0.as_bytes().as_slice())
+            .arg(held_until.timestamp_millis())
+            .arg(u8::from(orphans == Orphans::Prevent))
+            .arg(slots);
+        let in_order = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
+        match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
+            None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
+            Some((version, taken, _)) if !taken.is_empty() => {
+                Err(PortError::Refused(TakeRefusal::Taken { slots: in_order(taken), version }))
             }
-            Some((version, slots, _)) => Ok(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version }),
+            Some((_, _, alone)) if !alone.is_empty() => {
+                Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: in_order(alone) }))
+            }
+            Some((version, _, _)) => Ok(version),
+        }
+    }
+
+    async fn take_chosen(
+        &self,
+        performance: PerformanceId,
+        search: &Search,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        match search {
+            Search::Seats(search) => self.take_best(performance, search, owner, held_until).await,
+            Search::Units(search) => self.take_units(performance, search, owner, held_until).await,
         }
     }
 

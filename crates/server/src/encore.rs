@@ -4,22 +4,21 @@ use std::sync::Arc;
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
-use encore_app::booking::BookingUseCases;
+use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
-use encore_app::payment::{PaymentUseCases, SettlementPropagator};
+use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
-use encore_app::seat_blocks::SeatBlockUseCases;
-use encore_app::seat_map::SeatMap;
-use encore_app::seat_reconciliation::SeatReconciliation;
-use encore_app::upkeep::Upkeep;
+use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
+use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::WalletUseCases;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
+use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use crate::ports::Ports;
@@ -61,8 +60,13 @@ impl Encore {
         } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let contexts = PerformanceContexts::new(catalog.clone());
-        let reconciliation = SeatReconciliation::new(seat_locks.clone(), reservations.clone(), clock());
-        let seat_map = SeatMap::new(seat_locks.clone(), seat_changes, reservations.clone(), contexts.clone(), clock());
+        let seat_map = SeatMap::new(SeatMapParts {
+            locks: seat_locks.clone(),
+            changes: seat_changes,
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            clock: clock(),
+        });
         let room = WaitingRoom::new(WaitingRoomParts {
             queues,
             records: queue_records,
@@ -83,14 +87,14 @@ impl Encore {
             clock: clock(),
         });
         let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
-        let upkeep = Upkeep::new(
-            reservations.clone(),
-            payments.clone(),
-            seat_map.clone(),
-            propagator.clone(),
-            room.clone(),
-            clock(),
-        );
+        let upkeep = Upkeep::new(UpkeepParts {
+            reservations: reservations.clone(),
+            payments: payments.clone(),
+            seat_map: seat_map.clone(),
+            propagator: propagator.clone(),
+            room: room.clone(),
+            clock: clock(),
+        });
         let parts = QueueParts {
             room: room.clone(),
             tokens: queue_tokens.clone(),
@@ -101,22 +105,42 @@ impl Encore {
         };
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
-        let workers = Workers::new(room, upkeep, reconciliation);
-        let booking =
-            BookingUseCases::new(reservations.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock());
+        let workers = Workers::new(room, upkeep);
+        let booking = BookingUseCases::new(BookingParts {
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            guard: guard.clone(),
+            clock: clock(),
+        });
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
-        let seat_blocks = SeatBlockUseCases::new(seat_blocks, contexts.clone(), seat_map.clone(), clock(), ids());
-        let payments =
-            PaymentUseCases::new(payments, reservations, contexts.clone(), guard.clone(), propagator, clock(), ids());
+        let seat_blocks = SeatBlockUseCases::new(SeatBlockParts {
+            seat_blocks,
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            clock: clock(),
+            ids: ids(),
+        });
+        let payments = PaymentUseCases::new(PaymentParts {
+            payments,
+            reservations,
+            contexts: contexts.clone(),
+            guard: guard.clone(),
+            propagator,
+            clock: clock(),
+            ids: ids(),
+        });
+        let access = access_tokens.clone();
+        let identity = IdentityUseCases::new(IdentityParts {
+            users,
+            passwords,
+            access_tokens: access,
+            clock: clock(),
+            ids: ids(),
+        });
         let api = Api {
-            identity: IdentityUseCases::new(IdentityParts {
-                users,
-                passwords,
-                access_tokens: access_tokens.clone(),
-                clock: clock(),
-                ids: ids(),
-            }),
-            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone(), clock()),
+            identity,
+            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
             wallet: WalletUseCases::new(wallets, clock(), ids()),

@@ -1,11 +1,10 @@
 //! The seat map as the waiting room's source of seat counts.
 
 use async_trait::async_trait;
-use encore_app::error::AppError;
-use encore_app::seat_map::SeatMap;
 use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
+use encore_seat_map::{SeatMap, SeatMapError};
 use encore_waiting_room::Stock;
 
 /// Reads the counts off the seat map's replicas.
@@ -16,7 +15,7 @@ impl Stock for SeatMapStock {
     async fn stock(&self, performance: PerformanceId) -> Result<SeatStock, Unavailable> {
         match self.0.stock(&[performance]).await {
             Ok(stock) => Ok(stock.first().copied().unwrap_or_default()),
-            Err(AppError::Unavailable(unavailable)) => Err(unavailable),
+            Err(SeatMapError::Unavailable(unavailable)) => Err(unavailable),
             Err(error) => Err(Unavailable::new("the seat map", error)),
         }
     }

@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_app::upkeep::Upkeep;
 use encore_waiting_room::WaitingRoom;
 use tokio::task::JoinSet;
@@ -16,33 +15,31 @@ use tracing::{info, warn};
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// How often payments are told again, and overdue locks compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
-/// How long after all seats on sale were compared with the claims they are compared again.
-const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// How long after all seat locks on sale were compared with the claims they are compared again.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// The loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
     room: WaitingRoom,
     upkeep: Upkeep,
-    reconciliation: SeatReconciliation,
 }
 
 impl Workers {
-    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, reconciliation: SeatReconciliation) -> Self {
-        Self { room, upkeep, reconciliation }
+    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep) -> Self {
+        Self { room, upkeep }
     }
 
     /// How many seats of the locks this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
-        self.reconciliation.repairs()
+        self.upkeep.seats_repaired()
     }
 
     /// Runs all loops until `stop`, and returns when each has finished its step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, reconciliation } = self;
-        let (opening, ticking, presence) = (room.clone(), room.clone(), room.clone());
-        let (records, on_sale) = (room.clone(), room);
-        let (expiry, settlements, locks) = (upkeep.clone(), upkeep.clone(), upkeep);
+        let Self { room, upkeep } = self;
+        let (opening, ticking, presence, records) = (room.clone(), room.clone(), room.clone(), room);
+        let (expiry, settlements, locks, repair) = (upkeep.clone(), upkeep.clone(), upkeep.clone(), upkeep);
         let mut loops = JoinSet::new();
         loops.spawn(repeat("open queues", stop.clone(), WaitingRoom::REFRESH_EVERY, move || {
             let room = opening.clone();
@@ -72,9 +69,9 @@ impl Workers {
             let upkeep = locks.clone();
             async move { upkeep.settle_overdue_locks().await }
         }));
-        loops.spawn(repeat("reconciliation", stop, RECONCILE_EVERY, move || {
-            let (reconciliation, room) = (reconciliation.clone(), on_sale.clone());
-            async move { reconciliation.reconcile(&room.on_sale()).await }
+        loops.spawn(repeat("seat lock repair", stop, COMPARE_EVERY, move || {
+            let upkeep = repair.clone();
+            async move { upkeep.repair_seat_locks().await }
         }));
         while loops.join_next().await.is_some() {}
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::catalog::Performance;
 use encore_proto::booking::v1::ReservationState;
 use encore_proto::catalog::v1::SeatStatus;
@@ -134,7 +135,7 @@ async fn a_lock_without_a_hold_is_freed_when_its_time_is_over() {
     let slots = encore_port_tests::fixtures::slots(&[0]);
     let until_when = encore_port_tests::fixtures::start() + HOLD_FOR;
     let owner = encore_port_tests::fixtures::id();
-    world.ports.seat_locks.take(performance, &slots, owner, until_when).await.expect("a lock");
+    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, owner, until_when).await.expect("a lock");
     let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("locked");
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
 

@@ -1,5 +1,6 @@
 //! The chart of seats, and what becomes of them.
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::QueueSettings;
 use encore_port_tests::fixtures;
@@ -168,7 +169,7 @@ async fn where_there_is_a_queue_only_those_inside_watch_and_until_their_time_is_
     world.clock.advance(queue.active_duration);
     let slots = fixtures::slots(&[0]);
     let held_until = fixtures::start() + queue.active_duration * 2;
-    world.ports.seat_locks.take(performance, &slots, fixtures::id(), held_until).await.expect("a lock");
+    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, fixtures::id(), held_until).await.expect("a lock");
     let end = seats.next().await.expect_err("the admission is over");
     assert_eq!(reason(&end), "QUEUE_TOKEN_ENDED");
 }

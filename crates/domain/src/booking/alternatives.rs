@@ -9,6 +9,15 @@ use crate::catalog::seat_chart::{SeatChart, Slot};
 /// The most alternatives that are offered. A phone shows this many on one screen.
 pub const ALTERNATIVES_MAX: usize = 3;
 
+/// Whether a hold may leave orphan seats: free seats that had a free neighbour and have none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// It may.
+    Allow,
+    /// It is refused if it would.
+    Prevent,
+}
+
 /// Free blocks of the same size as the wanted seats, of the same grades and with as many accessible seats, the nearest first.
 /// Blocks that leave no orphan seat come before those that do. No seat is in two of them.
 pub fn alternatives(chart: &SeatChart, state: &[Option<SeatStatus>], wanted: &[Slot]) -> Vec<Vec<Slot>> {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use encore_domain::booking::best_available::{SeatOrder, SeatSearch};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
@@ -113,7 +114,8 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
     let answers = at_once((0..HUNDRED).map(|turn| {
         let seat_locks = Arc::clone(&bench.seat_locks);
         let search = search(1 + turn % 2, &[0, 1], &[0, 1], false);
-        async move { (search.count, seat_locks.take_best(performance, &search, id(), at_secs(60)).await) }
+        let (count, search) = (search.count, Search::Seats(search));
+        async move { (count, seat_locks.take_chosen(performance, &search, id(), at_secs(60)).await) }
     }))
     .await;
 
@@ -143,12 +145,13 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
 pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     let (performance, owner) = (bench.loaded().await, id());
     let three = search(3, &[0, 1], &[0, 1], false);
-    let first = bench.take_best(performance, &three, owner).await.expect("the context is empty");
+    let first = bench.take_best(performance, &three, owner).await.expect("the venue is empty");
     let other = bench.take_best(performance, &three, id()).await.expect("there is more");
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     let later = at_secs(3_600);
-    let again = bench.seat_locks.take_best(performance, &three, owner, later).await.expect("the same again");
+    let repeated = Search::Seats(three.clone());
+    let again = bench.seat_locks.take_chosen(performance, &repeated, owner, later).await.expect("the same again");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner.locker() == Locker::Fan(owner)).count();
     assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
@@ -53,7 +55,7 @@ macro_rules! seat_locks {
             chooses_again_for_the_same_owner,
             takes_free_units,
             refuses_where_too_few_units_are_left,
-            sells_an_area_to_the_last_spot,
+            sells_an_area_to_the_last_unit,
             takes_units_again_for_the_same_owner,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
@@ -94,7 +96,7 @@ impl SpeedBench {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.seat_locks.take(performance, slots, owner, at_secs(60)).await
+        self.seat_locks.take(performance, slots, Orphans::Allow, owner, at_secs(60)).await
     }
 
     /// Holds free seats for somebody, and says for whom.
@@ -105,7 +107,7 @@ impl SpeedBench {
         held_until: Timestamp,
     ) -> ReservationId {
         let owner = id();
-        let taken = self.seat_locks.take(performance, &slots(seats), owner, held_until).await;
+        let taken = self.seat_locks.take(performance, &slots(seats), Orphans::Allow, owner, held_until).await;
         taken.expect("the seats are free");
         owner
     }
@@ -117,7 +119,7 @@ impl SpeedBench {
         search: &SeatSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_best(performance, search, owner, at_secs(60)).await
+        self.seat_locks.take_chosen(performance, &Search::Seats(search.clone()), owner, at_secs(60)).await
     }
 
     /// A performance of which each seat is held or sold if its number in the chart is taken.

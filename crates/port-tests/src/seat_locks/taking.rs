@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::alternatives::{Orphans, orphan_seats};
 use encore_domain::booking::seat_state::{Locker, SeatState, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
@@ -40,7 +40,7 @@ pub async fn takes_once_under_contention(bench: SpeedBench) {
     let owners: Vec<ReservationId> = (0..HUNDRED).map(|_| id()).collect();
     let answers = at_once(owners.iter().map(|owner| {
         let (seat_locks, wanted, owner) = (Arc::clone(&bench.seat_locks), wanted.clone(), *owner);
-        async move { seat_locks.take(performance, &wanted, owner, at_secs(60)).await }
+        async move { seat_locks.take(performance, &wanted, Orphans::Allow, owner, at_secs(60)).await }
     }))
     .await;
 
@@ -66,7 +66,7 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(bench.seats(performance).await, Some(SeatState { statuses: statuses(&[0, 1], &[]), version }));
 
     let later = at_secs(3_600);
-    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), owner, later).await;
+    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, owner, later).await;
     assert_eq!(extended.expect("the seats are the owner's"), version);
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await;
     assert_eq!(overdue.expect("the store answers"), [], "the new deadline is the one that counts");
@@ -91,7 +91,8 @@ pub async fn takes_preventing_orphans(bench: SpeedBench) {
         let before = bench.seats(performance).await.expect("loaded");
         for choice in &choices {
             let owner = id();
-            let taking = bench.seat_locks.take_preventing_orphans(performance, choice, owner, at_secs(60)).await;
+            let take = |until| bench.seat_locks.take(performance, choice, Orphans::Prevent, owner, until);
+            let taking = take(at_secs(60)).await;
             let taken: Vec<Slot> = choice
                 .iter()
                 .copied()
@@ -109,7 +110,7 @@ pub async fn takes_preventing_orphans(bench: SpeedBench) {
                 assert_eq!(now.statuses, before.statuses);
             } else {
                 let version = taking.expect("free, and nobody is alone");
-                let again = bench.seat_locks.take_preventing_orphans(performance, choice, owner, at_secs(90)).await;
+                let again = take(at_secs(90)).await;
                 assert_eq!(again.expect("the owner's"), version);
                 bench.release_seats(performance, choice, owner).await;
             }

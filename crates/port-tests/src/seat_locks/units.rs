@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt, all_free};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::area::Area;
@@ -37,7 +38,7 @@ impl SpeedBench {
         search: &UnitSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_units(performance, search, owner, at_secs(60)).await
+        self.seat_locks.take_chosen(performance, &Search::Units(*search), owner, at_secs(60)).await
     }
 }
 
@@ -100,13 +101,14 @@ pub async fn refuses_where_too_few_units_are_left(bench: SpeedBench) {
     assert_eq!(unknown, ChooseRefusal::NotLoaded);
 }
 
-pub async fn sells_an_area_to_the_last_spot(bench: SpeedBench) {
+pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
     const CAPACITY: u32 = 300;
     let (performance, [floor, _]) = bench.festival(CAPACITY, |_| false).await;
     let answers = at_once((0..CROWD).map(|turn| {
         let (seat_locks, owner) = (Arc::clone(&bench.seat_locks), id());
         let search = UnitSearch::new(&floor, 1 + turn % 4, owner);
-        async move { (search.count, seat_locks.take_units(performance, &search, owner, at_secs(60)).await) }
+        let (count, search) = (search.count, Search::Units(search));
+        async move { (count, seat_locks.take_chosen(performance, &search, owner, at_secs(60)).await) }
     }))
     .await;
 
@@ -139,7 +141,8 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
     assert!(other.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     let later = at_secs(3_600);
-    let again = bench.seat_locks.take_units(performance, &three, owner, later).await.expect("the same again");
+    let repeated = Search::Units(three);
+    let again = bench.seat_locks.take_chosen(performance, &repeated, owner, later).await.expect("the same again");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await.expect("the store answers");
     assert_eq!(

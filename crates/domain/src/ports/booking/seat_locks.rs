@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::booking::best_available::SeatSearch;
+use crate::booking::alternatives::Orphans;
+use crate::booking::search::Search;
 use crate::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt};
-use crate::booking::unit_search::UnitSearch;
 use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -78,9 +78,9 @@ pub enum ChooseRefusal {
 /// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order, and the version; the others stay free
 /// - `takes_once_under_contention`: of a hundred concurrent takes of the same seats, one succeeds
 /// - `takes_again_for_the_same_owner`: seats that are all held by this owner are taken again, until the new deadline
-/// - `takes_preventing_orphans`: what would leave a seat alone is refused with [`TakeRefusal::WouldOrphan`], which names what
-///   [`orphan_seats`](crate::booking::alternatives::orphan_seats) does, and takes nothing; what is taken comes first, and seats that are all
-///   this owner's are taken again
+/// - `takes_preventing_orphans`: with [`Orphans::Prevent`], a take that would leave orphan seats is refused with
+///   [`TakeRefusal::WouldOrphan`], which names those that [`orphan_seats`](crate::booking::alternatives::orphan_seats) finds. Taken
+///   seats are refused first, and seats that are all held by this owner are taken again
 /// - `takes_the_best_block`: the one that [`SeatSearch::choose`] chooses from the snapshot, in venues of any occupation
 /// - `takes_a_split_only_where_allowed`: and then the one that [`SeatSearch::choose`] chooses
 /// - `chooses_accessible_seats_for_those_who_ask`: those that [`SeatSearch::choose`] chooses, with stretches that overlap
@@ -91,7 +91,7 @@ pub enum ChooseRefusal {
 /// - `takes_free_units`: those that [`UnitSearch::choose`] chooses from the snapshot, in areas of any occupation
 /// - `refuses_where_too_few_units_are_left`: [`ChooseRefusal::TooFewLeft`] has the number of free units and the version. Nothing
 ///   changes, and no slot outside the area is taken
-/// - `sells_an_area_to_the_last_spot`: two hundred concurrent calls that want more than the capacity take exactly the capacity; none
+/// - `sells_an_area_to_the_last_unit`: two hundred concurrent calls that want more than the capacity take exactly the capacity; none
 ///   is refused while as many units as it wants are free
 /// - `takes_units_again_for_the_same_owner`: as for seats
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
@@ -105,6 +105,9 @@ pub enum ChooseRefusal {
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
 /// - `says_who_holds`: the locks of the given seats that are held, in the order of the slots
 /// - `keeps_performances_apart`: a change of one does not change another
+///
+/// [`SeatSearch::choose`]: crate::booking::best_available::SeatSearch::choose
+/// [`UnitSearch::choose`]: crate::booking::unit_search::UnitSearch::choose
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
@@ -128,33 +131,16 @@ pub trait SeatLocks: Send + Sync {
         &self,
         performance: PerformanceId,
         slots: &[Slot],
+        orphans: Orphans,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>>;
 
-    /// The same, unless that would leave a single free seat without a free neighbour.
-    async fn take_preventing_orphans(
+    /// Holds the free seats or units that a search finds. They are chosen and held in one step.
+    async fn take_chosen(
         &self,
         performance: PerformanceId,
-        slots: &[Slot],
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, PortError<TakeRefusal>>;
-
-    /// Holds the best free seats of a search, chosen in the same step.
-    async fn take_best(
-        &self,
-        performance: PerformanceId,
-        search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
-
-    /// Holds free units of a general admission area, chosen in the same step.
-    async fn take_units(
-        &self,
-        performance: PerformanceId,
-        search: &UnitSearch,
+        search: &Search,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;

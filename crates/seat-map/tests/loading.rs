@@ -1,19 +1,20 @@
-//! Loading seats that a crowd misses.
+//! Loading locks that many callers find missing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::contexts::{PerformanceContext, PerformanceContexts};
-use encore_app::seat_map::SeatMap;
 use encore_domain::booking::Claim;
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::seat_state::StockAt;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks, TakeRefusal};
 use encore_port_tests::fixtures;
+use encore_seat_map::contexts::{PerformanceContext, PerformanceContexts};
+use encore_seat_map::{SeatMap, SeatMapParts};
 use futures::future::join_all;
 
-const CROWD: usize = 200;
+const CALLERS: usize = 200;
 
 fn context() -> PerformanceContext {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
@@ -25,21 +26,28 @@ fn map(locks: MockSeatLocks, reservations: MockReservations) -> SeatMap {
     let mut clock = MockClock::new();
     clock.expect_now().returning(fixtures::start);
     let contexts = PerformanceContexts::new(Arc::new(MockCatalog::new()));
-    SeatMap::new(Arc::new(locks), Arc::new(MockSeatChanges::new()), Arc::new(reservations), contexts, Arc::new(clock))
+    SeatMap::new(SeatMapParts {
+        locks: Arc::new(locks),
+        changes: Arc::new(MockSeatChanges::new()),
+        reservations: Arc::new(reservations),
+        contexts,
+        clock: Arc::new(clock),
+    })
 }
 
-/// Each of a crowd takes the same seat at once; how many may go on to the claims is answered.
-async fn crowd_takes(map: &SeatMap, context: &PerformanceContext) -> usize {
-    let takes = (0..CROWD).map(|_| map.take(context, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)));
+/// Many callers take the same seat concurrently. Returns how many may continue with the claims.
+async fn take_concurrently(map: &SeatMap, context: &PerformanceContext) -> usize {
+    let takes =
+        (0..CALLERS).map(|_| map.take(context, &[Slot(0)], Orphans::Allow, fixtures::id(), fixtures::at_secs(60)));
     join_all(takes).await.into_iter().flatten().count()
 }
 
 #[tokio::test]
-async fn a_crowd_that_misses_the_seats_loads_them_once() {
+async fn concurrent_callers_load_the_locks_once() {
     let loaded = Arc::<AtomicUsize>::default();
     let mut locks = MockSeatLocks::new();
     let ready = Arc::clone(&loaded);
-    locks.expect_take().returning(move |_, _, _, _| {
+    locks.expect_take().returning(move |_, _, _, _, _| {
         if ready.load(Ordering::SeqCst) == 0 { Err(PortError::Refused(TakeRefusal::NotLoaded)) } else { Ok(1) }
     });
     locks.expect_may_load().times(1).returning(|_, _, _| Ok(true));
@@ -50,17 +58,17 @@ async fn a_crowd_that_misses_the_seats_loads_them_once() {
     });
     let mut reservations = MockReservations::new();
     reservations.expect_claims().times(2).returning(|_| Ok(vec![]));
-    assert_eq!(crowd_takes(&map(locks, reservations), &context()).await, CROWD);
+    assert_eq!(take_concurrently(&map(locks, reservations), &context()).await, CALLERS);
     assert_eq!(loaded.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
+async fn claims_that_change_during_a_load_are_settled_after_it() {
     let owner = fixtures::id();
     let claim = Claim::held(Slot(3), owner, fixtures::at_secs(60));
     let mut locks = MockSeatLocks::new();
-    locks.expect_take().times(1).returning(|_, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
-    locks.expect_take().returning(|_, _, _, _| Ok(1));
+    locks.expect_take().times(1).returning(|_, _, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
+    locks.expect_take().returning(|_, _, _, _, _| Ok(1));
     locks.expect_may_load().returning(|_, _, _| Ok(true));
     locks.expect_load().returning(|_, _, locks, _| {
         assert!(locks.is_empty());
@@ -77,17 +85,17 @@ async fn what_was_claimed_while_the_seats_were_loaded_is_made_up_for() {
     reservations.expect_claims().returning(move |_| Ok(vec![claim]));
     reservations.expect_claims_on().returning(move |_, _| Ok(vec![claim]));
     let (map, context) = (map(locks, reservations), context());
-    map.take(&context, &[Slot(0)], false, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
+    map.take(&context, &[Slot(0)], Orphans::Allow, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
     assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), claim.owner)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
+async fn while_another_instance_loads_holds_wait_a_second_at_most() {
     for loads in [true, false] {
         let asked = Arc::<AtomicUsize>::default();
         let mut locks = MockSeatLocks::new();
         let seen = Arc::clone(&asked);
-        locks.expect_take().returning(move |_, _, _, _| {
+        locks.expect_take().returning(move |_, _, _, _, _| {
             let loaded = loads && seen.load(Ordering::SeqCst) >= 3;
             if loaded { Ok(1) } else { Err(PortError::Refused(TakeRefusal::NotLoaded)) }
         });
@@ -99,15 +107,15 @@ async fn while_another_instance_loads_holds_wait_a_moment_and_then_go_on() {
             Ok(vec![(loads && asked >= 3).then_some(at)])
         });
         let started = tokio::time::Instant::now();
-        assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &context()).await, CROWD);
+        assert_eq!(take_concurrently(&map(locks, MockReservations::new()), &context()).await, CALLERS);
         assert!(started.elapsed() <= std::time::Duration::from_millis(1_100), "{:?}", started.elapsed());
-        assert!(asked.load(Ordering::SeqCst) <= 51, "one look at a time, whatever the crowd");
+        assert!(asked.load(Ordering::SeqCst) <= 51, "all callers share one poll");
     }
 }
 
 #[tokio::test]
-async fn while_the_locks_are_away_the_claims_decide() {
+async fn while_the_locks_are_unavailable_the_claims_decide() {
     let mut locks = MockSeatLocks::new();
-    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
-    assert_eq!(crowd_takes(&map(locks, MockReservations::new()), &context()).await, CROWD);
+    locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
+    assert_eq!(take_concurrently(&map(locks, MockReservations::new()), &context()).await, CALLERS);
 }

@@ -1,4 +1,4 @@
-//! Reading live seats: from the locks, which are loaded from the claims where they are missing, or from the claims alone.
+//! Reading seats from the locks, which are loaded from the claims where necessary, or from the claims alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,44 +11,39 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
 use tracing::warn;
 
-use crate::contexts::{PerformanceContext, PerformanceContexts};
-use crate::error::AppError;
-use crate::seat_loading::{SeatLoading, first_version};
-use crate::seat_settling::SeatSettling;
+use crate::contexts::{ContextError, PerformanceContext, PerformanceContexts};
+use crate::error::SeatMapError;
+use crate::loading::{Loader, first_version};
+use crate::settling::Settling;
 
-/// How many claims of a general admission area are asked for at first.
-const UNITS_LOOKED_AT: u32 = 64;
-/// How many times as many next: an area of 50,000 that is full is six questions.
+/// How many units of a general admission area the first query reads.
+const FIRST_UNITS: u32 = 64;
+/// By how much each query reads more units than the one before. A full area of 50,000 units takes six queries.
 const UNITS_GROWTH: u32 = 4;
 
-/// Reads live seats.
+/// Reads seats from the locks or from the claims.
 #[derive(Clone)]
 pub(crate) struct SeatReader {
     locks: Arc<dyn SeatLocks>,
     reservations: Arc<dyn Reservations>,
     contexts: PerformanceContexts,
     clock: Arc<dyn Clock>,
-    loading: SeatLoading,
+    loader: Loader,
 }
 
 impl SeatReader {
-    pub(crate) fn new(
-        locks: Arc<dyn SeatLocks>,
-        reservations: Arc<dyn Reservations>,
-        contexts: PerformanceContexts,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let settling = SeatSettling { locks: Arc::clone(&locks), reservations: Arc::clone(&reservations) };
-        let loading = SeatLoading::new(settling, Arc::clone(&clock));
-        Self { locks, reservations, contexts, clock, loading }
+    pub(crate) fn new(settling: Settling, contexts: PerformanceContexts, clock: Arc<dyn Clock>) -> Self {
+        let Settling { locks, reservations } = settling.clone();
+        let loader = Loader::new(settling, Arc::clone(&clock));
+        Self { locks, reservations, contexts, clock, loader }
     }
 
     /// The performance with its concert and venue.
-    pub(crate) async fn context(&self, performance: PerformanceId) -> Result<PerformanceContext, AppError> {
+    pub(crate) async fn context(&self, performance: PerformanceId) -> Result<PerformanceContext, ContextError> {
         self.contexts.context(performance).await
     }
 
-    /// What the locks say of all seats.
+    /// The state of all seats in the locks.
     pub(crate) async fn live(&self, context: &PerformanceContext) -> Result<SeatState, Unavailable> {
         let performance = context.performance.id;
         if let Some(state) = self.locks.snapshot(performance).await? {
@@ -59,7 +54,7 @@ impl SeatReader {
         loaded.ok_or_else(|| Unavailable::of("the seat map"))
     }
 
-    /// What the claims say of all seats, under a version beyond all that the locks have reached.
+    /// The state of all seats in the claims. Its version is higher than any that the locks have reached.
     pub(crate) async fn claimed(&self, context: &PerformanceContext) -> Result<SeatState, Unavailable> {
         let version = first_version(self.clock.now());
         let claims = self.reservations.claims(context.performance.id).await?;
@@ -69,20 +64,20 @@ impl SeatReader {
         Ok(SeatState { statuses, version })
     }
 
-    /// The first units that nobody has a claim on. It looks at a few from where the search begins, and at more where these are
-    /// claimed, so that it reads all claims of an area only when it is nearly full.
+    /// The first units without a claim. It reads a few units from where the search begins, and more where those are claimed.
+    /// All claims of an area are read only when it is nearly full.
     pub(crate) async fn claimable_units(
         &self,
         performance: PerformanceId,
         search: &UnitSearch,
     ) -> Result<Result<Vec<Slot>, TooFewLeft>, Unavailable> {
-        let (mut free, mut seen, mut piece) = (Vec::with_capacity(search.count), 0, UNITS_LOOKED_AT);
+        let (mut free, mut seen, mut next) = (Vec::with_capacity(search.count), 0, FIRST_UNITS);
         while free.len() < search.count && seen < search.capacity {
-            let slots: Vec<Slot> = search.slots(seen, piece).collect();
+            let slots: Vec<Slot> = search.slots(seen, next).collect();
             let claims = self.reservations.claims_on(performance, &slots).await?;
             let claimed: HashSet<Slot> = claims.iter().map(|claim| claim.slot).collect();
             free.extend(slots.into_iter().filter(|slot| !claimed.contains(slot)));
-            (seen, piece) = (seen + piece, piece * UNITS_GROWTH);
+            (seen, next) = (seen + next, next * UNITS_GROWTH);
         }
         if free.len() < search.count {
             return Ok(Err(TooFewLeft { left: u32::try_from(free.len()).unwrap_or(u32::MAX) }));
@@ -92,17 +87,18 @@ impl SeatReader {
         Ok(Ok(free))
     }
 
-    /// What the locks count of a performance; none where they are not loaded.
+    /// The counts in the locks of a performance; none where they are not loaded.
     pub(crate) async fn counted(&self, performance: PerformanceId) -> Result<Option<StockAt>, Unavailable> {
         Ok(self.locks.stock(&[performance]).await?.into_iter().next().flatten())
     }
 
-    /// How many seats are free and how many held, in the order asked. While the locks are away, the claims are counted.
-    pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, AppError> {
+    /// How many seats are free and how many held, in the order of `performances`. It counts the claims where the locks are
+    /// unavailable or not loaded.
+    pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
         let counts = match self.locks.stock(performances).await {
             Ok(counts) => counts,
             Err(unavailable) => {
-                warn!(error = &unavailable as &dyn std::error::Error, "seat locks are away; the claims are counted");
+                warn!(error = &unavailable as &dyn std::error::Error, "seat locks unavailable; counting claims");
                 vec![None; performances.len()]
             }
         };
@@ -116,8 +112,8 @@ impl SeatReader {
         Ok(stock)
     }
 
-    /// Loads the locks from the claims, or waits until somebody has.
+    /// Loads the locks from the claims, or waits until another instance has loaded them.
     pub(crate) async fn load(&self, context: &PerformanceContext) -> Result<(), Unavailable> {
-        self.loading.load(context).await
+        self.loader.load(context).await
     }
 }

@@ -1,33 +1,33 @@
-//! What is told to those who watch seats: where a seat is in the chart, and its status, packed; and what is left of standing
-//! areas.
+//! What watchers of seats are sent: for each seat its index in the chart and its status, packed, and for each general admission
+//! area how many units are left.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use encore_domain::booking::seat_state::{SeatState, SeatStatus};
-use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::catalog::seat_chart::{Seat, SeatChart, Slot};
 
 /// How many bits a status takes.
 const STATUS_BITS: usize = 2;
 /// How many statuses a byte holds.
 const STATUSES_PER_BYTE: usize = 8 / STATUS_BITS;
 
-/// A frame with the version that whoever takes it over has.
+/// A frame with the version of the state that a watcher has after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedSeats {
     /// See [`SeatState::version`].
     pub version: u64,
-    /// What is told.
+    /// What is sent.
     pub frame: SeatFrame,
 }
 
-/// What is told at once.
+/// One message to a watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatFrame {
-    /// All seats and areas that are watched.
+    /// All watched seats and areas.
     Snapshot(Vec<SeatRange>, Arc<[AreaLeft]>),
-    /// What has changed.
+    /// The watched seats and areas that have changed.
     Delta(Changes),
     /// Nothing has changed.
     Heartbeat,
@@ -36,9 +36,9 @@ pub enum SeatFrame {
 /// What has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// The seats, each as `place * 4 + status`, by place.
+    /// The seats, each as `index * 4 + status`, by index.
     pub seats: Arc<[u32]>,
-    /// The general admission areas, in the order of the plan.
+    /// The general admission areas, in the order of the chart.
     pub areas: Arc<[AreaLeft]>,
 }
 
@@ -48,69 +48,69 @@ impl Changes {
     }
 }
 
-/// How many more a general admission area has room for.
+/// How many units of a general admission area are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaLeft {
-    /// Its place among the areas of the chart.
+    /// Its index among the areas of the chart.
     pub area: u32,
     /// How many of its units are free.
     pub left: u32,
 }
 
-/// The statuses of seats that follow each other in the chart.
+/// The statuses of consecutive seats of the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatRange {
-    /// The place of the first.
+    /// The index of the first seat.
     pub first: u32,
-    /// How many they are.
+    /// How many seats.
     pub seats: u32,
     /// Two bits each, the first in the lowest bits of the first byte.
     pub statuses: Arc<[u8]>,
 }
 
-/// Which seats are watched: places in the chart.
+/// Which seats are watched, by index in the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// All.
     Whole,
     /// Those of some sections.
     Sections {
-        /// Their seats, in ranges that do not touch.
+        /// Their seats, as ranges that do not touch.
         seats: Arc<[Range<u32>]>,
-        /// Which of the chart's areas they are.
+        /// The indices of their areas.
         areas: Arc<[u32]>,
     },
 }
 
 impl Part {
-    /// The seats of these sections; all if none is named.
+    /// The seats of these sections; all seats if no section is named.
     pub(crate) fn of(chart: &SeatChart, sections: &HashSet<String>) -> Self {
         if sections.is_empty() {
             return Self::Whole;
         }
         let mut ranges: Vec<Range<u32>> = Vec::new();
-        for (place, seat) in (0..).zip(chart.seats()) {
+        for (index, seat) in (0..).zip(chart.seats()) {
             if !sections.contains(&chart.section_of(seat).name) {
                 continue;
             }
             match ranges.last_mut() {
-                Some(range) if range.end == place => range.end += 1,
-                _ => ranges.push(place..place + 1),
+                Some(range) if range.end == index => range.end += 1,
+                _ => ranges.push(index..index + 1),
             }
         }
         let areas = (0..).zip(chart.areas()).filter(|(_, area)| sections.contains(chart.name_of(area)));
         Self::Sections { seats: ranges.into(), areas: areas.map(|(index, _)| index).collect() }
     }
 
-    /// How many seats are watched in a venue of so many.
-    pub(crate) fn seats(&self, of: usize) -> usize {
+    /// How many of the venue's seats are watched.
+    pub(crate) fn seats(&self, venue_seats: usize) -> usize {
         match self {
-            Self::Whole => of,
+            Self::Whole => venue_seats,
             Self::Sections { seats, .. } => seats.iter().map(ExactSizeIterator::len).sum(),
         }
     }
 
-    /// Those of some changes that are watched.
+    /// The changes of what is watched.
     pub(crate) fn of_changes(&self, changes: &Changes) -> Changes {
         match self {
             Self::Whole => changes.clone(),
@@ -125,7 +125,7 @@ impl Part {
     }
 }
 
-/// What is changed at these slots, each a seat's or the first of an area.
+/// The statuses of the seats, and the counts of the areas, at these slots. An area is named by its first slot.
 pub(crate) fn changes(chart: &SeatChart, state: &SeatState, slots: &[Slot]) -> Changes {
     Changes {
         seats: slots.iter().filter_map(|slot| change(chart, state, *slot)).collect(),
@@ -133,7 +133,7 @@ pub(crate) fn changes(chart: &SeatChart, state: &SeatState, slots: &[Slot]) -> C
     }
 }
 
-/// What is left of these areas.
+/// How many units are left of the areas with these indices.
 pub(crate) fn areas_left(chart: &SeatChart, state: &SeatState, areas: impl Iterator<Item = usize>) -> Arc<[AreaLeft]> {
     let left = |index: usize| {
         let area = u32::try_from(index).unwrap_or(u32::MAX);
@@ -142,23 +142,23 @@ pub(crate) fn areas_left(chart: &SeatChart, state: &SeatState, areas: impl Itera
     areas.map(left).collect()
 }
 
-/// A seat with its status.
+/// The index of the seat at a slot with its status, packed; none if the slot is no seat.
 fn change(chart: &SeatChart, state: &SeatState, slot: Slot) -> Option<u32> {
-    let place = u32::try_from(chart.place_of(slot)?).ok()?;
-    Some(place << STATUS_BITS | u32::from(status_bits(state, slot)))
+    let index = u32::try_from(chart.place_of(slot)?).ok()?;
+    Some(index << STATUS_BITS | u32::from(status_bits(state, slot)))
 }
 
-/// The statuses of seats that follow each other.
-pub(crate) fn range(chart: &SeatChart, state: &SeatState, places: Range<u32>) -> SeatRange {
-    let seats = chart.seats().get(places.start as usize..places.end as usize).unwrap_or_default();
-    let pack = |four: &[encore_domain::catalog::seat_chart::Seat]| {
+/// The statuses of consecutive seats, packed.
+pub(crate) fn range(chart: &SeatChart, state: &SeatState, indices: Range<u32>) -> SeatRange {
+    let seats = chart.seats().get(indices.start as usize..indices.end as usize).unwrap_or_default();
+    let pack = |four: &[Seat]| {
         (0..)
             .step_by(STATUS_BITS)
             .zip(four)
             .fold(0, |byte, (shift, seat)| byte | status_bits(state, seat.slot) << shift)
     };
     let statuses = seats.chunks(STATUSES_PER_BYTE).map(pack).collect();
-    SeatRange { first: places.start, seats: u32::try_from(seats.len()).unwrap_or(u32::MAX), statuses }
+    SeatRange { first: indices.start, seats: u32::try_from(seats.len()).unwrap_or(u32::MAX), statuses }
 }
 
 /// The lowest two bits of the numbers of `encore.catalog.v1.SeatStatus`.
@@ -185,13 +185,13 @@ mod tests {
         SeatState { statuses, version: 1 }
     }
 
-    /// The status of a seat of a range, as the contract says it is read.
+    /// The status of a seat of a range, decoded as the API documents it.
     fn read(range: &SeatRange, seat: usize) -> u8 {
         (range.statuses[seat / 4] >> (seat % 4 * 2)) & 3
     }
 
     #[test]
-    fn four_seats_go_into_a_byte() {
+    fn a_byte_holds_four_seats() {
         let chart = small_chart();
         let state = state(
             &chart,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_is_told_by_what_is_left_of_it() {
+    fn a_changed_area_is_sent_with_its_free_units() {
         let chart = festival_chart(300);
         let [floor, pit] = [chart.areas()[0], chart.areas()[1]];
         let mut statuses = all_free(&chart);

@@ -1,4 +1,4 @@
-//! Making seat locks say what the claims say.
+//! Making the locks of some seats agree with their claims.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,26 +9,27 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Reservations, SeatLocks};
 
-/// Settles seats.
+/// How often the claims are read again because they changed while the locks were written.
+const ROUNDS_MAX: usize = 3;
+
+/// Makes the locks of some seats agree with their claims.
 #[derive(Clone)]
-pub(crate) struct SeatSettling {
+pub(crate) struct Settling {
     pub(crate) locks: Arc<dyn SeatLocks>,
     pub(crate) reservations: Arc<dyn Reservations>,
 }
 
-impl SeatSettling {
-    /// Makes the locks say what the claims say about these seats: claimed ones are marked, and of the others those that are
-    /// locked by those named are freed.
+impl Settling {
+    /// Marks the seats that have a claim. Frees those that have none, if they are locked by the lockers named with them.
     ///
-    /// A claim may be released or paid after it was read and before it is marked, and then what is marked is of yesterday. So
-    /// the claims are read again afterwards: if they are what was marked, every later change comes with its own word to the
-    /// locks.
+    /// A claim may change between the read of the claims and the write of the locks, and the write then restores an outdated
+    /// state. Therefore the claims are read again afterwards. If they are what was written, every later change of a claim is
+    /// followed by its own write to the locks.
     pub(crate) async fn settle(
         &self,
         performance: PerformanceId,
         mut lockers: Vec<(Slot, Locker)>,
     ) -> Result<(), Unavailable> {
-        const ROUNDS_MAX: usize = 3;
         let mut slots: Vec<Slot> = lockers.iter().map(|(slot, _)| *slot).collect();
         slots.sort_unstable();
         slots.dedup();
@@ -38,8 +39,8 @@ impl SeatSettling {
             self.locks.mark(performance, &claimed).await?;
             let claimed: HashSet<_> = claims.iter().map(|claim| (claim.slot, claim.owner.locker())).collect();
             let mut unblocked = Vec::new();
-            for unaccepted in lockers.iter().filter(|locker| !claimed.contains(locker)) {
-                match *unaccepted {
+            for unclaimed in lockers.iter().filter(|locker| !claimed.contains(locker)) {
+                match *unclaimed {
                     (slot, Locker::Fan(owner)) => drop(self.locks.release(performance, &[slot], owner).await?),
                     (slot, Locker::Operators) => unblocked.push(slot),
                 }

@@ -1,4 +1,4 @@
-//! Wishes for the best seats, made into searches.
+//! Turns requests for the best seats into searches.
 
 use std::sync::Arc;
 
@@ -11,13 +11,12 @@ use moka::future::Cache;
 use crate::contexts::PerformanceContext;
 use crate::error::AppError;
 
-/// How many bytes of orders are kept: those of about 250 kinds of seat requests in venues of 60,000 seats.
+/// How many bytes of orders are cached: about 250 kinds of requests in venues of 60,000 seats.
 const ORDERS_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Makes searches. What it has measured of a venue it keeps, since a crowd seat requests for few kinds of seats and the venue does not
-/// change.
+/// Makes searches. It caches the order of a venue's seats per kind of request: there are few kinds, and a venue does not change.
 #[derive(Clone)]
-pub struct SeatSearches {
+pub(crate) struct SeatSearches {
     orders: Cache<(VenueId, AllowedSeats, Option<Group>), Arc<SeatOrder>>,
 }
 
@@ -29,8 +28,8 @@ impl Default for SeatSearches {
 }
 
 impl SeatSearches {
-    /// What to look for in this venue.
-    pub async fn search(
+    /// The search for a request in this venue.
+    pub(crate) async fn search(
         &self,
         context: &PerformanceContext,
         seat_request: &BestAvailableRequest,
@@ -43,7 +42,7 @@ impl SeatSearches {
             let of_grades = |seat: &Seat| grades.binary_search(&seat.grade).is_ok();
             Arc::new(SeatOrder::new(chart, &sections, group, of_grades))
         };
-        // Where nobody needs an accessible seat, the order is the same for any number.
+        // Without accessible seats, the order is the same for any number of seats.
         let kind = (context.venue.id, allowed, (seat_request.accessible > 0).then_some(group));
         let order = self.orders.get_with(kind, measure).await;
         Ok(SeatSearch { order, count: seat_request.count, allow_split: seat_request.allow_split })

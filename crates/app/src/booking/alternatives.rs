@@ -1,4 +1,4 @@
-//! What is offered in place of seats that are taken.
+//! Alternatives to seats that are taken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 use encore_domain::booking::alternatives::alternatives;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
+use encore_seat_map::SeatMap;
 use moka::future::Cache;
 use tracing::warn;
 
 use crate::contexts::PerformanceContext;
-use crate::seat_map::{SeatMap, seat_ids};
 
-/// How long what was found for some seats is offered to others who want the same: a crowd on two seats has one look taken.
+/// How long alternatives are reused for further requests of the same seats, so that many requests for two seats cost one search.
 const ALTERNATIVES_KEPT_FOR: Duration = Duration::from_millis(200);
-/// How many different seat requests are remembered; they are of a fifth of a second.
+/// How many different requests are cached, each for [`ALTERNATIVES_KEPT_FOR`].
 const REQUESTS_KEPT: u64 = 10_000;
 
-/// Finds alternatives, once for all who want the same.
+/// Finds alternatives. Concurrent requests for the same seats share one search.
 #[derive(Clone)]
 pub(crate) struct SeatAlternatives {
     seat_map: SeatMap,
     found: Cache<(PerformanceId, Vec<Slot>), Arc<FoundAlternatives>>,
 }
 
-/// What could be had instead a moment ago.
+/// Alternatives that were free a moment ago.
 #[derive(Debug, Default)]
 pub(crate) struct FoundAlternatives {
-    /// The version in which it could; none where the seats could not be looked at.
+    /// The version of the seat state in which they were free; none if the state could not be read.
     pub(crate) version: Option<u64>,
-    /// Seat ids by block, the nearest first.
+    /// Seat ids by block, the nearest block first.
     pub(crate) blocks: Vec<Vec<String>>,
 }
 
@@ -41,7 +41,7 @@ impl SeatAlternatives {
         }
     }
 
-    /// What is near these seats. A refusal is no worse without an offer, so trouble makes it an empty one.
+    /// Free seats near these. They are optional, so that an error yields none.
     pub(crate) async fn instead_of(&self, context: &PerformanceContext, wanted: &[Slot]) -> Arc<FoundAlternatives> {
         self.found.get_with((context.performance.id, wanted.to_vec()), self.find(context, wanted)).await
     }
@@ -50,11 +50,11 @@ impl SeatAlternatives {
         match self.seat_map.state(context).await {
             Ok(state) => {
                 let blocks = alternatives(&context.venue.chart, &state.statuses, wanted);
-                let blocks = blocks.iter().map(|block| seat_ids(context, block)).collect();
+                let blocks = blocks.iter().map(|block| context.seat_ids(block)).collect();
                 Arc::new(FoundAlternatives { version: Some(state.version), blocks })
             }
-            Err(trouble) => {
-                warn!(error = &trouble as &dyn std::error::Error, "nothing is offered in place of taken seats");
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "seat state unavailable; no alternatives offered");
                 Arc::default()
             }
         }

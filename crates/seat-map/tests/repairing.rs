@@ -1,27 +1,29 @@
-//! Seat locks that are not what the claims say.
+//! Repair of locks that differ from the claims.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use encore_app::seat_reconciliation::SeatReconciliation;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_repair::NOBODY;
 use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{MockClock, MockReservations, MockSeatLocks};
+use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks};
 use encore_port_tests::fixtures;
+use encore_seat_map::contexts::PerformanceContexts;
+use encore_seat_map::{SeatMap, SeatMapParts};
 
-/// The locks of three seats, in process.
+/// The locks of some seats, in process.
 #[derive(Default)]
 struct Seats {
     statuses: Vec<Option<SeatStatus>>,
     owners: Vec<Option<ReservationId>>,
 }
 
-struct Stage {
-    reconciliation: SeatReconciliation,
+/// A seat map of one performance, with a clock that the test sets.
+struct Fixture {
+    map: SeatMap,
     performance: PerformanceId,
     seats: Arc<Mutex<Seats>>,
     claims: Arc<Mutex<Vec<Claim>>>,
@@ -40,7 +42,7 @@ fn statuses(written: &str) -> Vec<Option<SeatStatus>> {
     written.chars().map(status).map(Some).collect()
 }
 
-impl Stage {
+impl Fixture {
     fn new(seats: &str, owner: ReservationId, claims: Vec<Claim>) -> Self {
         let statuses = statuses(seats);
         let owners = statuses.iter().map(|status| (*status == Some(SeatStatus::Held)).then_some(owner)).collect();
@@ -50,8 +52,6 @@ impl Stage {
         let mut clock = MockClock::new();
         let reading = Arc::clone(&secs);
         clock.expect_now().returning(move || fixtures::at_secs(reading.load(Ordering::SeqCst)));
-        let clock = Arc::new(clock);
-        let performance: PerformanceId = fixtures::id();
         let mut reservations = MockReservations::new();
         let all = Arc::clone(&claims);
         reservations.expect_claims().returning(move |_| Ok(all.lock().expect("no panic").clone()));
@@ -60,14 +60,20 @@ impl Stage {
             let claims = some.lock().expect("no panic");
             Ok(claims.iter().filter(|claim| slots.contains(&claim.slot)).copied().collect())
         });
-        let reconciliation = SeatReconciliation::new(Arc::new(locks(&seats)), Arc::new(reservations), clock);
-        Self { reconciliation, performance, seats, claims, secs }
+        let map = SeatMap::new(SeatMapParts {
+            locks: Arc::new(locks(&seats)),
+            changes: Arc::new(MockSeatChanges::new()),
+            reservations: Arc::new(reservations),
+            contexts: PerformanceContexts::new(Arc::new(MockCatalog::new())),
+            clock: Arc::new(clock),
+        });
+        Self { map, performance: fixtures::id(), seats, claims, secs }
     }
 
-    /// Looks at a second, and says what the seats are then.
-    async fn look_at(&self, secs: u64) -> Vec<Option<SeatStatus>> {
+    /// Repairs at a second, and returns the state of the seats after it.
+    async fn repair_at(&self, secs: u64) -> Vec<Option<SeatStatus>> {
         self.secs.store(secs, Ordering::SeqCst);
-        self.reconciliation.reconcile(&[self.performance]).await.expect("the stores answer");
+        self.map.repair(&[self.performance]).await.expect("the stores answer");
         self.seats.lock().expect("no panic").statuses.clone()
     }
 }
@@ -75,9 +81,9 @@ impl Stage {
 fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     let read = Arc::clone(seats);
-    locks
-        .expect_snapshot()
-        .returning(move |_| Ok(Some(SeatState { statuses: read.lock().expect("no panic").statuses.clone(), version: 1 })));
+    locks.expect_snapshot().returning(move |_| {
+        Ok(Some(SeatState { statuses: read.lock().expect("no panic").statuses.clone(), version: 1 }))
+    });
     let read = Arc::clone(seats);
     locks.expect_holders().returning(move |_, slots| {
         let seats = read.lock().expect("no panic");
@@ -126,60 +132,60 @@ fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
 }
 
 #[tokio::test]
-async fn what_is_as_claimed_is_left_alone() {
+async fn locks_that_agree_with_the_claims_are_not_repaired() {
     let owner = fixtures::id();
-    let stage = Stage::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]);
-    assert_eq!(stage.look_at(0).await, statuses("ahs"));
-    assert_eq!(stage.look_at(60).await, statuses("ahs"));
-    assert_eq!(stage.reconciliation.repairs(), 0);
+    let fixture = Fixture::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]);
+    assert_eq!(fixture.repair_at(0).await, statuses("ahs"));
+    assert_eq!(fixture.repair_at(60).await, statuses("ahs"));
+    assert_eq!(fixture.map.repaired(), 0);
 }
 
 #[tokio::test]
-async fn what_is_claimed_and_not_shown_is_repaired_when_it_is_not_on_its_way() {
+async fn a_claim_that_is_not_shown_is_repaired_after_its_grace() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
-    let stage = Stage::new("ahh", owner, claims);
-    assert_eq!(stage.look_at(0).await, statuses("ahh"));
-    assert_eq!(stage.look_at(4).await, statuses("ahh"));
-    assert_eq!(stage.look_at(5).await, statuses("hhs"));
-    assert_eq!(stage.seats.lock().expect("no panic").owners, [Some(other), Some(other), None]);
-    assert_eq!(stage.reconciliation.repairs(), 3);
-    stage.look_at(60).await;
-    assert_eq!(stage.reconciliation.repairs(), 3);
+    let fixture = Fixture::new("ahh", owner, claims);
+    assert_eq!(fixture.repair_at(0).await, statuses("ahh"));
+    assert_eq!(fixture.repair_at(4).await, statuses("ahh"));
+    assert_eq!(fixture.repair_at(5).await, statuses("hhs"));
+    assert_eq!(fixture.seats.lock().expect("no panic").owners, [Some(other), Some(other), None]);
+    assert_eq!(fixture.map.repaired(), 3);
+    fixture.repair_at(60).await;
+    assert_eq!(fixture.map.repaired(), 3);
 }
 
 #[tokio::test]
-async fn what_nobody_has_becomes_free_when_no_hold_can_be_under_way() {
-    let stage = Stage::new("ahs", fixtures::id(), vec![]);
-    assert_eq!(stage.look_at(0).await, statuses("ahs"));
-    assert_eq!(stage.look_at(14).await, statuses("ahs"));
-    assert_eq!(stage.look_at(15).await, statuses("aaa"));
-    assert_eq!(stage.reconciliation.repairs(), 2);
-    assert!(!stage.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
+async fn a_lock_without_a_claim_is_freed_after_a_longer_grace() {
+    let fixture = Fixture::new("ahs", fixtures::id(), vec![]);
+    assert_eq!(fixture.repair_at(0).await, statuses("ahs"));
+    assert_eq!(fixture.repair_at(14).await, statuses("ahs"));
+    assert_eq!(fixture.repair_at(15).await, statuses("aaa"));
+    assert_eq!(fixture.map.repaired(), 2);
+    assert!(!fixture.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
 }
 
 #[tokio::test]
-async fn a_difference_that_goes_by_itself_begins_anew_when_it_comes_back() {
+async fn the_grace_restarts_when_a_difference_was_gone_in_between() {
     let owner = fixtures::id();
-    let stage = Stage::new("aha", owner, vec![]);
-    stage.look_at(0).await;
-    stage.claims.lock().expect("no panic").push(claim(1, owner, true));
-    stage.look_at(10).await;
-    stage.claims.lock().expect("no panic").clear();
-    assert_eq!(stage.look_at(20).await, statuses("aha"));
-    assert_eq!(stage.look_at(35).await, statuses("aaa"));
+    let fixture = Fixture::new("aha", owner, vec![]);
+    fixture.repair_at(0).await;
+    fixture.claims.lock().expect("no panic").push(claim(1, owner, true));
+    fixture.repair_at(10).await;
+    fixture.claims.lock().expect("no panic").clear();
+    assert_eq!(fixture.repair_at(20).await, statuses("aha"));
+    assert_eq!(fixture.repair_at(35).await, statuses("aaa"));
 }
 
 #[tokio::test]
-async fn blocks_that_are_not_shown_and_shown_that_are_not_are_repaired() {
+async fn blocks_are_repaired_in_both_directions() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());
-    let stage = Stage::new("ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]);
-    assert_eq!(stage.look_at(0).await, statuses("ahsbb"));
-    assert_eq!(stage.look_at(4).await, statuses("ahsbb"));
-    assert_eq!(stage.look_at(5).await, statuses("bbbhb"), "nobody has the last: that may be a block under way");
-    assert_eq!(stage.look_at(15).await, statuses("bbbha"));
-    assert_eq!(stage.reconciliation.repairs(), 5);
-    stage.look_at(60).await;
-    assert_eq!(stage.reconciliation.repairs(), 5);
+    let fixture = Fixture::new("ahsbb", owner, vec![blocked(0), blocked(1), blocked(2), claim(3, owner, true)]);
+    assert_eq!(fixture.repair_at(0).await, statuses("ahsbb"));
+    assert_eq!(fixture.repair_at(4).await, statuses("ahsbb"));
+    assert_eq!(fixture.repair_at(5).await, statuses("bbbhb"), "the last has no claim: its block may be in progress");
+    assert_eq!(fixture.repair_at(15).await, statuses("bbbha"));
+    assert_eq!(fixture.map.repaired(), 5);
+    fixture.repair_at(60).await;
+    assert_eq!(fixture.map.repaired(), 5);
 }

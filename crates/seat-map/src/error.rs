@@ -1,0 +1,53 @@
+//! Why an operation on the seat map failed.
+
+use encore_domain::error::Unavailable;
+use thiserror::Error;
+
+use crate::contexts::ContextError;
+
+/// Why an operation on the seat map failed. Seats are named by their ids.
+#[derive(Debug, Error)]
+pub enum SeatMapError {
+    /// Some seats are held, sold or blocked.
+    #[error("seats are taken: {}", seat_ids.join(", "))]
+    Taken {
+        /// Which.
+        seat_ids: Vec<String>,
+        /// The version of the seat state in which they are taken.
+        version: u64,
+    },
+    /// The hold would leave seats without a free neighbour.
+    #[error("seats would be orphaned: {}", seat_ids.join(", "))]
+    WouldOrphan {
+        /// Which.
+        seat_ids: Vec<String>,
+    },
+    /// No free seats fit the search.
+    #[error("no {count} free seats fit")]
+    NoneFits {
+        /// How many were searched for.
+        count: usize,
+    },
+    /// A general admission area has too few free units.
+    #[error("{area} has {left} free units, and {count} are wanted")]
+    TooFewLeft {
+        /// The name of the area.
+        area: String,
+        /// How many were searched for.
+        count: usize,
+        /// How many are free.
+        left: u32,
+    },
+    /// This instance has as many replicas as it may have, or the fan as many streams.
+    #[error("too many seat maps are watched")]
+    Overloaded,
+    /// The time of a watcher is over; see [`SeatWatch::until`](crate::SeatWatch::until).
+    #[error("the watch has expired")]
+    WatchExpired,
+    /// The performance, its concert or its venue could not be read.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// A store is unavailable.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}

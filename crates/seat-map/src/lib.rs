@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod change_log;
+pub mod contexts;
+mod error;
+mod frames;
+mod loading;
+mod map;
+mod mutex;
+mod reader;
+mod registry;
+mod repair;
+mod replica;
+mod settling;
+mod stream;
+mod tick;
+mod updater;
+
+pub use error::SeatMapError;
+pub use frames::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
+pub use map::{SeatMap, SeatMapParts};
+pub use stream::{SeatStream, SeatWatch};

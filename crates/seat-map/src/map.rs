@@ -1,0 +1,247 @@
+//! The façade of the crate.
+
+use std::sync::Arc;
+
+use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::search::Search;
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
+use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
+use encore_domain::time::Timestamp;
+use tracing::warn;
+
+use crate::contexts::{PerformanceContext, PerformanceContexts};
+use crate::error::SeatMapError;
+use crate::reader::SeatReader;
+use crate::registry::ReplicaRegistry;
+use crate::repair::Repair;
+use crate::settling::Settling;
+use crate::stream::{SeatStream, SeatWatch};
+
+/// What a [`SeatMap`] is made of.
+pub struct SeatMapParts {
+    /// The locks.
+    pub locks: Arc<dyn SeatLocks>,
+    /// Notifies of changes of the locks.
+    pub changes: Arc<dyn SeatChanges>,
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The live seats of all performances: locks in front of the claims, and replicas of the locks for readers. Clones share
+/// everything.
+#[derive(Clone)]
+pub struct SeatMap {
+    locks: Arc<dyn SeatLocks>,
+    clock: Arc<dyn Clock>,
+    settling: Settling,
+    repair: Repair,
+    reader: SeatReader,
+    replicas: ReplicaRegistry,
+}
+
+impl SeatMap {
+    /// Has no replica and no load in progress. It spawns a task per replica, and no other.
+    pub fn new(parts: SeatMapParts) -> Self {
+        let SeatMapParts { locks, changes, reservations, contexts, clock } = parts;
+        let settling = Settling { locks: Arc::clone(&locks), reservations };
+        let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
+        Self {
+            repair: Repair::new(settling.clone(), Arc::clone(&clock)),
+            replicas: ReplicaRegistry::new(reader.clone(), changes),
+            locks,
+            clock,
+            settling,
+            reader,
+        }
+    }
+
+    /// Locks seats, all or none.
+    ///
+    /// It also returns `Ok` when the locks are unavailable or cannot be loaded. Then only the claims refuse seats that are
+    /// taken, which is slower.
+    pub async fn take(
+        &self,
+        context: &PerformanceContext,
+        slots: &[Slot],
+        orphans: Orphans,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<(), SeatMapError> {
+        let performance = context.performance.id;
+        let take = || self.locks.take(performance, slots, orphans, owner, held_until);
+        let mut outcome = take().await;
+        if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
+            self.load(context).await;
+            outcome = take().await;
+        }
+        match outcome {
+            Ok(_version) => return Ok(()),
+            Err(PortError::Refused(TakeRefusal::Taken { slots, version })) => {
+                return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
+            }
+            Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => return Err(would_orphan(context, &slots)),
+            Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
+                warn!(%performance, "seat locks not loaded; the claims decide");
+            }
+            Err(PortError::Unavailable(unavailable)) => {
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; the claims decide");
+            }
+        }
+        if orphans == Orphans::Allow {
+            return Ok(());
+        }
+        let orphaned = orphan_seats(&self.reader.claimed(context).await?.statuses, slots);
+        if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
+    }
+
+    /// Chooses free seats or units and locks them, in one step. Returns none when the locks are unavailable or cannot be
+    /// loaded: then the caller continues with [`choose_claimable`](Self::choose_claimable).
+    pub async fn take_chosen(
+        &self,
+        context: &PerformanceContext,
+        search: &Search,
+        owner: ReservationId,
+        held_until: Timestamp,
+    ) -> Result<Option<Vec<Slot>>, SeatMapError> {
+        let performance = context.performance.id;
+        let take = || self.locks.take_chosen(performance, search, owner, held_until);
+        let mut outcome = take().await;
+        if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
+            self.load(context).await;
+            outcome = take().await;
+        }
+        match outcome {
+            Ok(taken) => Ok(Some(taken.slots)),
+            Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
+            Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
+            Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
+                warn!(%performance, "seat locks not loaded; choosing by the claims");
+                Ok(None)
+            }
+            Err(PortError::Unavailable(unavailable)) => {
+                warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; choosing by the claims");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Loads the locks. A failure is logged, and the claims decide.
+    async fn load(&self, context: &PerformanceContext) {
+        if let Err(unavailable) = self.reader.load(context).await {
+            let performance = context.performance.id;
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks could not be loaded");
+        }
+    }
+
+    /// Chooses seats or units without a claim, and locks nothing. Concurrent callers may choose the same.
+    pub async fn choose_claimable(
+        &self,
+        context: &PerformanceContext,
+        search: &Search,
+    ) -> Result<Vec<Slot>, SeatMapError> {
+        match search {
+            Search::Seats(seats) => {
+                let claimed = self.reader.claimed(context).await?;
+                seats.choose(&claimed.statuses).ok_or_else(|| none_chosen(context, search, 0))
+            }
+            Search::Units(units) => {
+                let chosen = self.reader.claimable_units(context.performance.id, units).await?;
+                chosen.map_err(|TooFewLeft { left }| none_chosen(context, search, left))
+            }
+        }
+    }
+
+    /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
+    /// after their deadline.
+    pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        if let Err(unavailable) = self.locks.release(performance, slots, owner).await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
+        }
+    }
+
+    /// Marks seats as sold.
+    pub async fn mark_sold(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner)).collect();
+        self.locks.mark(performance, &sold).await.map(drop)
+    }
+
+    /// Writes the claims of these seats to their locks. Seats with a claim are marked. Seats without a claim are freed if this
+    /// locker locked them.
+    pub async fn settle(&self, performance: PerformanceId, slots: &[Slot], locker: Locker) -> Result<(), Unavailable> {
+        self.settling.settle(performance, slots.iter().map(|slot| (*slot, locker)).collect()).await
+    }
+
+    /// Settles locks whose deadline is at or before `before`, at most `limit`: those of holds whose release failed, and those
+    /// of calls that ended between lock and claim. Returns how many there were.
+    pub async fn settle_overdue(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<usize, Unavailable> {
+        let overdue = self.locks.overdue(performance, before, limit).await?;
+        if !overdue.is_empty() {
+            let owners = overdue.iter().map(|lock| (lock.slot, lock.owner.locker())).collect();
+            self.settling.settle(performance, owners).await?;
+        }
+        Ok(overdue.len())
+    }
+
+    /// Compares all locks of these performances with the claims, and repairs differences that last longer than any call. It
+    /// takes one read of the claims and of the locks per performance.
+    pub async fn repair(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
+        self.repair.run(performances).await
+    }
+
+    /// How many seats [`repair`](Self::repair) has repaired on this instance.
+    pub fn repaired(&self) -> u64 {
+        self.repair.repaired()
+    }
+
+    /// The state of all seats, with every change that was made before this call. It is read from the replica. Its version costs
+    /// one query, which concurrent callers share.
+    pub async fn state(&self, context: &PerformanceContext) -> Result<Arc<SeatState>, SeatMapError> {
+        self.replicas.state(context).await
+    }
+
+    /// Watches seats. The first frame has every change that was made before this call.
+    pub async fn watch(&self, context: &PerformanceContext, watch: &SeatWatch<'_>) -> Result<SeatStream, SeatMapError> {
+        let replica = self.replicas.watched(context).await?;
+        SeatStream::open(replica, Arc::clone(&self.clock), watch)
+    }
+
+    /// How many seats are free and how many held, in the order of `performances`. The counts of a replica are at most three
+    /// seconds old.
+    pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
+        self.replicas.stock(performances).await
+    }
+}
+
+fn would_orphan(context: &PerformanceContext, slots: &[Slot]) -> SeatMapError {
+    SeatMapError::WouldOrphan { seat_ids: context.seat_ids(slots) }
+}
+
+/// The refusal of a search; `left` is the number of free units, and has no meaning for seats.
+fn none_chosen(context: &PerformanceContext, search: &Search, left: u32) -> SeatMapError {
+    match search {
+        Search::Seats(search) => SeatMapError::NoneFits { count: search.count },
+        Search::Units(UnitSearch { first, count, .. }) => {
+            let chart = &context.venue.chart;
+            let area = chart.area_at(*first).map(|area| chart.name_of(area)).unwrap_or_default();
+            SeatMapError::TooFewLeft { area: area.to_owned(), count: *count, left }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use encore_domain::ports::{Clock, Ids};
+use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use uuid::Uuid;
@@ -39,5 +40,11 @@ pub struct CountingIds;
 impl Ids for CountingIds {
     fn next(&self) -> Uuid {
         fixtures::id()
+    }
+
+    fn draw_key(&self) -> DrawKey {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(self.next().as_bytes());
+        DrawKey(key)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use encore_domain::booking::seat_repair::differences;
-use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SeatLock, all_free, show_locks};
+use encore_domain::booking::seat_state::{self, SeatLock, all_free, show_locks};
 use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
@@ -15,23 +15,23 @@ use crate::world::{World, until};
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Converts a seat state to the statuses in the order of the chart.
-pub fn statuses(chart: &SeatChart, bytes: &[u8]) -> Vec<SeatStatus> {
-    let status = |byte| match byte {
-        FREE => SeatStatus::Free,
-        HELD => SeatStatus::Held,
-        BLOCKED => SeatStatus::Blocked,
-        _ => SeatStatus::Sold,
+pub fn statuses(chart: &SeatChart, state: &[Option<seat_state::SeatStatus>]) -> Vec<SeatStatus> {
+    let status = |status| match status {
+        seat_state::SeatStatus::Free => SeatStatus::Free,
+        seat_state::SeatStatus::Held => SeatStatus::Held,
+        seat_state::SeatStatus::Blocked => SeatStatus::Blocked,
+        seat_state::SeatStatus::Sold => SeatStatus::Sold,
     };
-    chart.seats().iter().map(|seat| status(bytes[seat.slot.0 as usize])).collect()
+    chart.seats().iter().map(|seat| status(state[seat.slot.0 as usize].expect("a seat"))).collect()
 }
 
 /// The statuses according to the current claims.
 pub async fn claimed_map(world: &World, performance: PerformanceId, chart: &SeatChart) -> Vec<SeatStatus> {
     let claims = world.ports.reservations.claims(performance).await.expect("Postgres is available");
     let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-    let mut bytes = all_free(chart);
-    show_locks(&mut bytes, &locks);
-    statuses(chart, &bytes)
+    let mut state = all_free(chart);
+    show_locks(&mut state, &locks);
+    statuses(chart, &state)
 }
 
 /// Advances the clock until the locks match the claims and no hold is past its deadline. From then on nothing changes

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{EntryId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
@@ -100,7 +100,7 @@ async fn without_seat_locks_the_claims_decide() {
     let mut reservations = MockReservations::new();
     reservations
         .expect_place()
-        .returning(move |_, _, _| Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
+        .returning(move |_, _, _| Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
     reservations.expect_find_placed().returning(|_| Ok(None));
     reservations.expect_claims_on().returning(|_, _| Ok(vec![]));
     reservations.expect_claims().returning(|_| Ok(vec![]));
@@ -143,7 +143,7 @@ struct SilentWallets;
 
 #[async_trait::async_trait]
 impl Wallets for SilentWallets {
-    async fn top_up(&self, _: Transfer, _: RequestKey) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+    async fn top_up(&self, _: Transfer, _: RequestKey) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
         std::future::pending().await
     }
 
@@ -180,7 +180,7 @@ async fn an_insufficient_balance_is_reported_with_the_amounts() {
     let clock = Arc::new(TestClock::default());
     let mut payments = MockPayments::new();
     payments.expect_pay_from_wallet().returning(move |plan, _| {
-        Err(PortError::Refused(PayRefusal::InsufficientBalance { balance: euros(1), needed: plan.payment.amount }))
+        Err(RequestError::Refused(PayRefusal::InsufficientBalance { balance: euros(1), needed: plan.payment.amount }))
     });
     payments.expect_find_paid().returning(|_| Ok(None));
     let ports = Ports { catalog: Arc::new(catalog), payments: Arc::new(payments), ..embedded_ports(clock) };

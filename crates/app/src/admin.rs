@@ -8,7 +8,7 @@ use encore_domain::catalog::seat_chart::Grade;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
-use encore_domain::ports::{Catalog, Clock, Ids, Secrets};
+use encore_domain::ports::{Catalog, Clock, Ids};
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
 use encore_domain::request::RequestKey;
@@ -70,7 +70,6 @@ pub struct AdminUseCases {
     contexts: PerformanceContexts,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    secrets: Arc<dyn Secrets>,
     ceilings: QueueCeilings,
 }
 
@@ -81,9 +80,8 @@ impl AdminUseCases {
         contexts: PerformanceContexts,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-        secrets: Arc<dyn Secrets>,
     ) -> Self {
-        Self { catalog, contexts, clock, ids, secrets, ceilings: QueueCeilings::default() }
+        Self { catalog, contexts, clock, ids, ceilings: QueueCeilings::default() }
     }
 
     /// The same use cases with these ceilings.
@@ -141,8 +139,8 @@ impl AdminUseCases {
             has_queue: queue.is_some(),
         };
         let queue = queue.map(|NewQueue { settings, pre_queue_opens_at, .. }| {
-            let draw = pre_queue_opens_at
-                .map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.secrets.draw_key() });
+            let draw =
+                pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
             Queue { settings, draw }
         });
         let performance = self.catalog.add_performance(performance, queue, request).await?.into_inner();

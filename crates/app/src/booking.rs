@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::booking::alternatives::Orphans;
-use encore_domain::booking::hold_change::Extension;
+use encore_domain::booking::hold_change::{Extension, ReleaseRefusal};
 use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_request::{SeatRequest, check_accessible};
 use encore_domain::booking::seat_state::Locker;
 use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Clock, PlaceRefusal, ReleaseRefusal, Reservations};
+use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_seat_map::SeatMap;
 use tokio::sync::Mutex;
@@ -217,20 +217,20 @@ impl BookingUseCases {
         let performance = &context.performance;
         let hold = plan_hold(performance, &context.venue.chart, slots, terms)?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
-        if !matches!(placed, Ok(Applied::Now(_)) | Err(PortError::Unavailable(_))) {
+        if !matches!(placed, Ok(Applied::Now(_)) | Err(RequestError::Unavailable(_))) {
             self.settle(performance.id, slots, terms.id).await;
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
-            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
+            Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
                 let seat_ids = context.seat_ids(&slots);
                 Err(AppError::SeatsTaken { seat_ids, version: None, alternatives: vec![] })
             }
-            Err(PortError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
+            Err(RequestError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
                 Err(AppError::OverLimit { limit, owned })
             }
-            Err(PortError::RequestReused) => Err(AppError::RequestReused),
-            Err(PortError::Unavailable(unavailable)) => Err(unavailable.into()),
+            Err(RequestError::Reused) => Err(AppError::RequestReused),
+            Err(RequestError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
 
@@ -257,7 +257,7 @@ impl BookingUseCases {
         let context = self.contexts.context(reservation.performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
         let left = match self.reservations.release_seats(id, &slots, self.clock.now(), request).await {
-            Err(PortError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
+            Err(RequestError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
                 return Err(AppError::NotFound { kind: "reserved_seat", ids: context.seat_ids(&slots) });
             }
             other => other?,

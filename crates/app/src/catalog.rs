@@ -190,7 +190,7 @@ fn check_sections(context: &PerformanceContext, sections: &HashSet<String>) -> R
 fn areas(context: &PerformanceContext, state: &SeatState, sections: &HashSet<String>) -> Vec<(Area, u32)> {
     let chart = &context.venue.chart;
     let wanted = chart.areas().iter().filter(|area| sections.is_empty() || sections.contains(chart.name_of(area)));
-    wanted.map(|area| (*area, area.free(&state.bytes))).collect()
+    wanted.map(|area| (*area, state.free_units(area))).collect()
 }
 
 fn page_of_seats(context: &PerformanceContext, state: &SeatState, query: &SeatQuery) -> Page<(Seat, SeatStatus), Slot> {

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 
-use encore_domain::booking::hold_change::ExtendRefusal;
+use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
-use encore_domain::ports::{EmailTaken, HashingError, ReleaseRefusal};
+use encore_domain::ports::{EmailTaken, HashingError};
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
 use encore_domain::time::Timestamp;
@@ -161,8 +161,20 @@ where
     fn from(error: PortError<R>) -> Self {
         match error {
             PortError::Refused(refusal) => refusal.into(),
-            PortError::RequestReused => Self::RequestReused,
             PortError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl<R> From<RequestError<R>> for AppError
+where
+    Self: From<R>,
+{
+    fn from(error: RequestError<R>) -> Self {
+        match error {
+            RequestError::Refused(refusal) => refusal.into(),
+            RequestError::Reused => Self::RequestReused,
+            RequestError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -170,22 +182,6 @@ where
 impl From<Infallible> for AppError {
     fn from(never: Infallible) -> Self {
         match never {}
-    }
-}
-
-impl From<WaitingRoomError> for AppError {
-    fn from(error: WaitingRoomError) -> Self {
-        match error {
-            WaitingRoomError::NoQueue => Self::NoQueue,
-            WaitingRoomError::Draining => Self::QueueDraining,
-            WaitingRoomError::NoDraw => Self::NoDraw,
-            WaitingRoomError::NotAdmitted => Self::NotAdmitted,
-            WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
-            WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },
-            WaitingRoomError::TooManyStreams => Self::Overloaded,
-            WaitingRoomError::Unavailable(unavailable) => Self::Unavailable(unavailable),
-            WaitingRoomError::Internal(message) => Self::Internal(message),
-        }
     }
 }
 
@@ -212,6 +208,22 @@ impl From<SeatMapError> for AppError {
             SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),
             SeatMapError::Context(error) => error.into(),
             SeatMapError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
+
+impl From<WaitingRoomError> for AppError {
+    fn from(error: WaitingRoomError) -> Self {
+        match error {
+            WaitingRoomError::NoQueue => Self::NoQueue,
+            WaitingRoomError::Draining => Self::QueueDraining,
+            WaitingRoomError::NoDraw => Self::NoDraw,
+            WaitingRoomError::NotAdmitted => Self::NotAdmitted,
+            WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
+            WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },
+            WaitingRoomError::TooManyStreams => Self::Overloaded,
+            WaitingRoomError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            WaitingRoomError::Internal(message) => Self::Internal(message),
         }
     }
 }

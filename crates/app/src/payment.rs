@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::booking::Reservation;
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PaymentId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
@@ -109,7 +109,7 @@ impl PaymentUseCases {
         let id = PaymentId(self.ids.next());
         let plan = plan_wallet_payment(reservation, id, transfer_ids(&*self.ids), payload, now);
         let applied = match self.payments.pay_from_wallet(plan, request).await {
-            Err(PortError::Refused(PayRefusal::HoldChanged)) => return Ok(None),
+            Err(RequestError::Refused(PayRefusal::HoldChanged)) => return Ok(None),
             other => other?,
         };
         if let Applied::Now(payment) = &applied {

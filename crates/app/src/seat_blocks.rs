@@ -7,7 +7,7 @@ use encore_domain::booking::seat_block::{
 };
 use encore_domain::booking::seat_state::Locker;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{BlockId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
@@ -73,11 +73,11 @@ impl SeatBlockUseCases {
         let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
         let block = SeatBlock { id, performance, operator, reason, slots, at };
         let blocked = self.seat_blocks.block(block, request).await.map_err(|error| match error {
-            PortError::Refused(BlockRefusal::SeatsTaken { slots }) => {
+            RequestError::Refused(BlockRefusal::SeatsTaken { slots }) => {
                 AppError::SeatsNotFree { seat_ids: context.seat_ids(&slots) }
             }
-            PortError::RequestReused => AppError::RequestReused,
-            PortError::Unavailable(unavailable) => unavailable.into(),
+            RequestError::Reused => AppError::RequestReused,
+            RequestError::Unavailable(unavailable) => unavailable.into(),
         });
         let done = blocked?.into_inner();
         self.settle(performance, &done.slots).await;
@@ -97,11 +97,11 @@ impl SeatBlockUseCases {
         let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
         let unblock = SeatUnblock { id, performance, operator, slots, at };
         let unblocked = self.seat_blocks.unblock(unblock, request).await.map_err(|error| match error {
-            PortError::Refused(UnblockRefusal::NotBlocked { slots }) => {
+            RequestError::Refused(UnblockRefusal::NotBlocked { slots }) => {
                 AppError::SeatsNotBlocked { seat_ids: context.seat_ids(&slots) }
             }
-            PortError::RequestReused => AppError::RequestReused,
-            PortError::Unavailable(unavailable) => unavailable.into(),
+            RequestError::Reused => AppError::RequestReused,
+            RequestError::Unavailable(unavailable) => unavailable.into(),
         });
         let done = unblocked?.into_inner();
         self.settle(performance, &done.slots).await;

@@ -10,7 +10,7 @@ use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, SeatStock, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -97,12 +97,12 @@ async fn verify(looks: Looks) -> AuditReport {
 }
 
 /// The state of the small chart with these seats, by index, in this state.
-fn seat_state(seats: &[usize], byte: u8) -> SeatState {
-    let mut bytes = all_free(&fixtures::small_chart());
+fn seat_state(seats: &[usize], status: SeatStatus) -> SeatState {
+    let mut statuses = all_free(&fixtures::small_chart());
     for slot in slots(seats) {
-        bytes[slot.0 as usize] = byte;
+        statuses[slot.0 as usize] = Some(status);
     }
-    SeatState { bytes, version: 1 }
+    SeatState { statuses, version: 1 }
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
@@ -142,7 +142,7 @@ async fn one_pass_suffices_if_it_finds_nothing() {
     let report = verify(Looks {
         audit,
         queues: vec![Some(inside(1))],
-        seats: vec![Some(seat_state(&[1], b's'))],
+        seats: vec![Some(seat_state(&[1], SeatStatus::Sold))],
         claims: vec![sold(&[1])],
         ..Looks::default()
     })
@@ -173,7 +173,7 @@ async fn only_findings_of_both_passes_are_reported() {
         audit: vec![AuditReport::default()],
         queues: vec![Some(inside(1)), Some(inside(2))],
         // The second pass sees the payment of seat 1. Seat 2 is locked as sold without a claim in both passes.
-        seats: vec![Some(seat_state(&[2], b's')), Some(seat_state(&[1, 2], b's'))],
+        seats: vec![Some(seat_state(&[2], SeatStatus::Sold)), Some(seat_state(&[1, 2], SeatStatus::Sold))],
         claims: vec![sold(&[1]), sold(&[1])],
         ..Looks::default()
     })
@@ -205,12 +205,12 @@ async fn a_lock_without_a_claim_is_reported_if_it_is_overdue() {
     let looks = |overdue| Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None, None],
-        seats: vec![Some(seat_state(&[1], b'h')); 2],
+        seats: vec![Some(seat_state(&[1], SeatStatus::Held)); 2],
         claims: vec![vec![]; 2],
         overdue,
     };
     assert_eq!(broken(&verify(looks(vec![lock])).await), [(Promise::SeatStateDiffers, 1)]);
-    let once = Looks { queues: vec![None], seats: vec![Some(seat_state(&[1], b'h'))], ..looks(vec![]) };
+    let once = Looks { queues: vec![None], seats: vec![Some(seat_state(&[1], SeatStatus::Held))], ..looks(vec![]) };
     assert!(verify(once).await.is_clean());
 }
 

@@ -1,7 +1,7 @@
-//! What the auditor looks for: the promises that can be checked on what is stored, and what breaks them.
+//! The promises that the auditor checks on the stored data, and the conditions that break them.
 //!
-//! A breach is told once, under the promise that says it best: a seat that two fans paid for is sold twice and not also
-//! missing to one of them.
+//! A breach is reported once, under the most specific promise: a seat that two fans paid for is reported as sold twice, and not as
+//! missing for one of them too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 pub mod queue;
 pub mod seats;
 
-/// How many findings of a promise a report shows. Their number is exact beyond it; a hundred rows are enough to start from,
-/// and a report stays far below the size of a message.
+/// The most findings of a promise that a report lists. The count is exact beyond it. A hundred are enough to start an investigation,
+/// and the report stays far below the maximum size of a message.
 pub const FINDINGS_PER_PROMISE_MAX: usize = 100;
-/// How long after a hold's deadline something may be recorded before the hold counts as overdue. Sweeps run four times a
-/// second, so this is a sweep that has stopped while sales went on.
+/// How long after the deadline of a hold another event may be recorded before the hold counts as overdue. Sweeps run four times a
+/// second, so a longer time means that the sweep has stopped while sales continued.
 pub const HOLD_OVERDUE_AFTER: Duration = Duration::from_mins(1);
 
-/// A promise that can be checked on what is stored. Each must have no findings, always.
+/// A promise that can be checked on the stored data. None may ever have findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
     /// Broken by a seat of a performance that is in more than one live reservation (held or confirmed), or that has more
@@ -26,39 +26,38 @@ pub enum Promise {
     /// payment whose reservation is not confirmed.
     PaidWithoutSeat,
     /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, by one for a
-    /// fan who is not there, and by a seat of a held reservation without the reservation's claim.
+    /// fan who does not exist, and by a seat of a held reservation without the reservation's claim.
     OrphanHold,
     /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a
     /// side without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its
     /// amount; by a confirmed reservation without a payment of its own; by a reservation whose total is not the sum of its
     /// seats' prices; and by a wallet that does not hold the sum of its entries.
     MoneyMadeOrLost,
-    /// Broken by a wallet that holds less than nothing, or did after one of its entries.
+    /// Broken by a wallet whose balance is below zero, or was after one of its entries.
     NegativeWallet,
     /// Broken by a reservation, payment or top-up that is not the result of exactly one request of its fan, by such a request
-    /// without its result, and by two payments of one reservation. There is no legal effect without a request: the ports
-    /// take none.
+    /// without its result, and by two payments of one reservation. Every such effect has a request, because the ports
+    /// require one.
     RepeatedEffect,
     /// Broken by a reservation or top-up without the event of each of its changes, by an event of these kinds without its
-    /// change or with another key, by one that is there twice, and by a reservation whose end was told before its beginning.
+    /// change or with another key, by an event that was written twice, and by a reservation whose end was written before its beginning.
     OutboxGap,
-    /// Broken by a hold that is still held although something was recorded more than [`HOLD_OVERDUE_AFTER`] after its
-    /// deadline. The moment of the last event is what counts, not the clock: a system that stands still has nobody to sweep,
-    /// and nobody waits for the seat.
+    /// Broken by a hold that is still held although an event was recorded more than [`HOLD_OVERDUE_AFTER`] after its deadline. The
+    /// time of the last event is used instead of the clock, because a stopped system does not sweep.
     OverdueHold,
-    /// Broken by a queue in which more fans are inside (active, or called and still awaited) than the maximum allows. A maximum that
-    /// was lowered below those inside is reported until they have left: a queue does not know who came under which maximum.
+    /// Broken by a queue in which more fans are inside (active, or called and not accepted yet) than the maximum allows. When the
+    /// maximum is lowered below that number, it is reported until enough have left.
     OverMaxActive,
     /// Broken by a number inside that was never given out, has not been called yet, is gone, or is called and active at once,
     /// and by a queue that called more numbers than it gave out.
     QueueJump,
-    /// Broken by a seat whose live state is not what its claim says. A seat that is locked without a claim is in order until
-    /// the lock's deadline: a hold takes the lock first, and a lock without a claim ends by itself.
+    /// Broken by a seat whose live state differs from its claim. A lock without a claim is allowed until its deadline, because a
+    /// hold takes the lock first, and such a lock expires by itself.
     SeatStateDiffers,
 }
 
 impl Promise {
-    /// All, in the order in which they are told.
+    /// All promises, in the order of reports.
     pub const ALL: [Self; 11] = [
         Self::DoubleSoldSeat,
         Self::PaidWithoutSeat,
@@ -73,7 +72,7 @@ impl Promise {
         Self::SeatStateDiffers,
     ];
 
-    /// The name that reports use; it never changes.
+    /// The name in reports. It never changes.
     pub fn name(self) -> &'static str {
         match self {
             Self::DoubleSoldSeat => "double_sold_seat",
@@ -90,7 +89,7 @@ impl Promise {
         }
     }
 
-    /// What is counted as examined.
+    /// What is counted as examined for it.
     pub fn examines(self) -> &'static str {
         match self {
             Self::DoubleSoldSeat => "seats of live reservations",
@@ -113,30 +112,30 @@ impl Promise {
 pub struct Finding {
     /// What is broken.
     pub promise: Promise,
-    /// The row that breaks it, such as `transfer 0192f0c1-…`. It stays the same as long as the breach does.
+    /// The record that breaks it, such as `transfer 0192f0c1-…`. It is the same as long as the breach exists.
     pub subject: String,
-    /// What is wrong with it, with the numbers.
+    /// What is wrong, with the numbers.
     pub detail: String,
 }
 
 impl Finding {
-    /// A breach, its row, and what is wrong with it.
+    /// A breach of a promise by a record.
     pub fn new(promise: Promise, subject: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { promise, subject: subject.into(), detail: detail.into() }
     }
 }
 
-/// Those of `now` that were there at an earlier look: what was gone by then was under way and not broken.
+/// The findings of `now` that an earlier look had too. A finding of one look only was a change under way.
 pub fn lasting(earlier: &[Finding], now: Vec<Finding>) -> Vec<Finding> {
     let key = |finding: &Finding| (finding.promise, finding.subject.clone());
     let known: HashSet<(Promise, String)> = earlier.iter().map(key).collect();
     now.into_iter().filter(|finding| known.contains(&key(finding))).collect()
 }
 
-/// What was found of one promise.
+/// The result of one promise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromiseReport {
-    /// How many things were looked at; see [`Promise::examines`].
+    /// How many records were examined; see [`Promise::examines`].
     pub examined: u64,
     /// How many findings there are.
     pub broken: u64,
@@ -144,12 +143,12 @@ pub struct PromiseReport {
     pub findings: Vec<Finding>,
 }
 
-/// What was found of all promises that were looked at.
+/// The results of all promises that were checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport(BTreeMap<Promise, PromiseReport>);
 
 impl AuditReport {
-    /// Says that these many more things were looked at, of which none may have been there.
+    /// Adds to the number of examined records of a promise, which may be 0.
     pub fn examine(&mut self, promise: Promise, things: u64) {
         self.0.entry(promise).or_default().examined += things;
     }
@@ -163,12 +162,12 @@ impl AuditReport {
         }
     }
 
-    /// Adds findings that are counted and not shown.
+    /// Adds findings that are counted and not listed.
     pub fn find_unshown(&mut self, promise: Promise, findings: u64) {
         self.0.entry(promise).or_default().broken += findings;
     }
 
-    /// Adds what another look found.
+    /// Adds the results of another report.
     pub fn add(&mut self, other: Self) {
         for (promise, report) in other.0 {
             self.examine(promise, report.examined);
@@ -178,7 +177,7 @@ impl AuditReport {
         }
     }
 
-    /// What was found of a promise; none if it was not looked at.
+    /// The result of a promise; none if it was not checked.
     pub fn of(&self, promise: Promise) -> Option<&PromiseReport> {
         self.0.get(&promise)
     }
@@ -188,12 +187,12 @@ impl AuditReport {
         self.of(promise).map_or(0, |report| report.broken)
     }
 
-    /// The findings that are shown, by promise.
+    /// The listed findings, by promise.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.0.values().flat_map(|report| &report.findings)
     }
 
-    /// Whether no promise that was looked at is broken.
+    /// Whether none of the checked promises is broken.
     pub fn is_clean(&self) -> bool {
         self.0.values().all(|report| report.broken == 0)
     }

@@ -1,4 +1,4 @@
-//! Reservations: seats kept for a fan for some minutes, and what becomes of them.
+//! Reservations: seats that are held for a fan for some minutes, and then paid, released or expired.
 
 pub mod alternatives;
 pub mod best_available;
@@ -9,6 +9,7 @@ pub mod seat_copy;
 pub mod seat_repair;
 pub mod seat_request;
 pub mod seat_state;
+pub mod unit_search;
 
 use std::collections::HashSet;
 
@@ -26,16 +27,16 @@ use crate::time::Timestamp;
 /// The most seats of one hold: a family, not a block for resale.
 pub const SEATS_PER_HOLD_MAX: usize = 8;
 
-/// Where a reservation is in its life: held → confirmed | expired | released.
+/// The state of a reservation: held → confirmed | expired | released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReservationState {
-    /// The seats are kept until the deadline.
+    /// The seats are held until the deadline.
     Held,
-    /// Paid: the seats are the fan's.
+    /// It is paid, and the seats are sold.
     Confirmed,
     /// The deadline passed unpaid; the seats are free again.
     Expired,
-    /// The fan gave the seats back.
+    /// The fan released the seats.
     Released,
 }
 
@@ -53,15 +54,15 @@ pub struct ReservedSeat {
 pub struct Reservation {
     /// See [`reservation_id`].
     pub id: ReservationId,
-    /// Whose it is.
+    /// The fan.
     pub user: UserId,
-    /// What for.
+    /// The performance.
     pub performance: PerformanceId,
     /// In the order of their slots.
     pub seats: Vec<ReservedSeat>,
     /// The sum of the prices.
     pub total: Money,
-    /// As the store last knew it; see [`Reservation::state_at`].
+    /// The stored state; see [`Reservation::state_at`].
     pub state: ReservationState,
     /// When the seats were held.
     pub held_at: Timestamp,
@@ -69,17 +70,18 @@ pub struct Reservation {
     pub expires_at: Timestamp,
     /// When it was confirmed, expired or released.
     pub settled_at: Option<Timestamp>,
-    /// What paid for it.
+    /// The payment of it.
     pub payment: Option<PaymentId>,
-    /// How often its fan changed it while it was held: see [`hold_change`](crate::booking::hold_change).
+    /// How often the fan changed it while it was held; see [`hold_change`](crate::booking::hold_change).
     pub revision: u32,
 }
 
-/// Where a listing of a fan's reservations goes on: before this moment of holding and, at the same moment, before this id.
+/// The position in a listing of a fan's reservations. The listing continues with those held earlier, or at the same time with a lower
+/// id.
 pub type ReservationCursor = (Timestamp, ReservationId);
 
-/// The id of the reservation that a request makes. The same request makes the same reservation, on whichever instance its
-/// repeats arrive, so that one that arrives while the first is under way meets its own seat locks and not a stranger's.
+/// The id of the reservation that a request makes. It is derived from the request, so that a repeat on any instance has the same id. A
+/// repeat that runs while the first call is under way then finds its own seat locks and not those of another owner.
 pub fn reservation_id(request: &RequestKey) -> ReservationId {
     ReservationId(Uuid::new_v5(&request.user.0, request.id.0.as_bytes()))
 }
@@ -90,7 +92,7 @@ impl Reservation {
         (self.held_at, self.id)
     }
 
-    /// The state at `now`: a hold past its deadline is expired even before a sweep has said so.
+    /// The state at `now`. A hold whose deadline has passed is expired even if no sweep has ended it yet.
     pub fn state_at(&self, now: Timestamp) -> ReservationState {
         if self.state == ReservationState::Held && now >= self.expires_at {
             ReservationState::Expired
@@ -99,7 +101,7 @@ impl Reservation {
         }
     }
 
-    /// The reservation as it was when it was placed, if it was never changed: what a repeat of the hold is answered.
+    /// The reservation as it was placed, if it was never changed. A repeat of the hold returns it.
     pub fn as_placed(mut self) -> Self {
         self.state = ReservationState::Held;
         self.settled_at = None;
@@ -113,12 +115,12 @@ impl Reservation {
     }
 }
 
-/// The row that says that a seat is held, sold or blocked.
+/// The record that a seat is held, sold or blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Which seat.
     pub slot: Slot,
-    /// Whose it is.
+    /// Its owner.
     pub owner: SeatOwner,
 }
 
@@ -139,11 +141,11 @@ impl Claim {
     }
 }
 
-/// The seats that a fan chose: 1 to [`SEATS_PER_HOLD_MAX`], none twice.
+/// The seats that a fan names: 1 to [`SEATS_PER_HOLD_MAX`], none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatSelection(Vec<String>);
 
-/// One thing wrong with a choice of seats.
+/// An error in a list of named seats.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectionError {
     /// No seat was named.
@@ -169,7 +171,7 @@ pub enum SelectionError {
 }
 
 impl SeatSelection {
-    /// Checks a list of seat ids; all that is wrong with it is reported.
+    /// Checks a list of seat ids and reports all errors.
     pub fn parse(seat_ids: Vec<String>) -> Result<Self, Vec<SelectionError>> {
         let mut errors = Vec::new();
         if seat_ids.is_empty() {
@@ -200,7 +202,7 @@ impl SeatSelection {
         Ok(slots)
     }
 
-    /// The same, of seats only: units are sold by count.
+    /// The same for seats only, since units are sold by count.
     pub fn seat_slots(&self, chart: &SeatChart) -> Result<Vec<Slot>, HoldRefusal> {
         let units: Vec<String> = self.0.iter().filter(|id| chart.unit(id).is_some()).cloned().collect();
         if units.is_empty() { self.slots(chart) } else { Err(HoldRefusal::UnitsNamed { seat_ids: units }) }
@@ -220,19 +222,19 @@ pub enum HoldRefusal {
         seat_ids: Vec<String>,
     },
     /// These are units of general admission areas, which are sold by count.
-    #[error("units of general_admission areas are not named: {}", .seat_ids.join(", "))]
+    #[error("units of general admission areas cannot be named: {}", .seat_ids.join(", "))]
     UnitsNamed {
         /// Which.
         seat_ids: Vec<String>,
     },
     /// These sections are general admission areas, which have no seats to choose from.
-    #[error("general_admission areas have no seats: {}", .names.join(", "))]
+    #[error("general admission areas have no seats: {}", .names.join(", "))]
     GeneralAdmissionAreas {
         /// Which.
         names: Vec<String>,
     },
     /// This section has seats, which are not sold by count.
-    #[error("the section {name} has seats")]
+    #[error("the section {name} is no general admission area")]
     NotAGeneralAdmissionArea {
         /// Which.
         name: String,
@@ -249,8 +251,8 @@ pub enum HoldRefusal {
         /// Those that are not in the chart.
         names: Vec<String>,
     },
-    /// These are kept for those who need them, and nobody was said to.
-    #[error("seats are kept for those who need accessible seats: {}", .seat_ids.join(", "))]
+    /// These are accessible seats, and the request does not say that the fan needs them.
+    #[error("accessible seats must be requested as such: {}", .seat_ids.join(", "))]
     AccessibleSeats {
         /// Those of the named seats that are accessible, in the order of the venue.
         seat_ids: Vec<String>,
@@ -263,7 +265,7 @@ pub enum HoldRefusal {
     },
 }
 
-/// What a hold is, whatever its seats.
+/// The terms of a hold, apart from its seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldTerms {
     /// See [`reservation_id`].
@@ -277,8 +279,8 @@ pub struct HoldTerms {
 }
 
 impl HoldTerms {
-    /// Decides the terms of a hold that a request makes now. It ends with the fan's queue token at the latest: a hold that
-    /// lives can be paid.
+    /// Decides the terms of a hold that a request makes at `now`. The hold ends with the fan's queue token at the latest, so every
+    /// live hold can be paid.
     pub fn new(
         performance: &Performance,
         request: &RequestKey,
@@ -292,7 +294,7 @@ impl HoldTerms {
     }
 }
 
-/// Decides what a hold of these seats would be: prices and total are the server's.
+/// Plans a hold of these seats. Prices and total come from the performance, not from the caller.
 pub fn plan_hold(
     performance: &Performance,
     chart: &SeatChart,

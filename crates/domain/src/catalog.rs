@@ -1,7 +1,8 @@
-//! What is on sale: venues, concerts, performances and their prices.
+//! The catalogue: venues, concerts, performances and their prices.
 
 pub mod area;
 pub mod seat_chart;
+mod slot;
 
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use crate::time::Timestamp;
 
 /// The longest title, in characters.
 pub const TITLE_MAX_CHARS: usize = 200;
-/// How long seats are kept for a fan when the performance does not say.
+/// How long a hold lives by default.
 pub const HOLD_DEFAULT: Duration = Duration::from_mins(5);
-/// The shortest hold: less cannot be paid by a person.
+/// The shortest hold. A person needs this long to pay.
 pub const HOLD_MIN: Duration = Duration::from_secs(10);
-/// The longest hold: more keeps seats from the fans behind.
+/// The longest hold. A longer one would block seats that other fans want.
 pub const HOLD_MAX: Duration = Duration::from_mins(30);
-/// How many seats of a performance one fan may own (held plus sold) when the performance does not say.
+/// How many seats of a performance one fan may hold and buy by default.
 pub const SEATS_PER_FAN_DEFAULT: u32 = 8;
-/// The most seats of a performance that one fan may be allowed to own.
+/// The highest such limit.
 pub const SEATS_PER_FAN_MAX: u32 = 100;
 
 /// A name of a venue, concert or artist.
@@ -62,7 +63,7 @@ pub struct Venue {
     pub created_at: Timestamp,
 }
 
-/// A show, whatever its dates.
+/// A concert, which is performed on one or more dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concert {
     /// Made at creation.
@@ -75,7 +76,7 @@ pub struct Concert {
     pub created_at: Timestamp,
 }
 
-/// From `opens_at` (inclusive) to `closes_at` (exclusive) seats may be held.
+/// Seats may be held from `opens_at` (inclusive) to `closes_at` (exclusive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnSaleWindow {
     /// The first moment of the sale.
@@ -93,7 +94,7 @@ pub enum NotOnSale {
         /// When it opens.
         opens_at: Timestamp,
     },
-    /// It is over.
+    /// It has closed.
     #[error("the sale closed at {closed_at}")]
     Over {
         /// When it closed.
@@ -102,7 +103,7 @@ pub enum NotOnSale {
 }
 
 impl OnSaleWindow {
-    /// Says whether seats may be held at `now`.
+    /// Checks whether seats may be held at `now`.
     pub fn check(&self, now: Timestamp) -> Result<(), NotOnSale> {
         if now < self.opens_at {
             Err(NotOnSale::NotYet { opens_at: self.opens_at })
@@ -139,7 +140,7 @@ impl PriceList {
     }
 }
 
-/// One date of a concert at a venue. Its queue's settings are kept apart, since they change during a sale.
+/// One date of a concert at a venue. The settings of its queue are stored separately, because they change during a sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performance {
     /// Made at creation.
@@ -158,20 +159,20 @@ pub struct Performance {
     pub seats_per_fan: u32,
     /// How long a hold lives.
     pub hold_for: Duration,
-    /// Whether fans wait in a queue before they may see and hold seats.
+    /// Whether fans must pass a queue before they may see and hold seats.
     pub has_queue: bool,
 }
 
-/// A performance that fans may come for.
+/// A performance that is on sale, or whose pre-queue is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnSale {
     /// Which.
     pub performance: PerformanceId,
-    /// When seats may be held. Before that only a queue that collects joiners is open.
+    /// When the sale opens. Before that, only the pre-queue is open.
     pub opens_at: Timestamp,
     /// The queue in front of it.
     pub queue: Option<Queue>,
 }
 
-/// Where a listing of performances goes on: after this date and, on the same date, after this id.
+/// The position in a listing of performances. The listing continues with later starts, or the same start and a higher id.
 pub type PerformanceCursor = (Timestamp, PerformanceId);

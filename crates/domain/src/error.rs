@@ -2,12 +2,12 @@
 
 use thiserror::Error;
 
-/// A store or a neighbour could not be reached, or did not answer in time. Nothing can be said of the operation's
-/// effect except that repeating it with the same request is safe.
+/// A store or another service could not be reached, or did not answer in time. The operation may or may not have had its
+/// effect; repeating it with the same request is safe.
 #[derive(Debug, Error)]
 #[error("{what} is unavailable")]
 pub struct Unavailable {
-    /// What is away, in a word: `postgres`, `redis`.
+    /// The name of the store or service.
     pub what: &'static str,
     /// The driver's error, for the log only.
     #[source]
@@ -20,23 +20,34 @@ impl Unavailable {
         Self { what, source: Some(source.into()) }
     }
 
-    /// Unavailable without a cause worth telling.
+    /// Unavailable without a cause.
     pub fn of(what: &'static str) -> Self {
         Self { what, source: None }
     }
 }
 
-/// Why a changing operation of a port did nothing. `R` is the operation's own enum of refusals;
-/// [`Infallible`](std::convert::Infallible) where it has none.
+/// Why an operation of a port that changes something did nothing. `R` is the operation's own enum of refusals.
 #[derive(Debug, Error)]
 pub enum PortError<R> {
-    /// A rule says no; nothing was changed.
+    /// A rule forbids it; nothing was changed.
+    #[error("refused")]
+    Refused(R),
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why an operation that remembers its request did nothing. `R` is the operation's own enum of refusals;
+/// [`Infallible`](std::convert::Infallible) where it has none.
+#[derive(Debug, Error)]
+pub enum RequestError<R> {
+    /// A rule forbids it; nothing was changed.
     #[error("refused")]
     Refused(R),
     /// The request id was used before with another body; nothing was changed.
     #[error("the request id was used for another request")]
-    RequestReused,
-    /// Unavailable.
+    Reused,
+    /// The store cannot be reached.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -1,4 +1,4 @@
-//! What is told to the world: one event per committed change, written in the transaction that it describes.
+//! Events: one for each committed change, written in the transaction of the change.
 
 use uuid::Uuid;
 
@@ -12,31 +12,31 @@ use crate::wallet::WalletEntry;
 /// A committed change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Seats are kept for a fan.
+    /// A fan holds seats.
     HoldPlaced(Reservation),
-    /// A fan extended a hold, or gave some of its seats back.
+    /// A fan extended a hold, or released some of its seats.
     HoldChanged {
         /// The hold after the change.
         hold: Reservation,
         /// When it was changed.
         at: Timestamp,
     },
-    /// A fan gave seats back: all that were left.
+    /// A fan released a hold.
     HoldReleased(Reservation),
-    /// A hold's deadline passed unpaid.
+    /// The deadline of a hold passed before it was paid.
     HoldExpired(Reservation),
-    /// A hold was paid: the seats are the fan's.
+    /// A hold was paid, and its seats are sold.
     ReservationConfirmed {
         /// The confirmed reservation.
         reservation: Reservation,
-        /// What paid for it.
+        /// The payment.
         payment: Payment,
     },
-    /// Operators keep seats.
+    /// An operator blocked seats.
     SeatsBlocked(SeatBlock),
-    /// Operators gave seats back.
+    /// An operator unblocked seats.
     SeatsUnblocked(SeatUnblock),
-    /// Money came into a wallet.
+    /// A wallet was topped up.
     WalletToppedUp {
         /// Whose wallet.
         user: UserId,
@@ -46,7 +46,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// What happened, as consumers subscribe to it.
+    /// The kind of the event. Consumers subscribe by it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::HoldPlaced(_) => "booking.hold_placed",
@@ -60,8 +60,8 @@ impl Event {
         }
     }
 
-    /// The same for every delivery of this event, so that consumers can drop repeats. A kind happens once to its subject; only
-    /// a hold is changed several times, and each change has the hold's revision after it.
+    /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Each kind happens once to its
+    /// subject, except that a hold may be changed several times; the id of a change includes the revision of the hold.
     pub fn id(&self) -> String {
         let subject = match self {
             Self::HoldChanged { hold, .. } => return format!("{}/{}/{}", self.kind(), hold.id, hold.revision),
@@ -88,7 +88,7 @@ impl Event {
         }
     }
 
-    /// Events of one key are told in order: the performance, or the user for what concerns a wallet.
+    /// The key of the event: the performance, or the user for events of a wallet. Events of one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
             Self::HoldPlaced(reservation)

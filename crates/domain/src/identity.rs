@@ -1,4 +1,4 @@
-//! Who calls: users, their roles, and the rules of e-mail, name and password.
+//! Users, their roles, and the rules for e-mail addresses, names and passwords.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub const EMAIL_MAX_LEN: usize = 254;
 pub const DISPLAY_NAME_MAX_CHARS: usize = 80;
 /// The shortest password (NIST SP 800-63B).
 pub const PASSWORD_MIN_CHARS: usize = 8;
-/// The longest password, in bytes: hashing must stay bounded.
+/// The longest password, in bytes. It bounds the time of hashing.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
 /// What a user may do.
@@ -21,7 +21,7 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 pub enum Role {
     /// Buys seats.
     Fan,
-    /// Runs sales, through `AdminService`; may also buy.
+    /// Runs sales through `AdminService`; may also buy.
     Operator,
 }
 
@@ -40,7 +40,7 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// A user with the secret part that never leaves the server.
+/// A user with the password hash, which never leaves the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The public part.
@@ -49,7 +49,7 @@ pub struct Account {
     pub password_hash: PasswordHash,
 }
 
-/// Who makes a call, as the access token says.
+/// The caller, from the access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -58,12 +58,12 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// A signed, short-lived proof of who calls.
+/// A signed token that proves for a short time who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
     /// What the client sends as `authorization: Bearer …`.
     pub token: String,
-    /// Until when it is good.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -77,8 +77,7 @@ pub struct Email(String);
 pub struct NotAnEmail;
 
 impl Email {
-    /// Reads an address and folds it to lower case. Only the shape is checked: whether it can receive mail, only mail
-    /// can tell.
+    /// Parses an address and converts it to lower case. Only its form is checked, not whether it receives mail.
     pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
         let (local, host) = text.rsplit_once('@').ok_or(NotAnEmail)?;
         let shaped = (1..=64).contains(&local.len())
@@ -118,7 +117,7 @@ impl DisplayName {
     }
 }
 
-/// A password as the fan typed it. It is never printed and never stored.
+/// A password as the fan typed it. It is never logged and never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -146,7 +145,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password hash in PHC string format, which names its algorithm, parameters and salt.
+/// A password hash in the PHC string format, which contains its algorithm, parameters and salt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 
@@ -156,7 +155,7 @@ impl PasswordHash {
         Self("!".to_owned())
     }
 
-    /// Whether some password may verify.
+    /// Whether any password can verify.
     pub fn is_of_a_password(&self) -> bool {
         *self != Self::of_nothing()
     }

@@ -1,4 +1,4 @@
-//! Money in minor units. There are no floats here.
+//! Money in minor units, without floating point.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use thiserror::Error;
 
 /// The most that one top-up may add: 100,000.00 in a currency with two decimals.
 pub const TOP_UP_MAX_MINOR: i64 = 10_000_000;
-/// The most that a wallet may hold. Far below `i64::MAX`, so that sums of entries cannot overflow.
+/// The highest balance of a wallet. It is far below `i64::MAX`, so that sums of entries cannot overflow.
 pub const BALANCE_MAX_MINOR: i64 = 100_000_000_000;
-/// The most that one seat may cost.
+/// The highest price of a seat.
 pub const PRICE_MAX_MINOR: i64 = 100_000_000;
 
 /// An ISO 4217 code: three capital letters.

@@ -1,6 +1,6 @@
-//! Time as a value that is handed in.
+//! Time, which is passed in as a value.
 
 use chrono::{DateTime, Utc};
 
-/// A moment in UTC, in whole milliseconds: the precision that every store and token keeps.
+/// A time in UTC, in whole milliseconds, which is the precision of every store and token.
 pub type Timestamp = DateTime<Utc>;

@@ -6,18 +6,18 @@ use crate::ids::{EntryId, PaymentId, PerformanceId, TransferId, UserId};
 use crate::money::{BALANCE_MAX_MINOR, Money, TOP_UP_MAX_MINOR};
 use crate::time::Timestamp;
 
-/// Where money can be.
+/// The kinds of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Account {
-    /// The world outside, from which top-ups come.
+    /// The payment gateway, from which top-ups come.
     Gateway,
-    /// A fan's prepaid balance.
+    /// The prepaid balance of a fan.
     Wallet(UserId),
-    /// What a performance has taken.
+    /// The sales of a performance.
     Sales(PerformanceId),
 }
 
-/// Why money moved.
+/// The kinds of transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransferKind {
     /// Gateway → wallet.
@@ -37,22 +37,22 @@ pub struct LedgerEntry {
     pub amount_minor: i64,
 }
 
-/// A movement of money. Its two lines sum to zero by construction.
+/// A transfer of money. Its two entries sum to zero by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// Made with the transfer.
     pub id: TransferId,
     /// Why.
     pub kind: TransferKind,
-    /// The fan whose wallet is one side.
+    /// The fan whose wallet is one of the sides.
     pub user: UserId,
-    /// What moves; positive.
+    /// The amount; positive.
     pub amount: Money,
     /// The wallet's side.
     pub wallet_entry: LedgerEntry,
     /// The other side.
     pub counter_entry: LedgerEntry,
-    /// The payment that it settles.
+    /// The payment of the transfer, if it is one.
     pub payment: Option<PaymentId>,
     /// When.
     pub at: Timestamp,
@@ -63,19 +63,19 @@ pub struct Transfer {
 pub struct TransferIds {
     /// Of the transfer.
     pub transfer: TransferId,
-    /// Of the wallet's line.
+    /// Of the wallet's entry.
     pub wallet_entry: EntryId,
-    /// Of the other line.
+    /// Of the other entry.
     pub counter_entry: EntryId,
 }
 
 impl Transfer {
-    /// Money from the gateway to a wallet.
+    /// A transfer from the gateway to a wallet.
     pub fn top_up(ids: TransferIds, user: UserId, amount: TopUpAmount, at: Timestamp) -> Self {
         Self::new(ids, TransferKind::TopUp, user, amount.0, amount.0.minor, Account::Gateway, None, at)
     }
 
-    /// Money from a wallet to the sales of a performance.
+    /// A transfer from a wallet to the sales of a performance.
     pub fn payment(
         ids: TransferIds,
         user: UserId,
@@ -113,7 +113,7 @@ impl Transfer {
     }
 }
 
-/// An amount that a top-up may have: positive and at most [`TOP_UP_MAX_MINOR`].
+/// The amount of a top-up: positive and at most [`TOP_UP_MAX_MINOR`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopUpAmount(Money);
 
@@ -137,9 +137,9 @@ impl TopUpAmount {
 /// A wallet's side of a transfer, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalletEntry {
-    /// Of the wallet's line.
+    /// Of the wallet's entry.
     pub id: EntryId,
-    /// The whole movement.
+    /// The transfer.
     pub transfer: TransferId,
     /// Why.
     pub kind: TransferKind,
@@ -147,14 +147,14 @@ pub struct WalletEntry {
     pub amount: Money,
     /// The wallet's balance after it, in minor units.
     pub balance_after_minor: i64,
-    /// The payment that it settled.
+    /// The payment of the transfer, if it is one.
     pub payment: Option<PaymentId>,
     /// When.
     pub at: Timestamp,
 }
 
 impl WalletEntry {
-    /// The entry that a transfer leaves in its wallet.
+    /// The wallet entry of a transfer.
     pub fn of(transfer: &Transfer, balance_after_minor: i64) -> Self {
         Self {
             id: transfer.wallet_entry.id,
@@ -171,8 +171,8 @@ impl WalletEntry {
 /// Why a top-up was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TopUpRefusal {
-    /// The wallet would hold more than [`BALANCE_MAX_MINOR`].
-    #[error("the wallet may hold at most {BALANCE_MAX_MINOR} minor units")]
+    /// The balance would exceed [`BALANCE_MAX_MINOR`].
+    #[error("the balance of a wallet may be at most {BALANCE_MAX_MINOR} minor units")]
     WalletFull,
 }
 

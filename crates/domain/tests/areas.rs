@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use encore_domain::booking::reservation_id;
-use encore_domain::booking::seat_state::{FREE, HELD, NO_SEAT, SOLD};
-use encore_domain::catalog::area::{Area, TooFewLeft, UnitSearch};
+use encore_domain::booking::seat_state::SeatStatus::{Free, Held, Sold};
+use encore_domain::booking::seat_state::{SeatState, SeatStatus};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
+use encore_domain::catalog::area::Area;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{RequestId, ReservationId, UserId};
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
@@ -16,7 +18,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 struct Case {
     area: Area,
-    state: Vec<u8>,
+    state: Vec<Option<SeatStatus>>,
     owner: ReservationId,
     count: usize,
 }
@@ -28,21 +30,25 @@ impl Case {
 
     /// The free units, one by one.
     fn free(&self) -> BTreeSet<Slot> {
-        self.area.slots().map(Slot).filter(|slot| self.state[slot.0 as usize] == FREE).collect()
+        self.area.slots().map(Slot).filter(|slot| self.state[slot.0 as usize] == Some(Free)).collect()
     }
+}
+
+fn free_units(area: &Area, state: &[Option<SeatStatus>]) -> u32 {
+    SeatState { statuses: state.to_vec(), version: 1 }.free_units(area)
 }
 
 /// Venues from empty to nearly full, with free seats on either side of the area.
 fn cases() -> impl Strategy<Value = Case> {
     let units = (0_u32..=10).prop_flat_map(|tenths| {
-        let unit = prop_oneof![10 - tenths => Just(FREE), tenths => Just(HELD), tenths => Just(SOLD)];
+        let unit = prop_oneof![10 - tenths => Just(Some(Free)), tenths => Just(Some(Held)), tenths => Just(Some(Sold))];
         prop::collection::vec(unit, 1..60)
     });
     (units, 1_u32..5, any::<u128>(), 1_usize..=8).prop_map(|(units, seats, owner, count)| {
         let capacity = u32::try_from(units.len()).expect("few units");
         let area = Area { section: 0, grade: 0, first: Slot(seats + 1), capacity };
-        let before = std::iter::repeat_n(FREE, seats as usize).chain([NO_SEAT]);
-        let state = before.chain(units).chain([NO_SEAT, FREE, FREE]).collect();
+        let before = std::iter::repeat_n(Some(Free), seats as usize).chain([None]);
+        let state = before.chain(units).chain([None, Some(Free), Some(Free)]).collect();
         Case { area, state, owner: ReservationId(Uuid::from_u128(owner)), count }
     })
 }
@@ -53,7 +59,7 @@ proptest! {
     #[test]
     fn as_many_free_units_as_wanted_are_chosen_or_it_is_said_how_many_are_left(case in cases()) {
         let (search, free) = (case.search(), case.free());
-        prop_assert_eq!(case.area.free(&case.state) as usize, free.len());
+        prop_assert_eq!(free_units(&case.area, &case.state) as usize, free.len());
         match search.choose(&case.state) {
             Ok(chosen) => {
                 prop_assert_eq!(chosen.len(), case.count);
@@ -91,7 +97,7 @@ proptest! {
 fn a_crowd_sells_exactly_the_capacity_and_is_spread_over_it() {
     const CAPACITY: u32 = 20_000;
     let area = Area { section: 0, grade: 0, first: Slot(0), capacity: CAPACITY };
-    let mut state = vec![FREE; CAPACITY as usize];
+    let mut state = vec![Some(Free); CAPACITY as usize];
     let (mut sold, mut first_thousand, mut steps) = (0, BTreeSet::new(), 0_u64);
     for turn in 0_u128.. {
         let id = RequestId(Uuid::from_u128(turn));
@@ -104,14 +110,14 @@ fn a_crowd_sells_exactly_the_capacity_and_is_spread_over_it() {
         let Ok(chosen) = search.choose(&state) else { break };
         sold += chosen.len();
         for slot in chosen {
-            state[slot.0 as usize] = HELD;
+            state[slot.0 as usize] = Some(Held);
             if turn < 1_000 {
                 first_thousand.insert(slot.0 * 20 / CAPACITY);
             }
             steps += u64::from((slot.0 + CAPACITY - search.from.0) % CAPACITY);
         }
     }
-    assert_eq!((sold, area.free(&state)), (CAPACITY as usize, 0));
+    assert_eq!((sold, free_units(&area, &state)), (CAPACITY as usize, 0));
     assert_eq!(first_thousand.len(), 20, "the first fans are in every twentieth of it");
     assert!(steps / u64::from(CAPACITY) < 200, "few steps on the average: {steps}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use encore_domain::booking::best_available::{DISTANCE_MAX, Group, SeatOrder, SeatSearch};
-use encore_domain::booking::seat_state::{FREE, HELD, NO_SEAT, SOLD, all_free};
+use encore_domain::booking::seat_state::{SeatStatus, all_free};
 use encore_domain::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -38,7 +38,7 @@ type Rank = (bool, usize, u64, usize);
 #[derive(Clone, Debug)]
 struct Case {
     context: PerformanceContext,
-    state: Vec<u8>,
+    state: Vec<Option<SeatStatus>>,
     sections: Vec<u16>,
     grades: Vec<bool>,
     count: usize,
@@ -106,15 +106,15 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// The state string of a venue of which this share is taken.
-fn occupied(chart: &SeatChart, share: f64, seed: u64) -> Vec<u8> {
+/// The state of a venue of which this share is taken.
+fn occupied(chart: &SeatChart, share: f64, seed: u64) -> Vec<Option<SeatStatus>> {
     let mut dice = seed | 1;
     let mut state = all_free(chart);
-    for byte in state.iter_mut().filter(|byte| **byte != NO_SEAT) {
+    for status in state.iter_mut().flatten() {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let rolled = f64::from(u32::try_from(dice >> 32).expect("32 bits")) / f64::from(u32::MAX);
         if rolled < share {
-            *byte = if dice.is_multiple_of(3) { SOLD } else { HELD };
+            *status = if dice.is_multiple_of(3) { SeatStatus::Sold } else { SeatStatus::Held };
         }
     }
     state
@@ -208,7 +208,7 @@ impl Case {
 
     fn free_seats(&self) -> BTreeSet<usize> {
         let seats = self.context.chart.seats().iter().enumerate();
-        seats.filter(|(_, seat)| self.state[seat.slot.0 as usize] == FREE).map(|(at, _)| at).collect()
+        seats.filter(|(_, seat)| self.state[seat.slot.0 as usize] == Some(SeatStatus::Free)).map(|(at, _)| at).collect()
     }
 
     fn slots(&self, seats: &[usize]) -> Vec<Slot> {
@@ -248,7 +248,7 @@ proptest! {
         prop_assert_eq!(accessible, case.accessible, "kept for those who ask, and given to all who do");
         for slot in &chosen {
             let seat = chart.seat_at(*slot).expect("a seat");
-            prop_assert_eq!(case.state[slot.0 as usize], FREE);
+            prop_assert_eq!(case.state[slot.0 as usize], Some(SeatStatus::Free));
             prop_assert!(case.grades[usize::from(seat.grade)]);
             sections.insert(chart.row_of(seat).section);
         }

@@ -7,7 +7,7 @@ use encore_app::contexts::PerformanceContext;
 use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
 use encore_domain::catalog::area::Area;
-use encore_domain::catalog::seat_chart::{Grade, Seat, SeatChart};
+use encore_domain::catalog::seat_chart::{Seat, SeatChart};
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
 use crate::queue_pass::queue_pass;
-use crate::seat_chart::chart_to_proto;
+use crate::seat_chart::{chart_to_proto, prices_to_proto};
 use crate::seat_frames::frame_to_proto;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
@@ -180,14 +180,6 @@ pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance 
         hold_duration: Some(duration(performance.hold_for)),
         has_queue: performance.has_queue,
     }
-}
-
-pub(crate) fn prices_to_proto(context: &PerformanceContext) -> Vec<pb::GradePrice> {
-    let price = |(index, grade): (u16, &Grade)| pb::GradePrice {
-        grade: grade.name.clone(),
-        price: context.performance.prices.of(index).map(money),
-    };
-    (0..).zip(context.venue.chart.grades()).map(price).collect()
 }
 
 fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {

@@ -1,13 +1,14 @@
 //! Converts seat charts to protobuf messages.
 
 use encore_app::catalog::SeatChartView;
+use encore_app::contexts::PerformanceContext;
 use encore_domain::catalog::area::Area;
-use encore_domain::catalog::seat_chart::{Seat, SeatChart, Slot};
+use encore_domain::catalog::seat_chart::{Grade, Seat, SeatChart, Slot};
 use encore_domain::page::{Page, PageRequest};
 use encore_proto::catalog::v1 as pb;
 
-use crate::catalog::prices_to_proto;
 use crate::page_token::next_page_token;
+use crate::to_proto::money;
 
 /// A page of a chart.
 pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> pb::GetSeatChartResponse {
@@ -36,6 +37,15 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
         next_page_token: next_page_token(next.as_ref()),
         areas: if page.after.is_none() { areas_to_proto(chart) } else { vec![] },
     }
+}
+
+/// The prices of a performance, in the order of the grades.
+pub(crate) fn prices_to_proto(context: &PerformanceContext) -> Vec<pb::GradePrice> {
+    let price = |(index, grade): (u16, &Grade)| pb::GradePrice {
+        grade: grade.name.clone(),
+        price: context.performance.prices.of(index).map(money),
+    };
+    (0..).zip(context.venue.chart.grades()).map(price).collect()
 }
 
 fn areas_to_proto(chart: &SeatChart) -> Vec<pb::ChartArea> {

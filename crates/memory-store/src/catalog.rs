@@ -1,11 +1,10 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
@@ -20,17 +19,6 @@ use crate::records::{MemoryRecords, Records};
 /// [`Catalog`] in process.
 pub struct MemoryCatalog(MemoryRecords);
 
-#[derive(Default)]
-pub struct CatalogRecords {
-    /// Shared, because copying a large venue takes milliseconds and is done outside the mutex.
-    pub venues: HashMap<VenueId, Arc<Venue>>,
-    concerts: BTreeMap<ConcertId, Concert>,
-    pub performances: HashMap<PerformanceId, Performance>,
-    by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
-    by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
-    queues: HashMap<PerformanceId, Queue>,
-}
-
 impl MemoryCatalog {
     /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
@@ -44,7 +32,7 @@ impl Catalog for MemoryCatalog {
         &self,
         venue: Venue,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, PortError<Infallible>> {
+    ) -> Result<Applied<Venue>, RequestError<Infallible>> {
         let added = Arc::new(venue.clone());
         let before: Option<Arc<Venue>> = {
             let Records { catalog, requests, .. } = &mut *self.0.lock();
@@ -62,7 +50,7 @@ impl Catalog for MemoryCatalog {
         &self,
         concert: Concert,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Concert>, PortError<Infallible>> {
+    ) -> Result<Applied<Concert>, RequestError<Infallible>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
@@ -77,7 +65,7 @@ impl Catalog for MemoryCatalog {
         performance: Performance,
         queue: Option<Queue>,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Performance>, PortError<Infallible>> {
+    ) -> Result<Applied<Performance>, RequestError<Infallible>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
@@ -96,13 +84,14 @@ impl Catalog for MemoryCatalog {
         performance: PerformanceId,
         patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>> {
+    ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
         let Records { catalog, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        let queue = catalog.queues.get_mut(&performance).ok_or(PortError::Refused(PatchRefusal::NoQueue(NoQueue)))?;
-        queue.settings = queue.settings.clone().patched(&patch).map_err(PortError::Refused)?;
+        let queue =
+            catalog.queues.get_mut(&performance).ok_or(RequestError::Refused(PatchRefusal::NoQueue(NoQueue)))?;
+        queue.settings = queue.settings.clone().patched(&patch).map_err(RequestError::Refused)?;
         requests.remember(request, queue.settings.clone());
         Ok(Applied::Now(queue.settings.clone()))
     }

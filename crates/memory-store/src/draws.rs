@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -10,9 +8,6 @@ use crate::records::MemoryRecords;
 
 /// [`Draws`] in process.
 pub struct MemoryDraws(MemoryRecords);
-
-/// The draws, by lane.
-pub type DrawRecords = HashMap<PerformanceId, Vec<Drawn>>;
 
 impl MemoryDraws {
     /// Uses shared records.

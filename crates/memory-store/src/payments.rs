@@ -1,8 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
@@ -14,35 +13,11 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::paging::{below, rows};
-use crate::records::{MemoryRecords, Records};
+use crate::records::{MemoryRecords, PaymentRecords, Records, ended_token};
 use crate::reservations::unknown_reservation;
 
 /// [`Payments`] in process.
 pub struct MemoryPayments(MemoryRecords);
-
-#[derive(Default)]
-pub struct PaymentRecords {
-    pub payments: HashMap<PaymentId, Payment>,
-    by_user: HashMap<UserId, BTreeMap<PaymentId, Payment>>,
-    pending: BTreeMap<(Timestamp, PaymentId), Settlement>,
-    /// The ended queue tokens, by performance and epoch.
-    ended: HashMap<(PerformanceId, i64), BTreeSet<EndedToken>>,
-}
-
-impl PaymentRecords {
-    fn insert(&mut self, payment: &Payment, settlement: Settlement) {
-        self.by_user.entry(payment.user).or_default().insert(payment.id, payment.clone());
-        if let Some(payload) = settlement.payload {
-            self.ended.entry((payload.performance, payload.epoch)).or_default().insert(ended_token(&payload));
-        }
-        self.pending.insert((payment.paid_at, payment.id), settlement);
-        self.payments.insert(payment.id, payment.clone());
-    }
-}
-
-fn ended_token(payload: &QueueTokenPayload) -> EndedToken {
-    EndedToken { lane: payload.lane, index: payload.index }
-}
 
 impl MemoryPayments {
     /// Uses shared records.
@@ -57,17 +32,17 @@ impl Payments for MemoryPayments {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+    ) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
         let Records { reservations, wallets, payments, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
         let hold = reservations.find(plan.payment.reservation).ok_or_else(unknown_reservation)?;
-        plan.check(hold).map_err(PortError::Refused)?;
+        plan.check(hold).map_err(RequestError::Refused)?;
         let PaymentPlan { payment, transfer, payload, .. } = plan;
         let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
         if balance.minor < needed.minor {
-            return Err(PortError::Refused(PayRefusal::InsufficientBalance { balance, needed }));
+            return Err(RequestError::Refused(PayRefusal::InsufficientBalance { balance, needed }));
         }
 
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
@@ -81,7 +56,7 @@ impl Payments for MemoryPayments {
         Ok(Applied::Now(payment))
     }
 
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
         self.0.lock().requests.before(Some(request))
     }
 
@@ -108,8 +83,8 @@ impl Payments for MemoryPayments {
     }
 
     async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
-        let ended = &self.0.lock().payments.ended;
-        Ok(ended.get(&(payload.performance, payload.epoch)).is_some_and(|ended| ended.contains(&ended_token(payload))))
+        let used = &self.0.lock().payments.ended;
+        Ok(used.get(&(payload.performance, payload.epoch)).is_some_and(|used| used.contains(&ended_token(payload))))
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

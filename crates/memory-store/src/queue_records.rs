@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -10,9 +8,6 @@ use crate::records::MemoryRecords;
 
 /// [`QueueRecords`] in process.
 pub struct MemoryQueueRecords(MemoryRecords);
-
-/// The recovery record of each queue.
-pub type RecoveryRecords = HashMap<PerformanceId, QueueRecord>;
 
 impl MemoryQueueRecords {
     /// Uses shared records.

@@ -1,16 +1,26 @@
+mod catalog;
+mod outbox;
+mod payments;
+mod reservations;
+mod seat_blocks;
+mod users;
+mod wallets;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::catalog::CatalogRecords;
-use crate::draws::DrawRecords;
+use encore_domain::ids::PerformanceId;
+use encore_domain::queue::{Drawn, QueueRecord};
+
+pub use self::catalog::CatalogRecords;
+pub use self::outbox::OutboxRecords;
+pub use self::payments::{PaymentRecords, ended_token};
+pub use self::reservations::ReservationRecords;
+pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
+pub use self::users::UserRecords;
+pub use self::wallets::WalletRecords;
 use crate::lock::lock;
-use crate::outbox::OutboxRecords;
-use crate::payments::PaymentRecords;
-use crate::queue_records::RecoveryRecords;
 use crate::requests::Requests;
-use crate::reservations::ReservationRecords;
-use crate::seat_blocks::SeatBlockRecords;
-use crate::users::UserRecords;
-use crate::wallets::WalletRecords;
 
 /// All records, under one mutex so that a change of several records is atomic. Clones share them.
 #[derive(Clone, Default)]
@@ -26,8 +36,10 @@ impl MemoryRecords {
 pub struct Records {
     pub users: UserRecords,
     pub catalog: CatalogRecords,
-    pub queues: RecoveryRecords,
-    pub draws: DrawRecords,
+    /// By performance.
+    pub queues: HashMap<PerformanceId, QueueRecord>,
+    /// By performance; in each by lane.
+    pub draws: HashMap<PerformanceId, Vec<Drawn>>,
     pub reservations: ReservationRecords,
     pub seat_blocks: SeatBlockRecords,
     pub wallets: WalletRecords,

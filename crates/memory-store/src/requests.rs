@@ -2,7 +2,7 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use encore_domain::booking::Reservation;
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Payment;
 use encore_domain::request::{Fingerprint, RequestKey};
@@ -24,7 +24,7 @@ pub struct Requests {
 
 impl Requests {
     /// The answer to an earlier call with this request, if there was one.
-    pub fn before<T: Clone + 'static, R>(&self, request: Option<RequestKey>) -> Result<Option<T>, PortError<R>> {
+    pub fn before<T: Clone + 'static, R>(&self, request: Option<RequestKey>) -> Result<Option<T>, RequestError<R>> {
         let Some((request, (fingerprint, answer))) =
             request.and_then(|request| Some((request, self.answers.get(&(request.user, request.id))?)))
         else {
@@ -32,7 +32,7 @@ impl Requests {
         };
         match answer.downcast_ref::<T>() {
             Some(answer) if request.fingerprint.repeats(fingerprint.as_bytes()) => Ok(Some(answer.clone())),
-            Some(_) | None => Err(PortError::RequestReused),
+            Some(_) | None => Err(RequestError::Reused),
         }
     }
 

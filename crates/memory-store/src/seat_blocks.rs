@@ -1,13 +1,13 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
 use encore_domain::booking::seat_state::{Locker, SeatOwner};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{BlockId, PerformanceId};
+use encore_domain::ids::PerformanceId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::SeatBlocks;
 use encore_domain::request::{Applied, RequestKey};
@@ -17,32 +17,6 @@ use crate::records::{MemoryRecords, Records};
 
 /// [`SeatBlocks`] in process.
 pub struct MemorySeatBlocks(MemoryRecords);
-
-/// The blocks and unblocks by operators. The claims tell which seats are blocked now.
-#[derive(Default)]
-pub struct SeatBlockRecords {
-    blocks: HashMap<BlockId, SeatBlock>,
-    unblocks: HashMap<BlockId, SeatUnblock>,
-}
-
-/// The kind of a change by an operator.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SeatBlockKind {
-    Block,
-    Unblock,
-}
-
-impl SeatBlockRecords {
-    pub fn block(&self, id: BlockId) -> Option<&SeatBlock> {
-        self.blocks.get(&id)
-    }
-
-    /// All blocks and unblocks.
-    pub fn changes(&self) -> impl Iterator<Item = (SeatBlockKind, BlockId, PerformanceId)> {
-        let blocks = self.blocks.values().map(|it| (SeatBlockKind::Block, it.id, it.performance));
-        blocks.chain(self.unblocks.values().map(|it| (SeatBlockKind::Unblock, it.id, it.performance)))
-    }
-}
 
 impl MemorySeatBlocks {
     /// Uses shared records.
@@ -61,7 +35,7 @@ impl SeatBlocks for MemorySeatBlocks {
         &self,
         block: SeatBlock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatBlock>, PortError<BlockRefusal>> {
+    ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
         let Records { reservations, seat_blocks, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
@@ -70,7 +44,7 @@ impl SeatBlocks for MemorySeatBlocks {
         let of_fans = |slot: &Slot| claims.contains_key(slot) && !is_blocked(claims, *slot);
         let slots: Vec<Slot> = block.slots.iter().copied().filter(of_fans).collect();
         if !slots.is_empty() {
-            return Err(PortError::Refused(BlockRefusal::SeatsTaken { slots }));
+            return Err(RequestError::Refused(BlockRefusal::SeatsTaken { slots }));
         }
         claims.extend(block.slots.iter().map(|slot| (*slot, Claim::blocked(*slot, block.id))));
         seat_blocks.blocks.insert(block.id, block.clone());
@@ -83,7 +57,7 @@ impl SeatBlocks for MemorySeatBlocks {
         &self,
         unblock: SeatUnblock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatUnblock>, PortError<UnblockRefusal>> {
+    ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
         let Records { reservations, seat_blocks, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
@@ -91,7 +65,7 @@ impl SeatBlocks for MemorySeatBlocks {
         let claims = reservations.claims.entry(unblock.performance).or_default();
         let slots: Vec<Slot> = unblock.slots.iter().copied().filter(|slot| !is_blocked(claims, *slot)).collect();
         if !slots.is_empty() {
-            return Err(PortError::Refused(UnblockRefusal::NotBlocked { slots }));
+            return Err(RequestError::Refused(UnblockRefusal::NotBlocked { slots }));
         }
         for slot in &unblock.slots {
             claims.remove(slot);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatState, StockAt};
+use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatState, SeatStatus, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -80,7 +80,7 @@ impl SeatLocks for MemorySeatLocks {
     async fn load(
         &self,
         performance: PerformanceId,
-        all_free: &[u8],
+        all_free: &[Option<SeatStatus>],
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable> {

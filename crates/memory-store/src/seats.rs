@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use encore_domain::booking::alternatives::{Orphans, orphan_seats};
 use encore_domain::booking::best_available::SeatSearch;
 use encore_domain::booking::seat_state::{
-    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStock,
-    StockAt,
+    CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
 };
-use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
@@ -22,14 +21,14 @@ pub struct Seats {
     held_by: HashMap<ReservationId, BTreeSet<Slot>>,
     free: u32,
     /// The seats that the change in progress has written, with their bytes from before it.
-    changed: BTreeMap<Slot, u8>,
-    /// The change that is to be published.
+    changed: BTreeMap<Slot, SeatStatus>,
+    /// What is to be told.
     news: Option<SeatNews>,
 }
 
 impl Seats {
-    pub fn new(all_free: &[u8], locks: &[SeatLock], version: u64) -> Self {
-        let state = SeatState { bytes: all_free.to_vec(), version };
+    pub fn new(all_free: &[Option<SeatStatus>], locks: &[SeatLock], version: u64) -> Self {
+        let state = SeatState { statuses: all_free.to_vec(), version };
         let free = state.stock().free;
         let (held, changed) = (BTreeSet::new(), BTreeMap::new());
         let (locks_by_slot, held_by) = (HashMap::new(), HashMap::new());
@@ -62,15 +61,16 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<u64, TakeRefusal> {
         let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
-        let mut taken: Vec<Slot> = slots.iter().copied().filter(|slot| self.byte(*slot) != Some(FREE)).collect();
+        let mut taken: Vec<Slot> =
+            slots.iter().copied().filter(|slot| self.status(*slot) != Some(SeatStatus::Free)).collect();
         if !own && !taken.is_empty() {
             taken.sort_unstable();
             return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
         }
         if !own && orphans == Orphans::Prevent {
-            let orphaned = orphan_seats(&self.state.bytes, slots);
-            if !orphaned.is_empty() {
-                return Err(TakeRefusal::WouldOrphan { slots: orphaned });
+            let alone = orphan_seats(&self.state.statuses, slots);
+            if !alone.is_empty() {
+                return Err(TakeRefusal::WouldOrphan { slots: alone });
             }
         }
         let locks: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, held_until)).collect();
@@ -85,7 +85,7 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
-        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.bytes));
+        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.statuses));
         self.hold_chosen(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
     }
 
@@ -98,7 +98,7 @@ impl Seats {
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
         let slots =
-            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.bytes), Ok);
+            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.statuses), Ok);
         let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
         self.hold_chosen(slots, owner, held_until)
     }
@@ -134,7 +134,7 @@ impl Seats {
     /// Frees those of these seats that are blocked. Returns the version.
     pub fn unblock(&mut self, slots: &[Slot]) -> u64 {
         for slot in slots {
-            if self.byte(*slot) == Some(BLOCKED) {
+            if self.status(*slot) == Some(SeatStatus::Blocked) {
                 self.set(*slot, None);
             }
         }
@@ -144,7 +144,7 @@ impl Seats {
     /// Sets seats to these locks, whatever their state was. Returns the version.
     pub fn mark(&mut self, locks: &[SeatLock]) -> u64 {
         for lock in locks {
-            if matches!(self.byte(lock.slot), Some(FREE | HELD | SOLD | BLOCKED)) {
+            if self.status(lock.slot).is_some() {
                 self.set(lock.slot, Some(*lock));
             }
         }
@@ -154,8 +154,8 @@ impl Seats {
     /// Ends a change. If the byte of a seat differs, increments the version and stores the change for publication.
     fn finish(&mut self) -> u64 {
         let changed = std::mem::take(&mut self.changed);
-        let now = |(slot, before)| Some((slot, self.byte(slot)?)).filter(|(_, now)| *now != before);
-        let seats: Vec<(Slot, u8)> = changed.into_iter().filter_map(now).collect();
+        let now = |(slot, before)| Some((slot, self.status(slot)?)).filter(|(_, now)| *now != before);
+        let seats: Vec<(Slot, SeatStatus)> = changed.into_iter().filter_map(now).collect();
         if !seats.is_empty() {
             self.state.version += 1;
             let lists_seats = seats.len() <= CHANGE_SEATS_MAX;
@@ -183,8 +183,8 @@ impl Seats {
         holders
     }
 
-    fn byte(&self, slot: Slot) -> Option<u8> {
-        self.state.bytes.get(slot.0 as usize).copied()
+    fn status(&self, slot: Slot) -> Option<SeatStatus> {
+        self.state.status(slot)
     }
 
     fn is_held_by(&self, slot: Slot, owner: ReservationId) -> bool {
@@ -213,8 +213,9 @@ impl Seats {
             self.held_by.entry(reservation).or_default().insert(slot);
         }
         self.free = self.free + u32::from(before.is_some()) - u32::from(lock.is_some());
-        let was = self.state.bytes[slot.0 as usize];
-        self.changed.entry(slot).or_insert(was);
-        self.state.bytes[slot.0 as usize] = lock.map_or(FREE, |lock| lock.owner.byte());
+        let now = lock.map_or(SeatStatus::Free, |lock| lock.owner.status());
+        if let Some(was) = self.state.statuses[slot.0 as usize].replace(now) {
+            self.changed.entry(slot).or_insert(was);
+        }
     }
 }

@@ -1,7 +1,5 @@
-use std::collections::HashMap;
-
 use async_trait::async_trait;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::identity::{Account, Email, User};
 use encore_domain::ids::UserId;
 use encore_domain::ports::{EmailTaken, Users};
@@ -11,12 +9,6 @@ use crate::records::{MemoryRecords, Records};
 
 /// [`Users`] in process.
 pub struct MemoryUsers(MemoryRecords);
-
-#[derive(Default)]
-pub struct UserRecords {
-    accounts: HashMap<UserId, Account>,
-    by_email: HashMap<Email, UserId>,
-}
 
 impl MemoryUsers {
     /// Uses shared records.
@@ -31,14 +23,14 @@ impl Users for MemoryUsers {
         &self,
         account: Account,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Account>, PortError<EmailTaken>> {
+    ) -> Result<Applied<Account>, RequestError<EmailTaken>> {
         let Records { users, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
         let User { id, email, .. } = &account.user;
         if users.by_email.contains_key(email) {
-            return Err(PortError::Refused(EmailTaken));
+            return Err(RequestError::Refused(EmailTaken));
         }
         users.by_email.insert(email.clone(), *id);
         users.accounts.insert(*id, account.clone());

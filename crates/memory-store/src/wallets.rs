@@ -1,10 +1,8 @@
-use std::collections::{BTreeMap, HashMap};
-
 use async_trait::async_trait;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, TransferId, UserId};
-use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
+use encore_domain::money::{BALANCE_MAX_MINOR, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
@@ -15,32 +13,6 @@ use crate::records::{MemoryRecords, Records};
 
 /// [`Wallets`] in process.
 pub struct MemoryWallets(MemoryRecords);
-
-#[derive(Default)]
-pub struct WalletRecords {
-    pub balances: HashMap<UserId, BTreeMap<Currency, i64>>,
-    pub entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
-    pub ledger_entries: HashMap<TransferId, [LedgerEntry; 2]>,
-}
-
-impl WalletRecords {
-    /// The balance of a user in a currency, zero if there is no wallet.
-    pub fn balance(&self, user: UserId, currency: Currency) -> Money {
-        let minor = self.balances.get(&user).and_then(|wallets| wallets.get(&currency)).copied().unwrap_or(0);
-        Money { minor, currency }
-    }
-
-    /// Writes both entries of a transfer that was checked before.
-    pub fn post(&mut self, transfer: &Transfer) -> WalletEntry {
-        let Transfer { id, user, amount, wallet_entry, counter_entry, .. } = *transfer;
-        let balance = self.balances.entry(user).or_default().entry(amount.currency).or_default();
-        *balance += wallet_entry.amount_minor;
-        let entry = WalletEntry::of(transfer, *balance);
-        self.entries.entry(user).or_default().insert(entry.id, entry.clone());
-        self.ledger_entries.insert(id, [wallet_entry, counter_entry]);
-        entry
-    }
-}
 
 impl MemoryWallets {
     /// Uses shared records.
@@ -55,7 +27,7 @@ impl Wallets for MemoryWallets {
         &self,
         transfer: Transfer,
         request: RequestKey,
-    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+    ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
         let Records { wallets, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
@@ -63,7 +35,7 @@ impl Wallets for MemoryWallets {
         let Transfer { user, amount, .. } = transfer;
         let balance = wallets.balance(user, amount.currency);
         if balance.minor.saturating_add(amount.minor) > BALANCE_MAX_MINOR {
-            return Err(PortError::Refused(TopUpRefusal::WalletFull));
+            return Err(RequestError::Refused(TopUpRefusal::WalletFull));
         }
         let entry = wallets.post(&transfer);
         outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });

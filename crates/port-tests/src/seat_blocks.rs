@@ -9,7 +9,7 @@ use encore_domain::booking::seat_block::{
 };
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::page::PageRequest;
@@ -49,7 +49,7 @@ impl RecordBench {
         &self,
         block: &SeatBlock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatBlock>, PortError<BlockRefusal>> {
+    ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
         self.seat_blocks.block(block.clone(), request).await
     }
 
@@ -64,7 +64,7 @@ impl RecordBench {
         &self,
         unblock: &SeatUnblock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatUnblock>, PortError<UnblockRefusal>> {
+    ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
         self.seat_blocks.unblock(unblock.clone(), request).await
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use encore_domain::booking::alternatives::Orphans;
-use encore_domain::booking::seat_state::{CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatChange, SeatLock, SeatNews};
+use encore_domain::booking::seat_state::{CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::SeatListener;
@@ -70,7 +70,7 @@ async fn until(listener: &mut Box<dyn SeatListener>, last: u64) -> Vec<SeatNews>
     }
 }
 
-fn changed(version: u64, seats: &[(usize, u8)]) -> SeatNews {
+fn changed(version: u64, seats: &[(usize, SeatStatus)]) -> SeatNews {
     let seats = seats.iter().map(|(seat, byte)| (slots(&[*seat])[0], *byte)).collect();
     SeatNews::Changed(SeatChange { version, seats })
 }
@@ -83,9 +83,12 @@ pub async fn tells_changes_in_order(bench: SpeedBench) {
     bench.mark(performance, &[lock(4, owner, None), lock(9, owner, Some(at_secs(60)))]).await;
     bench.release_seats(performance, &slots(&[3, 4, 20]), owner).await;
 
-    assert_eq!(next(&mut listener).await, changed(first + 1, &[(3, HELD), (4, HELD), (20, HELD)]));
-    assert_eq!(next(&mut listener).await, changed(first + 2, &[(4, SOLD), (9, HELD)]));
-    assert_eq!(next(&mut listener).await, changed(first + 3, &[(3, FREE), (20, FREE)]));
+    assert_eq!(
+        next(&mut listener).await,
+        changed(first + 1, &[(3, SeatStatus::Held), (4, SeatStatus::Held), (20, SeatStatus::Held)])
+    );
+    assert_eq!(next(&mut listener).await, changed(first + 2, &[(4, SeatStatus::Sold), (9, SeatStatus::Held)]));
+    assert_eq!(next(&mut listener).await, changed(first + 3, &[(3, SeatStatus::Free), (20, SeatStatus::Free)]));
 }
 
 pub async fn tells_from_the_moment_of_listening(bench: SpeedBench) {
@@ -95,7 +98,7 @@ pub async fn tells_from_the_moment_of_listening(bench: SpeedBench) {
     let version = bench.version(performance).await;
     bench.taken(performance, &[1], at_secs(60)).await;
     let mut heard = until(&mut listener, version + 1).await;
-    assert_eq!(heard.pop(), Some(changed(version + 1, &[(1, HELD)])));
+    assert_eq!(heard.pop(), Some(changed(version + 1, &[(1, SeatStatus::Held)])));
     let from_before = |news: &SeatNews| match news {
         SeatNews::Changed(change) => change.version <= version,
         SeatNews::Missed => true,
@@ -108,7 +111,7 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     let mut listener = bench.listen_anew(performance).await;
     let owner = bench.taken(performance, &[0, 1], at_secs(60)).await;
     let version = bench.version(performance).await;
-    assert_eq!(next(&mut listener).await, changed(version, &[(0, HELD), (1, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(version, &[(0, SeatStatus::Held), (1, SeatStatus::Held)]));
 
     let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), Orphans::Allow, id(), at_secs(60)).await;
     taken.expect_err("one seat is held");
@@ -119,7 +122,7 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     bench.load(performance, &[lock(7, owner, None)]).await;
 
     bench.taken(performance, &[2], at_secs(60)).await;
-    assert_eq!(next(&mut listener).await, changed(version + 1, &[(2, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(2, SeatStatus::Held)]));
 }
 
 pub async fn a_load_is_reported_as_missed(bench: SpeedBench) {
@@ -131,8 +134,8 @@ pub async fn a_load_is_reported_as_missed(bench: SpeedBench) {
 
 pub async fn a_large_change_is_reported_as_missed(bench: SpeedBench) {
     let performance = id();
-    let seats = [FREE; CHANGE_SEATS_MAX * 2 + 1];
-    bench.seat_locks.load(performance, &seats, &[], 1).await.expect("the store answers");
+    let context = [Some(SeatStatus::Free); CHANGE_SEATS_MAX * 2 + 1];
+    bench.seat_locks.load(performance, &context, &[], 1).await.expect("the store answers");
     let mut listener = bench.listen_anew(performance).await;
     let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();
@@ -141,7 +144,7 @@ pub async fn a_large_change_is_reported_as_missed(bench: SpeedBench) {
 
     let locks: Vec<SeatLock> = (0..most).map(sold).collect();
     bench.mark(performance, &locks).await;
-    let seats = (0..most).map(|slot| (Slot(slot), SOLD)).collect();
+    let seats = (0..most).map(|slot| (Slot(slot), SeatStatus::Sold)).collect();
     assert_eq!(next(&mut listener).await, SeatNews::Changed(SeatChange { version, seats }));
 
     let locks: Vec<SeatLock> = (most..=most * 2).map(sold).collect();
@@ -167,7 +170,7 @@ pub async fn a_slow_listener_is_sent_missed(bench: SpeedBench) {
     assert!(heard.contains(&SeatNews::Missed), "{} messages", heard.len());
     assert!(heard.len() < MANY_CHANGES, "{} messages", heard.len());
     bench.taken(performance, &[5], at_secs(60)).await;
-    assert_eq!(next(&mut slow).await, changed(last + 1, &[(5, HELD)]));
+    assert_eq!(next(&mut slow).await, changed(last + 1, &[(5, SeatStatus::Held)]));
 }
 
 pub async fn tells_everybody_who_listens(bench: SpeedBench) {
@@ -177,12 +180,12 @@ pub async fn tells_everybody_who_listens(bench: SpeedBench) {
     let version = bench.version(performance).await;
     until(&mut one, version).await;
     bench.taken(performance, &[0], at_secs(60)).await;
-    let news = changed(version + 1, &[(0, HELD)]);
+    let news = changed(version + 1, &[(0, SeatStatus::Held)]);
     assert_eq!((next(&mut one).await, next(&mut other).await), (news.clone(), news));
 
     drop(one);
     bench.taken(performance, &[1], at_secs(60)).await;
-    assert_eq!(next(&mut other).await, changed(version + 2, &[(1, HELD)]));
+    assert_eq!(next(&mut other).await, changed(version + 2, &[(1, SeatStatus::Held)]));
 }
 
 pub async fn listens_before_anything_is_loaded(bench: SpeedBench) {
@@ -193,7 +196,7 @@ pub async fn listens_before_anything_is_loaded(bench: SpeedBench) {
     assert_eq!(next(&mut listener).await, SeatNews::Missed);
     let version = bench.version(performance).await;
     bench.taken(performance, &[0], at_secs(60)).await;
-    assert_eq!(next(&mut listener).await, changed(version + 1, &[(0, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(0, SeatStatus::Held)]));
 }
 
 pub async fn hears_of_its_performance_alone(bench: SpeedBench) {
@@ -203,5 +206,5 @@ pub async fn hears_of_its_performance_alone(bench: SpeedBench) {
     bench.taken(matinee, &[0], at_secs(60)).await;
     let version = bench.version(evening).await;
     bench.taken(evening, &[1], at_secs(60)).await;
-    assert_eq!(next(&mut listener).await, changed(version + 1, &[(1, HELD)]));
+    assert_eq!(next(&mut listener).await, changed(version + 1, &[(1, SeatStatus::Held)]));
 }

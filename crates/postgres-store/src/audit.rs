@@ -1,7 +1,5 @@
 //! The queries of the audit, one file per rule in `audit/`. Each returns one row per finding, with a subject and a detail.
 
-use std::convert::Infallible;
-
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
@@ -13,7 +11,7 @@ use encore_domain::ports::Audit;
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::error::{TxError, never_refused};
+use crate::error::TxError;
 use crate::statement::sql;
 
 /// The settings of a sweep's transaction. Sweeps are rare, so each may use more memory for hash joins. They join whole
@@ -112,7 +110,7 @@ impl PostgresAudit {
         Self { database }
     }
 
-    async fn try_sweep(&self, scope: Option<Uuid>) -> Result<AuditReport, TxError<Infallible>> {
+    async fn try_sweep(&self, scope: Option<Uuid>) -> Result<AuditReport, TxError<Unavailable>> {
         let mut conn = self.database.connection().await?;
         let mut snapshot = conn.build_transaction().read_only().repeatable_read();
         let sweeping = snapshot.run(async |conn| {
@@ -134,7 +132,7 @@ impl PostgresAudit {
 impl Audit for PostgresAudit {
     async fn sweep(&self, scope: Option<PerformanceId>) -> Result<AuditReport, Unavailable> {
         let scope = scope.map(|performance| performance.0);
-        self.database.transact("audit.sweep", || self.try_sweep(scope)).await.map_err(never_refused)
+        self.database.transact("audit.sweep", || self.try_sweep(scope)).await
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
@@ -39,7 +39,7 @@ impl PostgresCatalog {
         &self,
         venue: &Venue,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<Venue>, TxError<Infallible>> {
+    ) -> Result<Applied<Venue>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let (id, at) = (venue.id.0, venue.created_at);
@@ -60,7 +60,7 @@ impl PostgresCatalog {
         &self,
         concert: &Concert,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<Concert>, TxError<Infallible>> {
+    ) -> Result<Applied<Concert>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let (id, at) = (concert.id.0, concert.created_at);
@@ -79,7 +79,7 @@ impl PostgresCatalog {
         performance: &Performance,
         queue: Option<&Queue>,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<Performance>, TxError<Infallible>> {
+    ) -> Result<Applied<Performance>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let id = performance.id.0;
@@ -104,7 +104,7 @@ impl PostgresCatalog {
         performance: PerformanceId,
         patch: &QueuePatch,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<QueueSettings>, TxError<PatchRefusal>> {
+    ) -> Result<Applied<QueueSettings>, TxError<RequestError<PatchRefusal>>> {
         let mut conn = self.database.connection().await?;
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
@@ -137,7 +137,7 @@ impl Catalog for PostgresCatalog {
         &self,
         venue: Venue,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, PortError<Infallible>> {
+    ) -> Result<Applied<Venue>, RequestError<Infallible>> {
         self.database.transact("catalog.add_venue", || self.try_add_venue(&venue, request.as_ref())).await
     }
 
@@ -145,7 +145,7 @@ impl Catalog for PostgresCatalog {
         &self,
         concert: Concert,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Concert>, PortError<Infallible>> {
+    ) -> Result<Applied<Concert>, RequestError<Infallible>> {
         self.database.transact("catalog.add_concert", || self.try_add_concert(&concert, request.as_ref())).await
     }
 
@@ -154,7 +154,7 @@ impl Catalog for PostgresCatalog {
         performance: Performance,
         queue: Option<Queue>,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Performance>, PortError<Infallible>> {
+    ) -> Result<Applied<Performance>, RequestError<Infallible>> {
         let attempt = || self.try_add_performance(&performance, queue.as_ref(), request.as_ref());
         self.database.transact("catalog.add_performance", attempt).await
     }
@@ -164,7 +164,7 @@ impl Catalog for PostgresCatalog {
         performance: PerformanceId,
         patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>> {
+    ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
         let attempt = || self.try_patch_queue(performance, &patch, request.as_ref());
         self.database.transact("catalog.patch_queue", attempt).await
     }

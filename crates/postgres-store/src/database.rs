@@ -10,7 +10,7 @@ use diesel::ConnectionError;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::Unavailable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -164,10 +164,11 @@ impl Database {
     }
 
     /// Runs a named transaction. Retries it after a serialization failure or a deadlock.
-    pub(crate) async fn transact<T, R, F, Fut>(&self, name: &'static str, attempt: F) -> Result<T, PortError<R>>
+    pub(crate) async fn transact<T, E, F, Fut>(&self, name: &'static str, attempt: F) -> Result<T, E>
     where
+        E: From<Unavailable>,
         F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, TxError<R>>>,
+        Fut: Future<Output = Result<T, TxError<E>>>,
     {
         let attempts = async {
             let mut attempts = 1;
@@ -212,7 +213,6 @@ impl ErrorSink<PoolError> for LogSink {
 
 #[cfg(all(test, feature = "scratch"))]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use diesel::sql_types::Integer;
@@ -228,7 +228,7 @@ mod tests {
         database: &Database,
         locks: [i32; 2],
         barrier: Option<&Barrier>,
-    ) -> Result<(), TxError<Infallible>> {
+    ) -> Result<(), TxError<Unavailable>> {
         const LOCK: &str = "SELECT pg_advisory_xact_lock($1, 0)";
         let mut conn = database.connection().await?;
         let taking = conn.transaction(async |conn| {

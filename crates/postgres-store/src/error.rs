@@ -1,10 +1,9 @@
 //! Maps the errors of the driver to those of the domain.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 
 use diesel::result::{DatabaseErrorKind, Error};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use thiserror::Error;
 
 /// Logs an error of the driver and maps it to `Unavailable`. Callers of this crate do not see driver errors.
@@ -16,42 +15,33 @@ pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Unavail
 
 /// Why a transaction was rolled back.
 #[derive(Debug)]
-pub enum TxError<R> {
-    /// The error that the port returns.
-    Port(PortError<R>),
-    /// An error of the database. The transaction is retried if the error [`is_transient`].
+pub enum TxError<E> {
+    /// The answer of the port.
+    Port(E),
+    /// The database's error; worth another attempt if [`is_transient`].
     Database(Error),
 }
 
-impl<R> TxError<R> {
-    /// A refusal by a rule of the domain.
+impl<R> TxError<RequestError<R>> {
+    /// A rule forbids it.
     pub fn refused(refusal: R) -> Self {
-        Self::Port(PortError::Refused(refusal))
+        Self::Port(RequestError::Refused(refusal))
     }
 }
 
-impl<R> From<Error> for TxError<R> {
+impl<E> From<Error> for TxError<E> {
     fn from(error: Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl<R> From<Unavailable> for TxError<R> {
+impl<E: From<Unavailable>> From<Unavailable> for TxError<E> {
     fn from(unavailable: Unavailable) -> Self {
         Self::Port(unavailable.into())
     }
 }
 
 /// The error of an operation that has no refusals and takes no request.
-pub fn never_refused(error: PortError<Infallible>) -> Unavailable {
-    match error {
-        PortError::Unavailable(unavailable) => unavailable,
-        PortError::Refused(never) => match never {},
-        PortError::RequestReused => Unavailable::of("postgres"),
-    }
-}
-
-/// Whether the transaction failed because of a concurrent one, and may succeed when it is retried.
 pub fn is_transient(error: &Error) -> bool {
     let Error::DatabaseError(kind, information) = error else {
         return false;

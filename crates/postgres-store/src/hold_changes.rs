@@ -2,12 +2,12 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use encore_domain::booking::hold_change::{ExtendRefusal, Extension, give_back};
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal, give_back};
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::error::RequestError;
 use encore_domain::event::Event;
 use encore_domain::ids::ReservationId;
-use encore_domain::ports::ReleaseRefusal;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::try_join;
@@ -24,8 +24,8 @@ pub async fn release(
     id: ReservationId,
     now: Timestamp,
     request: Option<&RequestKey>,
-) -> Result<Applied<Reservation>, TxError<ReleaseRefusal>> {
-    // Giving back all seats ends the hold.
+) -> Result<Applied<Reservation>, TxError<RequestError<ReleaseRefusal>>> {
+    // A hold whose seats are all given back ends.
     let release = |hold: &Reservation| give_back(hold, &hold.slots(), now);
     change(database, Operation::ReleaseHold, id, now, request, release).await
 }
@@ -37,7 +37,7 @@ pub async fn release_seats(
     slots: &[Slot],
     now: Timestamp,
     request: Option<&RequestKey>,
-) -> Result<Applied<Reservation>, TxError<ReleaseRefusal>> {
+) -> Result<Applied<Reservation>, TxError<RequestError<ReleaseRefusal>>> {
     change(database, Operation::ReleaseSeats, id, now, request, |hold| give_back(hold, slots, now)).await
 }
 
@@ -48,12 +48,15 @@ pub async fn extend(
     extension: Extension,
     now: Timestamp,
     request: &RequestKey,
-) -> Result<Applied<Reservation>, TxError<ExtendRefusal>> {
+) -> Result<Applied<Reservation>, TxError<RequestError<ExtendRefusal>>> {
     change(database, Operation::ExtendHold, id, now, Some(request), |hold| extension.of(hold, now)).await
 }
 
 /// The hold that a request extended, as that request was answered.
-pub async fn find_extended<R>(database: &Database, request: &RequestKey) -> Result<Option<Reservation>, TxError<R>> {
+pub async fn find_extended<R>(
+    database: &Database,
+    request: &RequestKey,
+) -> Result<Option<Reservation>, TxError<RequestError<R>>> {
     let conn = database.connection().await?;
     match requests::find(&conn, Operation::ExtendHold, request).await? {
         Some(known) => Ok(Some(recorded_answer(&conn, known).await?)),
@@ -68,7 +71,7 @@ async fn change<R: Send + Sync>(
     now: Timestamp,
     request: Option<&RequestKey>,
     decide: impl Fn(&Reservation) -> Result<Reservation, R> + Sync,
-) -> Result<Applied<Reservation>, TxError<R>> {
+) -> Result<Applied<Reservation>, TxError<RequestError<R>>> {
     let mut conn = database.connection().await?;
     let changing = conn.transaction(async |conn| {
         if let Some(known) = requests::remember(conn, operation, request, id.0, Some(now)).await? {

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
@@ -40,7 +40,11 @@ impl PostgresPayments {
         Self { database }
     }
 
-    async fn try_pay(&self, plan: &PaymentPlan, request: &RequestKey) -> Result<Applied<Payment>, TxError<PayRefusal>> {
+    async fn try_pay(
+        &self,
+        plan: &PaymentPlan,
+        request: &RequestKey,
+    ) -> Result<Applied<Payment>, TxError<RequestError<PayRefusal>>> {
         let mut conn = self.database.connection().await?;
         let paying = conn.transaction(async |conn| {
             let Payment { id, reservation, user, amount, paid_at, .. } = plan.payment;
@@ -77,7 +81,7 @@ impl PostgresPayments {
         paying.await
     }
 
-    async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<Infallible>> {
+    async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
         let Some(known) = requests::find(&conn, Operation::Pay, request).await? else {
             return Ok(None);
@@ -120,11 +124,11 @@ impl Payments for PostgresPayments {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+    ) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
         self.database.transact("payments.pay_from_wallet", || self.try_pay(&plan, &request)).await
     }
 
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
         self.database.transact("payments.find_paid", || self.try_find_paid(&request)).await
     }
 

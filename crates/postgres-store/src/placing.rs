@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::PlaceRefusal;
@@ -24,7 +24,7 @@ use crate::requests::{self, Operation};
 use crate::{claims, outbox, reservation_rows};
 
 /// The result of placing one hold.
-pub type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+pub type PlaceAnswer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
 /// A hold to be placed.
 #[derive(Clone, Debug)]
@@ -50,21 +50,27 @@ enum Rollback {
     Answered(Vec<PlaceAnswer>),
     /// A concurrent transaction claimed some of the seats after they were found free.
     SeatsClaimed,
+    /// The database is unavailable, or returned an error.
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for Rollback {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
 }
 
 /// Places holds of different requests. Each is answered as if they were placed one after the other, in this order. The
 /// failure of one does not affect the others.
 pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
     match database.transact("reservations.place", || try_place(database, placements)).await {
-        Ok(answers) | Err(PortError::Refused(Rollback::Answered(answers))) => answers,
-        Err(PortError::Refused(Rollback::SeatsClaimed)) => place_each(database, placements).await,
-        Err(PortError::Unavailable(unavailable)) if placements.len() > 1 && is_caused_by_a_hold(&unavailable) => {
+        Ok(answers) | Err(Rollback::Answered(answers)) => answers,
+        Err(Rollback::SeatsClaimed) => place_each(database, placements).await,
+        Err(Rollback::Unavailable(unavailable)) if placements.len() > 1 && is_caused_by_a_hold(&unavailable) => {
             tracing::warn!(holds = placements.len(), "a batch of holds failed; placing them one by one");
             place_each(database, placements).await
         }
-        Err(PortError::Unavailable(_) | PortError::RequestReused) => {
-            placements.iter().map(|_| Err(Unavailable::of("postgres").into())).collect()
-        }
+        Err(Rollback::Unavailable(_)) => placements.iter().map(|_| Err(Unavailable::of("postgres").into())).collect(),
     }
 }
 
@@ -108,7 +114,7 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
         };
         let placed: Vec<&Reservation> = with(|verdict| matches!(verdict, Verdict::Placed)).map(|it| &it.hold).collect();
         if placed.is_empty() {
-            return Err(TxError::refused(Rollback::Answered(answers)));
+            return Err(TxError::Port(Rollback::Answered(answers)));
         }
         let refused: Vec<&RequestKey> =
             with(|verdict| matches!(verdict, Verdict::Refused(_))).map(|it| &it.request).collect();
@@ -122,10 +128,10 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
             (true, _) => Ok(answers),
             (false, [_]) => {
                 let slots = lost.into_iter().map(|(_, slot)| slot).collect();
-                let refusal = PortError::Refused(PlaceRefusal::SeatsTaken { slots });
-                Err(TxError::refused(Rollback::Answered(vec![Err(refusal)])))
+                let refusal = RequestError::Refused(PlaceRefusal::SeatsTaken { slots });
+                Err(TxError::Port(Rollback::Answered(vec![Err(refusal)])))
             }
-            (false, _) => Err(TxError::refused(Rollback::SeatsClaimed)),
+            (false, _) => Err(TxError::Port(Rollback::SeatsClaimed)),
         }
     });
     placing.await
@@ -177,10 +183,10 @@ async fn answer_all(
     let mut before = find_placed(conn, &known).await?.into_iter();
     let answer = |(placement, verdict): (&Placement, &Verdict)| match verdict {
         Verdict::Placed => Ok(Ok(Applied::Now(placement.hold.clone()))),
-        Verdict::Refused(refusal) => Ok(Err(PortError::Refused(refusal.clone()))),
+        Verdict::Refused(refusal) => Ok(Err(RequestError::Refused(refusal.clone()))),
         Verdict::Known => match before.next() {
             Some(Ok(Some(first))) => Ok(Ok(Applied::Before(first))),
-            Some(Err(Reused)) => Ok(Err(PortError::RequestReused)),
+            Some(Err(Reused)) => Ok(Err(RequestError::Reused)),
             Some(Ok(None)) | None => Err(Error::NotFound),
         },
     };

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use serde_json::Value;
@@ -94,7 +94,7 @@ pub async fn remember<R>(
     key: Option<&RequestKey>,
     result_id: Uuid,
     at: Option<Timestamp>,
-) -> Result<Option<Remembered>, TxError<R>> {
+) -> Result<Option<Remembered>, TxError<RequestError<R>>> {
     let Some(key) = key else {
         return Ok(None);
     };
@@ -119,11 +119,11 @@ pub async fn find<R>(
     conn: &AsyncPgConnection,
     operation: Operation,
     key: &RequestKey,
-) -> Result<Option<Remembered>, TxError<R>> {
+) -> Result<Option<Remembered>, TxError<RequestError<R>>> {
     let query = requests::table.find((key.user.0, key.id.0)).select(Remembered::as_select());
     let remembered: Option<Remembered> = query.first(&mut &*conn).await.optional()?;
     match remembered {
-        Some(remembered) if !remembered.is_of(operation, key) => Err(TxError::Port(PortError::RequestReused)),
+        Some(remembered) if !remembered.is_of(operation, key) => Err(TxError::Port(RequestError::Reused)),
         remembered => Ok(remembered),
     }
 }

@@ -4,21 +4,21 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::{Claim, Reservation, ReservationCursor};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{PlaceRefusal, ReleaseRefusal, Reservations};
+use encore_domain::ports::{PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::batcher::{Batched, Batcher};
 use crate::database::Database;
-use crate::error::{TxError, never_refused, unavailable};
+use crate::error::{TxError, unavailable};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
@@ -34,7 +34,7 @@ pub struct PostgresReservations {
 }
 
 /// The result of looking up the hold that a request placed.
-type FindAnswer = Result<Option<Reservation>, PortError<Infallible>>;
+type FindAnswer = Result<Option<Reservation>, RequestError<Infallible>>;
 
 impl PostgresReservations {
     /// Uses a database that is migrated.
@@ -53,7 +53,7 @@ impl PostgresReservations {
         }
     }
 
-    async fn try_expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, TxError<Infallible>> {
+    async fn try_expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, TxError<Unavailable>> {
         let mut conn = self.database.connection().await?;
         let expiring = conn.transaction(async |conn| {
             let rows = expire_rows(conn, now, limit).await?;
@@ -85,11 +85,11 @@ impl Reservations for PostgresReservations {
         hold: Reservation,
         seats_per_fan: u32,
         request: RequestKey,
-    ) -> Result<Applied<Reservation>, PortError<PlaceRefusal>> {
+    ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
         self.placing.submit(Placement { hold, seats_per_fan, request }).await?
     }
 
-    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
+    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
         self.finding.submit(request).await?
     }
 
@@ -98,7 +98,7 @@ impl Reservations for PostgresReservations {
         id: ReservationId,
         now: Timestamp,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>> {
         let attempt = || hold_changes::release(&self.database, id, now, request.as_ref());
         self.database.transact("reservations.release", attempt).await
     }
@@ -109,7 +109,7 @@ impl Reservations for PostgresReservations {
         slots: &[Slot],
         now: Timestamp,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Reservation>, PortError<ReleaseRefusal>> {
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>> {
         let attempt = || hold_changes::release_seats(&self.database, id, slots, now, request.as_ref());
         self.database.transact("reservations.release_seats", attempt).await
     }
@@ -120,19 +120,18 @@ impl Reservations for PostgresReservations {
         extension: Extension,
         now: Timestamp,
         request: RequestKey,
-    ) -> Result<Applied<Reservation>, PortError<ExtendRefusal>> {
+    ) -> Result<Applied<Reservation>, RequestError<ExtendRefusal>> {
         let attempt = || hold_changes::extend(&self.database, id, extension, now, &request);
         self.database.transact("reservations.extend", attempt).await
     }
 
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
+    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
         let attempt = || hold_changes::find_extended(&self.database, &request);
         self.database.transact("reservations.find_extended", attempt).await
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {
-        let expired = self.database.transact("reservations.expire_due", || self.try_expire_due(now, limit)).await;
-        expired.map_err(never_refused)
+        self.database.transact("reservations.expire_due", || self.try_expire_due(now, limit)).await
     }
 
     async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
@@ -177,7 +176,7 @@ async fn find_all_placed(database: &Database, keys: &[RequestKey]) -> Vec<FindAn
         placing::find_placed(&conn, keys).await.map_err(unavailable)
     };
     match finding().await {
-        Ok(found) => found.into_iter().map(|found| found.map_err(|Reused| PortError::RequestReused)).collect(),
+        Ok(found) => found.into_iter().map(|found| found.map_err(|Reused| RequestError::Reused)).collect(),
         Err(Unavailable { what, .. }) => keys.iter().map(|_| Err(Unavailable::of(what).into())).collect(),
     }
 }

@@ -6,7 +6,7 @@ use encore_domain::booking::seat_block::{
     BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal,
 };
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
@@ -38,7 +38,7 @@ impl PostgresSeatBlocks {
         &self,
         block: &SeatBlock,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<SeatBlock>, TxError<BlockRefusal>> {
+    ) -> Result<Applied<SeatBlock>, TxError<RequestError<BlockRefusal>>> {
         let mut conn = self.database.connection().await?;
         let blocking = conn.transaction(async |conn| {
             let known = requests::remember(conn, Operation::BlockSeats, request, block.id.0, Some(block.at)).await?;
@@ -65,7 +65,7 @@ impl PostgresSeatBlocks {
         &self,
         unblock: &SeatUnblock,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<SeatUnblock>, TxError<UnblockRefusal>> {
+    ) -> Result<Applied<SeatUnblock>, TxError<RequestError<UnblockRefusal>>> {
         let mut conn = self.database.connection().await?;
         let unblocking = conn.transaction(async |conn| {
             let known =
@@ -93,7 +93,7 @@ impl SeatBlocks for PostgresSeatBlocks {
         &self,
         block: SeatBlock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatBlock>, PortError<BlockRefusal>> {
+    ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
         self.database.transact("seat_blocks.block", || self.try_block(&block, request.as_ref())).await
     }
 
@@ -101,7 +101,7 @@ impl SeatBlocks for PostgresSeatBlocks {
         &self,
         unblock: SeatUnblock,
         request: Option<RequestKey>,
-    ) -> Result<Applied<SeatUnblock>, PortError<UnblockRefusal>> {
+    ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
         self.database.transact("seat_blocks.unblock", || self.try_unblock(&unblock, request.as_ref())).await
     }
 

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, User};
 use encore_domain::ids::UserId;
 use encore_domain::ports::{EmailTaken, Users};
@@ -34,7 +34,7 @@ impl PostgresUsers {
         &self,
         account: &Account,
         request: Option<&RequestKey>,
-    ) -> Result<Applied<Account>, TxError<EmailTaken>> {
+    ) -> Result<Applied<Account>, TxError<RequestError<EmailTaken>>> {
         let mut conn = self.database.connection().await?;
         let creating = conn.transaction(async |conn| {
             let User { id, created_at, .. } = account.user;
@@ -61,7 +61,7 @@ impl Users for PostgresUsers {
         &self,
         account: Account,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Account>, PortError<EmailTaken>> {
+    ) -> Result<Applied<Account>, RequestError<EmailTaken>> {
         self.database.transact("users.create", || self.try_create(&account, request.as_ref())).await
     }
 

@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
 use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
@@ -38,7 +38,7 @@ impl PostgresWallets {
         &self,
         transfer: &Transfer,
         request: &RequestKey,
-    ) -> Result<Applied<WalletEntry>, TxError<TopUpRefusal>> {
+    ) -> Result<Applied<WalletEntry>, TxError<RequestError<TopUpRefusal>>> {
         let mut conn = self.database.connection().await?;
         let topping_up = conn.transaction(async |conn| {
             let (entry, at) = (transfer.wallet_entry.id.0, transfer.at);
@@ -64,7 +64,7 @@ impl Wallets for PostgresWallets {
         &self,
         transfer: Transfer,
         request: RequestKey,
-    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>> {
+    ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
         self.database.transact("wallets.top_up", || self.try_top_up(&transfer, &request)).await
     }
 

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use encore_domain::booking::{Claim, Reservation};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ids::{ReservationId, UserId};
 use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
 use encore_domain::request::{Applied, RequestKey};
@@ -17,7 +17,7 @@ use encore_postgres_store::scratch::ScratchDatabase;
 use encore_postgres_store::{Database, PostgresCatalog, PostgresReservations, PostgresUsers};
 use futures::future::join_all;
 
-type Answer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
+type Answer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
 struct Sale {
     scratch: ScratchDatabase,
@@ -81,7 +81,7 @@ impl Sale {
 
 fn taken(answer: &Answer) -> &[encore_domain::catalog::seat_chart::Slot] {
     match answer {
-        Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
+        Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => slots,
         other => panic!("the seats are not refused as taken: {other:?}"),
     }
 }
@@ -132,7 +132,7 @@ async fn holds_of_a_batch_are_decided_in_order() {
     assert!(matches!(&answers[0], Ok(Applied::Before(first)) if *first == before.0), "{:?}", answers[0]);
     let assert_over_limit = |answer: &Answer, owned: u32| {
         let refusal = PlaceRefusal::OverLimit { limit: 2, owned };
-        assert!(matches!(answer, Err(PortError::Refused(why)) if *why == refusal), "{answer:?}");
+        assert!(matches!(answer, Err(RequestError::Refused(why)) if *why == refusal), "{answer:?}");
     };
     assert_over_limit(&answers[1], 1);
     assert_eq!(placed(&answers[2]), &placements[2].0);
@@ -140,7 +140,7 @@ async fn holds_of_a_batch_are_decided_in_order() {
     assert_eq!(placed(&answers[4]), &placements[4].0);
     assert_over_limit(&answers[5], 2);
     assert_eq!(placed(&answers[6]), &placements[6].0, "the refused hold took no seat");
-    assert!(matches!(answers[7], Err(PortError::RequestReused)), "in the next batch: {:?}", answers[7]);
+    assert!(matches!(answers[7], Err(RequestError::Reused)), "in the next batch: {:?}", answers[7]);
 
     // The request of a refused hold is not recorded, so it may be used again.
     let (again, request) = (hold(placements[3].0.user, &sale.performance, &[8, 9]), placements[3].1);
@@ -172,7 +172,7 @@ async fn a_hold_that_cannot_be_written_fails_alone() {
     }
     assert_eq!(placed(&answers[3]), &placements[3].0);
     for invalid in &answers[1..=2] {
-        assert!(matches!(invalid, Err(PortError::Unavailable(_))), "{invalid:?}");
+        assert!(matches!(invalid, Err(RequestError::Unavailable(_))), "{invalid:?}");
     }
     assert_eq!(sale.count("SELECT count(*) FROM claims").await, 2);
     assert_eq!(sale.count("SELECT count(*) FROM requests WHERE operation = 'place_hold'").await, 2);

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
@@ -13,11 +14,6 @@ use crate::cluster::Cluster;
 use crate::keys::Keys;
 use crate::server_pool::ServerPool;
 
-/// How long a command waits for its reply. The longest script takes a few milliseconds, so a server that takes longer is
-/// unavailable.
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an attempt to connect may take. Commands that need the connection wait for it.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long sent data may stay unacknowledged before the kernel closes the connection.
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,8 @@ use encore_domain::error::Unavailable;
 use redis::{AsyncConnectionConfig, Client, RedisError};
 use tracing::warn;
 
-use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, unavailable};
+use crate::connection::unavailable;
+use crate::server_pool::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
 
 /// The only policy with which a Redis whose memory is full refuses writes and deletes no key.
 const NO_EVICTION: &str = "noeviction";

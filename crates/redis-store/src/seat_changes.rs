@@ -8,6 +8,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::connection::Redis;
+use crate::seat_bytes;
 use crate::subscriptions::{Received, Subscriptions};
 
 /// [`SeatChanges`] over Redis pub/sub. The scripts that change seats publish each change on the channel of the performance.
@@ -56,24 +57,29 @@ fn parse(message: &[u8]) -> Option<SeatChange> {
     let version = fields.next()?.parse().ok()?;
     let seats = fields.map(|seat| {
         let (slot, byte) = seat.split_at_checked(seat.len().checked_sub(1)?)?;
-        Some((Slot(slot.parse().ok()?), *byte.as_bytes().first()?))
+        Some((Slot(slot.parse().ok()?), seat_bytes::status(*byte.as_bytes().first()?)?))
     });
     Some(SeatChange { version, seats: seats.collect::<Option<_>>()? })
 }
 
 #[cfg(test)]
 mod tests {
+    use encore_domain::booking::seat_state::SeatStatus;
+
     use super::*;
 
     #[test]
     fn a_change_is_parsed_as_it_was_published() {
-        let change = SeatChange { version: 1_790_000_000_000_017, seats: vec![(Slot(0), b'h'), (Slot(41), b'a')] };
+        let change = SeatChange {
+            version: 1_790_000_000_000_017,
+            seats: vec![(Slot(0), SeatStatus::Held), (Slot(41), SeatStatus::Free)],
+        };
         assert_eq!(parse(b"1790000000000017 0h 41a"), Some(change));
     }
 
     #[test]
     fn a_message_without_seats_is_no_change() {
-        for message in ["17 *", "17 ", "17 h", "", "x 1h", "17 1h é"] {
+        for message in ["17 *", "17 ", "17 h", "", "x 1h", "17 1h é", "17 1_", "17 1z"] {
             assert_eq!(parse(message.as_bytes()), None, "{message:?}");
         }
     }

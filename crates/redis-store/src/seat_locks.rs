@@ -6,9 +6,9 @@ use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{SeatSearch, Stretch};
 use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{
-    BLOCKED, CHANGE_SEATS_MAX, FREE, HELD, SOLD, SeatLock, SeatOwner, SeatState, SeatStock, StockAt,
+    CHANGE_SEATS_MAX, SeatLock, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
 };
-use encore_domain::catalog::area::UnitSearch;
+use encore_domain::booking::unit_search::UnitSearch;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::connection::Redis;
 use crate::reply::{millis, timestamp, unexpected};
+use crate::seat_bytes;
 use crate::staged_locks::LockedPerformance;
 
 /// The most seats that one run of a script releases or marks. More seats take several runs.
@@ -33,7 +34,7 @@ const COUNTS_PER_PIPELINE: usize = 1_000;
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
 // The scripts have these values as literals.
-const _: () = assert!(CHANGE_SEATS_MAX == 100 && FREE == b'a' && HELD == b'h' && SOLD == b's' && BLOCKED == b'b');
+const _: () = assert!(CHANGE_SEATS_MAX == 100);
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
 static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
@@ -164,7 +165,7 @@ impl SeatLocks for RedisSeatLocks {
     async fn load(
         &self,
         performance: PerformanceId,
-        all_free: &[u8],
+        all_free: &[Option<SeatStatus>],
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable> {
@@ -309,7 +310,10 @@ impl SeatLocks for RedisSeatLocks {
         both.atomic().get(self.redis.keys.seats_state(performance));
         both.hget(self.redis.keys.seats_about(performance), "version");
         let (bytes, version): (Option<Vec<u8>>, Option<u64>) = self.redis.send_all(&both).await?;
-        Ok(bytes.zip(version).map(|(bytes, version)| SeatState { bytes, version }))
+        Ok(bytes.zip(version).map(|(bytes, version)| {
+            let statuses = bytes.into_iter().map(seat_bytes::status).collect();
+            SeatState { statuses, version }
+        }))
     }
 
     async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<StockAt>>, Unavailable> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bb8_redis::RedisConnectionManager;
 use bb8_redis::bb8::{Builder, ErrorSink, ManageConnection, Pool, PooledConnection, RunError};
@@ -12,8 +13,11 @@ use redis::{Cmd, ConnectionInfo, Pipeline, RedisError, RedisFuture, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
-
+/// How long a command waits for its reply. The longest script takes a few milliseconds, so a server that takes longer is
+/// unavailable.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an attempt to connect may take. Commands that need the connection wait for it.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Connections to each server. All commands are pipelined on one, since more of them would divide the batches.
 const CONNECTIONS: u32 = 1;
 

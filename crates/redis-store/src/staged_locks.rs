@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::{FREE, NO_SEAT, SeatLock, SeatOwner};
+use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatStatus, show_locks};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
 
 use crate::connection::Redis;
 use crate::reply::millis;
+use crate::seat_bytes::byte;
 
 /// The most held seats in one pipeline, so that no command blocks Redis for more than about a millisecond.
 const STAGED_PER_PIPELINE: usize = 1_000;
@@ -21,18 +22,19 @@ const STAGED_FOR: Duration = Duration::from_mins(1);
 pub(crate) struct LockedPerformance {
     /// The state string.
     pub(crate) state: Vec<u8>,
+    free: usize,
     /// By slot: the owner and the deadline in milliseconds.
     held: BTreeMap<u32, (ReservationId, i64)>,
 }
 
 impl LockedPerformance {
     /// Applies locks to a venue. A lock on a slot that is no seat is ignored. The last lock on a seat counts.
-    pub(crate) fn new(all_free: &[u8], locks: &[SeatLock]) -> Self {
-        let mut state = all_free.to_vec();
+    pub(crate) fn new(all_free: &[Option<SeatStatus>], locks: &[SeatLock]) -> Self {
+        let mut statuses = all_free.to_vec();
+        show_locks(&mut statuses, locks);
+        let is_seat = |lock: &&SeatLock| all_free.get(lock.slot.0 as usize).is_some_and(Option::is_some);
         let mut held = BTreeMap::new();
-        for lock in locks {
-            let Some(byte) = state.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) else { continue };
-            *byte = lock.owner.byte();
+        for lock in locks.iter().filter(is_seat) {
             match lock.owner {
                 SeatOwner::Holder { reservation, until } => {
                     held.insert(lock.slot.0, (reservation, until.timestamp_millis()));
@@ -42,13 +44,13 @@ impl LockedPerformance {
                 }
             }
         }
-        Self { state, held }
+        let free = statuses.iter().filter(|status| **status == Some(SeatStatus::Free)).count();
+        Self { state: statuses.into_iter().map(byte).collect(), free, held }
     }
 
     /// The number of free seats.
-    #[expect(clippy::naive_bytecount, reason = "a state string is short and seldom loaded")]
     pub(crate) fn free(&self) -> usize {
-        self.state.iter().filter(|byte| **byte == FREE).count()
+        self.free
     }
 
     /// The number of held seats.

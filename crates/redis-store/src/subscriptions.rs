@@ -14,7 +14,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::connection::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, unavailable};
+use crate::connection::unavailable;
+use crate::server_pool::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
 
 /// How many messages of a channel are buffered for a slow subscriber.
 const MESSAGE_BUFFER: usize = 256;

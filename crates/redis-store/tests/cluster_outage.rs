@@ -6,7 +6,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use encore_domain::booking::seat_state::{FREE, SeatLock, SeatNews, SeatStock, StockAt};
+use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -78,7 +78,7 @@ async fn a_node_that_is_down_makes_only_its_own_performances_unavailable() {
     let redis = connect(&cluster).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     for performance in [lost, kept[0], kept[1]] {
-        seat_locks.load(performance, &[FREE; 3], &[], 1).await.expect("redis replies");
+        seat_locks.load(performance, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
     }
     assert_eq!(seat_locks.stock(&[lost, kept[0], kept[1]]).await.expect("redis replies").len(), 3);
 
@@ -99,7 +99,7 @@ async fn a_node_that_is_down_makes_only_its_own_performances_unavailable() {
     assert_redis_is_unavailable(returns(new_client.snapshot(lost)).await);
 
     cluster.start_again(0).expect("the node starts");
-    let back = async { while seat_locks.load(lost, &[FREE; 3], &[], 1).await.is_err() {} };
+    let back = async { while seat_locks.load(lost, &[Some(SeatStatus::Free); 3], &[], 1).await.is_err() {} };
     returns(back).await;
     assert!(returns(seat_locks.snapshot(lost)).await.expect("the node is back").is_some());
 }
@@ -110,7 +110,7 @@ async fn a_subscriber_of_a_node_that_goes_down_moves_to_another_node() {
     let [_, performance, _] = one_performance_per_node(&cluster).await;
     let redis = connect(&cluster).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    seat_locks.load(performance, &[FREE; 3], &[], 1).await.expect("redis replies");
+    seat_locks.load(performance, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
     let changes = RedisSeatChanges::new(redis);
     let mut listener = returns(changes.listen(performance)).await.expect("redis replies");
     seat_locks.mark(performance, &sold(0)).await.expect("redis replies");
@@ -140,7 +140,7 @@ async fn a_node_that_hangs_does_not_delay_the_others() {
     let seat_locks = RedisSeatLocks::new(connect(&cluster).await);
     assert_eq!(seat_locks.snapshot(lost).await.expect("redis replies"), None);
     for performance in kept {
-        seat_locks.load(performance, &[FREE; 3], &[], 1).await.expect("redis replies");
+        seat_locks.load(performance, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
     }
     cluster.pause(0);
     // The first client has a connection to the node. The second cannot connect to it.
@@ -191,11 +191,11 @@ async fn every_kind_of_command_follows_a_slot_that_moves() {
         let () = cluster_command(&cluster, node, &["SETSLOT", &slot, "NODE", &new_node]).await;
     }
 
-    script.load(performance, &[FREE; 3], &[], 1).await.expect("the command follows the slot");
+    script.load(performance, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("the slot is found");
     let held = SeatLock::held(Slot(0), ReservationId(Uuid::nil()), Timestamp::UNIX_EPOCH);
-    command.load(performance, &[FREE; 3], &[held], 1).await.expect("the command follows the slot");
+    command.load(performance, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("the slot is found");
     let stock = StockAt { version: 1, stock: SeatStock { free: 3, held: 0 } };
-    assert_eq!(pipeline.stock(&[performance]).await.expect("the command follows the slot"), [Some(stock)]);
-    let seats = transaction.snapshot(performance).await.expect("the command follows the slot").expect("loaded");
-    assert_eq!((seats.bytes, seats.version), (vec![FREE; 3], 1));
+    assert_eq!(pipeline.stock(&[performance]).await.expect("the slot is found"), [Some(stock)]);
+    let seats = transaction.snapshot(performance).await.expect("the slot is found").expect("loaded");
+    assert_eq!((seats.statuses, seats.version), (vec![Some(SeatStatus::Free); 3], 1));
 }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use encore_domain::booking::seat_state::{FREE, SeatLock, SeatNews};
+use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -171,8 +171,8 @@ async fn a_subscriber_is_notified_of_a_broken_connection_and_receives_later_chan
     let prefix = fresh_prefix().await;
     let through_proxy = Redis::connect(&proxy.url(), &prefix).await.expect("the server replies");
     let changes = RedisSeatChanges::new(through_proxy);
-    let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server replies"));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[], 1).await.expect("redis replies");
+    let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
+    seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
     let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))];
     let mut listener = returns(changes.listen(PERFORMANCE)).await.expect("redis replies");
 

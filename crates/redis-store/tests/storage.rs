@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::{FREE, HELD, SeatLock, SeatStock, StockAt};
+use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
 use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
@@ -231,13 +231,13 @@ async fn concurrent_loads_of_thousands_of_holds_load_the_seats_once() {
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
-        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[FREE; 3_000], &locks, 1).await })
+        tokio::spawn(async move { seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3_000], &locks, 1).await })
     });
     for load in loads {
         load.await.expect("no panic").expect("redis replies");
     }
-    let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis replies").expect("loaded");
-    assert_eq!(state.bytes, [[HELD; 2_500].as_slice(), &[FREE; 500]].concat());
+    let state = seat_locks.snapshot(PERFORMANCE).await.expect("redis answers").expect("loaded");
+    assert_eq!(state.statuses, [[Some(SeatStatus::Held); 2_500].as_slice(), &[Some(SeatStatus::Free); 500]].concat());
     let stock = StockAt { version: 1, stock: SeatStock { free: 500, held: 2_500 } };
     assert_eq!(seat_locks.stock(&[PERFORMANCE]).await.expect("redis replies"), [Some(stock)]);
     let overdue = seat_locks.overdue(PERFORMANCE, at(1_200), u32::MAX).await.expect("redis replies");
@@ -270,7 +270,7 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
     let held = SeatLock::held(Slot(0), owner(1), at(0));
-    seat_locks.load(PERFORMANCE, &[FREE; 3], &[held], 1).await.expect("redis replies");
+    seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey {
         user: user(1),
         id: RequestId(Uuid::from_u128(2)),

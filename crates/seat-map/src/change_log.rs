@@ -62,11 +62,11 @@ impl ChangeLog {
         }
         let grows = state.version > before.version;
         self.resumable_from = if grows && resumable { state.version } else { before.version.max(state.version) + 1 };
-        if state.version < before.version || state.bytes.len() != before.bytes.len() {
+        if state.version < before.version || state.statuses.len() != before.statuses.len() {
             self.broken = true;
             return;
         }
-        let pairs = before.bytes.iter().zip(&state.bytes);
+        let pairs = before.statuses.iter().zip(&state.statuses);
         self.touched.extend((0..).map(Slot).zip(pairs).filter(|(_, (was, is))| was != is).map(|(slot, _)| slot));
     }
 
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::frames::AreaLeft;
     use encore_domain::booking::seat_copy::SeatCopy;
-    use encore_domain::booking::seat_state::{FREE, HELD, SOLD, all_free};
+    use encore_domain::booking::seat_state::{SeatStatus, all_free};
     use encore_port_tests::fixtures::{festival_chart, large_chart, slots, small_chart};
 
     /// A seat state with its change log, as a replica keeps them.
@@ -150,19 +150,19 @@ mod tests {
 
     impl Fixture {
         fn new(chart: SeatChart) -> Self {
-            let copy = SeatCopy::new(SeatState { bytes: all_free(&chart), version: 100 });
+            let copy = SeatCopy::new(SeatState { statuses: all_free(&chart), version: 100 });
             let mut change_log = ChangeLog::default();
             change_log.record_read(None, copy.state(), true);
             let tick = change_log.tick(&chart, copy.state());
             Self { chart, copy, change_log, tick }
         }
 
-        fn change(&mut self, seats: &[(usize, u8)]) {
-            let slots: Vec<_> = seats.iter().map(|(seat, byte)| (self.chart.seats()[*seat].slot, *byte)).collect();
+        fn change(&mut self, seats: &[(usize, SeatStatus)]) {
+            let slots: Vec<_> = seats.iter().map(|(seat, status)| (self.chart.seats()[*seat].slot, *status)).collect();
             self.change_slots(&slots);
         }
 
-        fn change_slots(&mut self, seats: &[(Slot, u8)]) {
+        fn change_slots(&mut self, seats: &[(Slot, SeatStatus)]) {
             let seats = seats.to_vec();
             let change = SeatChange { version: self.copy.state().version + 1, seats };
             self.copy.follow(&change);
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn a_tick_sends_the_last_status_of_each_seat_only() {
         let mut log = Fixture::new(small_chart());
-        log.change(&[(0, HELD), (1, HELD)]);
-        log.change(&[(0, SOLD)]);
-        log.change(&[(1, FREE)]);
+        log.change(&[(0, SeatStatus::Held), (1, SeatStatus::Held)]);
+        log.change(&[(0, SeatStatus::Sold)]);
+        log.change(&[(1, SeatStatus::Free)]);
         log.tick();
         assert_eq!(
             log.frame_since(1),
@@ -224,10 +224,10 @@ mod tests {
             let areas = areas.iter().map(|(area, left)| AreaLeft { area: *area, left: *left }).collect();
             SeatFrame::Delta(Changes { seats: [].into(), areas })
         };
-        log.change_slots(&(0..40).map(|n| (unit(0, n * 7), HELD)).collect::<Vec<_>>());
+        log.change_slots(&(0..40).map(|n| (unit(0, n * 7), SeatStatus::Held)).collect::<Vec<_>>());
         log.tick();
         assert_eq!((log.frame_since(1), log.change_log.slots), (Some(left(&[(0, 260)])), 1));
-        log.change_slots(&[(unit(1, 11), HELD), (unit(0, 7), FREE)]);
+        log.change_slots(&[(unit(1, 11), SeatStatus::Held), (unit(0, 7), SeatStatus::Free)]);
         log.tick();
         assert_eq!(log.frame_since(2), Some(left(&[(0, 261), (1, 11)])));
         assert_eq!(log.first_frame(101), left(&[(0, 261), (1, 11)]));
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn a_watcher_that_is_behind_is_sent_all_missing_changes_at_once() {
         let mut log = Fixture::new(small_chart());
-        for (seat, byte) in [(0, HELD), (1, HELD), (0, SOLD)] {
-            log.change(&[(seat, byte)]);
+        for (seat, status) in [(0, SeatStatus::Held), (1, SeatStatus::Held), (0, SeatStatus::Sold)] {
+            log.change(&[(seat, status)]);
             log.tick();
         }
         assert_eq!(log.frame_since(1), Some(delta(&[(0, 3), (1, 2)])));
@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn a_watcher_that_resumes_from_a_version_is_sent_the_changes_after_it() {
         let mut log = Fixture::new(small_chart());
-        log.change(&[(0, HELD)]);
-        log.change(&[(1, HELD)]);
+        log.change(&[(0, SeatStatus::Held)]);
+        log.change(&[(1, SeatStatus::Held)]);
         log.tick();
-        log.change(&[(2, HELD)]);
+        log.change(&[(2, SeatStatus::Held)]);
         log.tick();
         assert_eq!(log.first_frame(103), SeatFrame::Heartbeat);
         assert_eq!(log.first_frame(102), delta(&[(2, 2)]));
@@ -269,14 +269,14 @@ mod tests {
     fn a_read_is_sent_as_a_delta_here_and_as_a_snapshot_to_those_who_resume_from_before_it() {
         let mut log = Fixture::new(small_chart());
         let mut state = (**log.copy.state()).clone();
-        state.bytes[slots(&[5])[0].0 as usize] = SOLD;
+        state.statuses[slots(&[5])[0].0 as usize] = Some(SeatStatus::Sold);
         state.version += 10;
         log.read(state, true);
         log.tick();
         assert_eq!(log.frame_since(1), Some(delta(&[(5, 3)])));
         assert!(is_snapshot(&log.first_frame(105)), "the versions between the two states are unknown");
         assert_eq!(log.first_frame(110), SeatFrame::Heartbeat);
-        log.change(&[(6, HELD)]);
+        log.change(&[(6, SeatStatus::Held)]);
         log.tick();
         assert_eq!(log.frame_since(1), Some(delta(&[(5, 3), (6, 2)])));
         assert_eq!(log.first_frame(110), delta(&[(6, 2)]));
@@ -303,7 +303,7 @@ mod tests {
     fn a_state_that_differs_at_the_same_version_is_sent_to_all() {
         let mut log = Fixture::new(small_chart());
         let mut state = (**log.copy.state()).clone();
-        state.bytes[0] = SOLD;
+        state.statuses[0] = Some(SeatStatus::Sold);
         log.read(state, true);
         log.tick();
         assert_eq!(log.frame_since(1), Some(delta(&[(0, 3)])));
@@ -313,10 +313,10 @@ mod tests {
     #[test]
     fn many_changes_are_sent_as_a_snapshot() {
         let mut log = Fixture::new(large_chart());
-        log.change(&(0..5_001).map(|seat| (seat, HELD)).collect::<Vec<_>>());
+        log.change(&(0..5_001).map(|seat| (seat, SeatStatus::Held)).collect::<Vec<_>>());
         log.tick();
         assert!(is_snapshot(&log.frame_since(1).expect("a frame")));
-        log.change(&[(0, SOLD)]);
+        log.change(&[(0, SeatStatus::Sold)]);
         log.tick();
         assert_eq!(log.frame_since(2), Some(delta(&[(0, 3)])));
     }
@@ -325,7 +325,7 @@ mod tests {
     fn the_log_is_bounded() {
         let mut log = Fixture::new(small_chart());
         for turn in 0..=TICKS_KEPT {
-            log.change(&[(3, if turn % 2 == 0 { HELD } else { FREE })]);
+            log.change(&[(3, if turn % 2 == 0 { SeatStatus::Held } else { SeatStatus::Free })]);
             log.tick();
         }
         assert_eq!(log.change_log.past.len(), TICKS_KEPT);
@@ -335,11 +335,11 @@ mod tests {
         assert_eq!(log.first_frame(101), delta(&[(3, 2)]));
 
         let mut log = Fixture::new(large_chart());
-        let all = |byte| (0..60_000).map(|seat| (seat, byte)).collect::<Vec<_>>();
-        log.change(&all(HELD));
+        let all = |status| (0..60_000).map(|seat| (seat, status)).collect::<Vec<_>>();
+        log.change(&all(SeatStatus::Held));
         log.tick();
         assert_eq!((log.change_log.past.len(), log.change_log.slots), (0, 0));
-        log.change(&[(0, SOLD)]);
+        log.change(&[(0, SeatStatus::Sold)]);
         log.tick();
         assert_eq!(log.frame_since(2), Some(delta(&[(0, 3)])));
         assert!(is_snapshot(&log.frame_since(1).expect("a frame")));

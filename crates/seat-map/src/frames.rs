@@ -137,7 +137,7 @@ pub(crate) fn changes(chart: &SeatChart, state: &SeatState, slots: &[Slot]) -> C
 pub(crate) fn areas_left(chart: &SeatChart, state: &SeatState, areas: impl Iterator<Item = usize>) -> Arc<[AreaLeft]> {
     let left = |index: usize| {
         let area = u32::try_from(index).unwrap_or(u32::MAX);
-        AreaLeft { area, left: chart.areas()[index].free(&state.bytes) }
+        AreaLeft { area, left: state.free_units(&chart.areas()[index]) }
     };
     areas.map(left).collect()
 }
@@ -174,15 +174,15 @@ fn status_bits(state: &SeatState, slot: Slot) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+    use encore_domain::booking::seat_state::all_free;
     use encore_port_tests::fixtures::{festival_chart, slots, small_chart};
 
-    fn state(chart: &SeatChart, seats: &[(usize, u8)]) -> SeatState {
-        let mut bytes = all_free(chart);
-        for (seat, byte) in seats {
-            bytes[slots(&[*seat])[0].0 as usize] = *byte;
+    fn state(chart: &SeatChart, seats: &[(usize, SeatStatus)]) -> SeatState {
+        let mut statuses = all_free(chart);
+        for (seat, status) in seats {
+            statuses[slots(&[*seat])[0].0 as usize] = Some(*status);
         }
-        SeatState { bytes, version: 1 }
+        SeatState { statuses, version: 1 }
     }
 
     /// The status of a seat of a range, decoded as the API documents it.
@@ -193,7 +193,10 @@ mod tests {
     #[test]
     fn a_byte_holds_four_seats() {
         let chart = small_chart();
-        let state = state(&chart, &[(1, HELD), (2, SOLD), (4, BLOCKED), (25, HELD)]);
+        let state = state(
+            &chart,
+            &[(1, SeatStatus::Held), (2, SeatStatus::Sold), (4, SeatStatus::Blocked), (25, SeatStatus::Held)],
+        );
         let whole = range(&chart, &state, 0..26);
         assert_eq!((whole.first, whole.seats, whole.statuses.len()), (0, 26, 7));
         let read: Vec<u8> = (0..26).map(|seat| read(&whole, seat)).collect();
@@ -210,7 +213,7 @@ mod tests {
         let seats = std::iter::once(13..26).collect();
         assert_eq!(part, Part::Sections { seats, areas: [].into() });
         assert_eq!((part.seats(26), Part::of(&chart, &HashSet::new()).seats(26)), (13, 26));
-        let state = state(&chart, &[(12, SOLD), (13, SOLD), (14, FREE)]);
+        let state = state(&chart, &[(12, SeatStatus::Sold), (13, SeatStatus::Sold), (14, SeatStatus::Free)]);
         let changes = changes(&chart, &state, &slots(&[12, 13, 14]));
         assert_eq!(*part.of_changes(&changes).seats, [13 * 4 + 3, 14 * 4 + 1]);
     }
@@ -219,10 +222,10 @@ mod tests {
     fn a_changed_area_is_sent_with_its_free_units() {
         let chart = festival_chart(300);
         let [floor, pit] = [chart.areas()[0], chart.areas()[1]];
-        let mut bytes = all_free(&chart);
-        bytes[floor.first.0 as usize + 299] = HELD;
-        bytes[pit.first.0 as usize..][..5].fill(SOLD);
-        let state = SeatState { bytes, version: 1 };
+        let mut statuses = all_free(&chart);
+        statuses[floor.first.0 as usize + 299] = Some(SeatStatus::Held);
+        statuses[pit.first.0 as usize..][..5].fill(Some(SeatStatus::Sold));
+        let state = SeatState { statuses, version: 1 };
         let left = |area, left| AreaLeft { area, left };
         let seat = slots(&[2])[0];
         let all = changes(&chart, &state, &[seat, floor.first, pit.first]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use encore_domain::booking::alternatives::{Orphans, orphan_seats};
 use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
-use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -88,7 +88,7 @@ impl SeatMap {
                 return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
             }
             Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => return Err(would_orphan(context, &slots)),
-            Err(PortError::Refused(TakeRefusal::NotLoaded) | PortError::RequestReused) => {
+            Err(PortError::Refused(TakeRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; the claims decide");
             }
             Err(PortError::Unavailable(unavailable)) => {
@@ -98,7 +98,7 @@ impl SeatMap {
         if orphans == Orphans::Allow {
             return Ok(());
         }
-        let orphaned = orphan_seats(&self.reader.claimed(context).await?.bytes, slots);
+        let orphaned = orphan_seats(&self.reader.claimed(context).await?.statuses, slots);
         if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
     }
 
@@ -122,7 +122,7 @@ impl SeatMap {
             Ok(taken) => Ok(Some(taken.slots)),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
-            Err(PortError::Refused(ChooseRefusal::NotLoaded) | PortError::RequestReused) => {
+            Err(PortError::Refused(ChooseRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; choosing by the claims");
                 Ok(None)
             }
@@ -150,7 +150,7 @@ impl SeatMap {
         match search {
             Search::Seats(seats) => {
                 let claimed = self.reader.claimed(context).await?;
-                seats.choose(&claimed.bytes).ok_or_else(|| none_chosen(context, search, 0))
+                seats.choose(&claimed.statuses).ok_or_else(|| none_chosen(context, search, 0))
             }
             Search::Units(units) => {
                 let chosen = self.reader.claimable_units(context.performance.id, units).await?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
-use encore_domain::catalog::area::{TooFewLeft, UnitSearch};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -59,9 +59,9 @@ impl SeatReader {
         let version = first_version(self.clock.now());
         let claims = self.reservations.claims(context.performance.id).await?;
         let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        let mut bytes = all_free(&context.venue.chart);
-        show_locks(&mut bytes, &locks);
-        Ok(SeatState { bytes, version })
+        let mut statuses = all_free(&context.venue.chart);
+        show_locks(&mut statuses, &locks);
+        Ok(SeatState { statuses, version })
     }
 
     /// The first units without a claim. It reads a few units from where the search begins, and more where those are claimed.

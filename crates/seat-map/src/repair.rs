@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use encore_domain::booking::seat_repair::{Difference, NOBODY, differences};
-use encore_domain::booking::seat_state::{HELD, Locker, SOLD, SeatLock};
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -64,7 +64,7 @@ impl Repair {
         let Settling { locks, reservations } = &self.settling;
         let claims = reservations.claims(performance).await?;
         let Some(state) = locks.snapshot(performance).await? else { return Ok(()) };
-        let held = (0..).map(Slot).zip(&state.bytes).filter(|(_, byte)| **byte == HELD);
+        let held = (0..).map(Slot).zip(&state.statuses).filter(|(_, status)| **status == Some(SeatStatus::Held));
         let held: Vec<Slot> = held.map(|(slot, _)| slot).collect();
         let holders = locks.holders(performance, &held).await?;
         let due = self.due(performance, &differences(&state, &holders, &claims));
@@ -95,7 +95,7 @@ impl Repair {
     /// Writes the claims of these seats to their locks. A sold seat without a claim cannot be released, because it has no
     /// holder: it is first marked as held by [`NOBODY`].
     async fn repair(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
-        let sold_unclaimed = |seat: &&Difference| seat.shown == SOLD && seat.claimant.is_none();
+        let sold_unclaimed = |seat: &&Difference| seat.shown == SeatStatus::Sold && seat.claimant.is_none();
         let now = self.clock.now();
         let released: Vec<SeatLock> =
             seats.iter().filter(sold_unclaimed).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();

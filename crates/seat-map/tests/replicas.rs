@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{FREE, HELD, SOLD, SeatChange, SeatNews, SeatState, StockAt, all_free};
+use encore_domain::booking::seat_state::{SeatChange, SeatNews, SeatState, SeatStatus, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -76,7 +76,7 @@ impl Fixture {
     fn new() -> Self {
         let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
         let performance = fixtures::performance(concert.id, venue.id);
-        let live = SeatState { bytes: all_free(&venue.chart), version: 10 };
+        let live = SeatState { statuses: all_free(&venue.chart), version: 10 };
         let stores =
             Arc::new(Mutex::new(Stores { live, claims: Vec::new(), unavailable: false, snapshots: 0, counts: 0 }));
         let context = PerformanceContext {
@@ -108,12 +108,12 @@ impl Fixture {
     }
 
     /// Changes a seat in the locks, without a notification.
-    fn set(&self, seat: usize, byte: u8) -> SeatChange {
+    fn set(&self, seat: usize, status: SeatStatus) -> SeatChange {
         let mut stores = self.stores.lock().expect("no panic");
         let slot = fixtures::slots(&[seat])[0];
-        stores.live.bytes[slot.0 as usize] = byte;
+        stores.live.statuses[slot.0 as usize] = Some(status);
         stores.live.version += 1;
-        SeatChange { version: stores.live.version, seats: vec![(slot, byte)] }
+        SeatChange { version: stores.live.version, seats: vec![(slot, status)] }
     }
 
     fn publish(&self, news: SeatNews) {
@@ -121,8 +121,8 @@ impl Fixture {
     }
 
     /// Changes a seat, and publishes the change.
-    fn change(&self, seat: usize, byte: u8) {
-        self.publish(SeatNews::Changed(self.set(seat, byte)));
+    fn change(&self, seat: usize, status: SeatStatus) {
+        self.publish(SeatNews::Changed(self.set(seat, status)));
     }
 
     async fn seats(&self) -> SeatState {
@@ -173,7 +173,7 @@ async fn changes_are_applied_without_a_read() {
     let fixture = Fixture::new();
     assert_eq!(fixture.seats().await, fixture.locked());
     for seat in 0..5 {
-        fixture.change(seat, HELD);
+        fixture.change(seat, SeatStatus::Held);
         assert_eq!(fixture.seats().await, fixture.locked());
     }
     assert_eq!(fixture.snapshots(), 1);
@@ -184,10 +184,10 @@ async fn a_read_has_every_change_made_before_it() {
     let fixture = Fixture::new();
     fixture.seats().await;
     // The notification is lost.
-    fixture.set(3, SOLD);
+    fixture.set(3, SeatStatus::Sold);
     assert_eq!(fixture.seats().await, fixture.locked());
     // The notification is late.
-    let change = fixture.set(4, SOLD);
+    let change = fixture.set(4, SeatStatus::Sold);
     let (seats, ()) = futures::join!(fixture.seats(), async {
         pass(Duration::from_millis(50)).await;
         fixture.publish(SeatNews::Changed(change));
@@ -201,11 +201,11 @@ async fn a_gap_and_missed_changes_cause_a_read() {
     let fixture = Fixture::new();
     let all = fixture.left().await;
     fixture.seats().await;
-    fixture.set(0, HELD);
-    fixture.change(1, HELD);
+    fixture.set(0, SeatStatus::Held);
+    fixture.change(1, SeatStatus::Held);
     pass(ARRIVAL).await;
     assert_eq!(fixture.left().await, all - 2);
-    fixture.set(2, HELD);
+    fixture.set(2, SeatStatus::Held);
     fixture.publish(SeatNews::Missed);
     pass(ARRIVAL).await;
     assert_eq!(fixture.left().await, all - 3);
@@ -217,7 +217,7 @@ async fn a_lost_notification_is_found_by_comparison() {
     let fixture = Fixture::new();
     fixture.seats().await;
     let left = fixture.left().await;
-    fixture.set(0, HELD);
+    fixture.set(0, SeatStatus::Held);
     pass(TWO_COMPARISONS).await;
     assert_eq!(fixture.left().await, left - 1);
     assert_eq!(fixture.snapshots(), 2);
@@ -228,7 +228,7 @@ async fn different_counts_at_the_same_version_are_found_by_comparison() {
     let fixture = Fixture::new();
     fixture.seats().await;
     let left = fixture.left().await;
-    fixture.stores.lock().expect("no panic").live.bytes[0] = SOLD;
+    fixture.stores.lock().expect("no panic").live.statuses[0] = Some(SeatStatus::Sold);
     pass(TWO_COMPARISONS).await;
     assert_eq!(fixture.left().await, left - 1, "though the version is the same");
 }
@@ -240,7 +240,7 @@ async fn counts_are_read_from_the_replica() {
     let counts = || fixture.stores.lock().expect("no panic").counts;
     let before = counts();
     for seat in 0..10 {
-        fixture.change(seat, HELD);
+        fixture.change(seat, SeatStatus::Held);
         pass(ARRIVAL).await;
         assert_eq!(fixture.left().await as usize, fixtures::SMALL_CHART_SEATS - seat - 1);
     }
@@ -255,7 +255,7 @@ async fn while_the_locks_are_unavailable_the_claims_are_shown() {
     let held = Claim::held(Slot(0), fixtures::id(), fixtures::at_secs(60));
     fixture.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
     let shown = fixture.seats().await;
-    assert_eq!((shown.bytes[0], shown.bytes[1], shown.bytes[2]), (HELD, SOLD, FREE));
+    assert_eq!(shown.statuses[..3], [SeatStatus::Held, SeatStatus::Sold, SeatStatus::Free].map(Some));
     assert!(shown.version > fixture.locked().version);
 
     fixture.set_unavailable(false);

@@ -8,7 +8,7 @@ use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLan
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, Passwords, Payments, QueueRecords, QueueStore,
-    QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, Secrets, SeenRequests, Users, Wallets,
+    QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
@@ -21,7 +21,7 @@ use encore_postgres_store::{
 };
 use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
-use crate::system::{SystemClock, SystemSecrets, UuidV7Ids};
+use crate::system::{SystemClock, SystemIds};
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -33,7 +33,6 @@ pub struct Ports {
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
-    pub secrets: Arc<dyn Secrets>,
     pub users: Arc<dyn Users>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
@@ -57,12 +56,11 @@ impl Ports {
         let seat_locks = MemorySeatLocks::default();
         Self {
             clock: Arc::new(SystemClock::default()),
-            ids: Arc::new(UuidV7Ids),
+            ids: Arc::new(SystemIds),
             passwords: Arc::new(Argon2Passwords::new(cores)),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
             lane_grants: Arc::new(SignedLaneGrants::new(keyring)),
-            secrets: Arc::new(SystemSecrets),
             users: Arc::new(MemoryUsers::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),

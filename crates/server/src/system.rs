@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::Utc;
 use encore_credentials::SECRET_MIN_LEN;
-use encore_domain::ports::{Clock, Ids, Secrets};
+use encore_domain::ports::{Clock, Ids};
 use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -27,20 +27,14 @@ impl Clock for SystemClock {
 
 /// UUIDs of version 7, which are ordered by their time of creation.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct UuidV7Ids;
+pub struct SystemIds;
 
-impl Ids for UuidV7Ids {
+impl Ids for SystemIds {
     #[expect(clippy::disallowed_methods, reason = "this is the port's adapter")]
     fn next(&self) -> Uuid {
         Uuid::now_v7()
     }
-}
 
-/// The operating system's randomness.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemSecrets;
-
-impl Secrets for SystemSecrets {
     fn draw_key(&self) -> DrawKey {
         DrawKey(random_bytes())
     }
@@ -65,6 +59,6 @@ mod tests {
     #[test]
     fn no_two_secrets_are_the_same() {
         assert_ne!(throwaway_secret(), throwaway_secret());
-        assert_ne!(SystemSecrets.draw_key(), SystemSecrets.draw_key());
+        assert_ne!(SystemIds.draw_key(), SystemIds.draw_key());
     }
 }

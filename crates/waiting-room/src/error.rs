@@ -43,7 +43,6 @@ pub enum WaitingRoomError {
 pub(crate) fn refusal<R>(error: PortError<R>) -> Result<R, WaitingRoomError> {
     match error {
         PortError::Refused(refusal) => Ok(refusal),
-        PortError::RequestReused => Err(WaitingRoomError::Internal("a queue store compared request ids".to_owned())),
         PortError::Unavailable(unavailable) => Err(unavailable.into()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use encore_domain::booking::alternatives::orphan_seats;
 use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
 use encore_domain::booking::hold_change::HOLD_LIFE_FACTOR;
-use encore_domain::booking::seat_state::{BLOCKED, FREE, HELD, SOLD, all_free};
+use encore_domain::booking::seat_state::{self, all_free};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::time::Timestamp;
 use encore_proto::booking::v1::HoldSeatsRequest;
@@ -90,21 +90,22 @@ impl Reference {
         live.map(|hold| hold.seats.len()).sum()
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = all_free(&self.chart);
-        for (index, seat) in self.chart.seats().iter().enumerate() {
-            bytes[seat.slot.0 as usize] = match self.owner(index) {
-                Some(owner) if owner.state == State::Paid => SOLD,
-                Some(_) => HELD,
-                None if self.blocked.contains(&index) => BLOCKED,
-                None => FREE,
+    fn state(&self) -> Vec<Option<seat_state::SeatStatus>> {
+        let mut state = all_free(&self.chart);
+        for (place, seat) in self.chart.seats().iter().enumerate() {
+            let status = match self.owner(place) {
+                Some(owner) if owner.state == State::Paid => seat_state::SeatStatus::Sold,
+                Some(_) => seat_state::SeatStatus::Held,
+                None if self.blocked.contains(&place) => seat_state::SeatStatus::Blocked,
+                None => seat_state::SeatStatus::Free,
             };
+            state[seat.slot.0 as usize] = Some(status);
         }
-        bytes
+        state
     }
 
     pub(crate) fn map(&self) -> Vec<SeatStatus> {
-        statuses(&self.chart, &self.bytes())
+        statuses(&self.chart, &self.state())
     }
 
     /// The claims: the owner of each slot, with the deadline of a hold. The owner of a blocked seat is an empty string.
@@ -145,7 +146,7 @@ impl Reference {
         if !seats.iter().all(|seat| self.is_free(*seat)) {
             return Some("SEATS_TAKEN");
         }
-        if prevent_orphan_seats && !orphan_seats(&self.bytes(), &self.slots(seats)).is_empty() {
+        if prevent_orphan_seats && !orphan_seats(&self.state(), &self.slots(seats)).is_empty() {
             return Some("WOULD_ORPHAN_SEATS");
         }
         (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")
@@ -157,7 +158,7 @@ impl Reference {
         let group = Group { count: seat_request.count, accessible: 0 };
         let order = Arc::new(SeatOrder::new(&self.chart, &sections, group, |_| true));
         let search = SeatSearch { order, count: seat_request.count, allow_split: seat_request.allow_split };
-        let slots = search.choose(&self.bytes())?;
+        let slots = search.choose(&self.state())?;
         Some(slots.into_iter().filter_map(|slot| self.chart.place_of(slot)).collect())
     }
 

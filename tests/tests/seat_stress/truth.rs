@@ -47,7 +47,7 @@ async fn write(stress: Arc<StressTest>, mut listener: Box<dyn SeatListener>, mut
     let mut copy = SeatCopy::new(live(&stress).await);
     let mut maps = Maps::new();
     loop {
-        maps.insert(copy.state().version, statuses(&stress.chart, &copy.state().bytes));
+        maps.insert(copy.state().version, statuses(&stress.chart, &copy.state().statuses));
         let gap = tokio::select! {
             news = listener.next() => match news {
                 SeatNews::Changed(change) => copy.follow(&change) == Step::Gap,

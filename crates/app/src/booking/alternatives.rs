@@ -49,7 +49,7 @@ impl SeatAlternatives {
     async fn find(&self, context: &PerformanceContext, wanted: &[Slot]) -> Arc<FoundAlternatives> {
         match self.seat_map.state(context).await {
             Ok(state) => {
-                let blocks = alternatives(&context.venue.chart, &state.bytes, wanted);
+                let blocks = alternatives(&context.venue.chart, &state.statuses, wanted);
                 let blocks = blocks.iter().map(|block| context.seat_ids(block)).collect();
                 Arc::new(FoundAlternatives { version: Some(state.version), blocks })
             }

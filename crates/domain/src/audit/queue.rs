@@ -1,9 +1,9 @@
-//! What must be true of a copy of a queue.
+//! The invariants of a queue snapshot.
 //!
-//! A copy knows who is inside, and who is gone of those who still wait. It does not know who was called and is through
-//! already, so a number that was passed over without ever being called cannot be found here: to its fan it looks like a lane_number
-//! that is over. Of numbers that were called although they had left before, only the last few can be found: the bitmap of a
-//! copy begins at the head, rounded down to a whole byte or word.
+//! A snapshot has the numbers that are inside, and those after the head that are gone. It does not have the numbers that were called
+//! and have ended. So a number that was skipped without being called cannot be found here; for its fan it has ended. Of numbers that
+//! were called although they were gone, only the last few can be found, because the bitmap begins at the head, rounded down to a
+//! whole byte or word.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::queue::LaneNumber;
 use crate::queue::snapshot::{LaneSnapshot, QueueSnapshot};
 use crate::time::Timestamp;
 
-/// What is wrong with a queue. The maximum is known only while the performance is on sale.
+/// Checks a queue. The maximum is known only while the performance is on sale.
 pub fn queue_findings(
     performance: PerformanceId,
     queue: &QueueSnapshot,
@@ -35,7 +35,7 @@ pub fn queue_findings(
     findings
 }
 
-/// How many numbers are inside a queue, each once, whether or not their time is over.
+/// How many numbers are inside a queue, each counted once, whether or not their deadline has passed.
 pub fn inside(queue: &QueueSnapshot) -> u64 {
     u64::try_from(numbers_inside(queue).len()).unwrap_or(u64::MAX)
 }

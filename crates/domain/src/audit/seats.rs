@@ -1,14 +1,14 @@
-//! What must be true of the live seat state beside the claims.
+//! The invariants of the live seat state, given the claims.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::audit::{Finding, Promise};
 use crate::booking::Claim;
-use crate::booking::seat_state::{BLOCKED, FREE, HELD, NO_SEAT, SOLD, SeatLock, SeatOwner, SeatState};
+use crate::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::PerformanceId;
 
-/// How a seat is called in a finding.
+/// The name of a seat in a finding.
 pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot: Slot) -> String {
     match chart.and_then(|chart| chart.id_at(slot)) {
         Some(id) => format!("performance {performance} seat {id}/slot {}", slot.0),
@@ -16,8 +16,7 @@ pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot:
     }
 }
 
-/// Where the live state is not what the claims say. A seat that is held without a claim counts only if its lock is among
-/// the overdue.
+/// The differences between the live state and the claims. A seat that is held without a claim counts only if its lock is overdue.
 pub fn seat_findings(
     performance: PerformanceId,
     chart: &SeatChart,
@@ -26,21 +25,21 @@ pub fn seat_findings(
     overdue: &[SeatLock],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if state.bytes.len() != chart.slots() as usize {
-        let detail = format!("{} slots of live state for {} of the context", state.bytes.len(), chart.slots());
+    if state.statuses.len() != chart.slots() as usize {
+        let detail = format!("live state of {} slots, though the venue has {}", state.statuses.len(), chart.slots());
         let subject = format!("performance {performance} seat state");
         findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
     }
     let claimed: BTreeMap<Slot, &Claim> = claims.iter().map(|claim| (claim.slot, claim)).collect();
     let overdue: HashSet<Slot> = overdue.iter().map(|lock| lock.slot).collect();
-    for (slot, shown) in (0..).map(Slot).zip(&state.bytes) {
+    for (slot, shown) in (0..).map(Slot).zip(&state.statuses) {
         let claim = claimed.get(&slot);
         let due = match claim {
-            Some(claim) => claim.owner.byte(),
-            None if chart.grade_at(slot).is_some() => FREE,
-            None => NO_SEAT,
+            Some(claim) => Some(claim.owner.status()),
+            None => chart.grade_at(slot).map(|_| SeatStatus::Free),
         };
-        let on_its_way = (due, *shown) == (FREE, HELD) && !overdue.contains(&slot);
+        let lock_before_claim = (due, *shown) == (Some(SeatStatus::Free), Some(SeatStatus::Held));
+        let on_its_way = lock_before_claim && !overdue.contains(&slot);
         if due != *shown && !on_its_way {
             let owner = claim.map(|claim| by(claim.owner)).unwrap_or_default();
             let detail = format!("shown as {}, though it is {}{owner}", word(*shown), word(due));
@@ -60,14 +59,13 @@ fn by(owner: SeatOwner) -> String {
     }
 }
 
-fn word(byte: u8) -> String {
-    match byte {
-        FREE => "free".to_owned(),
-        HELD => "held".to_owned(),
-        SOLD => "sold".to_owned(),
-        BLOCKED => "blocked".to_owned(),
-        NO_SEAT => "no seat".to_owned(),
-        other => format!("the byte {other:#04x}"),
+fn word(status: Option<SeatStatus>) -> &'static str {
+    match status {
+        Some(SeatStatus::Free) => "free",
+        Some(SeatStatus::Held) => "held",
+        Some(SeatStatus::Sold) => "sold",
+        Some(SeatStatus::Blocked) => "blocked",
+        None => "no seat",
     }
 }
 
@@ -76,6 +74,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::booking::seat_state::written::statuses;
     use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
     use crate::ids::{BlockId, ReservationId};
     use crate::time::Timestamp;
@@ -99,41 +98,41 @@ mod tests {
         SeatChart::lay_out(vec![section], vec![grade])
     }
 
-    fn told(bytes: &[u8], overdue: &[SeatLock]) -> Vec<(String, String)> {
+    fn told(state: &str, overdue: &[SeatLock]) -> Vec<(String, String)> {
         let held = Claim::held(Slot(1), OWNER, Timestamp::UNIX_EPOCH);
-        told_of(bytes, &[held, Claim::sold(Slot(3), OWNER)], overdue)
+        told_of(state, &[held, Claim::sold(Slot(3), OWNER)], overdue)
     }
 
-    fn told_of(bytes: &[u8], claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
-        let state = SeatState { bytes: bytes.to_vec(), version: 1 };
+    fn told_of(state: &str, claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
+        let state = SeatState { statuses: statuses(state), version: 1 };
         let findings = seat_findings(HALL, &chart(), &state, claims, overdue);
         findings.into_iter().map(|finding| (finding.subject, finding.detail)).collect()
     }
 
     #[test]
     fn a_state_that_is_what_the_claims_say_has_no_findings() {
-        assert_eq!(told(b"ah_sa", &[]), []);
+        assert_eq!(told("ah_sa", &[]), []);
     }
 
     #[test]
     fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
-        assert_eq!(told(b"hh_sa", &[]), []);
+        assert_eq!(told("hh_sa", &[]), []);
         let lock = SeatLock::held(Slot(0), OWNER, Timestamp::UNIX_EPOCH);
         let expected = (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
-        assert_eq!(told(b"hh_sa", &[lock]), [expected]);
+        assert_eq!(told("hh_sa", &[lock]), [expected]);
     }
 
     #[test]
     fn a_blocked_seat_is_shown_as_blocked() {
         let block = BlockId(Uuid::from_u128(7));
         let claims = [Claim::blocked(Slot(0), block)];
-        assert_eq!(told_of(b"ba_aa", &claims, &[]), []);
+        assert_eq!(told_of("ba_aa", &claims, &[]), []);
         let seat = format!("performance {HALL} seat A-1/slot 0");
         let expected = (seat, format!("shown as free, though it is blocked by block {block}"));
-        assert_eq!(told_of(b"aa_aa", &claims, &[]), [expected]);
+        assert_eq!(told_of("aa_aa", &claims, &[]), [expected]);
         let seat = format!("performance {HALL} seat A-2/slot 1");
         let expected = (seat, "shown as blocked, though it is free".to_owned());
-        assert_eq!(told_of(b"bb_aa", &claims, &[]), [expected]);
+        assert_eq!(told_of("bb_aa", &claims, &[]), [expected]);
     }
 
     #[test]
@@ -144,11 +143,11 @@ mod tests {
             ("seat A-2/slot 1", format!("shown as free, though it is held {by_owner}")),
             ("slot 2", "shown as free, though it is no seat".to_owned()),
             ("seat B-1/slot 3", format!("shown as held, though it is sold {by_owner}")),
-            ("seat B-2/slot 4", "shown as the byte 0x7a, though it is free".to_owned()),
+            ("seat B-2/slot 4", "shown as no seat, though it is free".to_owned()),
         ];
-        assert_eq!(told(b"saahz", &[]), expected.map(|(seat, detail)| (format!("performance {HALL} {seat}"), detail)));
+        assert_eq!(told("saah_", &[]), expected.map(|(seat, detail)| (format!("performance {HALL} {seat}"), detail)));
         let expected =
-            (format!("performance {HALL} seat state"), "4 slots of live state for 5 of the context".to_owned());
-        assert_eq!(told(b"ah_s", &[]), [expected]);
+            (format!("performance {HALL} seat state"), "live state of 4 slots, though the venue has 5".to_owned());
+        assert_eq!(told("ah_s", &[]), [expected]);
     }
 }

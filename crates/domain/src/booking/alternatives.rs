@@ -1,12 +1,12 @@
-//! What a fan is offered whose seats are taken, and which seats a choice would leave alone.
+//! Alternatives to seats that are taken, and orphan seats.
 
 use std::sync::Arc;
 
 use crate::booking::best_available::{Group, SeatOrder, SeatSearch};
-use crate::booking::seat_state::{FREE, HELD};
+use crate::booking::seat_state::{SeatStatus, is_free};
 use crate::catalog::seat_chart::{SeatChart, Slot};
 
-/// How many choices are offered in place of one that is taken: what a phone shows at once.
+/// The most alternatives that are offered. A phone shows this many on one screen.
 pub const ALTERNATIVES_MAX: usize = 3;
 
 /// Whether a hold may leave orphan seats: free seats that had a free neighbour and have none any more.
@@ -18,9 +18,9 @@ pub enum Orphans {
     Prevent,
 }
 
-/// Blocks of as many free neighbours, of the grades that were wanted and with as many accessible seats, the nearest to the seats
-/// that were wanted first. Those that leave no seat alone come before those that do, and no seat is in two of them.
-pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec<Slot>> {
+/// Free blocks of the same size as the wanted seats, of the same grades and with as many accessible seats, the nearest first.
+/// Blocks that leave no orphan seat come before those that do. No seat is in two of them.
+pub fn alternatives(chart: &SeatChart, state: &[Option<SeatStatus>], wanted: &[Slot]) -> Vec<Vec<Slot>> {
     let seats: Vec<_> = wanted.iter().filter_map(|slot| chart.seat_at(*slot)).collect();
     let accessible = seats.iter().filter(|seat| seat.accessible).count();
     let group = Group { count: wanted.len(), accessible };
@@ -32,16 +32,17 @@ pub fn alternatives(chart: &SeatChart, state: &[u8], wanted: &[Slot]) -> Vec<Vec
         && let Some(block) = search.choose(&left)
     {
         for slot in &block {
-            left[slot.0 as usize] = HELD;
+            left[slot.0 as usize] = Some(SeatStatus::Held);
         }
         alternatives.push(block);
     }
     alternatives
 }
 
-/// The free seats that have a free neighbour now, and would have none if these seats were taken; in the order of their slots.
-pub fn orphan_seats(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
-    let free = |slot: Slot| state.get(slot.0 as usize) == Some(&FREE) && !taken.contains(&slot);
+/// The orphan seats that taking these seats would leave: free seats that have a free neighbour now and would have none then. They
+/// are in the order of their slots.
+pub fn orphan_seats(state: &[Option<SeatStatus>], taken: &[Slot]) -> Vec<Slot> {
+    let free = |slot: Slot| is_free(state, slot.0 as usize) && !taken.contains(&slot);
     let before = |slot: Slot| slot.0.checked_sub(1).map(Slot);
     let after = |slot: Slot| slot.0.checked_add(1).map(Slot);
     let alone = |slot: &Slot| free(*slot) && ![before(*slot), after(*slot)].into_iter().flatten().any(free);
@@ -56,6 +57,7 @@ pub fn orphan_seats(state: &[u8], taken: &[Slot]) -> Vec<Slot> {
 mod tests {
     use super::*;
     use crate::booking::seat_state::all_free;
+    use crate::booking::seat_state::written::statuses;
     use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
 
     /// Two sections side by side, each of two rows of six: slots 0 to 5 and 7 to 12, then 14 to 19 and 21 to 26. The last two
@@ -90,12 +92,12 @@ mod tests {
     fn the_nearest_of_the_same_grade_are_offered() {
         let chart = chart();
         let mut state = all_free(&chart);
-        state[1] = HELD;
+        state[1] = Some(SeatStatus::Held);
         // Behind the wanted seats, beside them, and in the next section; never the other grade.
         let found = alternatives(&chart, &state, &slots(&[0, 1]));
         assert_eq!(found, [slots(&[7, 8]), slots(&[2, 3]), slots(&[9, 10])]);
-        state[2] = HELD;
-        state[9] = HELD;
+        state[2] = Some(SeatStatus::Held);
+        state[9] = Some(SeatStatus::Held);
         let found = alternatives(&chart, &state, &slots(&[0, 1]));
         assert_eq!(found, [slots(&[7, 8]), slots(&[14, 15]), slots(&[21, 22])]);
         let found = alternatives(&chart, &all_free(&chart), &slots(&[4, 5]));
@@ -113,11 +115,11 @@ mod tests {
             (chart().sections().to_vec(), chart().rows().to_vec(), chart().grades().to_vec());
         let chart = SeatChart::from_parts(sections, rows, grades, seats, vec![]);
         let mut state = all_free(&chart);
-        state[0] = HELD;
+        state[0] = Some(SeatStatus::Held);
         let found = alternatives(&chart, &state, &slots(&[0, 1]));
         assert_eq!(found[0], slots(&[14, 15]), "{found:?}");
         assert!(found.iter().flatten().all(|slot| ![2, 8, 9].contains(&slot.0)), "{found:?}");
-        state[2] = HELD;
+        state[2] = Some(SeatStatus::Held);
         // One of two is accessible: so is one of each that is offered.
         assert_eq!(alternatives(&chart, &state, &slots(&[1, 2])), [slots(&[7, 8]), slots(&[9, 10])]);
     }
@@ -126,25 +128,25 @@ mod tests {
     fn one_that_leaves_nobody_alone_is_offered_before_a_nearer_one() {
         let chart = chart();
         let mut state = all_free(&chart);
-        state[0] = HELD;
-        state[7..13].fill(HELD);
+        state[0] = Some(SeatStatus::Held);
+        state[7..13].fill(Some(SeatStatus::Held));
         // Next to the wanted seat are three free ones of its grade and two of the other, so that all may be parted well.
         assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[1]));
-        state[4] = HELD;
+        state[4] = Some(SeatStatus::Held);
         // Now 1, 2 and 3: taking 2 would leave two alone, taking 1 or 3 nobody.
         assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[1]));
-        state[3] = HELD;
+        state[3] = Some(SeatStatus::Held);
         // Now 1 and 2: whichever is taken, the other is alone. The next section is far, and has room.
         assert_eq!(alternatives(&chart, &state, &slots(&[0]))[0], slots(&[14]));
     }
 
     #[test]
     fn seats_are_left_alone_by_a_choice_only() {
-        assert_eq!(orphan_seats(b"aaaaa", &slots(&[1])), slots(&[0]));
-        assert_eq!(orphan_seats(b"aaaaa", &slots(&[0, 1])), []);
-        assert_eq!(orphan_seats(b"aaaaa", &slots(&[1, 3])), slots(&[0, 2, 4]));
-        assert_eq!(orphan_seats(b"aaha_aa", &slots(&[0])), slots(&[1]));
-        assert_eq!(orphan_seats(b"aaha_aa", &slots(&[0, 1])), [], "the seat at 3 was alone before");
-        assert_eq!(orphan_seats(b"a_a", &slots(&[0])), []);
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1])), slots(&[0]));
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[0, 1])), []);
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1, 3])), slots(&[0, 2, 4]));
+        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0])), slots(&[1]));
+        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0, 1])), [], "the seat at 3 was alone before");
+        assert_eq!(orphan_seats(&statuses("a_a"), &slots(&[0])), []);
     }
 }

@@ -1,55 +1,54 @@
-//! Best available: which seats somebody gets who names none.
+//! Best available: choosing seats for a fan who names none.
 //!
-//! **Neighbours** are seats whose slots follow one another. [`SeatChart::lay_out`](crate::catalog::seat_chart::SeatChart::lay_out)
-//! leaves a slot out between two rows, and where the plan shows an aisle; seat numbers say nothing, since many venues number
-//! odd and even apart.
+//! **Neighbours** are seats with consecutive slots. [`SeatChart::lay_out`](crate::catalog::seat_chart::SeatChart::lay_out) leaves a
+//! slot empty between two rows, and where the plan shows an aisle. Seat numbers are not used, because many venues number odd and
+//! even seats on different sides.
 //!
-//! **The focal point** of a section is the centroid of the seats of its front row, which is the first of the plan; the
-//! seating-plan format knows no other. How far a seat is from it is counted in millionths of the farthest seat of the
-//! section, so that every store adds the same integers.
+//! **The focal point** of a section is the centroid of the seats of its front row, which is the first row of the plan; the
+//! seating-plan format has no other focal point. Distances from it are integers, in millionths of the distance of the farthest
+//! seat of the section, so that every store computes the same sums.
 //!
-//! **The best block** is one that leaves no single seat alone, before any that does; then one of an earlier section, as the
-//! seat request or else the plan orders them; then the one whose distances add up to the least; then the one that begins first.
+//! **The best block** is chosen by these criteria, in this order: it leaves no orphan seat; its section is the earliest, in the
+//! order of the seat request or else of the plan; the sum of its distances is the least; its first slot is the lowest.
 //!
-//! **Accessible seats** are chosen for those who ask: a block has exactly as many of them as are wanted, and its other seats are
-//! ordinary. So a fan in a wheelchair sits with companions, and nobody is given an accessible seat without need. To the chooser
-//! that is only another set of stretches: where every block of a stretch has the right ones, see [`Group`].
+//! **Accessible seats** are chosen only on request. A block has exactly as many of them as are wanted, and its other seats are
+//! ordinary, so that a fan in a wheelchair sits with companions. The stretches are computed so that every block within a stretch
+//! satisfies this; see [`Group`].
 //!
-//! **A split**, only where the seat request allows it and no block is free, is into as few parts as possible and those as even as
-//! possible, all in one section, each part the best block that is left, the largest first. It comes down to single seats, so
-//! that "none" means that no section has so many free seats that are not kept for others.
+//! **A split** is made only where the seat request allows it and no block is free. All parts are in one section. There are as few
+//! parts as possible, and their sizes are as even as possible. Each part is the best block that is left, the largest first. The
+//! smallest part is a single seat, so "none" means that no section has enough free seats that the request may use.
 
 use std::sync::Arc;
 
-use crate::booking::seat_state::{FREE, HELD};
+use crate::booking::seat_state::{SeatStatus, is_free};
 use crate::catalog::seat_chart::{Seat, SeatChart, Slot};
 
-/// How far the farthest seat of a section is from its focal point. The sum over a hold fits a double and a `u32`.
+/// The distance of the farthest seat of a section from its focal point. The sum over a hold fits into a double and a `u32`.
 pub const DISTANCE_MAX: u32 = 1_000_000;
 
-/// Seats of one row that follow one another and may all be chosen.
+/// Seats of one row with consecutive slots, all of which may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Its first slot.
     pub first: Slot,
     /// Its last slot.
     pub last: Slot,
-    /// The distance of its nearest seat: no block of it is nearer than this times its size.
+    /// The distance of its nearest seat. No block in it has a lower sum than this times the size of the block.
     pub nearest: u32,
 }
 
-/// What may be chosen, in the order in which it is looked at. Nothing that may be chosen is left out, whatever is known of
-/// what is free: so it never makes a refusal.
+/// The seats that may be chosen, in the order of the search. It contains every seat that may be chosen, free or not, so it never
+/// causes a false refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatOrder {
-    /// By section, the preferred first; in each the nearest stretch first.
+    /// The stretches of each section. Sections are in the order of preference, and stretches by distance.
     pub sections: Vec<Vec<Stretch>>,
-    /// How far each seat is from where people want to be, by slot: see [`focal_distances`], which are the same for every order
-    /// of a venue.
+    /// The distance of each seat, by slot; see [`focal_distances`], which are the same for every order of a venue.
     pub distances: Vec<u32>,
 }
 
-/// Who is to sit together.
+/// A group that wants to sit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// How many in all.
@@ -58,18 +57,18 @@ pub struct Group {
     pub accessible: usize,
 }
 
-/// A choice to be made: how many seats, of which.
+/// A search for free seats.
 #[derive(Clone, Debug)]
 pub struct SeatSearch {
     /// Which seats may be chosen.
     pub order: Arc<SeatOrder>,
     /// How many seats.
     pub count: usize,
-    /// Whether they may be in several places.
+    /// Whether they may be split into several blocks.
     pub allow_split: bool,
 }
 
-/// A block that could be taken.
+/// A free block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Block {
     distance: u32,
@@ -87,7 +86,7 @@ pub fn focal_distances(chart: &SeatChart) -> Vec<u32> {
     distances
 }
 
-/// Writes how far seats are from a point, in millionths of the farthest.
+/// Writes the distances of seats from a point, in millionths of that of the farthest.
 fn measure(distances: &mut [u32], seats: impl Iterator<Item = (Slot, (f64, f64))> + Clone, (x, y): (f64, f64)) {
     let far = |(seat_x, seat_y): (f64, f64)| (seat_x - x).hypot(seat_y - y);
     let farthest = seats.clone().map(|(_, at)| far(at)).fold(0.0, f64::max);
@@ -99,7 +98,7 @@ fn measure(distances: &mut [u32], seats: impl Iterator<Item = (Slot, (f64, f64))
     }
 }
 
-/// The middle of some points.
+/// The centroid of some points.
 fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let (mut x, mut y, mut count) = (0.0, 0.0, 0.0);
     for (point_x, point_y) in points {
@@ -111,8 +110,8 @@ fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
 }
 
 impl SeatOrder {
-    /// The stretches of seats that may be chosen for a group, of these sections in this order. If somebody of the group needs an
-    /// accessible seat, it is good for a group of this size only, all in one block.
+    /// The order for a group, of these sections. If the group needs accessible seats, the order is valid for a group of this size
+    /// only, in one block.
     pub fn new(chart: &SeatChart, sections: &[u16], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let distances = focal_distances(chart);
         let mut by_section = vec![Vec::new(); chart.sections().len()];
@@ -126,7 +125,7 @@ impl SeatOrder {
         Self { sections: wanted.filter(|stretches| !stretches.is_empty()).collect(), distances }
     }
 
-    /// The stretches of seats that may be chosen, of the whole venue, by how far they are from the middle of these seats.
+    /// The order of the whole venue, by the distance from the centroid of these seats.
     pub fn around(chart: &SeatChart, seats: &[&Seat], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let mut distances = vec![0; chart.seat_slots() as usize];
         let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
@@ -180,8 +179,8 @@ fn nearest_first(stretches: &mut [Stretch]) {
 }
 
 impl SeatSearch {
-    /// The sizes of the parts to look for, one way after the other: the whole, and if it may be split, every way in two, the
-    /// evenest first, and then the evenest way in three and more.
+    /// The sizes of the parts to search for, one way after the other: first one block, then, if it may be split, every way in two
+    /// parts, the most even first, and then the most even way in three and more.
     pub fn ways(&self) -> Vec<Vec<usize>> {
         let count = self.count;
         let mut ways = vec![vec![count]];
@@ -192,8 +191,8 @@ impl SeatSearch {
         ways
     }
 
-    /// The best seats that are free in a state string, in the order of their slots; none if there are none.
-    pub fn choose(&self, state: &[u8]) -> Option<Vec<Slot>> {
+    /// The best free seats of a state, in the order of their slots; none if no free seats fit.
+    pub fn choose(&self, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
         let SeatOrder { sections, distances } = &*self.order;
         self.ways().into_iter().find_map(|sizes| match sizes.as_slice() {
             [size] => self.block(*size, state),
@@ -201,8 +200,8 @@ impl SeatSearch {
         })
     }
 
-    /// Whether these could have been chosen, in the order of their slots: so many, and each of a stretch; all of one, and next to
-    /// each other, unless they may be split.
+    /// Whether this search could have chosen these slots: as many as `count`, each within a stretch, and unless they may be split,
+    /// all of one block.
     pub fn could_choose(&self, slots: &[Slot]) -> bool {
         let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return false };
         let within_one = |first: Slot, last: Slot| {
@@ -217,7 +216,7 @@ impl SeatSearch {
         (last.0 - first.0) as usize + 1 == self.count && within_one(*first, *last)
     }
 
-    fn block(&self, size: usize, state: &[u8]) -> Option<Vec<Slot>> {
+    fn block(&self, size: usize, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
         let SeatOrder { sections, distances } = &*self.order;
         let mut second_best = None;
         for section in sections {
@@ -239,14 +238,14 @@ fn slot(index: usize) -> Slot {
     Slot(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
-/// Parts of these sizes in one section, each the best that is left.
-fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[u8]) -> Option<Vec<Slot>> {
+/// Blocks of these sizes in one section, each the best that is left.
+fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
     let mut left = state.to_vec();
     let mut chosen = Vec::new();
     for size in sizes {
         let found = nearest(section, *size, distances, &left);
         let block = found.preventing_orphans.or(found.any)?;
-        left[block.first..block.first + size].fill(HELD);
+        left[block.first..block.first + size].fill(Some(SeatStatus::Held));
         chosen.extend(slots(block, *size));
     }
     chosen.sort_unstable();
@@ -259,8 +258,8 @@ struct Found {
     any: Option<Block>,
 }
 
-/// The best block of a section. It looks no further once every stretch that is left is farther than what it has.
-fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) -> Found {
+/// The best block of a section. The search stops once every stretch that is left is farther than the best block found.
+fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[Option<SeatStatus>]) -> Found {
     let mut found = Found::default();
     for stretch in section {
         let least = stretch.nearest.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
@@ -269,7 +268,7 @@ fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[u8]) ->
         }
         let (mut free, mut distance) = (0, 0);
         for at in stretch.first.0 as usize..=stretch.last.0 as usize {
-            if state.get(at) != Some(&FREE) {
+            if !is_free(state, at) {
                 (free, distance) = (0, 0);
                 continue;
             }
@@ -297,8 +296,8 @@ fn keep_least(best: &mut Option<Block>, block: Block) {
 }
 
 /// Whether taking these seats would leave a free seat at either end without a free neighbour.
-fn leaves_an_orphan(state: &[u8], first: usize, last: usize) -> bool {
-    let free = |at: Option<usize>| at.and_then(|at| state.get(at)) == Some(&FREE);
+fn leaves_an_orphan(state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
+    let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at));
     let before = free(first.checked_sub(1)) && !free(first.checked_sub(2));
     let after = free(Some(last + 1)) && !free(Some(last + 2));
     before || after

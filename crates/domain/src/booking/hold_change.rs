@@ -1,4 +1,4 @@
-//! What a fan may change of a live hold: its deadline, and which of its seats they keep.
+//! Changes of a live hold by its fan: extending its deadline and releasing some of its seats.
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use thiserror::Error;
 use crate::booking::{Reservation, ReservationState};
 use crate::catalog::seat_chart::Slot;
 use crate::money::Money;
-use crate::ports::ReleaseRefusal;
 use crate::time::Timestamp;
 
-/// How many times as long as a hold of its performance a hold may live in all, counted from when its seats were held: long
-/// enough to find the other card, too short to keep seats from others for the fun of it.
+/// The longest life of a hold from when its seats were held, as a multiple of `hold_for`. It is long enough to find another
+/// card, and too short to block seats on purpose.
 pub const HOLD_LIFE_FACTOR: u32 = 3;
 
 /// How far a hold may be extended.
@@ -19,7 +18,7 @@ pub const HOLD_LIFE_FACTOR: u32 = 3;
 pub struct Extension {
     /// How long a hold of its performance lives.
     pub hold_for: Duration,
-    /// The deadline of the fan's queue token, if there is one: a hold that lives can be paid.
+    /// The deadline of the fan's queue token, if there is one. A hold ends with it at the latest, so every live hold can be paid.
     pub token_until: Option<Timestamp>,
 }
 
@@ -32,16 +31,33 @@ pub enum ExtendRefusal {
         /// What it is instead.
         state: ReservationState,
     },
-    /// It lives as long as it may already.
-    #[error("the hold may not live longer than until {expires_at}")]
+    /// It already has the latest possible deadline.
+    #[error("the hold cannot be extended beyond {expires_at}")]
     AtLimit {
         /// Its deadline.
         expires_at: Timestamp,
     },
 }
 
+/// Why a hold was not released, or not in part.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReleaseRefusal {
+    /// It is not a live hold.
+    #[error("the reservation is {state:?}, not held")]
+    NotHeld {
+        /// What it is instead.
+        state: ReservationState,
+    },
+    /// It does not have these seats.
+    #[error("some seats do not belong to the hold")]
+    NotItsSeats {
+        /// Which, as asked.
+        slots: Vec<Slot>,
+    },
+}
+
 impl Extension {
-    /// The hold as it would be if it were extended now: as long again as a hold lives, within the limits.
+    /// The hold extended at `now`: by the length of a hold, within the limits.
     pub fn of(&self, hold: &Reservation, now: Timestamp) -> Result<Reservation, ExtendRefusal> {
         let state = hold.state_at(now);
         if state != ReservationState::Held {
@@ -57,8 +73,8 @@ impl Extension {
     }
 }
 
-/// The hold as it would be if these of its seats were given back now. With the last of them it ends, and then lists what it
-/// ended with.
+/// The hold without these seats, which are released at `now`. If none is left, the hold is released and still lists the seats
+/// that it had before.
 pub fn give_back(hold: &Reservation, slots: &[Slot], now: Timestamp) -> Result<Reservation, ReleaseRefusal> {
     let state = hold.state_at(now);
     if state != ReservationState::Held {

@@ -1,7 +1,7 @@
 //! What a fan lets the server choose.
 
 use crate::booking::best_available::SeatSearch;
-use crate::catalog::area::UnitSearch;
+use crate::booking::unit_search::UnitSearch;
 
 /// A search for free seats or free units.
 #[derive(Clone, Debug)]

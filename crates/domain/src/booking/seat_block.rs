@@ -1,7 +1,7 @@
-//! Seats that operators keep from sale: house seats, sponsors, what is broken.
+//! Seats that operators block from sale: house seats, seats for sponsors, broken seats.
 //!
-//! A block is a claim of the operators without a deadline, so a seat has one owner as ever. What a fan has cannot be blocked, and
-//! what is blocked nobody can hold. Only operators give it back.
+//! A block is a claim without a deadline, so a seat still has one owner at most. A seat that a fan holds or bought cannot be blocked,
+//! and a blocked seat cannot be held. Only operators unblock seats.
 
 use thiserror::Error;
 
@@ -10,12 +10,12 @@ use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
 use crate::ids::{BlockId, PerformanceId, UserId};
 use crate::time::Timestamp;
 
-/// The most seats that are blocked or given back at once: a section, and a transaction that nobody waits for.
+/// The most seats that one call blocks or unblocks. It is the size of a section, and keeps the transaction short.
 pub const BLOCK_SEATS_MAX: usize = 1_000;
 /// The longest reason, in characters.
 pub const REASON_MAX_CHARS: usize = 200;
 
-/// Why seats are blocked, in an operator's words.
+/// The reason of a block, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockReason(String);
 
@@ -38,7 +38,7 @@ impl BlockReason {
     }
 }
 
-/// Seats that an operator keeps from sale.
+/// A block of seats by an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatBlock {
     /// Made for this block.
@@ -55,7 +55,7 @@ pub struct SeatBlock {
     pub at: Timestamp,
 }
 
-/// Blocked seats that an operator gives back.
+/// Blocked seats that an operator unblocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatUnblock {
     /// Made for this.
@@ -88,7 +88,7 @@ pub struct BlockedSeat {
 /// Why seats were not blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BlockRefusal {
-    /// Fans have these.
+    /// Fans hold or bought these.
     #[error("some seats are held or sold")]
     SeatsTaken {
         /// Which, in order.
@@ -96,7 +96,7 @@ pub enum BlockRefusal {
     },
 }
 
-/// Why seats were not given back.
+/// Why seats were not unblocked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UnblockRefusal {
     /// These are not blocked.
@@ -107,7 +107,7 @@ pub enum UnblockRefusal {
     },
 }
 
-/// The seats that an operator names: 1 to [`BLOCK_SEATS_MAX`]. One that is named twice is one.
+/// The seats that an operator names: 1 to [`BLOCK_SEATS_MAX`]. Duplicates count once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatList(Vec<String>);
 

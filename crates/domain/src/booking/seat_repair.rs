@@ -1,28 +1,28 @@
-//! Where the live state of seats is not what the claims say.
+//! Differences between the live state of seats and the claims.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use crate::booking::Claim;
-use crate::booking::seat_state::{BLOCKED, FREE, HELD, Locker, NO_SEAT, SeatLock, SeatState};
+use crate::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus};
 use crate::catalog::seat_chart::Slot;
 use crate::ids::ReservationId;
 
-/// Who has a seat for the moment in which one that is shown as sold, to nobody, becomes free.
+/// The temporary owner of a seat that is shown as sold and has no claim, while it is being freed.
 pub const NOBODY: ReservationId = ReservationId(Uuid::nil());
 
-/// A seat that is shown as something else than what is claimed. It may be on its way: a lock is there before its claim, and a
-/// claim changes before its lock does.
+/// A seat whose live state differs from its claim. The difference may be temporary: a lock is written before its claim, and a claim
+/// changes before its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Difference {
     /// Which seat.
     pub slot: Slot,
-    /// The byte that is shown.
-    pub shown: u8,
-    /// Who holds or blocks it, by the locks.
+    /// The status that is shown.
+    pub shown: SeatStatus,
+    /// Who holds or blocks it according to the locks.
     pub holder: Option<Locker>,
-    /// Who has a claim on it.
+    /// Who has the claim on it.
     pub claimant: Option<Locker>,
 }
 
@@ -30,18 +30,18 @@ pub struct Difference {
 pub fn differences(state: &SeatState, holders: &[SeatLock], claims: &[Claim]) -> Vec<Difference> {
     let claims: BTreeMap<Slot, &Claim> = claims.iter().map(|claim| (claim.slot, claim)).collect();
     let holders: BTreeMap<Slot, Locker> = holders.iter().map(|lock| (lock.slot, lock.owner.locker())).collect();
-    let seats = (0..).map(Slot).zip(&state.bytes).filter(|(_, shown)| **shown != NO_SEAT);
+    let seats = (0..).map(Slot).zip(&state.statuses).filter_map(|(slot, shown)| Some((slot, (*shown)?)));
     let differing = seats.filter_map(|(slot, shown)| {
         let claim = claims.get(&slot);
-        let due = claim.map_or(FREE, |claim| claim.owner.byte());
+        let due = claim.map_or(SeatStatus::Free, |claim| claim.owner.status());
         let claimant = claim.map(|claim| claim.owner.locker());
-        let holder = match *shown {
-            HELD => holders.get(&slot).copied(),
-            BLOCKED => Some(Locker::Operators),
-            _ => None,
+        let holder = match shown {
+            SeatStatus::Held => holders.get(&slot).copied(),
+            SeatStatus::Blocked => Some(Locker::Operators),
+            SeatStatus::Free | SeatStatus::Sold => None,
         };
-        let right = *shown == due && (due != HELD || holder == claimant);
-        (!right).then_some(Difference { slot, shown: *shown, holder, claimant })
+        let right = shown == due && (due != SeatStatus::Held || holder == claimant);
+        (!right).then_some(Difference { slot, shown, holder, claimant })
     });
     differing.collect()
 }
@@ -49,7 +49,8 @@ pub fn differences(state: &SeatState, holders: &[SeatLock], claims: &[Claim]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::booking::seat_state::SOLD;
+    use crate::booking::seat_state::SeatStatus::{Blocked, Free, Held, Sold};
+    use crate::booking::seat_state::written::statuses;
     use crate::ids::BlockId;
     use crate::time::Timestamp;
 
@@ -72,14 +73,14 @@ mod tests {
         Claim::blocked(Slot(slot), BlockId(Uuid::from_u128(9)))
     }
 
-    fn state(bytes: &[u8]) -> SeatState {
-        SeatState { bytes: bytes.to_vec(), version: 1 }
+    fn state(text: &str) -> SeatState {
+        SeatState { statuses: statuses(text), version: 1 }
     }
 
     #[test]
     fn what_is_as_claimed_does_not_differ() {
         let claims = [claim(1, ONE, true), claim(3, OTHER, false), blocked(4)];
-        assert_eq!(differences(&state(b"ah_sb"), &[lock(1, ONE)], &claims), []);
+        assert_eq!(differences(&state("ah_sb"), &[lock(1, ONE)], &claims), []);
     }
 
     #[test]
@@ -97,18 +98,18 @@ mod tests {
         let [one, other] = [ONE, OTHER].map(|id| Some(Locker::Fan(id)));
         let operators = Some(Locker::Operators);
         let expected = [
-            of(0, FREE, None, one),
-            of(1, FREE, None, one),
-            of(2, HELD, one, one),
-            of(3, SOLD, None, one),
-            of(4, HELD, other, None),
-            of(5, HELD, other, one),
-            of(6, SOLD, None, None),
-            of(7, FREE, None, operators),
-            of(8, HELD, one, operators),
-            of(9, BLOCKED, operators, one),
-            of(10, BLOCKED, operators, None),
+            of(0, Free, None, one),
+            of(1, Free, None, one),
+            of(2, Held, one, one),
+            of(3, Sold, None, one),
+            of(4, Held, other, None),
+            of(5, Held, other, one),
+            of(6, Sold, None, None),
+            of(7, Free, None, operators),
+            of(8, Held, one, operators),
+            of(9, Blocked, operators, one),
+            of(10, Blocked, operators, None),
         ];
-        assert_eq!(differences(&state(b"aahshhsahbb"), &holders, &claims), expected);
+        assert_eq!(differences(&state("aahshhsahbb"), &holders, &claims), expected);
     }
 }

@@ -1,10 +1,10 @@
-//! Which seats a fan wants: these, the best of a kind, or room in a general admission area.
+//! Seat requests: named seats, the best available seats, or units of a general admission area.
 
 use std::collections::HashSet;
 
+use crate::booking::unit_search::UnitSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
-use crate::catalog::area::UnitSearch;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::ReservationId;
 use crate::money::Money;
@@ -12,21 +12,21 @@ use crate::money::Money;
 /// The most sections that one seat request may name.
 pub const SECTIONS_PER_REQUEST_MAX: usize = 100;
 
-/// What a hold is to be made of.
+/// The seats that a fan requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatRequest {
     /// These seats and no others.
     Named {
         /// Which.
         seats: SeatSelection,
-        /// Whether it is refused if a single free seat would be left without a free neighbour.
+        /// Whether the request is refused if it would leave orphan seats.
         prevent_orphan_seats: bool,
-        /// Whether somebody needs the accessible seats that are among them.
+        /// Whether the fan needs the accessible seats among them.
         accessible: bool,
     },
-    /// Whichever are the best.
+    /// The best available seats.
     Best(BestAvailableRequest),
-    /// So many of a general admission area.
+    /// Units of a general admission area.
     GeneralAdmission(GeneralAdmissionRequest),
 }
 
@@ -40,7 +40,7 @@ pub struct GeneralAdmissionRequest {
 }
 
 impl GeneralAdmissionRequest {
-    /// What to look for, for this reservation.
+    /// The search for this reservation.
     pub fn search(&self, chart: &SeatChart, owner: ReservationId) -> Result<UnitSearch, HoldRefusal> {
         match chart.area_named(&self.area) {
             Some(area) => Ok(UnitSearch::new(area, self.count, owner)),
@@ -52,24 +52,24 @@ impl GeneralAdmissionRequest {
     }
 }
 
-/// The best free seats of a kind; see [`best_available`](crate::booking::best_available). Each part is in its bounds.
+/// A request for the best free seats; see [`best_available`](crate::booking::best_available). Every field is within its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BestAvailableRequest {
     /// How many: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
     pub count: usize,
-    /// Only these sections by name, the preferred first; empty for all, as the plan orders them.
+    /// The names of the sections, the preferred first; empty for all, in the order of the plan.
     pub sections: Vec<String>,
-    /// Only these grades by name; empty for all.
+    /// The names of the grades; empty for all.
     pub grades: Vec<String>,
     /// The most that one seat may cost.
     pub price_max: Option<Money>,
-    /// Whether they may be in several places if no block of them is free; not if any is to be accessible.
+    /// Whether the seats may be split if no block is free. It is not allowed with accessible seats.
     pub allow_split: bool,
-    /// How many of them are to be accessible: at most all.
+    /// How many of them must be accessible: at most all.
     pub accessible: usize,
 }
 
-/// What a seat request comes down to in one venue. Many seat requests come down to the same.
+/// The sections and grades of a venue that a request allows. It is the same for many requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AllowedSeats {
     /// Indices of the chart's sections, the preferred first.
@@ -78,7 +78,7 @@ pub struct AllowedSeats {
     pub grades: Vec<u16>,
 }
 
-/// That no accessible seat is among these, unless somebody needs them.
+/// Checks that no accessible seat is among these, unless the fan needs them.
 pub fn check_accessible(chart: &SeatChart, slots: &[Slot], accessible: bool) -> Result<(), HoldRefusal> {
     let seats = slots.iter().filter_map(|slot| chart.seat_at(*slot));
     let kept: Vec<String> = seats.filter(|seat| seat.accessible).map(|seat| seat.id.clone()).collect();
@@ -86,7 +86,7 @@ pub fn check_accessible(chart: &SeatChart, slots: &[Slot], accessible: bool) -> 
 }
 
 impl BestAvailableRequest {
-    /// Finds what is named, and turns the price into grades.
+    /// Resolves the names, and the price limit to grades.
     pub fn allowed(&self, chart: &SeatChart, prices: &PriceList) -> Result<AllowedSeats, HoldRefusal> {
         let section_names: Vec<&str> = chart.sections().iter().map(|section| section.name.as_str()).collect();
         let sections = named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?;
@@ -108,7 +108,7 @@ impl BestAvailableRequest {
     }
 }
 
-/// The indices of what is wanted, in the order of the seat requests; of all if nothing is wanted. Else the names that nothing has.
+/// The indices of the wanted names, in the order of the request; all if none is wanted. The error has the unknown names.
 fn named(wanted: &[String], names: &[&str]) -> Result<Vec<u16>, Vec<String>> {
     let indexed = || (0..).zip(names);
     if wanted.is_empty() {

@@ -1,44 +1,34 @@
-//! The live state of a performance's seats: one byte per slot, and a version that grows with each change.
+//! The live state of a performance's seats: a status per slot, and a version that grows with each change.
 
 use crate::booking::Claim;
+use crate::catalog::area::Area;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::{BlockId, ReservationId};
 use crate::time::Timestamp;
 
-/// The byte of a free seat.
-pub const FREE: u8 = b'a';
-/// The byte of a held seat.
-pub const HELD: u8 = b'h';
-/// The byte of a sold seat.
-pub const SOLD: u8 = b's';
-/// The byte of a seat that operators keep.
-pub const BLOCKED: u8 = b'b';
-/// The byte of a slot that is no seat. It is never free, so that a block of free seats never reaches over it.
-pub const NO_SEAT: u8 = b'_';
-
-/// Whether a seat can be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a seat can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeatStatus {
-    /// Nobody has it.
+    /// Nobody has claimed it.
     Free,
-    /// A fan has it until the end of a hold.
+    /// A hold has it until its deadline.
     Held,
     /// It is paid for.
     Sold,
-    /// Operators keep it.
+    /// An operator blocked it.
     Blocked,
 }
 
-/// What is left of a performance's seats.
+/// The counts of free and held seats of a performance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeatStock {
-    /// Seats that can be had now.
+    /// Seats that can be held now.
     pub free: u32,
-    /// Seats that come back unless they are paid for.
+    /// Seats that become free again unless they are paid for.
     pub held: u32,
 }
 
-/// Whose a seat is that is not free. It has one owner, whoever that is.
+/// The owner of a seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeatOwner {
     /// A fan, until the deadline of a hold.
@@ -48,20 +38,20 @@ pub enum SeatOwner {
         /// Its deadline.
         until: Timestamp,
     },
-    /// A fan who has paid.
+    /// A fan who has paid for it.
     Buyer {
-        /// What was paid.
+        /// The reservation that was paid.
         reservation: ReservationId,
     },
-    /// The operators, until they give it back.
+    /// The operators, until they unblock it.
     Operators {
-        /// What blocked it last.
+        /// The latest block.
         block: BlockId,
     },
 }
 
 impl SeatOwner {
-    /// Whom to name to free the seat.
+    /// Who may free the seat.
     pub fn locker(self) -> Locker {
         match self {
             Self::Holder { reservation, .. } | Self::Buyer { reservation } => Locker::Fan(reservation),
@@ -69,16 +59,16 @@ impl SeatOwner {
         }
     }
 
-    /// The byte of a seat that is theirs.
-    pub fn byte(self) -> u8 {
+    /// The status of a seat of this owner.
+    pub fn status(self) -> SeatStatus {
         match self {
-            Self::Holder { .. } => HELD,
-            Self::Buyer { .. } => SOLD,
-            Self::Operators { .. } => BLOCKED,
+            Self::Holder { .. } => SeatStatus::Held,
+            Self::Buyer { .. } => SeatStatus::Sold,
+            Self::Operators { .. } => SeatStatus::Blocked,
         }
     }
 
-    /// The reservation that the seat is of; none if it is the operators'.
+    /// The reservation that has the seat; none if the operators have it.
     pub fn reservation(self) -> Option<ReservationId> {
         match self {
             Self::Holder { reservation, .. } | Self::Buyer { reservation } => Some(reservation),
@@ -104,22 +94,22 @@ pub enum Locker {
     Operators,
 }
 
-/// What is true of one seat that is not free.
+/// The lock of a seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatLock {
     /// Which seat.
     pub slot: Slot,
-    /// Whose it is.
+    /// Its owner.
     pub owner: SeatOwner,
 }
 
 impl SeatLock {
-    /// A seat of a hold.
+    /// The lock of a held seat.
     pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
         Self { slot, owner: SeatOwner::Holder { reservation, until } }
     }
 
-    /// A seat that is paid for.
+    /// The lock of a sold seat.
     pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
         Self { slot, owner: SeatOwner::Buyer { reservation } }
     }
@@ -131,25 +121,25 @@ impl From<&Claim> for SeatLock {
     }
 }
 
-/// The most seats that one change tells; of a larger one only is told that it was. Holds are far below; what is above are
-/// repairs and operators' work, after which the whole state is the shorter story.
+/// The most seats that a change lists. A larger change is announced as [`SeatNews::Missed`]: holds are far smaller, and after
+/// a repair or an operator's change of this size it is cheaper to read the state.
 pub const CHANGE_SEATS_MAX: usize = 100;
 
-/// What became of some seats at once.
+/// A change of some seats at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatChange {
     /// The first version that shows it.
     pub version: u64,
-    /// Each seat with its byte since then.
-    pub seats: Vec<(Slot, u8)>,
+    /// Each seat that changed, with its new status.
+    pub seats: Vec<(Slot, SeatStatus)>,
 }
 
-/// What is told to those who listen to the seats of a performance.
+/// What a listener to the seats of a performance receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatNews {
     /// A change.
     Changed(SeatChange),
-    /// Something may have changed that is not told: read the state.
+    /// Changes may have been missed: read the state.
     Missed,
 }
 
@@ -162,11 +152,11 @@ pub struct StockAt {
     pub stock: SeatStock,
 }
 
-/// A copy of the state string at one version.
+/// A copy of the state of a performance's seats at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatState {
-    /// One byte per slot.
-    pub bytes: Vec<u8>,
+    /// The status of the seat or unit at each slot; none where the slot is no seat.
+    pub statuses: Vec<Option<SeatStatus>>,
     /// Grows with each change.
     pub version: u64,
 }
@@ -174,45 +164,78 @@ pub struct SeatState {
 impl SeatState {
     /// The status of the seat at a slot; none if the slot is no seat.
     pub fn status(&self, slot: Slot) -> Option<SeatStatus> {
-        match self.bytes.get(slot.0 as usize).copied() {
-            Some(FREE) => Some(SeatStatus::Free),
-            Some(HELD) => Some(SeatStatus::Held),
-            Some(SOLD) => Some(SeatStatus::Sold),
-            Some(BLOCKED) => Some(SeatStatus::Blocked),
-            _ => None,
-        }
+        self.statuses.get(slot.0 as usize).copied().flatten()
     }
 
     /// How many seats are free and how many are held.
     pub fn stock(&self) -> SeatStock {
-        SeatStock { free: self.count(FREE), held: self.count(HELD) }
+        SeatStock { free: count(&self.statuses, SeatStatus::Free), held: count(&self.statuses, SeatStatus::Held) }
     }
 
-    #[expect(clippy::naive_bytecount, reason = "a state string is short, and this is not on the path of a hold")]
-    fn count(&self, wanted: u8) -> u32 {
-        let count = self.bytes.iter().filter(|byte| **byte == wanted).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+    /// How many units of a general admission area are free.
+    pub fn free_units(&self, area: &Area) -> u32 {
+        let slots = area.slots();
+        let units = self.statuses.get(slots.start as usize..slots.end as usize).unwrap_or_default();
+        count(units, SeatStatus::Free)
     }
 }
 
-/// The state string of a venue in which every seat is free.
-pub fn all_free(chart: &SeatChart) -> Vec<u8> {
-    let mut bytes = vec![NO_SEAT; chart.slots() as usize];
+fn count(statuses: &[Option<SeatStatus>], wanted: SeatStatus) -> u32 {
+    let count = statuses.iter().filter(|status| **status == Some(wanted)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Whether there is a free seat at an index of a state.
+pub fn is_free(statuses: &[Option<SeatStatus>], index: usize) -> bool {
+    matches!(statuses.get(index), Some(Some(SeatStatus::Free)))
+}
+
+/// The state of a venue in which every seat and unit is free.
+pub fn all_free(chart: &SeatChart) -> Vec<Option<SeatStatus>> {
+    let mut statuses = vec![None; chart.slots() as usize];
     for seat in chart.seats() {
-        bytes[seat.slot.0 as usize] = FREE;
+        statuses[seat.slot.0 as usize] = Some(SeatStatus::Free);
     }
     for area in chart.areas() {
         let slots = area.slots();
-        bytes[slots.start as usize..slots.end as usize].fill(FREE);
+        statuses[slots.start as usize..slots.end as usize].fill(Some(SeatStatus::Free));
     }
-    bytes
+    statuses
 }
 
-/// Shows locks in a state string. A lock on what is no seat is no lock.
-pub fn show_locks(bytes: &mut [u8], locks: &[SeatLock]) {
+/// Writes locks into a state. A lock on a slot that is no seat is ignored.
+pub fn show_locks(statuses: &mut [Option<SeatStatus>], locks: &[SeatLock]) {
     for lock in locks {
-        if let Some(byte) = bytes.get_mut(lock.slot.0 as usize).filter(|byte| **byte != NO_SEAT) {
-            *byte = lock.owner.byte();
+        if let Some(Some(status)) = statuses.get_mut(lock.slot.0 as usize) {
+            *status = lock.owner.status();
         }
+    }
+}
+
+/// Writing states in tests: `a` is a free seat, `h` held, `s` sold, `b` blocked, `_` no seat.
+#[cfg(test)]
+pub(crate) mod written {
+    use super::SeatStatus;
+
+    pub(crate) fn statuses(text: &str) -> Vec<Option<SeatStatus>> {
+        let status = |letter| match letter {
+            'a' => Some(SeatStatus::Free),
+            'h' => Some(SeatStatus::Held),
+            's' => Some(SeatStatus::Sold),
+            'b' => Some(SeatStatus::Blocked),
+            '_' => None,
+            other => panic!("no status is written {other:?}"),
+        };
+        text.chars().map(status).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_takes_one_byte() {
+        assert_eq!(size_of::<Option<SeatStatus>>(), 1);
     }
 }

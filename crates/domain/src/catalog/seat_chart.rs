@@ -1,10 +1,11 @@
-//! The seat chart of a venue: what never changes about its seats, and the layout of their live state.
+//! The seat chart of a venue: the constant data of its seats, and the layout of their live state.
 
 use std::collections::HashMap;
 
 use crate::catalog::area::{Area, unit_id, unit_slot};
+pub use crate::catalog::slot::Slot;
 
-/// The most seats and units of one venue. The largest venues and stadiums fit; a state string stays near 100 KB.
+/// The most seats and units of one venue. The largest stadiums fit, and the state of a performance stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
 /// The most sections of one venue.
 pub const SECTIONS_PER_VENUE_MAX: usize = 1_000;
@@ -14,11 +15,6 @@ pub const GRADES_PER_VENUE_MAX: usize = 100;
 pub const CHART_NAME_MAX_LEN: usize = 64;
 /// Two neighbours of a row this many times farther apart than the row's usual pitch have an aisle between them.
 const AISLE_PITCHES: f64 = 1.6;
-
-/// A seat's place in the state string of its performances: rows are contiguous, and between two rows (or the two sides
-/// of an aisle) stands one slot that is no seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
 
 /// A price class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +46,7 @@ pub struct Row {
 pub struct Seat {
     /// Unique in the venue: the `seat_guid` of the plan.
     pub id: String,
-    /// Its place in the state string.
+    /// Its index in the state of a performance.
     pub slot: Slot,
     /// Index into the chart's rows.
     pub row: u32,
@@ -62,7 +58,7 @@ pub struct Seat {
     pub x: f64,
     /// Away from the stage or towards it, as the plan was drawn, in its pixels.
     pub y: f64,
-    /// Whether it is kept for those who need it: a place for a wheelchair, or beside one, as the plan says.
+    /// Whether it is reserved for fans who need it: a wheelchair space, or a seat beside one, as the plan says.
     pub accessible: bool,
 }
 
@@ -199,7 +195,7 @@ impl SeatChart {
         &self.areas
     }
 
-    /// The length of a state string: one more than the last slot.
+    /// The length of a state: one more than the last slot.
     pub fn slots(&self) -> u32 {
         self.slots
     }
@@ -209,7 +205,7 @@ impl SeatChart {
         self.seat_slots
     }
 
-    /// How many it has room for: its seats and its units.
+    /// The number of its seats and units.
     pub fn capacity(&self) -> u32 {
         let seats = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
         self.areas.iter().fold(seats, |sum, area| sum.saturating_add(area.capacity))
@@ -225,7 +221,7 @@ impl SeatChart {
         self.by_slot.get(&slot).map(|at| &self.seats[*at])
     }
 
-    /// The place among the seats of the seat at this slot; none between rows.
+    /// The index among the seats of the seat at this slot; none between rows.
     pub fn place_of(&self, slot: Slot) -> Option<usize> {
         self.by_slot.get(&slot).copied()
     }
@@ -286,13 +282,13 @@ impl SeatChart {
         &self.grades[usize::from(seat.grade)]
     }
 
-    /// What people read on their queue token: row and number, such as `A-12`.
+    /// The label that people read: row and number, such as `A-12`.
     pub fn label_of(&self, seat: &Seat) -> String {
         format!("{}-{}", self.row_of(seat).label, seat.number)
     }
 }
 
-/// For each seat of a row, whether an aisle stands between it and the seat before it.
+/// For each seat of a row, whether there is an aisle between it and the seat before it.
 fn aisles(seats: &[PlannedSeat]) -> Vec<bool> {
     let gaps: Vec<f64> = seats.windows(2).map(|pair| (pair[1].x - pair[0].x).hypot(pair[1].y - pair[0].y)).collect();
     let mut sorted = gaps.clone();

@@ -4,12 +4,12 @@ use crate::audit::AuditReport;
 use crate::error::Unavailable;
 use crate::ids::PerformanceId;
 
-/// Audits what must last: reservations and claims, money, requests, events. See [`Promise`](crate::audit::Promise) for what
+/// Audits the durable records: reservations, claims, money, requests and events. [`Promise`](crate::audit::Promise) says what
 /// breaks each promise.
 ///
-/// All is read as of one moment, so that what is under way is seen before or after, and never halfway. In the scope of a
-/// performance are its reservations, claims, payments and events, the transfers of its payments, and the wallets of its fans;
-/// top-ups are nobody's but the whole's.
+/// All records are read from one snapshot, so a transaction under way is seen either not at all or as a whole. The scope of a
+/// performance contains its reservations, claims, payments and events, the transfers of its payments, and the wallets of its
+/// fans. Top-ups belong to no performance.
 ///
 /// # Contract
 /// - `finds_nothing_in_an_empty_store`: the promises that it sees were examined, on nothing

@@ -5,7 +5,7 @@ mod seat_blocks;
 mod seat_changes;
 mod seat_locks;
 
-pub use reservations::{PlaceRefusal, ReleaseRefusal, Reservations};
+pub use reservations::{PlaceRefusal, Reservations};
 pub use seat_blocks::SeatBlocks;
 pub use seat_changes::{SeatChanges, SeatListener};
 pub use seat_locks::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};

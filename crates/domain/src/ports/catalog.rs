@@ -3,49 +3,49 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::page::{Page, PageRequest};
 use crate::queue::{PatchRefusal, Queue, QueuePatch, QueueSettings};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
-/// Keeps venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not
-/// change once they are there.
+/// Stores venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not change after
+/// they are added.
 ///
 /// # Contract
-/// - `keeps_a_venue`: read back equal to what was added, chart, slots and general admission areas included
+/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots and general admission areas
 /// - `keeps_a_large_venue`: 60,000 seats
-/// - `keeps_a_concert`, `keeps_a_performance`: read back equal to what was added
+/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
-/// - `pages_concerts`: in the order of their ids, each once, over pages of any size
-/// - `pages_performances`: of one concert, by start and then id, each once, over pages of any size
-/// - `repeats_an_add`: the same request answers [`Applied::Before`] with the first value and adds nothing
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
-/// - `patches_a_queue`: what the patch does not say stays; the settings read back are the answer
-/// - `repeats_a_queue_patch`: answers the settings as the first call left them, though they were changed since, and
-///   changes nothing
+/// - `pages_concerts`: in the order of their ids, each once, in pages of any size
+/// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
+/// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
+/// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
+/// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
+///   nothing
 /// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
-/// - `finds_a_queue`: with all its settings, its lanes and its draw; `None` where there is none
-/// - `lists_what_is_on_sale`: the performances whose on-sale window is open at `now`, with their queue if they have one
-/// - `lists_queues_with_an_open_pre_queue`: and those that open later, from when on their queue collects joiners
+/// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none
+/// - `lists_what_is_on_sale`: the performances whose sale is open at `now`, with their queues
+/// - `lists_queues_that_collect`: and those whose sale opens later, from when their pre-queue opens
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// Adds a venue with its chart, whole or not at all.
+    /// Adds a venue with its chart, atomically.
     async fn add_venue(
         &self,
         venue: Venue,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, PortError<Infallible>>;
+    ) -> Result<Applied<Venue>, RequestError<Infallible>>;
 
     /// Adds a concert.
     async fn add_concert(
         &self,
         concert: Concert,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Concert>, PortError<Infallible>>;
+    ) -> Result<Applied<Concert>, RequestError<Infallible>>;
 
     /// Adds a performance of a known concert at a known venue, with its queue if it has one (`performance.has_queue`
     /// says the same).
@@ -54,7 +54,7 @@ pub trait Catalog: Send + Sync {
         performance: Performance,
         queue: Option<Queue>,
         request: Option<RequestKey>,
-    ) -> Result<Applied<Performance>, PortError<Infallible>>;
+    ) -> Result<Applied<Performance>, RequestError<Infallible>>;
 
     /// Changes the settings of a queue.
     async fn patch_queue(
@@ -62,7 +62,7 @@ pub trait Catalog: Send + Sync {
         performance: PerformanceId,
         patch: QueuePatch,
         request: Option<RequestKey>,
-    ) -> Result<Applied<QueueSettings>, PortError<PatchRefusal>>;
+    ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>>;
 
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;
@@ -92,6 +92,6 @@ pub trait Catalog: Send + Sync {
     /// The queue of a performance.
     async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable>;
 
-    /// The performances that are on sale at `now`, or whose queue collects joiners.
+    /// The performances that are on sale at `now`, or whose pre-queue is open.
     async fn on_sale(&self, now: Timestamp) -> Result<Vec<OnSale>, Unavailable>;
 }

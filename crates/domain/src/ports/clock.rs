@@ -1,12 +1,12 @@
 use crate::time::Timestamp;
 
-/// Tells the time.
+/// The time.
 ///
 /// # Contract
 /// - whole milliseconds
 /// - never earlier than an answer given before
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// This moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }

@@ -1,7 +1,7 @@
-//! What the core asks of the world. One trait per role; each method is one atomic fact.
+//! The ports: what the domain needs from outside. There is one trait per role, and each method is atomic.
 //!
 //! The bullets under `# Contract` are the cases of the port's conformance suite in `encore-port-tests`, under the same
-//! names. With the `mock` feature every port has a `Mock…` made by mockall.
+//! names. With the `mock` feature, each port has a `Mock…` made by mockall.
 
 mod audit;
 mod booking;
@@ -12,14 +12,13 @@ mod ids;
 mod outbox;
 mod payments;
 mod queue;
-mod secrets;
 mod seen_requests;
 mod wallets;
 
 pub use audit::Audit;
 pub use booking::{
-    ChooseRefusal, PlaceRefusal, ReleaseRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks,
-    TakeRefusal, TakenSeats,
+    ChooseRefusal, PlaceRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks, TakeRefusal,
+    TakenSeats,
 };
 pub use catalog::Catalog;
 pub use clock::Clock;
@@ -31,7 +30,6 @@ pub use queue::{
     CutLane, Draws, FrozenLane, JoinRefusal, Joining, LaneGrants, Presence, QueueLost, QueueRecords, QueueStore,
     QueueTokens, SHOWN_MAX, TokenRefusal,
 };
-pub use secrets::Secrets;
 pub use seen_requests::{Seen, SeenRequests};
 pub use wallets::Wallets;
 
@@ -41,5 +39,5 @@ pub use self::{
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
     identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, payments::MockPayments,
     queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    secrets::MockSecrets, seen_requests::MockSeenRequests, wallets::MockWallets,
+    seen_requests::MockSeenRequests, wallets::MockWallets,
 };

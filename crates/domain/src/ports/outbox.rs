@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use crate::error::Unavailable;
 use crate::event::OutboxRecord;
 
-/// Reads the events that the other ports wrote in their transactions.
+/// Reads the events that the other ports write in their transactions.
 ///
 /// # Contract
 /// - records come in the order of their sequence, after the one given, at most `limit`

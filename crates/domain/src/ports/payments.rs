@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
@@ -10,29 +10,30 @@ use crate::queue::{EndedToken, QueueTokenPayload};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
-/// Settles holds. Hold still live, debit, payment, confirmation, ledger and event are one transaction.
+/// Pays holds. The check that the hold is live, the debit, the payment, the confirmation, the ledger entries and the event are one
+/// transaction.
 ///
 /// # Contract
 /// - `pays_from_the_wallet`: the balance falls by the total, the reservation is confirmed and names the payment, its
 ///   claims have no deadline, both sides of the transfer sum to zero, and one event was written
 /// - `refuses_an_insufficient_balance`: [`PayRefusal::InsufficientBalance`] with balance and price; nothing changes
 /// - `refuses_without_a_wallet`: the same, with a balance of zero
-/// - `refuses_an_expired_hold`: from the deadline on, whether or not a sweep has seen it
-/// - `refuses_what_is_not_held`: confirmed or released before
-/// - `refuses_what_was_changed`: [`PayRefusal::HoldChanged`] if the hold was extended or lost seats since the payment was planned
-/// - `repeats_a_payment`: the same request answers [`Applied::Before`] with the first payment and debits nothing
-/// - `repeats_a_payment_under_contention`: twenty of the same request at once debit once and answer the same
-/// - `pays_once_under_contention`: of twenty different requests for one hold, one pays
-/// - `never_overdraws_under_contention`: two holds paid at once from a balance for one: one pays
-/// - `finds_a_payment_by_its_request`: [`Payments::find_paid`] answers what a repeat of the payment would; `None` if the
+/// - `refuses_an_expired_hold`: from its deadline on, whether or not a sweep has ended it
+/// - `refuses_what_is_not_held`: a reservation that was confirmed or released before
+/// - `refuses_what_was_changed`: [`PayRefusal::HoldChanged`] if the hold was extended or lost seats after the payment was planned
+/// - `repeats_a_payment`: the same request returns [`Applied::Before`] with the first payment and debits nothing
+/// - `repeats_a_payment_under_contention`: twenty concurrent calls with the same request debit once and return the same payment
+/// - `pays_once_under_contention`: of twenty concurrent requests for one hold, one pays
+/// - `never_overdraws_under_contention`: of two holds paid concurrently from a balance for one, one is paid
+/// - `finds_a_payment_by_its_request`: [`Payments::find_paid`] returns what a repeat of the payment would; `None` if the
 ///   request paid nothing
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`], for
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for
 ///   [`Payments::find_paid`] too
-/// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a sweep just after it, at once,
-///   exactly one happens
-/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
-/// - `remembers_used_payloads`: from the commit of the payment on, of its queue alone, whatever is told
-/// - `remembers_what_to_propagate`: a payment is among the unsettled from its commit until it is marked told
+/// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a concurrent sweep just after it,
+///   exactly one takes effect
+/// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
+/// - `remembers_used_payloads`: from the commit of the payment on, for its queue only, propagated or not
+/// - `remembers_what_to_propagate`: a payment is pending from its commit until it is marked as propagated
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Payments: Send + Sync {
@@ -41,10 +42,10 @@ pub trait Payments: Send + Sync {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, PortError<PayRefusal>>;
+    ) -> Result<Applied<Payment>, RequestError<PayRefusal>>;
 
     /// The payment that an earlier request made.
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>>;
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>>;
 
     /// The payment of this id.
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable>;
@@ -52,14 +53,14 @@ pub trait Payments: Send + Sync {
     /// The payments of a user, newest first.
     async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
 
-    /// Payments made at or before `before` of which the seat locks and the queue are not known to have been told,
-    /// oldest first, at most `limit`.
+    /// Payments made at or before `before` that are not known to be propagated to the seat locks and the queue, oldest first, at
+    /// most `limit`.
     async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
 
-    /// The places of a queue whose queue tokens were used up by payments, in any order.
+    /// The queue tokens of a queue that were used by payments, in any order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
 
-    /// Whether this queue token was used up by a payment.
+    /// Whether this queue token was used by a payment.
     async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable>;
 
     /// Takes payments off [`Payments::pending`].

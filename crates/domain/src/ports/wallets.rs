@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::error::{PortError, Unavailable};
+use crate::error::{RequestError, Unavailable};
 use crate::ids::{EntryId, TransferId, UserId};
 use crate::money::Money;
 use crate::page::{Page, PageRequest};
@@ -15,10 +15,10 @@ use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 /// - `keeps_currencies_apart`: one balance each, in the order of their codes
 /// - `repeats_a_top_up`: the same request answers [`Applied::Before`] with the first entry and credits nothing
 /// - `repeats_a_top_up_under_contention`: twenty of the same request at once credit once
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`PortError::RequestReused`]
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
 /// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
 /// - `keeps_both_sides`: the entries of a transfer are the wallet's and the gateway's, and sum to zero
-/// - `lists_newest_first`: of one user, by id descending, each once, over pages of any size
+/// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
 /// - `starts_empty`: a user without a wallet has no balances and no entries
 /// - `writes_events`: one per top-up
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -29,7 +29,7 @@ pub trait Wallets: Send + Sync {
         &self,
         transfer: Transfer,
         request: RequestKey,
-    ) -> Result<Applied<WalletEntry>, PortError<TopUpRefusal>>;
+    ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>>;
 
     /// The balances of a user, by currency code.
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable>;

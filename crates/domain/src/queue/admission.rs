@@ -1,4 +1,4 @@
-//! Whom a queue admits next: how many by the stock, and from which lane by the weights.
+//! The rules of admission: how many fans the stock allows, and which lane is next by the weights.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::booking::seat_state::SeatStock;
 use crate::queue::{QueueRate, QueueSettings};
 use crate::time::Timestamp;
 
-/// Everything that decides one admission but the queue itself and the time.
+/// What decides an admission, besides the state of the queue and the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmissionTerms {
     /// See [`QueueSettings::rate`].
@@ -19,9 +19,9 @@ pub struct AdmissionTerms {
     pub accept_window: Duration,
     /// The weights of the lanes, by index; at least one.
     pub weights: Vec<u32>,
-    /// What is left; none if that is not known, when it limits nothing.
+    /// The stock of seats. If it is not known, it limits nothing.
     pub stock: Option<SeatStock>,
-    /// Whether anybody is called at all: the sale has opened and the queue is not paused. What is due ends all the same.
+    /// Whether fans are called: the sale has opened and the queue is not paused. Numbers whose deadline has passed end in any case.
     pub calling: bool,
 }
 
@@ -40,35 +40,35 @@ impl QueueSettings {
     }
 }
 
-/// How many more may come in as far as the stock goes. Everybody inside has seats, or may want one of those that are free: what is
-/// held serves as many of them as it is seats, and nobody is called for whom none would be left.
+/// How many more fans may be called with this stock. A fan inside has seats or may want a free one. Each held seat counts for one
+/// fan inside, each remaining fan inside needs a free seat, and only the free seats beyond that allow another call.
 pub fn limit_by_stock(stock: Option<SeatStock>, inside: u64) -> u64 {
     let Some(SeatStock { free, held }) = stock else { return u64::MAX };
     let for_all = u64::from(free) + u64::from(held);
     for_all.saturating_sub(inside).min(free.into())
 }
 
-/// What a lane of weight 1 pays for a turn; a lane of weight w pays the w-th part, rounded down.
+/// The cost of a turn for a lane of weight 1. A lane of weight w pays this divided by w, rounded down.
 pub const STRIDE: u64 = 1_000_000;
 
-/// Whose turn it is: stride scheduling (Waldspurger and Weihl, 1995). Each lane has a pass, the lowest pass is next, and a turn
-/// costs the inverse of the lane's weight, so that admissions follow the weights over any stretch of time. A lane in which
-/// nobody waited does not save up: its pass is at least that of the last turn.
+/// The turns of the lanes, by stride scheduling (Waldspurger and Weihl, 1995). Each lane has a pass. The lane with the lowest pass is
+/// next, and its turn adds the inverse of its weight to the pass, so that admissions follow the weights over any period. A lane in
+/// which nobody waited gains nothing: its pass is at least that of the last turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneTurns {
-    /// The pass of the last turn, before it was paid.
+    /// The pass of the last turn, before its cost was added.
     pub turn: u64,
     /// By the index of the lane.
     pub passes: Vec<u64>,
 }
 
 impl LaneTurns {
-    /// No turn was taken yet.
+    /// The state before the first turn.
     pub fn new(lanes: usize) -> Self {
         Self { turn: 0, passes: vec![0; lanes] }
     }
 
-    /// Gives the next turn to one of the lanes that want one, and says to which; of equals to the first.
+    /// Gives the next turn to one of the lanes that want one, and returns that lane. Of equal passes the first lane is next.
     pub fn take(&mut self, weights: &[u32], wants: impl Fn(usize) -> bool) -> Option<usize> {
         let pass = |lane: usize| self.passes[lane].max(self.turn);
         let next = (0..self.passes.len()).filter(|lane| wants(*lane)).min_by_key(|lane| pass(*lane))?;

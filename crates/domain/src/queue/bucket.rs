@@ -1,33 +1,33 @@
-//! How fast a queue admits: a bucket that fills at its rate.
+//! The token bucket that limits the rate of admissions.
 
 use crate::queue::AdmissionTerms;
 use crate::time::Timestamp;
 
-/// A bucket that fills at the queue's rate and is emptied by admissions. Its level is counted in admissions times the
-/// period in milliseconds, so that it fills by a whole number every millisecond and never loses a fraction. When the period
-/// is changed, the level is counted anew.
+/// A token bucket that fills at the queue's rate; each admission takes one token. Its level is in admissions times the period in
+/// milliseconds, so that it grows by a whole number each millisecond and loses no fraction. When the period changes, the level
+/// is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
     /// Admissions times period.
     pub level: u64,
-    /// The period that the level is counted in, in milliseconds.
+    /// The period of the level, in milliseconds.
     pub period_ms: u64,
-    /// When the level was right, in milliseconds since 1970. It never goes back.
+    /// The time of the level, in milliseconds since 1970. It never decreases.
     pub at_ms: i64,
 }
 
 impl TokenBucket {
-    /// A full bucket: a new queue may admit a batch at once.
+    /// A full bucket: a new queue may admit a whole batch.
     pub fn full(terms: &AdmissionTerms, now: Timestamp) -> Self {
         Self { level: capacity(terms), period_ms: cost(terms), at_ms: now.timestamp_millis() }
     }
 
-    /// An empty bucket: a queue that was restored may have admitted a batch just before.
+    /// An empty bucket: a restored queue may have admitted a batch just before it was lost.
     pub fn empty(now: Timestamp) -> Self {
         Self { level: 0, period_ms: 1, at_ms: now.timestamp_millis() }
     }
 
-    /// Fills the bucket up to `now`. A clock that goes back fills nothing.
+    /// Fills the bucket up to `now`. An earlier `now` adds nothing.
     pub fn refill(&mut self, terms: &AdmissionTerms, now: Timestamp) {
         let now_ms = now.timestamp_millis().max(self.at_ms);
         let elapsed_ms = u64::try_from(now_ms - self.at_ms).unwrap_or(0);
@@ -37,7 +37,7 @@ impl TokenBucket {
         self.at_ms = now_ms;
     }
 
-    /// The level counted in another period: whole admissions and the rest apart, so that nothing overflows.
+    /// Converts the level to another period. Whole admissions and the rest are converted separately, so that nothing overflows.
     fn level_in(&self, period_ms: u64) -> u64 {
         let (admissions, rest) = (self.level / self.period_ms, self.level % self.period_ms);
         admissions * period_ms + rest * period_ms / self.period_ms
@@ -48,7 +48,7 @@ impl TokenBucket {
         self.level / cost(terms)
     }
 
-    /// Pays for admissions that were available.
+    /// Takes the tokens of admissions that were available.
     pub fn spend(&mut self, terms: &AdmissionTerms, admissions: u64) {
         self.level = self.level.saturating_sub(admissions * cost(terms));
     }

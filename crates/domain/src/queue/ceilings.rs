@@ -1,10 +1,11 @@
-//! How far a queue may be turned up by somebody who does not say that it is meant: a slip of a zero lets a crowd in at once.
+//! Ceilings for the rate and the maximum of a queue. An operator must confirm a value above them, because a mistyped zero would
+//! admit many fans at once.
 
 use thiserror::Error;
 
 use crate::queue::QueueRate;
 
-/// The highest rate and maximum that need no confirmation. None: there is no ceiling.
+/// The highest rate and maximum that need no confirmation; none means that there is no ceiling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCeilings {
     /// Admissions per second.
@@ -13,7 +14,7 @@ pub struct QueueCeilings {
     pub max_active: Option<u32>,
 }
 
-/// A setting is beyond its ceiling.
+/// A setting exceeds its ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CeilingExceeded {
     /// The rate.
@@ -23,7 +24,7 @@ pub enum CeilingExceeded {
         ceiling: u32,
     },
     /// The maximum.
-    #[error("more than {ceiling} inside at once must be confirmed")]
+    #[error("a maximum of more than {ceiling} must be confirmed")]
     MaxActive {
         /// [`QueueCeilings::max_active`].
         ceiling: u32,
@@ -31,7 +32,7 @@ pub enum CeilingExceeded {
 }
 
 impl QueueCeilings {
-    /// What of this is beyond its ceiling; what is not set is not.
+    /// Which of these settings exceed their ceilings. A setting that is not set exceeds none.
     pub fn exceeded_by(&self, rate: Option<QueueRate>, max_active: Option<u32>) -> Vec<CeilingExceeded> {
         let rate = rate.zip(self.rate_per_second).filter(|(rate, ceiling)| is_faster(*rate, *ceiling));
         let max_active = max_active.zip(self.max_active).filter(|(max_active, ceiling)| max_active > ceiling);
@@ -40,7 +41,7 @@ impl QueueCeilings {
     }
 }
 
-/// Whether `admissions / period` is more than so many a second, without rounding.
+/// Whether `admissions / period` is more than this many a second, without rounding.
 fn is_faster(rate: QueueRate, per_second: u32) -> bool {
     const NANOS_PER_SECOND: u128 = 1_000_000_000;
     u128::from(rate.admissions) * NANOS_PER_SECOND > u128::from(per_second) * rate.period.as_nanos()

@@ -1,7 +1,7 @@
-//! The draw: those who joined before the opening get their numbers by a permutation that nobody could choose.
+//! The draw: those who joined before the opening get their numbers by a permutation that nobody can choose.
 //!
-//! The key is made with the queue, and its SHA-256 published; at the opening the key is revealed together with how many had joined
-//! each lane. The number of a join index is a keyed permutation of 1 … count: a Feistel network of eight rounds (Luby and Rackoff,
+//! The key is made with the queue, and its SHA-256 is published then. At the opening the key is published, with the number of fans
+//! who had joined each lane. The number of a join index is a keyed permutation of 1 … count: a Feistel network of eight rounds (Luby and Rackoff,
 //! 1988) over the next power of four, walking its cycle until the value falls inside (Black and Rogaway, 2002). A round's function
 //! is the first 8 bytes, big-endian, of SHA-256 over the key, the lane as one byte, the round as one byte, and the right half as
 //! 8 bytes big-endian, cut to the half's bits.
@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 pub const DRAW_KEY_BYTES: usize = 32;
 const ROUNDS: u8 = 8;
 
-/// The secret of a queue's draw, until the opening.
+/// The key of a queue's draw. It is secret until the opening.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DrawKey(pub [u8; DRAW_KEY_BYTES]);
 
 impl fmt::Debug for DrawKey {
-    /// Says only which key it is: it is secret until the opening.
+    /// Shows a part of the commitment only: the key is secret until the opening.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DrawKey({:02x?}…)", &self.commitment()[..4])
     }
@@ -42,13 +42,13 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Draws numbers for the first `count` who joined a lane.
+    /// The draw for the first `count` fans who joined a lane.
     pub fn new(key: DrawKey, lane: u8, count: u64) -> Self {
         let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
         Self { key, lane, count, half_bits: bits.div_ceil(2).max(1) }
     }
 
-    /// Of how many.
+    /// How many numbers are drawn.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -64,7 +64,7 @@ impl Draw {
         }
     }
 
-    /// SHA-256 over the numbers of all join indexes in their order, 8 bytes big-endian each. It costs some microseconds for each.
+    /// SHA-256 over the numbers of all join indexes in order, 8 bytes big-endian each. It costs some microseconds for each number.
     pub fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         for index in 1..=self.count {
@@ -92,7 +92,7 @@ impl Draw {
     }
 }
 
-/// What is told of a lane's draw once the queue has opened.
+/// What is published of a lane's draw once the queue has opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// The index of the lane.

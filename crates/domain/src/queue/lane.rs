@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::ids::{PerformanceId, UserId};
 use crate::time::Timestamp;
 
-/// The most lanes of a queue: each costs every reader of the queue a bitmap.
+/// The most lanes of a queue. Every snapshot has a bitmap for each lane.
 pub const LANES_MAX: usize = 8;
 /// The greatest weight of a lane.
 pub const LANE_WEIGHT_MAX: u32 = 1_000;
@@ -18,7 +18,7 @@ const GENERAL: &str = "general";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LaneName(String);
 
-/// A name or a weight cannot be a lane's.
+/// A text cannot be the name of a lane, or a number cannot be its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotALane {
     /// The name.
@@ -54,7 +54,7 @@ impl fmt::Display for LaneName {
 pub struct Lane {
     /// Unique in the queue.
     pub name: LaneName,
-    /// Its share of the admissions, beside the weights of the other lanes in which somebody waits.
+    /// Its share of the admissions, relative to the weights of the other lanes in which fans wait.
     pub weight: u32,
 }
 
@@ -65,8 +65,8 @@ impl Lane {
     }
 }
 
-/// The lanes of a queue. The first is open to everybody, the others to whom an operator has granted them. A lane is known by
-/// its index, which queue tokens carry, so lanes never move.
+/// The lanes of a queue. The first is open to everybody; the others are open to fans with a grant of an operator. Queue tokens carry
+/// the index of a lane, so the order of lanes never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lanes(Vec<Lane>);
 
@@ -76,8 +76,8 @@ pub enum NotLanes {
     /// None, or too many.
     #[error("must be 1 to {LANES_MAX} lanes")]
     Count,
-    /// Two of one name.
-    #[error("must have different names: {0} is there twice")]
+    /// Two lanes have this name.
+    #[error("must have different names: {0} is used twice")]
     Twice(LaneName),
 }
 
@@ -128,7 +128,7 @@ impl Default for Lanes {
     }
 }
 
-/// What a lane grant says: this fan may join this lane of this performance.
+/// The content of a lane grant: the fan may join the lane of the performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanePass {
     /// Whose queue.
@@ -137,7 +137,7 @@ pub struct LanePass {
     pub user: UserId,
     /// Which lane.
     pub lane: LaneName,
-    /// From this moment on the grant is no good. A place that was taken with it stays.
+    /// When the grant expires. A queue token that was taken with it stays.
     pub until: Timestamp,
 }
 

@@ -1,5 +1,5 @@
-//! The waiting queue of a performance: its settings and lanes, its queue tokens, whom it admits when, the draw at its opening,
-//! and what is kept of it so that it outlives the store that runs it.
+//! The queue of a performance: settings and lanes, queue tokens, the rules of admission, the draw at its opening, and the durable
+//! record from which it is restored.
 
 mod admission;
 mod bucket;

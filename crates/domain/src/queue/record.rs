@@ -1,55 +1,55 @@
-//! What is kept of a queue where it lasts, and how the queue is restored from it.
+//! The durable record of a queue, and how a queue is restored from it.
 
 use std::time::Duration;
 
 use crate::queue::{Draw, DrawKey, LaneNumber, QueueSettings};
 use crate::time::Timestamp;
 
-/// How long a queue that was restored calls nobody: until then the open streams have shown their lane_numbers on every
-/// instance, so that those at the front are there when they are called.
+/// How long a restored queue calls nobody. In this time the open streams on every instance show their tokens, so that the fans at
+/// the front are present when they are called.
 pub const RESTORE_QUIET: Duration = Duration::from_secs(2);
 
-/// What is kept of a lane.
+/// The record of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneRecord {
-    /// The last number called when it was recorded; later ones may have been called since. While a queue that was restored
-    /// waits for those who have not shown themselves, it is the one from then: they are not passed over for good.
+    /// The last number called when the record was made; later ones may have been called since. While a restored queue waits for
+    /// unseen tokens, this stays the head from before the loss, so that unseen numbers are not skipped for good.
     pub head: u64,
-    /// The last index given out when it was recorded.
+    /// The last index given out when the record was made.
     pub tail: u64,
-    /// The last index that may be given out. It is raised before it is needed, so whatever is lost, no index over it was ever
-    /// given out.
+    /// The last index that may be given out. It is raised before it is needed, so no higher index was ever given out, whatever is
+    /// lost.
     pub limit: u64,
 }
 
-/// Somebody inside.
+/// A number that is inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inside {
-    /// Who.
+    /// The number.
     pub lane_number: LaneNumber,
     /// The deadline.
     pub until: Timestamp,
-    /// Whether the fan has come; if not, until the deadline the call is open.
+    /// Whether the fan has accepted; if not, the call can be accepted until the deadline.
     pub active: bool,
 }
 
-/// What is kept of a queue, about once a second while it moves.
+/// The record of a queue. It is stored about once a second while the queue changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueRecord {
     /// See [`QueueTokenPayload::epoch`](crate::queue::QueueTokenPayload::epoch).
     pub epoch: i64,
-    /// As of when the rest is.
+    /// When the record was made.
     pub recorded_at: Timestamp,
     /// By index.
     pub lanes: Vec<LaneRecord>,
-    /// Who is inside; at most the maximum.
+    /// The numbers that are inside; at most the maximum.
     pub inside: Vec<Inside>,
-    /// How many could have come in at once that the record does not know: what the bucket would have admitted, and those who were
-    /// admitted before the queue was last lost and had not shown it yet.
+    /// How many more could be inside than the record knows: those that the bucket would have admitted, and those who were admitted
+    /// before the queue was last lost and had not shown their tokens.
     pub unspent: u64,
 }
 
-/// A lane_number whose token was used up by a payment.
+/// A queue token that was used by a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndedToken {
     /// The index of the lane.
@@ -58,51 +58,51 @@ pub struct EndedToken {
     pub index: u64,
 }
 
-/// A lane to be put in lane_number. Its numbers from some on are *unseen*: they count as gone until their fans show themselves.
+/// A lane of a queue to be opened. Its numbers after `unseen_after` are *unseen*: they count as gone until their tokens are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestoredLane {
     /// Numbers are called after this one.
     pub head: u64,
-    /// All numbers after this one are unseen, but for those used and those inside. It is no more than the head.
+    /// All numbers after this one are unseen, except those used and those inside. It is at most the head.
     pub unseen_after: u64,
-    /// The next to join gets the index after this one, which is the lane's limit.
+    /// The next fan to join gets the index after this one. It is the limit of the lane.
     pub tail: u64,
-    /// Of how many the numbers were drawn; none while they are still to be drawn, or never will be.
+    /// How many numbers were drawn; none before the draw, and if there is none.
     pub drawn: Option<u64>,
-    /// The numbers whose tokens were used up, in order. They stay ended.
+    /// The numbers whose tokens were used, in order. They stay ended.
     pub used: Vec<u64>,
 }
 
-/// A queue to be put in lane_number.
+/// A queue to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoredQueue {
     /// The run of the queue.
     pub epoch: i64,
-    /// Whether numbers are drawn at the opening.
+    /// Whether the queue has a draw.
     pub draws: bool,
     /// By index.
     pub lanes: Vec<RestoredLane>,
-    /// Those who were inside and still are.
+    /// The numbers that are inside.
     pub inside: Vec<Inside>,
-    /// How many lane_numbers inside are kept for fans who may have been admitted after the record was made. Each who shows an admission
-    /// that the queue does not know takes one of them.
+    /// How many are reserved inside for fans who may have been admitted after the record was made. A fan who shows an admission that
+    /// the record does not have takes one.
     pub reserved: u64,
-    /// Until when they are kept: who was admitted and shows nowhere for a whole grace is taken for gone.
+    /// How long they are reserved: a fan who was admitted and shows no token for a whole grace counts as gone.
     pub reserved_until: Timestamp,
-    /// When the queue is put in lane_number. The bucket is empty then.
+    /// When the queue is opened. The bucket is empty then.
     pub restored_at: Timestamp,
-    /// Until when nobody is called.
+    /// Nobody is called before this time.
     pub quiet_until: Timestamp,
 }
 
 impl QueueRecord {
-    /// A queue that nobody has joined.
+    /// The record of a queue that nobody has joined.
     pub fn new(epoch: i64, lanes: usize, now: Timestamp) -> Self {
         let lanes = vec![LaneRecord::default(); lanes];
         Self { epoch, recorded_at: now, lanes, inside: Vec::new(), unspent: 0 }
     }
 
-    /// The same with a full bucket, as it begins.
+    /// The same with a full bucket: the first record of a queue.
     pub fn begun(epoch: i64, settings: &QueueSettings, now: Timestamp) -> Self {
         Self { unspent: settings.batch.into(), ..Self::new(epoch, settings.lanes.count(), now) }
     }
@@ -112,7 +112,7 @@ impl QueueRecord {
         self.lanes.iter().all(|lane| lane.limit == 0)
     }
 
-    /// Whether the two differ in nothing but the moment.
+    /// Whether the two differ in nothing but their time.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.epoch == other.epoch
             && self.lanes == other.lanes
@@ -120,8 +120,8 @@ impl QueueRecord {
             && self.unspent == other.unspent
     }
 
-    /// The queue as it is put in lane_number from this record. `key` is that of its draw, if it has one; `drawn` says of how many each
-    /// lane's numbers were drawn, and is empty before the draw. Used lane_numbers are ended for good.
+    /// The queue to be opened from this record. `key` is the key of its draw, if it has one. `drawn` says how many numbers of each
+    /// lane were drawn, and is empty before the draw. Used tokens stay ended.
     pub fn restored(
         &self,
         key: Option<DrawKey>,
@@ -151,7 +151,7 @@ impl QueueRecord {
             lane.is_some_and(|lane| lane.used.binary_search(&lane_number.number).is_ok())
         };
         let still = |inside: &&Inside| inside.until > now && !is_used(inside.lane_number);
-        // Whoever was called may have come since, and shows it within the grace: the lane_numbers are not free before.
+        // A called fan may have accepted since and shows that within the grace. Until then nobody takes that place inside.
         let until = |inside: &Inside| if inside.active { inside.until } else { inside.until.max(now + settings.grace) };
         let inside = self.inside.iter().filter(still).map(|inside| Inside { until: until(inside), ..*inside });
         let inside: Vec<Inside> = inside.collect();
@@ -168,8 +168,8 @@ impl QueueRecord {
         }
     }
 
-    /// The most who can have come in after the record was made, given how many of it are still inside: those who were called after it,
-    /// and those whom it knows as called, who have accepted that since or missed it.
+    /// The most fans who can have come in after the record was made, given how many of it are still inside: those called after it,
+    /// and those that it has as called, who have accepted or missed the call since.
     fn admitted_since(&self, settings: &QueueSettings, inside: u64, now: Timestamp) -> u64 {
         if self.is_new() {
             return 0;

@@ -1,4 +1,4 @@
-//! How a queue admits, as operators set it.
+//! The settings of a queue, which operators change.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use thiserror::Error;
 use crate::queue::{DrawKey, Lanes};
 use crate::time::Timestamp;
 
-/// The most fans that may be inside at once, and the most that may be admitted at once.
+/// The highest maximum of fans inside, and the largest batch.
 pub const MAX_ACTIVE_LIMIT: u32 = 100_000;
-/// The longest period that a rate may be given over.
+/// The longest period of a rate.
 pub const RATE_PERIOD_MAX: Duration = Duration::from_hours(1);
-/// The shortest period that a rate may be given over: one tick.
+/// The shortest period of a rate: one tick of the admission loop.
 pub const RATE_PERIOD_MIN: Duration = Duration::from_millis(100);
-/// The shortest accept window, admission or grace: a phone needs as much to come back.
+/// The shortest accept window, active duration or grace. A phone needs this long to reconnect.
 pub const DEADLINE_MIN: Duration = Duration::from_secs(5);
-/// The longest accept window, admission or grace.
+/// The longest accept window, active duration or grace.
 pub const DEADLINE_MAX: Duration = Duration::from_hours(2);
 /// The most holds that an active token may be limited to.
 pub const HOLD_TRIES_MAX: u32 = 10_000;
-/// The longest message to those waiting, in characters: it is in every frame.
+/// The longest message to waiting fans, in characters. It is part of every frame.
 pub const MESSAGE_MAX_CHARS: usize = 280;
 
-/// How many fans are admitted in how long.
+/// A rate of admissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueRate {
     /// 1 to [`MAX_ACTIVE_LIMIT`].
@@ -31,12 +31,12 @@ pub struct QueueRate {
     pub period: Duration,
 }
 
-/// What operators say to those waiting.
+/// A message of the operators to waiting fans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueMessage(String);
 
 impl QueueMessage {
-    /// Reads a message; spaces around it are dropped, and an empty one is none.
+    /// Parses a message. Surrounding spaces are dropped; an empty text is no message.
     pub fn parse(text: &str) -> Result<Option<Self>, NotAQueueSetting> {
         let text = text.trim();
         if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
@@ -51,28 +51,28 @@ impl QueueMessage {
     }
 }
 
-/// How a queue admits. Operators change it during a sale.
+/// The settings of a queue. Operators change them during a sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
     /// The long-run rate of admissions.
     pub rate: QueueRate,
-    /// The most fans admitted at once after a quiet time: in any time `t` at most `batch + rate · t` are admitted.
+    /// The burst size: in any time `t`, at most `batch + rate · t` fans are admitted.
     pub batch: u32,
-    /// The most fans inside at once: active, or called and not yet come.
+    /// The most fans inside: active, or called and not accepted yet.
     pub max_active: u32,
-    /// While paused nobody is called.
+    /// While it is paused, nobody is called.
     pub paused: bool,
-    /// While draining nobody new may join. Those who wait are called as ever.
+    /// While it is draining, nobody new may join. Waiting fans are still called.
     pub draining: bool,
-    /// How long a called fan has to come.
+    /// How long a called fan may take to accept.
     pub accept_window: Duration,
-    /// How long an active token is good.
+    /// How long a token is active.
     pub active_duration: Duration,
-    /// How long a fan may be away without losing the place.
+    /// How long a waiting fan may be absent.
     pub grace: Duration,
-    /// How many holds an active token may try; none: any number.
+    /// How many holds an active token may try; none means any number.
     pub hold_tries: Option<u32>,
-    /// What those waiting are told.
+    /// The message to waiting fans.
     pub message: Option<QueueMessage>,
     /// The priority classes.
     pub lanes: Lanes,
@@ -96,25 +96,25 @@ impl Default for QueueSettings {
     }
 }
 
-/// The draw of a queue that collects joiners before it opens.
+/// The draw of a queue with a pre-queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueDraw {
-    /// From when on fans may join; the sale opens later.
+    /// When fans may join first. The sale opens later.
     pub pre_queue_opens_at: Timestamp,
-    /// Secret until the numbers are drawn.
+    /// It is secret until the numbers are drawn.
     pub key: DrawKey,
 }
 
-/// A queue as it is kept: what operators change, and what never changes.
+/// A queue: its settings, which operators change, and its draw, which never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// Changes during a sale.
     pub settings: QueueSettings,
-    /// How places are given to those who join before the opening; none if nobody may.
+    /// The draw; none if nobody may join before the opening.
     pub draw: Option<QueueDraw>,
 }
 
-/// What an operator changes about a queue; what is not said stays.
+/// Changes of the settings of a queue. Fields that are not set keep their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueuePatch {
     /// See [`QueueSettings::rate`].
@@ -129,7 +129,7 @@ pub struct QueuePatch {
     pub draining: Option<bool>,
     /// See [`QueueSettings::accept_window`].
     pub accept_window: Option<Duration>,
-    /// See [`QueueSettings::active_duration`]. It is for those who come from now on.
+    /// See [`QueueSettings::active_duration`]. It applies to calls that are accepted from now on.
     pub active_duration: Option<Duration>,
     /// See [`QueueSettings::grace`].
     pub grace: Option<Duration>,
@@ -141,7 +141,7 @@ pub struct QueuePatch {
     pub lanes: Option<Lanes>,
 }
 
-/// The number is out of bounds.
+/// A value cannot be a setting of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotAQueueSetting {
     /// A rate, batch or maximum.
@@ -150,11 +150,11 @@ pub enum NotAQueueSetting {
     /// The period of a rate.
     #[error("must be 100 milliseconds to 1 hour")]
     Period,
-    /// A accept window, admission or grace.
+    /// An accept window, active duration or grace.
     #[error("must be 5 seconds to 2 hours")]
     Deadline,
     /// A limit of holds.
-    #[error("must be 0, which is no limit, to {HOLD_TRIES_MAX}")]
+    #[error("must be 0 (no limit) to {HOLD_TRIES_MAX}")]
     HoldTries,
     /// A message.
     #[error("must be at most {MESSAGE_MAX_CHARS} characters without control characters")]
@@ -166,19 +166,19 @@ pub fn check_queue_count(count: u32) -> Result<u32, NotAQueueSetting> {
     if (1..=MAX_ACTIVE_LIMIT).contains(&count) { Ok(count) } else { Err(NotAQueueSetting::Count) }
 }
 
-/// Checks the period of a rate; parts of a millisecond are dropped.
+/// Checks the period of a rate. Fractions of a millisecond are dropped.
 pub fn check_rate_period(period: Duration) -> Result<Duration, NotAQueueSetting> {
     let fits = (RATE_PERIOD_MIN..=RATE_PERIOD_MAX).contains(&period);
     if fits { Ok(whole_millis(period)) } else { Err(NotAQueueSetting::Period) }
 }
 
-/// Checks a accept window, admission or grace; parts of a millisecond are dropped.
+/// Checks an accept window, active duration or grace. Fractions of a millisecond are dropped.
 pub fn check_deadline(deadline: Duration) -> Result<Duration, NotAQueueSetting> {
     let fits = (DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline);
     if fits { Ok(whole_millis(deadline)) } else { Err(NotAQueueSetting::Deadline) }
 }
 
-/// Reads how many holds an active token may try: 0 is any number.
+/// Checks how many holds an active token may try; 0 means any number.
 pub fn check_hold_tries(tries: u32) -> Result<Option<u32>, NotAQueueSetting> {
     if tries > HOLD_TRIES_MAX { Err(NotAQueueSetting::HoldTries) } else { Ok((tries > 0).then_some(tries)) }
 }
@@ -193,12 +193,12 @@ pub enum PatchRefusal {
     /// The queue has no settings.
     #[error(transparent)]
     NoQueue(#[from] NoQueue),
-    /// The lanes of the patch are other lanes.
-    #[error("the lanes of a queue keep their names and their order")]
+    /// The patch has other lanes than the queue.
+    #[error("the names and the order of the lanes cannot be changed")]
     LanesMoved,
 }
 
-/// The queue has no settings: the performance has no queue.
+/// The performance has no queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the performance has no queue")]
 pub struct NoQueue;
@@ -212,7 +212,7 @@ impl QueueSettings {
         Ok(self.set_to(patch))
     }
 
-    /// The settings of a new queue: those of the patch, lanes included, and these for the rest.
+    /// The settings of a new queue: those of the patch, including the lanes, and these for the rest.
     pub fn set_to(self, patch: &QueuePatch) -> Self {
         Self {
             rate: patch.rate.unwrap_or(self.rate),

@@ -1,4 +1,4 @@
-//! A copy of a queue at one moment, from which any number of fans read their own exact position in constant time.
+//! A copy of a queue at one moment. Any number of fans read their exact positions from it, each in constant time.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use crate::time::Timestamp;
 
 const BITS_PER_WORD: u64 = 64;
 
-/// Which numbers from `first` on have left the queue without being called: a bitmap, and before each of its words the
-/// count of all bits that came earlier (a rank directory), so that counting up to any number costs one lookup.
+/// Which numbers from `first` on have left the queue without being called. It is a bitmap with a rank directory: for each word,
+/// the count of all bits before it. So counting the bits below any number is one lookup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GoneMap {
     first: u64,
@@ -17,7 +17,8 @@ pub struct GoneMap {
 }
 
 impl GoneMap {
-    /// Reads a bitmap as Redis keeps it: the most significant bit of the first byte stands for number `first`.
+    /// Reads a bitmap in which the most significant bit comes first: bit 7 of the first byte stands for number `first`, bit 6
+    /// for the next number, and so on.
     pub fn from_bytes(first: u64, bytes: &[u8]) -> Self {
         let words: Vec<u64> = bytes
             .chunks(8)
@@ -72,82 +73,82 @@ pub struct LaneSnapshot {
     pub tail: u64,
     /// The last index that may be given out until the limit is raised.
     pub limit: u64,
-    /// Of how many the numbers were drawn; none where they were not.
+    /// How many numbers were drawn; none if none were.
     pub drawn: Option<u64>,
     /// Which numbers after `head` are gone, or unseen since the queue was restored.
     pub gone: GoneMap,
-    /// Numbers up to `head` that were passed over unseen and have shown themselves since, in order. They are called first.
+    /// Numbers up to `head` that were skipped unseen and were shown since, in order. They are called first.
     pub late: Vec<u64>,
     /// How many were called, ever.
     pub called: u64,
-    /// After which number all were unseen when the queue was put in lane_number.
+    /// When the queue was opened, all numbers after this one were unseen.
     pub unseen_after: u64,
 }
 
-/// What became of all who joined a queue, counted since it was put in lane_number.
+/// Counts of what happened to the fans of a queue since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueFlow {
-    /// Places given out.
+    /// Tokens given out.
     pub joined: u64,
     /// Called.
     pub called: u64,
-    /// Came when called.
+    /// Accepted the call.
     pub accepted: u64,
-    /// Did not come when called.
+    /// Did not accept the call in time.
     pub no_shows: u64,
     /// Left, or moved to another lane.
     pub left: u64,
-    /// Were away for too long while waiting.
+    /// Were absent for too long while waiting.
     pub abandoned: u64,
     /// Paid.
     pub used: u64,
-    /// Were inside until their deadline.
+    /// Were active until their deadline.
     pub expired: u64,
 }
 
 /// A queue at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSnapshot {
-    /// Which run of the queue; see [`QueueTokenPayload::epoch`](crate::queue::QueueTokenPayload::epoch).
+    /// The run of the queue; see [`QueueTokenPayload::epoch`](crate::queue::QueueTokenPayload::epoch).
     pub epoch: i64,
-    /// When the queue was put in lane_number.
+    /// When the queue was opened.
     pub restored_at: Timestamp,
-    /// Until when nobody is called, and not everybody has shown themselves again.
+    /// Nobody is called before this time, because fans are still showing their tokens.
     pub quiet_until: Timestamp,
-    /// Whether numbers are drawn at the opening.
+    /// Whether the queue has a draw.
     pub draws: bool,
     /// By index.
     pub lanes: Vec<LaneSnapshot>,
-    /// Who was called and has not come yet, with the end of the claim window.
+    /// The called numbers that have not accepted, with the end of the accept window.
     pub called: HashMap<LaneNumber, Timestamp>,
-    /// Who is inside, with the deadline.
+    /// The active numbers, with the deadline.
     pub active: HashMap<LaneNumber, Timestamp>,
-    /// How fast it admits, as of the last admission; none before the first one, which finds it full.
+    /// The bucket at the last admission; none before the first admission, which finds it full.
     pub bucket: Option<TokenBucket>,
-    /// How many lane_numbers inside are kept for fans who were admitted before the queue was lost and have not shown themselves.
+    /// How many are reserved inside for fans who were admitted before the queue was lost and have not shown their tokens.
     pub reserved: u64,
-    /// What became of all who joined.
+    /// Counts since the queue was opened.
     pub flow: QueueFlow,
 }
 
-/// What a snapshot says about a number.
+/// The status of a number in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberStatus {
-    /// In the queue before its draw.
+    /// It waits for the draw.
     PreQueued,
-    /// This many people of the lane will be called before and including this one.
+    /// It waits at this position of its lane.
     Waiting {
         /// 1 is next.
         position: u64,
     },
-    /// Called: it is time to come.
+    /// It was called and has not accepted yet.
     Called,
-    /// Inside.
+    /// It is active.
     Active {
         /// The deadline.
         until: Timestamp,
     },
-    /// Over or unseen; the queue itself knows which, and why.
+    /// It has ended or is unseen. Only the store knows which, and why.
     Ended,
 }
 
@@ -176,12 +177,12 @@ impl LaneSnapshot {
 }
 
 impl QueueSnapshot {
-    /// Whether this lane's numbers are still to be drawn.
+    /// Whether the draw of this lane is still to come.
     pub fn has_pre_queue(&self, lane: u8) -> bool {
         self.draws && self.lanes.get(usize::from(lane)).is_some_and(|lane| lane.drawn.is_none())
     }
 
-    /// Where a number of this run of the queue stands.
+    /// The status of a number of this run of the queue.
     pub fn status(&self, lane_number: LaneNumber) -> NumberStatus {
         if let Some(until) = self.active.get(&lane_number) {
             return NumberStatus::Active { until: *until };
@@ -202,7 +203,7 @@ impl QueueSnapshot {
         self.lanes.iter().map(LaneSnapshot::waiting).sum()
     }
 
-    /// What is kept of the queue where it lasts. Limits are kept when they are raised, and are not part of it.
+    /// The durable record of the queue. Limits are stored when they are raised, and not with this record.
     pub fn record(&self, now: Timestamp, settings: &QueueSettings) -> QueueRecord {
         let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + settings.grace;
         let lanes = self.lanes.iter().map(|lane| {
@@ -220,13 +221,13 @@ impl QueueSnapshot {
         let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
         let mut inside: Vec<Inside> = inside.filter(|inside| inside.until > now).collect();
         inside.sort_unstable_by_key(|inside| inside.lane_number);
-        // Who was admitted before the queue was lost, and has yet to show it, may come in as well as who is admitted from now on.
+        // A fan who was admitted before the queue was lost and has not shown the token may still come in, besides those admitted now.
         let reserved = if waits_for_the_unseen { self.reserved } else { 0 };
         let unspent = self.unspent(now, settings) + reserved;
         QueueRecord { epoch: self.epoch, recorded_at: now, lanes: lanes.collect(), inside, unspent }
     }
 
-    /// How many the bucket would admit at once.
+    /// How many the bucket would admit now.
     pub fn unspent(&self, now: Timestamp, settings: &QueueSettings) -> u64 {
         let terms = settings.terms(None, now, now);
         let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(&terms, now));

@@ -4,25 +4,25 @@ use crate::ids::{PerformanceId, UserId};
 use crate::queue::Draw;
 use crate::time::Timestamp;
 
-/// What a queue token says: who stands where in which queue, and, once they were admitted, until when they were.
+/// The payload of a queue token: the queue, the fan, the index in the lane, and the deadline once the fan is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueTokenPayload {
-    /// Which queue.
+    /// The performance of the queue.
     pub performance: PerformanceId,
-    /// Who stands there.
+    /// The fan.
     pub user: UserId,
-    /// Which run of the queue: indexes start again at 1 when a queue is made anew, and a queue token of an earlier run has ended.
+    /// The run of the queue. When a queue is begun again, indexes start again at 1 and the tokens of earlier runs have ended.
     pub epoch: i64,
     /// The index of the lane.
     pub lane: u8,
-    /// How many had joined the lane, this fan included. Where nothing is drawn, this is the fan's number.
+    /// How many had joined the lane, this fan included. In a queue without a draw this is the fan's number.
     pub index: u64,
-    /// Until when the fan was admitted, on the queue token that is handed out with the admission; none on that of the join.
+    /// The deadline of the admission, on a token that was given out with it; none on the token of the join.
     pub admitted_until: Option<Timestamp>,
 }
 
 impl QueueTokenPayload {
-    /// The token of this queue token, where this many of its lane were drawn.
+    /// The token with its number, given the draw of the lane.
     pub fn token(self, draw: Option<&Draw>) -> QueueToken {
         let draw = draw.filter(|draw| self.index <= draw.count());
         let number = draw.map_or(self.index, |draw| draw.number(self.index));
@@ -30,15 +30,15 @@ impl QueueTokenPayload {
     }
 }
 
-/// A queue token with its number: numbers are called in order. It is the queue token's index, or what was drawn for it; see
+/// A queue token with its number. Numbers are called in order. The number is the index, or the one that was drawn for it; see
 /// [`QueueTokenPayload::token`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueToken {
-    /// Whose token.
+    /// The payload of the token.
     pub payload: QueueTokenPayload,
-    /// 1 for the first to be called.
+    /// The first number is 1.
     pub number: u64,
-    /// Of how many drawn the number is; 0 if it was not drawn.
+    /// How many numbers were drawn with this one; 0 if it was not drawn.
     pub drawn: u64,
 }
 
@@ -67,29 +67,29 @@ pub enum EndReason {
     Left,
     /// The token was active until its deadline.
     Expired,
-    /// The fan was away for longer than the grace period, or did not come when called.
+    /// The fan was absent for longer than the grace, or did not accept the call in time.
     Abandoned,
-    /// The fan took a token in another lane instead.
+    /// The fan took a token in another lane, or showed another token.
     Replaced,
-    /// The queue was made anew and this token belonged to the run before.
+    /// The token belongs to an earlier run of the queue.
     Reset,
 }
 
-/// Where a queue token is in its life: waiting → called → active → ended.
+/// The state of a queue token: waiting → called → active → ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// In the queue.
+    /// It waits.
     Waiting,
-    /// Called, and not yet come.
+    /// It was called and has not accepted.
     Called {
-        /// Until when the fan may come.
+        /// The end of the accept window.
         accept_by: Timestamp,
     },
-    /// May use guarded RPCs.
+    /// It may use guarded RPCs.
     Active {
         /// Until when.
         until: Timestamp,
     },
-    /// Of no use any more.
+    /// It has ended.
     Ended(EndReason),
 }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// What is looked back on.
+/// The window of the measurement.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Samples are at least this far apart.
+/// The least time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Less than this was not measured, and nothing is said.
+/// The shortest measurement that gives an estimate.
 const MEASURED_MIN: Duration = Duration::from_secs(5);
-/// The window is cut into as many parts to see how slow it gets.
+/// The window is divided into this many parts to find the slowest.
 const PARTS: u32 = 6;
-/// A wait beyond this is not worth a guess.
+/// A longer wait is not estimated.
 const WAIT_MAX: Duration = Duration::from_hours(24);
 
-/// A guess at a wait: half of all come sooner than `p50`, nine of ten sooner than `p90`. None is "unknown".
+/// An estimate of a wait; none where it is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// At the rate of the last minute.
@@ -25,15 +25,15 @@ pub struct Wait {
     pub p90: Option<Duration>,
 }
 
-/// Watches how many were called in total, and tells at what rates.
+/// Measures the rate of calls from how many were called in total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmissionMeter {
-    /// When, and how many had been called by then.
+    /// The time of each sample, and how many had been called by then.
     samples: VecDeque<(Timestamp, u64)>,
 }
 
 impl AdmissionMeter {
-    /// Notes how many were called in total. A total that falls is another count: the meter starts again.
+    /// Records how many were called in total. If the total falls, the queue was begun again, and so is the measurement.
     pub fn note(&mut self, at: Timestamp, called: u64) {
         if self.samples.back().is_some_and(|(_, before)| *before > called) {
             self.samples.clear();
@@ -47,13 +47,13 @@ impl AdmissionMeter {
         }
     }
 
-    /// Admissions a second over the last minute; none if too little was measured.
+    /// Calls per second over the last minute; none if too little was measured.
     pub fn per_second(&self) -> Option<f64> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         rate(*first, *last).filter(|_| first.0 + MEASURED_MIN <= last.0)
     }
 
-    /// How long until this position is called, if all goes on as in the last minute.
+    /// How long until this position is called, at the rates of the last minute.
     pub fn wait(&self, position: u64) -> Wait {
         let Some(usual) = self.per_second() else { return Wait::default() };
         Wait { p50: wait_at(usual, position), p90: wait_at(self.slowest().unwrap_or(usual), position) }

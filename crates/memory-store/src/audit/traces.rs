@@ -8,8 +8,8 @@ use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
 use crate::audit::Sweep;
+use crate::records::SeatBlockKind;
 use crate::requests::Effect;
-use crate::seat_blocks::SeatBlockKind;
 
 const PLACED: &str = "booking.hold_placed";
 const CHANGED: &str = "booking.hold_changed";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use encore_domain::booking::{Claim, Reservation, ReservationState};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::Money;
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
@@ -69,11 +69,11 @@ struct Audit {
 }
 
 impl RecordBench {
-    async fn pay(&self, plan: &PaymentPlan, request: RequestKey) -> Result<Applied<Payment>, PortError<PayRefusal>> {
+    async fn pay(&self, plan: &PaymentPlan, request: RequestKey) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
         self.payments.pay_from_wallet(plan.clone(), request).await
     }
 
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, PortError<Infallible>> {
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
         self.payments.find_paid(request).await
     }
 

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use encore_domain::booking::ReservationState;
-use encore_domain::booking::hold_change::give_back;
-use encore_domain::ports::{PlaceRefusal, ReleaseRefusal};
+use encore_domain::booking::hold_change::{ReleaseRefusal, give_back};
+use encore_domain::ports::PlaceRefusal;
 
 use super::{held, settled};
 use crate::RecordBench;

@@ -4,12 +4,12 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 
-use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{PlaceRefusal, ReleaseRefusal};
+use encore_domain::ports::PlaceRefusal;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 
@@ -67,9 +67,9 @@ macro_rules! reservations {
     };
 }
 
-type PlaceAnswer = Result<Applied<Reservation>, PortError<PlaceRefusal>>;
-type ReleaseAnswer = Result<Applied<Reservation>, PortError<ReleaseRefusal>>;
-type ExtendAnswer = Result<Applied<Reservation>, PortError<ExtendRefusal>>;
+type PlaceAnswer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
+type ReleaseAnswer = Result<Applied<Reservation>, RequestError<ReleaseRefusal>>;
+type ExtendAnswer = Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
 impl RecordBench {
     async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
@@ -80,7 +80,7 @@ impl RecordBench {
         self.reservations.place(hold, SEATS_PER_FAN_MAX, request).await
     }
 
-    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, PortError<Infallible>> {
+    async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
         self.reservations.find_placed(request).await
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use encore_domain::booking::Reservation;
-use encore_domain::error::PortError;
+use encore_domain::error::RequestError;
 use encore_domain::ports::PlaceRefusal;
 use encore_domain::request::{Applied, RequestKey};
 
@@ -137,15 +137,15 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
                 winners.push(hold);
             }
             Ok(Applied::Before(placed)) => assert_eq!((&placed, Some(placed.id)), (hold, owner)),
-            Err(PortError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
+            Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
                 assert_eq!(slots, hold.slots().split_off(hold.seats.len() - 2));
                 assert_ne!(owner, Some(hold.id));
             }
-            Err(PortError::Refused(refusal)) => {
+            Err(RequestError::Refused(refusal)) => {
                 assert_eq!((refusal, hold.seats.len()), (PlaceRefusal::OverLimit { limit: LIMIT, owned: 0 }, 3));
             }
-            Err(PortError::RequestReused) => assert_eq!(request.fingerprint, altered(known_request).fingerprint),
-            Err(PortError::Unavailable(unavailable)) => panic!("the store answers: {unavailable}"),
+            Err(RequestError::Reused) => assert_eq!(request.fingerprint, altered(known_request).fingerprint),
+            Err(RequestError::Unavailable(unavailable)) => panic!("the store answers: {unavailable}"),
         }
     }
     assert_eq!(winners.len(), 13, "one of the two fans gets each pair, once");

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::best_available::{SeatOrder, SeatSearch};
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{FREE, HELD, Locker, SeatLock, SeatState, StockAt};
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{ChooseRefusal, TakenSeats};
@@ -30,18 +30,18 @@ async fn assert_chosen_as_in_the_domain(bench: &SpeedBench, performance: Perform
     let owner = id();
     let answer = bench.take_best(performance, search, owner).await;
     let after = bench.seats(performance).await.expect("loaded");
-    let Some(chosen) = search.choose(&before.bytes) else {
+    let Some(chosen) = search.choose(&before.statuses) else {
         assert_eq!(refused(answer), ChooseRefusal::NoneFits { version: before.version });
         assert_eq!(after, before);
         return;
     };
-    let taken = answer.expect("seats that match");
-    assert_eq!(taken.slots, chosen, "{search:?} of {:?}", String::from_utf8_lossy(&before.bytes));
-    let mut bytes = before.bytes;
+    let taken = answer.expect("there are seats that fit");
+    assert_eq!(taken.slots, chosen, "{search:?} of {:?}", before.statuses);
+    let mut statuses = before.statuses;
     for slot in &chosen {
-        bytes[slot.0 as usize] = HELD;
+        statuses[slot.0 as usize] = Some(SeatStatus::Held);
     }
-    assert_eq!(after, SeatState { bytes, version: taken.version });
+    assert_eq!(after, SeatState { statuses, version: taken.version });
     assert!(taken.version > before.version);
     let at = StockAt { version: after.version, stock: after.stock() };
     assert_eq!(bench.stock(&[performance]).await, [Some(at)]);
@@ -74,7 +74,7 @@ pub async fn chooses_accessible_seats_for_those_who_ask(bench: SpeedBench) {
             let performance = bench.occupied(|seat| (seat * (7 + tenths) + 3) % 10 < tenths).await;
             let search = accessible_search(count, accessible, grades);
             let before = bench.seats(performance).await.expect("loaded");
-            for slot in search.choose(&before.bytes).iter().flatten() {
+            for slot in search.choose(&before.statuses).iter().flatten() {
                 assert!(chart.seat_at(*slot).is_some());
             }
             assert_chosen_as_in_the_domain(&bench, performance, &search).await;
@@ -141,8 +141,8 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
     let state = bench.seats(performance).await.expect("loaded");
     assert_eq!(state.stock().held as usize, all);
     assert!(
-        orphans_refused && !state.bytes.contains(&FREE),
-        "the demand exceeds the capacity, and single seats are sold as well"
+        orphans_refused && !state.statuses.contains(&Some(SeatStatus::Free)),
+        "a hundred want more than there is, and one seat is a block"
     );
 }
 

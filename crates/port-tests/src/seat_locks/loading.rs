@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use encore_domain::ports::{ChooseRefusal, TakeRefusal};
 
-use super::{FIRST_VERSION, HUNDRED, bytes, lock, search};
+use super::{FIRST_VERSION, HUNDRED, lock, search, statuses};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
@@ -27,11 +27,11 @@ pub async fn loads_free_seats_and_locks(bench: SpeedBench) {
     let (performance, owner, buyer) = (id(), id(), id());
     let locks = [lock(1, owner, Some(at_secs(60))), lock(2, owner, Some(at_secs(60))), lock(25, buyer, None)];
     bench.load(performance, &locks).await;
-    assert_eq!(bench.seat_bytes(performance).await, bytes(&[1, 2], &[25]));
+    assert_eq!(bench.seat_statuses(performance).await, statuses(&[1, 2], &[25]));
 
     assert_eq!(bench.overdue(performance, at_secs(60), 1).await.len(), 1);
     bench.release_seats(performance, &slots(&[1, 25]), owner).await;
-    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2], &[25]));
+    assert_eq!(bench.seat_statuses(performance).await, statuses(&[2], &[25]));
     assert_eq!(bench.overdue(performance, at_secs(60), 100).await, [locks[1]]);
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{HELD, SOLD, SeatLock, SeatOwner, SeatState, StockAt, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus, StockAt, all_free};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -149,8 +149,8 @@ impl SpeedBench {
         self.seat_locks.snapshot(performance).await.expect("the store answers")
     }
 
-    async fn seat_bytes(&self, performance: PerformanceId) -> Vec<u8> {
-        self.seats(performance).await.expect("loaded").bytes
+    async fn seat_statuses(&self, performance: PerformanceId) -> Vec<Option<SeatStatus>> {
+        self.seats(performance).await.expect("loaded").statuses
     }
 
     pub(crate) async fn version(&self, performance: PerformanceId) -> u64 {
@@ -167,14 +167,14 @@ impl SpeedBench {
 }
 
 /// The state of the small chart with these seats held and sold.
-fn bytes(held: &[usize], sold: &[usize]) -> Vec<u8> {
-    let mut bytes = all_free(&small_chart());
-    for (seats, byte) in [(held, HELD), (sold, SOLD)] {
+fn statuses(held: &[usize], sold: &[usize]) -> Vec<Option<SeatStatus>> {
+    let mut statuses = all_free(&small_chart());
+    for (seats, status) in [(held, SeatStatus::Held), (sold, SeatStatus::Sold)] {
         for slot in slots(seats) {
-            bytes[slot.0 as usize] = byte;
+            statuses[slot.0 as usize] = Some(status);
         }
     }
-    bytes
+    statuses
 }
 
 pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {

@@ -1,6 +1,6 @@
 use encore_domain::booking::seat_state::{SeatStock, StockAt};
 
-use super::{FIRST_VERSION, bytes, lock};
+use super::{FIRST_VERSION, lock, statuses};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{SMALL_CHART_SEATS, at_secs, id, just_before, slots};
@@ -79,7 +79,7 @@ pub async fn reports_overdue_holds(bench: SpeedBench) {
     assert_eq!(bench.overdue(performance, at_secs(20), 100).await, locks[..2]);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 2).await, locks[..2]);
     assert_eq!(bench.overdue(performance, at_secs(1_000), 100).await, locks);
-    assert_eq!(bench.seat_bytes(performance).await, bytes(&[0, 1, 3], &[4, 6]), "reporting frees nothing");
+    assert_eq!(bench.seat_statuses(performance).await, statuses(&[0, 1, 3], &[4, 6]), "telling frees nothing");
 }
 
 pub async fn says_who_holds(bench: SpeedBench) {
@@ -107,6 +107,6 @@ pub async fn keeps_performances_apart(bench: SpeedBench) {
     bench.take(matinee, &slots(&[1, 2]), owner).await.expect("the seats are free");
     bench.release_seats(evening, &slots(&[0, 1, 2]), owner).await;
     bench.mark(evening, &[lock(9, owner, None)]).await;
-    assert_eq!(bench.seat_bytes(matinee).await, bytes(&[1, 2], &[]));
-    assert_eq!(bench.seat_bytes(evening).await, bytes(&[], &[9]));
+    assert_eq!(bench.seat_statuses(matinee).await, statuses(&[1, 2], &[]));
+    assert_eq!(bench.seat_statuses(evening).await, statuses(&[], &[9]));
 }

@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use encore_domain::booking::alternatives::{Orphans, orphan_seats};
-use encore_domain::booking::seat_state::{FREE, Locker, SeatState};
+use encore_domain::booking::seat_state::{Locker, SeatState, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::ReservationId;
 use encore_domain::ports::TakeRefusal;
 
-use super::{FIRST_VERSION, HUNDRED, bytes, lock};
+use super::{FIRST_VERSION, HUNDRED, lock, statuses};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
@@ -16,9 +16,9 @@ use crate::fixtures::{at_secs, id, just_before, slots, small_chart};
 pub async fn takes_free_seats(bench: SpeedBench) {
     let performance = bench.loaded().await;
     let version = bench.take(performance, &slots(&[3, 4, 20]), id()).await.expect("the seats are free");
-    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[3, 4, 20], &[]), version }));
+    assert_eq!(bench.seats(performance).await, Some(SeatState { statuses: statuses(&[3, 4, 20], &[]), version }));
     bench.take(performance, &slots(&[2, 5]), id()).await.expect("the seats are free");
-    assert_eq!(bench.seat_bytes(performance).await, bytes(&[2, 3, 4, 5, 20], &[]));
+    assert_eq!(bench.seat_statuses(performance).await, statuses(&[2, 3, 4, 5, 20], &[]));
 }
 
 pub async fn takes_all_or_none(bench: SpeedBench) {
@@ -63,7 +63,7 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     let version = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are free");
     let again = bench.take(performance, &slots(&[0, 1]), owner).await.expect("the seats are the owner's");
     assert_eq!(again, version);
-    assert_eq!(bench.seats(performance).await, Some(SeatState { bytes: bytes(&[0, 1], &[]), version }));
+    assert_eq!(bench.seats(performance).await, Some(SeatState { statuses: statuses(&[0, 1], &[]), version }));
 
     let later = at_secs(3_600);
     let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, owner, later).await;
@@ -93,18 +93,21 @@ pub async fn takes_preventing_orphans(bench: SpeedBench) {
             let owner = id();
             let take = |until| bench.seat_locks.take(performance, choice, Orphans::Prevent, owner, until);
             let taking = take(at_secs(60)).await;
-            let taken: Vec<Slot> =
-                choice.iter().copied().filter(|slot| before.bytes[slot.0 as usize] != FREE).collect();
-            let alone = orphan_seats(&before.bytes, choice);
+            let taken: Vec<Slot> = choice
+                .iter()
+                .copied()
+                .filter(|slot| before.statuses[slot.0 as usize] != Some(SeatStatus::Free))
+                .collect();
+            let alone = orphan_seats(&before.statuses, choice);
             let now = bench.seats(performance).await.expect("loaded");
             if !taken.is_empty() {
                 let expected = TakeRefusal::Taken { slots: taken, version: now.version };
                 assert_eq!(refused(taking), expected);
-                assert_eq!(now.bytes, before.bytes);
+                assert_eq!(now.statuses, before.statuses);
             } else if !alone.is_empty() {
                 assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some()));
                 assert_eq!(refused(taking), TakeRefusal::WouldOrphan { slots: alone }, "{choice:?}");
-                assert_eq!(now.bytes, before.bytes);
+                assert_eq!(now.statuses, before.statuses);
             } else {
                 let version = taking.expect("free seats without an orphan");
                 let again = take(at_secs(90)).await;

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{HELD, SeatLock, SeatState, StockAt, all_free};
-use encore_domain::catalog::area::{Area, TooFewLeft, UnitSearch};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt, all_free};
+use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
+use encore_domain::catalog::area::Area;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -54,15 +55,15 @@ pub async fn takes_free_units(bench: SpeedBench) {
             let before = bench.seats(performance).await.expect("loaded");
             let answer = bench.take_units(performance, &search, owner).await;
             let after = bench.seats(performance).await.expect("loaded");
-            match search.choose(&before.bytes) {
+            match search.choose(&before.statuses) {
                 Ok(chosen) => {
                     let taken = answer.expect("enough free units");
                     assert_eq!(taken, TakenSeats { slots: chosen.clone(), version: FIRST_VERSION + 1 });
-                    let mut bytes = before.bytes;
+                    let mut statuses = before.statuses;
                     for slot in &chosen {
-                        bytes[slot.0 as usize] = HELD;
+                        statuses[slot.0 as usize] = Some(SeatStatus::Held);
                     }
-                    assert_eq!(after, SeatState { bytes, version: FIRST_VERSION + 1 });
+                    assert_eq!(after, SeatState { statuses, version: FIRST_VERSION + 1 });
                     let stock = StockAt { version: after.version, stock: after.stock() };
                     assert_eq!(bench.seat_locks.stock(&[performance]).await.expect("the store answers"), [Some(stock)]);
                     let locks = bench.seat_locks.holders(performance, &chosen).await.expect("the store answers");
@@ -112,7 +113,7 @@ pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
     .await;
 
     let state = bench.seats(performance).await.expect("loaded");
-    let free = floor.free(&state.bytes) as usize;
+    let free = state.free_units(&floor) as usize;
     let mut taken: Vec<Slot> = Vec::new();
     for (count, answer) in answers {
         match answer {

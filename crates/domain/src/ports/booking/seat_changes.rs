@@ -4,34 +4,34 @@ use crate::booking::seat_state::SeatNews;
 use crate::error::Unavailable;
 use crate::ids::PerformanceId;
 
-/// Tells what changes in the live state of seats, so that whoever keeps a copy of it need not ask again and again.
+/// Publishes the changes of the live state of seats, so that replicas need not poll it.
 ///
-/// It is told as it happens and kept nowhere: a listener that was away reads the state anew
-/// ([`SeatLocks::snapshot`](super::SeatLocks::snapshot)). Words may get lost between processes without anybody noticing,
-/// so a copy is compared with [`SeatLocks::stock`](super::SeatLocks::stock) now and then.
+/// Changes are delivered as they happen and are not stored: a listener that was disconnected reads the state again
+/// ([`SeatLocks::snapshot`](super::SeatLocks::snapshot)). A message between processes may be lost without notice, so replicas
+/// are compared with [`SeatLocks::stock`](super::SeatLocks::stock) at intervals.
 ///
 /// # Contract
-/// - `tells_changes_in_order`: each with its version, one more than the one before, and what the seats are since then
-/// - `tells_from_the_moment_of_listening`: what changes after `listen` has answered is told. What changed just before may be told
-///   late, where words are passed on between servers: its version shows that
+/// - `tells_changes_in_order`: each has its version, which is one more than that of the change before, and the new statuses
+/// - `tells_from_the_moment_of_listening`: every change after `listen` has returned is delivered. A change just before it may be
+///   delivered too, where messages pass between servers; its version shows that
 /// - `tells_nothing_where_nothing_changed`
-/// - `a_load_is_reported_as_missed`: nobody can follow it, only read it
-/// - `a_large_change_is_reported_as_missed`: one of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
-/// - `a_slow_listener_is_sent_missed`: words are kept for a slow listener in bounded number; then it has missed something, and
-///   hears on from there
-/// - `tells_everybody_who_listens`
-/// - `listens_before_anything_is_loaded`
-/// - `hears_of_its_performance_alone`
+/// - `a_load_is_told_as_missed`: it is [`SeatNews::Missed`], since a replica must read the loaded state
+/// - `a_large_change_is_told_as_missed`: a change of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
+/// - `who_falls_behind_is_told_so`: the buffer of a slow listener is bounded. When it overflows, the listener receives
+///   [`SeatNews::Missed`] and then the latest changes
+/// - `tells_everybody_who_listens`: each listener receives each change
+/// - `listens_before_anything_is_loaded`: a listener may subscribe before the seats are loaded
+/// - `hears_of_its_performance_alone`: a listener receives no change of another performance
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatChanges: Send + Sync {
-    /// Listens to the seats of a performance from now on, until what it answers is dropped.
+    /// Subscribes to the seats of a performance until the listener is dropped.
     async fn listen(&self, performance: PerformanceId) -> Result<Box<dyn SeatListener>, Unavailable>;
 }
 
-/// What a listener hears.
+/// Receives the changes of the seats of a performance.
 #[async_trait]
 pub trait SeatListener: Send {
-    /// The next word; waits for it. A caller that stops waiting loses nothing.
+    /// Waits for the next change. It is cancel safe: a caller that stops waiting loses no change.
     async fn next(&mut self) -> SeatNews;
 }

@@ -3,7 +3,7 @@ use thiserror::Error;
 
 use crate::booking::alternatives::Orphans;
 use crate::booking::search::Search;
-use crate::booking::seat_state::{SeatLock, SeatState, StockAt};
+use crate::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt};
 use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId};
@@ -17,11 +17,11 @@ pub enum TakeRefusal {
     Taken {
         /// Which, in order.
         slots: Vec<Slot>,
-        /// The version in which they are.
+        /// The version in which they are taken.
         version: u64,
     },
     /// These would be left without a free neighbour.
-    #[error("some seats would be left alone")]
+    #[error("some seats would be left without a free neighbour")]
     WouldOrphan {
         /// Which, in order.
         slots: Vec<Slot>,
@@ -62,67 +62,67 @@ pub enum ChooseRefusal {
     NotLoaded,
 }
 
-/// The live state of seats: refuses fast what the claims would refuse. It may be lost at any time and loaded again.
+/// The live state of seats. It quickly refuses what the claims would refuse. It may be lost at any time and is then loaded from
+/// the claims.
 ///
-/// A slot outside the loaded layout, or one that is no seat, counts as taken.
+/// A slot beyond the loaded state, or one that is no seat, counts as taken.
 ///
 /// # Contract
-/// - `is_not_loaded_at_first`: no snapshot, no count, and takes are refused with [`TakeRefusal::NotLoaded`]
-/// - `loads_free_seats_and_locks`: the snapshot is the layout with the locks in place
-/// - `loads_at_the_given_version`
+/// - `is_not_loaded_at_first`: there is no snapshot and no count, and takes are refused with [`TakeRefusal::NotLoaded`]
+/// - `loads_free_seats_and_locks`: the snapshot is `all_free` with the locks applied
+/// - `loads_at_the_version_it_is_told`: the snapshot has the version that was passed
 /// - `loads_once`: a second load changes nothing
-/// - `lets_one_load_at_a_time`: of a hundred at once that ask whether they may, one; and then nobody until its time is over
-///   or a load has ended it
-/// - `takes_free_seats`: they are held, and nothing else changes
+/// - `lets_one_load_at_a_time`: of a hundred concurrent calls that ask, one may load; then no other until `until` has passed or a
+///   load has finished
+/// - `takes_free_seats`: they are held; nothing else changes
 /// - `takes_all_or_none`: [`TakeRefusal::Taken`] names the taken ones, in order, and the version; the others stay free
-/// - `takes_once_under_contention`: of a hundred at once on the same seats, one wins
-/// - `takes_again_for_the_same_owner`: seats that are all held by this very owner are taken with success, until the new
-///   deadline
-/// - `takes_preventing_orphans`: with [`Orphans::Prevent`], what would leave a seat alone is refused with
-///   [`TakeRefusal::WouldOrphan`], which names what [`orphan_seats`](crate::booking::alternatives::orphan_seats) does, and takes
-///   nothing; what is taken comes first, and seats that are all this owner's are taken again
-/// - `takes_the_best_block`: what [`SeatSearch::choose`] chooses of the snapshot, in venues of any occupation
-/// - `takes_a_split_only_where_allowed`: and then what [`SeatSearch::choose`] chooses
-/// - `chooses_accessible_seats_for_those_who_ask`: and then what [`SeatSearch::choose`] chooses, with stretches that overlap
+/// - `takes_once_under_contention`: of a hundred concurrent takes of the same seats, one succeeds
+/// - `takes_again_for_the_same_owner`: seats that are all held by this owner are taken again, until the new deadline
+/// - `takes_preventing_orphans`: with [`Orphans::Prevent`], a take that would leave orphan seats is refused with
+///   [`TakeRefusal::WouldOrphan`], which names those that [`orphan_seats`](crate::booking::alternatives::orphan_seats) finds. Taken
+///   seats are refused first, and seats that are all held by this owner are taken again
+/// - `takes_the_best_block`: the one that [`SeatSearch::choose`] chooses from the snapshot, in venues of any occupation
+/// - `takes_a_split_only_where_allowed`: and then the one that [`SeatSearch::choose`] chooses
+/// - `chooses_accessible_seats_for_those_who_ask`: those that [`SeatSearch::choose`] chooses, with stretches that overlap
 /// - `chooses_nothing_where_nothing_fits`: [`ChooseRefusal::NoneFits`] names the version, and nothing changes
-/// - `chooses_under_contention`: a hundred at once get different seats, and nobody is refused while a block is free
-/// - `chooses_again_for_the_same_owner`: seats that this very owner was given a moment ago and still holds are given again,
-///   until the new deadline; if it holds them no more, or the search could not have chosen them, it is given others
-/// - `takes_free_units`: what [`UnitSearch::choose`] chooses of the snapshot, in areas of any occupation
-/// - `refuses_where_too_few_units_are_left`: [`ChooseRefusal::TooFewLeft`] says how many are and the version; nothing changes, and
-///   nothing is taken of what is beside the area
-/// - `sells_an_area_to_the_last_unit`: of two hundred at once that want more than its capacity, it sells exactly that; nobody is
-///   refused while as many as they want are left
-/// - `takes_units_again_for_the_same_owner`: as seats are chosen again
+/// - `chooses_under_contention`: a hundred concurrent calls get different seats, and none is refused while a block is free
+/// - `chooses_again_for_the_same_owner`: an owner that still holds the seats chosen for it a moment ago gets them again, until the
+///   new deadline. If it no longer holds them, or the search could not have chosen them, it gets others
+/// - `takes_free_units`: those that [`UnitSearch::choose`] chooses from the snapshot, in areas of any occupation
+/// - `refuses_where_too_few_units_are_left`: [`ChooseRefusal::TooFewLeft`] has the number of free units and the version. Nothing
+///   changes, and no slot outside the area is taken
+/// - `sells_an_area_to_the_last_unit`: two hundred concurrent calls that want more than the capacity take exactly the capacity; none
+///   is refused while as many units as it wants are free
+/// - `takes_units_again_for_the_same_owner`: as for seats
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
-/// - `releases_only_its_own`: slots held by another owner, sold, or free stay as they are
-/// - `marks_over_anything`: free, held, sold or blocked becomes what the lock says, since the claims have said so
-/// - `keeps_blocked_seats_from_everybody`: one that is blocked counts as taken, is never chosen, and is neither free nor held in the
-///   counts; it has no deadline, and no owner can release it
-/// - `unblocks_only_what_is_blocked`: held, sold and free seats stay as they are
-/// - `counts_its_stock`: after each change the counts are those of the snapshot, of one moment; `None` where not loaded
-/// - `versions_grow_by_one_with_each_change`: and not without one; every change answers one that shows it
+/// - `releases_only_its_own`: slots that are held by another owner, sold or free do not change
+/// - `marks_over_anything`: a seat of any status gets that of the lock, because the lock comes from a claim
+/// - `keeps_blocked_seats_from_everybody`: a blocked seat counts as taken, is never chosen, and is counted neither as free nor as held.
+///   It has no deadline, and no owner can release it
+/// - `unblocks_only_what_is_blocked`: held, sold and free seats do not change
+/// - `counts_its_stock`: after each change the counts are those of the snapshot of that version; `None` where nothing is loaded
+/// - `versions_grow_by_one_with_each_change`: and only then; every changing call returns a version that shows its change
 /// - `reports_overdue_holds`: those whose deadline is at or before `before`, at most `limit`, and no sold seats
-/// - `says_who_holds`: the locks of those of some seats that are held, in the order of the slots; of the others nothing
-/// - `keeps_performances_apart`
+/// - `says_who_holds`: the locks of the given seats that are held, in the order of the slots
+/// - `keeps_performances_apart`: a change of one does not change another
 ///
 /// [`SeatSearch::choose`]: crate::booking::best_available::SeatSearch::choose
-/// [`UnitSearch::choose`]: crate::catalog::area::UnitSearch::choose
+/// [`UnitSearch::choose`]: crate::booking::unit_search::UnitSearch::choose
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
-    /// Puts the seats of a performance in place, unless they are there already. `all_free` is the state string of the
-    /// venue with every seat free. `version` is the first version, beyond all that an earlier load may have reached.
+    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the venue with every seat free.
+    /// `version` is the first version: higher than any that an earlier load may have reached.
     async fn load(
         &self,
         performance: PerformanceId,
-        all_free: &[u8],
+        all_free: &[Option<SeatStatus>],
         locks: &[SeatLock],
         version: u64,
     ) -> Result<(), Unavailable>;
 
-    /// Whether the caller is to load the seats, for which it has until a moment: so that a crowd that misses them makes one read
-    /// the claims. A load by anybody else is right as well.
+    /// Whether the caller should load the seats, for which it has until `until`. So when many callers find that the seats are not
+    /// loaded, one of them reads the claims. A load by another caller is correct too.
     async fn may_load(&self, performance: PerformanceId, now: Timestamp, until: Timestamp)
     -> Result<bool, Unavailable>;
 
@@ -145,7 +145,7 @@ pub trait SeatLocks: Send + Sync {
         held_until: Timestamp,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
 
-    /// Frees those of these seats that this owner holds, and says a version that shows it; none where nothing is loaded.
+    /// Frees the given seats that this owner holds. Returns a version that shows it; none where nothing is loaded.
     async fn release(
         &self,
         performance: PerformanceId,
@@ -153,24 +153,23 @@ pub trait SeatLocks: Send + Sync {
         owner: ReservationId,
     ) -> Result<Option<u64>, Unavailable>;
 
-    /// Frees those of these seats that are blocked, and says a version that shows it; none where nothing is loaded.
+    /// Frees the given seats that are blocked. Returns a version that shows it; none where nothing is loaded.
     async fn unblock(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Option<u64>, Unavailable>;
 
-    /// Sets seats to what the claims say, held, sold or blocked, and says a version that shows it. Does nothing where the seats are not
-    /// loaded, and answers none.
+    /// Sets seats to the status and owner of their claims. Returns a version that shows it; none where nothing is loaded, and
+    /// then nothing is changed.
     async fn mark(&self, performance: PerformanceId, locks: &[SeatLock]) -> Result<Option<u64>, Unavailable>;
 
-    /// The locks of those of these seats that are held.
+    /// The locks of the given seats that are held.
     async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable>;
 
     /// A copy of the state; none if not loaded.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;
 
-    /// How many seats are free and how many held at which version, in the order asked; none where not loaded.
+    /// The counts of free and held seats, with their version, in the order of the argument; none where nothing is loaded.
     async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<Option<StockAt>>, Unavailable>;
 
-    /// Held seats whose hold should have ended by `before`, oldest first: either nobody released them, or the hold was
-    /// never placed.
+    /// Held seats whose deadline is at or before `before`, oldest first: they were not released, or their hold was never placed.
     async fn overdue(
         &self,
         performance: PerformanceId,

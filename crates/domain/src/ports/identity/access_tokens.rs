@@ -5,12 +5,12 @@ use crate::time::Timestamp;
 ///
 /// # Contract
 /// - a token reads back as the caller it was issued to, until it expires
-/// - a token that was altered, signed with an unknown key, or made for another purpose reads as nobody
+/// - a token that was altered, signed with an unknown key, or made for another purpose is not accepted
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait AccessTokens: Send + Sync {
     /// Signs a token.
     fn issue(&self, caller: Caller, now: Timestamp) -> AccessToken;
 
-    /// Who it was issued to; none if it is not good at `now`.
+    /// Who it was issued to; none if it is not valid at `now`.
     fn read(&self, token: &str, now: Timestamp) -> Option<Caller>;
 }

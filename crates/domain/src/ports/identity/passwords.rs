@@ -6,7 +6,7 @@ use crate::identity::{Password, PasswordHash};
 /// Why a password was neither hashed nor checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HashingError {
-    /// Too many are waiting for the few cores that hashing may use; try again later.
+    /// Too many calls are waiting for the few cores that hashing may use; try again later.
     #[error("too many passwords are being hashed")]
     Overloaded,
     /// The stored hash is not one that this adapter made.
@@ -14,7 +14,7 @@ pub enum HashingError {
     Unreadable,
 }
 
-/// Hashes passwords, slowly on purpose, without holding up anything else.
+/// Hashes passwords with a slow algorithm, without delaying other work.
 ///
 /// # Contract
 /// - a hash verifies the password it was made from, and no other

@@ -4,17 +4,17 @@ use crate::error::Unavailable;
 use crate::ids::PerformanceId;
 use crate::queue::Drawn;
 
-/// Keeps how many joined each lane before its numbers were drawn: with the queue's key, that is the whole draw.
+/// Stores how many fans had joined each lane when its numbers were drawn. The draw follows from that and the queue's key.
 ///
 /// # Contract
-/// - `keeps_a_draw`: read back equal to what was kept, by lane
-/// - `draws_once`: whoever comes later is answered the draw that is there, and changes nothing
-/// - `draws_once_under_contention`: of twenty at once, all are answered the same
-/// - `finds_no_draw`: of a queue whose numbers were not drawn
+/// - `keeps_a_draw`: it is read back as it was stored, by lane
+/// - `draws_once`: a later call returns the stored draw and changes nothing
+/// - `draws_once_under_contention`: twenty concurrent calls return the same draw
+/// - `finds_no_draw`: `None` for a queue whose numbers were not drawn
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Draws: Send + Sync {
-    /// Keeps a draw for good, and answers the one that is there afterwards.
+    /// Stores a draw unless there is one. Returns the stored draw.
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable>;
 
     /// The draw of a queue, by lane; none if nothing was drawn.

@@ -4,28 +4,28 @@ use crate::error::Unavailable;
 use crate::ids::PerformanceId;
 use crate::queue::QueueRecord;
 
-/// Keeps what a queue is put in place from when the store that runs it has lost it.
+/// Stores the checkpoints of queues, from which a queue is restored when its store has lost it.
 ///
 /// # Contract
-/// - `keeps_a_record`: read back equal to what was begun and then kept, whoever is inside
-/// - `begins_once`: whoever comes later is answered the record that is there, and changes nothing
-/// - `finds_no_record`: of a performance whose queue was never begun
-/// - `keeps_only_what_is_newer`: a record of an earlier moment changes nothing, and heads and tails never fall
+/// - `keeps_a_record`: it is read back as it was begun and as it was stored, with any fans inside
+/// - `begins_once`: a later call returns the stored record and changes nothing
+/// - `finds_no_record`: `None` for a performance whose queue was never begun
+/// - `keeps_only_what_is_newer`: an older record changes nothing, and heads and tails never fall
 /// - `keeps_no_other_run`: a record of another epoch changes nothing
-/// - `raises_limits`: of one lane; a limit never falls, and the higher one is answered
-/// - `raises_limits_under_contention`: twenty at once leave the highest
+/// - `raises_limits`: that of one lane; a limit never falls, and the higher one is returned
+/// - `raises_limits_under_contention`: after twenty concurrent calls the limit is the highest of them
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait QueueRecords: Send + Sync {
-    /// Begins the record of a queue, and answers the one that is there afterwards.
+    /// Stores the first record of a queue unless there is one. Returns the stored record.
     async fn begin(&self, performance: PerformanceId, record: QueueRecord) -> Result<QueueRecord, Unavailable>;
 
     /// The record of a queue.
     async fn find(&self, performance: PerformanceId) -> Result<Option<QueueRecord>, Unavailable>;
 
-    /// Keeps what a queue has come to. Its limits are left as they are.
+    /// Stores a newer record of a queue. The limits do not change.
     async fn keep(&self, performance: PerformanceId, record: &QueueRecord) -> Result<(), Unavailable>;
 
-    /// Raises the limit of a lane of a queue that was begun, and answers what it is afterwards; 0 if there is no such lane.
+    /// Raises the limit of a lane of a queue that was begun. Returns the limit afterwards; 0 if there is no such lane.
     async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable>;
 }

@@ -9,13 +9,13 @@ use crate::queue::snapshot::QueueSnapshot;
 use crate::queue::{AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState};
 use crate::time::Timestamp;
 
-/// When a queue was seen, and how long a fan may be away.
+/// The time of a call, and how long a fan may be absent.
 ///
-/// Presence is kept in periods of a quarter of the grace: a fan is gone who was not seen in the current period nor in
-/// the four before it, so between one and one and a quarter times the grace after last being seen.
+/// Presence is recorded in periods of a quarter of the grace. A fan who was seen neither in the current period nor in the four
+/// before it is absent, which is between 1 and 1.25 times the grace after the fan was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// This moment.
+    /// The time of the call.
     pub now: Timestamp,
     /// See [`QueueSettings::grace`](crate::queue::QueueSettings::grace).
     pub grace: Duration,
@@ -37,85 +37,86 @@ impl Presence {
     }
 }
 
-/// The queue is not here: it was never put in place, or the store lost what it held, wholly or in part.
+/// The queue is not open: it was never opened, or the store lost all or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the queue is not open")]
 pub struct QueueLost;
 
-/// Why nobody got a token.
+/// Why no queue token was given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JoinRefusal {
     /// See [`QueueLost`].
     #[error("the queue is not open")]
     Lost,
-    /// All indexes of the lane up to its limit are given out; see [`QueueStore::extend`].
+    /// All indexes of the lane up to its limit are given out. The limit must be raised; see [`QueueStore::extend`].
     #[error("the lane has given out all its numbers")]
     NumbersSpent,
-    /// The fan has no token and may not take one.
+    /// The fan has no token, and the queue gives none out.
     #[error("the fan has no token")]
     NoToken,
-    /// The fan has a token that was drawn, and the queue cannot compute its number: it has to be told with [`Joining::token`].
+    /// The fan has a token with a drawn number, which the store cannot compute. The caller repeats the call with
+    /// [`Joining::token`].
     #[error("the number of the fan's token is needed")]
     NumberNeeded {
         /// The fan's token.
         payload: QueueTokenPayload,
-        /// Of how many the lane's numbers were drawn.
+        /// How many numbers of the lane were drawn.
         drawn: u64,
     },
 }
 
-/// Why a queue does not know a token.
+/// Why a call about a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TokenRefusal {
     /// See [`QueueLost`].
     #[error("the queue is not open")]
     Lost,
-    /// The number was found with another draw than the lane's; see [`QueueToken::drawn`].
+    /// The number of the token was not computed with the draw of the lane; see [`QueueToken::drawn`].
     #[error("the lane's numbers were drawn")]
     Drawn {
-        /// Of how many they were drawn; none if they are still to be.
+        /// How many numbers were drawn; none if the draw is still to come.
         count: Option<u64>,
     },
-    /// The queue was restored, and the token was not shown since; see [`QueueStore::show`].
-    #[error("the token was not shown yet")]
+    /// The token was not shown since the queue was restored; see [`QueueStore::show`].
+    #[error("the token was not shown since the queue was restored")]
     Unseen,
-    /// Numbers are being drawn, which takes a moment.
+    /// The numbers are being drawn. It takes a moment.
     #[error("the numbers are being drawn")]
     Drawing,
 }
 
-/// Somebody who wants a token.
+/// A fan who joins a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Joining {
-    /// In which queue.
+    /// The performance of the queue.
     pub performance: PerformanceId,
     /// Who.
     pub user: UserId,
-    /// In which lane. Who waits in another one moves, unless this is lane 0, which everybody may join.
+    /// The lane. A fan who waits in another lane moves to this one, unless it is lane 0, which is open to everybody.
     pub lane: u8,
-    /// Whether a token may be given out; else only who has one is answered.
+    /// Whether a new token may be given out. Otherwise only a fan who has a token gets it.
     pub may_enter: bool,
-    /// The fan's token, where [`JoinRefusal::NumberNeeded`] asked for it; none else.
+    /// The fan's token, if [`JoinRefusal::NumberNeeded`] asked for it.
     pub token: Option<QueueToken>,
-    /// Joining counts as being seen.
+    /// The fan is present at this time.
     pub presence: Presence,
 }
 
-/// A lane whose numbers are being drawn.
+/// A lane whose numbers are being drawn. The fields are in join indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrozenLane {
-    /// How many had joined.
+    /// How many fans had joined.
     pub count: u64,
-    /// Who of them left, by join index, in order.
+    /// Those who left, in order.
     pub gone: Vec<u64>,
-    /// Who of them has not been seen since the queue was restored, by join index, in order.
+    /// Those not seen since the queue was restored, in order.
     pub unseen: Vec<u64>,
 }
 
 /// The drawn numbers of a lane: the first `count` indexes have new numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CutLane {
-    /// Of how many.
+    /// How many numbers were drawn.
     pub count: u64,
     /// The numbers of those who left, in any order.
     pub gone: Vec<u64>,
@@ -123,75 +124,74 @@ pub struct CutLane {
     pub unseen: Vec<u64>,
 }
 
-/// The waiting queues: numbers given out in order, called in order, and what became of each.
+/// Runs the queues: gives out numbers in order, calls them in order, and keeps the state of each.
 ///
-/// A queue is put in place from what is kept of it, and may be lost at any time; then it is restored, and its fans show
-/// their tokens. A number is *inside* while it is called or active. Deadlines are decided by the `now` of the call: what is due
-/// at or before `now` is over.
+/// A queue is opened from its record. It may be lost at any time; then it is restored, and its fans show their tokens. A number is
+/// *inside* while it is called or active. A deadline has passed if it is at or before the `now` of the call.
 ///
 /// # Contract
-/// - `is_lost_until_it_is_open`: no snapshot, no admission, and every other call is refused as lost
-/// - `opens_once`: a second opening changes nothing and answers false
-/// - `joins_in_order`: indexes 1, 2, 3 …, and numbers likewise, in each lane by itself; the state is waiting
+/// - `is_lost_until_it_is_open`: there is no snapshot, nobody is admitted, and every other call is refused as lost
+/// - `opens_once`: a second call changes nothing and returns false
+/// - `joins_in_order`: each lane gives out the indexes 1, 2, 3 …, and numbers likewise; the state is waiting
 /// - `joins_once`: a user whose token has not ended gets the same queue token again
-/// - `joins_under_contention`: a hundred at once get a hundred different indexes without a gap
+/// - `joins_under_contention`: a hundred concurrent calls get a hundred different indexes without a gap
 /// - `joins_again_at_the_end`: a user whose token ended gets a new index at the tail
 /// - `joins_up_to_the_limit`: [`JoinRefusal::NumbersSpent`] until the limit is raised; a limit never falls
-/// - `joins_only_who_may_enter`: [`JoinRefusal::NoToken`] to others than those who have a token
-/// - `moves_to_another_lane`: who waits gets a token at its end, and the old one ends as [`EndReason::Replaced`]; who is inside
-///   keeps the token, and nobody moves to lane 0
-/// - `admits_in_order`: numbers are called by increasing number, skipping those gone
-/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is asked
-/// - `a_change_of_period_admits_nobody_early`: the same rate over another period goes on where it was
-/// - `admits_up_to_the_maximum`: called and active together never exceed it, and freed tokens are filled
-/// - `admits_under_contention`: of twenty at once, no more in sum than one alone would have called
-/// - `admits_nobody_unless_calling`: though what is due still ends
-/// - `admits_no_more_than_the_stock`: nobody is called for whom no seat would be free beside those inside
-///   who have none, as [`limit_by_stock`](crate::queue::limit_by_stock) says
-/// - `admits_lanes_by_weight`: as [`LaneTurns`](crate::queue::LaneTurns) says; an empty lane leaves its share to the others
-/// - `a_clock_that_goes_back_admits_nothing_more`
-/// - `accepts_a_call`: called becomes active until `now + active_duration`; accepting again answers the same deadline
-/// - `accepts_only_a_call`: a waiting number stays waiting, an ended one ended
-/// - `a_missed_call_is_abandoned`: when the accept window is over, and its token inside is free
-/// - `an_active_token_expires`: at its deadline, and its token inside is free
-/// - `ends_a_waiting_number`: everyone behind moves up; it is never called
-/// - `ends_an_active_number`: with the reason given; its token inside is free; ending again keeps the first reason
-/// - `limits_hold_tries`: an active token has so many and no more; any other has none
-/// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for state, accept and end
-/// - `a_number_never_given_out_has_ended`: a queue token whose index is over the tail is [`EndReason::Reset`] too
-/// - `abandons_who_is_away`: a waiting number that neither joined nor was reported within the grace is gone, the others
-///   stay, and it is counted once
-/// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the one that looks
+/// - `joins_only_who_may_enter`: without [`Joining::may_enter`], a fan who has no token gets [`JoinRefusal::NoToken`]
+/// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
+///   fan who is inside keeps the token, and nobody moves to lane 0
+/// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
+/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called
+/// - `a_change_of_period_admits_nobody_early`: the same rate over another period continues at the same level
+/// - `admits_up_to_the_maximum`: the called and active numbers together never exceed it; when one ends, another is called
+/// - `admits_under_contention`: twenty concurrent calls together call no more than one would
+/// - `admits_nobody_unless_calling`: numbers whose deadline has passed still end
+/// - `admits_no_more_than_the_stock`: no more are called than there are seats for, beside those inside who have none; see
+///   [`limit_by_stock`](crate::queue::limit_by_stock)
+/// - `admits_lanes_by_weight`: see [`LaneTurns`](crate::queue::LaneTurns); an empty lane leaves its share to the others
+/// - `a_clock_that_goes_back_admits_nothing_more`: an earlier `now` adds nothing to the bucket
+/// - `accepts_a_call`: a called number is active until `now + active_duration`; accepting again returns the same deadline
+/// - `accepts_only_a_call`: a waiting number stays waiting, and an ended one stays ended
+/// - `a_missed_call_is_abandoned`: when the accept window is over; another number can then be called
+/// - `an_active_token_expires`: at its deadline; another number can then be called
+/// - `ends_a_waiting_number`: it is never called, and all behind it move up
+/// - `ends_an_active_number`: with the given reason; another number can then be called. Ending it again keeps the first reason
+/// - `limits_hold_tries`: an active token has the given number of tries; any other token has none
+/// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for `state`, `accept` and `end`
+/// - `a_number_never_given_out_has_ended`: a token whose index is higher than the tail has ended with [`EndReason::Reset`] too
+/// - `abandons_who_is_away`: a waiting number that neither joined nor was reported present within the grace is gone and counted
+///   once; the others stay
+/// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the clock of the caller
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
-/// - `draws_numbers`: a queue that draws calls nobody and abandons nobody before the cut; those who left stay gone under their new
-///   numbers, and later joiners follow
-/// - `a_token_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says of how many the numbers were drawn
-/// - `joins_with_a_drawn_number`: who joined before the draw is asked for the number, [`JoinRefusal::NumberNeeded`], and then answered
-///   as any other: the same queue token, or a new one where it ended or moves
-/// - `nobody_leaves_while_numbers_are_drawn`: [`TokenRefusal::Drawing`] between freezing and the cut; freezing again answers the
-///   same, and a second cut changes nothing
+/// - `draws_numbers`: a queue with a draw calls nobody and abandons nobody before the cut. Those who left stay gone under their new
+///   numbers, and those who join later follow
+/// - `a_place_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says how many numbers were drawn
+/// - `joins_with_a_drawn_number`: a fan who joined before the draw gets [`JoinRefusal::NumberNeeded`]. With the number, the fan gets
+///   the same token, or a new one if it has ended or the fan moves
+/// - `nobody_leaves_while_numbers_are_drawn`: calls get [`TokenRefusal::Drawing`] between `freeze` and `cut`. Freezing again returns
+///   the same, and a second cut changes nothing
 /// - `a_restored_queue_calls_only_who_was_seen`: unseen numbers are refused as [`TokenRefusal::Unseen`] until they are shown, and are
-///   passed over
-/// - `who_shows_late_is_called_first`: passed over unseen, they come before all others, in order
-/// - `a_restored_queue_keeps_who_is_inside`: until the deadlines in the record, or in the queue token that is shown
-/// - `a_restored_queue_lets_in_who_accepted_unrecorded`: who was called when the record was made, and shows a queue token that says admitted;
-///   until it is shown, such a queue token is refused as [`TokenRefusal::Unseen`]
-/// - `a_restored_queue_ends_who_paid`: a used token stays ended, however often it is shown
-/// - `a_restored_queue_is_quiet_at_first`: nobody is called until it says; the bucket is empty
-/// - `a_restored_queue_keeps_the_maximum`: reserved tokens count as inside until they are taken or their time is over
-/// - `a_user_shows_one_token`: of two, the one that was admitted stays, else the earlier one; the other ends as
+///   skipped
+/// - `who_shows_late_is_called_first`: numbers that were skipped unseen are called before all others, in order, once they are shown
+/// - `a_restored_queue_keeps_who_is_inside`: until the deadline in the record, or in the token that is shown
+/// - `a_restored_queue_lets_in_who_accepted_unrecorded`: a fan who was called when the record was made and shows a token that says
+///   admitted is inside. Until it is shown, such a token is refused as [`TokenRefusal::Unseen`]
+/// - `a_restored_queue_ends_who_paid`: a used token stays ended when it is shown
+/// - `a_restored_queue_is_quiet_at_first`: nobody is called before `quiet_until`, and the bucket is empty
+/// - `a_restored_queue_keeps_the_maximum`: the reserved count as inside until they are taken or `reserved_until` has passed
+/// - `a_user_shows_one_place`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as
 ///   [`EndReason::Replaced`]
-/// - `unseen_numbers_end_with_the_grace`: the first sweep of those away after a whole grace ends them for good
-/// - `counts_what_became_of_them`: the flow of the snapshot
-/// - `snapshots_agree_with_states`: for every number, the snapshot's standing is that of [`QueueStore::state`]
-/// - `keeps_performances_apart`
+/// - `unseen_places_end_with_the_grace`: the first call of `abandon_absent` after a whole grace ends them
+/// - `counts_what_became_of_them`: in the flow of the snapshot
+/// - `snapshots_agree_with_states`: for every number, the status in the snapshot is that of [`QueueStore::state`]
+/// - `keeps_performances_apart`: a call for one does not change another
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait QueueStore: Send + Sync {
-    /// Puts a queue in place, unless it is there already. Answers whether it was done now.
+    /// Opens a queue unless it is open. Returns whether this call opened it.
     async fn open(&self, performance: PerformanceId, queue: &RestoredQueue) -> Result<bool, Unavailable>;
 
-    /// Raises the limit of a lane, in the run of the queue that is open.
+    /// Raises the limit of a lane, if the open queue has this epoch.
     async fn extend(
         &self,
         performance: PerformanceId,
@@ -200,12 +200,11 @@ pub trait QueueStore: Send + Sync {
         limit: u64,
     ) -> Result<(), PortError<QueueLost>>;
 
-    /// Gives a user a token, or the one they have.
+    /// Gives a fan a new token, or returns the one that the fan has.
     async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>>;
 
-    /// Shows tokens of a queue that was restored; of at most [`SHOWN_MAX`]. Unseen ones are there again: inside
-    /// until their queue token's deadline if it says that they were admitted, waiting if not. All others stay as they are. A token that
-    /// is refused keeps no other from being shown.
+    /// Shows at most [`SHOWN_MAX`] tokens to a queue that was restored. An unseen token is restored: it is inside until its deadline
+    /// if it says that it was admitted, and waiting otherwise. Others do not change. A refused token does not affect the rest.
     async fn show(
         &self,
         performance: PerformanceId,
@@ -213,11 +212,11 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<(), PortError<TokenRefusal>>;
 
-    /// A copy of the queue; none if it is lost. What is due is already over in it or will be at the next admission.
+    /// A copy of the queue; none if it is lost. A number whose deadline has passed may still be in it until the next admission.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable>;
 
-    /// Ends what is due, then calls as many numbers as the terms allow. Any instance may ask at any time. Answers how many were
-    /// called.
+    /// Ends the numbers whose deadline has passed, then calls as many numbers as the terms allow. Any instance may call it at any
+    /// time. Returns how many were called.
     async fn admit(
         &self,
         performance: PerformanceId,
@@ -228,7 +227,7 @@ pub trait QueueStore: Send + Sync {
     /// The state of a token.
     async fn state(&self, token: &QueueToken, now: Timestamp) -> Result<TokenState, PortError<TokenRefusal>>;
 
-    /// Makes a called token active; any other is left as it is. Answers the state afterwards.
+    /// Makes a called token active; others do not change. Returns the state afterwards.
     async fn accept(
         &self,
         token: &QueueToken,
@@ -236,7 +235,7 @@ pub trait QueueStore: Send + Sync {
         now: Timestamp,
     ) -> Result<TokenState, PortError<TokenRefusal>>;
 
-    /// Ends a token, unless it has ended before. Answers the state afterwards.
+    /// Ends a token unless it has ended. Returns the state afterwards.
     async fn end(
         &self,
         token: &QueueToken,
@@ -244,7 +243,7 @@ pub trait QueueStore: Send + Sync {
         now: Timestamp,
     ) -> Result<TokenState, PortError<TokenRefusal>>;
 
-    /// Takes one of the holds that an active token may try. Answers whether there was one left.
+    /// Uses one of the holds that an active token may try. Returns whether one was left.
     async fn spend_hold_try(
         &self,
         token: &QueueToken,
@@ -252,11 +251,11 @@ pub trait QueueStore: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, PortError<TokenRefusal>>;
 
-    /// Lets nobody leave a queue whose numbers are to be drawn, and tells what is needed to draw them, by lane. None if they were
+    /// Freezes a queue before its draw, so that nobody leaves it. Returns what the draw needs, by lane; none if the numbers were
     /// drawn before.
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
 
-    /// Gives out the drawn numbers of all lanes, and counts everybody as seen. Answers whether it was done now.
+    /// Replaces the join indexes of all lanes by the drawn numbers, and counts everybody as seen. Returns whether this call did it.
     async fn cut(
         &self,
         performance: PerformanceId,
@@ -264,8 +263,8 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<bool, PortError<QueueLost>>;
 
-    /// Says that the fans with these numbers are there. Those of lanes that draw are understood as drawn or not as `drawn` says,
-    /// and dropped where it is wrong.
+    /// Reports that the fans with these numbers are present. `drawn` says whether the numbers of lanes with a draw are drawn numbers or
+    /// join indexes; where that is wrong, they are ignored.
     async fn report_present(
         &self,
         performance: PerformanceId,
@@ -274,10 +273,10 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<(), PortError<QueueLost>>;
 
-    /// Ends the waiting numbers that were not seen within the grace. Answers how many.
+    /// Ends the waiting numbers that were not seen within the grace. Returns how many.
     async fn abandon_absent(&self, performance: PerformanceId, presence: Presence)
     -> Result<u64, PortError<QueueLost>>;
 }
 
-/// The most tokens that [`QueueStore::show`] takes at once: more would keep others from the queue for too long.
+/// The most tokens in one call of [`QueueStore::show`]. More would delay other calls to the queue for too long.
 pub const SHOWN_MAX: usize = 1_000;

@@ -3,13 +3,13 @@ use crate::queue::QueueTokenPayload;
 /// Signs and reads queue tokens: the strings that fans show as metadata `queue-token`.
 ///
 /// # Contract
-/// - a token reads back as its queue token, on every instance that shares the keys
-/// - a token that was altered, signed with an unknown key, or made for another purpose reads as none
+/// - a token reads back as the payload that was signed, on every instance that has the keys
+/// - a token that was altered, signed with an unknown key, or made for another purpose is not accepted
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait QueueTokens: Send + Sync {
-    /// Signs a queue token.
+    /// Signs a payload.
     fn sign(&self, payload: &QueueTokenPayload) -> String;
 
-    /// The queue token that was signed.
+    /// The payload that was signed.
     fn read(&self, token: &str) -> Option<QueueTokenPayload>;
 }

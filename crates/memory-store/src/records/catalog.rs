@@ -1,0 +1,18 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::queue::Queue;
+use encore_domain::time::Timestamp;
+
+#[derive(Default)]
+pub struct CatalogRecords {
+    /// Shared, since a large venue takes milliseconds to copy: that is done outside the mutex.
+    pub venues: HashMap<VenueId, Arc<Venue>>,
+    pub concerts: BTreeMap<ConcertId, Concert>,
+    pub performances: HashMap<PerformanceId, Performance>,
+    pub by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
+    pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
+    pub queues: HashMap<PerformanceId, Queue>,
+}

@@ -39,7 +39,7 @@ run_python() {
 }
 
 missing_typescript() {
-  has npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || echo 'Node 20 or later with npm is not installed'
+  has npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || echo 'Node 20 or later with npm is not installed'
 }
 run_typescript() {
   npm ci --silent --no-fund --no-audit --prefix $clients/typescript

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Generates the example clients and runs them against a running server. Needs buf (or npm, to install it into target/tools); a
-# language whose tools are missing is skipped. Exits with 1 if a client fails.
+# Copies the example clients to target/clients, generates their code there and runs them against a running server. Needs buf (or
+# npm, to install it into target/tools); a language whose tools are missing is skipped. Exits with 1 if a client fails.
 #
 #   ENCORE_ADDRESS=127.0.0.1:50051 tests/clients/run.sh [go] [python] [typescript] [java]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export ENCORE_ADDRESS=${ENCORE_ADDRESS:-127.0.0.1:50051}
 export ENCORE_SERVICE_CONFIG=$PWD/docs/api/service-config.json
-clients=tests/clients
+clients=target/clients
 python=${PYTHON:-python3}
 passed=0 failed=0 skipped=0
 
@@ -31,7 +31,7 @@ missing_python() {
   has "$python" && "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' || echo 'Python 3.10 or later is not installed'
 }
 run_python() {
-  local venv=$PWD/target/clients/python
+  local venv=$PWD/$clients/python/.venv
   [ -x "$venv/bin/python3" ] || "$python" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r $clients/python/requirements.txt
   PATH=$venv/bin:$PATH generate python
@@ -63,6 +63,8 @@ for language in "$@"; do
     continue
   fi
   printf '==> %s\n' "$language"
+  mkdir -p $clients/"$language"
+  cp -R tests/clients/"$language"/. $clients/"$language"
   # A shell of its own, so that the first command that fails ends the client.
   if bash -euo pipefail -c "$(declare -f); clients=$clients python=$python; run_$language"; then
     passed=$((passed + 1))

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Client, type Interceptor } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { BookingService, ReservationState } from "../gen/encore/booking/v1/booking_pb.js";
 import { CatalogService, type Performance } from "../gen/encore/catalog/v1/catalog_pb.js";
@@ -42,8 +42,11 @@ const retry: Interceptor = (next) => async (request) => {
   }
 };
 
+const baseUrl = `http://${process.env["ENCORE_ADDRESS"] ?? "127.0.0.1:50051"}`;
+const sessionManager = new Http2SessionManager(baseUrl);
 const transport = createGrpcTransport({
-  baseUrl: `http://${process.env["ENCORE_ADDRESS"] ?? "127.0.0.1:50051"}`,
+  baseUrl,
+  sessionManager,
   interceptors: [authorize, retry],
 });
 const identity = createClient(IdentityService, transport);
@@ -102,6 +105,9 @@ console.log(`paid: ${payment?.paymentId}`);
 const { reservation: paid } = await booking.getReservation({ reservationId: held.reservationId }, unary);
 if (paid?.state !== ReservationState.CONFIRMED) throw new Error(`the reservation is ${paid?.state}`);
 console.log(`reservation ${paid.reservationId} is confirmed`);
+
+// An open connection would keep the process alive.
+sessionManager.abort();
 
 async function findPerformance(catalog: Client<typeof CatalogService>): Promise<Performance> {
   const now = Date.now();

@@ -1,4 +1,5 @@
-//! Generates messages, clients and servers from `proto/`, without protoc.
+//! Generates messages, clients and servers from `proto/encore`, without protoc. `proto/google` is for other languages:
+//! `tonic-types` has these messages for Rust.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -8,9 +9,10 @@ const REHEARSAL: &str = "encore/rehearsal";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    println!("cargo::rerun-if-changed={}", root.display());
+    let packages = root.join("encore");
+    println!("cargo::rerun-if-changed={}", packages.display());
     let mut files = Vec::new();
-    proto_files(&root, &mut files)?;
+    proto_files(&packages, &mut files)?;
     files.sort();
 
     // What every server serves, and what only one does that allows rehearsals.

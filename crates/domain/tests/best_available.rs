@@ -18,11 +18,11 @@ const AISLE: f64 = 3.0;
 #[derive(Clone, Debug)]
 struct PerformanceContext {
     chart: SeatChart,
-    places: Vec<Place>,
+    places: Vec<Position>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Place {
+struct Position {
     section: u16,
     row: usize,
     /// The side of an aisle.
@@ -67,7 +67,7 @@ fn context(plan: &[Vec<Vec<usize>>], grades: &[u16], accessible: &[bool]) -> Per
             for (piece, length) in pieces.iter().enumerate() {
                 for at in 0..*length {
                     x += if at == 0 && piece > 0 { AISLE } else { PITCH };
-                    places.push(Place { section, row, piece, x, y });
+                    places.push(Position { section, row, piece, x, y });
                     let grade = grades.next().expect("an endless cycle");
                     let id = format!("{section}-{row}-{}", seats.len());
                     let accessible = accessible.next().expect("an endless cycle");
@@ -196,11 +196,11 @@ impl Case {
     fn distance(&self, seat: usize) -> u64 {
         let places = &self.context.places;
         let of_section = || places.iter().filter(|place| place.section == places[seat].section);
-        let front: Vec<&Place> = of_section().filter(|place| place.row == 0).collect();
+        let front: Vec<&Position> = of_section().filter(|place| place.row == 0).collect();
         let count = f64::from(u32::try_from(front.len()).expect("a short row"));
         let (x, y) =
             (front.iter().map(|it| it.x).sum::<f64>() / count, front.iter().map(|it| it.y).sum::<f64>() / count);
-        let far = |place: &Place| (place.x - x).hypot(place.y - y);
+        let far = |place: &Position| (place.x - x).hypot(place.y - y);
         let farthest = of_section().map(far).fold(0.0, f64::max);
         let millionths = (far(&places[seat]) / farthest * f64::from(DISTANCE_MAX)).round();
         format!("{millionths}").parse().expect("a whole number")

@@ -26,12 +26,12 @@ async fn schema(url: &str) -> Vec<String> {
         WHERE line NOT LIKE '%__diesel_schema_migrations%'
         ORDER BY line";
     #[derive(QueryableByName)]
-    struct Line {
+    struct Row {
         #[diesel(sql_type = Text)]
         line: String,
     }
     let mut conn = AsyncPgConnection::establish(url).await.expect("the scratch database accepts connections");
-    let lines: Vec<Line> = diesel::sql_query(SCHEMA).load(&mut conn).await.expect("the schema can be read");
+    let lines: Vec<Row> = diesel::sql_query(SCHEMA).load(&mut conn).await.expect("the schema can be read");
     lines.into_iter().map(|line| line.line).collect()
 }
 

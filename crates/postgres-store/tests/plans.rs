@@ -52,17 +52,16 @@ async fn unused_indexes(url: &str) -> Vec<String> {
         SELECT indexrelname::text AS line FROM pg_stat_user_indexes
         WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|pending)(_|$)' ORDER BY line";
     #[derive(QueryableByName)]
-    struct Line {
+    struct Row {
         #[diesel(sql_type = Text)]
         line: String,
     }
     let mut conn = AsyncPgConnection::establish(url).await.expect("the scratch database accepts connections");
     // The statistics of a session are complete when it has ended.
-    while !diesel::sql_query(SESSIONS).load::<Line>(&mut conn).await.expect("the server lists its sessions").is_empty()
-    {
+    while !diesel::sql_query(SESSIONS).load::<Row>(&mut conn).await.expect("the server lists its sessions").is_empty() {
         tokio::task::yield_now().await;
     }
-    let lines: Vec<Line> = diesel::sql_query(UNUSED).load(&mut conn).await.expect("the server has statistics");
+    let lines: Vec<Row> = diesel::sql_query(UNUSED).load(&mut conn).await.expect("the server has statistics");
     lines.into_iter().map(|line| line.line).collect()
 }
 

@@ -15,6 +15,7 @@ pub mod rehearsal;
 pub mod report;
 mod resources;
 pub mod run;
+pub mod scenario;
 mod scenarios;
 pub mod users;
 mod venue;

@@ -20,7 +20,6 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::client::{CURRENCY, Caller, MESSAGE_MAX_BYTES, PATIENCE};
-use crate::environment::OperatorLogin;
 use crate::venue::{GRADE, Venue};
 
 /// What each seat costs, in minor units.
@@ -31,6 +30,21 @@ const FANS_PER_CALL: u64 = 5_000;
 const ON_SALE_BEYOND: Duration = Duration::from_mins(1);
 /// How long the auditor may take: longer than a server takes for any answer.
 const VERIFY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who logs in as the operator.
+#[derive(Clone)]
+pub struct OperatorLogin {
+    /// An operator's address.
+    pub email: String,
+    /// Their password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for OperatorLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OperatorLogin").field("email", &self.email).finish_non_exhaustive()
+    }
+}
 
 /// How a performance is sold.
 #[derive(Clone, Debug)]

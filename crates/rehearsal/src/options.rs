@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::against::default_seconds;
 use crate::load::Arrivals;
 
 /// How many connections the instances of `--local` may have in all. The private Postgres has 400, and migrations, the
@@ -18,6 +17,11 @@ const SECONDS: u64 = 75;
 const MAP_SEATS_MAX: u32 = 10_000;
 /// How many phases must fit into the bound: the paced one, and five times as much for everything else.
 const PHASES_IN_BOUND: u64 = 6;
+
+/// The default duration of a comparison of two builds, in seconds.
+pub fn default_comparison_seconds(pairs: u32) -> u64 {
+    u64::from(pairs) * 2 * 40
+}
 
 /// What is rehearsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -226,7 +230,7 @@ impl RehearseArgs {
 
     fn seconds(&self) -> u64 {
         let default = || {
-            if self.against.is_some() { default_seconds(self.load.pairs) } else { SECONDS }
+            if self.against.is_some() { default_comparison_seconds(self.load.pairs) } else { SECONDS }
         };
         self.seconds.unwrap_or_else(default)
     }

@@ -5,10 +5,7 @@ use std::io::{self, Write, stdout};
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use thiserror::Error;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
 
 use crate::command_line::without_password;
 use crate::environment::{Environment, Instances};
@@ -17,95 +14,10 @@ use crate::load::Load;
 use crate::operator::{Bounds, now};
 use crate::options::{RehearseArgs, Scenario};
 use crate::proof;
-use crate::report::model::{
-    Baseline, Comparison, EnvironmentReport, Figure, Measurement, PromiseReport, Report, Sample,
-};
+use crate::report::model::{Comparison, EnvironmentReport, Report};
 use crate::resources::{cores_used, machine, usage_of};
+use crate::scenario::{RehearsalError, Run};
 use crate::scenarios;
-use crate::scenarios::single_call::Compared;
-
-/// Why there is no report. Whatever calls come to under load is in the report; only a step without which a scenario cannot
-/// go on ends it, and with it what was measured before.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "the messages say what each is")]
-pub enum RehearsalError {
-    #[error("{what} failed: {}", status.message())]
-    Setup { what: &'static str, status: Status },
-    #[error("the rehearsal was ended before it began: {what} was under way")]
-    EndedBefore { what: &'static str },
-    #[error("the report cannot be written to {folder}")]
-    Write { folder: String, source: io::Error },
-    #[error("the report cannot be printed")]
-    Print(#[source] io::Error),
-}
-
-impl RehearsalError {
-    /// A step of the preparations that did not succeed.
-    pub(crate) fn setup(what: &'static str) -> impl Fn(Status) -> Self {
-        move |status| Self::Setup { what, status }
-    }
-
-    /// The same, if it was given up because the rehearsal ended.
-    fn ended(self) -> Self {
-        match self {
-            Self::Setup { what, status } if status.code() == Code::Cancelled => Self::EndedBefore { what },
-            Self::Setup { .. } | Self::EndedBefore { .. } | Self::Write { .. } | Self::Print(_) => self,
-        }
-    }
-}
-
-/// What every scenario is given.
-pub(crate) struct Run<'r> {
-    pub(crate) args: &'r RehearseArgs,
-    pub(crate) environment: &'r Environment,
-    pub(crate) live: &'r Live,
-    pub(crate) load: Load,
-    /// When all load must have ended.
-    pub(crate) ends_at: Instant,
-}
-
-/// What a scenario found out.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) measurements: Vec<Measurement>,
-    pub(crate) baselines: Vec<Baseline>,
-    pub(crate) comparisons: Vec<Comparison>,
-    pub(crate) figures: Vec<Figure>,
-    pub(crate) timeline: Vec<Sample>,
-    /// What the consistency checker found.
-    pub(crate) promises: Vec<PromiseReport>,
-    /// What the auditor is to look at.
-    pub(crate) performances: Vec<String>,
-    /// What was asked for and could not be tried.
-    pub(crate) untried: Vec<String>,
-}
-
-impl Findings {
-    /// What comparisons brought.
-    pub(crate) fn of(compared: Compared) -> Self {
-        let mut findings = Self::default();
-        findings.add(compared);
-        findings
-    }
-
-    /// Adds what further comparisons brought.
-    pub(crate) fn add(&mut self, compared: Compared) {
-        self.measurements.extend(compared.measurements);
-        self.baselines.extend(compared.baselines);
-        self.comparisons.extend(compared.comparisons);
-    }
-}
-
-impl Run<'_> {
-    pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.load.stop
-    }
-
-    /// How many fans there are: as many as were asked for, or as the scenario needs.
-    pub(crate) fn fans(&self, default: u64) -> u64 {
-        self.args.users.fans.unwrap_or(default)
-    }
-}
 
 /// Holds a rehearsal in an environment. When its bounds say so it ends with the report so far, or, while its sale is still being
 /// prepared, with an error that says so.

@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::against::{self, AgainstReport, BuildError};
 use crate::command_line;
-use crate::environment::{Environment, EnvironmentError, EnvironmentKind, InstancesPlan, OperatorLogin, StoreUrls};
+use crate::environment::{Environment, EnvironmentError, EnvironmentKind, InstancesPlan, StoreUrls};
 use crate::live::Live;
-use crate::operator::Bounds;
+use crate::operator::{Bounds, OperatorLogin};
 use crate::options::RehearseArgs;
-use crate::rehearsal::{RehearsalError, make_folder, publish, rehearse};
+use crate::rehearsal::{make_folder, publish, rehearse};
 use crate::report::model::Proof;
+use crate::scenario::RehearsalError;
 
 /// The exit code if any promise is broken. A command that could not be carried out exits with 1, and one that could not be understood
 /// with 2.

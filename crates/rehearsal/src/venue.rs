@@ -75,8 +75,8 @@ impl Venue {
             })
             .collect();
         if self.units > 0 {
-            let standing = json!({ "capacity": self.units, "category": GRADE });
-            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "standing": standing }));
+            let area = json!({ "capacity": self.units, "category": GRADE });
+            zones.push(json!({ "name": AREA, "position": { "x": 0, "y": 0 }, "general_admission": area }));
         }
         let categories = json!([{ "name": GRADE, "color": "#1f6f8b" }]);
         json!({ "name": "Rehearsal venue", "categories": categories, "zones": zones }).to_string()
@@ -115,7 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_hall_has_the_seats_that_were_asked_for_each_once() {
+    fn a_venue_has_the_requested_seats_once_each() {
         for seats in [1, 24, 25, 26, 500, 501, 2_000, 20_003] {
             let venue = Venue::of(seats);
             let ids: BTreeSet<String> = venue.rows().into_iter().flatten().collect();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_area_fills_the_hall_up() {
+    fn a_general_admission_area_fills_up_the_venue() {
         let venue = Venue::of(20_000).with_area();
         assert_eq!((venue.seats(), venue.units()), (20_000, 80_000));
         let plan: Value = serde_json::from_str(&venue.plan_json()).expect("JSON");

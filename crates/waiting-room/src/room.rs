@@ -17,7 +17,7 @@ use crate::open_queues::{self, OpenQueue, OpenQueues};
 use crate::recovery::{Recovery, RecoveryPorts};
 use crate::registry::{self, ReplicaRegistry};
 use crate::report::QueueReport;
-use crate::status::ObservedStatus;
+use crate::status::{Ending, ObservedStatus, QueueStatus};
 use crate::status_reader::StatusReader;
 use crate::stock::Stock;
 use crate::stream::PositionStream;
@@ -81,8 +81,26 @@ impl WaitingRoom {
             view = replicas.renewed_view(payload.performance).await?;
             status = statuses.read(payload, &view).await?;
         }
-        let status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
+        let mut status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
+        if matches!(status, QueueStatus::Admitted { .. }) {
+            status = self.latest_of_admitted(payload, status).await?;
+        }
         Ok(ObservedStatus { observed_at: view.observed_at, status })
+    }
+
+    /// The status of a token that a view shows as admitted. The view may be from before a payment or a leave that was answered
+    /// already, so the store is asked. While it is unavailable the view counts.
+    async fn latest_of_admitted(
+        &self,
+        payload: &QueueTokenPayload,
+        seen: QueueStatus,
+    ) -> Result<QueueStatus, WaitingRoomError> {
+        match self.0.recovery.state(payload).await {
+            Ok(TokenState::Active { until }) => Ok(QueueStatus::Admitted { until }),
+            Ok(TokenState::Ended(reason)) => Ok(QueueStatus::Ended(Ending::Token(reason))),
+            Ok(TokenState::Waiting | TokenState::Called { .. }) | Err(WaitingRoomError::Unavailable(_)) => Ok(seen),
+            Err(error) => Err(error),
+        }
     }
 
     /// A stream of a token's statuses. While it is open the fan is present, and a call is accepted.

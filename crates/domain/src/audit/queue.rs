@@ -88,7 +88,7 @@ mod tests {
     use crate::queue::snapshot::{GoneMap, QueueFlow};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-    const HALL: PerformanceId = PerformanceId(Uuid::nil());
+    const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());
 
     fn numbers(numbers: &[u64]) -> HashMap<LaneNumber, Timestamp> {
         let until = NOW + Duration::from_secs(1);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn told(queue: &QueueSnapshot, max_active: u32) -> Vec<(Promise, String)> {
-        let findings = queue_findings(HALL, queue, Some(max_active), NOW);
+        let findings = queue_findings(PERFORMANCE, queue, Some(max_active), NOW);
         findings.into_iter().map(|finding| (finding.promise, finding.detail)).collect()
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn more_inside_than_the_maximum_are_found() {
         let expected = (Promise::OverMaxActive, "2 called and 1 active with a max_active of 2".to_owned());
         assert_eq!(told(&queue(), 2), [expected]);
-        assert_eq!(queue_findings(HALL, &queue(), None, NOW), []);
+        assert_eq!(queue_findings(PERFORMANCE, &queue(), None, NOW), []);
     }
 
     #[test]

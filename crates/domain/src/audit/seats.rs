@@ -79,7 +79,7 @@ mod tests {
     use crate::ids::{BlockId, ReservationId};
     use crate::time::Timestamp;
 
-    const HALL: PerformanceId = PerformanceId(Uuid::nil());
+    const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());
     const OWNER: ReservationId = ReservationId(Uuid::nil());
 
     /// Two rows of two seats: `_` is at slot 2.
@@ -105,7 +105,7 @@ mod tests {
 
     fn told_of(state: &str, claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
         let state = SeatState { statuses: statuses(state), version: 1 };
-        let findings = seat_findings(HALL, &chart(), &state, claims, overdue);
+        let findings = seat_findings(PERFORMANCE, &chart(), &state, claims, overdue);
         findings.into_iter().map(|finding| (finding.subject, finding.detail)).collect()
     }
 
@@ -118,7 +118,8 @@ mod tests {
     fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
         assert_eq!(told("hh_sa", &[]), []);
         let lock = SeatLock::held(Slot(0), OWNER, Timestamp::UNIX_EPOCH);
-        let expected = (format!("performance {HALL} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
+        let expected =
+            (format!("performance {PERFORMANCE} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
         assert_eq!(told("hh_sa", &[lock]), [expected]);
     }
 
@@ -127,10 +128,10 @@ mod tests {
         let block = BlockId(Uuid::from_u128(7));
         let claims = [Claim::blocked(Slot(0), block)];
         assert_eq!(told_of("ba_aa", &claims, &[]), []);
-        let seat = format!("performance {HALL} seat A-1/slot 0");
+        let seat = format!("performance {PERFORMANCE} seat A-1/slot 0");
         let expected = (seat, format!("shown as free, though it is blocked by block {block}"));
         assert_eq!(told_of("aa_aa", &claims, &[]), [expected]);
-        let seat = format!("performance {HALL} seat A-2/slot 1");
+        let seat = format!("performance {PERFORMANCE} seat A-2/slot 1");
         let expected = (seat, "shown as blocked, though it is free".to_owned());
         assert_eq!(told_of("bb_aa", &claims, &[]), [expected]);
     }
@@ -145,9 +146,14 @@ mod tests {
             ("seat B-1/slot 3", format!("shown as held, though it is sold {by_owner}")),
             ("seat B-2/slot 4", "shown as no seat, though it is free".to_owned()),
         ];
-        assert_eq!(told("saah_", &[]), expected.map(|(seat, detail)| (format!("performance {HALL} {seat}"), detail)));
-        let expected =
-            (format!("performance {HALL} seat state"), "live state of 4 slots, though the venue has 5".to_owned());
+        assert_eq!(
+            told("saah_", &[]),
+            expected.map(|(seat, detail)| (format!("performance {PERFORMANCE} {seat}"), detail))
+        );
+        let expected = (
+            format!("performance {PERFORMANCE} seat state"),
+            "live state of 4 slots, though the venue has 5".to_owned(),
+        );
         assert_eq!(told("ah_s", &[]), [expected]);
     }
 }

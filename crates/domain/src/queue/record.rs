@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn used_places_of_a_draw_are_ended_by_their_numbers() {
+    fn tokens_ended_after_a_draw_stay_ended_by_their_numbers() {
         let key = DrawKey([3; DRAW_KEY_BYTES]);
         let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 50 }];
         let restored = record().restored(Some(key), &[40, 0], &used, &settings(), at(102));

@@ -40,11 +40,6 @@ const WITH_FIGURES: [i32; 3] = [0, 3, 4];
 /// The names under which the report tells the builds.
 const NAMES: [&str; 2] = ["A, this build", "B, the other build"];
 
-/// How many seconds a comparison takes if it is not said.
-pub fn default_seconds(pairs: u32) -> u64 {
-    u64::from(pairs) * 2 * 40
-}
-
 /// Compares this build, whose program is `this`, with another, until every figure has its pairs or the time is over.
 pub async fn compare(
     args: &RehearseArgs,
@@ -224,6 +219,7 @@ pub fn this_program() -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::default_comparison_seconds;
 
     fn build(program: &str) -> Build {
         Build::for_tests(program)
@@ -245,7 +241,10 @@ mod tests {
         let of_each = |seconds, pairs| seconds_of_each(Duration::from_secs(seconds), pairs);
         assert_eq!((of_each(560, 7), of_each(120, 1), of_each(4_000, 7), of_each(10, 7)), (36, 54, 75, 15));
         for pairs in [1, 7, 30] {
-            assert!(2 * u64::from(pairs) * of_each(default_seconds(pairs), pairs) <= default_seconds(pairs));
+            assert!(
+                2 * u64::from(pairs) * of_each(default_comparison_seconds(pairs), pairs)
+                    <= default_comparison_seconds(pairs)
+            );
         }
     }
 

@@ -17,7 +17,7 @@ pub use postgres::PostgresBaselines;
 pub use redis::RedisBaseline;
 pub use transport::{HEALTH_CHECK, TransportBaseline, health_checks};
 
-use crate::load::Rate;
+use crate::report::model::Rate;
 
 /// The phase of the closed loops, here and in the scenarios.
 pub const SATURATED: &str = "saturated";

@@ -19,7 +19,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::environment::{EnvironmentError, OperatorLogin, StoreUrls};
+use crate::environment::{EnvironmentError, StoreUrls};
+use crate::operator::OperatorLogin;
 use crate::resources::{Usage, usage_of};
 
 /// How long an instance may take to serve: the first brings the schema up to date.
@@ -75,7 +76,7 @@ pub struct Instances {
     processes: Mutex<Vec<Option<Process>>>,
     /// The processor time of those that were killed, in milliseconds.
     spent_ms: AtomicU64,
-    _keeper: KeptStores,
+    _private_stores: KeptStores,
 }
 
 /// An instance and who watches over it.
@@ -165,7 +166,7 @@ impl Instances {
         let processes = Mutex::new((0..count).map(|_| None).collect());
         let spent_ms = AtomicU64::new(0);
         let (email, password) = if plan.on_stores { OPERATOR } else { DEMO_OPERATOR };
-        let instances = Self { plan, ports, stores, processes, spent_ms, _keeper: KeptStores(private) };
+        let instances = Self { plan, ports, stores, processes, spent_ms, _private_stores: KeptStores(private) };
         if instances.plan.on_stores {
             instances.create_operator().await?;
         }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use tonic::Status;
 
 use crate::client::Connections;
-use crate::operator::{Bounds, Operator};
+use crate::operator::{Bounds, Operator, OperatorLogin};
 
 pub use instances::{Instances, InstancesPlan};
 
@@ -30,21 +30,6 @@ pub enum EnvironmentError {
     Ended { number: usize, log: String },
     #[error("the operator cannot be created; see {log}")]
     CreateOperator { log: String },
-}
-
-/// Who logs in as the operator.
-#[derive(Clone)]
-pub struct OperatorLogin {
-    /// An operator's address.
-    pub email: String,
-    /// Their password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for OperatorLogin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OperatorLogin").field("email", &self.email).finish_non_exhaustive()
-    }
 }
 
 /// The stores behind the servers, where they are known.

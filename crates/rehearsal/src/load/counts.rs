@@ -3,13 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::tally::per_second;
 use crate::load::{Outcome, Tally};
-use crate::report::model::{Measurement, TimedFrom};
+use crate::report::model::{Measurement, Rate, TimedFrom};
 
 /// How many tallies callers share, so that they seldom wait for each other. A tally is about 150 KB, however many calls it
 /// counts.
@@ -86,26 +85,6 @@ impl Counts {
     fn shard(&self, turn: u64) -> MutexGuard<'_, Shard> {
         let place = usize::try_from(turn % SHARDS as u64).unwrap_or(0);
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which calls make a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rate {
-    /// Successes and refusals.
-    Answers,
-    /// Successes alone.
-    Successes,
-}
-
-impl Rate {
-    /// Its name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Answers => "answers/s",
-            Self::Successes => "ok/s",
-        }
     }
 }
 

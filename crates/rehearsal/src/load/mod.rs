@@ -8,7 +8,7 @@ mod paced;
 pub mod tally;
 
 pub use arrivals::Arrivals;
-pub use counts::{Counted, Rate};
+pub use counts::Counted;
 pub use drive::{Load, Saturated};
 pub use outcome::Outcome;
 pub use paced::Paced;

@@ -90,7 +90,7 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     #[test]
-    fn a_refusal_names_its_reason_and_weather_does_not_count_as_one() {
+    fn an_unavailable_store_is_not_counted_as_a_refusal() {
         let details =
             ErrorDetails::with_error_info("SEATS_TAKEN", "encore", HashMap::from([("seats".into(), "A-1".into())]));
         let refused = Status::with_error_details(Code::FailedPrecondition, "taken", details);

@@ -18,7 +18,8 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::{Counted, Rate};
+use crate::load::Counted;
+use crate::report::model::Rate;
 use crate::report::model::{Comparison, Pair};
 use plan::{Budget, Compared, Round, SLICE_MIN, Slice};
 use ratios::summarize;

@@ -7,8 +7,8 @@ use super::model::{
     TimedFrom,
 };
 use super::numbers::real;
-use crate::load::Rate;
 use crate::pairs::ratios::summarize;
+use crate::report::model::Rate;
 
 const FANS: u64 = 5_000;
 const SEATS: u64 = 3_200;

@@ -2,10 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::load::Rate;
 use crate::pairs::ratios::RatioSummary;
+
+/// Which calls make a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// Successes and refusals.
+    Answers,
+    /// Successes alone.
+    Successes,
+}
+
+impl Rate {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answers => "answers/s",
+            Self::Successes => "ok/s",
+        }
+    }
+}
 
 /// The whole report of a rehearsal.
 #[derive(Clone, Debug, Serialize)]

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::client::Caller;
 use crate::load::{Outcome, Saturated};
-use crate::rehearsal::{RehearsalError, Run};
 use crate::report::model::Measurement;
+use crate::scenario::{RehearsalError, Run};
 
 /// Fans with a connection each, in turn. Cloning shares them.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::operator::{Sale, Terms};
-use crate::rehearsal::{RehearsalError, Run};
+use crate::scenario::{RehearsalError, Run};
 use crate::scenarios::callers::{Callers, request_id};
 use crate::venue::Venue;
 

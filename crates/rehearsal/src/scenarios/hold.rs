@@ -2,7 +2,7 @@
 
 use crate::baselines::Kind;
 use crate::load::Outcome;
-use crate::rehearsal::{Findings, RehearsalError, Run};
+use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::DistinctSeats;
 use crate::scenarios::single_call::{Variant, before_pace, callers, compare, enough, pace};
 

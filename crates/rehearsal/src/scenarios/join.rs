@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::baselines::Kind;
 use crate::load::Outcome;
 use crate::operator::{QueueTerms, Terms};
-use crate::rehearsal::{Findings, RehearsalError, Run};
+use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::Callers;
 use crate::scenarios::single_call::{Variant, before_pace, callers as closed_loop, compare, pace};
 use crate::venue::Venue;

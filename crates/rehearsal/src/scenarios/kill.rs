@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::Instances;
-use crate::rehearsal::Run;
 use crate::report::model::Figure;
+use crate::scenario::Run;
 use crate::users::fan::Users;
 
 /// An instance is killed when this share of the seats is sold, as one part of so many.

@@ -11,10 +11,11 @@ use crate::baselines::{HEALTH_CHECK, Kind, health_checks};
 use crate::client::Caller;
 use crate::load::{Outcome, Paced};
 use crate::operator::{QueueTerms, Terms};
-use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
+use crate::scenario::Compared;
+use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::Callers;
-use crate::scenarios::single_call::{Compared, Variant, callers as closed_loop, compare, pace};
+use crate::scenarios::single_call::{Variant, callers as closed_loop, compare, pace};
 use crate::venue::Venue;
 
 /// How many wait in the short queue.

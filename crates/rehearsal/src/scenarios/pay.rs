@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::baselines::Kind;
 use crate::load::{Outcome, Saturated};
 use crate::operator::PRICE_MINOR;
-use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::Measurement;
+use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::{Dates, DistinctSeats};
 use crate::scenarios::single_call::{Variant, before_pace, callers, compare, pace};
 

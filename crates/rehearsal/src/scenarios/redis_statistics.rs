@@ -2,7 +2,7 @@
 
 use redis::aio::MultiplexedConnection;
 
-use crate::rehearsal::Run;
+use crate::scenario::Run;
 
 /// The Redis behind the servers, where it is known and answers.
 #[derive(Clone)]

@@ -9,8 +9,8 @@ use crate::baselines::{BaselineError, Kind, PostgresBaselines, RedisBaseline, SA
 use crate::load::{Counted, Load, Outcome, Paced, Saturated};
 use crate::pairs::plan::SLICE_MIN;
 use crate::pairs::{Limits, Paired, Pairs, RunSlice, Side};
-use crate::rehearsal::Run;
-use crate::report::model::{Baseline, Comparison, Measurement};
+use crate::report::model::{Baseline, Measurement};
+use crate::scenario::{Compared, Run};
 
 /// The share of what was possible at which the paced phase calls, unless a rate was asked for.
 const PACE: f64 = 0.7;
@@ -34,17 +34,6 @@ impl<'r> Variant<'r> {
     pub(super) fn saturated(call: impl Into<String>, beside: &[Kind], slice: RunSlice<'r>) -> Self {
         Self { phase: SATURATED.to_owned(), call: call.into(), timed: true, beside: beside.to_vec(), slice }
     }
-}
-
-/// What came of all variants.
-#[derive(Debug, Default)]
-pub(crate) struct Compared {
-    /// The slices of each variant.
-    pub(crate) slices: Vec<Vec<Counted>>,
-    /// Each variant as one measurement; those of which there is no slice are left out.
-    pub(crate) measurements: Vec<Measurement>,
-    pub(crate) baselines: Vec<Baseline>,
-    pub(crate) comparisons: Vec<Comparison>,
 }
 
 /// When the slices must have ended so that the paced phase follows in time.

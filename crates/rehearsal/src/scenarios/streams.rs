@@ -11,8 +11,8 @@ use tonic::Status;
 
 use crate::load::drive::pass_on;
 use crate::load::{Outcome, Tally};
-use crate::rehearsal::Run;
 use crate::report::model::{Measurement, TimedFrom};
+use crate::scenario::Run;
 
 /// How many streams are opened at once.
 const OPENING_AT_ONCE: usize = 256;

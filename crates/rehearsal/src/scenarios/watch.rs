@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use encore_proto::queue::v1::WatchPositionResponse;
-use encore_proto::queue::v1::queue_status::Status as Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
@@ -12,9 +12,9 @@ use crate::client::Caller;
 use crate::load::tally::to_f64;
 use crate::load::{Outcome, Paced};
 use crate::operator::{QueueTerms, Terms};
-use crate::rehearsal::{Findings, RehearsalError, Run};
 use crate::report::model::{Figure, Measurement};
 use crate::resources::usage_of;
+use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::callers::Callers;
 use crate::scenarios::redis_statistics::RedisStatistics;
 use crate::scenarios::streams::{LatestNews, open_all, time_to_news};
@@ -181,10 +181,10 @@ async fn read(mut frames: Streaming<WatchPositionResponse>, learn: watch::Sender
 
 fn news(frame: &WatchPositionResponse) -> Option<News> {
     match frame.status.as_ref()?.status.as_ref()? {
-        Standing::Waiting(waiting) if waiting.paused => Some(News::Paused),
-        Standing::Waiting(_) => Some(News::Moving),
-        Standing::Admitted(_) => Some(News::Admitted),
-        Standing::PreQueued(_) | Standing::Ended(_) => None,
+        QueueStatus::Waiting(waiting) if waiting.paused => Some(News::Paused),
+        QueueStatus::Waiting(_) => Some(News::Moving),
+        QueueStatus::Admitted(_) => Some(News::Admitted),
+        QueueStatus::PreQueued(_) | QueueStatus::Ended(_) => None,
     }
 }
 
@@ -217,16 +217,16 @@ mod tests {
     use super::*;
     use encore_proto::queue::v1::{Admitted, QueueStatus as Told, Waiting};
 
-    fn frame(standing: Standing) -> WatchPositionResponse {
-        WatchPositionResponse { status: Some(Told { status: Some(standing) }), ..Default::default() }
+    fn frame(status: QueueStatus) -> WatchPositionResponse {
+        WatchPositionResponse { status: Some(Told { status: Some(status) }), ..Default::default() }
     }
 
     #[test]
     fn a_frame_is_read_as_the_news_that_it_brings() {
-        let waiting = |paused| Standing::Waiting(Waiting { paused, position: 7, ..Default::default() });
+        let waiting = |paused| QueueStatus::Waiting(Waiting { paused, position: 7, ..Default::default() });
         assert_eq!(news(&frame(waiting(true))), Some(News::Paused));
         assert_eq!(news(&frame(waiting(false))), Some(News::Moving));
-        assert_eq!(news(&frame(Standing::Admitted(Admitted::default()))), Some(News::Admitted));
+        assert_eq!(news(&frame(QueueStatus::Admitted(Admitted::default()))), Some(News::Admitted));
         assert_eq!(news(&WatchPositionResponse::default()), None);
     }
 }

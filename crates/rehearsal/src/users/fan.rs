@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use encore_proto::booking::v1::Reservation;
 use encore_proto::catalog::v1::ListSeatsRequest;
+use encore_proto::queue::v1::WatchPositionResponse;
 use futures::StreamExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 use uuid::Uuid;
 
 use crate::client::{Caller, Connections};
@@ -21,7 +23,6 @@ use crate::options::UserArgs;
 use crate::users::checker::{ConsistencyChecker, Notes};
 use crate::users::chooser::{choose, free};
 use crate::users::progress::Progress;
-use crate::users::queue::Entrance;
 use crate::users::recorder::Recorder;
 
 /// How many look back at once.
@@ -69,6 +70,13 @@ pub(super) enum Exit {
     Over(&'static str),
     /// The rehearsal was ended.
     Stopped,
+}
+
+/// The way in: the open stream, which the fan keeps while inside, and the deadline.
+pub(super) struct Entrance {
+    pub(super) until_ms: u64,
+    #[expect(dead_code, reason = "the open stream keeps the fan present")]
+    pub(super) frames: Streaming<WatchPositionResponse>,
 }
 
 pub(super) struct Fan<'c> {

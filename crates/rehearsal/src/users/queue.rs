@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use encore_proto::queue::v1::queue_status::Status as Standing;
+use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_proto::queue::v1::{EndReason, WatchPositionResponse};
 use rand::RngExt;
 use tokio::time::{Instant, sleep_until};
@@ -11,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use crate::client::Caller;
 use crate::operator::now;
-use crate::users::fan::{Exit, Fan, millis};
+use crate::users::fan::{Entrance, Exit, Fan, millis};
 use crate::users::progress::Progress;
 
 /// In how many milliseconds from joining those who give up or lose their connection do so.
@@ -21,12 +21,6 @@ const AWAY_MS: std::ops::Range<u64> = 200..3_000;
 
 /// How old a view of the queue may be when it is sent.
 const VIEW_AGE_MS: u64 = 1_000;
-
-/// The way in: the open stream, which the fan keeps while inside, and the deadline.
-pub(super) struct Entrance {
-    pub(super) until_ms: u64,
-    _frames: Streaming<WatchPositionResponse>,
-}
 
 /// What a fan who waits will do besides waiting.
 struct Plans {
@@ -83,7 +77,7 @@ impl Fan<'_> {
                     Turn::Frame(Ok(Some(frame))) => match self.read(frame, &mut told)? {
                         Reading::Waiting => {}
                         Reading::Reset => return Ok(None),
-                        Reading::Admitted { until_ms } => return Ok(Some(Entrance { until_ms, _frames: frames })),
+                        Reading::Admitted { until_ms } => return Ok(Some(Entrance { until_ms, frames })),
                     },
                     // The stream broke or was ended by a server that goes: take it up again elsewhere.
                     Turn::Frame(broken) => {
@@ -128,24 +122,24 @@ impl Fan<'_> {
             u64::try_from(millis).unwrap_or(0)
         });
         match frame.status.and_then(|status| status.status) {
-            Some(Standing::Waiting(waiting)) => {
+            Some(QueueStatus::Waiting(waiting)) => {
                 self.notes.positions += 1;
                 self.notes.waiting_ms = self.notes.waiting_ms.max(Some(observed_ms));
                 self.users.progress.seats_left.store(waiting.seats_left.into(), Ordering::Relaxed);
                 self.notes.grew.extend(told.position(observed_ms, waiting.position));
                 if waiting.sold_out { Err(Exit::Over("sold out while waiting")) } else { Ok(Reading::Waiting) }
             }
-            Some(Standing::Admitted(admitted)) => {
+            Some(QueueStatus::Admitted(admitted)) => {
                 let until_ms = admitted.until.map_or(0, |at| u64::try_from(at.seconds * 1_000).unwrap_or(0));
                 self.notes.admitted_ms = Some(millis(now()));
                 self.notes.inside_until_ms = Some(until_ms);
                 Ok(Reading::Admitted { until_ms })
             }
-            Some(Standing::Ended(ended)) if ended.reason() == EndReason::Reset => {
+            Some(QueueStatus::Ended(ended)) if ended.reason() == EndReason::Reset => {
                 self.notes.queue_was_reset = true;
                 Ok(Reading::Reset)
             }
-            Some(Standing::Ended(ended)) => {
+            Some(QueueStatus::Ended(ended)) => {
                 // Nobody was away for long, left, or paid before being admitted.
                 let ended = ended.reason();
                 if ended != EndReason::SaleClosed {
@@ -154,7 +148,7 @@ impl Fan<'_> {
                 Err(Exit::Over(end_fate(ended)))
             }
             // The queues of a rehearsal have no draw.
-            Some(Standing::PreQueued(_)) | None => Err(Exit::Failed),
+            Some(QueueStatus::PreQueued(_)) | None => Err(Exit::Failed),
         }
     }
 

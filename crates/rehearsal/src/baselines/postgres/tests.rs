@@ -64,7 +64,7 @@ async fn every_hold_has_its_two_seats() {
 }
 
 #[tokio::test]
-async fn every_payment_is_in_wallet_ledger_and_hall() {
+async fn every_payment_is_in_wallet_ledger_and_seats() {
     let baselines = baselines().await;
     only_successes(&baselines.pay(&load(), FEW).await.expect("it is measured"));
     let left = WALLET_MINOR - TOTAL_MINOR;

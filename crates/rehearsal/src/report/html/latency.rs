@@ -3,7 +3,7 @@
 use super::super::model::{Measurement, Report};
 use super::axis::Scale;
 use super::palette::{HUES, Hue};
-use super::plot::{Axis, Line, Plot, Points};
+use super::plot::{Axis, Curve, Plot, Points};
 
 /// Percentiles with a label. Each further nine takes as much room as the one before, since it is of as much interest.
 const PERCENTILES: [f64; 6] = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99];
@@ -33,7 +33,7 @@ fn plot(phase: &str, calls: &[&Measurement]) -> Plot {
     let lines = calls
         .iter()
         .enumerate()
-        .map(|(index, call)| Line {
+        .map(|(index, call)| Curve {
             name: call.call.clone(),
             hue: Hue::of(index),
             points: curve(call).iter().map(|(percentile, millis)| (nines(*percentile), scale.place(*millis))).collect(),

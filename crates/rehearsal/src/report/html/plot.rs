@@ -29,14 +29,14 @@ pub(super) struct Plot {
     pub axes: &'static str,
     pub x: Axis,
     pub y: Axis,
-    pub lines: Vec<Line>,
+    pub lines: Vec<Curve>,
 }
 
 /// Places in the coordinates of the axes.
 pub(super) type Points = Vec<(f64, f64)>;
 
 /// A line and its name.
-pub(super) struct Line {
+pub(super) struct Curve {
     pub name: String,
     pub hue: Hue,
     pub points: Points,

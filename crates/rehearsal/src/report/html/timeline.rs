@@ -4,7 +4,7 @@ use super::super::model::Sample;
 use super::super::numbers::real;
 use super::axis;
 use super::palette::Hue;
-use super::plot::{Line, Plot, Points};
+use super::plot::{Curve, Plot, Points};
 
 /// A field of a sample.
 type Field = fn(&Sample) -> u64;
@@ -42,7 +42,7 @@ fn plot(
 ) -> Plot {
     let lines: Vec<_> = fields
         .iter()
-        .map(|(name, hue, field)| Line { name: (*name).to_owned(), hue: *hue, points: points(timeline, *field) })
+        .map(|(name, hue, field)| Curve { name: (*name).to_owned(), hue: *hue, points: points(timeline, *field) })
         .collect();
     let largest = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.0, f64::max);
     let last = timeline.iter().map(|sample| sample.at).fold(0.0, f64::max);

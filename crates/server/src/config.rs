@@ -34,7 +34,7 @@ pub struct ServeArgs {
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
     /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of
-    /// QueueService.
+    /// `QueueService`.
     #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
     pub guarded_rpcs: String,
     /// The grace period for calls in flight at shutdown, in seconds (0 to 300).

@@ -39,75 +39,16 @@ pub struct Encore {
 impl Encore {
     /// Wires an instance. Nothing runs yet.
     pub fn new(ports: Ports, guarded: GuardedRpcs) -> Self {
-        let Ports {
-            clock,
-            ids,
-            passwords,
-            access_tokens,
-            queue_tokens,
-            lane_grants,
-            users,
-            catalog,
-            reservations,
-            seat_blocks,
-            wallets,
-            payments,
-            audit,
-            seat_locks,
-            seat_changes,
-            queues,
-            queue_records,
-            draws,
-            seen_requests,
-        } = ports;
+        let runtime = Runtime::new(&ports);
+        let audit = audit(&ports, &runtime);
+        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime));
+        let parts = queue_parts(&ports, &runtime);
+        let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
+        let Ports { clock, ids, passwords, access_tokens, queue_tokens, users, .. } = ports;
+        let Ports { catalog, reservations, seat_blocks, wallets, payments, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
-        let contexts = PerformanceContexts::new(catalog.clone());
-        let seat_map = SeatMap::new(SeatMapParts {
-            locks: seat_locks.clone(),
-            changes: seat_changes,
-            reservations: reservations.clone(),
-            contexts: contexts.clone(),
-            clock: clock(),
-        });
-        let room = WaitingRoom::new(WaitingRoomParts {
-            queues,
-            records: queue_records,
-            draws,
-            payments: payments.clone(),
-            catalog: catalog.clone(),
-            stock: Arc::new(SeatMapStock(seat_map.clone())),
-            clock: clock(),
-        });
-        let guard = QueueGuard::new(room.clone());
-        let audit = AuditUseCases::new(AuditParts {
-            audit,
-            catalog: catalog.clone(),
-            reservations: reservations.clone(),
-            seat_locks,
-            room: room.clone(),
-            contexts: contexts.clone(),
-            clock: clock(),
-        });
-        let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
-        let upkeep = Upkeep::new(UpkeepParts {
-            reservations: reservations.clone(),
-            payments: payments.clone(),
-            seat_map: seat_map.clone(),
-            propagator: propagator.clone(),
-            room: room.clone(),
-            clock: clock(),
-        });
-        let parts = QueueParts {
-            room: room.clone(),
-            tokens: queue_tokens.clone(),
-            lane_grants,
-            seen: seen_requests,
-            contexts: contexts.clone(),
-            clock: clock(),
-        };
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
-        let workers = Workers::new(room, upkeep);
         let booking = BookingUseCases::new(BookingParts {
             reservations: reservations.clone(),
             contexts: contexts.clone(),
@@ -172,5 +113,73 @@ impl Encore {
         self.api.admin = self.api.admin.under(ceilings);
         self.api.queue_admin = self.api.queue_admin.under(ceilings);
         self
+    }
+}
+
+/// The live parts that several use cases share.
+struct Runtime {
+    contexts: PerformanceContexts,
+    seat_map: SeatMap,
+    room: WaitingRoom,
+    guard: QueueGuard,
+    propagator: SettlementPropagator,
+}
+
+impl Runtime {
+    fn new(ports: &Ports) -> Self {
+        let contexts = PerformanceContexts::new(ports.catalog.clone());
+        let seat_map = SeatMap::new(SeatMapParts {
+            locks: ports.seat_locks.clone(),
+            changes: ports.seat_changes.clone(),
+            reservations: ports.reservations.clone(),
+            contexts: contexts.clone(),
+            clock: ports.clock.clone(),
+        });
+        let room = WaitingRoom::new(WaitingRoomParts {
+            queues: ports.queues.clone(),
+            records: ports.queue_records.clone(),
+            draws: ports.draws.clone(),
+            payments: ports.payments.clone(),
+            catalog: ports.catalog.clone(),
+            stock: Arc::new(SeatMapStock(seat_map.clone())),
+            clock: ports.clock.clone(),
+        });
+        let guard = QueueGuard::new(room.clone());
+        let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
+        Self { contexts, seat_map, room, guard, propagator }
+    }
+}
+
+fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {
+    AuditUseCases::new(AuditParts {
+        audit: ports.audit.clone(),
+        catalog: ports.catalog.clone(),
+        reservations: ports.reservations.clone(),
+        seat_locks: ports.seat_locks.clone(),
+        room: runtime.room.clone(),
+        contexts: runtime.contexts.clone(),
+        clock: ports.clock.clone(),
+    })
+}
+
+fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
+    Upkeep::new(UpkeepParts {
+        reservations: ports.reservations.clone(),
+        payments: ports.payments.clone(),
+        seat_map: runtime.seat_map.clone(),
+        propagator: runtime.propagator.clone(),
+        room: runtime.room.clone(),
+        clock: ports.clock.clone(),
+    })
+}
+
+fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {
+    QueueParts {
+        room: runtime.room.clone(),
+        tokens: ports.queue_tokens.clone(),
+        lane_grants: ports.lane_grants.clone(),
+        seen: ports.seen_requests.clone(),
+        contexts: runtime.contexts.clone(),
+        clock: ports.clock.clone(),
     }
 }

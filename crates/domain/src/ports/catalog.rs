@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none
 /// - `lists_what_is_on_sale`: the performances whose sale is open at `now`, with their queues
-/// - `lists_queues_that_collect`: and those whose sale opens later, from when their pre-queue opens
+/// - `lists_queues_with_an_open_pre_queue`: and those whose sale opens later, from when their pre-queue opens
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {

@@ -15,9 +15,9 @@ use crate::ids::PerformanceId;
 /// - `tells_from_the_moment_of_listening`: every change after `listen` has returned is delivered. A change just before it may be
 ///   delivered too, where messages pass between servers; its version shows that
 /// - `tells_nothing_where_nothing_changed`
-/// - `a_load_is_told_as_missed`: it is [`SeatNews::Missed`], since a replica must read the loaded state
-/// - `a_large_change_is_told_as_missed`: a change of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
-/// - `who_falls_behind_is_told_so`: the buffer of a slow listener is bounded. When it overflows, the listener receives
+/// - `a_load_is_reported_as_missed`: it is [`SeatNews::Missed`], since a replica must read the loaded state
+/// - `a_large_change_is_reported_as_missed`: a change of more than [`CHANGE_SEATS_MAX`](crate::booking::seat_state::CHANGE_SEATS_MAX) seats
+/// - `a_slow_listener_is_sent_missed`: the buffer of a slow listener is bounded. When it overflows, the listener receives
 ///   [`SeatNews::Missed`] and then the latest changes
 /// - `tells_everybody_who_listens`: each listener receives each change
 /// - `listens_before_anything_is_loaded`: a listener may subscribe before the seats are loaded

@@ -70,7 +70,7 @@ pub enum ChooseRefusal {
 /// # Contract
 /// - `is_not_loaded_at_first`: there is no snapshot and no count, and takes are refused with [`TakeRefusal::NotLoaded`]
 /// - `loads_free_seats_and_locks`: the snapshot is `all_free` with the locks applied
-/// - `loads_at_the_version_it_is_told`: the snapshot has the version that was passed
+/// - `loads_at_the_given_version`: the snapshot has the version that was passed
 /// - `loads_once`: a second load changes nothing
 /// - `lets_one_load_at_a_time`: of a hundred concurrent calls that ask, one may load; then no other until `until` has passed or a
 ///   load has finished

@@ -165,7 +165,7 @@ pub struct CutLane {
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
 /// - `draws_numbers`: a queue with a draw calls nobody and abandons nobody before the cut. Those who left stay gone under their new
 ///   numbers, and those who join later follow
-/// - `a_place_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says how many numbers were drawn
+/// - `a_token_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says how many numbers were drawn
 /// - `joins_with_a_drawn_number`: a fan who joined before the draw gets [`JoinRefusal::NumberNeeded`]. With the number, the fan gets
 ///   the same token, or a new one if it has ended or the fan moves
 /// - `nobody_leaves_while_numbers_are_drawn`: calls get [`TokenRefusal::Drawing`] between `freeze` and `cut`. Freezing again returns
@@ -179,9 +179,9 @@ pub struct CutLane {
 /// - `a_restored_queue_ends_who_paid`: a used token stays ended when it is shown
 /// - `a_restored_queue_is_quiet_at_first`: nobody is called before `quiet_until`, and the bucket is empty
 /// - `a_restored_queue_keeps_the_maximum`: the reserved count as inside until they are taken or `reserved_until` has passed
-/// - `a_user_shows_one_place`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as
+/// - `a_user_shows_one_token`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as
 ///   [`EndReason::Replaced`]
-/// - `unseen_places_end_with_the_grace`: the first call of `abandon_absent` after a whole grace ends them
+/// - `unseen_numbers_end_with_the_grace`: the first call of `abandon_absent` after a whole grace ends them
 /// - `counts_what_became_of_them`: in the flow of the snapshot
 /// - `snapshots_agree_with_states`: for every number, the status in the snapshot is that of [`QueueStore::state`]
 /// - `keeps_performances_apart`: a call for one does not change another

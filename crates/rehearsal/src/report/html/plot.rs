@@ -1,4 +1,4 @@
-//! QueueStore over an axis, as inline SVG.
+//! Curves over an axis, as inline SVG.
 
 use std::io;
 use std::ops::Range;
@@ -22,7 +22,7 @@ const LINE_WIDTH: u32 = 4;
 #[error("a plot could not be drawn")]
 pub struct PlotError(#[from] DrawingAreaErrorKind<io::Error>);
 
-/// QueueStore in one frame, with what they are called.
+/// Curves in one frame, with their names.
 pub(super) struct Plot {
     pub title: String,
     /// What the axes are, in a few words.

@@ -186,7 +186,12 @@ impl ReplicaRegistry {
         }
         self.recovery.show(open, &payloads).await?;
         renewal.shown_to = restored_at;
-        self.recovery.snapshot(performance).await
+        let shown = self.recovery.snapshot(performance).await?;
+        // The numbers may have been drawn since the first copy.
+        if let Some(snapshot) = &shown {
+            self.recovery.learn(performance, Some(open), snapshot);
+        }
+        Ok(shown)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PerformanceId, Arc<Replica>>> {

@@ -81,9 +81,12 @@ impl QueueView {
         lane.is_some_and(|lane| lane.tail >= token.payload.index)
     }
 
-    /// The status of a token's number, and how many fans wait in all lanes. None if the view is of another epoch of the queue.
+    /// The status of a token's number, and how many fans wait in all lanes. None if the view is of another epoch of the queue, or of
+    /// another draw than the number.
     pub(crate) fn status(&self, token: &QueueToken) -> Option<(NumberStatus, u64)> {
-        self.snapshot_of(token).map(|queue| (queue.status(token.lane_number()), queue.waiting()))
+        self.snapshot_of(token)
+            .filter(|queue| queue.is_of_draw(token))
+            .map(|queue| (queue.status(token.lane_number()), queue.waiting()))
     }
 
     /// How long a number at this position of its lane may wait.

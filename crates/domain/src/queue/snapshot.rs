@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::queue::{Inside, LaneNumber, LaneRecord, QueueRecord, QueueSettings, TokenBucket};
+use crate::queue::{Inside, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken, TokenBucket};
 use crate::time::Timestamp;
 
 const BITS_PER_WORD: u64 = 64;
@@ -182,6 +182,12 @@ impl QueueSnapshot {
         self.draws && self.lanes.get(usize::from(lane)).is_some_and(|lane| lane.drawn.is_none())
     }
 
+    /// Whether the token's number was computed with the draw of its lane in this snapshot. Otherwise it is another fan's number here.
+    pub fn is_of_draw(&self, token: &QueueToken) -> bool {
+        let drawn = self.lanes.get(usize::from(token.payload.lane)).and_then(|lane| lane.drawn);
+        token.drawn == drawn.filter(|count| token.payload.index <= *count).unwrap_or(0)
+    }
+
     /// The status of a number of this run of the queue.
     pub fn status(&self, lane_number: LaneNumber) -> NumberStatus {
         if let Some(until) = self.active.get(&lane_number) {
@@ -240,8 +246,11 @@ impl QueueSnapshot {
 mod tests {
     use std::time::Duration;
 
+    use uuid::Uuid;
+
     use super::*;
-    use crate::queue::QueueRate;
+    use crate::ids::{PerformanceId, UserId};
+    use crate::queue::{DRAW_KEY_BYTES, Draw, DrawKey, QueueRate, QueueTokenPayload};
 
     /// A bitmap with these numbers set, cut so that it begins at the byte of `from`.
     fn gone(numbers: &[u64], from: u64) -> GoneMap {
@@ -371,5 +380,26 @@ mod tests {
         );
         (queue.quiet_until, queue.reserved) = (now + Duration::from_secs(2), 5);
         assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 4], "and those not shown yet");
+    }
+
+    #[test]
+    fn a_number_counts_only_with_the_draw_of_its_lane() {
+        let (performance, user) = (PerformanceId(Uuid::nil()), UserId(Uuid::nil()));
+        let payload = |index| QueueTokenPayload { performance, user, epoch: 1, lane: 0, index, admitted_until: None };
+        let draw = |count| Draw::new(DrawKey([3; DRAW_KEY_BYTES]), 0, count);
+        let drawn = queue(vec![LaneSnapshot { tail: 9, drawn: Some(6), ..LaneSnapshot::default() }]);
+        assert!(drawn.is_of_draw(&payload(6).token(Some(&draw(6)))));
+        assert!(
+            drawn.is_of_draw(&payload(7).token(Some(&draw(6)))),
+            "a fan who joined after the draw has the index as number"
+        );
+        assert!(!drawn.is_of_draw(&payload(6).token(None)), "the reader does not know the draw yet");
+        assert!(!drawn.is_of_draw(&payload(6).token(Some(&draw(8)))));
+        let undrawn = queue(vec![LaneSnapshot { tail: 9, ..LaneSnapshot::default() }]);
+        assert!(undrawn.is_of_draw(&payload(6).token(None)));
+        assert!(
+            !undrawn.is_of_draw(&payload(6).token(Some(&draw(6)))),
+            "the reader knows a draw that the snapshot is older than"
+        );
     }
 }

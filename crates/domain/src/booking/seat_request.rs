@@ -171,8 +171,7 @@ mod tests {
 
     #[test]
     fn a_price_leaves_the_grades_that_cost_no_more() {
-        let grades =
-            |price| allowed(&seat_request(&[], &[], Some(euros(price)))).expect("a seat_request that can be").grades;
+        let grades = |price| allowed(&seat_request(&[], &[], Some(euros(price)))).expect("a valid request").grades;
         assert_eq!((grades(900), grades(500), grades(499), grades(99)), (vec![0, 1, 2], vec![1, 2], vec![2], vec![]));
     }
 

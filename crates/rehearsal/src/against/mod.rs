@@ -1,4 +1,4 @@
-//! Two builds compared: a whole short rehearsal by this one and one by the other, in turns.
+//! Two builds compared: a whole short rehearsal by each, which take turns on the machine ([`turns`]).
 //!
 //! Each rehearsal is a process of its own, with a client of its own, servers of its own and stores of its own, so that builds whose
 //! contracts differ can be compared too. One figure is read from each report, and pairs of them are summarized as the slices of a scenario
@@ -7,11 +7,13 @@
 mod build;
 mod figures;
 mod report;
+mod turns;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::process::Child;
 use tokio::time::{Instant, timeout};
 
 pub use build::{Build, BuildError};
@@ -23,17 +25,20 @@ use crate::options::RehearseArgs;
 use crate::pairs::ratios::summarize;
 use crate::pairs::steal::{STEAL_MAX, StealMeter};
 use figures::{ChildReport, FigureValue};
+use turns::Turns;
 
 /// The report's file for programs.
 pub const JSON_FILE: &str = "against.json";
 /// How many pairs are run at most, as a multiple of those that are wanted: pairs that are dropped are made up for, within limits.
 const ROUNDS_PER_PAIR: u32 = 2;
-/// How many seconds each rehearsal may last, at least and at most.
-const RUN_SECONDS: (u64, u64) = (15, 75);
+/// How many seconds each rehearsal may last, at least and at most. Half of them is the other's.
+const RUN_SECONDS: (u64, u64) = (30, 150);
+/// What a rehearsal says goes to this file in its folder.
+const LOG_FILE: &str = "rehearse.log";
 /// How much longer than that a process may take before it is ended: an older build audits after its time.
 const RUN_MARGIN: Duration = Duration::from_secs(90);
 /// How many lines of what a failed rehearsal said are told.
-const TOLD_QUEUES: usize = 3;
+const TOLD_LINES: usize = 3;
 /// What a rehearsal ends with if promises were broken, or if something was not examined; its figures are there all the same.
 const WITH_FIGURES: [i32; 3] = [0, 3, 4];
 
@@ -55,20 +60,15 @@ pub async fn compare(
     let mut report = AgainstReport::new(args.scenario.name(), command, builds.clone(), seconds);
     let (mut took, mut rounds) = (Duration::ZERO, 0);
     while rounds < wanted.saturating_mul(ROUNDS_PER_PAIR) && report.kept() < wanted {
-        let expected = took.checked_div(rounds).unwrap_or(2 * Duration::from_secs(seconds));
+        let expected = took.checked_div(rounds).unwrap_or(Duration::from_secs(seconds));
         if bounds.stop.is_cancelled() || Instant::now() + expected > bounds.over_at {
             break;
         }
         let (begun, a_first) = (Instant::now(), rounds.is_multiple_of(2));
-        let order = if a_first { [0, 1] } else { [1, 0] };
-        let mut runs = [None, None];
-        for build in order {
-            live.phase(&format!("pair {}: {}", rounds + 1, NAMES[build]));
-            let out = args.out.join(format!("pair-{}-{}", rounds + 1, ["a", "b"][build]));
-            let running = run(&builds[build], args, seconds, &out);
-            runs[build] = bounds.stop.run_until_cancelled(running).await;
-        }
-        let [Some(a), Some(b)] = runs else { break };
+        live.phase(&format!("pair {}", rounds + 1));
+        let outs = ["a", "b"].map(|name| args.out.join(format!("pair-{}-{name}", rounds + 1)));
+        let both = run_both(&builds, args, seconds, &outs, a_first);
+        let Some([a, b]) = bounds.stop.run_until_cancelled(both).await else { break };
         report.add(a, b, a_first);
         took += begun.elapsed();
         rounds += 1;
@@ -79,21 +79,56 @@ pub async fn compare(
 
 /// How many seconds each rehearsal may last, so that all pairs fit with some margin.
 fn seconds_of_each(lasts: Duration, pairs: u32) -> u64 {
-    let share = lasts.as_secs() * 9 / 10 / (2 * u64::from(pairs));
+    let share = lasts.as_secs() * 9 / 10 / u64::from(pairs);
     share.clamp(RUN_SECONDS.0, RUN_SECONDS.1)
 }
 
 /// What a rehearsal of one build brought, and the share of processor time that was stolen meanwhile.
 type Run = Result<(ChildReport, f64), String>;
 
-async fn run(build: &Build, args: &RehearseArgs, seconds: u64, out: &Path) -> Run {
-    let log = out.join("rehearse.log");
+/// Runs both at once. While one is running, the other is stopped.
+async fn run_both(
+    builds: &[Build; 2],
+    args: &RehearseArgs,
+    seconds: u64,
+    outs: &[PathBuf; 2],
+    a_first: bool,
+) -> [Run; 2] {
+    let steal = StealMeter::start();
+    let start = |index: usize| start(&builds[index], args, seconds, &outs[index]);
+    let (mut a, mut b) = match (start(0), start(1)) {
+        (Ok(a), Ok(b)) => (a, b),
+        (a, b) => {
+            return [a, b].map(|started| Err(started.err().unwrap_or_else(|| "the other cannot be run".to_owned())));
+        }
+    };
+    let roots = [a.id(), b.id()].map(Option::unwrap_or_default);
+    let turns = match Turns::new(roots) {
+        Ok(turns) => turns,
+        Err(error) => return [0, 1].map(|_| Err(format!("processes cannot be listed: {error}"))),
+    };
+    let both = async { tokio::join!(end(&mut a, seconds, &outs[0], steal), end(&mut b, seconds, &outs[1], steal)) };
+    let taking_turns = async {
+        turns.alternate(usize::from(!a_first)).await;
+        std::future::pending::<[Run; 2]>().await
+    };
+    tokio::select! {
+        (a, b) = both => [a, b],
+        runs = taking_turns => runs,
+    }
+}
+
+fn start(build: &Build, args: &RehearseArgs, seconds: u64, out: &Path) -> Result<Child, String> {
+    let log = out.join(LOG_FILE);
     // A report that is found must be of this run.
     let _ = fs::remove_dir_all(out);
     let opened = fs::create_dir_all(out).and_then(|()| File::create(&log));
     let opened = opened.map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
-    let steal = StealMeter::start();
-    let mut child = build.start(args, seconds, out, opened).map_err(|error| format!("it cannot be run: {error}"))?;
+    build.start(args, seconds, out, opened).map_err(|error| format!("it cannot be run: {error}"))
+}
+
+/// Waits until a rehearsal has ended, and reads its report.
+async fn end(child: &mut Child, seconds: u64, out: &Path, steal: StealMeter) -> Run {
     let ended = timeout(Duration::from_secs(seconds) + RUN_MARGIN, child.wait()).await;
     let status = match ended {
         Ok(Ok(status)) => status,
@@ -102,7 +137,7 @@ async fn run(build: &Build, args: &RehearseArgs, seconds: u64, out: &Path) -> Ru
     };
     let stolen = steal.stolen();
     if !status.code().is_some_and(|code| WITH_FIGURES.contains(&code)) {
-        return Err(format!("it ended with {status}: {}", last_queues(&log)));
+        return Err(format!("it ended with {status}: {}", last_lines(&out.join(LOG_FILE))));
     }
     let json = fs::read(out.join(crate::report::JSON_FILE)).map_err(|error| format!("it left no report: {error}"))?;
     let report = ChildReport::parse(&json).map_err(|error| format!("its report cannot be read: {error}"))?;
@@ -112,10 +147,10 @@ async fn run(build: &Build, args: &RehearseArgs, seconds: u64, out: &Path) -> Ru
     Ok((report, stolen))
 }
 
-fn last_queues(log: &Path) -> String {
+fn last_lines(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TOLD_QUEUES)..].join("; ")
+    lines[lines.len().saturating_sub(TOLD_LINES)..].join("; ")
 }
 
 impl AgainstReport {
@@ -239,10 +274,10 @@ mod tests {
     #[test]
     fn all_pairs_fit_into_the_time() {
         let of_each = |seconds, pairs| seconds_of_each(Duration::from_secs(seconds), pairs);
-        assert_eq!((of_each(560, 7), of_each(120, 1), of_each(4_000, 7), of_each(10, 7)), (36, 54, 75, 15));
+        assert_eq!((of_each(560, 7), of_each(120, 1), of_each(4_000, 7), of_each(10, 7)), (72, 108, 150, 30));
         for pairs in [1, 7, 30] {
             assert!(
-                2 * u64::from(pairs) * of_each(default_comparison_seconds(pairs), pairs)
+                u64::from(pairs) * of_each(default_comparison_seconds(pairs), pairs)
                     <= default_comparison_seconds(pairs)
             );
         }

@@ -75,7 +75,10 @@ pub fn text(report: &AgainstReport) -> String {
         format!("{name}: {} ({}, server {})", build.program.display(), build.version, build.server_sha256)
     };
     let mut lines = vec![
-        format!("{}: two builds, pairs of rehearsals of {} s each", report.scenario, report.seconds_per_rehearsal),
+        format!(
+            "{}: two builds, pairs of rehearsals of {} s that take turns",
+            report.scenario, report.seconds_per_rehearsal
+        ),
         format!("$ {}", report.command),
         build("A", &report.a),
         build("B", &report.b),

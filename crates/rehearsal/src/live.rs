@@ -13,7 +13,7 @@ use crate::load::tally::per_second;
 use crate::report::model::Sample;
 
 /// How often a line is written where there is no terminal.
-const QUEUE_EVERY: Duration = Duration::from_secs(5);
+const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How often the spinner turns.
 const SPIN_EVERY: Duration = Duration::from_millis(120);
 
@@ -30,7 +30,7 @@ pub struct SaleView {
     fans: u64,
     bars: Option<SaleBars>,
     begun: Instant,
-    queue_due: Mutex<Instant>,
+    line_due: Mutex<Instant>,
 }
 
 #[derive(Debug)]
@@ -39,6 +39,17 @@ struct SaleBars {
     seats: ProgressBar,
     people: ProgressBar,
     calls: ProgressBar,
+}
+
+/// What is known of the fans besides the sample.
+#[derive(Clone, Copy, Debug)]
+pub struct People {
+    /// Fans who are done.
+    pub gone: u64,
+    /// Fans who have paid.
+    pub paid: u64,
+    /// Breaches of promises that the fans who are done have noted.
+    pub breaches: u64,
 }
 
 impl Live {
@@ -89,7 +100,7 @@ impl Live {
                 calls: bar(0, "  {msg}"),
             }
         });
-        SaleView { fans, bars, begun, queue_due: Mutex::new(begun + QUEUE_EVERY) }
+        SaleView { fans, bars, begun, line_due: Mutex::new(begun + LINE_EVERY) }
     }
 }
 
@@ -100,9 +111,9 @@ impl Default for Live {
 }
 
 impl SaleView {
-    /// Shows a moment: the sale, how many fans are done and how many of them have paid, and the calls since the moment
-    /// before, `span` ago.
-    pub fn show(&self, sample: &Sample, (gone, paid): (u64, u64), recent: &Tally, span: Duration) {
+    /// Shows a moment: the sale, the fans, and the calls since the moment before, `span` ago.
+    pub fn show(&self, sample: &Sample, fans: People, recent: &Tally, span: Duration) {
+        let People { gone, paid, breaches } = fans;
         let people = format!(
             "waiting {} · admitted {} · inside {} · holding {} · paid {paid} · seats left {}",
             sample.waiting, sample.admitted, sample.inside, sample.holding, sample.seats_left
@@ -110,7 +121,7 @@ impl SaleView {
         let rate = per_second(recent.successes() + recent.refusals(), span);
         let times = recent.percentiles_ms();
         let calls = format!(
-            "{rate:.0} answers/s · p50 {:.1} ms · p99 {:.1} ms · refused {} · errors {}",
+            "{rate:.0} answers/s · p50 {:.1} ms · p99 {:.1} ms · refused {} · errors {} · breaches {breaches}",
             times.0, times.1, sample.refused, sample.errors
         );
         if let Some(bars) = &self.bars {
@@ -120,9 +131,9 @@ impl SaleView {
             bars.calls.set_message(calls);
             return;
         }
-        let mut due = self.queue_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.line_due.lock().unwrap_or_else(PoisonError::into_inner);
         if Instant::now() >= *due {
-            *due += QUEUE_EVERY;
+            *due += LINE_EVERY;
             let at = self.begun.elapsed().as_secs();
             eprintln!(
                 "rehearse: {at:>3} s · {gone}/{} fans done · sold {} · {people} · {calls}",

@@ -65,6 +65,7 @@ pub async fn rehearse(
         comparisons: findings.comparisons,
         figures: findings.figures,
         timeline: findings.timeline,
+        marks: findings.marks,
         proof,
     })
 }

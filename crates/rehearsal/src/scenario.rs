@@ -11,7 +11,7 @@ use crate::environment::Environment;
 use crate::live::Live;
 use crate::load::{Counted, Load};
 use crate::options::RehearseArgs;
-use crate::report::model::{Baseline, Comparison, Figure, Measurement, PromiseReport, Sample};
+use crate::report::model::{Baseline, Comparison, Figure, Mark, Measurement, PromiseReport, Sample};
 
 /// Why there is no report. Whatever calls come to under load is in the report; only a step without which a scenario cannot
 /// go on ends it, and with it what was measured before.
@@ -61,6 +61,8 @@ pub(crate) struct Findings {
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) timeline: Vec<Sample>,
+    /// What was done to the system during the timeline.
+    pub(crate) marks: Vec<Mark>,
     /// What the consistency checker found.
     pub(crate) promises: Vec<PromiseReport>,
     /// What the auditor is to look at.

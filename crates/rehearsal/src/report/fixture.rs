@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::model::{
-    Baseline, Comparison, EnvironmentReport, Figure, Latency, Measurement, Pair, PromiseReport, Proof, Report, Sample,
-    TimedFrom,
+    Baseline, Comparison, EnvironmentReport, Figure, Latency, Mark, Measurement, Pair, PromiseReport, Proof, Report,
+    Sample, TimedFrom,
 };
 use super::numbers::real;
 use crate::pairs::ratios::summarize;
@@ -34,6 +34,7 @@ pub(crate) fn journey() -> Report {
             Figure::new("first admission after", 212.4, "ms"),
         ],
         timeline: timeline(),
+        marks: vec![Mark { at: 20.0, what: "instance killed".into() }],
         proof: Proof {
             promises: vec![
                 promise("double_sold_seat", "auditor", SEATS),
@@ -62,6 +63,7 @@ pub(crate) fn part() -> Report {
     report.scenario = "hold".into();
     report.command = "encore rehearse hold --local --instances 2 --seed 42".into();
     report.timeline.clear();
+    report.marks.clear();
     report.proof = Proof::default();
     report
 }

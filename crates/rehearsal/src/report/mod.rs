@@ -61,6 +61,7 @@ mod tests {
             "notes",
             "figures",
             "timeline",
+            "marks",
             "proof",
         ];
         expected.sort_unstable();

@@ -56,6 +56,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// The sale as it went, a few times a second. Empty for scenarios that are no sale.
     pub timeline: Vec<Sample>,
+    /// What was done to the system during the sale, such as an instance that was killed.
+    pub marks: Vec<Mark>,
     /// What the auditor and the consistency checker found about the promises.
     pub proof: Proof,
 }
@@ -205,6 +207,15 @@ impl Figure {
     pub fn new(name: impl Into<String>, value: f64, unit: &str) -> Self {
         Self { name: name.into(), value, unit: unit.to_owned() }
     }
+}
+
+/// A moment of the sale at which something was done to the system.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mark {
+    /// Seconds since the beginning.
+    pub at: f64,
+    /// What was done.
+    pub what: String,
 }
 
 /// The sale at a moment.

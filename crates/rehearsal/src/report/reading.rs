@@ -2,10 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Comparison, Measurement, PromiseReport, Proof, TimedFrom};
+use super::model::{Comparison, Measurement, PromiseReport, Proof, Report, Sample, TimedFrom};
 use super::numbers;
 
+impl Report {
+    /// What came of it, as a sentence without its full stop: what was sold, or what the first call measured came to, and how
+    /// many promises were kept.
+    pub(crate) fn result(&self) -> Option<String> {
+        let result = sold(&self.timeline).or_else(|| self.measurements.first().map(Measurement::result))?;
+        let kept = (!self.proof.promises.is_empty()).then(|| format!("; {}", self.proof.kept()));
+        Some(result + &kept.unwrap_or_default())
+    }
+}
+
+/// How many seats were sold, and when the last one was.
+fn sold(timeline: &[Sample]) -> Option<String> {
+    let (first, last) = (timeline.first()?, timeline.last()?);
+    let seats = first.seats_sold + first.seats_left;
+    let done = timeline.iter().find(|sample| sample.seats_sold == last.seats_sold)?;
+    Some(format!(
+        "{} of {} seats were sold in {}",
+        numbers::count(last.seats_sold),
+        numbers::count(seats),
+        numbers::seconds(done.at)
+    ))
+}
+
 impl Measurement {
+    /// Its rate, and how long answers took.
+    fn result(&self) -> String {
+        let rate = numbers::quantity(self.answers_per_second);
+        let times = self
+            .latency
+            .as_ref()
+            .map(|latency| format!(", p50 {}, p99 {}", numbers::millis(latency.p50), numbers::millis(latency.p99)));
+        format!("{} {}: {rate} answers/s{}", self.phase, self.call, times.unwrap_or_default())
+    }
+
     /// How many calls were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refusals.values().sum()
@@ -56,6 +89,11 @@ impl Comparison {
     pub(crate) fn pairs(&self) -> String {
         self.ratio.map_or(0, |ratio| ratio.pairs).to_string()
     }
+
+    /// How many pairs do not count.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.stolen + self.failed
+    }
 }
 
 impl TimedFrom {
@@ -70,6 +108,12 @@ impl TimedFrom {
 }
 
 impl Proof {
+    /// How many of the promises that were examined were kept.
+    fn kept(&self) -> String {
+        let kept = self.promises.iter().filter(|promise| promise.breaches == 0).count();
+        format!("{kept} of {} promises were kept", self.promises.len())
+    }
+
     /// The verdict as a sentence without its full stop.
     pub(crate) fn verdict(&self) -> String {
         match self.promises.iter().filter(|promise| promise.breaches > 0).count() {
@@ -99,6 +143,21 @@ fn by_count(reasons: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+
+    #[test]
+    fn the_result_is_what_was_sold_or_the_first_rate() {
+        let mut sale = fixture::journey();
+        assert_eq!(
+            sale.result().as_deref(),
+            Some("3 200 of 3 200 seats were sold in 59.8 s; 3 of 3 promises were kept")
+        );
+        sale.proof.promises[0].breaches = 1;
+        assert!(sale.result().expect("a sale").ends_with("; 2 of 3 promises were kept"));
+        let part = fixture::part().result();
+        assert_eq!(part.as_deref(), Some("saturated JoinQueue: 9 211 answers/s, p50 0.42 ms, p99 1.3 ms"));
+        let nothing = super::Report { measurements: vec![], ..fixture::part() };
+        assert_eq!(nothing.result(), None);
+    }
 
     #[test]
     fn a_comparison_tells_median_interval_range_and_pairs() {

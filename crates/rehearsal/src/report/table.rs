@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use super::model::{Baseline, Comparison, Figure, Latency, Measurement, Proof, Report};
+use super::model::{Baseline, Comparison, Figure, Latency, Measurement, Proof, Rate, Report};
 use super::numbers::{self, NONE};
 
 /// Baselines are described in sentences, which are wrapped so that their table stays below a hundred columns.
@@ -12,12 +12,13 @@ const ABOUT_WIDTH: u16 = 50;
 /// A line below the names of the columns and nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// The report as text for a terminal, about 140 columns wide. The proof stands last, where the eye is when a command
-/// has ended.
+/// The report as text for a terminal; its tables are at most 100 columns wide. The proof and the result stand
+/// last, where the eye is when a command has ended.
 pub fn table(report: &Report) -> String {
     let mut sections = vec![heading(report)];
     if !report.measurements.is_empty() {
         sections.push(measurements(&report.measurements));
+        sections.push(answer_times(&report.measurements));
     }
     sections.extend(reasons(&report.measurements));
     if !report.baselines.is_empty() {
@@ -33,6 +34,7 @@ pub fn table(report: &Report) -> String {
         sections.push(figures(&report.figures));
     }
     sections.push(proof(&report.proof));
+    sections.extend(report.result().map(|result| format!("{}.", plain(&result))));
     sections.join("\n\n") + "\n"
 }
 
@@ -60,46 +62,33 @@ fn heading(report: &Report) -> String {
 }
 
 fn measurements(measurements: &[Measurement]) -> String {
-    let mut rows = grid(
-        &[
-            "phase",
-            "call",
-            "timed from",
-            "offered/s",
-            "ok/s",
-            "answers/s",
-            "ok",
-            "refused",
-            "errors",
-            "answered",
-            "p50",
-            "p90",
-            "p99",
-            "p99.9",
-            "max",
-        ],
-        3,
-    );
+    let mut rows = grid(&["phase", "call", "ok/s", "answers/s", "ok", "refused", "errors", "answered"], 2);
     for measurement in measurements {
-        let mut row = vec![
+        rows.add_row([
             text(&measurement.phase),
             text(&measurement.call),
-            text(measurement.timed_from.name()),
-            number(measurement.offered_per_second.map_or_else(|| NONE.to_owned(), numbers::quantity)),
             number(numbers::quantity(measurement.successes_per_second)),
             number(numbers::quantity(measurement.answers_per_second)),
             number(numbers::count(measurement.successes)),
             number(numbers::count(measurement.refused())),
             number(numbers::count(measurement.failed())),
             number(measurement.answered().unwrap_or_default()),
-        ];
+        ]);
+    }
+    titled("Calls; answered: what share of them, unless all were", &rows)
+}
+
+fn answer_times(measurements: &[Measurement]) -> String {
+    let mut rows = grid(&["phase", "call", "timed from", "p50", "p90", "p99", "p99.9", "max"], 3);
+    for measurement in measurements {
+        let mut row = vec![text(&measurement.phase), text(&measurement.call), text(measurement.timed_from.name())];
         row.extend(times(
             measurement.latency.as_ref(),
             &[|of| of.p50, |of| of.p90, |of| of.p99, |of| of.p999, |of| of.max],
         ));
         rows.add_row(row);
     }
-    titled("Measurements, answer times in ms; answered: what share of calls, unless all were", &rows)
+    titled("Answer times in ms", &rows)
 }
 
 fn reasons(measurements: &[Measurement]) -> Option<String> {
@@ -138,22 +127,27 @@ fn baselines(baselines: &[Baseline]) -> String {
 }
 
 fn comparisons(comparisons: &[Comparison]) -> String {
-    let mut rows =
-        grid(&["measurement", "against", "rate", "median", "95 % interval", "range", "pairs", "dropped", "failed"], 3);
+    let mut rows = grid(&["measurement", "against", "median", "95 % interval", "range", "pairs", "left out"], 2);
     for comparison in comparisons {
         rows.add_row([
-            text(&comparison.measurement),
+            text(&compared(comparison)),
             text(&comparison.baseline),
-            text(comparison.rate.name()),
             number(comparison.median()),
             number(comparison.interval()),
             number(comparison.range()),
             number(comparison.pairs()),
-            number(comparison.stolen),
-            number(comparison.failed),
+            number(comparison.left_out()),
         ]);
     }
-    titled("Encore's rate divided by the baseline's, pair by pair; dropped: CPU was stolen", &rows)
+    titled("Encore's rate divided by the baseline's, pair by pair; left out: the pair failed, or CPU was stolen", &rows)
+}
+
+/// What is compared: answers per second, unless it says otherwise.
+fn compared(comparison: &Comparison) -> String {
+    match comparison.rate {
+        Rate::Answers => comparison.measurement.clone(),
+        Rate::Successes => format!("{}, {}", comparison.measurement, comparison.rate.name()),
+    }
 }
 
 fn notes(notes: &[String]) -> String {
@@ -244,11 +238,34 @@ mod tests {
     #[test]
     fn a_row_says_from_when_it_is_timed_and_what_share_was_answered_if_not_all() {
         let told = table(&fixture::broken_journey());
-        let row = |start: &str| {
-            let mut rows = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-            rows.find(|row| row.starts_with(start)).unwrap_or_else(|| panic!("no row of {start} in {told}"))
+        let rows = |start: &str| {
+            let rows = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            let rows: Vec<String> = rows.filter(|row| row.starts_with(start)).collect();
+            assert!(rows.len() > 1, "no rows of {start} in {told}");
+            rows.join(" | ")
         };
-        assert!(row("saturated HoldSeats call").contains(" 99.9 % "));
-        assert!(!row("paced HoldSeats intended start").contains('%'));
+        let saturated = rows("saturated HoldSeats");
+        assert!(saturated.contains(" 99.9 %") && saturated.contains("HoldSeats call "), "{saturated}");
+        let paced = rows("paced HoldSeats");
+        assert!(paced.contains("HoldSeats intended start ") && !paced.contains('%'), "{paced}");
+    }
+
+    #[test]
+    fn tables_fit_into_a_hundred_columns() {
+        let mut report = fixture::broken_journey();
+        let longest = &mut report.measurements[0];
+        longest.phase = "all know that the queue moves".to_owned();
+        longest.call = "WatchPosition".to_owned();
+        let told = table(&report);
+        // The command may be as long as it was typed, and a note is a sentence.
+        for line in told.lines().filter(|line| !line.starts_with("$ ") && !line.starts_with("  ")) {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn the_result_stands_last() {
+        let told = table(&fixture::journey());
+        assert!(told.ends_with("3 200 of 3 200 seats were sold in 59.8 s; 3 of 3 promises were kept.\n"), "{told}");
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::EnvironmentKind;
-use crate::live::SaleView;
+use crate::live::{People, SaleView};
 use crate::load::drive::pass_on;
 use crate::load::tally::to_f64;
 use crate::operator::{QueueTerms, Terms};
@@ -30,6 +30,8 @@ const FANS: u64 = 5_000;
 const SEATS_PER_FAN: u32 = 8;
 /// How often the sale is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+/// How often what the fans noted is checked while the sale goes on, as a number of samples.
+const CHECK_EVERY: usize = 8;
 /// The fate of who has paid.
 const PAID: &str = "paid";
 /// By how much the clocks of other machines may differ from ours.
@@ -65,7 +67,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let begun = Instant::now();
     let over = CancellationToken::new();
     let (timeline, killed, ()) = tokio::join!(
-        watch(&users, &view, begun, &over),
+        watch(&users, &view, limits(run, queue), begun, &over),
         kill_one(run, &users, u64::from(venue.seats()), &over),
         async {
             send_all(&users, tokens, begun).await;
@@ -76,14 +78,15 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     view.finish();
     run.live.phase("those who paid look back");
     users.look_back().await;
-    let (kill_figures, untried) = killed.told(begun);
+    let kill = killed.report(begun);
     let mut figures = figures(&users, took);
-    figures.extend(kill_figures);
+    figures.extend(kill.figures);
     Ok(Findings {
         measurements: users.recorder.measurements("journey", took),
         figures,
-        untried,
+        untried: kill.untried,
         timeline,
+        marks: kill.marks,
         promises: users.checker.check(limits(run, queue)),
         performances,
         ..Findings::default()
@@ -138,8 +141,15 @@ async fn send_all(users: &Arc<Users>, tokens: Vec<String>, begun: Instant) {
     }
 }
 
-async fn watch(users: &Users, view: &SaleView, begun: Instant, over: &CancellationToken) -> Vec<Sample> {
+async fn watch(
+    users: &Users,
+    view: &SaleView,
+    limits: QueueLimits,
+    begun: Instant,
+    over: &CancellationToken,
+) -> Vec<Sample> {
     let mut timeline = Vec::new();
+    let mut breaches = 0;
     let mut moments = interval(SAMPLE_EVERY);
     moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looked_at = begun;
@@ -151,8 +161,15 @@ async fn watch(users: &Users, view: &SaleView, begun: Instant, over: &Cancellati
         }
         let (totals, recent) = (users.recorder.totals(), users.recorder.recent());
         let sample = users.progress.sample(begun.elapsed(), totals);
-        let paid = users.progress.fates().get(PAID).copied().unwrap_or_default();
-        view.show(&sample, (users.progress.gone.load(Ordering::Relaxed), paid), &recent, looked_at.elapsed());
+        if last || timeline.len().is_multiple_of(CHECK_EVERY) {
+            breaches = users.checker.breaches(limits);
+        }
+        let people = People {
+            gone: users.progress.gone.load(Ordering::Relaxed),
+            paid: users.progress.fates().get(PAID).copied().unwrap_or_default(),
+            breaches,
+        };
+        view.show(&sample, people, &recent, looked_at.elapsed());
         looked_at = Instant::now();
         timeline.push(sample);
     }

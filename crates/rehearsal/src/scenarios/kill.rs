@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::Instances;
-use crate::report::model::Figure;
+use crate::report::model::{Figure, Mark};
 use crate::scenario::Run;
 use crate::users::fan::Users;
 
@@ -28,27 +28,44 @@ pub(super) enum Killed {
     At(Instant, Result<Instant, String>),
 }
 
+/// What a kill leaves in the report.
+#[derive(Debug, Default)]
+pub(super) struct KillReport {
+    /// Seconds from the beginning of the sale.
+    pub(super) figures: Vec<Figure>,
+    pub(super) marks: Vec<Mark>,
+    /// What could not be tried.
+    pub(super) untried: Vec<String>,
+}
+
 impl Killed {
-    /// Figures, counted from the beginning of the sale, and what could not be tried.
-    pub(super) fn told(self, begun: Instant) -> (Vec<Figure>, Vec<String>) {
-        let figure = |name, at: Instant| Figure::new(name, at.duration_since(begun).as_secs_f64(), "s");
+    /// The report of the kill in a sale that began at this moment.
+    pub(super) fn report(self, begun: Instant) -> KillReport {
+        let mut report = KillReport::default();
         match self {
-            Self::Nobody => (Vec::new(), Vec::new()),
-            Self::TooLate => {
-                let why =
-                    format!("--kill: nobody was killed, as the sale ended before 1/{KILL_AT_PART} of it was sold");
-                (Vec::new(), vec![why])
-            }
-            Self::At(killed, Ok(back)) => {
-                let figures =
-                    vec![figure("instance killed after", killed), figure("instance serves again after", back)];
-                (figures, Vec::new())
-            }
-            Self::At(killed, Err(why)) => {
-                let why = format!("--kill: the instance that was killed did not come back: {why}");
-                (vec![figure("instance killed after", killed)], vec![why])
+            Self::Nobody => {}
+            Self::TooLate => report
+                .untried
+                .push(format!("--kill: nobody was killed, as the sale ended before 1/{KILL_AT_PART} of it was sold")),
+            Self::At(killed, back) => {
+                report.add("instance killed", killed.duration_since(begun));
+                match back {
+                    Ok(back) => report.add("instance serves again", back.duration_since(begun)),
+                    Err(why) => {
+                        report.untried.push(format!("--kill: the instance that was killed did not come back: {why}"));
+                    }
+                }
             }
         }
+        report
+    }
+}
+
+impl KillReport {
+    fn add(&mut self, what: &str, after: Duration) {
+        let at = after.as_secs_f64();
+        self.figures.push(Figure::new(format!("{what} after"), at, "s"));
+        self.marks.push(Mark { at, what: what.to_owned() });
     }
 }
 
@@ -93,21 +110,26 @@ async fn kill_and_restart(run: &Run<'_>, instances: &Instances) -> Killed {
 mod tests {
     use super::*;
 
-    fn told(killed: Killed, begun: Instant) -> (Vec<String>, Vec<String>) {
-        let (figures, untried) = killed.told(begun);
-        (figures.into_iter().map(|it| format!("{} {} {}", it.name, it.value, it.unit)).collect(), untried)
+    fn told(killed: Killed, begun: Instant) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let KillReport { figures, marks, untried } = killed.report(begun);
+        (
+            figures.into_iter().map(|it| format!("{} {} {}", it.name, it.value, it.unit)).collect(),
+            marks.into_iter().map(|it| format!("{} {}", it.at, it.what)).collect(),
+            untried,
+        )
     }
 
     #[test]
-    fn a_kill_leaves_its_trace() {
+    fn a_kill_leaves_figures_and_marks() {
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(told(Killed::Nobody, begun), (vec![], vec![]));
+        assert_eq!(told(Killed::Nobody, begun), (vec![], vec![], vec![]));
         let figures = ["instance killed after 2 s", "instance serves again after 6 s"].map(str::to_owned);
-        assert_eq!(told(Killed::At(at(2), Ok(at(6))), begun), (figures.to_vec(), vec![]));
-        let (figures, untried) = told(Killed::At(at(2), Err("its port is taken".to_owned())), begun);
-        assert_eq!((figures.len(), untried.len()), (1, 1));
+        let marks = ["2 instance killed", "6 instance serves again"].map(str::to_owned);
+        assert_eq!(told(Killed::At(at(2), Ok(at(6))), begun), (figures.to_vec(), marks.to_vec(), vec![]));
+        let (figures, marks, untried) = told(Killed::At(at(2), Err("its port is taken".to_owned())), begun);
+        assert_eq!((figures.len(), marks.len(), untried.len()), (1, 1, 1));
         assert!(untried[0].ends_with("did not come back: its port is taken"));
-        assert_eq!(told(Killed::TooLate, begun).1.len(), 1);
+        assert_eq!(told(Killed::TooLate, begun).2.len(), 1);
     }
 }

@@ -80,6 +80,11 @@ impl ConsistencyChecker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notes);
     }
 
+    /// How many breaches the notes show so far.
+    pub fn breaches(&self, limits: QueueLimits) -> u64 {
+        self.check(limits).iter().map(|promise| promise.breaches).sum()
+    }
+
     /// Compares all notes.
     pub fn check(&self, limits: QueueLimits) -> Vec<PromiseReport> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);

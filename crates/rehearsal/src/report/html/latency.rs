@@ -48,6 +48,7 @@ fn plot(phase: &str, calls: &[&Measurement]) -> Plot {
         x,
         y: scale.axis,
         lines,
+        marks: Vec::new(),
     }
 }
 

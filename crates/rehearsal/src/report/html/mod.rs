@@ -34,9 +34,10 @@ pub fn html(report: &Report) -> Result<String, PlotError> {
                 main {
                     (sections::heading(report))
                     (sections::figures(&report.figures))
-                    (figures("The sale as it went", &timeline::plots(&report.timeline))?)
+                    (figures("The sale as it went", &timeline::plots(&report.timeline, &report.marks))?)
                     (sections::measurements(&report.measurements))
-                    (figures("How long answers took", &latency::plots(report))?)
+                    (sections::answer_times(&report.measurements))
+                    (figures("Distribution of answer times", &latency::plots(report))?)
                     (sections::baselines(report))
                 }
             }
@@ -97,6 +98,7 @@ mod tests {
         HOSTILE.clone_into(&mut report.comparisons[0].measurement);
         HOSTILE.clone_into(&mut report.comparisons[1].baseline);
         report.notes = vec![HOSTILE.to_owned()];
+        HOSTILE.clone_into(&mut report.marks[0].what);
         let page = html(&report).unwrap();
         assert!(!page.contains("<script"));
         assert_eq!(page.matches("</title>").count(), 1);
@@ -119,6 +121,7 @@ mod tests {
             assert!(sale.contains(&format!("<h3>{title}</h3>")), "no plot of {title}");
         }
         assert_eq!(sale.matches("<svg").count(), 6);
+        assert_eq!(sale.matches("instance killed").count(), 4, "each plot over time names the mark");
         let part = html(&fixture::part()).unwrap();
         assert_eq!(part.matches("<svg").count(), 2);
         assert!(!part.contains("The sale as it went"));
@@ -134,7 +137,10 @@ mod tests {
         assert!(place("1 promise was broken.") < place("double_sold_seat"));
         assert!(place("A-17-4: belongs to 2 reservations") < place("encore rehearse journey"));
         assert!(place("Interrupted") < place("<h2>"));
+        assert!(place("3 200 of 3 200 seats were sold") < place("1 promise was broken."));
+        assert!(page.contains("<details open>"));
         let kept = html(&fixture::journey()).unwrap();
+        assert!(kept.contains("<details>") && !kept.contains("<details open>"), "kept promises are folded away");
         assert!(kept.contains("What was examined was kept, and not all was examined."));
         assert!(kept.contains("the auditor gave no answer"));
         assert!(html(&fixture::part()).unwrap().contains("No promise was examined."));

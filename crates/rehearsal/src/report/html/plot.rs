@@ -9,6 +9,8 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use super::super::model::Mark;
+use super::super::numbers;
 use super::palette::{self, Hue};
 
 /// Units of the drawing. A phone shows them at a third and a desk at about half, so that whole units, which is all that
@@ -30,6 +32,8 @@ pub(super) struct Plot {
     pub x: Axis,
     pub y: Axis,
     pub lines: Vec<Curve>,
+    /// Moments on the horizontal axis.
+    pub marks: Vec<Mark>,
 }
 
 /// Places in the coordinates of the axes.
@@ -87,6 +91,7 @@ impl Plot {
                     p.axes { (self.axes) }
                     ul.legend {
                         @for line in &self.lines { li { i class=(line.hue.class()) {} (line.name) } }
+                        @for mark in &self.marks { li { i.mark {} (mark.what) " after " (numbers::seconds(mark.at)) } }
                     }
                 }
                 div role="img" aria-label={ (self.title) ", " (self.axes) } { (PreEscaped(svg)) }
@@ -118,6 +123,10 @@ impl Plot {
             .axis_style(palette::RULE.stroke_width(2))
             .label_style(label)
             .draw()?;
+        for mark in &self.marks {
+            let ends = [(mark.at, self.y.range.start), (mark.at, self.y.range.end)];
+            chart.draw_series(LineSeries::new(ends, palette::RULE.stroke_width(LINE_WIDTH)))?;
+        }
         for line in &self.lines {
             let style = line.hue.light().stroke_width(LINE_WIDTH);
             chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;

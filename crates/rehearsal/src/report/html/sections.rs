@@ -20,6 +20,7 @@ pub(super) fn heading(report: &Report) -> Markup {
         header {
             p.kind { "Encore, a rehearsal" }
             h1 { (report.scenario) }
+            @if let Some(result) = report.result() { p.result { (result) "." } }
             @if report.interrupted { p.notice { "Interrupted: what follows is what was seen until then." } }
         }
         (verdict(&report.proof))
@@ -53,10 +54,13 @@ fn verdict(proof: &Proof) -> Markup {
         section class={ "verdict " (class) } {
             h2 { (proof.verdict()) "." }
             @if !proof.promises.is_empty() {
-                div.wide { table {
-                    thead { tr { th { "promise" } th { "examined by" } th.n { "examined" } th.n { "breaches" } } }
-                    tbody { @for promise in &proof.promises { (promise_row(promise)) } }
-                } }
+                details open[!proof.holds()] {
+                    summary { (proof.promises.len()) " promises" }
+                    div.wide { table {
+                        thead { tr { th { "promise" } th { "examined by" } th.n { "examined" } th.n { "breaches" } } }
+                        tbody { @for promise in &proof.promises { (promise_row(promise)) } }
+                    } }
+                }
             }
             @for promise in &proof.promises { (findings(promise)) }
             @if !proof.unexamined.is_empty() {
@@ -120,13 +124,12 @@ pub(super) fn measurements(measurements: &[Measurement]) -> Markup {
         @if !measurements.is_empty() {
             section {
                 h2 { "Measurements" }
-                p { (TIMES) }
                 div.wide { table {
                     thead { tr {
-                        th { "phase" } th { "call" } th { "timed from" }
-                        @for name in ["offered/s", "ok/s", "answers/s", "ok", "refused", "errors", "answered", "p50", "p90", "p99", "p99.9", "max"] { th.n { (name) } }
+                        th { "phase" } th { "call" }
+                        @for name in ["offered/s", "ok/s", "answers/s", "ok", "refused", "errors", "answered"] { th.n { (name) } }
                     } }
-                    tbody { @for measurement in measurements { (measurement_row(measurement)) } }
+                    tbody { @for measurement in measurements { (calls_row(measurement)) } }
                 } }
                 @if !reasons.is_empty() {
                     h3 { "Refusals and errors" }
@@ -151,12 +154,30 @@ pub(super) fn measurements(measurements: &[Measurement]) -> Markup {
     }
 }
 
-fn measurement_row(measurement: &Measurement) -> Markup {
+/// How long answers took, of every call of every phase.
+pub(super) fn answer_times(measurements: &[Measurement]) -> Markup {
+    html! {
+        @if !measurements.is_empty() {
+            section {
+                h2 { "Answer times" }
+                p { (TIMES) }
+                div.wide { table {
+                    thead { tr {
+                        th { "phase" } th { "call" } th { "timed from" }
+                        @for name in ["p50", "p90", "p99", "p99.9", "max"] { th.n { (name) } }
+                    } }
+                    tbody { @for measurement in measurements { (times_row(measurement)) } }
+                } }
+            }
+        }
+    }
+}
+
+fn calls_row(measurement: &Measurement) -> Markup {
     html! {
         tr {
             td { (measurement.phase) }
             td { (measurement.call) }
-            td { (measurement.timed_from.name()) }
             td.n { (measurement.offered_per_second.map_or_else(|| NONE.to_owned(), numbers::quantity)) }
             td.n { (numbers::quantity(measurement.successes_per_second)) }
             td.n { (numbers::quantity(measurement.answers_per_second)) }
@@ -164,6 +185,16 @@ fn measurement_row(measurement: &Measurement) -> Markup {
             td.n { (numbers::count(measurement.refused())) }
             td.n.bad[measurement.failed() > 0] { (numbers::count(measurement.failed())) }
             td.n.bad { (measurement.answered().unwrap_or_default()) }
+        }
+    }
+}
+
+fn times_row(measurement: &Measurement) -> Markup {
+    html! {
+        tr {
+            td { (measurement.phase) }
+            td { (measurement.call) }
+            td { (measurement.timed_from.name()) }
             (times(measurement.latency.as_ref(), &[|of| of.p50, |of| of.p90, |of| of.p99, |of| of.p999, |of| of.max]))
         }
     }
@@ -181,7 +212,10 @@ pub(super) fn baselines(report: &Report) -> Markup {
         @if !report.baselines.is_empty() {
             section {
                 h2 { "Baselines" }
-                p { "What the same machine did without Encore, in slices that took turns with the scenario's." }
+                p {
+                    "What the same machine did without Encore, in slices that took turns with the scenario's. Pairs that failed, "
+                    "or during which the machine's CPU was stolen, are left out."
+                }
                 div.wide { table {
                     thead { tr { th { "baseline" } th { "what was done" } th.n { "answers/s" } th.n { "p50" } th.n { "p99" } } }
                     tbody { @for baseline in &report.baselines { (baseline_row(baseline)) } }
@@ -204,7 +238,7 @@ fn comparisons(comparisons: &[Comparison]) -> Markup {
         div.wide { table {
             thead { tr {
                 th { "measurement" } th { "against" } th { "rate" }
-                @for name in ["median", "95 % interval", "range", "pairs", "dropped", "failed"] { th.n { (name) } }
+                @for name in ["median", "95 % interval", "range", "pairs", "left out"] { th.n { (name) } }
             } }
             tbody {
                 @for comparison in comparisons {
@@ -216,8 +250,7 @@ fn comparisons(comparisons: &[Comparison]) -> Markup {
                         td.n { (comparison.interval()) }
                         td.n { (comparison.range()) }
                         td.n { (comparison.pairs()) }
-                        td.n.bad[comparison.stolen > 0] { (comparison.stolen) }
-                        td.n.bad[comparison.failed > 0] { (comparison.failed) }
+                        td.n.bad[comparison.left_out() > 0] { (comparison.left_out()) }
                     }
                 }
             }

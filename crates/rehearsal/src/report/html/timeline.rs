@@ -1,6 +1,6 @@
 //! The sale as it went: lines over time.
 
-use super::super::model::Sample;
+use super::super::model::{Mark, Sample};
 use super::super::numbers::real;
 use super::axis;
 use super::palette::Hue;
@@ -9,8 +9,8 @@ use super::plot::{Curve, Plot, Points};
 /// A field of a sample.
 type Field = fn(&Sample) -> u64;
 
-/// The plots of a sale; none if there are not two moments to draw a line between.
-pub(super) fn plots(timeline: &[Sample]) -> Vec<Plot> {
+/// The plots of a sale with its marks; none if there are not two moments to draw a line between.
+pub(super) fn plots(timeline: &[Sample], marks: &[Mark]) -> Vec<Plot> {
     if timeline.len() < 2 {
         return vec![];
     }
@@ -26,17 +26,17 @@ pub(super) fn plots(timeline: &[Sample]) -> Vec<Plot> {
         ("errors", Hue::RED, |at| at.errors),
     ];
     vec![
-        plot("The queue", "fans, by seconds since the beginning", timeline, &queue, counts),
-        plot("Inside", "fans, by seconds since the beginning", timeline, &inside, counts),
-        plot("Seats", "seats, by seconds since the beginning", timeline, &seats, counts),
-        plot("Throughput", "per second, by seconds since the beginning", timeline, &rates, per_second),
+        plot("The queue", "fans, by seconds since the beginning", (timeline, marks), &queue, counts),
+        plot("Inside", "fans, by seconds since the beginning", (timeline, marks), &inside, counts),
+        plot("Seats", "seats, by seconds since the beginning", (timeline, marks), &seats, counts),
+        plot("Throughput", "per second, by seconds since the beginning", (timeline, marks), &rates, per_second),
     ]
 }
 
 fn plot(
     title: &str,
     axes: &'static str,
-    timeline: &[Sample],
+    (timeline, marks): (&[Sample], &[Mark]),
     fields: &[(&str, Hue, Field)],
     points: fn(&[Sample], Field) -> Points,
 ) -> Plot {
@@ -46,7 +46,7 @@ fn plot(
         .collect();
     let largest = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.0, f64::max);
     let last = timeline.iter().map(|sample| sample.at).fold(0.0, f64::max);
-    Plot { title: title.to_owned(), axes, x: axis::time(last), y: axis::linear(largest), lines }
+    Plot { title: title.to_owned(), axes, x: axis::time(last), y: axis::linear(largest), lines, marks: marks.to_vec() }
 }
 
 fn counts(timeline: &[Sample], field: Field) -> Points {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn one_moment_is_no_line() {
-        assert!(plots(&[Sample::default()]).is_empty());
-        assert_eq!(plots(&[Sample::default(); 2]).len(), 4);
+        assert!(plots(&[Sample::default()], &[]).is_empty());
+        assert_eq!(plots(&[Sample::default(); 2], &[]).len(), 4);
     }
 }

@@ -42,3 +42,18 @@ pub fn as_recorded(reservation: &Reservation, record: Value) -> QueryResult<Rese
     let (state, settled_at, payment) = (ReservationState::Held, None, None);
     Ok(Reservation { seats, total, state, expires_at, settled_at, payment, revision, ..*reservation })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Records of an earlier version must stay readable, so the keys may not follow the names of the fields.
+    #[test]
+    fn a_record_is_stored_under_these_keys() {
+        let record = HoldRecord { expires_at_us: 1_700_000_000_000_000, revision: 3, seats: vec![(7, 4_500)] };
+        let stored = json!({ "expires_at_us": 1_700_000_000_000_000_i64, "revision": 3, "seats": [[7, 4_500]] });
+        assert_eq!(serde_json::to_value(record).expect("a record"), stored);
+    }
+}

@@ -152,4 +152,15 @@ mod tests {
         let expected = QueueSettings { rate, batch: 7, max_active: 9, paused: true, ..QueueSettings::default() };
         assert_eq!(row.into_settings().expect("settings"), expected);
     }
+
+    #[test]
+    fn an_answer_is_stored_under_these_keys() {
+        let stored = json!({
+            "rate_admissions": 200, "rate_period_ms": 10_000, "batch": 200, "max_active": 500, "paused": false,
+            "accept_window_ms": 30_000, "active_duration_ms": 600_000, "grace_ms": 120_000, "draining": false,
+            "hold_tries": null, "message": null, "lane_names": ["general"], "lane_weights": [1],
+        });
+        let row = QueueRow::from(&QueueSettings::default());
+        assert_eq!(serde_json::to_value(row).expect("an answer"), stored);
+    }
 }

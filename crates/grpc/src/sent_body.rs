@@ -1,7 +1,7 @@
 //! Keeps the bytes of a request as they were sent, and makes the fingerprint of the request.
 //!
 //! Decoding drops the fields that this version of the contract does not know, so the bytes are kept beside the decoded
-//! message.
+//! message. A UUID means the same in capitals, so the fingerprint is made of its canonical form.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,8 @@ use prost::bytes::Bytes;
 use prost::{Message, decode_length_delimiter};
 use sha2::{Digest, Sha256};
 use tonic::body::Body;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// What precedes a message on the wire: one byte that says whether it is compressed, and the length in four bytes.
 const FRAME_HEADER_LEN: usize = 5;
@@ -73,25 +75,30 @@ impl<M: Message> Call<'_, M> {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         // Encoding is deterministic: fields are written in the order of their numbers, and no message of the contract
         // has a map.
-        let understood = self.digest([self.understood.encode_to_vec().as_slice()]);
+        let understood = self.understood.encode_to_vec();
+        let understood = self.digest(split_fields(&understood).unwrap_or_default());
         Fingerprint::new(self.sent_digest().unwrap_or(understood), understood)
     }
 
     fn sent_digest(&self) -> Option<[u8; DIGEST_LEN]> {
         let message = self.sent.message()?;
         let mut fields = split_fields(&message)?;
-        fields.retain(|(number, _)| Some(*number) != self.left_out);
+        fields.retain(|field| Some(field.number) != self.left_out);
         // The sort is stable: the elements of a repeated field keep their order.
-        fields.sort_by_key(|(number, _)| *number);
-        Some(self.digest(fields.into_iter().map(|(_, field)| field)))
+        fields.sort_by_key(|field| field.number);
+        Some(self.digest(fields))
     }
 
-    fn digest<'b>(&self, parts: impl IntoIterator<Item = &'b [u8]>) -> [u8; DIGEST_LEN] {
+    fn digest(&self, fields: Vec<Field<'_>>) -> [u8; DIGEST_LEN] {
         let mut hash = Sha256::new();
         hash.update(self.rpc.as_bytes());
         hash.update([0]);
-        for part in parts {
-            hash.update(part);
+        for field in fields {
+            hash.update(field.head);
+            match field.uuid() {
+                Some(uuid) => hash.update(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+                None => hash.update(field.value),
+            }
         }
         let mut digest = [0; DIGEST_LEN];
         digest.copy_from_slice(&hash.finalize()[..DIGEST_LEN]);
@@ -99,9 +106,25 @@ impl<M: Message> Call<'_, M> {
     }
 }
 
-/// The top-level fields of an encoded message, each with its number and its bytes, known to the contract or not. `None`
-/// if the message is malformed or has a group, which proto3 does not have.
-fn split_fields(message: &[u8]) -> Option<Vec<(u32, &[u8])>> {
+/// A top-level field of an encoded message.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    number: u32,
+    /// Its key, and its length if it has one.
+    head: &'a [u8],
+    value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// The UUID that the field is in its hyphenated form, as every id of the contract.
+    fn uuid(&self) -> Option<Uuid> {
+        (self.value.len() == Hyphenated::LENGTH).then(|| Uuid::try_parse_ascii(self.value).ok()).flatten()
+    }
+}
+
+/// The top-level fields of an encoded message, known to the contract or not. `None` if the message is malformed or has a
+/// group, which proto3 does not have.
+fn split_fields(message: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
     let mut rest = message;
     while !rest.is_empty() {
@@ -117,8 +140,10 @@ fn split_fields(message: &[u8]) -> Option<Vec<(u32, &[u8])>> {
             5 => 4,
             _ => return None,
         };
-        rest = rest.get(value_len..)?;
-        fields.push((u32::try_from(key >> 3).ok()?, &start[..start.len() - rest.len()]));
+        let head = &start[..start.len() - rest.len()];
+        let (value, after) = rest.split_at_checked(value_len)?;
+        rest = after;
+        fields.push(Field { number: u32::try_from(key >> 3).ok()?, head, value });
     }
     Some(fields)
 }
@@ -200,12 +225,26 @@ mod tests {
     fn the_order_of_fields_on_the_wire_does_not_matter() {
         let message = newer(7).encode_to_vec();
         let fields = split_fields(&message).expect("well-formed");
-        assert_eq!(fields.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 3, 4]);
-        let reordered: Vec<u8> = [4, 2, 0, 3, 1].iter().flat_map(|index| fields[*index].1).copied().collect();
+        assert_eq!(fields.iter().map(|field| field.number).collect::<Vec<_>>(), [1, 2, 3, 3, 4]);
+        let reordered = [4, 2, 0, 3, 1].map(|index| [fields[index].head, fields[index].value].concat()).concat();
         assert_ne!(reordered, message);
         let of_newer = read_by::<Newer>(&message);
         assert_eq!(read_by::<Newer>(&reordered), of_newer);
         assert!(read_by::<Older>(&reordered).repeats(of_newer.as_bytes()));
+    }
+
+    #[test]
+    fn a_uuid_in_capitals_is_the_same() {
+        let of = |request_id: &str| {
+            let message = Newer { request_id: request_id.into(), ..newer(7) }.encode_to_vec();
+            (read_by::<Older>(&message), read_by::<Newer>(&message))
+        };
+        let id = "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6";
+        assert_eq!(of(&id.to_uppercase()), of(id));
+        assert_ne!(of("0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f7"), of(id));
+        // Other text means something else in capitals, and so does a UUID without hyphens, which is no id.
+        assert_ne!(of("R"), of("r"));
+        assert_ne!(of(&id.replace('-', "").to_uppercase()), of(&id.replace('-', "")));
     }
 
     #[test]
@@ -230,7 +269,8 @@ mod tests {
         let compressed = SentBody(Arc::new(Mutex::new(vec![Bytes::from_static(&[1, 0, 0, 0, 1, 0x42])])));
         for unreadable in [SentBody::default(), compressed, framed(&[0x0B]), framed(&[0x0A, 5, 1])] {
             let call = unreadable.of("HoldSeats", &message);
-            let understood = call.digest([message.encode_to_vec().as_slice()]);
+            let encoded = message.encode_to_vec();
+            let understood = call.digest(split_fields(&encoded).expect("well-formed"));
             assert_eq!(call.fingerprint(), Fingerprint::new(understood, understood));
         }
     }

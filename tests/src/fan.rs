@@ -106,19 +106,35 @@ impl Fan {
         performance: PerformanceId,
         lane_grant: &str,
     ) -> Result<queue::JoinQueueResponse, Status> {
-        let message = queue::JoinQueueRequest {
-            request_id: String::new(),
-            performance_id: performance.to_string(),
-            lane_grant: lane_grant.to_owned(),
-        };
-        let joined = self.queue().join_queue(self.request(message)).await?.into_inner();
+        let joined = self.join_as("", performance, lane_grant).await?;
         self.queue_token.clone_from(&joined.queue_token);
         Ok(joined)
     }
 
+    /// Joins a queue under a given request id. The fan goes on sending the queue token of before.
+    pub async fn join_as(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        lane_grant: &str,
+    ) -> Result<queue::JoinQueueResponse, Status> {
+        let message = queue::JoinQueueRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            lane_grant: lane_grant.to_owned(),
+        };
+        Ok(self.queue().join_queue(self.request(message)).await?.into_inner())
+    }
+
     /// Leaves the queue.
     pub async fn leave(&self) -> Result<queue::EndReason, Status> {
-        let message = queue::LeaveQueueRequest { request_id: String::new(), queue_token: self.queue_token.clone() };
+        self.leave_as("").await
+    }
+
+    /// Leaves the queue under a given request id.
+    pub async fn leave_as(&self, request_id: &str) -> Result<queue::EndReason, Status> {
+        let message =
+            queue::LeaveQueueRequest { request_id: request_id.to_owned(), queue_token: self.queue_token.clone() };
         Ok(self.queue().leave_queue(self.request(message)).await?.into_inner().reason())
     }
 
@@ -278,8 +294,13 @@ impl Fan {
 
     /// Tops up the wallet by this many euro cents.
     pub async fn top_up(&self, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
+        self.top_up_as(&request_id(), amount_minor).await
+    }
+
+    /// The same under a given request id.
+    pub async fn top_up_as(&self, request_id: &str, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
-        let message = wallet::TopUpRequest { request_id: request_id(), amount };
+        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount };
         let topped_up = self.wallet().top_up(self.request(message)).await?.into_inner();
         Ok(topped_up.entry.expect("an entry"))
     }

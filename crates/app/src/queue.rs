@@ -6,7 +6,7 @@ use encore_domain::catalog::Performance;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, LaneGrants, QueueTokens, Seen, SeenRequests};
+use encore_domain::ports::{Clock, LaneGrants, QueueAnswer, QueueTokens, Seen, SeenRequests};
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, QueueTokenPayload};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
@@ -77,6 +77,7 @@ impl QueueUseCases {
     }
 
     /// Gives the caller a token in a queue, or returns the token the caller has. A lane grant leads into its lane.
+    /// Idempotent: a repeated request returns its token, whatever has become of token, queue and sale since.
     pub async fn join_queue(
         &self,
         caller: Caller,
@@ -84,22 +85,41 @@ impl QueueUseCases {
         lane_grant: Option<&str>,
         request: Option<RequestKey>,
     ) -> Result<JoinedQueue, AppError> {
+        let answer = match self.answer_before(request).await? {
+            Some(answer) => answer,
+            None => self.remember(request, self.join(caller, performance, lane_grant).await?).await?,
+        };
+        match answer {
+            QueueAnswer::Joined { payload, pre_queued } => self.joined(payload, pre_queued).await,
+            QueueAnswer::Left(_) => Err(AppError::RequestReused),
+        }
+    }
+
+    async fn join(
+        &self,
+        caller: Caller,
+        performance: PerformanceId,
+        lane_grant: Option<&str>,
+    ) -> Result<QueueAnswer, AppError> {
         let context = self.parts.contexts.performance(performance).await?;
         if !context.has_queue {
             return Err(AppError::NoQueue);
         }
         let now = self.parts.clock.now();
         let open = self.queue_for_joining(&context, now).await?;
-        let lanes = &open.queue.settings.lanes;
-        let lane = self.lane(caller, performance, lanes, lane_grant, now)?;
-        self.refuse_reuse(request).await?;
+        let lane = self.lane(caller, performance, &open.queue.settings.lanes, lane_grant, now)?;
         let payload = self.parts.room.join(&open, caller.user, lane).await?;
-        let name = lanes.as_slice().get(usize::from(payload.lane)).map(|lane| lane.name.clone());
+        Ok(QueueAnswer::Joined { payload, pre_queued: now < open.opens_at })
+    }
+
+    async fn joined(&self, payload: QueueTokenPayload, pre_queued: bool) -> Result<JoinedQueue, AppError> {
+        let queue = self.parts.room.queue(payload.performance).await?;
+        let name = queue.settings.lanes.as_slice().get(usize::from(payload.lane)).map(|lane| lane.name.clone());
         Ok(JoinedQueue {
             queue_token: self.parts.tokens.sign(&payload),
             payload,
             lane: name.ok_or_else(|| AppError::Internal(format!("lane {} has no name", payload.lane)))?,
-            pre_queued: now < open.opens_at,
+            pre_queued,
         })
     }
 
@@ -156,8 +176,18 @@ impl QueueUseCases {
         token: &str,
         request: Option<RequestKey>,
     ) -> Result<EndReason, AppError> {
+        let answer = match self.answer_before(request).await? {
+            Some(answer) => answer,
+            None => self.remember(request, QueueAnswer::Left(self.leave(caller, token).await?)).await?,
+        };
+        match answer {
+            QueueAnswer::Left(reason) => Ok(reason),
+            QueueAnswer::Joined { .. } => Err(AppError::RequestReused),
+        }
+    }
+
+    async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
         let payload = self.read_own(caller, token)?;
-        self.refuse_reuse(request).await?;
         Ok(self.parts.room.end(&payload, EndReason::Left).await?)
     }
 
@@ -175,10 +205,22 @@ impl QueueUseCases {
         payload.ok_or(AppError::QueueTokenInvalid)
     }
 
-    async fn refuse_reuse(&self, request: Option<RequestKey>) -> Result<(), AppError> {
-        let Some(request) = request else { return Ok(()) };
-        match self.parts.seen.remember(request).await? {
-            Seen::First | Seen::Same => Ok(()),
+    /// The answer to an earlier call with the same request.
+    async fn answer_before(&self, request: Option<RequestKey>) -> Result<Option<QueueAnswer>, AppError> {
+        let Some(request) = request else { return Ok(None) };
+        match self.parts.seen.find(request).await? {
+            Seen::New => Ok(None),
+            Seen::Answered(answer) => Ok(Some(answer)),
+            Seen::Other => Err(AppError::RequestReused),
+        }
+    }
+
+    /// Remembers the answer to a request. Returns it, or the answer to a concurrent call that was faster.
+    async fn remember(&self, request: Option<RequestKey>, answer: QueueAnswer) -> Result<QueueAnswer, AppError> {
+        let Some(request) = request else { return Ok(answer) };
+        match self.parts.seen.remember(request, answer).await? {
+            Seen::New => Ok(answer),
+            Seen::Answered(first) => Ok(first),
             Seen::Other => Err(AppError::RequestReused),
         }
     }

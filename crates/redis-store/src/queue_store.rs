@@ -19,7 +19,7 @@ use crate::connection::Redis;
 use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
 use crate::queue_bits::{bitmap, numbers, reasons};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
-use crate::reply::{millis, reason_code, token_refusal, token_state, unexpected};
+use crate::reply::{millis, reason_byte, token_refusal, token_state, unexpected};
 
 /// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
 /// numbers take several runs.
@@ -217,7 +217,7 @@ impl QueueStore for RedisQueueStore {
         now: Timestamp,
     ) -> Result<TokenState, PortError<TokenRefusal>> {
         let mut end = self.about(&END, token, now);
-        end.arg(reason_code(reason)).arg(counts_as(reason));
+        end.arg([reason_byte(reason)].as_slice()).arg(counts_as(reason));
         token_state(self.redis.run(&end).await?)
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
+use encore_domain::ports::{Joining, Presence, QueueAnswer, QueueStore, SeatLocks, SeenRequests};
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
@@ -276,7 +276,7 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
         id: RequestId(Uuid::from_u128(2)),
         fingerprint: Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]),
     };
-    RedisSeenRequests::new(redis).remember(request).await.expect("redis replies");
+    RedisSeenRequests::new(redis).remember(request, QueueAnswer::Left(EndReason::Left)).await.expect("redis replies");
 
     let permanent = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let expiring = |name: String| (format!("{prefix}{name}"), true);

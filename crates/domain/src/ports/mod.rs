@@ -30,7 +30,7 @@ pub use queue::{
     CutLane, Draws, FrozenLane, JoinRefusal, Joining, LaneGrants, Presence, QueueLost, QueueRecords, QueueStore,
     QueueTokens, SHOWN_MAX, TokenRefusal,
 };
-pub use seen_requests::{Seen, SeenRequests};
+pub use seen_requests::{QueueAnswer, Seen, SeenRequests};
 pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]

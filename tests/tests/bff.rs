@@ -6,6 +6,7 @@
 //!   example to return a rare refusal or to make a store unavailable.
 //! - Call the server with the generated clients of `encore-proto`, and assert on the replies.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,6 +145,10 @@ struct SilentWallets;
 #[async_trait::async_trait]
 impl Wallets for SilentWallets {
     async fn top_up(&self, _: Transfer, _: RequestKey) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
+        std::future::pending().await
+    }
+
+    async fn find_topped_up(&self, _: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
         std::future::pending().await
     }
 

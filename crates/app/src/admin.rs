@@ -18,6 +18,7 @@ use crate::catalog::PerformanceSummary;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::{AppError, Violation};
 use crate::queue_ceilings::RequestedThroughput;
+use crate::repeats::or_first_result_of;
 
 /// A performance to create. Each field is within its bounds; the use case checks that they are consistent.
 #[derive(Clone, Debug)]
@@ -91,6 +92,11 @@ impl AdminUseCases {
 
     /// Reads a seating plan and stores it as a venue. A plan with a violation is refused as a whole.
     pub async fn import_venue(&self, plan_json: String, request: Option<RequestKey>) -> Result<Venue, AppError> {
+        let imported = self.read_and_add_venue(plan_json, request).await;
+        or_first_result_of(request, imported, |request| self.catalog.find_added_venue(request)).await
+    }
+
+    async fn read_and_add_venue(&self, plan_json: String, request: Option<RequestKey>) -> Result<Venue, AppError> {
         // Reading a large plan takes a considerable part of a second of CPU time.
         let reading = tokio::task::spawn_blocking(move || encore_seating_plan::read(&plan_json));
         let plan = reading.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
@@ -122,6 +128,19 @@ impl AdminUseCases {
         new: NewPerformance,
         request: Option<RequestKey>,
     ) -> Result<PerformanceSummary, AppError> {
+        let added = self.add_performance(new, request).await;
+        let find = |request| self.catalog.find_added_performance(request);
+        let performance = or_first_result_of(request, added, find).await?;
+        let concert = self.contexts.concert(performance.concert).await?;
+        let venue = self.contexts.venue(performance.venue).await?;
+        let seats_left = venue.chart.capacity();
+        Ok(PerformanceSummary {
+            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
+            seats_left,
+        })
+    }
+
+    async fn add_performance(&self, new: NewPerformance, request: Option<RequestKey>) -> Result<Performance, AppError> {
         let concert = self.contexts.concert(new.concert).await?;
         let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
@@ -143,12 +162,7 @@ impl AdminUseCases {
                 pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
             Queue { settings, draw }
         });
-        let performance = self.catalog.add_performance(performance, queue, request).await?.into_inner();
-        let seats_left = venue.chart.capacity();
-        Ok(PerformanceSummary {
-            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
-            seats_left,
-        })
+        Ok(self.catalog.add_performance(performance, queue, request).await?.into_inner())
     }
 }
 

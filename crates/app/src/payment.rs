@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::repeats::or_first_result;
 use crate::wallet::transfer_ids;
 
 /// The most attempts to plan a payment, where its fan changes the hold between plan and payment.
@@ -69,10 +70,8 @@ impl PaymentUseCases {
         id: ReservationId,
         request: RequestKey,
     ) -> Result<Payment, AppError> {
-        match self.pay(caller, pass, id, request).await {
-            Err(refusal) if refusal.may_hide_a_repeat() => self.payments.find_paid(request).await?.ok_or(refusal),
-            other => other,
-        }
+        let paid = self.pay(caller, pass, id, request).await;
+        or_first_result(paid, || self.payments.find_paid(request)).await
     }
 
     /// Plans and makes the payment, again if the hold changed between the two.

@@ -52,7 +52,7 @@ impl BookingService for BookingApi {
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
-        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ReleaseHold", &message));
@@ -66,8 +66,8 @@ impl BookingService for BookingApi {
         let booking = Arc::clone(&self.booking);
         let released = self.calls.write(async move {
             match seats {
-                Some(seats) => booking.release_seats(caller, id, &seats, key).await,
-                None => booking.release_hold(caller, id, key).await,
+                Some(seats) => booking.release_seats(caller, &pass, id, &seats, key).await,
+                None => booking.release_hold(caller, &pass, id, key).await,
             }
         });
         Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))

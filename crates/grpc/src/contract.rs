@@ -19,3 +19,20 @@ pub(crate) fn rpcs() -> Result<Vec<String>, DecodeError> {
     }
     Ok(names)
 }
+
+/// Every RPC whose request has a `request_id`.
+#[cfg(test)]
+pub(crate) fn rpcs_with_a_request_id() -> Result<Vec<String>, DecodeError> {
+    let mut names = Vec::new();
+    for file in FileDescriptorSet::decode(encore_proto::FILE_DESCRIPTOR_SET)?.file {
+        let has_request_id = |message: &str| {
+            let message = file.message_type.iter().find(|it| message.ends_with(&format!(".{}", it.name())));
+            message.is_some_and(|message| message.field.iter().any(|field| field.name() == "request_id"))
+        };
+        for service in &file.service {
+            let with_id = service.method.iter().filter(|rpc| has_request_id(rpc.input_type()));
+            names.extend(with_id.map(|rpc| format!("{}.{}/{}", file.package(), service.name(), rpc.name())));
+        }
+    }
+    Ok(names)
+}

@@ -29,5 +29,5 @@ mod to_proto;
 mod wallet;
 
 pub use api::{Api, ServeError};
-pub use guarded::{GuardedRpcs, KNOW_THEIR_PERFORMANCE, NoGuard, NotGuardable};
+pub use guarded::{GUARDED_BY_DEFAULT, GuardedRpcs, NoGuard, NotGuardable};
 pub use queue_pass::QUEUE_TOKEN_HEADER;

@@ -10,6 +10,7 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::next_page_token;
+use crate::queue_pass::queue_pass;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
@@ -29,7 +30,7 @@ impl WalletService for WalletApi {
     }
 
     async fn top_up(&self, request: Request<pb::TopUpRequest>) -> Result<Response<pb::TopUpResponse>, Status> {
-        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let key = fields.request(caller.user, &message.request_id, &sent.of("TopUp", &message));
@@ -39,7 +40,7 @@ impl WalletService for WalletApi {
             return Err(fields.into_status());
         };
         let wallet = self.wallet.clone();
-        let entry = self.calls.write(async move { wallet.top_up(caller, amount, key).await }).await?;
+        let entry = self.calls.write(async move { wallet.top_up(caller, &pass, amount, key).await }).await?;
         Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)) }))
     }
 

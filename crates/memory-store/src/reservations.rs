@@ -117,9 +117,9 @@ impl Reservations for MemoryReservations {
         Ok(Applied::Now(extended))
     }
 
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
-        let extended = self.0.lock().requests.before(Some(request))?;
-        Ok(extended.map(|Changed(extended)| extended))
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
+        let changed = self.0.lock().requests.before(Some(request))?;
+        Ok(changed.map(|Changed(changed)| changed))
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

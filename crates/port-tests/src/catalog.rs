@@ -30,6 +30,7 @@ macro_rules! catalog {
             pages_concerts,
             pages_performances,
             repeats_an_add,
+            finds_an_add_by_its_request,
             refuses_a_reused_request,
             patches_a_queue,
             repeats_a_queue_patch,
@@ -184,6 +185,22 @@ pub async fn repeats_an_add(bench: RecordBench) {
     assert_eq!(bench.on_sale(start()).await, [sale_of(&date, Some(queue(queue_settings())))]);
 }
 
+pub async fn finds_an_add_by_its_request(bench: RecordBench) {
+    let (of_venue, of_performance) = (bench.operator_request().await, bench.operator_request().await);
+    assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), None);
+    assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), None);
+    let added = made(bench.catalog.add_venue(venue(small_chart()), Some(of_venue)).await);
+    let show = made(bench.catalog.add_concert(concert(), None).await);
+    let date = Performance { has_queue: true, ..performance(show.id, added.id) };
+    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(of_performance)).await);
+    assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), Some(added));
+    assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), Some(date));
+    assert_reused(&bench.catalog.find_added_venue(altered(of_venue)).await);
+    assert_reused(&bench.catalog.find_added_venue(of_performance).await);
+    assert_reused(&bench.catalog.find_added_performance(altered(of_performance)).await);
+    assert_reused(&bench.catalog.find_added_performance(of_venue).await);
+}
+
 pub async fn refuses_a_reused_request(bench: RecordBench) {
     let sale = bench.open_sale().await;
     let queued = bench.open_queue(&sale, queue(queue_settings())).await;
@@ -261,6 +278,9 @@ pub async fn repeats_a_queue_patch(bench: RecordBench) {
     let paused = made(bench.catalog.patch_queue(queued.id, pause.clone(), Some(first)).await);
     let resumed = made(bench.catalog.patch_queue(queued.id, resume, Some(second)).await);
     assert_eq!(repeated(bench.catalog.patch_queue(queued.id, pause, Some(first)).await), paused);
+    assert_eq!(bench.catalog.find_patched(first).await.expect("no reuse"), Some(paused.clone()));
+    assert_eq!(bench.catalog.find_patched(request(first.user)).await.expect("no reuse"), None);
+    assert_reused(&bench.catalog.find_patched(altered(first)).await);
     assert_eq!(paused, QueueSettings { paused: true, ..queue_settings() });
     assert_eq!(bench.settings(queued.id).await, resumed);
     assert_eq!(resumed, QueueSettings { max_active: 9, ..queue_settings() });

@@ -20,7 +20,7 @@ use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
-use crate::requests::{self, Operation};
+use crate::requests::{self, Operation, Remembered};
 use crate::schema::{concerts, performances, queues, venues};
 
 /// [`Catalog`] on Postgres.
@@ -44,8 +44,7 @@ impl PostgresCatalog {
         let adding = conn.transaction(async |conn| {
             let (id, at) = (venue.id.0, venue.created_at);
             if let Some(known) = requests::remember(conn, Operation::AddVenue, request, id, Some(at)).await? {
-                let first = load_venue(conn, known.result_id).await?;
-                return first.map(Applied::Before).ok_or_else(|| diesel::result::Error::NotFound.into());
+                return Ok(Applied::Before(first_venue(conn, &known).await?));
             }
             let name = venue.name.as_str();
             let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at));
@@ -84,8 +83,7 @@ impl PostgresCatalog {
         let adding = conn.transaction(async |conn| {
             let id = performance.id.0;
             if let Some(known) = requests::remember(conn, Operation::AddPerformance, request, id, None).await? {
-                let query = performances::table.find(known.result_id).select(PerformanceRow::as_select());
-                return Ok(Applied::Before(query.first(conn).await?.into_performance()?));
+                return Ok(Applied::Before(first_performance(conn, &known).await?));
             }
             let row = PerformanceRow::from(performance);
             diesel::insert_into(performances::table).values(row).execute(conn).await?;
@@ -109,10 +107,7 @@ impl PostgresCatalog {
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
             if let Some(known) = requests::remember(conn, Operation::PatchQueue, request, id, None).await? {
-                let answer = known.answer.unwrap_or_default();
-                let row: QueueRow =
-                    serde_json::from_value(answer).map_err(|error| corrupt("queue patch answer", &error))?;
-                return Ok(Applied::Before(row.into_settings()?));
+                return Ok(Applied::Before(first_settings(known)?));
             }
             let queue = queues::table.find(id);
             let row: Option<QueueRow> =
@@ -167,6 +162,40 @@ impl Catalog for PostgresCatalog {
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
         let attempt = || self.try_patch_queue(performance, &patch, request.as_ref());
         self.database.transact("catalog.patch_queue", attempt).await
+    }
+
+    async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>> {
+        let find = || async {
+            let mut conn = self.database.connection().await?;
+            match requests::find(&conn, &[Operation::AddVenue], &request).await? {
+                Some(known) => Ok(Some(first_venue(&mut conn, &known).await?)),
+                None => Ok(None),
+            }
+        };
+        self.database.transact("catalog.find_added_venue", find).await
+    }
+
+    async fn find_added_performance(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Performance>, RequestError<Infallible>> {
+        let find = || async {
+            let mut conn = self.database.connection().await?;
+            match requests::find(&conn, &[Operation::AddPerformance], &request).await? {
+                Some(known) => Ok(Some(first_performance(&mut conn, &known).await?)),
+                None => Ok(None),
+            }
+        };
+        self.database.transact("catalog.find_added_performance", find).await
+    }
+
+    async fn find_patched(&self, request: RequestKey) -> Result<Option<QueueSettings>, RequestError<Infallible>> {
+        let find = || async {
+            let conn = self.database.connection().await?;
+            let known = requests::find(&conn, &[Operation::PatchQueue], &request).await?;
+            Ok(known.map(first_settings).transpose()?)
+        };
+        self.database.transact("catalog.find_patched", find).await
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
@@ -249,6 +278,24 @@ impl Catalog for PostgresCatalog {
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
+}
+
+/// The venue that a request added.
+async fn first_venue(conn: &mut AsyncPgConnection, known: &Remembered) -> QueryResult<Venue> {
+    load_venue(conn, known.result_id).await?.ok_or(diesel::result::Error::NotFound)
+}
+
+/// The performance that a request added.
+async fn first_performance(conn: &mut AsyncPgConnection, known: &Remembered) -> QueryResult<Performance> {
+    let query = performances::table.find(known.result_id).select(PerformanceRow::as_select());
+    query.first(conn).await?.into_performance()
+}
+
+/// The settings of a queue as a request left them.
+fn first_settings(known: Remembered) -> QueryResult<QueueSettings> {
+    let answer = known.answer.unwrap_or_default();
+    let row: QueueRow = serde_json::from_value(answer).map_err(|error| corrupt("queue patch answer", &error))?;
+    row.into_settings()
 }
 
 async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {

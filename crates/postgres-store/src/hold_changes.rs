@@ -52,13 +52,14 @@ pub async fn extend(
     change(database, Operation::ExtendHold, id, now, Some(request), |hold| extension.of(hold, now)).await
 }
 
-/// The hold that a request extended, as that request was answered.
-pub async fn find_extended<R>(
+/// The hold that a request released or extended, as that request was answered.
+pub async fn find_changed<R>(
     database: &Database,
     request: &RequestKey,
 ) -> Result<Option<Reservation>, TxError<RequestError<R>>> {
     let conn = database.connection().await?;
-    match requests::find(&conn, Operation::ExtendHold, request).await? {
+    let changes = [Operation::ReleaseHold, Operation::ReleaseSeats, Operation::ExtendHold];
+    match requests::find(&conn, &changes, request).await? {
         Some(known) => Ok(Some(recorded_answer(&conn, known).await?)),
         None => Ok(None),
     }

@@ -83,7 +83,7 @@ impl PostgresPayments {
 
     async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
-        let Some(known) = requests::find(&conn, Operation::Pay, request).await? else {
+        let Some(known) = requests::find(&conn, &[Operation::Pay], request).await? else {
             return Ok(None);
         };
         Ok(load(&mut conn, known.result_id).await?)

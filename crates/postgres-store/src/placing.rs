@@ -208,7 +208,7 @@ pub async fn find_placed(
     let placed: HashMap<Uuid, Reservation> = placed.into_iter().map(|placed| (placed.id.0, placed)).collect();
     let first = |(key, known): (&RequestKey, Option<requests::Remembered>)| {
         let Some(known) = known else { return Ok(None) };
-        if !known.is_of(Operation::PlaceHold, key) {
+        if !known.is_of(&[Operation::PlaceHold], key) {
             return Err(Reused);
         }
         Ok(placed.get(&known.result_id).cloned())

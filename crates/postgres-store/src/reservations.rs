@@ -125,9 +125,9 @@ impl Reservations for PostgresReservations {
         self.database.transact("reservations.extend", attempt).await
     }
 
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
-        let attempt = || hold_changes::find_extended(&self.database, &request);
-        self.database.transact("reservations.find_extended", attempt).await
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
+        let attempt = || hold_changes::find_changed(&self.database, &request);
+        self.database.transact("reservations.find_changed", attempt).await
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

@@ -9,7 +9,7 @@ use clap::Args;
 use encore_credentials::Keyring;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
+use encore_grpc::{GUARDED_BY_DEFAULT, GuardedRpcs};
 use thiserror::Error;
 
 use crate::system::throwaway_secret;
@@ -35,7 +35,7 @@ pub struct ServeArgs {
     pub access_token_seconds: String,
     /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of
     /// `QueueService`.
-    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
+    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = GUARDED_BY_DEFAULT.join(","))]
     pub guarded_rpcs: String,
     /// The grace period for calls in flight at shutdown, in seconds (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]

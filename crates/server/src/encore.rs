@@ -86,7 +86,7 @@ impl Encore {
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
-            wallet: WalletUseCases::new(wallets, clock(), ids()),
+            wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
             payments,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             queue_admin,

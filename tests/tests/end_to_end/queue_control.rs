@@ -233,11 +233,8 @@ async fn a_queue_exceeds_a_ceiling_only_with_an_override() {
     assert_eq!(unchanged.max_active, Some(501));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
-    let world = World::durable(1).await;
-    let instance = with_ceilings(&world).await;
-    let operator = world.operator().await.on(&instance.channel);
+/// A performance to create, at a venue and of a concert that exist.
+async fn a_performance(world: &World) -> CreatePerformanceRequest {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
     world.ports.catalog.add_venue(venue.clone(), None).await.expect("a new venue");
     world.ports.catalog.add_concert(concert.clone(), None).await.expect("a new concert");
@@ -249,22 +246,58 @@ async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
         grade: grade.to_owned(),
         price: Some(Money { amount_minor: 4_200, currency_code: "EUR".into() }),
     };
-    let create = async |queue: admin::QueueSettings, override_ceiling: bool| {
-        let message = CreatePerformanceRequest {
-            concert_id: concert.id.to_string(),
-            venue_id: venue.id.to_string(),
-            starts_at: at(1),
-            on_sale_opens_at: at(0),
-            on_sale_closes_at: at(1),
-            prices: vec![price("Front"), price("Rear")],
-            queue: Some(queue),
-            override_ceiling,
-            ..Default::default()
+    CreatePerformanceRequest {
+        concert_id: concert.id.to_string(),
+        venue_id: venue.id.to_string(),
+        starts_at: at(1),
+        on_sale_opens_at: at(0),
+        on_sale_closes_at: at(1),
+        prices: vec![price("Front"), price("Rear")],
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_answered_although_a_ceiling_was_set_since() {
+    for world in [World::durable(1).await, World::embedded().await] {
+        let [creating, changing] = [(); 2].map(|()| request_id());
+        let operator = world.operator().await;
+        let queue = Some(throughput(201, 501));
+        let message = CreatePerformanceRequest { request_id: creating.clone(), queue, ..a_performance(&world).await };
+        let create = async |operator: &Fan| {
+            let created = operator.admin().create_performance(operator.request(message.clone())).await;
+            created.map(|created| created.into_inner().performance.expect("a performance"))
         };
+        let created = create(&operator).await.expect("no ceilings");
+        let change = async |operator: &Fan, max_active| {
+            let settings = Some(throughput(202, max_active));
+            let (request_id, performance_id) = (changing.clone(), created.performance_id.clone());
+            let message = UpdateQueueRequest { request_id, performance_id, settings, override_ceiling: false };
+            operator.admin().update_queue(operator.request(message)).await.map(|set| set.into_inner().settings)
+        };
+        let changed = change(&operator, 502).await.expect("no ceilings");
+
+        let instance = with_ceilings(&world).await;
+        let operator = operator.on(&instance.channel);
+        assert_eq!(create(&operator).await.expect("a repeat"), created);
+        assert_eq!(change(&operator, 502).await.expect("a repeat"), changed);
+        let refusal = change(&operator, 503).await.expect_err("another body");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let performance = a_performance(&world).await;
+    let create = async |queue: admin::QueueSettings, override_ceiling: bool| {
+        let message = CreatePerformanceRequest { queue: Some(queue), override_ceiling, ..performance.clone() };
         operator.admin().create_performance(operator.request(message)).await
     };
     let created = async || {
-        let list = ListPerformancesRequest { concert_id: concert.id.to_string(), ..Default::default() };
+        let list = ListPerformancesRequest { concert_id: performance.concert_id.clone(), ..Default::default() };
         let listed = operator.catalog().list_performances(operator.request(list)).await.expect("a page").into_inner();
         listed.performances.len()
     };

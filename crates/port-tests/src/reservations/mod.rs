@@ -58,6 +58,7 @@ macro_rules! reservations {
             extends_a_hold,
             extends_only_a_live_hold,
             repeats_an_extension,
+            finds_a_change_by_its_request,
             changes_one_after_the_other,
             expires_due_holds,
             expires_each_hold_once,

@@ -64,7 +64,9 @@ pub enum PlaceRefusal {
 /// - `extends_a_hold`: the result is that of [`Extension::of`], and no sweep ends the hold before the new deadline
 /// - `extends_only_a_live_hold`: and only if the deadline becomes later
 /// - `repeats_an_extension`: the same request returns [`Applied::Before`] with the hold as that call left it, and so does
-///   [`Reservations::find_extended`]. A repeat of the placing request still returns the hold as it was placed
+///   [`Reservations::find_changed`]. A repeat of the placing request still returns the hold as it was placed
+/// - `finds_a_change_by_its_request`: [`Reservations::find_changed`] returns what a repeat of a release, partial release or
+///   extension would; `None` if the request changed nothing
 /// - `changes_one_after_the_other`: of concurrent releases of each seat and extensions, all are made and none is lost
 /// - `expires_due_holds`: exactly those whose deadline is at or before `now`, at most `limit`, oldest first; their
 ///   seats can be claimed again immediately
@@ -112,8 +114,8 @@ pub trait Reservations: Send + Sync {
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
-    /// The hold that an earlier request extended, as that call left it.
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
+    /// The hold that an earlier request released or extended, as that call left it.
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
 
     /// Ends holds whose deadline has passed.
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable>;

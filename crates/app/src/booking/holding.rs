@@ -1,0 +1,176 @@
+//! How seats are held: the call is checked, an attempt of the queue token is spent, seats are locked and then claimed.
+
+use std::time::Duration;
+
+use encore_domain::booking::alternatives::Orphans;
+use encore_domain::booking::search::Search;
+use encore_domain::booking::seat_request::{SeatRequest, check_accessible};
+use encore_domain::booking::seat_state::Locker;
+use encore_domain::booking::{HoldTerms, Reservation, plan_hold};
+use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::error::RequestError;
+use encore_domain::identity::Caller;
+use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ports::PlaceRefusal;
+use encore_domain::request::{Applied, RequestKey};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::BookingUseCases;
+use crate::contexts::PerformanceContext;
+use crate::error::AppError;
+use crate::queue_guard::QueuePass;
+use crate::repeats::or_first_result;
+
+/// The most attempts to choose seats, where the claims refuse the chosen seats.
+const CHOICES_MAX: usize = 16;
+/// How long a call waits for its turn to choose seats on the claims.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+
+/// The seats of a request that is valid.
+enum Wanted {
+    Named(Vec<Slot>, Orphans),
+    Chosen(Search),
+}
+
+/// A hold that is being made.
+struct Holding<'a> {
+    context: &'a PerformanceContext,
+    terms: HoldTerms,
+    request: RequestKey,
+}
+
+impl BookingUseCases {
+    /// Holds seats, or returns the hold that the request placed before.
+    pub(super) async fn hold(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        context: &PerformanceContext,
+        seat_request: &SeatRequest,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let begun = self.begin(caller, pass, context, seat_request, request).await;
+        let (holding, wanted) = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => return or_first_result(Err(refusal), || self.reservations.find_placed(request)).await,
+        };
+        let held = match wanted {
+            Wanted::Named(slots, orphans) => self.hold_named(&holding, &slots, orphans).await,
+            Wanted::Chosen(search) => self.hold_chosen(&holding, &search).await,
+        };
+        or_first_result(held.map(Applied::into_inner), || self.reservations.find_placed(request)).await
+    }
+
+    /// Checks the call, and spends an attempt of its queue token.
+    async fn begin<'a>(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        context: &'a PerformanceContext,
+        seat_request: &SeatRequest,
+        request: RequestKey,
+    ) -> Result<(Holding<'a>, Wanted), AppError> {
+        let token_until = self.guard.authorize(pass, caller, &context.performance).await?;
+        self.guard.spend_hold_try(pass, caller, &context.performance).await?;
+        let terms = HoldTerms::new(&context.performance, &request, token_until, self.clock.now())?;
+        let wanted = self.wanted(context, seat_request, terms.id).await?;
+        Ok((Holding { context, terms, request }, wanted))
+    }
+
+    async fn wanted(
+        &self,
+        context: &PerformanceContext,
+        seat_request: &SeatRequest,
+        id: ReservationId,
+    ) -> Result<Wanted, AppError> {
+        let chart = &context.venue.chart;
+        Ok(match seat_request {
+            SeatRequest::Named { seats, prevent_orphan_seats, accessible } => {
+                let slots = seats.seat_slots(chart)?;
+                check_accessible(chart, &slots, *accessible)?;
+                Wanted::Named(slots, if *prevent_orphan_seats { Orphans::Prevent } else { Orphans::Allow })
+            }
+            SeatRequest::Best(best) => Wanted::Chosen(Search::Seats(self.searches.search(context, best).await?)),
+            SeatRequest::GeneralAdmission(general_admission) => {
+                Wanted::Chosen(Search::Units(general_admission.search(chart, id)?))
+            }
+        })
+    }
+
+    async fn hold_named(
+        &self,
+        holding: &Holding<'_>,
+        slots: &[Slot],
+        orphans: Orphans,
+    ) -> Result<Applied<Reservation>, AppError> {
+        let HoldTerms { id, expires_at, .. } = holding.terms;
+        self.seat_map.take(holding.context, slots, orphans, id, expires_at).await?;
+        self.place(holding, slots).await
+    }
+
+    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the
+    /// locks are corrected and the choice is repeated: a fan who asks for any seats is not refused because others were
+    /// faster.
+    async fn hold_chosen(&self, holding: &Holding<'_>, search: &Search) -> Result<Applied<Reservation>, AppError> {
+        let HoldTerms { id, expires_at, .. } = holding.terms;
+        for _ in 0..CHOICES_MAX {
+            let Some(slots) = self.seat_map.take_chosen(holding.context, search, id, expires_at).await? else {
+                return self.hold_claimable(holding, search).await;
+            };
+            match self.place(holding, &slots).await {
+                Err(AppError::SeatsTaken { .. }) => {}
+                placed => return placed,
+            }
+        }
+        Err(AppError::Overloaded)
+    }
+
+    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls
+    /// whose first choice was taken, wait for their turn within this instance. A conflict with another instance repeats
+    /// the choice.
+    async fn hold_claimable(&self, holding: &Holding<'_>, search: &Search) -> Result<Applied<Reservation>, AppError> {
+        let mut turn = None;
+        for tried in 0..CHOICES_MAX {
+            if turn.is_none() && (tried > 0 || matches!(search, Search::Seats(_))) {
+                turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
+            }
+            let slots = self.seat_map.choose_claimable(holding.context, search).await?;
+            match self.place(holding, &slots).await {
+                Err(AppError::SeatsTaken { .. }) => {}
+                placed => return placed,
+            }
+        }
+        Err(AppError::Overloaded)
+    }
+
+    /// Claims locked seats, and settles the locks with the claims unless the claim was placed just now.
+    async fn place(&self, holding: &Holding<'_>, slots: &[Slot]) -> Result<Applied<Reservation>, AppError> {
+        let Holding { context, terms, request } = holding;
+        let performance = &context.performance;
+        let hold = plan_hold(performance, &context.venue.chart, slots, *terms)?;
+        let placed = self.reservations.place(hold, performance.seats_per_fan, *request).await;
+        if !matches!(placed, Ok(Applied::Now(_)) | Err(RequestError::Unavailable(_))) {
+            self.settle(performance.id, slots, terms.id).await;
+        }
+        placed.map_err(|error| match error {
+            RequestError::Refused(PlaceRefusal::SeatsTaken { slots }) => {
+                AppError::SeatsTaken { seat_ids: context.seat_ids(&slots), version: None, alternatives: vec![] }
+            }
+            RequestError::Refused(PlaceRefusal::OverLimit { limit, owned }) => AppError::OverLimit { limit, owned },
+            RequestError::Reused => AppError::RequestReused,
+            RequestError::Unavailable(unavailable) => unavailable.into(),
+        })
+    }
+
+    /// Sets the locks to match the claims. The locks were taken for a refused claim, or belong to an earlier call of
+    /// the same request.
+    pub(super) async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Fan(owner)).await {
+            warn!(
+                error = &unavailable as &dyn std::error::Error,
+                "seat locks could not be settled; they differ from the claims until the next sweep"
+            );
+        }
+    }
+}

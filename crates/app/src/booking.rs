@@ -166,7 +166,8 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
         let performance = &context.performance;
-        let token_until = self.guard.authorize(pass, caller, performance).await?;
+        let admission = self.guard.authorize(pass, caller, performance).await?;
+        let token_until = admission.map(|admission| admission.until);
         let extension = Extension { hold_for: performance.hold_for, token_until };
         let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
         if let Applied::Now(extended) = &extended {

@@ -169,7 +169,8 @@ impl CatalogUseCases {
     ) -> Result<(SeatChartView, impl Stream<Item = Result<ObservedSeats, AppError>> + Send + use<>), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
-        let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
+        let admission = self.guard.authorize(pass, caller, &chart.context.performance).await?;
+        let until = admission.map(|admission| admission.until);
         let SeatWatchQuery { sections, after_version, .. } = query;
         let watch = SeatWatch { user: caller.user, sections, after_version: *after_version, until };
         let stream = self.seat_map.watch(&chart.context, &watch).await?;

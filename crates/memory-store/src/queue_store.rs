@@ -143,6 +143,10 @@ impl QueueStore for MemoryQueueStore {
         self.with_token(token, |queue| queue.spend_hold_try(token, tries, now))
     }
 
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>> {
+        self.with_token(token, |queue| queue.return_hold_try(token, now))
+    }
+
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
         self.with_queue(performance, Queue::freeze)
     }

@@ -44,6 +44,7 @@ script! {
     JOIN = "join.lua";
     OPEN = "open.lua";
     REPORT_PRESENT = "report_present.lua";
+    RETURN_HOLD_TRY = "token.lua" "return_hold_try.lua";
     SHOW = "show.lua";
     SNAPSHOT = "snapshot.lua";
     SPEND_HOLD_TRY = "token.lua" "spend_hold_try.lua";
@@ -231,6 +232,11 @@ impl QueueStore for RedisQueueStore {
         spend.arg(tries);
         let (name, detail): (String, String) = self.redis.run(&spend).await?;
         if name == "spent" { Ok(detail == "1") } else { Err(token_refusal(&name, &detail)) }
+    }
+
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>> {
+        let (name, detail): (String, String) = self.redis.run(&self.about(&RETURN_HOLD_TRY, token, now)).await?;
+        if name == "returned" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
     }
 
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {

@@ -108,6 +108,11 @@ impl Recovery {
         self.repaired(payload, spend).await
     }
 
+    /// Returns a hold attempt that was taken for a call that costs none.
+    pub(crate) async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        self.repaired(payload, |token, now| async move { self.ports.queues.return_hold_try(&token, now).await }).await
+    }
+
     /// Until when a token is active by its own signed content, for use while the queue store is unavailable. None if the payload
     /// does not say that the fan was admitted, if the deadline has passed, or if the fan has paid with this token.
     pub(crate) async fn active_without_queue(

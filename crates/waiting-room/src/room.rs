@@ -159,6 +159,15 @@ impl WaitingRoom {
             Err(error) => Err(error),
         }
     }
+
+    /// Returns a hold attempt that was taken for a call that costs none.
+    pub async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        let open = self.0.open_queues.find(payload.performance);
+        match open.and_then(|open| open.queue.settings.hold_tries) {
+            Some(_) => self.0.recovery.return_hold_try(payload).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What operators and the auditor ask.

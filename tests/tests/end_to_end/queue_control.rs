@@ -11,6 +11,7 @@ use encore_proto::admin::v1::{
     self as admin, CreatePerformanceRequest, DrainQueueRequest, GetQueueRequest, PauseQueueRequest, QueuePhase,
     ResumeQueueRequest, SetQueueMessageRequest, UpdateQueueRequest, WatchQueueRequest,
 };
+use encore_proto::booking::v1::BestAvailable;
 use encore_proto::catalog::v1::{GradePrice, ListPerformancesRequest};
 use encore_proto::common::v1::Money;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
@@ -174,6 +175,38 @@ async fn holds_can_be_limited_for_each_token() {
     let repeated = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat is answered");
     assert_eq!(repeated.reservation_id, held.reservation_id);
     other.hold(performance, &["S-A-3"]).await.expect("each fan has attempts of their own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_repeat_nor_an_invalid_hold_costs_an_attempt() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let settings = QueueSettings { hold_tries: Some(3), ..QueueSettings::default() };
+        let performance = world.performance(Some(settings)).await;
+        let (mut fan, mut other) = (world.fan(0).await, world.fan(1).await);
+        fan.enter(performance).await.expect("admitted");
+        other.enter(performance).await.expect("admitted");
+        other.hold(performance, &["S-A-1"]).await.expect("a hold");
+        let request_id = request_id();
+        let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the first attempt");
+        for _ in 0..4 {
+            let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
+            assert_eq!(again, held);
+            let refusal = fan.hold(performance, &["S-X-1"]).await.expect_err("no such seat");
+            assert_eq!(reason(&refusal), "NOT_FOUND");
+            let refusal = fan.hold_as(&request_id, performance, &["S-A-3"]).await.expect_err("another body");
+            assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+            let nowhere = BestAvailable { count: 1, sections: vec!["Nowhere".into()], ..BestAvailable::default() };
+            let refusal = fan.hold_best(performance, nowhere).await.expect_err("no such section");
+            assert_eq!(reason(&refusal), "NOT_FOUND");
+        }
+        for attempt in ["the second attempt", "the third attempt"] {
+            assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err(attempt)), "SEATS_TAKEN");
+        }
+        let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the fourth attempt");
+        assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
+        let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
+        assert_eq!(again, held);
+    }
 }
 
 /// An instance on the stores of a world, with ceilings of 20 admissions a second and a `max_active` of 500.

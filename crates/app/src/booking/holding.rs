@@ -19,7 +19,7 @@ use tracing::warn;
 use super::BookingUseCases;
 use crate::contexts::PerformanceContext;
 use crate::error::AppError;
-use crate::queue_guard::QueuePass;
+use crate::queue_guard::{Admission, QueuePass};
 use crate::repeats::or_first_result;
 
 /// The most attempts to choose seats, where the claims refuse the chosen seats.
@@ -37,6 +37,8 @@ enum Wanted {
 struct Holding<'a> {
     context: &'a PerformanceContext,
     terms: HoldTerms,
+    /// The admission of the fan, if one is needed.
+    admission: Option<Admission>,
     request: RequestKey,
 }
 
@@ -59,10 +61,16 @@ impl BookingUseCases {
             Wanted::Named(slots, orphans) => self.hold_named(&holding, &slots, orphans).await,
             Wanted::Chosen(search) => self.hold_chosen(&holding, &search).await,
         };
-        or_first_result(held.map(Applied::into_inner), || self.reservations.find_placed(request)).await
+        let find = || async { Ok(self.reservations.find_placed(request).await?.map(Applied::Before)) };
+        let held = or_first_result(held, find).await;
+        if let Some(admission) = holding.admission.filter(|_| !costs_an_attempt(&held)) {
+            self.guard.return_hold_try(&admission).await;
+        }
+        held.map(Applied::into_inner)
     }
 
-    /// Checks the call, and spends an attempt of its queue token.
+    /// Checks the call, and spends an attempt of its queue token. The validity of the call comes before the attempt that it
+    /// costs.
     async fn begin<'a>(
         &self,
         caller: Caller,
@@ -71,11 +79,14 @@ impl BookingUseCases {
         seat_request: &SeatRequest,
         request: RequestKey,
     ) -> Result<(Holding<'a>, Wanted), AppError> {
-        let token_until = self.guard.authorize(pass, caller, &context.performance).await?;
-        self.guard.spend_hold_try(pass, caller, &context.performance).await?;
+        let admission = self.guard.authorize(pass, caller, &context.performance).await?;
+        let token_until = admission.map(|admission| admission.until);
         let terms = HoldTerms::new(&context.performance, &request, token_until, self.clock.now())?;
         let wanted = self.wanted(context, seat_request, terms.id).await?;
-        Ok((Holding { context, terms, request }, wanted))
+        if let Some(admission) = &admission {
+            self.guard.spend_hold_try(admission).await?;
+        }
+        Ok((Holding { context, terms, admission, request }, wanted))
     }
 
     async fn wanted(
@@ -146,7 +157,7 @@ impl BookingUseCases {
 
     /// Claims locked seats, and settles the locks with the claims unless the claim was placed just now.
     async fn place(&self, holding: &Holding<'_>, slots: &[Slot]) -> Result<Applied<Reservation>, AppError> {
-        let Holding { context, terms, request } = holding;
+        let Holding { context, terms, request, .. } = holding;
         let performance = &context.performance;
         let hold = plan_hold(performance, &context.venue.chart, slots, *terms)?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, *request).await;
@@ -172,5 +183,23 @@ impl BookingUseCases {
                 "seat locks could not be settled; they differ from the claims until the next sweep"
             );
         }
+    }
+}
+
+/// Whether an attempt to hold seats counts against the limit of its queue token. The limit is there against endless
+/// attempts, so one for seats that cannot be had counts. A repeat, a call that is refused for what it says and an outage
+/// do not.
+fn costs_an_attempt(held: &Result<Applied<Reservation>, AppError>) -> bool {
+    match held {
+        Ok(Applied::Now(_)) => true,
+        Ok(Applied::Before(_)) => false,
+        Err(refusal) => matches!(
+            refusal,
+            AppError::SeatsTaken { .. }
+                | AppError::WouldOrphanSeats { .. }
+                | AppError::NoSeatsFit { .. }
+                | AppError::TooFewLeft { .. }
+                | AppError::OverLimit { .. }
+        ),
     }
 }

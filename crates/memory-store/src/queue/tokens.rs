@@ -103,6 +103,16 @@ impl Queue {
         Ok(is_left)
     }
 
+    pub fn return_hold_try(&mut self, token: &QueueToken, now: Timestamp) -> Result<(), TokenRefusal> {
+        self.end_due(now);
+        if self.find_to_change(token, now)? == Some(Phase::Active)
+            && let Some(spent) = self.tries.get_mut(&token.lane_number())
+        {
+            *spent = spent.saturating_sub(1);
+        }
+        Ok(())
+    }
+
     pub fn show(&mut self, tokens: &[QueueToken], presence: Presence) -> Result<(), TokenRefusal> {
         self.end_due(presence.now);
         let (epoch, mut shown) = (self.epoch, Ok(()));

@@ -62,6 +62,7 @@ macro_rules! queue_store {
             ends_a_waiting_number,
             ends_an_active_number,
             limits_hold_tries,
+            returns_a_hold_try,
             a_payload_of_another_epoch_has_ended,
             a_number_never_given_out_has_ended,
             abandons_who_is_away,

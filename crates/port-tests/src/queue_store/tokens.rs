@@ -132,6 +132,28 @@ pub async fn limits_hold_tries(bench: SpeedBench) {
     assert!(!bench.spend(&queue[1], 100, start() + ACTIVE_DURATION).await, "its admission is over");
 }
 
+pub async fn returns_a_hold_try(bench: SpeedBench) {
+    let queue = bench.queue(2).await;
+    let give_back = async |payload: &QueueTokenPayload, now| {
+        bench.queues.return_hold_try(&token(payload), now).await.expect("the queue knows the token");
+    };
+    bench.admit(&queue, &QueueSettings { max_active: 1, ..open_doors() }, start()).await;
+    bench.accept(&queue[0], start()).await;
+    give_back(&queue[0], start()).await;
+    assert!(bench.spend(&queue[0], 2, start()).await);
+    assert!(bench.spend(&queue[0], 2, start()).await);
+    assert!(!bench.spend(&queue[0], 2, start()).await, "nothing was spent that could be returned");
+    give_back(&queue[0], at_secs(1)).await;
+    assert!(bench.spend(&queue[0], 2, at_secs(1)).await);
+    assert!(!bench.spend(&queue[0], 2, at_secs(1)).await, "one was returned");
+
+    give_back(&queue[1], at_secs(1)).await;
+    assert!(!bench.spend(&queue[1], 2, at_secs(1)).await, "it waits still");
+    bench.end(&queue[0], EndReason::Left, at_secs(2)).await;
+    give_back(&queue[0], at_secs(2)).await;
+    assert!(!bench.spend(&queue[0], 2, at_secs(2)).await, "it has ended");
+}
+
 /// Checks that every operation reports a token as reset.
 async fn assert_reset(bench: &SpeedBench, payload: &QueueTokenPayload) {
     assert_eq!(bench.state(payload, start()).await, RESET, "{payload:?}");

@@ -157,6 +157,7 @@ pub struct CutLane {
 /// - `ends_a_waiting_number`: it is never called, and all behind it move up
 /// - `ends_an_active_number`: with the given reason; another number can then be called. Ending it again keeps the first reason
 /// - `limits_hold_tries`: an active token has the given number of tries; any other token has none
+/// - `returns_a_hold_try`: an active token has one more again, and never more than at first; any other token still has none
 /// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for `state`, `accept` and `end`
 /// - `a_number_never_given_out_has_ended`: a token whose index is higher than the tail has ended with [`EndReason::Reset`] too
 /// - `abandons_who_is_away`: a waiting number that neither joined nor was reported present within the grace is gone and counted
@@ -250,6 +251,9 @@ pub trait QueueStore: Send + Sync {
         tries: u32,
         now: Timestamp,
     ) -> Result<bool, PortError<TokenRefusal>>;
+
+    /// Returns a try that was spent on a call that costs none.
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>>;
 
     /// Freezes a queue before its draw, so that nobody leaves it. Returns what the draw needs, by lane; none if the numbers were
     /// drawn before.

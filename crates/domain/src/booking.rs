@@ -279,18 +279,18 @@ pub struct HoldTerms {
 }
 
 impl HoldTerms {
-    /// Decides the terms of a hold that a request makes at `now`. The hold ends with the fan's queue token at the latest, so every
-    /// live hold can be paid.
-    pub fn new(
-        performance: &Performance,
-        request: &RequestKey,
-        token_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Self, NotOnSale> {
+    /// Decides the terms of a hold that a request makes at `now`.
+    pub fn new(performance: &Performance, request: &RequestKey, now: Timestamp) -> Result<Self, NotOnSale> {
         performance.on_sale.check(now)?;
-        let deadline = now + performance.hold_for;
-        let expires_at = token_until.map_or(deadline, |until| until.min(deadline));
+        let expires_at = now + performance.hold_for;
         Ok(Self { id: reservation_id(request), user: request.user, held_at: now, expires_at })
+    }
+
+    /// The same for a fan whose queue token has this deadline, if there is one. The hold ends with it at the latest, so every
+    /// live hold can be paid.
+    pub fn within(self, token_until: Option<Timestamp>) -> Self {
+        let expires_at = token_until.map_or(self.expires_at, |until| until.min(self.expires_at));
+        Self { expires_at, ..self }
     }
 }
 

@@ -172,7 +172,9 @@ async fn joining_requires_an_open_sale_and_a_queue() {
     let mut fan = world.fan(0).await;
     assert_eq!(reason(&fan.join(without_queue).await.expect_err("no queue")), "NO_QUEUE");
     assert_eq!(reason(&fan.join(later).await.expect_err("not open")), "SALE_NOT_OPEN");
-    assert_eq!(reason(&fan.hold(later, &["S-A-1"]).await.expect_err("not open")), "QUEUE_TOKEN_MISSING");
+    assert_eq!(reason(&fan.hold(later, &["S-A-1"]).await.expect_err("not open")), "SALE_NOT_OPEN");
+    let without_token = fan.showing("");
+    assert_eq!(reason(&without_token.hold(later, &["S-A-1"]).await.expect_err("not open")), "SALE_NOT_OPEN");
     world.clock.advance(Duration::from_hours(1));
     fan.enter(later).await.expect("open now");
     world.clock.advance(Duration::from_hours(24));

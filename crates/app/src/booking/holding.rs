@@ -69,8 +69,8 @@ impl BookingUseCases {
         held.map(Applied::into_inner)
     }
 
-    /// Checks the call, and spends an attempt of its queue token. The validity of the call comes before the attempt that it
-    /// costs.
+    /// Checks the call, and spends an attempt of its queue token. The sale comes before the token, because nobody can have
+    /// a token before the sale opens. The validity of the call comes before the attempt that it costs.
     async fn begin<'a>(
         &self,
         caller: Caller,
@@ -79,9 +79,9 @@ impl BookingUseCases {
         seat_request: &SeatRequest,
         request: RequestKey,
     ) -> Result<(Holding<'a>, Wanted), AppError> {
+        let terms = HoldTerms::new(&context.performance, &request, self.clock.now())?;
         let admission = self.guard.authorize(pass, caller, &context.performance).await?;
-        let token_until = admission.map(|admission| admission.until);
-        let terms = HoldTerms::new(&context.performance, &request, token_until, self.clock.now())?;
+        let terms = terms.within(admission.map(|admission| admission.until));
         let wanted = self.wanted(context, seat_request, terms.id).await?;
         if let Some(admission) = &admission {
             self.guard.spend_hold_try(admission).await?;

@@ -168,7 +168,7 @@ impl BookingUseCases {
         let performance = &context.performance;
         let admission = self.guard.authorize(pass, caller, performance).await?;
         let token_until = admission.map(|admission| admission.until);
-        let extension = Extension { hold_for: performance.hold_for, token_until };
+        let extension = Extension { hold_for: performance.hold_for, starts_at: performance.starts_at, token_until };
         let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
         if let Applied::Now(extended) = &extended {
             self.settle(hold.performance, &extended.slots(), hold.id).await;

@@ -279,10 +279,10 @@ pub struct HoldTerms {
 }
 
 impl HoldTerms {
-    /// Decides the terms of a hold that a request makes at `now`.
+    /// Decides the terms of a hold that a request makes at `now`. The hold ends when the show begins, at the latest.
     pub fn new(performance: &Performance, request: &RequestKey, now: Timestamp) -> Result<Self, NotOnSale> {
         performance.on_sale.check(now)?;
-        let expires_at = now + performance.hold_for;
+        let expires_at = performance.starts_at.min(now + performance.hold_for);
         Ok(Self { id: reservation_id(request), user: request.user, held_at: now, expires_at })
     }
 

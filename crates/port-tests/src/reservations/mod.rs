@@ -124,7 +124,7 @@ pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<
 type Change = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 fn extension(sale: &Performance) -> Extension {
-    Extension { hold_for: sale.hold_for, token_until: None }
+    Extension { hold_for: sale.hold_for, starts_at: sale.starts_at, token_until: None }
 }
 
 fn settled(hold: &Reservation, state: ReservationState, at: Timestamp) -> Reservation {

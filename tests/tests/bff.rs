@@ -101,7 +101,7 @@ async fn without_seat_locks_the_claims_decide() {
     let mut reservations = MockReservations::new();
     reservations
         .expect_place()
-        .returning(move |_, _, _| Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
+        .returning(move |_, _, _, _| Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
     reservations.expect_find_placed().returning(|_| Ok(None));
     reservations.expect_claims_on().returning(|_, _| Ok(vec![]));
     reservations.expect_claims().returning(|_| Ok(vec![]));

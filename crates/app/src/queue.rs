@@ -6,10 +6,11 @@ use encore_domain::catalog::Performance;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, LaneGrants, QueueAnswer, QueueTokens, Seen, SeenRequests};
+use encore_domain::ports::{Clock, LaneGrants, QueueAnswer, QueueTokens, Reservations, Seen, SeenRequests};
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, QueueTokenPayload};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_seat_map::SeatMap;
 pub use encore_waiting_room::{Ending, QueueStatus, Waiting};
 use encore_waiting_room::{ObservedStatus, OpenQueue, WaitingRoom};
 use futures::{Stream, StreamExt};
@@ -25,6 +26,8 @@ pub struct QueueParts {
     pub tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
     pub seen: Arc<dyn SeenRequests>,
+    pub reservations: Arc<dyn Reservations>,
+    pub seat_map: SeatMap,
     pub contexts: PerformanceContexts,
     pub clock: Arc<dyn Clock>,
 }
@@ -169,7 +172,7 @@ impl QueueUseCases {
         Ok(position(&*self.parts.tokens, &payload, observed))
     }
 
-    /// Ends the caller's token.
+    /// Ends the caller's token, and releases the caller's holds of its performance, which could not be paid any more.
     pub async fn leave_queue(
         &self,
         caller: Caller,
@@ -186,9 +189,18 @@ impl QueueUseCases {
         }
     }
 
+    /// A retry releases what an earlier call did not come to release: a token that has ended because the fan left ends
+    /// again with the same reason.
     async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
         let payload = self.read_own(caller, token)?;
-        Ok(self.parts.room.end(&payload, EndReason::Left).await?)
+        let reason = self.parts.room.end(&payload, EndReason::Left).await?;
+        if reason == EndReason::Left {
+            let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
+            for hold in released {
+                self.parts.seat_map.release(hold.performance, &hold.slots(), hold.id).await;
+            }
+        }
+        Ok(reason)
     }
 
     /// The draw of a queue, for everybody to check.

@@ -1,4 +1,4 @@
-//! The deadlines of holds.
+//! The deadlines of holds, and what ends a queue token.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -6,10 +6,15 @@ use std::time::Duration;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
 use encore_domain::booking::{HoldTerms, Reservation, ReservationState};
 use encore_domain::catalog::{NotOnSale, OnSaleWindow, Performance, PriceList};
-use encore_domain::ids::{ConcertId, PerformanceId, RequestId, ReservationId, UserId, VenueId};
+use encore_domain::ids::{
+    ConcertId, EntryId, PaymentId, PerformanceId, RequestId, ReservationId, TransferId, UserId, VenueId,
+};
 use encore_domain::money::{Currency, Money};
+use encore_domain::payment::plan_wallet_payment;
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
+use encore_domain::wallet::TransferIds;
 use uuid::Uuid;
 
 const FAN: UserId = UserId(Uuid::from_u128(1));
@@ -83,4 +88,19 @@ fn an_extension_ends_when_the_show_begins() {
     let extended = extend(&placed(), at(300), None).expect("live");
     let refusal = extend(&extended, at(599), None).expect_err("the show begins");
     assert_eq!(refusal, ExtendRefusal::AtLimit { expires_at: at(600) });
+}
+
+#[test]
+fn a_payment_ends_its_token_unless_another_hold_is_live() {
+    let (performance, user) = (soon().id, FAN);
+    let token = QueueTokenPayload { performance, user, epoch: 1, lane: 0, index: 1, admitted_until: None };
+    let plan = |payload| {
+        let entry = |id| EntryId(Uuid::from_u128(id));
+        let transfer = TransferId(Uuid::from_u128(8));
+        let ids = TransferIds { transfer, wallet_entry: entry(9), counter_entry: entry(10) };
+        plan_wallet_payment(&placed(), PaymentId(Uuid::from_u128(7)), ids, payload, at(1))
+    };
+    assert_eq!(plan(Some(token)).ended_token(false), Some(token));
+    assert_eq!(plan(Some(token)).ended_token(true), None);
+    assert_eq!(plan(None).ended_token(false), None);
 }

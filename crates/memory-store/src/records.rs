@@ -14,7 +14,7 @@ use encore_domain::queue::{Drawn, QueueRecord};
 
 pub use self::catalog::CatalogRecords;
 pub use self::outbox::OutboxRecords;
-pub use self::payments::{PaymentRecords, ended_token};
+pub use self::payments::PaymentRecords;
 pub use self::reservations::ReservationRecords;
 pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
 pub use self::users::UserRecords;

@@ -144,7 +144,7 @@ pub async fn finds_nothing_while_sales_go_on(bench: RecordBench) {
             bench.buy(&bought).await;
             for _ in 0..3 {
                 let given_back = hold(fan, &sale, &[25 - turn % 5]);
-                let placed = bench.reservations.place(given_back.clone(), SEATS_PER_FAN_MAX, request(fan)).await;
+                let placed = bench.reservations.place(given_back.clone(), SEATS_PER_FAN_MAX, None, request(fan)).await;
                 if placed.is_ok() {
                     made(bench.reservations.release(given_back.id, at_secs(1), None).await);
                 }

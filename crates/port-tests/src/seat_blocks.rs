@@ -100,11 +100,11 @@ pub async fn blocks_seats(bench: RecordBench) {
 
     for user in [fan, operator] {
         let wanted = hold(user, &sale, &[1, 2, 3]);
-        let refusal = refused(bench.reservations.place(wanted, SEATS_PER_FAN_MAX, request(user)).await);
+        let refusal = refused(bench.reservations.place(wanted, SEATS_PER_FAN_MAX, None, request(user)).await);
         assert_eq!(refusal, PlaceRefusal::SeatsTaken { slots: slots(&[2, 3]) });
     }
     let own = hold(operator, &sale, &[0]);
-    made(bench.reservations.place(own.clone(), 1, request(operator)).await);
+    made(bench.reservations.place(own.clone(), 1, None, request(operator)).await);
     let matinee = Performance { id: id(), ..sale.clone() };
     made(bench.catalog.add_performance(matinee.clone(), None, None).await);
     bench.place(&hold(fan, &matinee, &[2, 3])).await;
@@ -217,7 +217,7 @@ pub async fn claims_a_seat_once_whoever_asks(bench: RecordBench) {
     let blocks: Vec<SeatBlock> = (0..TWENTY).map(|n| block(operator, sale.id, &seats(n + 3), "Sponsor")).collect();
     let holding = at_once(holds.iter().cloned().map(|hold| {
         let reservations = Arc::clone(&bench.reservations);
-        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(hold.user)).await }
+        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(hold.user)).await }
     }));
     let blocking = at_once(blocks.iter().cloned().map(|block| {
         let seat_blocks = Arc::clone(&bench.seat_blocks);

@@ -49,8 +49,8 @@ macro_rules! agree_in_folders {
 
 agree_in_folders! {
     "queue/" queue_store: [joining, admitting, tokens, presence, drawing, restoring, snapshots]
-    payments: [paying, once, remembering]
-    "booking/" reservations: [placing, repeating, giving_back, extending, expiring, events]
+    payments: [paying, once, remembering, token_ends]
+    "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]
     "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
 }
 

@@ -8,6 +8,7 @@ mod claims;
 mod codec;
 mod database;
 mod draws;
+mod ended_tokens;
 mod error;
 mod event_record;
 mod hold_changes;

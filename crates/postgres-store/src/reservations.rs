@@ -12,6 +12,7 @@ use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{PlaceRefusal, Reservations};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -84,9 +85,10 @@ impl Reservations for PostgresReservations {
         &self,
         hold: Reservation,
         seats_per_fan: u32,
+        token: Option<QueueTokenPayload>,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
-        self.placing.submit(Placement { hold, seats_per_fan, request }).await?
+        self.placing.submit(Placement { hold, seats_per_fan, token, request }).await?
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
@@ -128,6 +130,10 @@ impl Reservations for PostgresReservations {
     async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
         let attempt = || hold_changes::find_changed(&self.database, &request);
         self.database.transact("reservations.find_changed", attempt).await
+    }
+
+    async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
+        self.database.transact("reservations.leave", || hold_changes::leave(&self.database, &token, now)).await
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

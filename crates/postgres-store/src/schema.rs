@@ -252,7 +252,7 @@ diesel::table! {
         epoch -> BigInt,
         lane -> SmallInt,
         index -> BigInt,
-        payment_id -> Uuid,
+        payment_id -> Nullable<Uuid>,
     }
 }
 

@@ -262,7 +262,7 @@ impl QueueStore for RedisQueueStore {
         for lane in lanes {
             let unseen = bitmap(lane.unseen.iter().copied(), lane.count);
             let gone = bitmap(lane.gone.iter().chain(&lane.unseen).copied(), lane.count);
-            let left = reasons(lane.gone.iter().copied(), b'l');
+            let left = reasons(lane.gone.iter().map(|number| (*number, EndReason::Left)));
             cut.arg(lane.count).arg(gone).arg(unseen).arg(left);
         }
         Ok(unless_lost(self.redis.run(&cut).await?)? == 1)
@@ -303,16 +303,16 @@ impl QueueStore for RedisQueueStore {
 
 /// Adds the arguments of a lane to a run of `open.lua`.
 fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
-    let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
+    let RestoredLane { head, unseen_after, tail, drawn, ended } = lane;
     open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
-    if unseen_after == tail && used.is_empty() {
+    if unseen_after == tail && ended.is_empty() {
         open.arg("").arg("").arg("");
         return;
     }
     let gone = bitmap(head + 1..=*tail, *tail);
-    let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
+    let is_known = |number: &u64| ended.contains_key(number) || inside.contains(number);
     let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
-    open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
+    open.arg(gone).arg(unseen).arg(reasons(ended.iter().map(|(number, reason)| (*number, *reason))));
 }
 
 /// The deadline in milliseconds, or an empty string.

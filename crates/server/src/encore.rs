@@ -179,6 +179,8 @@ fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {
         tokens: ports.queue_tokens.clone(),
         lane_grants: ports.lane_grants.clone(),
         seen: ports.seen_requests.clone(),
+        reservations: ports.reservations.clone(),
+        seat_map: runtime.seat_map.clone(),
         contexts: runtime.contexts.clone(),
         clock: ports.clock.clone(),
     }

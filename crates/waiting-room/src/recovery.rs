@@ -114,14 +114,14 @@ impl Recovery {
     }
 
     /// Until when a token is active by its own signed content, for use while the queue store is unavailable. None if the payload
-    /// does not say that the fan was admitted, if the deadline has passed, or if the fan has paid with this token.
+    /// does not say that the fan was admitted, if the deadline has passed, or if the fan has paid with this token or left.
     pub(crate) async fn active_without_queue(
         &self,
         payload: &QueueTokenPayload,
     ) -> Result<Option<Timestamp>, Unavailable> {
         let now = self.ports.clock.now();
         let Some(until) = payload.admitted_until.filter(|until| now < *until) else { return Ok(None) };
-        Ok((!self.ports.payments.has_used(payload).await?).then_some(until))
+        Ok((!self.ports.payments.has_ended(payload).await?).then_some(until))
     }
 
     /// A copy of the queue. A lost queue is restored first; none if nobody ever joined it.

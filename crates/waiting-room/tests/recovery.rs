@@ -83,7 +83,7 @@ async fn an_admitted_token_stays_authorized_while_the_queue_store_is_unavailable
     let paid = payload(performance, Some(until));
     let mut mocks = Mocks::default();
     mocks.queues.expect_state().returning(|_, _| Err(Unavailable::of("redis").into()));
-    mocks.payments.expect_has_used().returning(move |payload| Ok(*payload == paid));
+    mocks.payments.expect_has_ended().returning(move |payload| Ok(*payload == paid));
     let room = room(mocks, performance).await;
 
     assert_eq!(room.authorize(&payload(performance, Some(until))).await.expect("a deadline"), until);

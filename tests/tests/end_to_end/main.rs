@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accessible;
+mod admissions;
 mod areas;
 mod audit;
 mod bad_input;

@@ -180,15 +180,19 @@ async fn holds_can_be_limited_for_each_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_repeat_nor_an_invalid_hold_costs_an_attempt() {
     for world in [World::durable(2).await, World::embedded().await] {
-        let settings = QueueSettings { hold_tries: Some(3), ..QueueSettings::default() };
+        let settings = QueueSettings { hold_tries: Some(4), ..QueueSettings::default() };
         let performance = world.performance(Some(settings)).await;
         let (mut fan, mut other) = (world.fan(0).await, world.fan(1).await);
         fan.enter(performance).await.expect("admitted");
         other.enter(performance).await.expect("admitted");
         other.hold(performance, &["S-A-1"]).await.expect("a hold");
-        let request_id = request_id();
-        let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the first attempt");
+        fan.top_up(50_000).await.expect("a credit");
+        let (paid_id, request_id) = (request_id(), request_id());
+        let paid = fan.hold_as(&paid_id, performance, &["S-A-7"]).await.expect("the first attempt");
+        let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the second attempt");
+        fan.pay(&paid.reservation_id).await.expect("the token stays active for the other hold");
         for _ in 0..4 {
+            assert_eq!(fan.hold_as(&paid_id, performance, &["S-A-7"]).await.expect("a repeat"), paid);
             let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
             assert_eq!(again, held);
             let refusal = fan.hold(performance, &["S-X-1"]).await.expect_err("no such seat");
@@ -199,10 +203,10 @@ async fn neither_a_repeat_nor_an_invalid_hold_costs_an_attempt() {
             let refusal = fan.hold_best(performance, nowhere).await.expect_err("no such section");
             assert_eq!(reason(&refusal), "NOT_FOUND");
         }
-        for attempt in ["the second attempt", "the third attempt"] {
+        for attempt in ["the third attempt", "the fourth attempt"] {
             assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err(attempt)), "SEATS_TAKEN");
         }
-        let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the fourth attempt");
+        let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the fifth attempt");
         assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
         let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
         assert_eq!(again, held);

@@ -192,7 +192,7 @@ impl Checked {
             return;
         }
         self.model.token_mut(at).given_up = true;
-        self.model.used.push(EndedToken { lane: at.lane, index: at.number });
+        self.model.used.push(EndedToken { lane: at.lane, index: at.number, reason: EndReason::Used });
         if reported {
             self.change(at, Some(until), TokenChange::End(EndReason::Used)).await;
         }

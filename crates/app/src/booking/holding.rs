@@ -157,10 +157,11 @@ impl BookingUseCases {
 
     /// Claims locked seats, and settles the locks with the claims unless the claim was placed just now.
     async fn place(&self, holding: &Holding<'_>, slots: &[Slot]) -> Result<Applied<Reservation>, AppError> {
-        let Holding { context, terms, request, .. } = holding;
+        let Holding { context, terms, admission, request } = holding;
         let performance = &context.performance;
         let hold = plan_hold(performance, &context.venue.chart, slots, *terms)?;
-        let placed = self.reservations.place(hold, performance.seats_per_fan, *request).await;
+        let token = admission.map(|admission| admission.payload);
+        let placed = self.reservations.place(hold, performance.seats_per_fan, token, *request).await;
         if !matches!(placed, Ok(Applied::Now(_)) | Err(RequestError::Unavailable(_))) {
             self.settle(performance.id, slots, terms.id).await;
         }
@@ -169,6 +170,7 @@ impl BookingUseCases {
                 AppError::SeatsTaken { seat_ids: context.seat_ids(&slots), version: None, alternatives: vec![] }
             }
             RequestError::Refused(PlaceRefusal::OverLimit { limit, owned }) => AppError::OverLimit { limit, owned },
+            RequestError::Refused(PlaceRefusal::TokenEnded(reason)) => AppError::QueueTokenEnded(reason),
             RequestError::Reused => AppError::RequestReused,
             RequestError::Unavailable(unavailable) => unavailable.into(),
         })

@@ -1,8 +1,9 @@
 //! The durable record of a queue, and how a queue is restored from it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::queue::{Draw, DrawKey, LaneNumber, QueueSettings};
+use crate::queue::{Draw, DrawKey, EndReason, LaneNumber, QueueSettings};
 use crate::time::Timestamp;
 
 /// How long a restored queue calls nobody. In this time the open streams on every instance show their tokens, so that the fans at
@@ -49,13 +50,15 @@ pub struct QueueRecord {
     pub unspent: u64,
 }
 
-/// A queue token that was used by a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A queue token that has ended for good: its fan paid or left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndedToken {
     /// The index of the lane.
     pub lane: u8,
     /// See [`QueueTokenPayload::index`](crate::queue::QueueTokenPayload::index).
     pub index: u64,
+    /// [`EndReason::Used`] or [`EndReason::Left`].
+    pub reason: EndReason,
 }
 
 /// A lane of a queue to be opened. Its numbers after `unseen_after` are *unseen*: they count as gone until their tokens are shown.
@@ -63,14 +66,14 @@ pub struct EndedToken {
 pub struct RestoredLane {
     /// Numbers are called after this one.
     pub head: u64,
-    /// All numbers after this one are unseen, except those used and those inside. It is at most the head.
+    /// All numbers after this one are unseen, except those ended and those inside. It is at most the head.
     pub unseen_after: u64,
     /// The next fan to join gets the index after this one. It is the limit of the lane.
     pub tail: u64,
     /// How many numbers were drawn; none before the draw, and if there is none.
     pub drawn: Option<u64>,
-    /// The numbers whose tokens were used, in order. They stay ended.
-    pub used: Vec<u64>,
+    /// The numbers whose tokens have ended for good, with the reason. They stay ended.
+    pub ended: BTreeMap<u64, EndReason>,
 }
 
 /// A queue to be opened.
@@ -121,12 +124,12 @@ impl QueueRecord {
     }
 
     /// The queue to be opened from this record. `key` is the key of its draw, if it has one. `drawn` says how many numbers of each
-    /// lane were drawn, and is empty before the draw. Used tokens stay ended.
+    /// lane were drawn, and is empty before the draw. Ended tokens stay ended.
     pub fn restored(
         &self,
         key: Option<DrawKey>,
         drawn: &[u64],
-        used: &[EndedToken],
+        ended: &[EndedToken],
         settings: &QueueSettings,
         now: Timestamp,
     ) -> RestoredQueue {
@@ -137,20 +140,19 @@ impl QueueRecord {
                 Some(draw) if index <= draw.count() => draw.number(index),
                 Some(_) | None => index,
             };
-            let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
-            used.sort_unstable();
-            used.dedup();
+            let of_lane = ended.iter().filter(|token| token.lane == lane);
+            let ended = of_lane.map(|token| (number(token.index), token.reason)).collect();
             let inside = self.inside.iter().filter(|inside| inside.lane_number.lane == lane);
             let head = inside.map(|inside| inside.lane_number.number).fold(record.head, u64::max);
             let tail = record.limit.max(drawn.unwrap_or(0));
-            RestoredLane { head, unseen_after: record.head, tail, drawn, used }
+            RestoredLane { head, unseen_after: record.head, tail, drawn, ended }
         });
         let lanes: Vec<RestoredLane> = lanes.collect();
-        let is_used = |lane_number: LaneNumber| {
+        let has_ended = |lane_number: LaneNumber| {
             let lane = lanes.get(usize::from(lane_number.lane));
-            lane.is_some_and(|lane| lane.used.binary_search(&lane_number.number).is_ok())
+            lane.is_some_and(|lane| lane.ended.contains_key(&lane_number.number))
         };
-        let still = |inside: &&Inside| inside.until > now && !is_used(inside.lane_number);
+        let still = |inside: &&Inside| inside.until > now && !has_ended(inside.lane_number);
         // A called fan may have accepted since and shows that within the grace. Until then nobody takes that place inside.
         let until = |inside: &Inside| if inside.active { inside.until } else { inside.until.max(now + settings.grace) };
         let inside = self.inside.iter().filter(still).map(|inside| Inside { until: until(inside), ..*inside });
@@ -216,12 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_out_again_and_who_paid_is_not_inside() {
-        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 9 }];
-        let restored = record().restored(None, &[], &used, &settings(), at(102));
+    fn nothing_is_given_out_again_and_who_paid_or_left_is_not_inside() {
+        let token = |index, reason| EndedToken { lane: 0, index, reason };
+        let ended = [token(30, EndReason::Used), token(9, EndReason::Left)];
+        let restored = record().restored(None, &[], &ended, &settings(), at(102));
+        let expected = BTreeMap::from([(9, EndReason::Left), (30, EndReason::Used)]);
         assert_eq!(
             restored.lanes[0],
-            RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, used: vec![9, 30] }
+            RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, ended: expected }
         );
         assert_eq!(restored.inside.iter().map(|inside| inside.lane_number.number).collect::<Vec<_>>(), [8]);
         assert_eq!(
@@ -229,7 +233,7 @@ mod tests {
             "3 unspent, 10 by the rate in two seconds, one begun, and a call that is over"
         );
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
-        let crowded = record().restored(None, &[], &used, &QueueSettings { max_active: 4, ..settings() }, at(102));
+        let crowded = record().restored(None, &[], &ended, &QueueSettings { max_active: 4, ..settings() }, at(102));
         assert_eq!(crowded.reserved, 3, "with one inside, no more than the max_active");
     }
 
@@ -251,11 +255,11 @@ mod tests {
     #[test]
     fn tokens_ended_after_a_draw_stay_ended_by_their_numbers() {
         let key = DrawKey([3; DRAW_KEY_BYTES]);
-        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 50 }];
-        let restored = record().restored(Some(key), &[40, 0], &used, &settings(), at(102));
-        let mut expected = vec![Draw::new(key, 0, 40).number(30), 50];
-        expected.sort_unstable();
-        assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].used), (Some(40), &expected));
+        let ended = [30, 50].map(|index| EndedToken { lane: 0, index, reason: EndReason::Used });
+        let restored = record().restored(Some(key), &[40, 0], &ended, &settings(), at(102));
+        let numbers = [Draw::new(key, 0, 40).number(30), 50];
+        let expected: BTreeMap<u64, EndReason> = numbers.into_iter().map(|number| (number, EndReason::Used)).collect();
+        assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].ended), (Some(40), &expected));
         let pre_queue = record().restored(Some(key), &[], &[], &settings(), at(102));
         assert_eq!((pre_queue.draws, pre_queue.lanes[0].drawn), (true, None));
     }

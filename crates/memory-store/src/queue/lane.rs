@@ -80,8 +80,8 @@ impl Lane {
         for number in lane.head + 1..=lane.tail {
             restored.gone.insert(number);
         }
-        for number in &lane.used {
-            restored.set_phase(*number, Phase::Ended(EndReason::Used));
+        for (number, reason) in &lane.ended {
+            restored.set_phase(*number, Phase::Ended(*reason));
         }
         restored
     }

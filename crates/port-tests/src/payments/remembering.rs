@@ -1,5 +1,5 @@
 use encore_domain::payment::{Payment, PaymentPlan, Settlement};
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 
 use super::payload;
 use crate::RecordBench;
@@ -41,7 +41,7 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
         bench.place(&hold).await;
         bench.top_up(fan, hold.total).await;
         let plan = PaymentPlan { payload, ..payment(&hold, at_secs(1)) };
-        assert_eq!(bench.used(payload.unwrap_or(first)).await, seat > 2, "only a paid token is used");
+        assert_eq!(bench.ended(payload.unwrap_or(first)).await, seat > 2, "only a paid token is used");
         made(bench.pay(&plan, request(fan)).await);
         bench.payments.mark_propagated(&[plan.payment.id]).await.expect("the store answers");
     }
@@ -49,18 +49,22 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
     let refused_plan = PaymentPlan { payload: Some(stranger), ..payment(&short, at_secs(1)) };
     refused(bench.pay(&refused_plan, request(short.user)).await);
 
-    let used = |lane| EndedToken { lane, index: first.index };
-    assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1)]);
+    bench.reservations.leave(QueueTokenPayload { lane: 3, ..first }, at_secs(2)).await.expect("the store answers");
+
+    let token = |lane, reason| EndedToken { lane, index: first.index, reason };
+    let used = |lane| token(lane, EndReason::Used);
+    let left = token(3, EndReason::Left);
+    assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1), left]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 5).await, [used(0)]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 6).await, []);
     assert_eq!(bench.ended_queue_tokens(other.id, first.epoch).await, []);
     for payload in [first, fast, earlier_run, QueueTokenPayload { admitted_until: Some(at_secs(9)), ..first }] {
-        assert!(bench.used(payload).await, "{payload:?}");
+        assert!(bench.ended(payload).await, "{payload:?}");
     }
     for payload in
         [stranger, elsewhere, QueueTokenPayload { epoch: 6, ..first }, QueueTokenPayload { lane: 2, ..first }]
     {
-        assert!(!bench.used(payload).await, "{payload:?}");
+        assert!(!bench.ended(payload).await, "{payload:?}");
     }
 }
 

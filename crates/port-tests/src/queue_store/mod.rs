@@ -76,7 +76,7 @@ macro_rules! queue_store {
             who_shows_late_is_called_first,
             a_restored_queue_keeps_who_is_inside,
             a_restored_queue_lets_in_who_accepted_unrecorded,
-            a_restored_queue_ends_who_paid,
+            a_restored_queue_ends_who_paid_or_left,
             a_restored_queue_is_quiet_at_first,
             a_restored_queue_keeps_the_maximum,
             a_user_shows_one_token,

@@ -21,8 +21,8 @@ fn record() -> QueueRecord {
     QueueRecord { lanes, ..QueueRecord::new(EPOCH, LANES.into(), start()) }
 }
 
-fn restored(record: &QueueRecord, used: &[EndedToken]) -> RestoredQueue {
-    record.restored(None, &[], used, &queue_settings(), start())
+fn restored(record: &QueueRecord, ended: &[EndedToken]) -> RestoredQueue {
+    record.restored(None, &[], ended, &queue_settings(), start())
 }
 
 /// A time at which a queue that was restored at the start admits again.
@@ -189,24 +189,26 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
     assert_eq!(bench.state(&late, grace_is_over).await, TokenState::Ended(EndReason::Expired));
 }
 
-pub async fn a_restored_queue_ends_who_paid(bench: SpeedBench) {
+pub async fn a_restored_queue_ends_who_paid_or_left(bench: SpeedBench) {
     let mut record = record();
     record.inside = vec![Inside { lane_number: number(1), until: at_secs(100), active: true }];
-    let used = [1, 5].map(|index| EndedToken { lane: 0, index });
-    let performance = bench.opened(&no_reserve(restored(&record, &used))).await;
-    for index in [1, 5] {
-        let paid = payload(performance, id(), index);
-        let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..paid };
-        for shown in [paid, admitted] {
+    record.inside.push(Inside { lane_number: number(2), until: at_secs(100), active: true });
+    let token = |(index, reason)| EndedToken { lane: 0, index, reason };
+    let ended = [(1, EndReason::Used), (2, EndReason::Left), (5, EndReason::Used), (4, EndReason::Left)];
+    let performance = bench.opened(&no_reserve(restored(&record, &ended.map(token)))).await;
+    for (index, reason) in ended {
+        let plain = payload(performance, id(), index);
+        let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..plain };
+        for shown in [plain, admitted] {
             bench.show(&[shown], start()).await;
-            assert_eq!(bench.state(&shown, start()).await, TokenState::Ended(EndReason::Used), "{index}");
+            assert_eq!(bench.state(&shown, start()).await, TokenState::Ended(reason), "{index}");
         }
     }
     let snapshot = bench.snapshot(performance).await;
     assert_eq!((snapshot.active.len(), snapshot.waiting()), (0, 0));
     bench.show(&[payload(performance, id(), 6)], start()).await;
     let position = bench.snapshot(performance).await.status(number(6));
-    assert_eq!(position, NumberStatus::Waiting { position: 1 }, "a fan who paid does not wait");
+    assert_eq!(position, NumberStatus::Waiting { position: 1 }, "a fan who paid or left does not wait");
 }
 
 pub async fn a_restored_queue_is_quiet_at_first(bench: SpeedBench) {

@@ -21,6 +21,7 @@ mod events;
 mod expiring;
 mod extending;
 mod giving_back;
+mod leaving;
 mod placing;
 mod repeating;
 
@@ -28,6 +29,7 @@ pub use events::*;
 pub use expiring::*;
 pub use extending::*;
 pub use giving_back::*;
+pub use leaving::*;
 pub use placing::*;
 pub use repeating::*;
 
@@ -60,6 +62,10 @@ macro_rules! reservations {
             repeats_an_extension,
             finds_a_change_by_its_request,
             changes_one_after_the_other,
+            refuses_an_ended_token,
+            releases_the_holds_of_who_leaves,
+            leaves_once,
+            leave_and_hold_exclude_each_other,
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
@@ -74,11 +80,11 @@ type ExtendAnswer = Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
 impl RecordBench {
     async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
-        self.reservations.place(hold.clone(), limit, request(hold.user)).await
+        self.reservations.place(hold.clone(), limit, None, request(hold.user)).await
     }
 
     async fn place_again(&self, hold: Reservation, request: RequestKey) -> PlaceAnswer {
-        self.reservations.place(hold, SEATS_PER_FAN_MAX, request).await
+        self.reservations.place(hold, SEATS_PER_FAN_MAX, None, request).await
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {

@@ -177,7 +177,7 @@ pub struct CutLane {
 /// - `a_restored_queue_keeps_who_is_inside`: until the deadline in the record, or in the token that is shown
 /// - `a_restored_queue_lets_in_who_accepted_unrecorded`: a fan who was called when the record was made and shows a token that says
 ///   admitted is inside. Until it is shown, such a token is refused as [`TokenRefusal::Unseen`]
-/// - `a_restored_queue_ends_who_paid`: a used token stays ended when it is shown
+/// - `a_restored_queue_ends_who_paid_or_left`: a token that has ended for good stays ended, with its reason, when it is shown
 /// - `a_restored_queue_is_quiet_at_first`: nobody is called before `quiet_until`, and the bucket is empty
 /// - `a_restored_queue_keeps_the_maximum`: the reserved count as inside until they are taken or `reserved_until` has passed
 /// - `a_user_shows_one_token`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as

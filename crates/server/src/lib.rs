@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod encore;
+pub mod output;
 pub mod ports;
 mod stock;
 pub mod system;

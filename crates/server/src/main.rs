@@ -1,10 +1,12 @@
 //! The binary `encore`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use encore_server::commands::{self, CommandError};
 use encore_server::config::ServeArgs;
+use encore_server::output::print_error_line;
 use encore_server::telemetry::{self, LogFormat};
 use mimalloc::MiMalloc;
 
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = cli.log.as_deref().unwrap_or("info");
     if let Err(error) = telemetry::init(log, cli.log_format) {
-        eprintln!("encore: ENCORE_LOG: {error}");
+        print_error_line(format_args!("encore: ENCORE_LOG: {error}"));
         return ExitCode::FAILURE;
     }
     let by_variables = || Command::Serve(ByVariables::parse_from(["encore"]).serve);
@@ -62,10 +64,10 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("encore: {error}");
+            print_error_line(format_args!("encore: {error}"));
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
-                eprintln!("  caused by: {cause}");
+                print_error_line(format_args!("  caused by: {cause}"));
                 source = cause.source();
             }
             error.exit_code()

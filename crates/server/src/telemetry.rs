@@ -20,7 +20,8 @@ pub fn init(filter: &str, format: Option<LogFormat>) -> Result<(), tracing_subsc
     let filter = EnvFilter::try_new(filter)?;
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A failure to log would be printed to standard error, which panics if its reader is gone.
+    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => logs.with_ansi(terminal).with_target(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

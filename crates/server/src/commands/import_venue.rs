@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
+use crate::output::print_line;
 
 /// The arguments of `encore import-venue`.
 #[derive(Args)]
@@ -22,6 +23,6 @@ pub async fn run(args: &ImportVenueArgs) -> Result<(), CommandError> {
     let plan_json = plan_json.map_err(|source| CommandError::Read { what: args.file.display().to_string(), source })?;
     let encore = on_database(&args.stores).await?;
     let venue = encore.api.admin.import_venue(plan_json, None).await?;
-    println!("venue {} imported with id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.capacity());
-    Ok(())
+    let seats = venue.chart.capacity();
+    Ok(print_line(format_args!("venue {} imported with id {} and {seats} seats", venue.name.as_str(), venue.id))?)
 }

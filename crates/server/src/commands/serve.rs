@@ -14,6 +14,7 @@ use crate::commands::{CommandError, migrated};
 use crate::config::{Config, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
+use crate::output::print_line;
 use crate::ports::Ports;
 
 /// Serves until SIGINT or SIGTERM.
@@ -32,7 +33,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
     if config.demo {
-        println!("{}", demo::example_commands(address));
+        print_line(demo::example_commands(address))?;
     }
     serve(encore, listener, &config).await
 }

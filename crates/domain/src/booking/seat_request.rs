@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::booking::best_available::sections_by_preference;
 use crate::booking::unit_search::UnitSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
@@ -57,7 +58,8 @@ impl GeneralAdmissionRequest {
 pub struct BestAvailableRequest {
     /// How many: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
     pub count: usize,
-    /// The names of the sections, the preferred first; empty for all, in the order of the plan.
+    /// The names of the sections, the preferred first; empty for all, in the order of
+    /// [`sections_by_preference`](crate::booking::best_available::sections_by_preference).
     pub sections: Vec<String>,
     /// The names of the grades; empty for all.
     pub grades: Vec<String>,
@@ -89,7 +91,11 @@ impl BestAvailableRequest {
     /// Resolves the names, and the price limit to grades.
     pub fn allowed(&self, chart: &SeatChart, prices: &PriceList) -> Result<AllowedSeats, HoldRefusal> {
         let section_names: Vec<&str> = chart.sections().iter().map(|section| section.name.as_str()).collect();
-        let sections = named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?;
+        let sections = if self.sections.is_empty() {
+            sections_by_preference(chart)
+        } else {
+            named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?
+        };
         let general_admission: Vec<String> =
             self.sections.iter().filter(|name| chart.area_named(name).is_some()).cloned().collect();
         if !general_admission.is_empty() {

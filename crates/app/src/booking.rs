@@ -133,7 +133,8 @@ impl BookingUseCases {
             SeatRequest::Named { seats, prevent_orphan_seats, accessible } => {
                 let slots = seats.seat_slots(&context.venue.chart)?;
                 check_accessible(&context.venue.chart, &slots, *accessible)?;
-                let orphans = if *prevent_orphan_seats { Orphans::Prevent } else { Orphans::Allow };
+                let prevent = || Orphans::prevent(&context.venue.chart, &slots);
+                let orphans = if *prevent_orphan_seats { prevent() } else { Orphans::Allow };
                 self.hold_named(context, &slots, orphans, terms, request).await
             }
             SeatRequest::Best(best) => {

@@ -181,15 +181,17 @@ impl Case {
         pair[0] + 1 == pair[1] && place(pair[0]) == place(pair[1])
     }
 
-    /// Whether somebody who had a free neighbour has none any more.
+    /// Whether somebody who had a free neighbour has none any more. Accessible seats are nobody's.
     fn leaves_an_orphan(&self, free: &BTreeSet<usize>, block: &[usize]) -> bool {
+        let seats = self.context.chart.seats();
+        let free: BTreeSet<usize> = free.iter().copied().filter(|seat| !seats[*seat].accessible).collect();
         let left: BTreeSet<usize> = free.iter().copied().filter(|seat| !block.contains(seat)).collect();
         let alone = |seat: usize, free: &BTreeSet<usize>| {
             let before = seat > 0 && free.contains(&(seat - 1)) && self.near(&[seat - 1, seat]);
             let after = free.contains(&(seat + 1)) && self.near(&[seat, seat + 1]);
             !before && !after
         };
-        left.iter().any(|seat| alone(*seat, &left) && !alone(*seat, free))
+        left.iter().any(|seat| alone(*seat, &left) && !alone(*seat, &free))
     }
 
     /// From the middle of the front row, in millionths of the farthest of the section.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
@@ -76,7 +76,7 @@ impl SeatMap {
         held_until: Timestamp,
     ) -> Result<(), SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take(performance, slots, orphans, owner, held_until);
+        let take = || self.locks.take(performance, slots, orphans.clone(), owner, held_until);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.load(context).await;
@@ -98,7 +98,7 @@ impl SeatMap {
         if orphans == Orphans::Allow {
             return Ok(());
         }
-        let orphaned = orphan_seats(&self.reader.claimed(context).await?.statuses, slots);
+        let orphaned = orphans.left_by(&self.reader.claimed(context).await?.statuses, slots);
         if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
     }
 

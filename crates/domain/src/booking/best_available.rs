@@ -11,7 +11,7 @@
 //!
 //! **The best block** is chosen by these criteria, in this order: it leaves no orphan seat; its section is the earliest, in the
 //! order of the seat request or else of [`sections_by_preference`]; the sum of its distances is the least; its first slot is the
-//! lowest.
+//! lowest. An accessible seat is no orphan and no neighbour of one, as in [`orphan_seats`](crate::booking::alternatives::orphan_seats).
 //!
 //! **Accessible seats** are chosen only on request. A block has exactly as many of them as are wanted, and its other seats are
 //! ordinary, so that a fan in a wheelchair sits with companions. The stretches are computed so that every block within a stretch
@@ -49,6 +49,8 @@ pub struct SeatOrder {
     pub sections: Vec<Vec<Stretch>>,
     /// The distance of each seat, by slot; see [`focal_distances`], which are the same for every order of a venue.
     pub distances: Vec<u32>,
+    /// Whether each seat is accessible, by slot.
+    pub accessible: Vec<bool>,
 }
 
 /// A group that wants to sit together.
@@ -127,6 +129,15 @@ fn measure<'s>(distances: &mut [u32], seats: impl Iterator<Item = &'s Seat> + Cl
     }
 }
 
+/// Whether each seat of a venue is accessible, by slot.
+fn accessible_seats(chart: &SeatChart) -> Vec<bool> {
+    let mut accessible = vec![false; chart.seat_slots() as usize];
+    for seat in chart.seats() {
+        accessible[seat.slot.0 as usize] = seat.accessible;
+    }
+    accessible
+}
+
 impl SeatOrder {
     /// The order for a group, of these sections. If the group needs accessible seats, the order is valid for a group of this size
     /// only, in one block.
@@ -141,7 +152,7 @@ impl SeatOrder {
         }
         let wanted = sections.iter().map(|section| std::mem::take(&mut by_section[usize::from(*section)]));
         let sections = wanted.filter(|stretches| !stretches.is_empty()).collect();
-        Self { sections, distances }
+        Self { sections, distances, accessible: accessible_seats(chart) }
     }
 
     /// The order of the whole venue, by the distance from the centroid of these seats.
@@ -152,7 +163,7 @@ impl SeatOrder {
         let mut all: Vec<Stretch> =
             stretches(chart, &distances, group, may_choose).map(|(_, stretch)| stretch).collect();
         nearest_first(&mut all);
-        Self { sections: vec![all], distances }
+        Self { sections: vec![all], distances, accessible: accessible_seats(chart) }
     }
 }
 
@@ -300,7 +311,7 @@ impl SeatOrder {
                 if free >= size {
                     let block = Block { distance, first: at + 1 - size };
                     keep_least(&mut found.any, block);
-                    if !Self::leaves_an_orphan(state, block.first, at) {
+                    if !self.leaves_an_orphan(state, block.first, at) {
                         keep_least(&mut found.preventing_orphans, block);
                     }
                 }
@@ -309,11 +320,12 @@ impl SeatOrder {
         found
     }
 
-    /// Whether taking these seats would leave a free seat at either end without a free neighbour.
-    fn leaves_an_orphan(state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
-        let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at));
-        let before = free(first.checked_sub(1)) && !free(first.checked_sub(2));
-        let after = free(Some(last + 1)) && !free(Some(last + 2));
+    /// Whether taking these seats would leave a free seat at either end without a free neighbour. Accessible seats do not count.
+    fn leaves_an_orphan(&self, state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
+        let ordinary = |at: usize| !self.accessible.get(at).copied().unwrap_or_default();
+        let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at) && ordinary(at));
+        let before = ordinary(first) && free(first.checked_sub(1)) && !free(first.checked_sub(2));
+        let after = ordinary(last) && free(Some(last + 1)) && !free(Some(last + 2));
         before || after
     }
 }

@@ -12,8 +12,8 @@ use encore_domain::time::Timestamp;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, festival_chart, id, just_before, lanes,
-    large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
+    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
+    lanes, large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
@@ -76,7 +76,8 @@ fn sale_of(performance: &Performance, queue: Option<Queue>) -> OnSale {
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
-    for wanted in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
+    for chart in [small_chart(), accessible_chart(), festival_chart(20_000), drawn_chart()] {
+        let wanted = venue(chart);
         let request = bench.operator_request().await;
         assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(request)).await), wanted);
         assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));

@@ -14,7 +14,7 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::chart_rows;
+use crate::chart_rows::{self, ChartColumns};
 use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
@@ -48,7 +48,8 @@ impl PostgresCatalog {
                 return first.map(Applied::Before).ok_or_else(|| diesel::result::Error::NotFound.into());
             }
             let name = venue.name.as_str();
-            let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at));
+            let columns = ChartColumns::of(&venue.chart)?;
+            let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at), columns);
             diesel::insert_into(venues::table).values(row).execute(conn).await?;
             chart_rows::insert(conn, id, &venue.chart).await?;
             Ok(Applied::Now(venue.clone()))
@@ -252,12 +253,12 @@ impl Catalog for PostgresCatalog {
 }
 
 async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {
-    let query = venues::table.find(id).select((venues::name, venues::created_at));
-    let row: Option<(String, DateTime<Utc>)> = query.first(conn).await.optional()?;
-    let Some((name, created_at)) = row else {
+    let query = venues::table.find(id).select((venues::name, venues::created_at, ChartColumns::as_select()));
+    let row: Option<(String, DateTime<Utc>, ChartColumns)> = query.first(conn).await.optional()?;
+    let Some((name, created_at, columns)) = row else {
         return Ok(None);
     };
-    let chart = chart_rows::load(conn, id).await?;
+    let chart = chart_rows::load(conn, id, columns).await?;
     Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, chart, created_at }))
 }
 

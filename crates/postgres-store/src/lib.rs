@@ -7,6 +7,7 @@ mod chart_rows;
 mod claims;
 mod codec;
 mod database;
+mod drawing_record;
 mod draws;
 mod error;
 mod event_record;

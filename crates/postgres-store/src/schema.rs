@@ -29,6 +29,9 @@ diesel::table! {
         id -> Uuid,
         name -> Text,
         created_at -> Timestamptz,
+        focal_x -> Nullable<Double>,
+        focal_y -> Nullable<Double>,
+        drawing -> Jsonb,
     }
 }
 
@@ -46,6 +49,8 @@ diesel::table! {
         venue_id -> Uuid,
         ordinal -> Integer,
         name -> Text,
+        focal_x -> Nullable<Double>,
+        focal_y -> Nullable<Double>,
     }
 }
 

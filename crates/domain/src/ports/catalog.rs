@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// they are added.
 ///
 /// # Contract
-/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots and general admission areas
+/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
 /// - `keeps_a_large_venue`: 60,000 seats
 /// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]

@@ -13,6 +13,7 @@ use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_seating_plan::PlanWarning;
 
 use crate::catalog::PerformanceSummary;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
@@ -63,6 +64,15 @@ impl NewQueue {
     }
 }
 
+/// A venue that was imported.
+#[derive(Clone, Debug)]
+pub struct ImportedVenue {
+    /// The venue.
+    pub venue: Venue,
+    /// What was imported otherwise than the author of the plan may expect.
+    pub warnings: Vec<PlanWarning>,
+}
+
 /// The use cases of `AdminService`.
 #[derive(Clone)]
 pub struct AdminUseCases {
@@ -90,7 +100,11 @@ impl AdminUseCases {
     }
 
     /// Reads a seating plan and stores it as a venue. A plan with a violation is refused as a whole.
-    pub async fn import_venue(&self, plan_json: String, request: Option<RequestKey>) -> Result<Venue, AppError> {
+    pub async fn import_venue(
+        &self,
+        plan_json: String,
+        request: Option<RequestKey>,
+    ) -> Result<ImportedVenue, AppError> {
         // Reading a large plan takes a considerable part of a second of CPU time.
         let reading = tokio::task::spawn_blocking(move || encore_seating_plan::read(&plan_json));
         let plan = reading.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
@@ -100,7 +114,8 @@ impl AdminUseCases {
         })?;
         let id = VenueId(self.ids.next());
         let venue = Venue { id, name: plan.name, chart: plan.chart, created_at: self.clock.now() };
-        Ok(self.catalog.add_venue(venue, request).await?.into_inner())
+        let venue = self.catalog.add_venue(venue, request).await?.into_inner();
+        Ok(ImportedVenue { venue, warnings: plan.warnings })
     }
 
     /// Creates a concert.

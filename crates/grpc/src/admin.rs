@@ -7,7 +7,7 @@ use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
-    HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
+    HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title,
 };
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
@@ -30,6 +30,7 @@ use crate::sent_body::{Call, sent_body};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::timestamp;
+use crate::venues::imported_to_proto;
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
@@ -55,8 +56,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let venue = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
-        Ok(Response::new(pb::ImportVenueResponse { venue: Some(venue_to_proto(&venue)) }))
+        let imported = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
+        Ok(Response::new(imported_to_proto(&imported)))
     }
 
     async fn create_concert(
@@ -402,23 +403,4 @@ fn new_queue(
     let settings = message.queue.as_ref()?;
     let settings = QueueSettings::default().set_to(&queue_patch(fields, "queue", settings));
     Some(NewQueue { settings, pre_queue_opens_at, override_ceiling: message.override_ceiling })
-}
-
-fn venue_to_proto(venue: &Venue) -> pb::Venue {
-    let chart = &venue.chart;
-    let mut seats_by_grade = vec![0_u32; chart.grades().len()];
-    for seat in chart.seats() {
-        seats_by_grade[usize::from(seat.grade)] += 1;
-    }
-    for area in chart.areas() {
-        seats_by_grade[usize::from(area.grade)] += area.capacity;
-    }
-    let grades = chart.grades().iter().zip(seats_by_grade);
-    pb::Venue {
-        venue_id: venue.id.to_string(),
-        name: venue.name.as_str().to_owned(),
-        sections: chart.sections().iter().map(|section| section.name.clone()).collect(),
-        grades: grades.map(|(grade, seats_total)| pb::Grade { name: grade.name.clone(), seats_total }).collect(),
-        seats_total: chart.capacity(),
-    }
 }

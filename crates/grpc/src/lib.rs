@@ -26,6 +26,7 @@ mod sent_body;
 mod status;
 mod streams;
 mod to_proto;
+mod venues;
 mod wallet;
 
 pub use api::{Api, ServeError};

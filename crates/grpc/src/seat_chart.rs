@@ -3,6 +3,7 @@
 use encore_app::catalog::SeatChartView;
 use encore_app::contexts::PerformanceContext;
 use encore_domain::catalog::area::Area;
+use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
 use encore_domain::catalog::seat_chart::{Grade, Seat, SeatChart, Slot};
 use encore_domain::page::{Page, PageRequest};
 use encore_proto::catalog::v1 as pb;
@@ -28,6 +29,8 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
         }
         sections.push(section);
     }
+    let is_first = page.after.is_none();
+    let Drawing { size, shapes } = chart.drawing();
     pb::GetSeatChartResponse {
         version: view.version.to_string(),
         not_modified: false,
@@ -35,7 +38,46 @@ pub(crate) fn chart_to_proto(view: &SeatChartView, page: PageRequest<Slot>) -> p
         prices: prices_to_proto(&view.context),
         sections,
         next_page_token: next_page_token(next.as_ref()),
-        areas: if page.after.is_none() { areas_to_proto(chart) } else { vec![] },
+        areas: if is_first { areas_to_proto(chart) } else { vec![] },
+        grade_colors: chart.grades().iter().map(|grade| grade.color.clone()).collect(),
+        size: size.filter(|_| is_first).map(size_to_proto),
+        shapes: if is_first { shapes.iter().map(shape_to_proto).collect() } else { vec![] },
+    }
+}
+
+fn size_to_proto(size: Size) -> pb::PlanSize {
+    pb::PlanSize { width: size.width, height: size.height }
+}
+
+fn point_to_proto(point: Point) -> pb::PlanPoint {
+    pb::PlanPoint { x: point.x, y: point.y }
+}
+
+fn shape_to_proto(shape: &Shape) -> pb::ChartShape {
+    use pb::chart_shape::Outline as Drawn;
+    let outline = match &shape.outline {
+        Outline::Polygon(points) => {
+            Some(Drawn::Polygon(pb::PlanPolygon { points: points.iter().copied().map(point_to_proto).collect() }))
+        }
+        Outline::Rectangle(size) => Some(Drawn::Rectangle(size_to_proto(*size))),
+        Outline::Ellipse(radii) => Some(Drawn::Ellipse(point_to_proto(*radii))),
+        Outline::Circle(radius) => Some(Drawn::Circle(*radius)),
+        Outline::Text => None,
+    };
+    let text = |text: &ShapeText| pb::ShapeText {
+        text: text.text.clone(),
+        color: text.color.clone(),
+        position: Some(point_to_proto(text.position)),
+        size: text.size,
+    };
+    pb::ChartShape {
+        position: Some(point_to_proto(shape.position)),
+        rotation: shape.rotation,
+        color: shape.color.clone(),
+        border_color: shape.border_color.clone(),
+        outline,
+        text: shape.text.as_ref().map(text),
+        stage: shape.is_stage,
     }
 }
 

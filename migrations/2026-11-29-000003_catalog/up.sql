@@ -84,7 +84,7 @@ CREATE TABLE performances (
     opens_at timestamptz NOT NULL,
     closes_at timestamptz NOT NULL,
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    -- By the ordinal of the grade.
+    -- By the ordinal of the grade; null if its seats are not for sale.
     prices_minor bigint[] NOT NULL,
     seats_per_fan integer NOT NULL CHECK (seats_per_fan > 0),
     hold_for_ms bigint NOT NULL CHECK (hold_for_ms > 0),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::booking::seat_state::SeatState;
 use encore_domain::catalog::seat_chart::Grade;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -31,7 +32,7 @@ pub struct NewPerformance {
     pub starts_at: Timestamp,
     /// The period in which seats can be held.
     pub on_sale: OnSaleWindow,
-    /// A price for every grade of the venue, by name.
+    /// The prices of the grades that are for sale, by name.
     pub prices: Vec<(String, Money)>,
     /// The most seats that one fan may own.
     pub seats_per_fan: u32,
@@ -159,15 +160,14 @@ impl AdminUseCases {
             Queue { settings, draw }
         });
         let performance = self.catalog.add_performance(performance, queue, request).await?.into_inner();
-        let seats_left = venue.chart.capacity();
-        Ok(PerformanceSummary {
-            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
-            seats_left,
-        })
+        let context = PerformanceContext { performance: Arc::new(performance), concert, venue };
+        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
+        Ok(PerformanceSummary { context, seats_left })
     }
 }
 
-/// Assigns the named prices to the grades of a venue. Every grade needs exactly one price, all in one currency.
+/// Assigns the named prices to the grades of a venue, all in one currency. The seats of a grade without a price are not for
+/// sale.
 fn price_list(grades: &[Grade], prices: &[(String, Money)]) -> Result<PriceList, Vec<Violation>> {
     let mut violations = Vec::new();
     let mut seen = HashSet::new();
@@ -183,15 +183,14 @@ fn price_list(grades: &[Grade], prices: &[(String, Money)]) -> Result<PriceList,
             violations.push(Violation::new(format!("prices[{index}].price.currency_code"), rule));
         }
     }
-    let mut minor_by_grade = Vec::with_capacity(grades.len());
-    for grade in grades {
-        match prices.iter().find(|(name, _)| *name == grade.name) {
-            Some((_, price)) => minor_by_grade.push(price.minor),
-            None => violations.push(Violation::new("prices", format!("must have a price for grade {:?}", grade.name))),
-        }
+    if prices.is_empty() {
+        violations.push(Violation::new("prices", "must have the price of at least one grade"));
     }
+    let price_of = |grade: &Grade| prices.iter().find(|(name, _)| *name == grade.name).map(|(_, price)| price.minor);
     match prices.first() {
-        Some((_, first)) if violations.is_empty() => Ok(PriceList { currency: first.currency, minor_by_grade }),
+        Some((_, first)) if violations.is_empty() => {
+            Ok(PriceList { currency: first.currency, minor_by_grade: grades.iter().map(price_of).collect() })
+        }
         _ => Err(violations),
     }
 }

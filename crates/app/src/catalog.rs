@@ -199,7 +199,8 @@ fn page_of_seats(context: &PerformanceContext, state: &SeatState, query: &SeatQu
     let rows = chart.seats()[first..]
         .iter()
         .filter(|seat| query.sections.is_empty() || query.sections.contains(&chart.section_of(seat).name))
-        .filter_map(|seat| Some((seat, state.status(seat.slot)?)))
+        // A seat without a status is not for sale.
+        .map(|seat| (seat, state.status(seat.slot).unwrap_or(SeatStatus::Blocked)))
         .filter(|(_, status)| !query.free_only || *status == SeatStatus::Free)
         .map(|(seat, status)| (seat.clone(), status))
         .take(query.page.size as usize + 1)

@@ -259,6 +259,8 @@ impl From<HoldRefusal> for AppError {
         match refusal {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
+            // As with blocked seats.
+            HoldRefusal::NotForSale { seat_ids } => Self::SeatsTaken { seat_ids, version: None, alternatives: vec![] },
             HoldRefusal::UnitsNamed { seat_ids } => {
                 let rule = format!(
                     "must not name units of general admission areas, which are sold by count: {}",

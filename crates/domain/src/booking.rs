@@ -221,6 +221,12 @@ pub enum HoldRefusal {
         /// The ids that are not in the chart.
         seat_ids: Vec<String>,
     },
+    /// These are of grades without a price.
+    #[error("these seats are not for sale: {}", .seat_ids.join(", "))]
+    NotForSale {
+        /// Which.
+        seat_ids: Vec<String>,
+    },
     /// These are units of general admission areas, which are sold by count.
     #[error("units of general admission areas cannot be named: {}", .seat_ids.join(", "))]
     UnitsNamed {
@@ -302,15 +308,19 @@ pub fn plan_hold(
     terms: HoldTerms,
 ) -> Result<Reservation, HoldRefusal> {
     let mut seats = Vec::with_capacity(slots.len());
-    let mut unknown = Vec::new();
+    let (mut unknown, mut not_for_sale) = (Vec::new(), Vec::new());
     for slot in slots {
-        match chart.grade_at(*slot).and_then(|grade| performance.prices.of(grade)) {
-            Some(price) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
+        match chart.grade_at(*slot).map(|grade| performance.prices.of(grade)) {
+            Some(Some(price)) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
+            Some(None) => not_for_sale.extend(chart.id_at(*slot)),
             None => unknown.push(format!("slot {}", slot.0)),
         }
     }
     if !unknown.is_empty() {
         return Err(HoldRefusal::UnknownSeats { seat_ids: unknown });
+    }
+    if !not_for_sale.is_empty() {
+        return Err(HoldRefusal::NotForSale { seat_ids: not_for_sale });
     }
     let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
     let HoldTerms { id, user, held_at, expires_at } = terms;

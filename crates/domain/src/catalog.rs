@@ -11,6 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::catalog::seat_chart::SeatChart;
+use crate::catalog::slot::Slot;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
 use crate::queue::Queue;
@@ -117,28 +118,32 @@ impl OnSaleWindow {
     }
 }
 
-/// A price for every grade of the venue, in one currency.
+/// The prices of the grades of a venue that are for sale, in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceList {
     /// The currency of every price.
     pub currency: Currency,
-    /// Minor units, by the index of the grade in the seat chart.
-    pub minor_by_grade: Vec<i64>,
+    /// Minor units, by the index of the grade in the seat chart; none if its seats are not for sale.
+    pub minor_by_grade: Vec<Option<i64>>,
 }
 
 impl PriceList {
-    /// The price of a seat of this grade; none if the grade is not of the venue.
+    /// The price of a seat of this grade; none if it is not for sale, or the grade is not of the venue.
     pub fn of(&self, grade: u16) -> Option<Money> {
-        let minor = *self.minor_by_grade.get(usize::from(grade))?;
+        let minor = (*self.minor_by_grade.get(usize::from(grade))?)?;
         Some(Money { minor, currency: self.currency })
     }
 
-    /// The lowest and the highest price; none without grades.
+    /// The lowest and the highest price; none if nothing is for sale.
     pub fn range(&self) -> Option<(Money, Money)> {
         let money = |minor: &i64| Money { minor: *minor, currency: self.currency };
-        let lowest = self.minor_by_grade.iter().min().map(money)?;
-        let highest = self.minor_by_grade.iter().max().map(money)?;
-        Some((lowest, highest))
+        let prices = || self.minor_by_grade.iter().flatten();
+        Some((prices().min().map(money)?, prices().max().map(money)?))
+    }
+
+    /// Whether there is a seat or unit at this slot that is for sale.
+    pub fn sells(&self, chart: &SeatChart, slot: Slot) -> bool {
+        chart.grade_at(slot).is_some_and(|grade| self.of(grade).is_some())
     }
 }
 

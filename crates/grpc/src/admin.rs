@@ -355,7 +355,7 @@ fn on_sale(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Optio
 
 fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<Vec<(String, Money)>> {
     if !(1..=GRADES_PER_VENUE_MAX).contains(&message.prices.len()) {
-        fields.refuse("prices", "must have one price for every grade of the venue");
+        fields.refuse("prices", format!("must have 1 to {GRADES_PER_VENUE_MAX} prices"));
         return None;
     }
     let mut prices = Some(Vec::with_capacity(message.prices.len()));

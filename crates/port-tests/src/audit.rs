@@ -106,7 +106,7 @@ pub async fn finds_nothing_in_a_clean_history(bench: RecordBench) {
 
 fn prices_of(minor: i64, sale: &Performance) -> encore_domain::catalog::PriceList {
     let grades = sale.prices.minor_by_grade.len();
-    encore_domain::catalog::PriceList { minor_by_grade: vec![minor; grades], ..sale.prices.clone() }
+    encore_domain::catalog::PriceList { minor_by_grade: vec![Some(minor); grades], ..sale.prices.clone() }
 }
 
 pub async fn counts_what_it_examined(bench: RecordBench) {

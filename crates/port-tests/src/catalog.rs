@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance};
+use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueRate, QueueSettings};
 use encore_domain::request::RequestKey;
@@ -102,7 +102,8 @@ pub async fn keeps_a_concert(bench: RecordBench) {
 
 pub async fn keeps_a_performance(bench: RecordBench) {
     let plain = bench.open_sale().await;
-    let queued = Performance { id: id(), has_queue: true, ..plain.clone() };
+    let prices = PriceList { minor_by_grade: vec![None, Some(0)], ..plain.prices.clone() };
+    let queued = Performance { id: id(), has_queue: true, prices, ..plain.clone() };
     let request = bench.operator_request().await;
     let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(request)).await;
     assert_eq!(made(added), queued);

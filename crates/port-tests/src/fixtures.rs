@@ -259,7 +259,7 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
         venue,
         starts_at: start() + day * 30,
         on_sale: OnSaleWindow { opens_at: start(), closes_at: start() + day },
-        prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![12_000, 7_500] },
+        prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![Some(12_000), Some(7_500)] },
         seats_per_fan: 6,
         hold_for: Duration::from_mins(7),
         has_queue: false,

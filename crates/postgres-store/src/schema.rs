@@ -105,7 +105,7 @@ diesel::table! {
         opens_at -> Timestamptz,
         closes_at -> Timestamptz,
         currency -> Text,
-        prices_minor -> Array<BigInt>,
+        prices_minor -> Array<Nullable<BigInt>>,
         seats_per_fan -> Integer,
         hold_for_ms -> BigInt,
         has_queue -> Bool,

@@ -152,6 +152,9 @@ impl SeatMap {
                 let claimed = self.reader.claimed(context).await?;
                 seats.choose(&claimed.statuses).ok_or_else(|| none_chosen(context, search, 0))
             }
+            Search::Units(units) if !context.performance.prices.sells(&context.venue.chart, units.first) => {
+                Err(none_chosen(context, search, 0))
+            }
             Search::Units(units) => {
                 let chosen = self.reader.claimable_units(context.performance.id, units).await?;
                 chosen.map_err(|TooFewLeft { left }| none_chosen(context, search, left))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, show_locks};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
@@ -59,7 +59,7 @@ impl SeatReader {
         let version = first_version(self.clock.now());
         let claims = self.reservations.claims(context.performance.id).await?;
         let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        let mut statuses = all_free(&context.venue.chart);
+        let mut statuses = context.unsold();
         show_locks(&mut statuses, &locks);
         Ok(SeatState { statuses, version })
     }

@@ -7,7 +7,7 @@
 //! | part | fields |
 //! |---|---|
 //! | encoding | `u8`: [`ENCODING_VERSION`] |
-//! | prices | text: currency; list of `i64`: minor units by grade |
+//! | prices | text: currency; list of `u8`: 1 if the grade is for sale, else 0, `i64`: minor units, by grade |
 //! | grades | list of text: name, text: color |
 //! | sections | list of text: name |
 //! | rows | list of `u16`: section, text: label |
@@ -43,7 +43,10 @@ pub(crate) fn chart_version(prices: &PriceList, chart: &SeatChart) -> String {
     let mut encoding = Encoding(Sha256::new());
     encoding.bytes(&[ENCODING_VERSION]);
     encoding.text(prices.currency.code());
-    encoding.list(&prices.minor_by_grade, |encoding, minor| encoding.bytes(&minor.to_le_bytes()));
+    encoding.list(&prices.minor_by_grade, |encoding, minor| {
+        encoding.bytes(&[u8::from(minor.is_some())]);
+        encoding.bytes(&minor.unwrap_or_default().to_le_bytes());
+    });
     encoding.list(chart.grades(), |encoding, grade| {
         encoding.text(&grade.name);
         encoding.text(&grade.color);
@@ -193,7 +196,7 @@ mod tests {
             accessible,
         };
         Content {
-            prices: PriceList { currency, minor_by_grade: vec![12_000, 7_500] },
+            prices: PriceList { currency, minor_by_grade: vec![Some(12_000), None] },
             sections: vec![Section { name: "Stalls".into() }, Section { name: "Zoë 조".into() }],
             rows: vec![Row { section: 0, label: "A".into() }],
             grades: ["Front", "Rear"].map(|name| Grade { name: name.into(), color: "#7f4a91".into() }).to_vec(),
@@ -230,15 +233,16 @@ mod tests {
 
     #[test]
     fn the_version_is_the_hash_of_the_documented_encoding() {
-        assert_eq!(content().version(), "9hS5DXzcZ2VQZrPo");
+        assert_eq!(content().version(), "ZKhxCKksBUvOKOdj");
     }
 
     #[test]
     fn each_field_changes_the_version() {
-        let changes: [(&str, Change); 39] = [
+        let changes: [(&str, Change); 40] = [
             ("prices.currency", |of| of.prices.currency = Currency::parse("KRW").expect("a currency")),
-            ("prices.minor_by_grade", |of| of.prices.minor_by_grade[1] += 1),
-            ("prices.minor_by_grade, one more", |of| of.prices.minor_by_grade.push(0)),
+            ("prices.minor_by_grade", |of| of.prices.minor_by_grade[0] = Some(12_001)),
+            ("prices.minor_by_grade, free of charge", |of| of.prices.minor_by_grade[1] = Some(0)),
+            ("prices.minor_by_grade, one more", |of| of.prices.minor_by_grade.push(None)),
             ("grade.name", |of| of.grades[0].name.push('x')),
             ("grades, one less", |of| drop(of.grades.pop())),
             ("section.name", |of| of.sections[1].name.push('x')),

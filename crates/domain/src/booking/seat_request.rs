@@ -103,6 +103,7 @@ impl BestAvailableRequest {
         }
         let grade_names: Vec<&str> = chart.grades().iter().map(|grade| grade.name.as_str()).collect();
         let mut grades = named(&self.grades, &grade_names).map_err(|names| HoldRefusal::UnknownGrades { names })?;
+        grades.retain(|grade| prices.of(*grade).is_some());
         if let Some(price_max) = self.price_max {
             if price_max.currency != prices.currency {
                 return Err(HoldRefusal::OtherCurrency { sold_in: prices.currency });
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn allowed(seat_request: &BestAvailableRequest) -> Result<AllowedSeats, HoldRefusal> {
-        let prices = PriceList { currency: euros(0).currency, minor_by_grade: vec![900, 500, 100] };
+        let prices = PriceList { currency: euros(0).currency, minor_by_grade: [900, 500, 100].map(Some).into() };
         seat_request.allowed(&chart(), &prices)
     }
 
@@ -179,6 +180,13 @@ mod tests {
     fn a_price_leaves_the_grades_that_cost_no_more() {
         let grades = |price| allowed(&seat_request(&[], &[], Some(euros(price)))).expect("a valid request").grades;
         assert_eq!((grades(900), grades(500), grades(499), grades(99)), (vec![0, 1, 2], vec![1, 2], vec![2], vec![]));
+    }
+
+    #[test]
+    fn a_grade_that_is_not_for_sale_is_not_allowed() {
+        let prices = PriceList { currency: euros(0).currency, minor_by_grade: vec![Some(900), None, Some(100)] };
+        let grades = |names: &[&str]| seat_request(&[], names, None).allowed(&chart(), &prices).map(|it| it.grades);
+        assert_eq!((grades(&[]), grades(&["Silver"])), (Ok(vec![0, 2]), Ok(vec![])));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The live state of a performance's seats: a status per slot, and a version that grows with each change.
 
 use crate::booking::Claim;
+use crate::catalog::PriceList;
 use crate::catalog::area::Area;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::{BlockId, ReservationId};
@@ -155,7 +156,7 @@ pub struct StockAt {
 /// A copy of the state of a performance's seats at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatState {
-    /// The status of the seat or unit at each slot; none where the slot is no seat.
+    /// The status of the seat or unit at each slot; none where the slot is no seat, or one that is not for sale.
     pub statuses: Vec<Option<SeatStatus>>,
     /// Grows with each change.
     pub version: u64,
@@ -203,6 +204,16 @@ pub fn all_free(chart: &SeatChart) -> Vec<Option<SeatStatus>> {
     statuses
 }
 
+/// The state of a performance of which nothing is sold. A seat or unit that is not for sale has no status: like a slot that is no
+/// seat, it counts as taken and cannot become free.
+pub fn unsold(chart: &SeatChart, prices: &PriceList) -> Vec<Option<SeatStatus>> {
+    let mut statuses = all_free(chart);
+    for (slot, status) in (0..).map(Slot).zip(&mut statuses) {
+        *status = status.filter(|_| prices.sells(chart, slot));
+    }
+    statuses
+}
+
 /// Writes locks into a state. A lock on a slot that is no seat is ignored.
 pub fn show_locks(statuses: &mut [Option<SeatStatus>], locks: &[SeatLock]) {
     for lock in locks {
@@ -233,6 +244,32 @@ pub(crate) mod written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::seat_chart::{Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection};
+    use crate::money::Currency;
+
+    #[test]
+    fn what_has_no_price_has_no_status() {
+        let seat = |number: u16| PlannedSeat {
+            id: number.to_string(),
+            number: number.to_string(),
+            grade: number % 2,
+            x: f64::from(number),
+            y: 0.0,
+            accessible: false,
+        };
+        let rows = vec![PlannedRow { label: "A".into(), seats: (0..3).map(seat).collect() }];
+        let general_admission = Some(PlannedArea { capacity: 2, grade: 1 });
+        let sections = vec![
+            PlannedSection { name: "Stalls".into(), rows, general_admission: None },
+            PlannedSection { name: "Floor".into(), rows: vec![], general_admission },
+        ];
+        let grades = ["Sold", "Not available"].map(|name| Grade { name: name.into(), color: String::new() });
+        let chart = SeatChart::lay_out(sections, grades.into());
+        let currency = Currency::parse("EUR").expect("a currency");
+        let prices = PriceList { currency, minor_by_grade: vec![Some(100), None] };
+        assert_eq!(unsold(&chart, &prices), written::statuses("a_a___"));
+        assert_eq!(prices.range().map(|(lowest, highest)| (lowest.minor, highest.minor)), Some((100, 100)));
+    }
 
     #[test]
     fn a_slot_takes_one_byte() {

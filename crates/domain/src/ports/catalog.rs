@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// # Contract
 /// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
 /// - `keeps_a_large_venue`: 60,000 seats
-/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added
+/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added, with grades that have no price
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
 /// - `pages_concerts`: in the order of their ids, each once, in pages of any size
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size

@@ -111,7 +111,8 @@ pub enum ChooseRefusal {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
-    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the venue with every seat free.
+    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the performance with every seat
+    /// free that is for sale.
     /// `version` is the first version: higher than any that an earlier load may have reached.
     async fn load(
         &self,

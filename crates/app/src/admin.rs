@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use encore_domain::booking::seat_state::SeatState;
 use encore_domain::catalog::seat_chart::Grade;
+use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
@@ -117,6 +118,22 @@ impl AdminUseCases {
         let venue = Venue { id, name: plan.name, chart: plan.chart, created_at: self.clock.now() };
         let venue = self.catalog.add_venue(venue, request).await?.into_inner();
         Ok(ImportedVenue { venue, warnings: plan.warnings })
+    }
+
+    /// Stores a venue that is another with some changes. The other stays as it is.
+    pub async fn revise_venue(
+        &self,
+        id: VenueId,
+        revision: VenueRevision,
+        request: Option<RequestKey>,
+    ) -> Result<Venue, AppError> {
+        let before = self.contexts.venue(id).await?;
+        let chart = revision.apply(&before.chart).map_err(|violations| {
+            AppError::Invalid(violations.into_iter().map(|it| Violation::new(it.field, it.rule)).collect())
+        })?;
+        let (id, created_at) = (VenueId(self.ids.next()), self.clock.now());
+        let venue = Venue { id, name: before.name.clone(), chart, created_at };
+        Ok(self.catalog.add_venue(venue, request).await?.into_inner())
     }
 
     /// Creates a concert.

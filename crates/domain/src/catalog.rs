@@ -5,6 +5,7 @@ pub mod drawing;
 pub mod row_layout;
 pub mod seat_chart;
 mod slot;
+pub mod venue_revision;
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ use crate::sent_body::{Call, sent_body};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::timestamp;
-use crate::venues::imported_to_proto;
+use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
@@ -58,6 +58,24 @@ impl AdminService for AdminApi {
         let admin = self.admin.clone();
         let imported = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
         Ok(Response::new(imported_to_proto(&imported)))
+    }
+
+    async fn revise_venue(
+        &self,
+        request: Request<pb::ReviseVenueRequest>,
+    ) -> Result<Response<pb::ReviseVenueResponse>, Status> {
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ReviseVenue", &message));
+        let venue = fields.id("venue_id", &message.venue_id);
+        let revision = revision(&mut fields, message);
+        let (Some(key), Some(venue), Some(revision)) = (key, venue, revision) else {
+            return Err(fields.into_status());
+        };
+        let admin = self.admin.clone();
+        let venue = self.calls.write(async move { admin.revise_venue(venue, revision, key).await }).await?;
+        Ok(Response::new(pb::ReviseVenueResponse { venue: Some(venue_to_proto(&venue)) }))
     }
 
     async fn create_concert(

@@ -1,8 +1,13 @@
-//! Encodes venues.
+//! Decodes revisions of venues, and encodes venues.
 
 use encore_app::admin::ImportedVenue;
 use encore_domain::catalog::Venue;
+use encore_domain::catalog::drawing::Point;
+use encore_domain::catalog::venue_revision::{NewArea, VenueRevision};
 use encore_proto::admin::v1 as pb;
+use encore_proto::catalog::v1::PlanPoint;
+
+use crate::fields::Fields;
 
 pub(crate) fn imported_to_proto(imported: &ImportedVenue) -> pb::ImportVenueResponse {
     let warnings = imported.warnings.iter();
@@ -10,7 +15,38 @@ pub(crate) fn imported_to_proto(imported: &ImportedVenue) -> pb::ImportVenueResp
     pb::ImportVenueResponse { venue: Some(venue_to_proto(&imported.venue)), warnings: warnings.collect() }
 }
 
-fn venue_to_proto(venue: &Venue) -> pb::Venue {
+/// The changes of a revision; none if a point is invalid. The use case checks them against the venue.
+pub(crate) fn revision(fields: &mut Fields, message: pb::ReviseVenueRequest) -> Option<VenueRevision> {
+    let of_plan = match &message.focal_point {
+        Some(focal_point) => point(fields, "focal_point", Some(focal_point)).map(Some),
+        None => Some(None),
+    };
+    let mut of_sections = Vec::with_capacity(message.section_focal_points.len());
+    for (index, section) in message.section_focal_points.iter().enumerate() {
+        let field = format!("section_focal_points[{index}].focal_point");
+        let focal_point = point(fields, &field, section.focal_point.as_ref());
+        of_sections.push(focal_point.map(|focal_point| (section.section.clone(), focal_point)));
+    }
+    let area = |area: pb::NewGeneralAdmissionArea| {
+        let pb::NewGeneralAdmissionArea { name, grade, capacity } = area;
+        NewArea { name, grade, capacity }
+    };
+    Some(VenueRevision {
+        accessible_seat_ids: message.accessible_seat_ids,
+        ordinary_seat_ids: message.ordinary_seat_ids,
+        focal_point: of_plan?,
+        section_focal_points: of_sections.into_iter().collect::<Option<_>>()?,
+        general_admission_areas: message.general_admission_areas.into_iter().map(area).collect(),
+    })
+}
+
+fn point(fields: &mut Fields, field: &str, value: Option<&PlanPoint>) -> Option<Point> {
+    let point = value.map(|point| Point { x: point.x, y: point.y });
+    let point = point.filter(|point| point.x.is_finite() && point.y.is_finite());
+    fields.read(field, point.ok_or("must be set, with finite coordinates"))
+}
+
+pub(crate) fn venue_to_proto(venue: &Venue) -> pb::Venue {
     let chart = &venue.chart;
     let mut seats_by_grade = vec![0_u32; chart.grades().len()];
     for seat in chart.seats() {

@@ -46,6 +46,8 @@ enum Command {
     CreateOperator(commands::create_operator::CreateOperatorArgs),
     /// Import a seating plan as a venue.
     ImportVenue(commands::import_venue::ImportVenueArgs),
+    /// Make a new venue of one that was imported: mark accessible seats, set focal points, add general admission areas.
+    ReviseVenue(commands::revise_venue::ReviseVenueArgs),
     /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
     Verify(commands::verify::VerifyArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
@@ -82,6 +84,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
+        Command::ReviseVenue(args) => commands::revise_venue::run(args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
         Command::VerifyDraw(args) => commands::verify_draw::run(&args),
     }

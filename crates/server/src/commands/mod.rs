@@ -3,6 +3,7 @@
 pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;
+pub mod revise_venue;
 pub mod serve;
 pub mod verify;
 pub mod verify_draw;

@@ -6,6 +6,7 @@ mod error;
 mod known_draws;
 mod open_queues;
 mod presence;
+mod queue_locks;
 mod recovery;
 mod registry;
 mod replica;

@@ -19,14 +19,20 @@ use encore_domain::queue::{
     AdmissionTerms, Draw, EndReason, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload, TokenState,
 };
 use encore_domain::time::Timestamp;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::error::{WaitingRoomError, refusal};
 use crate::known_draws::KnownDraws;
 use crate::open_queues::{OpenQueue, OpenQueues};
+use crate::queue_locks::QueueLocks;
 
 /// How often a call is tried. Each kind of repair is needed at most once per call, unless the store is lost again meanwhile.
 const TRIES_MAX: usize = 4;
+/// How many records an instance writes at once: a part of its connections to the store of records, which holds need too.
+const RECORDED_AT_ONCE: usize = 8;
+/// How many draws an instance computes at once. Each takes a core for up to seconds.
+const DRAWN_AT_ONCE: usize = 2;
 
 /// The ports behind the waiting room. Nothing but [`Recovery`] uses them.
 pub(crate) struct RecoveryPorts {
@@ -42,8 +48,13 @@ pub(crate) struct Recovery {
     ports: RecoveryPorts,
     open_queues: Arc<OpenQueues>,
     known_draws: KnownDraws,
-    /// Held while a queue is restored or an index limit is raised, so that many calls that find the same fault cause one repair.
-    repairing: tokio::sync::Mutex<()>,
+    /// A queue is locked while it is restored or an index limit is raised, so that many calls that find the same fault cause one
+    /// repair.
+    repairing: QueueLocks,
+    /// Limits how many records are written at once.
+    recording: Semaphore,
+    /// Limits how many draws are computed at once.
+    drawing: Semaphore,
     /// The last checkpoint of each queue. A checkpoint with nothing new is not written.
     checkpoints: Mutex<HashMap<PerformanceId, QueueRecord>>,
 }
@@ -51,8 +62,8 @@ pub(crate) struct Recovery {
 impl Recovery {
     pub(crate) fn new(ports: RecoveryPorts, open_queues: Arc<OpenQueues>) -> Self {
         let (known_draws, checkpoints) = (KnownDraws::default(), Mutex::default());
-        let repairing = tokio::sync::Mutex::default();
-        Self { ports, open_queues, known_draws, repairing, checkpoints }
+        let (recording, drawing) = (Semaphore::new(RECORDED_AT_ONCE), Semaphore::new(DRAWN_AT_ONCE));
+        Self { ports, open_queues, known_draws, repairing: QueueLocks::default(), recording, drawing, checkpoints }
     }
 
     /// Gives a fan a token, or returns the token the fan has.
@@ -254,7 +265,7 @@ impl Recovery {
 
     /// Opens a queue in the store from its record. A queue without a record is new: its record is written first.
     async fn restore(&self, performance: PerformanceId) -> Result<(), WaitingRoomError> {
-        let _exclusive = self.repairing.lock().await;
+        let _exclusive = self.repairing.lock(performance).await;
         // Another call may have restored it meanwhile. Opening twice changes nothing, but reads records, draws and payments.
         if self.stored_snapshot(performance).await?.is_some() {
             return Ok(());

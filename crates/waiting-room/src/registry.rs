@@ -78,39 +78,28 @@ impl ReplicaRegistry {
         self.renew(performance, &replica, &mut renewal, open, None).await
     }
 
-    /// Renews all replicas in use, and drops the others. A queue that cannot be read does not stop the others. `admitted_in` says
-    /// how long this tick's admission took for each queue.
-    pub(crate) async fn renew_all(
+    /// Renews a replica after this tick's admission, which took `admitted_in` if there was one.
+    pub(crate) async fn renew_ticked(
         &self,
-        admitted_in: &HashMap<PerformanceId, Duration>,
+        replica: &Replica,
+        admitted_in: Option<Duration>,
     ) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for (performance, replica) in self.in_use() {
-            let mut renewal = replica.renewing.lock().await;
-            let (open, admitted_in) = (self.open_queues.find(performance), admitted_in.get(&performance).copied());
-            let renewed = self.renew(performance, &replica, &mut renewal, open, admitted_in).await;
-            outcome = outcome.and(renewed.map(drop));
-        }
-        outcome
+        let performance = replica.performance();
+        let mut renewal = replica.renewing.lock().await;
+        let open = self.open_queues.find(performance);
+        self.renew(performance, replica, &mut renewal, open, admitted_in).await.map(drop)
     }
 
-    /// Reports the present fans of every open queue. Fans whose report fails are in the next report.
-    pub(crate) async fn report_present(&self) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for (performance, replica) in self.in_use() {
-            let Some(open) = self.open_queues.find(performance) else { continue };
-            let Some(epoch) = replica.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch)) else { continue };
-            let payloads = replica.present.take_report(epoch);
-            if payloads.is_empty() {
-                continue;
-            }
-            let reported = self.recovery.report_present(&open, &payloads).await;
-            if reported.is_err() {
-                replica.present.put_back(&payloads);
-            }
-            outcome = outcome.and(reported);
+    /// Reports the present fans of an open queue. Fans whose report fails, or is given up, are in the next report.
+    pub(crate) async fn report_present(&self, replica: &Replica, open: &OpenQueue) -> Result<(), WaitingRoomError> {
+        let epoch = replica.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch));
+        let Some(epoch) = epoch else { return Ok(()) };
+        let report = replica.present.take_report(epoch);
+        if !report.payloads().is_empty() {
+            self.recovery.report_present(open, report.payloads()).await?;
         }
-        outcome
+        report.delivered();
+        Ok(())
     }
 
     fn replica(&self, performance: PerformanceId) -> Arc<Replica> {
@@ -118,7 +107,8 @@ impl ReplicaRegistry {
         Arc::clone(replicas.entry(performance).or_insert_with(|| Arc::new(Replica::new(performance))))
     }
 
-    fn in_use(&self) -> Vec<(PerformanceId, Arc<Replica>)> {
+    /// The replicas that somebody reads, or that have somebody to report. Drops the others.
+    pub(crate) fn in_use(&self) -> Vec<(PerformanceId, Arc<Replica>)> {
         let mut replicas = self.lock();
         // Nobody reads a replica that only this map holds. If it has nobody to report either, it can go.
         replicas.retain(|_, replica| Arc::strong_count(replica) > 1 || !replica.present.is_empty());

@@ -38,6 +38,11 @@ impl Replica {
         }
     }
 
+    /// The performance of the queue.
+    pub(crate) fn performance(&self) -> PerformanceId {
+        self.present.performance
+    }
+
     pub(crate) fn latest(&self) -> Option<Arc<QueueView>> {
         self.views.borrow().clone()
     }

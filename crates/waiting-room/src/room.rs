@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_bulkhead::Bulkhead;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, Draws, Joining, Payments, Presence, QueueRecords, QueueStore};
@@ -11,7 +12,7 @@ use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueToke
 use encore_domain::time::Timestamp;
 
 use crate::absence::AbsenceSweep;
-use crate::admission::Admission;
+use crate::admission::{self, Admission};
 use crate::error::WaitingRoomError;
 use crate::open_queues::{self, OpenQueue, OpenQueues};
 use crate::recovery::{Recovery, RecoveryPorts};
@@ -21,6 +22,9 @@ use crate::status::{Ending, ObservedStatus, QueueStatus};
 use crate::status_reader::StatusReader;
 use crate::stock::Stock;
 use crate::stream::PositionStream;
+
+/// A checkpoint takes a read of the queue and a few writes.
+const CHECKPOINT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a waiting room is made of.
 #[expect(missing_docs, reason = "each field is the port of its type")]
@@ -43,8 +47,9 @@ struct Inner {
     recovery: Arc<Recovery>,
     replicas: Arc<ReplicaRegistry>,
     statuses: StatusReader,
-    admission: Admission,
-    absence: AbsenceSweep,
+    admission: Arc<Admission>,
+    absence: Arc<AbsenceSweep>,
+    checkpoints: Bulkhead,
     clock: Arc<dyn Clock>,
 }
 
@@ -186,7 +191,8 @@ impl WaitingRoom {
     }
 }
 
-/// What the workers of every instance do. Each step is idempotent and may run on all instances at the same time.
+/// What the workers of every instance do. Each step is idempotent and may run on all instances at the same time. A step about all
+/// queues runs side by side for each, and returns without those that hang.
 impl WaitingRoom {
     /// How often [`Self::refresh_open_queues`] runs. An operator's change takes effect on all instances within this time.
     pub const REFRESH_EVERY: Duration = open_queues::REFRESH_EVERY;
@@ -210,11 +216,12 @@ impl WaitingRoom {
 
     /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for open in self.0.open_queues.all() {
-            outcome = outcome.and(self.0.recovery.checkpoint(&open).await);
-        }
-        outcome
+        let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
+        let checkpoint = |open| {
+            let recovery = Arc::clone(&self.0.recovery);
+            async move { recovery.checkpoint(&open).await }
+        };
+        self.0.checkpoints.run(queues, checkpoint).await
     }
 
     /// Reports the present fans of this instance, and ends the tokens of fans who were absent for longer than the grace.
@@ -243,6 +250,7 @@ impl WaitingRoom {
             Arc::clone(&clock),
         );
         let admission = Admission {
+            bulkhead: Bulkhead::new("tick", admission::DEADLINE),
             recovery: Arc::clone(&recovery),
             open_queues: Arc::clone(&open_queues),
             replicas: Arc::clone(&replicas),
@@ -250,6 +258,8 @@ impl WaitingRoom {
             clock: Arc::clone(&clock),
         };
         let statuses = StatusReader::new(Arc::clone(&recovery));
-        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, clock }))
+        let checkpoints = Bulkhead::new("queue records", CHECKPOINT_DEADLINE);
+        let (admission, absence) = (Arc::new(admission), Arc::new(absence));
+        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, checkpoints, clock }))
     }
 }

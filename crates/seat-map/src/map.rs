@@ -162,13 +162,23 @@ impl SeatMap {
     /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
     /// after their deadline.
     pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(unavailable) = self.locks.release(performance, slots, owner).await {
+        if let Err(unavailable) = self.try_release(performance, slots, owner).await {
             warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
         }
     }
 
     /// Marks seats as sold.
     pub async fn mark_sold(
+    /// Frees the seats that this owner holds.
+    pub async fn try_release(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        self.locks.release(performance, slots, owner).await.map(drop)
+    }
+
         &self,
         performance: PerformanceId,
         slots: &[Slot],
@@ -201,7 +211,8 @@ impl SeatMap {
     }
 
     /// Compares all locks of these performances with the claims, and repairs differences that last longer than any call. It
-    /// takes one read of the claims and of the locks per performance.
+    /// takes one read of the claims and of the locks per performance. The performances are compared side by side; it returns
+    /// without those that hang.
     pub async fn repair(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
         self.repair.run(performances).await
     }

@@ -17,7 +17,7 @@ CREATE TABLE payments (
 );
 
 CREATE INDEX payments_of_user ON payments (user_id, id DESC);
-CREATE INDEX payments_pending_propagation ON payments (paid_at, id) WHERE NOT propagated;
+CREATE INDEX payments_pending_propagation ON payments (performance_id, paid_at, id) WHERE NOT propagated;
 
 ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments;
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use async_trait::async_trait;
@@ -71,10 +72,23 @@ impl Payments for MemoryPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {
         let pending = &self.0.lock().payments.pending;
-        let due = pending.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
-        Ok(due.map(|(_, settlement)| settlement.clone()).collect())
+        let due = pending.range(..=(before, PaymentId(Uuid::max())));
+        let performances: BTreeSet<PerformanceId> = due.map(|(_, settlement)| settlement.performance).collect();
+        Ok(performances.into_iter().collect())
+    }
+
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable> {
+        let pending = &self.0.lock().payments.pending;
+        let due = pending.range(..=(before, PaymentId(Uuid::max()))).map(|(_, settlement)| settlement);
+        let of_performance = due.filter(|settlement| settlement.performance == performance);
+        Ok(of_performance.take(limit as usize).cloned().collect())
     }
 
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {

@@ -150,10 +150,27 @@ impl Payments for PostgresPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let query = payments::table
             .filter(diesel::dsl::not(payments::propagated))
+            .filter(payments::paid_at.le(before))
+            .select(payments::performance_id)
+            .distinct();
+        let performances: Vec<Uuid> = query.load(&mut conn).await.map_err(unavailable)?;
+        Ok(performances.into_iter().map(PerformanceId).collect())
+    }
+
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let query = payments::table
+            .filter(diesel::dsl::not(payments::propagated))
+            .filter(payments::performance_id.eq(performance.0))
             .filter(payments::paid_at.le(before))
             .order((payments::paid_at, payments::id))
             .limit(i64::from(limit))

@@ -39,7 +39,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     wallets.entries(fan, PageRequest::first(20)).await?;
     wallets.ledger_entries(top_up.id).await?;
     payments.list(fan, PageRequest::first(20)).await?;
-    payments.pending(at_secs(1), 100).await?;
+    payments.pending(sale.id, at_secs(1), 100).await?;
     Ok(())
 }
 

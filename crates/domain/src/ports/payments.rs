@@ -34,6 +34,8 @@ use crate::time::Timestamp;
 /// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
 /// - `remembers_used_payloads`: from the commit of the payment on, for its queue only, propagated or not
 /// - `remembers_what_to_propagate`: a payment is pending from its commit until it is marked as propagated
+/// - `keeps_pending_performances_apart`: each performance with a pending payment is named once, and its payments are found whatever
+///   is pending for others
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Payments: Send + Sync {
@@ -53,9 +55,17 @@ pub trait Payments: Send + Sync {
     /// The payments of a user, newest first.
     async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
 
-    /// Payments made at or before `before` that are not known to be propagated to the seat locks and the queue, oldest first, at
-    /// most `limit`.
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
+    /// The performances with payments made at or before `before` that are not known to be propagated to the seat locks and the
+    /// queue, in any order.
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable>;
+
+    /// Such payments of one performance, oldest first, at most `limit`.
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable>;
 
     /// The queue tokens of a queue that were used by payments, in any order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;

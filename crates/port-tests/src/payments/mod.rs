@@ -49,6 +49,7 @@ macro_rules! payments {
             lists_newest_first,
             remembers_used_payloads,
             remembers_what_to_propagate,
+            keeps_pending_performances_apart,
         ] $($with)+ }
     };
 }
@@ -81,8 +82,8 @@ impl RecordBench {
         read_all(page_size, |page| self.payments.list(user, page)).await
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Vec<Settlement> {
-        self.payments.pending(before, limit).await.expect("the store answers")
+    async fn pending(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<Settlement> {
+        self.payments.pending(performance, before, limit).await.expect("the store answers")
     }
 
     /// The ended queue tokens of a queue, without duplicates, in order.
@@ -102,7 +103,7 @@ impl RecordBench {
             balances: self.balances(hold.user).await,
             entries: self.entries(hold.user).await,
             payments: self.payments_of(hold.user, 100).await,
-            pending: self.pending(at_secs(1_000_000), 100).await,
+            pending: self.pending(hold.performance, at_secs(1_000_000), 100).await,
             events: self.events().await,
         }
     }

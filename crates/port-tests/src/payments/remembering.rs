@@ -80,15 +80,41 @@ pub async fn remembers_what_to_propagate(bench: RecordBench) {
     }
     let [second, first, third] = &settlements[..] else { panic!("three payments") };
 
-    assert_eq!(bench.pending(just_before(at_secs(10)), 100).await, []);
-    assert_eq!(bench.pending(at_secs(20), 100).await, [first.clone(), second.clone()]);
-    assert_eq!(bench.pending(at_secs(1_000), 2).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(sale.id, just_before(at_secs(10)), 100).await, []);
+    assert_eq!(bench.pending(sale.id, at_secs(20), 100).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(sale.id, at_secs(1_000), 2).await, [first.clone(), second.clone()]);
     for _ in 0..2 {
         bench.payments.mark_propagated(&[first.payment, third.payment]).await.expect("the store answers");
-        assert_eq!(bench.pending(at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
+        assert_eq!(bench.pending(sale.id, at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
     }
     bench.payments.mark_propagated(&[]).await.expect("the store answers");
     bench.payments.mark_propagated(&[second.payment]).await.expect("the store answers");
-    assert_eq!(bench.pending(at_secs(1_000), 100).await, []);
+    assert_eq!(bench.pending(sale.id, at_secs(1_000), 100).await, []);
     assert_eq!(bench.payments_of(fan, 100).await.len(), 3);
+}
+
+pub async fn keeps_pending_performances_apart(bench: RecordBench) {
+    let (first, second, fan) = (bench.open_sale().await, bench.open_sale().await, bench.sign_up().await);
+    bench.top_up(fan, euros(100_000)).await;
+    let mut paid = Vec::new();
+    for (sale, seat, secs) in [(&first, 0, 10), (&first, 1, 11), (&first, 2, 12), (&second, 0, 20)] {
+        let hold = hold_at(fan, sale, &[seat], start());
+        bench.place(&hold).await;
+        let plan = payment(&hold, at_secs(secs));
+        paid.push(made(bench.pay(&plan, request(fan)).await).id);
+    }
+    let performances = async |secs| {
+        let mut named = bench.payments.performances_pending(at_secs(secs)).await.expect("the store answers");
+        named.sort_unstable();
+        named
+    };
+    let both = [first.id.min(second.id), first.id.max(second.id)];
+
+    assert_eq!(performances(9).await, []);
+    assert_eq!(performances(10).await, [first.id]);
+    assert_eq!(performances(20).await, both);
+    let pending = bench.pending(second.id, at_secs(20), 2).await;
+    assert_eq!(pending.iter().map(|settlement| settlement.payment).collect::<Vec<_>>(), paid[3..]);
+    bench.payments.mark_propagated(&paid[..3]).await.expect("the store answers");
+    assert_eq!(performances(20).await, [second.id]);
 }

@@ -11,6 +11,7 @@ mod booking;
 mod contention;
 mod draw;
 mod expiry;
+mod frozen_node;
 mod guard;
 mod hold_changes;
 mod lanes;

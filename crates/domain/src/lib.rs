@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod booking;
 pub mod catalog;
+pub mod clock_reading;
 pub mod error;
 pub mod event;
 pub mod identity;

@@ -29,6 +29,7 @@ mod schema;
 pub mod scratch;
 mod seat_blocks;
 mod statement;
+mod store_clock;
 mod users;
 mod wallets;
 
@@ -41,5 +42,6 @@ pub use payments::PostgresPayments;
 pub use queue_records::PostgresQueueRecords;
 pub use reservations::PostgresReservations;
 pub use seat_blocks::PostgresSeatBlocks;
+pub use store_clock::PostgresClock;
 pub use users::PostgresUsers;
 pub use wallets::PostgresWallets;

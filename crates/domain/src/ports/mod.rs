@@ -13,6 +13,7 @@ mod outbox;
 mod payments;
 mod queue;
 mod seen_requests;
+mod store_clock;
 mod wallets;
 
 pub use audit::Audit;
@@ -31,6 +32,7 @@ pub use queue::{
     QueueTokens, SHOWN_MAX, TokenRefusal,
 };
 pub use seen_requests::{Seen, SeenRequests};
+pub use store_clock::StoreClock;
 pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
@@ -39,5 +41,5 @@ pub use self::{
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
     identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, payments::MockPayments,
     queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    seen_requests::MockSeenRequests, wallets::MockWallets,
+    seen_requests::MockSeenRequests, store_clock::MockStoreClock, wallets::MockWallets,
 };

@@ -28,12 +28,11 @@ use futures::Stream;
 use http::{HeaderName, Request};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
-use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use tower::util::MapRequestLayer;
 use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
@@ -48,6 +47,7 @@ use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
 use crate::guarded::GuardedRpcs;
+use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
@@ -92,6 +92,8 @@ pub struct Api {
     pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
+    /// What the health of the services follows.
+    pub availability: watch::Receiver<Availability>,
 }
 
 /// Why the server failed.
@@ -106,8 +108,9 @@ pub enum ServeError {
 }
 
 impl Api {
-    /// Serves until `shutdown` is cancelled. Health then reports `NOT_SERVING` and streams end. Returns when every call
-    /// that was read has been answered and every write has ended. Idle connections are not waited for.
+    /// Serves until `shutdown` is cancelled. Health follows what is available. When the shutdown begins, it reports
+    /// `NOT_SERVING` and streams end. Returns when every call that was read has been answered and every write has
+    /// ended. Idle connections are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -125,11 +128,12 @@ impl Api {
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let (health, routes) = self.routes(&calls, &shutdown).await?;
-        let stop = async move {
-            shutdown.cancelled().await;
-            report_not_serving(health).await;
-        };
+        let available = self.availability.clone();
+        let (mut health, routes) = self.routes(&calls, &shutdown)?;
+        // Before the first connection, so that nobody is told what was not looked at.
+        let found = *available.borrow();
+        health.start(found).await;
+        let stop = health.run(available, shutdown);
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
@@ -156,8 +160,9 @@ impl Api {
         Ok(())
     }
 
-    async fn routes(self, calls: &Calls, shutdown: &CancellationToken) -> Result<(HealthReporter, Routes), ServeError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
+    fn routes(self, calls: &Calls, shutdown: &CancellationToken) -> Result<(Health, Routes), ServeError> {
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let mut health = Health::new(reporter);
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
         // The descriptors of error details are included, so that reflection clients can decode them.
@@ -178,25 +183,25 @@ impl Api {
         routes.add_service(reflection().build_v1alpha()?);
 
         macro_rules! serve {
-            ($server:ident, $api:expr, $max_bytes:expr) => {
+            ($server:ident, $needs:ident, $api:expr, $max_bytes:expr) => {
                 let server = $server::new($api).max_decoding_message_size($max_bytes);
-                report_serving(&health, &server).await;
+                health.add(&server, Needs::$needs);
                 routes.add_service(server);
             };
         }
         let calls = || calls.clone();
         let catalog = CatalogApi { catalog: self.catalog, calls: calls(), shutdown: shutdown.clone() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
-        serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(CatalogServiceServer, catalog, MESSAGE_MAX_BYTES);
-        serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
-        serve!(BookingServiceServer, BookingApi { booking: Arc::new(self.booking), calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(
-            PaymentServiceServer,
-            PaymentApi { payments: Arc::new(self.payments), calls: calls() },
-            MESSAGE_MAX_BYTES
-        );
+        let identity = IdentityApi { identity: self.identity, calls: calls() };
+        let booking = BookingApi { booking: Arc::new(self.booking), calls: calls() };
+        let wallet = WalletApi { wallet: self.wallet, calls: calls() };
+        let payments = PaymentApi { payments: Arc::new(self.payments), calls: calls() };
+        serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
+        serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
+        serve!(QueueServiceServer, Queues, queue, MESSAGE_MAX_BYTES);
+        serve!(BookingServiceServer, Records, booking, MESSAGE_MAX_BYTES);
+        serve!(WalletServiceServer, Records, wallet, MESSAGE_MAX_BYTES);
+        serve!(PaymentServiceServer, Records, payments, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
             queue_admin: self.queue_admin,
@@ -205,37 +210,11 @@ impl Api {
             calls: calls(),
             shutdown: shutdown.clone(),
         };
-        serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
+        serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
-            serve!(RehearsalServiceServer, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
+            serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
         }
         Ok((health, routes.routes()))
-    }
-}
-
-/// The names of all services. The empty name denotes the server as a whole.
-const SERVICES: [&str; 9] = [
-    "",
-    IdentityServiceServer::<IdentityApi>::NAME,
-    CatalogServiceServer::<CatalogApi>::NAME,
-    QueueServiceServer::<QueueApi>::NAME,
-    BookingServiceServer::<BookingApi>::NAME,
-    WalletServiceServer::<WalletApi>::NAME,
-    PaymentServiceServer::<PaymentApi>::NAME,
-    AdminServiceServer::<AdminApi>::NAME,
-    RehearsalServiceServer::<RehearsalApi>::NAME,
-];
-
-async fn report_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
-    health.set_serving::<S>().await;
-}
-
-/// Sends `NOT_SERVING` to everybody who watches the health of a service, and ends their streams: an open stream would
-/// delay the shutdown.
-async fn report_not_serving(mut health: HealthReporter) {
-    for service in SERVICES {
-        health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
-        health.clear_service_status(service).await;
     }
 }
 

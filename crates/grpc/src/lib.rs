@@ -12,6 +12,7 @@ mod check;
 mod contract;
 mod fields;
 mod guarded;
+mod health;
 mod identity;
 mod page_token;
 mod payment;
@@ -30,4 +31,5 @@ mod wallet;
 
 pub use api::{Api, ServeError};
 pub use guarded::{GuardedRpcs, KNOW_THEIR_PERFORMANCE, NoGuard, NotGuardable};
+pub use health::{Availability, LIVENESS};
 pub use queue_pass::QUEUE_TOKEN_HEADER;

@@ -40,6 +40,10 @@ pub struct ServeArgs {
     /// The grace period for calls in flight at shutdown, in seconds (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
     pub shutdown_seconds: String,
+    /// By how much the instance's clock may differ from those of the stores, in milliseconds (100 to 60000). Beyond it
+    /// the instance is not ready and sweeps nothing.
+    #[arg(long, env = "ENCORE_CLOCK_TOLERANCE_MS", default_value = "1000")]
+    pub clock_tolerance_ms: String,
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
@@ -85,6 +89,7 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
+    pub clock_tolerance: Duration,
     pub demo: bool,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
@@ -171,8 +176,9 @@ impl ServeArgs {
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
+        let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
         let queue_ceilings = self.queue_ceilings(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace) {
+        match (listen, stores, keyring, lifetime, guarded, grace, tolerance) {
             (
                 Some(listen),
                 Some(stores),
@@ -180,6 +186,7 @@ impl ServeArgs {
                 Some(access_token_lifetime),
                 Some(guarded),
                 Some(shutdown_grace),
+                Some(clock_tolerance_ms),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -190,6 +197,7 @@ impl ServeArgs {
                     access_token_lifetime,
                     guarded,
                     shutdown_grace,
+                    clock_tolerance: Duration::from_millis(clock_tolerance_ms.into()),
                     demo,
                     allow_rehearsals,
                     queue_ceilings,
@@ -316,6 +324,7 @@ mod tests {
             "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
+            "--clock-tolerance-ms=99",
             "--redis-prefix={}",
             "--queue-rate-ceiling=0",
             "--queue-max-active-ceiling=100001",
@@ -329,6 +338,7 @@ mod tests {
             "ENCORE_GUARDED_RPCS",
             "ENCORE_SHUTDOWN_SECONDS",
             "ENCORE_ACCESS_TOKEN_SECONDS",
+            "ENCORE_CLOCK_TOLERANCE_MS",
             "ENCORE_REDIS_PREFIX",
             "ENCORE_TOKEN_KEYS",
             "ENCORE_QUEUE_RATE_CEILING",

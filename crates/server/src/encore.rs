@@ -1,6 +1,7 @@
 //! One instance of Encore: the wiring of ports, use cases, API and workers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
@@ -23,6 +24,7 @@ use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
+use crate::store_watch::StoreWatch;
 use crate::workers::Workers;
 
 /// An instance, wired and not yet running.
@@ -41,7 +43,9 @@ impl Encore {
     pub fn new(ports: Ports, guarded: GuardedRpcs) -> Self {
         let runtime = Runtime::new(&ports);
         let audit = audit(&ports, &runtime);
-        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime));
+        let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
+        let availability = stores.availability();
+        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), stores);
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, users, .. } = ports;
@@ -98,6 +102,7 @@ impl Encore {
             queue_guard: guard,
             clock: clock(),
             guarded,
+            availability,
         };
         Self { api, workers, rehearsal_fans }
     }
@@ -105,6 +110,12 @@ impl Encore {
     /// The same instance, with `RehearsalService` registered.
     pub fn allowing_rehearsals(mut self) -> Self {
         self.api.rehearsal_fans = Some(self.rehearsal_fans.clone());
+        self
+    }
+
+    /// The same instance, whose clock may differ from those of the stores by this much.
+    pub fn tolerating(mut self, tolerance: Duration) -> Self {
+        self.workers.stores = self.workers.stores.tolerating(tolerance);
         self
     }
 

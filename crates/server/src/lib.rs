@@ -6,6 +6,7 @@ pub mod demo;
 pub mod encore;
 pub mod ports;
 mod stock;
+pub mod store_watch;
 pub mod system;
 pub mod telemetry;
 pub mod workers;

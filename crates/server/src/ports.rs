@@ -16,11 +16,12 @@ use encore_memory_store::{
     MemoryWallets,
 };
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresDraws, PostgresPayments, PostgresQueueRecords,
-    PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
+    PostgresQueueRecords, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
+use crate::store_watch::StoreClocks;
 use crate::system::{SystemClock, SystemIds};
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
@@ -46,6 +47,7 @@ pub struct Ports {
     pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
     pub seen_requests: Arc<dyn SeenRequests>,
+    pub store_clocks: StoreClocks,
 }
 
 impl Ports {
@@ -74,6 +76,7 @@ impl Ports {
             queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
             seen_requests: Arc::new(MemorySeenRequests::default()),
+            store_clocks: StoreClocks::default(),
         }
     }
 
@@ -89,7 +92,8 @@ impl Ports {
             payments: Arc::new(PostgresPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
-            audit: Arc::new(PostgresAudit::new(database)),
+            audit: Arc::new(PostgresAudit::new(database.clone())),
+            store_clocks: StoreClocks { records: Some(Arc::new(PostgresClock::new(database))), ..self.store_clocks },
             ..self
         })
     }
@@ -102,7 +106,8 @@ impl Ports {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
-            seen_requests: Arc::new(RedisSeenRequests::new(redis)),
+            seen_requests: Arc::new(RedisSeenRequests::new(redis.clone())),
+            store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
         })
     }

@@ -26,4 +26,5 @@ mod rehearsal_fans;
 mod repeats;
 mod seat_map;
 mod stock;
+mod store_watch;
 mod survival;

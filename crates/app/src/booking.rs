@@ -19,9 +19,9 @@ use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
 use encore_domain::request::{Applied, RequestKey};
-use encore_seat_map::SeatMap;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
+use encore_seat_map::{SeatMap, SeatMapError};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use self::alternatives::SeatAlternatives;
@@ -34,6 +34,12 @@ use crate::queue_guard::{QueueGuard, QueuePass};
 const CHOICES_MAX: usize = 16;
 /// How long a call waits for its turn to choose seats on the claims.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// How often the locks may refuse seats that have no claim. After that the locks are taken to be left over.
+const REFUSALS_MAX: usize = 4;
+/// How long a call waits before it asks the locks again. A call in progress claims its seats within a few milliseconds.
+const CLAIMED_WITHIN: Duration = Duration::from_millis(50);
+/// How many holds that could not be placed are settled at once: while all fail, most are left to the repair.
+const SETTLED_AT_ONCE: usize = 8;
 
 /// A reservation with its performance, concert and venue.
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub struct BookingUseCases {
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     turn: Arc<Mutex<()>>,
+    /// Limits how many holds that could not be placed are settled at once.
+    settling: Arc<Semaphore>,
 }
 
 impl BookingUseCases {
@@ -76,7 +84,8 @@ impl BookingUseCases {
     pub fn new(parts: BookingParts) -> Self {
         let BookingParts { reservations, contexts, seat_map, guard, clock } = parts;
         let (searches, alternatives) = (SeatSearches::default(), SeatAlternatives::new(seat_map.clone()));
-        Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
+        let (turn, settling) = (Arc::default(), Arc::new(Semaphore::new(SETTLED_AT_ONCE)));
+        Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn, settling }
     }
 
     /// Holds seats for a fan, all or none. Idempotent: a repeated request returns its hold even if the call would be
@@ -169,10 +178,24 @@ impl BookingUseCases {
         terms: HoldTerms,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
+        let mut refused = 0;
         for _ in 0..CHOICES_MAX {
-            let chosen = self.seat_map.take_chosen(context, search, terms.id, terms.expires_at).await?;
-            let Some(slots) = chosen else {
-                return self.hold_claimable(context, search, terms, request).await;
+            let slots = match self.seat_map.take_chosen(context, search, terms.id, terms.expires_at).await {
+                Ok(Some(slots)) => slots,
+                Ok(None) => return self.hold_claimable(context, search, terms, request).await,
+                Err(refusal @ (SeatMapError::NoneFits { .. } | SeatMapError::TooFewLeft { .. })) => {
+                    if !self.seat_map.fits_claims(context, search).await? {
+                        return Err(refusal.into());
+                    }
+                    refused += 1;
+                    if refused == REFUSALS_MAX {
+                        return self.hold_behind_locks(context, search, terms, request).await;
+                    }
+                    // Calls in progress claim the seats that they have locked, or free them.
+                    sleep(CLAIMED_WITHIN).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
             match self.place(context, &slots, terms, request).await {
                 Err(AppError::SeatsTaken { .. }) => {}
@@ -182,7 +205,20 @@ impl BookingUseCases {
         Err(AppError::Overloaded)
     }
 
-    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls
+    /// Holds seats whose locks are left over from calls that failed. The claims decide, and the locks are corrected.
+    async fn hold_behind_locks(
+        &self,
+        context: &PerformanceContext,
+        search: &Search,
+        terms: HoldTerms,
+        request: RequestKey,
+    ) -> Result<Reservation, AppError> {
+        let held = self.hold_claimable(context, search, terms, request).await?;
+        self.settle(held.performance, &held.slots(), held.id).await;
+        Ok(held)
+    }
+
+    /// Chooses on the claims while the locks are unavailable or wrong. Calls that are likely to choose the same seats, and calls
     /// whose first choice was taken, wait for their turn within this instance. A conflict with another instance repeats
     /// the choice.
     async fn hold_claimable(
@@ -217,8 +253,12 @@ impl BookingUseCases {
         let performance = &context.performance;
         let hold = plan_hold(performance, &context.venue.chart, slots, terms)?;
         let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
-        if !matches!(placed, Ok(Applied::Now(_)) | Err(RequestError::Unavailable(_))) {
-            self.settle(performance.id, slots, terms.id).await;
+        match &placed {
+            Ok(Applied::Now(_)) => {}
+            Err(RequestError::Unavailable(_)) => self.settle_later(performance.id, slots, terms.id),
+            Ok(Applied::Before(_)) | Err(RequestError::Refused(_) | RequestError::Reused) => {
+                self.settle(performance.id, slots, terms.id).await;
+            }
         }
         match placed {
             Ok(applied) => Ok(applied.into_inner()),
@@ -243,6 +283,17 @@ impl BookingUseCases {
                 "seat locks could not be settled; they differ from the claims until the next sweep"
             );
         }
+    }
+
+    /// Frees the locks of a hold that could not be placed, unless it was placed after all. The caller does not wait, because the
+    /// claims are likely to be unavailable; then the repair frees them.
+    fn settle_later(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        let Ok(permit) = Arc::clone(&self.settling).try_acquire_owned() else { return };
+        let (booking, slots) = (self.clone(), slots.to_vec());
+        tokio::spawn(async move {
+            booking.settle(performance, &slots, owner).await;
+            drop(permit);
+        });
     }
 
     /// Releases some seats of a live hold. The hold ends with its last seat.

@@ -13,6 +13,7 @@ use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, Seat
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
+use crate::claims_view::ClaimsViews;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::SeatMapError;
 use crate::reader::SeatReader;
@@ -44,6 +45,7 @@ pub struct SeatMap {
     settling: Settling,
     repair: Repair,
     reader: SeatReader,
+    claims: ClaimsViews,
     replicas: ReplicaRegistry,
 }
 
@@ -55,6 +57,7 @@ impl SeatMap {
         let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
         Self {
             repair: Repair::new(settling.clone(), Arc::clone(&clock)),
+            claims: ClaimsViews::new(reader.clone()),
             replicas: ReplicaRegistry::new(reader.clone(), changes),
             locks,
             clock,
@@ -133,6 +136,13 @@ impl SeatMap {
         }
     }
 
+    /// Whether seats or units without a claim fit a search that the locks have refused: then their locks belong to calls in progress,
+    /// or are left over. Nothing is sold out before this was asked. Callers share a read of the claims, and while nothing fits one
+    /// read serves for two seconds.
+    pub async fn fits_claims(&self, context: &PerformanceContext, search: &Search) -> Result<bool, SeatMapError> {
+        Ok(self.claims.fits(context, search).await?)
+    }
+
     /// Loads the locks. A failure is logged, and the claims decide.
     async fn load(&self, context: &PerformanceContext) {
         if let Err(unavailable) = self.reader.load(context).await {
@@ -159,16 +169,6 @@ impl SeatMap {
         }
     }
 
-    /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
-    /// after their deadline.
-    pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(unavailable) = self.try_release(performance, slots, owner).await {
-            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
-        }
-    }
-
-    /// Marks seats as sold.
-    pub async fn mark_sold(
     /// Frees the seats that this owner holds.
     pub async fn try_release(
         &self,
@@ -179,6 +179,16 @@ impl SeatMap {
         self.locks.release(performance, slots, owner).await.map(drop)
     }
 
+    /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
+    /// after their deadline.
+    pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        if let Err(unavailable) = self.try_release(performance, slots, owner).await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
+        }
+    }
+
+    /// Marks seats as sold.
+    pub async fn mark_sold(
         &self,
         performance: PerformanceId,
         slots: &[Slot],

@@ -15,6 +15,7 @@ mod frozen_node;
 mod guard;
 mod hold_changes;
 mod lanes;
+mod left_over_locks;
 mod lost_locks;
 mod lost_redis;
 mod operators;

@@ -11,13 +11,13 @@ pub mod seat_request;
 pub mod seat_state;
 pub mod unit_search;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::booking::seat_state::SeatOwner;
-use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
+use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot, chart_name};
 use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{BlockId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::{Currency, Money};
@@ -154,8 +154,8 @@ pub enum SelectionError {
     /// More seats than a hold may have.
     #[error("must name at most {SEATS_PER_HOLD_MAX} seats")]
     TooMany,
-    /// The name at this index is longer than any seat's.
-    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes")]
+    /// The name at this index is not one that a seat can have.
+    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes without control, invisible or unassigned characters")]
     NotAName {
         /// Where in the list.
         index: usize,
@@ -180,15 +180,15 @@ impl SeatSelection {
         if seat_ids.len() > SEATS_PER_HOLD_MAX {
             errors.push(SelectionError::TooMany);
         }
-        let mut seen = HashSet::new();
-        for (index, seat_id) in seat_ids.iter().enumerate().take(SEATS_PER_HOLD_MAX) {
-            if !(1..=CHART_NAME_MAX_LEN).contains(&seat_id.len()) {
-                errors.push(SelectionError::NotAName { index });
-            } else if !seen.insert(seat_id) {
-                errors.push(SelectionError::Duplicate { index, seat_id: seat_id.clone() });
+        let mut named = Vec::new();
+        for (index, seat_id) in seat_ids.into_iter().enumerate().take(SEATS_PER_HOLD_MAX) {
+            match chart_name(&seat_id).map(Cow::into_owned) {
+                None => errors.push(SelectionError::NotAName { index }),
+                Some(seat_id) if named.contains(&seat_id) => errors.push(SelectionError::Duplicate { index, seat_id }),
+                Some(seat_id) => named.push(seat_id),
             }
         }
-        if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self(named)) } else { Err(errors) }
     }
 
     /// The seats and units of a venue that are named, in the order of their slots.

@@ -12,6 +12,7 @@ use crate::catalog::seat_chart::SeatChart;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
 use crate::queue::Queue;
+use crate::text::words;
 use crate::time::Timestamp;
 
 /// The longest title, in characters.
@@ -33,15 +34,13 @@ pub struct Title(String);
 
 /// The text cannot be a title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to 200 characters without control characters")]
+#[error("must be 1 to {TITLE_MAX_CHARS} characters without control, invisible or unassigned characters")]
 pub struct NotATitle;
 
 impl Title {
-    /// Reads a title; spaces around it are dropped.
+    /// Reads a title, [`normalized`](crate::text::normalized).
     pub fn parse(text: &str) -> Result<Self, NotATitle> {
-        let title = text.trim();
-        let fits = (1..=TITLE_MAX_CHARS).contains(&title.chars().count());
-        if fits && !title.chars().any(char::is_control) { Ok(Self(title.to_owned())) } else { Err(NotATitle) }
+        words(text, TITLE_MAX_CHARS).map(Self).ok_or(NotATitle)
     }
 
     /// The title.

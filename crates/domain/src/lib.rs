@@ -13,5 +13,6 @@ pub mod payment;
 pub mod ports;
 pub mod queue;
 pub mod request;
+pub mod text;
 pub mod time;
 pub mod wallet;

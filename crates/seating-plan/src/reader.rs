@@ -3,6 +3,7 @@
 
 mod fields;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -10,7 +11,7 @@ use encore_domain::catalog::Title;
 use encore_domain::catalog::area::unit_slot;
 use encore_domain::catalog::seat_chart::{
     GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX,
-    SECTIONS_PER_VENUE_MAX, SeatChart,
+    SECTIONS_PER_VENUE_MAX, SeatChart, chart_name,
 };
 use serde_json::Value;
 
@@ -41,14 +42,14 @@ struct RowSoFar<'p, 'v> {
     path: &'p Path<'p>,
     origin: Point,
     first: SeatAt,
-    seat_by_number: HashMap<&'v str, usize>,
+    seat_by_number: HashMap<Cow<'v, str>, usize>,
 }
 
 #[derive(Default)]
 struct Reader<'v> {
     violations: Violations,
-    grade_by_name: HashMap<&'v str, u16>,
-    seat_by_guid: HashMap<&'v str, SeatAt>,
+    grade_by_name: HashMap<Cow<'v, str>, u16>,
+    seat_by_guid: HashMap<Cow<'v, str>, SeatAt>,
     zone_by_name: HashMap<String, NamedZone>,
     seats: usize,
 }
@@ -95,14 +96,14 @@ impl<'v> Reader<'v> {
         let category = self.object(path, category)?;
         let color = self.optional_text(&category, "color").unwrap_or_default();
         let name = self.name(&category, "name")?;
-        match self.grade_by_name.entry(name) {
+        match self.grade_by_name.entry(name.clone()) {
             Entry::Vacant(unused) => drop(unused.insert(u16::try_from(at).ok()?)),
             Entry::Occupied(first) => {
                 let rule = format!("is the name of $.categories[{}] already", first.get());
                 self.violations.add(&path.key("name"), rule);
             }
         }
-        Some(Grade { name: name.to_owned(), color: color.to_owned() })
+        Some(Grade { name: name.into_owned(), color: color.into_owned() })
     }
 
     fn sections(&mut self, plan: &Object<'_, 'v>) -> Vec<PlannedSection> {
@@ -124,7 +125,7 @@ impl<'v> Reader<'v> {
 
     fn section(&mut self, path: &Path<'_>, zone: &'v Value, at: usize) -> Option<PlannedSection> {
         let zone = self.object(path, zone)?;
-        let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), str::to_owned);
+        let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), Cow::into_owned);
         let origin = self.position(&zone).unwrap_or_default();
         let area = zone.optional("general_admission");
         self.note_name(path, &name, NamedZone { at, general_admission: area.is_some() });
@@ -163,7 +164,7 @@ impl<'v> Reader<'v> {
 
     fn row(&mut self, path: &Path<'_>, row: &'v Value, zone: Point, first: SeatAt) -> Option<PlannedRow> {
         let row = self.object(path, row)?;
-        let label = self.name(&row, "row_number").unwrap_or_default().to_owned();
+        let label = self.name(&row, "row_number").unwrap_or_default().into_owned();
         let origin = zone + self.optional_position(&row).unwrap_or_default();
         let path = path.key("seats");
         let seats = self.filled_array(&row, "seats");
@@ -184,25 +185,26 @@ impl<'v> Reader<'v> {
         let guid = self.unused_guid(&path, guid?, SeatAt { seat: at, ..row.first });
         let number = self.unused_number(&path, number?, at, row);
         let Point { x, y } = position?;
-        Some(PlannedSeat { id: guid?.to_owned(), number: number?.to_owned(), grade: grade?, x, y, accessible })
+        let (id, number) = (guid?.into_owned(), number?.into_owned());
+        Some(PlannedSeat { id, number, grade: grade?, x, y, accessible })
     }
 
     fn grade_of(&mut self, seat: &Object<'_, 'v>) -> Option<u16> {
-        let name = self.text(seat, "category")?;
-        let grade = self.grade_by_name.get(name).copied();
+        let name = chart_name(self.text(seat, "category")?);
+        let grade = name.and_then(|name| self.grade_by_name.get(&name).copied());
         if grade.is_none() {
             self.violations.add(&seat.path.key("category"), "must be the name of a category of the plan");
         }
         grade
     }
 
-    fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
-        if unit_slot(guid).is_some() {
+    fn unused_guid(&mut self, path: &Path<'_>, guid: Cow<'v, str>, at: SeatAt) -> Option<Cow<'v, str>> {
+        if unit_slot(&guid).is_some() {
             self.violations
                 .add(&path.key("seat_guid"), "must not have the form of the id of a unit of general admission");
             return None;
         }
-        match self.seat_by_guid.entry(guid) {
+        match self.seat_by_guid.entry(guid.clone()) {
             Entry::Vacant(unused) => {
                 unused.insert(at);
                 Some(guid)
@@ -220,11 +222,11 @@ impl<'v> Reader<'v> {
     fn unused_number(
         &mut self,
         path: &Path<'_>,
-        number: &'v str,
+        number: Cow<'v, str>,
         at: usize,
         row: &mut RowSoFar<'_, 'v>,
-    ) -> Option<&'v str> {
-        match row.seat_by_number.entry(number) {
+    ) -> Option<Cow<'v, str>> {
+        match row.seat_by_number.entry(number.clone()) {
             Entry::Vacant(unused) => {
                 unused.insert(at);
                 Some(number)

@@ -144,8 +144,10 @@ fn a_seat_of_an_unknown_category_is_refused() {
 
 #[test]
 fn a_duplicate_category_is_refused() {
-    let plan = changed("/categories/1/name", json!("Stalls"));
-    assert_refused(&plan, "$.categories[1].name", "is the name of $.categories[0] already");
+    for name in ["Stalls", " Stalls\u{A0}"] {
+        let plan = changed("/categories/1/name", json!(name));
+        assert_refused(&plan, "$.categories[1].name", "is the name of $.categories[0] already");
+    }
 }
 
 #[test]
@@ -174,16 +176,17 @@ fn a_name_beyond_the_limits_is_refused() {
         ("/zones/0/rows/0/seats/1/seat_number", "$.zones[0].rows[0].seats[1].seat_number"),
         ("/categories/1/name", "$.categories[1].name"),
     ];
-    let rule = "must be 1 to 64 bytes, not blank, without control characters";
+    let rule = "must be 1 to 64 bytes, not blank, without control, invisible or unassigned characters";
     for (pointer, path) in paths {
-        for name in [" ".into(), "x".repeat(CHART_NAME_MAX_LEN + 1), "é".repeat(33), "a\nb".into()] {
+        for name in [" ".into(), "x".repeat(CHART_NAME_MAX_LEN + 1), "é".repeat(33), "a\nb".into(), "a\u{AD}b".into()]
+        {
             assert_refused(&changed(pointer, Value::from(name)), path, rule);
         }
         let longest = changed(pointer, Value::from("x".repeat(CHART_NAME_MAX_LEN)));
         assert!(read(&longest.to_string()).is_ok(), "{path}");
     }
     assert_refused(&changed("/categories/1/name", json!("")), "$.categories[1].name", rule);
-    let title = "must be 1 to 200 characters without control characters";
+    let title = "must be 1 to 200 characters without control, invisible or unassigned characters";
     assert_refused(&changed("/name", json!(" ")), "$.name", title);
 }
 
@@ -299,7 +302,9 @@ fn a_general_admission_area_has_a_capacity_and_a_category() {
 fn the_names_of_an_area_and_of_its_units_are_taken() {
     let area = json!({ "capacity": 300, "category": "Circle" });
     let rule = "is the name of $.zones[0] already, and one of them is a general admission area";
-    assert_refused(&with_area("Main", &area), "$.zones[1].name", rule);
+    for name in ["Main", "Main ", " Ma\u{69}n"] {
+        assert_refused(&with_area(name, &area), "$.zones[1].name", rule);
+    }
     let rule = "must not have the form of the id of a unit of general admission";
     let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("unit-12"));
     assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);

@@ -40,6 +40,29 @@ fn zones_rows_and_categories_become_sections_rows_and_grades() {
 }
 
 #[test]
+fn names_that_look_the_same_are_the_same() {
+    let zone = |guid, name: &str| {
+        let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+        json!({ "name": name, "position": { "x": 0, "y": 0 }, "rows": rows })
+    };
+    let mut plan = plan(&json!([zone("Zo\u{EB}", "Floor"), zone("2", "Floor "), zone("3", "Upper\u{A0} Floor")]));
+    plan["categories"][0]["name"] = json!("Stalls ");
+    let plan = read_value(&plan);
+    let names: Vec<&str> = plan.chart.sections().iter().map(|section| section.name.as_str()).collect();
+    assert_eq!(names, ["Floor", "Floor", "Upper Floor"]);
+    assert_eq!(plan.chart.grades()[0].name, "Stalls");
+    let mut decomposed = plan_of_one_seat("Zoe\u{308}");
+    decomposed["zones"][0]["rows"][0]["seats"][0]["seat_number"] = json!(" 1 ");
+    let read = read_value(&decomposed);
+    assert_eq!(read.chart.seat("Zo\u{EB}").map(|seat| seat.number.as_str()), Some("1"));
+}
+
+fn plan_of_one_seat(guid: &str) -> Value {
+    let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+    plan(&json!([{ "name": "Floor", "position": { "x": 0, "y": 0 }, "rows": rows }]))
+}
+
+#[test]
 fn accessible_seats_are_marked() {
     let mut seats = ["1", "2", "3", "4"].map(|number| seat(number, number, 0.0));
     for (seat, accessible) in seats.iter_mut().zip([json!(true), json!(false), Value::Null]) {

@@ -1,9 +1,11 @@
 //! The seat chart of a venue: the constant data of its seats, and the layout of their live state.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::catalog::area::{Area, unit_id, unit_slot};
 pub use crate::catalog::slot::Slot;
+use crate::text::normalized;
 
 /// The most seats and units of one venue. The largest stadiums fit, and the state of a performance stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
@@ -15,6 +17,11 @@ pub const GRADES_PER_VENUE_MAX: usize = 100;
 pub const CHART_NAME_MAX_LEN: usize = 64;
 /// Two neighbours of a row this many times farther apart than the row's usual pitch have an aisle between them.
 const AISLE_PITCHES: f64 = 1.6;
+
+/// A name of a seat, row, section or grade, [`normalized`]. `None` if it is empty or longer than [`CHART_NAME_MAX_LEN`].
+pub fn chart_name(text: &str) -> Option<Cow<'_, str>> {
+    normalized(text).filter(|name| (1..=CHART_NAME_MAX_LEN).contains(&name.len()))
+}
 
 /// A price class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -317,6 +324,15 @@ mod tests {
     fn chart(rows: Vec<PlannedRow>) -> SeatChart {
         let grade = Grade { name: "stalls".into(), color: String::new() };
         SeatChart::lay_out(vec![PlannedSection { name: "Stalls".into(), rows, general_admission: None }], vec![grade])
+    }
+
+    #[test]
+    fn a_name_is_counted_in_bytes_after_it_is_normalized() {
+        let longest = "x".repeat(CHART_NAME_MAX_LEN);
+        assert_eq!(chart_name(&format!(" {longest} ")).as_deref(), Some(longest.as_str()));
+        for text in ["", " ", "Flo\u{AD}or", &"é".repeat(33)] {
+            assert_eq!(chart_name(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::queue::{DrawKey, Lanes};
+use crate::text::normalized;
 use crate::time::Timestamp;
 
 /// The highest maximum of fans inside, and the largest batch.
@@ -36,13 +37,11 @@ pub struct QueueRate {
 pub struct QueueMessage(String);
 
 impl QueueMessage {
-    /// Parses a message. Surrounding spaces are dropped; an empty text is no message.
+    /// Parses a message, [`normalized`]. An empty text is no message.
     pub fn parse(text: &str) -> Result<Option<Self>, NotAQueueSetting> {
-        let text = text.trim();
-        if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
-            return Err(NotAQueueSetting::Message);
-        }
-        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+        let text = normalized(text).filter(|text| text.chars().count() <= MESSAGE_MAX_CHARS);
+        let text = text.ok_or(NotAQueueSetting::Message)?;
+        Ok((!text.is_empty()).then(|| Self(text.into_owned())))
     }
 
     /// The message.
@@ -157,7 +156,7 @@ pub enum NotAQueueSetting {
     #[error("must be 0 (no limit) to {HOLD_TRIES_MAX}")]
     HoldTries,
     /// A message.
-    #[error("must be at most {MESSAGE_MAX_CHARS} characters without control characters")]
+    #[error("must be at most {MESSAGE_MAX_CHARS} characters without control, invisible or unassigned characters")]
     Message,
 }
 

@@ -1,8 +1,9 @@
 //! Reads single fields of an object. A field that breaks a rule adds a violation and is read as `None`.
 
+use std::borrow::Cow;
 use std::ops::Add;
 
-use encore_domain::catalog::seat_chart::CHART_NAME_MAX_LEN;
+use encore_domain::catalog::seat_chart::chart_name;
 use serde_json::{Map, Value};
 
 use super::Reader;
@@ -59,14 +60,14 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), value.as_str(), "must be a string")
     }
 
-    /// A text that people or clients read, within the limits of the domain.
-    pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+    /// A text that people or clients read, normalized and within the limits of the domain.
+    pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<Cow<'v, str>> {
         let text = self.text(object, key)?;
         self.in_bounds(&object.path.key(key), text)
     }
 
     /// As [`Reader::name`]; `None` if it is missing or empty.
-    pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+    pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<Cow<'v, str>> {
         let path = object.path.key(key);
         let text = self.typed(&path, object.optional(key)?.as_str(), "must be a string")?;
         if text.is_empty() { None } else { self.in_bounds(&path, text) }
@@ -116,13 +117,9 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), value.as_f64(), "must be a number")
     }
 
-    fn in_bounds(&mut self, path: &Path<'_>, text: &'v str) -> Option<&'v str> {
-        let fits = text.len() <= CHART_NAME_MAX_LEN && !text.trim().is_empty() && !text.chars().any(char::is_control);
-        if !fits {
-            let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes, not blank, without control characters");
-            self.violations.add(path, rule);
-        }
-        fits.then_some(text)
+    fn in_bounds(&mut self, path: &Path<'_>, text: &'v str) -> Option<Cow<'v, str>> {
+        let rule = "must be 1 to 64 bytes, not blank, without control, invisible or unassigned characters";
+        self.typed(path, chart_name(text), rule)
     }
 
     fn required(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v Value> {

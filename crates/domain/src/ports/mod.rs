@@ -10,6 +10,7 @@ mod clock;
 mod identity;
 mod ids;
 mod outbox;
+mod page_tokens;
 mod payments;
 mod queue;
 mod seen_requests;
@@ -25,6 +26,7 @@ pub use clock::Clock;
 pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
 pub use ids::Ids;
 pub use outbox::Outbox;
+pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payments::Payments;
 pub use queue::{
     CutLane, Draws, FrozenLane, JoinRefusal, Joining, LaneGrants, Presence, QueueLost, QueueRecords, QueueStore,
@@ -37,7 +39,7 @@ pub use wallets::Wallets;
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
-    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, payments::MockPayments,
-    queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    seen_requests::MockSeenRequests, wallets::MockWallets,
+    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
+    payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
+    queue::MockQueueTokens, seen_requests::MockSeenRequests, wallets::MockWallets,
 };

@@ -26,16 +26,18 @@ use encore_proto::rehearsal::v1::rehearsal_service_server::RehearsalServiceServe
 use encore_proto::wallet::v1::wallet_service_server::WalletServiceServer;
 use futures::Stream;
 use http::{HeaderName, Request};
+use prost::DecodeError;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
@@ -47,8 +49,11 @@ use crate::booking::BookingApi;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
+use crate::contract::served_paths;
+use crate::deadline::DeadlineLayer;
 use crate::guarded::GuardedRpcs;
 use crate::identity::IdentityApi;
+use crate::library_status::describe;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
@@ -63,6 +68,12 @@ const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one
 /// connection.
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
+/// The most calls of a connection that may be cancelled before the server has read them; one more ends the connection. As
+/// many as may be open: a BFF whose calls all time out while the server is busy cancels all of them in one read, and must
+/// not lose the position streams of its fans. Cancelled calls that wait to be read take no more memory than open ones.
+const CANCELLED_UNREAD_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
+/// How long a browser may keep the answer to a preflight request. Browsers have their own, lower limits.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(24);
 /// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because
 /// many clients keep idle connections open.
 const LINGER: Duration = Duration::from_secs(1);
@@ -100,6 +111,9 @@ pub enum ServeError {
     /// The listener or the transport failed.
     #[error("gRPC transport failed")]
     Transport(#[from] tonic::transport::Error),
+    /// The descriptors of the contract could not be read.
+    #[error("the descriptors of the contract could not be read")]
+    Contract(#[from] DecodeError),
     /// The reflection service could not be built from the descriptors of the contract.
     #[error("the reflection service could not be built")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -117,8 +131,11 @@ impl Api {
     {
         let calls = Calls::default();
         let stopping = shutdown.clone();
-        let authenticate =
-            Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
+        let authenticate = Authenticate {
+            served: served_paths(self.rehearsal_fans.is_some())?,
+            access_tokens: Arc::clone(&self.access_tokens),
+            clock: Arc::clone(&self.clock),
+        };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
@@ -133,11 +150,14 @@ impl Api {
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_max_pending_accept_reset_streams(Some(CANCELLED_UNREAD_MAX))
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
+            .layer(DeadlineLayer)
+            .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))
@@ -179,7 +199,9 @@ impl Api {
 
         macro_rules! serve {
             ($server:ident, $api:expr, $max_bytes:expr) => {
-                let server = $server::new($api).max_decoding_message_size($max_bytes);
+                let server = $server::new($api)
+                    .max_decoding_message_size($max_bytes)
+                    .accept_compressed(CompressionEncoding::Gzip);
                 report_serving(&health, &server).await;
                 routes.add_service(server);
             };
@@ -265,11 +287,20 @@ fn trace_layer()
 /// nothing.
 fn cors_layer() -> CorsLayer {
     let grpc_headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
-    let request_headers =
-        ["authorization", "content-type", "grpc-timeout", "x-grpc-web", "x-user-agent", QUEUE_TOKEN_HEADER];
+    let request_headers = [
+        "authorization",
+        "content-type",
+        "grpc-timeout",
+        "traceparent",
+        "tracestate",
+        "x-grpc-web",
+        "x-user-agent",
+        QUEUE_TOKEN_HEADER,
+    ];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([http::Method::POST])
         .allow_headers(request_headers.map(HeaderName::from_static))
         .expose_headers(grpc_headers)
+        .max_age(PREFLIGHT_MAX_AGE)
 }

@@ -1,5 +1,7 @@
 //! The names of all RPCs, read from the descriptors of the contract.
 
+use std::collections::HashSet;
+
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
@@ -8,10 +10,20 @@ const OWN_PACKAGES: &str = "encore.";
 
 /// Every RPC, as `encore.booking.v1.BookingService/HoldSeats`.
 pub(crate) fn rpcs() -> Result<Vec<String>, DecodeError> {
+    let mut names = rpcs_of(encore_proto::FILE_DESCRIPTOR_SET)?;
+    names.extend(rpcs_of(encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET)?);
+    Ok(names)
+}
+
+/// The path of every RPC that this server has.
+pub(crate) fn served_paths(with_rehearsals: bool) -> Result<HashSet<String>, DecodeError> {
+    let served = if with_rehearsals { rpcs()? } else { rpcs_of(encore_proto::FILE_DESCRIPTOR_SET)? };
+    Ok(served.into_iter().map(|rpc| format!("/{rpc}")).collect())
+}
+
+fn rpcs_of(descriptors: &[u8]) -> Result<Vec<String>, DecodeError> {
     let mut names = Vec::new();
-    let served = FileDescriptorSet::decode(encore_proto::FILE_DESCRIPTOR_SET)?.file;
-    let rehearsal = FileDescriptorSet::decode(encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET)?.file;
-    for file in served.into_iter().chain(rehearsal) {
+    for file in FileDescriptorSet::decode(descriptors)?.file {
         for service in file.service.iter().filter(|_| file.package().starts_with(OWN_PACKAGES)) {
             let name = |rpc: &str| format!("{}.{}/{rpc}", file.package(), service.name());
             names.extend(service.method.iter().map(|rpc| name(rpc.name())));

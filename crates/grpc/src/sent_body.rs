@@ -3,9 +3,11 @@
 //! Decoding drops the fields that this version of the contract does not know, so the bytes are kept beside the decoded
 //! message.
 
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::request::{DIGEST_LEN, Fingerprint};
+use flate2::read::GzDecoder;
 use http::Request;
 use http_body_util::BodyExt;
 use prost::bytes::Bytes;
@@ -46,11 +48,20 @@ impl SentBody {
         Call { rpc, sent: self, understood, left_out: None }
     }
 
-    /// The encoded message; `None` if it is compressed or was not kept.
+    /// The encoded message, decompressed; `None` if it cannot be read or was not kept. The service has read it before, so
+    /// it is not larger than the service allows.
     fn message(&self) -> Option<Vec<u8>> {
         let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).concat();
         let (header, message) = body.split_at_checked(FRAME_HEADER_LEN)?;
-        (header[0] == 0).then(|| message.to_vec())
+        match header[0] {
+            0 => Some(message.to_vec()),
+            1 => {
+                let mut decompressed = Vec::new();
+                GzDecoder::new(message).read_to_end(&mut decompressed).ok()?;
+                Some(decompressed)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -138,6 +149,9 @@ pub(crate) fn framed(message: &[u8]) -> SentBody {
 
 #[cfg(test)]
 mod tests {
+    use flate2::Compression;
+    use flate2::read::GzEncoder;
+
     use super::*;
 
     /// A request of an older version of the contract.
@@ -233,6 +247,16 @@ mod tests {
             let understood = call.digest([message.encode_to_vec().as_slice()]);
             assert_eq!(call.fingerprint(), Fingerprint::new(understood, understood));
         }
+    }
+
+    #[test]
+    fn a_compressed_message_is_the_same_request() {
+        let message = newer(7).encode_to_vec();
+        let mut compressed = vec![1, 0, 0, 0, 0];
+        GzEncoder::new(message.as_slice(), Compression::default()).read_to_end(&mut compressed).expect("compressed");
+        let compressed = SentBody(Arc::new(Mutex::new(vec![Bytes::from(compressed)])));
+        let understood = Older::decode(message.as_slice()).expect("a message");
+        assert_eq!(compressed.of("HoldSeats", &understood).fingerprint(), read_by::<Older>(&message));
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
+use crate::page_token::Listings;
 use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::{Call, sent_body};
@@ -36,6 +37,7 @@ pub(crate) struct AdminApi {
     pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) audit: AuditUseCases,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
@@ -136,15 +138,18 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::ListBlockedSeatsRequest>,
     ) -> Result<Response<pb::ListBlockedSeatsResponse>, Status> {
+        let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        let page = fields.page_of(message.page_size, &message.page_token, BLOCKED_PAGE_MAX, BLOCKED_PAGE_MAX);
+        let listing = self.listings.of("ListBlockedSeats", Some(caller.user), [message.performance_id.as_str()]);
+        let sizes = BLOCKED_PAGE_MAX..=BLOCKED_PAGE_MAX;
+        let page = fields.page_of(&listing, message.page_size, &message.page_token, sizes);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());
         };
         let blocked = self.calls.read(self.seat_blocks.blocked(performance, page)).await?;
-        Ok(Response::new(blocked_to_proto(&blocked)))
+        Ok(Response::new(blocked_to_proto(&blocked, &listing)))
     }
 
     async fn update_queue(
@@ -365,8 +370,9 @@ fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option
             let rule = format!("must be 0 to {PRICE_MAX_MINOR} minor units");
             fields.read(&format!("{field}.amount_minor"), if fits { Ok(price) } else { Err(rule) })
         });
-        prices = prices.zip(price).map(|(mut prices, price)| {
-            prices.push((grade_price.grade.clone(), price));
+        let grade = fields.name(&format!("prices[{index}].grade"), &grade_price.grade);
+        prices = prices.zip(grade.zip(price)).map(|(mut prices, price)| {
+            prices.push(price);
             prices
         });
     }

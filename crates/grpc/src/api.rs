@@ -15,7 +15,7 @@ use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::wallet::WalletUseCases;
-use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
+use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
@@ -54,6 +54,7 @@ use crate::deadline::DeadlineLayer;
 use crate::guarded::GuardedRpcs;
 use crate::identity::IdentityApi;
 use crate::library_status::describe;
+use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
@@ -100,6 +101,7 @@ pub struct Api {
     pub rehearsal_fans: Option<RehearsalFans>,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
+    pub page_tokens: Arc<dyn PageTokens>,
     pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
@@ -207,23 +209,25 @@ impl Api {
             };
         }
         let calls = || calls.clone();
-        let catalog = CatalogApi { catalog: self.catalog, calls: calls(), shutdown: shutdown.clone() };
+        let listings = || Listings(Arc::clone(&self.page_tokens));
+        let catalog =
+            CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
+        let booking = BookingApi { booking: Arc::new(self.booking), listings: listings(), calls: calls() };
+        let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
+        let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
         serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
-        serve!(BookingServiceServer, BookingApi { booking: Arc::new(self.booking), calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(
-            PaymentServiceServer,
-            PaymentApi { payments: Arc::new(self.payments), calls: calls() },
-            MESSAGE_MAX_BYTES
-        );
+        serve!(BookingServiceServer, booking, MESSAGE_MAX_BYTES);
+        serve!(WalletServiceServer, wallet, MESSAGE_MAX_BYTES);
+        serve!(PaymentServiceServer, payments, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
             audit: self.audit,
+            listings: listings(),
             calls: calls(),
             shutdown: shutdown.clone(),
         };

@@ -9,12 +9,13 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::Listings;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct WalletApi {
     pub(crate) wallet: WalletUseCases,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
 
@@ -50,13 +51,14 @@ impl WalletService for WalletApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+        let listing = self.listings.of("ListLedgerEntries", Some(caller.user), []);
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.wallet.list_entries(caller, page)).await?;
         Ok(Response::new(pb::ListLedgerEntriesResponse {
             entries: page.items.iter().map(to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 }

@@ -44,7 +44,7 @@ impl Encore {
         let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime));
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
-        let Ports { clock, ids, passwords, access_tokens, queue_tokens, users, .. } = ports;
+        let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
         let Ports { catalog, reservations, seat_blocks, wallets, payments, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
@@ -95,6 +95,7 @@ impl Encore {
             rehearsal_fans: None,
             access_tokens,
             queue_tokens,
+            page_tokens,
             queue_guard: guard,
             clock: clock(),
             guarded,

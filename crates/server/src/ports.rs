@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
+use encore_credentials::{
+    Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens,
+};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, Passwords, Payments, QueueRecords, QueueStore,
-    QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
+    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
@@ -33,6 +35,7 @@ pub struct Ports {
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
+    pub page_tokens: Arc<dyn PageTokens>,
     pub users: Arc<dyn Users>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
@@ -60,7 +63,8 @@ impl Ports {
             passwords: Arc::new(Argon2Passwords::new(cores)),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
-            lane_grants: Arc::new(SignedLaneGrants::new(keyring)),
+            lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),
+            page_tokens: Arc::new(SignedPageTokens::new(keyring)),
             users: Arc::new(MemoryUsers::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),

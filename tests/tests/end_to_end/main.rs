@@ -26,3 +26,5 @@ mod repeats;
 mod seat_map;
 mod stock;
 mod survival;
+mod values;
+mod wire;

@@ -70,7 +70,11 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<Pla
             tracing::warn!(holds = placements.len(), "a batch of holds failed; placing them one by one");
             place_each(database, placements).await
         }
-        Err(Rollback::Unavailable(_)) => placements.iter().map(|_| Err(Unavailable::of("postgres").into())).collect(),
+        Err(Rollback::Unavailable(unavailable)) => {
+            let others = std::iter::repeat_with(|| Unavailable::of("postgres"));
+            let all = std::iter::once(unavailable).chain(others).take(placements.len());
+            all.map(|unavailable| Err(unavailable.into())).collect()
+        }
     }
 }
 

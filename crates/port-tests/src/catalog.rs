@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance};
 use encore_domain::ids::{ConcertId, PerformanceId};
+use encore_domain::page::PageRequest;
 use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueRate, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use uuid::Uuid;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
@@ -29,6 +31,7 @@ macro_rules! catalog {
             finds_nothing,
             pages_concerts,
             pages_performances,
+            starts_a_page_of_performances_anywhere,
             repeats_an_add,
             refuses_a_reused_request,
             patches_a_queue,
@@ -106,7 +109,13 @@ pub async fn keeps_a_performance(bench: RecordBench) {
     let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(request)).await;
     assert_eq!(made(added), queued);
 
-    for performance in [plain, queued.clone()] {
+    let far = |millis| Timestamp::from_timestamp_millis(millis).expect("a time");
+    let (first, last) = (far(-62_135_596_800_000), far(253_402_300_799_999));
+    let on_sale = OnSaleWindow { opens_at: first, closes_at: last };
+    let farthest = Performance { id: id(), starts_at: last, on_sale, ..plain.clone() };
+    made(bench.catalog.add_performance(farthest.clone(), None, None).await);
+
+    for performance in [plain, queued.clone(), farthest] {
         let kept = bench.catalog.performance(performance.id).await.expect("the store answers");
         assert_eq!(kept.as_ref(), Some(&performance));
         let kept = bench.catalog.performances_by_id(&[performance.id]).await.expect("the store answers");
@@ -158,6 +167,23 @@ pub async fn pages_performances(bench: RecordBench) {
         assert_eq!(listed, expected, "by {size}");
     }
     assert_eq!(bench.all_performances(other.concert).await, [other]);
+}
+
+pub async fn starts_a_page_of_performances_anywhere(bench: RecordBench) {
+    let sale = bench.open_sale().await;
+    let (nil, max) = (PerformanceId(Uuid::nil()), PerformanceId(Uuid::max()));
+    let before = [(Timestamp::MIN_UTC, max), (just_before(sale.starts_at), max), (sale.starts_at, nil)];
+    let behind = [(sale.starts_at, sale.id), (sale.starts_at, max), (Timestamp::MAX_UTC, nil)];
+    let found = async |after| {
+        let page = PageRequest { after: Some(after), size: 10 };
+        bench.catalog.performances(sale.concert, page).await.expect("the store answers").items
+    };
+    for after in before {
+        assert_eq!(found(after).await.as_slice(), std::slice::from_ref(&sale), "{after:?}");
+    }
+    for after in behind {
+        assert_eq!(found(after).await, [], "{after:?}");
+    }
 }
 
 pub async fn repeats_an_add(bench: RecordBench) {

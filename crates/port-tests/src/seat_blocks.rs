@@ -39,6 +39,7 @@ macro_rules! seat_blocks {
             repeats_an_unblock,
             claims_a_seat_once_whoever_asks,
             lists_blocked_seats,
+            starts_a_page_of_blocked_seats_anywhere,
             writes_events_of_blocks,
         ] $($with)+ }
     };
@@ -262,6 +263,22 @@ pub async fn lists_blocked_seats(bench: RecordBench) {
         assert_eq!(bench.blocked(sale.id, size).await, expected);
     }
     assert_eq!(bench.blocked(id(), 100).await, []);
+}
+
+pub async fn starts_a_page_of_blocked_seats_anywhere(bench: RecordBench) {
+    let (sale, operator) = (bench.open_sale().await, bench.sign_up().await);
+    let blocked = bench.block(operator, &sale, &[1, 2]).await;
+    let found = async |after| {
+        let page = PageRequest { after: Some(Slot(after)), size: 10 };
+        let page = bench.seat_blocks.blocked(sale.id, page).await.expect("the store answers");
+        page.items.iter().map(|seat| seat.slot).collect::<Vec<_>>()
+    };
+    let [first, second] = [blocked.slots[0], blocked.slots[1]];
+    assert_eq!(found(0).await, [first, second]);
+    assert_eq!(found(first.0).await, [second]);
+    for after in [second.0, 1 << 31, (1 << 31) - 1, u32::MAX] {
+        assert_eq!(found(after).await, [], "{after}");
+    }
 }
 
 pub async fn writes_events_of_blocks(bench: RecordBench) {

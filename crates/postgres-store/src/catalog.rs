@@ -15,7 +15,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::chart_rows;
-use crate::codec::read_title;
+use crate::codec::{comparable_time, read_title};
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
@@ -218,6 +218,7 @@ impl Catalog for PostgresCatalog {
         let of_concert = performances::table.filter(performances::concert_id.eq(concert.0));
         let mut query = of_concert.select(PerformanceRow::as_select()).into_boxed();
         if let Some((starts_at, id)) = page.after {
+            let starts_at = comparable_time(starts_at);
             let same_start = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
             query = query.filter(performances::starts_at.gt(starts_at).or(same_start));
         }

@@ -17,6 +17,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::batcher::{Batched, Batcher};
+use crate::codec::comparable_time;
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
@@ -148,6 +149,7 @@ impl Reservations for PostgresReservations {
         let of_user = reservations::table.filter(reservations::user_id.eq(user.0));
         let mut query = of_user.select(ReservationRow::as_select()).into_boxed();
         if let Some((held_at, id)) = page.after {
+            let held_at = comparable_time(held_at);
             let earlier = reservations::held_at.lt(held_at);
             query = query.filter(earlier.or(reservations::held_at.eq(held_at).and(reservations::id.lt(id.0))));
         }

@@ -16,10 +16,11 @@ use crate::time::Timestamp;
 /// # Contract
 /// - `keeps_a_venue`: it is read back as it was added, with its chart, slots and general admission areas
 /// - `keeps_a_large_venue`: 60,000 seats
-/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added
+/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added, with dates from year 1 to year 9999
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
 /// - `pages_concerts`: in the order of their ids, each once, in pages of any size
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
+/// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back

@@ -62,6 +62,7 @@ macro_rules! reservations {
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
+            starts_a_page_of_reservations_anywhere,
             writes_events,
         ] $($with)+ }
     };

@@ -70,6 +70,7 @@ pub enum PlaceRefusal {
 ///   seats can be claimed again immediately
 /// - `expires_each_hold_once`: of two concurrent sweeps, one reports it
 /// - `lists_newest_first`: those of one user, by the time of the hold and then by id, descending, each once, in pages of any size
+/// - `starts_a_page_of_reservations_anywhere`: after any time and id, also those that no reservation has
 /// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

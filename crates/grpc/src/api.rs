@@ -38,7 +38,7 @@ use tonic::transport::server::Connected;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
-use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
+use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span, info_span};
@@ -265,26 +265,15 @@ async fn report_not_serving(mut health: HealthReporter) {
     }
 }
 
-/// One span per call. A refusal is not logged as a failure of the server. An unavailable store is logged in `status`.
+/// One span per call. The outcome is logged for debugging only: what the server fails at is logged once, in `status`, and
+/// a client must not be able to write lines.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
-    let classifier = GrpcErrorsAsFailures::new()
-        .with_success(GrpcCode::InvalidArgument)
-        .with_success(GrpcCode::NotFound)
-        .with_success(GrpcCode::AlreadyExists)
-        .with_success(GrpcCode::FailedPrecondition)
-        .with_success(GrpcCode::PermissionDenied)
-        .with_success(GrpcCode::Unauthenticated)
-        .with_success(GrpcCode::ResourceExhausted)
-        .with_success(GrpcCode::Unavailable)
-        .with_success(GrpcCode::Unimplemented)
-        .with_success(GrpcCode::OutOfRange)
-        .with_success(GrpcCode::Cancelled);
-    TraceLayer::new(SharedClassifier::new(classifier))
+    TraceLayer::new_for_grpc()
         .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))
         .on_request(DefaultOnRequest::new().level(Level::TRACE))
         .on_response(DefaultOnResponse::new().level(Level::DEBUG))
-        .on_failure(DefaultOnFailure::new().level(Level::WARN))
+        .on_failure(DefaultOnFailure::new().level(Level::DEBUG))
 }
 
 /// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains

@@ -18,7 +18,7 @@ use crate::system::throwaway_secret;
 const RATE_CEILING_MAX: u32 = 10 * MAX_ACTIVE_LIMIT;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct ServeArgs {
     /// The address to listen on.
     #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
@@ -57,7 +57,7 @@ pub struct ServeArgs {
 }
 
 /// Which stores to use.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct StoreArgs {
     /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this
     /// process.
@@ -104,8 +104,8 @@ pub enum Stores {
     },
 }
 
-/// A Postgres to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Postgres to connect to. `Debug` leaves out the URL, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseTarget {
     /// A `postgres://` URL.
     pub url: String,
@@ -113,13 +113,25 @@ pub struct DatabaseTarget {
     pub pool_size: u32,
 }
 
-/// A Redis to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Redis to connect to. `Debug` leaves out the URLs, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisTarget {
     /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
     pub urls: String,
     /// The prefix of every key.
     pub prefix: String,
+}
+
+impl fmt::Debug for DatabaseTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseTarget").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTarget").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 /// Every violation of a configuration.
@@ -340,6 +352,13 @@ mod tests {
             let refused = format!("ENCORE_GUARDED_RPCS: {rpc:?} ");
             assert!(errors.iter().any(|error| error.starts_with(&refused)), "{rpc} is missing from {errors:#?}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
+        let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

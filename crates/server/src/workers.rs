@@ -1,7 +1,7 @@
 //! The background loops of every instance. Every step is idempotent and may run on several instances at the same time,
 //! so a step that fails is retried.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::time::Duration;
 
 use encore_app::upkeep::Upkeep;
@@ -81,7 +81,7 @@ impl Workers {
 /// failures between them.
 async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: Duration, work: impl Fn() -> F)
 where
-    E: Display,
+    E: Error + 'static,
     F: Future<Output = Result<(), E>>,
 {
     let mut failing = false;
@@ -92,7 +92,7 @@ where
                 failing = false;
             }
             Err(error) if !failing => {
-                warn!(worker = name, %error, "worker step failed; retrying");
+                warn!(worker = name, error = &error as &dyn Error, "worker step failed; retrying");
                 failing = true;
             }
             Ok(()) | Err(_) => {}

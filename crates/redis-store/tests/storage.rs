@@ -159,7 +159,7 @@ async fn admissions_agree_with_the_token_bucket() {
         let settings =
             QueueSettings { rate, batch: 3 + u32::try_from(random.below(3)).expect("small"), ..open_settings() };
         let terms = settings.terms(None, at(now_ms), at(now_ms));
-        let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&terms, at(now_ms)));
+        let bucket = bucket.get_or_insert_with(|| TokenBucket::new(&terms, at(now_ms)));
         bucket.refill(&terms, at(now_ms));
         let expected = bucket.available(&terms).min(left);
         bucket.spend(&terms, expected);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use encore_domain::booking::seat_state::SeatStock;
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
-use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueMessage, QueueRate, QueueToken, Wait};
+use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueMessage, QueueRate, QueueToken, Wait, burst};
 use encore_domain::time::Timestamp;
 use tokio::time::Instant;
 
@@ -97,12 +97,13 @@ impl QueueView {
     }
 
     /// A lower bound of the time until a number at this position is called, whatever lane is called. At once, no more fans are
-    /// called than the batch and the maximum allow. Per second, no more are called than the rate allows, or than the maximum if every
+    /// called than the bucket and the maximum allow. Per second, no more are called than the rate allows, or than the maximum if every
     /// active fan is replaced.
     pub(crate) fn safe_for(&self, position: u64) -> Duration {
         let Some(open) = &self.open else { return Duration::ZERO };
         let settings = &open.queue.settings;
-        let at_once = settings.batch.min(settings.max_active);
+        let burst = u32::try_from(burst(settings.rate, settings.batch)).unwrap_or(u32::MAX);
+        let at_once = burst.min(settings.max_active);
         let ahead = u32::try_from(position.saturating_sub(1)).unwrap_or(u32::MAX).saturating_sub(at_once);
         let by_rate = settings.rate.period.saturating_mul(ahead) / settings.rate.admissions.max(1);
         let by_turnover = Duration::from_secs(1).saturating_mul(ahead) / settings.max_active.max(1);

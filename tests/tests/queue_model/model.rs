@@ -266,12 +266,15 @@ impl Model {
     /// The bucket at the current time, under these terms.
     pub fn filled(&self, terms: &AdmissionTerms) -> Bucket {
         let period_ms = u64::try_from(terms.rate.period.as_millis()).expect("a short period");
-        let full = u64::from(terms.batch) * period_ms;
-        let level = self.bucket.map_or(full, |bucket| {
+        let admissions = u64::from(terms.rate.admissions);
+        let batch = u64::from(terms.batch) * period_ms;
+        let level = self.bucket.map_or(batch, |bucket| {
             let elapsed_ms = u64::try_from((self.now - bucket.at).num_milliseconds()).expect("an elapsed time");
-            bucket.level * period_ms / bucket.period_ms + elapsed_ms * u64::from(terms.rate.admissions)
+            let filled = bucket.level * period_ms / bucket.period_ms + elapsed_ms * admissions;
+            // A batch, and what the rate makes in a second.
+            filled.min(batch + admissions * 1_000)
         });
-        Bucket { level: level.min(full), period_ms, at: self.now }
+        Bucket { level, period_ms, at: self.now }
     }
 
     /// Abandons the waiting fans who were absent for too long, and returns their number.

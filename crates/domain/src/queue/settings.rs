@@ -56,7 +56,8 @@ impl QueueMessage {
 pub struct QueueSettings {
     /// The long-run rate of admissions.
     pub rate: QueueRate,
-    /// The burst size: in any time `t`, at most `batch + rate · t` fans are admitted.
+    /// How many fans may be admitted at once beyond the rate: in any time `t`, at most `batch + rate · (t + 1 s)` fans are
+    /// admitted. It does not lower the rate.
     pub batch: u32,
     /// The most fans inside: active, or called and not accepted yet.
     pub max_active: u32,

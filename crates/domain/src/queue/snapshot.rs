@@ -236,7 +236,7 @@ impl QueueSnapshot {
     /// How many the bucket would admit now.
     pub fn unspent(&self, now: Timestamp, settings: &QueueSettings) -> u64 {
         let terms = settings.terms(None, now, now);
-        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(&terms, now));
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::new(&terms, now));
         bucket.refill(&terms, now);
         bucket.available(&terms)
     }
@@ -375,11 +375,11 @@ mod tests {
         queue.bucket = Some(TokenBucket::empty(now));
         assert_eq!(
             [0, 99, 100, 350, 9_000].map(|ms| unspent(&queue, ms)),
-            [0, 0, 1, 3, 4],
-            "what fills after the last"
+            [0, 0, 1, 3, 14],
+            "what fills after the last, at most a batch and a second of the rate"
         );
         (queue.quiet_until, queue.reserved) = (now + Duration::from_secs(2), 5);
-        assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 4], "and those not shown yet");
+        assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 14], "and those not shown yet");
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Queue {
 
     pub fn admit(&mut self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
         self.end_due(now);
-        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(terms, now));
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::new(terms, now));
         bucket.refill(terms, now);
         let calls = terms.calling && self.quiet_until <= now && !self.has_pre_queue();
         let quota = if calls { self.available(terms, now).min(bucket.available(terms)) } else { 0 };

@@ -2,8 +2,8 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, TokenRefusal};
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
-    DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken,
-    QueueTokenPayload, RestoredQueue, TokenState,
+    DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRate, QueueRecord, QueueSettings,
+    QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
 
@@ -109,7 +109,8 @@ pub async fn draws_numbers(bench: SpeedBench) {
     assert_eq!(bench.abandon_absent(performance, period(14)).await, 0, "every fan counts as present at the draw");
     let abandoned = even.len() as u64 + others.len() as u64 + 1;
     assert_eq!(bench.abandon_absent(performance, now).await, abandoned, "the newcomer is absent as well");
-    let one = QueueSettings { batch: 1, ..open_doors() };
+    let rate = QueueRate { admissions: 1, period: ACTIVE_DURATION };
+    let one = QueueSettings { rate, batch: 1, ..open_doors() };
     for (token, at) in odd.iter().zip(1..) {
         let now = now + ACTIVE_DURATION * at;
         assert_eq!(bench.admit(&queue, &one, now).await, 1);

@@ -48,6 +48,7 @@ macro_rules! queue_store {
             moves_to_another_lane,
             admits_in_order,
             admits_by_the_rate,
+            the_batch_does_not_lower_the_rate,
             a_change_of_period_admits_nobody_early,
             admits_up_to_the_maximum,
             admits_under_contention,

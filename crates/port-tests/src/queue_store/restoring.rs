@@ -4,7 +4,7 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::TokenRefusal;
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
-    EndReason, EndedToken, Inside, LaneRecord, QueueRecord, QueueSettings, QueueTokenPayload, RESTORE_QUIET,
+    EndReason, EndedToken, Inside, LaneRecord, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, RESTORE_QUIET,
     RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
@@ -81,7 +81,8 @@ pub async fn a_restored_queue_calls_only_who_was_seen(bench: SpeedBench) {
 pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     let queue = bench.lost_queue().await;
     bench.show(&queue[7..], start()).await;
-    let one = QueueSettings { batch: 1, ..open_doors() };
+    let rate = QueueRate { admissions: 1, period: RESTORE_QUIET };
+    let one = QueueSettings { rate, batch: 1, ..open_doors() };
     let now = after_the_quiet();
     assert_eq!(bench.admit(&queue, &one, now).await, 1);
     assert!(matches!(bench.state(&queue[7], now).await, TokenState::Called { .. }));
@@ -93,8 +94,8 @@ pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     let positions = [4, 5, 9, 10].map(|at| snapshot.status(number(at)));
     assert_eq!(positions, [1, 2, 3, 4].map(|position| NumberStatus::Waiting { position }));
     assert_eq!(bench.state(&queue[3], now).await, TokenState::Waiting);
-    for (expected, secs) in [3, 4, 8, 9].into_iter().zip(1..) {
-        let now = now + Duration::from_secs(secs);
+    for (expected, turn) in [3, 4, 8, 9].into_iter().zip(1..) {
+        let now = now + RESTORE_QUIET * turn;
         assert_eq!(bench.admit(&queue, &one, now).await, 1);
         assert!(matches!(bench.state(&queue[expected], now).await, TokenState::Called { .. }), "{expected}");
     }

@@ -141,7 +141,9 @@ pub struct CutLane {
 /// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
 ///   fan who is inside keeps the token, and nobody moves to lane 0
 /// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
-/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called
+/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called; after a time without calls no
+///   more than [`burst`](crate::queue::burst)
+/// - `the_batch_does_not_lower_the_rate`: while fans wait, as many are called as the rate makes, even in batches of one
 /// - `a_change_of_period_admits_nobody_early`: the same rate over another period continues at the same level
 /// - `admits_up_to_the_maximum`: the called and active numbers together never exceed it; when one ends, another is called
 /// - `admits_under_contention`: twenty concurrent calls together call no more than one would

@@ -10,7 +10,7 @@ local now, admissions, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(A
 local batch, max_active = tonumber(ARGV[4]), tonumber(ARGV[5])
 local calling, accept_window, run_limit = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
 local free, held = tonumber(ARGV[9]), tonumber(ARGV[10])
-local DUE_PER_RUN, STRIDE = 1000, 1000000
+local DUE_PER_RUN, STRIDE, BUCKET_SLACK_MS = 1000, 1000000, 1000
 
 local queue = read_queue('lanes', 'draws', 'level', 'at_ms', 'period_ms', 'turn', 'quiet_until', 'reserved', 'reserved_until')
 if not queue then
@@ -34,12 +34,12 @@ end_due(CALLED, nil, 'no_shows')
 end_due(ACTIVE, 'x', 'expired')
 
 -- encore_domain::queue::TokenBucket, with the same integer arithmetic.
-local capacity = batch * period
-local level, at_ms = capacity, now
+local level, at_ms = batch * period, now
 if queue[4] then
   at_ms = math.max(now, tonumber(queue[5]))
   local old_period = tonumber(queue[6])
   level = math.floor(queue[4] / old_period) * period + math.floor(queue[4] % old_period * period / old_period)
+  local capacity = batch * period + admissions * BUCKET_SLACK_MS
   level = math.min(level + (at_ms - tonumber(queue[5])) * admissions, capacity)
 end
 

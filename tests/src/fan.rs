@@ -97,7 +97,7 @@ impl Fan {
 
     /// Joins a queue, and sends its queue token from then on.
     pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
-        Ok(self.join_with(performance, "").await?.number)
+        Ok(self.join_with(performance, "").await?.join_index)
     }
 
     /// The same with a lane grant.
@@ -107,10 +107,15 @@ impl Fan {
         lane_grant: &str,
     ) -> Result<queue::JoinQueueResponse, Status> {
         let message = queue::JoinQueueRequest {
-            request_id: String::new(),
             performance_id: performance.to_string(),
             lane_grant: lane_grant.to_owned(),
+            ..queue::JoinQueueRequest::default()
         };
+        self.join_as(message).await
+    }
+
+    /// The same with all that a request may say.
+    pub async fn join_as(&mut self, message: queue::JoinQueueRequest) -> Result<queue::JoinQueueResponse, Status> {
         let joined = self.queue().join_queue(self.request(message)).await?.into_inner();
         self.queue_token.clone_from(&joined.queue_token);
         Ok(joined)

@@ -219,6 +219,8 @@ async fn a_used_queue_token_is_refused_with_its_end_reason() {
         epoch: 1,
         lane: 0,
         index: 1,
+        issued_at: fixtures::start(),
+        needs_accessible: false,
         admitted_until: None,
     };
     let fan = fan.showing(&ports.queue_tokens.sign(&payload));

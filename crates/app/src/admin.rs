@@ -54,10 +54,12 @@ pub struct NewQueue {
 impl NewQueue {
     fn requested_throughput(&self) -> RequestedThroughput {
         let QueueSettings { rate, max_active, .. } = self.settings;
+        // A default maximum follows from the rate, which has a ceiling of its own.
+        let is_chosen = !self.settings.has_default_max_active();
         RequestedThroughput {
             settings: "queue",
             rate: Some(rate),
-            max_active: Some(max_active),
+            max_active: is_chosen.then_some(max_active),
             override_ceiling: self.override_ceiling,
         }
     }

@@ -11,7 +11,7 @@ use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, QueueToke
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 pub use encore_waiting_room::{Ending, QueueStatus, Waiting};
-use encore_waiting_room::{ObservedStatus, OpenQueue, WaitingRoom};
+use encore_waiting_room::{Entrant, ObservedStatus, OpenQueue, WaitingRoom};
 use futures::{Stream, StreamExt};
 
 use crate::contexts::PerformanceContexts;
@@ -44,8 +44,17 @@ pub struct JoinedQueue {
     pub payload: QueueTokenPayload,
     /// The lane.
     pub lane: LaneName,
-    /// Whether the number is still to be drawn.
-    pub pre_queued: bool,
+    /// The status; none if it is not known at the moment.
+    pub position: Option<Position>,
+}
+
+/// What a fan who joins asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JoinRequest<'request> {
+    /// A grant of a lane that is not open to everybody.
+    pub lane_grant: Option<&'request str>,
+    /// Whether the fan needs an accessible seat.
+    pub needs_accessible: bool,
 }
 
 /// A status as it is sent to the fan.
@@ -53,6 +62,8 @@ pub struct JoinedQueue {
 pub struct Position {
     /// When the status was true.
     pub observed_at: Timestamp,
+    /// When the queue token was issued.
+    pub issued_at: Timestamp,
     /// The status.
     pub status: QueueStatus,
     /// For an admitted fan: the queue token that says so. It is accepted even while the queue store is unavailable.
@@ -81,7 +92,7 @@ impl QueueUseCases {
         &self,
         caller: Caller,
         performance: PerformanceId,
-        lane_grant: Option<&str>,
+        JoinRequest { lane_grant, needs_accessible }: JoinRequest<'_>,
         request: Option<RequestKey>,
     ) -> Result<JoinedQueue, AppError> {
         let context = self.parts.contexts.performance(performance).await?;
@@ -93,13 +104,15 @@ impl QueueUseCases {
         let lanes = &open.queue.settings.lanes;
         let lane = self.lane(caller, performance, lanes, lane_grant, now)?;
         self.refuse_reuse(request).await?;
-        let payload = self.parts.room.join(&open, caller.user, lane).await?;
+        let payload = self.parts.room.join(&open, Entrant { user: caller.user, lane, needs_accessible }).await?;
+        // The fan has the token, whether or not its status can be read now.
+        let observed = self.parts.room.joined_status(&payload).await.ok().flatten();
         let name = lanes.as_slice().get(usize::from(payload.lane)).map(|lane| lane.name.clone());
         Ok(JoinedQueue {
             queue_token: self.parts.tokens.sign(&payload),
+            position: observed.map(|observed| position(&*self.parts.tokens, &payload, observed)),
             payload,
             lane: name.ok_or_else(|| AppError::Internal(format!("lane {} has no name", payload.lane)))?,
-            pre_queued: now < open.opens_at,
         })
     }
 
@@ -193,5 +206,5 @@ fn position(tokens: &dyn QueueTokens, payload: &QueueTokenPayload, observed: Obs
         }
         QueueStatus::PreQueued { .. } | QueueStatus::Waiting(_) | QueueStatus::Ended(_) => None,
     };
-    Position { observed_at, status, admitted_token }
+    Position { observed_at, issued_at: payload.issued_at, status, admitted_token }
 }

@@ -25,6 +25,8 @@ const PAYLOAD: QueueTokenPayload = QueueTokenPayload {
     epoch: -3,
     lane: 7,
     index: u64::MAX,
+    issued_at: Timestamp::UNIX_EPOCH,
+    needs_accessible: false,
     admitted_until: None,
 };
 
@@ -89,7 +91,8 @@ fn an_access_token_is_valid_until_it_expires() {
 #[test]
 fn a_queue_token_is_valid_on_every_instance_with_the_same_keys() {
     let admitted = QueueTokenPayload { admitted_until: Some(now()), ..PAYLOAD };
-    for payload in [PAYLOAD, admitted] {
+    let accessible = QueueTokenPayload { issued_at: now(), needs_accessible: true, ..PAYLOAD };
+    for payload in [PAYLOAD, admitted, accessible] {
         assert_eq!(queue_tokens().read(&queue_tokens().sign(&payload)), Some(payload));
     }
 }

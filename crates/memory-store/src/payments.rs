@@ -48,7 +48,7 @@ impl Payments for MemoryPayments {
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
         wallets.post(&transfer);
         let Payment { id, performance, .. } = payment;
-        let slots = reservation.slots();
+        let (slots, payload) = (reservation.slots(), payload.map(QueueTokenPayload::bare));
         let settlement = Settlement { payment: id, reservation: reservation.id, performance, slots, payload };
         payments.insert(&payment, settlement);
         outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });

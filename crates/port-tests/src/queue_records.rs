@@ -61,7 +61,12 @@ fn lane(head: u64, tail: u64, limit: u64) -> LaneRecord {
 
 /// A called fan, or an active one if the number is odd.
 fn inside(lane: u8, number: u64) -> Inside {
-    Inside { lane_number: LaneNumber { lane, number }, until: at_ms(600_000 + number), active: number % 2 == 1 }
+    Inside {
+        lane_number: LaneNumber { lane, number },
+        until: at_ms(600_000 + number),
+        active: number % 2 == 1,
+        needs_accessible: number % 3 == 1,
+    }
 }
 
 /// The record of a queue with two lanes, two seconds after it was begun.

@@ -245,13 +245,22 @@ impl PaymentRow {
         })
     }
 
-    /// The payload of the queue token that the payment ended, as it was issued when the fan joined.
+    /// The payload of the queue token that the payment ended. Only what says which token it was is stored.
     fn payload(&self) -> QueryResult<Option<QueueTokenPayload>> {
         let Some((epoch, index)) = self.token_epoch.zip(self.token_index) else {
             return Ok(None);
         };
         let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
         let (lane, index) = (read_lane(self.token_lane)?, index.cast_unsigned());
-        Ok(Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None }))
+        Ok(Some(QueueTokenPayload {
+            performance,
+            user,
+            epoch,
+            lane,
+            index,
+            issued_at: DateTime::UNIX_EPOCH,
+            needs_accessible: false,
+            admitted_until: None,
+        }))
     }
 }

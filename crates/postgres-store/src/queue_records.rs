@@ -59,7 +59,7 @@ impl QueueRecords for PostgresQueueRecords {
                 tails = ARRAY(
                     SELECT greatest(stored, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (stored, new, lane) ORDER BY lane),
                 inside_lanes = $6, inside_numbers = $7, inside_until = $8, inside_active = $9,
-                unspent = $10
+                inside_accessible = $10, unspent = $11
             WHERE performance_id = $1 AND epoch = $2 AND recorded_at <= $3";
         let row = QueueRecordRow::from(record);
         let update = sql(UPDATE)
@@ -72,6 +72,7 @@ impl QueueRecords for PostgresQueueRecords {
             .bind::<Array<BigInt>, _>(row.inside_numbers)
             .bind::<Array<Timestamptz>, _>(row.inside_until)
             .bind::<Array<Bool>, _>(row.inside_active)
+            .bind::<Array<Bool>, _>(row.inside_accessible)
             .bind::<BigInt, _>(row.unspent);
         let mut conn = self.database.connection().await?;
         Cached(update).execute(&mut conn).await.map_err(unavailable)?;
@@ -112,6 +113,7 @@ struct QueueRecordRow {
     inside_numbers: Vec<i64>,
     inside_until: Vec<DateTime<Utc>>,
     inside_active: Vec<bool>,
+    inside_accessible: Vec<bool>,
     unspent: i64,
 }
 
@@ -128,6 +130,7 @@ impl From<&QueueRecord> for QueueRecordRow {
             inside_numbers: inside.iter().map(|inside| inside.lane_number.number.cast_signed()).collect(),
             inside_until: inside.iter().map(|inside| inside.until).collect(),
             inside_active: inside.iter().map(|inside| inside.active).collect(),
+            inside_accessible: inside.iter().map(|inside| inside.needs_accessible).collect(),
             unspent: unspent.cast_signed(),
         }
     }
@@ -142,11 +145,12 @@ impl QueueRecordRow {
             limit: limit.cast_unsigned(),
         };
         let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers);
-        let states = self.inside_until.into_iter().zip(self.inside_active);
-        let inside = |((lane, number), (until, active)): ((i16, i64), (DateTime<Utc>, bool))| {
-            let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
-            Ok(Inside { lane_number, until, active })
-        };
+        let states = self.inside_until.into_iter().zip(self.inside_active).zip(self.inside_accessible);
+        let inside =
+            |((lane, number), ((until, active), needs_accessible)): ((i16, i64), ((DateTime<Utc>, bool), bool))| {
+                let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
+                Ok(Inside { lane_number, until, active, needs_accessible })
+            };
         Ok(QueueRecord {
             epoch: self.epoch,
             recorded_at: self.recorded_at,

@@ -140,6 +140,7 @@ diesel::table! {
         inside_numbers -> Array<BigInt>,
         inside_until -> Array<Timestamptz>,
         inside_active -> Array<Bool>,
+        inside_accessible -> Array<Bool>,
         unspent -> BigInt,
     }
 }

@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
@@ -19,7 +19,7 @@ use crate::connection::Redis;
 use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
 use crate::queue_bits::{bitmap, numbers, reasons};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
-use crate::reply::{millis, reason_code, token_refusal, token_state, unexpected};
+use crate::reply::{millis, reason_code, timestamp, token_refusal, token_state, unexpected};
 
 /// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
 /// numbers take several runs.
@@ -49,6 +49,10 @@ script! {
     SPEND_HOLD_TRY = "token.lua" "spend_hold_try.lua";
     STATE = "token.lua" "state.lua";
 }
+
+/// The reply of `freeze.lua` about one lane: how many joined, and the bitmaps of the gone, of the unseen and of those who need an
+/// accessible seat.
+type FrozenReply = (u64, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// [`QueueStore`] as counters and bitmaps. A fan costs a few bits, and one entry in the hash of members.
 ///
@@ -96,6 +100,7 @@ impl QueueStore for RedisQueueStore {
         for inside in &queue.inside {
             open.arg(format!("{}:{}", inside.lane_number.lane, inside.lane_number.number));
             open.arg(inside.until.timestamp_millis()).arg(u8::from(inside.active));
+            open.arg(u8::from(inside.needs_accessible));
         }
         self.redis.run(&open).await
     }
@@ -113,10 +118,11 @@ impl QueueStore for RedisQueueStore {
     }
 
     async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        let Joining { performance, user, lane, may_enter, token, presence } = joining;
+        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence } = joining;
         let mut join = self.call(&JOIN, performance);
         join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
         join.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
+        join.arg(u8::from(needs_accessible));
         match token {
             Some(token) => {
                 join.arg(token.payload.lane).arg(token.payload.index).arg(token.number).arg(token.drawn);
@@ -126,22 +132,32 @@ impl QueueStore for RedisQueueStore {
             }
         }
         let reply: Vec<String> = self.redis.run(&join).await?;
-        let payload = |epoch: &str, lane: &str, index: &str| {
+        let payload = |fields: &[&str]| {
             let payload = (|| {
+                let [epoch, lane, index, issued_at, need] = fields else { return None };
                 let (epoch, lane, index) = (epoch.parse().ok()?, lane.parse().ok()?, index.parse().ok()?);
-                Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None })
+                let (issued_at, needs_accessible) = (timestamp(issued_at.parse().ok()?), *need == "a");
+                let admitted_until = None;
+                Some(QueueTokenPayload {
+                    performance,
+                    user,
+                    epoch,
+                    lane,
+                    index,
+                    issued_at,
+                    needs_accessible,
+                    admitted_until,
+                })
             })();
-            payload.ok_or_else(|| {
-                unexpected(format!("join.lua replied with the queue token {epoch:?} {lane:?} {index:?}"))
-            })
+            payload.ok_or_else(|| unexpected(format!("join.lua replied with the queue token {fields:?}")))
         };
         match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
-            ["joined", epoch, lane, index] => Ok(payload(epoch, lane, index)?),
+            ["joined", fields @ ..] => Ok(payload(fields)?),
             ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
             ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
             ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
-            ["number", epoch, lane, index, drawn] => {
-                let (payload, drawn) = (payload(epoch, lane, index)?, drawn.parse().unwrap_or(0));
+            ["number", fields @ .., drawn] => {
+                let (payload, drawn) = (payload(fields)?, drawn.parse().unwrap_or(0));
                 Err(PortError::Refused(JoinRefusal::NumberNeeded { payload, drawn }))
             }
             _ => Err(unexpected(format!("unexpected reply of join.lua: {reply:?}")).into()),
@@ -158,7 +174,8 @@ impl QueueStore for RedisQueueStore {
         show.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
         for QueueToken { payload, number, drawn } in tokens {
             show.arg(payload.epoch).arg(payload.user.0.as_bytes().as_slice()).arg(payload.lane).arg(payload.index);
-            show.arg(*number).arg(*drawn).arg(admitted_until(payload));
+            show.arg(*number).arg(*drawn).arg(payload.issued_at.timestamp_millis());
+            show.arg(u8::from(payload.needs_accessible)).arg(admitted_until(payload));
         }
         let (name, detail): (String, String) = self.redis.run(&show).await?;
         if name == "ok" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
@@ -180,8 +197,9 @@ impl QueueStore for RedisQueueStore {
         admit.arg(terms.rate.admissions).arg(millis(terms.rate.period).max(1));
         admit.arg(terms.batch).arg(terms.max_active).arg(u8::from(terms.calling));
         admit.arg(millis(terms.accept_window)).arg(CALLED_PER_RUN);
-        let seats = |count: fn(SeatStock) -> u32| terms.stock.map_or(String::new(), |stock| count(stock).to_string());
-        admit.arg(seats(|stock| stock.free)).arg(seats(|stock| stock.held));
+        let seats = |count: fn(StockByNeed) -> u32| terms.stock.map_or(String::new(), |stock| count(stock).to_string());
+        admit.arg(seats(|stock| stock.general.free)).arg(seats(|stock| stock.general.held));
+        admit.arg(seats(|stock| stock.accessible.free)).arg(seats(|stock| stock.accessible.held));
         for weight in &terms.weights {
             admit.arg(*weight);
         }
@@ -234,13 +252,13 @@ impl QueueStore for RedisQueueStore {
     }
 
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        let reply: Option<Vec<(u64, Vec<u8>, Vec<u8>)>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
+        let reply: Option<Vec<FrozenReply>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
         let lanes = reply.ok_or(PortError::Refused(QueueLost))?;
-        let frozen = |(count, gone, unseen): (u64, Vec<u8>, Vec<u8>)| {
-            let unseen = numbers(&unseen, count);
+        let frozen = |(count, gone, unseen, needs_accessible): FrozenReply| {
+            let (unseen, needs_accessible) = (numbers(&unseen, count), numbers(&needs_accessible, count));
             let mut gone = numbers(&gone, count);
-            gone.retain(|index| unseen.binary_search(index).is_err());
-            FrozenLane { count, gone, unseen }
+            gone.retain(|index| [&unseen, &needs_accessible].iter().all(|others| others.binary_search(index).is_err()));
+            FrozenLane { count, gone, unseen, needs_accessible }
         };
         Ok((!lanes.is_empty()).then(|| lanes.into_iter().map(frozen).collect()))
     }
@@ -255,9 +273,15 @@ impl QueueStore for RedisQueueStore {
         cut.arg(presence.period()).arg(seen_ttl_ms(presence));
         for lane in lanes {
             let unseen = bitmap(lane.unseen.iter().copied(), lane.count);
-            let gone = bitmap(lane.gone.iter().chain(&lane.unseen).copied(), lane.count);
+            let CutLane { gone, unseen: unseen_numbers, needs_accessible, .. } = lane;
+            let gone = bitmap(gone.iter().chain(unseen_numbers).chain(needs_accessible).copied(), lane.count);
             let left = reasons(lane.gone.iter().copied(), b'l');
-            cut.arg(lane.count).arg(gone).arg(unseen).arg(left);
+            cut.arg(lane.count).arg(gone).arg(unseen);
+            match needs_accessible.as_slice() {
+                [] => cut.arg(""),
+                numbers => cut.arg(bitmap(numbers.iter().copied(), lane.count)),
+            };
+            cut.arg(left);
         }
         Ok(unless_lost(self.redis.run(&cut).await?)? == 1)
     }

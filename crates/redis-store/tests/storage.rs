@@ -55,7 +55,15 @@ impl Queue {
 
     async fn join(&self, user: UserId, ms: i64) -> QueueTokenPayload {
         let presence = seen_at(ms);
-        let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, token: None, presence };
+        let joining = Joining {
+            performance: PERFORMANCE,
+            user,
+            lane: 0,
+            needs_accessible: false,
+            may_enter: true,
+            token: None,
+            presence,
+        };
         self.0.join(joining).await.expect("a token")
     }
 
@@ -139,7 +147,7 @@ async fn a_long_queue_agrees_with_a_model() {
         let snapshot = queues.snapshot().await;
         assert_eq!(snapshot.waiting(), waiting.len() as u64);
         for (position, number) in (1..).zip(waiting.keys()) {
-            assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::Waiting { position });
+            assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::waiting_at(position));
         }
     }
     assert!(payloads.len() > 400 && waiting.len() < 200, "the run called most of the queue");
@@ -281,10 +289,11 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     let permanent = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let expiring = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
-    let names =
-        ["queue", "queue:active", "queue:called", "queue:gone:0", "queue:members", "queue:reasons:0", "queue:tries"];
+    let queue_names = ["", ":active", ":called", ":gone:0", ":members", ":pace", ":reasons:0", ":tries"];
+    let queue_names = queue_names.map(|name| format!("queue{name}"));
+    let names = queue_names.iter().map(String::as_str);
     let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
-    let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(permanent).collect();
+    let mut expected: BTreeMap<String, bool> = names.chain(seat_names).map(permanent).collect();
     expected.extend([
         expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
         expiring(format!("{{{}:{}}}:request", request.user, request.id)),

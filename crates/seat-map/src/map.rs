@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::alternatives::{Orphans, orphan_seats};
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock, StockByNeed};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
@@ -227,6 +227,12 @@ impl SeatMap {
     /// seconds old.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
         self.replicas.stock(performances).await
+    }
+
+    /// How many seats of a performance are free and how many held, by who may buy them. The counts of a replica are at most three
+    /// seconds old.
+    pub async fn stock_by_need(&self, performance: PerformanceId) -> Result<StockByNeed, SeatMapError> {
+        self.replicas.stock_by_need(performance).await
     }
 }
 

@@ -31,7 +31,7 @@ impl Admission {
             outcome = outcome.and(self.admit(&open).await);
             admitted_in.insert(open.performance, begun.elapsed());
         }
-        outcome.and(self.replicas.renew_all(&admitted_in).await)
+        outcome.and(self.replicas.renew_all(admitted_in).await)
     }
 
     async fn admit(&self, open: &OpenQueue) -> Result<(), WaitingRoomError> {

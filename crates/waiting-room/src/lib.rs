@@ -20,7 +20,7 @@ mod view;
 pub use error::WaitingRoomError;
 pub use open_queues::OpenQueue;
 pub use report::{LaneReport, QueueReport};
-pub use room::{DrawOutcome, WaitingRoom, WaitingRoomParts};
+pub use room::{DrawOutcome, Entrant, WaitingRoom, WaitingRoomParts};
 pub use status::{Ending, ObservedStatus, QueueStatus, Waiting};
 pub use stock::Stock;
 pub use stream::PositionStream;

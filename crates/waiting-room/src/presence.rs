@@ -23,6 +23,8 @@ struct TokenKey {
 #[derive(Clone, Copy)]
 struct PresentFan {
     user: UserId,
+    issued_at: Timestamp,
+    needs_accessible: bool,
     /// How many are open. A fan with none asked, or closed the last one, since the last report, and is removed by the next.
     streams: u16,
     admitted_until: Option<Timestamp>,
@@ -87,6 +89,8 @@ impl PresentFans {
             epoch: key.epoch,
             lane: key.lane,
             index: key.index,
+            issued_at: fan.issued_at,
+            needs_accessible: fan.needs_accessible,
             admitted_until: fan.admitted_until,
         };
         self.lock().iter().filter(|(key, _)| key.epoch == epoch).map(payload).collect()
@@ -122,5 +126,6 @@ fn key(payload: &QueueTokenPayload) -> TokenKey {
 }
 
 fn without_stream(payload: &QueueTokenPayload) -> PresentFan {
-    PresentFan { user: payload.user, streams: 0, admitted_until: payload.admitted_until }
+    let QueueTokenPayload { user, issued_at, needs_accessible, admitted_until, .. } = *payload;
+    PresentFan { user, issued_at, needs_accessible, streams: 0, admitted_until }
 }

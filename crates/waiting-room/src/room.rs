@@ -48,6 +48,17 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
+/// A fan who joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrant {
+    /// Who.
+    pub user: UserId,
+    /// The index of the lane.
+    pub lane: u8,
+    /// Whether the fan needs an accessible seat.
+    pub needs_accessible: bool,
+}
+
 /// The draw of a queue, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrawOutcome {
@@ -65,11 +76,21 @@ impl WaitingRoom {
     }
 
     /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
-    pub async fn join(&self, open: &OpenQueue, user: UserId, lane: u8) -> Result<QueueTokenPayload, WaitingRoomError> {
+    pub async fn join(&self, open: &OpenQueue, fan: Entrant) -> Result<QueueTokenPayload, WaitingRoomError> {
         let settings = &open.queue.settings;
         let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
         let (performance, may_enter) = (open.performance, !settings.draining);
-        self.0.recovery.join(Joining { performance, user, lane, may_enter, token: None, presence }).await
+        let Entrant { user, lane, needs_accessible } = fan;
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence };
+        self.0.recovery.join(joining).await
+    }
+
+    /// The status of a token that its fan was just given. It costs no more than reading a shared view: many fans join at once. None
+    /// if a moment must pass before the status is known.
+    pub async fn joined_status(&self, payload: &QueueTokenPayload) -> Result<Option<ObservedStatus>, WaitingRoomError> {
+        let view = self.0.replicas.view_of(payload.performance).await?;
+        let status = self.0.statuses.read_joined(payload, &view).await?;
+        Ok(status.map(|status| ObservedStatus { observed_at: view.observed_at, status }))
     }
 
     /// The status of a token now. A call is accepted by it, and the fan is present.

@@ -12,13 +12,22 @@ use encore_domain::ports::{JoinRefusal, MockClock, QueueLost, TokenRefusal};
 use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
-use encore_waiting_room::{WaitingRoom, WaitingRoomError};
+use encore_waiting_room::{Entrant, WaitingRoom, WaitingRoomError};
 use support::Mocks;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn payload(performance: PerformanceId, admitted_until: Option<Timestamp>) -> QueueTokenPayload {
-    QueueTokenPayload { performance, user: fixtures::id(), epoch: 1, lane: 0, index: 7, admitted_until }
+    QueueTokenPayload {
+        performance,
+        user: fixtures::id(),
+        epoch: 1,
+        lane: 0,
+        index: 7,
+        issued_at: fixtures::start(),
+        needs_accessible: false,
+        admitted_until,
+    }
 }
 
 async fn room(mocks: Mocks, performance: PerformanceId) -> WaitingRoom {
@@ -48,7 +57,10 @@ async fn a_join_that_finds_the_queue_lost_opens_it_and_is_repeated() {
 
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
 
-    assert_eq!(room.join(&open, joined.user, 0).await.expect("a token"), joined);
+    assert_eq!(
+        room.join(&open, Entrant { user: joined.user, lane: 0, needs_accessible: false }).await.expect("a token"),
+        joined
+    );
 }
 
 #[tokio::test]

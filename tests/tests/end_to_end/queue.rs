@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use encore_domain::queue::{QueueRate, QueueSettings, QueueTokenPayload};
+use encore_domain::time::Timestamp;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_proto::queue::v1::{EndReason, JoinQueueRequest, LeaveQueueRequest, WatchPositionResponse};
 use encore_tests::fan::{Fan, reason, request_id};
@@ -189,12 +190,12 @@ async fn a_join_under_a_used_request_id_is_refused() {
         fan.request(JoinQueueRequest {
             request_id: request_id.clone(),
             performance_id: performance.to_string(),
-            lane_grant: String::new(),
+            ..JoinQueueRequest::default()
         })
     };
     let first = fan.queue().join_queue(join(here)).await.expect("a queue token").into_inner();
     let again = fan.queue().join_queue(join(here)).await.expect("the same token").into_inner();
-    assert_eq!(first, again);
+    assert_eq!((first.queue_token, first.join_index), (again.queue_token, again.join_index));
     let refusal = fan.queue().join_queue(join(there)).await.expect_err("another body");
     assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
 }
@@ -206,8 +207,16 @@ async fn a_fan_who_joins_a_recreated_queue_has_a_status_at_once() {
         let performance = world.performance(Some(slow())).await;
         // A fan of an earlier epoch keeps polling, so that the instance has a fresh replica without the newcomer.
         let old = world.fan(0).await;
-        let payload =
-            QueueTokenPayload { performance, user: old.user, epoch: 1, lane: 0, index: 1, admitted_until: None };
+        let payload = QueueTokenPayload {
+            performance,
+            user: old.user,
+            epoch: 1,
+            lane: 0,
+            index: 1,
+            issued_at: Timestamp::UNIX_EPOCH,
+            needs_accessible: false,
+            admitted_until: None,
+        };
         let old = old.showing(&world.ports.queue_tokens.sign(&payload));
         let lost = old.position().await.expect("a status");
         assert!(matches!(lost, QueueStatus::Ended(ended) if ended.reason() == EndReason::Reset), "{lost:?}");

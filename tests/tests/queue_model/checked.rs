@@ -101,7 +101,8 @@ impl Checked {
     async fn join(&mut self, fan: usize, lane: u8) {
         let (performance, user) = (self.model.performance, self.model.users[fan]);
         let presence = self.model.presence();
-        let joining = Joining { performance, user, lane, may_enter: true, token: None, presence };
+        let joining =
+            Joining { performance, user, lane, needs_accessible: false, may_enter: true, token: None, presence };
         let joined = self.queues().join(joining).await.expect("a token");
         assert_eq!(joined, self.model.join(fan, lane), "the token of the joining fan");
     }
@@ -207,7 +208,7 @@ impl Checked {
             assert_eq!(lane.tail, self.model.tails[at], "the tail of lane {at}");
             assert_eq!(lane.waiting(), self.model.waiting(at).count() as u64, "waiting in lane {at}");
             for (token, expected) in self.model.waiting(at).zip(1..) {
-                assert_eq!(queue.status(token.at()), NumberStatus::Waiting { position: expected }, "{token:?}");
+                assert_eq!(queue.status(token.at()), NumberStatus::waiting_at(expected), "{token:?}");
             }
         }
         let expected = self.model.tokens().filter(|token| token.phase.is_inside()).map(ModelToken::at);

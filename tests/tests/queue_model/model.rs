@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::Presence;
 use encore_domain::queue::{
@@ -226,8 +226,16 @@ impl Model {
         let (at, seen) = (usize::from(lane), self.presence().period());
         self.tails[at] += 1;
         let (performance, user) = (self.performance, self.users[fan]);
-        let payload =
-            QueueTokenPayload { performance, user, epoch: EPOCH, lane, index: self.tails[at], admitted_until: None };
+        let payload = QueueTokenPayload {
+            performance,
+            user,
+            epoch: EPOCH,
+            lane,
+            index: self.tails[at],
+            issued_at: self.now,
+            needs_accessible: false,
+            admitted_until: None,
+        };
         let token = ModelToken { fan, payload, phase: Phase::Waiting, seen, admitted_until: None, given_up: false };
         self.lanes[at].push(token);
         self.fans[fan].tokens.push(token.at());
@@ -242,7 +250,7 @@ impl Model {
         let is_reserved = self.now < self.restored_at + GRACE;
         let taken = inside + if is_reserved { self.reserved } else { 0 };
         let mut quota = u64::from(terms.max_active).saturating_sub(taken).min(bucket.level / bucket.period_ms);
-        if let Some(SeatStock { free, held }) = terms.stock {
+        if let Some(StockByNeed { general: SeatStock { free, held }, .. }) = terms.stock {
             quota = quota.min(u64::from(free)).min(u64::from(free + held).saturating_sub(inside));
         }
         if !terms.calling || self.was_lost && self.now < self.restored_at + RESTORE_QUIET {

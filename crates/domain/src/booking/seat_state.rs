@@ -28,6 +28,37 @@ pub struct SeatStock {
     pub held: u32,
 }
 
+/// The counts of a performance's seats, by who may buy them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StockByNeed {
+    /// Seats and units for everybody.
+    pub general: SeatStock,
+    /// Seats for fans who need an accessible one.
+    pub accessible: SeatStock,
+}
+
+impl SeatStock {
+    /// Whether no seat is left, and none is held that may come back.
+    pub fn is_sold_out(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl StockByNeed {
+    /// What a fan may buy who needs an accessible seat, or who does not.
+    pub fn of(&self, needs_accessible: bool) -> SeatStock {
+        if needs_accessible { self.accessible } else { self.general }
+    }
+
+    /// The counts of all seats.
+    pub fn total(&self) -> SeatStock {
+        SeatStock {
+            free: self.general.free.saturating_add(self.accessible.free),
+            held: self.general.held.saturating_add(self.accessible.held),
+        }
+    }
+}
+
 /// The owner of a seat that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeatOwner {
@@ -170,6 +201,20 @@ impl SeatState {
     /// How many seats are free and how many are held.
     pub fn stock(&self) -> SeatStock {
         SeatStock { free: count(&self.statuses, SeatStatus::Free), held: count(&self.statuses, SeatStatus::Held) }
+    }
+
+    /// How many seats are free and how many are held, by who may buy them. `total` is the count of all.
+    pub fn stock_by_need(&self, chart: &SeatChart, total: SeatStock) -> StockByNeed {
+        let mut accessible = SeatStock::default();
+        for slot in chart.accessible_slots() {
+            accessible.free += u32::from(self.status(*slot) == Some(SeatStatus::Free));
+            accessible.held += u32::from(self.status(*slot) == Some(SeatStatus::Held));
+        }
+        let general = SeatStock {
+            free: total.free.saturating_sub(accessible.free),
+            held: total.held.saturating_sub(accessible.held),
+        };
+        StockByNeed { general, accessible }
     }
 
     /// How many units of a general admission area are free.

@@ -116,6 +116,7 @@ pub struct SeatChart {
     grades: Vec<Grade>,
     seats: Vec<Seat>,
     areas: Vec<Area>,
+    accessible: Vec<Slot>,
     by_id: HashMap<String, usize>,
     by_slot: HashMap<Slot, usize>,
     seat_slots: u32,
@@ -165,9 +166,10 @@ impl SeatChart {
     ) -> Self {
         let by_id = seats.iter().enumerate().map(|(at, seat)| (seat.id.clone(), at)).collect();
         let by_slot = seats.iter().enumerate().map(|(at, seat)| (seat.slot, at)).collect();
+        let accessible = seats.iter().filter(|seat| seat.accessible).map(|seat| seat.slot).collect();
         let seat_slots = seats.last().map_or(0, |seat| seat.slot.0 + 1);
         let slots = areas.last().map_or(seat_slots, |area| area.slots().end);
-        Self { sections, rows, grades, seats, areas, by_id, by_slot, seat_slots, slots }
+        Self { sections, rows, grades, seats, areas, accessible, by_id, by_slot, seat_slots, slots }
     }
 
     /// In the order of the plan.
@@ -188,6 +190,11 @@ impl SeatChart {
     /// In the order of their slots.
     pub fn seats(&self) -> &[Seat] {
         &self.seats
+    }
+
+    /// The slots of its accessible seats, in order.
+    pub fn accessible_slots(&self) -> &[Slot] {
+        &self.accessible
     }
 
     /// In the order of their slots, and of the plan.

@@ -31,6 +31,8 @@ pub struct Inside {
     pub until: Timestamp,
     /// Whether the fan has accepted; if not, the call can be accepted until the deadline.
     pub active: bool,
+    /// Whether the fan needs an accessible seat. Such fans may be called before others with lower numbers.
+    pub needs_accessible: bool,
 }
 
 /// The record of a queue. It is stored about once a second while the queue changes.
@@ -140,7 +142,8 @@ impl QueueRecord {
             let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
             used.sort_unstable();
             used.dedup();
-            let inside = self.inside.iter().filter(|inside| inside.lane_number.lane == lane);
+            let inside =
+                self.inside.iter().filter(|inside| inside.lane_number.lane == lane && !inside.needs_accessible);
             let head = inside.map(|inside| inside.lane_number.number).fold(record.head, u64::max);
             let tail = record.limit.max(drawn.unwrap_or(0));
             RestoredLane { head, unseen_after: record.head, tail, drawn, used }
@@ -193,8 +196,12 @@ mod tests {
     }
 
     fn record() -> QueueRecord {
-        let inside =
-            |number, until, active| Inside { lane_number: LaneNumber { lane: 0, number }, until: at(until), active };
+        let inside = |number, until, active| Inside {
+            lane_number: LaneNumber { lane: 0, number },
+            until: at(until),
+            active,
+            needs_accessible: false,
+        };
         QueueRecord {
             epoch: 5,
             recorded_at: at(100),
@@ -231,6 +238,14 @@ mod tests {
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
         let crowded = record().restored(None, &[], &used, &QueueSettings { max_active: 4, ..settings() }, at(102));
         assert_eq!(crowded.reserved, 3, "with one inside, no more than the max_active");
+    }
+
+    #[test]
+    fn who_was_called_out_of_turn_does_not_raise_the_head() {
+        let mut record = record();
+        record.inside[0].lane_number.number = 30;
+        record.inside[0].needs_accessible = true;
+        assert_eq!(record.restored(None, &[], &[], &settings(), at(100)).lanes[0].head, 10);
     }
 
     #[test]

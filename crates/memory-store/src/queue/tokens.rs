@@ -80,6 +80,7 @@ impl Queue {
             Some(Phase::Called | Phase::Active) => {
                 self.called.remove(at);
                 self.active.remove(at);
+                self.inside_accessible.remove(&at);
                 self.tries.remove(&at);
                 self.set_phase(at, Phase::Ended(reason));
                 self.count_end(reason);
@@ -136,14 +137,21 @@ impl Queue {
             let was_called = self.called.remove(at);
             self.active.insert(at, until);
             self.set_phase(at, Phase::Active);
+            if token.payload.needs_accessible {
+                self.inside_accessible.insert(at);
+            }
             if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-                lane.raise_head(at.number);
+                if token.payload.needs_accessible {
+                    lane.take_out_of_turn(at.number);
+                } else {
+                    lane.raise_head(at.number);
+                }
             }
             if now < self.reserved_until && !was_called {
                 self.reserved = self.reserved.saturating_sub(1);
             }
         } else if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-            lane.make_wait(at.number);
+            lane.make_wait(at.number, token.payload.needs_accessible);
         }
     }
 

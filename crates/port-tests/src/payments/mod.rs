@@ -17,7 +17,7 @@ use encore_domain::wallet::WalletEntry;
 use crate::RecordBench;
 use crate::answers::refused;
 use crate::bench::EventIdentity;
-use crate::fixtures::{at_secs, hold, payment, request};
+use crate::fixtures::{at_secs, hold, payment, request, start};
 use crate::paging::read_all;
 
 mod once;
@@ -128,7 +128,16 @@ impl RecordBench {
 
 /// The payload of a queue token, in the epoch that these cases use.
 fn payload(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
-    QueueTokenPayload { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
+    QueueTokenPayload {
+        performance,
+        user,
+        epoch: 1_780_308_000_123,
+        lane,
+        index,
+        issued_at: start(),
+        needs_accessible: false,
+        admitted_until: None,
+    }
 }
 
 fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::queue::{AdmissionTerms, EndReason, LaneTurns, QueueRate, QueueSettings, TokenState};
 
 use super::{ACTIVE_DURATION, LANES, new_queue, open_doors, waiting};
@@ -162,7 +162,8 @@ pub async fn admits_nobody_unless_calling(bench: SpeedBench) {
 
 pub async fn admits_no_more_than_the_stock(bench: SpeedBench) {
     let queue = bench.queue(20).await;
-    let admit_at = async |stock: Option<SeatStock>| {
+    let admit_at = async |general: Option<SeatStock>| {
+        let stock = general.map(|general| StockByNeed { general, ..StockByNeed::default() });
         let terms = open_doors().terms(stock, start(), start());
         bench.queues.admit(queue[0].performance, &terms, start()).await.expect("the queue is open")
     };

@@ -19,6 +19,8 @@ use crate::fixtures::{at_ms, id, queue_settings, start};
 mod admitting;
 mod drawing;
 mod joining;
+mod needs;
+mod pace;
 mod presence;
 mod restoring;
 mod snapshots;
@@ -27,6 +29,8 @@ mod tokens;
 pub use admitting::*;
 pub use drawing::*;
 pub use joining::*;
+pub use needs::*;
+pub use pace::*;
 pub use presence::*;
 pub use restoring::*;
 pub use snapshots::*;
@@ -56,6 +60,10 @@ macro_rules! queue_store {
             admits_no_more_than_the_stock,
             admits_lanes_by_weight,
             a_clock_that_goes_back_admits_nothing_more,
+            admits_only_who_may_buy_what_is_left,
+            a_need_survives_the_loss,
+            a_need_survives_the_draw,
+            measures_how_fast_it_calls,
             accepts_a_call,
             accepts_only_a_call,
             a_missed_call_is_abandoned,
@@ -125,13 +133,35 @@ fn token(payload: &QueueTokenPayload) -> QueueToken {
     payload.token(None)
 }
 
+/// The payload of a fan who joined lane 0 at the start and needs no accessible seat.
+fn a_payload() -> QueueTokenPayload {
+    QueueTokenPayload {
+        performance: id(),
+        user: id(),
+        epoch: EPOCH,
+        lane: 0,
+        index: 1,
+        issued_at: start(),
+        needs_accessible: false,
+        admitted_until: None,
+    }
+}
+
 fn waiting(state: TokenState) -> bool {
     state == TokenState::Waiting
 }
 
 /// A fan who may enter lane 0.
 fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining {
-    Joining { performance, user, lane: 0, may_enter: true, token: None, presence: seen_at(now) }
+    Joining {
+        performance,
+        user,
+        lane: 0,
+        needs_accessible: false,
+        may_enter: true,
+        token: None,
+        presence: seen_at(now),
+    }
 }
 
 /// Checks that every operation reports the queue as lost.

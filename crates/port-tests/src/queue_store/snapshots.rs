@@ -68,7 +68,7 @@ pub async fn snapshots_agree_with_states(bench: SpeedBench) {
         let expected = match bench.state(payload, now).await {
             TokenState::Waiting => {
                 ahead += 1;
-                NumberStatus::Waiting { position: ahead }
+                NumberStatus::waiting_at(ahead)
             }
             TokenState::Called { accept_by } => {
                 assert_eq!(snapshot.called.get(&number(payload.index)), Some(&accept_by));

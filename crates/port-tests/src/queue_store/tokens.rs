@@ -80,7 +80,7 @@ pub async fn ends_a_waiting_number(bench: SpeedBench) {
 
     let snapshot = bench.snapshot(queue[0].performance).await;
     let statuses: Vec<NumberStatus> = (1..=5).map(|n| snapshot.status(number(n))).collect();
-    let at = |position| NumberStatus::Waiting { position };
+    let at = NumberStatus::waiting_at;
     assert_eq!(statuses, [at(1), NumberStatus::Ended, at(2), at(3), at(4)]);
     assert_eq!(snapshot.waiting(), 4);
     assert_eq!(bench.admit(&queue, &open_doors(), at_secs(1)).await, 4);

@@ -70,7 +70,12 @@ fn cut_lanes(key: DrawKey, drawn: &[Drawn], frozen: &[FrozenLane]) -> Vec<CutLan
             let takes_part = |index: &&u64| **index <= drawn.count;
             indexes.iter().filter(takes_part).map(|index| draw.number(*index)).collect()
         };
-        CutLane { count: drawn.count, gone: numbers(&frozen.gone), unseen: numbers(&frozen.unseen) }
+        CutLane {
+            count: drawn.count,
+            gone: numbers(&frozen.gone),
+            unseen: numbers(&frozen.unseen),
+            needs_accessible: numbers(&frozen.needs_accessible),
+        }
     };
     drawn.iter().zip(frozen).map(cut).collect()
 }

@@ -94,6 +94,8 @@ pub struct Joining {
     pub user: UserId,
     /// The lane. A fan who waits in another lane moves to this one, unless it is lane 0, which is open to everybody.
     pub lane: u8,
+    /// Whether the fan needs an accessible seat. A fan who has a token keeps what that token says.
+    pub needs_accessible: bool,
     /// Whether a new token may be given out. Otherwise only a fan who has a token gets it.
     pub may_enter: bool,
     /// The fan's token, if [`JoinRefusal::NumberNeeded`] asked for it.
@@ -111,6 +113,8 @@ pub struct FrozenLane {
     pub gone: Vec<u64>,
     /// Those not seen since the queue was restored, in order.
     pub unseen: Vec<u64>,
+    /// Those who wait and need an accessible seat, in order.
+    pub needs_accessible: Vec<u64>,
 }
 
 /// The drawn numbers of a lane: the first `count` indexes have new numbers.
@@ -122,6 +126,8 @@ pub struct CutLane {
     pub gone: Vec<u64>,
     /// The numbers of those not seen, in any order.
     pub unseen: Vec<u64>,
+    /// The numbers of those who wait and need an accessible seat, in any order.
+    pub needs_accessible: Vec<u64>,
 }
 
 /// Runs the queues: gives out numbers in order, calls them in order, and keeps the state of each.
@@ -152,6 +158,12 @@ pub struct CutLane {
 ///   [`limit_by_stock`](crate::queue::limit_by_stock)
 /// - `admits_lanes_by_weight`: see [`LaneTurns`](crate::queue::LaneTurns); an empty lane leaves its share to the others
 /// - `a_clock_that_goes_back_admits_nothing_more`: an earlier `now` adds nothing to the bucket
+/// - `admits_only_who_may_buy_what_is_left`: who needs an accessible seat is called only while one is left, the others only while
+///   another seat is left; who is passed over keeps the position and is called first when such a seat comes back
+/// - `a_need_survives_the_loss`: a restored queue knows from the shown token who needs an accessible seat
+/// - `a_need_survives_the_draw`: and so does a queue whose numbers are drawn
+/// - `measures_how_fast_it_calls`: in the pace of the snapshot, at most every five seconds; a call that could have called more notes
+///   that nobody waited
 /// - `accepts_a_call`: a called number is active until `now + active_duration`; accepting again returns the same deadline
 /// - `accepts_only_a_call`: a waiting number stays waiting, and an ended one stays ended
 /// - `a_missed_call_is_abandoned`: when the accept window is over; another number can then be called

@@ -28,10 +28,18 @@ local function end_absent(lane, head, tail)
       ended = ended + 1
     end
   end
+  redis.call('BITOP', 'OR', SCRATCH, unpack(periods))
+  -- Who needs an accessible seat may wait before the head as well.
+  local accessible = of_lane('accessible', lane)
+  if redis.call('EXISTS', accessible) == 1 then
+    local before = redis.call('BITCOUNT', accessible)
+    redis.call('BITOP', 'AND', accessible, accessible, SCRATCH)
+    ended = ended + before - redis.call('BITCOUNT', accessible)
+  end
   if head >= tail then
+    redis.call('DEL', SCRATCH)
     return ended
   end
-  redis.call('BITOP', 'OR', SCRATCH, unpack(periods))
   -- NOT keeps the length of its operand, so the last byte of the string must be that of the tail.
   local length = redis.call('STRLEN', SCRATCH)
   if length <= last_byte then

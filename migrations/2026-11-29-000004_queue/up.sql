@@ -51,6 +51,17 @@ CREATE TABLE queue_records (
     )
 );
 
+-- The queue tokens that ended without a payment: their fans left, took another token, or were absent. A restored queue ends them
+-- again. Payments note theirs in `ended_queue_tokens`.
+CREATE TABLE left_queue_tokens (
+    performance_id uuid NOT NULL,
+    epoch bigint NOT NULL,
+    lane smallint NOT NULL CHECK (lane >= 0),
+    index bigint NOT NULL CHECK (index > 0),
+    reason text COLLATE "C" NOT NULL CHECK (reason IN ('left', 'expired', 'abandoned', 'replaced')),
+    PRIMARY KEY (performance_id, epoch, lane, index)
+);
+
 -- How many fans had joined each lane before its numbers were drawn. A draw is one row, so that when several instances write one
 -- at once, all lanes come from the same instance.
 CREATE TABLE queue_draws (

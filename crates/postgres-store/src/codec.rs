@@ -10,6 +10,7 @@ use encore_domain::booking::ReservationState;
 use encore_domain::catalog::Title;
 use encore_domain::identity::Role;
 use encore_domain::money::{Currency, Money};
+use encore_domain::queue::EndReason;
 use encore_domain::wallet::TransferKind;
 
 use crate::error::corrupt;
@@ -45,6 +46,27 @@ pub fn read_state(text: &str) -> QueryResult<ReservationState> {
         "expired" => Ok(ReservationState::Expired),
         "released" => Ok(ReservationState::Released),
         _ => Err(corrupt("reservation state", text)),
+    }
+}
+
+/// The reason of a queue token that ended without a payment.
+pub fn end_reason_text(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Left => "left",
+        EndReason::Expired => "expired",
+        EndReason::Replaced => "replaced",
+        // A payment and another run are noted elsewhere, so that the fan was away is all that is left.
+        EndReason::Abandoned | EndReason::Used | EndReason::Reset => "abandoned",
+    }
+}
+
+pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
+    match text {
+        "left" => Ok(EndReason::Left),
+        "expired" => Ok(EndReason::Expired),
+        "replaced" => Ok(EndReason::Replaced),
+        "abandoned" => Ok(EndReason::Abandoned),
+        _ => Err(corrupt("end reason", text)),
     }
 }
 

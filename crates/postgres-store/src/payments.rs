@@ -13,7 +13,7 @@ use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::{TryFutureExt, try_join};
@@ -180,7 +180,9 @@ impl Payments for PostgresPayments {
         let query =
             ended_queue_tokens::table.filter(of_queue).select((ended_queue_tokens::lane, ended_queue_tokens::index));
         let rows: Vec<(i16, i64)> = query.load(&mut conn).await.map_err(unavailable)?;
-        let read = |(lane, index): (i16, i64)| Ok(EndedToken { lane: read_lane(lane)?, index: index.cast_unsigned() });
+        let read = |(lane, index): (i16, i64)| {
+            Ok(EndedToken { lane: read_lane(lane)?, index: index.cast_unsigned(), reason: EndReason::Used })
+        };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
 

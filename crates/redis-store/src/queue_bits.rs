@@ -21,10 +21,10 @@ pub(crate) fn numbers(bytes: &[u8], last: u64) -> Vec<u64> {
     bytes.iter().enumerate().filter(|(_, bits)| **bits != 0).flat_map(bits).filter(|number| *number <= last).collect()
 }
 
-/// The string of reasons if these numbers ended for this reason. Empty if there are no numbers.
-pub(crate) fn reasons(numbers: impl IntoIterator<Item = u64>, reason: u8) -> Vec<u8> {
+/// The string of reasons if these numbers ended, each for its reason. Empty if there are no numbers.
+pub(crate) fn reasons(numbers: impl IntoIterator<Item = (u64, u8)>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for number in numbers {
+    for (number, reason) in numbers {
         let at = index(number);
         if at >= bytes.len() {
             bytes.resize(at + 1, 0);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn each_reason_is_at_the_byte_of_its_number() {
-        assert_eq!(reasons([3, 1], b'u'), [0, b'u', 0, b'u']);
-        assert!(reasons([], b'u').is_empty());
+        assert_eq!(reasons([(3, b'u'), (1, b'l')]), [0, b'l', 0, b'u']);
+        assert!(reasons([]).is_empty());
     }
 }

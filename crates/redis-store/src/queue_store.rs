@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::ports::{
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
+};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane, RestoredQueue,
-    TokenState,
+    AdmissionTerms, EndReason, EndedToken, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane,
+    RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
 use redis::{Script, ScriptInvocation};
@@ -19,7 +21,7 @@ use crate::connection::Redis;
 use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
 use crate::queue_bits::{bitmap, numbers, reasons};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
-use crate::reply::{millis, reason_code, timestamp, token_refusal, token_state, unexpected};
+use crate::reply::{millis, reason_byte, timestamp, token_refusal, token_state, unexpected};
 
 /// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
 /// numbers take several runs.
@@ -117,7 +119,7 @@ impl QueueStore for RedisQueueStore {
         unless_lost(self.redis.run::<i64>(&extend).await? - 1).map(drop)
     }
 
-    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
+    async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
         let Joining { performance, user, lane, needs_accessible, may_enter, token, presence } = joining;
         let mut join = self.call(&JOIN, performance);
         join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
@@ -152,7 +154,11 @@ impl QueueStore for RedisQueueStore {
             payload.ok_or_else(|| unexpected(format!("join.lua replied with the queue token {fields:?}")))
         };
         match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
-            ["joined", fields @ ..] => Ok(payload(fields)?),
+            ["joined", fields @ .., replaced] => {
+                let replaced =
+                    Some(*replaced).filter(|replaced| !replaced.is_empty()).map(replaced_token).transpose()?;
+                Ok(Joined { payload: payload(fields)?, replaced })
+            }
             ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
             ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
             ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
@@ -169,7 +175,7 @@ impl QueueStore for RedisQueueStore {
         performance: PerformanceId,
         tokens: &[QueueToken],
         presence: Presence,
-    ) -> Result<(), PortError<TokenRefusal>> {
+    ) -> Result<Vec<EndedToken>, PortError<TokenRefusal>> {
         let mut show = self.call(&SHOW, performance);
         show.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
         for QueueToken { payload, number, drawn } in tokens {
@@ -177,8 +183,14 @@ impl QueueStore for RedisQueueStore {
             show.arg(*number).arg(*drawn).arg(payload.issued_at.timestamp_millis());
             show.arg(u8::from(payload.needs_accessible)).arg(admitted_until(payload));
         }
-        let (name, detail): (String, String) = self.redis.run(&show).await?;
-        if name == "ok" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
+        let reply: Vec<String> = self.redis.run(&show).await?;
+        match reply.as_slice() {
+            [name, _, replaced @ ..] if name == "ok" => {
+                Ok(replaced.iter().map(|token| replaced_token(token)).collect::<Result<_, Unavailable>>()?)
+            }
+            [name, detail] => Err(token_refusal(name, detail)),
+            _ => Err(unexpected(format!("unexpected reply of show.lua: {reply:?}")).into()),
+        }
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable> {
@@ -235,7 +247,7 @@ impl QueueStore for RedisQueueStore {
         now: Timestamp,
     ) -> Result<TokenState, PortError<TokenRefusal>> {
         let mut end = self.about(&END, token, now);
-        end.arg(reason_code(reason)).arg(counts_as(reason));
+        end.arg(&[reason_byte(reason)][..]).arg(counts_as(reason));
         token_state(self.redis.run(&end).await?)
     }
 
@@ -275,7 +287,7 @@ impl QueueStore for RedisQueueStore {
             let unseen = bitmap(lane.unseen.iter().copied(), lane.count);
             let CutLane { gone, unseen: unseen_numbers, needs_accessible, .. } = lane;
             let gone = bitmap(gone.iter().chain(unseen_numbers).chain(needs_accessible).copied(), lane.count);
-            let left = reasons(lane.gone.iter().copied(), b'l');
+            let left = reasons(lane.gone.iter().map(|number| (*number, b'l')));
             cut.arg(lane.count).arg(gone).arg(unseen);
             match needs_accessible.as_slice() {
                 [] => cut.arg(""),
@@ -311,26 +323,45 @@ impl QueueStore for RedisQueueStore {
         &self,
         performance: PerformanceId,
         presence: Presence,
-    ) -> Result<u64, PortError<QueueLost>> {
+    ) -> Result<Absent, PortError<QueueLost>> {
         let (first, last) = periods_within_grace(presence);
         let mut abandon = self.call(&ABANDON_ABSENT, performance);
         abandon.arg(presence.now.timestamp_millis()).arg(millis(presence.grace)).arg(first).arg(last);
-        unless_lost(self.redis.run(&abandon).await?)
+        let reply: Option<(i64, Vec<AbandonedReply>)> = self.redis.run(&abandon).await?;
+        let (epoch, lanes) = reply.ok_or(PortError::Refused(QueueLost))?;
+        let of_lane = |(lane, (bitmaps, late)): (u8, AbandonedReply)| {
+            let by_bitmap = bitmaps.into_iter().flat_map(|bytes| numbers(&bytes, u64::MAX));
+            by_bitmap.chain(late).map(move |number| LaneNumber { lane, number })
+        };
+        Ok(Absent { epoch, numbers: (0..).zip(lanes).flat_map(of_lane).collect() })
     }
+}
+
+/// The reply of `abandon_absent.lua` about one lane: bitmaps of numbers that were ended, and numbers that were ended.
+type AbandonedReply = (Vec<Vec<u8>>, Vec<u64>);
+
+/// Reads the `lane:index` of a token that was replaced.
+fn replaced_token(text: &str) -> Result<EndedToken, Unavailable> {
+    let token = || {
+        let (lane, index) = text.split_once(':')?;
+        Some(EndedToken { lane: lane.parse().ok()?, index: index.parse().ok()?, reason: EndReason::Replaced })
+    };
+    token().ok_or_else(|| unexpected(format!("a script replied with {text:?} as a replaced queue token")))
 }
 
 /// Adds the arguments of a lane to a run of `open.lua`.
 fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
-    let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
+    let RestoredLane { head, unseen_after, tail, drawn, ended } = lane;
     open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
-    if unseen_after == tail && used.is_empty() {
+    if unseen_after == tail && ended.is_empty() {
         open.arg("").arg("").arg("");
         return;
     }
     let gone = bitmap(head + 1..=*tail, *tail);
-    let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
+    let is_known = |number: &u64| lane.is_ended(*number) || inside.contains(number);
     let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
-    open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
+    let reason = |(number, reason): &(u64, EndReason)| (*number, reason_byte(*reason));
+    open.arg(gone).arg(unseen).arg(reasons(ended.iter().map(reason)));
 }
 
 /// The deadline in milliseconds, or an empty string.

@@ -23,14 +23,14 @@ pub(crate) fn timestamp(ms: i64) -> Timestamp {
 }
 
 /// The byte of a reason in the queue's string of reasons.
-pub(crate) fn reason_code(reason: EndReason) -> &'static str {
+pub(crate) fn reason_byte(reason: EndReason) -> u8 {
     match reason {
-        EndReason::Used => "u",
-        EndReason::Left => "l",
-        EndReason::Expired => "x",
-        EndReason::Abandoned => "a",
-        EndReason::Replaced => "m",
-        EndReason::Reset => "r",
+        EndReason::Used => b'u',
+        EndReason::Left => b'l',
+        EndReason::Expired => b'x',
+        EndReason::Abandoned => b'a',
+        EndReason::Replaced => b'm',
+        EndReason::Reset => b'r',
     }
 }
 

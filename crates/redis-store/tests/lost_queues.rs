@@ -36,7 +36,7 @@ async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
         token: None,
         presence,
     };
-    let payload = queues.join(joining).await.expect("a token");
+    let payload = queues.join(joining).await.expect("a token").payload;
     (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))
 }
 

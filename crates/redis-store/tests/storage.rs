@@ -64,7 +64,7 @@ impl Queue {
             token: None,
             presence,
         };
-        self.0.join(joining).await.expect("a token")
+        self.0.join(joining).await.expect("a token").payload
     }
 
     async fn join_all(&self, count: u64) -> Vec<QueueTokenPayload> {
@@ -98,7 +98,7 @@ impl Queue {
     }
 
     async fn abandon_absent(&self, ms: i64) -> u64 {
-        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the queue is open")
+        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the queue is open").numbers.len() as u64
     }
 }
 

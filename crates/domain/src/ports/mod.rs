@@ -27,8 +27,8 @@ pub use ids::Ids;
 pub use outbox::Outbox;
 pub use payments::Payments;
 pub use queue::{
-    CutLane, Draws, FrozenLane, JoinRefusal, Joining, LaneGrants, Presence, QueueLost, QueueRecords, QueueStore,
-    QueueTokens, SHOWN_MAX, TokenRefusal,
+    Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
+    QueueStore, QueueTokens, SHOWN_MAX, TokenRefusal,
 };
 pub use seen_requests::{Seen, SeenRequests};
 pub use wallets::Wallets;

@@ -68,7 +68,7 @@ impl QueueToken {
 }
 
 /// Why a queue token ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndReason {
     /// The fan paid.
     Used,

@@ -93,8 +93,8 @@ impl Lane {
         for number in lane.head + 1..=lane.tail {
             restored.gone.insert(number);
         }
-        for number in &lane.used {
-            restored.set_phase(*number, Phase::Ended(EndReason::Used));
+        for (number, reason) in &lane.ended {
+            restored.set_phase(*number, Phase::Ended(*reason));
         }
         restored
     }
@@ -228,8 +228,8 @@ impl Lane {
         Some((number, needs_accessible))
     }
 
-    /// Ends the waiting numbers that were last seen before this time. Returns how many were ended.
-    pub fn abandon(&mut self, oldest: Timestamp) -> u64 {
+    /// Ends the waiting numbers that were last seen before this time. Returns them.
+    pub fn abandon(&mut self, oldest: Timestamp) -> Vec<u64> {
         let passed_over = self.needs_accessible.range(..=self.head).copied();
         let numbers = self.late.iter().copied().chain(passed_over).chain(self.head + 1..=self.tail());
         let absent = |token: &Token| token.phase == Phase::Waiting && token.seen < oldest;
@@ -238,7 +238,7 @@ impl Lane {
         for number in &absent {
             self.leave(*number, EndReason::Abandoned);
         }
-        absent.len() as u64
+        absent
     }
 
     /// Ends the unseen numbers.

@@ -1,11 +1,11 @@
 use std::collections::{HashMap, HashSet};
 
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{JoinRefusal, Joining, Presence};
+use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, Inside, LaneNumber, LaneTurns, Pace, PaceSample, QueueToken, QueueTokenPayload,
-    RestoredQueue, TokenBucket, limit_by_stock,
+    AdmissionTerms, EndReason, EndedToken, Inside, LaneNumber, LaneTurns, Pace, PaceSample, QueueToken,
+    QueueTokenPayload, RestoredQueue, TokenBucket, limit_by_stock,
 };
 use encore_domain::time::Timestamp;
 
@@ -85,6 +85,10 @@ impl Member {
     fn lane_number(&self) -> LaneNumber {
         LaneNumber { lane: self.lane, number: self.number }
     }
+
+    fn ended(&self, reason: EndReason) -> EndedToken {
+        EndedToken { lane: self.lane, index: self.index, reason }
+    }
 }
 
 impl Queue {
@@ -140,13 +144,13 @@ impl Queue {
         }
     }
 
-    pub fn join(&mut self, joining: &Joining) -> Result<QueueTokenPayload, JoinRefusal> {
+    pub fn join(&mut self, joining: &Joining) -> Result<Joined, JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
         let current = self.current(joining)?;
         if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
             self.see(current.lane_number(), now);
-            return Ok(self.payload(joining.user, &current));
+            return Ok(Joined { payload: self.payload(joining.user, &current), replaced: None });
         }
         let Joining { lane, needs_accessible, .. } = *joining;
         let entered = self.lanes.get_mut(usize::from(lane)).filter(|_| joining.may_enter);
@@ -159,7 +163,8 @@ impl Queue {
         let member = Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible };
         self.members.insert(joining.user, member);
         self.flow.joined += 1;
-        Ok(self.payload(joining.user, &member))
+        let replaced = current.map(|current| current.ended(EndReason::Replaced));
+        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
     }
 
     /// The current queue token of the user, unless it has ended.
@@ -268,9 +273,9 @@ impl Queue {
         }
     }
 
-    pub fn abandon_absent(&mut self, presence: Presence) -> u64 {
+    pub fn abandon_absent(&mut self, presence: Presence) -> Absent {
         if self.has_pre_queue() {
-            return 0;
+            return Absent { epoch: self.epoch, numbers: Vec::new() };
         }
         if self.restored_at + presence.grace <= presence.now {
             self.recovering = false;
@@ -278,9 +283,12 @@ impl Queue {
         }
         let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
         let oldest = Timestamp::from_timestamp_millis(oldest_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        let abandoned = self.lanes.iter_mut().map(|lane| lane.abandon(oldest)).sum();
-        self.flow.abandoned += abandoned;
-        abandoned
+        let abandoned = (0..)
+            .zip(&mut self.lanes)
+            .flat_map(|(lane, state)| state.abandon(oldest).into_iter().map(move |number| LaneNumber { lane, number }));
+        let numbers: Vec<LaneNumber> = abandoned.collect();
+        self.flow.abandoned += numbers.len() as u64;
+        Absent { epoch: self.epoch, numbers }
     }
 
     fn end_due(&mut self, now: Timestamp) {

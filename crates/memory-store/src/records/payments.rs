@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::payment::{Payment, Settlement};
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 
 #[derive(Default)]
@@ -27,5 +27,5 @@ impl PaymentRecords {
 
 /// What is kept of an ended queue token.
 pub fn ended_token(payload: &QueueTokenPayload) -> EndedToken {
-    EndedToken { lane: payload.lane, index: payload.index }
+    EndedToken { lane: payload.lane, index: payload.index, reason: EndReason::Used }
 }

@@ -1,5 +1,5 @@
 use encore_domain::payment::{Payment, PaymentPlan, Settlement};
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 
 use super::payload;
 use crate::RecordBench;
@@ -49,7 +49,7 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
     let refused_plan = PaymentPlan { payload: Some(stranger), ..payment(&short, at_secs(1)) };
     refused(bench.pay(&refused_plan, request(short.user)).await);
 
-    let used = |lane| EndedToken { lane, index: first.index };
+    let used = |lane| EndedToken { lane, index: first.index, reason: EndReason::Used };
     assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1)]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 5).await, [used(0)]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 6).await, []);

@@ -81,7 +81,7 @@ pub async fn joins_under_contention(bench: SpeedBench) {
     let performance = bench.opened(&new_queue()).await;
     let payloads = at_once((0..100).map(|_| {
         let (queues, user) = (Arc::clone(&bench.queues), id());
-        async move { queues.join(joining(performance, user, start())).await.expect("a number is left") }
+        async move { queues.join(joining(performance, user, start())).await.expect("a number is left").payload }
     }))
     .await;
     let mut indexes: Vec<u64> = payloads.iter().map(|payload| payload.index).collect();
@@ -92,7 +92,7 @@ pub async fn joins_under_contention(bench: SpeedBench) {
     let user = id();
     let payloads = at_once((0..TWENTY).map(|_| {
         let queues = Arc::clone(&bench.queues);
-        async move { queues.join(joining(performance, user, start())).await.expect("a number is left") }
+        async move { queues.join(joining(performance, user, start())).await.expect("a number is left").payload }
     }))
     .await;
     assert!(payloads.iter().all(|payload| payload.index == 101), "one fan has one token: {payloads:?}");

@@ -85,6 +85,7 @@ macro_rules! queue_store {
             a_restored_queue_keeps_who_is_inside,
             a_restored_queue_lets_in_who_accepted_unrecorded,
             a_restored_queue_ends_who_paid,
+            a_restored_queue_ends_who_left,
             a_restored_queue_is_quiet_at_first,
             a_restored_queue_keeps_the_maximum,
             a_user_shows_one_token,
@@ -205,7 +206,7 @@ impl SpeedBench {
     }
 
     async fn try_join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        self.queues.join(joining).await
+        Ok(self.queues.join(joining).await?.payload)
     }
 
     async fn join(&self, performance: PerformanceId, user: UserId, now: Timestamp) -> QueueTokenPayload {
@@ -280,7 +281,17 @@ impl SpeedBench {
         reported.expect("the queue is open");
     }
 
+    /// How many were ended.
     async fn abandon_absent(&self, performance: PerformanceId, now: Timestamp) -> u64 {
-        self.queues.abandon_absent(performance, seen_at(now)).await.expect("the queue is open")
+        self.absent(performance, now).await.len() as u64
+    }
+
+    /// The numbers that were ended, in order.
+    async fn absent(&self, performance: PerformanceId, now: Timestamp) -> Vec<LaneNumber> {
+        let absent = self.queues.abandon_absent(performance, seen_at(now)).await.expect("the queue is open");
+        assert_eq!(absent.epoch, EPOCH);
+        let mut numbers = absent.numbers;
+        numbers.sort_unstable();
+        numbers
     }
 }

@@ -54,7 +54,7 @@ pub async fn reports_presence_in_bulk(bench: SpeedBench) {
     let joins = (0..=BULK).map(|_| bench.queues.join(joining(performance, id(), start())));
     let payloads: Vec<QueueTokenPayload> = stream::iter(joins)
         .buffer_unordered(JOINS_IN_FLIGHT)
-        .map(|payload| payload.expect("a number is left"))
+        .map(|joined| joined.expect("a number is left").payload)
         .collect()
         .await;
     let others = bench.join_all(performance, 2, 3).await;

@@ -194,7 +194,7 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
 pub async fn a_restored_queue_ends_who_paid(bench: SpeedBench) {
     let mut record = record();
     record.inside = vec![Inside { lane_number: number(1), until: at_secs(100), active: true, needs_accessible: false }];
-    let used = [1, 5].map(|index| EndedToken { lane: 0, index });
+    let used = [1, 5].map(|index| EndedToken { lane: 0, index, reason: EndReason::Used });
     let performance = bench.opened(&no_reserve(restored(&record, &used))).await;
     for index in [1, 5] {
         let paid = payload(performance, id(), index);
@@ -209,6 +209,24 @@ pub async fn a_restored_queue_ends_who_paid(bench: SpeedBench) {
     bench.show(&[payload(performance, id(), 6)], start()).await;
     let position = bench.snapshot(performance).await.status(number(6));
     assert_eq!(position, NumberStatus::waiting_at(1), "a fan who paid does not wait");
+}
+
+pub async fn a_restored_queue_ends_who_left(bench: SpeedBench) {
+    let mut record = record();
+    record.inside = vec![Inside { lane_number: number(1), until: at_secs(100), active: true, needs_accessible: false }];
+    let reasons = [(1, EndReason::Left), (5, EndReason::Replaced), (6, EndReason::Abandoned), (7, EndReason::Expired)];
+    let ended = reasons.map(|(index, reason)| EndedToken { lane: 0, index, reason });
+    let performance = bench.opened(&no_reserve(restored(&record, &ended))).await;
+    for (index, reason) in reasons {
+        let left = payload(performance, id(), index);
+        let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..left };
+        for shown in [left, admitted] {
+            bench.show(&[shown], start()).await;
+            assert_eq!(bench.state(&shown, start()).await, TokenState::Ended(reason), "{index}");
+        }
+    }
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!((snapshot.active.len(), snapshot.waiting()), (0, 0));
 }
 
 pub async fn a_restored_queue_is_quiet_at_first(bench: SpeedBench) {

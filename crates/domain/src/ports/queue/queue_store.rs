@@ -6,7 +6,9 @@ use thiserror::Error;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, UserId};
 use crate::queue::snapshot::QueueSnapshot;
-use crate::queue::{AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState};
+use crate::queue::{
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+};
 use crate::time::Timestamp;
 
 /// The time of a call, and how long a fan may be absent.
@@ -104,6 +106,24 @@ pub struct Joining {
     pub presence: Presence,
 }
 
+/// A queue token that was given out or returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The token.
+    pub payload: QueueTokenPayload,
+    /// The token that it replaces, in another lane.
+    pub replaced: Option<EndedToken>,
+}
+
+/// The numbers that ended because their fans were absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absent {
+    /// The run of the queue.
+    pub epoch: i64,
+    /// In any order.
+    pub numbers: Vec<LaneNumber>,
+}
+
 /// A lane whose numbers are being drawn. The fields are in join indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrozenLane {
@@ -145,7 +165,7 @@ pub struct CutLane {
 /// - `joins_up_to_the_limit`: [`JoinRefusal::NumbersSpent`] until the limit is raised; a limit never falls
 /// - `joins_only_who_may_enter`: without [`Joining::may_enter`], a fan who has no token gets [`JoinRefusal::NoToken`]
 /// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
-///   fan who is inside keeps the token, and nobody moves to lane 0
+///   fan who is inside keeps the token, and nobody moves to lane 0. [`Joined::replaced`] says which token ended
 /// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
 /// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called; after a time without calls no
 ///   more than [`burst`](crate::queue::burst)
@@ -191,6 +211,7 @@ pub struct CutLane {
 /// - `a_restored_queue_lets_in_who_accepted_unrecorded`: a fan who was called when the record was made and shows a token that says
 ///   admitted is inside. Until it is shown, such a token is refused as [`TokenRefusal::Unseen`]
 /// - `a_restored_queue_ends_who_paid`: a used token stays ended when it is shown
+/// - `a_restored_queue_ends_who_left`: and so does any other token that was noted, for its reason
 /// - `a_restored_queue_is_quiet_at_first`: nobody is called before `quiet_until`, and the bucket is empty
 /// - `a_restored_queue_keeps_the_maximum`: the reserved count as inside until they are taken or `reserved_until` has passed
 /// - `a_user_shows_one_token`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as
@@ -215,16 +236,17 @@ pub trait QueueStore: Send + Sync {
     ) -> Result<(), PortError<QueueLost>>;
 
     /// Gives a fan a new token, or returns the one that the fan has.
-    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>>;
+    async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>>;
 
     /// Shows at most [`SHOWN_MAX`] tokens to a queue that was restored. An unseen token is restored: it is inside until its deadline
     /// if it says that it was admitted, and waiting otherwise. Others do not change. A refused token does not affect the rest.
+    /// Returns the tokens that ended because their fans had shown others.
     async fn show(
         &self,
         performance: PerformanceId,
         tokens: &[QueueToken],
         presence: Presence,
-    ) -> Result<(), PortError<TokenRefusal>>;
+    ) -> Result<Vec<EndedToken>, PortError<TokenRefusal>>;
 
     /// A copy of the queue; none if it is lost. A number whose deadline has passed may still be in it until the next admission.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable>;
@@ -287,9 +309,12 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<(), PortError<QueueLost>>;
 
-    /// Ends the waiting numbers that were not seen within the grace. Returns how many.
-    async fn abandon_absent(&self, performance: PerformanceId, presence: Presence)
-    -> Result<u64, PortError<QueueLost>>;
+    /// Ends the waiting numbers that were not seen within the grace. Returns them, in any order.
+    async fn abandon_absent(
+        &self,
+        performance: PerformanceId,
+        presence: Presence,
+    ) -> Result<Absent, PortError<QueueLost>>;
 }
 
 /// The most tokens in one call of [`QueueStore::show`]. More would delay other calls to the queue for too long.

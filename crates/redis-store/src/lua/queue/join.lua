@@ -3,8 +3,8 @@
 -- ARGV  1 user, 2 lane, 3 '1' if a new token may be issued, 4 now in ms, 5 presence period, 6 how long to keep its bitmap
 --       in ms, 7 '1' if the user needs an accessible seat, 8 lane, 9 index, 10 number, 11 count of the draw of the user's
 --       token, or '' if the caller does not know them
--- Reply {'joined', epoch, lane, index, time of issue in ms, 'a' if the user needs an accessible seat or ''}, {'lost'}, {'none'},
---       {'spent'}, or {'number', as for 'joined', count of the draw}
+-- Reply {'joined', epoch, lane, index, time of issue in ms, 'a' if the user needs an accessible seat or '', lane:index of the
+--       token that it replaces or ''}, {'lost'}, {'none'}, {'spent'}, or {'number', the same without the last, count of the draw}
 -- Cost  O(log max_active)
 local user, lane, may_enter, now = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 
@@ -20,6 +20,7 @@ local function see(seen_lane, number)
   redis.call('PEXPIRE', seen, ARGV[6])
 end
 
+local replaced = ''
 local member = redis.call('HGET', MEMBERS, user)
 if member then
   local own_lane, index, issued_at, need = read_member(member)
@@ -36,13 +37,14 @@ if member then
     local moves = lane ~= '0' and lane ~= own_lane and may_enter and queue[3] and state[1] == 'waiting' and not fields[3]
     if not moves then
       see(own_lane, number)
-      return {'joined', epoch, own_lane, index, issued_at, need}
+      return {'joined', epoch, own_lane, index, issued_at, need, ''}
     end
     if is_spent then
       return {'spent'}
     end
     end_waiting(own_lane, number, head, 'm')
     count('left', 1)
+    replaced = own_lane .. ':' .. index
   end
 end
 if not may_enter or not queue[3] then
@@ -59,4 +61,4 @@ if needs_accessible then
   redis.call('SETBIT', of_lane('accessible', lane), index, 1)
 end
 see(lane, index)
-return {'joined', epoch, lane, index, ARGV[4], needs_accessible and 'a' or ''}
+return {'joined', epoch, lane, index, ARGV[4], needs_accessible and 'a' or '', replaced}

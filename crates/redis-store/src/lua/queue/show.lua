@@ -3,7 +3,8 @@
 -- ARGV  1 now in ms, 2 presence period, 3 how long to keep its bitmap in ms; for each token 4… epoch, user, lane, index,
 --       number, count of the draw of the number, the time of issue in ms, '1' if the fan needs an accessible seat, the
 --       deadline in ms until which the fan is active according to the token, or ''
--- Reply {'ok'}, {'lost'}; {'drawn', count of the draw} or {'drawing'} if a token was refused for that reason
+-- Reply {'ok', '', lane:index, …} with the tokens that ended because their users have others, {'lost', ''}; {'drawn', count of
+--       the draw} or {'drawing', ''} if a token was refused for that reason
 -- Cost  O(log max_active) for each token, and once the numbers that were called after the restored record was made
 local now, period, ttl_ms = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
@@ -15,7 +16,7 @@ local epoch, reserved = queue[2], tonumber(queue[3])
 if now >= tonumber(queue[4]) then
   reserved = 0
 end
-local lanes, result = {}, {'ok', ''}
+local lanes, result, replaced = {}, {'ok', ''}, {}
 
 local function lane_fields(lane)
   if not lanes[lane] then
@@ -58,6 +59,7 @@ local function is_replaced(user, lane, index, is_admitted)
   end
   end_waiting(other_lane, other_index, fields.head, 'm')
   count('left', 1)
+  replaced[#replaced + 1] = other_lane .. ':' .. other_index
   return false
 end
 
@@ -69,6 +71,7 @@ local function restore(user, lane, fields, index, number, issued_at, needs_acces
   end
   if is_replaced(user, lane, index, admitted_until) then
     redis.call('SETRANGE', of_lane('reasons', lane), number, 'm')
+    replaced[#replaced + 1] = lane .. ':' .. index
     return
   end
   redis.call('HSET', MEMBERS, user, member_of(lane, index, issued_at, needs_accessible))
@@ -122,5 +125,10 @@ for at = 4, #ARGV, 9 do
 end
 for lane in pairs(periods) do
   redis.call('PEXPIRE', seen_in(lane, period), ttl_ms)
+end
+if result[1] == 'ok' then
+  for _, token in ipairs(replaced) do
+    result[#result + 1] = token
+  end
 end
 return result

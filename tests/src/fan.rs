@@ -161,9 +161,14 @@ impl Fan {
 
     /// The fan's queue status.
     pub async fn position(&self) -> Result<QueueStatus, Status> {
-        let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
-        let response = self.queue().get_position(self.request(message)).await?.into_inner();
+        let response = self.position_response().await?;
         Ok(response.status.and_then(|status| status.status).expect("a status"))
+    }
+
+    /// The same with all that the response says.
+    pub async fn position_response(&self) -> Result<queue::GetPositionResponse, Status> {
+        let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
+        Ok(self.queue().get_position(self.request(message)).await?.into_inner())
     }
 
     /// Holds seats under a new request id.

@@ -102,20 +102,17 @@ impl WaitingRoom {
             view = replicas.renewed_view(payload.performance).await?;
             status = statuses.read(payload, &view).await?;
         }
-        let mut status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
-        if matches!(status, QueueStatus::Admitted { .. }) {
-            status = self.latest_of_admitted(payload, status).await?;
-        }
+        let status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
+        let status = self.latest(payload, status).await?;
         Ok(ObservedStatus { observed_at: view.observed_at, status })
     }
 
-    /// The status of a token that a view shows as admitted. The view may be from before a payment or a leave that was answered
-    /// already, so the store is asked. While it is unavailable the view counts.
-    async fn latest_of_admitted(
-        &self,
-        payload: &QueueTokenPayload,
-        seen: QueueStatus,
-    ) -> Result<QueueStatus, WaitingRoomError> {
+    /// The status of a token that a view shows as waiting or admitted. The view may be from before a leave or a payment that was
+    /// answered already, on any instance, so the store is asked. While it is unavailable the view counts.
+    async fn latest(&self, payload: &QueueTokenPayload, seen: QueueStatus) -> Result<QueueStatus, WaitingRoomError> {
+        if matches!(seen, QueueStatus::Ended(_)) {
+            return Ok(seen);
+        }
         match self.0.recovery.state(payload).await {
             Ok(TokenState::Active { until }) => Ok(QueueStatus::Admitted { until }),
             Ok(TokenState::Ended(reason)) => Ok(QueueStatus::Ended(Ending::Token(reason))),

@@ -26,3 +26,4 @@ mod repeats;
 mod seat_map;
 mod stock;
 mod survival;
+mod wait;

@@ -188,18 +188,20 @@ impl QueueRecordRow {
             tail: tail.cast_unsigned(),
             limit: limit.cast_unsigned(),
         };
-        let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers);
-        let states = self.inside_until.into_iter().zip(self.inside_active).zip(self.inside_accessible);
-        let inside =
-            |((lane, number), ((until, active), needs_accessible)): ((i16, i64), ((DateTime<Utc>, bool), bool))| {
-                let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
-                Ok(Inside { lane_number, until, active, needs_accessible })
-            };
+        let lane_number = |(lane, number): (i16, i64)| -> QueryResult<LaneNumber> {
+            Ok(LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() })
+        };
+        let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers).map(lane_number);
+        let flags = self.inside_active.into_iter().zip(self.inside_accessible);
+        let inside = lane_numbers.zip(self.inside_until).zip(flags);
+        let inside = inside.map(|((lane_number, until), (active, needs_accessible))| {
+            Ok(Inside { lane_number: lane_number?, until, active, needs_accessible })
+        });
         Ok(QueueRecord {
             epoch: self.epoch,
             recorded_at: self.recorded_at,
             lanes: lanes.map(lane).collect(),
-            inside: lane_numbers.zip(states).map(inside).collect::<QueryResult<_>>()?,
+            inside: inside.collect::<QueryResult<_>>()?,
             unspent: self.unspent.cast_unsigned(),
         })
     }

@@ -98,10 +98,9 @@ impl QueueView {
     /// What the queue does, for a fan who needs an accessible seat or who does not: it is sold out if nothing is left that this fan
     /// may buy.
     pub(crate) fn phase_for(&self, needs_accessible: bool) -> QueuePhase {
-        match self.phase() {
-            QueuePhase::Open if self.stock.of(needs_accessible).is_sold_out() => QueuePhase::SoldOut,
-            phase => phase,
-        }
+        let phase = self.phase();
+        let is_sold_out = phase == QueuePhase::Open && self.stock.of(needs_accessible).is_sold_out();
+        if is_sold_out { QueuePhase::SoldOut } else { phase }
     }
 
     /// Whether the queue was restored a moment ago. Not all fans have shown their tokens again, so positions are wrong.

@@ -55,7 +55,7 @@ pub(crate) struct Recovery {
 impl Recovery {
     pub(crate) fn new(ports: RecoveryPorts, open_queues: Arc<OpenQueues>) -> Self {
         let (known_draws, checkpoints) = (KnownDraws::default(), Mutex::default());
-        let (repairing, ended_notes) = (tokio::sync::Mutex::default(), EndedNotes::default());
+        let (repairing, ended_notes) = (tokio::sync::Mutex::default(), EndedNotes::new(Arc::clone(&ports.records)));
         Self { ports, open_queues, known_draws, repairing, ended_notes, checkpoints }
     }
 
@@ -65,7 +65,7 @@ impl Recovery {
             let refused = match self.ports.queues.join(joining).await {
                 Ok(Joined { payload, replaced }) => {
                     if let Some(replaced) = replaced {
-                        self.note_ended(payload.performance, payload.epoch, vec![replaced]).await?;
+                        self.ended_notes.note(payload.performance, payload.epoch, vec![replaced]).await?;
                     }
                     return Ok(payload);
                 }
@@ -110,7 +110,7 @@ impl Recovery {
             && !matches!(reason, EndReason::Used | EndReason::Reset)
         {
             let ended = EndedToken { lane: payload.lane, index: payload.index, reason };
-            self.note_ended(payload.performance, payload.epoch, vec![ended]).await?;
+            self.ended_notes.note(payload.performance, payload.epoch, vec![ended]).await?;
         }
         Ok(state)
     }
@@ -188,7 +188,7 @@ impl Recovery {
             match self.ports.queues.show(performance, &tokens, presence).await {
                 Ok(replaced) => {
                     let epoch = payloads.first().map_or(0, |payload| payload.epoch);
-                    self.note_ended(performance, epoch, replaced).await?;
+                    self.ended_notes.note(performance, epoch, replaced).await?;
                 }
                 Err(error) => {
                     let refusal = refusal(error)?;
@@ -229,7 +229,7 @@ impl Recovery {
             index: draws.index(absent),
             reason: EndReason::Abandoned,
         };
-        self.note_ended(performance, epoch, numbers.into_iter().map(ended).collect()).await
+        self.ended_notes.note(performance, epoch, numbers.into_iter().map(ended).collect()).await
     }
 
     /// The token of this payload, with its drawn number if this instance knows the draw.

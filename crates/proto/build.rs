@@ -7,6 +7,14 @@ use std::{env, fs, io};
 /// The folder of the package that is served only where rehearsals are allowed.
 const REHEARSAL: &str = "encore/rehearsal";
 
+/// The messages with passwords or access tokens. `src/lib.rs` prints them without their fields.
+const SECRET: [&str; 4] = [
+    ".encore.identity.v1.SignUpRequest",
+    ".encore.identity.v1.LogInRequest",
+    ".encore.identity.v1.LogInResponse",
+    ".encore.rehearsal.v1.RehearsalFan",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     let packages = root.join("encore");
@@ -22,8 +30,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fs::write(out.join(name), compiled(&root, files)?.encode_file_descriptor_set())?;
     }
     let compiler = compiled(&root, &files)?;
-    // What is sent to many at once is shared between them.
-    tonic_prost_build::configure().bytes(".encore.catalog.v1.SeatRange").compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        // What is sent to many at once is shared between them.
+        .bytes(".encore.catalog.v1.SeatRange")
+        .skip_debug(SECRET)
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

@@ -47,6 +47,7 @@ const EXAMPLES = {
   reservation_id: "{{reservation_id}}",
   payment_id: "{{payment_id}}",
   seat_ids: "{{seat_id}}",
+  accessible_seat_ids: "{{seat_id}}",
   email: "fan@example.com",
   password: "correct horse",
   display_name: "Fan",
@@ -66,7 +67,13 @@ const EXAMPLES = {
   lane: "presale",
 };
 // Fields that a method does not need, or that exclude another.
-const SKIPPED = { HoldSeats: ["seat_ids", "general_admission"], ReleaseHold: ["seat_ids"], UpdateQueue: ["message"], CreatePerformance: ["message"] };
+const SKIPPED = {
+  HoldSeats: ["seat_ids", "general_admission"],
+  ReleaseHold: ["seat_ids"],
+  UpdateQueue: ["message"],
+  CreatePerformance: ["message"],
+  ReviseVenue: ["general_admission_areas"],
+};
 
 // The numbers of fields of descriptor.proto, of which the paths of comments are made.
 const FILE_MESSAGE = 4;

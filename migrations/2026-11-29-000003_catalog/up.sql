@@ -1,7 +1,13 @@
 CREATE TABLE venues (
     id uuid PRIMARY KEY,
     name text NOT NULL,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    -- The point to which the best seats are near, in pixels; null if the plan decides.
+    focal_x double precision,
+    focal_y double precision,
+    -- The size and the shapes of the plan. Pages draw them, and no query looks into them.
+    drawing jsonb NOT NULL,
+    CHECK ((focal_x IS NULL) = (focal_y IS NULL))
 );
 
 -- A seat chart refers to its parts by index; `ordinal` is that index.
@@ -18,7 +24,11 @@ CREATE TABLE sections (
     venue_id uuid NOT NULL REFERENCES venues,
     ordinal integer NOT NULL CHECK (ordinal >= 0),
     name text NOT NULL,
-    PRIMARY KEY (venue_id, ordinal)
+    -- As in `venues`; null if it has none of its own.
+    focal_x double precision,
+    focal_y double precision,
+    PRIMARY KEY (venue_id, ordinal),
+    CHECK ((focal_x IS NULL) = (focal_y IS NULL))
 );
 
 CREATE TABLE rows (
@@ -74,7 +84,7 @@ CREATE TABLE performances (
     opens_at timestamptz NOT NULL,
     closes_at timestamptz NOT NULL,
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    -- By the ordinal of the grade.
+    -- By the ordinal of the grade; null if its seats are not for sale.
     prices_minor bigint[] NOT NULL,
     seats_per_fan integer NOT NULL CHECK (seats_per_fan > 0),
     hold_for_ms bigint NOT NULL CHECK (hold_for_ms > 0),

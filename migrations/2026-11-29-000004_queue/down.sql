@@ -1,3 +1,4 @@
 DROP TABLE queue_draws;
+DROP TABLE left_queue_tokens;
 DROP TABLE queue_records;
 DROP TABLE queues;

@@ -33,11 +33,12 @@ CREATE TABLE queue_records (
     heads bigint[] NOT NULL CHECK (0 <= ALL (heads)),
     tails bigint[] NOT NULL CHECK (0 <= ALL (tails)),
     limits bigint[] NOT NULL CHECK (0 <= ALL (limits)),
-    -- The fans who are called or active: one fan at each index of the four arrays.
+    -- The fans who are called or active: one fan at each index of the five arrays.
     inside_lanes smallint[] NOT NULL,
     inside_numbers bigint[] NOT NULL,
     inside_until timestamptz[] NOT NULL,
     inside_active boolean[] NOT NULL,
+    inside_accessible boolean[] NOT NULL,
     unspent bigint NOT NULL CHECK (unspent >= 0),
     CONSTRAINT queue_records_whole_lanes CHECK (
         cardinality(heads) = cardinality(limits) AND cardinality(tails) = cardinality(limits)
@@ -46,7 +47,19 @@ CREATE TABLE queue_records (
         cardinality(inside_numbers) = cardinality(inside_lanes)
         AND cardinality(inside_until) = cardinality(inside_lanes)
         AND cardinality(inside_active) = cardinality(inside_lanes)
+        AND cardinality(inside_accessible) = cardinality(inside_lanes)
     )
+);
+
+-- The queue tokens that ended without a payment: their fans left, took another token, or were absent. A restored queue ends them
+-- again. Payments note theirs in `ended_queue_tokens`.
+CREATE TABLE left_queue_tokens (
+    performance_id uuid NOT NULL,
+    epoch bigint NOT NULL,
+    lane smallint NOT NULL CHECK (lane >= 0),
+    index bigint NOT NULL CHECK (index > 0),
+    reason text COLLATE "C" NOT NULL CHECK (reason IN ('left', 'expired', 'abandoned', 'replaced')),
+    PRIMARY KEY (performance_id, epoch, lane, index)
 );
 
 -- How many fans had joined each lane before its numbers were drawn. A draw is one row, so that when several instances write one

@@ -6,7 +6,7 @@ CREATE TABLE payments (
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     paid_at timestamptz NOT NULL,
-    -- The queue token that the payment ended, of this user and performance.
+    -- The queue token that the payment ended, of this user and performance; null if it ended none.
     token_epoch bigint,
     token_lane smallint NOT NULL DEFAULT 0,
     token_index bigint,
@@ -17,16 +17,17 @@ CREATE TABLE payments (
 );
 
 CREATE INDEX payments_of_user ON payments (user_id, id DESC);
-CREATE INDEX payments_pending_propagation ON payments (paid_at, id) WHERE NOT propagated;
+CREATE INDEX payments_pending_propagation ON payments (performance_id, paid_at, id) WHERE NOT propagated;
 
 ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments;
 
--- The queue tokens that payments ended. One token may pay for several holds; the first payment is named.
+-- The queue tokens that have ended for good: by the payment that left the fan no live hold, or because the fan left.
 CREATE TABLE ended_queue_tokens (
     performance_id uuid NOT NULL,
     epoch bigint NOT NULL,
     lane smallint NOT NULL CHECK (lane >= 0),
     index bigint NOT NULL CHECK (index > 0),
-    payment_id uuid NOT NULL REFERENCES payments,
+    -- Null where the fan left.
+    payment_id uuid REFERENCES payments,
     PRIMARY KEY (performance_id, epoch, lane, index)
 );

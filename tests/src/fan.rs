@@ -97,7 +97,7 @@ impl Fan {
 
     /// Joins a queue, and sends its queue token from then on.
     pub async fn join(&mut self, performance: PerformanceId) -> Result<u64, Status> {
-        Ok(self.join_with(performance, "").await?.number)
+        Ok(self.join_with(performance, "").await?.join_index)
     }
 
     /// The same with a lane grant.
@@ -107,18 +107,45 @@ impl Fan {
         lane_grant: &str,
     ) -> Result<queue::JoinQueueResponse, Status> {
         let message = queue::JoinQueueRequest {
-            request_id: String::new(),
             performance_id: performance.to_string(),
             lane_grant: lane_grant.to_owned(),
+            ..queue::JoinQueueRequest::default()
         };
+        self.send_join(message).await
+    }
+
+    /// The same with all that a request may say.
+    pub async fn send_join(&mut self, message: queue::JoinQueueRequest) -> Result<queue::JoinQueueResponse, Status> {
         let joined = self.queue().join_queue(self.request(message)).await?.into_inner();
         self.queue_token.clone_from(&joined.queue_token);
         Ok(joined)
     }
 
+    /// Joins a queue under a given request id. The fan goes on sending the queue token of before.
+    pub async fn join_as(
+        &self,
+        request_id: &str,
+        performance: PerformanceId,
+        lane_grant: &str,
+    ) -> Result<queue::JoinQueueResponse, Status> {
+        let message = queue::JoinQueueRequest {
+            request_id: request_id.to_owned(),
+            performance_id: performance.to_string(),
+            lane_grant: lane_grant.to_owned(),
+            ..queue::JoinQueueRequest::default()
+        };
+        Ok(self.queue().join_queue(self.request(message)).await?.into_inner())
+    }
+
     /// Leaves the queue.
     pub async fn leave(&self) -> Result<queue::EndReason, Status> {
-        let message = queue::LeaveQueueRequest { request_id: String::new(), queue_token: self.queue_token.clone() };
+        self.leave_as("").await
+    }
+
+    /// Leaves the queue under a given request id.
+    pub async fn leave_as(&self, request_id: &str) -> Result<queue::EndReason, Status> {
+        let message =
+            queue::LeaveQueueRequest { request_id: request_id.to_owned(), queue_token: self.queue_token.clone() };
         Ok(self.queue().leave_queue(self.request(message)).await?.into_inner().reason())
     }
 
@@ -156,9 +183,14 @@ impl Fan {
 
     /// The fan's queue status.
     pub async fn position(&self) -> Result<QueueStatus, Status> {
-        let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
-        let response = self.queue().get_position(self.request(message)).await?.into_inner();
+        let response = self.position_response().await?;
         Ok(response.status.and_then(|status| status.status).expect("a status"))
+    }
+
+    /// The same with all that the response says.
+    pub async fn position_response(&self) -> Result<queue::GetPositionResponse, Status> {
+        let message = queue::GetPositionRequest { queue_token: self.queue_token.clone() };
+        Ok(self.queue().get_position(self.request(message)).await?.into_inner())
     }
 
     /// Holds seats under a new request id.
@@ -278,8 +310,13 @@ impl Fan {
 
     /// Tops up the wallet by this many euro cents.
     pub async fn top_up(&self, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
+        self.top_up_as(&request_id(), amount_minor).await
+    }
+
+    /// The same under a given request id.
+    pub async fn top_up_as(&self, request_id: &str, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
-        let message = wallet::TopUpRequest { request_id: request_id(), amount };
+        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount };
         let topped_up = self.wallet().top_up(self.request(message)).await?.into_inner();
         Ok(topped_up.entry.expect("an entry"))
     }

@@ -75,7 +75,12 @@ impl Instance {
 
     /// A raw connection, for a client with a protocol other than gRPC over HTTP/2.
     pub fn connect(&self) -> DuplexStream {
-        connect(&self.dial).expect("a running server")
+        self.connect_with(BUFFER_BYTES)
+    }
+
+    /// The same with a buffer of this size: as much can be written before the server reads.
+    pub fn connect_with(&self, buffer_bytes: usize) -> DuplexStream {
+        connect(&self.dial, buffer_bytes).expect("a running server")
     }
 }
 
@@ -119,14 +124,14 @@ impl Drop for KillableInstance {
 async fn open(dial: &UnboundedSender<DuplexStream>, endpoint: Endpoint) -> Channel {
     let dial = dial.clone();
     let connector = service_fn(move |_: Uri| {
-        let connection = connect(&dial);
+        let connection = connect(&dial, BUFFER_BYTES);
         async move { connection.map(TokioIo::new) }
     });
     endpoint.connect_with_connector(connector).await.expect("the server answers")
 }
 
-fn connect(dial: &UnboundedSender<DuplexStream>) -> std::io::Result<DuplexStream> {
-    let (client, server) = tokio::io::duplex(BUFFER_BYTES);
+fn connect(dial: &UnboundedSender<DuplexStream>, buffer_bytes: usize) -> std::io::Result<DuplexStream> {
+    let (client, server) = tokio::io::duplex(buffer_bytes);
     dial.send(server).map_err(std::io::Error::other)?;
     Ok(client)
 }

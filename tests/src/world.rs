@@ -17,6 +17,7 @@ use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_server::encore::Encore;
 use encore_server::ports::Ports;
+use encore_server::store_watch::StoreClocks;
 use tonic::transport::Channel;
 
 use crate::clock::{CountingIds, TestClock};
@@ -34,7 +35,13 @@ pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
 
 async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis_urls: &str, prefix: &str) -> Ports {
     let ports = embedded_ports(Arc::clone(clock)).on_postgres(&database.config()).await;
-    ports.expect("Postgres is available").on_redis(redis_urls, prefix).await.expect("Redis is available")
+    let ports = ports.expect("Postgres is available").on_redis(redis_urls, prefix).await.expect("Redis is available");
+    on_test_clock(ports)
+}
+
+/// The ports without the stores' clocks, with which a test's clock does not agree.
+fn on_test_clock(ports: Ports) -> Ports {
+    Ports { store_clocks: StoreClocks::default(), ..ports }
 }
 
 /// A set of instances and what they share.
@@ -91,7 +98,7 @@ impl World {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
         let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
-        Self::start(clock, vec![ports.expect("Postgres is available")], Some(database)).await
+        Self::start(clock, vec![on_test_clock(ports.expect("Postgres is available"))], Some(database)).await
     }
 
     /// One instance on embedded stores.
@@ -110,7 +117,7 @@ impl World {
             let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
             all_ports.push(Ports {
                 seat_locks: Arc::new(unavailable_seat_locks()),
-                ..ports.expect("Postgres is available")
+                ..on_test_clock(ports.expect("Postgres is available"))
             });
         }
         Self::start(clock, all_ports, Some(database)).await
@@ -166,7 +173,8 @@ impl World {
     /// A new instance on the same Postgres database without the state in memory, as after a restart.
     pub async fn successor(&self) -> Instance {
         let ports = embedded_ports(Arc::clone(&self.clock)).on_postgres(&self.database().config()).await;
-        Instance::start(Encore::new(ports.expect("Postgres is available"), GuardedRpcs::default())).await
+        let ports = on_test_clock(ports.expect("Postgres is available"));
+        Instance::start(Encore::new(ports, GuardedRpcs::default())).await
     }
 
     /// The database that durable instances share.

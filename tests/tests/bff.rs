@@ -6,6 +6,7 @@
 //!   example to return a rare refusal or to make a store unavailable.
 //! - Call the server with the generated clients of `encore-proto`, and assert on the replies.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ async fn without_seat_locks_the_claims_decide() {
     let mut reservations = MockReservations::new();
     reservations
         .expect_place()
-        .returning(move |_, _, _| Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
+        .returning(move |_, _, _, _| Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots: taken.clone() })));
     reservations.expect_find_placed().returning(|_| Ok(None));
     reservations.expect_claims_on().returning(|_, _| Ok(vec![]));
     reservations.expect_claims().returning(|_| Ok(vec![]));
@@ -144,6 +145,10 @@ struct SilentWallets;
 #[async_trait::async_trait]
 impl Wallets for SilentWallets {
     async fn top_up(&self, _: Transfer, _: RequestKey) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
+        std::future::pending().await
+    }
+
+    async fn find_topped_up(&self, _: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
         std::future::pending().await
     }
 
@@ -219,6 +224,8 @@ async fn a_used_queue_token_is_refused_with_its_end_reason() {
         epoch: 1,
         lane: 0,
         index: 1,
+        issued_at: fixtures::start(),
+        needs_accessible: false,
         admitted_until: None,
     };
     let fan = fan.showing(&ports.queue_tokens.sign(&payload));

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::catalog::seat_chart::Grade;
+use encore_domain::booking::seat_state::SeatState;
+use encore_domain::catalog::seat_chart::{Grade, SeatChart};
+use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
@@ -13,11 +15,13 @@ use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_seating_plan::{PlanWarning, SeatingPlan};
 
 use crate::catalog::PerformanceSummary;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::{AppError, Violation};
 use crate::queue_ceilings::RequestedThroughput;
+use crate::repeats::or_first_result_of;
 
 /// A performance to create. Each field is within its bounds; the use case checks that they are consistent.
 #[derive(Clone, Debug)]
@@ -30,7 +34,7 @@ pub struct NewPerformance {
     pub starts_at: Timestamp,
     /// The period in which seats can be held.
     pub on_sale: OnSaleWindow,
-    /// A price for every grade of the venue, by name.
+    /// The prices of the grades that are for sale, by name.
     pub prices: Vec<(String, Money)>,
     /// The most seats that one fan may own.
     pub seats_per_fan: u32,
@@ -54,13 +58,24 @@ pub struct NewQueue {
 impl NewQueue {
     fn requested_throughput(&self) -> RequestedThroughput {
         let QueueSettings { rate, max_active, .. } = self.settings;
+        // A default maximum follows from the rate, which has a ceiling of its own.
+        let is_chosen = !self.settings.has_default_max_active();
         RequestedThroughput {
             settings: "queue",
             rate: Some(rate),
-            max_active: Some(max_active),
+            max_active: is_chosen.then_some(max_active),
             override_ceiling: self.override_ceiling,
         }
     }
+}
+
+/// A venue that was imported.
+#[derive(Clone, Debug)]
+pub struct ImportedVenue {
+    /// The venue.
+    pub venue: Venue,
+    /// What was imported otherwise than the author of the plan may expect.
+    pub warnings: Vec<PlanWarning>,
 }
 
 /// The use cases of `AdminService`.
@@ -90,17 +105,54 @@ impl AdminUseCases {
     }
 
     /// Reads a seating plan and stores it as a venue. A plan with a violation is refused as a whole.
-    pub async fn import_venue(&self, plan_json: String, request: Option<RequestKey>) -> Result<Venue, AppError> {
-        // Reading a large plan takes a considerable part of a second of CPU time.
-        let reading = tokio::task::spawn_blocking(move || encore_seating_plan::read(&plan_json));
-        let plan = reading.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
-        let plan = plan.map_err(|violations| {
-            let named = violations.into_iter().map(|it| Violation::new(format!("plan_json{}", it.path), it.rule));
-            AppError::Invalid(named.collect())
+    pub async fn import_venue(
+        &self,
+        plan_json: String,
+        request: Option<RequestKey>,
+    ) -> Result<ImportedVenue, AppError> {
+        let (added, warnings) = match read_plan(plan_json).await {
+            Ok(plan) => (self.add_venue(plan.name, plan.chart, request).await, plan.warnings),
+            Err(refused) => (Err(refused), Vec::new()),
+        };
+        let venue = self.or_venue_added_before(added, request).await?;
+        Ok(ImportedVenue { venue, warnings })
+    }
+
+    /// Stores a venue that is another with some changes. The other stays as it is.
+    pub async fn revise_venue(
+        &self,
+        id: VenueId,
+        revision: VenueRevision,
+        request: Option<RequestKey>,
+    ) -> Result<Venue, AppError> {
+        let revised = self.revise_and_add_venue(id, revision, request).await;
+        self.or_venue_added_before(revised, request).await
+    }
+
+    async fn revise_and_add_venue(
+        &self,
+        id: VenueId,
+        revision: VenueRevision,
+        request: Option<RequestKey>,
+    ) -> Result<Venue, AppError> {
+        let before = self.contexts.venue(id).await?;
+        let chart = revision.apply(&before.chart).map_err(|violations| {
+            AppError::Invalid(violations.into_iter().map(|it| Violation::new(it.field, it.rule)).collect())
         })?;
-        let id = VenueId(self.ids.next());
-        let venue = Venue { id, name: plan.name, chart: plan.chart, created_at: self.clock.now() };
+        self.add_venue(before.name.clone(), chart, request).await
+    }
+
+    async fn add_venue(&self, name: Title, chart: SeatChart, request: Option<RequestKey>) -> Result<Venue, AppError> {
+        let venue = Venue { id: VenueId(self.ids.next()), name, chart, created_at: self.clock.now() };
         Ok(self.catalog.add_venue(venue, request).await?.into_inner())
+    }
+
+    async fn or_venue_added_before(
+        &self,
+        outcome: Result<Venue, AppError>,
+        request: Option<RequestKey>,
+    ) -> Result<Venue, AppError> {
+        or_first_result_of(request, outcome, |request| self.catalog.find_added_venue(request)).await
     }
 
     /// Creates a concert.
@@ -122,6 +174,17 @@ impl AdminUseCases {
         new: NewPerformance,
         request: Option<RequestKey>,
     ) -> Result<PerformanceSummary, AppError> {
+        let added = self.add_performance(new, request).await;
+        let find = |request| self.catalog.find_added_performance(request);
+        let performance = or_first_result_of(request, added, find).await?;
+        let concert = self.contexts.concert(performance.concert).await?;
+        let venue = self.contexts.venue(performance.venue).await?;
+        let context = PerformanceContext { performance: Arc::new(performance), concert, venue };
+        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
+        Ok(PerformanceSummary { context, seats_left })
+    }
+
+    async fn add_performance(&self, new: NewPerformance, request: Option<RequestKey>) -> Result<Performance, AppError> {
         let concert = self.contexts.concert(new.concert).await?;
         let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
@@ -143,16 +206,22 @@ impl AdminUseCases {
                 pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
             Queue { settings, draw }
         });
-        let performance = self.catalog.add_performance(performance, queue, request).await?.into_inner();
-        let seats_left = venue.chart.capacity();
-        Ok(PerformanceSummary {
-            context: PerformanceContext { performance: Arc::new(performance), concert, venue },
-            seats_left,
-        })
+        Ok(self.catalog.add_performance(performance, queue, request).await?.into_inner())
     }
 }
 
-/// Assigns the named prices to the grades of a venue. Every grade needs exactly one price, all in one currency.
+async fn read_plan(plan_json: String) -> Result<SeatingPlan, AppError> {
+    // Reading a large plan takes a considerable part of a second of CPU time.
+    let reading = tokio::task::spawn_blocking(move || encore_seating_plan::read(&plan_json));
+    let plan = reading.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
+    plan.map_err(|violations| {
+        let named = violations.into_iter().map(|it| Violation::new(format!("plan_json{}", it.path), it.rule));
+        AppError::Invalid(named.collect())
+    })
+}
+
+/// Assigns the named prices to the grades of a venue, all in one currency. The seats of a grade without a price are not for
+/// sale.
 fn price_list(grades: &[Grade], prices: &[(String, Money)]) -> Result<PriceList, Vec<Violation>> {
     let mut violations = Vec::new();
     let mut seen = HashSet::new();
@@ -168,15 +237,14 @@ fn price_list(grades: &[Grade], prices: &[(String, Money)]) -> Result<PriceList,
             violations.push(Violation::new(format!("prices[{index}].price.currency_code"), rule));
         }
     }
-    let mut minor_by_grade = Vec::with_capacity(grades.len());
-    for grade in grades {
-        match prices.iter().find(|(name, _)| *name == grade.name) {
-            Some((_, price)) => minor_by_grade.push(price.minor),
-            None => violations.push(Violation::new("prices", format!("must have a price for grade {:?}", grade.name))),
-        }
+    if prices.is_empty() {
+        violations.push(Violation::new("prices", "must have the price of at least one grade"));
     }
+    let price_of = |grade: &Grade| prices.iter().find(|(name, _)| *name == grade.name).map(|(_, price)| price.minor);
     match prices.first() {
-        Some((_, first)) if violations.is_empty() => Ok(PriceList { currency: first.currency, minor_by_grade }),
+        Some((_, first)) if violations.is_empty() => {
+            Ok(PriceList { currency: first.currency, minor_by_grade: grades.iter().map(price_of).collect() })
+        }
         _ => Err(violations),
     }
 }

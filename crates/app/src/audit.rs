@@ -141,9 +141,10 @@ impl AuditUseCases {
         } else {
             Vec::new()
         };
-        let chart = &self.parts.contexts.context(performance).await?.venue.chart;
+        let context = self.parts.contexts.context(performance).await?;
+        let (chart, prices) = (&context.venue.chart, &context.performance.prices);
         seen.seats += u64::from(chart.capacity());
-        seen.findings.extend(seat_findings(performance, chart, &state, &claims, &overdue));
+        seen.findings.extend(seat_findings(performance, chart, prices, &state, &claims, &overdue));
         Ok(())
     }
 }

@@ -1,39 +1,32 @@
 //! Holding seats and releasing them.
 
 mod alternatives;
+mod holding;
 mod searches;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::hold_change::{Extension, ReleaseRefusal};
-use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_request::{SeatRequest, check_accessible};
-use encore_domain::booking::seat_state::Locker;
-use encore_domain::booking::{HoldTerms, Reservation, ReservationCursor, SeatSelection, plan_hold};
-use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::booking::seat_request::SeatRequest;
+use encore_domain::booking::{Reservation, ReservationCursor, SeatSelection};
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Clock, PlaceRefusal, Reservations};
+use encore_domain::ports::{Clock, Reservations};
 use encore_domain::request::{Applied, RequestKey};
 use encore_seat_map::SeatMap;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
-use tracing::warn;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::alternatives::SeatAlternatives;
 use self::searches::SeatSearches;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::repeats::or_first_result_of;
 
-/// The most attempts to choose seats, where the claims refuse the chosen seats.
-const CHOICES_MAX: usize = 16;
-/// How long a call waits for its turn to choose seats on the claims.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// How many holds that could not be placed are settled at once: while all fail, most are left to the repair.
+const SETTLED_AT_ONCE: usize = 8;
 
 /// A reservation with its performance, concert and venue.
 #[derive(Clone, Debug)]
@@ -69,6 +62,8 @@ pub struct BookingUseCases {
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     turn: Arc<Mutex<()>>,
+    /// Limits how many holds that could not be placed are settled at once.
+    settling: Arc<Semaphore>,
 }
 
 impl BookingUseCases {
@@ -76,7 +71,8 @@ impl BookingUseCases {
     pub fn new(parts: BookingParts) -> Self {
         let BookingParts { reservations, contexts, seat_map, guard, clock } = parts;
         let (searches, alternatives) = (SeatSearches::default(), SeatAlternatives::new(seat_map.clone()));
-        Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn: Arc::default() }
+        let (turn, settling) = (Arc::default(), Arc::new(Semaphore::new(SETTLED_AT_ONCE)));
+        Self { reservations, contexts, seat_map, searches, alternatives, guard, clock, turn, settling }
     }
 
     /// Holds seats for a fan, all or none. Idempotent: a repeated request returns its hold even if the call would be
@@ -90,14 +86,10 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<ReservationView, AppError> {
         let context = self.contexts.context(performance).await?;
-        let reservation = match self.hold(caller, pass, &context, seat_request, request).await {
-            Err(refusal) if refusal.may_hide_a_repeat() => match self.reservations.find_placed(request).await? {
-                Some(placed) => placed,
-                None => return Err(self.with_alternatives(&context, seat_request, refusal).await),
-            },
-            other => other?,
-        };
-        Ok(ReservationView { reservation, context })
+        match self.hold(caller, pass, &context, seat_request, request).await {
+            Ok(reservation) => Ok(ReservationView { reservation, context }),
+            Err(refusal) => Err(self.with_alternatives(&context, seat_request, refusal).await),
+        }
     }
 
     /// Adds alternative seats to the refusal of taken seats.
@@ -118,154 +110,42 @@ impl BookingUseCases {
         }
     }
 
-    async fn hold(
-        &self,
-        caller: Caller,
-        pass: &QueuePass,
-        context: &PerformanceContext,
-        seat_request: &SeatRequest,
-        request: RequestKey,
-    ) -> Result<Reservation, AppError> {
-        let admitted_until = self.guard.authorize(pass, caller, &context.performance).await?;
-        self.guard.spend_hold_try(pass, caller, &context.performance).await?;
-        let terms = HoldTerms::new(&context.performance, &request, admitted_until, self.clock.now())?;
-        match seat_request {
-            SeatRequest::Named { seats, prevent_orphan_seats, accessible } => {
-                let slots = seats.seat_slots(&context.venue.chart)?;
-                check_accessible(&context.venue.chart, &slots, *accessible)?;
-                let orphans = if *prevent_orphan_seats { Orphans::Prevent } else { Orphans::Allow };
-                self.hold_named(context, &slots, orphans, terms, request).await
-            }
-            SeatRequest::Best(best) => {
-                let search = Search::Seats(self.searches.search(context, best).await?);
-                self.hold_chosen(context, &search, terms, request).await
-            }
-            SeatRequest::GeneralAdmission(general_admission) => {
-                let search = Search::Units(general_admission.search(&context.venue.chart, terms.id)?);
-                self.hold_chosen(context, &search, terms, request).await
-            }
-        }
-    }
-
-    async fn hold_named(
-        &self,
-        context: &PerformanceContext,
-        slots: &[Slot],
-        orphans: Orphans,
-        terms: HoldTerms,
-        request: RequestKey,
-    ) -> Result<Reservation, AppError> {
-        self.seat_map.take(context, slots, orphans, terms.id, terms.expires_at).await?;
-        self.place(context, slots, terms, request).await
-    }
-
-    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the
-    /// locks are corrected and the choice is repeated: a fan who asks for any seats is not refused because others were
-    /// faster.
-    async fn hold_chosen(
-        &self,
-        context: &PerformanceContext,
-        search: &Search,
-        terms: HoldTerms,
-        request: RequestKey,
-    ) -> Result<Reservation, AppError> {
-        for _ in 0..CHOICES_MAX {
-            let chosen = self.seat_map.take_chosen(context, search, terms.id, terms.expires_at).await?;
-            let Some(slots) = chosen else {
-                return self.hold_claimable(context, search, terms, request).await;
-            };
-            match self.place(context, &slots, terms, request).await {
-                Err(AppError::SeatsTaken { .. }) => {}
-                placed => return placed,
-            }
-        }
-        Err(AppError::Overloaded)
-    }
-
-    /// Chooses on the claims while the locks are unavailable. Calls that are likely to choose the same seats, and calls
-    /// whose first choice was taken, wait for their turn within this instance. A conflict with another instance repeats
-    /// the choice.
-    async fn hold_claimable(
-        &self,
-        context: &PerformanceContext,
-        search: &Search,
-        terms: HoldTerms,
-        request: RequestKey,
-    ) -> Result<Reservation, AppError> {
-        let mut turn = None;
-        for tried in 0..CHOICES_MAX {
-            if turn.is_none() && (tried > 0 || matches!(search, Search::Seats(_))) {
-                turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
-            }
-            let slots = self.seat_map.choose_claimable(context, search).await?;
-            match self.place(context, &slots, terms, request).await {
-                Err(AppError::SeatsTaken { .. }) => {}
-                placed => return placed,
-            }
-        }
-        Err(AppError::Overloaded)
-    }
-
-    /// Claims locked seats, and settles the locks with the claims unless the claim was placed just now.
-    async fn place(
-        &self,
-        context: &PerformanceContext,
-        slots: &[Slot],
-        terms: HoldTerms,
-        request: RequestKey,
-    ) -> Result<Reservation, AppError> {
-        let performance = &context.performance;
-        let hold = plan_hold(performance, &context.venue.chart, slots, terms)?;
-        let placed = self.reservations.place(hold, performance.seats_per_fan, request).await;
-        if !matches!(placed, Ok(Applied::Now(_)) | Err(RequestError::Unavailable(_))) {
-            self.settle(performance.id, slots, terms.id).await;
-        }
-        match placed {
-            Ok(applied) => Ok(applied.into_inner()),
-            Err(RequestError::Refused(PlaceRefusal::SeatsTaken { slots })) => {
-                let seat_ids = context.seat_ids(&slots);
-                Err(AppError::SeatsTaken { seat_ids, version: None, alternatives: vec![] })
-            }
-            Err(RequestError::Refused(PlaceRefusal::OverLimit { limit, owned })) => {
-                Err(AppError::OverLimit { limit, owned })
-            }
-            Err(RequestError::Reused) => Err(AppError::RequestReused),
-            Err(RequestError::Unavailable(unavailable)) => Err(unavailable.into()),
-        }
-    }
-
-    /// Sets the locks to match the claims. The locks were taken for a refused claim, or belong to an earlier call of
-    /// the same request.
-    async fn settle(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Fan(owner)).await {
-            warn!(
-                error = &unavailable as &dyn std::error::Error,
-                "seat locks could not be settled; they differ from the claims until the next sweep"
-            );
-        }
-    }
-
-    /// Releases some seats of a live hold. The hold ends with its last seat.
+    /// Releases some seats of a live hold. The hold ends with its last seat. Idempotent, as [`Self::extend_hold`] is.
     pub async fn release_seats(
         &self,
         caller: Caller,
+        pass: &QueuePass,
         id: ReservationId,
         seats: &SeatSelection,
         request: Option<RequestKey>,
     ) -> Result<ReservationView, AppError> {
-        let reservation = self.own(caller, id).await?;
-        let context = self.contexts.context(reservation.performance).await?;
+        let hold = self.own(caller, id).await?;
+        let context = self.contexts.context(hold.performance).await?;
+        let left = self.give_back(caller, pass, &context, &hold, seats, request).await;
+        self.changed(left, context, request).await
+    }
+
+    async fn give_back(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        context: &PerformanceContext,
+        hold: &Reservation,
+        seats: &SeatSelection,
+        request: Option<RequestKey>,
+    ) -> Result<Reservation, AppError> {
+        self.guard.authorize(pass, caller, &context.performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
-        let left = match self.reservations.release_seats(id, &slots, self.clock.now(), request).await {
+        let left = match self.reservations.release_seats(hold.id, &slots, self.clock.now(), request).await {
             Err(RequestError::Refused(ReleaseRefusal::NotItsSeats { slots })) => {
                 return Err(AppError::NotFound { kind: "reserved_seat", ids: context.seat_ids(&slots) });
             }
             other => other?,
         };
         if matches!(left, Applied::Now(_)) {
-            self.seat_map.release(reservation.performance, &slots, id).await;
+            self.seat_map.release(hold.performance, &slots, hold.id).await;
         }
-        Ok(ReservationView { reservation: left.into_inner(), context })
+        Ok(left.into_inner())
     }
 
     /// Extends a live hold, as far as its performance and the fan's queue token allow. Idempotent: a repeated request
@@ -279,13 +159,8 @@ impl BookingUseCases {
     ) -> Result<ReservationView, AppError> {
         let hold = self.own(caller, id).await?;
         let context = self.contexts.context(hold.performance).await?;
-        let reservation = match self.extend(caller, pass, &context, &hold, request).await {
-            Err(refusal) if refusal.may_hide_a_repeat() => {
-                self.reservations.find_extended(request).await?.ok_or(refusal)?
-            }
-            other => other?,
-        };
-        Ok(ReservationView { reservation, context })
+        let extended = self.extend(caller, pass, &context, &hold, request).await;
+        self.changed(extended, context, Some(request)).await
     }
 
     async fn extend(
@@ -296,8 +171,10 @@ impl BookingUseCases {
         hold: &Reservation,
         request: RequestKey,
     ) -> Result<Reservation, AppError> {
-        let token_until = self.guard.authorize(pass, caller, &context.performance).await?;
-        let extension = Extension { hold_for: context.performance.hold_for, token_until };
+        let performance = &context.performance;
+        let admission = self.guard.authorize(pass, caller, performance).await?;
+        let token_until = admission.map(|admission| admission.until);
+        let extension = Extension { hold_for: performance.hold_for, starts_at: performance.starts_at, token_until };
         let extended = self.reservations.extend(hold.id, extension, self.clock.now(), request).await?;
         if let Applied::Now(extended) = &extended {
             self.settle(hold.performance, &extended.slots(), hold.id).await;
@@ -305,20 +182,46 @@ impl BookingUseCases {
         Ok(extended.into_inner())
     }
 
-    /// Releases all seats of a live hold.
+    /// Releases all seats of a live hold. Idempotent, as [`Self::extend_hold`] is.
     pub async fn release_hold(
         &self,
         caller: Caller,
+        pass: &QueuePass,
         id: ReservationId,
         request: Option<RequestKey>,
     ) -> Result<ReservationView, AppError> {
-        let reservation = self.own(caller, id).await?;
-        let context = self.contexts.context(reservation.performance).await?;
+        let hold = self.own(caller, id).await?;
+        let context = self.contexts.context(hold.performance).await?;
+        let released = self.release(caller, pass, &context, id, request).await;
+        self.changed(released, context, request).await
+    }
+
+    async fn release(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        context: &PerformanceContext,
+        id: ReservationId,
+        request: Option<RequestKey>,
+    ) -> Result<Reservation, AppError> {
+        self.guard.authorize(pass, caller, &context.performance).await?;
         let released = self.reservations.release(id, self.clock.now(), request).await?;
         if let Applied::Now(reservation) = &released {
             self.seat_map.release(reservation.performance, &reservation.slots(), id).await;
         }
-        Ok(ReservationView { reservation: released.into_inner(), context })
+        Ok(released.into_inner())
+    }
+
+    /// The result of a change of a hold, or the first result of its request.
+    async fn changed(
+        &self,
+        outcome: Result<Reservation, AppError>,
+        context: PerformanceContext,
+        request: Option<RequestKey>,
+    ) -> Result<ReservationView, AppError> {
+        let find = |request| self.reservations.find_changed(request);
+        let reservation = or_first_result_of(request, outcome, find).await?;
+        Ok(ReservationView { reservation, context })
     }
 
     /// One reservation of the caller.

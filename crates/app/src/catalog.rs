@@ -169,7 +169,8 @@ impl CatalogUseCases {
     ) -> Result<(SeatChartView, impl Stream<Item = Result<ObservedSeats, AppError>> + Send + use<>), AppError> {
         let chart = self.get_seat_chart(query.performance).await?;
         check_sections(&chart.context, &query.sections)?;
-        let until = self.guard.authorize(pass, caller, &chart.context.performance).await?;
+        let admission = self.guard.authorize(pass, caller, &chart.context.performance).await?;
+        let until = admission.map(|admission| admission.until);
         let SeatWatchQuery { sections, after_version, .. } = query;
         let watch = SeatWatch { user: caller.user, sections, after_version: *after_version, until };
         let stream = self.seat_map.watch(&chart.context, &watch).await?;
@@ -199,7 +200,8 @@ fn page_of_seats(context: &PerformanceContext, state: &SeatState, query: &SeatQu
     let rows = chart.seats()[first..]
         .iter()
         .filter(|seat| query.sections.is_empty() || query.sections.contains(&chart.section_of(seat).name))
-        .filter_map(|seat| Some((seat, state.status(seat.slot)?)))
+        // A seat without a status is not for sale.
+        .map(|seat| (seat, state.status(seat.slot).unwrap_or(SeatStatus::Blocked)))
         .filter(|(_, status)| !query.free_only || *status == SeatStatus::Free)
         .map(|(seat, status)| (seat.clone(), status))
         .take(query.page.size as usize + 1)

@@ -114,43 +114,10 @@ impl AppError {
         Self::NotFound { kind, ids: vec![id.to_string()] }
     }
 
-    /// Whether an earlier success of the same request may be the cause of this refusal, because the refusal depends on
-    /// stored state. False for invalid calls and for an unavailable store.
+    /// Whether an earlier call with the same request may have succeeded, so that this refusal must not be its answer. An
+    /// outage is no refusal: a retry finds out.
     pub fn may_hide_a_repeat(&self) -> bool {
-        match self {
-            Self::NotOnSale(_)
-            | Self::SeatsTaken { .. }
-            | Self::WouldOrphanSeats { .. }
-            | Self::AccessibleSeats { .. }
-            | Self::NoSeatsFit { .. }
-            | Self::TooFewLeft { .. }
-            | Self::OverLimit { .. }
-            | Self::HoldExpired { .. }
-            | Self::HoldAtLimit { .. }
-            | Self::NotHeld { .. }
-            | Self::InsufficientBalance { .. }
-            | Self::WalletFull
-            | Self::QueueTokenEnded(_)
-            | Self::HoldTriesExhausted { .. } => true,
-            Self::SeatsNotFree { .. }
-            | Self::SeatsNotBlocked { .. }
-            | Self::Invalid(_)
-            | Self::NotFound { .. }
-            | Self::RequestReused
-            | Self::LogInFailed
-            | Self::EmailTaken
-            | Self::NoQueue
-            | Self::QueueTokenMissing
-            | Self::QueueTokenInvalid
-            | Self::NotAdmitted
-            | Self::QueueDraining
-            | Self::LaneGrantInvalid
-            | Self::NoDraw
-            | Self::QueueCeilingExceeded { .. }
-            | Self::Overloaded
-            | Self::Unavailable(_)
-            | Self::Internal(_) => false,
-        }
+        !matches!(self, Self::RequestReused | Self::Overloaded | Self::Unavailable(_) | Self::Internal(_))
     }
 }
 
@@ -259,6 +226,8 @@ impl From<HoldRefusal> for AppError {
         match refusal {
             HoldRefusal::NotOnSale(closed) => Self::NotOnSale(closed),
             HoldRefusal::UnknownSeats { seat_ids } => Self::NotFound { kind: "seat", ids: seat_ids },
+            // As with blocked seats.
+            HoldRefusal::NotForSale { seat_ids } => Self::SeatsTaken { seat_ids, version: None, alternatives: vec![] },
             HoldRefusal::UnitsNamed { seat_ids } => {
                 let rule = format!(
                     "must not name units of general admission areas, which are sold by count: {}",

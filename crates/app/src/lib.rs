@@ -12,6 +12,7 @@ pub mod queue_admin;
 mod queue_ceilings;
 pub mod queue_guard;
 pub mod rehearsal_fans;
+mod repeats;
 pub mod seat_blocks;
 pub mod upkeep;
 pub mod wallet;

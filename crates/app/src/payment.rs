@@ -7,9 +7,9 @@ use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PaymentId, ReservationId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
+use encore_domain::payment::{Paid, PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
-use encore_domain::queue::{EndReason, QueueTokenPayload};
+use encore_domain::queue::EndReason;
 use encore_domain::request::{Applied, RequestKey};
 use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::repeats::or_first_result;
 use crate::wallet::transfer_ids;
 
 /// The most attempts to plan a payment, where its fan changes the hold between plan and payment.
@@ -69,10 +70,8 @@ impl PaymentUseCases {
         id: ReservationId,
         request: RequestKey,
     ) -> Result<Payment, AppError> {
-        match self.pay(caller, pass, id, request).await {
-            Err(refusal) if refusal.may_hide_a_repeat() => self.payments.find_paid(request).await?.ok_or(refusal),
-            other => other,
-        }
+        let paid = self.pay(caller, pass, id, request).await;
+        or_first_result(paid, || self.payments.find_paid(request)).await
     }
 
     /// Plans and makes the payment, again if the hold changed between the two.
@@ -112,20 +111,20 @@ impl PaymentUseCases {
             Err(RequestError::Refused(PayRefusal::HoldChanged)) => return Ok(None),
             other => other?,
         };
-        if let Applied::Now(payment) = &applied {
-            self.propagate(payment, reservation, payload).await;
+        if let Applied::Now(paid) = &applied {
+            self.propagate(paid, reservation).await;
         }
-        Ok(Some(applied.into_inner()))
+        Ok(Some(applied.into_inner().payment))
     }
 
     /// Propagates the settlement at once. If that fails, the sweep propagates it.
-    async fn propagate(&self, payment: &Payment, reservation: &Reservation, payload: Option<QueueTokenPayload>) {
+    async fn propagate(&self, Paid { payment, ended_token }: &Paid, reservation: &Reservation) {
         let settlement = Settlement {
             payment: payment.id,
             reservation: reservation.id,
             performance: reservation.performance,
             slots: reservation.slots(),
-            payload,
+            payload: *ended_token,
         };
         if let Err(unavailable) = self.propagator.propagate(&settlement).await {
             warn!(
@@ -167,7 +166,7 @@ impl SettlementPropagator {
         Self { seat_map, room, propagated: Arc::default() }
     }
 
-    /// Marks the seats as sold and ends the queue token.
+    /// Marks the seats as sold, and ends the queue token that the payment ended.
     pub async fn propagate(&self, settlement: &Settlement) -> Result<(), AppError> {
         let Settlement { payment, performance, reservation, slots, payload } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation).await?;

@@ -6,12 +6,13 @@ use encore_domain::catalog::Performance;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, LaneGrants, QueueTokens, Seen, SeenRequests};
+use encore_domain::ports::{Clock, LaneGrants, QueueAnswer, QueueTokens, Reservations, Seen, SeenRequests};
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, QueueTokenPayload};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use encore_seat_map::SeatMap;
 pub use encore_waiting_room::{Ending, QueueStatus, Waiting};
-use encore_waiting_room::{ObservedStatus, OpenQueue, WaitingRoom};
+use encore_waiting_room::{Entrant, ObservedStatus, OpenQueue, WaitingRoom};
 use futures::{Stream, StreamExt};
 
 use crate::contexts::PerformanceContexts;
@@ -25,6 +26,8 @@ pub struct QueueParts {
     pub tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
     pub seen: Arc<dyn SeenRequests>,
+    pub reservations: Arc<dyn Reservations>,
+    pub seat_map: SeatMap,
     pub contexts: PerformanceContexts,
     pub clock: Arc<dyn Clock>,
 }
@@ -44,8 +47,17 @@ pub struct JoinedQueue {
     pub payload: QueueTokenPayload,
     /// The lane.
     pub lane: LaneName,
-    /// Whether the number is still to be drawn.
-    pub pre_queued: bool,
+    /// The status; none if it is not known at the moment.
+    pub position: Option<Position>,
+}
+
+/// What a fan who joins asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JoinRequest<'request> {
+    /// A grant of a lane that is not open to everybody.
+    pub lane_grant: Option<&'request str>,
+    /// Whether the fan needs an accessible seat.
+    pub needs_accessible: bool,
 }
 
 /// A status as it is sent to the fan.
@@ -53,6 +65,8 @@ pub struct JoinedQueue {
 pub struct Position {
     /// When the status was true.
     pub observed_at: Timestamp,
+    /// When the queue token was issued.
+    pub issued_at: Timestamp,
     /// The status.
     pub status: QueueStatus,
     /// For an admitted fan: the queue token that says so. It is accepted even while the queue store is unavailable.
@@ -77,13 +91,30 @@ impl QueueUseCases {
     }
 
     /// Gives the caller a token in a queue, or returns the token the caller has. A lane grant leads into its lane.
+    /// Idempotent: a repeated request returns its token, whatever has become of token, queue and sale since.
     pub async fn join_queue(
         &self,
         caller: Caller,
         performance: PerformanceId,
-        lane_grant: Option<&str>,
+        wanted: JoinRequest<'_>,
         request: Option<RequestKey>,
     ) -> Result<JoinedQueue, AppError> {
+        let answer = match self.answer_before(request).await? {
+            Some(answer) => answer,
+            None => self.remember(request, self.join(caller, performance, wanted).await?).await?,
+        };
+        match answer {
+            QueueAnswer::Joined(payload) => self.joined(payload).await,
+            QueueAnswer::Left(_) => Err(AppError::RequestReused),
+        }
+    }
+
+    async fn join(
+        &self,
+        caller: Caller,
+        performance: PerformanceId,
+        JoinRequest { lane_grant, needs_accessible }: JoinRequest<'_>,
+    ) -> Result<QueueAnswer, AppError> {
         let context = self.parts.contexts.performance(performance).await?;
         if !context.has_queue {
             return Err(AppError::NoQueue);
@@ -92,14 +123,20 @@ impl QueueUseCases {
         let open = self.queue_for_joining(&context, now).await?;
         let lanes = &open.queue.settings.lanes;
         let lane = self.lane(caller, performance, lanes, lane_grant, now)?;
-        self.refuse_reuse(request).await?;
-        let payload = self.parts.room.join(&open, caller.user, lane).await?;
-        let name = lanes.as_slice().get(usize::from(payload.lane)).map(|lane| lane.name.clone());
+        let payload = self.parts.room.join(&open, Entrant { user: caller.user, lane, needs_accessible }).await?;
+        Ok(QueueAnswer::Joined(payload))
+    }
+
+    async fn joined(&self, payload: QueueTokenPayload) -> Result<JoinedQueue, AppError> {
+        let queue = self.parts.room.queue(payload.performance).await?;
+        let name = queue.settings.lanes.as_slice().get(usize::from(payload.lane)).map(|lane| lane.name.clone());
+        // The fan has the token, whether or not its status can be read now.
+        let observed = self.parts.room.joined_status(&payload).await.ok().flatten();
         Ok(JoinedQueue {
             queue_token: self.parts.tokens.sign(&payload),
+            position: observed.map(|observed| position(&*self.parts.tokens, &payload, observed)),
             payload,
             lane: name.ok_or_else(|| AppError::Internal(format!("lane {} has no name", payload.lane)))?,
-            pre_queued: now < open.opens_at,
         })
     }
 
@@ -149,16 +186,35 @@ impl QueueUseCases {
         Ok(position(&*self.parts.tokens, &payload, observed))
     }
 
-    /// Ends the caller's token.
+    /// Ends the caller's token, and releases the caller's holds of its performance, which could not be paid any more.
     pub async fn leave_queue(
         &self,
         caller: Caller,
         token: &str,
         request: Option<RequestKey>,
     ) -> Result<EndReason, AppError> {
+        let answer = match self.answer_before(request).await? {
+            Some(answer) => answer,
+            None => self.remember(request, QueueAnswer::Left(self.leave(caller, token).await?)).await?,
+        };
+        match answer {
+            QueueAnswer::Left(reason) => Ok(reason),
+            QueueAnswer::Joined(_) => Err(AppError::RequestReused),
+        }
+    }
+
+    /// A retry releases what an earlier call did not come to release: a token that has ended because the fan left ends
+    /// again with the same reason.
+    async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
         let payload = self.read_own(caller, token)?;
-        self.refuse_reuse(request).await?;
-        Ok(self.parts.room.end(&payload, EndReason::Left).await?)
+        let reason = self.parts.room.end(&payload, EndReason::Left).await?;
+        if reason == EndReason::Left {
+            let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
+            for hold in released {
+                self.parts.seat_map.release(hold.performance, &hold.slots(), hold.id).await;
+            }
+        }
+        Ok(reason)
     }
 
     /// The draw of a queue, for everybody to check.
@@ -175,10 +231,22 @@ impl QueueUseCases {
         payload.ok_or(AppError::QueueTokenInvalid)
     }
 
-    async fn refuse_reuse(&self, request: Option<RequestKey>) -> Result<(), AppError> {
-        let Some(request) = request else { return Ok(()) };
-        match self.parts.seen.remember(request).await? {
-            Seen::First | Seen::Same => Ok(()),
+    /// The answer to an earlier call with the same request.
+    async fn answer_before(&self, request: Option<RequestKey>) -> Result<Option<QueueAnswer>, AppError> {
+        let Some(request) = request else { return Ok(None) };
+        match self.parts.seen.find(request).await? {
+            Seen::New => Ok(None),
+            Seen::Answered(answer) => Ok(Some(answer)),
+            Seen::Other => Err(AppError::RequestReused),
+        }
+    }
+
+    /// Remembers the answer to a request. Returns it, or the answer to a concurrent call that was faster.
+    async fn remember(&self, request: Option<RequestKey>, answer: QueueAnswer) -> Result<QueueAnswer, AppError> {
+        let Some(request) = request else { return Ok(answer) };
+        match self.parts.seen.remember(request, answer).await? {
+            Seen::New => Ok(answer),
+            Seen::Answered(first) => Ok(first),
             Seen::Other => Err(AppError::RequestReused),
         }
     }
@@ -193,5 +261,5 @@ fn position(tokens: &dyn QueueTokens, payload: &QueueTokenPayload, observed: Obs
         }
         QueueStatus::PreQueued { .. } | QueueStatus::Waiting(_) | QueueStatus::Ended(_) => None,
     };
-    Position { observed_at, status, admitted_token }
+    Position { observed_at, issued_at: payload.issued_at, status, admitted_token }
 }

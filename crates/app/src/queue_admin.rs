@@ -19,6 +19,7 @@ use crate::contexts::PerformanceContexts;
 use crate::error::{AppError, Violation};
 use crate::queue::QueueParts;
 use crate::queue_ceilings::RequestedThroughput;
+use crate::repeats::or_first_result_of;
 
 /// How often a watched queue is reported.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -60,6 +61,17 @@ impl QueueAdminUseCases {
     /// [`WaitingRoom::REFRESH_EVERY`]. A rate or `max_active` that exceeds its ceiling is refused unless the ceilings
     /// are overridden.
     pub async fn change(
+        &self,
+        performance: PerformanceId,
+        patch: QueuePatch,
+        override_ceiling: bool,
+        request: Option<RequestKey>,
+    ) -> Result<QueueSettings, AppError> {
+        let changed = self.patch(performance, patch, override_ceiling, request).await;
+        or_first_result_of(request, changed, |request| self.catalog.find_patched(request)).await
+    }
+
+    async fn patch(
         &self,
         performance: PerformanceId,
         patch: QueuePatch,

@@ -6,6 +6,7 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
 use encore_waiting_room::WaitingRoom;
+use tracing::warn;
 
 use crate::error::AppError;
 
@@ -42,6 +43,15 @@ impl QueuePass {
     }
 }
 
+/// The admission with which a guarded call is authorized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The payload of its queue token.
+    pub payload: QueueTokenPayload,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
 /// Authorizes callers with an active token of the performance. A performance without a queue needs no token.
 #[derive(Clone)]
 pub struct QueueGuard {
@@ -55,15 +65,15 @@ impl QueueGuard {
     }
 
     /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which
-    /// is asked instead of a replica. Returns until when the caller is authorized; none if that is not limited.
+    /// is asked instead of a replica. Returns the caller's admission; none if the call needs none.
     pub async fn authorize(
         &self,
         pass: &QueuePass,
         caller: Caller,
         performance: &Performance,
-    ) -> Result<Option<Timestamp>, AppError> {
+    ) -> Result<Option<Admission>, AppError> {
         match needed_payload(pass, caller, performance)? {
-            Some(payload) => Ok(Some(self.room.authorize(&payload).await?)),
+            Some(payload) => Ok(Some(Admission { payload, until: self.room.authorize(&payload).await? })),
             None => Ok(None),
         }
     }
@@ -84,15 +94,14 @@ impl QueueGuard {
 
     /// Counts one attempt to hold seats, where the queue limits the attempts of a token. While the queue's store is
     /// unavailable, attempts are neither counted nor refused: the limit only protects against endless attempts.
-    pub async fn spend_hold_try(
-        &self,
-        pass: &QueuePass,
-        caller: Caller,
-        performance: &Performance,
-    ) -> Result<(), AppError> {
-        match needed_payload(pass, caller, performance)? {
-            Some(payload) => Ok(self.room.spend_hold_try(&payload).await?),
-            None => Ok(()),
+    pub async fn spend_hold_try(&self, admission: &Admission) -> Result<(), AppError> {
+        Ok(self.room.spend_hold_try(&admission.payload).await?)
+    }
+
+    /// Takes back the count of an attempt that costs none. If the store is unavailable, the attempt stays counted.
+    pub async fn return_hold_try(&self, admission: &Admission) {
+        if let Err(error) = self.room.return_hold_try(&admission.payload).await {
+            warn!(error = &error as &dyn std::error::Error, "an attempt to hold seats stays counted");
         }
     }
 }

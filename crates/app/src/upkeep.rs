@@ -1,14 +1,19 @@
 //! Periodic sweeps that complete what calls left unfinished. They are idempotent, and any instance may run them at any
 //! time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_bulkhead::Bulkhead;
+use encore_domain::booking::Reservation;
 use encore_domain::error::Unavailable;
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Payments, Reservations};
+use encore_domain::time::Timestamp;
 use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::error::AppError;
 use crate::payment::SettlementPropagator;
@@ -21,6 +26,8 @@ const LOCK_GRACE: Duration = Duration::from_secs(2);
 /// How long after a payment its settlement is propagated again, unless it is marked as propagated. Each sweep writes
 /// the marks.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// The longest sweep of one performance takes a batch of calls of a store that answers slowly.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What [`Upkeep`] is made of.
 pub struct UpkeepParts {
@@ -47,38 +54,71 @@ pub struct Upkeep {
     propagator: SettlementPropagator,
     room: WaitingRoom,
     clock: Arc<dyn Clock>,
+    releases: Bulkhead,
+    settlements: Bulkhead,
+    overdue: Bulkhead,
 }
 
+/// A sweep about many performances runs side by side for each, and returns without those that hang.
 impl Upkeep {
     /// The sweeps over their ports.
     pub fn new(parts: UpkeepParts) -> Self {
         let UpkeepParts { reservations, payments, seat_map, propagator, room, clock } = parts;
-        Self { reservations, payments, seat_map, propagator, room, clock }
+        let releases = Bulkhead::new("expiry", DEADLINE);
+        let settlements = Bulkhead::new("settlements", DEADLINE);
+        let overdue = Bulkhead::new("overdue locks", DEADLINE);
+        Self { reservations, payments, seat_map, propagator, room, clock, releases, settlements, overdue }
     }
 
-    /// Ends holds whose deadline has passed and frees their seats.
+    /// Ends holds whose deadline has passed and frees their seats. Seats that could not be freed are freed by
+    /// [`settle_overdue_locks`](Self::settle_overdue_locks).
     pub async fn expire_holds(&self) -> Result<(), AppError> {
         loop {
             let expired = self.reservations.expire_due(self.clock.now(), BATCH).await?;
-            for reservation in &expired {
-                self.seat_map.release(reservation.performance, &reservation.slots(), reservation.id).await;
+            let count = expired.len();
+            let mut by_performance: HashMap<PerformanceId, Vec<Reservation>> = HashMap::new();
+            for reservation in expired {
+                by_performance.entry(reservation.performance).or_default().push(reservation);
             }
-            if expired.len() < BATCH as usize {
+            let release = |expired| {
+                let seat_map = self.seat_map.clone();
+                async move { release_all(&seat_map, expired).await }
+            };
+            if let Err(unavailable) = self.releases.run(by_performance, release).await {
+                let error = &unavailable as &dyn std::error::Error;
+                warn!(error, "seat locks of expired holds not released; the sweep of overdue locks releases them");
+            }
+            if count < BATCH as usize {
                 return Ok(());
             }
-            info!(expired = expired.len(), "a full batch of holds expired; expiring the next batch");
+            info!(expired = count, "a full batch of holds expired; expiring the next batch");
         }
     }
 
     /// Marks the settlements that were propagated, and propagates the pending ones.
     pub async fn propagate_settlements(&self) -> Result<(), AppError> {
         self.mark_propagated().await?;
-        let pending = self.payments.pending(self.clock.now() - PROPAGATE_AGAIN_AFTER, BATCH).await?;
-        let mut outcome = Ok(());
-        for settlement in &pending {
-            outcome = outcome.and(self.propagator.propagate(settlement).await);
-        }
+        let before = self.clock.now() - PROPAGATE_AGAIN_AFTER;
+        let performances = self.payments.performances_pending(before).await?.into_iter();
+        let propagate = |performance| {
+            let upkeep = self.clone();
+            async move { upkeep.propagate_pending(performance, before).await }
+        };
+        let outcome = self.settlements.run(performances.map(|performance| (performance, performance)), propagate).await;
         self.mark_propagated().await?;
+        outcome
+    }
+
+    /// Propagates the pending settlements of a performance. If a store is unavailable for one, the others of the performance wait
+    /// for the next sweep.
+    async fn propagate_pending(&self, performance: PerformanceId, before: Timestamp) -> Result<(), AppError> {
+        let mut outcome = Ok(());
+        for settlement in &self.payments.pending(performance, before, BATCH).await? {
+            match self.propagator.propagate(settlement).await {
+                Err(error @ AppError::Unavailable(_)) => return Err(error),
+                propagated => outcome = outcome.and(propagated),
+            }
+        }
         outcome
     }
 
@@ -90,11 +130,12 @@ impl Upkeep {
     /// Frees or corrects the seat locks of every performance on sale that are past their hold's deadline.
     pub async fn settle_overdue_locks(&self) -> Result<(), AppError> {
         let before = self.clock.now() - LOCK_GRACE;
-        let mut outcome = Ok(());
-        for performance in self.room.on_sale() {
-            outcome = outcome.and(self.seat_map.settle_overdue(performance, before, BATCH).await.map(drop));
-        }
-        Ok(outcome?)
+        let settle = |performance| {
+            let seat_map = self.seat_map.clone();
+            async move { seat_map.settle_overdue(performance, before, BATCH).await.map(drop) }
+        };
+        let performances = self.room.on_sale().into_iter();
+        Ok(self.overdue.run(performances.map(|performance| (performance, performance)), settle).await?)
     }
 
     /// Compares the seat locks of every performance on sale with the claims, and repairs what differs for too long.
@@ -106,4 +147,12 @@ impl Upkeep {
     pub fn seats_repaired(&self) -> u64 {
         self.seat_map.repaired()
     }
+}
+
+/// Frees the seats of expired holds of one performance, until its locks are unavailable.
+async fn release_all(seat_map: &SeatMap, expired: Vec<Reservation>) -> Result<(), Unavailable> {
+    for reservation in expired {
+        seat_map.try_release(reservation.performance, &reservation.slots(), reservation.id).await?;
+    }
+    Ok(())
 }

@@ -11,19 +11,22 @@ use encore_domain::request::RequestKey;
 use encore_domain::wallet::{TopUpAmount, Transfer, TransferIds, WalletEntry};
 
 use crate::error::AppError;
+use crate::queue_guard::{QueueGuard, QueuePass};
+use crate::repeats::or_first_result;
 
 /// The use cases of `WalletService`.
 #[derive(Clone)]
 pub struct WalletUseCases {
     wallets: Arc<dyn Wallets>,
+    guard: QueueGuard,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
 
 impl WalletUseCases {
     /// The use cases over their ports.
-    pub fn new(wallets: Arc<dyn Wallets>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self { wallets, clock, ids }
+    pub fn new(wallets: Arc<dyn Wallets>, guard: QueueGuard, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { wallets, guard, clock, ids }
     }
 
     /// The caller's balances, one per currency.
@@ -31,13 +34,27 @@ impl WalletUseCases {
         Ok(self.wallets.balances(caller.user).await?)
     }
 
-    /// Credits the caller's wallet at once.
+    /// Credits the caller's wallet at once. Idempotent: a repeated request returns the first entry, whatever has become of
+    /// the queue token since.
     pub async fn top_up(
         &self,
         caller: Caller,
+        pass: &QueuePass,
         amount: TopUpAmount,
         request: RequestKey,
     ) -> Result<WalletEntry, AppError> {
+        let credited = self.credit(caller, pass, amount, request).await;
+        or_first_result(credited, || self.wallets.find_topped_up(request)).await
+    }
+
+    async fn credit(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        amount: TopUpAmount,
+        request: RequestKey,
+    ) -> Result<WalletEntry, AppError> {
+        self.guard.authorize_anywhere(pass, caller).await?;
         let transfer = Transfer::top_up(transfer_ids(&*self.ids), caller.user, amount, self.clock.now());
         Ok(self.wallets.top_up(transfer, request).await?.into_inner())
     }

@@ -2,7 +2,7 @@
 //! passes.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::contexts::PerformanceContexts;
 use encore_domain::audit::{AuditReport, Finding, Promise};
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, SeatStock, all_free};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockByNeed, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -19,7 +19,7 @@ use encore_domain::ports::{
     MockReservations, MockSeatLocks,
 };
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
-use encore_domain::queue::{LaneNumber, Queue, QueueSettings};
+use encore_domain::queue::{LaneNumber, Pace, Queue, QueueSettings};
 use encore_port_tests::fixtures::{self, at_secs, id, slots, start};
 use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
 
@@ -28,7 +28,7 @@ struct UnreadStock;
 
 #[async_trait]
 impl Stock for UnreadStock {
-    async fn stock(&self, _: PerformanceId) -> Result<SeatStock, Unavailable> {
+    async fn stock(&self, _: PerformanceId) -> Result<StockByNeed, Unavailable> {
         panic!("the auditor reads no stock")
     }
 }
@@ -122,6 +122,8 @@ fn inside(numbers: u64) -> QueueSnapshot {
         bucket: None,
         reserved: 0,
         flow: QueueFlow::default(),
+        inside_accessible: HashSet::new(),
+        pace: Pace::default(),
     }
 }
 

@@ -17,6 +17,11 @@ struct QueueClaims {
     epoch: i64,
     lane: u8,
     idx: u64,
+    /// When the fan joined, in milliseconds since 1970.
+    iat_ms: i64,
+    /// Whether the fan needs an accessible seat. Absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    acc: bool,
     /// When the admission of the fan ends, in milliseconds since 1970. Absent before the fan is admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     adm: Option<i64>,
@@ -37,6 +42,8 @@ impl QueueTokens for SignedQueueTokens {
             epoch: payload.epoch,
             lane: payload.lane,
             idx: payload.index,
+            iat_ms: payload.issued_at.timestamp_millis(),
+            acc: payload.needs_accessible,
             adm: payload.admitted_until.map(|until| until.timestamp_millis()),
         })
     }
@@ -53,6 +60,8 @@ impl QueueTokens for SignedQueueTokens {
             epoch: claims.epoch,
             lane: claims.lane,
             index: claims.idx,
+            issued_at: Timestamp::from_timestamp_millis(claims.iat_ms)?,
+            needs_accessible: claims.acc,
             admitted_until,
         })
     }

@@ -1,4 +1,4 @@
-//! The contracts of access tokens, queue tokens and lane grants, and attempts to forge them.
+//! The contracts of access tokens, queue tokens, lane grants and page tokens, and attempts to forge them.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
+use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens};
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{AccessTokens, LaneGrants, QueueTokens};
+use encore_domain::ports::{AccessTokens, LaneGrants, PageTokens, QueueTokens};
 use encore_domain::queue::{LaneName, LanePass, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -25,6 +25,8 @@ const PAYLOAD: QueueTokenPayload = QueueTokenPayload {
     epoch: -3,
     lane: 7,
     index: u64::MAX,
+    issued_at: Timestamp::UNIX_EPOCH,
+    needs_accessible: false,
     admitted_until: None,
 };
 
@@ -89,7 +91,8 @@ fn an_access_token_is_valid_until_it_expires() {
 #[test]
 fn a_queue_token_is_valid_on_every_instance_with_the_same_keys() {
     let admitted = QueueTokenPayload { admitted_until: Some(now()), ..PAYLOAD };
-    for payload in [PAYLOAD, admitted] {
+    let accessible = QueueTokenPayload { issued_at: now(), needs_accessible: true, ..PAYLOAD };
+    for payload in [PAYLOAD, admitted, accessible] {
         assert_eq!(queue_tokens().read(&queue_tokens().sign(&payload)), Some(payload));
     }
 }
@@ -105,6 +108,22 @@ fn a_lane_grant_is_valid_and_is_no_other_token() {
     assert_eq!(grants.read(&queue_tokens().sign(&PAYLOAD)), None);
     for at in 0..grant.len() {
         assert_eq!(grants.read(&altered(&grant, at)), None, "character {at}");
+    }
+}
+
+#[test]
+fn a_page_token_is_valid_in_its_listing_only() {
+    let (payments, wallet) = ([1; 32], [2; 32]);
+    let tokens = SignedPageTokens::new(keyring());
+    let token = tokens.sign(&payments, &[0, 7, 255]);
+    assert_eq!(tokens.read(&payments, &token), Some(vec![0, 7, 255]));
+    assert_eq!(tokens.read(&wallet, &token), None);
+    assert_eq!(queue_tokens().read(&token), None);
+    assert_eq!(tokens.read(&payments, &queue_tokens().sign(&PAYLOAD)), None);
+    let strangers = SignedPageTokens::new(Keyring::from_secret("k1", &[8; 32]).expect("a key"));
+    assert_eq!(tokens.read(&payments, &strangers.sign(&payments, &[0, 7, 255])), None);
+    for at in 0..token.len() {
+        assert_eq!(tokens.read(&payments, &altered(&token, at)), None, "character {at}");
     }
 }
 

@@ -11,13 +11,13 @@ pub mod seat_request;
 pub mod seat_state;
 pub mod unit_search;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::booking::seat_state::SeatOwner;
-use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
+use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot, chart_name};
 use crate::catalog::{NotOnSale, Performance};
 use crate::ids::{BlockId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::money::{Currency, Money};
@@ -154,8 +154,8 @@ pub enum SelectionError {
     /// More seats than a hold may have.
     #[error("must name at most {SEATS_PER_HOLD_MAX} seats")]
     TooMany,
-    /// The name at this index is longer than any seat's.
-    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes")]
+    /// The name at this index is not one that a seat can have.
+    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes without control, invisible or unassigned characters")]
     NotAName {
         /// Where in the list.
         index: usize,
@@ -180,15 +180,15 @@ impl SeatSelection {
         if seat_ids.len() > SEATS_PER_HOLD_MAX {
             errors.push(SelectionError::TooMany);
         }
-        let mut seen = HashSet::new();
-        for (index, seat_id) in seat_ids.iter().enumerate().take(SEATS_PER_HOLD_MAX) {
-            if !(1..=CHART_NAME_MAX_LEN).contains(&seat_id.len()) {
-                errors.push(SelectionError::NotAName { index });
-            } else if !seen.insert(seat_id) {
-                errors.push(SelectionError::Duplicate { index, seat_id: seat_id.clone() });
+        let mut named = Vec::new();
+        for (index, seat_id) in seat_ids.into_iter().enumerate().take(SEATS_PER_HOLD_MAX) {
+            match chart_name(&seat_id).map(Cow::into_owned) {
+                None => errors.push(SelectionError::NotAName { index }),
+                Some(seat_id) if named.contains(&seat_id) => errors.push(SelectionError::Duplicate { index, seat_id }),
+                Some(seat_id) => named.push(seat_id),
             }
         }
-        if errors.is_empty() { Ok(Self(seat_ids)) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self(named)) } else { Err(errors) }
     }
 
     /// The seats and units of a venue that are named, in the order of their slots.
@@ -219,6 +219,12 @@ pub enum HoldRefusal {
     #[error("the venue has no such seats: {}", .seat_ids.join(", "))]
     UnknownSeats {
         /// The ids that are not in the chart.
+        seat_ids: Vec<String>,
+    },
+    /// These are of grades without a price.
+    #[error("these seats are not for sale: {}", .seat_ids.join(", "))]
+    NotForSale {
+        /// Which.
         seat_ids: Vec<String>,
     },
     /// These are units of general admission areas, which are sold by count.
@@ -279,18 +285,18 @@ pub struct HoldTerms {
 }
 
 impl HoldTerms {
-    /// Decides the terms of a hold that a request makes at `now`. The hold ends with the fan's queue token at the latest, so every
-    /// live hold can be paid.
-    pub fn new(
-        performance: &Performance,
-        request: &RequestKey,
-        token_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Self, NotOnSale> {
+    /// Decides the terms of a hold that a request makes at `now`. The hold ends when the show begins, at the latest.
+    pub fn new(performance: &Performance, request: &RequestKey, now: Timestamp) -> Result<Self, NotOnSale> {
         performance.on_sale.check(now)?;
-        let deadline = now + performance.hold_for;
-        let expires_at = token_until.map_or(deadline, |until| until.min(deadline));
+        let expires_at = performance.starts_at.min(now + performance.hold_for);
         Ok(Self { id: reservation_id(request), user: request.user, held_at: now, expires_at })
+    }
+
+    /// The same for a fan whose queue token has this deadline, if there is one. The hold ends with it at the latest, so every
+    /// live hold can be paid.
+    pub fn within(self, token_until: Option<Timestamp>) -> Self {
+        let expires_at = token_until.map_or(self.expires_at, |until| until.min(self.expires_at));
+        Self { expires_at, ..self }
     }
 }
 
@@ -302,15 +308,19 @@ pub fn plan_hold(
     terms: HoldTerms,
 ) -> Result<Reservation, HoldRefusal> {
     let mut seats = Vec::with_capacity(slots.len());
-    let mut unknown = Vec::new();
+    let (mut unknown, mut not_for_sale) = (Vec::new(), Vec::new());
     for slot in slots {
-        match chart.grade_at(*slot).and_then(|grade| performance.prices.of(grade)) {
-            Some(price) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
+        match chart.grade_at(*slot).map(|grade| performance.prices.of(grade)) {
+            Some(Some(price)) => seats.push(ReservedSeat { slot: *slot, price_minor: price.minor }),
+            Some(None) => not_for_sale.extend(chart.id_at(*slot)),
             None => unknown.push(format!("slot {}", slot.0)),
         }
     }
     if !unknown.is_empty() {
         return Err(HoldRefusal::UnknownSeats { seat_ids: unknown });
+    }
+    if !not_for_sale.is_empty() {
+        return Err(HoldRefusal::NotForSale { seat_ids: not_for_sale });
     }
     let total_minor = seats.iter().map(|seat| seat.price_minor).sum();
     let HoldTerms { id, user, held_at, expires_at } = terms;

@@ -1,17 +1,22 @@
 //! The catalogue: venues, concerts, performances and their prices.
 
 pub mod area;
+pub mod drawing;
+pub mod row_layout;
 pub mod seat_chart;
 mod slot;
+pub mod venue_revision;
 
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::catalog::seat_chart::SeatChart;
+use crate::catalog::slot::Slot;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::money::{Currency, Money};
 use crate::queue::Queue;
+use crate::text::words;
 use crate::time::Timestamp;
 
 /// The longest title, in characters.
@@ -33,15 +38,13 @@ pub struct Title(String);
 
 /// The text cannot be a title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to 200 characters without control characters")]
+#[error("must be 1 to {TITLE_MAX_CHARS} characters without control, invisible or unassigned characters")]
 pub struct NotATitle;
 
 impl Title {
-    /// Reads a title; spaces around it are dropped.
+    /// Reads a title, [`normalized`](crate::text::normalized).
     pub fn parse(text: &str) -> Result<Self, NotATitle> {
-        let title = text.trim();
-        let fits = (1..=TITLE_MAX_CHARS).contains(&title.chars().count());
-        if fits && !title.chars().any(char::is_control) { Ok(Self(title.to_owned())) } else { Err(NotATitle) }
+        words(text, TITLE_MAX_CHARS).map(Self).ok_or(NotATitle)
     }
 
     /// The title.
@@ -115,28 +118,32 @@ impl OnSaleWindow {
     }
 }
 
-/// A price for every grade of the venue, in one currency.
+/// The prices of the grades of a venue that are for sale, in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceList {
     /// The currency of every price.
     pub currency: Currency,
-    /// Minor units, by the index of the grade in the seat chart.
-    pub minor_by_grade: Vec<i64>,
+    /// Minor units, by the index of the grade in the seat chart; none if its seats are not for sale.
+    pub minor_by_grade: Vec<Option<i64>>,
 }
 
 impl PriceList {
-    /// The price of a seat of this grade; none if the grade is not of the venue.
+    /// The price of a seat of this grade; none if it is not for sale, or the grade is not of the venue.
     pub fn of(&self, grade: u16) -> Option<Money> {
-        let minor = *self.minor_by_grade.get(usize::from(grade))?;
+        let minor = (*self.minor_by_grade.get(usize::from(grade))?)?;
         Some(Money { minor, currency: self.currency })
     }
 
-    /// The lowest and the highest price; none without grades.
+    /// The lowest and the highest price; none if nothing is for sale.
     pub fn range(&self) -> Option<(Money, Money)> {
         let money = |minor: &i64| Money { minor: *minor, currency: self.currency };
-        let lowest = self.minor_by_grade.iter().min().map(money)?;
-        let highest = self.minor_by_grade.iter().max().map(money)?;
-        Some((lowest, highest))
+        let prices = || self.minor_by_grade.iter().flatten();
+        Some((prices().min().map(money)?, prices().max().map(money)?))
+    }
+
+    /// Whether there is a seat or unit at this slot that is for sale.
+    pub fn sells(&self, chart: &SeatChart, slot: Slot) -> bool {
+        chart.grade_at(slot).is_some_and(|grade| self.of(grade).is_some())
     }
 }
 

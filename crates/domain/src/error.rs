@@ -5,10 +5,13 @@ use thiserror::Error;
 /// A store or another service could not be reached, or did not answer in time. The operation may or may not have had its
 /// effect; repeating it with the same request is safe.
 #[derive(Debug, Error)]
-#[error("{what} is unavailable")]
+#[error("{what} {}", if *is_defect { "refused or cannot read a value" } else { "is unavailable" })]
 pub struct Unavailable {
     /// The name of the store or service.
     pub what: &'static str,
+    /// The store was reached. It refused a value that no rule of the domain had refused, or holds one that cannot be
+    /// read. This is a defect of Encore and no outage: repeating the operation does not help.
+    pub is_defect: bool,
     /// The driver's error, for the log only.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -17,12 +20,17 @@ pub struct Unavailable {
 impl Unavailable {
     /// Unavailable with its cause.
     pub fn new(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { what, source: Some(source.into()) }
+        Self { what, is_defect: false, source: Some(source.into()) }
     }
 
     /// Unavailable without a cause.
     pub fn of(what: &'static str) -> Self {
-        Self { what, source: None }
+        Self { what, is_defect: false, source: None }
+    }
+
+    /// A value that was refused or cannot be read, with the cause.
+    pub fn defect(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { is_defect: true, ..Self::new(what, source) }
     }
 }
 

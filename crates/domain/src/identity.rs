@@ -3,8 +3,11 @@
 use std::fmt;
 
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::ids::UserId;
+use crate::text::{normalized, words};
 use crate::time::Timestamp;
 
 /// The longest e-mail address that SMTP can carry (RFC 5321, 4.5.3.1.3, less the angle brackets).
@@ -58,8 +61,8 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// A signed token that proves for a short time who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A signed token that proves for a short time who calls. `Debug` does not print it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken {
     /// What the client sends as `authorization: Bearer …`.
     pub token: String,
@@ -67,8 +70,14 @@ pub struct AccessToken {
     pub expires_at: Timestamp,
 }
 
-/// An e-mail address in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// An e-mail address in lower case. `Debug` does not print it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
 /// The text cannot be an e-mail address.
@@ -77,20 +86,40 @@ pub struct Email(String);
 pub struct NotAnEmail;
 
 impl Email {
-    /// Parses an address and converts it to lower case. Only its form is checked, not whether it receives mail.
+    /// Parses an address, [`normalized`] and in lower case: a dot-atom of RFC 5322 (3.2.3) and a host of at least two
+    /// labels, both with the letters of RFC 6531. Only its form is checked, not whether it receives mail.
     pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
-        let (local, host) = text.rsplit_once('@').ok_or(NotAnEmail)?;
-        let shaped = (1..=64).contains(&local.len())
-            && !local.contains('@')
-            && host.split('.').count() >= 2
-            && host.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
-        let plain = text.len() <= EMAIL_MAX_LEN && text.chars().all(|c| !c.is_whitespace() && !c.is_control());
-        if shaped && plain { Ok(Self(text.to_lowercase())) } else { Err(NotAnEmail) }
+        let address: String = normalized(text).ok_or(NotAnEmail)?.to_lowercase().nfc().collect();
+        let (local, host) = address.split_once('@').ok_or(NotAnEmail)?;
+        let is_local = local.len() <= 64 && local.split('.').all(is_atom);
+        let is_host = host.contains('.') && host.split('.').all(is_host_label);
+        if address.len() <= EMAIL_MAX_LEN && is_local && is_host { Ok(Self(address)) } else { Err(NotAnEmail) }
     }
 
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// One or more of the characters that need no quotes before the `@`.
+fn is_atom(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| is_word_character(c) || "!#$%&'*+-/=?^_`{|}~".contains(c))
+}
+
+fn is_host_label(text: &str) -> bool {
+    let inner = |c| is_word_character(c) || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A letter or a digit of any script, or a mark on a letter.
+fn is_word_character(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(…)")
     }
 }
 
@@ -100,15 +129,13 @@ pub struct DisplayName(String);
 
 /// The text cannot be a display name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to 80 characters without control characters")]
+#[error("must be 1 to {DISPLAY_NAME_MAX_CHARS} characters without control, invisible or unassigned characters")]
 pub struct NotADisplayName;
 
 impl DisplayName {
-    /// Reads a name; spaces around it are dropped.
+    /// Reads a name, [`normalized`].
     pub fn parse(text: &str) -> Result<Self, NotADisplayName> {
-        let name = text.trim();
-        let fits = (1..=DISPLAY_NAME_MAX_CHARS).contains(&name.chars().count());
-        if fits && !name.chars().any(char::is_control) { Ok(Self(name.to_owned())) } else { Err(NotADisplayName) }
+        words(text, DISPLAY_NAME_MAX_CHARS).map(Self).ok_or(NotADisplayName)
     }
 
     /// The name.
@@ -127,10 +154,12 @@ pub struct Password(String);
 pub struct NotAPassword;
 
 impl Password {
-    /// Reads a password.
+    /// Reads a password in normalization form C (RFC 8265, 4.2): keyboards differ in how they write one letter. Nothing
+    /// else is changed.
     pub fn parse(text: &str) -> Result<Self, NotAPassword> {
+        let text: String = text.nfc().collect();
         let fits = text.chars().count() >= PASSWORD_MIN_CHARS && text.len() <= PASSWORD_MAX_BYTES;
-        if fits { Ok(Self(text.to_owned())) } else { Err(NotAPassword) }
+        if fits { Ok(Self(text)) } else { Err(NotAPassword) }
     }
 
     /// The secret itself, for the hasher only.
@@ -178,10 +207,65 @@ mod tests {
 
     #[test]
     fn what_is_not_an_email_is_refused() {
-        for text in ["", "@", "a@", "@b.c", "a@b", "a@b..c", "a b@c.d", "a@-b.c", "a@b@c.d", "a\n@b.c"] {
+        let texts = [
+            "",
+            "@",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@b..c",
+            "a b@c.d",
+            "a@-b.c",
+            "a@b@c.d",
+            "a\n@b.c",
+            "<a@b.c>",
+            "A <a@b.c>",
+            "a@b.c>",
+            "a,b@c.d",
+            "\"a\"@b.c",
+            ".a@b.c",
+            "a.@b.c",
+            "a..b@c.d",
+            "a@[1.2.3.4]",
+            "a@b_c.d",
+            "a\u{200B}@b.c",
+            "a@b\u{AD}.c",
+            "\u{202E}a@b.c",
+            "a@b.c.",
+            "a\u{200D}@b.c",
+            "mailto:a@b.c",
+        ];
+        for text in texts {
             assert_eq!(Email::parse(text), Err(NotAnEmail), "{text:?}");
         }
         assert_eq!(Email::parse(&format!("a@{}.com", "b".repeat(260))), Err(NotAnEmail));
+    }
+
+    #[test]
+    fn an_address_is_one_text_however_it_was_typed() {
+        let typed = ["zo\u{EB}@example.com", "zoe\u{308}@example.com", " ZOE\u{308}@EXAMPLE.com\u{A0}"];
+        for text in typed {
+            assert_eq!(Email::parse(text).as_ref().map(Email::as_str), Ok("zo\u{EB}@example.com"), "{text:?}");
+        }
+        for text in ["o'hara+tickets@mail.example.co.uk", "x_y-z@a1.b-2.museum", "δοκιμή@παράδειγμα.ελ"]
+        {
+            assert_eq!(Email::parse(text).as_ref().map(Email::as_str), Ok(text));
+        }
+    }
+
+    #[test]
+    fn a_password_is_one_text_however_it_was_typed() {
+        assert_eq!(Password::parse("ro\u{EB}motors"), Password::parse("roe\u{308}motors"));
+        assert!(Password::parse("o\u{308}o\u{308}o\u{308}o\u{308}").is_err(), "four letters");
+        assert_ne!(Password::parse(" spaces  count"), Password::parse("spaces count"));
+    }
+
+    #[test]
+    fn an_address_and_a_token_are_never_printed() {
+        let email = Email::parse("ada@example.com").expect("an address");
+        let token = AccessToken { token: "e30.e30.c2ln".into(), expires_at: Timestamp::UNIX_EPOCH };
+        let printed = format!("{email:?} {token:?}");
+        assert!(!printed.contains("ada") && !printed.contains("c2ln"), "{printed}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod booking;
 pub mod catalog;
+pub mod clock_reading;
 pub mod error;
 pub mod event;
 pub mod identity;
@@ -13,5 +14,6 @@ pub mod payment;
 pub mod ports;
 pub mod queue;
 pub mod request;
+pub mod text;
 pub mod time;
 pub mod wallet;

@@ -40,8 +40,42 @@ impl<T, C> Page<T, C> {
         Self { items: rows, next }
     }
 
+    /// The first items, which take at most `bytes` together, and at least one of them.
+    pub fn within(mut self, bytes: usize, size: impl Fn(&T) -> usize, cursor: impl Fn(&T) -> C) -> Self {
+        let mut taken = 0;
+        let fits = self.items.iter().take_while(|item| {
+            taken += size(item);
+            taken <= bytes
+        });
+        let fits = fits.count().max(1);
+        if fits < self.items.len() {
+            self.items.truncate(fits);
+            self.next = self.items.last().map(cursor);
+        }
+        self
+    }
+
     /// The same page with other items.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U, C> {
         Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_cut_where_its_bytes_end() {
+        let page = || Page { items: vec![3, 4, 5], next: Some(5) };
+        let within = |bytes| page().within(bytes, |item| *item, |item| *item);
+        assert_eq!(within(12), page());
+        assert_eq!(within(11), Page { items: vec![3, 4], next: Some(4) });
+        assert_eq!(within(6), Page { items: vec![3], next: Some(3) });
+        assert_eq!(within(1), Page { items: vec![3], next: Some(3) }, "a page without items would have no end");
+        let last = Page { items: vec![3, 4], next: None };
+        assert_eq!(last.clone().within(7, |item| *item, |item| *item), last);
+        let none = Page::<usize, usize> { items: vec![], next: None };
+        assert_eq!(none.clone().within(0, |item| *item, |item| *item), none);
     }
 }

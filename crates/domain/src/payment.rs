@@ -27,6 +27,15 @@ pub struct Payment {
     pub paid_at: Timestamp,
 }
 
+/// The result of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The payment.
+    pub payment: Payment,
+    /// The queue token that it ended, if any; see [`PaymentPlan::ended_token`].
+    pub ended_token: Option<QueueTokenPayload>,
+}
+
 /// Everything that a wallet payment commits in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentPlan {
@@ -36,7 +45,7 @@ pub struct PaymentPlan {
     pub transfer: Transfer,
     /// The revision of the reservation that the plan is based on. If the reservation has another one, the payment is refused.
     pub revision: u32,
-    /// The queue token that the payment uses. It is stored, so that its end is not lost.
+    /// The queue token with which the fan pays.
     pub payload: Option<QueueTokenPayload>,
 }
 
@@ -83,6 +92,12 @@ impl PaymentPlan {
         check_payable(reservation, self.payment.paid_at)?;
         if reservation.revision == self.revision { Ok(()) } else { Err(PayRefusal::HoldChanged) }
     }
+
+    /// The queue token that the payment ends. A fan who has another live hold of the performance needs the token to pay
+    /// for it.
+    pub fn ended_token(&self, has_another_hold: bool) -> Option<QueueTokenPayload> {
+        self.payload.filter(|_| !has_another_hold)
+    }
 }
 
 /// Plans a payment from the wallet of the fan. Whether the hold is live is checked when the plan is applied, so that a repeat of an
@@ -99,7 +114,7 @@ pub fn plan_wallet_payment(
     PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), revision, payload }
 }
 
-/// What is propagated after a payment: the seat locks become sold, and the queue token has ended.
+/// What is propagated after a payment: the seat locks become sold, and the queue token has ended if the payment ended it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Which payment.
@@ -110,6 +125,6 @@ pub struct Settlement {
     pub performance: PerformanceId,
     /// The sold seats.
     pub slots: Vec<Slot>,
-    /// The used queue token.
+    /// The queue token that the payment ended.
     pub payload: Option<QueueTokenPayload>,
 }

@@ -47,9 +47,9 @@ struct Case {
     accessible: usize,
 }
 
-/// Sections of rows of pieces, each piece a number of seats; at least three, so that an aisle is seen as one.
+/// Sections of rows of pieces, each piece a number of seats; at least two, so that an aisle is seen as one.
 fn plans() -> impl Strategy<Value = Vec<Vec<Vec<usize>>>> {
-    let row = prop::collection::vec(3_usize..8, 1..4);
+    let row = prop::collection::vec(2_usize..8, 1..4);
     prop::collection::vec(prop::collection::vec(row, 1..5), 1..4)
 }
 
@@ -181,15 +181,17 @@ impl Case {
         pair[0] + 1 == pair[1] && place(pair[0]) == place(pair[1])
     }
 
-    /// Whether somebody who had a free neighbour has none any more.
+    /// Whether somebody who had a free neighbour has none any more. Accessible seats are nobody's.
     fn leaves_an_orphan(&self, free: &BTreeSet<usize>, block: &[usize]) -> bool {
+        let seats = self.context.chart.seats();
+        let free: BTreeSet<usize> = free.iter().copied().filter(|seat| !seats[*seat].accessible).collect();
         let left: BTreeSet<usize> = free.iter().copied().filter(|seat| !block.contains(seat)).collect();
         let alone = |seat: usize, free: &BTreeSet<usize>| {
             let before = seat > 0 && free.contains(&(seat - 1)) && self.near(&[seat - 1, seat]);
             let after = free.contains(&(seat + 1)) && self.near(&[seat, seat + 1]);
             !before && !after
         };
-        left.iter().any(|seat| alone(*seat, &left) && !alone(*seat, free))
+        left.iter().any(|seat| alone(*seat, &left) && !alone(*seat, &free))
     }
 
     /// From the middle of the front row, in millionths of the farthest of the section.

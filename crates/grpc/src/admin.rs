@@ -7,7 +7,7 @@ use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
-    HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title, Venue,
+    HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title,
 };
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
@@ -24,18 +24,21 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
+use crate::page_token::Listings;
 use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::{Call, sent_body};
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::timestamp;
+use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
     pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) audit: AuditUseCases,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
@@ -55,8 +58,26 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let venue = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
-        Ok(Response::new(pb::ImportVenueResponse { venue: Some(venue_to_proto(&venue)) }))
+        let imported = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
+        Ok(Response::new(imported_to_proto(&imported)))
+    }
+
+    async fn revise_venue(
+        &self,
+        request: Request<pb::ReviseVenueRequest>,
+    ) -> Result<Response<pb::ReviseVenueResponse>, Status> {
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ReviseVenue", &message));
+        let venue = fields.id("venue_id", &message.venue_id);
+        let revision = revision(&mut fields, message);
+        let (Some(key), Some(venue), Some(revision)) = (key, venue, revision) else {
+            return Err(fields.into_status());
+        };
+        let admin = self.admin.clone();
+        let venue = self.calls.write(async move { admin.revise_venue(venue, revision, key).await }).await?;
+        Ok(Response::new(pb::ReviseVenueResponse { venue: Some(venue_to_proto(&venue)) }))
     }
 
     async fn create_concert(
@@ -136,15 +157,18 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::ListBlockedSeatsRequest>,
     ) -> Result<Response<pb::ListBlockedSeatsResponse>, Status> {
+        let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        let page = fields.page_of(message.page_size, &message.page_token, BLOCKED_PAGE_MAX, BLOCKED_PAGE_MAX);
+        let listing = self.listings.of("ListBlockedSeats", Some(caller.user), [message.performance_id.as_str()]);
+        let sizes = BLOCKED_PAGE_MAX..=BLOCKED_PAGE_MAX;
+        let page = fields.page_of(&listing, message.page_size, &message.page_token, sizes);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());
         };
         let blocked = self.calls.read(self.seat_blocks.blocked(performance, page)).await?;
-        Ok(Response::new(blocked_to_proto(&blocked)))
+        Ok(Response::new(blocked_to_proto(&blocked, &listing)))
     }
 
     async fn update_queue(
@@ -354,7 +378,7 @@ fn on_sale(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Optio
 
 fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<Vec<(String, Money)>> {
     if !(1..=GRADES_PER_VENUE_MAX).contains(&message.prices.len()) {
-        fields.refuse("prices", "must have one price for every grade of the venue");
+        fields.refuse("prices", format!("must have 1 to {GRADES_PER_VENUE_MAX} prices"));
         return None;
     }
     let mut prices = Some(Vec::with_capacity(message.prices.len()));
@@ -365,8 +389,9 @@ fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option
             let rule = format!("must be 0 to {PRICE_MAX_MINOR} minor units");
             fields.read(&format!("{field}.amount_minor"), if fits { Ok(price) } else { Err(rule) })
         });
-        prices = prices.zip(price).map(|(mut prices, price)| {
-            prices.push((grade_price.grade.clone(), price));
+        let grade = fields.name(&format!("prices[{index}].grade"), &grade_price.grade);
+        prices = prices.zip(grade.zip(price)).map(|(mut prices, price)| {
+            prices.push(price);
             prices
         });
     }
@@ -402,23 +427,4 @@ fn new_queue(
     let settings = message.queue.as_ref()?;
     let settings = QueueSettings::default().set_to(&queue_patch(fields, "queue", settings));
     Some(NewQueue { settings, pre_queue_opens_at, override_ceiling: message.override_ceiling })
-}
-
-fn venue_to_proto(venue: &Venue) -> pb::Venue {
-    let chart = &venue.chart;
-    let mut seats_by_grade = vec![0_u32; chart.grades().len()];
-    for seat in chart.seats() {
-        seats_by_grade[usize::from(seat.grade)] += 1;
-    }
-    for area in chart.areas() {
-        seats_by_grade[usize::from(area.grade)] += area.capacity;
-    }
-    let grades = chart.grades().iter().zip(seats_by_grade);
-    pb::Venue {
-        venue_id: venue.id.to_string(),
-        name: venue.name.as_str().to_owned(),
-        sections: chart.sections().iter().map(|section| section.name.clone()).collect(),
-        grades: grades.map(|(grade, seats_total)| pb::Grade { name: grade.name.clone(), seats_total }).collect(),
-        seats_total: chart.capacity(),
-    }
 }

@@ -15,7 +15,7 @@ use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::wallet::WalletUseCases;
-use encore_domain::ports::{AccessTokens, Clock, QueueTokens};
+use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
@@ -26,17 +26,18 @@ use encore_proto::rehearsal::v1::rehearsal_service_server::RehearsalServiceServe
 use encore_proto::wallet::v1::wallet_service_server::WalletServiceServer;
 use futures::Stream;
 use http::{HeaderName, Request};
+use prost::DecodeError;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
+use tonic::codec::CompressionEncoding;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
-use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
-use tower::util::MapRequestLayer;
-use tower_http::classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier};
+use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span, info_span};
@@ -47,8 +48,13 @@ use crate::booking::BookingApi;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
+use crate::contract::served_paths;
+use crate::deadline::DeadlineLayer;
 use crate::guarded::GuardedRpcs;
+use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
+use crate::library_status::describe;
+use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
@@ -63,6 +69,12 @@ const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one
 /// connection.
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
+/// The most calls of a connection that may be cancelled before the server has read them; one more ends the connection. As
+/// many as may be open: a BFF whose calls all time out while the server is busy cancels all of them in one read, and must
+/// not lose the position streams of its fans. Cancelled calls that wait to be read take no more memory than open ones.
+const CANCELLED_UNREAD_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
+/// How long a browser may keep the answer to a preflight request. Browsers have their own, lower limits.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(24);
 /// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because
 /// many clients keep idle connections open.
 const LINGER: Duration = Duration::from_secs(1);
@@ -89,9 +101,12 @@ pub struct Api {
     pub rehearsal_fans: Option<RehearsalFans>,
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
+    pub page_tokens: Arc<dyn PageTokens>,
     pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
+    /// What the health of the services follows.
+    pub availability: watch::Receiver<Availability>,
 }
 
 /// Why the server failed.
@@ -100,14 +115,18 @@ pub enum ServeError {
     /// The listener or the transport failed.
     #[error("gRPC transport failed")]
     Transport(#[from] tonic::transport::Error),
+    /// The descriptors of the contract could not be read.
+    #[error("the descriptors of the contract could not be read")]
+    Contract(#[from] DecodeError),
     /// The reflection service could not be built from the descriptors of the contract.
     #[error("the reflection service could not be built")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Api {
-    /// Serves until `shutdown` is cancelled. Health then reports `NOT_SERVING` and streams end. Returns when every call
-    /// that was read has been answered and every write has ended. Idle connections are not waited for.
+    /// Serves until `shutdown` is cancelled. Health follows what is available. When the shutdown begins, it reports
+    /// `NOT_SERVING` and streams end. Returns when every call that was read has been answered and every write has
+    /// ended. Idle connections are not waited for.
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
@@ -117,27 +136,34 @@ impl Api {
     {
         let calls = Calls::default();
         let stopping = shutdown.clone();
-        let authenticate =
-            Authenticate { access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
+        let authenticate = Authenticate {
+            served: served_paths(self.rehearsal_fans.is_some())?,
+            access_tokens: Arc::clone(&self.access_tokens),
+            clock: Arc::clone(&self.clock),
+        };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let (health, routes) = self.routes(&calls, &shutdown).await?;
-        let stop = async move {
-            shutdown.cancelled().await;
-            report_not_serving(health).await;
-        };
+        let available = self.availability.clone();
+        let (mut health, routes) = self.routes(&calls, &shutdown)?;
+        // Before the first connection, so that nobody is told what was not looked at.
+        let found = *available.borrow();
+        health.start(found).await;
+        let stop = health.run(available, shutdown);
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_max_pending_accept_reset_streams(Some(CANCELLED_UNREAD_MAX))
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
+            .layer(DeadlineLayer)
+            .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))
@@ -156,8 +182,9 @@ impl Api {
         Ok(())
     }
 
-    async fn routes(self, calls: &Calls, shutdown: &CancellationToken) -> Result<(HealthReporter, Routes), ServeError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
+    fn routes(self, calls: &Calls, shutdown: &CancellationToken) -> Result<(Health, Routes), ServeError> {
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let mut health = Health::new(reporter);
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
         // The descriptors of error details are included, so that reflection clients can decode them.
@@ -178,98 +205,75 @@ impl Api {
         routes.add_service(reflection().build_v1alpha()?);
 
         macro_rules! serve {
-            ($server:ident, $api:expr, $max_bytes:expr) => {
-                let server = $server::new($api).max_decoding_message_size($max_bytes);
-                report_serving(&health, &server).await;
+            ($server:ident, $needs:ident, $api:expr, $max_bytes:expr) => {
+                let server = $server::new($api)
+                    .max_decoding_message_size($max_bytes)
+                    .accept_compressed(CompressionEncoding::Gzip);
+                health.add(&server, Needs::$needs);
                 routes.add_service(server);
             };
         }
         let calls = || calls.clone();
-        let catalog = CatalogApi { catalog: self.catalog, calls: calls(), shutdown: shutdown.clone() };
+        let listings = || Listings(Arc::clone(&self.page_tokens));
+        let catalog =
+            CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
+        let booking = BookingApi { booking: Arc::new(self.booking), listings: listings(), calls: calls() };
+        let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
+        let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
-        serve!(IdentityServiceServer, IdentityApi { identity: self.identity, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(CatalogServiceServer, catalog, MESSAGE_MAX_BYTES);
-        serve!(QueueServiceServer, queue, MESSAGE_MAX_BYTES);
-        serve!(BookingServiceServer, BookingApi { booking: Arc::new(self.booking), calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(WalletServiceServer, WalletApi { wallet: self.wallet, calls: calls() }, MESSAGE_MAX_BYTES);
-        serve!(
-            PaymentServiceServer,
-            PaymentApi { payments: Arc::new(self.payments), calls: calls() },
-            MESSAGE_MAX_BYTES
-        );
+        let identity = IdentityApi { identity: self.identity, calls: calls() };
+        serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
+        serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
+        serve!(QueueServiceServer, Queues, queue, MESSAGE_MAX_BYTES);
+        serve!(BookingServiceServer, Records, booking, MESSAGE_MAX_BYTES);
+        serve!(WalletServiceServer, Records, wallet, MESSAGE_MAX_BYTES);
+        serve!(PaymentServiceServer, Records, payments, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
             audit: self.audit,
+            listings: listings(),
             calls: calls(),
             shutdown: shutdown.clone(),
         };
-        serve!(AdminServiceServer, admin, ADMIN_MESSAGE_MAX_BYTES);
+        serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
-            serve!(RehearsalServiceServer, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
+            serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
         }
         Ok((health, routes.routes()))
     }
 }
 
-/// The names of all services. The empty name denotes the server as a whole.
-const SERVICES: [&str; 9] = [
-    "",
-    IdentityServiceServer::<IdentityApi>::NAME,
-    CatalogServiceServer::<CatalogApi>::NAME,
-    QueueServiceServer::<QueueApi>::NAME,
-    BookingServiceServer::<BookingApi>::NAME,
-    WalletServiceServer::<WalletApi>::NAME,
-    PaymentServiceServer::<PaymentApi>::NAME,
-    AdminServiceServer::<AdminApi>::NAME,
-    RehearsalServiceServer::<RehearsalApi>::NAME,
-];
-
-async fn report_serving<S: NamedService>(health: &HealthReporter, _server: &S) {
-    health.set_serving::<S>().await;
-}
-
-/// Sends `NOT_SERVING` to everybody who watches the health of a service, and ends their streams: an open stream would
-/// delay the shutdown.
-async fn report_not_serving(mut health: HealthReporter) {
-    for service in SERVICES {
-        health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
-        health.clear_service_status(service).await;
-    }
-}
-
-/// One span per call. A refusal is not logged as a failure of the server. An unavailable store is logged in `status`.
+/// One span per call. The outcome is logged for debugging only: what the server fails at is logged once, in `status`, and
+/// a client must not be able to write lines.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
-    let classifier = GrpcErrorsAsFailures::new()
-        .with_success(GrpcCode::InvalidArgument)
-        .with_success(GrpcCode::NotFound)
-        .with_success(GrpcCode::AlreadyExists)
-        .with_success(GrpcCode::FailedPrecondition)
-        .with_success(GrpcCode::PermissionDenied)
-        .with_success(GrpcCode::Unauthenticated)
-        .with_success(GrpcCode::ResourceExhausted)
-        .with_success(GrpcCode::Unavailable)
-        .with_success(GrpcCode::Unimplemented)
-        .with_success(GrpcCode::OutOfRange)
-        .with_success(GrpcCode::Cancelled);
-    TraceLayer::new(SharedClassifier::new(classifier))
+    TraceLayer::new_for_grpc()
         .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))
         .on_request(DefaultOnRequest::new().level(Level::TRACE))
         .on_response(DefaultOnResponse::new().level(Level::DEBUG))
-        .on_failure(DefaultOnFailure::new().level(Level::WARN))
+        .on_failure(DefaultOnFailure::new().level(Level::DEBUG))
 }
 
 /// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains
 /// nothing.
 fn cors_layer() -> CorsLayer {
     let grpc_headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
-    let request_headers =
-        ["authorization", "content-type", "grpc-timeout", "x-grpc-web", "x-user-agent", QUEUE_TOKEN_HEADER];
+    let request_headers = [
+        "authorization",
+        "content-type",
+        "grpc-timeout",
+        "traceparent",
+        "tracestate",
+        "x-grpc-web",
+        "x-user-agent",
+        QUEUE_TOKEN_HEADER,
+    ];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([http::Method::POST])
         .allow_headers(request_headers.map(HeaderName::from_static))
         .expose_headers(grpc_headers)
+        .max_age(PREFLIGHT_MAX_AGE)
 }

@@ -1,5 +1,6 @@
 //! The layer that authenticates callers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use encore_domain::identity::{Caller, Role};
@@ -15,6 +16,8 @@ use crate::status::{credentials_invalid, credentials_missing, operator_only};
 /// Reads access tokens and refuses callers without the access that the RPC requires. Does no I/O: an access token is
 /// self-contained.
 pub(crate) struct Authenticate {
+    /// The paths of the RPCs that this server has. Other calls pass, and are answered that there is no such method.
+    pub(crate) served: HashSet<String>,
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -40,6 +43,7 @@ impl CallCheck for Authenticate {
     ) -> Result<Option<PendingCheck>, Status> {
         let needed = match access(path) {
             None | Some(Access::Public) => return Ok(None),
+            Some(_) if !self.served.contains(path) => return Ok(None),
             Some(needed) => needed,
         };
         let caller = self.caller(headers)?;

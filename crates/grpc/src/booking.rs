@@ -8,7 +8,7 @@ use encore_domain::booking::seat_request::{
 };
 use encore_domain::booking::{ReservationState, ReservedSeat, SEATS_PER_HOLD_MAX, SeatSelection, SelectionError};
 use encore_domain::catalog::area::unit_id;
-use encore_domain::catalog::seat_chart::{CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX};
+use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::money::Money;
 use encore_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use tonic::{Request, Response, Status};
@@ -16,13 +16,14 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::Listings;
 use crate::queue_pass::queue_pass;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct BookingApi {
     pub(crate) booking: Arc<BookingUseCases>,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
 
@@ -52,7 +53,7 @@ impl BookingService for BookingApi {
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
-        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ReleaseHold", &message));
@@ -66,8 +67,8 @@ impl BookingService for BookingApi {
         let booking = Arc::clone(&self.booking);
         let released = self.calls.write(async move {
             match seats {
-                Some(seats) => booking.release_seats(caller, id, &seats, key).await,
-                None => booking.release_hold(caller, id, key).await,
+                Some(seats) => booking.release_seats(caller, &pass, id, &seats, key).await,
+                None => booking.release_hold(caller, &pass, id, key).await,
             }
         });
         Ok(Response::new(pb::ReleaseHoldResponse { reservation: Some(to_proto(&released.await?)) }))
@@ -110,13 +111,14 @@ impl BookingService for BookingApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+        let listing = self.listings.of("ListReservations", Some(caller.user), []);
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.booking.list_reservations(caller, page)).await?;
         Ok(Response::new(pb::ListReservationsResponse {
             reservations: page.items.iter().map(to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 }
@@ -132,7 +134,7 @@ fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<Se
         if message.accessible {
             fields.refuse("accessible", "must not be set where general_admission is set");
         }
-        return general_admission_request(fields, general_admission).map(SeatRequest::GeneralAdmission);
+        return general_admission_request(fields, &general_admission).map(SeatRequest::GeneralAdmission);
     }
     let Some(best) = message.best_available else {
         let seats = seat_selection(fields, message.seat_ids)?;
@@ -146,8 +148,8 @@ fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<Se
         fields.refuse("seat_ids", "must be empty where best_available is set");
     }
     let count = seat_count(fields, "best_available.count", best.count);
-    fields.names("best_available.sections", &best.sections, SECTIONS_PER_REQUEST_MAX);
-    fields.names("best_available.grades", &best.grades, GRADES_PER_VENUE_MAX);
+    let sections = fields.names("best_available.sections", &best.sections, SECTIONS_PER_REQUEST_MAX);
+    let grades = fields.names("best_available.grades", &best.grades, GRADES_PER_VENUE_MAX);
     let price_max = match &best.price_max {
         None => None,
         Some(price_max) => Some(price_limit(fields, price_max)?),
@@ -161,19 +163,16 @@ fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<Se
     if message.accessible {
         fields.refuse("accessible", "must not be set where best_available is set: use best_available.accessible_count");
     }
-    let (sections, grades, allow_split) = (best.sections, best.grades, best.allow_split);
-    let (count, accessible) = (count?, accessible?);
+    let (count, accessible, allow_split) = (count?, accessible?, best.allow_split);
     Some(SeatRequest::Best(BestAvailableRequest { count, sections, grades, price_max, allow_split, accessible }))
 }
 
 fn general_admission_request(
     fields: &mut Fields,
-    general_admission: pb::GeneralAdmission,
+    general_admission: &pb::GeneralAdmission,
 ) -> Option<GeneralAdmissionRequest> {
     let count = seat_count(fields, "general_admission.count", general_admission.count);
-    let names = (1..=CHART_NAME_MAX_LEN).contains(&general_admission.area.len());
-    let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes");
-    let area = fields.read("general_admission.area", if names { Ok(general_admission.area) } else { Err(rule) });
+    let area = fields.name("general_admission.area", &general_admission.area);
     Some(GeneralAdmissionRequest { area: area?, count: count? })
 }
 
@@ -249,4 +248,39 @@ fn seat_to_proto(view: &ReservationView, reserved: &ReservedSeat) -> Option<pb::
         grade: chart.grade_of(seat).name.clone(),
         price: Some(money(price)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use encore_domain::booking::Reservation;
+    use encore_domain::ids::{PaymentId, ReservationId, UserId};
+    use encore_domain::money::PRICE_MAX_MINOR;
+    use encore_domain::page::PAGE_SIZE_MAX;
+    use prost::Message;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::seat_chart::tests::{REPLY_MAX_BYTES, largest_context};
+
+    #[test]
+    fn a_page_of_the_largest_reservations_is_a_reply_that_clients_accept() {
+        let context = largest_context();
+        let seats = context.venue.chart.seats().iter().take(SEATS_PER_HOLD_MAX);
+        let at = context.performance.starts_at;
+        let reservation = Reservation {
+            id: ReservationId(Uuid::max()),
+            user: UserId(Uuid::max()),
+            performance: context.performance.id,
+            seats: seats.map(|seat| ReservedSeat { slot: seat.slot, price_minor: PRICE_MAX_MINOR }).collect(),
+            total: Money { minor: PRICE_MAX_MINOR, currency: context.performance.prices.currency },
+            state: ReservationState::Confirmed,
+            held_at: at,
+            expires_at: at,
+            settled_at: Some(at),
+            payment: Some(PaymentId(Uuid::max())),
+            revision: u32::MAX,
+        };
+        let bytes = to_proto(&ReservationView { reservation, context }).encoded_len() * PAGE_SIZE_MAX as usize;
+        assert!(bytes < REPLY_MAX_BYTES, "{bytes} bytes");
+    }
 }

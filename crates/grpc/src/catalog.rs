@@ -8,6 +8,7 @@ use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
 use encore_domain::catalog::area::Area;
 use encore_domain::catalog::seat_chart::{Seat, SeatChart};
+use encore_domain::page::Page;
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -16,15 +17,15 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::{Listing, Listings};
 use crate::queue_pass::queue_pass;
-use crate::seat_chart::{chart_to_proto, prices_to_proto};
+use crate::seat_chart::{SEATS_MAX_BYTES, chart_to_proto, prices_to_proto, seat_bytes};
 use crate::seat_frames::frame_to_proto;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::{duration, money, timestamp};
 
-/// The most seats in one reply. With the longest names they take less than the 4 MiB that gRPC clients accept.
+/// The most seats in one reply.
 const SEATS_PAGE_MAX: u32 = 10_000;
 /// The seats in one reply where the request sets no page size. Most venues fit into one page.
 const SEATS_PAGE_DEFAULT: u32 = 2_500;
@@ -33,6 +34,7 @@ const SECTIONS_MAX: usize = 100;
 
 pub(crate) struct CatalogApi {
     pub(crate) catalog: CatalogUseCases,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
@@ -46,13 +48,14 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<pb::ListConcertsResponse>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+        let listing = self.listings.of("ListConcerts", None, []);
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.catalog.list_concerts(page)).await?;
         Ok(Response::new(pb::ListConcertsResponse {
             concerts: page.items.iter().map(concert_to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 
@@ -75,14 +78,15 @@ impl CatalogService for CatalogApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let concert = fields.id("concert_id", &message.concert_id);
-        let page = fields.page(message.page_size, &message.page_token);
+        let listing = self.listings.of("ListPerformances", None, [message.concert_id.as_str()]);
+        let page = fields.page(&listing, message.page_size, &message.page_token);
         let (Some(concert), Some(page)) = (concert, page) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.catalog.list_performances(concert, page)).await?;
         Ok(Response::new(pb::ListPerformancesResponse {
             performances: page.items.iter().map(summary_to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 
@@ -94,16 +98,21 @@ impl CatalogService for CatalogApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        fields.names("sections", &message.sections, SECTIONS_MAX);
-        let page = fields.page_of(message.page_size, &message.page_token, SEATS_PAGE_DEFAULT, SEATS_PAGE_MAX);
+        let sections = fields.names("sections", &message.sections, SECTIONS_MAX);
+        let free_only = if message.free_only { "free" } else { "all" };
+        let filter = [message.performance_id.as_str(), free_only];
+        let filter = filter.into_iter().chain(sections.iter().map(String::as_str));
+        let listing = self.listings.of("ListSeats", Some(caller.user), filter);
+        let sizes = SEATS_PAGE_DEFAULT..=SEATS_PAGE_MAX;
+        let page = fields.page_of(&listing, message.page_size, &message.page_token, sizes);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let sections: HashSet<String> = message.sections.into_iter().collect();
+        let sections: HashSet<String> = sections.into_iter().collect();
         let query = SeatQuery { performance, sections, free_only: message.free_only, page };
-        let listing = self.calls.read(self.catalog.list_seats(caller, &pass, &query)).await?;
-        Ok(Response::new(listing_to_proto(&listing)))
+        let seats = self.calls.read(self.catalog.list_seats(caller, &pass, &query)).await?;
+        Ok(Response::new(seats_to_proto(seats, &listing)))
     }
 
     async fn get_seat_chart(
@@ -113,7 +122,9 @@ impl CatalogService for CatalogApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        let page = fields.page_of(message.page_size, &message.page_token, SEATS_PAGE_MAX, SEATS_PAGE_MAX);
+        let listing = self.listings.of("GetSeatChart", None, [message.performance_id.as_str()]);
+        let sizes = SEATS_PAGE_MAX..=SEATS_PAGE_MAX;
+        let page = fields.page_of(&listing, message.page_size, &message.page_token, sizes);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());
         };
@@ -122,7 +133,7 @@ impl CatalogService for CatalogApi {
             let version = message.version;
             return Ok(Response::new(pb::GetSeatChartResponse { version, not_modified: true, ..Default::default() }));
         }
-        Ok(Response::new(chart_to_proto(&chart, page)))
+        Ok(Response::new(chart_to_proto(&chart, page, &listing)))
     }
 
     type WatchSeatsStream = Frames<pb::WatchSeatsResponse>;
@@ -135,13 +146,13 @@ impl CatalogService for CatalogApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
-        fields.names("sections", &message.sections, SECTIONS_MAX);
+        let sections = fields.names("sections", &message.sections, SECTIONS_MAX);
         let Some(performance) = performance else {
             return Err(fields.into_status());
         };
         fields.finish()?;
         let after_version = Some(message.after_version).filter(|version| *version > 0);
-        let sections: HashSet<String> = message.sections.into_iter().collect();
+        let sections: HashSet<String> = sections.into_iter().collect();
         let query = SeatWatchQuery { performance, sections, after_version };
         let (chart, seats) = self.calls.read(self.catalog.watch_seats(caller, &pass, &query)).await?;
         let frames = stream::iter(1..).zip(seats).map(move |(sequence, observed)| {
@@ -182,10 +193,12 @@ pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance 
     }
 }
 
-fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
-    let chart = &listing.context.venue.chart;
+fn seats_to_proto(found: SeatListing, listing: &Listing<'_>) -> pb::ListSeatsResponse {
+    let chart = &found.context.venue.chart;
+    let page = Page { items: found.seats, next: found.next };
+    let page = page.within(SEATS_MAX_BYTES, |(seat, _)| seat_bytes(chart, seat), |(seat, _)| seat.slot);
     let mut sections: Vec<pb::SectionSeats> = Vec::new();
-    let by_section = listing.seats.chunk_by(|(a, _), (b, _)| chart.row_of(a).section == chart.row_of(b).section);
+    let by_section = page.items.chunk_by(|(a, _), (b, _)| chart.row_of(a).section == chart.row_of(b).section);
     for seats in by_section {
         let by_row = seats.chunk_by(|(a, _), (b, _)| a.row == b.row);
         let rows = by_row.map(|row| pb::RowSeats {
@@ -195,11 +208,11 @@ fn listing_to_proto(listing: &SeatListing) -> pb::ListSeatsResponse {
         sections.push(pb::SectionSeats { section: chart.section_of(&seats[0].0).name.clone(), rows: rows.collect() });
     }
     pb::ListSeatsResponse {
-        version: listing.version,
-        prices: prices_to_proto(&listing.context),
+        version: found.version,
+        prices: prices_to_proto(&found.context),
         sections,
-        next_page_token: next_page_token(listing.next.as_ref()),
-        areas: listing.areas.iter().map(|(area, left)| area_to_proto(chart, area, *left)).collect(),
+        next_page_token: listing.next_page_token(page.next.as_ref()),
+        areas: found.areas.iter().map(|(area, left)| area_to_proto(chart, area, *left)).collect(),
     }
 }
 
@@ -232,5 +245,49 @@ pub(crate) fn status_to_proto(status: SeatStatus) -> pb::SeatStatus {
         SeatStatus::Held => pb::SeatStatus::Held,
         SeatStatus::Sold => pb::SeatStatus::Sold,
         SeatStatus::Blocked => pb::SeatStatus::Blocked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encore_domain::page::PAGE_SIZE_MAX;
+    use prost::Message;
+
+    use super::*;
+    use crate::page_token::unsigned_listings;
+    use crate::seat_chart::tests::{REPLY_MAX_BYTES, largest_context};
+
+    #[test]
+    fn seats_of_the_longest_names_are_listed_in_replies_that_clients_accept() {
+        let context = largest_context();
+        let chart = &context.venue.chart;
+        let (seats, areas) = (chart.seats().to_vec(), chart.areas().to_vec());
+        let listings = unsigned_listings();
+        let listing = listings.of("ListSeats", None, []);
+        let mut listed = 0;
+        while listed < seats.len() {
+            let page = &seats[listed..seats.len().min(listed + SEATS_PAGE_MAX as usize)];
+            let is_last = listed + page.len() == seats.len();
+            let found = SeatListing {
+                context: context.clone(),
+                version: u64::MAX,
+                seats: page.iter().map(|seat| (seat.clone(), SeatStatus::Blocked)).collect(),
+                areas: areas.iter().map(|area| (*area, area.capacity)).collect(),
+                next: page.last().filter(|_| !is_last).map(|seat| seat.slot),
+            };
+            let reply = seats_to_proto(found, &listing);
+            assert!(reply.encoded_len() < REPLY_MAX_BYTES, "{} bytes", reply.encoded_len());
+            let rows: usize = reply.sections.iter().map(|section| section.rows.len()).sum();
+            listed += rows;
+            let next = listing.cursor(&reply.next_page_token);
+            assert_eq!(next, Some(seats[listed - 1].slot).filter(|_| listed < seats.len()));
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_largest_performances_is_a_reply_that_clients_accept() {
+        let performance = summary_to_proto(&PerformanceSummary { context: largest_context(), seats_left: u32::MAX });
+        let bytes = performance.encoded_len() * PAGE_SIZE_MAX as usize;
+        assert!(bytes < REPLY_MAX_BYTES, "{bytes} bytes");
     }
 }

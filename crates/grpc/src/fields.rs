@@ -1,11 +1,13 @@
 //! Decodes the fields of a request and collects every violation, so that one reply lists them all.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike};
 use encore_app::error::{AppError, Violation};
-use encore_domain::catalog::seat_chart::CHART_NAME_MAX_LEN;
+use encore_domain::catalog::seat_chart::{CHART_NAME_MAX_LEN, chart_name};
 use encore_domain::ids::{RequestId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageRequest};
@@ -16,12 +18,15 @@ use prost::Message;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::page_token::Cursor;
+use crate::page_token::{Cursor, Listing};
 use crate::sent_body::Call;
 use crate::status::status;
+use crate::to_proto::DURATION_MAX_SECONDS;
 
 /// The years that `google.protobuf.Timestamp` can represent.
-const TIMESTAMP_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
+const TIMESTAMP_YEARS: RangeInclusive<i32> = 1..=9999;
+/// The nanoseconds of a `google.protobuf.Timestamp`, and of a `google.protobuf.Duration` that is not negative.
+const NANOS: RangeInclusive<i32> = 0..=999_999_999;
 
 /// The violations of a request so far. A method that records a violation returns `None`.
 #[derive(Debug, Default)]
@@ -70,18 +75,19 @@ impl Fields {
             self.refuse(field, "must be set");
             return None;
         };
-        let nanos = u32::try_from(value.nanos).ok();
+        let nanos = nanos(value.nanos);
         let moment = nanos.and_then(|nanos| DateTime::from_timestamp(value.seconds, nanos / 1_000_000 * 1_000_000));
         let moment = moment.filter(|moment| TIMESTAMP_YEARS.contains(&moment.year()));
-        self.read(field, moment.ok_or("must be a timestamp in the years 1 to 9999"))
+        self.read(field, moment.ok_or("must be a timestamp in the years 1 to 9999 with 0 to 999999999 nanos"))
     }
 
     /// A duration that is not negative.
     pub(crate) fn duration(&mut self, field: &str, value: &prost_types::Duration) -> Option<Duration> {
-        let parts = u64::try_from(value.seconds).ok().zip(u32::try_from(value.nanos).ok());
-        let duration =
-            parts.filter(|(_, nanos)| *nanos < 1_000_000_000).map(|(secs, nanos)| Duration::new(secs, nanos));
-        self.read(field, duration.ok_or("must be a valid duration that is not negative"))
+        let seconds = u64::try_from(value.seconds).ok().filter(|seconds| *seconds <= DURATION_MAX_SECONDS);
+        let parts = seconds.zip(nanos(value.nanos));
+        let duration = parts.map(|(seconds, nanos)| Duration::new(seconds, nanos));
+        let rule = "must be a duration of 0 to 315576000000 seconds with 0 to 999999999 nanos";
+        self.read(field, duration.ok_or(rule))
     }
 
     /// A required amount with a well-formed currency. The bounds of the amount are checked by the caller.
@@ -94,39 +100,45 @@ impl Fields {
         Some(Money { minor: value.amount_minor, currency })
     }
 
-    /// A list of names from a seat chart. It may be empty.
-    pub(crate) fn names(&mut self, field: &str, names: &[String], max: usize) {
+    /// A list of names from a seat chart, normalized. It may be empty.
+    pub(crate) fn names(&mut self, field: &str, names: &[String], max: usize) -> Vec<String> {
         if names.len() > max {
             self.refuse(field, format!("must name at most {max}"));
         }
-        for (index, name) in names.iter().enumerate().take(max) {
-            if !(1..=CHART_NAME_MAX_LEN).contains(&name.len()) {
-                self.refuse(&format!("{field}[{index}]"), format!("must be 1 to {CHART_NAME_MAX_LEN} bytes"));
-            }
-        }
+        let named = names.iter().enumerate().take(max);
+        named.filter_map(|(index, name)| self.name(&format!("{field}[{index}]"), name)).collect()
+    }
+
+    /// A name from a seat chart, normalized.
+    pub(crate) fn name(&mut self, field: &str, name: &str) -> Option<String> {
+        let rule =
+            || format!("must be 1 to {CHART_NAME_MAX_LEN} bytes without control, invisible or unassigned characters");
+        self.read(field, chart_name(name).map(Cow::into_owned).ok_or_else(rule))
     }
 
     /// A page of a listing with the default and largest sizes.
-    pub(crate) fn page<C: Cursor>(&mut self, size: u32, token: &str) -> Option<PageRequest<C>> {
-        self.page_of(size, token, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+    pub(crate) fn page<C: Cursor>(&mut self, listing: &Listing<'_>, size: u32, token: &str) -> Option<PageRequest<C>> {
+        self.page_of(listing, size, token, PAGE_SIZE_DEFAULT..=PAGE_SIZE_MAX)
     }
 
     /// A page of a listing with its own default and largest size.
     pub(crate) fn page_of<C: Cursor>(
         &mut self,
+        listing: &Listing<'_>,
         size: u32,
         token: &str,
-        default: u32,
-        max: u32,
+        default_and_max: RangeInclusive<u32>,
     ) -> Option<PageRequest<C>> {
+        let (default, max) = default_and_max.into_inner();
         let size = if size == 0 { default } else { size };
         let size = self.read("page_size", if size <= max { Ok(size) } else { Err(format!("must be at most {max}")) });
-        let after = if token.is_empty() { Some(None) } else { self.cursor(token).map(Some) };
+        let rule = "must be the next_page_token of the previous page of this listing, with the same filter";
+        let after = if token.is_empty() {
+            Some(None)
+        } else {
+            self.read("page_token", listing.cursor(token).ok_or(rule)).map(Some)
+        };
         Some(PageRequest { size: size?, after: after? })
-    }
-
-    fn cursor<C: Cursor>(&mut self, token: &str) -> Option<C> {
-        self.read("page_token", C::decode(token).ok_or("must be the next_page_token of the previous reply"))
     }
 
     /// The status that lists all violations.
@@ -137,5 +149,70 @@ impl Fields {
     /// Refuses the request if there is a violation.
     pub(crate) fn finish(self) -> Result<(), Status> {
         if self.violations.is_empty() { Ok(()) } else { Err(self.into_status()) }
+    }
+}
+
+/// The nanoseconds of a time, if they are in range.
+fn nanos(value: i32) -> Option<u32> {
+    u32::try_from(value).ok().filter(|_| NANOS.contains(&value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_one_that_every_client_can_read() {
+        let of = |seconds, nanos| Fields::default().timestamp("at", Some(&prost_types::Timestamp { seconds, nanos }));
+        let (first, last) = (-62_135_596_800, 253_402_300_799);
+        for (seconds, nanos) in [(first, 0), (last, 999_999_999), (59, 999_999_999)] {
+            assert_eq!(of(seconds, nanos).map(|at| at.timestamp()), Some(seconds), "{seconds} {nanos}");
+        }
+        let outside = [
+            (first - 1, 999_999_999),
+            (last + 1, 0),
+            (i64::MIN, 0),
+            (i64::MAX, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+            // chrono takes a leap second in the last second of a minute.
+            (59, 1_000_000_000),
+            (59, 1_500_000_000),
+            (59, i32::MAX),
+            (0, i32::MIN),
+        ];
+        for (seconds, nanos) in outside {
+            assert_eq!(of(seconds, nanos), None, "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_one_that_every_client_can_read() {
+        let of = |seconds, nanos| Fields::default().duration("for", &prost_types::Duration { seconds, nanos });
+        assert_eq!(of(0, 0), Some(Duration::ZERO));
+        assert_eq!(of(315_576_000_000, 999_999_999), Some(Duration::new(315_576_000_000, 999_999_999)));
+        let outside =
+            [(315_576_000_001, 0), (i64::MAX, 0), (-1, 0), (i64::MIN, 0), (0, -1), (1, -1), (1, 1_000_000_000)];
+        for (seconds, nanos) in outside {
+            assert_eq!(of(seconds, nanos), None, "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn a_violation_names_its_field() {
+        let mut fields = Fields::default();
+        fields.timestamp("starts_at", Some(&prost_types::Timestamp { seconds: 59, nanos: 1_500_000_000 }));
+        fields.duration("hold_duration", &prost_types::Duration { seconds: i64::MAX, nanos: 0 });
+        let violated: Vec<_> = fields.violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(violated, ["starts_at", "hold_duration"]);
+    }
+
+    #[test]
+    fn names_are_normalized_before_they_are_compared() {
+        let mut fields = Fields::default();
+        let names = ["Zo\u{EB}", " Zoe\u{308}", "Flo\u{200B}or", ""].map(str::to_owned);
+        assert_eq!(fields.names("sections", &names, 4), ["Zo\u{EB}", "Zo\u{EB}"]);
+        let violated: Vec<_> = fields.violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(violated, ["sections[2]", "sections[3]"]);
     }
 }

@@ -9,17 +9,20 @@ use thiserror::Error;
 use crate::access::{Access, access};
 use crate::contract::rpcs;
 
-/// The RPCs that are about one performance, whose use cases call the guard themselves. A token of another performance
-/// is refused. A performance without a queue needs no token. A repeated request is answered even if its token has been
-/// used since. Every other guarded RPC accepts an active token of any performance. These are the RPCs that are guarded
-/// by default.
-pub const KNOW_THEIR_PERFORMANCE: [&str; 5] = [
+/// The RPCs that are guarded by default: those with which fans see, hold and pay for the seats of one performance. A token
+/// of another performance is refused, and a performance without a queue needs no token.
+pub const GUARDED_BY_DEFAULT: [&str; 5] = [
     "encore.catalog.v1.CatalogService/ListSeats",
     "encore.catalog.v1.CatalogService/WatchSeats",
     "encore.booking.v1.BookingService/HoldSeats",
     "encore.booking.v1.BookingService/ExtendHold",
     "encore.payment.v1.PaymentService/PayReservation",
 ];
+
+/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` is about one performance too. `TopUp` accepts an
+/// active token of any performance, as every guarded RPC does that is not listed.
+const CALLING_THE_GUARD: [&str; 2] =
+    ["encore.booking.v1.BookingService/ReleaseHold", "encore.wallet.v1.WalletService/TopUp"];
 
 /// The RPCs that require an active queue token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl fmt::Display for NoGuard {
 
 impl Default for GuardedRpcs {
     fn default() -> Self {
-        Self(KNOW_THEIR_PERFORMANCE.iter().map(|rpc| format!("/{rpc}")).collect())
+        Self(GUARDED_BY_DEFAULT.iter().map(|rpc| format!("/{rpc}")).collect())
     }
 }
 
@@ -93,9 +96,11 @@ impl GuardedRpcs {
     }
 }
 
-/// Whether the use case of the RPC at this path calls the guard itself.
-pub(crate) fn knows_its_performance(path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|rpc| KNOW_THEIR_PERFORMANCE.contains(&rpc))
+/// Whether the use case of the RPC at this path calls the guard itself: because it knows which performance the call is
+/// about, or because the call may be a repeat, which is answered whatever has become of the token.
+pub(crate) fn calls_the_guard_itself(path: &str) -> bool {
+    let calls = |rpc| GUARDED_BY_DEFAULT.contains(&rpc) || CALLING_THE_GUARD.contains(&rpc);
+    path.strip_prefix('/').is_some_and(calls)
 }
 
 fn why_not(rpc: &str, access: Option<Access>) -> Option<NoGuard> {
@@ -113,6 +118,7 @@ fn why_not(rpc: &str, access: Option<Access>) -> Option<NoGuard> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::rpcs_with_a_request_id;
 
     #[test]
     fn every_rpc_can_be_guarded_or_is_refused_with_a_reason() {
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn one_error_lists_every_rpc_that_cannot_be_guarded() {
         let names = [
-            KNOW_THEIR_PERFORMANCE[1],
+            GUARDED_BY_DEFAULT[1],
             "HoldSeats",
             "encore.booking.v1.BookingService/Nonsense",
             "grpc.health.v1.Health/Check",
@@ -156,7 +162,16 @@ mod tests {
 
     #[test]
     fn the_default_names_rpcs_of_the_contract() {
-        assert_eq!(GuardedRpcs::parse(KNOW_THEIR_PERFORMANCE), Ok(GuardedRpcs::default()));
-        assert!(KNOW_THEIR_PERFORMANCE.iter().all(|rpc| knows_its_performance(&format!("/{rpc}"))));
+        assert_eq!(GuardedRpcs::parse(GUARDED_BY_DEFAULT), Ok(GuardedRpcs::default()));
+        assert!(GUARDED_BY_DEFAULT.iter().all(|rpc| calls_the_guard_itself(&format!("/{rpc}"))));
+    }
+
+    #[test]
+    fn no_layer_refuses_a_call_that_may_be_a_repeat() {
+        for rpc in rpcs_with_a_request_id().expect("descriptors") {
+            if GuardedRpcs::parse([rpc.as_str()]).is_ok() {
+                assert!(calls_the_guard_itself(&format!("/{rpc}")), "{rpc}");
+            }
+        }
     }
 }

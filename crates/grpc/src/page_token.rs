@@ -1,13 +1,57 @@
-//! Page tokens: the cursor of a listing as opaque text.
+//! Page tokens: the cursor of a listing as opaque text, which is valid in this listing only.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::sync::Arc;
+
 use encore_domain::booking::ReservationCursor;
 use encore_domain::catalog::PerformanceCursor;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId};
+use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{LISTING_NAME_LEN, PageTokens};
 use encore_domain::time::Timestamp;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// The listings of a service.
+#[derive(Clone)]
+pub(crate) struct Listings(pub(crate) Arc<dyn PageTokens>);
+
+/// A listing: what an RPC lists for a user with a filter.
+pub(crate) struct Listing<'a> {
+    tokens: &'a dyn PageTokens,
+    name: [u8; LISTING_NAME_LEN],
+}
+
+impl Listings {
+    /// The listing of this RPC and filter. A listing that is the same for everybody has no user.
+    pub(crate) fn of<'f>(
+        &self,
+        rpc: &'static str,
+        user: Option<UserId>,
+        filter: impl IntoIterator<Item = &'f str>,
+    ) -> Listing<'_> {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        };
+        add(rpc);
+        add(&user.map(|user| user.to_string()).unwrap_or_default());
+        filter.into_iter().for_each(add);
+        Listing { tokens: self.0.as_ref(), name: hash.finalize().into() }
+    }
+}
+
+impl Listing<'_> {
+    /// The token of the next page; empty after the last page.
+    pub(crate) fn next_page_token<C: Cursor>(&self, next: Option<&C>) -> String {
+        next.map(|cursor| self.tokens.sign(&self.name, &cursor.to_bytes())).unwrap_or_default()
+    }
+
+    /// The cursor of a page token; none if it was not issued for this listing.
+    pub(crate) fn cursor<C: Cursor>(&self, token: &str) -> Option<C> {
+        C::from_bytes(&self.tokens.read(&self.name, token)?)
+    }
+}
 
 /// A position in a listing that can be written as a page token.
 pub(crate) trait Cursor: Sized {
@@ -16,21 +60,6 @@ pub(crate) trait Cursor: Sized {
 
     /// The cursor that the bytes encode; none if they are malformed.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
-
-    /// The page token.
-    fn encode(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.to_bytes())
-    }
-
-    /// The cursor of a page token; none if it is malformed.
-    fn decode(token: &str) -> Option<Self> {
-        Self::from_bytes(&BASE64_URL_SAFE_NO_PAD.decode(token).ok()?)
-    }
-}
-
-/// The token of the next page; empty after the last page.
-pub(crate) fn next_page_token<C: Cursor>(next: Option<&C>) -> String {
-    next.map(Cursor::encode).unwrap_or_default()
 }
 
 macro_rules! id_cursors {
@@ -78,25 +107,61 @@ macro_rules! dated_cursors {
 
 dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId);
 
+/// Page tokens that any listing reads, for tests of this crate.
+#[cfg(test)]
+pub(crate) fn unsigned_listings() -> Listings {
+    struct Unsigned;
+
+    impl PageTokens for Unsigned {
+        fn sign(&self, _: &[u8; LISTING_NAME_LEN], cursor: &[u8]) -> String {
+            cursor
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .filter_map(|digit| char::from_digit(digit.into(), 16))
+                .collect()
+        }
+
+        fn read(&self, _: &[u8; LISTING_NAME_LEN], token: &str) -> Option<Vec<u8>> {
+            let digits = token.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+            digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+        }
+    }
+
+    Listings(Arc::new(Unsigned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_decoded_page_token_equals_the_encoded_cursor() {
+    fn a_cursor_is_read_back() {
+        let listings = unsigned_listings();
+        let listing = listings.of("ListPayments", None, []);
         let id = Uuid::from_u128(7);
         let performance: PerformanceCursor =
             (Timestamp::from_timestamp_millis(1_234_567).expect("in range"), PerformanceId(id));
-        assert_eq!(PerformanceCursor::decode(&performance.encode()), Some(performance));
-        assert_eq!(PaymentId::decode(&PaymentId(id).encode()), Some(PaymentId(id)));
-        assert_eq!(Slot::decode(&Slot(9).encode()), Some(Slot(9)));
+        assert_eq!(listing.cursor(&listing.next_page_token(Some(&performance))), Some(performance));
+        assert_eq!(listing.cursor(&listing.next_page_token(Some(&PaymentId(id)))), Some(PaymentId(id)));
+        assert_eq!(listing.cursor(&listing.next_page_token(Some(&Slot(9)))), Some(Slot(9)));
+        assert_eq!(listing.cursor::<PaymentId>("0102"), None);
+        assert_eq!(listing.cursor::<PerformanceCursor>("0102"), None);
     }
 
     #[test]
-    fn a_malformed_page_token_is_refused() {
-        for token in ["x", "!!!!", "AAAA", &"A".repeat(100)] {
-            assert_eq!(PaymentId::decode(token), None, "{token}");
-            assert_eq!(PerformanceCursor::decode(token), None, "{token}");
+    fn every_part_of_a_listing_is_in_its_name() {
+        let listings = unsigned_listings();
+        let user = |n| Some(UserId(Uuid::from_u128(n)));
+        let names = [
+            listings.of("ListPayments", None, []).name,
+            listings.of("ListPayments", user(1), []).name,
+            listings.of("ListPayments", user(2), []).name,
+            listings.of("ListSeats", user(1), ["a", "bc"]).name,
+            listings.of("ListSeats", user(1), ["ab", "c"]).name,
+            listings.of("ListSeats", user(1), ["a", "bc", ""]).name,
+        ];
+        for (at, name) in names.iter().enumerate() {
+            assert!(!names[..at].contains(name), "{at}");
         }
     }
 }

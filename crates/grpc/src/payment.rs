@@ -10,13 +10,14 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::Listings;
 use crate::queue_pass::queue_pass;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct PaymentApi {
     pub(crate) payments: Arc<PaymentUseCases>,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
 
@@ -59,13 +60,14 @@ impl PaymentService for PaymentApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+        let listing = self.listings.of("ListPayments", Some(caller.user), []);
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.payments.list_payments(caller, page)).await?;
         Ok(Response::new(pb::ListPaymentsResponse {
             payments: page.items.iter().map(to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 }

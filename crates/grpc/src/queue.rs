@@ -1,6 +1,6 @@
 //! `QueueService`.
 
-use encore_app::queue::{DrawResult, Ending, Position, QueueStatus, QueueUseCases, Waiting};
+use encore_app::queue::{DrawResult, Ending, JoinRequest, Position, QueueStatus, QueueUseCases, Waiting};
 use encore_app::queue_admin::QueuePhase;
 use encore_domain::queue::{Drawn, EndReason, LaneName, QueueMessage};
 use encore_proto::queue::v1::{self as pb, queue_service_server::QueueService};
@@ -39,15 +39,19 @@ impl QueueService for QueueApi {
         };
         let queue = self.queue.clone();
         let joined = self.calls.write(async move {
-            let grant = Some(message.lane_grant.as_str()).filter(|grant| !grant.is_empty());
-            queue.join_queue(caller, performance, grant, key).await
+            let lane_grant = Some(message.lane_grant.as_str()).filter(|grant| !grant.is_empty());
+            let join = JoinRequest { lane_grant, needs_accessible: message.needs_accessible };
+            queue.join_queue(caller, performance, join, key).await
         });
         let joined = joined.await?;
         Ok(Response::new(pb::JoinQueueResponse {
             queue_token: joined.queue_token,
-            number: joined.payload.index,
+            join_index: joined.payload.index,
             lane: joined.lane.to_string(),
-            pre_queued: joined.pre_queued,
+            issued_at: Some(timestamp(joined.payload.issued_at)),
+            needs_accessible: joined.payload.needs_accessible,
+            observed_at: joined.position.as_ref().map(|position| timestamp(position.observed_at)),
+            status: joined.position.map(to_proto),
         }))
     }
 
@@ -78,8 +82,8 @@ impl QueueService for QueueApi {
         let caller = caller(&request)?;
         let token = &request.get_ref().queue_token;
         let position = self.calls.read(self.queue.get_position(caller, token)).await?;
-        let observed_at = Some(timestamp(position.observed_at));
-        Ok(Response::new(pb::GetPositionResponse { observed_at, status: Some(to_proto(position)) }))
+        let (observed_at, issued_at) = (Some(timestamp(position.observed_at)), Some(timestamp(position.issued_at)));
+        Ok(Response::new(pb::GetPositionResponse { observed_at, status: Some(to_proto(position)), issued_at }))
     }
 
     async fn leave_queue(

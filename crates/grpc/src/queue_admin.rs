@@ -102,6 +102,8 @@ pub(crate) fn report_to_proto(report: &QueueReport) -> pb::QueueReport {
         name: lane.lane.name.to_string(),
         waiting: lane.waiting,
         admissions_per_second: lane.per_second,
+        wait_p50: lane.wait.p50.map(duration),
+        wait_p90: lane.wait.p90.map(duration),
     };
     let flow = report.flow;
     pb::QueueReport {
@@ -122,6 +124,7 @@ pub(crate) fn report_to_proto(report: &QueueReport) -> pb::QueueReport {
         seats_left: report.stock.free,
         seats_held: report.stock.held,
         tick: report.tick.map(duration),
+        accessible_seats_left: report.accessible.free,
     }
 }
 

@@ -10,14 +10,14 @@ use tonic::{Request, Status};
 
 use crate::calls::Calls;
 use crate::check::{CallCheck, PendingCheck};
-use crate::guarded::{GuardedRpcs, knows_its_performance};
+use crate::guarded::{GuardedRpcs, calls_the_guard_itself};
 use crate::status::credentials_missing;
 
 /// The metadata key of the queue token.
 pub const QUEUE_TOKEN_HEADER: &str = "queue-token";
 
-/// Reads queue tokens. The use case of an RPC that is about one performance calls the guard itself, so that it can
-/// answer a repeated request first. For every other guarded RPC this layer calls the guard.
+/// Reads queue tokens. Some use cases call the guard themselves; see [`calls_the_guard_itself`]. For every other guarded
+/// RPC this layer calls the guard.
 pub(crate) struct ReadQueuePass {
     pub(crate) guarded: GuardedRpcs,
     pub(crate) queue_tokens: Arc<dyn QueueTokens>,
@@ -48,7 +48,7 @@ impl CallCheck for ReadQueuePass {
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
         let guarded = self.guarded.contains(path);
-        if knows_its_performance(path) {
+        if calls_the_guard_itself(path) {
             let shown = self.shown(headers);
             extensions.insert(if guarded { shown } else { shown.not_guarded() });
             return Ok(None);

@@ -7,7 +7,7 @@ use encore_domain::page::Page;
 use encore_proto::admin::v1 as pb;
 
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::Listing;
 use crate::to_proto::timestamp;
 
 /// The most blocked seats in one reply. With the longest reasons and names they take far less than the 4 MiB that gRPC
@@ -38,7 +38,10 @@ pub(crate) fn unblock_to_proto(unblocked: &InContext<SeatUnblock>) -> pb::Unbloc
     pb::UnblockSeatsResponse { seat_ids: seat_ids(unblocked, slots), unblocked_at: Some(timestamp(*at)) }
 }
 
-pub(crate) fn blocked_to_proto(blocked: &InContext<Page<BlockedSeat, Slot>>) -> pb::ListBlockedSeatsResponse {
+pub(crate) fn blocked_to_proto(
+    blocked: &InContext<Page<BlockedSeat, Slot>>,
+    listing: &Listing<'_>,
+) -> pb::ListBlockedSeatsResponse {
     let seat = |seat: &BlockedSeat| {
         Some(pb::BlockedSeat {
             seat_id: blocked.context.venue.chart.seat_at(seat.slot)?.id.clone(),
@@ -50,7 +53,7 @@ pub(crate) fn blocked_to_proto(blocked: &InContext<Page<BlockedSeat, Slot>>) -> 
     };
     pb::ListBlockedSeatsResponse {
         seats: blocked.done.items.iter().filter_map(seat).collect(),
-        next_page_token: next_page_token(blocked.done.next.as_ref()),
+        next_page_token: listing.next_page_token(blocked.done.next.as_ref()),
     }
 }
 

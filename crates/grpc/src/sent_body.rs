@@ -1,17 +1,21 @@
 //! Keeps the bytes of a request as they were sent, and makes the fingerprint of the request.
 //!
 //! Decoding drops the fields that this version of the contract does not know, so the bytes are kept beside the decoded
-//! message.
+//! message. A UUID means the same in capitals, so the fingerprint is made of its canonical form.
 
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::request::{DIGEST_LEN, Fingerprint};
+use flate2::read::GzDecoder;
 use http::Request;
 use http_body_util::BodyExt;
 use prost::bytes::Bytes;
 use prost::{Message, decode_length_delimiter};
 use sha2::{Digest, Sha256};
 use tonic::body::Body;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// What precedes a message on the wire: one byte that says whether it is compressed, and the length in four bytes.
 const FRAME_HEADER_LEN: usize = 5;
@@ -46,11 +50,20 @@ impl SentBody {
         Call { rpc, sent: self, understood, left_out: None }
     }
 
-    /// The encoded message; `None` if it is compressed or was not kept.
+    /// The encoded message, decompressed; `None` if it cannot be read or was not kept. The service has read it before, so
+    /// it is not larger than the service allows.
     fn message(&self) -> Option<Vec<u8>> {
         let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).concat();
         let (header, message) = body.split_at_checked(FRAME_HEADER_LEN)?;
-        (header[0] == 0).then(|| message.to_vec())
+        match header[0] {
+            0 => Some(message.to_vec()),
+            1 => {
+                let mut decompressed = Vec::new();
+                GzDecoder::new(message).read_to_end(&mut decompressed).ok()?;
+                Some(decompressed)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -74,7 +87,7 @@ impl<M: Message> Call<'_, M> {
         // Encoding is deterministic: fields are written in the order of their numbers, and no message of the contract
         // has a map.
         let encoded = self.understood.encode_to_vec();
-        let understood = self.digest([encoded.as_slice()]);
+        let understood = self.digest(split_fields(&encoded).unwrap_or_default());
         let sent = self.sent.message().and_then(|message| {
             // Most clients encode as this server does. Then one digest is enough.
             if message == encoded { Some(understood) } else { self.digest_of_sent(&message) }
@@ -84,18 +97,22 @@ impl<M: Message> Call<'_, M> {
 
     fn digest_of_sent(&self, message: &[u8]) -> Option<[u8; DIGEST_LEN]> {
         let mut fields = split_fields(message)?;
-        fields.retain(|(number, _)| Some(*number) != self.left_out);
+        fields.retain(|field| Some(field.number) != self.left_out);
         // The sort is stable: the elements of a repeated field keep their order.
-        fields.sort_by_key(|(number, _)| *number);
-        Some(self.digest(fields.into_iter().map(|(_, field)| field)))
+        fields.sort_by_key(|field| field.number);
+        Some(self.digest(fields))
     }
 
-    fn digest<'b>(&self, parts: impl IntoIterator<Item = &'b [u8]>) -> [u8; DIGEST_LEN] {
+    fn digest(&self, fields: Vec<Field<'_>>) -> [u8; DIGEST_LEN] {
         let mut hash = Sha256::new();
         hash.update(self.rpc.as_bytes());
         hash.update([0]);
-        for part in parts {
-            hash.update(part);
+        for field in fields {
+            hash.update(field.head);
+            match field.uuid() {
+                Some(uuid) => hash.update(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+                None => hash.update(field.value),
+            }
         }
         let mut digest = [0; DIGEST_LEN];
         digest.copy_from_slice(&hash.finalize()[..DIGEST_LEN]);
@@ -103,9 +120,25 @@ impl<M: Message> Call<'_, M> {
     }
 }
 
-/// The top-level fields of an encoded message, each with its number and its bytes, known to the contract or not. `None`
-/// if the message is malformed or has a group, which proto3 does not have.
-fn split_fields(message: &[u8]) -> Option<Vec<(u32, &[u8])>> {
+/// A top-level field of an encoded message.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    number: u32,
+    /// Its key, and its length if it has one.
+    head: &'a [u8],
+    value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// The UUID that the field is in its hyphenated form, as every id of the contract.
+    fn uuid(&self) -> Option<Uuid> {
+        (self.value.len() == Hyphenated::LENGTH).then(|| Uuid::try_parse_ascii(self.value).ok()).flatten()
+    }
+}
+
+/// The top-level fields of an encoded message, known to the contract or not. `None` if the message is malformed or has a
+/// group, which proto3 does not have.
+fn split_fields(message: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
     let mut rest = message;
     while !rest.is_empty() {
@@ -121,8 +154,10 @@ fn split_fields(message: &[u8]) -> Option<Vec<(u32, &[u8])>> {
             5 => 4,
             _ => return None,
         };
-        rest = rest.get(value_len..)?;
-        fields.push((u32::try_from(key >> 3).ok()?, &start[..start.len() - rest.len()]));
+        let head = &start[..start.len() - rest.len()];
+        let (value, after) = rest.split_at_checked(value_len)?;
+        rest = after;
+        fields.push(Field { number: u32::try_from(key >> 3).ok()?, head, value });
     }
     Some(fields)
 }
@@ -142,6 +177,9 @@ pub(crate) fn framed(message: &[u8]) -> SentBody {
 
 #[cfg(test)]
 mod tests {
+    use flate2::Compression;
+    use flate2::read::GzEncoder;
+
     use super::*;
 
     /// A request of an older version of the contract.
@@ -204,12 +242,26 @@ mod tests {
     fn the_order_of_fields_on_the_wire_does_not_matter() {
         let message = newer(7).encode_to_vec();
         let fields = split_fields(&message).expect("well-formed");
-        assert_eq!(fields.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 3, 4]);
-        let reordered: Vec<u8> = [4, 2, 0, 3, 1].iter().flat_map(|index| fields[*index].1).copied().collect();
+        assert_eq!(fields.iter().map(|field| field.number).collect::<Vec<_>>(), [1, 2, 3, 3, 4]);
+        let reordered = [4, 2, 0, 3, 1].map(|index| [fields[index].head, fields[index].value].concat()).concat();
         assert_ne!(reordered, message);
         let of_newer = read_by::<Newer>(&message);
         assert_eq!(read_by::<Newer>(&reordered), of_newer);
         assert!(read_by::<Older>(&reordered).repeats(of_newer.as_bytes()));
+    }
+
+    #[test]
+    fn a_uuid_in_capitals_is_the_same() {
+        let of = |request_id: &str| {
+            let message = Newer { request_id: request_id.into(), ..newer(7) }.encode_to_vec();
+            (read_by::<Older>(&message), read_by::<Newer>(&message))
+        };
+        let id = "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6";
+        assert_eq!(of(&id.to_uppercase()), of(id));
+        assert_ne!(of("0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f7"), of(id));
+        // Other text means something else in capitals, and so does a UUID without hyphens, which is no id.
+        assert_ne!(of("R"), of("r"));
+        assert_ne!(of(&id.replace('-', "").to_uppercase()), of(&id.replace('-', "")));
     }
 
     #[test]
@@ -234,9 +286,20 @@ mod tests {
         let compressed = SentBody(Arc::new(Mutex::new(vec![Bytes::from_static(&[1, 0, 0, 0, 1, 0x42])])));
         for unreadable in [SentBody::default(), compressed, framed(&[0x0B]), framed(&[0x0A, 5, 1])] {
             let call = unreadable.of("HoldSeats", &message);
-            let understood = call.digest([message.encode_to_vec().as_slice()]);
+            let encoded = message.encode_to_vec();
+            let understood = call.digest(split_fields(&encoded).expect("well-formed"));
             assert_eq!(call.fingerprint(), Fingerprint::new(understood, understood));
         }
+    }
+
+    #[test]
+    fn a_compressed_message_is_the_same_request() {
+        let message = newer(7).encode_to_vec();
+        let mut compressed = vec![1, 0, 0, 0, 0];
+        GzEncoder::new(message.as_slice(), Compression::default()).read_to_end(&mut compressed).expect("compressed");
+        let compressed = SentBody(Arc::new(Mutex::new(vec![Bytes::from(compressed)])));
+        let understood = Older::decode(message.as_slice()).expect("a message");
+        assert_eq!(compressed.of("HoldSeats", &understood).fingerprint(), read_by::<Older>(&message));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 use encore_app::error::{AppError, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
+use encore_domain::error::Unavailable;
 use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
 use encore_domain::queue::ceilings::CeilingExceeded;
@@ -124,15 +125,34 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }
-        AppError::Unavailable(unavailable) => {
-            warn!(error = &unavailable as &dyn std::error::Error, "store unavailable; call refused, client retries");
-            retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
-        }
+        AppError::Unavailable(unavailable) => store_failed(message, &unavailable),
         AppError::Internal(what) => {
             error!(what, "internal error; call failed");
-            Status::internal("internal error")
+            internal()
         }
     }
+}
+
+/// A store is away, or refused a value or holds an unreadable one.
+fn store_failed(message: String, failure: &Unavailable) -> Status {
+    let error = failure as &dyn std::error::Error;
+    if failure.is_defect {
+        error!(error, "a store refused a value or holds an unreadable one; call failed");
+        return internal();
+    }
+    warn!(error, "store unavailable; call refused, client retries");
+    retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
+}
+
+/// The server failed. Clients are not told how.
+pub(crate) fn internal() -> Status {
+    refusal(Code::Internal, "internal error", ErrorReason::Internal, [])
+}
+
+/// The deadline that the client set has passed.
+pub(crate) fn deadline_exceeded() -> Status {
+    let message = "the deadline of the call has passed: a call that changes something may still be carried out";
+    refusal(Code::DeadlineExceeded, message, ErrorReason::DeadlineExceeded, [])
 }
 
 /// The call carried no access token.
@@ -203,7 +223,7 @@ fn precondition<const N: usize>(message: String, reason: ErrorReason, metadata: 
     refusal(Code::FailedPrecondition, message, reason, metadata)
 }
 
-fn refusal<const N: usize>(
+pub(crate) fn refusal<const N: usize>(
     code: Code,
     message: impl Into<String>,
     reason: ErrorReason,
@@ -347,5 +367,15 @@ mod tests {
         let status = status(AppError::Internal("the salt of user 7".into()));
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("salt"));
+    }
+
+    #[test]
+    fn a_value_that_a_store_refuses_is_no_outage() {
+        let refused = encore_domain::error::Unavailable::defect("postgres", "timestamp out of range: 4714 BC");
+        let status = status(AppError::Unavailable(refused));
+        assert_eq!(status.code(), Code::Internal);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("INTERNAL"));
+        assert!(details.retry_info().is_none() && !status.message().contains("4714"));
     }
 }

@@ -9,12 +9,14 @@ use tonic::{Request, Response, Status};
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::next_page_token;
+use crate::page_token::Listings;
+use crate::queue_pass::queue_pass;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct WalletApi {
     pub(crate) wallet: WalletUseCases,
+    pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
 
@@ -29,7 +31,7 @@ impl WalletService for WalletApi {
     }
 
     async fn top_up(&self, request: Request<pb::TopUpRequest>) -> Result<Response<pb::TopUpResponse>, Status> {
-        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let key = fields.request(caller.user, &message.request_id, &sent.of("TopUp", &message));
@@ -39,7 +41,7 @@ impl WalletService for WalletApi {
             return Err(fields.into_status());
         };
         let wallet = self.wallet.clone();
-        let entry = self.calls.write(async move { wallet.top_up(caller, amount, key).await }).await?;
+        let entry = self.calls.write(async move { wallet.top_up(caller, &pass, amount, key).await }).await?;
         Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)) }))
     }
 
@@ -50,13 +52,14 @@ impl WalletService for WalletApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let Some(page) = fields.page(message.page_size, &message.page_token) else {
+        let listing = self.listings.of("ListLedgerEntries", Some(caller.user), []);
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
         let page = self.calls.read(self.wallet.list_entries(caller, page)).await?;
         Ok(Response::new(pb::ListLedgerEntriesResponse {
             entries: page.items.iter().map(to_proto).collect(),
-            next_page_token: next_page_token(page.next.as_ref()),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
 }

@@ -1,8 +1,8 @@
 use std::ops::RangeInclusive;
 
-use encore_domain::queue::snapshot::GoneMap;
+use encore_domain::queue::snapshot::NumberMap;
 
-/// The gone numbers. The most significant bit of the first byte is number 0, as in [`GoneMap`].
+/// A set of numbers. The most significant bit of the first byte is number 0, as in [`NumberMap`].
 #[derive(Default)]
 pub struct Bitmap(Vec<u8>);
 
@@ -49,13 +49,13 @@ impl Bitmap {
     }
 }
 
-/// The end of a bitmap. It is converted to a [`GoneMap`], which counts its bits, after the mutex is released.
+/// The end of a bitmap. It is converted to a [`NumberMap`], which counts its bits, after the mutex is released.
 pub struct BitmapTail {
     first: u64,
     bytes: Vec<u8>,
 }
 
-impl From<BitmapTail> for GoneMap {
+impl From<BitmapTail> for NumberMap {
     fn from(tail: BitmapTail) -> Self {
         Self::from_bytes(tail.first, &tail.bytes)
     }

@@ -96,6 +96,22 @@ impl Catalog for MemoryCatalog {
         Ok(Applied::Now(queue.settings.clone()))
     }
 
+    async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>> {
+        let added: Option<Arc<Venue>> = self.0.lock().requests.before(Some(request))?;
+        Ok(added.map(|venue| Venue::clone(&venue)))
+    }
+
+    async fn find_added_performance(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Performance>, RequestError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
+    }
+
+    async fn find_patched(&self, request: RequestKey) -> Result<Option<QueueSettings>, RequestError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
+    }
+
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
         let venue = self.0.lock().catalog.venues.get(&id).cloned();
         Ok(venue.map(|venue| Venue::clone(&venue)))

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use async_trait::async_trait;
@@ -5,7 +6,7 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
@@ -13,7 +14,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::paging::{below, rows};
-use crate::records::{MemoryRecords, PaymentRecords, Records, ended_token};
+use crate::records::{MemoryRecords, PaymentRecords, Records};
 use crate::reservations::unknown_reservation;
 
 /// [`Payments`] in process.
@@ -32,14 +33,15 @@ impl Payments for MemoryPayments {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
+    ) -> Result<Applied<Paid>, RequestError<PayRefusal>> {
         let Records { reservations, wallets, payments, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
         let hold = reservations.find(plan.payment.reservation).ok_or_else(unknown_reservation)?;
         plan.check(hold).map_err(RequestError::Refused)?;
-        let PaymentPlan { payment, transfer, payload, .. } = plan;
+        let ended_token = plan.ended_token(reservations.has_another_hold(hold, plan.payment.paid_at));
+        let PaymentPlan { payment, transfer, .. } = plan;
         let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
         if balance.minor < needed.minor {
             return Err(RequestError::Refused(PayRefusal::InsufficientBalance { balance, needed }));
@@ -49,15 +51,23 @@ impl Payments for MemoryPayments {
         wallets.post(&transfer);
         let Payment { id, performance, .. } = payment;
         let slots = reservation.slots();
-        let settlement = Settlement { payment: id, reservation: reservation.id, performance, slots, payload };
+        let settlement = Settlement {
+            payment: id,
+            reservation: reservation.id,
+            performance,
+            slots,
+            payload: ended_token.map(QueueTokenPayload::bare),
+        };
         payments.insert(&payment, settlement);
         outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });
-        requests.remember(Some(request), payment.clone());
-        Ok(Applied::Now(payment))
+        let paid = Paid { payment, ended_token };
+        requests.remember(Some(request), paid.clone());
+        Ok(Applied::Now(paid))
     }
 
     async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
-        self.0.lock().requests.before(Some(request))
+        let paid: Option<Paid> = self.0.lock().requests.before(Some(request))?;
+        Ok(paid.map(|paid| paid.payment))
     }
 
     async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable> {
@@ -71,20 +81,31 @@ impl Payments for MemoryPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {
         let pending = &self.0.lock().payments.pending;
-        let due = pending.range(..=(before, PaymentId(Uuid::max()))).take(limit as usize);
-        Ok(due.map(|(_, settlement)| settlement.clone()).collect())
+        let due = pending.range(..=(before, PaymentId(Uuid::max())));
+        let performances: BTreeSet<PerformanceId> = due.map(|(_, settlement)| settlement.performance).collect();
+        Ok(performances.into_iter().collect())
+    }
+
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable> {
+        let pending = &self.0.lock().payments.pending;
+        let due = pending.range(..=(before, PaymentId(Uuid::max()))).map(|(_, settlement)| settlement);
+        let of_performance = due.filter(|settlement| settlement.performance == performance);
+        Ok(of_performance.take(limit as usize).cloned().collect())
     }
 
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
-        let ended = &self.0.lock().payments.ended;
-        Ok(ended.get(&(performance, epoch)).into_iter().flatten().copied().collect())
+        Ok(self.0.lock().payments.ended_tokens(performance, epoch))
     }
 
-    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
-        let used = &self.0.lock().payments.ended;
-        Ok(used.get(&(payload.performance, payload.epoch)).is_some_and(|used| used.contains(&ended_token(payload))))
+    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
+        Ok(self.0.lock().payments.token_end(payload).is_some())
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::QueueRecords;
-use encore_domain::queue::QueueRecord;
+use encore_domain::queue::{EndReason, EndedToken, QueueRecord, QueueTokenPayload};
 
 use crate::records::MemoryRecords;
 
@@ -48,5 +48,31 @@ impl QueueRecords for MemoryQueueRecords {
             lane.limit = lane.limit.max(limit);
             lane.limit
         }))
+    }
+
+    async fn note_ended(
+        &self,
+        performance: PerformanceId,
+        epoch: i64,
+        ended: &[EndedToken],
+    ) -> Result<(), Unavailable> {
+        let mut records = self.0.lock();
+        let noted = records.ended_tokens.entry((performance, epoch)).or_default();
+        for EndedToken { lane, index, reason } in ended {
+            noted.entry((*lane, *index)).or_insert(*reason);
+        }
+        Ok(())
+    }
+
+    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
+        let records = self.0.lock();
+        let noted = records.ended_tokens.get(&(performance, epoch)).into_iter().flatten();
+        Ok(noted.map(|((lane, index), reason)| EndedToken { lane: *lane, index: *index, reason: *reason }).collect())
+    }
+
+    async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {
+        let records = self.0.lock();
+        let noted = records.ended_tokens.get(&(payload.performance, payload.epoch));
+        Ok(noted.and_then(|noted| noted.get(&(payload.lane, payload.index))).copied())
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
-use encore_domain::queue::snapshot::QueueSnapshot;
-use encore_domain::queue::{
-    AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+use encore_domain::ports::{
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
 };
+use encore_domain::queue::snapshot::QueueSnapshot;
+use encore_domain::queue::{AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, RestoredQueue, TokenState};
 use encore_domain::time::Timestamp;
 
 use crate::lock::lock;
@@ -83,7 +83,7 @@ impl QueueStore for MemoryQueueStore {
         if extended { Ok(()) } else { Err(PortError::Refused(QueueLost)) }
     }
 
-    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
+    async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
         let joined = self.with(joining.performance, |queue| queue.join(&joining)).unwrap_or(Err(JoinRefusal::Lost));
         joined.map_err(PortError::Refused)
     }
@@ -93,7 +93,7 @@ impl QueueStore for MemoryQueueStore {
         performance: PerformanceId,
         tokens: &[QueueToken],
         presence: Presence,
-    ) -> Result<(), PortError<TokenRefusal>> {
+    ) -> Result<Vec<EndedToken>, PortError<TokenRefusal>> {
         let shown = self.with(performance, |queue| queue.show(tokens, presence)).unwrap_or(Err(TokenRefusal::Lost));
         shown.map_err(PortError::Refused)
     }
@@ -143,6 +143,10 @@ impl QueueStore for MemoryQueueStore {
         self.with_token(token, |queue| queue.spend_hold_try(token, tries, now))
     }
 
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>> {
+        self.with_token(token, |queue| queue.return_hold_try(token, now))
+    }
+
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
         self.with_queue(performance, Queue::freeze)
     }
@@ -170,7 +174,7 @@ impl QueueStore for MemoryQueueStore {
         &self,
         performance: PerformanceId,
         presence: Presence,
-    ) -> Result<u64, PortError<QueueLost>> {
+    ) -> Result<Absent, PortError<QueueLost>> {
         self.with_queue(performance, |queue| queue.abandon_absent(presence))
     }
 }

@@ -6,15 +6,15 @@ mod seat_blocks;
 mod users;
 mod wallets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{Drawn, QueueRecord};
+use encore_domain::queue::{Drawn, EndReason, QueueRecord};
 
 pub use self::catalog::CatalogRecords;
 pub use self::outbox::OutboxRecords;
-pub use self::payments::{PaymentRecords, ended_token};
+pub use self::payments::PaymentRecords;
 pub use self::reservations::ReservationRecords;
 pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
 pub use self::users::UserRecords;
@@ -38,6 +38,8 @@ pub struct Records {
     pub catalog: CatalogRecords,
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,
+    /// The queue tokens that ended without a payment, by performance and epoch.
+    pub ended_tokens: HashMap<(PerformanceId, i64), BTreeMap<(u8, u64), EndReason>>,
     /// By performance; in each by lane.
     pub draws: HashMap<PerformanceId, Vec<Drawn>>,
     pub reservations: ReservationRecords,

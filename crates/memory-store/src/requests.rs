@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
 use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
-use encore_domain::payment::Payment;
+use encore_domain::payment::Paid;
 use encore_domain::request::{Fingerprint, RequestKey};
 use encore_domain::wallet::WalletEntry;
 
@@ -40,7 +40,7 @@ impl Requests {
     pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
         self.answers.iter().filter_map(|((user, _), (_, answer))| {
             let hold = answer.downcast_ref::<Reservation>().map(|hold| Effect::Reservation(hold.id));
-            let payment = || answer.downcast_ref::<Payment>().map(|payment| Effect::Payment(payment.id));
+            let payment = || answer.downcast_ref::<Paid>().map(|paid| Effect::Payment(paid.payment.id));
             let top_up = || answer.downcast_ref::<WalletEntry>().map(|entry| Effect::TopUp(entry.id));
             Some((*user, hold.or_else(payment).or_else(top_up)?))
         })

@@ -10,6 +10,7 @@ use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{PlaceRefusal, Reservations};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -37,11 +38,15 @@ impl Reservations for MemoryReservations {
         &self,
         hold: Reservation,
         seats_per_fan: u32,
+        token: Option<QueueTokenPayload>,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
-        let Records { reservations, outbox, requests, .. } = &mut *self.0.lock();
+        let Records { reservations, payments, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
+        }
+        if let Some(reason) = token.and_then(|token| payments.token_end(&token)) {
+            return Err(RequestError::Refused(PlaceRefusal::TokenEnded(reason)));
         }
         reservations.check(&hold, seats_per_fan).map_err(RequestError::Refused)?;
         reservations.insert(&hold);
@@ -117,9 +122,24 @@ impl Reservations for MemoryReservations {
         Ok(Applied::Now(extended))
     }
 
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
-        let extended = self.0.lock().requests.before(Some(request))?;
-        Ok(extended.map(|Changed(extended)| extended))
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
+        let changed = self.0.lock().requests.before(Some(request))?;
+        Ok(changed.map(|Changed(changed)| changed))
+    }
+
+    async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
+        let Records { reservations, payments, outbox, .. } = &mut *self.0.lock();
+        if !payments.end_token(&token, EndReason::Left) {
+            return Ok(Vec::new());
+        }
+        let live = reservations.live_holds(token.user, token.performance, now);
+        let live: Vec<ReservationId> = live.into_iter().map(|hold| hold.id).collect();
+        let release = |id| reservations.end_unpaid(id, ReservationState::Released, now);
+        let released: Vec<Reservation> = live.into_iter().filter_map(release).collect();
+        for hold in &released {
+            outbox.write(&Event::HoldReleased(hold.clone()));
+        }
+        Ok(released)
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

@@ -117,7 +117,7 @@ impl SeatLocks for MemorySeatLocks {
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let taken = self.change(performance, |seats| seats.take(slots, orphans, owner, held_until));
+        let taken = self.change(performance, |seats| seats.take(slots, &orphans, owner, held_until));
         taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 

@@ -1,7 +1,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::SeatSearch;
 use encore_domain::booking::seat_state::{
     CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
@@ -56,7 +56,7 @@ impl Seats {
     pub fn take(
         &mut self,
         slots: &[Slot],
-        orphans: Orphans,
+        orphans: &Orphans,
         owner: ReservationId,
         held_until: Timestamp,
     ) -> Result<u64, TakeRefusal> {
@@ -67,8 +67,8 @@ impl Seats {
             taken.sort_unstable();
             return Err(TakeRefusal::Taken { slots: taken, version: self.state.version });
         }
-        if !own && orphans == Orphans::Prevent {
-            let alone = orphan_seats(&self.state.statuses, slots);
+        if !own {
+            let alone = orphans.left_by(&self.state.statuses, slots);
             if !alone.is_empty() {
                 return Err(TakeRefusal::WouldOrphan { slots: alone });
             }
@@ -116,7 +116,7 @@ impl Seats {
         held_until: Timestamp,
     ) -> Result<TakenSeats, ChooseRefusal> {
         let version = self.state.version;
-        let taken = self.take(&slots, Orphans::Allow, owner, held_until);
+        let taken = self.take(&slots, &Orphans::Allow, owner, held_until);
         let version = taken.map_err(|_| ChooseRefusal::NoneFits { version })?;
         Ok(TakenSeats { slots, version })
     }

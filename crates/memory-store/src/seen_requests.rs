@@ -1,11 +1,10 @@
-use std::collections::VecDeque;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{RequestId, UserId};
-use encore_domain::ports::{Seen, SeenRequests};
+use encore_domain::ports::{QueueAnswer, Seen, SeenRequests};
 use encore_domain::request::{Fingerprint, RequestKey};
 
 use crate::lock::lock;
@@ -20,32 +19,47 @@ pub struct MemorySeenRequests(Mutex<SeenRecords>);
 
 #[derive(Default)]
 struct SeenRecords {
-    fingerprints: HashMap<(UserId, RequestId), Fingerprint>,
+    answers: HashMap<(UserId, RequestId), (Fingerprint, QueueAnswer)>,
     oldest_first: VecDeque<(UserId, RequestId)>,
+}
+
+impl SeenRecords {
+    fn find(&self, request: &RequestKey) -> Seen {
+        match self.answers.get(&(request.user, request.id)) {
+            None => Seen::New,
+            Some((known, answer)) if request.fingerprint.repeats(known.as_bytes()) => Seen::Answered(*answer),
+            Some(_) => Seen::Other,
+        }
+    }
 }
 
 #[async_trait]
 impl SeenRequests for MemorySeenRequests {
-    async fn remember(&self, request: RequestKey) -> Result<Seen, Unavailable> {
-        let SeenRecords { fingerprints, oldest_first } = &mut *lock(&self.0);
-        let key = (request.user, request.id);
-        match fingerprints.entry(key) {
-            Entry::Occupied(known) if request.fingerprint.repeats(known.get().as_bytes()) => return Ok(Seen::Same),
-            Entry::Occupied(_) => return Ok(Seen::Other),
-            Entry::Vacant(unknown) => unknown.insert(request.fingerprint),
-        };
-        oldest_first.push_back(key);
-        if oldest_first.len() > REQUESTS_REMEMBERED_MAX
-            && let Some(oldest) = oldest_first.pop_front()
-        {
-            fingerprints.remove(&oldest);
+    async fn find(&self, request: RequestKey) -> Result<Seen, Unavailable> {
+        Ok(lock(&self.0).find(&request))
+    }
+
+    async fn remember(&self, request: RequestKey, answer: QueueAnswer) -> Result<Seen, Unavailable> {
+        let records = &mut *lock(&self.0);
+        let seen = records.find(&request);
+        if seen != Seen::New {
+            return Ok(seen);
         }
-        Ok(Seen::First)
+        let key = (request.user, request.id);
+        records.answers.insert(key, (request.fingerprint, answer));
+        records.oldest_first.push_back(key);
+        if records.oldest_first.len() > REQUESTS_REMEMBERED_MAX
+            && let Some(oldest) = records.oldest_first.pop_front()
+        {
+            records.answers.remove(&oldest);
+        }
+        Ok(Seen::New)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use encore_domain::queue::EndReason;
     use encore_port_tests::fixtures::{id, request};
 
     use super::*;
@@ -55,12 +69,14 @@ mod tests {
         let seen = MemorySeenRequests::default();
         let user = id();
         let requests: Vec<RequestKey> = (0..=REQUESTS_REMEMBERED_MAX).map(|_| request(user)).collect();
+        let answer = QueueAnswer::Left(EndReason::Left);
+        let remember = async |request| seen.remember(request, answer).await.expect("the store is available");
         for request in &requests {
-            assert_eq!(seen.remember(*request).await.expect("the store is available"), Seen::First);
+            assert_eq!(remember(*request).await, Seen::New);
         }
-        assert_eq!(seen.remember(requests[1]).await.expect("the store is available"), Seen::Same);
-        assert_eq!(seen.remember(requests[0]).await.expect("the store is available"), Seen::First);
-        assert_eq!(seen.remember(requests[1]).await.expect("the store is available"), Seen::First, "it was the oldest");
-        assert_eq!(lock(&seen.0).fingerprints.len(), REQUESTS_REMEMBERED_MAX);
+        assert_eq!(remember(requests[1]).await, Seen::Answered(answer));
+        assert_eq!(remember(requests[0]).await, Seen::New);
+        assert_eq!(remember(requests[1]).await, Seen::New, "it was the oldest");
+        assert_eq!(lock(&seen.0).answers.len(), REQUESTS_REMEMBERED_MAX);
     }
 }

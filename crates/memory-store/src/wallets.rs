@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -41,6 +43,10 @@ impl Wallets for MemoryWallets {
         outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });
         requests.remember(Some(request), entry.clone());
         Ok(Applied::Now(entry))
+    }
+
+    async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
     }
 
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {

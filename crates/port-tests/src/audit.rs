@@ -106,7 +106,7 @@ pub async fn finds_nothing_in_a_clean_history(bench: RecordBench) {
 
 fn prices_of(minor: i64, sale: &Performance) -> encore_domain::catalog::PriceList {
     let grades = sale.prices.minor_by_grade.len();
-    encore_domain::catalog::PriceList { minor_by_grade: vec![minor; grades], ..sale.prices.clone() }
+    encore_domain::catalog::PriceList { minor_by_grade: vec![Some(minor); grades], ..sale.prices.clone() }
 }
 
 pub async fn counts_what_it_examined(bench: RecordBench) {
@@ -144,7 +144,7 @@ pub async fn finds_nothing_while_sales_go_on(bench: RecordBench) {
             bench.buy(&bought).await;
             for _ in 0..3 {
                 let given_back = hold(fan, &sale, &[25 - turn % 5]);
-                let placed = bench.reservations.place(given_back.clone(), SEATS_PER_FAN_MAX, request(fan)).await;
+                let placed = bench.reservations.place(given_back.clone(), SEATS_PER_FAN_MAX, None, request(fan)).await;
                 if placed.is_ok() {
                     made(bench.reservations.release(given_back.id, at_secs(1), None).await);
                 }

@@ -93,7 +93,7 @@ impl RecordBench {
     /// Places a hold that must succeed, and returns its request.
     pub(crate) async fn place(&self, hold: &Reservation) -> RequestKey {
         let request = fixtures::request(hold.user);
-        let placed = made(self.reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request).await);
+        let placed = made(self.reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request).await);
         assert_eq!(&placed, hold);
         request
     }
@@ -108,7 +108,7 @@ impl RecordBench {
         self.place(hold).await;
         self.top_up(hold.user, hold.total).await;
         let plan = fixtures::payment(hold, hold.held_at);
-        made(self.payments.pay_from_wallet(plan, fixtures::request(hold.user)).await)
+        made(self.payments.pay_from_wallet(plan, fixtures::request(hold.user)).await).payment
     }
 
     /// The reservation as it is stored.

@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
-use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance};
+use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{ConcertId, PerformanceId};
+use encore_domain::page::PageRequest;
 use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueRate, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use uuid::Uuid;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, festival_chart, id, just_before, lanes,
-    large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
+    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
+    lanes, large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
@@ -29,7 +31,9 @@ macro_rules! catalog {
             finds_nothing,
             pages_concerts,
             pages_performances,
+            starts_a_page_of_performances_anywhere,
             repeats_an_add,
+            finds_an_add_by_its_request,
             refuses_a_reused_request,
             patches_a_queue,
             repeats_a_queue_patch,
@@ -76,7 +80,8 @@ fn sale_of(performance: &Performance, queue: Option<Queue>) -> OnSale {
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
-    for wanted in [venue(small_chart()), venue(accessible_chart()), venue(festival_chart(20_000))] {
+    for chart in [small_chart(), accessible_chart(), festival_chart(20_000), drawn_chart()] {
+        let wanted = venue(chart);
         let request = bench.operator_request().await;
         assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(request)).await), wanted);
         assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));
@@ -101,12 +106,19 @@ pub async fn keeps_a_concert(bench: RecordBench) {
 
 pub async fn keeps_a_performance(bench: RecordBench) {
     let plain = bench.open_sale().await;
-    let queued = Performance { id: id(), has_queue: true, ..plain.clone() };
+    let prices = PriceList { minor_by_grade: vec![None, Some(0)], ..plain.prices.clone() };
+    let queued = Performance { id: id(), has_queue: true, prices, ..plain.clone() };
     let request = bench.operator_request().await;
     let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(request)).await;
     assert_eq!(made(added), queued);
 
-    for performance in [plain, queued.clone()] {
+    let far = |millis| Timestamp::from_timestamp_millis(millis).expect("a time");
+    let (first, last) = (far(-62_135_596_800_000), far(253_402_300_799_999));
+    let on_sale = OnSaleWindow { opens_at: first, closes_at: last };
+    let farthest = Performance { id: id(), starts_at: last, on_sale, ..plain.clone() };
+    made(bench.catalog.add_performance(farthest.clone(), None, None).await);
+
+    for performance in [plain, queued.clone(), farthest] {
         let kept = bench.catalog.performance(performance.id).await.expect("the store answers");
         assert_eq!(kept.as_ref(), Some(&performance));
         let kept = bench.catalog.performances_by_id(&[performance.id]).await.expect("the store answers");
@@ -160,6 +172,23 @@ pub async fn pages_performances(bench: RecordBench) {
     assert_eq!(bench.all_performances(other.concert).await, [other]);
 }
 
+pub async fn starts_a_page_of_performances_anywhere(bench: RecordBench) {
+    let sale = bench.open_sale().await;
+    let (nil, max) = (PerformanceId(Uuid::nil()), PerformanceId(Uuid::max()));
+    let before = [(Timestamp::MIN_UTC, max), (just_before(sale.starts_at), max), (sale.starts_at, nil)];
+    let behind = [(sale.starts_at, sale.id), (sale.starts_at, max), (Timestamp::MAX_UTC, nil)];
+    let found = async |after| {
+        let page = PageRequest { after: Some(after), size: 10 };
+        bench.catalog.performances(sale.concert, page).await.expect("the store answers").items
+    };
+    for after in before {
+        assert_eq!(found(after).await.as_slice(), std::slice::from_ref(&sale), "{after:?}");
+    }
+    for after in behind {
+        assert_eq!(found(after).await, [], "{after:?}");
+    }
+}
+
 pub async fn repeats_an_add(bench: RecordBench) {
     let request = bench.operator_request().await;
     let (first, again) = (venue(small_chart()), venue(small_chart()));
@@ -182,6 +211,22 @@ pub async fn repeats_an_add(bench: RecordBench) {
     assert_eq!(repeated(repeat), date);
     assert_eq!(bench.all_performances(show.id).await.as_slice(), std::slice::from_ref(&date));
     assert_eq!(bench.on_sale(start()).await, [sale_of(&date, Some(queue(queue_settings())))]);
+}
+
+pub async fn finds_an_add_by_its_request(bench: RecordBench) {
+    let (of_venue, of_performance) = (bench.operator_request().await, bench.operator_request().await);
+    assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), None);
+    assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), None);
+    let added = made(bench.catalog.add_venue(venue(small_chart()), Some(of_venue)).await);
+    let show = made(bench.catalog.add_concert(concert(), None).await);
+    let date = Performance { has_queue: true, ..performance(show.id, added.id) };
+    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(of_performance)).await);
+    assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), Some(added));
+    assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), Some(date));
+    assert_reused(&bench.catalog.find_added_venue(altered(of_venue)).await);
+    assert_reused(&bench.catalog.find_added_venue(of_performance).await);
+    assert_reused(&bench.catalog.find_added_performance(altered(of_performance)).await);
+    assert_reused(&bench.catalog.find_added_performance(of_venue).await);
 }
 
 pub async fn refuses_a_reused_request(bench: RecordBench) {
@@ -261,6 +306,9 @@ pub async fn repeats_a_queue_patch(bench: RecordBench) {
     let paused = made(bench.catalog.patch_queue(queued.id, pause.clone(), Some(first)).await);
     let resumed = made(bench.catalog.patch_queue(queued.id, resume, Some(second)).await);
     assert_eq!(repeated(bench.catalog.patch_queue(queued.id, pause, Some(first)).await), paused);
+    assert_eq!(bench.catalog.find_patched(first).await.expect("no reuse"), Some(paused.clone()));
+    assert_eq!(bench.catalog.find_patched(request(first.user)).await.expect("no reuse"), None);
+    assert_reused(&bench.catalog.find_patched(altered(first)).await);
     assert_eq!(paused, QueueSettings { paused: true, ..queue_settings() });
     assert_eq!(bench.settings(queued.id).await, resumed);
     assert_eq!(resumed, QueueSettings { max_active: 9, ..queue_settings() });

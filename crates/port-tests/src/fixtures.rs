@@ -1,11 +1,13 @@
 //! Test values. Ids are unique in the process and sort in the order of their creation.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
 use encore_domain::catalog::seat_chart::{
-    Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
+    FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
@@ -153,6 +155,33 @@ pub fn accessible_chart() -> SeatChart {
     SeatChart::from_parts(sections, rows, grades, seats, vec![])
 }
 
+/// The small chart with a focal point of the plan and one of its balcony, and with a drawing of every kind of shape.
+pub fn drawn_chart() -> SeatChart {
+    let at = |x: f64, y: f64| Point { x, y };
+    let shape = |outline| Shape {
+        outline,
+        position: at(10.5, -4.25),
+        rotation: 30.0,
+        color: "#eeeeee".into(),
+        border_color: "black".into(),
+        text: None,
+        is_stage: false,
+    };
+    let text = ShapeText { text: "Bühne".into(), color: "#111111".into(), position: at(40.0, 10.0), size: Some(16.0) };
+    let stage = Shape {
+        text: Some(ShapeText { size: None, color: String::new(), ..text.clone() }),
+        is_stage: true,
+        ..shape(Outline::Rectangle(Size { width: 80.0, height: 20.0 }))
+    };
+    let label = Shape { text: Some(text), ..shape(Outline::Text) };
+    let others =
+        [Outline::Polygon(vec![at(0.0, 0.0), at(3.5, 4.0)]), Outline::Ellipse(at(5.0, 6.0)), Outline::Circle(7.0)];
+    let shapes = [stage, label].into_iter().chain(others.map(shape)).collect();
+    let focal_points = FocalPoints { plan: Some(at(50.5, -20.0)), sections: BTreeMap::from([(1, at(0.0, 99.5))]) };
+    let drawing = Drawing { size: Some(Size { width: 800.0, height: 600.5 }), shapes };
+    small_chart().with_focal_points(focal_points).with_drawing(drawing)
+}
+
 /// A stadium of 60,000 seats in 60 sections.
 pub fn large_chart() -> SeatChart {
     let section = |section: usize| PlannedSection {
@@ -230,7 +259,7 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
         venue,
         starts_at: start() + day * 30,
         on_sale: OnSaleWindow { opens_at: start(), closes_at: start() + day },
-        prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![12_000, 7_500] },
+        prices: PriceList { currency: euros(0).currency, minor_by_grade: vec![Some(12_000), Some(7_500)] },
         seats_per_fan: 6,
         hold_for: Duration::from_mins(7),
         has_queue: false,

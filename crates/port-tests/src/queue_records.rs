@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{Inside, LaneNumber, LaneRecord, QueueRecord};
+use encore_domain::queue::{EndReason, EndedToken, Inside, LaneNumber, LaneRecord, QueueRecord, QueueTokenPayload};
 
 use crate::RecordBench;
 use crate::contention::{TWENTY, at_once};
@@ -22,6 +22,8 @@ macro_rules! queue_records {
             keeps_no_other_run,
             raises_limits,
             raises_limits_under_contention,
+            notes_ended_tokens,
+            notes_ended_tokens_in_bulk,
         ] $($with)+ }
     };
 }
@@ -61,7 +63,12 @@ fn lane(head: u64, tail: u64, limit: u64) -> LaneRecord {
 
 /// A called fan, or an active one if the number is odd.
 fn inside(lane: u8, number: u64) -> Inside {
-    Inside { lane_number: LaneNumber { lane, number }, until: at_ms(600_000 + number), active: number % 2 == 1 }
+    Inside {
+        lane_number: LaneNumber { lane, number },
+        until: at_ms(600_000 + number),
+        active: number % 2 == 1,
+        needs_accessible: number % 3 == 1,
+    }
 }
 
 /// The record of a queue with two lanes, two seconds after it was begun.
@@ -179,4 +186,61 @@ pub async fn raises_limits_under_contention(bench: RecordBench) {
     assert!(answers.iter().all(|(n, limit)| *limit >= n * 1_000), "{answers:?}");
     let kept = bench.find_record(performance).await.expect("a begun record");
     assert_eq!(kept.lanes, [lane(0, 0, 0), lane(0, 0, 20_000)]);
+}
+
+pub async fn notes_ended_tokens(bench: RecordBench) {
+    let records = &bench.queue_records;
+    let (performance, other) = (bench.begun(2).await, bench.begun(2).await);
+    let ended = |lane, index, reason| EndedToken { lane, index, reason };
+    let noted = [
+        ended(0, 7, EndReason::Left),
+        ended(0, 8, EndReason::Abandoned),
+        ended(1, 7, EndReason::Replaced),
+        ended(1, 4_000_000_000, EndReason::Expired),
+    ];
+    let note = async |ended: &[EndedToken]| {
+        records.note_ended(performance, EPOCH, ended).await.expect("the store answers");
+    };
+    note(&noted[..2]).await;
+    note(&noted[1..]).await;
+    note(&[ended(0, 7, EndReason::Abandoned)]).await;
+    note(&[]).await;
+    let list = async |performance, epoch| {
+        let mut noted = records.noted_ended(performance, epoch).await.expect("the store answers");
+        noted.sort_unstable();
+        noted
+    };
+    assert_eq!(list(performance, EPOCH).await, noted, "the first reason of each stays");
+    assert_eq!((list(performance, EPOCH + 1).await, list(other, EPOCH).await), (Vec::new(), Vec::new()));
+
+    let payload = QueueTokenPayload {
+        performance,
+        user: id(),
+        epoch: EPOCH,
+        lane: 0,
+        index: 7,
+        issued_at: at_secs(1),
+        needs_accessible: false,
+        admitted_until: Some(at_secs(60)),
+    };
+    let find = async |payload| records.find_ended(&payload).await.expect("the store answers");
+    assert_eq!(find(payload).await, Some(EndReason::Left));
+    assert_eq!(find(QueueTokenPayload { lane: 1, ..payload }).await, Some(EndReason::Replaced));
+    for stranger in [
+        QueueTokenPayload { index: 9, ..payload },
+        QueueTokenPayload { epoch: EPOCH + 1, ..payload },
+        QueueTokenPayload { performance: other, ..payload },
+    ] {
+        assert_eq!(find(stranger).await, None, "{stranger:?}");
+    }
+}
+
+pub async fn notes_ended_tokens_in_bulk(bench: RecordBench) {
+    let performance = bench.begun(1).await;
+    let ended: Vec<EndedToken> =
+        (1..=10_000).map(|index| EndedToken { lane: 0, index, reason: EndReason::Abandoned }).collect();
+    bench.queue_records.note_ended(performance, EPOCH, &ended).await.expect("the store answers");
+    let mut noted = bench.queue_records.noted_ended(performance, EPOCH).await.expect("the store answers");
+    noted.sort_unstable();
+    assert!(noted == ended, "{} are noted", noted.len());
 }

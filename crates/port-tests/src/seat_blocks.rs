@@ -39,6 +39,7 @@ macro_rules! seat_blocks {
             repeats_an_unblock,
             claims_a_seat_once_whoever_asks,
             lists_blocked_seats,
+            starts_a_page_of_blocked_seats_anywhere,
             writes_events_of_blocks,
         ] $($with)+ }
     };
@@ -100,11 +101,11 @@ pub async fn blocks_seats(bench: RecordBench) {
 
     for user in [fan, operator] {
         let wanted = hold(user, &sale, &[1, 2, 3]);
-        let refusal = refused(bench.reservations.place(wanted, SEATS_PER_FAN_MAX, request(user)).await);
+        let refusal = refused(bench.reservations.place(wanted, SEATS_PER_FAN_MAX, None, request(user)).await);
         assert_eq!(refusal, PlaceRefusal::SeatsTaken { slots: slots(&[2, 3]) });
     }
     let own = hold(operator, &sale, &[0]);
-    made(bench.reservations.place(own.clone(), 1, request(operator)).await);
+    made(bench.reservations.place(own.clone(), 1, None, request(operator)).await);
     let matinee = Performance { id: id(), ..sale.clone() };
     made(bench.catalog.add_performance(matinee.clone(), None, None).await);
     bench.place(&hold(fan, &matinee, &[2, 3])).await;
@@ -217,7 +218,7 @@ pub async fn claims_a_seat_once_whoever_asks(bench: RecordBench) {
     let blocks: Vec<SeatBlock> = (0..TWENTY).map(|n| block(operator, sale.id, &seats(n + 3), "Sponsor")).collect();
     let holding = at_once(holds.iter().cloned().map(|hold| {
         let reservations = Arc::clone(&bench.reservations);
-        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(hold.user)).await }
+        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(hold.user)).await }
     }));
     let blocking = at_once(blocks.iter().cloned().map(|block| {
         let seat_blocks = Arc::clone(&bench.seat_blocks);
@@ -262,6 +263,22 @@ pub async fn lists_blocked_seats(bench: RecordBench) {
         assert_eq!(bench.blocked(sale.id, size).await, expected);
     }
     assert_eq!(bench.blocked(id(), 100).await, []);
+}
+
+pub async fn starts_a_page_of_blocked_seats_anywhere(bench: RecordBench) {
+    let (sale, operator) = (bench.open_sale().await, bench.sign_up().await);
+    let blocked = bench.block(operator, &sale, &[1, 2]).await;
+    let found = async |after| {
+        let page = PageRequest { after: Some(Slot(after)), size: 10 };
+        let page = bench.seat_blocks.blocked(sale.id, page).await.expect("the store answers");
+        page.items.iter().map(|seat| seat.slot).collect::<Vec<_>>()
+    };
+    let [first, second] = [blocked.slots[0], blocked.slots[1]];
+    assert_eq!(found(0).await, [first, second]);
+    assert_eq!(found(first.0).await, [second]);
+    for after in [second.0, 1 << 31, (1 << 31) - 1, u32::MAX] {
+        assert_eq!(found(after).await, [], "{after}");
+    }
 }
 
 pub async fn writes_events_of_blocks(bench: RecordBench) {

@@ -2,20 +2,23 @@
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use encore_domain::ports::Seen;
+use encore_domain::ports::{QueueAnswer, Seen};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::RequestKey;
 
 use crate::SpeedBench;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{altered, encoded_otherwise, id, request, understood_otherwise};
+use crate::fixtures::{altered, encoded_otherwise, id, request, start, understood_otherwise};
 
 /// Stamps the cases of the port `SeenRequests`.
 #[macro_export]
 macro_rules! seen_requests {
     ($($with:tt)+) => {
         $crate::suite! { seen_requests [
-            remembers_a_request,
+            remembers_an_answer,
+            keeps_the_first_answer,
             notices_another_body,
             recognises_a_request_across_versions,
             keeps_users_apart,
@@ -24,53 +27,94 @@ macro_rules! seen_requests {
     };
 }
 
+const LEFT: QueueAnswer = QueueAnswer::Left(EndReason::Left);
+
 impl SpeedBench {
-    async fn remember(&self, request: RequestKey) -> Seen {
-        self.seen_requests.remember(request).await.expect("the store answers")
+    async fn seen(&self, request: RequestKey) -> Seen {
+        self.seen_requests.find(request).await.expect("the store answers")
+    }
+
+    async fn remember(&self, request: RequestKey, answer: QueueAnswer) -> Seen {
+        self.seen_requests.remember(request, answer).await.expect("the store answers")
     }
 }
 
-pub async fn remembers_a_request(bench: SpeedBench) {
+fn joined(request: &RequestKey, index: u64, needs_accessible: bool) -> QueueAnswer {
+    QueueAnswer::Joined(QueueTokenPayload {
+        performance: id(),
+        user: request.user,
+        epoch: 1_780_308_000_123,
+        lane: 7,
+        index,
+        issued_at: start() + Duration::from_millis(7),
+        needs_accessible,
+        admitted_until: None,
+    })
+}
+
+pub async fn remembers_an_answer(bench: SpeedBench) {
     let user = id();
-    let (first, second) = (request(user), request(user));
-    assert_eq!(bench.remember(first).await, Seen::First);
-    assert_eq!(bench.remember(first).await, Seen::Same);
-    assert_eq!(bench.remember(second).await, Seen::First);
-    assert_eq!(bench.remember(first).await, Seen::Same);
+    let reasons = [
+        EndReason::Used,
+        EndReason::Left,
+        EndReason::Expired,
+        EndReason::Abandoned,
+        EndReason::Replaced,
+        EndReason::Reset,
+    ];
+    let left = reasons.map(QueueAnswer::Left);
+    let joins = [(1, true), (u64::MAX, false)].map(|(index, needs)| joined(&request(user), index, needs));
+    for answer in left.into_iter().chain(joins) {
+        let request = request(user);
+        assert_eq!(bench.seen(request).await, Seen::New);
+        assert_eq!(bench.remember(request, answer).await, Seen::New);
+        assert_eq!(bench.seen(request).await, Seen::Answered(answer));
+    }
+}
+
+pub async fn keeps_the_first_answer(bench: SpeedBench) {
+    let request = request(id());
+    let first = joined(&request, 1, false);
+    assert_eq!(bench.remember(request, first).await, Seen::New);
+    assert_eq!(bench.remember(request, joined(&request, 2, false)).await, Seen::Answered(first));
+    assert_eq!(bench.seen(request).await, Seen::Answered(first));
 }
 
 pub async fn notices_another_body(bench: SpeedBench) {
     let request = request(id());
-    assert_eq!(bench.remember(request).await, Seen::First);
-    assert_eq!(bench.remember(altered(request)).await, Seen::Other);
-    assert_eq!(bench.remember(altered(request)).await, Seen::Other);
-    assert_eq!(bench.remember(request).await, Seen::Same);
+    assert_eq!(bench.remember(request, LEFT).await, Seen::New);
+    assert_eq!(bench.seen(altered(request)).await, Seen::Other);
+    assert_eq!(bench.remember(altered(request), QueueAnswer::Left(EndReason::Used)).await, Seen::Other);
+    assert_eq!(bench.seen(altered(request)).await, Seen::Other);
+    assert_eq!(bench.seen(request).await, Seen::Answered(LEFT));
 }
 
 pub async fn recognises_a_request_across_versions(bench: SpeedBench) {
     let request = request(id());
-    assert_eq!(bench.remember(request).await, Seen::First);
-    assert_eq!(bench.remember(understood_otherwise(request)).await, Seen::Same);
-    assert_eq!(bench.remember(encoded_otherwise(request)).await, Seen::Same);
-    assert_eq!(bench.remember(altered(request)).await, Seen::Other);
+    assert_eq!(bench.remember(request, LEFT).await, Seen::New);
+    assert_eq!(bench.seen(understood_otherwise(request)).await, Seen::Answered(LEFT));
+    assert_eq!(bench.seen(encoded_otherwise(request)).await, Seen::Answered(LEFT));
+    assert_eq!(bench.seen(altered(request)).await, Seen::Other);
 }
 
 pub async fn keeps_users_apart(bench: SpeedBench) {
     let mine = request(id());
     let theirs = RequestKey { user: id(), ..altered(mine) };
-    assert_eq!(bench.remember(mine).await, Seen::First);
-    assert_eq!(bench.remember(theirs).await, Seen::First);
-    assert_eq!(bench.remember(mine).await, Seen::Same);
-    assert_eq!(bench.remember(theirs).await, Seen::Same);
+    assert_eq!(bench.remember(mine, LEFT).await, Seen::New);
+    assert_eq!(bench.remember(theirs, LEFT).await, Seen::New);
+    assert_eq!(bench.seen(mine).await, Seen::Answered(LEFT));
+    assert_eq!(bench.seen(theirs).await, Seen::Answered(LEFT));
 }
 
 pub async fn remembers_once_under_contention(bench: SpeedBench) {
     let request = request(id());
-    let answers = at_once((0..TWENTY).map(|_| {
-        let seen_requests = Arc::clone(&bench.seen_requests);
-        async move { seen_requests.remember(request).await.expect("the store answers") }
+    let answers = at_once((1..=TWENTY as u64).map(|index| {
+        let (seen_requests, answer) = (Arc::clone(&bench.seen_requests), joined(&request, index, false));
+        async move { (answer, seen_requests.remember(request, answer).await.expect("the store answers")) }
     }))
     .await;
-    assert_eq!(answers.iter().filter(|seen| **seen == Seen::First).count(), 1);
-    assert_eq!(answers.iter().filter(|seen| **seen == Seen::Same).count(), TWENTY - 1);
+    let first: Vec<QueueAnswer> =
+        answers.iter().filter(|(_, seen)| *seen == Seen::New).map(|(answer, _)| *answer).collect();
+    assert_eq!(first.len(), 1);
+    assert_eq!(answers.iter().filter(|(_, seen)| *seen == Seen::Answered(first[0])).count(), TWENTY - 1);
 }

@@ -25,6 +25,7 @@ macro_rules! wallets {
             keeps_currencies_apart,
             repeats_a_top_up,
             repeats_a_top_up_under_contention,
+            finds_a_top_up_by_its_request,
             refuses_a_reused_request,
             refuses_a_full_wallet,
             keeps_both_sides,
@@ -124,6 +125,18 @@ pub async fn repeats_a_top_up_under_contention(bench: RecordBench) {
     assert_eq!(entry.balance_after_minor, 500);
     assert_eq!(bench.balances(fan).await, [euros(500)]);
     assert_eq!(bench.entries(fan).await, [entry]);
+}
+
+pub async fn finds_a_top_up_by_its_request(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let [crediting, full] = [request(fan), request(fan)];
+    assert_eq!(bench.wallets.find_topped_up(crediting).await.expect("no reuse"), None);
+    let entry = made(bench.wallets.top_up(top_up(fan, euros(500)), crediting).await);
+    bench.top_up(fan, euros(20)).await;
+    refused(bench.wallets.top_up(top_up(fan, euros(BALANCE_MAX_MINOR)), full).await);
+    assert_eq!(bench.wallets.find_topped_up(crediting).await.expect("no reuse"), Some(entry));
+    assert_eq!(bench.wallets.find_topped_up(full).await.expect("no reuse"), None);
+    assert_reused(&bench.wallets.find_topped_up(altered(crediting)).await);
 }
 
 pub async fn refuses_a_reused_request(bench: RecordBench) {

@@ -48,9 +48,9 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
-    "queue/" queue_store: [joining, admitting, tokens, presence, drawing, restoring, snapshots]
-    payments: [paying, once, remembering]
-    "booking/" reservations: [placing, repeating, giving_back, extending, expiring, events]
+    "queue/" queue_store: [joining, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
+    payments: [paying, once, remembering, token_ends]
+    "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]
     "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
 }
 

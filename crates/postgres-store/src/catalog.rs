@@ -14,13 +14,13 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::chart_rows;
-use crate::codec::read_title;
+use crate::chart_rows::{self, ChartColumns};
+use crate::codec::{comparable_time, read_title};
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::performance_rows::{ConcertRow, PerformanceRow};
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
-use crate::requests::{self, Operation};
+use crate::requests::{self, Operation, Remembered};
 use crate::schema::{concerts, performances, queues, venues};
 
 /// [`Catalog`] on Postgres.
@@ -44,11 +44,11 @@ impl PostgresCatalog {
         let adding = conn.transaction(async |conn| {
             let (id, at) = (venue.id.0, venue.created_at);
             if let Some(known) = requests::remember(conn, Operation::AddVenue, request, id, Some(at)).await? {
-                let first = load_venue(conn, known.result_id).await?;
-                return first.map(Applied::Before).ok_or_else(|| diesel::result::Error::NotFound.into());
+                return Ok(Applied::Before(first_venue(conn, &known).await?));
             }
             let name = venue.name.as_str();
-            let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at));
+            let columns = ChartColumns::of(&venue.chart)?;
+            let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at), columns);
             diesel::insert_into(venues::table).values(row).execute(conn).await?;
             chart_rows::insert(conn, id, &venue.chart).await?;
             Ok(Applied::Now(venue.clone()))
@@ -84,8 +84,7 @@ impl PostgresCatalog {
         let adding = conn.transaction(async |conn| {
             let id = performance.id.0;
             if let Some(known) = requests::remember(conn, Operation::AddPerformance, request, id, None).await? {
-                let query = performances::table.find(known.result_id).select(PerformanceRow::as_select());
-                return Ok(Applied::Before(query.first(conn).await?.into_performance()?));
+                return Ok(Applied::Before(first_performance(conn, &known).await?));
             }
             let row = PerformanceRow::from(performance);
             diesel::insert_into(performances::table).values(row).execute(conn).await?;
@@ -109,10 +108,7 @@ impl PostgresCatalog {
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
             if let Some(known) = requests::remember(conn, Operation::PatchQueue, request, id, None).await? {
-                let answer = known.answer.unwrap_or_default();
-                let row: QueueRow =
-                    serde_json::from_value(answer).map_err(|error| corrupt("queue patch answer", &error))?;
-                return Ok(Applied::Before(row.into_settings()?));
+                return Ok(Applied::Before(first_settings(known)?));
             }
             let queue = queues::table.find(id);
             let row: Option<QueueRow> =
@@ -169,6 +165,40 @@ impl Catalog for PostgresCatalog {
         self.database.transact("catalog.patch_queue", attempt).await
     }
 
+    async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>> {
+        let find = || async {
+            let mut conn = self.database.connection().await?;
+            match requests::find(&conn, &[Operation::AddVenue], &request).await? {
+                Some(known) => Ok(Some(first_venue(&mut conn, &known).await?)),
+                None => Ok(None),
+            }
+        };
+        self.database.transact("catalog.find_added_venue", find).await
+    }
+
+    async fn find_added_performance(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Performance>, RequestError<Infallible>> {
+        let find = || async {
+            let mut conn = self.database.connection().await?;
+            match requests::find(&conn, &[Operation::AddPerformance], &request).await? {
+                Some(known) => Ok(Some(first_performance(&mut conn, &known).await?)),
+                None => Ok(None),
+            }
+        };
+        self.database.transact("catalog.find_added_performance", find).await
+    }
+
+    async fn find_patched(&self, request: RequestKey) -> Result<Option<QueueSettings>, RequestError<Infallible>> {
+        let find = || async {
+            let conn = self.database.connection().await?;
+            let known = requests::find(&conn, &[Operation::PatchQueue], &request).await?;
+            Ok(known.map(first_settings).transpose()?)
+        };
+        self.database.transact("catalog.find_patched", find).await
+    }
+
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable> {
         let mut conn = self.database.connection().await?;
         load_venue(&mut conn, id.0).await.map_err(unavailable)
@@ -218,6 +248,7 @@ impl Catalog for PostgresCatalog {
         let of_concert = performances::table.filter(performances::concert_id.eq(concert.0));
         let mut query = of_concert.select(PerformanceRow::as_select()).into_boxed();
         if let Some((starts_at, id)) = page.after {
+            let starts_at = comparable_time(starts_at);
             let same_start = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
             query = query.filter(performances::starts_at.gt(starts_at).or(same_start));
         }
@@ -251,13 +282,31 @@ impl Catalog for PostgresCatalog {
     }
 }
 
+/// The venue that a request added.
+async fn first_venue(conn: &mut AsyncPgConnection, known: &Remembered) -> QueryResult<Venue> {
+    load_venue(conn, known.result_id).await?.ok_or(diesel::result::Error::NotFound)
+}
+
+/// The performance that a request added.
+async fn first_performance(conn: &mut AsyncPgConnection, known: &Remembered) -> QueryResult<Performance> {
+    let query = performances::table.find(known.result_id).select(PerformanceRow::as_select());
+    query.first(conn).await?.into_performance()
+}
+
+/// The settings of a queue as a request left them.
+fn first_settings(known: Remembered) -> QueryResult<QueueSettings> {
+    let answer = known.answer.unwrap_or_default();
+    let row: QueueRow = serde_json::from_value(answer).map_err(|error| corrupt("queue patch answer", &error))?;
+    row.into_settings()
+}
+
 async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {
-    let query = venues::table.find(id).select((venues::name, venues::created_at));
-    let row: Option<(String, DateTime<Utc>)> = query.first(conn).await.optional()?;
-    let Some((name, created_at)) = row else {
+    let query = venues::table.find(id).select((venues::name, venues::created_at, ChartColumns::as_select()));
+    let row: Option<(String, DateTime<Utc>, ChartColumns)> = query.first(conn).await.optional()?;
+    let Some((name, created_at, columns)) = row else {
         return Ok(None);
     };
-    let chart = chart_rows::load(conn, id).await?;
+    let chart = chart_rows::load(conn, id, columns).await?;
     Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, chart, created_at }))
 }
 

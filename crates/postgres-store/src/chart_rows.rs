@@ -1,21 +1,47 @@
-//! A seat chart as rows of five tables. Each table is written with one statement over arrays, so that even a stadium
-//! takes five round trips and the statements have constant text.
+//! A seat chart as rows of five tables, and columns of its venue. Each table is written with one statement over arrays, so that
+//! even a stadium takes five round trips and the statements have constant text.
+
+use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Double, Integer, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::area::Area;
-use encore_domain::catalog::seat_chart::{Grade, Row, Seat, SeatChart, Section, Slot};
+use encore_domain::catalog::drawing::Point;
+use encore_domain::catalog::seat_chart::{FocalPoints, Grade, Row, Seat, SeatChart, Section, Slot};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::codec::read_index;
-use crate::schema::{areas, grades, rows, seats, sections};
+use crate::drawing_record;
+use crate::schema::{areas, grades, rows, seats, sections, venues};
 use crate::statement::sql;
+
+/// What the row of a venue has of its chart.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = venues)]
+pub struct ChartColumns {
+    focal_x: Option<f64>,
+    focal_y: Option<f64>,
+    drawing: Value,
+}
+
+impl ChartColumns {
+    pub fn of(chart: &SeatChart) -> QueryResult<Self> {
+        let focal = chart.focal_points().plan;
+        let drawing = drawing_record::to_json(chart.drawing())?;
+        Ok(Self { focal_x: focal.map(|point| point.x), focal_y: focal.map(|point| point.y), drawing })
+    }
+}
+
+fn read_point(x: Option<f64>, y: Option<f64>) -> Option<Point> {
+    Some(Point { x: x?, y: y? })
+}
 
 /// Writes the chart of a venue that exists.
 pub async fn insert(conn: &mut AsyncPgConnection, venue: Uuid, chart: &SeatChart) -> QueryResult<()> {
     insert_grades(conn, venue, chart.grades()).await?;
-    insert_sections(conn, venue, chart.sections()).await?;
+    insert_sections(conn, venue, chart).await?;
     insert_rows(conn, venue, chart.rows()).await?;
     insert_seats(conn, venue, chart.seats()).await?;
     insert_areas(conn, venue, chart.areas()).await
@@ -36,12 +62,24 @@ async fn insert_grades(conn: &mut AsyncPgConnection, venue: Uuid, grades: &[Grad
     Ok(())
 }
 
-async fn insert_sections(conn: &mut AsyncPgConnection, venue: Uuid, sections: &[Section]) -> QueryResult<()> {
+async fn insert_sections(conn: &mut AsyncPgConnection, venue: Uuid, chart: &SeatChart) -> QueryResult<()> {
     const INSERT: &str = "
-        INSERT INTO sections (venue_id, ordinal, name)
-        SELECT $1, nth - 1, name FROM unnest($2) WITH ORDINALITY AS section (name, nth)";
-    let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
-    sql(INSERT).bind::<SqlUuid, _>(venue).bind::<Array<Text>, _>(names).execute(conn).await?;
+        INSERT INTO sections (venue_id, ordinal, name, focal_x, focal_y)
+        SELECT $1, nth - 1, name, focal_x, focal_y
+        FROM unnest($2, $3, $4) WITH ORDINALITY AS section (name, focal_x, focal_y, nth)";
+    let names: Vec<&str> = chart.sections().iter().map(|section| section.name.as_str()).collect();
+    let points = &chart.focal_points().sections;
+    let focal = |of: fn(&Point) -> f64| -> Vec<Option<f64>> {
+        (0..).take(names.len()).map(|section: u16| points.get(&section).map(of)).collect()
+    };
+    let (focal_x, focal_y) = (focal(|point| point.x), focal(|point| point.y));
+    sql(INSERT)
+        .bind::<SqlUuid, _>(venue)
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Nullable<Double>>, _>(focal_x)
+        .bind::<Array<Nullable<Double>>, _>(focal_y)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -101,17 +139,17 @@ async fn insert_areas(conn: &mut AsyncPgConnection, venue: Uuid, areas: &[Area])
 }
 
 /// Reads the chart of a venue.
-pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid) -> QueryResult<SeatChart> {
+pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid, columns: ChartColumns) -> QueryResult<SeatChart> {
     let grade_rows: Vec<(String, String)> = grades::table
         .filter(grades::venue_id.eq(venue))
         .order(grades::ordinal)
         .select((grades::name, grades::color))
         .load(conn)
         .await?;
-    let section_rows: Vec<String> = sections::table
+    let section_rows: Vec<(String, Option<f64>, Option<f64>)> = sections::table
         .filter(sections::venue_id.eq(venue))
         .order(sections::ordinal)
-        .select(sections::name)
+        .select((sections::name, sections::focal_x, sections::focal_y))
         .load(conn)
         .await?;
     let row_rows: Vec<(i32, String)> = rows::table
@@ -132,13 +170,19 @@ pub async fn load(conn: &mut AsyncPgConnection, venue: Uuid) -> QueryResult<Seat
         .select((areas::first_slot, areas::section, areas::grade, areas::capacity))
         .load(conn)
         .await?;
-    Ok(SeatChart::from_parts(
-        section_rows.into_iter().map(|name| Section { name }).collect(),
+    let focal = (0..).zip(&section_rows).filter_map(|(section, (_, x, y))| Some((section, read_point(*x, *y)?)));
+    let focal: BTreeMap<u16, Point> = focal.collect();
+    let chart = SeatChart::from_parts(
+        section_rows.into_iter().map(|(name, ..)| Section { name }).collect(),
         row_rows.into_iter().map(read_row).collect::<QueryResult<_>>()?,
         grade_rows.into_iter().map(|(name, color)| Grade { name, color }).collect(),
         seat_rows.into_iter().map(SeatRow::into_seat).collect::<QueryResult<_>>()?,
         area_rows.into_iter().map(read_area).collect::<QueryResult<_>>()?,
-    ))
+    );
+    let ChartColumns { focal_x, focal_y, drawing } = columns;
+    Ok(chart
+        .with_focal_points(FocalPoints { plan: read_point(focal_x, focal_y), sections: focal })
+        .with_drawing(drawing_record::from_json(drawing)?))
 }
 
 fn read_area((first_slot, section, grade, capacity): (i32, i32, i32, i32)) -> QueryResult<Area> {

@@ -5,54 +5,89 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{BlockId, PerformanceId, ReservationId};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::codec::read_state;
+use crate::codec::{lane_column, read_state};
+use crate::ended_tokens::read_end;
 use crate::error::corrupt;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
 
 /// The claims that may refuse holds.
 pub struct ExistingClaims {
-    /// For each hold, the number of seats of the performance that the fan has.
-    pub owned: Vec<u32>,
+    /// For each hold, what its fan has.
+    pub of_fans: Vec<OfFan>,
     /// The seats of the holds that have a claim.
     pub taken: HashSet<(PerformanceId, Slot)>,
+}
+
+/// What the fan of a hold has.
+pub struct OfFan {
+    /// The number of seats of the performance.
+    pub owned: u32,
+    /// Why the queue token of the hold has ended, if it has.
+    pub token_end: Option<EndReason>,
 }
 
 /// Reads the claims before any is inserted, so that a hold that comes too late costs one read.
 ///
 /// Each fan and each seat is looked up separately through an index. The planner may execute a join by reading all claims of a
 /// performance, which are few when the plan is made and many when it is used.
-pub async fn existing(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<ExistingClaims> {
-    let (owned, taken) = try_join!(owned(conn, holds), taken(conn, holds))?;
-    Ok(ExistingClaims { owned, taken })
+pub async fn existing(
+    conn: &AsyncPgConnection,
+    holds: &[&Reservation],
+    tokens: &[Option<QueueTokenPayload>],
+) -> QueryResult<ExistingClaims> {
+    let (of_fans, taken) = try_join!(of_fans_of(conn, holds, tokens), taken(conn, holds))?;
+    Ok(ExistingClaims { of_fans, taken })
 }
 
-async fn owned(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<Vec<u32>> {
-    const OWNED: &str = "
+/// What the fan of each hold has. The token of a hold is of the hold's performance. A hold without a token has none
+/// that has ended.
+async fn of_fans_of(
+    conn: &AsyncPgConnection,
+    holds: &[&Reservation],
+    tokens: &[Option<QueueTokenPayload>],
+) -> QueryResult<Vec<OfFan>> {
+    const OF_FANS: &str = "
         SELECT (
             SELECT count(*) FROM claims WHERE user_id = hold.user_id AND performance_id = hold.performance_id
-        ) AS owned
-        FROM unnest($1, $2) WITH ORDINALITY AS hold (user_id, performance_id, nth)
+        ) AS owned, (
+            SELECT payment_id IS NOT NULL FROM ended_queue_tokens AS ended
+            WHERE ended.performance_id = hold.performance_id
+              AND ended.epoch = hold.epoch AND ended.lane = hold.lane AND ended.index = hold.index
+        ) AS ended_paid
+        FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS hold (user_id, performance_id, epoch, lane, index, nth)
         ORDER BY nth";
     #[derive(QueryableByName)]
-    struct Owned {
+    struct Row {
         #[diesel(sql_type = BigInt)]
         owned: i64,
+        #[diesel(sql_type = Nullable<Bool>)]
+        ended_paid: Option<bool>,
     }
-    let query = sql(OWNED)
+    let token = |column: fn(&QueueTokenPayload) -> i64| tokens.iter().map(move |token| token.as_ref().map(column));
+    let lanes: Vec<Option<i16>> = tokens.iter().map(|token| token.map(|token| lane_column(token.lane))).collect();
+    let query = sql(OF_FANS)
         .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.user.0))
-        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.performance.0));
-    let owned: Vec<Owned> = Cached(query).load(&mut &*conn).await?;
-    Ok(owned.into_iter().map(|Owned { owned }| u32::try_from(owned).unwrap_or(u32::MAX)).collect())
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.performance.0))
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.epoch).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SmallInt>>, _>(lanes)
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>());
+    let rows: Vec<Row> = Cached(query).load(&mut &*conn).await?;
+    let of_fan = |Row { owned, ended_paid }| OfFan {
+        owned: u32::try_from(owned).unwrap_or(u32::MAX),
+        token_end: ended_paid.map(read_end),
+    };
+    Ok(rows.into_iter().map(of_fan).collect())
 }
 
 async fn taken(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<HashSet<(PerformanceId, Slot)>> {

@@ -8,8 +8,11 @@ use std::time::Duration;
 use diesel::QueryResult;
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::Title;
+use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::identity::Role;
 use encore_domain::money::{Currency, Money};
+use encore_domain::queue::EndReason;
+use encore_domain::time::Timestamp;
 use encore_domain::wallet::TransferKind;
 
 use crate::error::corrupt;
@@ -48,6 +51,27 @@ pub fn read_state(text: &str) -> QueryResult<ReservationState> {
     }
 }
 
+/// The reason of a queue token that ended without a payment.
+pub fn end_reason_text(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Left => "left",
+        EndReason::Expired => "expired",
+        EndReason::Replaced => "replaced",
+        // A payment and another run are noted elsewhere, so that the fan was away is all that is left.
+        EndReason::Abandoned | EndReason::Used | EndReason::Reset => "abandoned",
+    }
+}
+
+pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
+    match text {
+        "left" => Ok(EndReason::Left),
+        "expired" => Ok(EndReason::Expired),
+        "replaced" => Ok(EndReason::Replaced),
+        "abandoned" => Ok(EndReason::Abandoned),
+        _ => Err(corrupt("end reason", text)),
+    }
+}
+
 pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
     match kind {
         TransferKind::TopUp => "top_up",
@@ -73,6 +97,19 @@ pub fn read_money(minor: i64, code: &str) -> QueryResult<Money> {
 
 pub fn read_title(text: &str) -> QueryResult<Title> {
     Title::parse(text).map_err(|_| corrupt("title", text))
+}
+
+/// The earliest time that Postgres can represent, in seconds since 1970. It can represent all later times of the domain.
+const EARLIEST_SECONDS: i64 = -210_866_803_200;
+
+/// A time to compare with, which may be any of the domain.
+pub fn comparable_time(time: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp(EARLIEST_SECONDS, 0).map_or(time, |earliest| time.max(earliest))
+}
+
+/// A slot to compare with, which may be any of the domain.
+pub fn comparable_slot(slot: Slot) -> i32 {
+    i32::try_from(slot.0).unwrap_or(i32::MAX)
 }
 
 /// A duration in whole milliseconds, the precision of the domain.

@@ -71,6 +71,8 @@ impl DatabaseConfig {
         // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each
         // execution would cost more than the execution. Sequential scans are off because the first plans are made while
         // the tables are empty: the planner would choose a sequential scan and use it for the life of the connection.
+        // Messages are in English if the role may choose it: the driver does not expose the code of an error, so
+        // deadlocks and refused values are recognized by their messages.
         let statement_ms = self.statement_timeout.as_millis();
         let lock_ms = self.lock_timeout.as_millis();
         conn.batch_execute(&format!(
@@ -78,7 +80,11 @@ impl DatabaseConfig {
              SET idle_in_transaction_session_timeout = {statement_ms};
              SET lock_timeout = {lock_ms};
              SET plan_cache_mode = force_generic_plan;
-             SET enable_seqscan = off"
+             SET enable_seqscan = off;
+             DO $$ BEGIN
+               PERFORM set_config('lc_messages', 'C', false);
+             EXCEPTION WHEN insufficient_privilege THEN NULL;
+             END $$"
         ))
         .await
         .map_err(ConnectionError::CouldntSetupConfiguration)?;

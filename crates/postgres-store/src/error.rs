@@ -6,11 +6,59 @@ use diesel::result::{DatabaseErrorKind, Error};
 use encore_domain::error::{RequestError, Unavailable};
 use thiserror::Error;
 
-/// Logs an error of the driver and maps it to `Unavailable`. Callers of this crate do not see driver errors.
+/// Parts of the messages with which Postgres refuses a value (SQLSTATE class 22, and 54000 for an index entry that is
+/// too long). The driver does not expose the code. See `DatabaseConfig::establish` for the language of the messages.
+const REFUSALS_OF_A_VALUE: [&str; 8] = [
+    "out of range",
+    "overflow",
+    "value too long",
+    "invalid byte sequence",
+    "invalid input syntax",
+    "incorrect binary data format",
+    "unsupported Unicode escape sequence",
+    "index row ",
+];
+
+/// Maps an error of the driver to `Unavailable`, which is logged where it ends a call or a step of a worker. Callers of
+/// this crate do not see driver errors. A value that Postgres refuses, or a row that cannot be read, is no outage.
 pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Unavailable {
     let error = error.into();
-    tracing::warn!(%error, "postgres call failed; reported as unavailable");
-    Unavailable::new("postgres", error)
+    tracing::debug!(%error, "postgres call failed");
+    if error.downcast_ref::<Error>().is_some_and(is_defect) {
+        Unavailable::defect("postgres", error)
+    } else {
+        Unavailable::new("postgres", error)
+    }
+}
+
+/// Whether another attempt would fail in the same way although the database is available. A unique violation does not
+/// count: it is the trace of a concurrent call, which the next attempt finds.
+fn is_defect(error: &Error) -> bool {
+    use DatabaseErrorKind::{
+        CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
+        ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
+    };
+    if let Error::DatabaseError(kind, information) = error {
+        let of_a_constraint = matches!(
+            kind,
+            CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation | RestrictViolation
+        );
+        let of_another_kind = matches!(
+            kind,
+            ClosedConnection | ReadOnlyTransaction | SerializationFailure | UnableToSendCommand | UniqueViolation
+        );
+        let message = information.message();
+        return of_a_constraint
+            || !of_another_kind && REFUSALS_OF_A_VALUE.iter().any(|refusal| message.contains(refusal));
+    }
+    matches!(
+        error,
+        Error::InvalidCString(_)
+            | Error::NotFound
+            | Error::QueryBuilderError(_)
+            | Error::DeserializationError(_)
+            | Error::SerializationError(_)
+    )
 }
 
 /// Why a transaction was rolled back.
@@ -58,7 +106,55 @@ pub struct CorruptRow {
     value: String,
 }
 
-/// The error of the driver for a row that cannot be read.
+/// The error of the driver for a row that cannot be read. The value is logged, so it must not be a secret.
 pub fn corrupt(what: &'static str, value: &(impl ToString + ?Sized)) -> Error {
     Error::DeserializationError(Box::new(CorruptRow { what, value: value.to_string() }))
+}
+
+#[cfg(all(test, feature = "scratch"))]
+mod tests {
+    use diesel::sql_query;
+    use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_of_a_value_is_a_defect_and_no_outage() {
+        let server =
+            std::env::var("ENCORE_DATABASE_URL").expect("ENCORE_DATABASE_URL is not set: run `cargo xtask test`");
+        let mut conn = AsyncPgConnection::establish(&server).await.expect("Postgres is available");
+        let of_values = [
+            "SELECT 2147483647 + 1",
+            "SELECT 1e200::numeric(5)",
+            "SELECT '294277-01-01'::timestamptz",
+            "SELECT 'x'::uuid",
+            "SELECT 'xy'::varchar(1)::char(1)::int",
+            r#"SELECT '"\u0000"'::jsonb ->> 0, ('["\u0000"]'::jsonb) ->> 0"#,
+            "CREATE TEMPORARY TABLE t (a text PRIMARY KEY, b int CHECK (b > 0), c int NOT NULL)",
+            "INSERT INTO t VALUES ('a', 0, 1)",
+            "INSERT INTO t VALUES ('a', 1, NULL)",
+            "INSERT INTO t SELECT string_agg(md5(n::text), ''), 1, 1 FROM generate_series(1, 150) n",
+            "INSERT INTO t SELECT string_agg(md5(n::text), ''), 1, 1 FROM generate_series(1, 400) n",
+        ];
+        for statement in of_values {
+            if let Err(error) = sql_query(statement).execute(&mut conn).await {
+                let text = error.to_string();
+                assert!(unavailable(error).is_defect, "{statement}: {text}");
+            } else {
+                assert!(statement.starts_with("CREATE"), "{statement}");
+            }
+        }
+        let of_the_server =
+            ["SET statement_timeout = 1; SELECT pg_sleep(10)", "SET statement_timeout = 0; SELECT * FROM nowhere"];
+        for statements in of_the_server {
+            let mut failed = None;
+            for statement in statements.split("; ") {
+                failed = sql_query(statement).execute(&mut conn).await.err();
+            }
+            let error = failed.expect(statements);
+            assert!(!unavailable(error).is_defect, "{statements}");
+        }
+        assert!(!unavailable("connection closed").is_defect);
+        assert!(unavailable(corrupt("title", "")).is_defect);
+    }
 }

@@ -6,7 +6,7 @@
 use diesel::QueryResult;
 use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::Reservation;
+use encore_domain::ids::{PerformanceId, UserId};
 
 use crate::statement::{Cached, sql};
 
@@ -20,19 +20,21 @@ pub const OUTBOX: i32 = 2;
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 3;
 
-/// Until the end of the transaction, no other transaction places a hold for these fans and performances, so that their
-/// seats can be counted against the limit. They are locked in the order of their keys.
-pub async fn lock_fans(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<()> {
+/// Until the end of the transaction, no other transaction takes the lock of one of these fans and performances. It is
+/// taken to place a hold, so that the fan's seats can be counted against the limit; and to place a hold, to pay one or
+/// to leave the queue with a queue token, so that these agree on whether the token has ended. The locks are taken in the
+/// order of their keys, and before any lock on a reservation.
+pub async fn lock_fans(conn: &AsyncPgConnection, fans: &[(UserId, PerformanceId)]) -> QueryResult<()> {
     const LOCK: &str = "
         SELECT pg_advisory_xact_lock(fan)
         FROM (
             SELECT DISTINCT hashtextextended(user_id::text || performance_id::text, 0) AS fan
-            FROM unnest($1, $2) AS hold (user_id, performance_id)
+            FROM unnest($1, $2) AS fan_of (user_id, performance_id)
             ORDER BY fan
         ) AS fans";
     let query = sql(LOCK)
-        .bind::<Array<SqlUuid>, _>(holds.iter().map(|hold| hold.user.0).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(holds.iter().map(|hold| hold.performance.0).collect::<Vec<_>>());
+        .bind::<Array<SqlUuid>, _>(fans.iter().map(|(user, _)| user.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(fans.iter().map(|(_, performance)| performance.0).collect::<Vec<_>>());
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }

@@ -2,7 +2,6 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -11,7 +10,7 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
@@ -24,9 +23,9 @@ use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
 use crate::reservation_rows;
-use crate::schema::{ended_queue_tokens, payments};
+use crate::schema::payments;
 use crate::statement::{Cached, sql};
-use crate::{ledger, outbox, wallets};
+use crate::{ended_tokens, ledger, outbox, wallets};
 
 /// [`Payments`] on Postgres.
 #[derive(Clone, Debug)]
@@ -44,18 +43,19 @@ impl PostgresPayments {
         &self,
         plan: &PaymentPlan,
         request: &RequestKey,
-    ) -> Result<Applied<Payment>, TxError<RequestError<PayRefusal>>> {
+    ) -> Result<Applied<Paid>, TxError<RequestError<PayRefusal>>> {
         let mut conn = self.database.connection().await?;
         let paying = conn.transaction(async |conn| {
             let Payment { id, reservation, user, amount, paid_at, .. } = plan.payment;
-            let (known, reservation, balance) = try_join!(
+            let (known, has_another_hold, reservation, balance) = try_join!(
                 requests::remember(conn, Operation::Pay, Some(request), id.0, Some(paid_at)),
+                ended_tokens::lock_and_look_for_another_hold(conn, plan).err_into(),
                 reservation_rows::lock(conn, reservation.0).err_into(),
                 wallets::lock(conn, user, amount.currency).err_into(),
             )?;
             if let Some(known) = known {
-                let first = load(conn, known.result_id).await?;
-                return Ok(Applied::Before(first.ok_or(diesel::result::Error::NotFound)?));
+                let first = find_row(conn, known.result_id).await?.ok_or(diesel::result::Error::NotFound)?;
+                return Ok(Applied::Before(first.into_paid()?));
             }
             plan.check(&reservation).map_err(TxError::refused)?;
             if balance.minor < amount.minor {
@@ -67,23 +67,24 @@ impl PostgresPayments {
                 payment: Some(id),
                 ..reservation
             };
+            let ended_token = plan.ended_token(has_another_hold);
             let event = [Event::ReservationConfirmed { reservation: confirmed.clone(), payment: plan.payment.clone() }];
             try_join!(
                 wallets::debit(conn, user, amount),
-                insert(conn, plan),
-                end_token(conn, plan),
+                insert(conn, &plan.payment, ended_token.as_ref()),
+                end_token(conn, id, ended_token.as_ref()),
                 reservation_rows::settle(conn, &confirmed),
                 ledger::record(conn, &plan.transfer, balance.minor - amount.minor),
                 outbox::append(conn, &event),
             )?;
-            Ok(Applied::Now(plan.payment.clone()))
+            Ok(Applied::Now(Paid { payment: plan.payment.clone(), ended_token }))
         });
         paying.await
     }
 
     async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<RequestError<Infallible>>> {
         let mut conn = self.database.connection().await?;
-        let Some(known) = requests::find(&conn, Operation::Pay, request).await? else {
+        let Some(known) = requests::find(&conn, &[Operation::Pay], request).await? else {
             return Ok(None);
         };
         Ok(load(&mut conn, known.result_id).await?)
@@ -91,30 +92,32 @@ impl PostgresPayments {
 }
 
 async fn load(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Payment>> {
-    let query = payments::table.find(id).select(PaymentRow::as_select());
-    query.first(conn).await.optional()?.map(PaymentRow::into_payment).transpose()
+    find_row(conn, id).await?.map(PaymentRow::into_payment).transpose()
 }
 
-async fn insert(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
-    let inserted = diesel::insert_into(payments::table).values(PaymentRow::of(plan));
+async fn find_row(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<PaymentRow>> {
+    payments::table.find(id).select(PaymentRow::as_select()).first(conn).await.optional()
+}
+
+async fn insert(
+    conn: &AsyncPgConnection,
+    payment: &Payment,
+    ended_token: Option<&QueueTokenPayload>,
+) -> QueryResult<()> {
+    let inserted = diesel::insert_into(payments::table).values(PaymentRow::of(payment, ended_token));
     Cached(inserted).execute(&mut &*conn).await?;
     Ok(())
 }
 
-/// Records that the payment ended its queue token. Several payments may have the same queue token.
-async fn end_token(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<()> {
-    let Some(payload) = plan.payload else {
-        return Ok(());
-    };
-    let ended = (
-        ended_queue_tokens::performance_id.eq(payload.performance.0),
-        ended_queue_tokens::epoch.eq(payload.epoch),
-        ended_queue_tokens::lane.eq(lane_column(payload.lane)),
-        ended_queue_tokens::index.eq(payload.index.cast_signed()),
-        ended_queue_tokens::payment_id.eq(plan.payment.id.0),
-    );
-    let insert = diesel::insert_into(ended_queue_tokens::table).values(ended).on_conflict_do_nothing();
-    Cached(insert).execute(&mut &*conn).await?;
+/// Records that the payment ended this queue token, if it ended one.
+async fn end_token(
+    conn: &AsyncPgConnection,
+    payment: PaymentId,
+    ended_token: Option<&QueueTokenPayload>,
+) -> QueryResult<()> {
+    if let Some(token) = ended_token {
+        ended_tokens::insert(conn, token, Some(payment)).await?;
+    }
     Ok(())
 }
 
@@ -124,7 +127,7 @@ impl Payments for PostgresPayments {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
+    ) -> Result<Applied<Paid>, RequestError<PayRefusal>> {
         self.database.transact("payments.pay_from_wallet", || self.try_pay(&plan, &request)).await
     }
 
@@ -150,10 +153,27 @@ impl Payments for PostgresPayments {
         Ok(Page::from_rows(found, page.size, |payment| payment.id))
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable> {
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let query = payments::table
             .filter(diesel::dsl::not(payments::propagated))
+            .filter(payments::paid_at.le(before))
+            .select(payments::performance_id)
+            .distinct();
+        let performances: Vec<Uuid> = query.load(&mut conn).await.map_err(unavailable)?;
+        Ok(performances.into_iter().map(PerformanceId).collect())
+    }
+
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let query = payments::table
+            .filter(diesel::dsl::not(payments::propagated))
+            .filter(payments::performance_id.eq(performance.0))
             .filter(payments::paid_at.le(before))
             .order((payments::paid_at, payments::id))
             .limit(i64::from(limit))
@@ -176,18 +196,12 @@ impl Payments for PostgresPayments {
 
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let of_queue = ended_queue_tokens::performance_id.eq(performance.0).and(ended_queue_tokens::epoch.eq(epoch));
-        let query =
-            ended_queue_tokens::table.filter(of_queue).select((ended_queue_tokens::lane, ended_queue_tokens::index));
-        let rows: Vec<(i16, i64)> = query.load(&mut conn).await.map_err(unavailable)?;
-        let read = |(lane, index): (i16, i64)| Ok(EndedToken { lane: read_lane(lane)?, index: index.cast_unsigned() });
-        rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
+        ended_tokens::of_queue(&mut conn, performance, epoch).await.map_err(unavailable)
     }
 
-    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
+    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let key = (payload.performance.0, payload.epoch, lane_column(payload.lane), payload.index.cast_signed());
-        diesel::select(exists(ended_queue_tokens::table.find(key))).get_result(&mut conn).await.map_err(unavailable)
+        ended_tokens::contains(&mut conn, payload).await.map_err(unavailable)
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {
@@ -218,8 +232,8 @@ struct PaymentRow {
 }
 
 impl PaymentRow {
-    fn of(plan: &PaymentPlan) -> Self {
-        let Payment { id, reservation, user, performance, amount, paid_at } = plan.payment;
+    fn of(payment: &Payment, ended_token: Option<&QueueTokenPayload>) -> Self {
+        let Payment { id, reservation, user, performance, amount, paid_at } = *payment;
         Self {
             id: id.0,
             reservation_id: reservation.0,
@@ -228,10 +242,15 @@ impl PaymentRow {
             amount_minor: amount.minor,
             currency: amount.currency.code().to_owned(),
             paid_at,
-            token_epoch: plan.payload.map(|payload| payload.epoch),
-            token_index: plan.payload.map(|payload| payload.index.cast_signed()),
-            token_lane: plan.payload.map_or(0, |payload| lane_column(payload.lane)),
+            token_epoch: ended_token.map(|token| token.epoch),
+            token_index: ended_token.map(|token| token.index.cast_signed()),
+            token_lane: ended_token.map_or(0, |token| lane_column(token.lane)),
         }
+    }
+
+    fn into_paid(self) -> QueryResult<Paid> {
+        let ended_token = self.payload()?;
+        Ok(Paid { payment: self.into_payment()?, ended_token })
     }
 
     fn into_payment(self) -> QueryResult<Payment> {
@@ -245,13 +264,22 @@ impl PaymentRow {
         })
     }
 
-    /// The payload of the queue token that the payment ended, as it was issued when the fan joined.
+    /// The payload of the queue token that the payment ended. Only what says which token it was is stored.
     fn payload(&self) -> QueryResult<Option<QueueTokenPayload>> {
         let Some((epoch, index)) = self.token_epoch.zip(self.token_index) else {
             return Ok(None);
         };
         let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
         let (lane, index) = (read_lane(self.token_lane)?, index.cast_unsigned());
-        Ok(Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None }))
+        Ok(Some(QueueTokenPayload {
+            performance,
+            user,
+            epoch,
+            lane,
+            index,
+            issued_at: DateTime::UNIX_EPOCH,
+            needs_accessible: false,
+            admitted_until: None,
+        }))
     }
 }

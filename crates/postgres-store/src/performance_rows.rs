@@ -50,7 +50,7 @@ pub struct PerformanceRow {
     opens_at: DateTime<Utc>,
     closes_at: DateTime<Utc>,
     currency: String,
-    prices_minor: Vec<i64>,
+    prices_minor: Vec<Option<i64>>,
     seats_per_fan: i32,
     hold_for_ms: i64,
     has_queue: bool,

@@ -10,6 +10,7 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::PlaceRefusal;
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use futures::future::join_all;
 use futures::try_join;
@@ -33,6 +34,8 @@ pub struct Placement {
     pub hold: Reservation,
     /// The most seats of the performance that the fan may have, held plus sold.
     pub seats_per_fan: u32,
+    /// The queue token with which the fan can pay for it, if there is one.
+    pub token: Option<QueueTokenPayload>,
     /// The request that it is placed for.
     pub request: RequestKey,
 }
@@ -70,7 +73,11 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<Pla
             tracing::warn!(holds = placements.len(), "a batch of holds failed; placing them one by one");
             place_each(database, placements).await
         }
-        Err(Rollback::Unavailable(_)) => placements.iter().map(|_| Err(Unavailable::of("postgres").into())).collect(),
+        Err(Rollback::Unavailable(unavailable)) => {
+            let others = std::iter::repeat_with(|| Unavailable::of("postgres"));
+            let all = std::iter::once(unavailable).chain(others).take(placements.len());
+            all.map(|unavailable| Err(unavailable.into())).collect()
+        }
     }
 }
 
@@ -98,14 +105,16 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
     let mut conn = database.connection().await?;
     let placing = conn.transaction(async |conn| {
         let holds: Vec<&Reservation> = placements.iter().map(|placement| &placement.hold).collect();
+        let fans: Vec<_> = holds.iter().map(|hold| (hold.user, hold.performance)).collect();
+        let tokens: Vec<_> = placements.iter().map(|placement| placement.token).collect();
         let new_requests: Vec<_> = placements
             .iter()
             .map(|it| requests::NewRequest { key: &it.request, result_id: it.hold.id.0, at: it.hold.held_at })
             .collect();
         let (new, (), existing) = try_join!(
             requests::remember_all(conn, Operation::PlaceHold, &new_requests),
-            lock_fans(conn, &holds),
-            claims::existing(conn, &holds),
+            lock_fans(conn, &fans),
+            claims::existing(conn, &holds, &tokens),
         )?;
         let verdicts = decide(placements, &new, &existing);
         let answers = answer_all(conn, placements, &verdicts).await?;
@@ -145,21 +154,23 @@ enum Verdict {
     Placed,
 }
 
-/// Decides each hold against the existing claims and the holds before it: its seats must be free, and its fan must stay
-/// within the limit. `new` has the requests that are not repeats.
+/// Decides each hold against the existing claims and the holds before it: its queue token must not have ended, its seats
+/// must be free, and its fan must stay within the limit. `new` has the requests that are not repeats.
 fn decide(placements: &[Placement], new: &HashSet<(Uuid, Uuid)>, existing: &ExistingClaims) -> Vec<Verdict> {
     let mut taken = existing.taken.clone();
     let mut placed_for: HashMap<(UserId, PerformanceId), u32> = HashMap::new();
     let mut verdicts = Vec::with_capacity(placements.len());
-    for (Placement { hold, seats_per_fan, request }, owned) in placements.iter().zip(&existing.owned) {
+    for (Placement { hold, seats_per_fan, request, .. }, of_fan) in placements.iter().zip(&existing.of_fans) {
         let placed_for = placed_for.entry((hold.user, hold.performance)).or_default();
-        let owned = owned.saturating_add(*placed_for);
+        let owned = of_fan.owned.saturating_add(*placed_for);
         let wanted = u32::try_from(hold.seats.len()).unwrap_or(u32::MAX);
         let mut slots: Vec<Slot> =
             hold.slots().into_iter().filter(|slot| taken.contains(&(hold.performance, *slot))).collect();
         slots.sort_unstable();
         verdicts.push(if !new.contains(&(request.user.0, request.id.0)) {
             Verdict::Known
+        } else if let Some(reason) = of_fan.token_end {
+            Verdict::Refused(PlaceRefusal::TokenEnded(reason))
         } else if !slots.is_empty() {
             Verdict::Refused(PlaceRefusal::SeatsTaken { slots })
         } else if owned.saturating_add(wanted) > *seats_per_fan {
@@ -208,7 +219,7 @@ pub async fn find_placed(
     let placed: HashMap<Uuid, Reservation> = placed.into_iter().map(|placed| (placed.id.0, placed)).collect();
     let first = |(key, known): (&RequestKey, Option<requests::Remembered>)| {
         let Some(known) = known else { return Ok(None) };
-        if !known.is_of(Operation::PlaceHold, key) {
+        if !known.is_of(&[Operation::PlaceHold], key) {
             return Err(Reused);
         }
         Ok(placed.get(&known.result_id).cloned())

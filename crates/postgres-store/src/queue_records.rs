@@ -1,18 +1,18 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::QueueRecords;
-use encore_domain::queue::{Inside, LaneNumber, LaneRecord, QueueRecord};
+use encore_domain::queue::{EndReason, EndedToken, Inside, LaneNumber, LaneRecord, QueueRecord, QueueTokenPayload};
 use futures::try_join;
 
-use crate::codec::{lane_column, read_lane};
+use crate::codec::{end_reason_text, lane_column, read_end_reason, read_lane};
 use crate::database::Database;
 use crate::error::unavailable;
-use crate::schema::queue_records;
+use crate::schema::{left_queue_tokens, queue_records};
 use crate::statement::{Cached, sql};
 
 /// [`QueueRecords`] on Postgres: the records from which lost queues are restored.
@@ -59,7 +59,7 @@ impl QueueRecords for PostgresQueueRecords {
                 tails = ARRAY(
                     SELECT greatest(stored, new) FROM unnest(tails, $5) WITH ORDINALITY AS lanes (stored, new, lane) ORDER BY lane),
                 inside_lanes = $6, inside_numbers = $7, inside_until = $8, inside_active = $9,
-                unspent = $10
+                inside_accessible = $10, unspent = $11
             WHERE performance_id = $1 AND epoch = $2 AND recorded_at <= $3";
         let row = QueueRecordRow::from(record);
         let update = sql(UPDATE)
@@ -72,6 +72,7 @@ impl QueueRecords for PostgresQueueRecords {
             .bind::<Array<BigInt>, _>(row.inside_numbers)
             .bind::<Array<Timestamptz>, _>(row.inside_until)
             .bind::<Array<Bool>, _>(row.inside_active)
+            .bind::<Array<Bool>, _>(row.inside_accessible)
             .bind::<BigInt, _>(row.unspent);
         let mut conn = self.database.connection().await?;
         Cached(update).execute(&mut conn).await.map_err(unavailable)?;
@@ -96,6 +97,50 @@ impl QueueRecords for PostgresQueueRecords {
         let raised: Option<Limit> = Cached(raise).get_result(&mut conn).await.optional().map_err(unavailable)?;
         Ok(raised.map_or(0, |limit| limit.raised.cast_unsigned()))
     }
+
+    async fn note_ended(
+        &self,
+        performance: PerformanceId,
+        epoch: i64,
+        ended: &[EndedToken],
+    ) -> Result<(), Unavailable> {
+        // In the order of the key, so that two instances that note the same tokens do not deadlock.
+        const NOTE: &str = "
+            INSERT INTO left_queue_tokens (performance_id, epoch, lane, index, reason)
+            SELECT $1, $2, lane, index, reason FROM unnest($3, $4, $5) AS ended (lane, index, reason)
+            ORDER BY lane, index
+            ON CONFLICT DO NOTHING";
+        let note = sql(NOTE)
+            .bind::<SqlUuid, _>(performance.0)
+            .bind::<BigInt, _>(epoch)
+            .bind::<Array<SmallInt>, _>(ended.iter().map(|ended| lane_column(ended.lane)).collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(ended.iter().map(|ended| ended.index.cast_signed()).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(ended.iter().map(|ended| end_reason_text(ended.reason)).collect::<Vec<_>>());
+        let mut conn = self.database.connection().await?;
+        Cached(note).execute(&mut conn).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_queue = left_queue_tokens::performance_id.eq(performance.0).and(left_queue_tokens::epoch.eq(epoch));
+        let columns = (left_queue_tokens::lane, left_queue_tokens::index, left_queue_tokens::reason);
+        let query = left_queue_tokens::table.filter(of_queue).select(columns);
+        let rows: Vec<(i16, i64, String)> = query.load(&mut conn).await.map_err(unavailable)?;
+        let read = |(lane, index, reason): (i16, i64, String)| {
+            let (lane, index, reason) = (read_lane(lane)?, index.cast_unsigned(), read_end_reason(&reason)?);
+            Ok(EndedToken { lane, index, reason })
+        };
+        rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
+    }
+
+    async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let key = (payload.performance.0, payload.epoch, lane_column(payload.lane), payload.index.cast_signed());
+        let query = left_queue_tokens::table.find(key).select(left_queue_tokens::reason);
+        let reason: Option<String> = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        reason.as_deref().map(read_end_reason).transpose().map_err(unavailable)
+    }
 }
 
 /// A record without its performance. The arrays of lanes have one element per lane; those of fans who are called or
@@ -112,6 +157,7 @@ struct QueueRecordRow {
     inside_numbers: Vec<i64>,
     inside_until: Vec<DateTime<Utc>>,
     inside_active: Vec<bool>,
+    inside_accessible: Vec<bool>,
     unspent: i64,
 }
 
@@ -128,6 +174,7 @@ impl From<&QueueRecord> for QueueRecordRow {
             inside_numbers: inside.iter().map(|inside| inside.lane_number.number.cast_signed()).collect(),
             inside_until: inside.iter().map(|inside| inside.until).collect(),
             inside_active: inside.iter().map(|inside| inside.active).collect(),
+            inside_accessible: inside.iter().map(|inside| inside.needs_accessible).collect(),
             unspent: unspent.cast_signed(),
         }
     }
@@ -141,17 +188,20 @@ impl QueueRecordRow {
             tail: tail.cast_unsigned(),
             limit: limit.cast_unsigned(),
         };
-        let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers);
-        let states = self.inside_until.into_iter().zip(self.inside_active);
-        let inside = |((lane, number), (until, active)): ((i16, i64), (DateTime<Utc>, bool))| {
-            let lane_number = LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() };
-            Ok(Inside { lane_number, until, active })
+        let lane_number = |(lane, number): (i16, i64)| -> QueryResult<LaneNumber> {
+            Ok(LaneNumber { lane: read_lane(lane)?, number: number.cast_unsigned() })
         };
+        let lane_numbers = self.inside_lanes.into_iter().zip(self.inside_numbers).map(lane_number);
+        let flags = self.inside_active.into_iter().zip(self.inside_accessible);
+        let inside = lane_numbers.zip(self.inside_until).zip(flags);
+        let inside = inside.map(|((lane_number, until), (active, needs_accessible))| {
+            Ok(Inside { lane_number: lane_number?, until, active, needs_accessible })
+        });
         Ok(QueueRecord {
             epoch: self.epoch,
             recorded_at: self.recorded_at,
             lanes: lanes.map(lane).collect(),
-            inside: lane_numbers.zip(states).map(inside).collect::<QueryResult<_>>()?,
+            inside: inside.collect::<QueryResult<_>>()?,
             unspent: self.unspent.cast_unsigned(),
         })
     }

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_answer_is_stored_under_these_keys() {
         let stored = json!({
-            "rate_admissions": 200, "rate_period_ms": 10_000, "batch": 200, "max_active": 500, "paused": false,
+            "rate_admissions": 200, "rate_period_ms": 10_000, "batch": 200, "max_active": 12_000, "paused": false,
             "accept_window_ms": 30_000, "active_duration_ms": 600_000, "grace_ms": 120_000, "draining": false,
             "hold_tries": null, "message": null, "lane_names": ["general"], "lane_weights": [1],
         });

@@ -68,9 +68,10 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Whether it is the record of this operation with this body.
-    pub fn is_of(&self, operation: Operation, key: &RequestKey) -> bool {
-        self.operation == operation.as_str() && key.fingerprint.repeats(&self.fingerprint)
+    /// Whether it is the record of one of these operations with this body.
+    pub fn is_of(&self, operations: &[Operation], key: &RequestKey) -> bool {
+        operations.iter().any(|operation| self.operation == operation.as_str())
+            && key.fingerprint.repeats(&self.fingerprint)
     }
 }
 
@@ -110,20 +111,20 @@ pub async fn remember<R>(
     if Cached(insert).execute(&mut &*conn).await? == 1 {
         return Ok(None);
     }
-    let remembered = find(conn, operation, key).await?;
+    let remembered = find(conn, &[operation], key).await?;
     remembered.map(Some).ok_or_else(|| diesel::result::Error::NotFound.into())
 }
 
-/// The record of the request, if there is one.
+/// The record of the request, if there is one. It must be of one of these operations.
 pub async fn find<R>(
     conn: &AsyncPgConnection,
-    operation: Operation,
+    operations: &[Operation],
     key: &RequestKey,
 ) -> Result<Option<Remembered>, TxError<RequestError<R>>> {
     let query = requests::table.find((key.user.0, key.id.0)).select(Remembered::as_select());
     let remembered: Option<Remembered> = query.first(&mut &*conn).await.optional()?;
     match remembered {
-        Some(remembered) if !remembered.is_of(operation, key) => Err(TxError::Port(RequestError::Reused)),
+        Some(remembered) if !remembered.is_of(operations, key) => Err(TxError::Port(RequestError::Reused)),
         remembered => Ok(remembered),
     }
 }

@@ -12,11 +12,13 @@ use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{PlaceRefusal, Reservations};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::batcher::{Batched, Batcher};
+use crate::codec::comparable_time;
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
@@ -84,9 +86,10 @@ impl Reservations for PostgresReservations {
         &self,
         hold: Reservation,
         seats_per_fan: u32,
+        token: Option<QueueTokenPayload>,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
-        self.placing.submit(Placement { hold, seats_per_fan, request }).await?
+        self.placing.submit(Placement { hold, seats_per_fan, token, request }).await?
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
@@ -125,9 +128,13 @@ impl Reservations for PostgresReservations {
         self.database.transact("reservations.extend", attempt).await
     }
 
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
-        let attempt = || hold_changes::find_extended(&self.database, &request);
-        self.database.transact("reservations.find_extended", attempt).await
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
+        let attempt = || hold_changes::find_changed(&self.database, &request);
+        self.database.transact("reservations.find_changed", attempt).await
+    }
+
+    async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
+        self.database.transact("reservations.leave", || hold_changes::leave(&self.database, &token, now)).await
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {
@@ -148,6 +155,7 @@ impl Reservations for PostgresReservations {
         let of_user = reservations::table.filter(reservations::user_id.eq(user.0));
         let mut query = of_user.select(ReservationRow::as_select()).into_boxed();
         if let Some((held_at, id)) = page.after {
+            let held_at = comparable_time(held_at);
             let earlier = reservations::held_at.lt(held_at);
             query = query.filter(earlier.or(reservations::held_at.eq(held_at).and(reservations::id.lt(id.0))));
         }

@@ -29,6 +29,9 @@ diesel::table! {
         id -> Uuid,
         name -> Text,
         created_at -> Timestamptz,
+        focal_x -> Nullable<Double>,
+        focal_y -> Nullable<Double>,
+        drawing -> Jsonb,
     }
 }
 
@@ -46,6 +49,8 @@ diesel::table! {
         venue_id -> Uuid,
         ordinal -> Integer,
         name -> Text,
+        focal_x -> Nullable<Double>,
+        focal_y -> Nullable<Double>,
     }
 }
 
@@ -100,7 +105,7 @@ diesel::table! {
         opens_at -> Timestamptz,
         closes_at -> Timestamptz,
         currency -> Text,
-        prices_minor -> Array<BigInt>,
+        prices_minor -> Array<Nullable<BigInt>>,
         seats_per_fan -> Integer,
         hold_for_ms -> BigInt,
         has_queue -> Bool,
@@ -140,6 +145,7 @@ diesel::table! {
         inside_numbers -> Array<BigInt>,
         inside_until -> Array<Timestamptz>,
         inside_active -> Array<Bool>,
+        inside_accessible -> Array<Bool>,
         unspent -> BigInt,
     }
 }
@@ -247,12 +253,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    left_queue_tokens (performance_id, epoch, lane, index) {
+        performance_id -> Uuid,
+        epoch -> BigInt,
+        lane -> SmallInt,
+        index -> BigInt,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
     ended_queue_tokens (performance_id, epoch, lane, index) {
         performance_id -> Uuid,
         epoch -> BigInt,
         lane -> SmallInt,
         index -> BigInt,
-        payment_id -> Uuid,
+        payment_id -> Nullable<Uuid>,
     }
 }
 

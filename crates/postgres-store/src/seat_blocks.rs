@@ -15,6 +15,7 @@ use encore_domain::request::{Applied, RequestKey};
 use futures::try_join;
 use uuid::Uuid;
 
+use crate::codec::comparable_slot;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::requests::{self, Operation};
@@ -125,7 +126,7 @@ impl SeatBlocks for PostgresSeatBlocks {
             ))
             .into_boxed();
         if let Some(after) = page.after {
-            query = query.filter(claim_rows::slot.gt(after.0.cast_signed()));
+            query = query.filter(claim_rows::slot.gt(comparable_slot(after)));
         }
         let rows: Vec<BlockedRow> = query.load(&mut conn).await.map_err(unavailable)?;
         let blocked = rows.into_iter().map(read_blocked).collect::<QueryResult<_>>().map_err(unavailable)?;

@@ -116,9 +116,10 @@ impl UserRow {
     }
 
     fn into_account(self) -> QueryResult<Account> {
-        let email = Email::parse(&self.email).map_err(|_| corrupt("e-mail address", &self.email))?;
+        // The id is logged, not the personal data.
+        let email = Email::parse(&self.email).map_err(|_| corrupt("e-mail address of a user", &self.id))?;
         let display_name =
-            DisplayName::parse(&self.display_name).map_err(|_| corrupt("display name", &self.display_name))?;
+            DisplayName::parse(&self.display_name).map_err(|_| corrupt("display name of a user", &self.id))?;
         let role = read_role(&self.role)?;
         let user = User { id: UserId(self.id), email, display_name, role, created_at: self.created_at };
         Ok(Account { user, password_hash: PasswordHash(self.password_hash) })

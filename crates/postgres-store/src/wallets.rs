@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -43,8 +45,7 @@ impl PostgresWallets {
         let topping_up = conn.transaction(async |conn| {
             let (entry, at) = (transfer.wallet_entry.id.0, transfer.at);
             if let Some(known) = requests::remember(conn, Operation::TopUp, Some(request), entry, Some(at)).await? {
-                let query = wallet_entries().filter(ledger_entries::id.eq(known.result_id));
-                return Ok(Applied::Before(query.first::<EntryRow>(conn).await?.into_entry()?));
+                return Ok(Applied::Before(load(conn, known.result_id).await?));
             }
             let Some(balance_minor) = credit(conn, transfer.user, transfer.amount).await? else {
                 return Err(TxError::refused(TopUpRefusal::WalletFull));
@@ -56,6 +57,22 @@ impl PostgresWallets {
         });
         topping_up.await
     }
+
+    async fn try_find_topped_up(
+        &self,
+        request: &RequestKey,
+    ) -> Result<Option<WalletEntry>, TxError<RequestError<Infallible>>> {
+        let mut conn = self.database.connection().await?;
+        match requests::find(&conn, &[Operation::TopUp], request).await? {
+            Some(known) => Ok(Some(load(&mut conn, known.result_id).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn load(conn: &mut AsyncPgConnection, entry: Uuid) -> QueryResult<WalletEntry> {
+    let query = wallet_entries().filter(ledger_entries::id.eq(entry));
+    query.first::<EntryRow>(conn).await?.into_entry()
 }
 
 #[async_trait]
@@ -66,6 +83,10 @@ impl Wallets for PostgresWallets {
         request: RequestKey,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
         self.database.transact("wallets.top_up", || self.try_top_up(&transfer, &request)).await
+    }
+
+    async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
+        self.database.transact("wallets.find_topped_up", || self.try_find_topped_up(&request)).await
     }
 
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {

@@ -54,7 +54,7 @@ async fn fixture() -> Fixture {
     let mut holds = [[0, 1].as_slice(), &[2], &[3], &[4]].map(|seats| hold(fan_id, &sale, seats));
     holds[3].expires_at = at_secs(1);
     for hold in &holds {
-        reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(fan_id)).await.expect("placed");
+        reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(fan_id)).await.expect("placed");
     }
     let [paid, held, released, expired] = holds;
     reservations.release(released.id, start(), Some(request(fan_id))).await.expect("released");

@@ -55,7 +55,8 @@ impl Sale {
 
     /// Places all of them in one batch: the runtime has one thread, which starts the batch when all calls wait.
     async fn place_together(&self, placements: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
-        join_all(placements.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, *request))).await
+        join_all(placements.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, None, *request)))
+            .await
     }
 
     async fn count(&self, query: &str) -> i64 {

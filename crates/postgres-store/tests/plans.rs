@@ -27,7 +27,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let concert = catalog.add_concert(fixtures::concert(), None).await?.into_inner();
     let sale = catalog.add_performance(fixtures::performance(concert.id, venue.id), None, None).await?.into_inner();
     let hold = hold(fan, &sale, &[0]);
-    reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(fan)).await?;
+    reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(fan)).await?;
     let top_up = fixtures::top_up(fan, hold.total);
     wallets.top_up(top_up.clone(), request(fan)).await?;
 
@@ -39,7 +39,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     wallets.entries(fan, PageRequest::first(20)).await?;
     wallets.ledger_entries(top_up.id).await?;
     payments.list(fan, PageRequest::first(20)).await?;
-    payments.pending(at_secs(1), 100).await?;
+    payments.pending(sale.id, at_secs(1), 100).await?;
     Ok(())
 }
 

@@ -17,3 +17,21 @@ macro_rules! packages {
 }
 
 packages!(common, identity, catalog, queue, booking, wallet, payment, admin, rehearsal);
+
+/// Messages whose fields are not printed.
+macro_rules! secret {
+    ($($message:ty),*) => {$(
+        impl std::fmt::Debug for $message {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($message), "(…)"))
+            }
+        }
+    )*};
+}
+
+secret!(
+    identity::v1::SignUpRequest,
+    identity::v1::LogInRequest,
+    identity::v1::LogInResponse,
+    rehearsal::v1::RehearsalFan
+);

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::future::select_ok;
 use redis::aio::ConnectionLike;
 use redis::cluster_routing::Slot;
 use redis::{
-    Arg, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, ServerError, ServerErrorKind, Value,
+    Arg, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ServerError,
+    ServerErrorKind, Value,
 };
 
 use crate::cluster_nodes::{Address, ClusterNodes};
@@ -26,6 +28,13 @@ impl Cluster {
     /// Discovers the cluster through the configured nodes.
     pub(crate) async fn connect(seeds: &[ConnectionInfo]) -> Result<Self, RedisError> {
         Ok(Self { nodes: ClusterNodes::connect(seeds).await?, last_slot: None })
+    }
+
+    /// Sends a command without a key to all nodes, because any may be unavailable. The first reply counts.
+    pub(crate) async fn send_to_any<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let nodes = self.nodes.all().into_iter();
+        let replies = nodes.map(|mut node| Box::pin(async move { command.query_async(&mut node).await }));
+        Ok(select_ok(replies).await?.0)
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {

@@ -69,6 +69,11 @@ impl ClusterNodes {
         })
     }
 
+    /// All nodes. There is at least one.
+    pub(crate) fn all(&self) -> Vec<ServerPool> {
+        self.read().by_address.values().cloned().collect()
+    }
+
     /// Records the new node of a slot and returns it. Other slots may have moved too, so the slot map is refreshed.
     pub(crate) fn moved(self: &Arc<Self>, slot: Slot, to: &Address) -> Option<ServerPool> {
         self.refresh_in_background();

@@ -71,6 +71,15 @@ impl Redis {
         command.query_async(&mut self.connection.clone()).await.map_err(unavailable)
     }
 
+    /// Sends a command without a key: to the server, or to all nodes of a cluster, of which the first reply counts.
+    pub(crate) async fn send_to_any<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
+        match &self.connection {
+            Connection::Server(server) => command.query_async(&mut server.clone()).await,
+            Connection::Cluster(cluster) => cluster.send_to_any(command).await,
+        }
+        .map_err(unavailable)
+    }
+
     /// Sends the commands of a pipeline together. If the pipeline is atomic, all of them take effect or none does.
     pub(crate) async fn send_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
         commands.query_async(&mut self.connection.clone()).await.map_err(unavailable)

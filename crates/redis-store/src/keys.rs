@@ -63,7 +63,8 @@ impl Keys {
         [state, about, owners, deadlines, chosen]
     }
 
-    /// String: 4 bytes per slot, the distance of the seat from the focal point of its section.
+    /// String: 4 bytes per slot, the distance of the seat from the focal point of its section. The highest bit is set if it is
+    /// accessible.
     pub(crate) fn seats_distances(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:distances")
     }

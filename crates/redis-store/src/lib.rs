@@ -16,6 +16,7 @@ mod seat_locks;
 mod seen_requests;
 mod server_pool;
 mod staged_locks;
+mod store_clock;
 mod subscriptions;
 
 pub use connection::Redis;
@@ -25,3 +26,4 @@ pub use seat_changes::RedisSeatChanges;
 pub use seat_locks::RedisSeatLocks;
 pub use seen_requests::RedisSeenRequests;
 pub use server_pool::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
+pub use store_clock::RedisClock;

@@ -1,6 +1,10 @@
 //! Encodes numbers as the bitmaps and strings of the Redis keys. Bit or byte n stands for number n. The first bit of a
 //! byte is its most significant bit.
 
+use encore_domain::queue::EndReason;
+
+use crate::reply::reason_byte;
+
 /// The bitmap of these numbers, none of which is greater than `last`.
 pub(crate) fn bitmap(numbers: impl IntoIterator<Item = u64>, last: u64) -> Vec<u8> {
     let mut bytes = vec![0; index(last / 8) + 1];
@@ -21,15 +25,15 @@ pub(crate) fn numbers(bytes: &[u8], last: u64) -> Vec<u64> {
     bytes.iter().enumerate().filter(|(_, bits)| **bits != 0).flat_map(bits).filter(|number| *number <= last).collect()
 }
 
-/// The string of reasons if these numbers ended for this reason. Empty if there are no numbers.
-pub(crate) fn reasons(numbers: impl IntoIterator<Item = u64>, reason: u8) -> Vec<u8> {
+/// The string of the reasons for which these numbers ended. Empty if there are no numbers.
+pub(crate) fn reasons(ended: impl IntoIterator<Item = (u64, EndReason)>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for number in numbers {
+    for (number, reason) in ended {
         let at = index(number);
         if at >= bytes.len() {
             bytes.resize(at + 1, 0);
         }
-        bytes[at] = reason;
+        bytes[at] = reason_byte(reason);
     }
     bytes
 }
@@ -52,7 +56,7 @@ mod tests {
 
     #[test]
     fn each_reason_is_at_the_byte_of_its_number() {
-        assert_eq!(reasons([3, 1], b'u'), [0, b'u', 0, b'u']);
-        assert!(reasons([], b'u').is_empty());
+        assert_eq!(reasons([(3, EndReason::Used), (1, EndReason::Left)]), [0, b'l', 0, b'u']);
+        assert!(reasons([]).is_empty());
     }
 }

@@ -1,25 +1,30 @@
 //! Decodes the snapshot of a queue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use encore_domain::error::Unavailable;
-use encore_domain::queue::snapshot::{GoneMap, LaneSnapshot, QueueFlow, QueueSnapshot};
-use encore_domain::queue::{LaneNumber, TokenBucket};
+use encore_domain::queue::snapshot::{LaneSnapshot, NumberMap, QueueFlow, QueueSnapshot};
+use encore_domain::queue::{LaneNumber, Pace, PaceSample, TokenBucket};
 use encore_domain::time::Timestamp;
 
 use crate::reply::{timestamp, unexpected};
 
-/// The fields of the queue, the gone bitmap and late numbers of each lane, the called numbers, the active numbers.
+/// The fields of the queue, the lanes, the called numbers, the active numbers, those of them that need an accessible seat, and the
+/// samples of the pace.
 pub(crate) type SnapshotReply =
-    (HashMap<String, String>, Vec<(Vec<u8>, Vec<u64>)>, Vec<(String, i64)>, Vec<(String, i64)>);
+    (HashMap<String, String>, Vec<LaneReply>, Vec<(String, i64)>, Vec<(String, i64)>, Vec<String>, Vec<String>);
+
+/// The gone bitmap and the late numbers of a lane, and the index of the first byte and the bytes of the bitmap of those who need an
+/// accessible seat.
+type LaneReply = (Vec<u8>, Vec<u64>, u64, Vec<u8>);
 
 /// Decodes the reply of `snapshot.lua`.
-pub(crate) fn queue_snapshot((fields, lanes, called, active): SnapshotReply) -> Result<QueueSnapshot, Unavailable> {
+pub(crate) fn queue_snapshot(
+    (fields, lanes, called, active, inside_accessible, samples): SnapshotReply,
+) -> Result<QueueSnapshot, Unavailable> {
     let fields = Fields(fields);
-    let lanes: Vec<LaneSnapshot> = (0..)
-        .zip(lanes)
-        .map(|(lane, (gone, late))| lane_snapshot(&fields, lane, &gone, late))
-        .collect::<Result<_, _>>()?;
+    let lanes: Vec<LaneSnapshot> =
+        (0..).zip(lanes).map(|(lane, reply)| lane_snapshot(&fields, lane, reply)).collect::<Result<_, _>>()?;
     let joined = (0..lanes.len())
         .zip(&lanes)
         .map(|(lane, state)| Ok(state.tail.saturating_sub(fields.number(&format!("base:{lane}"))?)));
@@ -44,17 +49,38 @@ pub(crate) fn queue_snapshot((fields, lanes, called, active): SnapshotReply) -> 
         bucket: fields.bucket()?,
         reserved: fields.required("reserved")?,
         flow,
+        inside_accessible: inside_accessible.iter().map(|name| lane_number(name)).collect::<Result<HashSet<_>, _>>()?,
+        pace: Pace {
+            samples: samples.iter().map(|text| pace_sample(text)).collect::<Result<_, _>>()?,
+            idle_at: fields.optional("idle_at")?.map(timestamp),
+        },
     })
 }
 
-fn lane_snapshot(fields: &Fields, lane: u8, gone: &[u8], late: Vec<u64>) -> Result<LaneSnapshot, Unavailable> {
+/// Reads `at:inside:called in lane 0:called in lane 1…`.
+fn pace_sample(text: &str) -> Result<PaceSample, Unavailable> {
+    let sample = || {
+        let (at, rest) = text.split_once(':')?;
+        let (inside, called) = rest.split_once(':')?;
+        let called = called.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(PaceSample { at: timestamp(at.parse().ok()?), called, inside: inside.parse().ok()? })
+    };
+    sample().ok_or_else(|| unexpected(format!("the queue has {text:?} as a sample of its pace")))
+}
+
+fn lane_snapshot(
+    fields: &Fields,
+    lane: u8,
+    (gone, late, first_byte, needs_accessible): LaneReply,
+) -> Result<LaneSnapshot, Unavailable> {
     let head = fields.required(&format!("head:{lane}"))?;
     Ok(LaneSnapshot {
         head,
         tail: fields.required(&format!("tail:{lane}"))?,
         limit: fields.required(&format!("limit:{lane}"))?,
         drawn: fields.optional(&format!("drawn:{lane}"))?,
-        gone: GoneMap::from_bytes(head / 8 * 8, gone),
+        gone: NumberMap::from_bytes(head / 8 * 8, &gone),
+        needs_accessible: NumberMap::from_bytes(first_byte * 8, &needs_accessible),
         late,
         called: fields.number(&format!("called:{lane}"))?,
         unseen_after: fields.required(&format!("unseen_after:{lane}"))?,
@@ -62,16 +88,15 @@ fn lane_snapshot(fields: &Fields, lane: u8, gone: &[u8], late: Vec<u64>) -> Resu
 }
 
 fn deadlines(members: Vec<(String, i64)>) -> Result<HashMap<LaneNumber, Timestamp>, Unavailable> {
-    let lane_number = |name: &str| {
+    members.into_iter().map(|(name, ms)| Ok((lane_number(&name)?, timestamp(ms)))).collect()
+}
+
+fn lane_number(name: &str) -> Result<LaneNumber, Unavailable> {
+    let lane_number = || {
         let (lane, number) = name.split_once(':')?;
         Some(LaneNumber { lane: lane.parse().ok()?, number: number.parse().ok()? })
     };
-    let read = |(name, ms): (String, i64)| {
-        let lane_number = lane_number(&name)
-            .ok_or_else(|| unexpected(format!("the queue has {name:?} as a called or active number")))?;
-        Ok((lane_number, timestamp(ms)))
-    };
-    members.into_iter().map(read).collect()
+    lane_number().ok_or_else(|| unexpected(format!("the queue has {name:?} as a called or active number")))
 }
 
 /// The fields of the queue's hash.

@@ -3,14 +3,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, Presence, QueueLost, QueueStore, TokenRefusal};
+use encore_domain::ports::{
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
+};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane, RestoredQueue,
-    TokenState,
+    AdmissionTerms, EndReason, EndedToken, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane,
+    RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
 use redis::{Script, ScriptInvocation};
@@ -19,7 +21,7 @@ use crate::connection::Redis;
 use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
 use crate::queue_bits::{bitmap, numbers, reasons};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
-use crate::reply::{millis, reason_code, token_refusal, token_state, unexpected};
+use crate::reply::{millis, reason_byte, timestamp, token_refusal, token_state, unexpected};
 
 /// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
 /// numbers take several runs.
@@ -44,11 +46,16 @@ script! {
     JOIN = "join.lua";
     OPEN = "open.lua";
     REPORT_PRESENT = "report_present.lua";
+    RETURN_HOLD_TRY = "token.lua" "return_hold_try.lua";
     SHOW = "show.lua";
     SNAPSHOT = "snapshot.lua";
     SPEND_HOLD_TRY = "token.lua" "spend_hold_try.lua";
     STATE = "token.lua" "state.lua";
 }
+
+/// The reply of `freeze.lua` about one lane: how many joined, and the bitmaps of the gone, of the unseen and of those who need an
+/// accessible seat.
+type FrozenReply = (u64, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// [`QueueStore`] as counters and bitmaps. A fan costs a few bits, and one entry in the hash of members.
 ///
@@ -96,6 +103,7 @@ impl QueueStore for RedisQueueStore {
         for inside in &queue.inside {
             open.arg(format!("{}:{}", inside.lane_number.lane, inside.lane_number.number));
             open.arg(inside.until.timestamp_millis()).arg(u8::from(inside.active));
+            open.arg(u8::from(inside.needs_accessible));
         }
         self.redis.run(&open).await
     }
@@ -112,11 +120,12 @@ impl QueueStore for RedisQueueStore {
         unless_lost(self.redis.run::<i64>(&extend).await? - 1).map(drop)
     }
 
-    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        let Joining { performance, user, lane, may_enter, token, presence } = joining;
+    async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
+        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence } = joining;
         let mut join = self.call(&JOIN, performance);
         join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
         join.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
+        join.arg(u8::from(needs_accessible));
         match token {
             Some(token) => {
                 join.arg(token.payload.lane).arg(token.payload.index).arg(token.number).arg(token.drawn);
@@ -126,22 +135,36 @@ impl QueueStore for RedisQueueStore {
             }
         }
         let reply: Vec<String> = self.redis.run(&join).await?;
-        let payload = |epoch: &str, lane: &str, index: &str| {
+        let payload = |fields: &[&str]| {
             let payload = (|| {
+                let [epoch, lane, index, issued_at, need] = fields else { return None };
                 let (epoch, lane, index) = (epoch.parse().ok()?, lane.parse().ok()?, index.parse().ok()?);
-                Some(QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None })
+                let (issued_at, needs_accessible) = (timestamp(issued_at.parse().ok()?), *need == "a");
+                let admitted_until = None;
+                Some(QueueTokenPayload {
+                    performance,
+                    user,
+                    epoch,
+                    lane,
+                    index,
+                    issued_at,
+                    needs_accessible,
+                    admitted_until,
+                })
             })();
-            payload.ok_or_else(|| {
-                unexpected(format!("join.lua replied with the queue token {epoch:?} {lane:?} {index:?}"))
-            })
+            payload.ok_or_else(|| unexpected(format!("join.lua replied with the queue token {fields:?}")))
         };
         match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
-            ["joined", epoch, lane, index] => Ok(payload(epoch, lane, index)?),
+            ["joined", fields @ .., replaced] => {
+                let replaced =
+                    Some(*replaced).filter(|replaced| !replaced.is_empty()).map(replaced_token).transpose()?;
+                Ok(Joined { payload: payload(fields)?, replaced })
+            }
             ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
             ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
             ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
-            ["number", epoch, lane, index, drawn] => {
-                let (payload, drawn) = (payload(epoch, lane, index)?, drawn.parse().unwrap_or(0));
+            ["number", fields @ .., drawn] => {
+                let (payload, drawn) = (payload(fields)?, drawn.parse().unwrap_or(0));
                 Err(PortError::Refused(JoinRefusal::NumberNeeded { payload, drawn }))
             }
             _ => Err(unexpected(format!("unexpected reply of join.lua: {reply:?}")).into()),
@@ -153,15 +176,22 @@ impl QueueStore for RedisQueueStore {
         performance: PerformanceId,
         tokens: &[QueueToken],
         presence: Presence,
-    ) -> Result<(), PortError<TokenRefusal>> {
+    ) -> Result<Vec<EndedToken>, PortError<TokenRefusal>> {
         let mut show = self.call(&SHOW, performance);
         show.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
         for QueueToken { payload, number, drawn } in tokens {
             show.arg(payload.epoch).arg(payload.user.0.as_bytes().as_slice()).arg(payload.lane).arg(payload.index);
-            show.arg(*number).arg(*drawn).arg(admitted_until(payload));
+            show.arg(*number).arg(*drawn).arg(payload.issued_at.timestamp_millis());
+            show.arg(u8::from(payload.needs_accessible)).arg(admitted_until(payload));
         }
-        let (name, detail): (String, String) = self.redis.run(&show).await?;
-        if name == "ok" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
+        let reply: Vec<String> = self.redis.run(&show).await?;
+        match reply.as_slice() {
+            [name, _, replaced @ ..] if name == "ok" => {
+                Ok(replaced.iter().map(|token| replaced_token(token)).collect::<Result<_, Unavailable>>()?)
+            }
+            [name, detail] => Err(token_refusal(name, detail)),
+            _ => Err(unexpected(format!("unexpected reply of show.lua: {reply:?}")).into()),
+        }
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable> {
@@ -180,8 +210,9 @@ impl QueueStore for RedisQueueStore {
         admit.arg(terms.rate.admissions).arg(millis(terms.rate.period).max(1));
         admit.arg(terms.batch).arg(terms.max_active).arg(u8::from(terms.calling));
         admit.arg(millis(terms.accept_window)).arg(CALLED_PER_RUN);
-        let seats = |count: fn(SeatStock) -> u32| terms.stock.map_or(String::new(), |stock| count(stock).to_string());
-        admit.arg(seats(|stock| stock.free)).arg(seats(|stock| stock.held));
+        let seats = |count: fn(StockByNeed) -> u32| terms.stock.map_or(String::new(), |stock| count(stock).to_string());
+        admit.arg(seats(|stock| stock.general.free)).arg(seats(|stock| stock.general.held));
+        admit.arg(seats(|stock| stock.accessible.free)).arg(seats(|stock| stock.accessible.held));
         for weight in &terms.weights {
             admit.arg(*weight);
         }
@@ -217,7 +248,7 @@ impl QueueStore for RedisQueueStore {
         now: Timestamp,
     ) -> Result<TokenState, PortError<TokenRefusal>> {
         let mut end = self.about(&END, token, now);
-        end.arg(reason_code(reason)).arg(counts_as(reason));
+        end.arg([reason_byte(reason)].as_slice()).arg(counts_as(reason));
         token_state(self.redis.run(&end).await?)
     }
 
@@ -233,14 +264,19 @@ impl QueueStore for RedisQueueStore {
         if name == "spent" { Ok(detail == "1") } else { Err(token_refusal(&name, &detail)) }
     }
 
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>> {
+        let (name, detail): (String, String) = self.redis.run(&self.about(&RETURN_HOLD_TRY, token, now)).await?;
+        if name == "returned" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
+    }
+
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        let reply: Option<Vec<(u64, Vec<u8>, Vec<u8>)>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
+        let reply: Option<Vec<FrozenReply>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
         let lanes = reply.ok_or(PortError::Refused(QueueLost))?;
-        let frozen = |(count, gone, unseen): (u64, Vec<u8>, Vec<u8>)| {
-            let unseen = numbers(&unseen, count);
+        let frozen = |(count, gone, unseen, needs_accessible): FrozenReply| {
+            let (unseen, needs_accessible) = (numbers(&unseen, count), numbers(&needs_accessible, count));
             let mut gone = numbers(&gone, count);
-            gone.retain(|index| unseen.binary_search(index).is_err());
-            FrozenLane { count, gone, unseen }
+            gone.retain(|index| [&unseen, &needs_accessible].iter().all(|others| others.binary_search(index).is_err()));
+            FrozenLane { count, gone, unseen, needs_accessible }
         };
         Ok((!lanes.is_empty()).then(|| lanes.into_iter().map(frozen).collect()))
     }
@@ -255,9 +291,15 @@ impl QueueStore for RedisQueueStore {
         cut.arg(presence.period()).arg(seen_ttl_ms(presence));
         for lane in lanes {
             let unseen = bitmap(lane.unseen.iter().copied(), lane.count);
-            let gone = bitmap(lane.gone.iter().chain(&lane.unseen).copied(), lane.count);
-            let left = reasons(lane.gone.iter().copied(), b'l');
-            cut.arg(lane.count).arg(gone).arg(unseen).arg(left);
+            let CutLane { gone, unseen: unseen_numbers, needs_accessible, .. } = lane;
+            let gone = bitmap(gone.iter().chain(unseen_numbers).chain(needs_accessible).copied(), lane.count);
+            let left = reasons(lane.gone.iter().map(|number| (*number, EndReason::Left)));
+            cut.arg(lane.count).arg(gone).arg(unseen);
+            match needs_accessible.as_slice() {
+                [] => cut.arg(""),
+                numbers => cut.arg(bitmap(numbers.iter().copied(), lane.count)),
+            };
+            cut.arg(left);
         }
         Ok(unless_lost(self.redis.run(&cut).await?)? == 1)
     }
@@ -287,26 +329,44 @@ impl QueueStore for RedisQueueStore {
         &self,
         performance: PerformanceId,
         presence: Presence,
-    ) -> Result<u64, PortError<QueueLost>> {
+    ) -> Result<Absent, PortError<QueueLost>> {
         let (first, last) = periods_within_grace(presence);
         let mut abandon = self.call(&ABANDON_ABSENT, performance);
         abandon.arg(presence.now.timestamp_millis()).arg(millis(presence.grace)).arg(first).arg(last);
-        unless_lost(self.redis.run(&abandon).await?)
+        let reply: Option<(i64, Vec<AbandonedReply>)> = self.redis.run(&abandon).await?;
+        let (epoch, lanes) = reply.ok_or(PortError::Refused(QueueLost))?;
+        let of_lane = |(lane, (bitmaps, late)): (u8, AbandonedReply)| {
+            let by_bitmap = bitmaps.into_iter().flat_map(|bytes| numbers(&bytes, u64::MAX));
+            by_bitmap.chain(late).map(move |number| LaneNumber { lane, number })
+        };
+        Ok(Absent { epoch, numbers: (0..).zip(lanes).flat_map(of_lane).collect() })
     }
+}
+
+/// The reply of `abandon_absent.lua` about one lane: bitmaps of numbers that were ended, and numbers that were ended.
+type AbandonedReply = (Vec<Vec<u8>>, Vec<u64>);
+
+/// Reads the `lane:index` of a token that was replaced.
+fn replaced_token(text: &str) -> Result<EndedToken, Unavailable> {
+    let token = || {
+        let (lane, index) = text.split_once(':')?;
+        Some(EndedToken { lane: lane.parse().ok()?, index: index.parse().ok()?, reason: EndReason::Replaced })
+    };
+    token().ok_or_else(|| unexpected(format!("a script replied with {text:?} as a replaced queue token")))
 }
 
 /// Adds the arguments of a lane to a run of `open.lua`.
 fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
-    let RestoredLane { head, unseen_after, tail, drawn, used } = lane;
+    let RestoredLane { head, unseen_after, tail, drawn, ended } = lane;
     open.arg(*head).arg(*unseen_after).arg(*tail).arg(drawn.map_or(String::new(), |drawn| drawn.to_string()));
-    if unseen_after == tail && used.is_empty() {
+    if unseen_after == tail && ended.is_empty() {
         open.arg("").arg("").arg("");
         return;
     }
     let gone = bitmap(head + 1..=*tail, *tail);
-    let is_known = |number: &u64| used.binary_search(number).is_ok() || inside.contains(number);
+    let is_known = |number: &u64| lane.is_ended(*number) || inside.contains(number);
     let unseen = bitmap((unseen_after + 1..=*tail).filter(|number| !is_known(number)), *tail);
-    open.arg(gone).arg(unseen).arg(reasons(used.iter().copied(), b'u'));
+    open.arg(gone).arg(unseen).arg(reasons(ended.iter().copied()));
 }
 
 /// The deadline in milliseconds, or an empty string.

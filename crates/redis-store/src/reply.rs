@@ -23,14 +23,27 @@ pub(crate) fn timestamp(ms: i64) -> Timestamp {
 }
 
 /// The byte of a reason in the queue's string of reasons.
-pub(crate) fn reason_code(reason: EndReason) -> &'static str {
+pub(crate) fn reason_byte(reason: EndReason) -> u8 {
     match reason {
-        EndReason::Used => "u",
-        EndReason::Left => "l",
-        EndReason::Expired => "x",
-        EndReason::Abandoned => "a",
-        EndReason::Replaced => "m",
-        EndReason::Reset => "r",
+        EndReason::Used => b'u',
+        EndReason::Left => b'l',
+        EndReason::Expired => b'x',
+        EndReason::Abandoned => b'a',
+        EndReason::Replaced => b'm',
+        EndReason::Reset => b'r',
+    }
+}
+
+/// The reason of this byte.
+pub(crate) fn end_reason(byte: &str) -> Option<EndReason> {
+    match byte {
+        "u" => Some(EndReason::Used),
+        "l" => Some(EndReason::Left),
+        "x" => Some(EndReason::Expired),
+        "a" => Some(EndReason::Abandoned),
+        "m" => Some(EndReason::Replaced),
+        "r" => Some(EndReason::Reset),
+        _ => None,
     }
 }
 
@@ -41,12 +54,10 @@ pub(crate) fn token_state((name, detail): (String, String)) -> Result<TokenState
         ("waiting", _) => Ok(TokenState::Waiting),
         ("called", _) => Ok(TokenState::Called { accept_by: deadline()? }),
         ("active", _) => Ok(TokenState::Active { until: deadline()? }),
-        ("ended", "u") => Ok(TokenState::Ended(EndReason::Used)),
-        ("ended", "l") => Ok(TokenState::Ended(EndReason::Left)),
-        ("ended", "x") => Ok(TokenState::Ended(EndReason::Expired)),
-        ("ended", "a") => Ok(TokenState::Ended(EndReason::Abandoned)),
-        ("ended", "m") => Ok(TokenState::Ended(EndReason::Replaced)),
-        ("ended", "r") => Ok(TokenState::Ended(EndReason::Reset)),
+        ("ended", reason) => {
+            let reason = end_reason(reason).ok_or_else(|| unexpected(format!("a token ended for {reason:?}")))?;
+            Ok(TokenState::Ended(reason))
+        }
         (refusal, detail) => Err(token_refusal(refusal, detail)),
     }
 }

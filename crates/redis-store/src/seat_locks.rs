@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
-use encore_domain::booking::best_available::{SeatSearch, Stretch};
+use encore_domain::booking::best_available::{DISTANCE_MAX, SeatOrder, SeatSearch, Stretch};
 use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{
     CHANGE_SEATS_MAX, SeatLock, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
@@ -33,8 +33,11 @@ const COUNTS_PER_PIPELINE: usize = 1_000;
 /// first call is in progress. It is longer than a call may take. After the call, the claims tell which seats they are.
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
+/// What is added to the distance of an accessible seat.
+const ACCESSIBLE: u32 = 1 << 31;
+
 // The scripts have these values as literals.
-const _: () = assert!(CHANGE_SEATS_MAX == 100);
+const _: () = assert!(CHANGE_SEATS_MAX == 100 && ACCESSIBLE == 0x8000_0000 && DISTANCE_MAX < ACCESSIBLE);
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
 static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
@@ -116,9 +119,8 @@ impl RedisSeatLocks {
         if let Some(taken) = self.try_take_best(performance, search, owner, held_until).await? {
             return Ok(taken);
         }
-        let distances: Vec<u8> = search.order.distances.iter().copied().flat_map(u32::to_le_bytes).collect();
         let key = self.redis.keys.seats_distances(performance);
-        self.redis.send::<()>(redis::cmd("SET").arg(key).arg(distances)).await?;
+        self.redis.send::<()>(redis::cmd("SET").arg(key).arg(packed_distances(&search.order))).await?;
         let taken = self.try_take_best(performance, search, owner, held_until).await?;
         taken.ok_or_else(|| {
             unexpected("the distances of the seats were deleted as soon as they were written".to_owned()).into()
@@ -153,6 +155,12 @@ impl RedisSeatLocks {
 fn ways(search: &SeatSearch) -> String {
     let sizes = |way: Vec<usize>| way.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     search.ways().into_iter().map(sizes).collect::<Vec<_>>().join(";")
+}
+
+/// Encodes the distance of each seat as 4 bytes, of which the highest bit says whether it is accessible.
+fn packed_distances(order: &SeatOrder) -> Vec<u8> {
+    let seat = |(distance, accessible): (&u32, &bool)| if *accessible { distance | ACCESSIBLE } else { *distance };
+    order.distances.iter().zip(&order.accessible).map(seat).flat_map(u32::to_le_bytes).collect()
 }
 
 /// Encodes the stretches of a section as 12 bytes each.
@@ -203,12 +211,14 @@ impl SeatLocks for RedisSeatLocks {
         let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
         slots.sort_unstable();
         slots.dedup();
+        let accessible: Option<Vec<u32>> = match orphans {
+            Orphans::Allow => None,
+            Orphans::Prevent { accessible } => Some(accessible.iter().map(|slot| slot.0).collect()),
+        };
         let mut take = TAKE.prepare_invoke();
         take.key(&self.redis.keys.seats(performance));
-        take.arg(owner.0.as_bytes().as_slice())
-            .arg(held_until.timestamp_millis())
-            .arg(u8::from(orphans == Orphans::Prevent))
-            .arg(slots);
+        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis());
+        take.arg(u8::from(accessible.is_some())).arg(slots.len()).arg(slots).arg(accessible.unwrap_or_default());
         let to_slots = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
         match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
             None => Err(PortError::Refused(TakeRefusal::NotLoaded)),

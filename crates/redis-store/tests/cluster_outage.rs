@@ -4,16 +4,16 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{SeatChanges, SeatListener, SeatLocks};
+use encore_domain::ports::{SeatChanges, SeatListener, SeatLocks, StoreClock};
 use encore_domain::time::Timestamp;
 use encore_private_stores::RedisCluster;
-use encore_redis_store::{Redis, RedisSeatChanges, RedisSeatLocks};
+use encore_redis_store::{Redis, RedisClock, RedisSeatChanges, RedisSeatLocks};
 use uuid::Uuid;
 
 /// Longer than any call may take. A call that reaches it hangs.
@@ -152,6 +152,19 @@ async fn a_node_that_hangs_does_not_delay_the_others() {
     cluster.resume(0);
     let back = async { while seat_locks.snapshot(lost).await.is_err() {} };
     returns(back).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the nodes under test are on this machine and have its clock")]
+async fn a_node_that_hangs_does_not_hide_the_clock() {
+    let cluster = start_cluster("a_node_with_a_clock_hangs");
+    let clock = RedisClock::new(connect(&cluster).await);
+    cluster.pause(0);
+    let before = Timestamp::from(SystemTime::now()) - Duration::from_millis(1);
+    let read = returns(clock.now()).await.expect("two nodes answer");
+    let after = Timestamp::from(SystemTime::now()) + Duration::from_millis(1);
+    assert!(before <= read && read <= after, "{before} {read} {after}");
+    cluster.resume(0);
 }
 
 /// How many calls fail during the outage, one after the other.

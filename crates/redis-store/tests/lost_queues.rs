@@ -27,8 +27,16 @@ async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
     assert!(queues.open(PERFORMANCE, &new_queue()).await.expect("redis replies"));
     queues.extend(PERFORMANCE, EPOCH, 0, 10).await.expect("the queue is open");
     let (user, presence) = (UserId(Uuid::from_u128(1)), Presence { now: at(0), grace: QueueSettings::default().grace });
-    let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, token: None, presence };
-    let payload = queues.join(joining).await.expect("a token");
+    let joining = Joining {
+        performance: PERFORMANCE,
+        user,
+        lane: 0,
+        needs_accessible: false,
+        may_enter: true,
+        token: None,
+        presence,
+    };
+    let payload = queues.join(joining).await.expect("a token").payload;
     (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::ports::{Joining, Presence, QueueStore, SeatLocks, SeenRequests};
+use encore_domain::ports::{Joining, Presence, QueueAnswer, QueueStore, SeatLocks, SeenRequests};
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
@@ -55,8 +55,16 @@ impl Queue {
 
     async fn join(&self, user: UserId, ms: i64) -> QueueTokenPayload {
         let presence = seen_at(ms);
-        let joining = Joining { performance: PERFORMANCE, user, lane: 0, may_enter: true, token: None, presence };
-        self.0.join(joining).await.expect("a token")
+        let joining = Joining {
+            performance: PERFORMANCE,
+            user,
+            lane: 0,
+            needs_accessible: false,
+            may_enter: true,
+            token: None,
+            presence,
+        };
+        self.0.join(joining).await.expect("a token").payload
     }
 
     async fn join_all(&self, count: u64) -> Vec<QueueTokenPayload> {
@@ -90,7 +98,7 @@ impl Queue {
     }
 
     async fn abandon_absent(&self, ms: i64) -> u64 {
-        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the queue is open")
+        self.0.abandon_absent(PERFORMANCE, seen_at(ms)).await.expect("the queue is open").numbers.len() as u64
     }
 }
 
@@ -139,7 +147,7 @@ async fn a_long_queue_agrees_with_a_model() {
         let snapshot = queues.snapshot().await;
         assert_eq!(snapshot.waiting(), waiting.len() as u64);
         for (position, number) in (1..).zip(waiting.keys()) {
-            assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::Waiting { position });
+            assert_eq!(snapshot.status(LaneNumber { lane: 0, number: *number }), NumberStatus::waiting_at(position));
         }
     }
     assert!(payloads.len() > 400 && waiting.len() < 200, "the run called most of the queue");
@@ -159,7 +167,7 @@ async fn admissions_agree_with_the_token_bucket() {
         let settings =
             QueueSettings { rate, batch: 3 + u32::try_from(random.below(3)).expect("small"), ..open_settings() };
         let terms = settings.terms(None, at(now_ms), at(now_ms));
-        let bucket = bucket.get_or_insert_with(|| TokenBucket::full(&terms, at(now_ms)));
+        let bucket = bucket.get_or_insert_with(|| TokenBucket::new(&terms, at(now_ms)));
         bucket.refill(&terms, at(now_ms));
         let expected = bucket.available(&terms).min(left);
         bucket.spend(&terms, expected);
@@ -276,15 +284,16 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
         id: RequestId(Uuid::from_u128(2)),
         fingerprint: Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]),
     };
-    RedisSeenRequests::new(redis).remember(request).await.expect("redis replies");
+    RedisSeenRequests::new(redis).remember(request, QueueAnswer::Left(EndReason::Left)).await.expect("redis replies");
 
     let permanent = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let expiring = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
-    let names =
-        ["queue", "queue:active", "queue:called", "queue:gone:0", "queue:members", "queue:reasons:0", "queue:tries"];
+    let queue_names = ["", ":active", ":called", ":gone:0", ":members", ":pace", ":reasons:0", ":tries"];
+    let queue_names = queue_names.map(|name| format!("queue{name}"));
+    let names = queue_names.iter().map(String::as_str);
     let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
-    let mut expected: BTreeMap<String, bool> = names.into_iter().chain(seat_names).map(permanent).collect();
+    let mut expected: BTreeMap<String, bool> = names.chain(seat_names).map(permanent).collect();
     expected.extend([
         expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
         expiring(format!("{{{}:{}}}:request", request.user, request.id)),

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use encore_domain::booking::seat_state::{SeatStatus, unsold};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Concert, Performance, Venue};
 use encore_domain::error::Unavailable;
@@ -32,6 +33,11 @@ pub struct PerformanceContext {
 }
 
 impl PerformanceContext {
+    /// The state of the performance of which nothing is sold.
+    pub fn unsold(&self) -> Vec<Option<SeatStatus>> {
+        unsold(&self.venue.chart, &self.performance.prices)
+    }
+
     /// The ids of seats and units, as fans see them.
     pub fn seat_ids(&self, slots: &[Slot]) -> Vec<String> {
         slots.iter().filter_map(|slot| self.venue.chart.id_at(*slot)).collect()

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change_log;
+mod claims_view;
 pub mod contexts;
 mod error;
 mod frames;

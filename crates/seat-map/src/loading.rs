@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::booking::Claim;
-use encore_domain::booking::seat_state::{Locker, SeatLock, all_free};
+use encore_domain::booking::seat_state::{Locker, SeatLock};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -71,7 +71,7 @@ impl Loader {
         let (performance, began) = (context.performance.id, Instant::now());
         let claims = reservations.claims(performance).await?;
         let marks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        locks.load(performance, &all_free(&context.venue.chart), &marks, first_version(self.clock.now())).await?;
+        locks.load(performance, &context.unsold(), &marks, first_version(self.clock.now())).await?;
         let changed = changed(&claims, &reservations.claims(performance).await?);
         info!(%performance, claims = claims.len(), changed = changed.len(), took = ?began.elapsed(), "seat locks loaded");
         if changed.is_empty() { Ok(()) } else { self.settling.settle(performance, changed).await }

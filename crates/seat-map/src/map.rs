@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock};
+use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock, StockByNeed};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
@@ -13,6 +13,7 @@ use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, Seat
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
+use crate::claims_view::ClaimsViews;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::SeatMapError;
 use crate::reader::SeatReader;
@@ -44,6 +45,7 @@ pub struct SeatMap {
     settling: Settling,
     repair: Repair,
     reader: SeatReader,
+    claims: ClaimsViews,
     replicas: ReplicaRegistry,
 }
 
@@ -55,6 +57,7 @@ impl SeatMap {
         let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
         Self {
             repair: Repair::new(settling.clone(), Arc::clone(&clock)),
+            claims: ClaimsViews::new(reader.clone()),
             replicas: ReplicaRegistry::new(reader.clone(), changes),
             locks,
             clock,
@@ -76,7 +79,7 @@ impl SeatMap {
         held_until: Timestamp,
     ) -> Result<(), SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take(performance, slots, orphans, owner, held_until);
+        let take = || self.locks.take(performance, slots, orphans.clone(), owner, held_until);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.load(context).await;
@@ -98,7 +101,7 @@ impl SeatMap {
         if orphans == Orphans::Allow {
             return Ok(());
         }
-        let orphaned = orphan_seats(&self.reader.claimed(context).await?.statuses, slots);
+        let orphaned = orphans.left_by(&self.reader.claimed(context).await?.statuses, slots);
         if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
     }
 
@@ -133,6 +136,13 @@ impl SeatMap {
         }
     }
 
+    /// Whether seats or units without a claim fit a search that the locks have refused: then their locks belong to calls in progress,
+    /// or are left over. Nothing is sold out before this was asked. Callers share a read of the claims, and while nothing fits one
+    /// read serves for two seconds.
+    pub async fn fits_claims(&self, context: &PerformanceContext, search: &Search) -> Result<bool, SeatMapError> {
+        Ok(self.claims.fits(context, search).await?)
+    }
+
     /// Loads the locks. A failure is logged, and the claims decide.
     async fn load(&self, context: &PerformanceContext) {
         if let Err(unavailable) = self.reader.load(context).await {
@@ -152,6 +162,9 @@ impl SeatMap {
                 let claimed = self.reader.claimed(context).await?;
                 seats.choose(&claimed.statuses).ok_or_else(|| none_chosen(context, search, 0))
             }
+            Search::Units(units) if !context.performance.prices.sells(&context.venue.chart, units.first) => {
+                Err(none_chosen(context, search, 0))
+            }
             Search::Units(units) => {
                 let chosen = self.reader.claimable_units(context.performance.id, units).await?;
                 chosen.map_err(|TooFewLeft { left }| none_chosen(context, search, left))
@@ -159,10 +172,20 @@ impl SeatMap {
         }
     }
 
+    /// Frees the seats that this owner holds.
+    pub async fn try_release(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        self.locks.release(performance, slots, owner).await.map(drop)
+    }
+
     /// Frees the seats that this owner holds. A failure is logged, and [`settle_overdue`](Self::settle_overdue) frees them
     /// after their deadline.
     pub async fn release(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
-        if let Err(unavailable) = self.locks.release(performance, slots, owner).await {
+        if let Err(unavailable) = self.try_release(performance, slots, owner).await {
             warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks not released; a sweep releases them");
         }
     }
@@ -201,7 +224,8 @@ impl SeatMap {
     }
 
     /// Compares all locks of these performances with the claims, and repairs differences that last longer than any call. It
-    /// takes one read of the claims and of the locks per performance.
+    /// takes one read of the claims and of the locks per performance. The performances are compared side by side; it returns
+    /// without those that hang.
     pub async fn repair(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
         self.repair.run(performances).await
     }
@@ -227,6 +251,12 @@ impl SeatMap {
     /// seconds old.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
         self.replicas.stock(performances).await
+    }
+
+    /// How many seats of a performance are free and how many held, by who may buy them. The counts of a replica are at most three
+    /// seconds old.
+    pub async fn stock_by_need(&self, performance: PerformanceId) -> Result<StockByNeed, SeatMapError> {
+        self.replicas.stock_by_need(performance).await
     }
 }
 

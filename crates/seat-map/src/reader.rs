@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, all_free, show_locks};
+use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStock, StockAt, show_locks};
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Clock, Reservations, SeatLocks};
+use futures::{StreamExt, TryStreamExt, stream};
 use tracing::warn;
 
 use crate::contexts::{ContextError, PerformanceContext, PerformanceContexts};
@@ -20,6 +21,8 @@ use crate::settling::Settling;
 const FIRST_UNITS: u32 = 64;
 /// By how much each query reads more units than the one before. A full area of 50,000 units takes six queries.
 const UNITS_GROWTH: u32 = 4;
+/// How many performances are counted at once.
+const COUNTED_AT_ONCE: usize = 64;
 
 /// Reads seats from the locks or from the claims.
 #[derive(Clone)]
@@ -59,7 +62,7 @@ impl SeatReader {
         let version = first_version(self.clock.now());
         let claims = self.reservations.claims(context.performance.id).await?;
         let locks: Vec<SeatLock> = claims.iter().map(SeatLock::from).collect();
-        let mut statuses = all_free(&context.venue.chart);
+        let mut statuses = context.unsold();
         show_locks(&mut statuses, &locks);
         Ok(SeatState { statuses, version })
     }
@@ -92,24 +95,22 @@ impl SeatReader {
         Ok(self.locks.stock(&[performance]).await?.into_iter().next().flatten())
     }
 
-    /// How many seats are free and how many held, in the order of `performances`. It counts the claims where the locks are
-    /// unavailable or not loaded.
+    /// How many seats are free and how many held, in the order of `performances`. It counts the claims of those whose locks are
+    /// unavailable or not loaded. Each is asked for on its own, since the locks of one may hang and those of another not.
     pub(crate) async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
-        let counts = match self.locks.stock(performances).await {
-            Ok(counts) => counts,
-            Err(unavailable) => {
-                warn!(error = &unavailable as &dyn std::error::Error, "seat locks unavailable; counting claims");
-                vec![None; performances.len()]
-            }
-        };
-        let mut stock = Vec::with_capacity(counts.len());
-        for (performance, count) in performances.iter().zip(counts) {
-            stock.push(match count {
-                Some(StockAt { stock, .. }) => stock,
-                None => self.claimed(&self.context(*performance).await?).await?.stock(),
-            });
+        let stock = performances.iter().copied().map(|performance| self.stock_of(performance));
+        stream::iter(stock).buffered(COUNTED_AT_ONCE).try_collect().await
+    }
+
+    async fn stock_of(&self, performance: PerformanceId) -> Result<SeatStock, SeatMapError> {
+        let counted = self.counted(performance).await.unwrap_or_else(|unavailable| {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; counting claims");
+            None
+        });
+        match counted {
+            Some(StockAt { stock, .. }) => Ok(stock),
+            None => Ok(self.claimed(&self.context(performance).await?).await?.stock()),
         }
-        Ok(stock)
     }
 
     /// Loads the locks from the claims, or waits until another instance has loaded them.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::{SeatState, SeatStock};
+use encore_domain::booking::seat_state::{SeatState, SeatStock, StockByNeed};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::SeatChanges;
 use tokio::task::AbortHandle;
+use tracing::warn;
 
 use crate::contexts::PerformanceContext;
 use crate::error::SeatMapError;
@@ -80,6 +81,28 @@ impl ReplicaRegistry {
         }
         let mut queried = self.reader.stock(&unknown).await?.into_iter();
         Ok(stock.into_iter().filter_map(|known| known.or_else(|| queried.next())).collect())
+    }
+
+    /// How many seats of a performance are free and how many held, by who may buy them. Where there is no recent replica, the counts
+    /// are queried, and the state where the venue has accessible seats.
+    pub(crate) async fn stock_by_need(&self, performance: PerformanceId) -> Result<StockByNeed, SeatMapError> {
+        let context = self.reader.context(performance).await?;
+        let replica = self.replica(&context, REPLICAS_FOR_COUNTS_MAX);
+        if let Some(stock) = replica.and_then(|replica| replica.stock_by_need()) {
+            return Ok(stock);
+        }
+        if context.venue.chart.accessible_slots().is_empty() {
+            let general = self.reader.stock(&[performance]).await?.first().copied().unwrap_or_default();
+            return Ok(StockByNeed { general, ..StockByNeed::default() });
+        }
+        let state = match self.reader.live(&context).await {
+            Ok(state) => state,
+            Err(unavailable) => {
+                warn!(error = &unavailable as &dyn std::error::Error, "seat locks unavailable; counting claims");
+                self.reader.claimed(&context).await?
+            }
+        };
+        Ok(state.stock_by_need(&context.venue.chart, state.stock()))
     }
 
     /// The replica of a performance, which is started if there is none; none if there are `max` others.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use encore_bulkhead::Bulkhead;
 use encore_domain::booking::seat_repair::{Difference, NOBODY, differences};
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
@@ -12,6 +13,7 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::mutex::lock;
@@ -24,6 +26,10 @@ const CLAIMED_GRACE: Duration = Duration::from_secs(5);
 const UNCLAIMED_GRACE: Duration = Duration::from_secs(15);
 /// How many seats are repaired in one step.
 const BATCH: usize = 500;
+/// The longest repair reads 100,000 claims and writes as many locks.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// How many performances of an instance read all their claims at once: a part of its connections, which holds need too.
+const READ_AT_ONCE: usize = 4;
 
 /// The differences of a performance, each with the time at which it was first seen.
 type FirstSeen = HashMap<Difference, Timestamp>;
@@ -34,13 +40,18 @@ type FirstSeen = HashMap<Difference, Timestamp>;
 pub(crate) struct Repair {
     settling: Settling,
     clock: Arc<dyn Clock>,
+    bulkhead: Bulkhead,
+    /// Limits how many performances read all their claims at once.
+    reading: Arc<Semaphore>,
     first_seen: Arc<Mutex<HashMap<PerformanceId, FirstSeen>>>,
     repaired: Arc<AtomicU64>,
 }
 
 impl Repair {
     pub(crate) fn new(settling: Settling, clock: Arc<dyn Clock>) -> Self {
-        Self { settling, clock, first_seen: Arc::default(), repaired: Arc::default() }
+        let bulkhead = Bulkhead::new("seat lock repair", DEADLINE);
+        let reading = Arc::new(Semaphore::new(READ_AT_ONCE));
+        Self { settling, clock, bulkhead, reading, first_seen: Arc::default(), repaired: Arc::default() }
     }
 
     /// How many seats this instance has repaired.
@@ -48,22 +59,26 @@ impl Repair {
         self.repaired.load(Ordering::Relaxed)
     }
 
-    /// Compares each performance once, one after the other. An error of one does not prevent the comparison of the others; the
-    /// first error is returned.
+    /// Compares each performance once, side by side. One that fails or hangs delays no other; the first error is returned.
     pub(crate) async fn run(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
         lock(&self.first_seen).retain(|performance, _| performances.contains(performance));
-        let mut outcome = Ok(());
-        for performance in performances {
-            outcome = outcome.and(self.compare(*performance).await);
-        }
-        outcome
+        let compare = |performance| {
+            let repair = self.clone();
+            async move { repair.compare(performance).await }
+        };
+        self.bulkhead.run(performances.iter().map(|performance| (*performance, *performance)), compare).await
     }
 
     /// Compares one performance if its locks are loaded. Otherwise they will be loaded from the claims.
     async fn compare(&self, performance: PerformanceId) -> Result<(), Unavailable> {
         let Settling { locks, reservations } = &self.settling;
-        let claims = reservations.claims(performance).await?;
+        // The locks are read first, because those of many performances may hang together.
         let Some(state) = locks.snapshot(performance).await? else { return Ok(()) };
+        let claims = {
+            // It is never closed.
+            let _permit = self.reading.acquire().await;
+            reservations.claims(performance).await?
+        };
         let held = (0..).map(Slot).zip(&state.statuses).filter(|(_, status)| **status == Some(SeatStatus::Held));
         let held: Vec<Slot> = held.map(|(slot, _)| slot).collect();
         let holders = locks.holders(performance, &held).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use encore_domain::booking::seat_copy::{SeatCopy, Step};
-use encore_domain::booking::seat_state::{SeatChange, SeatState, SeatStock, StockAt};
+use encore_domain::booking::seat_state::{SeatChange, SeatState, SeatStock, StockAt, StockByNeed};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::UserId;
 use tokio::sync::{Notify, watch};
@@ -124,6 +124,16 @@ impl Replica {
     pub(crate) fn stock(&self) -> Option<SeatStock> {
         let stock = || self.contents.borrow().copy.as_ref().map(|copy| copy.stock().stock);
         self.is_confirmed_within(STOCK_STALE_AFTER).then(stock).flatten()
+    }
+
+    /// The counts by who may buy, if the replica is recent enough.
+    pub(crate) fn stock_by_need(&self) -> Option<StockByNeed> {
+        if !self.is_confirmed_within(STOCK_STALE_AFTER) {
+            return None;
+        }
+        let contents = self.contents.borrow();
+        let copy = contents.copy.as_ref()?;
+        Some(copy.state().stock_by_need(&self.context.venue.chart, copy.stock().stock))
     }
 
     /// The state with every change that was made before this call.

@@ -5,12 +5,12 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'p> {
     Root,
-    Key(&'p Path<'p>, &'static str),
+    Key(&'p Path<'p>, &'p str),
     Index(&'p Path<'p>, usize),
 }
 
 impl Path<'_> {
-    pub(crate) fn key<'p>(&'p self, key: &'static str) -> Path<'p> {
+    pub(crate) fn key<'p>(&'p self, key: &'p str) -> Path<'p> {
         Path::Key(self, key)
     }
 

@@ -1,29 +1,41 @@
 //! Walks the document from the plan down to its seats. A value that cannot be read adds a violation and is skipped, and the walk
-//! continues, so that all violations are found. A plan with a violation is never used.
+//! continues, so that all violations are found. A plan with a violation is never used. What is imported otherwise than its author
+//! may expect adds a warning.
 
 mod fields;
+mod keys;
+mod object;
+mod shapes;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use encore_domain::catalog::Title;
 use encore_domain::catalog::area::unit_slot;
+use encore_domain::catalog::drawing::{Drawing, Point, Shape};
 use encore_domain::catalog::seat_chart::{
-    GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SEATS_PER_VENUE_MAX,
-    SECTIONS_PER_VENUE_MAX, SeatChart,
+    FocalPoints, GRADES_PER_VENUE_MAX, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection,
+    SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX, SeatChart, chart_name,
 };
 use serde_json::Value;
 
-use self::fields::{Object, Point};
+use self::keys::{AREA, CATEGORY, PLAN, ROW, ZONE};
+use self::object::Object;
 use crate::SeatingPlan;
 use crate::path::Path;
+use crate::plausibility;
 use crate::violation::{PlanViolation, Violations};
+use crate::warning::Warnings;
 
 pub(crate) fn read(document: &Value) -> Result<SeatingPlan, Vec<PlanViolation>> {
     let mut reader = Reader::default();
     let plan = reader.plan(document);
     match plan {
-        Some(plan) if reader.violations.is_empty() => Ok(plan),
+        Some((name, chart)) if reader.violations.is_empty() => {
+            plausibility::check(&chart, &mut reader.warnings);
+            Ok(SeatingPlan { name, chart, warnings: reader.warnings.into_list() })
+        }
         _ => Err(reader.violations.into_list()),
     }
 }
@@ -41,16 +53,28 @@ struct RowSoFar<'p, 'v> {
     path: &'p Path<'p>,
     origin: Point,
     first: SeatAt,
-    seat_by_number: HashMap<&'v str, usize>,
+    seat_by_number: HashMap<Cow<'v, str>, usize>,
 }
 
 #[derive(Default)]
 struct Reader<'v> {
     violations: Violations,
-    grade_by_name: HashMap<&'v str, u16>,
-    seat_by_guid: HashMap<&'v str, SeatAt>,
+    warnings: Warnings<'v>,
+    grade_by_name: HashMap<Cow<'v, str>, u16>,
+    seat_by_guid: HashMap<Cow<'v, str>, SeatAt>,
     zone_by_name: HashMap<String, NamedZone>,
     seats: usize,
+}
+
+/// The zones read so far.
+#[derive(Default)]
+struct Zones {
+    /// Those that sell something.
+    sections: Vec<PlannedSection>,
+    /// By the index of the section.
+    focal_points: BTreeMap<u16, Point>,
+    /// Of all zones.
+    shapes: Vec<Shape>,
 }
 
 /// The first zone with a name.
@@ -61,15 +85,21 @@ struct NamedZone {
 }
 
 impl<'v> Reader<'v> {
-    fn plan(&mut self, document: &'v Value) -> Option<SeatingPlan> {
+    fn plan(&mut self, document: &'v Value) -> Option<(Title, SeatChart)> {
         let plan = self.object(&Path::Root, document)?;
+        self.check_keys(&plan, &PLAN);
         let name = self.title(&plan);
+        let focal_point = self.optional_point(&plan, "focal_point");
+        let size = self.size(&plan);
         let grades = self.grades(&plan);
-        let sections = self.sections(&plan);
+        let Zones { sections, focal_points, shapes } = self.zones(&plan);
         if !self.violations.is_empty() {
             return None;
         }
-        Some(SeatingPlan { name: name?, chart: SeatChart::lay_out(sections, grades) })
+        let chart = SeatChart::lay_out(sections, grades)
+            .with_focal_points(FocalPoints { plan: focal_point, sections: focal_points })
+            .with_drawing(Drawing { size, shapes });
+        Some((name?, chart))
     }
 
     fn title(&mut self, plan: &Object<'_, 'v>) -> Option<Title> {
@@ -93,54 +123,78 @@ impl<'v> Reader<'v> {
 
     fn grade(&mut self, path: &Path<'_>, category: &'v Value, at: usize) -> Option<Grade> {
         let category = self.object(path, category)?;
+        self.check_keys(&category, &CATEGORY);
         let color = self.optional_text(&category, "color").unwrap_or_default();
         let name = self.name(&category, "name")?;
-        match self.grade_by_name.entry(name) {
+        match self.grade_by_name.entry(name.clone()) {
             Entry::Vacant(unused) => drop(unused.insert(u16::try_from(at).ok()?)),
             Entry::Occupied(first) => {
                 let rule = format!("is the name of $.categories[{}] already", first.get());
                 self.violations.add(&path.key("name"), rule);
             }
         }
-        Some(Grade { name: name.to_owned(), color: color.to_owned() })
+        Some(Grade { name: name.into_owned(), color: color.into_owned() })
     }
 
-    fn sections(&mut self, plan: &Object<'_, 'v>) -> Vec<PlannedSection> {
+    fn zones(&mut self, plan: &Object<'_, 'v>) -> Zones {
         let path = plan.path.key("zones");
         let zones = self.filled_array(plan, "zones");
         if zones.len() > SECTIONS_PER_VENUE_MAX {
             self.violations.add(&path, format!("must have at most {SECTIONS_PER_VENUE_MAX} zones"));
         }
-        let sections =
-            zones.iter().enumerate().filter_map(|(at, zone)| self.section(&path.index(at), zone, at)).collect();
+        let mut read = Zones::default();
+        for (at, zone) in zones.iter().enumerate() {
+            self.zone(&path.index(at), zone, at, &mut read);
+        }
         if self.seats > SEATS_PER_VENUE_MAX {
             self.violations.add(
                 &path,
                 format!("must have at most {SEATS_PER_VENUE_MAX} seats and units of general admission in all"),
             );
         }
-        sections
+        if read.sections.is_empty() && self.violations.is_empty() {
+            self.violations.add(&path, "must have a seat or a general admission area");
+        }
+        read
     }
 
-    fn section(&mut self, path: &Path<'_>, zone: &'v Value, at: usize) -> Option<PlannedSection> {
+    fn zone(&mut self, path: &Path<'_>, zone: &'v Value, at: usize, read: &mut Zones) -> Option<()> {
         let zone = self.object(path, zone)?;
-        let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), str::to_owned);
+        self.check_keys(&zone, &ZONE);
+        let name = self.optional_text(&zone, "name").map_or_else(|| format!("Zone {}", at + 1), Cow::into_owned);
         let origin = self.position(&zone).unwrap_or_default();
-        let area = zone.optional("general_admission");
-        self.note_name(path, &name, NamedZone { at, general_admission: area.is_some() });
-        let rows_path = path.key("rows");
-        if let Some(area) = area {
+        let focal_point = self.optional_point(&zone, "focal_point");
+        self.shapes(&zone, origin, &mut read.shapes);
+        let section = self.section(&zone, name, at, origin)?;
+        if let Some(focal_point) = focal_point {
+            read.focal_points.insert(u16::try_from(read.sections.len()).ok()?, focal_point);
+        }
+        read.sections.push(section);
+        Some(())
+    }
+
+    /// The seats or the general admission area of a zone; none if it sells nothing, such as a zone that only draws a stage.
+    fn section(&mut self, zone: &Object<'_, 'v>, name: String, at: usize, origin: Point) -> Option<PlannedSection> {
+        let rows_path = zone.path.key("rows");
+        if let Some(area) = zone.optional("general_admission") {
+            self.note_name(zone.path, &name, NamedZone { at, general_admission: true });
             let rows = zone.optional("rows");
             if rows.is_some_and(|rows| rows.as_array().is_none_or(|rows| !rows.is_empty())) {
                 self.violations.add(&rows_path, "must be absent or empty in a general admission area");
             }
-            let area = self.area(&path.key("general_admission"), area)?;
+            let area = self.area(&zone.path.key("general_admission"), area)?;
             return Some(PlannedSection { name, rows: vec![], general_admission: Some(area) });
         }
-        let rows = self.filled_array(&zone, "rows");
+        let rows = self.array(zone, "rows")?;
         let read =
             |(row_at, row)| self.row(&rows_path.index(row_at), row, origin, SeatAt { zone: at, row: row_at, seat: 0 });
-        Some(PlannedSection { name, rows: rows.iter().enumerate().filter_map(read).collect(), general_admission: None })
+        let rows: Vec<PlannedRow> = rows.iter().enumerate().filter_map(read).collect();
+        if rows.is_empty() {
+            self.warnings.add(zone.path, "sells nothing and is skipped");
+            return None;
+        }
+        self.note_name(zone.path, &name, NamedZone { at, general_admission: false });
+        Some(PlannedSection { name, rows, general_admission: None })
     }
 
     /// Several zones with seats may share a name. The name of a general admission area is unique, because it is held by name.
@@ -155,6 +209,7 @@ impl<'v> Reader<'v> {
 
     fn area(&mut self, path: &Path<'_>, area: &'v Value) -> Option<PlannedArea> {
         let area = self.object(path, area)?;
+        self.check_keys(&area, &AREA);
         let capacity = self.count(&area, "capacity", SEATS_PER_VENUE_MAX);
         let grade = self.grade_of(&area);
         self.seats += capacity.map_or(0, |capacity| capacity as usize);
@@ -163,14 +218,23 @@ impl<'v> Reader<'v> {
 
     fn row(&mut self, path: &Path<'_>, row: &'v Value, zone: Point, first: SeatAt) -> Option<PlannedRow> {
         let row = self.object(path, row)?;
-        let label = self.name(&row, "row_number").unwrap_or_default().to_owned();
-        let origin = zone + self.optional_position(&row).unwrap_or_default();
+        self.check_keys(&row, &ROW);
+        let seats = self.array(&row, "seats")?;
+        if seats.is_empty() {
+            self.warnings.add(path, "has no seats and is skipped");
+            return None;
+        }
+        let label = self.name(&row, "row_number").unwrap_or_default().into_owned();
+        let origin = zone + self.optional_point(&row, "position").unwrap_or_default();
         let path = path.key("seats");
-        let seats = self.filled_array(&row, "seats");
         self.seats += seats.len();
         let mut row = RowSoFar { path: &path, origin, first, seat_by_number: HashMap::with_capacity(seats.len()) };
         let seats = seats.iter().enumerate().filter_map(|(at, seat)| self.seat(&mut row, seat, at)).collect();
-        Some(PlannedRow { label, seats })
+        let row = PlannedRow { label, seats };
+        if row.is_out_of_order() {
+            self.warnings.add(&path, "are not in the order in which people sit; they are sorted by their positions");
+        }
+        Some(row)
     }
 
     fn seat(&mut self, row: &mut RowSoFar<'_, 'v>, seat: &'v Value, at: usize) -> Option<PlannedSeat> {
@@ -180,29 +244,30 @@ impl<'v> Reader<'v> {
         let number = self.name(&seat, "seat_number");
         let position = self.position(&seat).and_then(|position| self.finite(&path, row.origin + position));
         let grade = self.grade_of(&seat);
-        let accessible = self.flag(&seat, "accessible");
+        let accessible = self.is_accessible(&seat);
         let guid = self.unused_guid(&path, guid?, SeatAt { seat: at, ..row.first });
         let number = self.unused_number(&path, number?, at, row);
         let Point { x, y } = position?;
-        Some(PlannedSeat { id: guid?.to_owned(), number: number?.to_owned(), grade: grade?, x, y, accessible })
+        let (id, number) = (guid?.into_owned(), number?.into_owned());
+        Some(PlannedSeat { id, number, grade: grade?, x, y, accessible })
     }
 
     fn grade_of(&mut self, seat: &Object<'_, 'v>) -> Option<u16> {
-        let name = self.text(seat, "category")?;
-        let grade = self.grade_by_name.get(name).copied();
+        let name = chart_name(self.text(seat, "category")?);
+        let grade = name.and_then(|name| self.grade_by_name.get(&name).copied());
         if grade.is_none() {
             self.violations.add(&seat.path.key("category"), "must be the name of a category of the plan");
         }
         grade
     }
 
-    fn unused_guid(&mut self, path: &Path<'_>, guid: &'v str, at: SeatAt) -> Option<&'v str> {
-        if unit_slot(guid).is_some() {
+    fn unused_guid(&mut self, path: &Path<'_>, guid: Cow<'v, str>, at: SeatAt) -> Option<Cow<'v, str>> {
+        if unit_slot(&guid).is_some() {
             self.violations
                 .add(&path.key("seat_guid"), "must not have the form of the id of a unit of general admission");
             return None;
         }
-        match self.seat_by_guid.entry(guid) {
+        match self.seat_by_guid.entry(guid.clone()) {
             Entry::Vacant(unused) => {
                 unused.insert(at);
                 Some(guid)
@@ -220,11 +285,11 @@ impl<'v> Reader<'v> {
     fn unused_number(
         &mut self,
         path: &Path<'_>,
-        number: &'v str,
+        number: Cow<'v, str>,
         at: usize,
         row: &mut RowSoFar<'_, 'v>,
-    ) -> Option<&'v str> {
-        match row.seat_by_number.entry(number) {
+    ) -> Option<Cow<'v, str>> {
+        match row.seat_by_number.entry(number.clone()) {
             Entry::Vacant(unused) => {
                 unused.insert(at);
                 Some(number)

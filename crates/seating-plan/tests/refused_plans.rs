@@ -15,7 +15,7 @@ fn sound() -> Value {
     json!({
         "name": "PerformanceContext",
         "categories": [{ "name": "Stalls", "color": "#000" }, { "name": "Circle" }],
-        "zones": [{ "name": "Main", "position": zero, "rows": [
+        "zones": [{ "name": "Main", "position": zero, "focal_point": null, "rows": [
             { "row_number": "A", "position": zero, "seats": [seat("a-1", "1", 0), seat("a-2", "2", 1)] },
             { "row_number": "B", "seats": [seat("b-1", "1", 0)] },
         ] }],
@@ -77,6 +77,7 @@ fn a_value_of_another_type_is_refused() {
         ("/zones/0/rows", "$.zones[0].rows", "must be an array"),
         ("/zones/0/rows/1", "$.zones[0].rows[1]", "must be an object"),
         ("/zones/0/rows/0/position", "$.zones[0].rows[0].position", "must be an object"),
+        ("/zones/0/focal_point", "$.zones[0].focal_point", "must be an object"),
         ("/zones/0/rows/0/row_number", "$.zones[0].rows[0].row_number", "must be a string"),
         ("/zones/0/rows/0/seats", "$.zones[0].rows[0].seats", "must be an array"),
         ("/zones/0/rows/0/seats/1", "$.zones[0].rows[0].seats[1]", "must be an object"),
@@ -144,25 +145,26 @@ fn a_seat_of_an_unknown_category_is_refused() {
 
 #[test]
 fn a_duplicate_category_is_refused() {
-    let plan = changed("/categories/1/name", json!("Stalls"));
-    assert_refused(&plan, "$.categories[1].name", "is the name of $.categories[0] already");
+    for name in ["Stalls", " Stalls\u{A0}"] {
+        let plan = changed("/categories/1/name", json!(name));
+        assert_refused(&plan, "$.categories[1].name", "is the name of $.categories[0] already");
+    }
 }
 
 #[test]
 fn an_empty_array_is_refused() {
     assert_refused(&changed("/zones", json!([])), "$.zones", "must not be empty");
-    assert_refused(&changed("/zones/0/rows", json!([])), "$.zones[0].rows", "must not be empty");
-    assert_refused(&changed("/zones/0/rows/1/seats", json!([])), "$.zones[0].rows[1].seats", "must not be empty");
     let found = violations(&changed("/categories", json!([])));
     assert_eq!(found[0], PlanViolation { path: "$.categories".into(), rule: "must not be empty".into() });
 }
 
 #[test]
-fn a_zone_that_only_draws_shapes_is_refused() {
-    let stage = json!({ "position": { "x": 0, "y": 0 }, "rows": [], "areas": [{ "shape": "circle" }] });
-    let mut plan = sound();
-    plan["zones"].as_array_mut().expect("zones").push(stage);
-    assert_refused(&plan, "$.zones[1].rows", "must not be empty");
+fn a_plan_that_sells_nothing_is_refused() {
+    let rule = "must have a seat or a general admission area";
+    assert_refused(&changed("/zones/0/rows", json!([])), "$.zones", rule);
+    let mut plan = changed("/zones/0/rows/0/seats", json!([]));
+    plan["zones"][0]["rows"][1]["seats"] = json!([]);
+    assert_refused(&plan, "$.zones", rule);
 }
 
 #[test]
@@ -174,16 +176,17 @@ fn a_name_beyond_the_limits_is_refused() {
         ("/zones/0/rows/0/seats/1/seat_number", "$.zones[0].rows[0].seats[1].seat_number"),
         ("/categories/1/name", "$.categories[1].name"),
     ];
-    let rule = "must be 1 to 64 bytes, not blank, without control characters";
+    let rule = "must be 1 to 64 bytes, not blank, without control, invisible or unassigned characters";
     for (pointer, path) in paths {
-        for name in [" ".into(), "x".repeat(CHART_NAME_MAX_LEN + 1), "é".repeat(33), "a\nb".into()] {
+        for name in [" ".into(), "x".repeat(CHART_NAME_MAX_LEN + 1), "é".repeat(33), "a\nb".into(), "a\u{AD}b".into()]
+        {
             assert_refused(&changed(pointer, Value::from(name)), path, rule);
         }
         let longest = changed(pointer, Value::from("x".repeat(CHART_NAME_MAX_LEN)));
         assert!(read(&longest.to_string()).is_ok(), "{path}");
     }
     assert_refused(&changed("/categories/1/name", json!("")), "$.categories[1].name", rule);
-    let title = "must be 1 to 200 characters without control characters";
+    let title = "must be 1 to 200 characters without control, invisible or unassigned characters";
     assert_refused(&changed("/name", json!(" ")), "$.name", title);
 }
 
@@ -227,11 +230,11 @@ fn more_seats_than_a_venue_may_have_are_refused() {
 }
 
 #[test]
-fn accessible_must_be_a_boolean() {
-    for value in [json!("yes"), json!(1), json!({})] {
+fn accessible_must_be_a_boolean_in_any_spelling() {
+    for (key, value) in [("accessible", json!("yes")), ("accessible", json!(1)), ("wheelchair", json!({}))] {
         let mut plan = sound();
-        plan["zones"][0]["rows"][0]["seats"][0]["accessible"] = value;
-        assert_refused(&plan, "$.zones[0].rows[0].seats[0].accessible", "must be true or false");
+        plan["zones"][0]["rows"][0]["seats"][0][key] = value;
+        assert_refused(&plan, &format!("$.zones[0].rows[0].seats[0].{key}"), "must be true or false");
     }
 }
 
@@ -299,7 +302,9 @@ fn a_general_admission_area_has_a_capacity_and_a_category() {
 fn the_names_of_an_area_and_of_its_units_are_taken() {
     let area = json!({ "capacity": 300, "category": "Circle" });
     let rule = "is the name of $.zones[0] already, and one of them is a general admission area";
-    assert_refused(&with_area("Main", &area), "$.zones[1].name", rule);
+    for name in ["Main", "Main ", " Ma\u{69}n"] {
+        assert_refused(&with_area(name, &area), "$.zones[1].name", rule);
+    }
     let rule = "must not have the form of the id of a unit of general admission";
     let plan = changed("/zones/0/rows/1/seats/0/seat_guid", json!("unit-12"));
     assert_refused(&plan, "$.zones[0].rows[1].seats[0].seat_guid", rule);

@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
+use encore_domain::catalog::drawing::{Outline, Point, Shape, ShapeText, Size};
 use encore_seating_plan::{SeatingPlan, read};
 use serde_json::{Value, json};
 
@@ -40,6 +43,29 @@ fn zones_rows_and_categories_become_sections_rows_and_grades() {
 }
 
 #[test]
+fn names_that_look_the_same_are_the_same() {
+    let zone = |guid, name: &str| {
+        let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+        json!({ "name": name, "position": { "x": 0, "y": 0 }, "rows": rows })
+    };
+    let mut plan = plan(&json!([zone("Zo\u{EB}", "Floor"), zone("2", "Floor "), zone("3", "Upper\u{A0} Floor")]));
+    plan["categories"][0]["name"] = json!("Stalls ");
+    let plan = read_value(&plan);
+    let names: Vec<&str> = plan.chart.sections().iter().map(|section| section.name.as_str()).collect();
+    assert_eq!(names, ["Floor", "Floor", "Upper Floor"]);
+    assert_eq!(plan.chart.grades()[0].name, "Stalls");
+    let mut decomposed = plan_of_one_seat("Zoe\u{308}");
+    decomposed["zones"][0]["rows"][0]["seats"][0]["seat_number"] = json!(" 1 ");
+    let read = read_value(&decomposed);
+    assert_eq!(read.chart.seat("Zo\u{EB}").map(|seat| seat.number.as_str()), Some("1"));
+}
+
+fn plan_of_one_seat(guid: &str) -> Value {
+    let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+    plan(&json!([{ "name": "Floor", "position": { "x": 0, "y": 0 }, "rows": rows }]))
+}
+
+#[test]
 fn accessible_seats_are_marked() {
     let mut seats = ["1", "2", "3", "4"].map(|number| seat(number, number, 0.0));
     for (seat, accessible) in seats.iter_mut().zip([json!(true), json!(false), Value::Null]) {
@@ -63,25 +89,70 @@ fn a_zone_without_a_name_is_named_by_its_number() {
 }
 
 #[test]
-fn unknown_keys_are_ignored_everywhere() {
-    let text = r#"{
-      "name": "PerformanceContext", "size": { "width": 10, "height": 10 }, "version": 3,
-      "categories": [{ "name": "Stalls", "id": 1 }],
-      "zones": [{
-        "zone_id": "z", "uuid": "u", "position": { "x": 0, "y": 0, "z": 0 },
-        "areas": [{ "shape": "rectangle", "position": { "x": 0, "y": 0 }, "text": { "text": "Stage" } }],
-        "rows": [{
-          "row_number": "A", "row_number_position": "both", "uuid": "u",
-          "seats": [{
-            "seat_guid": "a-1", "seat_number": "1", "uuid": "u", "radius": 10, "category": "Stalls",
-            "position": { "x": 0, "y": 0 }
-          }]
-        }]
-      }]
-    }"#;
-    let plan = read(text).expect("a sound plan");
-    assert_eq!(plan.chart.seats().len(), 1);
-    assert_eq!(plan.chart.grades()[0].color, "", "the plan gives no color");
+fn focal_points_are_in_the_pixels_of_the_plan() {
+    let zone = |guid, focal_point| {
+        let rows = json!([{ "row_number": "A", "seats": [seat(guid, "1", 0.0)] }]);
+        json!({ "name": guid, "position": { "x": 100, "y": 0 }, "rows": rows, "focal_point": focal_point })
+    };
+    let stage = json!({ "position": { "x": 0, "y": 0 }, "rows": [] });
+    let mut of_zones = plan(&json!([stage, zone("1", Value::Null), zone("2", json!({ "x": 7.5, "y": -3 }))]));
+    of_zones["focal_point"] = json!({ "x": 400, "y": 20.25 });
+    let focal_points = read_value(&of_zones).chart.focal_points().clone();
+    assert_eq!(focal_points.plan, Some(Point { x: 400.0, y: 20.25 }));
+    let of_section = Point { x: 7.5, y: -3.0 };
+    assert_eq!(focal_points.sections, BTreeMap::from([(1, of_section)]), "a zone that is skipped is no section");
+}
+
+#[test]
+fn the_drawing_has_the_size_and_the_shapes_of_all_zones() {
+    let at = |x: u32, y: u32| json!({ "x": x, "y": y });
+    let shapes = json!([
+        { "shape": "rectangle", "position": at(10, 20), "rectangle": { "width": 80, "height": 30 }, "rotation": 45,
+          "color": "#eee", "border_color": "black", "uuid": "u",
+          "text": { "text": "Main Stage", "position": at(40, 15), "color": "#111", "size": 20 } },
+        { "shape": "polygon", "polygon": { "points": [at(0, 0), at(5, 0), at(0, 5)] } },
+        { "shape": "ellipse", "position": at(1, 2), "ellipse": { "radius": at(3, 4) } },
+        { "shape": "circle", "position": at(1, 2), "circle": { "radius": 6 } },
+        { "shape": "text", "position": at(1, 2), "text": { "text": "Bar\n1", "position": at(0, 0) } },
+        { "width": 9, "height": 8, "position": at(0, 0), "text": "the first version of the format" },
+    ]);
+    let rows = json!([{ "row_number": "A", "seats": [seat("1", "1", 0.0)] }]);
+    let seated = json!({ "position": at(0, 0), "rows": rows });
+    let mut drawn = plan(&json!([{ "position": at(100, 0), "rows": [], "areas": shapes }, seated]));
+    drawn["size"] = json!({ "width": 800, "height": 600 });
+    let plan = read_value(&drawn);
+    let drawing = plan.chart.drawing();
+    assert_eq!(drawing.size, Some(Size { width: 800.0, height: 600.0 }));
+    let outlines: Vec<&Outline> = drawing.shapes.iter().map(|shape| &shape.outline).collect();
+    let point = |x, y| Point { x, y };
+    let expected = [
+        Outline::Rectangle(Size { width: 80.0, height: 30.0 }),
+        Outline::Polygon(vec![point(0.0, 0.0), point(5.0, 0.0), point(0.0, 5.0)]),
+        Outline::Ellipse(point(3.0, 4.0)),
+        Outline::Circle(6.0),
+        Outline::Text,
+        Outline::Rectangle(Size { width: 9.0, height: 8.0 }),
+    ];
+    assert_eq!(outlines, expected.iter().collect::<Vec<_>>());
+    let stage = Shape {
+        outline: expected[0].clone(),
+        position: point(110.0, 20.0),
+        rotation: 45.0,
+        color: "#eee".into(),
+        border_color: "black".into(),
+        text: Some(ShapeText {
+            text: "Main Stage".into(),
+            color: "#111".into(),
+            position: point(40.0, 15.0),
+            size: Some(20.0),
+        }),
+        is_stage: true,
+    };
+    assert_eq!(drawing.shapes[0], stage);
+    assert!(drawing.shapes[1..].iter().all(|shape| !shape.is_stage));
+    assert_eq!(drawing.shapes[1].position, point(100.0, 0.0), "a shape without a position is where its zone is");
+    let texts = drawing.shapes[4..].iter().filter_map(|shape| Some(shape.text.as_ref()?.text.as_str()));
+    assert_eq!(texts.collect::<Vec<_>>(), ["Bar 1", "the first version of the format"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use clap::Args;
 use encore_credentials::Keyring;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{GuardedRpcs, KNOW_THEIR_PERFORMANCE};
+use encore_grpc::{GUARDED_BY_DEFAULT, GuardedRpcs};
 use thiserror::Error;
 
 use crate::system::throwaway_secret;
@@ -18,7 +18,7 @@ use crate::system::throwaway_secret;
 const RATE_CEILING_MAX: u32 = 10 * MAX_ACTIVE_LIMIT;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct ServeArgs {
     /// The address to listen on.
     #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
@@ -35,11 +35,15 @@ pub struct ServeArgs {
     pub access_token_seconds: String,
     /// The RPCs that require an active queue token, comma-separated. Any RPC for fans is allowed, except those of
     /// `QueueService`.
-    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = KNOW_THEIR_PERFORMANCE.join(","))]
+    #[arg(long, env = "ENCORE_GUARDED_RPCS", default_value_t = GUARDED_BY_DEFAULT.join(","))]
     pub guarded_rpcs: String,
     /// The grace period for calls in flight at shutdown, in seconds (0 to 300).
     #[arg(long, env = "ENCORE_SHUTDOWN_SECONDS", default_value = "20")]
     pub shutdown_seconds: String,
+    /// By how much the instance's clock may differ from those of the stores, in milliseconds (100 to 60000). Beyond it
+    /// the instance is not ready and sweeps nothing.
+    #[arg(long, env = "ENCORE_CLOCK_TOLERANCE_MS", default_value = "1000")]
+    pub clock_tolerance_ms: String,
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
@@ -57,7 +61,7 @@ pub struct ServeArgs {
 }
 
 /// Which stores to use.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct StoreArgs {
     /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this
     /// process.
@@ -85,6 +89,7 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
+    pub clock_tolerance: Duration,
     pub demo: bool,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
@@ -104,8 +109,8 @@ pub enum Stores {
     },
 }
 
-/// A Postgres to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Postgres to connect to. `Debug` leaves out the URL, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseTarget {
     /// A `postgres://` URL.
     pub url: String,
@@ -113,13 +118,25 @@ pub struct DatabaseTarget {
     pub pool_size: u32,
 }
 
-/// A Redis to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Redis to connect to. `Debug` leaves out the URLs, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisTarget {
     /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
     pub urls: String,
     /// The prefix of every key.
     pub prefix: String,
+}
+
+impl fmt::Debug for DatabaseTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseTarget").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTarget").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 /// Every violation of a configuration.
@@ -171,8 +188,9 @@ impl ServeArgs {
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
+        let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
         let queue_ceilings = self.queue_ceilings(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace) {
+        match (listen, stores, keyring, lifetime, guarded, grace, tolerance) {
             (
                 Some(listen),
                 Some(stores),
@@ -180,6 +198,7 @@ impl ServeArgs {
                 Some(access_token_lifetime),
                 Some(guarded),
                 Some(shutdown_grace),
+                Some(clock_tolerance_ms),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -190,6 +209,7 @@ impl ServeArgs {
                     access_token_lifetime,
                     guarded,
                     shutdown_grace,
+                    clock_tolerance: Duration::from_millis(clock_tolerance_ms.into()),
                     demo,
                     allow_rehearsals,
                     queue_ceilings,
@@ -316,6 +336,7 @@ mod tests {
             "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
+            "--clock-tolerance-ms=99",
             "--redis-prefix={}",
             "--queue-rate-ceiling=0",
             "--queue-max-active-ceiling=100001",
@@ -329,6 +350,7 @@ mod tests {
             "ENCORE_GUARDED_RPCS",
             "ENCORE_SHUTDOWN_SECONDS",
             "ENCORE_ACCESS_TOKEN_SECONDS",
+            "ENCORE_CLOCK_TOLERANCE_MS",
             "ENCORE_REDIS_PREFIX",
             "ENCORE_TOKEN_KEYS",
             "ENCORE_QUEUE_RATE_CEILING",
@@ -340,6 +362,13 @@ mod tests {
             let refused = format!("ENCORE_GUARDED_RPCS: {rpc:?} ");
             assert!(errors.iter().any(|error| error.starts_with(&refused)), "{rpc} is missing from {errors:#?}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
+        let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn performance(concert: ConcertId, date: &DemoDate, grades: usize, now: Timestam
         venue: VENUE,
         starts_at,
         on_sale: OnSaleWindow { opens_at: now + DAY * date.opens_in_days, closes_at: starts_at },
-        prices: PriceList { currency, minor_by_grade: prices.take(grades).collect() },
+        prices: PriceList { currency, minor_by_grade: prices.take(grades).map(Some).collect() },
         seats_per_fan: SEATS_PER_FAN_DEFAULT,
         hold_for: HOLD_DEFAULT,
         has_queue: date.has_queue,

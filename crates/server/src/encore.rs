@@ -1,6 +1,7 @@
 //! One instance of Encore: the wiring of ports, use cases, API and workers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
@@ -23,6 +24,7 @@ use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
+use crate::store_watch::StoreWatch;
 use crate::workers::Workers;
 
 /// An instance, wired and not yet running.
@@ -41,10 +43,12 @@ impl Encore {
     pub fn new(ports: Ports, guarded: GuardedRpcs) -> Self {
         let runtime = Runtime::new(&ports);
         let audit = audit(&ports, &runtime);
-        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime));
+        let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
+        let availability = stores.availability();
+        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), stores);
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
-        let Ports { clock, ids, passwords, access_tokens, queue_tokens, users, .. } = ports;
+        let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
         let Ports { catalog, reservations, seat_blocks, wallets, payments, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
@@ -86,7 +90,7 @@ impl Encore {
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
-            wallet: WalletUseCases::new(wallets, clock(), ids()),
+            wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
             payments,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             queue_admin,
@@ -95,9 +99,11 @@ impl Encore {
             rehearsal_fans: None,
             access_tokens,
             queue_tokens,
+            page_tokens,
             queue_guard: guard,
             clock: clock(),
             guarded,
+            availability,
         };
         Self { api, workers, rehearsal_fans }
     }
@@ -105,6 +111,12 @@ impl Encore {
     /// The same instance, with `RehearsalService` registered.
     pub fn allowing_rehearsals(mut self) -> Self {
         self.api.rehearsal_fans = Some(self.rehearsal_fans.clone());
+        self
+    }
+
+    /// The same instance, whose clock may differ from those of the stores by this much.
+    pub fn tolerating(mut self, tolerance: Duration) -> Self {
+        self.workers.stores = self.workers.stores.tolerating(tolerance);
         self
     }
 
@@ -179,6 +191,8 @@ fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {
         tokens: ports.queue_tokens.clone(),
         lane_grants: ports.lane_grants.clone(),
         seen: ports.seen_requests.clone(),
+        reservations: ports.reservations.clone(),
+        seat_map: runtime.seat_map.clone(),
         contexts: runtime.contexts.clone(),
         clock: ports.clock.clone(),
     }

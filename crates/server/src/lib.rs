@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod encore;
+pub mod output;
 pub mod ports;
 mod stock;
+pub mod store_watch;
 pub mod system;
 pub mod telemetry;
 pub mod workers;

@@ -1,10 +1,12 @@
 //! The binary `encore`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use encore_server::commands::{self, CommandError};
 use encore_server::config::ServeArgs;
+use encore_server::output::print_error_line;
 use encore_server::telemetry::{self, LogFormat};
 use mimalloc::MiMalloc;
 
@@ -44,6 +46,8 @@ enum Command {
     CreateOperator(commands::create_operator::CreateOperatorArgs),
     /// Import a seating plan as a venue.
     ImportVenue(commands::import_venue::ImportVenueArgs),
+    /// Make a new venue of one that was imported: mark accessible seats, set focal points, add general admission areas.
+    ReviseVenue(commands::revise_venue::ReviseVenueArgs),
     /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
     Verify(commands::verify::VerifyArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = cli.log.as_deref().unwrap_or("info");
     if let Err(error) = telemetry::init(log, cli.log_format) {
-        eprintln!("encore: ENCORE_LOG: {error}");
+        print_error_line(format_args!("encore: ENCORE_LOG: {error}"));
         return ExitCode::FAILURE;
     }
     let by_variables = || Command::Serve(ByVariables::parse_from(["encore"]).serve);
@@ -62,10 +66,10 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("encore: {error}");
+            print_error_line(format_args!("encore: {error}"));
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
-                eprintln!("  caused by: {cause}");
+                print_error_line(format_args!("  caused by: {cause}"));
                 source = cause.source();
             }
             error.exit_code()
@@ -80,6 +84,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
+        Command::ReviseVenue(args) => commands::revise_venue::run(args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
         Command::VerifyDraw(args) => commands::verify_draw::run(&args),
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use encore_credentials::{Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedQueueTokens};
+use encore_credentials::{
+    Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens,
+};
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, Passwords, Payments, QueueRecords, QueueStore,
-    QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
+    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
@@ -16,11 +18,12 @@ use encore_memory_store::{
     MemoryWallets,
 };
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresDraws, PostgresPayments, PostgresQueueRecords,
-    PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
+    PostgresQueueRecords, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
+use crate::store_watch::StoreClocks;
 use crate::system::{SystemClock, SystemIds};
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
@@ -33,6 +36,7 @@ pub struct Ports {
     pub access_tokens: Arc<dyn AccessTokens>,
     pub queue_tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
+    pub page_tokens: Arc<dyn PageTokens>,
     pub users: Arc<dyn Users>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
@@ -46,6 +50,7 @@ pub struct Ports {
     pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
     pub seen_requests: Arc<dyn SeenRequests>,
+    pub store_clocks: StoreClocks,
 }
 
 impl Ports {
@@ -60,7 +65,8 @@ impl Ports {
             passwords: Arc::new(Argon2Passwords::new(cores)),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
-            lane_grants: Arc::new(SignedLaneGrants::new(keyring)),
+            lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),
+            page_tokens: Arc::new(SignedPageTokens::new(keyring)),
             users: Arc::new(MemoryUsers::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
@@ -74,6 +80,7 @@ impl Ports {
             queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
             seen_requests: Arc::new(MemorySeenRequests::default()),
+            store_clocks: StoreClocks::default(),
         }
     }
 
@@ -89,7 +96,8 @@ impl Ports {
             payments: Arc::new(PostgresPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
-            audit: Arc::new(PostgresAudit::new(database)),
+            audit: Arc::new(PostgresAudit::new(database.clone())),
+            store_clocks: StoreClocks { records: Some(Arc::new(PostgresClock::new(database))), ..self.store_clocks },
             ..self
         })
     }
@@ -102,7 +110,8 @@ impl Ports {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
-            seen_requests: Arc::new(RedisSeenRequests::new(redis)),
+            seen_requests: Arc::new(RedisSeenRequests::new(redis.clone())),
+            store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
         })
     }

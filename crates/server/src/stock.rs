@@ -1,7 +1,7 @@
 //! The seat map as the waiting room's source of seat counts.
 
 use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_seat_map::{SeatMap, SeatMapError};
@@ -12,9 +12,9 @@ pub(crate) struct SeatMapStock(pub(crate) SeatMap);
 
 #[async_trait]
 impl Stock for SeatMapStock {
-    async fn stock(&self, performance: PerformanceId) -> Result<SeatStock, Unavailable> {
-        match self.0.stock(&[performance]).await {
-            Ok(stock) => Ok(stock.first().copied().unwrap_or_default()),
+    async fn stock(&self, performance: PerformanceId) -> Result<StockByNeed, Unavailable> {
+        match self.0.stock_by_need(performance).await {
+            Ok(stock) => Ok(stock),
             Err(SeatMapError::Unavailable(unavailable)) => Err(unavailable),
             Err(error) => Err(Unavailable::new("the seat map", error)),
         }

@@ -1,15 +1,19 @@
 //! The background loops of every instance. Every step is idempotent and may run on several instances at the same time,
 //! so a step that fails is retried.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use encore_app::upkeep::Upkeep;
 use encore_waiting_room::WaitingRoom;
+use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+
+use crate::store_watch::{LOOK_EVERY, StoreWatch};
 
 /// The interval at which expired holds are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
@@ -23,11 +27,12 @@ const COMPARE_EVERY: Duration = Duration::from_secs(5);
 pub struct Workers {
     room: WaitingRoom,
     upkeep: Upkeep,
+    pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
-    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep) -> Self {
-        Self { room, upkeep }
+    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, stores: StoreWatch) -> Self {
+        Self { room, upkeep, stores }
     }
 
     /// The number of seat locks that this instance has repaired.
@@ -35,67 +40,122 @@ impl Workers {
         self.upkeep.seats_repaired()
     }
 
+    /// Looks at the stores once. Before that an instance with stores is not ready.
+    pub async fn look_at_stores(&self) {
+        self.stores.look().await;
+    }
+
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep } = self;
-        let (opening, ticking, presence, records) = (room.clone(), room.clone(), room.clone(), room);
-        let (expiry, settlements, locks, repair) = (upkeep.clone(), upkeep.clone(), upkeep.clone(), upkeep);
-        let mut loops = JoinSet::new();
-        loops.spawn(repeat("open queues", stop.clone(), WaitingRoom::REFRESH_EVERY, move || {
-            let room = opening.clone();
-            async move { room.refresh_open_queues().await }
-        }));
-        loops.spawn(repeat("tick", stop.clone(), WaitingRoom::TICK_EVERY, move || {
-            let room = ticking.clone();
-            async move { room.tick().await }
-        }));
-        loops.spawn(repeat("presence", stop.clone(), WaitingRoom::PRESENCE_EVERY, move || {
-            let room = presence.clone();
-            async move { room.keep_presence().await }
-        }));
-        loops.spawn(repeat("queue records", stop.clone(), WaitingRoom::CHECKPOINT_EVERY, move || {
-            let room = records.clone();
-            async move { room.checkpoint().await }
-        }));
-        loops.spawn(repeat("expiry", stop.clone(), EXPIRE_EVERY, move || {
-            let upkeep = expiry.clone();
-            async move { upkeep.expire_holds().await }
-        }));
-        loops.spawn(repeat("settlements", stop.clone(), REPAIR_EVERY, move || {
-            let upkeep = settlements.clone();
-            async move { upkeep.propagate_settlements().await }
-        }));
-        loops.spawn(repeat("overdue locks", stop.clone(), REPAIR_EVERY, move || {
-            let upkeep = locks.clone();
-            async move { upkeep.settle_overdue_locks().await }
-        }));
-        loops.spawn(repeat("seat lock repair", stop, COMPARE_EVERY, move || {
-            let upkeep = repair.clone();
-            async move { upkeep.repair_seat_locks().await }
-        }));
-        while loops.join_next().await.is_some() {}
+        let Self { room, upkeep, stores } = self;
+        let mut loops = Loops { running: JoinSet::new(), stop, stores };
+        loops.watch_stores();
+        loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
+            room.refresh_open_queues().await
+        });
+        loops.sweep("tick", WaitingRoom::TICK_EVERY, room.clone(), |room| async move { room.tick().await });
+        loops.sweep(
+            "presence",
+            WaitingRoom::PRESENCE_EVERY,
+            room.clone(),
+            |room| async move { room.keep_presence().await },
+        );
+        loops.sweep(
+            "queue records",
+            WaitingRoom::CHECKPOINT_EVERY,
+            room,
+            |room| async move { room.checkpoint().await },
+        );
+        loops.sweep("expiry", EXPIRE_EVERY, upkeep.clone(), |upkeep| async move { upkeep.expire_holds().await });
+        loops.sweep("settlements", REPAIR_EVERY, upkeep.clone(), |upkeep| async move {
+            upkeep.propagate_settlements().await
+        });
+        loops.sweep("overdue locks", REPAIR_EVERY, upkeep.clone(), |upkeep| async move {
+            upkeep.settle_overdue_locks().await
+        });
+        loops.sweep(
+            "seat lock repair",
+            COMPARE_EVERY,
+            upkeep,
+            |upkeep| async move { upkeep.repair_seat_locks().await },
+        );
+        while loops.running.join_next().await.is_some() {}
     }
 }
 
-/// Repeats a step until `stop` is cancelled. The first failure and the first success after it are logged, not the
-/// failures between them.
-async fn repeat<E, F>(name: &'static str, stop: CancellationToken, pause: Duration, work: impl Fn() -> F)
-where
-    E: Display,
+/// The loops that run.
+struct Loops {
+    running: JoinSet<()>,
+    stop: CancellationToken,
+    stores: StoreWatch,
+}
+
+impl Loops {
+    fn watch_stores(&mut self) {
+        let stores = self.stores.clone();
+        let look = move || {
+            let stores = stores.clone();
+            async move {
+                stores.look().await;
+                Ok::<_, std::convert::Infallible>(())
+            }
+        };
+        self.running.spawn(repeat("stores", self.stop.clone(), LOOK_EVERY, || true, look));
+    }
+
+    /// Repeats a step.
+    fn repeat<P, E, F>(&mut self, name: &'static str, pause: Duration, on: P, step: impl Fn(P) -> F + Send + 'static)
+    where
+        P: Clone + Send + 'static,
+        E: Error + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.running.spawn(repeat(name, self.stop.clone(), pause, || true, move || step(on.clone())));
+    }
+
+    /// Repeats a step that ends what is past its deadline, or records when something was. It is left out while the clock is wrong.
+    fn sweep<P, E, F>(&mut self, name: &'static str, pause: Duration, on: P, step: impl Fn(P) -> F + Send + 'static)
+    where
+        P: Clone + Send + 'static,
+        E: Error + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let stores = self.stores.clone();
+        let may_sweep = move || stores.may_sweep();
+        self.running.spawn(repeat(name, self.stop.clone(), pause, may_sweep, move || step(on.clone())));
+    }
+}
+
+/// Repeats a step until `stop` is cancelled, while it `may` run. The first failure and the first success after it are logged, not
+/// the failures between them. A step that panics is repeated, too.
+async fn repeat<E, F>(
+    name: &'static str,
+    stop: CancellationToken,
+    pause: Duration,
+    may: impl Fn() -> bool,
+    step: impl Fn() -> F,
+) where
+    E: Error + 'static,
     F: Future<Output = Result<(), E>>,
 {
     let mut failing = false;
     while !stop.is_cancelled() {
-        match work().await {
-            Ok(()) if failing => {
-                info!(worker = name, "worker step succeeded again; worker recovered");
-                failing = false;
+        if may() {
+            match AssertUnwindSafe(step()).catch_unwind().await {
+                Ok(Ok(())) if failing => {
+                    info!(worker = name, "worker step succeeded again; worker recovered");
+                    failing = false;
+                }
+                Ok(Err(error)) if !failing => {
+                    warn!(worker = name, error = &error as &dyn Error, "worker step failed; retrying");
+                    failing = true;
+                }
+                Ok(Ok(()) | Err(_)) => {}
+                Err(_) => {
+                    error!(worker = name, "worker step panicked; retrying");
+                    failing = true;
+                }
             }
-            Err(error) if !failing => {
-                warn!(worker = name, %error, "worker step failed; retrying");
-                failing = true;
-            }
-            Ok(()) | Err(_) => {}
         }
         tokio::select! {
             () = stop.cancelled() => {}

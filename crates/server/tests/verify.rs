@@ -40,7 +40,7 @@ impl Sold {
         let fan = account.user.id;
         ports.users.create(account, None).await.expect("a fan");
         let hold = hold_at(fan, &sale, &[0], now);
-        ports.reservations.place(hold.clone(), 8, request(fan)).await.expect("placed");
+        ports.reservations.place(hold.clone(), 8, None, request(fan)).await.expect("placed");
         ports.wallets.top_up(top_up(fan, euros(12_000)), request(fan)).await.expect("topped up");
         ports.payments.pay_from_wallet(payment(&hold, now), request(fan)).await.expect("paid");
         let locks: Vec<SeatLock> = hold.slots().into_iter().map(|slot| SeatLock::sold(slot, hold.id)).collect();

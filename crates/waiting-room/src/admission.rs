@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use encore_bulkhead::Bulkhead;
+use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use tokio::time::Instant;
 
@@ -10,10 +13,15 @@ use crate::error::WaitingRoomError;
 use crate::open_queues::{OpenQueue, OpenQueues};
 use crate::recovery::Recovery;
 use crate::registry::ReplicaRegistry;
+use crate::replica::Replica;
 use crate::stock::Stock;
+
+/// The longest tick draws a million numbers, or restores a queue of a million fans: seconds of a core.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Calls fans in all open queues.
 pub(crate) struct Admission {
+    pub(crate) bulkhead: Bulkhead,
     pub(crate) recovery: Arc<Recovery>,
     pub(crate) open_queues: Arc<OpenQueues>,
     pub(crate) replicas: Arc<ReplicaRegistry>,
@@ -21,17 +29,40 @@ pub(crate) struct Admission {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// What the tick of one performance is about: its queue if it is open, and its replica if somebody reads it.
+type Ticked = (Option<OpenQueue>, Option<Arc<Replica>>);
+
 impl Admission {
     /// Draws the numbers of every queue that has opened, calls as many fans as rate, batch, maximum and stock allow, and renews the
-    /// replicas. A queue that fails does not stop the others.
-    pub(crate) async fn tick(&self) -> Result<(), WaitingRoomError> {
-        let (mut outcome, mut admitted_in) = (Ok(()), HashMap::new());
+    /// replicas in use. The performances tick side by side: one that fails or hangs delays no other.
+    pub(crate) async fn tick(self: &Arc<Self>) -> Result<(), WaitingRoomError> {
+        let mut ticked: HashMap<PerformanceId, Ticked> = HashMap::new();
         for open in self.open_queues.all() {
-            let begun = Instant::now();
-            outcome = outcome.and(self.admit(&open).await);
-            admitted_in.insert(open.performance, begun.elapsed());
+            let performance = open.performance;
+            ticked.entry(performance).or_default().0 = Some(open);
         }
-        outcome.and(self.replicas.renew_all(&admitted_in).await)
+        for (performance, replica) in self.replicas.in_use() {
+            ticked.entry(performance).or_default().1 = Some(replica);
+        }
+        self.replicas.keep_admissions(|performance| ticked.get(&performance).is_some_and(|(open, _)| open.is_some()));
+        let tick = |(open, replica)| {
+            let admission = Arc::clone(self);
+            async move { admission.tick_one(open, replica).await }
+        };
+        self.bulkhead.run(ticked, tick).await
+    }
+
+    async fn tick_one(&self, open: Option<OpenQueue>, replica: Option<Arc<Replica>>) -> Result<(), WaitingRoomError> {
+        let begun = Instant::now();
+        let admitted = match &open {
+            Some(open) => self.admit(open).await,
+            None => Ok(()),
+        };
+        if let Some(open) = open {
+            self.replicas.note_admission(open.performance, begun.elapsed());
+        }
+        let Some(replica) = replica else { return admitted };
+        admitted.and(self.replicas.renew_ticked(&replica).await)
     }
 
     async fn admit(&self, open: &OpenQueue) -> Result<(), WaitingRoomError> {

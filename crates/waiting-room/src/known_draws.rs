@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::snapshot::QueueSnapshot;
-use encore_domain::queue::{Draw, DrawKey, QueueToken, QueueTokenPayload};
+use encore_domain::queue::{Draw, DrawKey, LaneNumber, QueueToken, QueueTokenPayload};
 
 /// The draws of the lanes of one queue, by index. A lane has none until its numbers are drawn.
 #[derive(Clone, Default)]
@@ -15,6 +15,12 @@ impl LaneDraws {
     /// The token with its number: the drawn one if the lane's draw is known.
     pub(crate) fn token(&self, payload: QueueTokenPayload) -> QueueToken {
         payload.token(self.0.get(usize::from(payload.lane)).and_then(Option::as_ref))
+    }
+
+    /// The join index of a number.
+    pub(crate) fn index(&self, LaneNumber { lane, number }: LaneNumber) -> u64 {
+        let draw = self.0.get(usize::from(lane)).and_then(Option::as_ref);
+        draw.filter(|draw| number <= draw.count()).map_or(number, |draw| draw.index(number))
     }
 
     fn counts(&self) -> impl Iterator<Item = Option<u64>> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Catalog, Clock};
@@ -32,7 +32,7 @@ impl OpenQueue {
     }
 
     /// The terms of an admission now.
-    pub(crate) fn terms(&self, stock: Option<SeatStock>, now: Timestamp) -> AdmissionTerms {
+    pub(crate) fn terms(&self, stock: Option<StockByNeed>, now: Timestamp) -> AdmissionTerms {
         self.queue.settings.terms(stock, self.opens_at, now)
     }
 

@@ -23,6 +23,8 @@ struct TokenKey {
 #[derive(Clone, Copy)]
 struct PresentFan {
     user: UserId,
+    issued_at: Timestamp,
+    needs_accessible: bool,
     /// How many are open. A fan with none asked, or closed the last one, since the last report, and is removed by the next.
     streams: u16,
     admitted_until: Option<Timestamp>,
@@ -30,7 +32,7 @@ struct PresentFan {
 
 /// The present fans of one queue.
 pub(crate) struct PresentFans {
-    performance: PerformanceId,
+    pub(crate) performance: PerformanceId,
     fans: Mutex<HashMap<TokenKey, PresentFan>>,
 }
 
@@ -87,13 +89,15 @@ impl PresentFans {
             epoch: key.epoch,
             lane: key.lane,
             index: key.index,
+            issued_at: fan.issued_at,
+            needs_accessible: fan.needs_accessible,
             admitted_until: fan.admitted_until,
         };
         self.lock().iter().filter(|(key, _)| key.epoch == epoch).map(payload).collect()
     }
 
-    /// The payloads to report, of one epoch of the queue. Fans without an open stream are removed.
-    pub(crate) fn take_report(&self, epoch: i64) -> Vec<QueueTokenPayload> {
+    /// The fans to report, of one epoch of the queue. Fans without an open stream are removed.
+    pub(crate) fn take_report(&self, epoch: i64) -> PresenceReport<'_> {
         let payloads = self.payloads(epoch);
         let mut fans = self.lock();
         fans.retain(|_, fan| fan.streams > 0);
@@ -101,19 +105,38 @@ impl PresentFans {
         if fans.capacity() > 4 * fans.len() {
             fans.shrink_to_fit();
         }
-        payloads
-    }
-
-    /// Adds the fans of a report that failed again, so that the next report includes them.
-    pub(crate) fn put_back(&self, payloads: &[QueueTokenPayload]) {
-        let mut fans = self.lock();
-        for payload in payloads {
-            fans.entry(key(payload)).or_insert_with(|| without_stream(payload));
-        }
+        drop(fans);
+        PresenceReport { fans: self, payloads }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TokenKey, PresentFan>> {
         self.fans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fans to report as present. Unless it is delivered, the next report includes them.
+pub(crate) struct PresenceReport<'f> {
+    fans: &'f PresentFans,
+    payloads: Vec<QueueTokenPayload>,
+}
+
+impl PresenceReport<'_> {
+    pub(crate) fn payloads(&self) -> &[QueueTokenPayload] {
+        &self.payloads
+    }
+
+    /// The fans were reported.
+    pub(crate) fn delivered(mut self) {
+        self.payloads.clear();
+    }
+}
+
+impl Drop for PresenceReport<'_> {
+    fn drop(&mut self) {
+        let mut fans = self.fans.lock();
+        for payload in &self.payloads {
+            fans.entry(key(payload)).or_insert_with(|| without_stream(payload));
+        }
     }
 }
 
@@ -122,5 +145,6 @@ fn key(payload: &QueueTokenPayload) -> TokenKey {
 }
 
 fn without_stream(payload: &QueueTokenPayload) -> PresentFan {
-    PresentFan { user: payload.user, streams: 0, admitted_until: payload.admitted_until }
+    let QueueTokenPayload { user, issued_at, needs_accessible, admitted_until, .. } = *payload;
+    PresentFan { user, issued_at, needs_accessible, streams: 0, admitted_until }
 }

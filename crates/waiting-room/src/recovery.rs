@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod drawing;
+mod ended;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,22 +12,30 @@ use std::time::Duration;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Clock, Draws, JoinRefusal, Joining, Payments, Presence, QueueLost, QueueRecords, QueueStore, SHOWN_MAX,
-    TokenRefusal,
+    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Payments, Presence, QueueLost, QueueRecords, QueueStore,
+    SHOWN_MAX, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, Draw, EndReason, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload, TokenState,
+    AdmissionTerms, Draw, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload,
+    TokenState,
 };
 use encore_domain::time::Timestamp;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+use self::ended::EndedNotes;
 use crate::error::{WaitingRoomError, refusal};
 use crate::known_draws::KnownDraws;
 use crate::open_queues::{OpenQueue, OpenQueues};
+use crate::queue_locks::QueueLocks;
 
 /// How often a call is tried. Each kind of repair is needed at most once per call, unless the store is lost again meanwhile.
 const TRIES_MAX: usize = 4;
+/// How many records an instance writes at once: a part of its connections to the store of records, which holds need too.
+const RECORDED_AT_ONCE: usize = 8;
+/// How many draws an instance computes at once. Each takes a core for up to seconds.
+const DRAWN_AT_ONCE: usize = 2;
 
 /// The ports behind the waiting room. Nothing but [`Recovery`] uses them.
 pub(crate) struct RecoveryPorts {
@@ -42,8 +51,14 @@ pub(crate) struct Recovery {
     ports: RecoveryPorts,
     open_queues: Arc<OpenQueues>,
     known_draws: KnownDraws,
-    /// Held while a queue is restored or an index limit is raised, so that many calls that find the same fault cause one repair.
-    repairing: tokio::sync::Mutex<()>,
+    /// A queue is locked while it is restored or an index limit is raised, so that many calls that find the same fault cause one
+    /// repair.
+    repairing: QueueLocks,
+    /// Limits how many records are written at once.
+    recording: Semaphore,
+    /// Limits how many draws are computed at once.
+    drawing: Semaphore,
+    ended_notes: EndedNotes,
     /// The last checkpoint of each queue. A checkpoint with nothing new is not written.
     checkpoints: Mutex<HashMap<PerformanceId, QueueRecord>>,
 }
@@ -51,15 +66,21 @@ pub(crate) struct Recovery {
 impl Recovery {
     pub(crate) fn new(ports: RecoveryPorts, open_queues: Arc<OpenQueues>) -> Self {
         let (known_draws, checkpoints) = (KnownDraws::default(), Mutex::default());
-        let repairing = tokio::sync::Mutex::default();
-        Self { ports, open_queues, known_draws, repairing, checkpoints }
+        let (recording, drawing) = (Semaphore::new(RECORDED_AT_ONCE), Semaphore::new(DRAWN_AT_ONCE));
+        let (repairing, ended_notes) = (QueueLocks::default(), EndedNotes::new(Arc::clone(&ports.records)));
+        Self { ports, open_queues, known_draws, repairing, recording, drawing, ended_notes, checkpoints }
     }
 
     /// Gives a fan a token, or returns the token the fan has.
     pub(crate) async fn join(&self, mut joining: Joining) -> Result<QueueTokenPayload, WaitingRoomError> {
         for _ in 0..TRIES_MAX {
             let refused = match self.ports.queues.join(joining).await {
-                Ok(payload) => return Ok(payload),
+                Ok(Joined { payload, replaced }) => {
+                    if let Some(replaced) = replaced {
+                        self.ended_notes.note(payload.performance, payload.epoch, vec![replaced]).await?;
+                    }
+                    return Ok(payload);
+                }
                 Err(error) => refusal(error)?,
             };
             match refused {
@@ -89,13 +110,21 @@ impl Recovery {
         self.repaired(payload, accept).await
     }
 
-    /// Ends a token, unless it has ended before.
+    /// Ends a token, unless it has ended before. Unless a payment ended it, which notes that itself, the end is durable afterwards.
     pub(crate) async fn end(
         &self,
         payload: &QueueTokenPayload,
         reason: EndReason,
     ) -> Result<TokenState, WaitingRoomError> {
-        self.repaired(payload, |token, now| async move { self.ports.queues.end(&token, reason, now).await }).await
+        let end = |token, now| async move { self.ports.queues.end(&token, reason, now).await };
+        let state = self.repaired(payload, end).await?;
+        if let TokenState::Ended(reason) = state
+            && !matches!(reason, EndReason::Used | EndReason::Reset)
+        {
+            let ended = EndedToken { lane: payload.lane, index: payload.index, reason };
+            self.ended_notes.note(payload.performance, payload.epoch, vec![ended]).await?;
+        }
+        Ok(state)
     }
 
     /// Takes one of the hold attempts of an active token. Returns whether one was left.
@@ -108,15 +137,22 @@ impl Recovery {
         self.repaired(payload, spend).await
     }
 
+    /// Returns a hold attempt that was taken for a call that costs none.
+    pub(crate) async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        self.repaired(payload, |token, now| async move { self.ports.queues.return_hold_try(&token, now).await }).await
+    }
+
     /// Until when a token is active by its own signed content, for use while the queue store is unavailable. None if the payload
-    /// does not say that the fan was admitted, if the deadline has passed, or if the fan has paid with this token.
+    /// does not say that the fan was admitted, if the deadline has passed, or if the token is noted as ended.
     pub(crate) async fn active_without_queue(
         &self,
         payload: &QueueTokenPayload,
     ) -> Result<Option<Timestamp>, Unavailable> {
         let now = self.ports.clock.now();
         let Some(until) = payload.admitted_until.filter(|until| now < *until) else { return Ok(None) };
-        Ok((!self.ports.payments.has_used(payload).await?).then_some(until))
+        let has_ended =
+            self.ports.payments.has_ended(payload).await? || self.ports.records.find_ended(payload).await?.is_some();
+        Ok((!has_ended).then_some(until))
     }
 
     /// A copy of the queue. A lost queue is restored first; none if nobody ever joined it.
@@ -166,9 +202,15 @@ impl Recovery {
         for payloads in payloads.chunks(SHOWN_MAX) {
             let draws = self.known_draws.of(performance);
             let tokens: Vec<QueueToken> = payloads.iter().map(|payload| draws.token(*payload)).collect();
-            if let Err(error) = self.ports.queues.show(performance, &tokens, presence).await {
-                let refusal = refusal(error)?;
-                info!(%performance, %refusal, "queue refused tokens shown in bulk; each stream shows its own token instead");
+            match self.ports.queues.show(performance, &tokens, presence).await {
+                Ok(replaced) => {
+                    let epoch = payloads.first().map_or(0, |payload| payload.epoch);
+                    self.ended_notes.note(performance, epoch, replaced).await?;
+                }
+                Err(error) => {
+                    let refusal = refusal(error)?;
+                    info!(%performance, %refusal, "queue refused tokens shown in bulk; each stream shows its own token instead");
+                }
             }
         }
         Ok(())
@@ -189,10 +231,22 @@ impl Recovery {
         Ok(())
     }
 
-    /// Ends the waiting tokens whose fans were absent for longer than the grace. Does nothing to a lost queue.
+    /// Ends the waiting tokens whose fans were absent for longer than the grace, and notes them. Does nothing to a lost queue.
     pub(crate) async fn abandon_absent(&self, open: &OpenQueue) -> Result<(), WaitingRoomError> {
-        unless_lost(self.ports.queues.abandon_absent(open.performance, self.presence(open)).await)?;
-        Ok(())
+        let performance = open.performance;
+        if open.draw_key().is_some() && !self.known_draws.is_drawn(performance) {
+            // Without the draw, nobody could tell which token has a number.
+            self.learn_draw(performance).await?;
+        }
+        let absent = self.ports.queues.abandon_absent(performance, self.presence(open)).await;
+        let Some(Absent { epoch, numbers }) = unless_lost(absent)? else { return Ok(()) };
+        let draws = self.known_draws.of(performance);
+        let ended = |absent: LaneNumber| EndedToken {
+            lane: absent.lane,
+            index: draws.index(absent),
+            reason: EndReason::Abandoned,
+        };
+        self.ended_notes.note(performance, epoch, numbers.into_iter().map(ended).collect()).await
     }
 
     /// The token of this payload, with its drawn number if this instance knows the draw.
@@ -254,7 +308,7 @@ impl Recovery {
 
     /// Opens a queue in the store from its record. A queue without a record is new: its record is written first.
     async fn restore(&self, performance: PerformanceId) -> Result<(), WaitingRoomError> {
-        let _exclusive = self.repairing.lock().await;
+        let _exclusive = self.repairing.lock(performance).await;
         // Another call may have restored it meanwhile. Opening twice changes nothing, but reads records, draws and payments.
         if self.stored_snapshot(performance).await?.is_some() {
             return Ok(());
@@ -266,8 +320,11 @@ impl Recovery {
         let record = records.begin(performance, new).await?;
         let drawn = draws.find(performance).await?.unwrap_or_default();
         let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
-        let ended =
-            if record.is_new() { Vec::new() } else { payments.ended_queue_tokens(performance, record.epoch).await? };
+        let mut ended = Vec::new();
+        if !record.is_new() {
+            ended = payments.ended_queue_tokens(performance, record.epoch).await?;
+            ended.extend(records.noted_ended(performance, record.epoch).await?);
+        }
         let key = queue.draw.map(|draw| draw.key);
         let restored = record.restored(key, &counts, &ended, &queue.settings, clock.now());
         let done = queues.open(performance, &restored).await?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::queue::snapshot::QueueSnapshot;
-use encore_domain::queue::{AdmissionMeter, QueueTokenPayload};
 use tokio::time::Instant;
 
 use crate::error::WaitingRoomError;
@@ -15,7 +15,7 @@ use crate::open_queues::{OpenQueue, OpenQueues};
 use crate::recovery::Recovery;
 use crate::replica::{Renewal, Replica, Watcher};
 use crate::stock::Stock;
-use crate::view::QueueView;
+use crate::view::{HeldBack, QueueView};
 
 /// How often queues admit and replicas are renewed.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -29,6 +29,8 @@ pub(crate) struct ReplicaRegistry {
     stock: Arc<dyn Stock>,
     clock: Arc<dyn Clock>,
     replicas: Mutex<HashMap<PerformanceId, Arc<Replica>>>,
+    /// How long the last tick's admission took, by queue.
+    admitted_in: Mutex<HashMap<PerformanceId, Duration>>,
 }
 
 impl ReplicaRegistry {
@@ -38,7 +40,7 @@ impl ReplicaRegistry {
         stock: Arc<dyn Stock>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { recovery, open_queues, stock, clock, replicas: Mutex::default() }
+        Self { recovery, open_queues, stock, clock, replicas: Mutex::default(), admitted_in: Mutex::default() }
     }
 
     /// Opens a stream for a fan, who is present from now on.
@@ -67,7 +69,7 @@ impl ReplicaRegistry {
             return Ok(view);
         }
         let open = self.open_queues.find_now(performance).await?;
-        self.renew(performance, &replica, &mut renewal, open, None).await
+        self.renew(performance, &replica, &mut renewal, open).await
     }
 
     /// A view that is read after this call.
@@ -75,42 +77,37 @@ impl ReplicaRegistry {
         let replica = self.replica(performance);
         let mut renewal = replica.renewing.lock().await;
         let open = self.open_queues.find_now(performance).await?;
-        self.renew(performance, &replica, &mut renewal, open, None).await
+        self.renew(performance, &replica, &mut renewal, open).await
     }
 
-    /// Renews all replicas in use, and drops the others. A queue that cannot be read does not stop the others. `admitted_in` says
-    /// how long this tick's admission took for each queue.
-    pub(crate) async fn renew_all(
-        &self,
-        admitted_in: &HashMap<PerformanceId, Duration>,
-    ) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for (performance, replica) in self.in_use() {
-            let mut renewal = replica.renewing.lock().await;
-            let (open, admitted_in) = (self.open_queues.find(performance), admitted_in.get(&performance).copied());
-            let renewed = self.renew(performance, &replica, &mut renewal, open, admitted_in).await;
-            outcome = outcome.and(renewed.map(drop));
-        }
-        outcome
+    /// Notes how long this tick's admission took.
+    pub(crate) fn note_admission(&self, performance: PerformanceId, took: Duration) {
+        self.admissions().insert(performance, took);
     }
 
-    /// Reports the present fans of every open queue. Fans whose report fails are in the next report.
-    pub(crate) async fn report_present(&self) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for (performance, replica) in self.in_use() {
-            let Some(open) = self.open_queues.find(performance) else { continue };
-            let Some(epoch) = replica.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch)) else { continue };
-            let payloads = replica.present.take_report(epoch);
-            if payloads.is_empty() {
-                continue;
-            }
-            let reported = self.recovery.report_present(&open, &payloads).await;
-            if reported.is_err() {
-                replica.present.put_back(&payloads);
-            }
-            outcome = outcome.and(reported);
+    /// Forgets the admissions of the other queues.
+    pub(crate) fn keep_admissions(&self, of: impl Fn(PerformanceId) -> bool) {
+        self.admissions().retain(|performance, _| of(*performance));
+    }
+
+    /// Renews a replica after this tick's admission.
+    pub(crate) async fn renew_ticked(&self, replica: &Replica) -> Result<(), WaitingRoomError> {
+        let performance = replica.performance();
+        let mut renewal = replica.renewing.lock().await;
+        let open = self.open_queues.find(performance);
+        self.renew(performance, replica, &mut renewal, open).await.map(drop)
+    }
+
+    /// Reports the present fans of an open queue. Fans whose report fails, or is given up, are in the next report.
+    pub(crate) async fn report_present(&self, replica: &Replica, open: &OpenQueue) -> Result<(), WaitingRoomError> {
+        let epoch = replica.latest().and_then(|view| Some(view.snapshot.as_ref()?.epoch));
+        let Some(epoch) = epoch else { return Ok(()) };
+        let report = replica.present.take_report(epoch);
+        if !report.payloads().is_empty() {
+            self.recovery.report_present(open, report.payloads()).await?;
         }
-        outcome
+        report.delivered();
+        Ok(())
     }
 
     fn replica(&self, performance: PerformanceId) -> Arc<Replica> {
@@ -118,7 +115,8 @@ impl ReplicaRegistry {
         Arc::clone(replicas.entry(performance).or_insert_with(|| Arc::new(Replica::new(performance))))
     }
 
-    fn in_use(&self) -> Vec<(PerformanceId, Arc<Replica>)> {
+    /// The replicas that somebody reads, or that have somebody to report. Drops the others.
+    pub(crate) fn in_use(&self) -> Vec<(PerformanceId, Arc<Replica>)> {
         let mut replicas = self.lock();
         // Nobody reads a replica that only this map holds. If it has nobody to report either, it can go.
         replicas.retain(|_, replica| Arc::strong_count(replica) > 1 || !replica.present.is_empty());
@@ -138,7 +136,7 @@ impl ReplicaRegistry {
             return Ok(view);
         }
         let open = self.open_queues.find_now(payload.performance).await?;
-        self.renew(payload.performance, replica, &mut renewal, open, None).await
+        self.renew(payload.performance, replica, &mut renewal, open).await
     }
 
     async fn renew(
@@ -147,21 +145,20 @@ impl ReplicaRegistry {
         replica: &Replica,
         renewal: &mut Renewal,
         open: Option<OpenQueue>,
-        admitted_in: Option<Duration>,
     ) -> Result<Arc<QueueView>, WaitingRoomError> {
         let (observed_at, read_at) = (self.clock.now(), Instant::now());
         let snapshot = self.snapshot(performance, replica, renewal, open.as_ref()).await?;
         let stock = self.stock.stock(performance).await?;
-        if let Some(snapshot) = &snapshot {
-            renewal.meters.resize_with(snapshot.lanes.len(), AdmissionMeter::default);
-            for (meter, lane) in renewal.meters.iter_mut().zip(&snapshot.lanes) {
-                meter.note(observed_at, lane.called);
-            }
-        }
         let message = open.as_ref().and_then(|open| open.queue.settings.message.clone()).map(Arc::new);
-        let meters = renewal.meters.clone();
+        let call_rate = snapshot.as_ref().zip(open.as_ref());
+        let call_rate = call_rate.map(|(snapshot, open)| snapshot.call_rate(&open.queue.settings, observed_at));
+        let call_rate = call_rate.unwrap_or_default();
+        let held_back = snapshot.as_ref().map(|snapshot| HeldBack::new(snapshot, stock, observed_at));
+        let held_back = held_back.unwrap_or_default();
+        let admitted_in = self.admissions().get(&performance).copied();
         let tick = admitted_in.map(|admitted_in| admitted_in + read_at.elapsed());
-        let view = Arc::new(QueueView { observed_at, read_at, snapshot, open, stock, meters, message, tick });
+        let view =
+            Arc::new(QueueView { observed_at, read_at, snapshot, open, stock, call_rate, held_back, message, tick });
         replica.publish(Arc::clone(&view));
         Ok(view)
     }
@@ -192,6 +189,10 @@ impl ReplicaRegistry {
             self.recovery.learn(performance, Some(open), snapshot);
         }
         Ok(shown)
+    }
+
+    fn admissions(&self) -> MutexGuard<'_, HashMap<PerformanceId, Duration>> {
+        self.admitted_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PerformanceId, Arc<Replica>>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{AdmissionMeter, QueueTokenPayload};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
 use tokio::sync::watch;
 
@@ -23,7 +23,6 @@ pub(crate) struct Replica {
 /// What is kept from one renewal to the next.
 #[derive(Default)]
 pub(crate) struct Renewal {
-    pub(crate) meters: Vec<AdmissionMeter>,
     /// The restoration of the queue to which the tokens of the present fans were shown.
     pub(crate) shown_to: Option<Timestamp>,
 }
@@ -36,6 +35,11 @@ impl Replica {
             present: PresentFans::new(performance),
             renewing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The performance of the queue.
+    pub(crate) fn performance(&self) -> PerformanceId {
+        self.present.performance
     }
 
     pub(crate) fn latest(&self) -> Option<Arc<QueueView>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_bulkhead::Bulkhead;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, Draws, Joining, Payments, Presence, QueueRecords, QueueStore};
@@ -11,7 +12,7 @@ use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueToke
 use encore_domain::time::Timestamp;
 
 use crate::absence::AbsenceSweep;
-use crate::admission::Admission;
+use crate::admission::{self, Admission};
 use crate::error::WaitingRoomError;
 use crate::open_queues::{self, OpenQueue, OpenQueues};
 use crate::recovery::{Recovery, RecoveryPorts};
@@ -21,6 +22,9 @@ use crate::status::{Ending, ObservedStatus, QueueStatus};
 use crate::status_reader::StatusReader;
 use crate::stock::Stock;
 use crate::stream::PositionStream;
+
+/// A checkpoint takes a read of the queue and a few writes.
+const CHECKPOINT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a waiting room is made of.
 #[expect(missing_docs, reason = "each field is the port of its type")]
@@ -43,9 +47,21 @@ struct Inner {
     recovery: Arc<Recovery>,
     replicas: Arc<ReplicaRegistry>,
     statuses: StatusReader,
-    admission: Admission,
-    absence: AbsenceSweep,
+    admission: Arc<Admission>,
+    absence: Arc<AbsenceSweep>,
+    checkpoints: Bulkhead,
     clock: Arc<dyn Clock>,
+}
+
+/// A fan who joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrant {
+    /// Who.
+    pub user: UserId,
+    /// The index of the lane.
+    pub lane: u8,
+    /// Whether the fan needs an accessible seat.
+    pub needs_accessible: bool,
 }
 
 /// The draw of a queue, and what came of it.
@@ -65,11 +81,21 @@ impl WaitingRoom {
     }
 
     /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
-    pub async fn join(&self, open: &OpenQueue, user: UserId, lane: u8) -> Result<QueueTokenPayload, WaitingRoomError> {
+    pub async fn join(&self, open: &OpenQueue, fan: Entrant) -> Result<QueueTokenPayload, WaitingRoomError> {
         let settings = &open.queue.settings;
         let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
         let (performance, may_enter) = (open.performance, !settings.draining);
-        self.0.recovery.join(Joining { performance, user, lane, may_enter, token: None, presence }).await
+        let Entrant { user, lane, needs_accessible } = fan;
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence };
+        self.0.recovery.join(joining).await
+    }
+
+    /// The status of a token that its fan was just given. It costs no more than reading a shared view: many fans join at once. None
+    /// if a moment must pass before the status is known.
+    pub async fn joined_status(&self, payload: &QueueTokenPayload) -> Result<Option<ObservedStatus>, WaitingRoomError> {
+        let view = self.0.replicas.view_of(payload.performance).await?;
+        let status = self.0.statuses.read_joined(payload, &view).await?;
+        Ok(status.map(|status| ObservedStatus { observed_at: view.observed_at, status }))
     }
 
     /// The status of a token now. A call is accepted by it, and the fan is present.
@@ -81,20 +107,17 @@ impl WaitingRoom {
             view = replicas.renewed_view(payload.performance).await?;
             status = statuses.read(payload, &view).await?;
         }
-        let mut status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
-        if matches!(status, QueueStatus::Admitted { .. }) {
-            status = self.latest_of_admitted(payload, status).await?;
-        }
+        let status = status.ok_or_else(|| Unavailable::of("the queue's latest state"))?;
+        let status = self.latest(payload, status).await?;
         Ok(ObservedStatus { observed_at: view.observed_at, status })
     }
 
-    /// The status of a token that a view shows as admitted. The view may be from before a payment or a leave that was answered
-    /// already, so the store is asked. While it is unavailable the view counts.
-    async fn latest_of_admitted(
-        &self,
-        payload: &QueueTokenPayload,
-        seen: QueueStatus,
-    ) -> Result<QueueStatus, WaitingRoomError> {
+    /// The status of a token that a view shows as waiting or admitted. The view may be from before a leave or a payment that was
+    /// answered already, on any instance, so the store is asked. While it is unavailable the view counts.
+    async fn latest(&self, payload: &QueueTokenPayload, seen: QueueStatus) -> Result<QueueStatus, WaitingRoomError> {
+        if matches!(seen, QueueStatus::Ended(_)) {
+            return Ok(seen);
+        }
         match self.0.recovery.state(payload).await {
             Ok(TokenState::Active { until }) => Ok(QueueStatus::Admitted { until }),
             Ok(TokenState::Ended(reason)) => Ok(QueueStatus::Ended(Ending::Token(reason))),
@@ -159,6 +182,15 @@ impl WaitingRoom {
             Err(error) => Err(error),
         }
     }
+
+    /// Returns a hold attempt that was taken for a call that costs none.
+    pub async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
+        let open = self.0.open_queues.find(payload.performance);
+        match open.and_then(|open| open.queue.settings.hold_tries) {
+            Some(_) => self.0.recovery.return_hold_try(payload).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What operators and the auditor ask.
@@ -186,7 +218,8 @@ impl WaitingRoom {
     }
 }
 
-/// What the workers of every instance do. Each step is idempotent and may run on all instances at the same time.
+/// What the workers of every instance do. Each step is idempotent and may run on all instances at the same time. A step about all
+/// queues runs side by side for each, and returns without those that hang.
 impl WaitingRoom {
     /// How often [`Self::refresh_open_queues`] runs. An operator's change takes effect on all instances within this time.
     pub const REFRESH_EVERY: Duration = open_queues::REFRESH_EVERY;
@@ -210,11 +243,12 @@ impl WaitingRoom {
 
     /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
-        let mut outcome = Ok(());
-        for open in self.0.open_queues.all() {
-            outcome = outcome.and(self.0.recovery.checkpoint(&open).await);
-        }
-        outcome
+        let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
+        let checkpoint = |open| {
+            let recovery = Arc::clone(&self.0.recovery);
+            async move { recovery.checkpoint(&open).await }
+        };
+        self.0.checkpoints.run(queues, checkpoint).await
     }
 
     /// Reports the present fans of this instance, and ends the tokens of fans who were absent for longer than the grace.
@@ -243,6 +277,7 @@ impl WaitingRoom {
             Arc::clone(&clock),
         );
         let admission = Admission {
+            bulkhead: Bulkhead::new("tick", admission::DEADLINE),
             recovery: Arc::clone(&recovery),
             open_queues: Arc::clone(&open_queues),
             replicas: Arc::clone(&replicas),
@@ -250,6 +285,8 @@ impl WaitingRoom {
             clock: Arc::clone(&clock),
         };
         let statuses = StatusReader::new(Arc::clone(&recovery));
-        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, clock }))
+        let checkpoints = Bulkhead::new("queue records", CHECKPOINT_DEADLINE);
+        let (admission, absence) = (Arc::new(admission), Arc::new(absence));
+        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, checkpoints, clock }))
     }
 }

@@ -9,7 +9,7 @@ use crate::error::WaitingRoomError;
 use crate::open_queues::OpenQueue;
 use crate::recovery::Recovery;
 use crate::status::{Ending, QueueStatus, Waiting};
-use crate::view::QueueView;
+use crate::view::{QueuePhase, QueueView};
 
 /// Reads statuses.
 #[derive(Clone)]
@@ -52,26 +52,38 @@ impl StatusReader {
                 let (opens_at, message) = (open.opens_at, view.message.clone());
                 Ok(Some(QueueStatus::PreQueued { opens_at, people_waiting, message }))
             }
-            Some((NumberStatus::Waiting { position }, people_waiting)) => Ok(Some(QueueStatus::Waiting(Waiting {
-                position,
-                // A view from before the fan joined does not count the fan.
-                people_waiting: people_waiting.max(position),
-                wait: view.wait(token.lane_number(), position),
-                seats_left: view.stock.free,
-                phase: view.phase(),
-                message: view.message.clone(),
-            }))),
+            Some((NumberStatus::Waiting { position, position_by_need }, people_waiting)) => {
+                Ok(Some(waiting(payload, view, (position, position_by_need), people_waiting)))
+            }
             Some((NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended, _)) | None => {
                 self.accept(payload, open).await
             }
         }
     }
 
-    /// The position of a token's drawn number: 0 if it does not wait any more, none if the numbers are not drawn.
+    /// The status of a token that its fan was just given, which the view may be too old to know. None if only the store can tell.
+    pub(crate) async fn read_joined(
+        &self,
+        payload: &QueueTokenPayload,
+        view: &QueueView,
+    ) -> Result<Option<QueueStatus>, WaitingRoomError> {
+        if view.knows(&self.recovery.token(payload)) {
+            return self.read(payload, view).await;
+        }
+        let Some(open) = &view.open else { return Ok(None) };
+        let (ahead, ahead_by_need, all) = view.ahead_of_newcomer(payload);
+        if view.phase() == QueuePhase::PreQueue {
+            let (opens_at, message) = (open.opens_at, view.message.clone());
+            return Ok(Some(QueueStatus::PreQueued { opens_at, people_waiting: all + 1, message }));
+        }
+        Ok(Some(waiting(payload, view, (ahead + 1, ahead_by_need + 1), all + 1)))
+    }
+
+    /// The position of a token's drawn number among those who want the same kind of seat: 0 if it does not wait any more, none if the numbers are not drawn.
     pub(crate) fn drawn_position(&self, payload: &QueueTokenPayload, view: &QueueView) -> Option<u64> {
         match view.status(&self.recovery.token(payload))?.0 {
             NumberStatus::PreQueued => None,
-            NumberStatus::Waiting { position } => Some(position),
+            NumberStatus::Waiting { position_by_need, .. } => Some(position_by_need),
             NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended => Some(0),
         }
     }
@@ -95,4 +107,27 @@ impl StatusReader {
             TokenState::Waiting | TokenState::Called { .. } => QueueStatus::Ended(Ending::SaleClosed),
         })
     }
+}
+
+/// The status of a fan who waits at a position of the lane, and at one among those who want the same kind of seat.
+fn waiting(
+    payload: &QueueTokenPayload,
+    view: &QueueView,
+    (position, position_by_need): (u64, u64),
+    people_waiting: u64,
+) -> QueueStatus {
+    let QueueTokenPayload { lane, needs_accessible, .. } = *payload;
+    let others_pass = view.stock.of(!needs_accessible).is_sold_out();
+    // Nobody is called for a kind of seat that is sold out, so those who want it are not ahead.
+    let position = if others_pass { position_by_need } else { position };
+    QueueStatus::Waiting(Waiting {
+        position,
+        position_by_need,
+        // A view from before the fan joined does not count the fan.
+        people_waiting: people_waiting.max(position),
+        wait: view.wait(lane, needs_accessible, position),
+        seats_left: view.stock.of(needs_accessible).free,
+        phase: view.phase_for(needs_accessible),
+        message: view.message.clone(),
+    })
 }

@@ -1,7 +1,7 @@
 //! The number of seats left, which limits how many fans a queue calls.
 
 use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 
@@ -11,6 +11,6 @@ use encore_domain::ids::PerformanceId;
 /// it limits how many fans are called, and decides no hold.
 #[async_trait]
 pub trait Stock: Send + Sync {
-    /// The free and held seats of a performance.
-    async fn stock(&self, performance: PerformanceId) -> Result<SeatStock, Unavailable>;
+    /// The free and held seats of a performance, by who may buy them.
+    async fn stock(&self, performance: PerformanceId) -> Result<StockByNeed, Unavailable>;
 }

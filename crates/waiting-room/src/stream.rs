@@ -127,7 +127,7 @@ impl PositionStream {
     /// fans. None for a fan who reads every view.
     fn read_again_in(&self, view: &QueueView) -> Option<Duration> {
         let safe_for = match &self.sent {
-            Some(QueueStatus::Waiting(sent)) => view.safe_for(sent.position),
+            Some(QueueStatus::Waiting(sent)) => view.safe_for(sent.position_by_need),
             // Once the numbers are drawn, the drawn number decides.
             Some(QueueStatus::PreQueued { .. }) => {
                 let position = self.statuses.drawn_position(self.watcher.payload(), view);

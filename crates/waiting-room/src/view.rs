@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
-use encore_domain::queue::{AdmissionMeter, LaneNumber, QueueMessage, QueueRate, QueueToken, Wait};
+use encore_domain::queue::{
+    CallRate, QueueMessage, QueueRate, QueueToken, QueueTokenPayload, Wait, burst, limit_by_stock,
+};
 use encore_domain::time::Timestamp;
 use tokio::time::Instant;
 
@@ -37,14 +39,37 @@ pub(crate) struct QueueView {
     pub(crate) snapshot: Option<QueueSnapshot>,
     /// Its settings; none if the sale is not open.
     pub(crate) open: Option<OpenQueue>,
-    /// The seats of the performance that are free, and those that are held.
-    pub(crate) stock: SeatStock,
-    /// The rate at which each lane is called, by index.
-    pub(crate) meters: Vec<AdmissionMeter>,
+    /// The seats of the performance that are free, and those that are held, by who may buy them.
+    pub(crate) stock: StockByNeed,
+    /// How fast fans who wait are called.
+    pub(crate) call_rate: CallRate,
+    /// For whom nobody is called, because all seats left may be bought by those who are inside.
+    pub(crate) held_back: HeldBack,
     /// The operators' message to waiting fans.
     pub(crate) message: Option<Arc<QueueMessage>>,
-    /// How long the tick took that made this view: admission and read. None if it was made between ticks.
+    /// How long the last admission and the read of this view took. None if there was no tick.
     pub(crate) tick: Option<Duration>,
+}
+
+/// For whom a queue calls nobody because of the stock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HeldBack {
+    general: bool,
+    accessible: bool,
+}
+
+impl HeldBack {
+    pub(crate) fn new(queue: &QueueSnapshot, stock: StockByNeed, now: Timestamp) -> Self {
+        let is_held_back = |needs_accessible| {
+            let inside = queue.inside_by_need(needs_accessible, now);
+            limit_by_stock(Some(stock.of(needs_accessible)), inside) == 0
+        };
+        Self { general: is_held_back(false), accessible: is_held_back(true) }
+    }
+
+    fn of(self, needs_accessible: bool) -> bool {
+        if needs_accessible { self.accessible } else { self.general }
+    }
 }
 
 /// The part of a view whose changes every fan is sent at once.
@@ -65,9 +90,17 @@ impl QueueView {
             None => QueuePhase::Closed,
             Some(open) if self.observed_at < open.opens_at => QueuePhase::PreQueue,
             Some(open) if open.queue.settings.paused => QueuePhase::Paused,
-            Some(_) if self.stock == SeatStock::default() => QueuePhase::SoldOut,
+            Some(_) if self.stock.total().is_sold_out() => QueuePhase::SoldOut,
             Some(_) => QueuePhase::Open,
         }
+    }
+
+    /// What the queue does, for a fan who needs an accessible seat or who does not: it is sold out if nothing is left that this fan
+    /// may buy.
+    pub(crate) fn phase_for(&self, needs_accessible: bool) -> QueuePhase {
+        let phase = self.phase();
+        let is_sold_out = phase == QueuePhase::Open && self.stock.of(needs_accessible).is_sold_out();
+        if is_sold_out { QueuePhase::SoldOut } else { phase }
     }
 
     /// Whether the queue was restored a moment ago. Not all fans have shown their tokens again, so positions are wrong.
@@ -89,20 +122,37 @@ impl QueueView {
             .map(|queue| (queue.status(token.lane_number()), queue.waiting()))
     }
 
-    /// How long a number at this position of its lane may wait.
-    pub(crate) fn wait(&self, number: LaneNumber, position: u64) -> Wait {
-        let calls = matches!(self.phase(), QueuePhase::Open);
-        let meter = self.meters.get(usize::from(number.lane)).filter(|_| calls);
-        meter.map(|meter| meter.wait(position)).unwrap_or_default()
+    /// How many fans are ahead of one who joined after the view was read: in the lane, and among those of the lane who want the same
+    /// kind of seat. And how many wait in all lanes.
+    pub(crate) fn ahead_of_newcomer(&self, payload: &QueueTokenPayload) -> (u64, u64, u64) {
+        let queue = self.snapshot.as_ref().filter(|queue| queue.epoch == payload.epoch);
+        let lane = queue.and_then(|queue| queue.lanes.get(usize::from(payload.lane)));
+        let (waiting, by_need, tail) =
+            lane.map_or((0, 0, 0), |lane| (lane.waiting(), lane.waiting_by_need(payload.needs_accessible), lane.tail));
+        let joined_between = payload.index.saturating_sub(tail + 1);
+        let all = queue.map_or(0, QueueSnapshot::waiting);
+        // Those who joined between may all want the same kind of seat.
+        (waiting + joined_between, by_need + joined_between, all + joined_between)
+    }
+
+    /// How long a number at this position of a lane may wait. It is not known while nobody is called whose fan wants the same kind of
+    /// seat: the queue is paused, or the seats left are for those who are inside.
+    pub(crate) fn wait(&self, lane: u8, needs_accessible: bool, position: u64) -> Wait {
+        let (Some(queue), Some(open)) = (&self.snapshot, &self.open) else { return Wait::default() };
+        if self.phase_for(needs_accessible) != QueuePhase::Open || self.held_back.of(needs_accessible) {
+            return Wait::default();
+        }
+        self.call_rate.wait(position, queue.lane_share(&open.queue.settings, lane))
     }
 
     /// A lower bound of the time until a number at this position is called, whatever lane is called. At once, no more fans are
-    /// called than the batch and the maximum allow. Per second, no more are called than the rate allows, or than the maximum if every
+    /// called than the bucket and the maximum allow. Per second, no more are called than the rate allows, or than the maximum if every
     /// active fan is replaced.
     pub(crate) fn safe_for(&self, position: u64) -> Duration {
         let Some(open) = &self.open else { return Duration::ZERO };
         let settings = &open.queue.settings;
-        let at_once = settings.batch.min(settings.max_active);
+        let burst = u32::try_from(burst(settings.rate, settings.batch)).unwrap_or(u32::MAX);
+        let at_once = burst.min(settings.max_active);
         let ahead = u32::try_from(position.saturating_sub(1)).unwrap_or(u32::MAX).saturating_sub(at_once);
         let by_rate = settings.rate.period.saturating_mul(ahead) / settings.rate.admissions.max(1);
         let by_turnover = Duration::from_secs(1).saturating_mul(ahead) / settings.max_active.max(1);

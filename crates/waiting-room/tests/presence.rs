@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use encore_domain::error::Unavailable;
-use encore_domain::ports::MockClock;
+use encore_domain::ports::{Absent, MockClock};
 use encore_port_tests::fixtures;
 use encore_waiting_room::WaitingRoom;
 use support::Mocks;
@@ -33,7 +33,7 @@ impl Environment {
                 return Err(Unavailable::of("redis").into());
             }
             swept.fetch_add(1, Ordering::SeqCst);
-            Ok(0)
+            Ok(Absent::default())
         });
         let mut clock = MockClock::new();
         let reading = Arc::clone(&now_secs);

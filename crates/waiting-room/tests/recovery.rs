@@ -8,17 +8,26 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{JoinRefusal, MockClock, QueueLost, TokenRefusal};
-use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
+use encore_domain::ports::{JoinRefusal, Joined, MockClock, QueueLost, TokenRefusal};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload, TokenState};
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
-use encore_waiting_room::{WaitingRoom, WaitingRoomError};
+use encore_waiting_room::{Entrant, WaitingRoom, WaitingRoomError};
 use support::Mocks;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn payload(performance: PerformanceId, admitted_until: Option<Timestamp>) -> QueueTokenPayload {
-    QueueTokenPayload { performance, user: fixtures::id(), epoch: 1, lane: 0, index: 7, admitted_until }
+    QueueTokenPayload {
+        performance,
+        user: fixtures::id(),
+        epoch: 1,
+        lane: 0,
+        index: 7,
+        issued_at: fixtures::start(),
+        needs_accessible: false,
+        admitted_until,
+    }
 }
 
 async fn room(mocks: Mocks, performance: PerformanceId) -> WaitingRoom {
@@ -42,13 +51,16 @@ async fn a_join_that_finds_the_queue_lost_opens_it_and_is_repeated() {
     let performance = fixtures::id();
     let mut mocks = restorable(1);
     let joined = payload(performance, None);
-    let mut answers = vec![Ok(joined), Err(PortError::Refused(JoinRefusal::Lost))];
+    let mut answers = vec![Ok(Joined { payload: joined, replaced: None }), Err(PortError::Refused(JoinRefusal::Lost))];
     mocks.queues.expect_join().times(2).returning(move |_| answers.pop().expect("two calls"));
     let room = room(mocks, performance).await;
 
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
 
-    assert_eq!(room.join(&open, joined.user, 0).await.expect("a token"), joined);
+    assert_eq!(
+        room.join(&open, Entrant { user: joined.user, lane: 0, needs_accessible: false }).await.expect("a token"),
+        joined
+    );
 }
 
 #[tokio::test]
@@ -83,11 +95,14 @@ async fn an_admitted_token_stays_authorized_while_the_queue_store_is_unavailable
     let paid = payload(performance, Some(until));
     let mut mocks = Mocks::default();
     mocks.queues.expect_state().returning(|_, _| Err(Unavailable::of("redis").into()));
-    mocks.payments.expect_has_used().returning(move |payload| Ok(*payload == paid));
+    mocks.payments.expect_has_ended().returning(move |payload| Ok(*payload == paid));
+    let left = payload(performance, Some(until));
+    let end_of = move |payload: &QueueTokenPayload| Ok((*payload == left).then_some(EndReason::Left));
+    mocks.records.expect_find_ended().returning(end_of);
     let room = room(mocks, performance).await;
 
     assert_eq!(room.authorize(&payload(performance, Some(until))).await.expect("a deadline"), until);
-    for refused in [payload(performance, None), payload(performance, Some(fixtures::start())), paid] {
+    for refused in [payload(performance, None), payload(performance, Some(fixtures::start())), paid, left] {
         let outcome = room.authorize(&refused).await;
         assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{refused:?}: {outcome:?}");
     }
@@ -112,4 +127,24 @@ async fn only_an_active_token_is_authorized() {
     assert!(matches!(room.authorize(&token).await, Err(WaitingRoomError::NotAdmitted)), "called");
     assert_eq!(room.authorize(&token).await.expect("active"), until);
     assert!(matches!(room.authorize(&token).await, Err(WaitingRoomError::TokenEnded(EndReason::Used))), "ended");
+}
+
+#[tokio::test]
+async fn a_token_that_was_left_is_noted_before_the_answer() {
+    let performance = fixtures::id();
+    let mut mocks = Mocks::default();
+    mocks.queues.expect_end().returning(|_, reason, _| Ok(TokenState::Ended(reason)));
+    let mut outcomes = vec![Ok(()), Err(Unavailable::of("postgres"))];
+    let noted = [EndedToken { lane: 0, index: 7, reason: EndReason::Left }];
+    let note = mocks.records.expect_note_ended().times(2);
+    note.withf(move |of, epoch, ended| (*of, *epoch) == (performance, 1) && ended.ends_with(&noted));
+    note.returning(move |_, _, _| outcomes.pop().expect("two calls"));
+    let room = room(mocks, performance).await;
+    let token = payload(performance, None);
+
+    let outcome = room.end(&token, EndReason::Left).await;
+    assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
+    assert_eq!(room.end(&token, EndReason::Left).await.expect("noted"), EndReason::Left);
+    // A payment notes the end itself.
+    assert_eq!(room.end(&token, EndReason::Used).await.expect("ended"), EndReason::Used);
 }

@@ -42,10 +42,9 @@ async fn accessible_seats_are_chosen_only_for_requests_that_ask_for_them() {
     for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
         let (performance, fan, other) =
             (performance_with_accessible_seats(&world).await, world.fan(0).await, world.fan(1).await);
-        // Two accessible seats are beside the aisle. A group on one of them would orphan the other, so it gets a later
-        // row.
+        // Two accessible seats are beside the aisle. An accessible seat is no orphan, so a group may sit on one of them.
         let held = fan.hold_best(performance, group(3, 1)).await.expect("a group with one accessible seat");
-        assert_eq!(seat_ids(&held), ["C-B-1", "C-B-2", "C-B-3"]);
+        assert_eq!(seat_ids(&held), ["S-A-1", "S-A-2", "S-A-3"]);
         let held = fan.hold_best(performance, group(1, 1)).await.expect("one accessible seat");
         assert_eq!(seat_ids(&held), ["S-A-4"]);
         let held = fan.hold_best(performance, group(3, 2)).await.expect("two accessible seats and one between them");
@@ -62,7 +61,29 @@ async fn accessible_seats_are_chosen_only_for_requests_that_ask_for_them() {
         let split = BestAvailable { allow_split: true, ..group(1, 0) };
         assert_eq!(reason(&other.hold_best(performance, split).await.expect_err("none")), "NO_SEATS_FIT");
         let held = other.hold_best(performance, group(1, 1)).await.expect("the last accessible seat");
-        assert_eq!(seat_ids(&held), ["S-A-3"]);
+        assert_eq!(seat_ids(&held), ["C-B-1"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accessible_seats_are_neither_orphans_nor_neighbours() {
+    for world in [World::durable(2).await, World::embedded().await, World::without_seat_locks().await] {
+        let (performance, fan) = (performance_with_accessible_seats(&world).await, world.fan(0).await);
+        let hold = |seats: &[&str]| {
+            let message = HoldSeatsRequest {
+                request_id: request_id(),
+                performance_id: performance.to_string(),
+                seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+                prevent_orphan_seats: true,
+                ..Default::default()
+            };
+            let fan = fan.clone();
+            async move { fan.send_hold(message).await }
+        };
+        hold(&["C-B-2", "C-B-3", "C-B-4"]).await.expect("only accessible seats are left on either side");
+        let refusal = hold(&["S-A-1"]).await.expect_err("the neighbour of S-A-2 that is left is accessible");
+        assert_eq!(reason(&refusal), "WOULD_ORPHAN_SEATS");
+        assert_eq!(reason_metadata(&refusal, "seat_ids").as_deref(), Some("S-A-2"));
     }
 }
 

@@ -64,7 +64,15 @@ async fn an_audit_finds_damage_to_queue_seats_and_records() {
     let presence = Presence { now: fixtures::start(), grace: settings.grace };
     for _ in 0..2 {
         let user = fixtures::id();
-        let joining = Joining { performance: damaged, user, lane: 0, may_enter: true, token: None, presence };
+        let joining = Joining {
+            performance: damaged,
+            user,
+            lane: 0,
+            needs_accessible: false,
+            may_enter: true,
+            token: None,
+            presence,
+        };
         queues.join(joining).await.expect("a queue token");
     }
     let wide = QueueSettings { max_active: 100, ..settings };

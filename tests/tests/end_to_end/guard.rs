@@ -6,7 +6,7 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{QueueRate, QueueSettings};
 use encore_grpc::GuardedRpcs;
 use encore_server::encore::Encore;
-use encore_tests::fan::{Fan, reason, reason_metadata};
+use encore_tests::fan::{Fan, reason, reason_metadata, request_id};
 use encore_tests::in_memory::Instance;
 use encore_tests::ledger;
 use encore_tests::world::World;
@@ -131,6 +131,35 @@ async fn any_rpc_can_be_guarded() {
     let refusals = guarded_calls(&fan).await;
     assert_all(&refusals, "QUEUE_TOKEN_ENDED");
     assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
+    assert_eq!(fan.balance().await.expect("a balance"), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_call_that_is_a_repeat_needs_no_token_any_more() {
+    let world = World::durable(1).await;
+    let guarded = ["encore.wallet.v1.WalletService/TopUp", "encore.booking.v1.BookingService/ReleaseHold"];
+    let guarded = GuardedRpcs::parse(guarded).expect("both can be guarded");
+    let strict = Instance::start(Encore::new(world.ports.clone(), guarded)).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
+    let mut fan = world.fan(0).await;
+    fan.enter(performance).await.expect("admitted");
+    let fan = fan.on(&strict.channel);
+    let hold = fan.hold(performance, &["S-A-1", "S-A-2"]).await.expect("a hold").reservation_id;
+    let [credit, partly, wholly] = [(); 3].map(|()| request_id());
+    let entry = fan.top_up_as(&credit, 1_000).await.expect("a credit");
+    let left = fan.release_as(&partly, &hold, &["S-A-1"]).await.expect("one seat released");
+    let released = fan.release_as(&wholly, &hold, &[]).await.expect("released");
+    fan.leave().await.expect("left");
+
+    for fan in [&fan, &fan.showing(""), &fan.showing("garbage")] {
+        assert_eq!(fan.top_up_as(&credit, 1_000).await.expect("a repeat"), entry);
+        assert_eq!(fan.release_as(&partly, &hold, &["S-A-1"]).await.expect("a repeat"), left);
+        assert_eq!(fan.release_as(&wholly, &hold, &[]).await.expect("a repeat"), released);
+        let refusal = fan.top_up_as(&credit, 2_000).await.expect_err("another body");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    }
+    assert_all(&[fan.top_up(1_000).await.expect_err("guarded")], "QUEUE_TOKEN_ENDED");
+    assert_all(&[fan.release(&hold).await.expect_err("guarded")], "QUEUE_TOKEN_ENDED");
     assert_eq!(fan.balance().await.expect("a balance"), 1_000);
 }
 

@@ -43,7 +43,7 @@ async fn a_granted_lane_is_called_by_its_weight() {
         let mut fan = world.fan(turn).await;
         let lane_grant = grant(&operator, performance, &fan, "fan-club").await.expect("a grant");
         let joined = fan.join_with(performance, &lane_grant).await.expect("a queue token");
-        assert_eq!((joined.lane.as_str(), joined.number), ("fan-club", turn as u64 + 1));
+        assert_eq!((joined.lane.as_str(), joined.join_index), ("fan-club", turn as u64 + 1));
         club.push(fan);
     }
     let position = club[5].position().await.expect("a status");
@@ -86,7 +86,7 @@ async fn a_grant_is_valid_for_its_fan_performance_and_period() {
     assert_eq!(fan.join(here).await.expect("a token of the general lane"), 1);
     let before = fan.queue_token.clone();
     let moved = fan.join_with(here, &lane_grant).await.expect("a token of the fan club");
-    assert_eq!((moved.lane.as_str(), moved.number), ("fan-club", 1));
+    assert_eq!((moved.lane.as_str(), moved.join_index), ("fan-club", 1));
     let old = fan.showing(&before).position().await.expect("a status");
     assert!(matches!(old, QueueStatus::Ended(ended) if ended.reason() == EndReason::Replaced), "{old:?}");
 

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accessible;
+mod admissions;
 mod areas;
 mod audit;
 mod bad_input;
@@ -11,9 +12,11 @@ mod booking;
 mod contention;
 mod draw;
 mod expiry;
+mod frozen_node;
 mod guard;
 mod hold_changes;
 mod lanes;
+mod left_over_locks;
 mod lost_locks;
 mod lost_redis;
 mod operators;
@@ -25,4 +28,9 @@ mod rehearsal_fans;
 mod repeats;
 mod seat_map;
 mod stock;
+mod store_watch;
 mod survival;
+mod values;
+mod venues;
+mod wait;
+mod wire;

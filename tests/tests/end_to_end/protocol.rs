@@ -10,16 +10,17 @@ use encore_domain::request::{DIGEST_LEN, Fingerprint};
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_proto::common::v1::Money;
-use encore_proto::wallet::v1::{GetBalanceRequest, TopUpResponse};
+use encore_proto::wallet::v1::{GetBalanceRequest, TopUpRequest, TopUpResponse};
 use encore_server::encore::Encore;
 use encore_server::ports::Ports;
 use encore_tests::clock::TestClock;
-use encore_tests::fan::Fan;
+use encore_tests::fan::{Fan, reason, request_id};
 use encore_tests::in_memory::Instance;
 use encore_tests::world::{World, embedded_ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -38,7 +39,42 @@ async fn an_unknown_method_is_unimplemented() {
     let codec = tonic_prost::ProstCodec::<GetBalanceRequest, GetBalanceRequest>::default();
     let fan = world.fan(0).await;
     let refusal = client.unary(fan.request(GetBalanceRequest {}), path, codec).await.expect_err("no such method");
-    assert_eq!(refusal.code(), Code::Unimplemented);
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_method_is_unimplemented_without_a_token_too() {
+    let world = World::embedded().await;
+    let paths = [
+        "/encore.booking.v1.BookingService/StealSeats",
+        "/encore.admin.v1.AdminService/StealSeats",
+        "/encore.booking.v9.BookingService/HoldSeats",
+        // This server does not allow rehearsals.
+        "/encore.rehearsal.v1.RehearsalService/AddRehearsalFans",
+    ];
+    for path in paths {
+        let mut client = Grpc::new(world.channel(0).clone());
+        client.ready().await.expect("the server is there");
+        let codec = tonic_prost::ProstCodec::<GetBalanceRequest, GetBalanceRequest>::default();
+        let request = tonic::Request::new(GetBalanceRequest {});
+        let refusal = client.unary(request, path.parse().expect("a path"), codec).await.expect_err("no such method");
+        assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_request_is_the_same_request() {
+    let world = World::embedded().await;
+    let fan = world.fan(0).await;
+    let amount = Some(Money { amount_minor: 500, currency_code: "EUR".into() });
+    let message = TopUpRequest { request_id: request_id(), amount: amount.clone() };
+    let mut compressing = fan.wallet().send_compressed(CompressionEncoding::Gzip);
+    let first = compressing.top_up(fan.request(message.clone())).await.expect("a top-up").into_inner();
+    let again = fan.wallet().top_up(fan.request(message)).await.expect("the same top-up").into_inner();
+    assert_eq!(first, again);
+    let bomb = TopUpRequest { request_id: "0".repeat(10_000_000), amount };
+    let refusal = compressing.top_up(fan.request(bomb)).await.expect_err("too large when it is decompressed");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
 }
 
 /// A newer version of `TopUpRequest`, with a field that this version does not know.
@@ -91,7 +127,7 @@ async fn a_message_over_the_size_limit_is_refused() {
     let fan = world.fan(0).await;
     let huge = "S".repeat(70_000);
     let refusal = fan.hold(performance, &[&huge]).await.expect_err("too large");
-    assert_eq!(refusal.code(), Code::OutOfRange);
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

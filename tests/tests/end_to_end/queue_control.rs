@@ -11,6 +11,7 @@ use encore_proto::admin::v1::{
     self as admin, CreatePerformanceRequest, DrainQueueRequest, GetQueueRequest, PauseQueueRequest, QueuePhase,
     ResumeQueueRequest, SetQueueMessageRequest, UpdateQueueRequest, WatchQueueRequest,
 };
+use encore_proto::booking::v1::BestAvailable;
 use encore_proto::catalog::v1::{GradePrice, ListPerformancesRequest};
 use encore_proto::common::v1::Money;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
@@ -176,6 +177,42 @@ async fn holds_can_be_limited_for_each_token() {
     other.hold(performance, &["S-A-3"]).await.expect("each fan has attempts of their own");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_repeat_nor_an_invalid_hold_costs_an_attempt() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let settings = QueueSettings { hold_tries: Some(4), ..QueueSettings::default() };
+        let performance = world.performance(Some(settings)).await;
+        let (mut fan, mut other) = (world.fan(0).await, world.fan(1).await);
+        fan.enter(performance).await.expect("admitted");
+        other.enter(performance).await.expect("admitted");
+        other.hold(performance, &["S-A-1"]).await.expect("a hold");
+        fan.top_up(50_000).await.expect("a credit");
+        let (paid_id, request_id) = (request_id(), request_id());
+        let paid = fan.hold_as(&paid_id, performance, &["S-A-7"]).await.expect("the first attempt");
+        let held = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("the second attempt");
+        fan.pay(&paid.reservation_id).await.expect("the token stays active for the other hold");
+        for _ in 0..4 {
+            assert_eq!(fan.hold_as(&paid_id, performance, &["S-A-7"]).await.expect("a repeat"), paid);
+            let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
+            assert_eq!(again, held);
+            let refusal = fan.hold(performance, &["S-X-1"]).await.expect_err("no such seat");
+            assert_eq!(reason(&refusal), "NOT_FOUND");
+            let refusal = fan.hold_as(&request_id, performance, &["S-A-3"]).await.expect_err("another body");
+            assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+            let nowhere = BestAvailable { count: 1, sections: vec!["Nowhere".into()], ..BestAvailable::default() };
+            let refusal = fan.hold_best(performance, nowhere).await.expect_err("no such section");
+            assert_eq!(reason(&refusal), "NOT_FOUND");
+        }
+        for attempt in ["the third attempt", "the fourth attempt"] {
+            assert_eq!(reason(&fan.hold(performance, &["S-A-1"]).await.expect_err(attempt)), "SEATS_TAKEN");
+        }
+        let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("the fifth attempt");
+        assert_eq!(reason(&refusal), "HOLD_TRIES_EXHAUSTED");
+        let again = fan.hold_as(&request_id, performance, &["S-A-2"]).await.expect("a repeat");
+        assert_eq!(again, held);
+    }
+}
+
 /// An instance on the stores of a world, with ceilings of 20 admissions a second and a `max_active` of 500.
 async fn with_ceilings(world: &World) -> Instance {
     let ceilings = QueueCeilings { rate_per_second: Some(20), max_active: Some(500) };
@@ -233,11 +270,8 @@ async fn a_queue_exceeds_a_ceiling_only_with_an_override() {
     assert_eq!(unchanged.max_active, Some(501));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
-    let world = World::durable(1).await;
-    let instance = with_ceilings(&world).await;
-    let operator = world.operator().await.on(&instance.channel);
+/// A performance to create, at a venue and of a concert that exist.
+async fn a_performance(world: &World) -> CreatePerformanceRequest {
     let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
     world.ports.catalog.add_venue(venue.clone(), None).await.expect("a new venue");
     world.ports.catalog.add_concert(concert.clone(), None).await.expect("a new concert");
@@ -249,22 +283,58 @@ async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
         grade: grade.to_owned(),
         price: Some(Money { amount_minor: 4_200, currency_code: "EUR".into() }),
     };
-    let create = async |queue: admin::QueueSettings, override_ceiling: bool| {
-        let message = CreatePerformanceRequest {
-            concert_id: concert.id.to_string(),
-            venue_id: venue.id.to_string(),
-            starts_at: at(1),
-            on_sale_opens_at: at(0),
-            on_sale_closes_at: at(1),
-            prices: vec![price("Front"), price("Rear")],
-            queue: Some(queue),
-            override_ceiling,
-            ..Default::default()
+    CreatePerformanceRequest {
+        concert_id: concert.id.to_string(),
+        venue_id: venue.id.to_string(),
+        starts_at: at(1),
+        on_sale_opens_at: at(0),
+        on_sale_closes_at: at(1),
+        prices: vec![price("Front"), price("Rear")],
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_answered_although_a_ceiling_was_set_since() {
+    for world in [World::durable(1).await, World::embedded().await] {
+        let [creating, changing] = [(); 2].map(|()| request_id());
+        let operator = world.operator().await;
+        let queue = Some(throughput(201, 501));
+        let message = CreatePerformanceRequest { request_id: creating.clone(), queue, ..a_performance(&world).await };
+        let create = async |operator: &Fan| {
+            let created = operator.admin().create_performance(operator.request(message.clone())).await;
+            created.map(|created| created.into_inner().performance.expect("a performance"))
         };
+        let created = create(&operator).await.expect("no ceilings");
+        let change = async |operator: &Fan, max_active| {
+            let settings = Some(throughput(202, max_active));
+            let (request_id, performance_id) = (changing.clone(), created.performance_id.clone());
+            let message = UpdateQueueRequest { request_id, performance_id, settings, override_ceiling: false };
+            operator.admin().update_queue(operator.request(message)).await.map(|set| set.into_inner().settings)
+        };
+        let changed = change(&operator, 502).await.expect("no ceilings");
+
+        let instance = with_ceilings(&world).await;
+        let operator = operator.on(&instance.channel);
+        assert_eq!(create(&operator).await.expect("a repeat"), created);
+        assert_eq!(change(&operator, 502).await.expect("a repeat"), changed);
+        let refusal = change(&operator, 503).await.expect_err("another body");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_queue_exceeds_a_ceiling_only_with_an_override() {
+    let world = World::durable(1).await;
+    let instance = with_ceilings(&world).await;
+    let operator = world.operator().await.on(&instance.channel);
+    let performance = a_performance(&world).await;
+    let create = async |queue: admin::QueueSettings, override_ceiling: bool| {
+        let message = CreatePerformanceRequest { queue: Some(queue), override_ceiling, ..performance.clone() };
         operator.admin().create_performance(operator.request(message)).await
     };
     let created = async || {
-        let list = ListPerformancesRequest { concert_id: concert.id.to_string(), ..Default::default() };
+        let list = ListPerformancesRequest { concert_id: performance.concert_id.clone(), ..Default::default() };
         let listed = operator.catalog().list_performances(operator.request(list)).await.expect("a page").into_inner();
         listed.performances.len()
     };

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use encore_domain::catalog::Performance;
 use encore_domain::queue::QueueSettings;
+use encore_port_tests::fixtures::accessible_chart;
+use encore_proto::booking::v1::BestAvailable;
+use encore_proto::queue::v1::JoinQueueRequest;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_tests::fan::{Fan, next_status};
 use encore_tests::world::{World, until};
@@ -91,4 +95,39 @@ async fn released_seats_go_to_waiting_fans_in_order() {
     until("the second fan admitted", || async { matches!(second.position().await, Ok(QueueStatus::Admitted(_))) })
         .await;
     drop(streams);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_admitted_for_whom_no_seat_is_left() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let many = |performance| Performance { seats_per_fan: 26, ..performance };
+        let settings = Some(QueueSettings::default());
+        let performance = world.performance_in(accessible_chart(), settings, many).await;
+        // All seats for everybody are sold. Five accessible seats are left.
+        let chart = accessible_chart();
+        let ordinary = chart.seats().iter().filter(|seat| !seat.accessible).map(|seat| seat.id.as_str());
+        let ordinary: Vec<&str> = ordinary.collect();
+        let mut buyer = world.fan(0).await;
+        buyer.top_up(1_000_000).await.expect("a credit");
+        for seats in ordinary.chunks(6) {
+            buyer.enter(performance).await.expect("admitted");
+            let hold = buyer.hold(performance, seats).await.expect("a hold");
+            buyer.pay(&hold.reservation_id).await.expect("paid");
+        }
+
+        let (mut other, mut needs) = (world.fan(0).await, world.fan(1).await);
+        other.join(performance).await.expect("a queue token");
+        let message = JoinQueueRequest {
+            performance_id: performance.to_string(),
+            needs_accessible: true,
+            ..JoinQueueRequest::default()
+        };
+        assert!(needs.send_join(message).await.expect("a queue token").needs_accessible);
+        needs.wait().await.expect("admitted: an accessible seat is left");
+        let status = other.position().await.expect("a status");
+        let QueueStatus::Waiting(waiting) = status else { panic!("{status:?}") };
+        assert_eq!((waiting.position, waiting.seats_left, waiting.sold_out), (1, 0, true));
+        let best = BestAvailable { count: 1, accessible_count: 1, ..BestAvailable::default() };
+        needs.hold_best(performance, best).await.expect("an accessible seat");
+    }
 }

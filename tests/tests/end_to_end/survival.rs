@@ -156,3 +156,46 @@ async fn the_queue_of_a_process_that_ended_is_restored_from_its_tokens() {
         until("the old position", || async { position(&moved(fan)).await == Some(expected) }).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_stays_out_after_a_loss() {
+    let world = World::durable(2).await;
+    let one_inside = QueueSettings { max_active: 1, ..QueueSettings::default() };
+    let performance = world.performance(Some(one_inside)).await;
+    let (mut first, mut second) = (world.fan(0).await, world.fan(1).await);
+    first.enter(performance).await.expect("admitted");
+    first.leave().await.expect("left");
+    second.enter(performance).await.expect("admitted after the first left");
+
+    world.lose_queue(performance).await;
+
+    let status = first.position().await.expect("a status");
+    assert!(matches!(status, QueueStatus::Ended(ended) if ended.reason() == EndReason::Left), "{status:?}");
+    let refused = first.hold(performance, &["S-A-1"]).await.expect_err("the first has left");
+    assert_eq!(reason(&refused), "QUEUE_TOKEN_ENDED");
+    second.hold(performance, &["S-A-1"]).await.expect("the second is still active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_and_joined_again_does_not_get_the_old_position_back() {
+    let world = World::durable(2).await;
+    let performance = world.performance(Some(QueueSettings { paused: true, ..QueueSettings::default() })).await;
+    let mut fans = Vec::new();
+    for turn in 0..3 {
+        let mut fan = world.fan(turn).await;
+        fan.join(performance).await.expect("a queue token");
+        fans.push(fan);
+    }
+    let old_token = fans[0].queue_token.clone();
+    fans[0].leave().await.expect("left");
+    fans[0].join(performance).await.expect("a new token");
+
+    world.lose_queue(performance).await;
+
+    let old = fans[0].showing(&old_token);
+    let status = old.position().await.expect("a status");
+    assert!(matches!(status, QueueStatus::Ended(ended) if ended.reason() == EndReason::Left), "{status:?}");
+    for (fan, expected) in [(&fans[1], 1), (&fans[2], 2), (&fans[0], 3)] {
+        until("the position", || async { position(fan).await == Some(expected) }).await;
+    }
+}

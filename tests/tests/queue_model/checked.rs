@@ -101,7 +101,8 @@ impl Checked {
     async fn join(&mut self, fan: usize, lane: u8) {
         let (performance, user) = (self.model.performance, self.model.users[fan]);
         let presence = self.model.presence();
-        let joining = Joining { performance, user, lane, may_enter: true, token: None, presence };
+        let joining =
+            Joining { performance, user, lane, needs_accessible: false, may_enter: true, token: None, presence };
         let joined = self.queues().join(joining).await.expect("a token");
         assert_eq!(joined, self.model.join(fan, lane), "the token of the joining fan");
     }
@@ -112,10 +113,10 @@ impl Checked {
             |(at, admitted_until): &(LaneNumber, Option<Timestamp>)| self.model.token(*at).shown_as(*admitted_until);
         let tokens: Vec<QueueToken> = shown.iter().map(token).collect();
         let (performance, presence) = (self.model.performance, self.model.presence());
-        self.queues().show(performance, &tokens, presence).await.expect("the queue is open");
-        for (at, admitted_until) in shown {
-            self.model.show(*at, *admitted_until);
-        }
+        let replaced = self.queues().show(performance, &tokens, presence).await.expect("the queue is open");
+        let expected: Vec<EndedToken> =
+            shown.iter().filter_map(|(at, admitted_until)| self.model.show(*at, *admitted_until)).collect();
+        assert_eq!(replaced, expected, "the tokens whose fans have others");
     }
 
     /// Changes a token. If the queue has not seen the token, it is shown first.
@@ -130,12 +131,16 @@ impl Checked {
             self.show(&[(at, admitted_until)]).await;
         }
         let answer = self.send(&token, change).await;
-        let token = self.model.token_mut(at);
-        match (change, token.phase) {
-            (TokenChange::Accept, Phase::Called(_)) => token.phase = Phase::Active(now + ACTIVE_DURATION),
-            (TokenChange::End(reason), phase) if phase.is_live() => token.phase = Phase::Ended(reason),
+        match (change, self.model.token(at).phase) {
+            (TokenChange::Accept, Phase::Called(_)) => {
+                self.model.token_mut(at).phase = Phase::Active(now + ACTIVE_DURATION);
+            }
+            (TokenChange::End(reason), phase) if phase.is_live() => {
+                self.model.end_noted(at, reason);
+            }
             _ => {}
         }
+        let token = self.model.token_mut(at);
         if let Phase::Active(until) = token.phase {
             token.admitted_until = Some(until);
         }
@@ -168,7 +173,9 @@ impl Checked {
     async fn abandon_absent(&mut self) {
         let (performance, presence) = (self.model.performance, self.model.presence());
         let abandoned = self.queues().abandon_absent(performance, presence).await;
-        assert_eq!(abandoned.expect("the queue is open"), self.model.abandon_absent(), "abandoned");
+        let mut abandoned = abandoned.expect("the queue is open").numbers;
+        abandoned.sort_unstable();
+        assert_eq!(abandoned, self.model.abandon_absent(), "abandoned");
     }
 
     async fn admit(&mut self, terms: &AdmissionTerms) {
@@ -192,7 +199,7 @@ impl Checked {
             return;
         }
         self.model.token_mut(at).given_up = true;
-        self.model.used.push(EndedToken { lane: at.lane, index: at.number });
+        self.model.ended.push(EndedToken { lane: at.lane, index: at.number, reason: EndReason::Used });
         if reported {
             self.change(at, Some(until), TokenChange::End(EndReason::Used)).await;
         }
@@ -207,7 +214,7 @@ impl Checked {
             assert_eq!(lane.tail, self.model.tails[at], "the tail of lane {at}");
             assert_eq!(lane.waiting(), self.model.waiting(at).count() as u64, "waiting in lane {at}");
             for (token, expected) in self.model.waiting(at).zip(1..) {
-                assert_eq!(queue.status(token.at()), NumberStatus::Waiting { position: expected }, "{token:?}");
+                assert_eq!(queue.status(token.at()), NumberStatus::waiting_at(expected), "{token:?}");
             }
         }
         let expected = self.model.tokens().filter(|token| token.phase.is_inside()).map(ModelToken::at);

@@ -16,7 +16,7 @@ impl Checked {
             // A limit is stored when it is raised, not when the record is kept.
             lane.limit = limit;
         }
-        let queue = self.record.restored(None, &[], &self.model.used, &settings(), now);
+        let queue = self.record.restored(None, &[], &self.model.ended, &settings(), now);
         for is_first in [true, false] {
             let opened = self.queues().open(performance, &queue).await.expect("the store answers");
             assert_eq!(opened, is_first, "a queue is opened once");

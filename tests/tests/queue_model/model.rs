@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::Presence;
+use encore_domain::ports::{Joined, Presence};
 use encore_domain::queue::{
     AdmissionTerms, EndReason, EndedToken, LaneNumber, LaneTurns, QueueToken, QueueTokenPayload, RESTORE_QUIET,
 };
@@ -100,7 +100,8 @@ pub struct Model {
     pub was_lost: bool,
     /// Whether fans may still show that they were admitted before the queue was lost.
     pub awaits: bool,
-    pub used: Vec<EndedToken>,
+    /// The tokens whose ends are noted durably.
+    pub ended: Vec<EndedToken>,
 }
 
 impl Model {
@@ -121,7 +122,7 @@ impl Model {
             restored_at: start(),
             was_lost: false,
             awaits: false,
-            used: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -212,27 +213,50 @@ impl Model {
         }
     }
 
-    /// Joins a fan, and returns the payload of the fan's token.
-    pub fn join(&mut self, fan: usize, lane: u8) -> QueueTokenPayload {
+    /// Ends a token, and notes that durably.
+    pub fn end_noted(&mut self, at: LaneNumber, reason: EndReason) -> EndedToken {
+        self.token_mut(at).phase = Phase::Ended(reason);
+        let ended = EndedToken { lane: at.lane, index: at.number, reason };
+        self.ended.push(ended);
+        ended
+    }
+
+    /// Why a token is noted as ended. A payment counts more than anything else.
+    pub fn noted(&self, at: LaneNumber) -> Option<EndReason> {
+        let of_token = self.ended.iter().filter(|ended| (ended.lane, ended.index) == (at.lane, at.number));
+        of_token.map(|ended| ended.reason).min()
+    }
+
+    /// Joins a fan, and returns the payload of the fan's token, and the token that it replaces.
+    pub fn join(&mut self, fan: usize, lane: u8) -> Joined {
         self.fans[fan].is_present = true;
         let known = self.fans[fan].known.map(|at| *self.token(at)).filter(|token| token.phase.is_live());
+        let mut replaced = None;
         if let Some(token) = known {
             if lane == 0 || lane == token.payload.lane || token.phase.is_inside() {
                 self.see(token.at());
-                return token.payload;
+                return Joined { payload: token.payload, replaced };
             }
-            self.token_mut(token.at()).phase = Phase::Ended(EndReason::Replaced);
+            replaced = Some(self.end_noted(token.at(), EndReason::Replaced));
         }
         let (at, seen) = (usize::from(lane), self.presence().period());
         self.tails[at] += 1;
         let (performance, user) = (self.performance, self.users[fan]);
-        let payload =
-            QueueTokenPayload { performance, user, epoch: EPOCH, lane, index: self.tails[at], admitted_until: None };
+        let payload = QueueTokenPayload {
+            performance,
+            user,
+            epoch: EPOCH,
+            lane,
+            index: self.tails[at],
+            issued_at: self.now,
+            needs_accessible: false,
+            admitted_until: None,
+        };
         let token = ModelToken { fan, payload, phase: Phase::Waiting, seen, admitted_until: None, given_up: false };
         self.lanes[at].push(token);
         self.fans[fan].tokens.push(token.at());
         self.fans[fan].known = Some(token.at());
-        payload
+        Joined { payload, replaced }
     }
 
     /// Calls fans, and returns their number.
@@ -242,7 +266,7 @@ impl Model {
         let is_reserved = self.now < self.restored_at + GRACE;
         let taken = inside + if is_reserved { self.reserved } else { 0 };
         let mut quota = u64::from(terms.max_active).saturating_sub(taken).min(bucket.level / bucket.period_ms);
-        if let Some(SeatStock { free, held }) = terms.stock {
+        if let Some(StockByNeed { general: SeatStock { free, held }, .. }) = terms.stock {
             quota = quota.min(u64::from(free)).min(u64::from(free + held).saturating_sub(inside));
         }
         if !terms.calling || self.was_lost && self.now < self.restored_at + RESTORE_QUIET {
@@ -266,58 +290,61 @@ impl Model {
     /// The bucket at the current time, under these terms.
     pub fn filled(&self, terms: &AdmissionTerms) -> Bucket {
         let period_ms = u64::try_from(terms.rate.period.as_millis()).expect("a short period");
-        let full = u64::from(terms.batch) * period_ms;
-        let level = self.bucket.map_or(full, |bucket| {
+        let admissions = u64::from(terms.rate.admissions);
+        let batch = u64::from(terms.batch) * period_ms;
+        let level = self.bucket.map_or(batch, |bucket| {
             let elapsed_ms = u64::try_from((self.now - bucket.at).num_milliseconds()).expect("an elapsed time");
-            bucket.level * period_ms / bucket.period_ms + elapsed_ms * u64::from(terms.rate.admissions)
+            let filled = bucket.level * period_ms / bucket.period_ms + elapsed_ms * admissions;
+            // A batch, and what the rate makes in a second.
+            filled.min(batch + admissions * 1_000)
         });
-        Bucket { level: level.min(full), period_ms, at: self.now }
+        Bucket { level, period_ms, at: self.now }
     }
 
-    /// Abandons the waiting fans who were absent for too long, and returns their number.
-    pub fn abandon_absent(&mut self) -> u64 {
+    /// Abandons the waiting fans who were absent for too long, and returns their numbers in order.
+    pub fn abandon_absent(&mut self) -> Vec<LaneNumber> {
         let oldest = self.presence().period() - Presence::PERIODS;
         let grace_is_over = self.restored_at + GRACE <= self.now;
-        let mut abandoned = 0;
+        let is_absent = |token: &&ModelToken| token.phase == Phase::Waiting && token.seen < oldest;
+        let absent: Vec<LaneNumber> = self.tokens().filter(is_absent).map(ModelToken::at).collect();
+        for at in &absent {
+            self.end_noted(*at, EndReason::Abandoned);
+        }
         for token in self.tokens_mut() {
-            if token.phase == Phase::Waiting && token.seen < oldest {
-                token.phase = Phase::Ended(EndReason::Abandoned);
-                abandoned += 1;
-            } else if token.phase == Phase::Unseen && grace_is_over {
+            if token.phase == Phase::Unseen && grace_is_over {
                 token.phase = Phase::Ended(EndReason::Abandoned);
             }
         }
         self.awaits &= !grace_is_over;
-        abandoned
+        absent
     }
 
-    pub fn show(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>) {
+    /// Shows a token, and returns the one that ended because its fan has two.
+    pub fn show(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>) -> Option<EndedToken> {
         self.see(at);
-        if self.is_to_be_shown(at, admitted_until) {
-            self.take_up(at, admitted_until);
-        }
+        if self.is_to_be_shown(at, admitted_until) { self.take_up(at, admitted_until) } else { None }
     }
 
-    fn take_up(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>) {
+    fn take_up(&mut self, at: LaneNumber, admitted_until: Option<Timestamp>) -> Option<EndedToken> {
         let token = *self.token(at);
         if admitted_until.is_some_and(|until| until <= self.now) {
             self.token_mut(at).phase = Phase::Ended(EndReason::Expired);
-            return;
+            return None;
         }
+        let mut replaced = None;
         // A fan keeps one token: a called or active one, else an admitted one, else the earlier one.
         let other = self.fans[token.fan].known.filter(|other| *other != at).map(|other| *self.token(other));
         if let Some(other) = other.filter(|other| other.phase.is_live()) {
             let is_earlier = other.payload.lane == at.lane && other.payload.index < at.number;
             if other.phase.is_inside() || is_earlier && admitted_until.is_none() {
-                self.token_mut(at).phase = Phase::Ended(EndReason::Replaced);
-                return;
+                return Some(self.end_noted(at, EndReason::Replaced));
             }
-            self.token_mut(other.at()).phase = Phase::Ended(EndReason::Replaced);
+            replaced = Some(self.end_noted(other.at(), EndReason::Replaced));
         }
         self.fans[token.fan].known = Some(at);
         let Some(until) = admitted_until else {
             self.token_mut(at).phase = Phase::Waiting;
-            return;
+            return replaced;
         };
         if !token.phase.is_inside() && self.now < self.restored_at + GRACE {
             self.reserved = self.reserved.saturating_sub(1);
@@ -325,5 +352,6 @@ impl Model {
         let head = &mut self.heads[usize::from(at.lane)];
         *head = (*head).max(at.number);
         self.token_mut(at).phase = Phase::Active(until);
+        replaced
     }
 }

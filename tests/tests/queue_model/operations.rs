@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::queue::{AdmissionTerms, QueueRate};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -77,7 +77,8 @@ fn terms() -> impl Strategy<Value = AdmissionTerms> {
             max_active,
             accept_window: ACCEPT_WINDOW,
             weights,
-            stock: stock.map(|(free, held)| SeatStock { free, held }),
+            stock: stock
+                .map(|(free, held)| StockByNeed { general: SeatStock { free, held }, ..StockByNeed::default() }),
             calling,
         },
     )

@@ -1,6 +1,6 @@
 //! The model of a queue's record, and of a queue that is restored from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use encore_domain::queue::{EndReason, LaneNumber, LaneTurns, QueueRate};
 use encore_domain::time::Timestamp;
@@ -47,12 +47,12 @@ impl Model {
     /// Loses the queue and restores it from a record. All waiting tokens are unseen afterwards.
     pub fn lose(&mut self, kept: &Kept, limits: [u64; LANES]) {
         let inside = self.still_inside(kept);
-        let used: BTreeSet<LaneNumber> =
-            self.used.iter().map(|used| LaneNumber { lane: used.lane, number: used.index }).collect();
+        let noted: BTreeMap<LaneNumber, EndReason> =
+            self.tokens().filter_map(|token| Some((token.at(), self.noted(token.at())?))).collect();
         for token in self.tokens_mut() {
             let (at, waited) = (token.at(), matches!(token.phase, Phase::Waiting | Phase::Unseen));
-            token.phase = if used.contains(&at) {
-                Phase::Ended(EndReason::Used)
+            token.phase = if let Some(reason) = noted.get(&at) {
+                Phase::Ended(*reason)
             } else if let Some(phase) = inside.get(&at) {
                 *phase
             } else if at.number <= kept.heads[usize::from(at.lane)] {
@@ -78,10 +78,9 @@ impl Model {
         (self.was_lost, self.awaits) = (true, true);
     }
 
-    /// The tokens that are called or active according to the record and have not been used to pay.
+    /// The tokens that are called or active according to the record and are not noted as ended.
     fn still_inside(&self, kept: &Kept) -> BTreeMap<LaneNumber, Phase> {
         let now = self.now;
-        let has_paid = |at: LaneNumber| self.used.iter().any(|used| (used.lane, used.index) == (at.lane, at.number));
         let still = |(at, phase): &(LaneNumber, Phase)| {
             let phase = match *phase {
                 // The fan may have accepted since the record was kept.
@@ -94,7 +93,7 @@ impl Model {
                 | Phase::Unseen
                 | Phase::Missed => return None,
             };
-            (!has_paid(*at)).then_some((*at, phase))
+            self.noted(*at).is_none().then_some((*at, phase))
         };
         kept.inside.iter().filter_map(still).collect()
     }

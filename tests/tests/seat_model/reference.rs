@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::alternatives::orphan_seats;
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::best_available::{Group, SeatOrder, SeatSearch};
 use encore_domain::booking::hold_change::HOLD_LIFE_FACTOR;
 use encore_domain::booking::seat_state::{self, all_free};
@@ -146,7 +146,8 @@ impl Reference {
         if !seats.iter().all(|seat| self.is_free(*seat)) {
             return Some("SEATS_TAKEN");
         }
-        if prevent_orphan_seats && !orphan_seats(&self.state(), &self.slots(seats)).is_empty() {
+        let slots = self.slots(seats);
+        if prevent_orphan_seats && !Orphans::prevent(&self.chart, &slots).left_by(&self.state(), &slots).is_empty() {
             return Some("WOULD_ORPHAN_SEATS");
         }
         (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")

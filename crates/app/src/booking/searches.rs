@@ -11,7 +11,7 @@ use moka::future::Cache;
 use crate::contexts::PerformanceContext;
 use crate::error::AppError;
 
-/// How many bytes of orders are cached: about 250 kinds of requests in venues of 60,000 seats.
+/// How many bytes of orders are cached: about 200 kinds of requests in venues of 60,000 seats.
 const ORDERS_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Makes searches. It caches the order of a venue's seats per kind of request: there are few kinds, and a venue does not change.
@@ -51,5 +51,6 @@ impl SeatSearches {
 
 fn bytes(order: &Arc<SeatOrder>) -> u32 {
     let stretches: usize = order.sections.iter().map(Vec::len).sum();
-    u32::try_from(order.distances.len() * size_of::<u32>() + stretches * size_of::<Stretch>()).unwrap_or(u32::MAX)
+    let per_slot = size_of::<u32>() + size_of::<bool>();
+    u32::try_from(order.distances.len() * per_slot + stretches * size_of::<Stretch>()).unwrap_or(u32::MAX)
 }

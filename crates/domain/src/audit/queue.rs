@@ -64,11 +64,15 @@ fn out_of_turn(queue: &QueueSnapshot, lane_number: LaneNumber) -> Option<String>
     let state = if active { "active" } else { "called" };
     let nothing = LaneSnapshot::default();
     let lane = queue.lanes.get(usize::from(lane_number.lane)).unwrap_or(&nothing);
+    // Who needs an accessible seat may be called before others, and is gone for their order.
+    let may_pass_others = queue.inside_accessible.contains(&lane_number);
     if lane_number.number == 0 || lane_number.number > lane.tail {
         Some(format!("{state}, though only {} numbers were given out", lane.tail))
-    } else if lane_number.number > lane.head {
+    } else if lane.needs_accessible.contains(lane_number.number) {
+        Some(format!("{state}, though it waits"))
+    } else if lane_number.number > lane.head && !may_pass_others {
         Some(format!("{state}, though only {} numbers were called", lane.head))
-    } else if lane.gone.contains(lane_number.number) {
+    } else if lane.gone.contains(lane_number.number) && !may_pass_others {
         Some(format!("{state}, though it is gone"))
     } else if called && active {
         Some("called and active at once".to_owned())
@@ -79,13 +83,14 @@ fn out_of_turn(queue: &QueueSnapshot, lane_number: LaneNumber) -> Option<String>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::time::Duration;
 
     use uuid::Uuid;
 
     use super::*;
-    use crate::queue::snapshot::{GoneMap, QueueFlow};
+    use crate::queue::Pace;
+    use crate::queue::snapshot::{NumberMap, QueueFlow};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());
@@ -102,7 +107,7 @@ mod tests {
 
     /// Ten joined; 8 were called, of whom 3 and 4 are awaited and 5 is inside. 9 is gone.
     fn queue() -> QueueSnapshot {
-        let gone = GoneMap::from_bytes(8, &[0b0100_0000]);
+        let gone = NumberMap::from_bytes(8, &[0b0100_0000]);
         QueueSnapshot {
             epoch: 1,
             restored_at: NOW,
@@ -114,6 +119,8 @@ mod tests {
             bucket: None,
             reserved: 0,
             flow: QueueFlow::default(),
+            inside_accessible: HashSet::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -142,7 +149,7 @@ mod tests {
         let mut queue = queue();
         queue.called = numbers(&[5, 9, 10, 11]);
         queue.active = numbers(&[0, 5]);
-        queue.lanes[0].gone = GoneMap::from_bytes(8, &[0b1000_0000]);
+        queue.lanes[0].gone = NumberMap::from_bytes(8, &[0b1000_0000]);
         queue.called.extend(numbers(&[8]));
         queue.called.insert(LaneNumber { lane: 1, number: 1 }, NOW);
         let details = [
@@ -155,6 +162,17 @@ mod tests {
             "called, though only 0 numbers were given out",
         ];
         assert_eq!(told(&queue, 100), details.map(|detail| (Promise::QueueJump, detail.to_owned())));
+    }
+
+    #[test]
+    fn who_needs_an_accessible_seat_may_be_called_before_others() {
+        let mut queue = queue();
+        queue.called.extend(numbers(&[9, 10]));
+        queue.inside_accessible = [9, 10].map(|number| LaneNumber { lane: 0, number }).into();
+        queue.lanes[0].gone = NumberMap::from_bytes(8, &[0b0110_0000]);
+        assert_eq!(told(&queue, 100), []);
+        queue.lanes[0].needs_accessible = NumberMap::from_bytes(8, &[0b0100_0000]);
+        assert_eq!(told(&queue, 100), [(Promise::QueueJump, "called, though it waits".to_owned())]);
     }
 
     #[test]

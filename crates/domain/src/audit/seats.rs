@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::audit::{Finding, Promise};
 use crate::booking::Claim;
-use crate::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus};
+use crate::booking::seat_state::{Locker, SeatLock, SeatOwner, SeatState, SeatStatus};
+use crate::catalog::PriceList;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::PerformanceId;
 
@@ -20,6 +21,7 @@ pub fn seat_subject(performance: PerformanceId, chart: Option<&SeatChart>, slot:
 pub fn seat_findings(
     performance: PerformanceId,
     chart: &SeatChart,
+    prices: &PriceList,
     state: &SeatState,
     claims: &[Claim],
     overdue: &[SeatLock],
@@ -34,15 +36,18 @@ pub fn seat_findings(
     let overdue: HashSet<Slot> = overdue.iter().map(|lock| lock.slot).collect();
     for (slot, shown) in (0..).map(Slot).zip(&state.statuses) {
         let claim = claimed.get(&slot);
+        let is_for_sale = prices.sells(chart, slot);
         let due = match claim {
-            Some(claim) => Some(claim.owner.status()),
-            None => chart.grade_at(slot).map(|_| SeatStatus::Free),
+            // A seat that is not for sale has no status, whether or not the operators block it.
+            Some(claim) if is_for_sale || claim.owner.locker() != Locker::Operators => Some(claim.owner.status()),
+            _ => is_for_sale.then_some(SeatStatus::Free),
         };
         let lock_before_claim = (due, *shown) == (Some(SeatStatus::Free), Some(SeatStatus::Held));
         let on_its_way = lock_before_claim && !overdue.contains(&slot);
         if due != *shown && !on_its_way {
             let owner = claim.map(|claim| by(claim.owner)).unwrap_or_default();
-            let detail = format!("shown as {}, though it is {}{owner}", word(*shown), word(due));
+            let expected = if due.is_none() && chart.id_at(slot).is_some() { "not for sale" } else { word(due) };
+            let detail = format!("shown as {}, though it is {expected}{owner}", word(*shown));
             let subject = seat_subject(performance, Some(chart), slot);
             findings.push(Finding::new(Promise::SeatStateDiffers, subject, detail));
         }
@@ -77,6 +82,7 @@ mod tests {
     use crate::booking::seat_state::written::statuses;
     use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
     use crate::ids::{BlockId, ReservationId};
+    use crate::money::Currency;
     use crate::time::Timestamp;
 
     const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());
@@ -105,7 +111,19 @@ mod tests {
 
     fn told_of(state: &str, claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
         let state = SeatState { statuses: statuses(state), version: 1 };
-        let findings = seat_findings(PERFORMANCE, &chart(), &state, claims, overdue);
+        findings_priced(Some(100), &state, claims, overdue)
+    }
+
+    /// What is found in a performance whose only grade has this price.
+    fn findings_priced(
+        price: Option<i64>,
+        state: &SeatState,
+        claims: &[Claim],
+        overdue: &[SeatLock],
+    ) -> Vec<(String, String)> {
+        let currency = Currency::parse("EUR").expect("a currency");
+        let prices = PriceList { currency, minor_by_grade: vec![price] };
+        let findings = seat_findings(PERFORMANCE, &chart(), &prices, state, claims, overdue);
         findings.into_iter().map(|finding| (finding.subject, finding.detail)).collect()
     }
 
@@ -134,6 +152,20 @@ mod tests {
         let seat = format!("performance {PERFORMANCE} seat A-2/slot 1");
         let expected = (seat, "shown as blocked, though it is free".to_owned());
         assert_eq!(told_of("bb_aa", &claims, &[]), [expected]);
+    }
+
+    #[test]
+    fn a_seat_that_is_not_for_sale_has_no_status_and_no_buyer() {
+        let state = SeatState { statuses: statuses("_____"), version: 1 };
+        let block = Claim::blocked(Slot(0), BlockId(Uuid::from_u128(7)));
+        assert_eq!(findings_priced(None, &state, &[block], &[]), []);
+        let found = findings_priced(None, &state, &[Claim::sold(Slot(1), OWNER)], &[]);
+        let seat = format!("performance {PERFORMANCE} seat A-2/slot 1");
+        assert_eq!(found, [(seat, format!("shown as no seat, though it is sold by reservation {OWNER}"))]);
+        let state = SeatState { statuses: statuses("a____"), version: 1 };
+        let seat = format!("performance {PERFORMANCE} seat A-1/slot 0");
+        let expected = (seat, "shown as free, though it is not for sale".to_owned());
+        assert_eq!(findings_priced(None, &state, &[], &[]), [expected]);
     }
 
     #[test]

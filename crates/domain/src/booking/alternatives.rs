@@ -9,13 +9,37 @@ use crate::catalog::seat_chart::{SeatChart, Slot};
 /// The most alternatives that are offered. A phone shows this many on one screen.
 pub const ALTERNATIVES_MAX: usize = 3;
 
-/// Whether a hold may leave orphan seats: free seats that had a free neighbour and have none any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a hold may leave orphan seats: free seats that had a free neighbour and have none any more. Accessible seats are
+/// neither: they are not sold to those who would sit beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Orphans {
     /// It may.
     Allow,
     /// It is refused if it would.
-    Prevent,
+    Prevent {
+        /// The accessible seats among the wanted seats, and among those up to two seats beside them, in order.
+        accessible: Vec<Slot>,
+    },
+}
+
+impl Orphans {
+    /// A hold of these seats is refused if it would leave orphan seats.
+    pub fn prevent(chart: &SeatChart, wanted: &[Slot]) -> Self {
+        let near = wanted.iter().flat_map(|slot| slot.0.saturating_sub(2)..=slot.0.saturating_add(2));
+        let is_accessible = |slot: &Slot| chart.seat_at(*slot).is_some_and(|seat| seat.accessible);
+        let mut accessible: Vec<Slot> = near.map(Slot).filter(is_accessible).collect();
+        accessible.sort_unstable();
+        accessible.dedup();
+        Self::Prevent { accessible }
+    }
+
+    /// The orphan seats that taking these seats would leave and that this does not allow; see [`orphan_seats`].
+    pub fn left_by(&self, state: &[Option<SeatStatus>], wanted: &[Slot]) -> Vec<Slot> {
+        match self {
+            Self::Allow => vec![],
+            Self::Prevent { accessible } => orphan_seats(state, wanted, accessible),
+        }
+    }
 }
 
 /// Free blocks of the same size as the wanted seats, of the same grades and with as many accessible seats, the nearest first.
@@ -40,13 +64,14 @@ pub fn alternatives(chart: &SeatChart, state: &[Option<SeatStatus>], wanted: &[S
 }
 
 /// The orphan seats that taking these seats would leave: free seats that have a free neighbour now and would have none then. They
-/// are in the order of their slots.
-pub fn orphan_seats(state: &[Option<SeatStatus>], taken: &[Slot]) -> Vec<Slot> {
-    let free = |slot: Slot| is_free(state, slot.0 as usize) && !taken.contains(&slot);
+/// are in the order of their slots. The accessible seats beside them count neither as orphans nor as neighbours.
+pub fn orphan_seats(state: &[Option<SeatStatus>], taken: &[Slot], accessible: &[Slot]) -> Vec<Slot> {
+    let free = |slot: Slot| is_free(state, slot.0 as usize) && !taken.contains(&slot) && !accessible.contains(&slot);
     let before = |slot: Slot| slot.0.checked_sub(1).map(Slot);
     let after = |slot: Slot| slot.0.checked_add(1).map(Slot);
     let alone = |slot: &Slot| free(*slot) && ![before(*slot), after(*slot)].into_iter().flatten().any(free);
-    let neighbours = taken.iter().flat_map(|slot| [before(*slot), after(*slot)]).flatten();
+    let ordinary = taken.iter().filter(|slot| !accessible.contains(slot));
+    let neighbours = ordinary.flat_map(|slot| [before(*slot), after(*slot)]).flatten();
     let mut alone: Vec<Slot> = neighbours.filter(alone).collect();
     alone.sort_unstable();
     alone.dedup();
@@ -142,11 +167,38 @@ mod tests {
 
     #[test]
     fn seats_are_left_alone_by_a_choice_only() {
-        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1])), slots(&[0]));
-        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[0, 1])), []);
-        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1, 3])), slots(&[0, 2, 4]));
-        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0])), slots(&[1]));
-        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0, 1])), [], "the seat at 3 was alone before");
-        assert_eq!(orphan_seats(&statuses("a_a"), &slots(&[0])), []);
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1]), &[]), slots(&[0]));
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[0, 1]), &[]), []);
+        assert_eq!(orphan_seats(&statuses("aaaaa"), &slots(&[1, 3]), &[]), slots(&[0, 2, 4]));
+        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0]), &[]), slots(&[1]));
+        assert_eq!(orphan_seats(&statuses("aaha_aa"), &slots(&[0, 1]), &[]), [], "the seat at 3 was alone before");
+        assert_eq!(orphan_seats(&statuses("a_a"), &slots(&[0]), &[]), []);
+    }
+
+    #[test]
+    fn accessible_seats_are_neither_orphans_nor_neighbours() {
+        // A row of five whose first and last seats are accessible.
+        let ends = slots(&[0, 4]);
+        let left = |state, taken: &[u32]| orphan_seats(&statuses(state), &slots(taken), &ends);
+        assert_eq!(left("aaaaa", &[1, 2, 3]), [], "the accessible seats stay, and nobody is alone");
+        assert_eq!(left("aaaaa", &[2, 3]), slots(&[1]), "its neighbour at the end is not for companions of a fan");
+        assert_eq!(left("aaaaa", &[1]), []);
+        assert_eq!(left("aahaa", &[0]), [], "the seat beside it had no neighbour before");
+    }
+
+    #[test]
+    fn the_accessible_seats_near_the_wanted_ones_are_handed_in() {
+        let mut seats = chart().seats().to_vec();
+        for seat in seats.iter_mut().filter(|seat| [0, 1, 4, 5, 7].contains(&seat.slot.0)) {
+            seat.accessible = true;
+        }
+        let (sections, rows, grades) =
+            (chart().sections().to_vec(), chart().rows().to_vec(), chart().grades().to_vec());
+        let chart = SeatChart::from_parts(sections, rows, grades, seats, vec![]);
+        assert_eq!(Orphans::prevent(&chart, &slots(&[3])), Orphans::Prevent { accessible: slots(&[1, 4, 5]) });
+        assert_eq!(Orphans::prevent(&chart, &slots(&[0, 1])), Orphans::Prevent { accessible: slots(&[0, 1]) });
+        let state = all_free(&chart);
+        assert_eq!(Orphans::prevent(&chart, &slots(&[3])).left_by(&state, &slots(&[3])), slots(&[2]));
+        assert_eq!(Orphans::Allow.left_by(&state, &slots(&[3])), []);
     }
 }

@@ -4,12 +4,14 @@
 //! slot empty between two rows, and where the plan shows an aisle. Seat numbers are not used, because many venues number odd and
 //! even seats on different sides.
 //!
-//! **The focal point** of a section is the centroid of the seats of its front row, which is the first row of the plan; the
-//! seating-plan format has no other focal point. Distances from it are integers, in millionths of the distance of the farthest
-//! seat of the section, so that every store computes the same sums.
+//! **The focal point** of a section is the first that is known: its own, that of the plan, the middle of the stage that the plan
+//! draws, and otherwise the centroid of its front row. The front row is then the uppermost of the drawing, since plans are drawn
+//! with the stage at the top; in a plan without coordinates, it is the first row of the plan. Distances from the focal point are
+//! integers, in millionths of the distance of the farthest seat of the section, so that every store computes the same sums.
 //!
 //! **The best block** is chosen by these criteria, in this order: it leaves no orphan seat; its section is the earliest, in the
-//! order of the seat request or else of the plan; the sum of its distances is the least; its first slot is the lowest.
+//! order of the seat request or else of [`sections_by_preference`]; the sum of its distances is the least; its first slot is the
+//! lowest. An accessible seat is no orphan and no neighbour of one, as in [`orphan_seats`](crate::booking::alternatives::orphan_seats).
 //!
 //! **Accessible seats** are chosen only on request. A block has exactly as many of them as are wanted, and its other seats are
 //! ordinary, so that a fan in a wheelchair sits with companions. The stretches are computed so that every block within a stretch
@@ -22,6 +24,7 @@
 use std::sync::Arc;
 
 use crate::booking::seat_state::{SeatStatus, is_free};
+use crate::catalog::drawing::Point;
 use crate::catalog::seat_chart::{Seat, SeatChart, Slot};
 
 /// The distance of the farthest seat of a section from its focal point. The sum over a hold fits into a double and a `u32`.
@@ -46,6 +49,8 @@ pub struct SeatOrder {
     pub sections: Vec<Vec<Stretch>>,
     /// The distance of each seat, by slot; see [`focal_distances`], which are the same for every order of a venue.
     pub distances: Vec<u32>,
+    /// Whether each seat is accessible, by slot.
+    pub accessible: Vec<bool>,
 }
 
 /// A group that wants to sit together.
@@ -78,35 +83,59 @@ struct Block {
 /// The distances of the seats from the focal points of their sections, by slot; 0 where there is no seat.
 pub fn focal_distances(chart: &SeatChart) -> Vec<u32> {
     let mut distances = vec![0; chart.seat_slots() as usize];
+    let (of_plan, of_sections) = (plan_focal_point(chart), &chart.focal_points().sections);
     for seats in chart.seats().chunk_by(|a, b| chart.row_of(a).section == chart.row_of(b).section) {
-        let front_row = seats.iter().take_while(|seat| seat.row == seats[0].row);
-        let focal = centroid(front_row.map(|seat| (seat.x, seat.y)));
-        measure(&mut distances, seats.iter().map(|seat| (seat.slot, (seat.x, seat.y))), focal);
+        let own = of_sections.get(&chart.row_of(&seats[0]).section).copied();
+        let focal = own.or(of_plan).unwrap_or_else(|| middle_of_front_row(seats));
+        measure(&mut distances, seats.iter(), focal);
     }
     distances
 }
 
+/// The focal point of the whole plan; none if it has none and draws no stage.
+fn plan_focal_point(chart: &SeatChart) -> Option<Point> {
+    chart.focal_points().plan.or_else(|| chart.drawing().stage())
+}
+
+/// The middle of the uppermost row of a section; of several, the first of the plan.
+fn middle_of_front_row(seats: &[Seat]) -> Point {
+    let rows = seats.chunk_by(|a, b| a.row == b.row).map(|row| Point::centroid(row.iter().map(Seat::position)));
+    rows.reduce(|front, row| if row.y < front.y { row } else { front }).unwrap_or_default()
+}
+
+/// All sections, the preferred first: those with the nearest seats to the focal point of the plan. Without one, they are in the
+/// order of the plan.
+pub fn sections_by_preference(chart: &SeatChart) -> Vec<u16> {
+    let sections = (0..).zip(chart.sections()).map(|(section, _)| section);
+    let Some(focal) = plan_focal_point(chart) else { return sections.collect() };
+    let mut nearest = vec![f64::INFINITY; chart.sections().len()];
+    for seat in chart.seats() {
+        let nearest = &mut nearest[usize::from(chart.row_of(seat).section)];
+        *nearest = nearest.min(seat.position().distance(focal));
+    }
+    let mut sections: Vec<u16> = sections.collect();
+    sections.sort_by(|a, b| nearest[usize::from(*a)].total_cmp(&nearest[usize::from(*b)]));
+    sections
+}
+
 /// Writes the distances of seats from a point, in millionths of that of the farthest.
-fn measure(distances: &mut [u32], seats: impl Iterator<Item = (Slot, (f64, f64))> + Clone, (x, y): (f64, f64)) {
-    let far = |(seat_x, seat_y): (f64, f64)| (seat_x - x).hypot(seat_y - y);
-    let farthest = seats.clone().map(|(_, at)| far(at)).fold(0.0, f64::max);
-    for (slot, at) in seats {
-        let share = if farthest > 0.0 { far(at) / farthest } else { 0.0 };
+fn measure<'s>(distances: &mut [u32], seats: impl Iterator<Item = &'s Seat> + Clone, focal: Point) {
+    let farthest = seats.clone().map(|seat| seat.position().distance(focal)).fold(0.0, f64::max);
+    for seat in seats {
+        let share = if farthest > 0.0 { seat.position().distance(focal) / farthest } else { 0.0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and DISTANCE_MAX")]
         let distance = (share * f64::from(DISTANCE_MAX)).round() as u32;
-        distances[slot.0 as usize] = distance;
+        distances[seat.slot.0 as usize] = distance;
     }
 }
 
-/// The centroid of some points.
-fn centroid(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
-    let (mut x, mut y, mut count) = (0.0, 0.0, 0.0);
-    for (point_x, point_y) in points {
-        x += point_x;
-        y += point_y;
-        count += 1.0;
+/// Whether each seat of a venue is accessible, by slot.
+fn accessible_seats(chart: &SeatChart) -> Vec<bool> {
+    let mut accessible = vec![false; chart.seat_slots() as usize];
+    for seat in chart.seats() {
+        accessible[seat.slot.0 as usize] = seat.accessible;
     }
-    if count > 0.0 { (x / count, y / count) } else { (0.0, 0.0) }
+    accessible
 }
 
 impl SeatOrder {
@@ -122,18 +151,19 @@ impl SeatOrder {
             nearest_first(stretches);
         }
         let wanted = sections.iter().map(|section| std::mem::take(&mut by_section[usize::from(*section)]));
-        Self { sections: wanted.filter(|stretches| !stretches.is_empty()).collect(), distances }
+        let sections = wanted.filter(|stretches| !stretches.is_empty()).collect();
+        Self { sections, distances, accessible: accessible_seats(chart) }
     }
 
     /// The order of the whole venue, by the distance from the centroid of these seats.
     pub fn around(chart: &SeatChart, seats: &[&Seat], group: Group, may_choose: impl Fn(&Seat) -> bool) -> Self {
         let mut distances = vec![0; chart.seat_slots() as usize];
-        let middle = centroid(seats.iter().map(|seat| (seat.x, seat.y)));
-        measure(&mut distances, chart.seats().iter().map(|seat| (seat.slot, (seat.x, seat.y))), middle);
+        let middle = Point::centroid(seats.iter().map(|seat| seat.position()));
+        measure(&mut distances, chart.seats().iter(), middle);
         let mut all: Vec<Stretch> =
             stretches(chart, &distances, group, may_choose).map(|(_, stretch)| stretch).collect();
         nearest_first(&mut all);
-        Self { sections: vec![all], distances }
+        Self { sections: vec![all], distances, accessible: accessible_seats(chart) }
     }
 }
 
@@ -193,10 +223,9 @@ impl SeatSearch {
 
     /// The best free seats of a state, in the order of their slots; none if no free seats fit.
     pub fn choose(&self, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
-        let SeatOrder { sections, distances } = &*self.order;
         self.ways().into_iter().find_map(|sizes| match sizes.as_slice() {
-            [size] => self.block(*size, state),
-            sizes => sections.iter().find_map(|section| parts(section, sizes, distances, state)),
+            [size] => self.order.block(*size, state),
+            sizes => self.order.sections.iter().find_map(|section| self.order.parts(section, sizes, state)),
         })
     }
 
@@ -215,19 +244,6 @@ impl SeatSearch {
         }
         (last.0 - first.0) as usize + 1 == self.count && within_one(*first, *last)
     }
-
-    fn block(&self, size: usize, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
-        let SeatOrder { sections, distances } = &*self.order;
-        let mut second_best = None;
-        for section in sections {
-            let found = nearest(section, size, distances, state);
-            if let Some(block) = found.preventing_orphans {
-                return Some(slots(block, size));
-            }
-            second_best = second_best.or(found.any);
-        }
-        second_best.map(|block| slots(block, size))
-    }
 }
 
 fn slots(block: Block, size: usize) -> Vec<Slot> {
@@ -238,67 +254,84 @@ fn slot(index: usize) -> Slot {
     Slot(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
-/// Blocks of these sizes in one section, each the best that is left.
-fn parts(section: &[Stretch], sizes: &[usize], distances: &[u32], state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
-    let mut left = state.to_vec();
-    let mut chosen = Vec::new();
-    for size in sizes {
-        let found = nearest(section, *size, distances, &left);
-        let block = found.preventing_orphans.or(found.any)?;
-        left[block.first..block.first + size].fill(Some(SeatStatus::Held));
-        chosen.extend(slots(block, *size));
-    }
-    chosen.sort_unstable();
-    Some(chosen)
-}
-
 #[derive(Default)]
 struct Found {
     preventing_orphans: Option<Block>,
     any: Option<Block>,
 }
 
-/// The best block of a section. The search stops once every stretch that is left is farther than the best block found.
-fn nearest(section: &[Stretch], size: usize, distances: &[u32], state: &[Option<SeatStatus>]) -> Found {
-    let mut found = Found::default();
-    for stretch in section {
-        let least = stretch.nearest.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
-        if found.preventing_orphans.is_some_and(|block| block.distance < least) {
-            break;
+impl SeatOrder {
+    /// The best block of this size.
+    fn block(&self, size: usize, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
+        let mut second_best = None;
+        for section in &self.sections {
+            let found = self.nearest(section, size, state);
+            if let Some(block) = found.preventing_orphans {
+                return Some(slots(block, size));
+            }
+            second_best = second_best.or(found.any);
         }
-        let (mut free, mut distance) = (0, 0);
-        for at in stretch.first.0 as usize..=stretch.last.0 as usize {
-            if !is_free(state, at) {
-                (free, distance) = (0, 0);
-                continue;
+        second_best.map(|block| slots(block, size))
+    }
+
+    /// Blocks of these sizes in one section, each the best that is left.
+    fn parts(&self, section: &[Stretch], sizes: &[usize], state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
+        let mut left = state.to_vec();
+        let mut chosen = Vec::new();
+        for size in sizes {
+            let found = self.nearest(section, *size, &left);
+            let block = found.preventing_orphans.or(found.any)?;
+            left[block.first..block.first + size].fill(Some(SeatStatus::Held));
+            chosen.extend(slots(block, *size));
+        }
+        chosen.sort_unstable();
+        Some(chosen)
+    }
+
+    /// The best block of a section. The search stops once every stretch that is left is farther than the best block found.
+    fn nearest(&self, section: &[Stretch], size: usize, state: &[Option<SeatStatus>]) -> Found {
+        let distances = &self.distances;
+        let mut found = Found::default();
+        for stretch in section {
+            let least = stretch.nearest.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
+            if found.preventing_orphans.is_some_and(|block| block.distance < least) {
+                break;
             }
-            free += 1;
-            distance += distances[at];
-            if free > size {
-                distance -= distances[at - size];
-            }
-            if free >= size {
-                let block = Block { distance, first: at + 1 - size };
-                keep_least(&mut found.any, block);
-                if !leaves_an_orphan(state, block.first, at) {
-                    keep_least(&mut found.preventing_orphans, block);
+            let (mut free, mut distance) = (0, 0);
+            for at in stretch.first.0 as usize..=stretch.last.0 as usize {
+                if !is_free(state, at) {
+                    (free, distance) = (0, 0);
+                    continue;
+                }
+                free += 1;
+                distance += distances[at];
+                if free > size {
+                    distance -= distances[at - size];
+                }
+                if free >= size {
+                    let block = Block { distance, first: at + 1 - size };
+                    keep_least(&mut found.any, block);
+                    if !self.leaves_an_orphan(state, block.first, at) {
+                        keep_least(&mut found.preventing_orphans, block);
+                    }
                 }
             }
         }
+        found
     }
-    found
+
+    /// Whether taking these seats would leave a free seat at either end without a free neighbour. Accessible seats do not count.
+    fn leaves_an_orphan(&self, state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
+        let ordinary = |at: usize| !self.accessible.get(at).copied().unwrap_or_default();
+        let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at) && ordinary(at));
+        let before = ordinary(first) && free(first.checked_sub(1)) && !free(first.checked_sub(2));
+        let after = ordinary(last) && free(Some(last + 1)) && !free(Some(last + 2));
+        before || after
+    }
 }
 
 fn keep_least(best: &mut Option<Block>, block: Block) {
     if best.is_none_or(|best| block < best) {
         *best = Some(block);
     }
-}
-
-/// Whether taking these seats would leave a free seat at either end without a free neighbour.
-fn leaves_an_orphan(state: &[Option<SeatStatus>], first: usize, last: usize) -> bool {
-    let free = |at: Option<usize>| at.is_some_and(|at| is_free(state, at));
-    let before = free(first.checked_sub(1)) && !free(first.checked_sub(2));
-    let after = free(Some(last + 1)) && !free(Some(last + 2));
-    before || after
 }

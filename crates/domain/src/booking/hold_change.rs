@@ -18,6 +18,8 @@ pub const HOLD_LIFE_FACTOR: u32 = 3;
 pub struct Extension {
     /// How long a hold of its performance lives.
     pub hold_for: Duration,
+    /// When the show begins. A hold ends then at the latest.
+    pub starts_at: Timestamp,
     /// The deadline of the fan's queue token, if there is one. A hold ends with it at the latest, so every live hold can be paid.
     pub token_until: Option<Timestamp>,
 }
@@ -63,7 +65,7 @@ impl Extension {
         if state != ReservationState::Held {
             return Err(ExtendRefusal::NotHeld { state });
         }
-        let limit = hold.held_at + self.hold_for * HOLD_LIFE_FACTOR;
+        let limit = self.starts_at.min(hold.held_at + self.hold_for * HOLD_LIFE_FACTOR);
         let limit = self.token_until.map_or(limit, |until| until.min(limit));
         let expires_at = limit.min(now + self.hold_for);
         if expires_at <= hold.expires_at {

@@ -3,11 +3,14 @@
 //! A block is a claim without a deadline, so a seat still has one owner at most. A seat that a fan holds or bought cannot be blocked,
 //! and a blocked seat cannot be held. Only operators unblock seats.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::booking::HoldRefusal;
-use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot};
+use crate::catalog::seat_chart::{CHART_NAME_MAX_LEN, SeatChart, Slot, chart_name};
 use crate::ids::{BlockId, PerformanceId, UserId};
+use crate::text::words;
 use crate::time::Timestamp;
 
 /// The most seats that one call blocks or unblocks. It is the size of a section, and keeps the transaction short.
@@ -21,15 +24,13 @@ pub struct BlockReason(String);
 
 /// The text cannot be a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to {REASON_MAX_CHARS} characters without control characters")]
+#[error("must be 1 to {REASON_MAX_CHARS} characters without control, invisible or unassigned characters")]
 pub struct NotAReason;
 
 impl BlockReason {
-    /// Reads a reason; spaces around it are dropped.
+    /// Reads a reason, [`normalized`](crate::text::normalized).
     pub fn parse(text: &str) -> Result<Self, NotAReason> {
-        let reason = text.trim();
-        let fits = (1..=REASON_MAX_CHARS).contains(&reason.chars().count());
-        if fits && !reason.chars().any(char::is_control) { Ok(Self(reason.to_owned())) } else { Err(NotAReason) }
+        words(text, REASON_MAX_CHARS).map(Self).ok_or(NotAReason)
     }
 
     /// The reason.
@@ -117,8 +118,8 @@ pub enum NotASeatList {
     /// None, or too many.
     #[error("must name 1 to {BLOCK_SEATS_MAX} seats")]
     Length,
-    /// The name at this index is longer than any seat's.
-    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes")]
+    /// The name at this index is not one that a seat can have.
+    #[error("must be 1 to {CHART_NAME_MAX_LEN} bytes without control, invisible or unassigned characters")]
     NotAName {
         /// Where in the list.
         index: usize,
@@ -131,8 +132,10 @@ impl SeatList {
         if !(1..=BLOCK_SEATS_MAX).contains(&seat_ids.len()) {
             return Err(NotASeatList::Length);
         }
-        let unnamed = seat_ids.iter().position(|seat_id| !(1..=CHART_NAME_MAX_LEN).contains(&seat_id.len()));
-        unnamed.map_or(Ok(Self(seat_ids)), |index| Err(NotASeatList::NotAName { index }))
+        let name = |(index, seat_id): (usize, String)| {
+            chart_name(&seat_id).map(Cow::into_owned).ok_or(NotASeatList::NotAName { index })
+        };
+        seat_ids.into_iter().enumerate().map(name).collect::<Result<_, _>>().map(Self)
     }
 
     /// The seats of a venue that are named, in the order of their slots, each once.

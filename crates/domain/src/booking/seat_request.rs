@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::booking::best_available::sections_by_preference;
 use crate::booking::unit_search::UnitSearch;
 use crate::booking::{HoldRefusal, SeatSelection};
 use crate::catalog::PriceList;
@@ -57,7 +58,8 @@ impl GeneralAdmissionRequest {
 pub struct BestAvailableRequest {
     /// How many: 1 to [`SEATS_PER_HOLD_MAX`](crate::booking::SEATS_PER_HOLD_MAX).
     pub count: usize,
-    /// The names of the sections, the preferred first; empty for all, in the order of the plan.
+    /// The names of the sections, the preferred first; empty for all, in the order of
+    /// [`sections_by_preference`](crate::booking::best_available::sections_by_preference).
     pub sections: Vec<String>,
     /// The names of the grades; empty for all.
     pub grades: Vec<String>,
@@ -89,7 +91,11 @@ impl BestAvailableRequest {
     /// Resolves the names, and the price limit to grades.
     pub fn allowed(&self, chart: &SeatChart, prices: &PriceList) -> Result<AllowedSeats, HoldRefusal> {
         let section_names: Vec<&str> = chart.sections().iter().map(|section| section.name.as_str()).collect();
-        let sections = named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?;
+        let sections = if self.sections.is_empty() {
+            sections_by_preference(chart)
+        } else {
+            named(&self.sections, &section_names).map_err(|names| HoldRefusal::UnknownSections { names })?
+        };
         let general_admission: Vec<String> =
             self.sections.iter().filter(|name| chart.area_named(name).is_some()).cloned().collect();
         if !general_admission.is_empty() {
@@ -97,6 +103,7 @@ impl BestAvailableRequest {
         }
         let grade_names: Vec<&str> = chart.grades().iter().map(|grade| grade.name.as_str()).collect();
         let mut grades = named(&self.grades, &grade_names).map_err(|names| HoldRefusal::UnknownGrades { names })?;
+        grades.retain(|grade| prices.of(*grade).is_some());
         if let Some(price_max) = self.price_max {
             if price_max.currency != prices.currency {
                 return Err(HoldRefusal::OtherCurrency { sold_in: prices.currency });
@@ -141,7 +148,7 @@ mod tests {
     }
 
     fn allowed(seat_request: &BestAvailableRequest) -> Result<AllowedSeats, HoldRefusal> {
-        let prices = PriceList { currency: euros(0).currency, minor_by_grade: vec![900, 500, 100] };
+        let prices = PriceList { currency: euros(0).currency, minor_by_grade: [900, 500, 100].map(Some).into() };
         seat_request.allowed(&chart(), &prices)
     }
 
@@ -173,6 +180,13 @@ mod tests {
     fn a_price_leaves_the_grades_that_cost_no_more() {
         let grades = |price| allowed(&seat_request(&[], &[], Some(euros(price)))).expect("a valid request").grades;
         assert_eq!((grades(900), grades(500), grades(499), grades(99)), (vec![0, 1, 2], vec![1, 2], vec![2], vec![]));
+    }
+
+    #[test]
+    fn a_grade_that_is_not_for_sale_is_not_allowed() {
+        let prices = PriceList { currency: euros(0).currency, minor_by_grade: vec![Some(900), None, Some(100)] };
+        let grades = |names: &[&str]| seat_request(&[], names, None).allowed(&chart(), &prices).map(|it| it.grades);
+        assert_eq!((grades(&[]), grades(&["Silver"])), (Ok(vec![0, 2]), Ok(vec![])));
     }
 
     #[test]

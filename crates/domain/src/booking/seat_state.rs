@@ -1,6 +1,7 @@
 //! The live state of a performance's seats: a status per slot, and a version that grows with each change.
 
 use crate::booking::Claim;
+use crate::catalog::PriceList;
 use crate::catalog::area::Area;
 use crate::catalog::seat_chart::{SeatChart, Slot};
 use crate::ids::{BlockId, ReservationId};
@@ -26,6 +27,37 @@ pub struct SeatStock {
     pub free: u32,
     /// Seats that become free again unless they are paid for.
     pub held: u32,
+}
+
+/// The counts of a performance's seats, by who may buy them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StockByNeed {
+    /// Seats and units for everybody.
+    pub general: SeatStock,
+    /// Seats for fans who need an accessible one.
+    pub accessible: SeatStock,
+}
+
+impl SeatStock {
+    /// Whether no seat is left, and none is held that may come back.
+    pub fn is_sold_out(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl StockByNeed {
+    /// What a fan may buy who needs an accessible seat, or who does not.
+    pub fn of(&self, needs_accessible: bool) -> SeatStock {
+        if needs_accessible { self.accessible } else { self.general }
+    }
+
+    /// The counts of all seats.
+    pub fn total(&self) -> SeatStock {
+        SeatStock {
+            free: self.general.free.saturating_add(self.accessible.free),
+            held: self.general.held.saturating_add(self.accessible.held),
+        }
+    }
 }
 
 /// The owner of a seat that is not free.
@@ -155,7 +187,7 @@ pub struct StockAt {
 /// A copy of the state of a performance's seats at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatState {
-    /// The status of the seat or unit at each slot; none where the slot is no seat.
+    /// The status of the seat or unit at each slot; none where the slot is no seat, or one that is not for sale.
     pub statuses: Vec<Option<SeatStatus>>,
     /// Grows with each change.
     pub version: u64,
@@ -170,6 +202,20 @@ impl SeatState {
     /// How many seats are free and how many are held.
     pub fn stock(&self) -> SeatStock {
         SeatStock { free: count(&self.statuses, SeatStatus::Free), held: count(&self.statuses, SeatStatus::Held) }
+    }
+
+    /// How many seats are free and how many are held, by who may buy them. `total` is the count of all.
+    pub fn stock_by_need(&self, chart: &SeatChart, total: SeatStock) -> StockByNeed {
+        let mut accessible = SeatStock::default();
+        for slot in chart.accessible_slots() {
+            accessible.free += u32::from(self.status(*slot) == Some(SeatStatus::Free));
+            accessible.held += u32::from(self.status(*slot) == Some(SeatStatus::Held));
+        }
+        let general = SeatStock {
+            free: total.free.saturating_sub(accessible.free),
+            held: total.held.saturating_sub(accessible.held),
+        };
+        StockByNeed { general, accessible }
     }
 
     /// How many units of a general admission area are free.
@@ -199,6 +245,16 @@ pub fn all_free(chart: &SeatChart) -> Vec<Option<SeatStatus>> {
     for area in chart.areas() {
         let slots = area.slots();
         statuses[slots.start as usize..slots.end as usize].fill(Some(SeatStatus::Free));
+    }
+    statuses
+}
+
+/// The state of a performance of which nothing is sold. A seat or unit that is not for sale has no status: like a slot that is no
+/// seat, it counts as taken and cannot become free.
+pub fn unsold(chart: &SeatChart, prices: &PriceList) -> Vec<Option<SeatStatus>> {
+    let mut statuses = all_free(chart);
+    for (slot, status) in (0..).map(Slot).zip(&mut statuses) {
+        *status = status.filter(|_| prices.sells(chart, slot));
     }
     statuses
 }
@@ -233,6 +289,32 @@ pub(crate) mod written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::seat_chart::{Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection};
+    use crate::money::Currency;
+
+    #[test]
+    fn what_has_no_price_has_no_status() {
+        let seat = |number: u16| PlannedSeat {
+            id: number.to_string(),
+            number: number.to_string(),
+            grade: number % 2,
+            x: f64::from(number),
+            y: 0.0,
+            accessible: false,
+        };
+        let rows = vec![PlannedRow { label: "A".into(), seats: (0..3).map(seat).collect() }];
+        let general_admission = Some(PlannedArea { capacity: 2, grade: 1 });
+        let sections = vec![
+            PlannedSection { name: "Stalls".into(), rows, general_admission: None },
+            PlannedSection { name: "Floor".into(), rows: vec![], general_admission },
+        ];
+        let grades = ["Sold", "Not available"].map(|name| Grade { name: name.into(), color: String::new() });
+        let chart = SeatChart::lay_out(sections, grades.into());
+        let currency = Currency::parse("EUR").expect("a currency");
+        let prices = PriceList { currency, minor_by_grade: vec![Some(100), None] };
+        assert_eq!(unsold(&chart, &prices), written::statuses("a_a___"));
+        assert_eq!(prices.range().map(|(lowest, highest)| (lowest.minor, highest.minor)), Some((100, 100)));
+    }
 
     #[test]
     fn a_slot_takes_one_byte() {

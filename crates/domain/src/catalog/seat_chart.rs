@@ -1,9 +1,13 @@
 //! The seat chart of a venue: the constant data of its seats, and the layout of their live state.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::area::{Area, unit_id, unit_slot};
+use crate::catalog::drawing::{Drawing, Point};
+use crate::catalog::row_layout::{aisles, order_along_row};
 pub use crate::catalog::slot::Slot;
+use crate::text::normalized;
 
 /// The most seats and units of one venue. The largest stadiums fit, and the state of a performance stays near 100 KB.
 pub const SEATS_PER_VENUE_MAX: usize = 100_000;
@@ -13,8 +17,11 @@ pub const SECTIONS_PER_VENUE_MAX: usize = 1_000;
 pub const GRADES_PER_VENUE_MAX: usize = 100;
 /// The longest name of a seat, row, section or grade, in bytes.
 pub const CHART_NAME_MAX_LEN: usize = 64;
-/// Two neighbours of a row this many times farther apart than the row's usual pitch have an aisle between them.
-const AISLE_PITCHES: f64 = 1.6;
+
+/// A name of a seat, row, section or grade, [`normalized`]. `None` if it is empty or longer than [`CHART_NAME_MAX_LEN`].
+pub fn chart_name(text: &str) -> Option<Cow<'_, str>> {
+    normalized(text).filter(|name| (1..=CHART_NAME_MAX_LEN).contains(&name.len()))
+}
 
 /// A price class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +63,27 @@ pub struct Seat {
     pub grade: u16,
     /// To the right, in the plan's pixels.
     pub x: f64,
-    /// Away from the stage or towards it, as the plan was drawn, in its pixels.
+    /// Downwards, in the plan's pixels.
     pub y: f64,
     /// Whether it is reserved for fans who need it: a wheelchair space, or a seat beside one, as the plan says.
     pub accessible: bool,
+}
+
+impl Seat {
+    /// Where it stands.
+    pub fn position(&self) -> Point {
+        Point { x: self.x, y: self.y }
+    }
+}
+
+/// The points to which the best seats are near. Where there is none, the plan decides; see
+/// [`best_available`](crate::booking::best_available).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FocalPoints {
+    /// Of the whole plan.
+    pub plan: Option<Point>,
+    /// Of sections that have one of their own, by index.
+    pub sections: BTreeMap<u16, Point>,
 }
 
 /// A seat of a plan, before it has a slot.
@@ -84,8 +108,26 @@ pub struct PlannedSeat {
 pub struct PlannedRow {
     /// See [`Row::label`].
     pub label: String,
-    /// In the order in which people sit.
+    /// In the order of the plan.
     pub seats: Vec<PlannedSeat>,
+}
+
+impl PlannedRow {
+    /// Whether the plan lists the seats in another order than that in which people sit.
+    pub fn is_out_of_order(&self) -> bool {
+        !order_along_row(&self.positions()).is_sorted()
+    }
+
+    fn positions(&self) -> Vec<Point> {
+        self.seats.iter().map(|seat| Point { x: seat.x, y: seat.y }).collect()
+    }
+
+    /// With its seats in the order in which people sit.
+    fn in_order(self) -> Self {
+        let order = order_along_row(&self.positions());
+        let mut seats: Vec<Option<PlannedSeat>> = self.seats.into_iter().map(Some).collect();
+        Self { label: self.label, seats: order.into_iter().filter_map(|seat| seats[seat].take()).collect() }
+    }
 }
 
 /// A section of a plan.
@@ -116,6 +158,9 @@ pub struct SeatChart {
     grades: Vec<Grade>,
     seats: Vec<Seat>,
     areas: Vec<Area>,
+    focal_points: FocalPoints,
+    drawing: Drawing,
+    accessible: Vec<Slot>,
     by_id: HashMap<String, usize>,
     by_slot: HashMap<Slot, usize>,
     seat_slots: u32,
@@ -133,10 +178,11 @@ impl SeatChart {
         for (section, planned) in (0..).zip(plan) {
             sections.push(Section { name: planned.name });
             general_admission.extend(planned.general_admission.map(|planned| (section, planned)));
-            for planned_row in planned.rows {
+            let planned_rows: Vec<PlannedRow> = planned.rows.into_iter().map(PlannedRow::in_order).collect();
+            let aisles = aisles(&planned_rows.iter().map(PlannedRow::positions).collect::<Vec<_>>());
+            for (planned_row, aisles) in planned_rows.into_iter().zip(aisles) {
                 let row = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 rows.push(Row { section, label: planned_row.label });
-                let aisles = aisles(&planned_row.seats);
                 for (seat, aisle_before) in planned_row.seats.into_iter().zip(aisles) {
                     next_slot += u32::from(aisle_before);
                     let PlannedSeat { id, number, grade, x, y, accessible } = seat;
@@ -165,9 +211,34 @@ impl SeatChart {
     ) -> Self {
         let by_id = seats.iter().enumerate().map(|(at, seat)| (seat.id.clone(), at)).collect();
         let by_slot = seats.iter().enumerate().map(|(at, seat)| (seat.slot, at)).collect();
+        let accessible = seats.iter().filter(|seat| seat.accessible).map(|seat| seat.slot).collect();
         let seat_slots = seats.last().map_or(0, |seat| seat.slot.0 + 1);
         let slots = areas.last().map_or(seat_slots, |area| area.slots().end);
-        Self { sections, rows, grades, seats, areas, by_id, by_slot, seat_slots, slots }
+        let (focal_points, drawing) = (FocalPoints::default(), Drawing::default());
+        Self {
+            sections,
+            rows,
+            grades,
+            seats,
+            areas,
+            focal_points,
+            drawing,
+            accessible,
+            by_id,
+            by_slot,
+            seat_slots,
+            slots,
+        }
+    }
+
+    /// The same chart with these focal points.
+    pub fn with_focal_points(self, focal_points: FocalPoints) -> Self {
+        Self { focal_points, ..self }
+    }
+
+    /// The same chart with this drawing.
+    pub fn with_drawing(self, drawing: Drawing) -> Self {
+        Self { drawing, ..self }
     }
 
     /// In the order of the plan.
@@ -190,9 +261,24 @@ impl SeatChart {
         &self.seats
     }
 
+    /// The slots of its accessible seats, in order.
+    pub fn accessible_slots(&self) -> &[Slot] {
+        &self.accessible
+    }
+
     /// In the order of their slots, and of the plan.
     pub fn areas(&self) -> &[Area] {
         &self.areas
+    }
+
+    /// The points to which the best seats are near.
+    pub fn focal_points(&self) -> &FocalPoints {
+        &self.focal_points
+    }
+
+    /// What is drawn beside the seats.
+    pub fn drawing(&self) -> &Drawing {
+        &self.drawing
     }
 
     /// The length of a state: one more than the last slot.
@@ -288,16 +374,6 @@ impl SeatChart {
     }
 }
 
-/// For each seat of a row, whether there is an aisle between it and the seat before it.
-fn aisles(seats: &[PlannedSeat]) -> Vec<bool> {
-    let gaps: Vec<f64> = seats.windows(2).map(|pair| (pair[1].x - pair[0].x).hypot(pair[1].y - pair[0].y)).collect();
-    let mut sorted = gaps.clone();
-    sorted.sort_by(f64::total_cmp);
-    let pitch = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    let first = (!seats.is_empty()).then_some(false);
-    first.into_iter().chain(gaps.into_iter().map(|gap| gap > pitch * AISLE_PITCHES)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +396,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_counted_in_bytes_after_it_is_normalized() {
+        let longest = "x".repeat(CHART_NAME_MAX_LEN);
+        assert_eq!(chart_name(&format!(" {longest} ")).as_deref(), Some(longest.as_str()));
+        for text in ["", " ", "Flo\u{AD}or", &"é".repeat(33)] {
+            assert_eq!(chart_name(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn rows_are_contiguous_and_apart_from_each_other() {
         let chart = chart(vec![row("A", &[0.0, 1.0, 2.0]), row("B", &[0.0, 1.0])]);
         let slots: Vec<u32> = chart.seats().iter().map(|seat| seat.slot.0).collect();
@@ -335,9 +420,12 @@ mod tests {
     }
 
     #[test]
-    fn seats_stacked_on_one_point_have_no_aisle() {
-        let chart = chart(vec![row("A", &[3.0, 3.0, 3.0])]);
-        assert_eq!(chart.slots(), 3);
+    fn the_seats_of_a_row_are_in_the_order_in_which_people_sit() {
+        let listed = row("A", &[10.0, 4.0, 11.0, 9.0]);
+        assert!(listed.is_out_of_order() && !row("A", &[4.0, 3.0]).is_out_of_order());
+        let chart = chart(vec![listed]);
+        let seats: Vec<(&str, u32)> = chart.seats().iter().map(|seat| (seat.number.as_str(), seat.slot.0)).collect();
+        assert_eq!(seats, [("2", 0), ("4", 2), ("1", 3), ("3", 4)]);
     }
 
     #[test]

@@ -14,17 +14,22 @@ use crate::time::Timestamp;
 /// they are added.
 ///
 /// # Contract
-/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots and general admission areas
+/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
 /// - `keeps_a_large_venue`: 60,000 seats
-/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added
+/// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added, with grades that have no price and with dates
+///   from year 1 to year 9999
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
 /// - `pages_concerts`: in the order of their ids, each once, in pages of any size
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
+/// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
+/// - `finds_an_add_by_its_request`: [`Catalog::find_added_venue`] and [`Catalog::find_added_performance`] return what a repeat would;
+///   `None` if the request added nothing
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
+///   by request too
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
 /// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
-///   nothing
+///   nothing. [`Catalog::find_patched`] returns the same; `None` if the request changed nothing
 /// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none
@@ -63,6 +68,18 @@ pub trait Catalog: Send + Sync {
         patch: QueuePatch,
         request: Option<RequestKey>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>>;
+
+    /// The venue that an earlier request added.
+    async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>>;
+
+    /// The performance that an earlier request added.
+    async fn find_added_performance(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Performance>, RequestError<Infallible>>;
+
+    /// The settings of a queue as an earlier request left them.
+    async fn find_patched(&self, request: RequestKey) -> Result<Option<QueueSettings>, RequestError<Infallible>>;
 
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;

@@ -10,9 +10,11 @@ mod clock;
 mod identity;
 mod ids;
 mod outbox;
+mod page_tokens;
 mod payments;
 mod queue;
 mod seen_requests;
+mod store_clock;
 mod wallets;
 
 pub use audit::Audit;
@@ -25,19 +27,21 @@ pub use clock::Clock;
 pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
 pub use ids::Ids;
 pub use outbox::Outbox;
+pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payments::Payments;
 pub use queue::{
-    CutLane, Draws, FrozenLane, JoinRefusal, Joining, LaneGrants, Presence, QueueLost, QueueRecords, QueueStore,
-    QueueTokens, SHOWN_MAX, TokenRefusal,
+    Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
+    QueueStore, QueueTokens, SHOWN_MAX, TokenRefusal,
 };
-pub use seen_requests::{Seen, SeenRequests};
+pub use seen_requests::{QueueAnswer, Seen, SeenRequests};
+pub use store_clock::StoreClock;
 pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
-    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, payments::MockPayments,
-    queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    seen_requests::MockSeenRequests, wallets::MockWallets,
+    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
+    payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
+    queue::MockQueueTokens, seen_requests::MockSeenRequests, store_clock::MockStoreClock, wallets::MockWallets,
 };

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
-use crate::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use crate::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use crate::queue::{EndedToken, QueueTokenPayload};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
@@ -34,6 +34,13 @@ use crate::time::Timestamp;
 /// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
 /// - `remembers_used_payloads`: from the commit of the payment on, for its queue only, propagated or not
 /// - `remembers_what_to_propagate`: a payment is pending from its commit until it is marked as propagated
+/// - `keeps_pending_performances_apart`: each performance with a pending payment is named once, and its payments are found whatever
+///   is pending for others
+/// - `ends_the_token_with_the_last_hold`: a payment that leaves the fan another live hold of the performance does not end the queue
+///   token; one that leaves none does. Holds that were released or have expired are not live
+/// - `ends_the_token_under_contention`: of concurrent payments of all holds of a fan, exactly one ends the token
+/// - `payment_and_hold_exclude_each_other`: of the payment of the last hold and a concurrent hold with the same token, either the
+///   payment leaves the token and the hold is placed, or the payment ends the token and the hold is refused
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Payments: Send + Sync {
@@ -42,7 +49,7 @@ pub trait Payments: Send + Sync {
         &self,
         plan: PaymentPlan,
         request: RequestKey,
-    ) -> Result<Applied<Payment>, RequestError<PayRefusal>>;
+    ) -> Result<Applied<Paid>, RequestError<PayRefusal>>;
 
     /// The payment that an earlier request made.
     async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>>;
@@ -53,15 +60,24 @@ pub trait Payments: Send + Sync {
     /// The payments of a user, newest first.
     async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
 
-    /// Payments made at or before `before` that are not known to be propagated to the seat locks and the queue, oldest first, at
-    /// most `limit`.
-    async fn pending(&self, before: Timestamp, limit: u32) -> Result<Vec<Settlement>, Unavailable>;
+    /// The performances with payments made at or before `before` that are not known to be propagated to the seat locks and the
+    /// queue, in any order.
+    async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable>;
 
-    /// The queue tokens of a queue that were used by payments, in any order.
+    /// Such payments of one performance, oldest first, at most `limit`.
+    async fn pending(
+        &self,
+        performance: PerformanceId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, Unavailable>;
+
+    /// The queue tokens of a queue that were ended by payments, or by [`Reservations::leave`](super::Reservations::leave), in any
+    /// order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
 
-    /// Whether this queue token was used by a payment.
-    async fn has_used(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable>;
+    /// Whether this queue token is one of [`Payments::ended_queue_tokens`].
+    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable>;
 
     /// Takes payments off [`Payments::pending`].
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;

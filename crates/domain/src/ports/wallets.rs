@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 
 use crate::error::{RequestError, Unavailable};
@@ -15,7 +17,9 @@ use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 /// - `keeps_currencies_apart`: one balance each, in the order of their codes
 /// - `repeats_a_top_up`: the same request answers [`Applied::Before`] with the first entry and credits nothing
 /// - `repeats_a_top_up_under_contention`: twenty of the same request at once credit once
-/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
+/// - `finds_a_top_up_by_its_request`: [`Wallets::find_topped_up`] returns what a repeat would; `None` if the request credited nothing
+/// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for
+///   [`Wallets::find_topped_up`] too
 /// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
 /// - `keeps_both_sides`: the entries of a transfer are the wallet's and the gateway's, and sum to zero
 /// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
@@ -30,6 +34,9 @@ pub trait Wallets: Send + Sync {
         transfer: Transfer,
         request: RequestKey,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>>;
+
+    /// The entry of the top-up that an earlier request made.
+    async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>>;
 
     /// The balances of a user, by currency code.
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable>;

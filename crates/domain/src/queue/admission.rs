@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::booking::seat_state::SeatStock;
+use crate::booking::seat_state::{SeatStock, StockByNeed};
 use crate::queue::{QueueRate, QueueSettings};
 use crate::time::Timestamp;
 
@@ -19,15 +19,15 @@ pub struct AdmissionTerms {
     pub accept_window: Duration,
     /// The weights of the lanes, by index; at least one.
     pub weights: Vec<u32>,
-    /// The stock of seats. If it is not known, it limits nothing.
-    pub stock: Option<SeatStock>,
+    /// The stock of seats, by who may buy them. If it is not known, it limits nothing.
+    pub stock: Option<StockByNeed>,
     /// Whether fans are called: the sale has opened and the queue is not paused. Numbers whose deadline has passed end in any case.
     pub calling: bool,
 }
 
 impl QueueSettings {
     /// The terms of an admission. The queue must have opened at `opens_at`.
-    pub fn terms(&self, stock: Option<SeatStock>, opens_at: Timestamp, now: Timestamp) -> AdmissionTerms {
+    pub fn terms(&self, stock: Option<StockByNeed>, opens_at: Timestamp, now: Timestamp) -> AdmissionTerms {
         AdmissionTerms {
             rate: self.rate,
             batch: self.batch,
@@ -40,7 +40,7 @@ impl QueueSettings {
     }
 }
 
-/// How many more fans may be called with this stock. A fan inside has seats or may want a free one. Each held seat counts for one
+/// How many more fans may be called with this stock, where `inside` of those who may buy it are inside. A fan inside has seats or may want a free one. Each held seat counts for one
 /// fan inside, each remaining fan inside needs a free seat, and only the free seats beyond that allow another call.
 pub fn limit_by_stock(stock: Option<SeatStock>, inside: u64) -> u64 {
     let Some(SeatStock { free, held }) = stock else { return u64::MAX };

@@ -1,7 +1,13 @@
 //! The token bucket that limits the rate of admissions.
 
-use crate::queue::AdmissionTerms;
+use std::time::Duration;
+
+use crate::queue::{AdmissionTerms, QueueRate};
 use crate::time::Timestamp;
+
+/// The bucket holds what the rate makes in this time, beside a batch. Ticks come much more often, so that while fans wait nothing
+/// overflows, and the long-run rate of admissions is the rate set, however small the batch is.
+pub const BUCKET_SLACK: Duration = Duration::from_secs(1);
 
 /// A token bucket that fills at the queue's rate; each admission takes one token. Its level is in admissions times the period in
 /// milliseconds, so that it grows by a whole number each millisecond and loses no fraction. When the period changes, the level
@@ -17,9 +23,9 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket: a new queue may admit a whole batch.
-    pub fn full(terms: &AdmissionTerms, now: Timestamp) -> Self {
-        Self { level: capacity(terms), period_ms: cost(terms), at_ms: now.timestamp_millis() }
+    /// The bucket of a new queue, which may admit a whole batch.
+    pub fn new(terms: &AdmissionTerms, now: Timestamp) -> Self {
+        Self { level: u64::from(terms.batch) * cost(terms), period_ms: cost(terms), at_ms: now.timestamp_millis() }
     }
 
     /// An empty bucket: a restored queue may have admitted a batch just before it was lost.
@@ -32,7 +38,7 @@ impl TokenBucket {
         let now_ms = now.timestamp_millis().max(self.at_ms);
         let elapsed_ms = u64::try_from(now_ms - self.at_ms).unwrap_or(0);
         let filled = elapsed_ms.saturating_mul(u64::from(terms.rate.admissions));
-        self.level = self.level_in(cost(terms)).saturating_add(filled).min(capacity(terms));
+        self.level = self.level_in(cost(terms)).saturating_add(filled).min(capacity(terms.rate, terms.batch));
         self.period_ms = cost(terms);
         self.at_ms = now_ms;
     }
@@ -54,20 +60,28 @@ impl TokenBucket {
     }
 }
 
-fn cost(terms: &AdmissionTerms) -> u64 {
-    u64::try_from(terms.rate.period.as_millis()).unwrap_or(u64::MAX).max(1)
+/// The most admissions at one moment: a batch, and what the rate makes in [`BUCKET_SLACK`].
+pub fn burst(rate: QueueRate, batch: u32) -> u64 {
+    capacity(rate, batch) / period_ms(rate)
 }
 
-fn capacity(terms: &AdmissionTerms) -> u64 {
-    u64::from(terms.batch) * cost(terms)
+fn cost(terms: &AdmissionTerms) -> u64 {
+    period_ms(terms.rate)
+}
+
+fn period_ms(rate: QueueRate) -> u64 {
+    u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn capacity(rate: QueueRate, batch: u32) -> u64 {
+    let slack_ms = u64::try_from(BUCKET_SLACK.as_millis()).unwrap_or(u64::MAX);
+    u64::from(batch) * period_ms(rate) + u64::from(rate.admissions) * slack_ms
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::queue::{QueueRate, QueueSettings};
+    use crate::queue::QueueSettings;
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_timestamp_millis(ms).expect("in range")
@@ -80,7 +94,7 @@ mod tests {
     #[test]
     fn a_bucket_admits_a_batch_and_then_the_rate() {
         let terms = terms();
-        let mut bucket = TokenBucket::full(&terms, at(0));
+        let mut bucket = TokenBucket::new(&terms, at(0));
         assert_eq!(bucket.available(&terms), 200);
         bucket.spend(&terms, 200);
         bucket.refill(&terms, at(49));
@@ -88,7 +102,7 @@ mod tests {
         bucket.refill(&terms, at(50));
         assert_eq!(bucket.available(&terms), 1, "200 per 10 s is one every 50 ms");
         bucket.refill(&terms, at(1_000_000));
-        assert_eq!(bucket.available(&terms), 200, "never more than a batch");
+        assert_eq!(bucket.available(&terms), 220, "never more than a batch and what the rate makes in a second");
     }
 
     #[test]
@@ -101,11 +115,31 @@ mod tests {
     }
 
     #[test]
+    fn a_small_batch_does_not_lower_the_rate() {
+        for (admissions, period, batch, tick) in [(9, 1, 1, 100), (100, 1, 1, 130), (100, 1, 5, 700), (1, 2, 1, 110)] {
+            let rate = QueueRate { admissions, period: Duration::from_secs(period) };
+            let terms = QueueSettings { rate, batch, ..QueueSettings::default() }.terms(None, at(0), at(0));
+            let mut bucket = TokenBucket::new(&terms, at(0));
+            let mut admitted = 0;
+            for ms in (0..=100_000).step_by(tick) {
+                bucket.refill(&terms, at(ms));
+                let available = bucket.available(&terms);
+                bucket.spend(&terms, available);
+                admitted += available;
+            }
+            let by_rate = 100 * u64::from(admissions) / period;
+            let missing = (by_rate + u64::from(batch)).saturating_sub(admitted);
+            assert!(missing <= burst(rate, batch), "{rate:?}: {admitted} admitted, {missing} missing");
+            assert!(admitted <= by_rate + u64::from(batch), "{rate:?}: {admitted} admitted");
+        }
+    }
+
+    #[test]
     fn a_change_of_period_keeps_what_is_there() {
         let slow = terms();
         let same_rate = QueueRate { admissions: 20, period: Duration::from_secs(1) };
         let quick = AdmissionTerms { rate: same_rate, ..slow.clone() };
-        let mut bucket = TokenBucket::full(&slow, at(0));
+        let mut bucket = TokenBucket::new(&slow, at(0));
         bucket.spend(&slow, 200);
         bucket.refill(&slow, at(5_000));
         assert_eq!(bucket.available(&slow), 100);
@@ -118,7 +152,7 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_fills_nothing_twice() {
         let terms = terms();
-        let mut bucket = TokenBucket::full(&terms, at(1_000));
+        let mut bucket = TokenBucket::new(&terms, at(1_000));
         bucket.spend(&terms, 200);
         bucket.refill(&terms, at(0));
         bucket.refill(&terms, at(1_000));

@@ -64,6 +64,17 @@ impl Draw {
         }
     }
 
+    /// The join index of a number from 1 to [`Draw::count`].
+    pub fn index(&self, number: u64) -> u64 {
+        let mut value = number.saturating_sub(1);
+        loop {
+            value = self.unmixed(value);
+            if value < self.count {
+                return value + 1;
+            }
+        }
+    }
+
     /// SHA-256 over the numbers of all join indexes in order, 8 bytes big-endian each. It costs some microseconds for each number.
     pub fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
@@ -78,6 +89,15 @@ impl Draw {
         let (mut left, mut right) = (value >> self.half_bits, value & mask);
         for round in 0..ROUNDS {
             (left, right) = (right, left ^ (self.round(round, right) & mask));
+        }
+        left << self.half_bits | right
+    }
+
+    fn unmixed(&self, value: u64) -> u64 {
+        let mask = (1 << self.half_bits) - 1;
+        let (mut left, mut right) = (value >> self.half_bits, value & mask);
+        for round in (0..ROUNDS).rev() {
+            (left, right) = (right ^ (self.round(round, left) & mask), left);
         }
         left << self.half_bits | right
     }
@@ -117,6 +137,7 @@ mod tests {
             let draw = Draw::new(KEY, 0, count);
             let numbers: BTreeSet<u64> = (1..=count).map(|index| draw.number(index)).collect();
             assert!(numbers.into_iter().eq(1..=count), "{count}");
+            assert!((1..=count).all(|index| draw.index(draw.number(index)) == index), "{count}");
         }
     }
 

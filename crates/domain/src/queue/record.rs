@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{Draw, DrawKey, LaneNumber, QueueSettings};
+use crate::queue::{Draw, DrawKey, EndReason, LaneNumber, QueueSettings};
 use crate::time::Timestamp;
 
 /// How long a restored queue calls nobody. In this time the open streams on every instance show their tokens, so that the fans at
@@ -31,6 +31,8 @@ pub struct Inside {
     pub until: Timestamp,
     /// Whether the fan has accepted; if not, the call can be accepted until the deadline.
     pub active: bool,
+    /// Whether the fan needs an accessible seat. Such fans may be called before others with lower numbers.
+    pub needs_accessible: bool,
 }
 
 /// The record of a queue. It is stored about once a second while the queue changes.
@@ -49,13 +51,15 @@ pub struct QueueRecord {
     pub unspent: u64,
 }
 
-/// A queue token that was used by a payment.
+/// A queue token that has ended, as it is noted durably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndedToken {
     /// The index of the lane.
     pub lane: u8,
     /// See [`QueueTokenPayload::index`](crate::queue::QueueTokenPayload::index).
     pub index: u64,
+    /// Why it ended.
+    pub reason: EndReason,
 }
 
 /// A lane of a queue to be opened. Its numbers after `unseen_after` are *unseen*: they count as gone until their tokens are shown.
@@ -63,14 +67,21 @@ pub struct EndedToken {
 pub struct RestoredLane {
     /// Numbers are called after this one.
     pub head: u64,
-    /// All numbers after this one are unseen, except those used and those inside. It is at most the head.
+    /// All numbers after this one are unseen, except those ended and those inside. It is at most the head.
     pub unseen_after: u64,
     /// The next fan to join gets the index after this one. It is the limit of the lane.
     pub tail: u64,
     /// How many numbers were drawn; none before the draw, and if there is none.
     pub drawn: Option<u64>,
-    /// The numbers whose tokens were used, in order. They stay ended.
-    pub used: Vec<u64>,
+    /// The numbers whose tokens are known to have ended, in order, with the reason. They stay ended.
+    pub ended: Vec<(u64, EndReason)>,
+}
+
+impl RestoredLane {
+    /// Whether the token of this number is known to have ended.
+    pub fn is_ended(&self, number: u64) -> bool {
+        self.ended.binary_search_by_key(&number, |(number, _)| *number).is_ok()
+    }
 }
 
 /// A queue to be opened.
@@ -121,12 +132,13 @@ impl QueueRecord {
     }
 
     /// The queue to be opened from this record. `key` is the key of its draw, if it has one. `drawn` says how many numbers of each
-    /// lane were drawn, and is empty before the draw. Used tokens stay ended.
+    /// lane were drawn, and is empty before the draw. Tokens that have ended stay ended; of two reasons for one token the first of
+    /// [`EndReason`] counts.
     pub fn restored(
         &self,
         key: Option<DrawKey>,
         drawn: &[u64],
-        used: &[EndedToken],
+        ended: &[EndedToken],
         settings: &QueueSettings,
         now: Timestamp,
     ) -> RestoredQueue {
@@ -137,20 +149,22 @@ impl QueueRecord {
                 Some(draw) if index <= draw.count() => draw.number(index),
                 Some(_) | None => index,
             };
-            let mut used: Vec<u64> = used.iter().filter(|of| of.lane == lane).map(|of| number(of.index)).collect();
-            used.sort_unstable();
-            used.dedup();
-            let inside = self.inside.iter().filter(|inside| inside.lane_number.lane == lane);
+            let of_lane = ended.iter().filter(|ended| ended.lane == lane);
+            let mut ended: Vec<(u64, EndReason)> = of_lane.map(|of| (number(of.index), of.reason)).collect();
+            ended.sort_unstable();
+            ended.dedup_by_key(|(number, _)| *number);
+            let inside =
+                self.inside.iter().filter(|inside| inside.lane_number.lane == lane && !inside.needs_accessible);
             let head = inside.map(|inside| inside.lane_number.number).fold(record.head, u64::max);
             let tail = record.limit.max(drawn.unwrap_or(0));
-            RestoredLane { head, unseen_after: record.head, tail, drawn, used }
+            RestoredLane { head, unseen_after: record.head, tail, drawn, ended }
         });
         let lanes: Vec<RestoredLane> = lanes.collect();
-        let is_used = |lane_number: LaneNumber| {
+        let is_ended = |lane_number: LaneNumber| {
             let lane = lanes.get(usize::from(lane_number.lane));
-            lane.is_some_and(|lane| lane.used.binary_search(&lane_number.number).is_ok())
+            lane.is_some_and(|lane| lane.is_ended(lane_number.number))
         };
-        let still = |inside: &&Inside| inside.until > now && !is_used(inside.lane_number);
+        let still = |inside: &&Inside| inside.until > now && !is_ended(inside.lane_number);
         // A called fan may have accepted since and shows that within the grace. Until then nobody takes that place inside.
         let until = |inside: &Inside| if inside.active { inside.until } else { inside.until.max(now + settings.grace) };
         let inside = self.inside.iter().filter(still).map(|inside| Inside { until: until(inside), ..*inside });
@@ -193,8 +207,12 @@ mod tests {
     }
 
     fn record() -> QueueRecord {
-        let inside =
-            |number, until, active| Inside { lane_number: LaneNumber { lane: 0, number }, until: at(until), active };
+        let inside = |number, until, active| Inside {
+            lane_number: LaneNumber { lane: 0, number },
+            until: at(until),
+            active,
+            needs_accessible: false,
+        };
         QueueRecord {
             epoch: 5,
             recorded_at: at(100),
@@ -202,6 +220,10 @@ mod tests {
             inside: vec![inside(8, 500, true), inside(9, 500, true), inside(10, 101, false)],
             unspent: 3,
         }
+    }
+
+    fn ended(index: u64, reason: EndReason) -> EndedToken {
+        EndedToken { lane: 0, index, reason }
     }
 
     fn settings() -> QueueSettings {
@@ -216,12 +238,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_out_again_and_who_paid_is_not_inside() {
-        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 9 }];
+    fn nothing_is_given_out_again_and_who_paid_or_left_is_not_inside() {
+        let used = [ended(30, EndReason::Left), ended(9, EndReason::Left), ended(9, EndReason::Used)];
         let restored = record().restored(None, &[], &used, &settings(), at(102));
         assert_eq!(
             restored.lanes[0],
-            RestoredLane { head: 10, unseen_after: 10, tail: 1_000, drawn: None, used: vec![9, 30] }
+            RestoredLane {
+                head: 10,
+                unseen_after: 10,
+                tail: 1_000,
+                drawn: None,
+                ended: vec![(9, EndReason::Used), (30, EndReason::Left)],
+            }
         );
         assert_eq!(restored.inside.iter().map(|inside| inside.lane_number.number).collect::<Vec<_>>(), [8]);
         assert_eq!(
@@ -231,6 +259,14 @@ mod tests {
         assert_eq!((restored.quiet_until, restored.reserved_until), (at(104), at(102) + settings().grace));
         let crowded = record().restored(None, &[], &used, &QueueSettings { max_active: 4, ..settings() }, at(102));
         assert_eq!(crowded.reserved, 3, "with one inside, no more than the max_active");
+    }
+
+    #[test]
+    fn who_was_called_out_of_turn_does_not_raise_the_head() {
+        let mut record = record();
+        record.inside[0].lane_number.number = 30;
+        record.inside[0].needs_accessible = true;
+        assert_eq!(record.restored(None, &[], &[], &settings(), at(100)).lanes[0].head, 10);
     }
 
     #[test]
@@ -251,11 +287,10 @@ mod tests {
     #[test]
     fn tokens_ended_after_a_draw_stay_ended_by_their_numbers() {
         let key = DrawKey([3; DRAW_KEY_BYTES]);
-        let used = [EndedToken { lane: 0, index: 30 }, EndedToken { lane: 0, index: 50 }];
+        let used = [ended(30, EndReason::Used), ended(50, EndReason::Used)];
         let restored = record().restored(Some(key), &[40, 0], &used, &settings(), at(102));
-        let mut expected = vec![Draw::new(key, 0, 40).number(30), 50];
-        expected.sort_unstable();
-        assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].used), (Some(40), &expected));
+        let expected = vec![(Draw::new(key, 0, 40).number(30), EndReason::Used), (50, EndReason::Used)];
+        assert_eq!((restored.lanes[0].drawn, &restored.lanes[0].ended), (Some(40), &expected));
         let pre_queue = record().restored(Some(key), &[], &[], &settings(), at(102));
         assert_eq!((pre_queue.draws, pre_queue.lanes[0].drawn), (true, None));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::queue::{DrawKey, Lanes};
+use crate::text::normalized;
 use crate::time::Timestamp;
 
 /// The highest maximum of fans inside, and the largest batch.
@@ -36,13 +37,11 @@ pub struct QueueRate {
 pub struct QueueMessage(String);
 
 impl QueueMessage {
-    /// Parses a message. Surrounding spaces are dropped; an empty text is no message.
+    /// Parses a message, [`normalized`]. An empty text is no message.
     pub fn parse(text: &str) -> Result<Option<Self>, NotAQueueSetting> {
-        let text = text.trim();
-        if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
-            return Err(NotAQueueSetting::Message);
-        }
-        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+        let text = normalized(text).filter(|text| text.chars().count() <= MESSAGE_MAX_CHARS);
+        let text = text.ok_or(NotAQueueSetting::Message)?;
+        Ok((!text.is_empty()).then(|| Self(text.into_owned())))
     }
 
     /// The message.
@@ -56,9 +55,10 @@ impl QueueMessage {
 pub struct QueueSettings {
     /// The long-run rate of admissions.
     pub rate: QueueRate,
-    /// The burst size: in any time `t`, at most `batch + rate · t` fans are admitted.
+    /// How many fans may be admitted at once beyond the rate: in any time `t`, at most `batch + rate · (t + 1 s)` fans are
+    /// admitted. It does not lower the rate.
     pub batch: u32,
-    /// The most fans inside: active, or called and not accepted yet.
+    /// The most fans inside: active, or called and not accepted yet. See [`default_max_active`].
     pub max_active: u32,
     /// While it is paused, nobody is called.
     pub paused: bool,
@@ -78,16 +78,27 @@ pub struct QueueSettings {
     pub lanes: Lanes,
 }
 
+/// The maximum of a queue whose operators set none: as many fans as are inside if each stays for a whole session and the rate is
+/// reached (Little's law, 1961: the number inside is the rate times the time inside). A smaller maximum lowers the rate while fans
+/// use their whole session. It is at least a batch, which may be admitted at once.
+pub fn default_max_active(rate: QueueRate, batch: u32, active_duration: Duration) -> u32 {
+    let inside = u128::from(rate.admissions) * active_duration.as_millis();
+    let inside = inside.div_ceil(rate.period.as_millis().max(1));
+    u32::try_from(inside).unwrap_or(u32::MAX).max(batch).clamp(1, MAX_ACTIVE_LIMIT)
+}
+
 impl Default for QueueSettings {
     fn default() -> Self {
+        let rate = QueueRate { admissions: 200, period: Duration::from_secs(10) };
+        let (batch, active_duration) = (200, Duration::from_mins(10));
         Self {
-            rate: QueueRate { admissions: 200, period: Duration::from_secs(10) },
-            batch: 200,
-            max_active: 500,
+            rate,
+            batch,
+            max_active: default_max_active(rate, batch, active_duration),
             paused: false,
             draining: false,
             accept_window: Duration::from_secs(30),
-            active_duration: Duration::from_mins(10),
+            active_duration,
             grace: Duration::from_mins(2),
             hold_tries: None,
             message: None,
@@ -157,7 +168,7 @@ pub enum NotAQueueSetting {
     #[error("must be 0 (no limit) to {HOLD_TRIES_MAX}")]
     HoldTries,
     /// A message.
-    #[error("must be at most {MESSAGE_MAX_CHARS} characters without control characters")]
+    #[error("must be at most {MESSAGE_MAX_CHARS} characters without control, invisible or unassigned characters")]
     Message,
 }
 
@@ -212,16 +223,27 @@ impl QueueSettings {
         Ok(self.set_to(patch))
     }
 
-    /// The settings of a new queue: those of the patch, including the lanes, and these for the rest.
+    /// Whether the maximum is the default for the rate, the batch and the session.
+    pub fn has_default_max_active(&self) -> bool {
+        self.max_active == default_max_active(self.rate, self.batch, self.active_duration)
+    }
+
+    /// The settings of a new queue: those of the patch, including the lanes, and these for the rest. A default maximum follows the
+    /// rate, the batch and the session.
     pub fn set_to(self, patch: &QueuePatch) -> Self {
+        let rate = patch.rate.unwrap_or(self.rate);
+        let batch = patch.batch.unwrap_or(self.batch);
+        let active_duration = patch.active_duration.unwrap_or(self.active_duration);
+        let default = default_max_active(rate, batch, active_duration);
+        let max_active = if self.has_default_max_active() { default } else { self.max_active };
         Self {
-            rate: patch.rate.unwrap_or(self.rate),
-            batch: patch.batch.unwrap_or(self.batch),
-            max_active: patch.max_active.unwrap_or(self.max_active),
+            rate,
+            batch,
+            max_active: patch.max_active.unwrap_or(max_active),
             paused: patch.paused.unwrap_or(self.paused),
             draining: patch.draining.unwrap_or(self.draining),
             accept_window: patch.accept_window.unwrap_or(self.accept_window),
-            active_duration: patch.active_duration.unwrap_or(self.active_duration),
+            active_duration,
             grace: patch.grace.unwrap_or(self.grace),
             hold_tries: patch.hold_tries.unwrap_or(self.hold_tries),
             message: patch.message.clone().unwrap_or(self.message),
@@ -251,6 +273,26 @@ mod tests {
         let silent = QueuePatch { message: Some(None), hold_tries: Some(Some(3)), ..QueuePatch::default() };
         let patched = patched.patched(&silent).expect("it has the lanes it had");
         assert_eq!(patched, QueueSettings { max_active: 7, hold_tries: Some(3), ..QueueSettings::default() });
+    }
+
+    #[test]
+    fn a_default_maximum_follows_the_rate_and_the_session() {
+        let settings = QueueSettings::default();
+        assert_eq!(settings.max_active, 12_000, "20 a second for 10 minutes");
+        let rate = Some(QueueRate { admissions: 7, period: Duration::from_secs(2) });
+        let slow = settings.set_to(&QueuePatch { rate, ..QueuePatch::default() });
+        assert_eq!(slow.max_active, 2_100);
+        let active_duration = Some(Duration::from_secs(5));
+        let brief = QueuePatch { active_duration, batch: Some(3), ..QueuePatch::default() };
+        assert_eq!(slow.clone().set_to(&brief).max_active, 18, "rounded up");
+        let bursts = QueuePatch { batch: Some(30), ..brief.clone() };
+        assert_eq!(slow.clone().set_to(&bursts).max_active, 30, "a batch may be inside");
+        let chosen = slow.set_to(&QueuePatch { max_active: Some(3), ..QueuePatch::default() });
+        assert_eq!(chosen.set_to(&brief).max_active, 3, "what an operator set stays");
+        let fastest = QueueRate { admissions: MAX_ACTIVE_LIMIT, period: RATE_PERIOD_MIN };
+        assert_eq!(default_max_active(fastest, 1, DEADLINE_MAX), MAX_ACTIVE_LIMIT);
+        let slowest = QueueRate { admissions: 1, period: RATE_PERIOD_MAX };
+        assert_eq!(default_max_active(slowest, 1, DEADLINE_MIN), 1);
     }
 
     #[test]

@@ -1,22 +1,24 @@
 //! A copy of a queue at one moment. Any number of fans read their exact positions from it, each in constant time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::queue::{Inside, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken, TokenBucket};
+use crate::queue::{
+    CallRate, Inside, LaneNumber, LaneRecord, Pace, PaceSample, QueueRecord, QueueSettings, QueueToken, TokenBucket,
+};
 use crate::time::Timestamp;
 
 const BITS_PER_WORD: u64 = 64;
 
-/// Which numbers from `first` on have left the queue without being called. It is a bitmap with a rank directory: for each word,
-/// the count of all bits before it. So counting the bits below any number is one lookup.
+/// A set of numbers from `first` on. It is a bitmap with a rank directory: for each word, the count of all bits before it. So
+/// counting the bits below any number is one lookup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GoneMap {
+pub struct NumberMap {
     first: u64,
     words: Vec<u64>,
     ranks: Vec<u64>,
 }
 
-impl GoneMap {
+impl NumberMap {
     /// Reads a bitmap in which the most significant bit comes first: bit 7 of the first byte stands for number `first`, bit 6
     /// for the next number, and so on.
     pub fn from_bytes(first: u64, bytes: &[u8]) -> Self {
@@ -39,12 +41,28 @@ impl GoneMap {
         Self { first, words, ranks }
     }
 
-    /// Whether this number is gone.
+    /// Whether this number is in the set.
     pub fn contains(&self, number: u64) -> bool {
         self.locate(number).is_some_and(|(word, bit)| self.words[word] & (1 << (BITS_PER_WORD - 1 - bit)) != 0)
     }
 
-    /// How many numbers below this one are gone.
+    /// The lowest number.
+    pub fn lowest(&self) -> Option<u64> {
+        let (word, bits) = self.words.iter().enumerate().find(|(_, bits)| **bits != 0)?;
+        Some(self.first + BITS_PER_WORD * word as u64 + u64::from(bits.leading_zeros()))
+    }
+
+    /// How many numbers are in the set.
+    pub fn len(&self) -> u64 {
+        self.ranks.last().map_or(0, |rank| rank + u64::from(self.words[self.words.len() - 1].count_ones()))
+    }
+
+    /// Whether no number is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many numbers below this one are in the set.
     pub fn count_below(&self, number: u64) -> u64 {
         match self.locate(number) {
             Some((word, 0)) => self.ranks[word],
@@ -53,7 +71,7 @@ impl GoneMap {
                 self.ranks[word] + u64::from(before.count_ones())
             }
             None if number < self.first => 0,
-            None => self.ranks.last().map_or(0, |rank| rank + u64::from(self.words[self.words.len() - 1].count_ones())),
+            None => self.len(),
         }
     }
 
@@ -75,8 +93,11 @@ pub struct LaneSnapshot {
     pub limit: u64,
     /// How many numbers were drawn; none if none were.
     pub drawn: Option<u64>,
-    /// Which numbers after `head` are gone, or unseen since the queue was restored.
-    pub gone: GoneMap,
+    /// Which numbers after `head` are gone, or unseen since the queue was restored, or need an accessible seat.
+    pub gone: NumberMap,
+    /// The numbers that need an accessible seat and wait. They may be before the head: while no accessible seat is left, others are
+    /// called instead.
+    pub needs_accessible: NumberMap,
     /// Numbers up to `head` that were skipped unseen and were shown since, in order. They are called first.
     pub late: Vec<u64>,
     /// How many were called, ever.
@@ -123,12 +144,16 @@ pub struct QueueSnapshot {
     pub called: HashMap<LaneNumber, Timestamp>,
     /// The active numbers, with the deadline.
     pub active: HashMap<LaneNumber, Timestamp>,
+    /// Those called and active numbers that need an accessible seat. Some may have ended.
+    pub inside_accessible: HashSet<LaneNumber>,
     /// The bucket at the last admission; none before the first admission, which finds it full.
     pub bucket: Option<TokenBucket>,
     /// How many are reserved inside for fans who were admitted before the queue was lost and have not shown their tokens.
     pub reserved: u64,
     /// Counts since the queue was opened.
     pub flow: QueueFlow,
+    /// How fast fans were called lately.
+    pub pace: Pace,
 }
 
 /// The status of a number in a snapshot.
@@ -136,10 +161,12 @@ pub struct QueueSnapshot {
 pub enum NumberStatus {
     /// It waits for the draw.
     PreQueued,
-    /// It waits at this position of its lane.
+    /// It waits.
     Waiting {
-        /// 1 is next.
+        /// The position among all who wait in the lane; 1 is next.
         position: u64,
+        /// The position among those of the lane who want the same kind of seat. Those who want another kind may be passed over.
+        position_by_need: u64,
     },
     /// It was called and has not accepted yet.
     Called,
@@ -152,22 +179,44 @@ pub enum NumberStatus {
     Ended,
 }
 
+impl NumberStatus {
+    /// A number that waits at this position, where all ahead want the same kind of seat.
+    pub fn waiting_at(position: u64) -> Self {
+        Self::Waiting { position, position_by_need: position }
+    }
+}
+
 impl LaneSnapshot {
     /// How many wait.
     pub fn waiting(&self) -> u64 {
-        let numbers = self.tail.saturating_sub(self.head);
-        let after_head = numbers.saturating_sub(self.gone_between(self.head, self.tail + 1));
-        after_head + self.late.len() as u64
+        self.waiting_by_need(false) + self.waiting_by_need(true)
     }
 
-    /// The position of a number that waits; none if it does not.
-    fn position(&self, number: u64) -> Option<u64> {
-        if number > self.head {
-            let waits = number <= self.tail && !self.gone.contains(number);
-            let ahead = number - self.head - self.gone_between(self.head, number) + self.late.len() as u64;
-            return waits.then_some(ahead);
+    /// How many wait who need an accessible seat, or who do not.
+    pub fn waiting_by_need(&self, needs_accessible: bool) -> u64 {
+        if needs_accessible { self.needs_accessible.len() } else { self.general_below(self.tail + 1) }
+    }
+
+    /// The position of a number that waits, among all and among those who want the same kind of seat; none if it does not wait.
+    fn position(&self, number: u64) -> Option<(u64, u64)> {
+        let (general, accessible) = (self.general_below(number), self.needs_accessible.count_below(number));
+        let position = general + accessible + 1;
+        if self.needs_accessible.contains(number) {
+            return Some((position, accessible + 1));
         }
-        self.late.binary_search(&number).ok().map(|index| index as u64 + 1)
+        let waits = if number > self.head {
+            number <= self.tail && !self.gone.contains(number)
+        } else {
+            self.late.binary_search(&number).is_ok()
+        };
+        waits.then_some((position, general + 1))
+    }
+
+    /// How many numbers below this one wait and do not need an accessible seat.
+    fn general_below(&self, number: u64) -> u64 {
+        let late = self.late.partition_point(|late| *late < number) as u64;
+        let after_head = number.saturating_sub(self.head + 1);
+        late + after_head.saturating_sub(self.gone_between(self.head, number))
     }
 
     /// How many numbers strictly between the two are gone.
@@ -199,7 +248,7 @@ impl QueueSnapshot {
         let lane = self.lanes.get(usize::from(lane_number.lane));
         match lane.and_then(|lane| lane.position(lane_number.number)) {
             Some(_) if self.has_pre_queue(lane_number.lane) => NumberStatus::PreQueued,
-            Some(position) => NumberStatus::Waiting { position },
+            Some((position, position_by_need)) => NumberStatus::Waiting { position, position_by_need },
             None => NumberStatus::Ended,
         }
     }
@@ -209,12 +258,47 @@ impl QueueSnapshot {
         self.lanes.iter().map(LaneSnapshot::waiting).sum()
     }
 
+    /// How many are called or active who need an accessible seat, or who do not.
+    pub fn inside_by_need(&self, needs_accessible: bool, now: Timestamp) -> u64 {
+        let all = self.called.iter().chain(&self.active);
+        let inside =
+            all.filter(|(number, until)| **until > now && self.inside_accessible.contains(number) == needs_accessible);
+        inside.count() as u64
+    }
+
+    /// How fast fans who wait are called.
+    pub fn call_rate(&self, settings: &QueueSettings, now: Timestamp) -> CallRate {
+        self.pace.call_rate(&self.totals(now), settings)
+    }
+
+    /// Calls of a lane per second over the last minute; none if too little was measured.
+    pub fn lane_per_second(&self, lane: usize, now: Timestamp) -> Option<f64> {
+        self.pace.lane_per_second(&self.totals(now), lane)
+    }
+
+    /// The part of all calls that a lane has while fans wait in the lanes where they wait now.
+    pub fn lane_share(&self, settings: &QueueSettings, lane: u8) -> f64 {
+        let weights = settings.lanes.weights();
+        let competes = |(index, state): &(usize, &LaneSnapshot)| *index == usize::from(lane) || state.waiting() > 0;
+        let weight = |index: usize| f64::from(weights.get(index).copied().unwrap_or(1));
+        let all: f64 = self.lanes.iter().enumerate().filter(competes).map(|(index, _)| weight(index)).sum();
+        weight(usize::from(lane)) / all.max(1.0)
+    }
+
+    fn totals(&self, now: Timestamp) -> PaceSample {
+        let called = self.lanes.iter().map(|lane| lane.called).collect();
+        let inside = self.inside_by_need(false, now) + self.inside_by_need(true, now);
+        PaceSample { at: now, called, inside }
+    }
+
     /// The durable record of the queue. Limits are stored when they are raised, and not with this record.
     pub fn record(&self, now: Timestamp, settings: &QueueSettings) -> QueueRecord {
         let waits_for_the_unseen = self.restored_at < self.quiet_until && now < self.restored_at + settings.grace;
         let lanes = self.lanes.iter().map(|lane| {
-            let before_the_late = lane.late.first().map_or(u64::MAX, |late| late - 1);
-            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head.min(before_the_late) };
+            // All who wait must be after the head, so that they can show their tokens to a restored queue.
+            let passed_over = lane.late.first().copied().into_iter().chain(lane.needs_accessible.lowest());
+            let before_all = passed_over.min().map_or(u64::MAX, |number| number - 1);
+            let head = if waits_for_the_unseen { lane.unseen_after } else { lane.head.min(before_all) };
             LaneRecord { head, tail: lane.tail, limit: lane.limit }
         });
         let inside = |active| {
@@ -222,6 +306,7 @@ impl QueueSnapshot {
                 lane_number: *lane_number,
                 until: *until,
                 active,
+                needs_accessible: self.inside_accessible.contains(lane_number),
             }
         };
         let inside = self.called.iter().map(inside(false)).chain(self.active.iter().map(inside(true)));
@@ -236,7 +321,7 @@ impl QueueSnapshot {
     /// How many the bucket would admit now.
     pub fn unspent(&self, now: Timestamp, settings: &QueueSettings) -> u64 {
         let terms = settings.terms(None, now, now);
-        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(&terms, now));
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::new(&terms, now));
         bucket.refill(&terms, now);
         bucket.available(&terms)
     }
@@ -253,13 +338,13 @@ mod tests {
     use crate::queue::{DRAW_KEY_BYTES, Draw, DrawKey, QueueRate, QueueTokenPayload};
 
     /// A bitmap with these numbers set, cut so that it begins at the byte of `from`.
-    fn gone(numbers: &[u64], from: u64) -> GoneMap {
+    fn gone(numbers: &[u64], from: u64) -> NumberMap {
         let mut bytes = [0_u8; 40];
         for number in numbers {
             bytes[(number / 8) as usize] |= 0x80 >> (number % 8);
         }
         let first_byte = from / 8;
-        GoneMap::from_bytes(first_byte * 8, &bytes[first_byte as usize..])
+        NumberMap::from_bytes(first_byte * 8, &bytes[first_byte as usize..])
     }
 
     fn queue(lanes: Vec<LaneSnapshot>) -> QueueSnapshot {
@@ -274,6 +359,8 @@ mod tests {
             bucket: None,
             reserved: 0,
             flow: QueueFlow::default(),
+            inside_accessible: HashSet::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -298,10 +385,10 @@ mod tests {
     fn a_position_counts_those_ahead_in_the_lane_who_are_still_there() {
         let lane = LaneSnapshot { head: 2, tail: 300, gone: gone(&[4, 5, 200], 2), ..LaneSnapshot::default() };
         let queue = queue(vec![LaneSnapshot { tail: 7, ..LaneSnapshot::default() }, lane]);
-        assert_eq!(queue.status(lane_number(1, 3)), NumberStatus::Waiting { position: 1 });
+        assert_eq!(queue.status(lane_number(1, 3)), NumberStatus::waiting_at(1));
         assert_eq!(queue.status(lane_number(1, 4)), NumberStatus::Ended);
-        assert_eq!(queue.status(lane_number(1, 6)), NumberStatus::Waiting { position: 2 });
-        assert_eq!(queue.status(lane_number(1, 300)), NumberStatus::Waiting { position: 295 });
+        assert_eq!(queue.status(lane_number(1, 6)), NumberStatus::waiting_at(2));
+        assert_eq!(queue.status(lane_number(1, 300)), NumberStatus::waiting_at(295));
         assert_eq!(queue.status(lane_number(1, 301)), NumberStatus::Ended, "it was never given out");
         assert_eq!(queue.status(lane_number(2, 1)), NumberStatus::Ended, "there is no such lane");
         assert_eq!(queue.waiting(), 7 + 295);
@@ -312,9 +399,32 @@ mod tests {
         let lane = LaneSnapshot { head: 9, tail: 12, late: vec![3, 7], ..LaneSnapshot::default() };
         let queue = queue(vec![lane]);
         let positions = [3, 7, 10, 12].map(|number| queue.status(lane_number(0, number)));
-        assert_eq!(positions, [1, 2, 3, 5].map(|position| NumberStatus::Waiting { position }));
+        assert_eq!(positions, [1, 2, 3, 5].map(NumberStatus::waiting_at));
         assert_eq!(queue.status(lane_number(0, 5)), NumberStatus::Ended);
         assert_eq!(queue.waiting(), 5);
+    }
+
+    #[test]
+    fn who_needs_an_accessible_seat_keeps_the_position_among_all() {
+        // 2 is before the head and waits; 6 and 9 wait after it.
+        let lane = LaneSnapshot {
+            head: 4,
+            tail: 10,
+            gone: gone(&[6, 7, 9], 4),
+            needs_accessible: gone(&[2, 6, 9], 0),
+            ..LaneSnapshot::default()
+        };
+        assert_eq!((lane.waiting_by_need(false), lane.waiting_by_need(true), lane.waiting()), (3, 3, 6));
+        let queue = queue(vec![lane]);
+        let expected = [(2, Some((1, 1))), (3, None), (5, Some((2, 1))), (6, Some((3, 2))), (7, None)];
+        let expected = expected.into_iter().chain([(8, Some((4, 2))), (9, Some((5, 3))), (10, Some((6, 3)))]);
+        for (number, positions) in expected {
+            let waiting = |(position, position_by_need)| NumberStatus::Waiting { position, position_by_need };
+            let expected = positions.map_or(NumberStatus::Ended, waiting);
+            assert_eq!(queue.status(lane_number(0, number)), expected, "{number}");
+        }
+        let record = queue.record(Timestamp::UNIX_EPOCH, &QueueSettings::default());
+        assert_eq!(record.lanes[0].head, 1, "2 can show its token to a restored queue");
     }
 
     #[test]
@@ -325,7 +435,7 @@ mod tests {
         assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::PreQueued);
         assert_eq!(queue.status(lane_number(0, 2)), NumberStatus::Ended);
         queue.lanes[0].drawn = Some(3);
-        assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::Waiting { position: 2 });
+        assert_eq!(queue.status(lane_number(0, 3)), NumberStatus::waiting_at(2));
     }
 
     #[test]
@@ -356,7 +466,12 @@ mod tests {
         assert_eq!(queue.record(grace_is_over, &settings).lanes[0].head, 3, "not any more");
         queue.lanes[0].late = vec![2, 3];
         assert_eq!(queue.record(grace_is_over, &settings).lanes[0].head, 1, "they were shown, and wait");
-        let inside = |number, active| Inside { lane_number: lane_number(0, number), until: later, active };
+        let inside = |number, active| Inside {
+            lane_number: lane_number(0, number),
+            until: later,
+            active,
+            needs_accessible: false,
+        };
         assert_eq!((record.inside, record.unspent), (vec![inside(1, true), inside(2, false)], 4));
     }
 
@@ -375,17 +490,26 @@ mod tests {
         queue.bucket = Some(TokenBucket::empty(now));
         assert_eq!(
             [0, 99, 100, 350, 9_000].map(|ms| unspent(&queue, ms)),
-            [0, 0, 1, 3, 4],
-            "what fills after the last"
+            [0, 0, 1, 3, 14],
+            "what fills after the last, at most a batch and a second of the rate"
         );
         (queue.quiet_until, queue.reserved) = (now + Duration::from_secs(2), 5);
-        assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 4], "and those not shown yet");
+        assert_eq!([0, 350, 9_000].map(|ms| unspent(&queue, ms)), [5, 8, 14], "and those not shown yet");
     }
 
     #[test]
     fn a_number_counts_only_with_the_draw_of_its_lane() {
         let (performance, user) = (PerformanceId(Uuid::nil()), UserId(Uuid::nil()));
-        let payload = |index| QueueTokenPayload { performance, user, epoch: 1, lane: 0, index, admitted_until: None };
+        let payload = |index| QueueTokenPayload {
+            performance,
+            user,
+            epoch: 1,
+            lane: 0,
+            index,
+            issued_at: Timestamp::UNIX_EPOCH,
+            needs_accessible: false,
+            admitted_until: None,
+        };
         let draw = |count| Draw::new(DrawKey([3; DRAW_KEY_BYTES]), 0, count);
         let drawn = queue(vec![LaneSnapshot { tail: 9, drawn: Some(6), ..LaneSnapshot::default() }]);
         assert!(drawn.is_of_draw(&payload(6).token(Some(&draw(6)))));

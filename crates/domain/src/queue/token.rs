@@ -17,11 +17,20 @@ pub struct QueueTokenPayload {
     pub lane: u8,
     /// How many had joined the lane, this fan included. In a queue without a draw this is the fan's number.
     pub index: u64,
+    /// When the fan joined.
+    pub issued_at: Timestamp,
+    /// Whether the fan needs an accessible seat, and is called only while one is left.
+    pub needs_accessible: bool,
     /// The deadline of the admission, on a token that was given out with it; none on the token of the join.
     pub admitted_until: Option<Timestamp>,
 }
 
 impl QueueTokenPayload {
+    /// The same token with nothing but what says which token it is. It is enough to end the token.
+    pub fn bare(self) -> Self {
+        Self { issued_at: Timestamp::UNIX_EPOCH, needs_accessible: false, admitted_until: None, ..self }
+    }
+
     /// The token with its number, given the draw of the lane.
     pub fn token(self, draw: Option<&Draw>) -> QueueToken {
         let draw = draw.filter(|draw| self.index <= draw.count());
@@ -59,7 +68,7 @@ impl QueueToken {
 }
 
 /// Why a queue token ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndReason {
     /// The fan paid.
     Used,

@@ -4,7 +4,7 @@ use encore_domain::audit::{Finding, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
-use encore_domain::payment::{Payment, PaymentPlan};
+use encore_domain::payment::{Paid, Payment, PaymentPlan};
 use encore_domain::ports::{Audit, Payments, Reservations, Wallets};
 use encore_domain::wallet::Transfer;
 use encore_port_tests::fixtures::{self, at_secs, euros, hold, id, payment, request, start, top_up};
@@ -31,7 +31,7 @@ async fn fixture() -> Fixture {
     let sale = fixtures::performance(id(), id());
     let [paid, held, released] = [[0, 9].as_slice(), &[1], &[2]].map(|seats| hold(fan, &sale, seats));
     for hold in [&paid, &held, &released] {
-        reservations.place(hold.clone(), 8, request(fan)).await.expect("placed");
+        reservations.place(hold.clone(), 8, None, request(fan)).await.expect("placed");
     }
     reservations.release(released.id, at_secs(1), None).await.expect("released");
     let top_up = top_up(fan, euros(50_000));
@@ -217,10 +217,15 @@ async fn effects_without_their_request() {
     .await;
 }
 
+/// The answer to a request that made this payment.
+fn paid(payment: &Payment) -> Paid {
+    Paid { payment: payment.clone(), ended_token: None }
+}
+
 #[tokio::test]
 async fn a_payment_of_two_requests() {
     assert_reported(
-        |fixture, records| records.requests.remember(Some(request(fixture.fan)), fixture.plan.payment.clone()),
+        |fixture, records| records.requests.remember(Some(request(fixture.fan)), paid(&fixture.plan.payment)),
         |fixture| vec![(Promise::RepeatedEffect, format!("payment {}", fixture.plan.payment.id))],
     )
     .await;
@@ -257,7 +262,7 @@ async fn two_payments_of_a_reservation() {
         |fixture, records| {
             let again: PaymentId = id();
             let payment = Payment { id: again, ..fixture.plan.payment.clone() };
-            records.requests.remember(Some(request(fixture.fan)), payment.clone());
+            records.requests.remember(Some(request(fixture.fan)), paid(&payment));
             records.payments.payments.insert(again, payment);
         },
         |fixture| {

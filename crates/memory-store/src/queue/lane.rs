@@ -19,8 +19,10 @@ pub struct Lane {
     frozen: Option<u64>,
     /// Number n is at index n − 1. The length is the tail.
     tokens: Vec<Token>,
-    /// The numbers that will not be called; only those after the head count.
+    /// The numbers that will not be called in turn; only those after the head count.
     gone: Bitmap,
+    /// The waiting numbers that need an accessible seat. They are gone as well.
+    needs_accessible: BTreeSet<u64>,
     /// The numbers up to the head that were skipped while unseen, and wait.
     late: BTreeSet<u64>,
     /// The number of calls.
@@ -52,12 +54,22 @@ pub enum Phase {
 pub struct LaneCopy {
     lane: LaneSnapshot,
     gone: BitmapTail,
+    needs_accessible: BitmapTail,
 }
 
 impl From<LaneCopy> for LaneSnapshot {
     fn from(copy: LaneCopy) -> Self {
-        Self { gone: copy.gone.into(), ..copy.lane }
+        Self { gone: copy.gone.into(), needs_accessible: copy.needs_accessible.into(), ..copy.lane }
     }
+}
+
+/// Whose numbers may be called.
+#[derive(Clone, Copy)]
+pub struct Callable {
+    /// Those of fans who do not need an accessible seat.
+    pub general: bool,
+    /// Those of fans who do.
+    pub accessible: bool,
 }
 
 impl Lane {
@@ -73,6 +85,7 @@ impl Lane {
             frozen: None,
             tokens: (1..=lane.tail).map(token).collect(),
             gone: Bitmap::default(),
+            needs_accessible: BTreeSet::new(),
             late: BTreeSet::new(),
             called: 0,
             unseen_after: lane.unseen_after,
@@ -80,8 +93,8 @@ impl Lane {
         for number in lane.head + 1..=lane.tail {
             restored.gone.insert(number);
         }
-        for number in &lane.used {
-            restored.set_phase(*number, Phase::Ended(EndReason::Used));
+        for (number, reason) in &lane.ended {
+            restored.set_phase(*number, Phase::Ended(*reason));
         }
         restored
     }
@@ -97,11 +110,18 @@ impl Lane {
             unseen_after: self.unseen_after,
             ..LaneSnapshot::default()
         };
-        LaneCopy { lane, gone: self.gone.from(self.head + 1) }
+        let mut needs_accessible = Bitmap::default();
+        self.needs_accessible.iter().for_each(|number| needs_accessible.insert(*number));
+        let lowest = self.needs_accessible.first().copied().unwrap_or_default();
+        LaneCopy { lane, gone: self.gone.from(self.head + 1), needs_accessible: needs_accessible.from(lowest) }
     }
 
     pub fn drawn(&self) -> Option<u64> {
         self.drawn
+    }
+
+    pub fn called(&self) -> u64 {
+        self.called
     }
 
     pub fn tail(&self) -> u64 {
@@ -118,11 +138,15 @@ impl Lane {
     }
 
     /// Issues the next index, unless the limit is reached.
-    pub fn join(&mut self, now: Timestamp) -> Option<u64> {
+    pub fn join(&mut self, needs_accessible: bool, now: Timestamp) -> Option<u64> {
         if self.tail() >= self.limit {
             return None;
         }
         self.tokens.push(Token { phase: Phase::Waiting, seen: now });
+        if needs_accessible {
+            self.gone.insert(self.tail());
+            self.needs_accessible.insert(self.tail());
+        }
         Some(self.tail())
     }
 
@@ -148,15 +172,27 @@ impl Lane {
         self.set_phase(number, Phase::Ended(reason));
         self.gone.insert(number);
         self.late.remove(&number);
+        self.needs_accessible.remove(&number);
     }
 
     /// Makes an unseen number wait.
-    pub fn make_wait(&mut self, number: u64) {
+    pub fn make_wait(&mut self, number: u64, needs_accessible: bool) {
         self.set_phase(number, Phase::Waiting);
+        if needs_accessible {
+            self.gone.insert(number);
+            self.needs_accessible.insert(number);
+            return;
+        }
         self.gone.remove(number);
         if number <= self.head {
             self.late.insert(number);
         }
+    }
+
+    /// Takes a number that needs an accessible seat off those who wait. The head stays, because it may be called out of turn.
+    pub fn take_out_of_turn(&mut self, number: u64) {
+        self.gone.insert(number);
+        self.needs_accessible.remove(&number);
     }
 
     /// Raises the head to the number of an active fan. The numbers before it must have been called as well, so those
@@ -164,7 +200,7 @@ impl Lane {
     pub fn raise_head(&mut self, number: u64) {
         self.late.remove(&number);
         for before in self.head + 1..number {
-            if self.phase(before) == Some(Phase::Waiting) {
+            if self.phase(before) == Some(Phase::Waiting) && !self.needs_accessible.contains(&before) {
                 self.late.insert(before);
             }
         }
@@ -172,30 +208,37 @@ impl Lane {
     }
 
     /// The next number to call.
-    pub fn next(&self) -> Option<u64> {
-        self.late.first().copied().or_else(|| self.gone.first_missing(self.head + 1..=self.tail()))
+    pub fn next(&self, callable: Callable) -> Option<u64> {
+        let general = || self.late.first().copied().or_else(|| self.gone.first_missing(self.head + 1..=self.tail()));
+        let general = if callable.general { general() } else { None };
+        let accessible = self.needs_accessible.first().copied().filter(|_| callable.accessible);
+        general.into_iter().chain(accessible).min()
     }
 
-    /// Calls the next number.
-    pub fn call(&mut self) -> Option<u64> {
-        let number = self.next()?;
-        self.late.remove(&number);
-        self.head = self.head.max(number);
+    /// Calls the next number. Returns it, and whether it needs an accessible seat.
+    pub fn call(&mut self, callable: Callable) -> Option<(u64, bool)> {
+        let number = self.next(callable)?;
+        let needs_accessible = self.needs_accessible.remove(&number);
+        if !needs_accessible {
+            self.late.remove(&number);
+            self.head = self.head.max(number);
+        }
         self.called += 1;
         self.set_phase(number, Phase::Called);
-        Some(number)
+        Some((number, needs_accessible))
     }
 
-    /// Ends the waiting numbers that were last seen before this time. Returns how many were ended.
-    pub fn abandon(&mut self, oldest: Timestamp) -> u64 {
-        let numbers = self.late.iter().copied().chain(self.head + 1..=self.tail());
+    /// Ends the waiting numbers that were last seen before this time. Returns them.
+    pub fn abandon(&mut self, oldest: Timestamp) -> Vec<u64> {
+        let passed_over = self.needs_accessible.range(..=self.head).copied();
+        let numbers = self.late.iter().copied().chain(passed_over).chain(self.head + 1..=self.tail());
         let absent = |token: &Token| token.phase == Phase::Waiting && token.seen < oldest;
         let absent = |number: &u64| at(*number).and_then(|at| self.tokens.get(at)).is_some_and(absent);
         let absent: Vec<u64> = numbers.filter(absent).collect();
         for number in &absent {
             self.leave(*number, EndReason::Abandoned);
         }
-        absent.len() as u64
+        absent
     }
 
     /// Ends the unseen numbers.
@@ -222,7 +265,8 @@ impl Lane {
             tokens.filter(move |(_, token)| chosen(token.phase)).map(|(index, _)| index).collect()
         };
         let gone = indexes(|phase| matches!(phase, Phase::Ended(_)));
-        FrozenLane { count, gone, unseen: indexes(|phase| phase == Phase::Unseen) }
+        let needs_accessible = self.needs_accessible.range(..=count).copied().collect();
+        FrozenLane { count, gone, unseen: indexes(|phase| phase == Phase::Unseen), needs_accessible }
     }
 
     pub fn cut(&mut self, cut: &CutLane, now: Timestamp) {
@@ -237,6 +281,10 @@ impl Lane {
                 token.phase = Phase::Waiting;
                 self.gone.remove(number);
             }
+        }
+        self.needs_accessible.retain(|number| *number > cut.count);
+        for number in &cut.needs_accessible {
+            self.make_wait(*number, true);
         }
         for number in &cut.gone {
             self.leave(*number, EndReason::Left);

@@ -1,16 +1,16 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{JoinRefusal, Joining, Presence};
+use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, Inside, LaneNumber, LaneTurns, QueueToken, QueueTokenPayload, RestoredQueue,
-    TokenBucket, limit_by_stock,
+    AdmissionTerms, EndReason, EndedToken, Inside, LaneNumber, LaneTurns, Pace, PaceSample, QueueToken,
+    QueueTokenPayload, RestoredQueue, TokenBucket, limit_by_stock,
 };
 use encore_domain::time::Timestamp;
 
 use self::deadlines::Deadlines;
-use self::lane::{Lane, LaneCopy, Phase};
+use self::lane::{Callable, Lane, LaneCopy, Phase};
 
 mod deadlines;
 mod drawing;
@@ -30,6 +30,8 @@ pub struct Queue {
     members: HashMap<UserId, Member>,
     called: Deadlines,
     active: Deadlines,
+    /// The called and active numbers that need an accessible seat.
+    inside_accessible: HashSet<LaneNumber>,
     /// The number of hold attempts of each active number.
     tries: HashMap<LaneNumber, u32>,
     /// None before the first admission of a new queue, whose terms give the size of the full bucket.
@@ -41,6 +43,7 @@ pub struct Queue {
     /// Whether the queue was lost, and fans may still show their queue tokens.
     recovering: bool,
     flow: QueueFlow,
+    pace: Pace,
 }
 
 /// A fan's queue token. Its number is valid while `drawn` is the count of the lane's draw.
@@ -50,6 +53,8 @@ struct Member {
     index: u64,
     number: u64,
     drawn: u64,
+    issued_at: Timestamp,
+    needs_accessible: bool,
 }
 
 /// A copy of a queue before the bits of its bitmaps are counted.
@@ -67,7 +72,8 @@ impl From<QueueCopy> for QueueSnapshot {
 impl From<&QueueToken> for Member {
     fn from(token: &QueueToken) -> Self {
         let QueueToken { payload, number, drawn } = *token;
-        Self { lane: payload.lane, index: payload.index, number, drawn }
+        let QueueTokenPayload { lane, index, issued_at, needs_accessible, .. } = payload;
+        Self { lane, index, number, drawn, issued_at, needs_accessible }
     }
 }
 
@@ -78,6 +84,10 @@ impl Member {
 
     fn lane_number(&self) -> LaneNumber {
         LaneNumber { lane: self.lane, number: self.number }
+    }
+
+    fn ended(&self, reason: EndReason) -> EndedToken {
+        EndedToken { lane: self.lane, index: self.index, reason }
     }
 }
 
@@ -93,6 +103,7 @@ impl Queue {
             members: HashMap::new(),
             called: Deadlines::default(),
             active: Deadlines::default(),
+            inside_accessible: HashSet::new(),
             tries: HashMap::new(),
             bucket: (!is_new).then(|| TokenBucket::empty(restored.restored_at)),
             reserved: restored.reserved,
@@ -101,6 +112,7 @@ impl Queue {
             quiet_until: restored.quiet_until,
             recovering: !is_new,
             flow: QueueFlow::default(),
+            pace: Pace::default(),
         };
         for inside in &restored.inside {
             queue.restore(*inside);
@@ -109,9 +121,12 @@ impl Queue {
     }
 
     /// Restores a number that is called or active.
-    fn restore(&mut self, Inside { lane_number, until, active }: Inside) {
+    fn restore(&mut self, Inside { lane_number, until, active, needs_accessible }: Inside) {
         if self.phase(lane_number).is_none() {
             return;
+        }
+        if needs_accessible {
+            self.inside_accessible.insert(lane_number);
         }
         let (deadlines, phase) =
             if active { (&mut self.active, Phase::Active) } else { (&mut self.called, Phase::Called) };
@@ -129,28 +144,33 @@ impl Queue {
         }
     }
 
-    pub fn join(&mut self, joining: &Joining) -> Result<QueueTokenPayload, JoinRefusal> {
+    pub fn join(&mut self, joining: &Joining) -> Result<Joined, JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
         let current = self.current(joining)?;
         if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
             self.see(current.lane_number(), now);
-            return Ok(self.payload(joining.user, current.lane, current.index));
+            return Ok(Joined { payload: self.payload(joining.user, &current), replaced: None });
         }
-        let lane = self.lanes.get_mut(usize::from(joining.lane)).filter(|_| joining.may_enter);
-        let index = lane.ok_or(JoinRefusal::NoToken)?.join(now).ok_or(JoinRefusal::NumbersSpent)?;
+        let Joining { lane, needs_accessible, .. } = *joining;
+        let entered = self.lanes.get_mut(usize::from(lane)).filter(|_| joining.may_enter);
+        let index = entered.ok_or(JoinRefusal::NoToken)?.join(needs_accessible, now);
+        let index = index.ok_or(JoinRefusal::NumbersSpent)?;
         if let Some(current) = current {
             self.leave(current.lane_number(), EndReason::Replaced);
         }
-        self.members.insert(joining.user, Member { lane: joining.lane, index, number: index, drawn: 0 });
+        let issued_at = Timestamp::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now);
+        let member = Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible };
+        self.members.insert(joining.user, member);
         self.flow.joined += 1;
-        Ok(self.payload(joining.user, joining.lane, index))
+        let replaced = current.map(|current| current.ended(EndReason::Replaced));
+        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
     }
 
     /// The current queue token of the user, unless it has ended.
     fn current(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
         let Some(mut member) = self.members.get(&joining.user).copied() else { return Ok(None) };
-        let payload = self.payload(joining.user, member.lane, member.index);
+        let payload = self.payload(joining.user, &member);
         if !self.is_current_draw(&member) {
             let given = joining.token.filter(|token| token.payload.epoch == self.epoch && member.is_of(&token.payload));
             let drawn = self.drawn_of(member.lane, member.index);
@@ -185,36 +205,57 @@ impl Queue {
             bucket: self.bucket,
             reserved: self.reserved,
             flow: self.flow,
+            inside_accessible: self.inside_accessible.clone(),
+            pace: self.pace.clone(),
         };
         QueueCopy { queue, lanes: self.lanes.iter().map(Lane::copy).collect() }
     }
 
     pub fn admit(&mut self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
         self.end_due(now);
-        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::full(terms, now));
+        let mut bucket = self.bucket.unwrap_or_else(|| TokenBucket::new(terms, now));
         bucket.refill(terms, now);
         let calls = terms.calling && self.quiet_until <= now && !self.has_pre_queue();
-        let quota = if calls { self.available(terms, now).min(bucket.available(terms)) } else { 0 };
-        let called = self.call(quota, &terms.weights, now + terms.accept_window);
+        let allowed = if calls { self.available(terms, now).min(bucket.available(terms)) } else { 0 };
+        let called = self.call(allowed, terms, now + terms.accept_window);
         bucket.spend(terms, called);
         self.bucket = Some(bucket);
+        if !calls || called < allowed {
+            self.pace.idle_at = Some(now);
+        }
+        let called_by_lane = self.lanes.iter().map(Lane::called).collect();
+        self.pace.note(PaceSample { at: now, called: called_by_lane, inside: self.called.len() + self.active.len() });
         called
     }
 
-    /// How many numbers may be called according to `max_active` and the stock.
+    /// How many numbers may be called according to `max_active`.
     fn available(&self, terms: &AdmissionTerms, now: Timestamp) -> u64 {
         let called_or_active = self.called.len() + self.active.len();
         let reserved = if now < self.reserved_until { self.reserved } else { 0 };
-        let by_max_active = u64::from(terms.max_active).saturating_sub(called_or_active + reserved);
-        by_max_active.min(limit_by_stock(terms.stock, called_or_active))
+        u64::from(terms.max_active).saturating_sub(called_or_active + reserved)
     }
 
-    fn call(&mut self, quota: u64, weights: &[u32], accept_by: Timestamp) -> u64 {
+    /// Calls up to this many numbers, each only while a seat is left that its fan may buy.
+    fn call(&mut self, allowed: u64, terms: &AdmissionTerms, accept_by: Timestamp) -> u64 {
+        let accessible_inside = self.inside_accessible.len() as u64;
+        let general_inside = self.called.len() + self.active.len() - accessible_inside;
+        let mut general = limit_by_stock(terms.stock.map(|stock| stock.general), general_inside);
+        let mut accessible = limit_by_stock(terms.stock.map(|stock| stock.accessible), accessible_inside);
         let mut called = 0;
-        while called < quota {
-            let Some(at) = self.turns.take(weights, |lane| self.lanes[lane].next().is_some()) else { break };
-            let (Some(number), Ok(lane)) = (self.lanes[at].call(), u8::try_from(at)) else { break };
-            self.called.insert(LaneNumber { lane, number }, accept_by);
+        while called < allowed {
+            let callable = Callable { general: general > 0, accessible: accessible > 0 };
+            let lanes = &self.lanes;
+            let Some(at) = self.turns.take(&terms.weights, |lane| lanes[lane].next(callable).is_some()) else { break };
+            let Ok(lane) = u8::try_from(at) else { break };
+            let Some((number, needs_accessible)) = self.lanes[at].call(callable) else { break };
+            let lane_number = LaneNumber { lane, number };
+            self.called.insert(lane_number, accept_by);
+            if needs_accessible {
+                self.inside_accessible.insert(lane_number);
+                accessible -= 1;
+            } else {
+                general -= 1;
+            }
             called += 1;
         }
         self.flow.called += called;
@@ -232,9 +273,9 @@ impl Queue {
         }
     }
 
-    pub fn abandon_absent(&mut self, presence: Presence) -> u64 {
+    pub fn abandon_absent(&mut self, presence: Presence) -> Absent {
         if self.has_pre_queue() {
-            return 0;
+            return Absent { epoch: self.epoch, numbers: Vec::new() };
         }
         if self.restored_at + presence.grace <= presence.now {
             self.recovering = false;
@@ -242,26 +283,33 @@ impl Queue {
         }
         let oldest_ms = (presence.period() - Presence::PERIODS) * presence.period_ms();
         let oldest = Timestamp::from_timestamp_millis(oldest_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        let abandoned = self.lanes.iter_mut().map(|lane| lane.abandon(oldest)).sum();
-        self.flow.abandoned += abandoned;
-        abandoned
+        let abandoned = (0..)
+            .zip(&mut self.lanes)
+            .flat_map(|(lane, state)| state.abandon(oldest).into_iter().map(move |number| LaneNumber { lane, number }));
+        let numbers: Vec<LaneNumber> = abandoned.collect();
+        self.flow.abandoned += numbers.len() as u64;
+        Absent { epoch: self.epoch, numbers }
     }
 
     fn end_due(&mut self, now: Timestamp) {
         while let Some(lane_number) = self.called.pop_due(now) {
-            self.set_phase(lane_number, Phase::Missed);
+            let was_out_of_turn = self.inside_accessible.remove(&lane_number);
+            let phase = if was_out_of_turn { Phase::Ended(EndReason::Abandoned) } else { Phase::Missed };
+            self.set_phase(lane_number, phase);
             self.flow.no_shows += 1;
         }
         while let Some(lane_number) = self.active.pop_due(now) {
             self.set_phase(lane_number, Phase::Ended(EndReason::Expired));
+            self.inside_accessible.remove(&lane_number);
             self.tries.remove(&lane_number);
             self.flow.expired += 1;
         }
     }
 
-    fn payload(&self, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
+    fn payload(&self, user: UserId, member: &Member) -> QueueTokenPayload {
         let Self { performance, epoch, .. } = *self;
-        QueueTokenPayload { performance, user, epoch, lane, index, admitted_until: None }
+        let Member { lane, index, issued_at, needs_accessible, .. } = *member;
+        QueueTokenPayload { performance, user, epoch, lane, index, issued_at, needs_accessible, admitted_until: None }
     }
 
     fn lane(&self, lane: u8) -> Option<&Lane> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use encore_domain::ports::{Presence, TokenRefusal};
-use encore_domain::queue::{EndReason, QueueToken, TokenState};
+use encore_domain::queue::{EndReason, EndedToken, QueueToken, TokenState};
 use encore_domain::time::Timestamp;
 
 use super::lane::{Lane, Phase};
@@ -80,6 +80,7 @@ impl Queue {
             Some(Phase::Called | Phase::Active) => {
                 self.called.remove(at);
                 self.active.remove(at);
+                self.inside_accessible.remove(&at);
                 self.tries.remove(&at);
                 self.set_phase(at, Phase::Ended(reason));
                 self.count_end(reason);
@@ -103,9 +104,19 @@ impl Queue {
         Ok(is_left)
     }
 
-    pub fn show(&mut self, tokens: &[QueueToken], presence: Presence) -> Result<(), TokenRefusal> {
+    pub fn return_hold_try(&mut self, token: &QueueToken, now: Timestamp) -> Result<(), TokenRefusal> {
+        self.end_due(now);
+        if self.find_to_change(token, now)? == Some(Phase::Active)
+            && let Some(spent) = self.tries.get_mut(&token.lane_number())
+        {
+            *spent = spent.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    pub fn show(&mut self, tokens: &[QueueToken], presence: Presence) -> Result<Vec<EndedToken>, TokenRefusal> {
         self.end_due(presence.now);
-        let (epoch, mut shown) = (self.epoch, Ok(()));
+        let (epoch, mut shown, mut replaced) = (self.epoch, Ok(()), Vec::new());
         for token in tokens.iter().filter(|token| token.payload.epoch == epoch) {
             if let Err(refusal) = self.check(token) {
                 shown = Err(refusal);
@@ -113,38 +124,54 @@ impl Queue {
             }
             self.see(token.lane_number(), presence.now);
             if self.must_be_shown(token, presence.now)? {
-                self.show_unseen(token, presence.now);
+                replaced.extend(self.show_unseen(token, presence.now));
             } else if self.members.get(&token.payload.user).is_some_and(|member| member.is_of(&token.payload)) {
                 self.members.insert(token.payload.user, token.into());
             }
         }
-        shown
+        shown.map(|()| replaced)
     }
 
-    fn show_unseen(&mut self, token: &QueueToken, now: Timestamp) {
+    /// Restores an unseen token. Returns the one that ended because its fan has two.
+    fn show_unseen(&mut self, token: &QueueToken, now: Timestamp) -> Option<EndedToken> {
         let at = token.lane_number();
         if token.payload.admitted_until.is_some_and(|until| until <= now) {
-            return self.set_phase(at, Phase::Ended(EndReason::Expired));
+            self.set_phase(at, Phase::Ended(EndReason::Expired));
+            return None;
         }
-        match self.other(token) {
-            Other::Stays => return self.set_phase(at, Phase::Ended(EndReason::Replaced)),
-            Other::IsReplaced(other) => self.leave(other.lane_number(), EndReason::Replaced),
-            Other::None => {}
-        }
+        let replaced = match self.other(token) {
+            Other::Stays => {
+                self.set_phase(at, Phase::Ended(EndReason::Replaced));
+                return Some(Member::from(token).ended(EndReason::Replaced));
+            }
+            Other::IsReplaced(other) => {
+                self.leave(other.lane_number(), EndReason::Replaced);
+                Some(other.ended(EndReason::Replaced))
+            }
+            Other::None => None,
+        };
         self.members.insert(token.payload.user, token.into());
         if let Some(until) = token.payload.admitted_until {
             let was_called = self.called.remove(at);
             self.active.insert(at, until);
             self.set_phase(at, Phase::Active);
+            if token.payload.needs_accessible {
+                self.inside_accessible.insert(at);
+            }
             if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-                lane.raise_head(at.number);
+                if token.payload.needs_accessible {
+                    lane.take_out_of_turn(at.number);
+                } else {
+                    lane.raise_head(at.number);
+                }
             }
             if now < self.reserved_until && !was_called {
                 self.reserved = self.reserved.saturating_sub(1);
             }
         } else if let Some(lane) = self.lanes.get_mut(usize::from(at.lane)) {
-            lane.make_wait(at.number);
+            lane.make_wait(at.number, token.payload.needs_accessible);
         }
+        replaced
     }
 
     /// Decides between two tokens of a fan. The earlier one stays, unless one of them is called or active.

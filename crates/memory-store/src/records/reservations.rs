@@ -78,6 +78,18 @@ impl ReservationRecords {
         *owned = owned.saturating_sub(seat_count(&before)) + seat_count(changed);
     }
 
+    /// The holds of a fan in a performance that are live at `now`.
+    pub fn live_holds(&self, user: UserId, performance: PerformanceId, now: Timestamp) -> Vec<&Reservation> {
+        let of_user = self.by_user.get(&user).into_iter().flatten().filter_map(|(_, id)| self.find(*id));
+        let is_live = |it: &&Reservation| it.performance == performance && it.state_at(now) == ReservationState::Held;
+        of_user.filter(is_live).collect()
+    }
+
+    /// Whether the fan of this hold has another live one of the same performance.
+    pub fn has_another_hold(&self, hold: &Reservation, now: Timestamp) -> bool {
+        self.live_holds(hold.user, hold.performance, now).iter().any(|other| other.id != hold.id)
+    }
+
     /// Confirms a hold that can be paid: its seats are the fan's.
     pub fn confirm(&mut self, payment: &Payment) -> Option<Reservation> {
         let reservation = self.reservations.get_mut(&payment.reservation)?;

@@ -1,14 +1,13 @@
 //! The cases of [`Payments`](encore_domain::ports::Payments).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::Money;
-use encore_domain::payment::{PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
@@ -17,16 +16,18 @@ use encore_domain::wallet::WalletEntry;
 use crate::RecordBench;
 use crate::answers::refused;
 use crate::bench::EventIdentity;
-use crate::fixtures::{at_secs, hold, payment, request};
+use crate::fixtures::{at_secs, hold, payment, request, start};
 use crate::paging::read_all;
 
 mod once;
 mod paying;
 mod remembering;
+mod token_ends;
 
 pub use once::*;
 pub use paying::*;
 pub use remembering::*;
+pub use token_ends::*;
 
 /// Stamps the cases of the port `Payments`.
 #[macro_export]
@@ -49,6 +50,10 @@ macro_rules! payments {
             lists_newest_first,
             remembers_used_payloads,
             remembers_what_to_propagate,
+            keeps_pending_performances_apart,
+            ends_the_token_with_the_last_hold,
+            ends_the_token_under_contention,
+            payment_and_hold_exclude_each_other,
         ] $($with)+ }
     };
 }
@@ -69,8 +74,20 @@ struct Audit {
 }
 
 impl RecordBench {
-    async fn pay(&self, plan: &PaymentPlan, request: RequestKey) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
+    async fn try_pay(
+        &self,
+        plan: &PaymentPlan,
+        request: RequestKey,
+    ) -> Result<Applied<Paid>, RequestError<PayRefusal>> {
         self.payments.pay_from_wallet(plan.clone(), request).await
+    }
+
+    /// The same without the queue token that the payment ended.
+    async fn pay(&self, plan: &PaymentPlan, request: RequestKey) -> Result<Applied<Payment>, RequestError<PayRefusal>> {
+        Ok(match self.try_pay(plan, request).await? {
+            Applied::Now(paid) => Applied::Now(paid.payment),
+            Applied::Before(paid) => Applied::Before(paid.payment),
+        })
     }
 
     async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
@@ -81,18 +98,19 @@ impl RecordBench {
         read_all(page_size, |page| self.payments.list(user, page)).await
     }
 
-    async fn pending(&self, before: Timestamp, limit: u32) -> Vec<Settlement> {
-        self.payments.pending(before, limit).await.expect("the store answers")
+    async fn pending(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<Settlement> {
+        self.payments.pending(performance, before, limit).await.expect("the store answers")
     }
 
-    /// The ended queue tokens of a queue, without duplicates, in order.
+    /// The ended queue tokens of a queue, in order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Vec<EndedToken> {
-        let used = self.payments.ended_queue_tokens(performance, epoch).await.expect("the store answers");
-        BTreeSet::from_iter(used).into_iter().collect()
+        let mut ended = self.payments.ended_queue_tokens(performance, epoch).await.expect("the store answers");
+        ended.sort_by_key(|token| (token.lane, token.index));
+        ended
     }
 
-    async fn used(&self, payload: QueueTokenPayload) -> bool {
-        self.payments.has_used(&payload).await.expect("the store answers")
+    async fn ended(&self, payload: QueueTokenPayload) -> bool {
+        self.payments.has_ended(&payload).await.expect("the store answers")
     }
 
     async fn audit(&self, hold: &Reservation) -> Audit {
@@ -102,7 +120,7 @@ impl RecordBench {
             balances: self.balances(hold.user).await,
             entries: self.entries(hold.user).await,
             payments: self.payments_of(hold.user, 100).await,
-            pending: self.pending(at_secs(1_000_000), 100).await,
+            pending: self.pending(hold.performance, at_secs(1_000_000), 100).await,
             events: self.events().await,
         }
     }
@@ -128,7 +146,16 @@ impl RecordBench {
 
 /// The payload of a queue token, in the epoch that these cases use.
 fn payload(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> QueueTokenPayload {
-    QueueTokenPayload { performance, user, epoch: 1_780_308_000_123, lane, index, admitted_until: None }
+    QueueTokenPayload {
+        performance,
+        user,
+        epoch: 1_780_308_000_123,
+        lane,
+        index,
+        issued_at: start(),
+        needs_accessible: false,
+        admitted_until: None,
+    }
 }
 
 fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use encore_domain::booking::{Reservation, ReservationState};
-use encore_domain::payment::PayRefusal;
+use encore_domain::payment::{PayRefusal, Payment};
 use encore_domain::request::RequestKey;
 
 use super::{ROUNDS, confirmed, sold};
@@ -36,7 +36,7 @@ pub async fn repeats_a_payment_under_contention(bench: RecordBench) {
     }))
     .await;
 
-    let paid = made_once(answers);
+    let paid = made_once(answers).payment;
     assert_eq!(bench.balances(hold.user).await, [euros(488_000)]);
     assert_eq!(bench.stored(&hold).await, Some(confirmed(&hold, &paid)));
     assert_eq!(bench.payments_of(hold.user, 100).await, [paid]);
@@ -53,6 +53,7 @@ pub async fn pays_once_under_contention(bench: RecordBench) {
     .await;
 
     let (paid, refusals) = made_and_refused(answers);
+    let paid: Vec<Payment> = paid.into_iter().map(|paid| paid.payment).collect();
     assert_eq!(paid.len(), 1);
     for refusal in refusals {
         assert_eq!(refusal, PayRefusal::NotHeld { state: ReservationState::Confirmed });
@@ -76,6 +77,7 @@ pub async fn never_overdraws_under_contention(bench: RecordBench) {
     .await;
 
     let (paid, refusals) = made_and_refused(answers);
+    let paid: Vec<Payment> = paid.into_iter().map(|paid| paid.payment).collect();
     assert_eq!(paid.len(), 1);
     assert_eq!(refusals, [PayRefusal::InsufficientBalance { balance: euros(11_999), needed: euros(12_000) }]);
     assert_eq!(bench.balances(fan).await, [euros(11_999)]);
@@ -133,7 +135,7 @@ pub async fn payment_and_expiry_exclude_each_other(bench: RecordBench) {
         let claims = bench.reservations.claims_on(sale.id, &hold.slots()).await.expect("the store answers");
         let balance = bench.balances(fan).await[0];
         if swept.is_empty() {
-            let paid = made(paying);
+            let paid = made(paying).payment;
             assert_eq!(bench.stored(&hold).await, Some(confirmed(&hold, &paid)));
             assert_eq!(claims, sold(&hold));
             assert_eq!(balance, euros(funds - hold.total.minor));

@@ -1,5 +1,5 @@
 use encore_domain::payment::{Payment, PaymentPlan, Settlement};
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 
 use super::payload;
 use crate::RecordBench;
@@ -41,7 +41,7 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
         bench.place(&hold).await;
         bench.top_up(fan, hold.total).await;
         let plan = PaymentPlan { payload, ..payment(&hold, at_secs(1)) };
-        assert_eq!(bench.used(payload.unwrap_or(first)).await, seat > 2, "only a paid token is used");
+        assert_eq!(bench.ended(payload.unwrap_or(first)).await, seat > 2, "only a paid token is used");
         made(bench.pay(&plan, request(fan)).await);
         bench.payments.mark_propagated(&[plan.payment.id]).await.expect("the store answers");
     }
@@ -49,18 +49,22 @@ pub async fn remembers_used_payloads(bench: RecordBench) {
     let refused_plan = PaymentPlan { payload: Some(stranger), ..payment(&short, at_secs(1)) };
     refused(bench.pay(&refused_plan, request(short.user)).await);
 
-    let used = |lane| EndedToken { lane, index: first.index };
-    assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1)]);
+    bench.reservations.leave(QueueTokenPayload { lane: 3, ..first }, at_secs(2)).await.expect("the store answers");
+
+    let token = |lane, reason| EndedToken { lane, index: first.index, reason };
+    let used = |lane| token(lane, EndReason::Used);
+    let left = token(3, EndReason::Left);
+    assert_eq!(bench.ended_queue_tokens(sale.id, first.epoch).await, [used(0), used(1), left]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 5).await, [used(0)]);
     assert_eq!(bench.ended_queue_tokens(sale.id, 6).await, []);
     assert_eq!(bench.ended_queue_tokens(other.id, first.epoch).await, []);
     for payload in [first, fast, earlier_run, QueueTokenPayload { admitted_until: Some(at_secs(9)), ..first }] {
-        assert!(bench.used(payload).await, "{payload:?}");
+        assert!(bench.ended(payload).await, "{payload:?}");
     }
     for payload in
         [stranger, elsewhere, QueueTokenPayload { epoch: 6, ..first }, QueueTokenPayload { lane: 2, ..first }]
     {
-        assert!(!bench.used(payload).await, "{payload:?}");
+        assert!(!bench.ended(payload).await, "{payload:?}");
     }
 }
 
@@ -76,19 +80,46 @@ pub async fn remembers_what_to_propagate(bench: RecordBench) {
         made(bench.pay(&plan, request(fan)).await);
         let slots = hold.slots();
         let (payment, reservation) = (plan.payment.id, hold.id);
+        let payload = payload.map(QueueTokenPayload::bare);
         settlements.push(Settlement { payment, reservation, performance: sale.id, slots, payload });
     }
     let [second, first, third] = &settlements[..] else { panic!("three payments") };
 
-    assert_eq!(bench.pending(just_before(at_secs(10)), 100).await, []);
-    assert_eq!(bench.pending(at_secs(20), 100).await, [first.clone(), second.clone()]);
-    assert_eq!(bench.pending(at_secs(1_000), 2).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(sale.id, just_before(at_secs(10)), 100).await, []);
+    assert_eq!(bench.pending(sale.id, at_secs(20), 100).await, [first.clone(), second.clone()]);
+    assert_eq!(bench.pending(sale.id, at_secs(1_000), 2).await, [first.clone(), second.clone()]);
     for _ in 0..2 {
         bench.payments.mark_propagated(&[first.payment, third.payment]).await.expect("the store answers");
-        assert_eq!(bench.pending(at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
+        assert_eq!(bench.pending(sale.id, at_secs(1_000), 100).await.as_slice(), std::slice::from_ref(second));
     }
     bench.payments.mark_propagated(&[]).await.expect("the store answers");
     bench.payments.mark_propagated(&[second.payment]).await.expect("the store answers");
-    assert_eq!(bench.pending(at_secs(1_000), 100).await, []);
+    assert_eq!(bench.pending(sale.id, at_secs(1_000), 100).await, []);
     assert_eq!(bench.payments_of(fan, 100).await.len(), 3);
+}
+
+pub async fn keeps_pending_performances_apart(bench: RecordBench) {
+    let (first, second, fan) = (bench.open_sale().await, bench.open_sale().await, bench.sign_up().await);
+    bench.top_up(fan, euros(100_000)).await;
+    let mut paid = Vec::new();
+    for (sale, seat, secs) in [(&first, 0, 10), (&first, 1, 11), (&first, 2, 12), (&second, 0, 20)] {
+        let hold = hold_at(fan, sale, &[seat], start());
+        bench.place(&hold).await;
+        let plan = payment(&hold, at_secs(secs));
+        paid.push(made(bench.pay(&plan, request(fan)).await).id);
+    }
+    let performances = async |secs| {
+        let mut named = bench.payments.performances_pending(at_secs(secs)).await.expect("the store answers");
+        named.sort_unstable();
+        named
+    };
+    let both = [first.id.min(second.id), first.id.max(second.id)];
+
+    assert_eq!(performances(9).await, []);
+    assert_eq!(performances(10).await, [first.id]);
+    assert_eq!(performances(20).await, both);
+    let pending = bench.pending(second.id, at_secs(20), 2).await;
+    assert_eq!(pending.iter().map(|settlement| settlement.payment).collect::<Vec<_>>(), paid[3..]);
+    bench.payments.mark_propagated(&paid[..3]).await.expect("the store answers");
+    assert_eq!(performances(20).await, [second.id]);
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::queue::{AdmissionTerms, EndReason, LaneTurns, QueueRate, QueueSettings, TokenState};
 
 use super::{ACTIVE_DURATION, LANES, new_queue, open_doors, waiting};
@@ -61,9 +61,32 @@ pub async fn admits_by_the_rate(bench: SpeedBench) {
     let snapshot = bench.snapshot(queue[0].performance).await;
     assert_eq!(snapshot.unspent(at_ms(2_900), &settings), 3, "the unspent tokens of the bucket");
     assert_eq!(snapshot.unspent(at_ms(3_000), &settings), 4, "one more after 100 ms");
-    assert_eq!(bench.admit(&queue, &settings, at_secs(60)).await, 5, "never more than a batch");
-    let expected: Vec<u64> = (1..=31).collect();
+    assert_eq!(bench.admit(&queue, &settings, at_secs(60)).await, 15, "a batch and what the rate makes in a second");
+    let expected: Vec<u64> = (1..=41).collect();
     assert_eq!(bench.past_waiting(&queue, at_secs(60)).await, expected);
+}
+
+pub async fn the_batch_does_not_lower_the_rate(bench: SpeedBench) {
+    // Admissions a second, the batch, and the time between two calls in milliseconds. 100 ms is a tick of the admission loop.
+    let paces = [(9, 1, 100), (100, 1, 100), (100, 5, 100), (100, 5, 170), (3, 1, 130)];
+    for (admissions, batch, tick_ms) in paces {
+        let queue = bench.queue(600).await;
+        let rate = QueueRate { admissions, period: Duration::from_secs(1) };
+        let settings = QueueSettings {
+            rate,
+            batch,
+            max_active: 1_000,
+            accept_window: Duration::from_hours(1),
+            ..queue_settings()
+        };
+        let (mut called, mut last_ms) = (0, 0);
+        for ms in (0..=5_000).step_by(tick_ms) {
+            called += bench.admit(&queue, &settings, at_ms(ms)).await;
+            last_ms = ms;
+        }
+        let by_rate = u64::from(batch) + u64::from(admissions) * last_ms / 1_000;
+        assert_eq!(called, by_rate, "{admissions} a second in batches of {batch}, every {tick_ms} ms");
+    }
 }
 
 pub async fn a_change_of_period_admits_nobody_early(bench: SpeedBench) {
@@ -139,7 +162,8 @@ pub async fn admits_nobody_unless_calling(bench: SpeedBench) {
 
 pub async fn admits_no_more_than_the_stock(bench: SpeedBench) {
     let queue = bench.queue(20).await;
-    let admit_at = async |stock: Option<SeatStock>| {
+    let admit_at = async |general: Option<SeatStock>| {
+        let stock = general.map(|general| StockByNeed { general, ..StockByNeed::default() });
         let terms = open_doors().terms(stock, start(), start());
         bench.queues.admit(queue[0].performance, &terms, start()).await.expect("the queue is open")
     };

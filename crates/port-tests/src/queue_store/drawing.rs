@@ -2,12 +2,12 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, TokenRefusal};
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
-    DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRecord, QueueSettings, QueueToken,
-    QueueTokenPayload, RestoredQueue, TokenState,
+    DRAW_KEY_BYTES, Draw, DrawKey, EndReason, LaneNumber, LaneRecord, QueueRate, QueueRecord, QueueSettings,
+    QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
 
-use super::{ACTIVE_DURATION, EPOCH, LANES, joining, number, open_doors, period, seen_at, token};
+use super::{ACTIVE_DURATION, EPOCH, LANES, a_payload, joining, number, open_doors, period, seen_at, token};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{at_secs, id, queue_settings, start};
@@ -31,7 +31,12 @@ fn cut_of(frozen: &[FrozenLane]) -> Vec<CutLane> {
     let cut = |(lane, frozen): (u8, &FrozenLane)| {
         let draw = Draw::new(KEY, lane, frozen.count);
         let numbers = |indexes: &[u64]| indexes.iter().map(|index| draw.number(*index)).collect();
-        CutLane { count: frozen.count, gone: numbers(&frozen.gone), unseen: numbers(&frozen.unseen) }
+        CutLane {
+            count: frozen.count,
+            gone: numbers(&frozen.gone),
+            unseen: numbers(&frozen.unseen),
+            needs_accessible: numbers(&frozen.needs_accessible),
+        }
     };
     (0..).zip(frozen).map(cut).collect()
 }
@@ -84,14 +89,14 @@ pub async fn draws_numbers(bench: SpeedBench) {
     );
 
     let frozen = bench.draw(performance, opening).await;
-    let lane = |count, gone: &[u64]| FrozenLane { count, gone: gone.to_vec(), unseen: vec![] };
+    let lane = |count, gone: &[u64]| FrozenLane { count, gone: gone.to_vec(), ..FrozenLane::default() };
     assert_eq!(frozen, [lane(JOINED, &[3]), lane(5, &[]), lane(0, &[])]);
     let newcomer = bench.join(performance, id(), opening).await;
     assert_eq!(newcomer.index, JOINED + 1);
     let snapshot = bench.snapshot(performance).await;
     assert_eq!(snapshot.lanes.iter().map(|lane| lane.drawn).collect::<Vec<_>>(), [Some(JOINED), Some(5), Some(0)]);
     assert_eq!((snapshot.waiting(), snapshot.flow.left), (JOINED + 5, 1));
-    assert_eq!(snapshot.status(number(JOINED + 1)), NumberStatus::Waiting { position: JOINED });
+    assert_eq!(snapshot.status(number(JOINED + 1)), NumberStatus::waiting_at(JOINED));
     let left = drawn(&queue[2], JOINED);
     assert_eq!(bench.state_at(&left, opening).await, TokenState::Ended(EndReason::Left));
 
@@ -109,7 +114,8 @@ pub async fn draws_numbers(bench: SpeedBench) {
     assert_eq!(bench.abandon_absent(performance, period(14)).await, 0, "every fan counts as present at the draw");
     let abandoned = even.len() as u64 + others.len() as u64 + 1;
     assert_eq!(bench.abandon_absent(performance, now).await, abandoned, "the newcomer is absent as well");
-    let one = QueueSettings { batch: 1, ..open_doors() };
+    let rate = QueueRate { admissions: 1, period: ACTIVE_DURATION };
+    let one = QueueSettings { rate, batch: 1, ..open_doors() };
     for (token, at) in odd.iter().zip(1..) {
         let now = now + ACTIVE_DURATION * at;
         assert_eq!(bench.admit(&queue, &one, now).await, 1);
@@ -128,14 +134,13 @@ async fn draws_what_was_restored(bench: &SpeedBench) {
         ..QueueRecord::new(EPOCH, LANES.into(), start())
     };
     let performance = bench.opened(&pre_queue(&record)).await;
-    let payload =
-        |index| QueueTokenPayload { performance, user: id(), epoch: EPOCH, lane: 0, index, admitted_until: None };
+    let payload = |index| QueueTokenPayload { performance, user: id(), index, ..a_payload() };
     let (shown, unseen) = (payload(4), payload(7));
     bench.queues.show(performance, &[token(&shown)], seen_at(start())).await.expect("the queue is open");
     let frozen = bench.freeze(performance).await.expect("the numbers are not drawn yet");
-    assert_eq!(frozen[0], FrozenLane { count: 10, gone: vec![], unseen: vec![1, 2, 3, 5, 6, 7, 8, 9, 10] });
+    assert_eq!(frozen[0], FrozenLane { count: 10, unseen: vec![1, 2, 3, 5, 6, 7, 8, 9, 10], ..FrozenLane::default() });
     let mut cut = cut_of(&frozen);
-    cut[1] = CutLane { count: 30, gone: vec![], unseen: (2..=30).collect() };
+    cut[1] = CutLane { count: 30, unseen: (2..=30).collect(), ..CutLane::default() };
     assert!(bench.cut(performance, &cut, start()).await);
 
     let lane = bench.snapshot(performance).await.lanes.remove(1);
@@ -215,7 +220,7 @@ pub async fn joins_with_a_drawn_number(bench: SpeedBench) {
     assert_eq!(bench.try_join(with_token(&queue[3], start())).await.expect("it is called"), queue[3]);
     let late = at_secs(60);
     let again = bench.try_join(with_token(&queue[3], late)).await.expect("a number is left");
-    assert_eq!(again, QueueTokenPayload { index: JOINED + 2, ..queue[3] });
+    assert_eq!(again, QueueTokenPayload { index: JOINED + 2, issued_at: late, ..queue[3] });
     assert_eq!(bench.state(&again, late).await, TokenState::Waiting);
     assert_eq!(bench.join(performance, queue[3].user, late).await, again);
 }
@@ -254,7 +259,7 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     assert_eq!((after.lanes[0].tail, after.waiting()), (JOINED + 3, JOINED + 1));
 
     assert_eq!(bench.freeze(performance).await, None);
-    let other = CutLane { count: 5, gone: vec![1, 2], unseen: vec![3] };
+    let other = CutLane { count: 5, gone: vec![1, 2], unseen: vec![3], ..CutLane::default() };
     assert!(!bench.cut(performance, &vec![other.clone(); LANES.into()], start()).await);
     assert_eq!(bench.snapshot(performance).await, after);
     let token = drawn(&queue[0], JOINED);

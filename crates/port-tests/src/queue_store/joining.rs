@@ -5,7 +5,7 @@ use encore_domain::ports::{JoinRefusal, Joining, QueueLost};
 use encore_domain::queue::snapshot::{LaneSnapshot, NumberStatus};
 use encore_domain::queue::{EndReason, QueueSettings, QueueTokenPayload, RestoredQueue, TokenState};
 
-use super::{ACTIVE_DURATION, EPOCH, LANES, LIMIT, assert_lost, joining, new_queue, number, open_doors};
+use super::{ACTIVE_DURATION, EPOCH, LANES, LIMIT, a_payload, assert_lost, joining, new_queue, number, open_doors};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::{TWENTY, at_once};
@@ -17,7 +17,7 @@ pub async fn is_lost_until_it_is_open(bench: SpeedBench) {
     bench.queue(2).await;
     let performance = id();
     let (user, epoch) = (id(), EPOCH);
-    let payload = QueueTokenPayload { performance, user, epoch, lane: 0, index: 1, admitted_until: None };
+    let payload = QueueTokenPayload { performance, user, epoch, lane: 0, index: 1, ..a_payload() };
     assert_lost(&*bench.queues, &payload, start()).await;
 
     bench.open_new(performance, &new_queue()).await;
@@ -57,7 +57,7 @@ pub async fn joins_in_order(bench: SpeedBench) {
     for (lane, index) in [(0, 1), (0, 2), (2, 1), (0, 3), (2, 2)] {
         let user = id();
         let payload = bench.join_lane(performance, user, lane, start()).await;
-        assert_eq!(payload, QueueTokenPayload { performance, user, epoch: EPOCH, lane, index, admitted_until: None });
+        assert_eq!(payload, QueueTokenPayload { performance, user, lane, index, ..a_payload() });
         assert_eq!(bench.state(&payload, start()).await, TokenState::Waiting);
     }
     let snapshot = bench.snapshot(performance).await;
@@ -81,7 +81,7 @@ pub async fn joins_under_contention(bench: SpeedBench) {
     let performance = bench.opened(&new_queue()).await;
     let payloads = at_once((0..100).map(|_| {
         let (queues, user) = (Arc::clone(&bench.queues), id());
-        async move { queues.join(joining(performance, user, start())).await.expect("a number is left") }
+        async move { queues.join(joining(performance, user, start())).await.expect("a number is left").payload }
     }))
     .await;
     let mut indexes: Vec<u64> = payloads.iter().map(|payload| payload.index).collect();
@@ -92,7 +92,7 @@ pub async fn joins_under_contention(bench: SpeedBench) {
     let user = id();
     let payloads = at_once((0..TWENTY).map(|_| {
         let queues = Arc::clone(&bench.queues);
-        async move { queues.join(joining(performance, user, start())).await.expect("a number is left") }
+        async move { queues.join(joining(performance, user, start())).await.expect("a number is left").payload }
     }))
     .await;
     assert!(payloads.iter().all(|payload| payload.index == 101), "one fan has one token: {payloads:?}");
@@ -117,7 +117,7 @@ pub async fn joins_again_at_the_end(bench: SpeedBench) {
     ];
     for (index, (before, now, reason)) in (6..).zip(ended) {
         let again = bench.join(performance, before.user, now).await;
-        assert_eq!(again, QueueTokenPayload { index, ..before });
+        assert_eq!(again, QueueTokenPayload { index, issued_at: again.issued_at, ..before });
         assert_eq!(bench.state(&again, now).await, TokenState::Waiting);
         assert_eq!(bench.state(&before, now).await, TokenState::Ended(reason));
     }
@@ -181,7 +181,7 @@ pub async fn moves_to_another_lane(bench: SpeedBench) {
     assert_eq!(bench.state(&queue[1], start()).await, REPLACED);
     assert_eq!(bench.state(&moved, start()).await, TokenState::Waiting);
     let snapshot = bench.snapshot(performance).await;
-    assert_eq!(snapshot.status(number(3)), NumberStatus::Waiting { position: 2 }, "those behind move up");
+    assert_eq!(snapshot.status(number(3)), NumberStatus::waiting_at(2), "those behind move up");
     assert_eq!((snapshot.waiting(), snapshot.flow.left), (6, 1));
 
     assert_eq!(bench.join(performance, fan, start()).await, moved, "nobody moves to lane 0");

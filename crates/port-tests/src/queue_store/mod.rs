@@ -19,6 +19,8 @@ use crate::fixtures::{at_ms, id, queue_settings, start};
 mod admitting;
 mod drawing;
 mod joining;
+mod needs;
+mod pace;
 mod presence;
 mod restoring;
 mod snapshots;
@@ -27,6 +29,8 @@ mod tokens;
 pub use admitting::*;
 pub use drawing::*;
 pub use joining::*;
+pub use needs::*;
+pub use pace::*;
 pub use presence::*;
 pub use restoring::*;
 pub use snapshots::*;
@@ -48,6 +52,7 @@ macro_rules! queue_store {
             moves_to_another_lane,
             admits_in_order,
             admits_by_the_rate,
+            the_batch_does_not_lower_the_rate,
             a_change_of_period_admits_nobody_early,
             admits_up_to_the_maximum,
             admits_under_contention,
@@ -55,6 +60,10 @@ macro_rules! queue_store {
             admits_no_more_than_the_stock,
             admits_lanes_by_weight,
             a_clock_that_goes_back_admits_nothing_more,
+            admits_only_who_may_buy_what_is_left,
+            a_need_survives_the_loss,
+            a_need_survives_the_draw,
+            measures_how_fast_it_calls,
             accepts_a_call,
             accepts_only_a_call,
             a_missed_call_is_abandoned,
@@ -62,6 +71,7 @@ macro_rules! queue_store {
             ends_a_waiting_number,
             ends_an_active_number,
             limits_hold_tries,
+            returns_a_hold_try,
             a_payload_of_another_epoch_has_ended,
             a_number_never_given_out_has_ended,
             abandons_who_is_away,
@@ -75,7 +85,7 @@ macro_rules! queue_store {
             who_shows_late_is_called_first,
             a_restored_queue_keeps_who_is_inside,
             a_restored_queue_lets_in_who_accepted_unrecorded,
-            a_restored_queue_ends_who_paid,
+            a_restored_queue_ends_who_paid_or_left,
             a_restored_queue_is_quiet_at_first,
             a_restored_queue_keeps_the_maximum,
             a_user_shows_one_token,
@@ -124,13 +134,35 @@ fn token(payload: &QueueTokenPayload) -> QueueToken {
     payload.token(None)
 }
 
+/// The payload of a fan who joined lane 0 at the start and needs no accessible seat.
+fn a_payload() -> QueueTokenPayload {
+    QueueTokenPayload {
+        performance: id(),
+        user: id(),
+        epoch: EPOCH,
+        lane: 0,
+        index: 1,
+        issued_at: start(),
+        needs_accessible: false,
+        admitted_until: None,
+    }
+}
+
 fn waiting(state: TokenState) -> bool {
     state == TokenState::Waiting
 }
 
 /// A fan who may enter lane 0.
 fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining {
-    Joining { performance, user, lane: 0, may_enter: true, token: None, presence: seen_at(now) }
+    Joining {
+        performance,
+        user,
+        lane: 0,
+        needs_accessible: false,
+        may_enter: true,
+        token: None,
+        presence: seen_at(now),
+    }
 }
 
 /// Checks that every operation reports the queue as lost.
@@ -174,7 +206,7 @@ impl SpeedBench {
     }
 
     async fn try_join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        self.queues.join(joining).await
+        Ok(self.queues.join(joining).await?.payload)
     }
 
     async fn join(&self, performance: PerformanceId, user: UserId, now: Timestamp) -> QueueTokenPayload {
@@ -249,7 +281,17 @@ impl SpeedBench {
         reported.expect("the queue is open");
     }
 
+    /// How many were ended.
     async fn abandon_absent(&self, performance: PerformanceId, now: Timestamp) -> u64 {
-        self.queues.abandon_absent(performance, seen_at(now)).await.expect("the queue is open")
+        self.absent(performance, now).await.len() as u64
+    }
+
+    /// The numbers that were ended, in order.
+    async fn absent(&self, performance: PerformanceId, now: Timestamp) -> Vec<LaneNumber> {
+        let absent = self.queues.abandon_absent(performance, seen_at(now)).await.expect("the queue is open");
+        assert_eq!(absent.epoch, EPOCH);
+        let mut numbers = absent.numbers;
+        numbers.sort_unstable();
+        numbers
     }
 }

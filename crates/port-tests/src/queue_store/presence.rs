@@ -34,7 +34,7 @@ pub async fn abandons_who_is_away(bench: SpeedBench) {
     let active = TokenState::Active { until: start() + ACTIVE_DURATION };
     assert_eq!(states, [active, abandoned, TokenState::Waiting, abandoned, TokenState::Waiting, abandoned]);
     let snapshot = bench.snapshot(performance).await;
-    assert_eq!((snapshot.waiting(), snapshot.status(number(5))), (2, NumberStatus::Waiting { position: 2 }));
+    assert_eq!((snapshot.waiting(), snapshot.status(number(5))), (2, NumberStatus::waiting_at(2)));
 
     assert_eq!(bench.admit(&queue, &open_doors(), gone_at).await, 2);
     assert_eq!(bench.abandon_absent(performance, period(100)).await, 0, "no fan is waiting");
@@ -54,7 +54,7 @@ pub async fn reports_presence_in_bulk(bench: SpeedBench) {
     let joins = (0..=BULK).map(|_| bench.queues.join(joining(performance, id(), start())));
     let payloads: Vec<QueueTokenPayload> = stream::iter(joins)
         .buffer_unordered(JOINS_IN_FLIGHT)
-        .map(|payload| payload.expect("a number is left"))
+        .map(|joined| joined.expect("a number is left").payload)
         .collect()
         .await;
     let others = bench.join_all(performance, 2, 3).await;
@@ -69,7 +69,7 @@ pub async fn reports_presence_in_bulk(bench: SpeedBench) {
     let snapshot = bench.snapshot(performance).await;
     assert_eq!(snapshot.waiting(), BULK + 1);
     assert_eq!(snapshot.status(number(absent)), NumberStatus::Ended);
-    assert_eq!(snapshot.status(number(BULK + 1)), NumberStatus::Waiting { position: BULK });
+    assert_eq!(snapshot.status(number(BULK + 1)), NumberStatus::waiting_at(BULK));
     assert_eq!(bench.state(&others[1], now).await, TokenState::Waiting);
 
     // Numbers that were not given out, and numbers of lanes that do not exist, are ignored.

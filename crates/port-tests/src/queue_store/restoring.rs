@@ -4,12 +4,12 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::TokenRefusal;
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
-    EndReason, EndedToken, Inside, LaneRecord, QueueRecord, QueueSettings, QueueTokenPayload, RESTORE_QUIET,
+    EndReason, EndedToken, Inside, LaneRecord, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, RESTORE_QUIET,
     RestoredQueue, TokenState,
 };
 use encore_domain::time::Timestamp;
 
-use super::{ACTIVE_DURATION, EPOCH, LANES, number, open_doors, seen_at, token};
+use super::{ACTIVE_DURATION, EPOCH, LANES, a_payload, number, open_doors, seen_at, token};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::fixtures::{at_secs, id, just_before, queue_settings, start};
@@ -21,8 +21,8 @@ fn record() -> QueueRecord {
     QueueRecord { lanes, ..QueueRecord::new(EPOCH, LANES.into(), start()) }
 }
 
-fn restored(record: &QueueRecord, used: &[EndedToken]) -> RestoredQueue {
-    record.restored(None, &[], used, &queue_settings(), start())
+fn restored(record: &QueueRecord, ended: &[EndedToken]) -> RestoredQueue {
+    record.restored(None, &[], ended, &queue_settings(), start())
 }
 
 /// A time at which a queue that was restored at the start admits again.
@@ -31,7 +31,7 @@ fn after_the_quiet() -> Timestamp {
 }
 
 fn payload(performance: PerformanceId, user: UserId, index: u64) -> QueueTokenPayload {
-    QueueTokenPayload { performance, user, epoch: EPOCH, lane: 0, index, admitted_until: None }
+    QueueTokenPayload { performance, user, index, ..a_payload() }
 }
 
 /// The queue without reserved admissions.
@@ -62,7 +62,7 @@ pub async fn a_restored_queue_calls_only_who_was_seen(bench: SpeedBench) {
     bench.show(&[queue[4], queue[7]], start()).await;
     let snapshot = bench.snapshot(queue[0].performance).await;
     assert_eq!((snapshot.waiting(), snapshot.lanes[0].tail), (2, 20));
-    assert_eq!(snapshot.status(number(8)), NumberStatus::Waiting { position: 2 });
+    assert_eq!(snapshot.status(number(8)), NumberStatus::waiting_at(2));
     assert_eq!(snapshot.status(number(4)), NumberStatus::Ended);
     let newcomer = bench.join(queue[0].performance, id(), start()).await;
     assert_eq!(newcomer.index, 21, "no number is given out again");
@@ -81,7 +81,8 @@ pub async fn a_restored_queue_calls_only_who_was_seen(bench: SpeedBench) {
 pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     let queue = bench.lost_queue().await;
     bench.show(&queue[7..], start()).await;
-    let one = QueueSettings { batch: 1, ..open_doors() };
+    let rate = QueueRate { admissions: 1, period: RESTORE_QUIET };
+    let one = QueueSettings { rate, batch: 1, ..open_doors() };
     let now = after_the_quiet();
     assert_eq!(bench.admit(&queue, &one, now).await, 1);
     assert!(matches!(bench.state(&queue[7], now).await, TokenState::Called { .. }));
@@ -91,10 +92,10 @@ pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
     let snapshot = bench.snapshot(queue[0].performance).await;
     assert_eq!(snapshot.lanes[0].late, [4, 5]);
     let positions = [4, 5, 9, 10].map(|at| snapshot.status(number(at)));
-    assert_eq!(positions, [1, 2, 3, 4].map(|position| NumberStatus::Waiting { position }));
+    assert_eq!(positions, [1, 2, 3, 4].map(NumberStatus::waiting_at));
     assert_eq!(bench.state(&queue[3], now).await, TokenState::Waiting);
-    for (expected, secs) in [3, 4, 8, 9].into_iter().zip(1..) {
-        let now = now + Duration::from_secs(secs);
+    for (expected, turn) in [3, 4, 8, 9].into_iter().zip(1..) {
+        let now = now + RESTORE_QUIET * turn;
         assert_eq!(bench.admit(&queue, &one, now).await, 1);
         assert!(matches!(bench.state(&queue[expected], now).await, TokenState::Called { .. }), "{expected}");
     }
@@ -111,7 +112,7 @@ pub async fn who_shows_late_is_called_first(bench: SpeedBench) {
 pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
     let until = at_secs(100);
     let mut record = record();
-    let inside = |at, active| Inside { lane_number: number(at), until, active };
+    let inside = |at, active| Inside { lane_number: number(at), until, active, needs_accessible: false };
     record.inside = vec![inside(1, true), inside(2, false)];
     let performance = bench.opened(&no_reserve(restored(&record, &[]))).await;
     let payloads: Vec<_> = (1..=6).map(|index| payload(performance, id(), index)).collect();
@@ -127,9 +128,9 @@ pub async fn a_restored_queue_keeps_who_is_inside(bench: SpeedBench) {
     assert_eq!(bench.state(&expired, start()).await, TokenState::Ended(EndReason::Expired));
     let snapshot = bench.snapshot(performance).await;
     assert_eq!((snapshot.active.len(), snapshot.called.len(), snapshot.lanes[0].head), (2, 1, 5));
-    assert_eq!(snapshot.status(number(3)), NumberStatus::Waiting { position: 1 });
+    assert_eq!(snapshot.status(number(3)), NumberStatus::waiting_at(1));
     bench.show(&[payloads[3]], start()).await;
-    assert_eq!(bench.snapshot(performance).await.status(number(4)), NumberStatus::Waiting { position: 2 });
+    assert_eq!(bench.snapshot(performance).await.status(number(4)), NumberStatus::waiting_at(2));
     assert_eq!(bench.state(&admitted, until).await, TokenState::Ended(EndReason::Expired));
     assert_eq!(bench.accept(&payloads[1], start()).await, TokenState::Active { until: start() + ACTIVE_DURATION });
 }
@@ -138,7 +139,8 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
     // Both were called when the record was made, and accepted after it. When the queue is restored, the accept window
     // of one of them is over.
     let mut record = record();
-    let called = |at, secs| Inside { lane_number: number(at), until: at_secs(secs), active: false };
+    let called =
+        |at, secs| Inside { lane_number: number(at), until: at_secs(secs), active: false, needs_accessible: false };
     record.inside = vec![called(1, 20), called(2, 40)];
     let now = at_secs(25);
     let queue = record.restored(None, &[], &[], &queue_settings(), now);
@@ -189,24 +191,35 @@ pub async fn a_restored_queue_lets_in_who_accepted_unrecorded(bench: SpeedBench)
     assert_eq!(bench.state(&late, grace_is_over).await, TokenState::Ended(EndReason::Expired));
 }
 
-pub async fn a_restored_queue_ends_who_paid(bench: SpeedBench) {
+pub async fn a_restored_queue_ends_who_paid_or_left(bench: SpeedBench) {
     let mut record = record();
-    record.inside = vec![Inside { lane_number: number(1), until: at_secs(100), active: true }];
-    let used = [1, 5].map(|index| EndedToken { lane: 0, index });
-    let performance = bench.opened(&no_reserve(restored(&record, &used))).await;
-    for index in [1, 5] {
-        let paid = payload(performance, id(), index);
-        let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..paid };
-        for shown in [paid, admitted] {
+    let inside =
+        |index| Inside { lane_number: number(index), until: at_secs(100), active: true, needs_accessible: false };
+    record.inside = [1, 2].map(inside).to_vec();
+    let reasons = [
+        (1, EndReason::Used),
+        (2, EndReason::Left),
+        (3, EndReason::Replaced),
+        (4, EndReason::Left),
+        (5, EndReason::Used),
+        (6, EndReason::Abandoned),
+        (7, EndReason::Expired),
+    ];
+    let ended = reasons.map(|(index, reason)| EndedToken { lane: 0, index, reason });
+    let performance = bench.opened(&no_reserve(restored(&record, &ended))).await;
+    for (index, reason) in reasons {
+        let plain = payload(performance, id(), index);
+        let admitted = QueueTokenPayload { admitted_until: Some(at_secs(100)), ..plain };
+        for shown in [plain, admitted] {
             bench.show(&[shown], start()).await;
-            assert_eq!(bench.state(&shown, start()).await, TokenState::Ended(EndReason::Used), "{index}");
+            assert_eq!(bench.state(&shown, start()).await, TokenState::Ended(reason), "{index}");
         }
     }
     let snapshot = bench.snapshot(performance).await;
     assert_eq!((snapshot.active.len(), snapshot.waiting()), (0, 0));
-    bench.show(&[payload(performance, id(), 6)], start()).await;
-    let position = bench.snapshot(performance).await.status(number(6));
-    assert_eq!(position, NumberStatus::Waiting { position: 1 }, "a fan who paid does not wait");
+    bench.show(&[payload(performance, id(), 8)], start()).await;
+    let position = bench.snapshot(performance).await.status(number(8));
+    assert_eq!(position, NumberStatus::waiting_at(1), "a fan whose token has ended does not wait");
 }
 
 pub async fn a_restored_queue_is_quiet_at_first(bench: SpeedBench) {

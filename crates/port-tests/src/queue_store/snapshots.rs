@@ -58,7 +58,7 @@ pub async fn snapshots_agree_with_states(bench: SpeedBench) {
     let now = period(Presence::PERIODS + 1);
     assert_eq!(bench.abandon_absent(performance, now).await, 9);
     assert_eq!(bench.admit(&queue, &QueueSettings { batch: 3, ..settings.clone() }, now).await, 0, "the rate is low");
-    let now = now + Duration::from_secs(2);
+    let now = now + Duration::from_millis(600);
     let faster = QueueRate { admissions: 5, period: Duration::from_secs(1) };
     assert_eq!(bench.admit(&queue, &QueueSettings { rate: faster, batch: 3, ..settings }, now).await, 3);
 
@@ -68,7 +68,7 @@ pub async fn snapshots_agree_with_states(bench: SpeedBench) {
         let expected = match bench.state(payload, now).await {
             TokenState::Waiting => {
                 ahead += 1;
-                NumberStatus::Waiting { position: ahead }
+                NumberStatus::waiting_at(ahead)
             }
             TokenState::Called { accept_by } => {
                 assert_eq!(snapshot.called.get(&number(payload.index)), Some(&accept_by));

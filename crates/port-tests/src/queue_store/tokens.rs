@@ -80,7 +80,7 @@ pub async fn ends_a_waiting_number(bench: SpeedBench) {
 
     let snapshot = bench.snapshot(queue[0].performance).await;
     let statuses: Vec<NumberStatus> = (1..=5).map(|n| snapshot.status(number(n))).collect();
-    let at = |position| NumberStatus::Waiting { position };
+    let at = NumberStatus::waiting_at;
     assert_eq!(statuses, [at(1), NumberStatus::Ended, at(2), at(3), at(4)]);
     assert_eq!(snapshot.waiting(), 4);
     assert_eq!(bench.admit(&queue, &open_doors(), at_secs(1)).await, 4);
@@ -130,6 +130,28 @@ pub async fn limits_hold_tries(bench: SpeedBench) {
     assert!(!bench.spend(&queue[0], 100, at_secs(3)).await);
     assert!(bench.spend(&queue[1], 100, just_before(start() + ACTIVE_DURATION)).await);
     assert!(!bench.spend(&queue[1], 100, start() + ACTIVE_DURATION).await, "its admission is over");
+}
+
+pub async fn returns_a_hold_try(bench: SpeedBench) {
+    let queue = bench.queue(2).await;
+    let give_back = async |payload: &QueueTokenPayload, now| {
+        bench.queues.return_hold_try(&token(payload), now).await.expect("the queue knows the token");
+    };
+    bench.admit(&queue, &QueueSettings { max_active: 1, ..open_doors() }, start()).await;
+    bench.accept(&queue[0], start()).await;
+    give_back(&queue[0], start()).await;
+    assert!(bench.spend(&queue[0], 2, start()).await);
+    assert!(bench.spend(&queue[0], 2, start()).await);
+    assert!(!bench.spend(&queue[0], 2, start()).await, "nothing was spent that could be returned");
+    give_back(&queue[0], at_secs(1)).await;
+    assert!(bench.spend(&queue[0], 2, at_secs(1)).await);
+    assert!(!bench.spend(&queue[0], 2, at_secs(1)).await, "one was returned");
+
+    give_back(&queue[1], at_secs(1)).await;
+    assert!(!bench.spend(&queue[1], 2, at_secs(1)).await, "it waits still");
+    bench.end(&queue[0], EndReason::Left, at_secs(2)).await;
+    give_back(&queue[0], at_secs(2)).await;
+    assert!(!bench.spend(&queue[0], 2, at_secs(2)).await, "it has ended");
 }
 
 /// Checks that every operation reports a token as reset.

@@ -1,6 +1,10 @@
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::event::Event;
+use encore_domain::ids::ReservationId;
+use encore_domain::page::PageRequest;
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
@@ -29,6 +33,23 @@ pub async fn lists_newest_first(bench: RecordBench) {
         assert_eq!(bench.reservations_of(fan, size).await, holds, "by {size}");
     }
     assert_eq!(bench.reservations_of(other, 100).await, [of_another]);
+}
+
+pub async fn starts_a_page_of_reservations_anywhere(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let held = hold(fan, &sale, &[0]);
+    bench.place(&held).await;
+    let (nil, max) = (ReservationId(Uuid::nil()), ReservationId(Uuid::max()));
+    let found = async |after| {
+        let page = PageRequest { after: Some(after), size: 10 };
+        bench.reservations.list(fan, page).await.expect("the store answers").items
+    };
+    for after in [(Timestamp::MAX_UTC, nil), (held.held_at, max)] {
+        assert_eq!(found(after).await.as_slice(), std::slice::from_ref(&held), "{after:?}");
+    }
+    for after in [(held.held_at, held.id), (held.held_at, nil), (Timestamp::MIN_UTC, max)] {
+        assert_eq!(found(after).await, [], "{after:?}");
+    }
 }
 
 pub async fn writes_events(bench: RecordBench) {

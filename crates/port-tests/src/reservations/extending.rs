@@ -56,12 +56,29 @@ pub async fn repeats_an_extension(bench: RecordBench) {
     assert_eq!(repeated(extend(at_secs(13), request).await), extended);
     assert_reused(&extend(at_secs(13), altered(request)).await);
     made(bench.release(&placed, at_secs(14)).await);
-    let (repeat, found) = (extend(at_secs(15), request).await, bench.reservations.find_extended(request).await);
+    let (repeat, found) = (extend(at_secs(15), request).await, bench.reservations.find_changed(request).await);
     assert_eq!((repeated(repeat), found.expect("no reuse")), (extended.clone(), Some(extended)));
-    assert_reused(&bench.reservations.find_extended(altered(request)).await);
-    let none = bench.reservations.find_extended(crate::fixtures::request(fan)).await;
+    assert_reused(&bench.reservations.find_changed(altered(request)).await);
+    let none = bench.reservations.find_changed(crate::fixtures::request(fan)).await;
     assert_eq!(none.expect("no reuse"), None);
     assert_eq!(bench.find_placed(place_request).await.expect("no reuse"), Some(placed.clone()));
+}
+
+pub async fn finds_a_change_by_its_request(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let placed = hold(fan, &sale, &[0, 1]);
+    let placing = bench.place(&placed).await;
+    let find = |request| bench.reservations.find_changed(request);
+    let [partly, wholly, refused_one] = [request(fan), request(fan), request(fan)];
+    let left = made(bench.reservations.release_seats(placed.id, &slots(&[0]), at_secs(1), Some(partly)).await);
+    assert_eq!(find(wholly).await.expect("no reuse"), None);
+    let released = made(bench.reservations.release(placed.id, at_secs(2), Some(wholly)).await);
+    refused(bench.reservations.release(placed.id, at_secs(3), Some(refused_one)).await);
+    assert_eq!(find(partly).await.expect("no reuse"), Some(left));
+    assert_eq!(find(wholly).await.expect("no reuse"), Some(released));
+    assert_eq!(find(refused_one).await.expect("no reuse"), None);
+    assert_reused(&find(altered(partly)).await);
+    assert_reused(&find(placing).await);
 }
 
 pub async fn changes_one_after_the_other(bench: RecordBench) {

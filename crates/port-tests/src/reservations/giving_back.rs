@@ -87,7 +87,7 @@ pub async fn gives_some_seats_back(bench: RecordBench) {
     assert_eq!(refusal, PlaceRefusal::OverLimit { limit: 3, owned: 3 });
 
     bench.top_up(fan, left.total).await;
-    let paid = made(bench.payments.pay_from_wallet(payment(&left, at_secs(6)), request(fan)).await);
+    let paid = made(bench.payments.pay_from_wallet(payment(&left, at_secs(6)), request(fan)).await).payment;
     assert_eq!(paid.amount, left.total);
     assert_eq!(bench.stored(&placed).await.map(|it| it.slots()), Some(left.slots()));
 }

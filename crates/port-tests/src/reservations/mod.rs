@@ -21,6 +21,7 @@ mod events;
 mod expiring;
 mod extending;
 mod giving_back;
+mod leaving;
 mod placing;
 mod repeating;
 
@@ -28,6 +29,7 @@ pub use events::*;
 pub use expiring::*;
 pub use extending::*;
 pub use giving_back::*;
+pub use leaving::*;
 pub use placing::*;
 pub use repeating::*;
 
@@ -58,10 +60,16 @@ macro_rules! reservations {
             extends_a_hold,
             extends_only_a_live_hold,
             repeats_an_extension,
+            finds_a_change_by_its_request,
             changes_one_after_the_other,
+            refuses_an_ended_token,
+            releases_the_holds_of_who_leaves,
+            leaves_once,
+            leave_and_hold_exclude_each_other,
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
+            starts_a_page_of_reservations_anywhere,
             writes_events,
         ] $($with)+ }
     };
@@ -73,11 +81,11 @@ type ExtendAnswer = Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
 impl RecordBench {
     async fn try_place(&self, hold: &Reservation, limit: u32) -> PlaceAnswer {
-        self.reservations.place(hold.clone(), limit, request(hold.user)).await
+        self.reservations.place(hold.clone(), limit, None, request(hold.user)).await
     }
 
     async fn place_again(&self, hold: Reservation, request: RequestKey) -> PlaceAnswer {
-        self.reservations.place(hold, SEATS_PER_FAN_MAX, request).await
+        self.reservations.place(hold, SEATS_PER_FAN_MAX, None, request).await
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
@@ -123,7 +131,7 @@ pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<
 type Change = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 fn extension(sale: &Performance) -> Extension {
-    Extension { hold_for: sale.hold_for, token_until: None }
+    Extension { hold_for: sale.hold_for, starts_at: sale.starts_at, token_until: None }
 }
 
 fn settled(hold: &Reservation, state: ReservationState, at: Timestamp) -> Reservation {

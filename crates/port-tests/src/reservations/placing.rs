@@ -17,7 +17,7 @@ pub async fn places_a_hold(bench: RecordBench) {
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
     let first = hold(fan, &sale, &[3, 4, 10]);
     let request = request(fan);
-    assert_eq!(made(bench.reservations.place(first.clone(), 3, request).await), first);
+    assert_eq!(made(bench.reservations.place(first.clone(), 3, None, request).await), first);
 
     assert_eq!(bench.stored(&first).await.as_ref(), Some(&first));
     assert_eq!(bench.find_placed(request).await.expect("no reuse"), Some(first.clone()));
@@ -61,7 +61,7 @@ pub async fn refuses_taken_seats_under_contention(bench: RecordBench) {
     }
     let answers = at_once(holds.iter().cloned().map(|hold| {
         let reservations = Arc::clone(&bench.reservations);
-        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, request(hold.user)).await }
+        async move { reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(hold.user)).await }
     }))
     .await;
 
@@ -136,7 +136,7 @@ pub async fn refuses_over_the_limit_under_contention(bench: RecordBench) {
     let holds: Vec<Reservation> = (0..TWENTY).map(|seat| hold(fan, &sale, &[seat])).collect();
     let answers = at_once(holds.into_iter().map(|hold| {
         let reservations = Arc::clone(&bench.reservations);
-        async move { reservations.place(hold, LIMIT, request(fan)).await }
+        async move { reservations.place(hold, LIMIT, None, request(fan)).await }
     }))
     .await;
 

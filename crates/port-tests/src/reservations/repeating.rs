@@ -17,10 +17,10 @@ pub async fn repeats_a_hold(bench: RecordBench) {
 
     let live = hold(fan, &sale, &[0, 1]);
     let live_request = request(fan);
-    made(bench.reservations.place(live.clone(), 2, live_request).await);
+    made(bench.reservations.place(live.clone(), 2, None, live_request).await);
     let repeat = retry(&live);
     // The fan is at the limit and the seats are taken, both by the hold of the repeated request.
-    assert_eq!(repeated(bench.reservations.place(repeat.clone(), 2, live_request).await), live);
+    assert_eq!(repeated(bench.reservations.place(repeat.clone(), 2, None, live_request).await), live);
     assert_eq!(bench.stored(&repeat).await, None);
     assert_eq!(bench.claims(sale.id).await, held([&live]));
 
@@ -60,7 +60,7 @@ pub async fn repeats_a_hold_under_contention(bench: RecordBench) {
     let answers = at_once((0..TWENTY).map(|_| {
         let reservations = Arc::clone(&bench.reservations);
         let attempt = hold(fan, &sale, &[0, 1]);
-        async move { reservations.place(attempt, 2, request).await }
+        async move { reservations.place(attempt, 2, None, request).await }
     }))
     .await;
 
@@ -122,7 +122,7 @@ pub async fn answers_each_of_many_at_once(bench: RecordBench) {
     }
     let answers = at_once(calls.iter().cloned().map(|(hold, request)| {
         let reservations = Arc::clone(&bench.reservations);
-        async move { reservations.place(hold, LIMIT, request).await }
+        async move { reservations.place(hold, LIMIT, None, request).await }
     }))
     .await;
 

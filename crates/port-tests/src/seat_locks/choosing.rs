@@ -105,7 +105,7 @@ pub async fn chooses_nothing_where_nothing_fits(bench: SpeedBench) {
         assert_eq!(bench.seats(performance).await.as_ref(), Some(&before));
     }
     // A venue with nothing but general admission areas has neither seats nor distances.
-    let order = SeatOrder { sections: vec![vec![], vec![]], distances: vec![] };
+    let order = SeatOrder { sections: vec![vec![], vec![]], distances: vec![], accessible: vec![] };
     let of_nothing = SeatSearch { order: Arc::new(order), count: 1, allow_split: false };
     let refusal = refused(bench.take_best(performance, &of_nothing, id()).await);
     assert_eq!(refusal, ChooseRefusal::NoneFits { version: before.version });

@@ -1,17 +1,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use encore_domain::booking::alternatives::{Orphans, orphan_seats};
+use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::seat_state::{Locker, SeatState, SeatStatus};
-use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::ReservationId;
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::TakeRefusal;
 
 use super::{FIRST_VERSION, HUNDRED, lock, statuses};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{at_secs, id, just_before, slots, small_chart};
+use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
 
 pub async fn takes_free_seats(bench: SpeedBench) {
     let performance = bench.loaded().await;
@@ -77,43 +77,51 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(refusal, expected, "a sold seat is not held by its owner");
 }
 
-pub async fn takes_preventing_orphans(bench: SpeedBench) {
-    // Every choice of one to three seats of the stalls, some of which are taken: at the ends of a row, at the aisle, in
-    // gaps of one to four seats.
-    let chart = small_chart();
+/// Every choice of one to three seats of the stalls: at the ends of a row, at the aisle, in gaps of one to four seats.
+fn choices() -> Vec<Vec<Slot>> {
     let seats = |first: usize, last: usize| BTreeSet::from([first, usize::midpoint(first, last), last]);
     let choices: BTreeSet<BTreeSet<usize>> =
         (0..13).flat_map(|first| (first..13).map(move |last| seats(first, last))).collect();
-    let choices: Vec<Vec<Slot>> =
-        choices.into_iter().map(|seats| slots(&seats.into_iter().collect::<Vec<usize>>())).collect();
-    for taken in [vec![], vec![1], vec![2, 6], vec![0, 5, 9, 12]] {
-        let performance = bench.occupied(|seat| taken.contains(&seat)).await;
-        let before = bench.seats(performance).await.expect("loaded");
-        for choice in &choices {
-            let owner = id();
-            let take = |until| bench.seat_locks.take(performance, choice, Orphans::Prevent, owner, until);
-            let taking = take(at_secs(60)).await;
-            let taken: Vec<Slot> = choice
-                .iter()
-                .copied()
-                .filter(|slot| before.statuses[slot.0 as usize] != Some(SeatStatus::Free))
-                .collect();
-            let alone = orphan_seats(&before.statuses, choice);
-            let now = bench.seats(performance).await.expect("loaded");
-            if !taken.is_empty() {
-                let expected = TakeRefusal::Taken { slots: taken, version: now.version };
-                assert_eq!(refused(taking), expected);
-                assert_eq!(now.statuses, before.statuses);
-            } else if !alone.is_empty() {
-                assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some()));
-                assert_eq!(refused(taking), TakeRefusal::WouldOrphan { slots: alone }, "{choice:?}");
-                assert_eq!(now.statuses, before.statuses);
-            } else {
-                let version = taking.expect("free seats without an orphan");
-                let again = take(at_secs(90)).await;
-                assert_eq!(again.expect("the seats are the owner's"), version);
-                bench.release_seats(performance, choice, owner).await;
+    choices.into_iter().map(|seats| slots(&seats.into_iter().collect::<Vec<usize>>())).collect()
+}
+
+pub async fn takes_preventing_orphans(bench: SpeedBench) {
+    for chart in [small_chart(), accessible_chart()] {
+        for taken in [vec![], vec![1], vec![2, 6], vec![0, 5, 9, 12]] {
+            let performance = bench.occupied(|seat| taken.contains(&seat)).await;
+            for choice in choices() {
+                assert_taken_without_orphans(&bench, performance, &chart, &choice).await;
             }
         }
+    }
+}
+
+/// Checks that the store refuses these seats as the domain does, or holds them and holds them again; and then releases them.
+async fn assert_taken_without_orphans(
+    bench: &SpeedBench,
+    performance: PerformanceId,
+    chart: &SeatChart,
+    choice: &[Slot],
+) {
+    let (owner, orphans) = (id(), Orphans::prevent(chart, choice));
+    let before = bench.seats(performance).await.expect("loaded");
+    let take = |until| bench.seat_locks.take(performance, choice, orphans.clone(), owner, until);
+    let taking = take(at_secs(60)).await;
+    let is_taken = |slot: &Slot| before.statuses[slot.0 as usize] != Some(SeatStatus::Free);
+    let taken: Vec<Slot> = choice.iter().copied().filter(is_taken).collect();
+    let alone = orphans.left_by(&before.statuses, choice);
+    let now = bench.seats(performance).await.expect("loaded");
+    if !taken.is_empty() {
+        assert_eq!(refused(taking), TakeRefusal::Taken { slots: taken, version: now.version });
+        assert_eq!(now.statuses, before.statuses);
+    } else if !alone.is_empty() {
+        assert!(alone.iter().all(|slot| chart.seat_at(*slot).is_some_and(|seat| !seat.accessible)), "{alone:?}");
+        assert_eq!(refused(taking), TakeRefusal::WouldOrphan { slots: alone }, "{choice:?}");
+        assert_eq!(now.statuses, before.statuses);
+    } else {
+        let version = taking.expect("free seats without an orphan");
+        let again = take(at_secs(90)).await;
+        assert_eq!(again.expect("the seats are the owner's"), version);
+        bench.release_seats(performance, choice, owner).await;
     }
 }

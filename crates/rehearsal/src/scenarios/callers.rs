@@ -44,7 +44,7 @@ impl Callers {
                 let answer = caller.join(&performance).await;
                 let outcome = Outcome::of(&answer);
                 if let Ok(Ok(shown)) =
-                    answer.map(|joined| Ok::<_, Status>((joined.number, caller.showing(&joined.queue_token)?)))
+                    answer.map(|joined| Ok::<_, Status>((joined.join_index, caller.showing(&joined.queue_token)?)))
                 {
                     kept.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
                 }

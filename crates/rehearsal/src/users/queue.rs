@@ -60,7 +60,7 @@ impl Fan<'_> {
             async move { caller.join(&performance).await }
         });
         let joined = joining.await?;
-        self.notes.number = Some(joined.number);
+        self.notes.number = Some(joined.join_index);
         self.caller = self.caller.clone().showing(&joined.queue_token).map_err(|_| Exit::Failed)?;
         Ok(())
     }

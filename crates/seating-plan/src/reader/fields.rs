@@ -1,41 +1,15 @@
 //! Reads single fields of an object. A field that breaks a rule adds a violation and is read as `None`.
 
-use std::ops::Add;
+use std::borrow::Cow;
 
-use encore_domain::catalog::seat_chart::CHART_NAME_MAX_LEN;
-use serde_json::{Map, Value};
+use encore_domain::catalog::drawing::Point;
+use encore_domain::catalog::seat_chart::chart_name;
+use serde_json::Value;
 
 use super::Reader;
+use super::keys::POSITION;
+use super::object::Object;
 use crate::path::Path;
-
-/// An object of the document and its path.
-#[derive(Clone, Copy)]
-pub(super) struct Object<'p, 'v> {
-    pub(super) path: &'p Path<'p>,
-    fields: &'v Map<String, Value>,
-}
-
-/// A position, in the plan's pixels.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-}
-
-impl Add for Point {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { x: self.x + other.x, y: self.y + other.y }
-    }
-}
-
-impl<'v> Object<'_, 'v> {
-    /// The value under an optional key; `null` counts as absent.
-    pub(super) fn optional(&self, key: &str) -> Option<&'v Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
-    }
-}
 
 impl<'v> Reader<'v> {
     pub(super) fn object<'p>(&mut self, path: &'p Path<'p>, value: &'v Value) -> Option<Object<'p, 'v>> {
@@ -45,13 +19,18 @@ impl<'v> Reader<'v> {
 
     /// An array with at least one element; an empty slice if it is missing or broken.
     pub(super) fn filled_array(&mut self, object: &Object<'_, 'v>, key: &'static str) -> &'v [Value] {
-        let path = object.path.key(key);
-        let Some(value) = self.required(object, key) else { return &[] };
-        let Some(elements) = self.typed(&path, value.as_array(), "must be an array") else { return &[] };
-        if elements.is_empty() {
-            self.violations.add(&path, "must not be empty");
+        let elements = self.array(object, key);
+        if elements.is_some_and(<[Value]>::is_empty) {
+            self.violations.add(&object.path.key(key), "must not be empty");
         }
-        elements
+        elements.unwrap_or_default()
+    }
+
+    /// An array; none if it is missing or broken.
+    pub(super) fn array(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v [Value]> {
+        let value = self.required(object, key)?;
+        let elements = value.as_array().map(Vec::as_slice);
+        self.typed(&object.path.key(key), elements, "must be an array")
     }
 
     pub(super) fn text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
@@ -59,14 +38,14 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), value.as_str(), "must be a string")
     }
 
-    /// A text that people or clients read, within the limits of the domain.
-    pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+    /// A text that people or clients read, normalized and within the limits of the domain.
+    pub(super) fn name(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<Cow<'v, str>> {
         let text = self.text(object, key)?;
         self.in_bounds(&object.path.key(key), text)
     }
 
     /// As [`Reader::name`]; `None` if it is missing or empty.
-    pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v str> {
+    pub(super) fn optional_text(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<Cow<'v, str>> {
         let path = object.path.key(key);
         let text = self.typed(&path, object.optional(key)?.as_str(), "must be a string")?;
         if text.is_empty() { None } else { self.in_bounds(&path, text) }
@@ -81,7 +60,7 @@ impl<'v> Reader<'v> {
     }
 
     /// A boolean; false if it is missing.
-    pub(super) fn flag(&mut self, object: &Object<'_, 'v>, key: &'static str) -> bool {
+    pub(super) fn flag(&mut self, object: &Object<'_, 'v>, key: &str) -> bool {
         let path = object.path.key(key);
         object
             .optional(key)
@@ -94,8 +73,9 @@ impl<'v> Reader<'v> {
         self.point(&object.path.key("position"), value)
     }
 
-    pub(super) fn optional_position(&mut self, object: &Object<'_, 'v>) -> Option<Point> {
-        self.point(&object.path.key("position"), object.optional("position")?)
+    /// A point under an optional key.
+    pub(super) fn optional_point(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<Point> {
+        self.point(&object.path.key(key), object.optional(key)?)
     }
 
     /// JSON has no infinite numbers, but the sum of large ones can be infinite.
@@ -106,6 +86,7 @@ impl<'v> Reader<'v> {
 
     fn point(&mut self, path: &Path<'_>, value: &'v Value) -> Option<Point> {
         let position = self.object(path, value)?;
+        self.check_keys(&position, &POSITION);
         let x = self.number(&position, "x");
         let y = self.number(&position, "y");
         Some(Point { x: x?, y: y? })
@@ -116,13 +97,9 @@ impl<'v> Reader<'v> {
         self.typed(&object.path.key(key), value.as_f64(), "must be a number")
     }
 
-    fn in_bounds(&mut self, path: &Path<'_>, text: &'v str) -> Option<&'v str> {
-        let fits = text.len() <= CHART_NAME_MAX_LEN && !text.trim().is_empty() && !text.chars().any(char::is_control);
-        if !fits {
-            let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes, not blank, without control characters");
-            self.violations.add(path, rule);
-        }
-        fits.then_some(text)
+    fn in_bounds(&mut self, path: &Path<'_>, text: &'v str) -> Option<Cow<'v, str>> {
+        let rule = "must be 1 to 64 bytes, not blank, without control, invisible or unassigned characters";
+        self.typed(path, chart_name(text), rule)
     }
 
     fn required(&mut self, object: &Object<'_, 'v>, key: &'static str) -> Option<&'v Value> {

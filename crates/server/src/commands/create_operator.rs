@@ -9,6 +9,7 @@ use encore_domain::identity::{DisplayName, Email, Password, Role};
 
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
+use crate::output::{print_error_line, print_line};
 
 /// The arguments of `encore create-operator`.
 #[derive(Args)]
@@ -33,8 +34,7 @@ pub async fn run(args: CreateOperatorArgs) -> Result<(), CommandError> {
     let sign_up = sign_up(&args.email, &args.display_name, &password).map_err(AppError::Invalid)?;
     let encore = on_database(&args.stores).await?;
     let user = encore.api.identity.sign_up(sign_up, None).await?;
-    println!("operator {} created with id {}", user.email.as_str(), user.id);
-    Ok(())
+    Ok(print_line(format_args!("operator {} created with id {}", user.email.as_str(), user.id))?)
 }
 
 fn sign_up(email: &str, display_name: &str, password: &str) -> Result<SignUp, Vec<Violation>> {
@@ -55,7 +55,7 @@ fn sign_up(email: &str, display_name: &str, password: &str) -> Result<SignUp, Ve
 
 fn password_from_stdin() -> Result<String, CommandError> {
     if stdin().is_terminal() {
-        eprintln!("operator's password:");
+        print_error_line("operator's password:");
     }
     let mut line = String::new();
     let read = stdin().lock().read_line(&mut line);

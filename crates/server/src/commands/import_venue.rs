@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
+use crate::output::{print_error_line, print_line};
 
 /// The arguments of `encore import-venue`.
 #[derive(Args)]
@@ -16,12 +17,16 @@ pub struct ImportVenueArgs {
     file: PathBuf,
 }
 
-/// Reads the plan and stores it as a venue.
+/// Reads the plan and stores it as a venue. What is imported otherwise than the author of the plan may expect is printed to
+/// standard error.
 pub async fn run(args: &ImportVenueArgs) -> Result<(), CommandError> {
     let plan_json = std::fs::read_to_string(&args.file);
     let plan_json = plan_json.map_err(|source| CommandError::Read { what: args.file.display().to_string(), source })?;
     let encore = on_database(&args.stores).await?;
-    let venue = encore.api.admin.import_venue(plan_json, None).await?;
-    println!("venue {} imported with id {} and {} seats", venue.name.as_str(), venue.id, venue.chart.capacity());
-    Ok(())
+    let imported = encore.api.admin.import_venue(plan_json, None).await?;
+    for warning in &imported.warnings {
+        print_error_line(format_args!("warning: {warning}"));
+    }
+    let (venue, seats) = (&imported.venue, imported.venue.chart.capacity());
+    Ok(print_line(format_args!("venue {} imported with id {} and {seats} seats", venue.name.as_str(), venue.id))?)
 }

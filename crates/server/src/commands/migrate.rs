@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::commands::{CommandError, migrated};
 use crate::config::{StoreArgs, Stores};
+use crate::output::print_line;
 
 /// The arguments of `encore migrate`.
 #[derive(Args)]
@@ -18,6 +19,5 @@ pub async fn run(args: &MigrateArgs) -> Result<(), CommandError> {
         return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set, it names the database to migrate".into()));
     };
     migrated(&database).await?;
-    println!("the schema is up to date");
-    Ok(())
+    Ok(print_line("the schema is up to date")?)
 }

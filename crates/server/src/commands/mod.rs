@@ -3,6 +3,7 @@
 pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;
+pub mod revise_venue;
 pub mod serve;
 pub mod verify;
 pub mod verify_draw;
@@ -42,6 +43,8 @@ pub enum CommandError {
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error("cannot read {what}")]
     Read { what: String, source: io::Error },
+    #[error("cannot print the result")]
+    Print(#[from] io::Error),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("invalid:\n{}", lines(.0))]
@@ -71,6 +74,7 @@ impl CommandError {
             | Self::RedisEvicts { .. }
             | Self::Listen { .. }
             | Self::Read { .. }
+            | Self::Print(_)
             | Self::Serve(_)
             | Self::Invalid(_)
             | Self::Refused(_)

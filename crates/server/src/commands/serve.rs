@@ -14,6 +14,7 @@ use crate::commands::{CommandError, migrated};
 use crate::config::{Config, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
+use crate::output::print_line;
 use crate::ports::Ports;
 
 /// Serves until SIGINT or SIGTERM.
@@ -23,16 +24,19 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
+    let encore = encore.tolerating(config.clock_tolerance);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if config.demo {
         demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;
     }
+    // Otherwise health would say for a moment that a sound instance is not ready.
+    encore.workers.look_at_stores().await;
     let listen = TcpListener::bind(config.listen).await;
     let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
     if config.demo {
-        println!("{}", demo::example_commands(address));
+        print_line(demo::example_commands(address))?;
     }
     serve(encore, listener, &config).await
 }

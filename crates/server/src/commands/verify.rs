@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::commands::{CommandError, ports, unmigrated};
 use crate::config::{StoreArgs, Stores};
 use crate::encore::Encore;
+use crate::output::print_line;
 
 /// The arguments of `encore verify`.
 #[derive(Args)]
@@ -37,8 +38,8 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
         }
         None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_stored().await?,
     };
-    let text = if args.json { format!("{}\n", as_json(&report)) } else { as_table(&report) };
-    print!("{text}");
+    let text = if args.json { as_json(&report).to_string() } else { as_table(&report) };
+    print_line(text.trim_end())?;
     let broken: Vec<&str> =
         Promise::ALL.into_iter().filter(|promise| report.broken(*promise) > 0).map(Promise::name).collect();
     if broken.is_empty() {

@@ -7,6 +7,7 @@ use clap::Args;
 use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey};
 
 use crate::commands::CommandError;
+use crate::output::print_line;
 
 /// Verifies a draw: the hash of the revealed key equals the published hash, and the key yields every lane's numbers.
 #[derive(Args)]
@@ -27,18 +28,19 @@ pub fn run(args: &VerifyDrawArgs) -> Result<(), CommandError> {
     if reply.key.commitment().as_slice() != reply.key_sha256 {
         return Err(CommandError::DrawBroken("the key does not have the published hash".to_owned()));
     }
-    println!("the key has the published hash");
+    print_line("the key has the published hash")?;
     for (lane, drawn) in (0..).zip(&reply.lanes) {
         let draw = Draw::new(reply.key, lane, drawn.joined);
         if draw.digest().as_slice() != drawn.numbers_sha256 {
             return Err(CommandError::DrawBroken(format!("the key does not yield the numbers of lane {}", drawn.name)));
         }
-        println!("lane {}: the key yields all {} numbers", drawn.name, drawn.joined);
+        print_line(format_args!("lane {}: the key yields all {} numbers", drawn.name, drawn.joined))?;
         if let Some(index) = args.joined_as.filter(|_| args.lane.as_deref() == Some(&drawn.name)) {
             if !(1..=drawn.joined).contains(&index) {
                 return Err(CommandError::Usage(format!("--joined-as: must be 1 to {}", drawn.joined)));
             }
-            println!("lane {}: the fan who joined as number {index} drew number {}", drawn.name, draw.number(index));
+            let number = draw.number(index);
+            print_line(format_args!("lane {}: the fan who joined as number {index} drew number {number}", drawn.name))?;
         }
     }
     match &args.lane {

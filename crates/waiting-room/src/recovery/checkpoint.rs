@@ -34,6 +34,8 @@ impl Recovery {
             !before.says_the_same(&record) || before.recorded_at + WRITE_AGAIN_AFTER <= record.recorded_at
         };
         if self.checkpoints().get(&performance).is_none_or(is_news) {
+            // It is never closed.
+            let _permit = self.recording.acquire().await;
             self.ports.records.keep(performance, &record).await?;
             self.checkpoints().insert(performance, record);
         }
@@ -42,7 +44,7 @@ impl Recovery {
 
     /// Allots more indexes to a lane that has given out all it had.
     pub(super) async fn allot(&self, performance: PerformanceId, lane: u8) -> Result<(), WaitingRoomError> {
-        let _exclusive = self.repairing.lock().await;
+        let _exclusive = self.repairing.lock(performance).await;
         if let Some(snapshot) = self.stored_snapshot(performance).await? {
             self.raise_limit(performance, &snapshot, lane, 0).await?;
         }

@@ -22,18 +22,31 @@ impl Recovery {
         }
         let Some(frozen) = unless_lost(self.ports.queues.freeze(performance).await)? else { return Ok(()) };
         let Some(frozen) = frozen else { return self.learn_draw(performance).await };
-        let drawn = match self.drawn(performance).await? {
-            Some(drawn) => drawn,
-            None => self.ports.draws.keep(performance, &digested(key, &frozen).await?).await?,
+        let drawn = if let Some(drawn) = self.drawn(performance).await? {
+            drawn
+        } else {
+            let counts: Vec<u64> = frozen.iter().map(|lane| lane.count).collect();
+            let drawn = self.compute(move || digested(key, &counts)).await?;
+            self.ports.draws.keep(performance, &drawn).await?
         };
-        let lanes = tokio::task::spawn_blocking(move || cut_lanes(key, &drawn, &frozen)).await;
-        let lanes = lanes.map_err(|failed| WaitingRoomError::Internal(failed.to_string()))?;
+        let lanes = self.compute(move || cut_lanes(key, &drawn, &frozen)).await?;
         let cut = unless_lost(self.ports.queues.cut(performance, &lanes, self.presence(open)).await)?;
         if cut == Some(true) {
             let fans: u64 = lanes.iter().map(|lane| lane.count).sum();
             info!(%performance, fans, "drew the numbers of the queue; it calls fans from now on");
         }
         self.learn_draw(performance).await
+    }
+
+    /// Computes off the async threads: a million numbers take seconds of a core.
+    async fn compute<T: Send + 'static>(
+        &self,
+        numbers: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, WaitingRoomError> {
+        // It is never closed.
+        let _permit = self.drawing.acquire().await;
+        let computed = tokio::task::spawn_blocking(numbers).await;
+        computed.map_err(|failed| WaitingRoomError::Internal(failed.to_string()))
     }
 
     /// What was drawn, by lane; none before the draw.
@@ -52,14 +65,9 @@ impl Recovery {
 }
 
 /// How many fans joined each lane, with the digest of their numbers.
-async fn digested(key: DrawKey, frozen: &[FrozenLane]) -> Result<Vec<Drawn>, WaitingRoomError> {
-    let counts: Vec<u64> = frozen.iter().map(|lane| lane.count).collect();
-    // A million numbers take seconds of a core.
-    let digesting = tokio::task::spawn_blocking(move || {
-        let drawn = |(lane, count)| Drawn { lane, count, digest: Draw::new(key, lane, count).digest() };
-        (0..).zip(counts).map(drawn).collect()
-    });
-    digesting.await.map_err(|failed| WaitingRoomError::Internal(failed.to_string()))
+fn digested(key: DrawKey, counts: &[u64]) -> Vec<Drawn> {
+    let drawn = |(lane, &count)| Drawn { lane, count, digest: Draw::new(key, lane, count).digest() };
+    (0..).zip(counts).map(drawn).collect()
 }
 
 /// The lanes with their drawn numbers. A fan who left, or was not seen, is recorded under the drawn number.
@@ -70,7 +78,12 @@ fn cut_lanes(key: DrawKey, drawn: &[Drawn], frozen: &[FrozenLane]) -> Vec<CutLan
             let takes_part = |index: &&u64| **index <= drawn.count;
             indexes.iter().filter(takes_part).map(|index| draw.number(*index)).collect()
         };
-        CutLane { count: drawn.count, gone: numbers(&frozen.gone), unseen: numbers(&frozen.unseen) }
+        CutLane {
+            count: drawn.count,
+            gone: numbers(&frozen.gone),
+            unseen: numbers(&frozen.unseen),
+            needs_accessible: numbers(&frozen.needs_accessible),
+        }
     };
     drawn.iter().zip(frozen).map(cut).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use encore_domain::booking::seat_state::SeatStock;
+use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -17,8 +17,8 @@ struct FreeSeats;
 
 #[async_trait]
 impl Stock for FreeSeats {
-    async fn stock(&self, _: PerformanceId) -> Result<SeatStock, Unavailable> {
-        Ok(SeatStock { free: 26, held: 0 })
+    async fn stock(&self, _: PerformanceId) -> Result<StockByNeed, Unavailable> {
+        Ok(StockByNeed { general: SeatStock { free: 26, held: 0 }, ..StockByNeed::default() })
     }
 }
 

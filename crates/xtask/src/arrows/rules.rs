@@ -11,16 +11,25 @@ pub(super) struct CrateRule {
 /// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 16] = [
+pub(super) const CRATES: [CrateRule; 17] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
+    CrateRule { name: "encore-bulkhead", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
     CrateRule {
         name: "encore-app",
-        uses: &["encore-domain", "encore-seat-map", "encore-seating-plan", "encore-waiting-room"],
+        uses: &["encore-bulkhead", "encore-domain", "encore-seat-map", "encore-seating-plan", "encore-waiting-room"],
         tests_use: &["encore-port-tests"],
     },
-    CrateRule { name: "encore-waiting-room", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
-    CrateRule { name: "encore-seat-map", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule {
+        name: "encore-waiting-room",
+        uses: &["encore-bulkhead", "encore-domain"],
+        tests_use: &["encore-port-tests"],
+    },
+    CrateRule {
+        name: "encore-seat-map",
+        uses: &["encore-bulkhead", "encore-domain"],
+        tests_use: &["encore-port-tests"],
+    },
     CrateRule { name: "encore-memory-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-postgres-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule {

@@ -9,6 +9,7 @@ use crate::catalog::seat_chart::Slot;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::page::{Page, PageRequest};
+use crate::queue::{EndReason, QueueTokenPayload};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -29,6 +30,9 @@ pub enum PlaceRefusal {
         /// How many this fan owns.
         owned: u32,
     },
+    /// The queue token of the fan has ended, so the hold could not be paid.
+    #[error("the queue token has ended")]
+    TokenEnded(EndReason),
 }
 
 /// Stores reservations and the claims on seats. A seat of a performance has at most one claim.
@@ -64,21 +68,32 @@ pub enum PlaceRefusal {
 /// - `extends_a_hold`: the result is that of [`Extension::of`], and no sweep ends the hold before the new deadline
 /// - `extends_only_a_live_hold`: and only if the deadline becomes later
 /// - `repeats_an_extension`: the same request returns [`Applied::Before`] with the hold as that call left it, and so does
-///   [`Reservations::find_extended`]. A repeat of the placing request still returns the hold as it was placed
+///   [`Reservations::find_changed`]. A repeat of the placing request still returns the hold as it was placed
+/// - `finds_a_change_by_its_request`: [`Reservations::find_changed`] returns what a repeat of a release, partial release or
+///   extension would; `None` if the request changed nothing
 /// - `changes_one_after_the_other`: of concurrent releases of each seat and extensions, all are made and none is lost
+/// - `refuses_an_ended_token`: [`PlaceRefusal::TokenEnded`] after a payment or [`Reservations::leave`] has ended the queue token,
+///   before any other refusal. A repeat is answered all the same
+/// - `releases_the_holds_of_who_leaves`: all live holds of the fan in the performance end as released, with one event each; those of
+///   other fans and performances stay. The token has ended from then on
+/// - `leaves_once`: leaving again with the same token releases nothing, whatever the fan has held since
+/// - `leave_and_hold_exclude_each_other`: after a fan left while placing a hold with the same token, no live hold is left
 /// - `expires_due_holds`: exactly those whose deadline is at or before `now`, at most `limit`, oldest first; their
 ///   seats can be claimed again immediately
 /// - `expires_each_hold_once`: of two concurrent sweeps, one reports it
 /// - `lists_newest_first`: those of one user, by the time of the hold and then by id, descending, each once, in pages of any size
+/// - `starts_a_page_of_reservations_anywhere`: after any time and id, also those that no reservation has
 /// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Reservations: Send + Sync {
-    /// Claims the seats of a planned hold, all or none.
+    /// Claims the seats of a planned hold, all or none. `token` is the queue token with which the fan can pay for it, if there is
+    /// one. Whether it has ended is looked up under the lock of the fan, which payments with a token and [`Reservations::leave`] take too.
     async fn place(
         &self,
         hold: Reservation,
         seats_per_fan: u32,
+        token: Option<QueueTokenPayload>,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
@@ -112,8 +127,12 @@ pub trait Reservations: Send + Sync {
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<ExtendRefusal>>;
 
-    /// The hold that an earlier request extended, as that call left it.
-    async fn find_extended(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
+    /// The hold that an earlier request released or extended, as that call left it.
+    async fn find_changed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>>;
+
+    /// Ends a queue token whose fan leaves, and releases the holds of the fan in its performance that are live at `now`. Returns
+    /// them.
+    async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable>;
 
     /// Ends holds whose deadline has passed.
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable>;

@@ -22,6 +22,7 @@ use crate::request::{Applied, RequestKey};
 /// - `claims_a_seat_once_whoever_asks`: after concurrent holds and blocks of the same seats, each seat has one owner, whose call
 ///   succeeded
 /// - `lists_blocked_seats`: those of one performance, in the order of their slots, each with its latest block, in pages of any size
+/// - `starts_a_page_of_blocked_seats_anywhere`: after any slot, also those that no chart has
 /// - `writes_events_of_blocks`: blocked and unblocked, each once, in the transaction of the change; the audit finds nothing wrong
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

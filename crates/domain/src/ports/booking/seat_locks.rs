@@ -79,8 +79,8 @@ pub enum ChooseRefusal {
 /// - `takes_once_under_contention`: of a hundred concurrent takes of the same seats, one succeeds
 /// - `takes_again_for_the_same_owner`: seats that are all held by this owner are taken again, until the new deadline
 /// - `takes_preventing_orphans`: with [`Orphans::Prevent`], a take that would leave orphan seats is refused with
-///   [`TakeRefusal::WouldOrphan`], which names those that [`orphan_seats`](crate::booking::alternatives::orphan_seats) finds. Taken
-///   seats are refused first, and seats that are all held by this owner are taken again
+///   [`TakeRefusal::WouldOrphan`], which names those that [`Orphans::left_by`] finds: no accessible seats, and ordinary seats that
+///   have only accessible neighbours left. Taken seats are refused first, and seats that are all held by this owner are taken again
 /// - `takes_the_best_block`: the one that [`SeatSearch::choose`] chooses from the snapshot, in venues of any occupation
 /// - `takes_a_split_only_where_allowed`: and then the one that [`SeatSearch::choose`] chooses
 /// - `chooses_accessible_seats_for_those_who_ask`: those that [`SeatSearch::choose`] chooses, with stretches that overlap
@@ -111,7 +111,8 @@ pub enum ChooseRefusal {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SeatLocks: Send + Sync {
-    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the venue with every seat free.
+    /// Loads the seats of a performance unless they are loaded. `all_free` is the state of the performance with every seat
+    /// free that is for sale.
     /// `version` is the first version: higher than any that an earlier load may have reached.
     async fn load(
         &self,

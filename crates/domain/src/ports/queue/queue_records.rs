@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::error::Unavailable;
 use crate::ids::PerformanceId;
-use crate::queue::QueueRecord;
+use crate::queue::{EndReason, EndedToken, QueueRecord, QueueTokenPayload};
 
 /// Stores the checkpoints of queues, from which a queue is restored when its store has lost it.
 ///
@@ -14,6 +14,8 @@ use crate::queue::QueueRecord;
 /// - `keeps_no_other_run`: a record of another epoch changes nothing
 /// - `raises_limits`: that of one lane; a limit never falls, and the higher one is returned
 /// - `raises_limits_under_contention`: after twenty concurrent calls the limit is the highest of them
+/// - `notes_ended_tokens`: they are listed and found, for their queue and run only; noting one again keeps the first reason
+/// - `notes_ended_tokens_in_bulk`: ten thousand in one call
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait QueueRecords: Send + Sync {
@@ -28,4 +30,15 @@ pub trait QueueRecords: Send + Sync {
 
     /// Raises the limit of a lane of a queue that was begun. Returns the limit afterwards; 0 if there is no such lane.
     async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable>;
+
+    /// Notes tokens that ended without a payment: their fans left, took another token, or were absent. When it returns, the notes
+    /// are durable.
+    async fn note_ended(&self, performance: PerformanceId, epoch: i64, ended: &[EndedToken])
+    -> Result<(), Unavailable>;
+
+    /// The tokens that were noted for a queue, in any order.
+    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
+
+    /// Why this token was noted; none if it was not.
+    async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable>;
 }

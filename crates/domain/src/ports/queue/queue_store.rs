@@ -6,7 +6,9 @@ use thiserror::Error;
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, UserId};
 use crate::queue::snapshot::QueueSnapshot;
-use crate::queue::{AdmissionTerms, EndReason, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState};
+use crate::queue::{
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+};
 use crate::time::Timestamp;
 
 /// The time of a call, and how long a fan may be absent.
@@ -94,12 +96,32 @@ pub struct Joining {
     pub user: UserId,
     /// The lane. A fan who waits in another lane moves to this one, unless it is lane 0, which is open to everybody.
     pub lane: u8,
+    /// Whether the fan needs an accessible seat. A fan who has a token keeps what that token says.
+    pub needs_accessible: bool,
     /// Whether a new token may be given out. Otherwise only a fan who has a token gets it.
     pub may_enter: bool,
     /// The fan's token, if [`JoinRefusal::NumberNeeded`] asked for it.
     pub token: Option<QueueToken>,
     /// The fan is present at this time.
     pub presence: Presence,
+}
+
+/// A queue token that was given out or returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The token.
+    pub payload: QueueTokenPayload,
+    /// The token that it replaces, in another lane.
+    pub replaced: Option<EndedToken>,
+}
+
+/// The numbers that ended because their fans were absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absent {
+    /// The run of the queue.
+    pub epoch: i64,
+    /// In any order.
+    pub numbers: Vec<LaneNumber>,
 }
 
 /// A lane whose numbers are being drawn. The fields are in join indexes.
@@ -111,6 +133,8 @@ pub struct FrozenLane {
     pub gone: Vec<u64>,
     /// Those not seen since the queue was restored, in order.
     pub unseen: Vec<u64>,
+    /// Those who wait and need an accessible seat, in order.
+    pub needs_accessible: Vec<u64>,
 }
 
 /// The drawn numbers of a lane: the first `count` indexes have new numbers.
@@ -122,6 +146,8 @@ pub struct CutLane {
     pub gone: Vec<u64>,
     /// The numbers of those not seen, in any order.
     pub unseen: Vec<u64>,
+    /// The numbers of those who wait and need an accessible seat, in any order.
+    pub needs_accessible: Vec<u64>,
 }
 
 /// Runs the queues: gives out numbers in order, calls them in order, and keeps the state of each.
@@ -139,9 +165,11 @@ pub struct CutLane {
 /// - `joins_up_to_the_limit`: [`JoinRefusal::NumbersSpent`] until the limit is raised; a limit never falls
 /// - `joins_only_who_may_enter`: without [`Joining::may_enter`], a fan who has no token gets [`JoinRefusal::NoToken`]
 /// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
-///   fan who is inside keeps the token, and nobody moves to lane 0
+///   fan who is inside keeps the token, and nobody moves to lane 0. [`Joined::replaced`] says which token ended
 /// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
-/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called
+/// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called; after a time without calls no
+///   more than [`burst`](crate::queue::burst)
+/// - `the_batch_does_not_lower_the_rate`: while fans wait, as many are called as the rate makes, even in batches of one
 /// - `a_change_of_period_admits_nobody_early`: the same rate over another period continues at the same level
 /// - `admits_up_to_the_maximum`: the called and active numbers together never exceed it; when one ends, another is called
 /// - `admits_under_contention`: twenty concurrent calls together call no more than one would
@@ -150,6 +178,12 @@ pub struct CutLane {
 ///   [`limit_by_stock`](crate::queue::limit_by_stock)
 /// - `admits_lanes_by_weight`: see [`LaneTurns`](crate::queue::LaneTurns); an empty lane leaves its share to the others
 /// - `a_clock_that_goes_back_admits_nothing_more`: an earlier `now` adds nothing to the bucket
+/// - `admits_only_who_may_buy_what_is_left`: who needs an accessible seat is called only while one is left, the others only while
+///   another seat is left; who is passed over keeps the position and is called first when such a seat comes back
+/// - `a_need_survives_the_loss`: a restored queue knows from the shown token who needs an accessible seat
+/// - `a_need_survives_the_draw`: and so does a queue whose numbers are drawn
+/// - `measures_how_fast_it_calls`: in the pace of the snapshot, at most every five seconds; a call that could have called more notes
+///   that nobody waited
 /// - `accepts_a_call`: a called number is active until `now + active_duration`; accepting again returns the same deadline
 /// - `accepts_only_a_call`: a waiting number stays waiting, and an ended one stays ended
 /// - `a_missed_call_is_abandoned`: when the accept window is over; another number can then be called
@@ -157,6 +191,7 @@ pub struct CutLane {
 /// - `ends_a_waiting_number`: it is never called, and all behind it move up
 /// - `ends_an_active_number`: with the given reason; another number can then be called. Ending it again keeps the first reason
 /// - `limits_hold_tries`: an active token has the given number of tries; any other token has none
+/// - `returns_a_hold_try`: an active token has one more again, and never more than at first; any other token still has none
 /// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for `state`, `accept` and `end`
 /// - `a_number_never_given_out_has_ended`: a token whose index is higher than the tail has ended with [`EndReason::Reset`] too
 /// - `abandons_who_is_away`: a waiting number that neither joined nor was reported present within the grace is gone and counted
@@ -176,7 +211,7 @@ pub struct CutLane {
 /// - `a_restored_queue_keeps_who_is_inside`: until the deadline in the record, or in the token that is shown
 /// - `a_restored_queue_lets_in_who_accepted_unrecorded`: a fan who was called when the record was made and shows a token that says
 ///   admitted is inside. Until it is shown, such a token is refused as [`TokenRefusal::Unseen`]
-/// - `a_restored_queue_ends_who_paid`: a used token stays ended when it is shown
+/// - `a_restored_queue_ends_who_paid_or_left`: a token that is known to have ended stays ended, with its reason, when it is shown
 /// - `a_restored_queue_is_quiet_at_first`: nobody is called before `quiet_until`, and the bucket is empty
 /// - `a_restored_queue_keeps_the_maximum`: the reserved count as inside until they are taken or `reserved_until` has passed
 /// - `a_user_shows_one_token`: of two tokens of a user, the admitted one stays, otherwise the earlier one; the other ends as
@@ -201,16 +236,17 @@ pub trait QueueStore: Send + Sync {
     ) -> Result<(), PortError<QueueLost>>;
 
     /// Gives a fan a new token, or returns the one that the fan has.
-    async fn join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>>;
+    async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>>;
 
     /// Shows at most [`SHOWN_MAX`] tokens to a queue that was restored. An unseen token is restored: it is inside until its deadline
     /// if it says that it was admitted, and waiting otherwise. Others do not change. A refused token does not affect the rest.
+    /// Returns the tokens that ended because their fans had shown others.
     async fn show(
         &self,
         performance: PerformanceId,
         tokens: &[QueueToken],
         presence: Presence,
-    ) -> Result<(), PortError<TokenRefusal>>;
+    ) -> Result<Vec<EndedToken>, PortError<TokenRefusal>>;
 
     /// A copy of the queue; none if it is lost. A number whose deadline has passed may still be in it until the next admission.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable>;
@@ -251,6 +287,9 @@ pub trait QueueStore: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, PortError<TokenRefusal>>;
 
+    /// Returns a try that was spent on a call that costs none.
+    async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>>;
+
     /// Freezes a queue before its draw, so that nobody leaves it. Returns what the draw needs, by lane; none if the numbers were
     /// drawn before.
     async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
@@ -273,9 +312,12 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<(), PortError<QueueLost>>;
 
-    /// Ends the waiting numbers that were not seen within the grace. Returns how many.
-    async fn abandon_absent(&self, performance: PerformanceId, presence: Presence)
-    -> Result<u64, PortError<QueueLost>>;
+    /// Ends the waiting numbers that were not seen within the grace. Returns them, in any order.
+    async fn abandon_absent(
+        &self,
+        performance: PerformanceId,
+        presence: Presence,
+    ) -> Result<Absent, PortError<QueueLost>>;
 }
 
 /// The most tokens in one call of [`QueueStore::show`]. More would delay other calls to the queue for too long.

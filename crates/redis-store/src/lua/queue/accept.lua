@@ -9,5 +9,6 @@ end
 local active_until = whole(NOW + tonumber(ARGV[9]))
 redis.call('ZREM', CALLED, LANE_NUMBER)
 redis.call('ZADD', ACTIVE, active_until, LANE_NUMBER)
+redis.call('ZADD', INSIDE_ACCESSIBLE, 'XX', active_until, LANE_NUMBER)
 count('accepted', 1)
 return number_state(LANE, NUMBER, head, NOW)

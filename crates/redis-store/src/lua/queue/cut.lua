@@ -2,7 +2,8 @@
 -- from now on. For indexes after the count, number and index are the same. All numbers count as seen.
 -- KEYS  see queue.lua
 -- ARGV  1 presence period, 2 how long to keep its bitmap in ms; for each lane 3… count, bitmap of the gone numbers, bitmap
---       of the unseen numbers, reasons, each as long as the count needs
+--       of the unseen numbers, bitmap of the waiting numbers that need an accessible seat, reasons, each as long as the
+--       count needs
 -- Reply 1, or 0 if the numbers were drawn before or the queue does not draw, or -1 if the queue is lost
 -- Cost  O(tail / 8), and O(count) for the reasons if a number has one
 local queue = read_queue('lanes', 'draws', 'drawn:0')
@@ -28,10 +29,14 @@ local function replace_bits(key, drawn, joined)
 end
 
 for lane = 0, tonumber(queue[2]) - 1 do
-  local joined, gone, unseen, reasons = unpack(ARGV, 3 + lane * 4, 6 + lane * 4)
+  local joined, gone, unseen, accessible, reasons = unpack(ARGV, 3 + lane * 5, 7 + lane * 5)
   joined = tonumber(joined)
   replace_bits(of_lane('gone', lane), gone, joined)
   replace_bits(of_lane('unseen', lane), unseen, joined)
+  if accessible ~= '' or redis.call('EXISTS', of_lane('accessible', lane)) == 1 then
+    accessible = accessible ~= '' and accessible or string.rep('\0', math.floor(joined / 8) + 1)
+    replace_bits(of_lane('accessible', lane), accessible, joined)
+  end
   local later = redis.call('GETRANGE', of_lane('reasons', lane), joined + 1, -1)
   if reasons ~= '' or later ~= '' then
     redis.call('SET', of_lane('reasons', lane), reasons .. string.rep('\0', joined + 1 - #reasons) .. later)

@@ -9,15 +9,18 @@ if state[1] == 'waiting' then
   end_waiting(LANE, NUMBER, head, reason)
 elseif state[1] == 'called' then
   redis.call('ZREM', CALLED, LANE_NUMBER)
+  redis.call('ZREM', INSIDE_ACCESSIBLE, LANE_NUMBER)
   redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
 elseif state[1] == 'active' then
   redis.call('ZREM', ACTIVE, LANE_NUMBER)
+  redis.call('ZREM', INSIDE_ACCESSIBLE, LANE_NUMBER)
   redis.call('HDEL', TRIES, LANE_NUMBER)
   redis.call('SETRANGE', of_lane('reasons', LANE), NUMBER, reason)
 else
   return state
 end
-if redis.call('HGET', MEMBERS, USER) == LANE .. ':' .. INDEX then
+local member = redis.call('HGET', MEMBERS, USER)
+if member and is_of_member(member, LANE, INDEX) then
   redis.call('HDEL', MEMBERS, USER)
 end
 if counts_as ~= '' then

@@ -1,7 +1,8 @@
 -- Freezes the numbers that are to be drawn: no fan can leave until the cut.
 -- KEYS  see queue.lua
 -- Reply nil if the queue is lost; {} if its numbers were drawn before or it does not draw; otherwise for each lane {number
---       of fans who joined, bitmap of the gone, bitmap of the unseen}, by join index
+--       of fans who joined, bitmap of the gone, bitmap of the unseen, bitmap of those who wait and need an accessible seat},
+--       by join index
 -- Cost  O(tail / 8)
 local queue = read_queue('lanes', 'draws', 'drawn:0')
 if not queue then
@@ -19,6 +20,7 @@ for lane = 0, tonumber(queue[2]) - 1 do
     joined,
     redis.call('GETRANGE', of_lane('gone', lane), 0, last_byte),
     redis.call('GETRANGE', of_lane('unseen', lane), 0, last_byte),
+    redis.call('GETRANGE', of_lane('accessible', lane), 0, last_byte),
   }
 end
 return lanes

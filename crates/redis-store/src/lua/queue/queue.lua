@@ -2,8 +2,13 @@
 -- KEYS  1 the queue; the names of its other keys are derived from it, so all of them have its hash tag
 local QUEUE = KEYS[1]
 local MEMBERS, CALLED, ACTIVE, TRIES = QUEUE .. ':members', QUEUE .. ':called', QUEUE .. ':active', QUEUE .. ':tries'
+-- The called and active numbers that need an accessible seat, with their deadlines.
+local INSIDE_ACCESSIBLE = QUEUE .. ':inside_accessible'
+-- The latest samples of how fast the queue calls; see encore_domain::queue::Pace.
+local PACE = QUEUE .. ':pace'
 
--- A key of one lane: gone, unseen, reasons or late.
+-- A key of one lane: gone, unseen, reasons, late or accessible. The bitmap `accessible` has the waiting numbers that need an
+-- accessible seat. They are gone as well, so that all else passes over them.
 local function of_lane(name, lane)
   return QUEUE .. ':' .. name .. ':' .. lane
 end
@@ -30,6 +35,22 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- A member of the queue: the fan's lane and index, when the token was issued in ms, and 'a' if the fan needs an accessible seat.
+local function member_of(lane, index, issued_at, needs_accessible)
+  return lane .. ':' .. index .. ':' .. issued_at .. ':' .. (needs_accessible and 'a' or '')
+end
+
+-- The lane, the index, the time of issue in ms and 'a' or '' of a member.
+local function read_member(member)
+  return string.match(member, '^(%d+):(%d+):(%d+):(a?)$')
+end
+
+-- Whether this is the token of the member.
+local function is_of_member(member, lane, index)
+  local own_lane, own_index = read_member(member)
+  return own_lane == lane and own_index == index
+end
+
 local function count(what, by)
   redis.call('HINCRBY', QUEUE, 'flow:' .. what, whole(by))
 end
@@ -49,10 +70,9 @@ local function number_state(lane, number, head, now, admitted_until)
   end
   local is_admitted = admitted_until and admitted_until > now
   local must_be_shown = is_admitted and redis.call('HEXISTS', QUEUE, 'recovering') == 1
-  if tonumber(number) > head then
-    if redis.call('GETBIT', of_lane('gone', lane), number) == 1 then
-      return {'ended', 'a'}
-    end
+  local is_gone = redis.call('GETBIT', of_lane('gone', lane), number) == 1
+  local is_after_head = tonumber(number) > head
+  if redis.call('GETBIT', of_lane('accessible', lane), number) == 1 or (is_after_head and not is_gone) then
     return {must_be_shown and 'unseen' or 'waiting', ''}
   end
   local lane_number = lane .. ':' .. number
@@ -67,6 +87,9 @@ local function number_state(lane, number, head, now, admitted_until)
     end
     return {'ended', 'x'}
   end
+  if is_after_head then
+    return {'ended', 'a'}
+  end
   if must_be_shown then
     return {'unseen', ''}
   end
@@ -78,7 +101,9 @@ end
 
 -- Ends a waiting number.
 local function end_waiting(lane, number, head, reason)
-  if tonumber(number) > head then
+  if redis.call('GETBIT', of_lane('accessible', lane), number) == 1 then
+    redis.call('SETBIT', of_lane('accessible', lane), number, 0)
+  elseif tonumber(number) > head then
     redis.call('SETBIT', of_lane('gone', lane), number, 1)
   else
     redis.call('ZREM', of_lane('late', lane), number)

@@ -1,5 +1,6 @@
 -- Holds the best free seats of a search. Chooses the same seats as `SeatSearch::choose` in the domain.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances, 4 bytes per slot, 6 the seats chosen for this owner before
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances, 4 bytes per slot, with the highest bit set if the seat is
+--       accessible, 6 the seats chosen for this owner before
 -- ARGV  1 owner, 2 deadline in ms, 3 how long to remember the chosen seats, in ms
 --       4 the ways to split the seats into blocks, as sizes, in order of preference: '4' or '4;2,2;3,1;…'
 --       5… one argument per section, in order of preference: its stretches, the nearest first, each as 4 bytes for its first slot, 4 for
@@ -9,6 +10,7 @@
 local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, CHOSEN = unpack(KEYS)
 local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
 local FREE = string.byte('a')
+local ACCESSIBLE = 0x80000000
 
 if redis.call('EXISTS', STATE) == 0 then
   return false
@@ -72,10 +74,6 @@ local function is_free(slot)
   return slot >= 0 and string.byte(state, slot + 1) == FREE
 end
 
-local function leaves_an_orphan(first, last)
-  return is_free(first - 1) and not is_free(first - 2) or is_free(last + 1) and not is_free(last + 2)
-end
-
 -- The first slot of the best block of a section that leaves no orphan seats, and that of the best block.
 local function nearest(stretches, size)
   local block = string.rep('a', size)
@@ -87,9 +85,25 @@ local function nearest(stretches, size)
     end
     local from = string.find(string.sub(state, first + 1, last + 1), block, 1, true)
     if from then
-      local distances = redis.call('GETRANGE', DISTANCES, first * 4, last * 4 + 3)
+      -- With the two seats on either side, which may be left alone.
+      local begin = math.max(first - 2, 0)
+      local seats = redis.call('GETRANGE', DISTANCES, begin * 4, (last + 2) * 4 + 3)
+      local function packed(slot)
+        return (struct.unpack('<I4', seats, (slot - begin) * 4 + 1))
+      end
       local function distance(slot)
-        return (struct.unpack('<I4', distances, (slot - first) * 4 + 1))
+        return packed(slot) % ACCESSIBLE
+      end
+      local function is_ordinary(slot)
+        return packed(slot) < ACCESSIBLE
+      end
+      local function counts(slot)
+        return is_free(slot) and is_ordinary(slot)
+      end
+      -- The same as `SeatOrder::leaves_an_orphan` in the domain.
+      local function leaves_an_orphan(from, to)
+        return is_ordinary(from) and counts(from - 1) and not counts(from - 2)
+          or is_ordinary(to) and counts(to + 1) and not counts(to + 2)
       end
       local free, sum = 0, 0
       for slot = first + from - 1, last do

@@ -1,0 +1,177 @@
+//! Locks of holds that were never placed make nothing look sold out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use encore_domain::booking::alternatives::Orphans;
+use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
+use encore_domain::booking::seat_state::{Locker, SeatStatus};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::error::{RequestError, Unavailable};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::ports::{PlaceRefusal, Reservations};
+use encore_domain::queue::QueueTokenPayload;
+use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
+use encore_grpc::GuardedRpcs;
+use encore_port_tests::fixtures;
+use encore_proto::booking::v1::BestAvailable;
+use encore_server::encore::Encore;
+use encore_server::ports::Ports;
+use encore_tests::fan::reason;
+use encore_tests::in_memory::Instance;
+use encore_tests::world::{World, until};
+use tonic::Code;
+
+/// Reservations on a disk that can be full: reads go on.
+struct Disk {
+    reservations: Arc<dyn Reservations>,
+    full: AtomicBool,
+}
+
+#[async_trait]
+impl Reservations for Disk {
+    async fn place(
+        &self,
+        hold: Reservation,
+        seats_per_fan: u32,
+        token: Option<QueueTokenPayload>,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Unavailable::of("the disk").into());
+        }
+        self.reservations.place(hold, seats_per_fan, token, request).await
+    }
+
+    async fn find_placed(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Reservation>, RequestError<std::convert::Infallible>> {
+        self.reservations.find_placed(request).await
+    }
+
+    async fn release(
+        &self,
+        id: ReservationId,
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>> {
+        self.reservations.release(id, now, request).await
+    }
+
+    async fn release_seats(
+        &self,
+        id: ReservationId,
+        slots: &[Slot],
+        now: Timestamp,
+        request: Option<RequestKey>,
+    ) -> Result<Applied<Reservation>, RequestError<ReleaseRefusal>> {
+        self.reservations.release_seats(id, slots, now, request).await
+    }
+
+    async fn extend(
+        &self,
+        id: ReservationId,
+        extension: Extension,
+        now: Timestamp,
+        request: RequestKey,
+    ) -> Result<Applied<Reservation>, RequestError<ExtendRefusal>> {
+        self.reservations.extend(id, extension, now, request).await
+    }
+
+    async fn find_changed(
+        &self,
+        request: RequestKey,
+    ) -> Result<Option<Reservation>, RequestError<std::convert::Infallible>> {
+        self.reservations.find_changed(request).await
+    }
+
+    async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
+        self.reservations.leave(token, now).await
+    }
+
+    async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {
+        self.reservations.expire_due(now, limit).await
+    }
+
+    async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
+        self.reservations.find(id).await
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        page: PageRequest<ReservationCursor>,
+    ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
+        self.reservations.list(user, page).await
+    }
+
+    async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {
+        self.reservations.claims(performance).await
+    }
+
+    async fn claims_on(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<Claim>, Unavailable> {
+        self.reservations.claims_on(performance, slots).await
+    }
+}
+
+fn best(count: u32) -> BestAvailable {
+    BestAvailable { count, ..BestAvailable::default() }
+}
+
+/// Locks all seats for a hold that is never placed. The locks are loaded.
+async fn lock_all(world: &World, performance: PerformanceId, chart: &SeatChart) {
+    let all: Vec<Slot> = chart.seats().iter().map(|seat| seat.slot).collect();
+    let until = fixtures::start() + std::time::Duration::from_hours(1);
+    let locks = &world.ports.seat_locks;
+    locks.take(performance, &all, Orphans::Allow, fixtures::id(), until).await.expect("locked");
+    assert_eq!(locks.stock(&[performance]).await.expect("an answer")[0].expect("loaded").stock.free, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seats_that_are_locked_and_not_claimed_are_not_sold_out() {
+    let (world, chart) = (World::embedded().await, fixtures::small_chart());
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    fan.seats(performance).await.expect("the seats are loaded");
+    lock_all(&world, performance, &chart).await;
+
+    let hold = fan.hold_best(performance, best(2)).await.expect("seats without a claim");
+
+    let id = ReservationId(hold.reservation_id.parse().expect("a UUID"));
+    let held = world.ports.reservations.find(id).await.expect("an answer").expect("the reservation").slots();
+    let holders = world.ports.seat_locks.holders(performance, &held).await.expect("an answer");
+    assert!(holders.len() == 2 && holders.iter().all(|lock| lock.owner.locker() == Locker::Fan(id)), "{holders:?}");
+
+    while world.ports.reservations.claims(performance).await.expect("an answer").len() < chart.seats().len() {
+        world.fan(0).await.hold_best(performance, best(1)).await.expect("seats without a claim");
+    }
+    let refusal = world.fan(0).await.hold_best(performance, best(1)).await.expect_err("all are claimed");
+    assert_eq!(reason(&refusal), "NO_SEATS_FIT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_locks_of_a_hold_that_failed_are_freed() {
+    let world = World::embedded().await;
+    let disk = Arc::new(Disk { reservations: world.ports.reservations.clone(), full: AtomicBool::new(true) });
+    let ports = Ports { reservations: disk.clone(), ..world.ports.clone() };
+    let instance = Instance::start_without_workers(Encore::new(ports, GuardedRpcs::default())).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await.on(&instance.channel);
+
+    let refusal = fan.hold(performance, &["S-A-1", "S-A-2"]).await.expect_err("the disk is full");
+    assert_eq!(refusal.code(), Code::Unavailable);
+
+    // The clock stands still, so that no sweep frees them.
+    until("free seats", || async {
+        let seats = world.ports.seat_locks.snapshot(performance).await.expect("an answer").expect("loaded");
+        seats.statuses.iter().flatten().all(|status| *status == SeatStatus::Free)
+    })
+    .await;
+    disk.full.store(false, Ordering::SeqCst);
+    fan.hold(performance, &["S-A-1", "S-A-2"]).await.expect("a hold");
+}

@@ -1,4 +1,4 @@
 DROP TABLE queue_draws;
-DROP TABLE left_queue_tokens;
+DROP TABLE ended_queue_tokens;
 DROP TABLE queue_records;
 DROP TABLE queues;

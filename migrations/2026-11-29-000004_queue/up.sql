@@ -51,14 +51,14 @@ CREATE TABLE queue_records (
     )
 );
 
--- The queue tokens that ended without a payment: their fans left, took another token, or were absent. A restored queue ends them
--- again. Payments note theirs in `ended_queue_tokens`.
-CREATE TABLE left_queue_tokens (
+-- The queue tokens that have ended: by the payment that left the fan no live hold, or because the fan left, took another token, or
+-- was absent. A restored queue ends them again.
+CREATE TABLE ended_queue_tokens (
     performance_id uuid NOT NULL,
     epoch bigint NOT NULL,
     lane smallint NOT NULL CHECK (lane >= 0),
     index bigint NOT NULL CHECK (index > 0),
-    reason text COLLATE "C" NOT NULL CHECK (reason IN ('left', 'expired', 'abandoned', 'replaced')),
+    reason text COLLATE "C" NOT NULL CHECK (reason IN ('used', 'left', 'expired', 'abandoned', 'replaced')),
     PRIMARY KEY (performance_id, epoch, lane, index)
 );
 

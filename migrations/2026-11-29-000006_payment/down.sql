@@ -1,3 +1,2 @@
-DROP TABLE ended_queue_tokens;
 ALTER TABLE reservations DROP CONSTRAINT reservations_payment_id_fkey;
 DROP TABLE payments;

@@ -20,14 +20,3 @@ CREATE INDEX payments_of_user ON payments (user_id, id DESC);
 CREATE INDEX payments_pending_propagation ON payments (performance_id, paid_at, id) WHERE NOT propagated;
 
 ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments;
-
--- The queue tokens that have ended for good: by the payment that left the fan no live hold, or because the fan left.
-CREATE TABLE ended_queue_tokens (
-    performance_id uuid NOT NULL,
-    epoch bigint NOT NULL,
-    lane smallint NOT NULL CHECK (lane >= 0),
-    index bigint NOT NULL CHECK (index > 0),
-    -- Null where the fan left.
-    payment_id uuid REFERENCES payments,
-    PRIMARY KEY (performance_id, epoch, lane, index)
-);

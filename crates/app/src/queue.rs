@@ -203,18 +203,14 @@ impl QueueUseCases {
         }
     }
 
-    /// A retry releases what an earlier call did not come to release: a token that has ended because the fan left ends
-    /// again with the same reason.
+    /// The end of the token and the release of the holds are one transaction, which comes first: a retry finds both or none.
     async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
         let payload = self.read_own(caller, token)?;
-        let reason = self.parts.room.end(&payload, EndReason::Left).await?;
-        if reason == EndReason::Left {
-            let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
-            for hold in released {
-                self.parts.seat_map.release(hold.performance, &hold.slots(), hold.id).await;
-            }
+        let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
+        for hold in released {
+            self.parts.seat_map.release(hold.performance, &hold.slots(), hold.id).await;
         }
-        Ok(reason)
+        Ok(self.parts.room.end(&payload, EndReason::Left).await?)
     }
 
     /// The draw of a queue, for everybody to check.

@@ -15,8 +15,8 @@ use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Clock, MockAudit, MockCatalog, MockClock, MockDraws, MockPayments, MockQueueRecords, MockQueueStore,
-    MockReservations, MockSeatLocks,
+    Clock, MockAudit, MockCatalog, MockClock, MockDraws, MockQueueRecords, MockQueueStore, MockReservations,
+    MockSeatLocks,
 };
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, Pace, Queue, QueueSettings};
@@ -86,7 +86,6 @@ async fn verify(looks: Looks) -> AuditReport {
         queues: Arc::new(queues),
         records: Arc::new(MockQueueRecords::new()),
         draws: Arc::new(MockDraws::new()),
-        payments: Arc::new(MockPayments::new()),
         catalog: catalog.clone(),
         stock: Arc::new(UnreadStock),
         clock: Arc::clone(&clock),

@@ -8,7 +8,7 @@ use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ impl Payments for MemoryPayments {
         plan: PaymentPlan,
         request: RequestKey,
     ) -> Result<Applied<Paid>, RequestError<PayRefusal>> {
-        let Records { reservations, wallets, payments, outbox, requests, .. } = &mut *self.0.lock();
+        let Records { reservations, wallets, payments, ended_tokens, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
@@ -59,6 +59,9 @@ impl Payments for MemoryPayments {
             payload: ended_token.map(QueueTokenPayload::bare),
         };
         payments.insert(&payment, settlement);
+        if let Some(token) = &ended_token {
+            ended_tokens.insert(token, EndReason::Used);
+        }
         outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });
         let paid = Paid { payment, ended_token };
         requests.remember(Some(request), paid.clone());
@@ -98,14 +101,6 @@ impl Payments for MemoryPayments {
         let due = pending.range(..=(before, PaymentId(Uuid::max()))).map(|(_, settlement)| settlement);
         let of_performance = due.filter(|settlement| settlement.performance == performance);
         Ok(of_performance.take(limit as usize).cloned().collect())
-    }
-
-    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
-        Ok(self.0.lock().payments.ended_tokens(performance, epoch))
-    }
-
-    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
-        Ok(self.0.lock().payments.token_end(payload).is_some())
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

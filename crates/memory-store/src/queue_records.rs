@@ -56,23 +56,15 @@ impl QueueRecords for MemoryQueueRecords {
         epoch: i64,
         ended: &[EndedToken],
     ) -> Result<(), Unavailable> {
-        let mut records = self.0.lock();
-        let noted = records.ended_tokens.entry((performance, epoch)).or_default();
-        for EndedToken { lane, index, reason } in ended {
-            noted.entry((*lane, *index)).or_insert(*reason);
-        }
+        self.0.lock().ended_tokens.insert_all(performance, epoch, ended);
         Ok(())
     }
 
-    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
-        let records = self.0.lock();
-        let noted = records.ended_tokens.get(&(performance, epoch)).into_iter().flatten();
-        Ok(noted.map(|((lane, index), reason)| EndedToken { lane: *lane, index: *index, reason: *reason }).collect())
+    async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
+        Ok(self.0.lock().ended_tokens.of_queue(performance, epoch))
     }
 
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {
-        let records = self.0.lock();
-        let noted = records.ended_tokens.get(&(payload.performance, payload.epoch));
-        Ok(noted.and_then(|noted| noted.get(&(payload.lane, payload.index))).copied())
+        Ok(self.0.lock().ended_tokens.find(payload))
     }
 }

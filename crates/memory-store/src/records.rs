@@ -1,4 +1,5 @@
 mod catalog;
+mod ended_tokens;
 mod outbox;
 mod payments;
 mod reservations;
@@ -6,13 +7,14 @@ mod seat_blocks;
 mod users;
 mod wallets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::{Drawn, EndReason, QueueRecord};
+use encore_domain::queue::{Drawn, QueueRecord};
 
 pub use self::catalog::CatalogRecords;
+pub use self::ended_tokens::EndedTokens;
 pub use self::outbox::OutboxRecords;
 pub use self::payments::PaymentRecords;
 pub use self::reservations::ReservationRecords;
@@ -38,8 +40,7 @@ pub struct Records {
     pub catalog: CatalogRecords,
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,
-    /// The queue tokens that ended without a payment, by performance and epoch.
-    pub ended_tokens: HashMap<(PerformanceId, i64), BTreeMap<(u8, u64), EndReason>>,
+    pub ended_tokens: EndedTokens,
     /// By performance; in each by lane.
     pub draws: HashMap<PerformanceId, Vec<Drawn>>,
     pub reservations: ReservationRecords,

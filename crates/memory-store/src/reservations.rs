@@ -41,11 +41,11 @@ impl Reservations for MemoryReservations {
         token: Option<QueueTokenPayload>,
         request: RequestKey,
     ) -> Result<Applied<Reservation>, RequestError<PlaceRefusal>> {
-        let Records { reservations, payments, outbox, requests, .. } = &mut *self.0.lock();
+        let Records { reservations, ended_tokens, outbox, requests, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
-        if let Some(reason) = token.and_then(|token| payments.token_end(&token)) {
+        if let Some(reason) = token.and_then(|token| ended_tokens.find(&token)) {
             return Err(RequestError::Refused(PlaceRefusal::TokenEnded(reason)));
         }
         reservations.check(&hold, seats_per_fan).map_err(RequestError::Refused)?;
@@ -128,8 +128,8 @@ impl Reservations for MemoryReservations {
     }
 
     async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
-        let Records { reservations, payments, outbox, .. } = &mut *self.0.lock();
-        if !payments.end_token(&token, EndReason::Left) {
+        let Records { reservations, ended_tokens, outbox, .. } = &mut *self.0.lock();
+        if !ended_tokens.insert(&token, EndReason::Left) {
             return Ok(Vec::new());
         }
         let live = reservations.live_holds(token.user, token.performance, now);

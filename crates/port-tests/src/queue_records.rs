@@ -206,7 +206,7 @@ pub async fn notes_ended_tokens(bench: RecordBench) {
     note(&[ended(0, 7, EndReason::Abandoned)]).await;
     note(&[]).await;
     let list = async |performance, epoch| {
-        let mut noted = records.noted_ended(performance, epoch).await.expect("the store answers");
+        let mut noted = records.ended(performance, epoch).await.expect("the store answers");
         noted.sort_unstable();
         noted
     };
@@ -240,7 +240,7 @@ pub async fn notes_ended_tokens_in_bulk(bench: RecordBench) {
     let ended: Vec<EndedToken> =
         (1..=10_000).map(|index| EndedToken { lane: 0, index, reason: EndReason::Abandoned }).collect();
     bench.queue_records.note_ended(performance, EPOCH, &ended).await.expect("the store answers");
-    let mut noted = bench.queue_records.noted_ended(performance, EPOCH).await.expect("the store answers");
+    let mut noted = bench.queue_records.ended(performance, EPOCH).await.expect("the store answers");
     noted.sort_unstable();
     assert!(noted == ended, "{} are noted", noted.len());
 }

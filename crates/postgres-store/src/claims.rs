@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
@@ -15,8 +15,7 @@ use encore_domain::queue::{EndReason, QueueTokenPayload};
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::codec::{lane_column, read_state};
-use crate::ended_tokens::read_end;
+use crate::codec::{lane_column, read_end_reason, read_state};
 use crate::error::corrupt;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
@@ -61,18 +60,18 @@ async fn of_fans_of(
         SELECT (
             SELECT count(*) FROM claims WHERE user_id = hold.user_id AND performance_id = hold.performance_id
         ) AS owned, (
-            SELECT payment_id IS NOT NULL FROM ended_queue_tokens AS ended
+            SELECT reason FROM ended_queue_tokens AS ended
             WHERE ended.performance_id = hold.performance_id
               AND ended.epoch = hold.epoch AND ended.lane = hold.lane AND ended.index = hold.index
-        ) AS ended_paid
+        ) AS token_end
         FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS hold (user_id, performance_id, epoch, lane, index, nth)
         ORDER BY nth";
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         owned: i64,
-        #[diesel(sql_type = Nullable<Bool>)]
-        ended_paid: Option<bool>,
+        #[diesel(sql_type = Nullable<Text>)]
+        token_end: Option<String>,
     }
     let token = |column: fn(&QueueTokenPayload) -> i64| tokens.iter().map(move |token| token.as_ref().map(column));
     let lanes: Vec<Option<i16>> = tokens.iter().map(|token| token.map(|token| lane_column(token.lane))).collect();
@@ -83,11 +82,11 @@ async fn of_fans_of(
         .bind::<Array<Nullable<SmallInt>>, _>(lanes)
         .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>());
     let rows: Vec<Row> = Cached(query).load(&mut &*conn).await?;
-    let of_fan = |Row { owned, ended_paid }| OfFan {
-        owned: u32::try_from(owned).unwrap_or(u32::MAX),
-        token_end: ended_paid.map(read_end),
+    let of_fan = |Row { owned, token_end }| {
+        let token_end = token_end.as_deref().map(read_end_reason).transpose()?;
+        Ok(OfFan { owned: u32::try_from(owned).unwrap_or(u32::MAX), token_end })
     };
-    Ok(rows.into_iter().map(of_fan).collect())
+    rows.into_iter().map(of_fan).collect()
 }
 
 async fn taken(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<HashSet<(PerformanceId, Slot)>> {

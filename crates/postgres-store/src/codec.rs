@@ -51,19 +51,20 @@ pub fn read_state(text: &str) -> QueryResult<ReservationState> {
     }
 }
 
-/// The reason of a queue token that ended without a payment.
+/// The reason of an ended queue token. A token of another run of the queue is never noted.
 pub fn end_reason_text(reason: EndReason) -> &'static str {
     match reason {
+        EndReason::Used => "used",
         EndReason::Left => "left",
         EndReason::Expired => "expired",
         EndReason::Replaced => "replaced",
-        // A payment and another run are noted elsewhere, so that the fan was away is all that is left.
-        EndReason::Abandoned | EndReason::Used | EndReason::Reset => "abandoned",
+        EndReason::Abandoned | EndReason::Reset => "abandoned",
     }
 }
 
 pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
     match text {
+        "used" => Ok(EndReason::Used),
         "left" => Ok(EndReason::Left),
         "expired" => Ok(EndReason::Expired),
         "replaced" => Ok(EndReason::Replaced),

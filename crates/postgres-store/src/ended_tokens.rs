@@ -1,16 +1,15 @@
-//! Queue tokens that have ended for good: by the payment of the last hold, or because the fan left. Whoever reads or writes
-//! whether a token has ended holds the lock of its fan; see [`crate::locks::lock_fans`].
+//! Queue tokens that have ended. A payment, a hold, and a fan who leaves read or write whether a token has ended under the lock of its
+//! fan; see [`crate::locks::lock_fans`].
 
-use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::{PaymentId, PerformanceId};
+use encore_domain::ids::PerformanceId;
 use encore_domain::payment::PaymentPlan;
 use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 use futures::try_join;
 
-use crate::codec::{lane_column, read_lane};
+use crate::codec::{end_reason_text, lane_column, read_end_reason, read_lane};
 use crate::locks::lock_fans;
 use crate::schema::ended_queue_tokens::dsl as columns;
 use crate::schema::ended_queue_tokens::table;
@@ -52,27 +51,47 @@ async fn has_another_hold(conn: &AsyncPgConnection, plan: &PaymentPlan) -> Query
     Ok(row.another)
 }
 
-/// Records the end of a token, by a payment or because its fan left. Returns whether it is new.
-pub async fn insert(
-    conn: &AsyncPgConnection,
-    token: &QueueTokenPayload,
-    payment: Option<PaymentId>,
-) -> QueryResult<bool> {
+/// Records the end of a token. Returns whether it is new.
+pub async fn insert(conn: &AsyncPgConnection, token: &QueueTokenPayload, reason: EndReason) -> QueryResult<bool> {
     let ended = (
         columns::performance_id.eq(token.performance.0),
         columns::epoch.eq(token.epoch),
         columns::lane.eq(lane_column(token.lane)),
         columns::index.eq(token.index.cast_signed()),
-        columns::payment_id.eq(payment.map(|payment| payment.0)),
+        columns::reason.eq(end_reason_text(reason)),
     );
     let insert = diesel::insert_into(table).values(ended).on_conflict_do_nothing();
     Ok(Cached(insert).execute(&mut &*conn).await? == 1)
 }
 
-/// Whether a token has ended.
-pub async fn contains(conn: &mut AsyncPgConnection, token: &QueueTokenPayload) -> QueryResult<bool> {
+/// Records the ends of tokens of one queue.
+pub async fn insert_all(
+    conn: &mut AsyncPgConnection,
+    performance: PerformanceId,
+    epoch: i64,
+    ended: &[EndedToken],
+) -> QueryResult<()> {
+    // In the order of the key, so that two instances that record the same tokens do not deadlock.
+    const INSERT: &str = "
+        INSERT INTO ended_queue_tokens (performance_id, epoch, lane, index, reason)
+        SELECT $1, $2, lane, index, reason FROM unnest($3, $4, $5) AS ended (lane, index, reason)
+        ORDER BY lane, index
+        ON CONFLICT DO NOTHING";
+    let insert = sql(INSERT)
+        .bind::<SqlUuid, _>(performance.0)
+        .bind::<BigInt, _>(epoch)
+        .bind::<Array<SmallInt>, _>(ended.iter().map(|ended| lane_column(ended.lane)).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ended.iter().map(|ended| ended.index.cast_signed()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(ended.iter().map(|ended| end_reason_text(ended.reason)).collect::<Vec<_>>());
+    Cached(insert).execute(conn).await?;
+    Ok(())
+}
+
+/// Why a token has ended, if it has.
+pub async fn find(conn: &mut AsyncPgConnection, token: &QueueTokenPayload) -> QueryResult<Option<EndReason>> {
     let key = (token.performance.0, token.epoch, lane_column(token.lane), token.index.cast_signed());
-    diesel::select(exists(table.find(key))).get_result(conn).await
+    let reason: Option<String> = table.find(key).select(columns::reason).first(conn).await.optional()?;
+    reason.as_deref().map(read_end_reason).transpose()
 }
 
 /// The ended tokens of a queue, in any order.
@@ -82,15 +101,11 @@ pub async fn of_queue(
     epoch: i64,
 ) -> QueryResult<Vec<EndedToken>> {
     let of_queue = columns::performance_id.eq(performance.0).and(columns::epoch.eq(epoch));
-    let query = table.filter(of_queue).select((columns::lane, columns::index, columns::payment_id.is_not_null()));
-    let rows: Vec<(i16, i64, bool)> = query.load(conn).await?;
-    let read = |(lane, index, paid): (i16, i64, bool)| {
-        Ok(EndedToken { lane: read_lane(lane)?, index: index.cast_unsigned(), reason: read_end(paid) })
+    let query = table.filter(of_queue).select((columns::lane, columns::index, columns::reason));
+    let rows: Vec<(i16, i64, String)> = query.load(conn).await?;
+    let read = |(lane, index, reason): (i16, i64, String)| {
+        let (lane, index, reason) = (read_lane(lane)?, index.cast_unsigned(), read_end_reason(&reason)?);
+        Ok(EndedToken { lane, index, reason })
     };
     rows.into_iter().map(read).collect()
-}
-
-/// Why a token has ended: because of a payment, or because its fan left.
-pub fn read_end(paid: bool) -> EndReason {
-    if paid { EndReason::Used } else { EndReason::Left }
 }

@@ -9,7 +9,7 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::ReservationId;
-use encore_domain::queue::QueueTokenPayload;
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::try_join;
@@ -80,7 +80,7 @@ pub async fn leave(
     let mut conn = database.connection().await?;
     let leaving = conn.transaction(async |conn| {
         let fan = [(token.user, token.performance)];
-        let ((), is_new) = try_join!(lock_fans(conn, &fan), ended_tokens::insert(conn, token, None))?;
+        let ((), is_new) = try_join!(lock_fans(conn, &fan), ended_tokens::insert(conn, token, EndReason::Left))?;
         if !is_new {
             return Ok(Vec::new());
         }

@@ -12,7 +12,7 @@ use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
-use encore_domain::queue::{EndedToken, QueueTokenPayload};
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::{TryFutureExt, try_join};
@@ -72,7 +72,7 @@ impl PostgresPayments {
             try_join!(
                 wallets::debit(conn, user, amount),
                 insert(conn, &plan.payment, ended_token.as_ref()),
-                end_token(conn, id, ended_token.as_ref()),
+                end_token(conn, ended_token.as_ref()),
                 reservation_rows::settle(conn, &confirmed),
                 ledger::record(conn, &plan.transfer, balance.minor - amount.minor),
                 outbox::append(conn, &event),
@@ -109,14 +109,10 @@ async fn insert(
     Ok(())
 }
 
-/// Records that the payment ended this queue token, if it ended one.
-async fn end_token(
-    conn: &AsyncPgConnection,
-    payment: PaymentId,
-    ended_token: Option<&QueueTokenPayload>,
-) -> QueryResult<()> {
+/// Records that a payment ended this queue token, if it ended one.
+async fn end_token(conn: &AsyncPgConnection, ended_token: Option<&QueueTokenPayload>) -> QueryResult<()> {
     if let Some(token) = ended_token {
-        ended_tokens::insert(conn, token, Some(payment)).await?;
+        ended_tokens::insert(conn, token, EndReason::Used).await?;
     }
     Ok(())
 }
@@ -192,16 +188,6 @@ impl Payments for PostgresPayments {
             })
         };
         rows.into_iter().map(settlement).collect::<QueryResult<_>>().map_err(unavailable)
-    }
-
-    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
-        let mut conn = self.database.connection().await?;
-        ended_tokens::of_queue(&mut conn, performance, epoch).await.map_err(unavailable)
-    }
-
-    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable> {
-        let mut conn = self.database.connection().await?;
-        ended_tokens::contains(&mut conn, payload).await.map_err(unavailable)
     }
 
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable> {

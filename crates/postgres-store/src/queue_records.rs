@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
@@ -9,10 +9,11 @@ use encore_domain::ports::QueueRecords;
 use encore_domain::queue::{EndReason, EndedToken, Inside, LaneNumber, LaneRecord, QueueRecord, QueueTokenPayload};
 use futures::try_join;
 
-use crate::codec::{end_reason_text, lane_column, read_end_reason, read_lane};
+use crate::codec::{lane_column, read_lane};
 use crate::database::Database;
+use crate::ended_tokens;
 use crate::error::unavailable;
-use crate::schema::{left_queue_tokens, queue_records};
+use crate::schema::queue_records;
 use crate::statement::{Cached, sql};
 
 /// [`QueueRecords`] on Postgres: the records from which lost queues are restored.
@@ -104,42 +105,18 @@ impl QueueRecords for PostgresQueueRecords {
         epoch: i64,
         ended: &[EndedToken],
     ) -> Result<(), Unavailable> {
-        // In the order of the key, so that two instances that note the same tokens do not deadlock.
-        const NOTE: &str = "
-            INSERT INTO left_queue_tokens (performance_id, epoch, lane, index, reason)
-            SELECT $1, $2, lane, index, reason FROM unnest($3, $4, $5) AS ended (lane, index, reason)
-            ORDER BY lane, index
-            ON CONFLICT DO NOTHING";
-        let note = sql(NOTE)
-            .bind::<SqlUuid, _>(performance.0)
-            .bind::<BigInt, _>(epoch)
-            .bind::<Array<SmallInt>, _>(ended.iter().map(|ended| lane_column(ended.lane)).collect::<Vec<_>>())
-            .bind::<Array<BigInt>, _>(ended.iter().map(|ended| ended.index.cast_signed()).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(ended.iter().map(|ended| end_reason_text(ended.reason)).collect::<Vec<_>>());
         let mut conn = self.database.connection().await?;
-        Cached(note).execute(&mut conn).await.map_err(unavailable)?;
-        Ok(())
+        ended_tokens::insert_all(&mut conn, performance, epoch, ended).await.map_err(unavailable)
     }
 
-    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
+    async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let of_queue = left_queue_tokens::performance_id.eq(performance.0).and(left_queue_tokens::epoch.eq(epoch));
-        let columns = (left_queue_tokens::lane, left_queue_tokens::index, left_queue_tokens::reason);
-        let query = left_queue_tokens::table.filter(of_queue).select(columns);
-        let rows: Vec<(i16, i64, String)> = query.load(&mut conn).await.map_err(unavailable)?;
-        let read = |(lane, index, reason): (i16, i64, String)| {
-            let (lane, index, reason) = (read_lane(lane)?, index.cast_unsigned(), read_end_reason(&reason)?);
-            Ok(EndedToken { lane, index, reason })
-        };
-        rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
+        ended_tokens::of_queue(&mut conn, performance, epoch).await.map_err(unavailable)
     }
 
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let key = (payload.performance.0, payload.epoch, lane_column(payload.lane), payload.index.cast_signed());
-        let query = left_queue_tokens::table.find(key).select(left_queue_tokens::reason);
-        let reason: Option<String> = query.first(&mut conn).await.optional().map_err(unavailable)?;
-        reason.as_deref().map(read_end_reason).transpose().map_err(unavailable)
+        ended_tokens::find(&mut conn, payload).await.map_err(unavailable)
     }
 }
 

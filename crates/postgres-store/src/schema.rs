@@ -253,22 +253,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    left_queue_tokens (performance_id, epoch, lane, index) {
-        performance_id -> Uuid,
-        epoch -> BigInt,
-        lane -> SmallInt,
-        index -> BigInt,
-        reason -> Text,
-    }
-}
-
-diesel::table! {
     ended_queue_tokens (performance_id, epoch, lane, index) {
         performance_id -> Uuid,
         epoch -> BigInt,
         lane -> SmallInt,
         index -> BigInt,
-        payment_id -> Nullable<Uuid>,
+        reason -> Text,
     }
 }
 

@@ -151,7 +151,6 @@ impl Runtime {
             queues: ports.queues.clone(),
             records: ports.queue_records.clone(),
             draws: ports.draws.clone(),
-            payments: ports.payments.clone(),
             catalog: ports.catalog.clone(),
             stock: Arc::new(SeatMapStock(seat_map.clone())),
             clock: ports.clock.clone(),

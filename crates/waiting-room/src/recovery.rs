@@ -12,8 +12,8 @@ use std::time::Duration;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Payments, Presence, QueueLost, QueueRecords, QueueStore,
-    SHOWN_MAX, TokenRefusal,
+    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, SHOWN_MAX,
+    TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
@@ -42,7 +42,6 @@ pub(crate) struct RecoveryPorts {
     pub(crate) queues: Arc<dyn QueueStore>,
     pub(crate) records: Arc<dyn QueueRecords>,
     pub(crate) draws: Arc<dyn Draws>,
-    pub(crate) payments: Arc<dyn Payments>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -150,9 +149,7 @@ impl Recovery {
     ) -> Result<Option<Timestamp>, Unavailable> {
         let now = self.ports.clock.now();
         let Some(until) = payload.admitted_until.filter(|until| now < *until) else { return Ok(None) };
-        let has_ended =
-            self.ports.payments.has_ended(payload).await? || self.ports.records.find_ended(payload).await?.is_some();
-        Ok((!has_ended).then_some(until))
+        Ok(self.ports.records.find_ended(payload).await?.is_none().then_some(until))
     }
 
     /// A copy of the queue. A lost queue is restored first; none if nobody ever joined it.
@@ -309,11 +306,11 @@ impl Recovery {
     /// Opens a queue in the store from its record. A queue without a record is new: its record is written first.
     async fn restore(&self, performance: PerformanceId) -> Result<(), WaitingRoomError> {
         let _exclusive = self.repairing.lock(performance).await;
-        // Another call may have restored it meanwhile. Opening twice changes nothing, but reads records, draws and payments.
+        // Another call may have restored it meanwhile. Opening twice changes nothing, but reads records, draws and ended tokens.
         if self.stored_snapshot(performance).await?.is_some() {
             return Ok(());
         }
-        let RecoveryPorts { queues, records, draws, payments, clock } = &self.ports;
+        let RecoveryPorts { queues, records, draws, clock } = &self.ports;
         let queue = self.queue(performance).await?;
         let now = clock.now();
         let new = QueueRecord::begun(now.timestamp_millis(), &queue.settings, now);
@@ -322,8 +319,7 @@ impl Recovery {
         let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
         let mut ended = Vec::new();
         if !record.is_new() {
-            ended = payments.ended_queue_tokens(performance, record.epoch).await?;
-            ended.extend(records.noted_ended(performance, record.epoch).await?);
+            ended = records.ended(performance, record.epoch).await?;
         }
         let key = queue.draw.map(|draw| draw.key);
         let restored = record.restored(key, &counts, &ended, &queue.settings, clock.now());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use encore_bulkhead::Bulkhead;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{Catalog, Clock, Draws, Joining, Payments, Presence, QueueRecords, QueueStore};
+use encore_domain::ports::{Catalog, Clock, Draws, Joining, Presence, QueueRecords, QueueStore};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
 use encore_domain::time::Timestamp;
@@ -32,7 +32,6 @@ pub struct WaitingRoomParts {
     pub queues: Arc<dyn QueueStore>,
     pub records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
-    pub payments: Arc<dyn Payments>,
     pub catalog: Arc<dyn Catalog>,
     pub stock: Arc<dyn Stock>,
     pub clock: Arc<dyn Clock>,
@@ -260,9 +259,9 @@ impl WaitingRoom {
 impl WaitingRoom {
     /// A waiting room on its ports. It knows no open queue until the first [`Self::refresh_open_queues`].
     pub fn new(parts: WaitingRoomParts) -> Self {
-        let WaitingRoomParts { queues, records, draws, payments, catalog, stock, clock } = parts;
+        let WaitingRoomParts { queues, records, draws, catalog, stock, clock } = parts;
         let open_queues = Arc::new(OpenQueues::new(catalog, Arc::clone(&clock)));
-        let ports = RecoveryPorts { queues, records, draws, payments, clock: Arc::clone(&clock) };
+        let ports = RecoveryPorts { queues, records, draws, clock: Arc::clone(&clock) };
         let recovery = Arc::new(Recovery::new(ports, Arc::clone(&open_queues)));
         let replicas = Arc::new(ReplicaRegistry::new(
             Arc::clone(&recovery),

@@ -11,8 +11,8 @@ use encore_domain::catalog::OnSale;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, Clock, CutLane, FrozenLane, JoinRefusal, Joined, Joining, MockCatalog, MockDraws, MockPayments,
-    MockQueueRecords, Presence, QueueLost, QueueStore, TokenRefusal,
+    Absent, Clock, CutLane, FrozenLane, JoinRefusal, Joined, Joining, MockCatalog, MockDraws, MockQueueRecords,
+    Presence, QueueLost, QueueStore, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
@@ -170,7 +170,6 @@ async fn room(queues: Arc<HangingQueues>, performances: &[PerformanceId]) -> Wai
         queues,
         records: Arc::new(MockQueueRecords::new()),
         draws: Arc::new(MockDraws::new()),
-        payments: Arc::new(MockPayments::new()),
         catalog: Arc::new(catalog),
         stock: Arc::new(FreeSeats),
         clock: Arc::new(RuntimeClock(Instant::now())),

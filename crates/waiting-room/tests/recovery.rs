@@ -95,9 +95,11 @@ async fn an_admitted_token_stays_authorized_while_the_queue_store_is_unavailable
     let paid = payload(performance, Some(until));
     let mut mocks = Mocks::default();
     mocks.queues.expect_state().returning(|_, _| Err(Unavailable::of("redis").into()));
-    mocks.payments.expect_has_ended().returning(move |payload| Ok(*payload == paid));
     let left = payload(performance, Some(until));
-    let end_of = move |payload: &QueueTokenPayload| Ok((*payload == left).then_some(EndReason::Left));
+    let end_of = move |payload: &QueueTokenPayload| {
+        let ends = [(paid, EndReason::Used), (left, EndReason::Left)];
+        Ok(ends.into_iter().find_map(|(ended, reason)| (ended == *payload).then_some(reason)))
+    };
     mocks.records.expect_find_ended().returning(end_of);
     let room = room(mocks, performance).await;
 

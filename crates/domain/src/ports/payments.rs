@@ -6,7 +6,6 @@ use crate::error::{RequestError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
-use crate::queue::{EndedToken, QueueTokenPayload};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -32,7 +31,8 @@ use crate::time::Timestamp;
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a concurrent sweep just after it,
 ///   exactly one takes effect
 /// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
-/// - `remembers_used_payloads`: from the commit of the payment on, for its queue only, propagated or not
+/// - `remembers_used_payloads`: [`QueueRecords::find_ended`](super::QueueRecords::find_ended) and `ended` return the token that a payment
+///   ended from its commit on, for its queue only, propagated or not
 /// - `remembers_what_to_propagate`: a payment is pending from its commit until it is marked as propagated
 /// - `keeps_pending_performances_apart`: each performance with a pending payment is named once, and its payments are found whatever
 ///   is pending for others
@@ -71,13 +71,6 @@ pub trait Payments: Send + Sync {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<Settlement>, Unavailable>;
-
-    /// The queue tokens of a queue that were ended by payments, or by [`Reservations::leave`](super::Reservations::leave), in any
-    /// order.
-    async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
-
-    /// Whether this queue token is one of [`Payments::ended_queue_tokens`].
-    async fn has_ended(&self, payload: &QueueTokenPayload) -> Result<bool, Unavailable>;
 
     /// Takes payments off [`Payments::pending`].
     async fn mark_propagated(&self, payments: &[PaymentId]) -> Result<(), Unavailable>;

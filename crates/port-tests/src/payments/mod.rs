@@ -104,13 +104,13 @@ impl RecordBench {
 
     /// The ended queue tokens of a queue, in order.
     async fn ended_queue_tokens(&self, performance: PerformanceId, epoch: i64) -> Vec<EndedToken> {
-        let mut ended = self.payments.ended_queue_tokens(performance, epoch).await.expect("the store answers");
+        let mut ended = self.queue_records.ended(performance, epoch).await.expect("the store answers");
         ended.sort_by_key(|token| (token.lane, token.index));
         ended
     }
 
     async fn ended(&self, payload: QueueTokenPayload) -> bool {
-        self.payments.has_ended(&payload).await.expect("the store answers")
+        self.queue_records.find_ended(&payload).await.expect("the store answers").is_some()
     }
 
     async fn audit(&self, hold: &Reservation) -> Audit {

@@ -107,7 +107,8 @@ pub async fn releases_the_holds_of_who_leaves(bench: RecordBench) {
     assert_eq!(bench.claims(matinee.id).await, held([&elsewhere]));
     let claimed: Vec<_> = bench.claims(sale.id).await.iter().filter_map(|claim| claim.owner.reservation()).collect();
     assert_eq!(claimed, [bought.id, overdue.id, of_another.id]);
-    assert!(bench.payments.has_ended(&token(sale.id, fan, 1)).await.expect("the store answers"));
+    let end = bench.queue_records.find_ended(&token(sale.id, fan, 1)).await.expect("the store answers");
+    assert_eq!(end, Some(EndReason::Left));
 }
 
 pub async fn leaves_once(bench: RecordBench) {

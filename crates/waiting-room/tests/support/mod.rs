@@ -7,7 +7,7 @@ use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, MockCatalog, MockDraws, MockPayments, MockQueueRecords, MockQueueStore};
+use encore_domain::ports::{Clock, MockCatalog, MockDraws, MockQueueRecords, MockQueueStore};
 use encore_domain::queue::Queue;
 use encore_port_tests::fixtures;
 use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
@@ -28,7 +28,6 @@ pub struct Mocks {
     pub queues: MockQueueStore,
     pub records: MockQueueRecords,
     pub draws: MockDraws,
-    pub payments: MockPayments,
 }
 
 impl Mocks {
@@ -41,7 +40,6 @@ impl Mocks {
             queues: Arc::new(self.queues),
             records: Arc::new(self.records),
             draws: Arc::new(self.draws),
-            payments: Arc::new(self.payments),
             catalog: Arc::new(catalog),
             stock: Arc::new(FreeSeats),
             clock,

@@ -31,14 +31,14 @@ pub trait QueueRecords: Send + Sync {
     /// Raises the limit of a lane of a queue that was begun. Returns the limit afterwards; 0 if there is no such lane.
     async fn raise_limit(&self, performance: PerformanceId, lane: u8, limit: u64) -> Result<u64, Unavailable>;
 
-    /// Notes tokens that ended without a payment: their fans left, took another token, or were absent. When it returns, the notes
-    /// are durable.
+    /// Notes tokens that ended because their fans took another token or were absent. Payments and
+    /// [`Reservations::leave`](crate::ports::Reservations::leave) note those that they end. When it returns, the notes are durable.
     async fn note_ended(&self, performance: PerformanceId, epoch: i64, ended: &[EndedToken])
     -> Result<(), Unavailable>;
 
-    /// The tokens that were noted for a queue, in any order.
-    async fn noted_ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
+    /// The tokens of a queue that have ended, whoever noted it, in any order.
+    async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
 
-    /// Why this token was noted; none if it was not.
+    /// Why this token has ended; none if it has not.
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable>;
 }

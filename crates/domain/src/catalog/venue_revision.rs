@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::catalog::area::Area;
 use crate::catalog::drawing::Point;
 use crate::catalog::seat_chart::{
-    CHART_NAME_MAX_LEN, FocalPoints, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX, SeatChart, Section, Slot,
+    CHART_NAME_MAX_LEN, FocalPoints, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX, SeatChart, Section, Slot, chart_name,
 };
 
 /// What is changed.
@@ -93,7 +93,9 @@ impl VenueRevision {
         let FocalPoints { plan, sections } = chart.focal_points().clone();
         let mut focal_points = FocalPoints { plan: self.focal_point.or(plan), sections };
         for (index, (name, point)) in self.section_focal_points.iter().enumerate() {
-            let named = (0..).zip(chart.sections()).filter(|(_, section)| section.name == *name);
+            let wanted = chart_name(name);
+            let named =
+                (0..).zip(chart.sections()).filter(|(_, section)| Some(section.name.as_str()) == wanted.as_deref());
             let named: Vec<u16> = named.map(|(section, _)| section).collect();
             if named.is_empty() {
                 let field = format!("section_focal_points[{index}].section");
@@ -113,14 +115,17 @@ impl VenueRevision {
             let mut refuse = |key: &str, rule: String| {
                 violations.push(violation(format!("general_admission_areas[{index}].{key}"), rule));
             };
-            if !is_name(&new.name) {
-                let rule = format!("must be 1 to {CHART_NAME_MAX_LEN} bytes, not blank, without control characters");
-                refuse("name", rule);
+            let name = chart_name(&new.name);
+            if name.is_none() {
+                let rule = "not blank, without control, invisible or unassigned characters";
+                refuse("name", format!("must be 1 to {CHART_NAME_MAX_LEN} bytes, {rule}"));
             }
-            if sections.iter().any(|section| section.name == new.name) {
+            if sections.iter().any(|section| Some(section.name.as_str()) == name.as_deref()) {
                 refuse("name", "must not be the name of another section".to_owned());
             }
-            let grade = (0..).zip(chart.grades()).find(|(_, grade)| grade.name == new.grade).map(|(grade, _)| grade);
+            let grade_name = chart_name(&new.grade);
+            let grade = (0..).zip(chart.grades()).find(|(_, grade)| Some(grade.name.as_str()) == grade_name.as_deref());
+            let grade = grade.map(|(grade, _)| grade);
             if grade.is_none() {
                 refuse("grade", "must be a grade of the venue".to_owned());
             }
@@ -129,10 +134,10 @@ impl VenueRevision {
                 let rule = "must be at least 1, and the venue at most";
                 refuse("capacity", format!("{rule} {SEATS_PER_VENUE_MAX} seats and units in all"));
             }
-            let (Some(grade), Ok(section)) = (grade, u16::try_from(sections.len())) else { continue };
+            let (Some(name), Some(grade), Ok(section)) = (name, grade, u16::try_from(sections.len())) else { continue };
             areas.push(Area { section, grade, first: Slot(next_slot), capacity: new.capacity });
             next_slot = next_slot.saturating_add(new.capacity).saturating_add(1);
-            sections.push(Section { name: new.name.clone() });
+            sections.push(Section { name: name.into_owned() });
         }
         if sections.len() > SECTIONS_PER_VENUE_MAX {
             let rule = format!("must not make more than {SECTIONS_PER_VENUE_MAX} sections");
@@ -144,10 +149,6 @@ impl VenueRevision {
 
 fn violation(field: impl Into<String>, rule: impl Into<String>) -> RevisionViolation {
     RevisionViolation { field: field.into(), rule: rule.into() }
-}
-
-fn is_name(text: &str) -> bool {
-    text.len() <= CHART_NAME_MAX_LEN && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -197,7 +198,7 @@ mod tests {
             ordinary_seat_ids: vec!["R-1".into()],
             focal_point: Some(point),
             section_focal_points: vec![("R".into(), Point { x: 9.0, y: 9.0 })],
-            general_admission_areas: vec![area("Pit", "Standing", 5), area("Lawn", "Standing", 7)],
+            general_admission_areas: vec![area(" Pit", "Standing ", 5), area("Lawn", "Standing", 7)],
         };
         let after = revision.apply(&before).expect("a sound revision");
         let accessible: Vec<&str> =
@@ -225,7 +226,7 @@ mod tests {
             focal_point: None,
             section_focal_points: vec![("Moon".into(), Point::default())],
             general_admission_areas: vec![
-                area("L", "Standing", 1),
+                area("L ", "Standing", 1),
                 area(" ", "Standing", 1),
                 area("Pit", "Gold", 1),
                 area("Lawn", "Standing", 0),

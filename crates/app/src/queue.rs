@@ -203,14 +203,19 @@ impl QueueUseCases {
         }
     }
 
-    /// The end of the token and the release of the holds are one transaction, which comes first: a retry finds both or none.
+    /// The end of the token and the release of the holds are one transaction, which comes first: a retry finds both or none. A
+    /// token that has ended has no part in what the fan holds with another.
     async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
         let payload = self.read_own(caller, token)?;
+        if let Some(reason) = self.parts.room.ended(&payload).await? {
+            return Ok(reason);
+        }
         let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
+        let reason = self.parts.room.end(&payload, EndReason::Left).await?;
         for hold in released {
             self.parts.seat_map.release(hold.performance, &hold.slots(), hold.id).await;
         }
-        Ok(self.parts.room.end(&payload, EndReason::Left).await?)
+        Ok(reason)
     }
 
     /// The draw of a queue, for everybody to check.

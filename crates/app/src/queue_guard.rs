@@ -3,7 +3,7 @@
 use encore_domain::catalog::Performance;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::queue::QueueTokenPayload;
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use encore_waiting_room::WaitingRoom;
 use tracing::warn;
@@ -96,6 +96,14 @@ impl QueueGuard {
     /// unavailable, attempts are neither counted nor refused: the limit only protects against endless attempts.
     pub async fn spend_hold_try(&self, admission: &Admission) -> Result<(), AppError> {
         Ok(self.room.spend_hold_try(&admission.payload).await?)
+    }
+
+    /// Ends a token in the queue's store that has ended in the records: the call that ended it did not come to it. The fan can
+    /// then join again. If the store is unavailable, the next hold that is refused tries again.
+    pub async fn end(&self, admission: &Admission, reason: EndReason) {
+        if let Err(error) = self.room.end(&admission.payload, reason).await {
+            warn!(error = &error as &dyn std::error::Error, "a queue token that has ended stays active in its store");
+        }
     }
 
     /// Takes back the count of an attempt that costs none. If the store is unavailable, the attempt stays counted.

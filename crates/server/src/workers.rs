@@ -53,12 +53,19 @@ impl Workers {
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
             room.refresh_open_queues().await
         });
-        loops.sweep("tick", WaitingRoom::TICK_EVERY, room.clone(), |room| async move { room.tick().await });
-        loops.sweep(
+        loops.sweep_or_look(
+            "tick",
+            WaitingRoom::TICK_EVERY,
+            room.clone(),
+            |room| async move { room.tick().await },
+            |room| async move { room.renew().await },
+        );
+        loops.sweep_or_look(
             "presence",
             WaitingRoom::PRESENCE_EVERY,
             room.clone(),
             |room| async move { room.keep_presence().await },
+            |room| async move { room.report_present().await },
         );
         loops.sweep(
             "queue records",
@@ -123,6 +130,27 @@ impl Loops {
         let stores = self.stores.clone();
         let may_sweep = move || stores.may_sweep();
         self.running.spawn(repeat(name, self.stop.clone(), pause, may_sweep, move || step(on.clone())));
+    }
+
+    /// Repeats a step that ends what is past its deadline. While the clock is wrong, another is repeated that does the rest of it.
+    fn sweep_or_look<P, E, F, G>(
+        &mut self,
+        name: &'static str,
+        pause: Duration,
+        on: P,
+        sweep: impl Fn(P) -> F + Send + 'static,
+        look: impl Fn(P) -> G + Send + 'static,
+    ) where
+        P: Clone + Send + 'static,
+        E: Error + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        G: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let stores = self.stores.clone();
+        let step = move || {
+            if stores.may_sweep() { sweep(on.clone()).left_future() } else { look(on.clone()).right_future() }
+        };
+        self.running.spawn(repeat(name, self.stop.clone(), pause, || true, step));
     }
 }
 

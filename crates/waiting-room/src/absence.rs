@@ -42,8 +42,9 @@ impl AbsenceSweep {
         Self { bulkhead, recovery, open_queues, replicas, clock, healthy_since }
     }
 
-    /// Reports the present fans of every open queue, then ends the tokens of its absent ones. The queues are swept side by side.
-    pub(crate) async fn run(self: &Arc<Self>) -> Result<(), WaitingRoomError> {
+    /// Reports the present fans of every open queue, then `ends` the tokens of its absent ones or does not. The queues are swept side
+    /// by side.
+    pub(crate) async fn run(self: &Arc<Self>, ends: bool) -> Result<(), WaitingRoomError> {
         let open_queues = self.open_queues.all();
         let is_open = |performance: &PerformanceId| open_queues.iter().any(|open| open.performance == *performance);
         self.healthy_since().retain(|performance, _| is_open(performance));
@@ -51,18 +52,21 @@ impl AbsenceSweep {
         let queues = open_queues.into_iter().map(|open| (open.performance, (replicas.remove(&open.performance), open)));
         let sweep = |(replica, open)| {
             let sweep = Arc::clone(self);
-            async move { sweep.sweep(replica, &open).await }
+            async move { sweep.sweep(replica, &open, ends).await }
         };
         self.bulkhead.run(queues.collect::<Vec<_>>(), sweep).await
     }
 
     /// While no instance can report, every fan of a queue seems absent. So after a start, an outage or a change of the grace, no
     /// token of the queue is ended until every step has succeeded for a whole grace.
-    async fn sweep(&self, replica: Option<Arc<Replica>>, open: &OpenQueue) -> Result<(), WaitingRoomError> {
+    async fn sweep(&self, replica: Option<Arc<Replica>>, open: &OpenQueue, ends: bool) -> Result<(), WaitingRoomError> {
         // A sweep that fails, or is dropped at its deadline, does not put it back.
         let before = self.healthy_since().remove(&open.performance);
         if let Some(replica) = replica {
             self.replicas.report_present(&replica, open).await?;
+        }
+        if !ends {
+            return Ok(());
         }
         let (now, grace) = (self.clock.now(), open.queue.settings.grace);
         let since = before.filter(|(known, _)| *known == grace).map_or(now, |(_, since)| since);

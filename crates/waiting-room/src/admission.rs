@@ -36,8 +36,17 @@ impl Admission {
     /// Draws the numbers of every queue that has opened, calls as many fans as rate, batch, maximum and stock allow, and renews the
     /// replicas in use. The performances tick side by side: one that fails or hangs delays no other.
     pub(crate) async fn tick(self: &Arc<Self>) -> Result<(), WaitingRoomError> {
+        self.run(true).await
+    }
+
+    /// Renews the replicas in use.
+    pub(crate) async fn renew(self: &Arc<Self>) -> Result<(), WaitingRoomError> {
+        self.run(false).await
+    }
+
+    async fn run(self: &Arc<Self>, admits: bool) -> Result<(), WaitingRoomError> {
         let mut ticked: HashMap<PerformanceId, Ticked> = HashMap::new();
-        for open in self.open_queues.all() {
+        for open in self.open_queues.all().into_iter().filter(|_| admits) {
             let performance = open.performance;
             ticked.entry(performance).or_default().0 = Some(open);
         }

@@ -109,21 +109,14 @@ impl Recovery {
         self.repaired(payload, accept).await
     }
 
-    /// Ends a token, unless it has ended before. Unless a payment ended it, which notes that itself, the end is durable afterwards.
+    /// Ends a token, unless it has ended before. Whoever ends it has noted that in the records.
     pub(crate) async fn end(
         &self,
         payload: &QueueTokenPayload,
         reason: EndReason,
     ) -> Result<TokenState, WaitingRoomError> {
         let end = |token, now| async move { self.ports.queues.end(&token, reason, now).await };
-        let state = self.repaired(payload, end).await?;
-        if let TokenState::Ended(reason) = state
-            && !matches!(reason, EndReason::Used | EndReason::Reset)
-        {
-            let ended = EndedToken { lane: payload.lane, index: payload.index, reason };
-            self.ended_notes.note(payload.performance, payload.epoch, vec![ended]).await?;
-        }
-        Ok(state)
+        self.repaired(payload, end).await
     }
 
     /// Takes one of the hold attempts of an active token. Returns whether one was left.
@@ -243,7 +236,7 @@ impl Recovery {
             index: draws.index(absent),
             reason: EndReason::Abandoned,
         };
-        self.ended_notes.note(performance, epoch, numbers.into_iter().map(ended).collect()).await
+        Ok(self.ended_notes.note(performance, epoch, numbers.into_iter().map(ended).collect()).await?)
     }
 
     /// The token of this payload, with its drawn number if this instance knows the draw.

@@ -131,7 +131,16 @@ impl WaitingRoom {
         Ok(PositionStream::new(self.0.statuses.clone(), watcher))
     }
 
-    /// Ends a token, unless it has ended before. Returns why it ended.
+    /// Why a token has ended; none if it has not.
+    pub async fn ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, WaitingRoomError> {
+        match self.0.recovery.state(payload).await? {
+            TokenState::Ended(reason) => Ok(Some(reason)),
+            TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. } => Ok(None),
+        }
+    }
+
+    /// Ends a token in the queue store, unless it has ended before. Returns why it ended. The caller has noted in the records that
+    /// it ends.
     pub async fn end(&self, payload: &QueueTokenPayload, reason: EndReason) -> Result<EndReason, WaitingRoomError> {
         match self.0.recovery.end(payload, reason).await? {
             TokenState::Ended(reason) => Ok(reason),
@@ -156,7 +165,7 @@ impl WaitingRoom {
 /// What guarded calls ask.
 impl WaitingRoom {
     /// Until when a token is active. The queue store is asked, not a replica. While the store is unavailable, a token that says it
-    /// was admitted is accepted until its deadline, unless a payment has ended it.
+    /// was admitted is accepted until its deadline, unless it is noted as ended.
     pub async fn authorize(&self, payload: &QueueTokenPayload) -> Result<Timestamp, WaitingRoomError> {
         match self.0.recovery.state(payload).await {
             Ok(TokenState::Active { until }) => Ok(until),
@@ -240,6 +249,11 @@ impl WaitingRoom {
         self.0.admission.tick().await
     }
 
+    /// The same without ending or calling anybody: for an instance whose clock is wrong, whose fans go on watching.
+    pub async fn renew(&self) -> Result<(), WaitingRoomError> {
+        self.0.admission.renew().await
+    }
+
     /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
         let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
@@ -252,7 +266,12 @@ impl WaitingRoom {
 
     /// Reports the present fans of this instance, and ends the tokens of fans who were absent for longer than the grace.
     pub async fn keep_presence(&self) -> Result<(), WaitingRoomError> {
-        self.0.absence.run().await
+        self.0.absence.run(true).await
+    }
+
+    /// The same without ending any token: for an instance whose clock is wrong.
+    pub async fn report_present(&self) -> Result<(), WaitingRoomError> {
+        self.0.absence.run(false).await
     }
 }
 

@@ -132,21 +132,33 @@ async fn only_an_active_token_is_authorized() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_left_is_noted_before_the_answer() {
+async fn a_token_that_was_replaced_is_noted_before_the_answer() {
     let performance = fixtures::id();
     let mut mocks = Mocks::default();
-    mocks.queues.expect_end().returning(|_, reason, _| Ok(TokenState::Ended(reason)));
-    let mut outcomes = vec![Ok(()), Err(Unavailable::of("postgres"))];
-    let noted = [EndedToken { lane: 0, index: 7, reason: EndReason::Left }];
-    let note = mocks.records.expect_note_ended().times(2);
-    note.withf(move |of, epoch, ended| (*of, *epoch) == (performance, 1) && ended.ends_with(&noted));
-    note.returning(move |_, _, _| outcomes.pop().expect("two calls"));
+    let ended = |index| EndedToken { lane: 0, index, reason: EndReason::Replaced };
+    let joined = |index| Joined { payload: payload(performance, None), replaced: Some(ended(index)) };
+    let mut joins = vec![joined(8), joined(7)];
+    mocks.queues.expect_join().returning(move |_| Ok(joins.pop().expect("two joins")));
+    let mut outcomes = vec![(vec![ended(8), ended(7)], Ok(())), (vec![ended(7)], Err(Unavailable::of("postgres")))];
+    mocks.records.expect_note_ended().times(2).returning(move |of, epoch, noted| {
+        let (expected, outcome) = outcomes.pop().expect("two notes");
+        assert_eq!((of, epoch, noted), (performance, 1, expected.as_slice()), "what was not written is written later");
+        outcome
+    });
     let room = room(mocks, performance).await;
-    let token = payload(performance, None);
+    let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
+    let fan = Entrant { user: payload(performance, None).user, lane: 0, needs_accessible: false };
 
-    let outcome = room.end(&token, EndReason::Left).await;
+    let outcome = room.join(&open, fan).await;
     assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
-    assert_eq!(room.end(&token, EndReason::Left).await.expect("noted"), EndReason::Left);
-    // A payment notes the end itself.
-    assert_eq!(room.end(&token, EndReason::Used).await.expect("ended"), EndReason::Used);
+    room.join(&open, fan).await.expect("both are noted");
+}
+
+#[tokio::test]
+async fn an_instance_whose_clock_is_wrong_calls_and_ends_nobody() {
+    let performance = fixtures::id();
+    // No call of the queue store is expected, as nobody reads the queue here.
+    let room = room(Mocks::default(), performance).await;
+    room.renew().await.expect("there is nothing to renew");
+    room.report_present().await.expect("there is nobody to report");
 }

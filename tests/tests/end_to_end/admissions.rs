@@ -182,3 +182,36 @@ async fn no_hold_outlives_the_start_of_the_show() {
         assert_eq!(reason(&refusal), "SALE_CLOSED");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_with_a_token_that_has_ended_releases_nothing() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let settings = QueueSettings::default();
+        let performance = world.performance(Some(settings.clone())).await;
+        let mut fan = admitted(&world, performance).await;
+        let expired = fan.showing(&fan.queue_token);
+        world.clock.advance(settings.active_duration);
+        assert_ended(&expired, EndReason::Expired).await;
+        fan.enter(performance).await.expect("admitted again");
+        let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+
+        assert_eq!(expired.leave().await.expect("it has ended"), EndReason::Expired);
+        fan.pay(&hold.reservation_id).await.expect("the hold of the other token is live");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fan_whose_leave_did_not_come_to_the_queue_joins_again() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let performance = world.performance(Some(QueueSettings::default())).await;
+        let mut fan = admitted(&world, performance).await;
+        let token = world.ports.queue_tokens.read(&fan.queue_token).expect("a queue token");
+        // The instance stops before it tells the queue.
+        world.ports.reservations.leave(token, world.clock.now()).await.expect("the store answers");
+
+        let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("it could not be paid");
+        assert_eq!(reason(&refusal), "QUEUE_TOKEN_ENDED");
+        fan.enter(performance).await.expect("admitted with another token");
+        fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    }
+}

@@ -69,8 +69,12 @@ impl BookingUseCases {
         };
         let find = || async { Ok(self.reservations.find_placed(request).await?.map(Applied::Before)) };
         let held = or_first_result(held, find).await;
-        if let Some(admission) = holding.admission.filter(|_| !costs_an_attempt(&held)) {
-            self.guard.return_hold_try(&admission).await;
+        if let Some(admission) = holding.admission {
+            if let Err(AppError::QueueTokenEnded(reason)) = &held {
+                self.guard.end(&admission, *reason).await;
+            } else if !costs_an_attempt(&held) {
+                self.guard.return_hold_try(&admission).await;
+            }
         }
         held.map(Applied::into_inner)
     }

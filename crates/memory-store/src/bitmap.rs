@@ -1,6 +1,6 @@
 use std::ops::RangeInclusive;
 
-use encore_domain::queue::snapshot::NumberMap;
+use encore_domain::queue::NumberMap;
 
 /// A set of numbers. The most significant bit of the first byte is number 0, as in [`NumberMap`].
 #[derive(Default)]

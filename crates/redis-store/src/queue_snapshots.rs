@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use encore_domain::error::Unavailable;
-use encore_domain::queue::snapshot::{LaneSnapshot, NumberMap, QueueFlow, QueueSnapshot};
+use encore_domain::queue::NumberMap;
+use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{LaneNumber, Pace, PaceSample, TokenBucket};
 use encore_domain::time::Timestamp;
 

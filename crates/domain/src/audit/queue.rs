@@ -89,8 +89,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::queue::NumberMap;
     use crate::queue::Pace;
-    use crate::queue::snapshot::{NumberMap, QueueFlow};
+    use crate::queue::snapshot::QueueFlow;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());

@@ -6,6 +6,7 @@ mod bucket;
 pub mod ceilings;
 mod draw;
 mod lane;
+mod number_map;
 mod record;
 mod settings;
 pub mod snapshot;
@@ -16,6 +17,7 @@ pub use admission::{AdmissionTerms, LaneTurns, STRIDE, limit_by_stock};
 pub use bucket::{BUCKET_SLACK, TokenBucket, burst};
 pub use draw::{DRAW_KEY_BYTES, Draw, DrawKey, Drawn};
 pub use lane::{LANE_WEIGHT_MAX, LANES_MAX, Lane, LaneName, LanePass, Lanes, NotALane, NotLanes};
+pub use number_map::NumberMap;
 pub use record::{EndedToken, Inside, LaneRecord, QueueRecord, RESTORE_QUIET, RestoredLane, RestoredQueue};
 pub use settings::{
     DEADLINE_MAX, DEADLINE_MIN, HOLD_TRIES_MAX, MAX_ACTIVE_LIMIT, MESSAGE_MAX_CHARS, NoQueue, NotAQueueSetting,

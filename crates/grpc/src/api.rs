@@ -40,6 +40,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
+use tracing::field::Empty;
 use tracing::{Level, Span, info_span};
 
 use crate::admin::AdminApi;
@@ -54,6 +55,7 @@ use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
 use crate::library_status::describe;
+use crate::measure::MeasureLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
@@ -136,11 +138,10 @@ impl Api {
     {
         let calls = Calls::default();
         let stopping = shutdown.clone();
-        let authenticate = Authenticate {
-            served: served_paths(self.rehearsal_fans.is_some())?,
-            access_tokens: Arc::clone(&self.access_tokens),
-            clock: Arc::clone(&self.clock),
-        };
+        let served = served_paths(self.rehearsal_fans.is_some())?;
+        let measure = MeasureLayer::new(&served);
+        let authenticate =
+            Authenticate { served, access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
@@ -162,6 +163,7 @@ impl Api {
             .layer(trace_layer())
             .layer(cors_layer())
             .layer(GrpcWebLayer::new())
+            .layer(measure)
             .layer(DeadlineLayer)
             .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
@@ -245,15 +247,26 @@ impl Api {
     }
 }
 
-/// One span per call. The outcome is logged for debugging only: what the server fails at is logged once, in `status`, and
-/// a client must not be able to write lines.
+/// One span per call. Layers and handlers record who calls and which request. The outcome is logged by [`MeasureLayer`];
+/// what the server fails at is logged once more, in `status`.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
     TraceLayer::new_for_grpc()
-        .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))
+        .make_span_with(|request: &Request<tonic::body::Body>| {
+            let trace_id = trace_id(request.headers());
+            info_span!("call", rpc = request.uri().path(), trace_id, user_id = Empty, request_id = Empty)
+        })
         .on_request(DefaultOnRequest::new().level(Level::TRACE))
         .on_response(DefaultOnResponse::new().level(Level::DEBUG))
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG))
+}
+
+/// The id of the trace that the caller is in, from the header `traceparent` of W3C Trace Context.
+fn trace_id(headers: &http::HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (_version, trace_id) = (parts.next()?, parts.next()?);
+    let is_hex = trace_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (trace_id.len() == 32 && is_hex).then_some(trace_id)
 }
 
 /// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains

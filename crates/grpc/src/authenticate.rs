@@ -8,6 +8,8 @@ use encore_domain::ports::{AccessTokens, Clock};
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
+use tracing::Span;
+use tracing::field::display;
 
 use crate::access::{Access, access};
 use crate::check::{CallCheck, PendingCheck};
@@ -50,6 +52,7 @@ impl CallCheck for Authenticate {
         if needed == Access::Operator && caller.role != Role::Operator {
             return Err(operator_only());
         }
+        Span::current().record("user_id", display(caller.user));
         extensions.insert(caller);
         Ok(None)
     }

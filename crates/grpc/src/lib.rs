@@ -16,6 +16,7 @@ mod guarded;
 mod health;
 mod identity;
 mod library_status;
+mod measure;
 mod page_token;
 mod payment;
 mod queue;

@@ -16,6 +16,8 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::measure;
+
 /// The most calls in a batch: enough to share the cost of a transaction, and few enough that no call waits long for the others.
 pub const BATCH_MAX: usize = 64;
 /// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the
@@ -39,6 +41,8 @@ type Work<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync
 pub struct Batcher<Q, A>(Arc<Shared<Q, A>>);
 
 struct Shared<Q, A> {
+    /// What the calls do, for metrics.
+    name: &'static str,
     work: Work<Q, A>,
     backlog: Mutex<Backlog<Q, A>>,
 }
@@ -66,10 +70,13 @@ impl<Q, A> fmt::Debug for Batcher<Q, A> {
 }
 
 impl<Q: Batched, A: Send + 'static> Batcher<Q, A> {
-    /// `work` returns the answers to all calls of a batch, in their order.
-    pub fn new(work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static) -> Self {
+    /// `work` returns the answers to all calls of a batch, in their order. `name` says what the calls do, for metrics.
+    pub fn new(
+        name: &'static str,
+        work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static,
+    ) -> Self {
         let backlog = Mutex::new(Backlog { waiting: VecDeque::new(), running: 0 });
-        Self(Arc::new(Shared { work: Box::new(work), backlog }))
+        Self(Arc::new(Shared { name, work: Box::new(work), backlog }))
     }
 
     /// Submits a call and waits for its answer. The call is executed even if the returned future is dropped.
@@ -109,7 +116,8 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
             let (calls, callers): (Vec<Q>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.call, waiting.caller)).unzip();
             // The batch has its own task: if it panics, its callers receive an error, and the next batch starts.
-            let mut working = pin!(tokio::spawn((self.work)(calls)));
+            let working = measure::batch(self.name, calls.len(), (self.work)(calls));
+            let mut working = pin!(tokio::spawn(working));
             let in_time = timeout(SLOW_AFTER, &mut working).await;
             let late = in_time.is_err();
             if late {
@@ -190,7 +198,7 @@ mod tests {
     fn echo(permits: &Arc<Semaphore>) -> (Batcher<(u128, RequestKey), u128>, Batches) {
         let (permits, batches) = (Arc::clone(permits), Batches::default());
         let recorded = Arc::clone(&batches);
-        let batcher = Batcher::new(move |calls: Vec<(u128, RequestKey)>| {
+        let batcher = Batcher::new("test", move |calls: Vec<(u128, RequestKey)>| {
             let numbers: Vec<u128> = calls.into_iter().map(|(number, _)| number).collect();
             recorded.lock().expect("not poisoned").push(numbers.clone());
             let permits = Arc::clone(&permits);

@@ -16,6 +16,7 @@ mod hold_changes;
 mod hold_record;
 mod ledger;
 mod locks;
+mod measure;
 pub mod migration;
 mod outbox;
 mod payments;

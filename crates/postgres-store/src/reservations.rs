@@ -44,11 +44,11 @@ impl PostgresReservations {
         let (placing, finding) = (database.clone(), database.clone());
         Self {
             database,
-            placing: Batcher::new(move |placements| {
+            placing: Batcher::new("place", move |placements| {
                 let database = placing.clone();
                 Box::pin(async move { place_all(&database, &placements).await })
             }),
-            finding: Batcher::new(move |keys| {
+            finding: Batcher::new("find_placed", move |keys| {
                 let database = finding.clone();
                 Box::pin(async move { find_all_placed(&database, &keys).await })
             }),

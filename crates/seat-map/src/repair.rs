@@ -13,6 +13,7 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
+use metrics::counter;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -119,7 +120,9 @@ impl Repair {
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;
         let repaired = seats.len();
         warn!(%performance, repaired, first = ?seats.first(), "seat locks differed from the claims; repaired");
-        self.repaired.fetch_add(u64::try_from(repaired).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let repaired = u64::try_from(repaired).unwrap_or(u64::MAX);
+        counter!("encore_seat_locks_repaired_total").increment(repaired);
+        self.repaired.fetch_add(repaired, Ordering::Relaxed);
         Ok(())
     }
 }

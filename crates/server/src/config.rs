@@ -23,6 +23,12 @@ pub struct ServeArgs {
     /// The address to listen on.
     #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: String,
+    /// The address on which Prometheus metrics are served, without authentication. Default: no metrics.
+    #[arg(long, env = "ENCORE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// The pause between two audits of what is on sale, whose findings are metrics, in seconds (0 to 86400; 0: no audits).
+    #[arg(long, env = "ENCORE_AUDIT_SECONDS", default_value = "60")]
+    pub audit_seconds: String,
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -84,6 +90,7 @@ pub struct StoreArgs {
 #[expect(missing_docs, reason = "each field is the checked value of the argument of the same name")]
 pub struct Config {
     pub listen: SocketAddr,
+    pub metrics: Option<MetricsConfig>,
     pub stores: Stores,
     pub keyring: Keyring,
     pub access_token_lifetime: Duration,
@@ -93,6 +100,15 @@ pub struct Config {
     pub demo: bool,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
+}
+
+/// How metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The pause between two audits of what is on sale; none if it is not audited.
+    pub audit_every: Option<Duration>,
 }
 
 /// The stores to use.
@@ -183,6 +199,7 @@ impl ServeArgs {
     pub fn check(&self) -> Result<Config, ConfigErrors> {
         let mut check = Check::default();
         let listen = check.read("ENCORE_LISTEN", self.listen.parse::<SocketAddr>());
+        let metrics = self.metrics(&mut check);
         let stores = self.stores.read(&mut check);
         let keyring = self.keyring(&mut check);
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
@@ -204,6 +221,7 @@ impl ServeArgs {
                 let allow_rehearsals = self.allow_rehearsals;
                 Ok(Config {
                     listen,
+                    metrics,
                     stores,
                     keyring,
                     access_token_lifetime,
@@ -217,6 +235,14 @@ impl ServeArgs {
             }
             _ => Err(ConfigErrors(check.0)),
         }
+    }
+
+    /// How metrics are served; none if they are not. An invalid value is recorded as a violation.
+    fn metrics(&self, check: &mut Check) -> Option<MetricsConfig> {
+        let audit_every = check.seconds("ENCORE_AUDIT_SECONDS", &self.audit_seconds, 0..=86_400)?;
+        let listen = self.metrics_listen.as_deref()?;
+        let listen = check.read("ENCORE_METRICS_LISTEN", listen.parse::<SocketAddr>())?;
+        Some(MetricsConfig { listen, audit_every: (!audit_every.is_zero()).then_some(audit_every) })
     }
 
     /// The ceilings of queues; none where a variable is not set. An invalid ceiling is recorded as a violation.
@@ -330,6 +356,7 @@ mod tests {
     fn one_error_lists_every_invalid_argument() {
         let args = args(&[
             "--listen=nowhere",
+            "--metrics-listen=9464",
             "--database-url=mysql://x",
             "--redis-url=http://y",
             "--database-pool=0",
@@ -344,6 +371,7 @@ mod tests {
         let errors = args.check().expect_err("every argument is invalid").0;
         for name in [
             "ENCORE_LISTEN",
+            "ENCORE_METRICS_LISTEN",
             "ENCORE_DATABASE_URL",
             "ENCORE_REDIS_URL",
             "ENCORE_DATABASE_POOL",

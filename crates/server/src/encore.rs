@@ -22,6 +22,7 @@ use encore_grpc::{Api, GuardedRpcs};
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
+use crate::metrics::{Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
@@ -34,6 +35,8 @@ pub struct Encore {
     pub api: Api,
     /// The background loops.
     pub workers: Workers,
+    /// What metrics are read from.
+    pub sales: Sales,
     /// Served only where rehearsals are allowed.
     rehearsal_fans: RehearsalFans,
 }
@@ -46,6 +49,7 @@ impl Encore {
         let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
         let availability = stores.availability();
         let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), stores);
+        let sales = sales(&ports, &runtime);
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
@@ -105,7 +109,13 @@ impl Encore {
             guarded,
             availability,
         };
-        Self { api, workers, rehearsal_fans }
+        Self { api, workers, sales, rehearsal_fans }
+    }
+
+    /// The auditor that examines what is on sale every so often, for metrics.
+    pub fn promises(&self, every: Duration) -> Promises {
+        let Sales { room, clock, .. } = self.sales.clone();
+        Promises { audit: self.api.audit.clone(), room, clock, every }
     }
 
     /// The same instance, with `RehearsalService` registered.
@@ -182,6 +192,15 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
         room: runtime.room.clone(),
         clock: ports.clock.clone(),
     })
+}
+
+fn sales(ports: &Ports, runtime: &Runtime) -> Sales {
+    Sales {
+        room: runtime.room.clone(),
+        seat_map: runtime.seat_map.clone(),
+        contexts: runtime.contexts.clone(),
+        clock: ports.clock.clone(),
+    }
 }
 
 fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {

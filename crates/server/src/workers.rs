@@ -8,8 +8,9 @@ use std::time::Duration;
 use encore_app::upkeep::Upkeep;
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
+use metrics::{counter, histogram};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -169,7 +170,13 @@ async fn repeat<E, F>(
     let mut failing = false;
     while !stop.is_cancelled() {
         if may() {
-            match AssertUnwindSafe(step()).catch_unwind().await {
+            let began = Instant::now();
+            let outcome = AssertUnwindSafe(step()).catch_unwind().await;
+            histogram!("encore_worker_step_duration_seconds", "worker" => name).record(began.elapsed());
+            if !matches!(outcome, Ok(Ok(()))) {
+                counter!("encore_worker_failures_total", "worker" => name).increment(1);
+            }
+            match outcome {
                 Ok(Ok(())) if failing => {
                     info!(worker = name, "worker step succeeded again; worker recovered");
                     failing = false;

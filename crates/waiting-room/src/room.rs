@@ -220,6 +220,11 @@ impl WaitingRoom {
         self.0.recovery.stored_snapshot(performance).await
     }
 
+    /// The most fans who may be inside; none if the performance has no open queue, as of the last refresh.
+    pub fn max_active(&self, performance: PerformanceId) -> Option<u32> {
+        self.0.open_queues.find(performance).map(|open| open.queue.settings.max_active)
+    }
+
     /// The performances on sale, and those whose queue is in its pre-queue, as of the last refresh.
     pub fn on_sale(&self) -> Vec<PerformanceId> {
         self.0.open_queues.on_sale().keys().copied().collect()

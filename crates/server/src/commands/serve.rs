@@ -1,5 +1,6 @@
 //! `encore serve`: from a checked configuration to a graceful shutdown.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use encore_redis_store::eviction_policy;
@@ -11,15 +12,18 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, ServeArgs, Stores};
+use crate::config::{Config, MetricsConfig, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
+use crate::metrics::Metrics;
 use crate::output::print_line;
 use crate::ports::Ports;
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let config = args.check()?;
+    // Before anything is measured.
+    let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
@@ -31,14 +35,25 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     }
     // Otherwise health would say for a moment that a sound instance is not ready.
     encore.workers.look_at_stores().await;
-    let listen = TcpListener::bind(config.listen).await;
-    let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
+    let listener = bind(config.listen).await?;
+    let measuring = CancellationToken::new();
+    if let (Some(metrics), Some(MetricsConfig { listen, audit_every })) = (metrics, config.metrics) {
+        let listener = bind(listen).await?;
+        info!(address = %listener.local_addr().unwrap_or(listen), "serving metrics");
+        let promises = audit_every.map(|every| encore.promises(every));
+        tokio::spawn(metrics.run(listener, encore.sales.clone(), promises, measuring.clone()));
+    }
+    let _measuring = measuring.drop_guard();
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
     if config.demo {
         print_line(demo::example_commands(address))?;
     }
     serve(encore, listener, &config).await
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|source| CommandError::Listen { address, source })
 }
 
 async fn connect(config: &Config) -> Result<Ports, CommandError> {

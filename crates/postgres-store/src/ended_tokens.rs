@@ -1,6 +1,8 @@
 //! Queue tokens that have ended. A payment, a hold, and a fan who leaves read or write whether a token has ended under the lock of its
 //! fan; see [`crate::locks::lock_fans`].
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -8,6 +10,7 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::payment::PaymentPlan;
 use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 use futures::try_join;
+use uuid::Uuid;
 
 use crate::codec::{end_reason_text, lane_column, read_end_reason, read_lane};
 use crate::locks::lock_fans;
@@ -62,6 +65,40 @@ pub async fn insert(conn: &AsyncPgConnection, token: &QueueTokenPayload, reason:
     );
     let insert = diesel::insert_into(table).values(ended).on_conflict_do_nothing();
     Ok(Cached(insert).execute(&mut &*conn).await? == 1)
+}
+
+/// Records that the fans of these tokens left. Tells for each token whether that is new.
+pub async fn insert_left(conn: &AsyncPgConnection, tokens: &[&QueueTokenPayload]) -> QueryResult<Vec<bool>> {
+    // In the order of the key, so that two transactions that record the same tokens do not deadlock.
+    const INSERT: &str = "
+        INSERT INTO ended_queue_tokens (performance_id, epoch, lane, index, reason)
+        SELECT performance_id, epoch, lane, index, 'left'
+        FROM unnest($1, $2, $3, $4) AS ended (performance_id, epoch, lane, index)
+        ORDER BY performance_id, epoch, lane, index
+        ON CONFLICT DO NOTHING
+        RETURNING performance_id, epoch, lane, index";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        performance_id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        epoch: i64,
+        #[diesel(sql_type = SmallInt)]
+        lane: i16,
+        #[diesel(sql_type = BigInt)]
+        index: i64,
+    }
+    let key = |token: &QueueTokenPayload| {
+        (token.performance.0, token.epoch, lane_column(token.lane), token.index.cast_signed())
+    };
+    let insert = sql(INSERT)
+        .bind::<Array<SqlUuid>, _>(tokens.iter().map(|token| key(token).0).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(tokens.iter().map(|token| key(token).1).collect::<Vec<_>>())
+        .bind::<Array<SmallInt>, _>(tokens.iter().map(|token| key(token).2).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(tokens.iter().map(|token| key(token).3).collect::<Vec<_>>());
+    let rows: Vec<Row> = Cached(insert).load(&mut &*conn).await?;
+    let new: HashSet<_> = rows.into_iter().map(|row| (row.performance_id, row.epoch, row.lane, row.index)).collect();
+    Ok(tokens.iter().map(|token| new.contains(&key(token))).collect())
 }
 
 /// Records the ends of tokens of one queue.

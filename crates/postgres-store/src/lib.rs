@@ -14,6 +14,7 @@ mod error;
 mod event_record;
 mod hold_changes;
 mod hold_record;
+mod leaving;
 mod ledger;
 mod locks;
 pub mod migration;

@@ -17,22 +17,24 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::batcher::{Batched, Batcher};
+use crate::batcher::{BATCH_MAX, Batcher, READ_BATCH_MAX};
 use crate::codec::comparable_time;
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
+use crate::leaving::{LeaveAnswer, Leaving, leave_all};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
 use crate::statement::{Cached, sql};
 use crate::{claims, hold_changes, outbox};
 
-/// [`Reservations`] on Postgres. Placing holds and finding placed holds are batched.
+/// [`Reservations`] on Postgres. Placing holds, finding placed holds and leaving are batched.
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
     placing: Batcher<Placement, PlaceAnswer>,
     finding: Batcher<RequestKey, FindAnswer>,
+    leaving: Batcher<Leaving, LeaveAnswer>,
 }
 
 /// The result of looking up the hold that a request placed.
@@ -41,16 +43,20 @@ type FindAnswer = Result<Option<Reservation>, RequestError<Infallible>>;
 impl PostgresReservations {
     /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
-        let (placing, finding) = (database.clone(), database.clone());
+        let (placing, finding, leaving) = (database.clone(), database.clone(), database.clone());
         Self {
             database,
-            placing: Batcher::new(move |placements| {
+            placing: Batcher::new(BATCH_MAX, move |placements| {
                 let database = placing.clone();
                 Box::pin(async move { place_all(&database, &placements).await })
             }),
-            finding: Batcher::new(move |keys| {
+            finding: Batcher::new(READ_BATCH_MAX, move |keys| {
                 let database = finding.clone();
                 Box::pin(async move { find_all_placed(&database, &keys).await })
+            }),
+            leaving: Batcher::new(BATCH_MAX, move |fans| {
+                let database = leaving.clone();
+                Box::pin(async move { leave_all(&database, &fans).await })
             }),
         }
     }
@@ -71,12 +77,6 @@ impl PostgresReservations {
             Ok(expired)
         });
         expiring.await
-    }
-}
-
-impl Batched for RequestKey {
-    fn request(&self) -> &RequestKey {
-        self
     }
 }
 
@@ -134,7 +134,7 @@ impl Reservations for PostgresReservations {
     }
 
     async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
-        self.database.transact("reservations.leave", || hold_changes::leave(&self.database, &token, now)).await
+        self.leaving.submit(Leaving { token, at: now }).await?
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {

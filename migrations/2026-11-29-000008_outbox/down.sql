@@ -1,1 +1,3 @@
+DROP TABLE outbox_consumers;
+DROP TABLE outbox_windows;
 DROP TABLE outbox;

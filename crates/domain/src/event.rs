@@ -103,15 +103,35 @@ impl Event {
     }
 }
 
-/// A row of the outbox, without its payload.
+/// A place in the order in which events are delivered. The default is before all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxPlace {
+    /// The window of transactions.
+    pub window: u64,
+    /// The number of the event. Within a window, events are delivered in the order of their numbers.
+    pub sequence: i64,
+}
+
+/// An event as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
-    /// Grows with each row.
-    pub sequence: i64,
+    /// Where it is in the order of delivery.
+    pub place: OutboxPlace,
     /// See [`Event::id`].
     pub id: String,
     /// See [`Event::kind`].
     pub kind: String,
     /// See [`Event::key`].
     pub key: Uuid,
+    /// See [`Event::at`].
+    pub at: Timestamp,
+}
+
+/// Some events in the order of delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    /// The events.
+    pub records: Vec<OutboxRecord>,
+    /// The place after which reading goes on.
+    pub end: OutboxPlace,
 }

@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
@@ -121,10 +122,17 @@ impl RecordBench {
         self.wallets.balances(user).await.expect("the store answers")
     }
 
+    /// Makes all events readable. It waits for transactions of other tests on the same server.
+    pub(crate) async fn close_window(&self) {
+        while !self.outbox.close_window().await.expect("the store answers") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// All events so far.
     pub(crate) async fn events(&self) -> Vec<EventIdentity> {
-        let records = self.outbox.after(0, 1_000).await.expect("the store answers");
-        assert!(records.is_sorted_by(|a, b| a.sequence < b.sequence), "in order: {records:?}");
-        records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
+        self.close_window().await;
+        let page = self.outbox.after(OutboxPlace::default(), 1_000).await.expect("the store answers");
+        page.records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! the second.
 
 use diesel::QueryResult;
-use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{PerformanceId, UserId};
 
@@ -14,11 +14,9 @@ use crate::statement::{Cached, sql};
 pub const NAMESPACE: i32 = 0x456e_636f;
 /// Held by the instance that runs migrations.
 pub const MIGRATION: i32 = 1;
-/// Held shared by writers of the outbox, and exclusively by a reader for a moment. See [`crate::outbox`].
-pub const OUTBOX: i32 = 2;
 /// Held by the process that creates the template of scratch databases.
 #[cfg(feature = "scratch")]
-pub const SCRATCH_TEMPLATE: i32 = 3;
+pub const SCRATCH_TEMPLATE: i32 = 2;
 
 /// Until the end of the transaction, no other transaction takes the lock of one of these fans and performances. It is
 /// taken to place a hold, so that the fan's seats can be counted against the limit; and to place a hold, to pay one or
@@ -36,13 +34,5 @@ pub async fn lock_fans(conn: &AsyncPgConnection, fans: &[(UserId, PerformanceId)
         .bind::<Array<SqlUuid>, _>(fans.iter().map(|(user, _)| user.0).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(fans.iter().map(|(_, performance)| performance.0).collect::<Vec<_>>());
     Cached(query).execute(&mut &*conn).await?;
-    Ok(())
-}
-
-/// Waits until every transaction that has drawn a sequence number of the outbox has ended. Until the end of this
-/// transaction, no other can draw one.
-pub async fn lock_outbox(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
-    Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX)).execute(conn).await?;
     Ok(())
 }

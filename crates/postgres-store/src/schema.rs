@@ -262,17 +262,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    outbox (sequence) {
-        sequence -> BigInt,
-        event_id -> Text,
-        kind -> Text,
-        key -> Uuid,
-        payload -> Jsonb,
-        created_at -> Timestamptz,
-    }
-}
-
 diesel::joinable!(claims -> reservations (reservation_id));
 diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));

@@ -119,7 +119,8 @@ fn check_events(audit: &mut Sweep) {
     let mut placed: HashMap<&str, i64> = HashMap::new();
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
-    for OutboxRecord { sequence, id, kind, key } in audit.records.outbox.0.iter().map(|written| &written.record) {
+    for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.0 {
+        let sequence = place.sequence;
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
         let known = of_reservation || [BLOCKED, UNBLOCKED, TOPPED_UP].contains(&kind.as_str());
         if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
@@ -138,7 +139,7 @@ fn check_events(audit: &mut Sweep) {
             audit.find(Promise::OutboxGap, subject, detail);
         }
         if of_reservation {
-            if kind == PLACED { &mut placed } else { &mut ended }.entry(reservation).or_insert(*sequence);
+            if kind == PLACED { &mut placed } else { &mut ended }.entry(reservation).or_insert(sequence);
         }
     }
     audit.examine(Promise::OutboxGap, 0);

@@ -140,13 +140,15 @@ impl QueueUseCases {
         })
     }
 
-    /// The queue, if it is open or in its pre-queue.
+    /// The queue, if it is open or in its pre-queue. Before and after that the answer comes from memory: many fans try.
     async fn queue_for_joining(&self, performance: &Performance, now: Timestamp) -> Result<OpenQueue, AppError> {
-        let open = self.parts.room.open_queue(performance.id).await?;
-        if !open.as_ref().is_some_and(|open| open.has_pre_queue_at(now)) {
-            performance.on_sale.check(now)?;
+        let Performance { id, on_sale, .. } = performance;
+        if let Err(shut) = on_sale.check(now)
+            && !self.parts.room.is_in_pre_queue(*id, on_sale.opens_at, now).await?
+        {
+            return Err(shut.into());
         }
-        Ok(open.ok_or_else(|| Unavailable::of("the queue"))?)
+        Ok(self.parts.room.open_queue(*id).await?.ok_or_else(|| Unavailable::of("the queue"))?)
     }
 
     /// The index of the lane that the caller may join.

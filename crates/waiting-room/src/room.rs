@@ -79,6 +79,17 @@ impl WaitingRoom {
         self.0.open_queues.find_now(performance).await
     }
 
+    /// Whether the pre-queue of a queue whose sale opens at `opens_at` is open. It reads the catalog once per queue: a queue whose
+    /// time has not come is asked for by many.
+    pub async fn is_in_pre_queue(
+        &self,
+        performance: PerformanceId,
+        opens_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        Ok(now < opens_at && self.0.open_queues.pre_queue_opens_at(performance).await?.is_some_and(|at| at <= now))
+    }
+
     /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
     pub async fn join(&self, open: &OpenQueue, fan: Entrant) -> Result<QueueTokenPayload, WaitingRoomError> {
         let settings = &open.queue.settings;

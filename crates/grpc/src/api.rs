@@ -34,7 +34,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
 use tonic_web::GrpcWebLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier};
@@ -45,34 +44,41 @@ use tracing::{Level, Span, info_span};
 use crate::admin::AdminApi;
 use crate::authenticate::Authenticate;
 use crate::booking::BookingApi;
+use crate::call_limits::CallLimitsLayer;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
+use crate::connections::{ConnectionLimits, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
 use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
 use crate::library_status::describe;
+use crate::only_post::OnlyPostLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::rehearsal::RehearsalApi;
 use crate::sent_body::keep_sent_body;
+use crate::shared_charts::SharedCharts;
+use crate::shared_reply::send_shared;
 use crate::wallet::WalletApi;
 
 /// The largest request of a fan. Eight seats and a token take far less.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// The largest request of an operator: a seating plan of 100,000 seats with all its decoration.
 const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one
-/// connection.
+/// The most calls and streams that HTTP/2 lets one connection have open. A BFF opens the streams of many fans over one connection.
+/// Who calls decides how many are carried out; see [`ConnectionLimits`].
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
 /// The most calls of a connection that may be cancelled before the server has read them; one more ends the connection. As
 /// many as may be open: a BFF whose calls all time out while the server is busy cancels all of them in one read, and must
 /// not lose the position streams of its fans. Cancelled calls that wait to be read take no more memory than open ones.
 const CANCELLED_UNREAD_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
+/// The largest head of a call, as HTTP/2 counts it: both tokens take less than 2 KiB.
+const HEAD_MAX_BYTES: u32 = 8 * 1024;
 /// How long a browser may keep the answer to a preflight request. Browsers have their own, lower limits.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(24);
 /// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because
@@ -105,6 +111,8 @@ pub struct Api {
     pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
+    /// What connections may take.
+    pub limits: ConnectionLimits,
     /// What the health of the services follows.
     pub availability: watch::Receiver<Availability>,
 }
@@ -130,11 +138,10 @@ impl Api {
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
-        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-        C::ConnectInfo: Clone + Send + Sync + 'static,
+        C: AsyncRead + AsyncWrite + PeerAddress + Unpin + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let calls = Calls::default();
+        let calls = Calls::new(&self.limits);
         let stopping = shutdown.clone();
         let authenticate = Authenticate {
             served: served_paths(self.rehearsal_fans.is_some())?,
@@ -147,7 +154,7 @@ impl Api {
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let available = self.availability.clone();
+        let (available, limits) = (self.availability.clone(), self.limits);
         let (mut health, routes) = self.routes(&calls, &shutdown)?;
         // Before the first connection, so that nobody is told what was not looked at.
         let found = *available.borrow();
@@ -156,19 +163,23 @@ impl Api {
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_max_header_list_size(HEAD_MAX_BYTES)
             .http2_max_pending_accept_reset_streams(Some(CANCELLED_UNREAD_MAX))
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
+            .layer(OnlyPostLayer)
             .layer(GrpcWebLayer::new())
             .layer(DeadlineLayer)
             .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
+            .layer(CallLimitsLayer::new(limits))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))
+            .layer(MapResponseLayer::new(send_shared))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stop);
+            .serve_with_incoming_shutdown(accepted(incoming, limits), stop);
         let drained = async {
             stopping.cancelled().await;
             calls.finish().await;
@@ -215,8 +226,13 @@ impl Api {
         }
         let calls = || calls.clone();
         let listings = || Listings(Arc::clone(&self.page_tokens));
-        let catalog =
-            CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
+        let catalog = CatalogApi {
+            catalog: self.catalog,
+            listings: listings(),
+            shared_charts: SharedCharts::default(),
+            calls: calls(),
+            shutdown: shutdown.clone(),
+        };
         let booking = BookingApi { booking: Arc::new(self.booking), listings: listings(), calls: calls() };
         let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
         let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };

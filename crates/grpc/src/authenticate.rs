@@ -13,8 +13,8 @@ use crate::access::{Access, access};
 use crate::check::{CallCheck, PendingCheck};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
-/// Reads access tokens and refuses callers without the access that the RPC requires. Does no I/O: an access token is
-/// self-contained.
+/// Reads access tokens and refuses callers without the access that the RPC requires. An invalid token on an RPC that requires none
+/// is ignored. Does no I/O: an access token is self-contained.
 pub(crate) struct Authenticate {
     /// The paths of the RPCs that this server has. Other calls pass, and are answered that there is no such method.
     pub(crate) served: HashSet<String>,
@@ -41,9 +41,16 @@ impl CallCheck for Authenticate {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
-        let needed = match access(path) {
-            None | Some(Access::Public) => return Ok(None),
-            Some(_) if !self.served.contains(path) => return Ok(None),
+        let needed = match access(path).filter(|_| self.served.contains(path)) {
+            None | Some(Access::Public) => {
+                // Who says who they are may have more calls open.
+                if headers.contains_key(AUTHORIZATION)
+                    && let Ok(caller) = self.caller(headers)
+                {
+                    extensions.insert(caller);
+                }
+                return Ok(None);
+            }
             Some(needed) => needed,
         };
         let caller = self.caller(headers)?;

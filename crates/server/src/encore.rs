@@ -18,7 +18,7 @@ use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::WalletUseCases;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{Api, GuardedRpcs};
+use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
@@ -103,6 +103,7 @@ impl Encore {
             queue_guard: guard,
             clock: clock(),
             guarded,
+            limits: ConnectionLimits::default(),
             availability,
         };
         Self { api, workers, rehearsal_fans }
@@ -117,6 +118,12 @@ impl Encore {
     /// The same instance, whose clock may differ from those of the stores by this much.
     pub fn tolerating(mut self, tolerance: Duration) -> Self {
         self.workers.stores = self.workers.stores.tolerating(tolerance);
+        self
+    }
+
+    /// The same instance with these limits on connections.
+    pub fn limiting(mut self, limits: ConnectionLimits) -> Self {
+        self.api.limits = limits;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::time::Duration;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
@@ -33,6 +34,20 @@ impl Violation {
     pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { field: field.into(), rule: rule.into() }
     }
+}
+
+/// Why a password was not checked or hashed. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LimitedLogIn {
+    /// The account was tried with too many wrong passwords from the caller's address.
+    #[error("too many wrong passwords for this account from this address")]
+    WrongPasswords {
+        /// When the next try is checked.
+        retry_after: Duration,
+    },
+    /// Too many log-ins and sign-ups wait, and the caller's address or account has more of them than others.
+    #[error("too many log-ins and sign-ups of this account or address are waiting")]
+    TooManyWaiting,
 }
 
 /// Why a use case failed. One table in `encore-grpc` maps each variant to a gRPC status.
@@ -103,6 +118,8 @@ pub enum AppError {
     #[error("the server is overloaded")]
     Overloaded,
     #[error(transparent)]
+    LogInLimited(LimitedLogIn),
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("{0}")]
     Internal(String),
@@ -117,7 +134,10 @@ impl AppError {
     /// Whether an earlier call with the same request may have succeeded, so that this refusal must not be its answer. An
     /// outage is no refusal: a retry finds out.
     pub fn may_hide_a_repeat(&self) -> bool {
-        !matches!(self, Self::RequestReused | Self::Overloaded | Self::Unavailable(_) | Self::Internal(_))
+        !matches!(
+            self,
+            Self::RequestReused | Self::Overloaded | Self::LogInLimited(_) | Self::Unavailable(_) | Self::Internal(_)
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use encore_app::error::{AppError, Violation};
+use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::Unavailable;
@@ -127,6 +127,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }
+        AppError::LogInLimited(limited) => log_in_limited(message, limited),
         AppError::Unavailable(unavailable) => store_failed(message, &unavailable),
         AppError::Internal(what) => {
             error!(what, "internal error; call failed");
@@ -214,6 +215,17 @@ impl Quota {
 pub(crate) fn rate_limited(quota: Quota) -> Status {
     let (subject, description) = quota.subject_and_description();
     quota_failure(description, subject, description, RETRY_AFTER_LIMIT)
+}
+
+/// A password was not checked or hashed. The wait is rounded up to whole seconds.
+fn log_in_limited(message: String, limited: LimitedLogIn) -> Status {
+    let (subject, retry_after) = match limited {
+        LimitedLogIn::WrongPasswords { retry_after } => {
+            ("wrong_passwords", Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)))
+        }
+        LimitedLogIn::TooManyWaiting => ("calls_at_once", RETRY_AFTER_OVERLOAD),
+    };
+    quota_failure(message.clone(), subject, &message, retry_after)
 }
 
 fn quota_failure(message: impl Into<String>, subject: &str, description: &str, retry_after: Duration) -> Status {

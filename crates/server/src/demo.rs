@@ -99,7 +99,7 @@ pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Times
             catalog.add_performance(performance, queue, Some(key)).await?;
         }
     }
-    match identity.sign_up(operator()?, None).await {
+    match identity.sign_up(operator()?, None, None).await {
         Ok(_) | Err(AppError::EmailTaken) => Ok(()),
         Err(error) => Err(error),
     }

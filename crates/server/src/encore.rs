@@ -25,6 +25,7 @@ use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
+use crate::system::cores;
 use crate::workers::Workers;
 
 /// An instance, wired and not yet running.
@@ -84,6 +85,7 @@ impl Encore {
             access_tokens: access,
             clock: clock(),
             ids: ids(),
+            hashes_at_once: cores().saturating_sub(1).max(1),
         });
         let api = Api {
             identity,

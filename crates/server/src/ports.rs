@@ -1,7 +1,6 @@
 //! Selects the adapter of each port.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use encore_credentials::{
@@ -24,7 +23,7 @@ use encore_postgres_store::{
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
 use crate::store_watch::StoreClocks;
-use crate::system::{SystemClock, SystemIds};
+use crate::system::{SystemClock, SystemIds, cores};
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -56,13 +55,12 @@ pub struct Ports {
 impl Ports {
     /// Every port in memory. The data is lost when the process ends.
     pub fn embedded(keyring: Keyring, access_token_lifetime: Duration) -> Self {
-        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let records = MemoryRecords::default();
         let seat_locks = MemorySeatLocks::default();
         Self {
             clock: Arc::new(SystemClock::default()),
             ids: Arc::new(SystemIds),
-            passwords: Arc::new(Argon2Passwords::new(cores)),
+            passwords: Arc::new(Argon2Passwords::new(cores())),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
             lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),

@@ -1,6 +1,8 @@
 //! The system's clock, ids and secrets: the only sources of time and randomness.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::available_parallelism;
 
 use chrono::Utc;
 use encore_credentials::SECRET_MIN_LEN;
@@ -38,6 +40,11 @@ impl Ids for SystemIds {
     fn draw_key(&self) -> DrawKey {
         DrawKey(random_bytes())
     }
+}
+
+/// The number of cores that the process may use.
+pub fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
 }
 
 /// A secret that nobody has seen and that is forgotten with the process.

@@ -3,6 +3,7 @@
 
 mod calls;
 mod connections;
+mod log_in;
 mod quota;
 mod sale_window;
 mod shares;

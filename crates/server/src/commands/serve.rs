@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use encore_grpc::ConnectionLimits;
 use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +17,10 @@ use crate::demo;
 use crate::encore::Encore;
 use crate::output::print_line;
 use crate::ports::Ports;
+use crate::system::open_files_max;
+
+/// The files that are open beside the clients' connections and the pool of Postgres: Redis, the places for health, the listener, logs.
+const OTHER_FILES: usize = 64;
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
@@ -24,10 +29,12 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
+    let encore = encore.limiting(within_open_files(&config));
     let encore = encore.tolerating(config.clock_tolerance);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
-    if config.demo {
-        demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;
+    if let Some(demo) = &config.demo {
+        demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
+        warn!(operator = demo.operator.as_ref().map(|_| demo::OPERATOR_EMAIL), "this is a demo: not for real fans");
     }
     // Otherwise health would say for a moment that a sound instance is not ready.
     encore.workers.look_at_stores().await;
@@ -35,10 +42,35 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
-    if config.demo {
+    if let Some(demo) = &config.demo {
         print_line(demo::example_commands(address))?;
+        if demo.operator.as_ref().is_some_and(|password| password.expose() == demo::OPERATOR_PASSWORD) {
+            let (email, password) = (demo::OPERATOR_EMAIL, demo::OPERATOR_PASSWORD);
+            print_line(format_args!("The demo operator is {email} with the password {password}."))?;
+        }
     }
     serve(encore, listener, &config).await
+}
+
+/// The limits on connections, lowered to the files that the process may have open. So an attack meets the cap, which is enforced, and
+/// not the kernel's limit, at which nothing can be accepted.
+fn within_open_files(config: &Config) -> ConnectionLimits {
+    let mut limits = config.limits;
+    let Some(files) = open_files_max() else { return limits };
+    let pool = match &config.stores {
+        Stores::Embedded => 0,
+        Stores::Durable { database, .. } => database.pool_size as usize,
+    };
+    let most = files.saturating_sub(OTHER_FILES + pool).max(1);
+    if most < limits.connections_max {
+        warn!(
+            files,
+            connections = most,
+            "fewer connections than configured: raise the limit of open files (ulimit -n)"
+        );
+        limits.connections_max = most;
+    }
+    limits
 }
 
 async fn connect(config: &Config) -> Result<Ports, CommandError> {

@@ -35,6 +35,8 @@ const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(100);
 const SEATS: u32 = 5_000;
 /// The connections to Postgres of the server, as by default.
 const POOL_SIZE: u32 = 16;
+/// How long holds live: they are released at once.
+const HOLD_FOR: Duration = Duration::from_mins(10);
 /// The longest that everything may take.
 const LASTS_MAX: Duration = Duration::from_hours(1);
 
@@ -154,7 +156,7 @@ fn plan(args: &AttackArgs) -> Result<InstancesPlan, AttackError> {
 
 /// A sale with the neighbour in it, and what is attacked.
 async fn prepared(environment: &Environment) -> Result<(Neighbour, Target), Status> {
-    let terms = Terms { seats_per_fan: 8, hold_for: LASTS_MAX, queue: None };
+    let terms = Terms { seats_per_fan: 8, hold_for: HOLD_FOR, queue: None };
     let operator = &environment.operator;
     let venue = Venue::of(SEATS);
     let on_sale = operator.put_on_sale(venue, &terms, 1).await?.remove(0);

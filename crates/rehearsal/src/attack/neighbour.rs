@@ -14,6 +14,9 @@ use crate::venue::Venue;
 /// The pause between two calls: the neighbour is a fan, no load.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The longest latency that is told apart: longer than a caller waits.
+const LATENCY_MAX_US: u64 = 60_000_000;
+
 pub(super) struct Neighbour {
     caller: Caller,
     performance: String,
@@ -41,8 +44,7 @@ impl Neighbour {
     /// Holds and releases for this long. A call that is under way at the end is waited for: it counts.
     pub(super) async fn measured(&self, lasts: Duration) -> Answers {
         let mut answers = Answers::default();
-        // Three digits, and no bound: it grows.
-        let Ok(mut latencies) = Histogram::<u64>::new(3) else { return answers };
+        let Ok(mut latencies) = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_US, 3) else { return answers };
         let ends_at = Instant::now() + lasts;
         while Instant::now() < ends_at {
             let began = Instant::now();

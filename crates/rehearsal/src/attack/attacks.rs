@@ -61,7 +61,7 @@ pub(super) const ATTACKS: [Attack; 8] = [
     Attack {
         name: "heads",
         what: "5 connections, each with 20,000 calls whose heads have 7 KiB in a few bytes, and whose bodies do not end",
-        memory_max_mib: 128,
+        memory_max_mib: 256,
         run: |target, stop| Box::pin(heads::run(target, stop)),
     },
     Attack {

@@ -163,6 +163,6 @@ async fn prepared(environment: &Environment) -> Result<(Neighbour, Target), Stat
     let shut = operator.put_on_sale_later(Venue::of(1), LASTS_MAX).await?;
     let address = environment.addresses[0].trim_start_matches("http://").to_owned();
     let tokens = operator.fans(attacks::FANS + 1).await?;
-    let neighbour = Neighbour::new(environment.connections.turn(0), &tokens[0], &on_sale, venue)?;
+    let neighbour = Neighbour::new(&environment.addresses[0], &tokens[0], &on_sale, venue)?;
     Ok((neighbour, Target { address, performance: on_sale, shut_performance: shut, access_tokens: tokens[1..].into() }))
 }

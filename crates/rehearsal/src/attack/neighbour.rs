@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
-use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 use uuid::Uuid;
 
 use crate::client::Caller;
@@ -17,8 +19,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The longest latency that is told apart: longer than a caller waits.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
+/// A fan with a connection and a thread of its own: what an attacker's many tasks do to each other does not count.
+#[derive(Clone)]
 pub(super) struct Neighbour {
-    caller: Caller,
+    address: String,
+    access_token: String,
     performance: String,
     seats: [String; 2],
 }
@@ -36,25 +41,42 @@ pub(super) struct Answers {
 }
 
 impl Neighbour {
-    pub(super) fn new(channel: Channel, access_token: &str, performance: &str, venue: Venue) -> Result<Self, Status> {
+    pub(super) fn new(address: &str, access_token: &str, performance: &str, venue: Venue) -> Result<Self, Status> {
         let seats = venue.pairs().first().cloned().ok_or_else(|| Status::internal("a venue without seats"))?;
-        Ok(Self { caller: Caller::new(channel, access_token)?, performance: performance.to_owned(), seats })
+        let [address, access_token, performance] = [address, access_token, performance].map(str::to_owned);
+        Ok(Self { address, access_token, performance, seats })
     }
 
     /// Holds and releases for this long. A call that is under way at the end is waited for: it counts.
     pub(super) async fn measured(&self, lasts: Duration) -> Answers {
+        let neighbour = self.clone();
+        let measuring = spawn_blocking(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+            runtime.block_on(neighbour.holding_and_releasing(lasts)).map_err(|status| status.message().to_owned())
+        });
+        let failed = |why: String| Answers { failed: 1, first_failure: Some(why), ..Answers::default() };
+        measuring.await.map_or_else(|error| failed(error.to_string()), |answers| answers.unwrap_or_else(failed))
+    }
+
+    async fn holding_and_releasing(&self, lasts: Duration) -> Result<Answers, Status> {
+        let endpoint = Endpoint::from_shared(self.address.clone());
+        let channel = endpoint.map_err(|error| Status::internal(error.to_string()))?.connect_lazy();
+        let caller = Caller::new(channel, &self.access_token)?;
+        // The first call makes the connection.
+        let held = caller.hold(new_id(), &self.performance, &self.seats).await?;
+        released(&caller, &held.reservation_id).await?;
         let mut answers = Answers::default();
-        let Ok(mut latencies) = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_US, 3) else { return answers };
+        let Ok(mut latencies) = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_US, 3) else { return Ok(answers) };
         let ends_at = Instant::now() + lasts;
         while Instant::now() < ends_at {
             let began = Instant::now();
-            let held = self.caller.hold(new_id(), &self.performance, &self.seats).await;
+            let held = caller.hold(new_id(), &self.performance, &self.seats).await;
             note(&mut latencies, began);
             sleep(PAUSE).await;
             let released = match held {
                 Ok(reservation) => {
                     let began = Instant::now();
-                    let released = self.released(&reservation.reservation_id).await;
+                    let released = released(&caller, &reservation.reservation_id).await;
                     note(&mut latencies, began);
                     answers.calls += 1;
                     released
@@ -69,18 +91,18 @@ impl Neighbour {
             sleep(PAUSE).await;
         }
         (answers.p50_us, answers.p99_us) = (latencies.value_at_quantile(0.5), latencies.value_at_quantile(0.99));
-        answers
+        Ok(answers)
     }
+}
 
-    /// The seats must be free for the next hold, so the release is tried again once.
-    async fn released(&self, reservation: &str) -> Result<(), Status> {
-        let request = new_id();
-        match self.caller.release(request, reservation).await {
-            Ok(()) => Ok(()),
-            Err(first) => {
-                self.caller.release(request, reservation).await?;
-                Err(first)
-            }
+/// The seats must be free for the next hold, so the release is tried again once.
+async fn released(caller: &Caller, reservation: &str) -> Result<(), Status> {
+    let request = new_id();
+    match caller.release(request, reservation).await {
+        Ok(()) => Ok(()),
+        Err(first) => {
+            caller.release(request, reservation).await?;
+            Err(first)
         }
     }
 }

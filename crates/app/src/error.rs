@@ -185,6 +185,7 @@ impl From<WaitingRoomError> for AppError {
             WaitingRoomError::NoQueue => Self::NoQueue,
             WaitingRoomError::Draining => Self::QueueDraining,
             WaitingRoomError::NoDraw => Self::NoDraw,
+            WaitingRoomError::RequestReused => Self::RequestReused,
             WaitingRoomError::NotAdmitted => Self::NotAdmitted,
             WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
             WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },

@@ -18,7 +18,6 @@ mod seat_blocks;
 mod seat_changes;
 mod seat_locks;
 mod seats;
-mod seen_requests;
 mod users;
 mod wallets;
 
@@ -34,6 +33,5 @@ pub use reservations::MemoryReservations;
 pub use seat_blocks::MemorySeatBlocks;
 pub use seat_changes::MemorySeatChanges;
 pub use seat_locks::MemorySeatLocks;
-pub use seen_requests::{MemorySeenRequests, REQUESTS_REMEMBERED_MAX};
 pub use users::MemoryUsers;
 pub use wallets::MemoryWallets;

@@ -6,10 +6,14 @@ use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, RequestReused,
+    TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
-use encore_domain::queue::{AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, RestoredQueue, TokenState};
+use encore_domain::queue::{
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use crate::lock::lock;
@@ -86,6 +90,24 @@ impl QueueStore for MemoryQueueStore {
     async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
         let joined = self.with(joining.performance, |queue| queue.join(&joining)).unwrap_or(Err(JoinRefusal::Lost));
         joined.map_err(PortError::Refused)
+    }
+
+    async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>> {
+        let found = self.with(performance, |queue| queue.find_join(&request)).unwrap_or(Ok(None));
+        found.map_err(PortError::Refused)
+    }
+
+    async fn note_leave(
+        &self,
+        token: &QueueToken,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        self.with_token(token, |queue| queue.note_leave(token, request.as_ref(), now))
     }
 
     async fn show(

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
-    MemoryUsers, MemoryWallets,
+    MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemoryUsers,
+    MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -32,7 +32,6 @@ async fn speed() -> SpeedBench {
         seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
         seat_locks: Arc::new(seat_locks),
         queues: Arc::new(MemoryQueueStore::default()),
-        seen_requests: Arc::new(MemorySeenRequests::default()),
         keep: Box::new(()),
     }
 }
@@ -50,4 +49,3 @@ encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::queue_store!(speed);
-encore_port_tests::seen_requests!(speed);

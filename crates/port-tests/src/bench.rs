@@ -11,7 +11,7 @@ use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reservations, SeatBlocks, SeatChanges,
-    SeatLocks, SeenRequests, Users, Wallets,
+    SeatLocks, Users, Wallets,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -55,8 +55,6 @@ pub struct SpeedBench {
     pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
     pub queues: Arc<dyn QueueStore>,
-    /// The port under test.
-    pub seen_requests: Arc<dyn SeenRequests>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }

@@ -19,7 +19,6 @@ pub mod reservations;
 pub mod seat_blocks;
 pub mod seat_changes;
 pub mod seat_locks;
-pub mod seen_requests;
 pub mod users;
 pub mod wallets;
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::request::RequestKey;
 
 /// Builds keys with a prefix.
 #[derive(Clone)]
@@ -95,11 +94,6 @@ impl Keys {
     /// Hash: the queue. Its scripts derive the names of its other keys from this one.
     pub(crate) fn queue(&self, performance: PerformanceId) -> String {
         self.of(performance, "queue")
-    }
-
-    /// String: the fingerprint of a request. Each request has a hash tag of its own.
-    pub(crate) fn request(&self, request: &RequestKey) -> String {
-        format!("{}{{{}:{}}}:request", self.prefix, request.user, request.id)
     }
 
     fn of(&self, performance: PerformanceId, name: &str) -> String {

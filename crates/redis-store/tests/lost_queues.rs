@@ -35,6 +35,7 @@ async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
         may_enter: true,
         token: None,
         presence,
+        request: None,
     };
     let payload = queues.join(joining).await.expect("a token").payload;
     (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))

@@ -189,7 +189,6 @@ fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {
         room: runtime.room.clone(),
         tokens: ports.queue_tokens.clone(),
         lane_grants: ports.lane_grants.clone(),
-        seen: ports.seen_requests.clone(),
         reservations: ports.reservations.clone(),
         seat_map: runtime.seat_map.clone(),
         contexts: runtime.contexts.clone(),

@@ -10,18 +10,17 @@ use encore_credentials::{
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
-    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
-    MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
-    MemoryWallets,
+    MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemoryUsers, MemoryWallets,
 };
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
     PostgresQueueRecords, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
 use crate::store_watch::StoreClocks;
 use crate::system::{SystemClock, SystemIds};
@@ -49,7 +48,6 @@ pub struct Ports {
     pub queues: Arc<dyn QueueStore>,
     pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
-    pub seen_requests: Arc<dyn SeenRequests>,
     pub store_clocks: StoreClocks,
 }
 
@@ -79,7 +77,6 @@ impl Ports {
             queues: Arc::new(MemoryQueueStore::default()),
             queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
-            seen_requests: Arc::new(MemorySeenRequests::default()),
             store_clocks: StoreClocks::default(),
         }
     }
@@ -110,7 +107,6 @@ impl Ports {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
-            seen_requests: Arc::new(RedisSeenRequests::new(redis.clone())),
             store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
         })

@@ -6,20 +6,22 @@ mod drawing;
 mod ended;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, SHOWN_MAX,
-    TokenRefusal,
+    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, RequestReused,
+    SHOWN_MAX, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, Draw, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload,
     TokenState,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
@@ -84,6 +86,7 @@ impl Recovery {
             };
             match refused {
                 JoinRefusal::NoToken => return Err(WaitingRoomError::Draining),
+                JoinRefusal::Reused(RequestReused) => return Err(WaitingRoomError::RequestReused),
                 JoinRefusal::NumberNeeded { payload, drawn } => {
                     joining.token = Some(self.drawn_token(payload, drawn).await?);
                 }
@@ -92,6 +95,28 @@ impl Recovery {
             }
         }
         Err(Unavailable::of("the queue").into())
+    }
+
+    /// The token of an earlier join with the same request. None too if the queue is lost, and its requests with it.
+    pub(crate) async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, RequestError<Infallible>> {
+        self.ports.queues.find_join(performance, request).await.map_err(|error| match error {
+            PortError::Refused(RequestReused) => RequestError::Reused,
+            PortError::Unavailable(unavailable) => unavailable.into(),
+        })
+    }
+
+    /// Notes that the fan of a token asked to leave. Returns the state of the token.
+    pub(crate) async fn note_leave(
+        &self,
+        payload: &QueueTokenPayload,
+        request: Option<RequestKey>,
+    ) -> Result<TokenState, WaitingRoomError> {
+        let note = |token, now| async move { self.ports.queues.note_leave(&token, request, now).await };
+        self.repaired(payload, note).await
     }
 
     /// The state of a token.
@@ -282,6 +307,7 @@ impl Recovery {
                 self.show_with_grace(payload.performance, &[*payload], grace).await
             }
             TokenRefusal::Drawing => Err(Unavailable::of("the draw").into()),
+            TokenRefusal::Reused(RequestReused) => Err(WaitingRoomError::RequestReused),
         }
     }
 

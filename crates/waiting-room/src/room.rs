@@ -1,14 +1,16 @@
 //! The façade: everything that other crates may ask of the queues.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use encore_bulkhead::Bulkhead;
-use encore_domain::error::Unavailable;
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, Draws, Joining, Presence, QueueRecords, QueueStore};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use crate::absence::AbsenceSweep;
@@ -79,14 +81,29 @@ impl WaitingRoom {
         self.0.open_queues.find_now(performance).await
     }
 
-    /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
-    pub async fn join(&self, open: &OpenQueue, fan: Entrant) -> Result<QueueTokenPayload, WaitingRoomError> {
+    /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present. A repeated request returns the token of
+    /// the first call.
+    pub async fn join(
+        &self,
+        open: &OpenQueue,
+        fan: Entrant,
+        request: Option<RequestKey>,
+    ) -> Result<QueueTokenPayload, WaitingRoomError> {
         let settings = &open.queue.settings;
         let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
         let (performance, may_enter) = (open.performance, !settings.draining);
         let Entrant { user, lane, needs_accessible } = fan;
-        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence };
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence, request };
         self.0.recovery.join(joining).await
+    }
+
+    /// The token of an earlier join with the same request, whether or not the fan could join now.
+    pub async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, RequestError<Infallible>> {
+        self.0.recovery.find_join(performance, request).await
     }
 
     /// The status of a token that its fan was just given. It costs no more than reading a shared view: many fans join at once. None
@@ -131,9 +148,13 @@ impl WaitingRoom {
         Ok(PositionStream::new(self.0.statuses.clone(), watcher))
     }
 
-    /// Why a token has ended; none if it has not.
-    pub async fn ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, WaitingRoomError> {
-        match self.0.recovery.state(payload).await? {
+    /// Notes the request of a fan to leave, before anything of the token ends. Returns why the token has ended; none if it has not.
+    pub async fn note_leave(
+        &self,
+        payload: &QueueTokenPayload,
+        request: Option<RequestKey>,
+    ) -> Result<Option<EndReason>, WaitingRoomError> {
+        match self.0.recovery.note_leave(payload, request).await? {
             TokenState::Ended(reason) => Ok(Some(reason)),
             TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. } => Ok(None),
         }

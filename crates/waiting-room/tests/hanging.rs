@@ -12,12 +12,13 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
     Absent, Clock, CutLane, FrozenLane, JoinRefusal, Joined, Joining, MockCatalog, MockDraws, MockQueueRecords,
-    Presence, QueueLost, QueueStore, TokenRefusal,
+    Presence, QueueLost, QueueStore, RequestReused, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, EndedToken, LaneNumber, Queue, QueueToken, RestoredQueue, TokenState,
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, Queue, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
@@ -88,6 +89,23 @@ impl QueueStore for HangingQueues {
     }
 
     async fn join(&self, _: Joining) -> Result<Joined, PortError<JoinRefusal>> {
+        unreachable!("nobody joins")
+    }
+
+    async fn find_join(
+        &self,
+        _: PerformanceId,
+        _: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>> {
+        unreachable!("nobody joins")
+    }
+
+    async fn note_leave(
+        &self,
+        _: &QueueToken,
+        _: Option<RequestKey>,
+        _: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
         unreachable!("nobody joins")
     }
 

@@ -57,10 +57,8 @@ async fn a_join_that_finds_the_queue_lost_opens_it_and_is_repeated() {
 
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
 
-    assert_eq!(
-        room.join(&open, Entrant { user: joined.user, lane: 0, needs_accessible: false }).await.expect("a token"),
-        joined
-    );
+    let fan = Entrant { user: joined.user, lane: 0, needs_accessible: false };
+    assert_eq!(room.join(&open, fan, None).await.expect("a token"), joined);
 }
 
 #[tokio::test]
@@ -149,9 +147,9 @@ async fn a_token_that_was_replaced_is_noted_before_the_answer() {
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
     let fan = Entrant { user: payload(performance, None).user, lane: 0, needs_accessible: false };
 
-    let outcome = room.join(&open, fan).await;
+    let outcome = room.join(&open, fan, None).await;
     assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
-    room.join(&open, fan).await.expect("both are noted");
+    room.join(&open, fan, None).await.expect("both are noted");
 }
 
 #[tokio::test]

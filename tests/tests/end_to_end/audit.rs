@@ -72,6 +72,7 @@ async fn an_audit_finds_damage_to_queue_seats_and_records() {
             may_enter: true,
             token: None,
             presence,
+            request: None,
         };
         queues.join(joining).await.expect("a queue token");
     }

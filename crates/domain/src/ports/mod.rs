@@ -13,7 +13,6 @@ mod outbox;
 mod page_tokens;
 mod payments;
 mod queue;
-mod seen_requests;
 mod store_clock;
 mod wallets;
 
@@ -31,9 +30,8 @@ pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payments::Payments;
 pub use queue::{
     Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
-    QueueStore, QueueTokens, SHOWN_MAX, TokenRefusal,
+    QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
-pub use seen_requests::{QueueAnswer, Seen, SeenRequests};
 pub use store_clock::StoreClock;
 pub use wallets::Wallets;
 
@@ -43,5 +41,5 @@ pub use self::{
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
     identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
     payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
-    queue::MockQueueTokens, seen_requests::MockSeenRequests, store_clock::MockStoreClock, wallets::MockWallets,
+    queue::MockQueueTokens, store_clock::MockStoreClock, wallets::MockWallets,
 };

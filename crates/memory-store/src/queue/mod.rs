@@ -1,20 +1,23 @@
 use std::collections::{HashMap, HashSet};
 
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence};
+use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence, RequestReused};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{
     AdmissionTerms, EndReason, EndedToken, Inside, LaneNumber, LaneTurns, Pace, PaceSample, QueueToken,
     QueueTokenPayload, RestoredQueue, TokenBucket, limit_by_stock,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use self::deadlines::Deadlines;
 use self::lane::{Callable, Lane, LaneCopy, Phase};
+use self::requests::Requests;
 
 mod deadlines;
 mod drawing;
 mod lane;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -28,6 +31,7 @@ pub struct Queue {
     turns: LaneTurns,
     /// The last queue token of each fan.
     members: HashMap<UserId, Member>,
+    requests: Requests,
     called: Deadlines,
     active: Deadlines,
     /// The called and active numbers that need an accessible seat.
@@ -101,6 +105,7 @@ impl Queue {
             lanes: restored.lanes.iter().map(Lane::restored).collect(),
             turns: LaneTurns::new(restored.lanes.len()),
             members: HashMap::new(),
+            requests: Requests::default(),
             called: Deadlines::default(),
             active: Deadlines::default(),
             inside_accessible: HashSet::new(),
@@ -145,12 +150,30 @@ impl Queue {
     }
 
     pub fn join(&mut self, joining: &Joining) -> Result<Joined, JoinRefusal> {
+        if let Some(payload) = joining.request.map(|request| self.find_join(&request)).transpose()?.flatten() {
+            return Ok(Joined { payload, replaced: None });
+        }
+        let (member, replaced) = self.enter(joining)?;
+        if let Some(request) = &joining.request {
+            self.requests.keep(request, Some(member))?;
+        }
+        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
+    }
+
+    /// The token that an earlier join with this request gave out.
+    pub fn find_join(&self, request: &RequestKey) -> Result<Option<QueueTokenPayload>, RequestReused> {
+        let joined = self.requests.joined(request)?;
+        Ok(joined.map(|member| self.payload(request.user, &member)))
+    }
+
+    /// Issues a token, or finds the one that the fan has. Also returns the one that it replaces.
+    fn enter(&mut self, joining: &Joining) -> Result<(Member, Option<EndedToken>), JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
         let current = self.current(joining)?;
         if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
             self.see(current.lane_number(), now);
-            return Ok(Joined { payload: self.payload(joining.user, &current), replaced: None });
+            return Ok((current, None));
         }
         let Joining { lane, needs_accessible, .. } = *joining;
         let entered = self.lanes.get_mut(usize::from(lane)).filter(|_| joining.may_enter);
@@ -163,8 +186,7 @@ impl Queue {
         let member = Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible };
         self.members.insert(joining.user, member);
         self.flow.joined += 1;
-        let replaced = current.map(|current| current.ended(EndReason::Replaced));
-        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
+        Ok((member, current.map(|current| current.ended(EndReason::Replaced))))
     }
 
     /// The current queue token of the user, unless it has ended.

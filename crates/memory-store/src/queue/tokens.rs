@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use encore_domain::ports::{Presence, TokenRefusal};
 use encore_domain::queue::{EndReason, EndedToken, QueueToken, TokenState};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use super::lane::{Lane, Phase};
@@ -53,6 +54,20 @@ impl Queue {
             Some(Phase::Waiting | Phase::Missed) => is_admitted && self.recovering,
             Some(Phase::Active | Phase::Ended(_)) | None => false,
         })
+    }
+
+    pub fn note_leave(
+        &mut self,
+        token: &QueueToken,
+        request: Option<&RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, TokenRefusal> {
+        self.find_to_change(token, now)?;
+        let state = self.state(token, now)?;
+        if let Some(request) = request {
+            self.requests.keep(request, None)?;
+        }
+        Ok(state)
     }
 
     pub fn accept(

@@ -14,7 +14,7 @@ use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
 use crate::answers::refused;
-use crate::fixtures::{at_ms, id, queue_settings, start};
+use crate::fixtures::{at_ms, id, queue_settings, request, start};
 
 mod admitting;
 mod drawing;
@@ -22,6 +22,7 @@ mod joining;
 mod needs;
 mod pace;
 mod presence;
+mod repeating;
 mod restoring;
 mod snapshots;
 mod tokens;
@@ -32,6 +33,7 @@ pub use joining::*;
 pub use needs::*;
 pub use pace::*;
 pub use presence::*;
+pub use repeating::*;
 pub use restoring::*;
 pub use snapshots::*;
 pub use tokens::*;
@@ -50,6 +52,13 @@ macro_rules! queue_store {
             joins_up_to_the_limit,
             joins_only_who_may_enter,
             moves_to_another_lane,
+            answers_a_repeated_join,
+            refuses_a_reused_request,
+            joins_once_per_request_under_contention,
+            keeps_the_last_requests_of_a_fan,
+            keeps_no_refused_request,
+            finds_a_join_by_its_request,
+            notes_a_request_to_leave,
             admits_in_order,
             admits_by_the_rate,
             the_batch_does_not_lower_the_rate,
@@ -162,6 +171,7 @@ fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining 
         may_enter: true,
         token: None,
         presence: seen_at(now),
+        request: None,
     }
 }
 
@@ -176,6 +186,7 @@ pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, n
     assert_eq!(refused(queues.show(performance, &[token], seen_at(now)).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.state(&token, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.accept(&token, ACTIVE_DURATION, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.note_leave(&token, Some(request(user)), now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.end(&token, EndReason::Left, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.spend_hold_try(&token, 1, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.freeze(performance).await), QueueLost);

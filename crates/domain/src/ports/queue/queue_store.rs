@@ -9,6 +9,7 @@ use crate::queue::snapshot::QueueSnapshot;
 use crate::queue::{
     AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
+use crate::request::RequestKey;
 use crate::time::Timestamp;
 
 /// The time of a call, and how long a fan may be absent.
@@ -44,6 +45,11 @@ impl Presence {
 #[error("the queue is not open")]
 pub struct QueueLost;
 
+/// The fan used the request id before, for another request about the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the request id was used for another request")]
+pub struct RequestReused;
+
 /// Why no queue token was given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JoinRefusal {
@@ -56,6 +62,9 @@ pub enum JoinRefusal {
     /// The fan has no token, and the queue gives none out.
     #[error("the fan has no token")]
     NoToken,
+    /// See [`RequestReused`].
+    #[error(transparent)]
+    Reused(#[from] RequestReused),
     /// The fan has a token with a drawn number, which the store cannot compute. The caller repeats the call with
     /// [`Joining::token`].
     #[error("the number of the fan's token is needed")]
@@ -85,6 +94,9 @@ pub enum TokenRefusal {
     /// The numbers are being drawn. It takes a moment.
     #[error("the numbers are being drawn")]
     Drawing,
+    /// See [`RequestReused`].
+    #[error(transparent)]
+    Reused(#[from] RequestReused),
 }
 
 /// A fan who joins a queue.
@@ -104,6 +116,8 @@ pub struct Joining {
     pub token: Option<QueueToken>,
     /// The fan is present at this time.
     pub presence: Presence,
+    /// The request of this fan, if it has an id.
+    pub request: Option<RequestKey>,
 }
 
 /// A queue token that was given out or returned.
@@ -111,7 +125,7 @@ pub struct Joining {
 pub struct Joined {
     /// The token.
     pub payload: QueueTokenPayload,
-    /// The token that it replaces, in another lane.
+    /// The token that it replaces, in another lane. None if the request is a repeat.
     pub replaced: Option<EndedToken>,
 }
 
@@ -155,6 +169,9 @@ pub struct CutLane {
 /// A queue is opened from its record. It may be lost at any time; then it is restored, and its fans show their tokens. A number is
 /// *inside* while it is called or active. A deadline has passed if it is at or before the `now` of the call.
 ///
+/// A queue keeps the latest [`REQUESTS_KEPT`] requests of each fan, each in the step that it causes. They are lost with the queue. No
+/// harm comes of a repeat that is not recognised: a fan who has a token gets it, and a token that has ended stays ended.
+///
 /// # Contract
 /// - `is_lost_until_it_is_open`: there is no snapshot, nobody is admitted, and every other call is refused as lost
 /// - `opens_once`: a second call changes nothing and returns false
@@ -166,6 +183,16 @@ pub struct CutLane {
 /// - `joins_only_who_may_enter`: without [`Joining::may_enter`], a fan who has no token gets [`JoinRefusal::NoToken`]
 /// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
 ///   fan who is inside keeps the token, and nobody moves to lane 0. [`Joined::replaced`] says which token ended
+/// - `answers_a_repeated_join`: with the token of the first call, whatever has become of token and queue, before any refusal. Requests
+///   are the same if [`Fingerprint::repeats`](crate::request::Fingerprint::repeats) says so
+/// - `refuses_a_reused_request`: [`RequestReused`] if the same fan used the id in the queue for another body, to join or to leave; it
+///   changes nothing. In another queue it is another request
+/// - `joins_once_per_request_under_contention`: of concurrent calls with one id, those with one body get one token, and those with
+///   another are refused
+/// - `keeps_the_last_requests_of_a_fan`: a repeat of an older one is a new request; those of other fans do not count
+/// - `keeps_no_refused_request`: nothing is kept of a call that gave out no token
+/// - `finds_a_join_by_its_request`: [`QueueStore::find_join`] returns what a repeat would; none if the request gave out no token
+/// - `notes_a_request_to_leave`: once, with the state of the token, which does not change; a repeat gets the state of the moment
 /// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
 /// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called; after a time without calls no
 ///   more than [`burst`](crate::queue::burst)
@@ -237,6 +264,21 @@ pub trait QueueStore: Send + Sync {
 
     /// Gives a fan a new token, or returns the one that the fan has.
     async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>>;
+
+    /// The token that an earlier request of the fan to join gave out or returned. None if the queue is lost.
+    async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>>;
+
+    /// Notes that the fan of a token asked to leave, before the token ends. Returns the state of the token.
+    async fn note_leave(
+        &self,
+        token: &QueueToken,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>>;
 
     /// Shows at most [`SHOWN_MAX`] tokens to a queue that was restored. An unseen token is restored: it is inside until its deadline
     /// if it says that it was admitted, and waiting otherwise. Others do not change. A refused token does not affect the rest.
@@ -319,6 +361,9 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<Absent, PortError<QueueLost>>;
 }
+
+/// How many requests of a fan a queue keeps. A client retries its latest request; one that retries several at once has them all.
+pub const REQUESTS_KEPT: usize = 4;
 
 /// The most tokens in one call of [`QueueStore::show`]. More would delay other calls to the queue for too long.
 pub const SHOWN_MAX: usize = 1_000;

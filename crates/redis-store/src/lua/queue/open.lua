@@ -10,7 +10,7 @@
 if read_queue() then
   return 0
 end
-redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES, INSIDE_ACCESSIBLE, PACE)
+redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES, INSIDE_ACCESSIBLE, PACE, QUEUE .. ':requests')
 for lane = 0, tonumber(ARGV[8]) - 1 do
   redis.call('UNLINK', of_lane('gone', lane), of_lane('unseen', lane), of_lane('reasons', lane), of_lane('late', lane),
     of_lane('accessible', lane))

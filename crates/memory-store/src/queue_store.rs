@@ -169,8 +169,12 @@ impl QueueStore for MemoryQueueStore {
         self.with_token(token, |queue| queue.return_hold_try(token, now))
     }
 
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        self.with_queue(performance, Queue::freeze)
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+        self.with_queue(performance, |queue| queue.freeze(joined))
     }
 
     async fn cut(

@@ -1,4 +1,5 @@
 mod catalog;
+mod draw_entries;
 mod ended_tokens;
 mod outbox;
 mod payments;
@@ -14,6 +15,7 @@ use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
 
 pub use self::catalog::CatalogRecords;
+pub use self::draw_entries::DrawEntryRecords;
 pub use self::ended_tokens::EndedTokens;
 pub use self::outbox::OutboxRecords;
 pub use self::payments::PaymentRecords;
@@ -41,6 +43,7 @@ pub struct Records {
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,
     pub ended_tokens: EndedTokens,
+    pub draw_entries: DrawEntryRecords,
     /// By performance; in each by lane.
     pub draws: HashMap<PerformanceId, Vec<Drawn>>,
     pub reservations: ReservationRecords,

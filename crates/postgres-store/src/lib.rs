@@ -8,6 +8,7 @@ mod claims;
 mod codec;
 mod database;
 mod drawing_record;
+mod draw_entries;
 mod draws;
 mod ended_tokens;
 mod error;

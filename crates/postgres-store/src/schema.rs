@@ -160,6 +160,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    queue_entries (performance_id, user_id, lane) {
+        performance_id -> Uuid,
+        user_id -> Uuid,
+        lane -> SmallInt,
+        index -> BigInt,
+    }
+}
+
+diesel::table! {
+    queue_entry_counts (performance_id) {
+        performance_id -> Uuid,
+        joined -> Array<BigInt>,
+        closed -> Bool,
+    }
+}
+
+diesel::table! {
     reservations (id) {
         id -> Uuid,
         user_id -> Uuid,

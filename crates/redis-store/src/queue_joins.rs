@@ -33,6 +33,11 @@ impl JoinReply {
             }
             ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
             ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
+            ["drawing"] => Err(PortError::Refused(JoinRefusal::Drawing)),
+            ["entry", epoch] => {
+                let epoch = epoch.parse().map_err(|_| self.unexpected())?;
+                Err(PortError::Refused(JoinRefusal::EntryNeeded { epoch }))
+            }
             ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
             ["number", fields @ .., drawn] => {
                 let (payload, drawn) = (payload(fields)?, drawn.parse().unwrap_or(0));

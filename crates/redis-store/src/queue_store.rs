@@ -59,9 +59,9 @@ script! {
     STATE = "token.lua" "state.lua";
 }
 
-/// The reply of `freeze.lua` about one lane: how many joined, and the bitmaps of the gone, of the unseen and of those who need an
+/// The reply of `freeze.lua` about one lane: the bitmaps of the gone, of the unseen and of those who need an
 /// accessible seat.
-type FrozenReply = (u64, Vec<u8>, Vec<u8>, Vec<u8>);
+type FrozenReply = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// [`QueueStore`] as counters and bitmaps. A fan costs a few bits, and one entry in the hash of members.
 ///
@@ -127,7 +127,7 @@ impl QueueStore for RedisQueueStore {
     }
 
     async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
-        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request } = joining;
+        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry } = joining;
         let script = if request.is_some() { &JOIN_WITH_REQUEST } else { &JOIN };
         let mut join = self.call(script, performance);
         join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
@@ -141,6 +141,7 @@ impl QueueStore for RedisQueueStore {
                 join.arg("").arg("").arg("").arg("");
             }
         }
+        join.arg(entry.map_or(String::new(), |entry| entry.to_string()));
         if let Some(request) = &request {
             add_request(&mut join, request);
         }
@@ -170,6 +171,7 @@ impl QueueStore for RedisQueueStore {
                 note.arg("").arg("");
             }
         }
+        note.arg(token.payload.issued_at.timestamp_millis());
         let (name, detail, kept): (String, String, Vec<u8>) = self.redis.run(&note).await?;
         let state = token_state((name, detail))?;
         let is_reused = request.is_some_and(|request| !kept.is_empty() && !request.fingerprint.short().repeats(&kept));
@@ -274,16 +276,23 @@ impl QueueStore for RedisQueueStore {
         if name == "returned" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
     }
 
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        let reply: Option<Vec<FrozenReply>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+        let mut freeze = self.call(&FREEZE, performance);
+        freeze.arg(joined);
+        let reply: Option<Vec<FrozenReply>> = self.redis.run(&freeze).await?;
         let lanes = reply.ok_or(PortError::Refused(QueueLost))?;
-        let frozen = |(count, gone, unseen, needs_accessible): FrozenReply| {
+        let counts = joined.iter().copied().chain(std::iter::repeat(0));
+        let frozen = |((gone, unseen, needs_accessible), count): (FrozenReply, u64)| {
             let (unseen, needs_accessible) = (numbers(&unseen, count), numbers(&needs_accessible, count));
             let mut gone = numbers(&gone, count);
             gone.retain(|index| [&unseen, &needs_accessible].iter().all(|others| others.binary_search(index).is_err()));
             FrozenLane { count, gone, unseen, needs_accessible }
         };
-        Ok((!lanes.is_empty()).then(|| lanes.into_iter().map(frozen).collect()))
+        Ok((!lanes.is_empty()).then(|| lanes.into_iter().zip(counts).map(frozen).collect()))
     }
 
     async fn cut(

@@ -36,6 +36,7 @@ async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
         token: None,
         presence,
         request: None,
+        entry: None,
     };
     let payload = queues.join(joining).await.expect("a token").payload;
     (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))

@@ -68,6 +68,7 @@ impl Queue {
             token: None,
             presence,
             request,
+            entry: None,
         };
         self.0.join(joining).await.expect("a token").payload
     }

@@ -18,8 +18,8 @@ use encore_domain::ports::{
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, Draw, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload,
-    TokenState,
+    AdmissionTerms, Draw, DrawEntries, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken,
+    QueueTokenPayload, TokenState,
 };
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
@@ -32,6 +32,8 @@ use crate::known_draws::KnownDraws;
 use crate::open_queues::{OpenQueue, OpenQueues};
 use crate::queue_locks::QueueLocks;
 
+/// How often a join is tried. It may need more kinds of repair than other calls.
+const JOIN_TRIES_MAX: usize = 6;
 /// How often a call is tried. Each kind of repair is needed at most once per call, unless the store is lost again meanwhile.
 const TRIES_MAX: usize = 4;
 /// How many records an instance writes at once: a part of its connections to the store of records, which holds need too.
@@ -74,7 +76,7 @@ impl Recovery {
 
     /// Gives a fan a token, or returns the token the fan has.
     pub(crate) async fn join(&self, mut joining: Joining) -> Result<QueueTokenPayload, WaitingRoomError> {
-        for _ in 0..TRIES_MAX {
+        for _ in 0..JOIN_TRIES_MAX {
             let refused = match self.ports.queues.join(joining).await {
                 Ok(Joined { payload, replaced }) => {
                     if let Some(replaced) = replaced {
@@ -87,6 +89,8 @@ impl Recovery {
             match refused {
                 JoinRefusal::NoToken => return Err(WaitingRoomError::Draining),
                 JoinRefusal::Reused(RequestReused) => return Err(WaitingRoomError::RequestReused),
+                JoinRefusal::EntryNeeded { epoch } => joining.entry = self.enter_draw(&joining, epoch).await?,
+                JoinRefusal::Drawing => self.draw_entered(&joining).await?,
                 JoinRefusal::NumberNeeded { payload, drawn } => {
                     joining.token = Some(self.drawn_token(payload, drawn).await?);
                 }
@@ -333,9 +337,16 @@ impl Recovery {
         let queue = self.queue(performance).await?;
         let now = clock.now();
         let new = QueueRecord::begun(now.timestamp_millis(), &queue.settings, now);
-        let record = records.begin(performance, new).await?;
+        let mut record = records.begin(performance, new).await?;
         let drawn = draws.find(performance).await?.unwrap_or_default();
         let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
+        if queue.draw.is_some() {
+            let entries = match counts.as_slice() {
+                [] => draws.entries(performance).await?,
+                counts => DrawEntries { joined: counts.to_vec(), closed: true },
+            };
+            record = record.with_entries(&entries);
+        }
         let mut ended = Vec::new();
         if !record.is_new() {
             ended = records.ended(performance, record.epoch).await?;

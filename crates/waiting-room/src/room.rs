@@ -93,7 +93,8 @@ impl WaitingRoom {
         let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
         let (performance, may_enter) = (open.performance, !settings.draining);
         let Entrant { user, lane, needs_accessible } = fan;
-        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence, request };
+        let (token, entry) = (None, None);
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry };
         self.0.recovery.join(joining).await
     }
 

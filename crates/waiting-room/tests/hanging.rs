@@ -138,7 +138,7 @@ impl QueueStore for HangingQueues {
         unreachable!("nobody joins")
     }
 
-    async fn freeze(&self, _: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+    async fn freeze(&self, _: PerformanceId, _: &[u64]) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
         unreachable!("no queue has a draw")
     }
 

@@ -73,6 +73,7 @@ async fn an_audit_finds_damage_to_queue_seats_and_records() {
             token: None,
             presence,
             request: None,
+            entry: None,
         };
         queues.join(joining).await.expect("a queue token");
     }

@@ -101,8 +101,8 @@ impl Checked {
     async fn join(&mut self, fan: usize, lane: u8) {
         let (performance, user) = (self.model.performance, self.model.users[fan]);
         let presence = self.model.presence();
-        let (needs_accessible, may_enter, token, request) = (false, true, None, None);
-        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request };
+        let (needs_accessible, may_enter, token, request, entry) = (false, true, None, None, None);
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry };
         let joined = self.queues().join(joining).await.expect("a token");
         assert_eq!(joined, self.model.join(fan, lane), "the token of the joining fan");
     }

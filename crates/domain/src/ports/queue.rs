@@ -6,7 +6,7 @@ mod queue_records;
 mod queue_store;
 mod queue_tokens;
 
-pub use draws::Draws;
+pub use draws::{DrawClosed, Draws};
 pub use lane_grants::LaneGrants;
 pub use queue_records::QueueRecords;
 pub use queue_store::{

@@ -170,37 +170,70 @@ impl Queue {
     fn enter(&mut self, joining: &Joining) -> Result<(Member, Option<EndedToken>), JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
+        let collects = self.collects();
         let current = self.current(joining)?;
         if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
             self.see(current.lane_number(), now);
             return Ok((current, None));
         }
         let Joining { lane, needs_accessible, .. } = *joining;
+        let epoch = self.epoch;
         let entered = self.lanes.get_mut(usize::from(lane)).filter(|_| joining.may_enter);
-        let index = entered.ok_or(JoinRefusal::NoToken)?.join(needs_accessible, now);
-        let index = index.ok_or(JoinRefusal::NumbersSpent)?;
+        let entered = entered.ok_or(JoinRefusal::NoToken)?;
+        let tail = entered.tail();
+        let index = if collects {
+            let index = joining.entry.ok_or(JoinRefusal::EntryNeeded { epoch })?;
+            entered.enter(index, needs_accessible, now);
+            index
+        } else {
+            entered.join(needs_accessible, now).ok_or(JoinRefusal::NumbersSpent)?
+        };
+        self.flow.joined += entered.tail() - tail;
         if let Some(current) = current {
             self.leave(current.lane_number(), EndReason::Replaced);
         }
-        let issued_at = Timestamp::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now);
+        let issued_at = whole_millis(now);
         let member = Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible };
         self.members.insert(joining.user, member);
-        self.flow.joined += 1;
         Ok((member, current.map(|current| current.ended(EndReason::Replaced))))
     }
 
     /// The current queue token of the user, unless it has ended.
     fn current(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
-        let Some(mut member) = self.members.get(&joining.user).copied() else { return Ok(None) };
+        let known = self.members.get(&joining.user).copied();
+        let late_entry = self.late_entry(joining).filter(|_| known.is_none());
+        let is_late = late_entry.is_some();
+        if is_late && self.is_frozen() {
+            return Err(JoinRefusal::Drawing);
+        }
+        let Some(mut member) = known.or(late_entry) else { return Ok(None) };
         let payload = self.payload(joining.user, &member);
         if !self.is_current_draw(&member) {
             let given = joining.token.filter(|token| token.payload.epoch == self.epoch && member.is_of(&token.payload));
             let drawn = self.drawn_of(member.lane, member.index);
             let given = given.as_ref().map(Member::from).filter(|given| self.is_current_draw(given));
             member = given.ok_or(JoinRefusal::NumberNeeded { payload, drawn })?;
-            self.members.insert(joining.user, member);
+            if !is_late {
+                self.members.insert(joining.user, member);
+            }
         }
-        Ok(Some(member).filter(|member| self.phase(member.lane_number()).is_some_and(is_live)))
+        let phase = self.phase(member.lane_number()).filter(|phase| is_live(*phase));
+        if is_late && phase.is_some() {
+            self.members.insert(joining.user, member);
+            let waits = phase == Some(Phase::Waiting) && member.needs_accessible;
+            if let Some(lane) = self.lanes.get_mut(usize::from(member.lane)).filter(|_| waits) {
+                lane.make_wait(member.number, true);
+            }
+        }
+        Ok(phase.map(|_| member))
+    }
+
+    /// The token of a fan who entered the draw before it was closed, and comes after the queue was frozen.
+    fn late_entry(&self, joining: &Joining) -> Option<Member> {
+        let Joining { lane, needs_accessible, presence, .. } = *joining;
+        let index = joining.entry.filter(|_| !self.collects())?;
+        let issued_at = whole_millis(presence.now);
+        Some(Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible })
     }
 
     /// Whether the fan moves to another lane, which replaces the queue token.
@@ -375,6 +408,10 @@ impl Queue {
             EndReason::Reset => {}
         }
     }
+}
+
+fn whole_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }
 
 fn is_live(phase: Phase) -> bool {

@@ -50,6 +50,7 @@ fn a_snapshot_of_a_million_waiting_numbers_has_the_position_of_each() {
             token: None,
             presence: presence_at(0),
             request: None,
+            entry: None,
         };
         queue.join(&joining).expect("a number is left").payload
     };

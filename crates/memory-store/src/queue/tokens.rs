@@ -67,7 +67,11 @@ impl Queue {
         if let Some(request) = request {
             self.requests.keep(request, None)?;
         }
-        Ok(state)
+        let payload = &token.payload;
+        let current = self.members.get(&payload.user).filter(|member| member.is_of(payload));
+        // The fan left a queue that collects, and entered again under the same index.
+        let is_earlier = current.is_some_and(|member| payload.issued_at < member.issued_at);
+        Ok(if is_earlier { TokenState::Ended(EndReason::Left) } else { state })
     }
 
     pub fn accept(
@@ -193,7 +197,7 @@ impl Queue {
     fn other(&self, shown: &QueueToken) -> Other {
         let (payload, member) = (&shown.payload, self.members.get(&shown.payload.user));
         let Some(other) = member.copied().filter(|member| !member.is_of(payload)) else { return Other::None };
-        if !self.is_current_draw(&other) {
+        if self.drawn_of(other.lane, other.index) > 0 {
             // Both joined before the draw, when they had no order.
             return Other::Stays;
         }

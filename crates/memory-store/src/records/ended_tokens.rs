@@ -24,6 +24,13 @@ impl EndedTokens {
         of_queue.len() - before
     }
 
+    /// Takes back the end of a token.
+    pub fn remove(&mut self, performance: PerformanceId, epoch: i64, lane: u8, index: u64) {
+        if let Some(of_queue) = self.0.get_mut(&(performance, epoch)) {
+            of_queue.remove(&(lane, index));
+        }
+    }
+
     /// Why a token has ended, if it has.
     pub fn find(&self, payload: &QueueTokenPayload) -> Option<EndReason> {
         self.0.get(&(payload.performance, payload.epoch))?.get(&(payload.lane, payload.index)).copied()

@@ -86,6 +86,9 @@ macro_rules! queue_store {
             abandons_who_is_away,
             keeps_who_was_seen_later,
             reports_presence_in_bulk,
+            asks_for_the_entry_of_a_fan,
+            returns_to_the_entry,
+            a_late_entry_gets_its_number,
             draws_numbers,
             a_token_of_another_draw_is_refused,
             joins_with_a_drawn_number,
@@ -172,6 +175,7 @@ fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining 
         token: None,
         presence: seen_at(now),
         request: None,
+        entry: None,
     }
 }
 
@@ -189,7 +193,7 @@ pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, n
     assert_eq!(refused(queues.note_leave(&token, Some(request(user)), now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.end(&token, EndReason::Left, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.spend_hold_try(&token, 1, now).await), TokenRefusal::Lost);
-    assert_eq!(refused(queues.freeze(performance).await), QueueLost);
+    assert_eq!(refused(queues.freeze(performance, &[1]).await), QueueLost);
     assert_eq!(refused(queues.cut(performance, &[], seen_at(now)).await), QueueLost);
     let reported = queues.report_present(performance, &[token.lane_number()], false, seen_at(now)).await;
     assert_eq!(refused(reported), QueueLost);
@@ -216,8 +220,16 @@ impl SpeedBench {
         performance
     }
 
+    /// Joins. Before a draw, the fan has the next entry.
     async fn try_join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        Ok(self.queues.join(joining).await?.payload)
+        match self.queues.join(joining).await {
+            Err(PortError::Refused(JoinRefusal::EntryNeeded { epoch })) if joining.entry.is_none() => {
+                assert_eq!(epoch, EPOCH);
+                let tail = self.snapshot(joining.performance).await.lanes[usize::from(joining.lane)].tail;
+                Ok(self.queues.join(Joining { entry: Some(tail + 1), ..joining }).await?.payload)
+            }
+            joined => Ok(joined?.payload),
+        }
     }
 
     async fn join(&self, performance: PerformanceId, user: UserId, now: Timestamp) -> QueueTokenPayload {

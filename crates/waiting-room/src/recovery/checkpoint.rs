@@ -24,7 +24,8 @@ impl Recovery {
         let performance = open.performance;
         let Some(snapshot) = self.stored_snapshot(performance).await? else { return Ok(()) };
         for (lane, state) in (0..).zip(&snapshot.lanes) {
-            let in_use = state.limit > 0;
+            // Before the draw the entries say how many joined.
+            let in_use = state.limit > 0 && (!snapshot.draws || state.drawn.is_some());
             if in_use {
                 self.raise_limit(performance, &snapshot, lane, ALLOTMENT / 2).await?;
             }

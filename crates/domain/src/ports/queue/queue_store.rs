@@ -65,6 +65,16 @@ pub enum JoinRefusal {
     /// See [`RequestReused`].
     #[error(transparent)]
     Reused(#[from] RequestReused),
+    /// The queue collects fans for its draw, and the fan has no token. The caller has the fan enter the draw, see
+    /// [`Draws::enter`](crate::ports::Draws::enter), and repeats the call with [`Joining::entry`].
+    #[error("the index of the fan in the draw is needed")]
+    EntryNeeded {
+        /// The run of the queue.
+        epoch: i64,
+    },
+    /// The fan entered the draw before it was closed, and the numbers are being drawn. The caller may draw them itself.
+    #[error("the numbers are being drawn")]
+    Drawing,
     /// The fan has a token with a drawn number, which the store cannot compute. The caller repeats the call with
     /// [`Joining::token`].
     #[error("the number of the fan's token is needed")]
@@ -118,6 +128,8 @@ pub struct Joining {
     pub presence: Presence,
     /// The request of this fan, if it has an id.
     pub request: Option<RequestKey>,
+    /// The fan's index in the draw of the lane, if [`JoinRefusal::EntryNeeded`] asked for it.
+    pub entry: Option<u64>,
 }
 
 /// A queue token that was given out or returned.
@@ -141,7 +153,7 @@ pub struct Absent {
 /// A lane whose numbers are being drawn. The fields are in join indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrozenLane {
-    /// How many fans had joined.
+    /// How many fans take part.
     pub count: u64,
     /// Those who left, in order.
     pub gone: Vec<u64>,
@@ -225,6 +237,12 @@ pub struct CutLane {
 ///   once; the others stay
 /// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the clock of the caller
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
+/// - `asks_for_the_entry_of_a_fan`: a queue with a draw gives out no index before its numbers are drawn; see
+///   [`JoinRefusal::EntryNeeded`]. With the entry, the fan gets a token with that index, in any order of entries
+/// - `returns_to_the_entry`: a fan who left or moved before the draw, or is unseen, waits again under the index of the entry. The need
+///   for an accessible seat is that of the new token, and a request to leave with the earlier token finds it ended
+/// - `a_late_entry_gets_its_number`: a fan who entered the draw, and comes after the freeze, gets the number drawn for the entry. One
+///   who had left gets a new token at the end
 /// - `draws_numbers`: a queue with a draw calls nobody and abandons nobody before the cut. Those who left stay gone under their new
 ///   numbers, and those who join later follow
 /// - `a_token_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says how many numbers were drawn
@@ -332,9 +350,14 @@ pub trait QueueStore: Send + Sync {
     /// Returns a try that was spent on a call that costs none.
     async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>>;
 
-    /// Freezes a queue before its draw, so that nobody leaves it. Returns what the draw needs, by lane; none if the numbers were
-    /// drawn before.
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
+    /// Freezes a queue before its draw, so that nobody leaves it, and who joins takes no part. `joined` says for each lane how many
+    /// entered the draw; see [`Draws::close`](crate::ports::Draws::close). Returns what the draw needs, by lane; none if the numbers
+    /// were drawn before.
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
 
     /// Replaces the join indexes of all lanes by the drawn numbers, and counts everybody as seen. Returns whether this call did it.
     async fn cut(

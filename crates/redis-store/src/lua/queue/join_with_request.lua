@@ -1,8 +1,8 @@
 -- A join that is recognised if it is repeated.
--- KEYS and ARGV  see queue.lua and join.lua; 12 id of the request, 13 its fingerprint
+-- KEYS and ARGV  see queue.lua and join.lua; 13 id of the request, 14 its fingerprint
 -- Reply as of join.lua, or {'repeat', …} if a request with the id is kept, see requests.lua
 -- Cost  as of join.lua
-local user, id, fingerprint = ARGV[1], ARGV[12], ARGV[13]
+local user, id, fingerprint = ARGV[1], ARGV[13], ARGV[14]
 local kept
 local reply = join(function(epoch)
   local at

@@ -25,7 +25,7 @@ use crate::fan::Fan;
 use crate::in_memory::{Instance, KillableInstance};
 
 /// The lifetime of access tokens.
-const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
 
 /// Embedded ports with the test's clock and ids.
 pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {

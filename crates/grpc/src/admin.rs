@@ -1,5 +1,7 @@
 //! `AdminService`.
 
+use std::sync::Arc;
+
 use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
 use encore_app::audit::AuditUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
@@ -12,6 +14,7 @@ use encore_domain::catalog::{
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
+use encore_domain::ports::Clock;
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
@@ -20,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::audit::report_to_proto;
-use crate::authenticate::caller;
+use crate::authenticate::{access_ends_at, caller};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
@@ -29,7 +32,7 @@ use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::{Call, sent_body};
 use crate::status::status;
-use crate::streams::{Frames, end_on_shutdown};
+use crate::streams::{Frames, end_on_shutdown, end_with_access};
 use crate::to_proto::timestamp;
 use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
@@ -40,6 +43,7 @@ pub(crate) struct AdminApi {
     pub(crate) audit: AuditUseCases,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -265,6 +269,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
+        let ends_at = access_ends_at(&request)?;
         let mut fields = Fields::default();
         let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
             return Err(fields.into_status());
@@ -274,6 +279,7 @@ impl AdminService for AdminApi {
             let queue = Some(queue_admin::report_to_proto(&report.map_err(status)?));
             Ok(pb::WatchQueueResponse { sequence, queue })
         });
+        let frames = end_with_access(frames, ends_at, Arc::clone(&self.clock));
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
     }
 

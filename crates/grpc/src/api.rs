@@ -235,6 +235,7 @@ impl Api {
             audit: self.audit,
             listings: listings(),
             calls: calls(),
+            clock: self.clock,
             shutdown: shutdown.clone(),
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);

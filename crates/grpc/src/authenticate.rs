@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::identity::{Caller, Role};
+use encore_domain::identity::{AccessTokenPayload, Caller, Role};
 use encore_domain::ports::{AccessTokens, Clock};
+use encore_domain::time::Timestamp;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
@@ -23,7 +24,7 @@ pub(crate) struct Authenticate {
 }
 
 impl Authenticate {
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+    fn payload(&self, headers: &HeaderMap) -> Result<AccessTokenPayload, Status> {
         let header = headers.get(AUTHORIZATION).ok_or_else(credentials_missing)?;
         let text = header.to_str().map_err(|_| credentials_invalid())?;
         let (scheme, token) = text.split_once(' ').ok_or_else(credentials_invalid)?;
@@ -46,11 +47,13 @@ impl CallCheck for Authenticate {
             Some(_) if !self.served.contains(path) => return Ok(None),
             Some(needed) => needed,
         };
-        let caller = self.caller(headers)?;
+        let payload = self.payload(headers)?;
+        let caller = payload.caller;
         if needed == Access::Operator && caller.role != Role::Operator {
             return Err(operator_only());
         }
         extensions.insert(caller);
+        extensions.insert(payload);
         Ok(None)
     }
 }
@@ -58,4 +61,10 @@ impl CallCheck for Authenticate {
 /// The caller that the layer authenticated.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().copied().ok_or_else(credentials_missing)
+}
+
+/// When the caller's access token ends.
+pub(crate) fn access_ends_at<T>(request: &Request<T>) -> Result<Timestamp, Status> {
+    let payload: Option<&AccessTokenPayload> = request.extensions().get();
+    payload.map(|payload| payload.expires_at).ok_or_else(credentials_missing)
 }

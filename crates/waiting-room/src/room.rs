@@ -201,11 +201,11 @@ impl WaitingRoom {
         }
     }
 
-    /// Takes one of the hold attempts of an active token, if its queue limits them. While the store is unavailable nothing is taken:
-    /// the limit stops endless attempts, and a sale does not stop for it.
+    /// Takes one of the hold attempts of an active token, if its queue limits them. While the queue store is unavailable nothing is
+    /// taken: the limit stops endless attempts, and a sale does not stop for it. A queue that this instance has not read yet is
+    /// looked up in the catalog.
     pub async fn spend_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
-        let open = self.0.open_queues.find(payload.performance);
-        let Some(tries) = open.and_then(|open| open.queue.settings.hold_tries) else { return Ok(()) };
+        let Some(tries) = self.hold_tries(payload.performance).await? else { return Ok(()) };
         match self.0.recovery.spend_hold_try(payload, tries).await {
             Ok(true) | Err(WaitingRoomError::Unavailable(_)) => Ok(()),
             Ok(false) => Err(WaitingRoomError::HoldTriesExhausted { tries }),
@@ -215,11 +215,15 @@ impl WaitingRoom {
 
     /// Returns a hold attempt that was taken for a call that costs none.
     pub async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
-        let open = self.0.open_queues.find(payload.performance);
-        match open.and_then(|open| open.queue.settings.hold_tries) {
+        match self.hold_tries(payload.performance).await? {
             Some(_) => self.0.recovery.return_hold_try(payload).await,
             None => Ok(()),
         }
+    }
+
+    async fn hold_tries(&self, performance: PerformanceId) -> Result<Option<u32>, Unavailable> {
+        let queue = self.0.open_queues.find_closed_too(performance).await?;
+        Ok(queue.and_then(|queue| queue.settings.hold_tries))
     }
 }
 

@@ -36,15 +36,20 @@ impl Mocks {
         let mut catalog = MockCatalog::new();
         let sale = OnSale { performance, opens_at: fixtures::start(), queue: Some(Queue::default()) };
         catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
-        let room = WaitingRoom::new(WaitingRoomParts {
+        let room = self.room_on(catalog, clock);
+        room.refresh_open_queues().await.expect("the catalog answers");
+        room
+    }
+
+    /// A waiting room that has not read the catalog yet.
+    pub fn room_on(self, catalog: MockCatalog, clock: Arc<dyn Clock>) -> WaitingRoom {
+        WaitingRoom::new(WaitingRoomParts {
             queues: Arc::new(self.queues),
             records: Arc::new(self.records),
             draws: Arc::new(self.draws),
             catalog: Arc::new(catalog),
             stock: Arc::new(FreeSeats),
             clock,
-        });
-        room.refresh_open_queues().await.expect("the catalog answers");
-        room
+        })
     }
 }

@@ -39,7 +39,13 @@ impl Entrant {
     pub fn new(performance: PerformanceId, epoch: i64, user: UserId, lane: u8) -> Self {
         // A batch has at most one entry of a fan into a queue.
         let (id, no_body) = (RequestId(performance.0), [0; DIGEST_LEN]);
-        Self { performance, epoch, user, lane, key: RequestKey { user, id, fingerprint: Fingerprint::new(no_body, no_body) } }
+        Self {
+            performance,
+            epoch,
+            user,
+            lane,
+            key: RequestKey { user, id, fingerprint: Fingerprint::new(no_body, no_body) },
+        }
     }
 }
 
@@ -105,7 +111,12 @@ async fn enter(
         }
         try_join!(
             insert(conn, performance, &joined, &new),
-            take_back_ends(conn, performance, epoch, before.into_iter().map(|((_, lane), index)| (lane, index)).collect()),
+            take_back_ends(
+                conn,
+                performance,
+                epoch,
+                before.into_iter().map(|((_, lane), index)| (lane, index)).collect()
+            ),
         )?;
         Ok(Ok(indexes))
     });

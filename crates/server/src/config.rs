@@ -44,6 +44,9 @@ pub struct ServeArgs {
     /// the instance is not ready and sweeps nothing.
     #[arg(long, env = "ENCORE_CLOCK_TOLERANCE_MS", default_value = "1000")]
     pub clock_tolerance_ms: String,
+    /// For how many days after a sale has closed its ended queue tokens and the entries of its draw are kept (1 to 3650).
+    #[arg(long, env = "ENCORE_QUEUE_RETENTION_DAYS", default_value = "30")]
+    pub queue_retention_days: String,
     /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
@@ -90,6 +93,7 @@ pub struct Config {
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub clock_tolerance: Duration,
+    pub queue_retention: Duration,
     pub demo: bool,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
@@ -189,8 +193,9 @@ impl ServeArgs {
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
+        let retention = check.number("ENCORE_QUEUE_RETENTION_DAYS", &self.queue_retention_days, 1..=3_650);
         let queue_ceilings = self.queue_ceilings(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace, tolerance) {
+        match (listen, stores, keyring, lifetime, guarded, grace, tolerance, retention) {
             (
                 Some(listen),
                 Some(stores),
@@ -199,6 +204,7 @@ impl ServeArgs {
                 Some(guarded),
                 Some(shutdown_grace),
                 Some(clock_tolerance_ms),
+                Some(queue_retention_days),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -210,6 +216,7 @@ impl ServeArgs {
                     guarded,
                     shutdown_grace,
                     clock_tolerance: Duration::from_millis(clock_tolerance_ms.into()),
+                    queue_retention: Duration::from_hours(24 * u64::from(queue_retention_days)),
                     demo,
                     allow_rehearsals,
                     queue_ceilings,
@@ -337,6 +344,7 @@ mod tests {
             "--shutdown-seconds=-1",
             "--access-token-seconds=1",
             "--clock-tolerance-ms=99",
+            "--queue-retention-days=0",
             "--redis-prefix={}",
             "--queue-rate-ceiling=0",
             "--queue-max-active-ceiling=100001",
@@ -351,6 +359,7 @@ mod tests {
             "ENCORE_SHUTDOWN_SECONDS",
             "ENCORE_ACCESS_TOKEN_SECONDS",
             "ENCORE_CLOCK_TOLERANCE_MS",
+            "ENCORE_QUEUE_RETENTION_DAYS",
             "ENCORE_REDIS_PREFIX",
             "ENCORE_TOKEN_KEYS",
             "ENCORE_QUEUE_RATE_CEILING",

@@ -120,6 +120,12 @@ impl Encore {
         self
     }
 
+    /// The same instance, which keeps ended queue tokens and entries of draws for this long after a sale has closed.
+    pub fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.workers = self.workers.keeping_queues_for(retention);
+        self
+    }
+
     /// The same instance with these ceilings: an operator needs an override to exceed them.
     pub fn under(mut self, ceilings: QueueCeilings) -> Self {
         self.api.admin = self.api.admin.under(ceilings);
@@ -177,6 +183,7 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
     Upkeep::new(UpkeepParts {
         reservations: ports.reservations.clone(),
         payments: ports.payments.clone(),
+        queue_records: ports.queue_records.clone(),
         seat_map: runtime.seat_map.clone(),
         propagator: runtime.propagator.clone(),
         room: runtime.room.clone(),

@@ -22,6 +22,9 @@ const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
+/// The pause between two deletions of what is kept of past queues.
+const FORGET_EVERY: Duration = Duration::from_mins(10);
+
 /// The background loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
@@ -33,6 +36,12 @@ pub struct Workers {
 impl Workers {
     pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, stores: StoreWatch) -> Self {
         Self { room, upkeep, stores }
+    }
+
+    /// The same loops, which keep what is known of a queue for this long after its sale has closed.
+    pub(crate) fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.upkeep = self.upkeep.keeping_queues_for(retention);
+        self
     }
 
     /// The number of seat locks that this instance has repaired.
@@ -80,6 +89,12 @@ impl Workers {
         loops.sweep("overdue locks", REPAIR_EVERY, upkeep.clone(), |upkeep| async move {
             upkeep.settle_overdue_locks().await
         });
+        loops.sweep(
+            "past queues",
+            FORGET_EVERY,
+            upkeep.clone(),
+            |upkeep| async move { upkeep.forget_past_queues().await },
+        );
         loops.sweep(
             "seat lock repair",
             COMPARE_EVERY,

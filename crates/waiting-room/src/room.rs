@@ -282,6 +282,8 @@ impl WaitingRoom {
 
     /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
+        let on_sale = self.0.open_queues.on_sale();
+        self.0.recovery.forget_closed(|performance| on_sale.contains_key(&performance));
         let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
         let checkpoint = |open| {
             let recovery = Arc::clone(&self.0.recovery);

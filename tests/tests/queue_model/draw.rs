@@ -270,8 +270,7 @@ impl Drawing {
             let room = self.room();
             let of_fan = &self.fans[fan];
             let waits = |lane: &u8| of_fan.places[lane].waits;
-            let tried: Vec<QueueTokenPayload> =
-                of_fan.places.keys().rev().map(|lane| of_fan.latest(*lane)).collect();
+            let tried: Vec<QueueTokenPayload> = of_fan.places.keys().rev().map(|lane| of_fan.latest(*lane)).collect();
             let first = of_fan.known().or_else(|| of_fan.places.keys().rev().copied().find(waits));
             for payload in tried {
                 let ended = room.note_leave(&payload, None).await.expect("the queue answers");

@@ -29,8 +29,8 @@ pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payments::Payments;
 pub use queue::{
-    Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
-    QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
+    Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost,
+    QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
 pub use store_clock::StoreClock;
 pub use wallets::Wallets;

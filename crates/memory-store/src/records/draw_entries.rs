@@ -39,6 +39,14 @@ impl DrawEntryRecords {
         counts.joined.clone()
     }
 
+    /// Deletes up to `limit` entries of a queue, whose counts stay. Returns how many.
+    pub fn forget(&mut self, performance: PerformanceId, limit: usize) -> usize {
+        let Some(entries) = self.0.get_mut(&performance) else { return 0 };
+        let before = entries.indexes.len();
+        while before - entries.indexes.len() < limit && entries.indexes.pop_first().is_some() {}
+        before - entries.indexes.len()
+    }
+
     /// How many entered.
     pub fn counts(&self, performance: PerformanceId) -> DrawEntries {
         self.0.get(&performance).map(|entries| entries.counts.clone()).unwrap_or_default()

@@ -43,6 +43,12 @@ impl Recovery {
         Ok(())
     }
 
+    /// Forgets the checkpoints and the draws of the queues that are not open. What is needed again is learnt again.
+    pub(crate) fn forget_closed(&self, is_open: impl Fn(PerformanceId) -> bool) {
+        self.checkpoints().retain(|performance, _| is_open(*performance));
+        self.known_draws.retain(is_open);
+    }
+
     /// Allots more indexes to a lane that has given out all it had.
     pub(super) async fn allot(&self, performance: PerformanceId, lane: u8) -> Result<(), WaitingRoomError> {
         let _exclusive = self.repairing.lock(performance).await;

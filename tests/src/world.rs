@@ -272,13 +272,14 @@ impl World {
 fn unavailable_seat_locks() -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
-    locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_chosen().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_chosen().returning(|_, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
     locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
+    locks.expect_bought().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_overdue().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks
 }

@@ -170,6 +170,8 @@ impl From<SeatMapError> for AppError {
             SeatMapError::WouldOrphan { seat_ids } => Self::WouldOrphanSeats { seat_ids },
             SeatMapError::NoneFits { count } => Self::NoSeatsFit { count },
             SeatMapError::TooFewLeft { area, count, left } => Self::TooFewLeft { area, count, left },
+            SeatMapError::OverLimit { limit, owned } => Self::OverLimit { limit, owned },
+            SeatMapError::MayRepeat => Self::Internal("a repeated hold was not looked up".to_owned()),
             SeatMapError::Overloaded => Self::Overloaded,
             // A watch lasts as long as the admission of its fan.
             SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),

@@ -105,7 +105,7 @@ fn seat_state(seats: &[usize], status: SeatStatus) -> SeatState {
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
-    slots(seats).into_iter().map(|slot| Claim::sold(slot, id())).collect()
+    slots(seats).into_iter().map(|slot| Claim::sold(slot, id(), id())).collect()
 }
 
 fn inside(numbers: u64) -> QueueSnapshot {
@@ -202,7 +202,7 @@ async fn an_exceeded_max_active_in_both_passes_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_without_a_claim_is_reported_if_it_is_overdue() {
-    let lock = SeatLock::held(slots(&[1])[0], id(), start());
+    let lock = SeatLock::held(slots(&[1])[0], id(), id(), start());
     let looks = |overdue| Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None, None],

@@ -126,13 +126,13 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a hold.
-    pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
-        Self { slot, owner: SeatOwner::Holder { reservation, until } }
+    pub fn held(slot: Slot, reservation: ReservationId, user: UserId, until: Timestamp) -> Self {
+        Self { slot, owner: SeatOwner::Holder { reservation, user, until } }
     }
 
     /// The claim of a confirmed reservation.
-    pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
-        Self { slot, owner: SeatOwner::Buyer { reservation } }
+    pub fn sold(slot: Slot, reservation: ReservationId, user: UserId) -> Self {
+        Self { slot, owner: SeatOwner::Buyer { reservation, user } }
     }
 
     /// The claim of the operators.

@@ -121,6 +121,8 @@ pub struct Settlement {
     pub payment: PaymentId,
     /// The reservation.
     pub reservation: ReservationId,
+    /// The fan who paid.
+    pub user: UserId,
     /// The performance.
     pub performance: PerformanceId,
     /// The sold seats.

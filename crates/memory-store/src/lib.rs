@@ -16,6 +16,7 @@ mod requests;
 mod reservations;
 mod seat_blocks;
 mod seat_changes;
+mod seat_fans;
 mod seat_locks;
 mod seats;
 mod seen_requests;

@@ -51,7 +51,7 @@ agree_in_folders! {
     "queue/" queue_store: [joining, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering, token_ends]
     "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]
-    "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
+    "booking/" seat_locks: [loading, taking, choosing, units, limiting, changing, blocking, publishing]
 }
 
 /// The contract of `Outbox` has one bullet, without a name.

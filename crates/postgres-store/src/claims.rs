@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::{BlockId, PerformanceId, ReservationId};
+use encore_domain::ids::{BlockId, PerformanceId, ReservationId, UserId};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use futures::try_join;
 use uuid::Uuid;
@@ -212,7 +212,7 @@ pub async fn load(
         .select((
             claims::slot,
             claims::block_id,
-            claims::reservation_id,
+            (claims::reservation_id, claims::user_id),
             (reservations::state, reservations::expires_at).nullable(),
         ))
         .into_boxed();
@@ -223,22 +223,25 @@ pub async fn load(
     rows.into_iter().map(read_claim).collect()
 }
 
-/// The slot, the block, the reservation, and the state and deadline of the reservation.
-type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
+/// The slot, the block, the reservation and its fan, and the state and deadline of the reservation.
+type ClaimRow = (i32, Option<Uuid>, (Option<Uuid>, Option<Uuid>), Option<(String, DateTime<Utc>)>);
 
 /// A claim whose reservation does not exist reads as sold: the seat stays taken until an operator has repaired what the
 /// audit reports.
-fn read_claim((slot, block, reservation, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
+fn read_claim((slot, block, of_fan, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
-    match (reservation, block) {
-        (Some(reservation), None) => Ok(match state_and_deadline {
-            Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
-                Claim::held(slot, ReservationId(reservation), expires_at)
-            }
-            Some(_) | None => Claim::sold(slot, ReservationId(reservation)),
-        }),
-        (None, Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
-        (None, None) | (Some(_), Some(_)) => Err(corrupt("owner of a claim", &slot.0)),
+    match (of_fan, block) {
+        ((Some(reservation), Some(user)), None) => {
+            let (reservation, user) = (ReservationId(reservation), UserId(user));
+            Ok(match state_and_deadline {
+                Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
+                    Claim::held(slot, reservation, user, expires_at)
+                }
+                Some(_) | None => Claim::sold(slot, reservation, user),
+            })
+        }
+        ((None, None), Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
+        _ => Err(corrupt("owner of a claim", &slot.0)),
     }
 }
 

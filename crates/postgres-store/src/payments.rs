@@ -182,6 +182,7 @@ impl Payments for PostgresPayments {
             Ok(Settlement {
                 payment: PaymentId(row.id),
                 reservation: ReservationId(row.reservation_id),
+                user: UserId(row.user_id),
                 performance: PerformanceId(row.performance_id),
                 slots: seats.iter().map(|seat| seat.slot).collect(),
                 payload: row.payload()?,

@@ -194,7 +194,10 @@ async fn a_claim_without_its_reservation_reads_as_sold_and_the_others_are_read()
     let claims = sale.reservations.claims(performance).await.expect("the claims are read");
     assert_eq!(
         claims,
-        [Claim::held(slots(&[0])[0], placement.0.id, placement.0.expires_at), Claim::sold(slots(&[1])[0], missing)]
+        [
+            Claim::held(slots(&[0])[0], placement.0.id, fan, placement.0.expires_at),
+            Claim::sold(slots(&[1])[0], missing, fan)
+        ]
     );
 }
 

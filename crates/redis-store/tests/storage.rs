@@ -235,7 +235,7 @@ async fn numbers_past_the_tail_are_not_reported() {
 async fn concurrent_loads_of_thousands_of_holds_load_the_seats_once() {
     let redis = fresh_redis().await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = |n| SeatLock::held(Slot(n), owner(n), at(i64::from(n)));
+    let held = |n| SeatLock::held(Slot(n), owner(n), user(u64::from(n)), at(i64::from(n)));
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
@@ -277,7 +277,7 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     queues.0.spend_hold_try(&token, 2, at(0)).await.expect("the queue knows the token");
     queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = SeatLock::held(Slot(0), owner(1), at(0));
+    let held = SeatLock::held(Slot(0), owner(1), user(1), at(0));
     seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey {
         user: user(1),
@@ -292,7 +292,7 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     let queue_names = ["", ":active", ":called", ":gone:0", ":members", ":pace", ":reasons:0", ":tries"];
     let queue_names = queue_names.map(|name| format!("queue{name}"));
     let names = queue_names.iter().map(String::as_str);
-    let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
+    let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:fans", "seats:loads", "seats:owners"];
     let mut expected: BTreeMap<String, bool> = names.chain(seat_names).map(permanent).collect();
     expected.extend([
         expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),

@@ -8,8 +8,8 @@ use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock,
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{ChooseRefusal, Clock, LockTerms, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -69,17 +69,16 @@ impl SeatMap {
     /// Locks seats, all or none.
     ///
     /// It also returns `Ok` when the locks are unavailable or cannot be loaded. Then only the claims refuse seats that are
-    /// taken, which is slower.
+    /// taken and calls over the limit, which is slower.
     pub async fn take(
         &self,
         context: &PerformanceContext,
         slots: &[Slot],
         orphans: Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<(), SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take(performance, slots, orphans.clone(), owner, held_until);
+        let take = || self.locks.take(performance, slots, orphans.clone(), terms);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.load(context).await;
@@ -91,6 +90,8 @@ impl SeatMap {
                 return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
             }
             Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => return Err(would_orphan(context, &slots)),
+            Err(PortError::Refused(TakeRefusal::OverLimit { owned })) => return Err(over_limit(&terms, owned)),
+            Err(PortError::Refused(TakeRefusal::MayRepeat)) => return Err(SeatMapError::MayRepeat),
             Err(PortError::Refused(TakeRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; the claims decide");
             }
@@ -111,11 +112,10 @@ impl SeatMap {
         &self,
         context: &PerformanceContext,
         search: &Search,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<Option<Vec<Slot>>, SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take_chosen(performance, search, owner, held_until);
+        let take = || self.locks.take_chosen(performance, search, terms);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(context).await;
@@ -125,6 +125,8 @@ impl SeatMap {
             Ok(taken) => Ok(Some(taken.slots)),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
+            Err(PortError::Refused(ChooseRefusal::OverLimit { owned })) => Err(over_limit(&terms, owned)),
+            Err(PortError::Refused(ChooseRefusal::MayRepeat)) => Err(SeatMapError::MayRepeat),
             Err(PortError::Refused(ChooseRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; choosing by the claims");
                 Ok(None)
@@ -196,8 +198,9 @@ impl SeatMap {
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
+        user: UserId,
     ) -> Result<(), Unavailable> {
-        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner)).collect();
+        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner, user)).collect();
         self.locks.mark(performance, &sold).await.map(drop)
     }
 
@@ -247,6 +250,11 @@ impl SeatMap {
         SeatStream::open(replica, Arc::clone(&self.clock), watch)
     }
 
+    /// How many seats of a performance a fan has bought, as far as the locks know.
+    pub async fn bought(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
+        Ok(self.locks.bought(performance, &[user]).await?.first().copied().unwrap_or_default())
+    }
+
     /// How many seats are free and how many held, in the order of `performances`. The counts of a replica are at most three
     /// seconds old.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
@@ -258,6 +266,10 @@ impl SeatMap {
     pub async fn stock_by_need(&self, performance: PerformanceId) -> Result<StockByNeed, SeatMapError> {
         self.replicas.stock_by_need(performance).await
     }
+}
+
+fn over_limit(terms: &LockTerms, owned: u32) -> SeatMapError {
+    SeatMapError::OverLimit { limit: terms.seats_per_fan, owned }
 }
 
 fn would_orphan(context: &PerformanceContext, slots: &[Slot]) -> SeatMapError {

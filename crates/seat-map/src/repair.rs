@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use encore_bulkhead::Bulkhead;
-use encore_domain::booking::seat_repair::{Difference, NOBODY, differences};
+use encore_domain::booking::seat_repair::{Difference, NOBODY, NOBODYS_USER, differences};
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
@@ -112,8 +112,11 @@ impl Repair {
     async fn repair(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
         let sold_unclaimed = |seat: &&Difference| seat.shown == SeatStatus::Sold && seat.claimant.is_none();
         let now = self.clock.now();
-        let released: Vec<SeatLock> =
-            seats.iter().filter(sold_unclaimed).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();
+        let released: Vec<SeatLock> = seats
+            .iter()
+            .filter(sold_unclaimed)
+            .map(|seat| SeatLock::held(seat.slot, NOBODY, NOBODYS_USER, now))
+            .collect();
         self.settling.locks.mark(performance, &released).await?;
         let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(Locker::Fan(NOBODY)));
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;

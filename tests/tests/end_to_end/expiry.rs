@@ -135,7 +135,8 @@ async fn a_lock_without_a_claim_is_freed_after_its_deadline() {
     let slots = encore_port_tests::fixtures::slots(&[0]);
     let until_when = encore_port_tests::fixtures::start() + HOLD_FOR;
     let owner = encore_port_tests::fixtures::id();
-    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, owner, until_when).await.expect("a lock");
+    let terms = encore_port_tests::fixtures::lock_terms(owner, until_when);
+    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, terms).await.expect("a lock");
     let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("locked");
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
 

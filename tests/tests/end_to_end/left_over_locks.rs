@@ -128,7 +128,8 @@ async fn lock_all(world: &World, performance: PerformanceId, chart: &SeatChart) 
     let all: Vec<Slot> = chart.seats().iter().map(|seat| seat.slot).collect();
     let until = fixtures::start() + std::time::Duration::from_hours(1);
     let locks = &world.ports.seat_locks;
-    locks.take(performance, &all, Orphans::Allow, fixtures::id(), until).await.expect("locked");
+    let terms = fixtures::lock_terms(fixtures::id(), until);
+    locks.take(performance, &all, Orphans::Allow, terms).await.expect("locked");
     assert_eq!(locks.stock(&[performance]).await.expect("an answer")[0].expect("loaded").stock.free, 0);
 }
 

@@ -17,6 +17,7 @@ mod guard;
 mod hold_changes;
 mod lanes;
 mod left_over_locks;
+mod limits;
 mod lost_locks;
 mod lost_redis;
 mod operators;

@@ -19,8 +19,8 @@ mod wallets;
 
 pub use audit::Audit;
 pub use booking::{
-    ChooseRefusal, PlaceRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks, TakeRefusal,
-    TakenSeats,
+    ChooseRefusal, LockTerms, PlaceRefusal, RESERVATIONS_REMEMBERED, Reservations, SeatBlocks, SeatChanges,
+    SeatListener, SeatLocks, TakeRefusal, TakenSeats,
 };
 pub use catalog::Catalog;
 pub use clock::Clock;

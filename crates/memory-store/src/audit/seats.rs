@@ -90,7 +90,7 @@ fn check_orphans(audit: &mut Sweep) {
         audit.examine(Promise::OrphanHold, claims.len());
         for claim in claims.values() {
             let detail = match claim.owner {
-                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation, .. } => {
                     let why = reservation_mismatch(records.reservations.find(reservation), *performance, claim);
                     why.map(|why| format!("claimed by reservation {reservation}, which {why}"))
                 }

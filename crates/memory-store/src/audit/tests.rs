@@ -117,7 +117,7 @@ async fn claims_without_a_live_reservation_that_lists_the_seat() {
     assert_reported(
         |fixture, records| {
             let claims = records.reservations.claims.get_mut(&fixture.performance).expect("claims");
-            let claim = |slot, reservation| (slot, Claim::sold(slot, reservation));
+            let claim = |slot, reservation| (slot, Claim::sold(slot, reservation, id()));
             let without_reservation = claim(Slot(900), id());
             claims.extend([
                 claim(fixture.slot(3), fixture.released.id),

@@ -39,7 +39,7 @@ impl ReservationRecords {
     }
 
     pub fn insert(&mut self, hold: &Reservation) {
-        let claim = |slot| Claim::held(slot, hold.id, hold.expires_at);
+        let claim = |slot| Claim::held(slot, hold.id, hold.user, hold.expires_at);
         let claims = hold.slots().into_iter().map(|slot| (slot, claim(slot)));
         self.claims.entry(hold.performance).or_default().extend(claims);
         *self.owned.entry((hold.performance, hold.user)).or_default() += seat_count(hold);
@@ -72,7 +72,7 @@ impl ReservationRecords {
         for seat in &before.seats {
             claims.remove(&seat.slot);
         }
-        let claim = |slot| (slot, Claim::held(slot, changed.id, changed.expires_at));
+        let claim = |slot| (slot, Claim::held(slot, changed.id, changed.user, changed.expires_at));
         claims.extend(changed.slots().into_iter().map(claim));
         let owned = self.owned.entry((changed.performance, changed.user)).or_default();
         *owned = owned.saturating_sub(seat_count(&before)) + seat_count(changed);
@@ -99,7 +99,7 @@ impl ReservationRecords {
         self.held.remove(&(reservation.expires_at, reservation.id));
         let claims = self.claims.entry(reservation.performance).or_default();
         for seat in &reservation.seats {
-            claims.insert(seat.slot, Claim::sold(seat.slot, reservation.id));
+            claims.insert(seat.slot, Claim::sold(seat.slot, reservation.id, reservation.user));
         }
         Some(reservation.clone())
     }

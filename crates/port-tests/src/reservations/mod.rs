@@ -120,7 +120,7 @@ impl RecordBench {
 
 /// The claims of these holds, in the order of their slots.
 pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<Claim> {
-    let claim = |hold: &Reservation, slot| Claim::held(slot, hold.id, hold.expires_at);
+    let claim = |hold: &Reservation, slot| Claim::held(slot, hold.id, hold.user, hold.expires_at);
     let mut claims: Vec<Claim> =
         holds.into_iter().flat_map(|hold| hold.slots().into_iter().map(|slot| claim(hold, slot))).collect();
     claims.sort_by_key(|claim| claim.slot);

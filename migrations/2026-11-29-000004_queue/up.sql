@@ -58,7 +58,7 @@ CREATE TABLE ended_queue_tokens (
     epoch bigint NOT NULL,
     lane smallint NOT NULL CHECK (lane >= 0),
     index bigint NOT NULL CHECK (index > 0),
-    reason text COLLATE "C" NOT NULL CHECK (reason IN ('used', 'left', 'expired', 'abandoned', 'replaced')),
+    reason text COLLATE "C" NOT NULL CHECK (reason IN ('used', 'left', 'expired', 'abandoned', 'replaced', 'limit_reached')),
     PRIMARY KEY (performance_id, epoch, lane, index)
 );
 

@@ -12,6 +12,7 @@ use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw, QueueSettings, RESTORE_QUIET};
+use encore_domain::time::Timestamp;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -180,6 +181,11 @@ impl World {
     /// The database that durable instances share.
     pub fn database(&self) -> &ScratchDatabase {
         self.database.as_ref().expect("a durable world")
+    }
+
+    /// The time of the test's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A connection to the instance whose turn it is.

@@ -121,10 +121,22 @@ impl QueueUseCases {
         }
         let now = self.parts.clock.now();
         let open = self.queue_for_joining(&context, now).await?;
+        self.check_limit(caller, &context).await?;
         let lanes = &open.queue.settings.lanes;
         let lane = self.lane(caller, performance, lanes, lane_grant, now)?;
         let payload = self.parts.room.join(&open, Entrant { user: caller.user, lane, needs_accessible }).await?;
         Ok(QueueAnswer::Joined(payload))
+    }
+
+    /// Refuses a fan who has bought as many seats as one fan may, and could buy nothing. While that is not known the fan may join: it is
+    /// asked again when the fan is called.
+    async fn check_limit(&self, caller: Caller, performance: &Performance) -> Result<(), AppError> {
+        if !self.parts.seat_map.any_sold(performance.id).await {
+            return Ok(());
+        }
+        let owned = self.parts.seat_map.bought(performance.id, caller.user).await.unwrap_or_default();
+        let limit = performance.seats_per_fan;
+        if owned < limit { Ok(()) } else { Err(AppError::OverLimit { limit, owned }) }
     }
 
     async fn joined(&self, payload: QueueTokenPayload) -> Result<JoinedQueue, AppError> {

@@ -13,7 +13,7 @@ use encore_domain::booking::Claim;
 use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockByNeed, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{
     Clock, MockAudit, MockCatalog, MockClock, MockDraws, MockQueueRecords, MockQueueStore, MockReservations,
     MockSeatLocks,
@@ -30,6 +30,10 @@ struct UnreadStock;
 impl Stock for UnreadStock {
     async fn stock(&self, _: PerformanceId) -> Result<StockByNeed, Unavailable> {
         panic!("the auditor reads no stock")
+    }
+
+    async fn may_buy(&self, _: PerformanceId, _: UserId) -> Result<bool, Unavailable> {
+        panic!("the auditor asks for no fan")
     }
 }
 

@@ -314,6 +314,7 @@ fn end_name(reason: EndReason) -> &'static str {
         EndReason::Expired => "EXPIRED",
         EndReason::Abandoned => "ABANDONED",
         EndReason::Replaced => "REPLACED",
+        EndReason::LimitReached => "SEAT_LIMIT_REACHED",
         EndReason::Reset => "RESET",
     }
 }

@@ -196,6 +196,7 @@ pub async fn notes_ended_tokens(bench: RecordBench) {
         ended(0, 7, EndReason::Left),
         ended(0, 8, EndReason::Abandoned),
         ended(1, 7, EndReason::Replaced),
+        ended(1, 8, EndReason::LimitReached),
         ended(1, 4_000_000_000, EndReason::Expired),
     ];
     let note = async |ended: &[EndedToken]| {

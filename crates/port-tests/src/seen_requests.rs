@@ -60,6 +60,7 @@ pub async fn remembers_an_answer(bench: SpeedBench) {
         EndReason::Expired,
         EndReason::Abandoned,
         EndReason::Replaced,
+        EndReason::LimitReached,
         EndReason::Reset,
     ];
     let left = reasons.map(QueueAnswer::Left);

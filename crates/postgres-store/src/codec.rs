@@ -58,6 +58,7 @@ pub fn end_reason_text(reason: EndReason) -> &'static str {
         EndReason::Left => "left",
         EndReason::Expired => "expired",
         EndReason::Replaced => "replaced",
+        EndReason::LimitReached => "limit_reached",
         EndReason::Abandoned | EndReason::Reset => "abandoned",
     }
 }
@@ -68,6 +69,7 @@ pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
         "left" => Ok(EndReason::Left),
         "expired" => Ok(EndReason::Expired),
         "replaced" => Ok(EndReason::Replaced),
+        "limit_reached" => Ok(EndReason::LimitReached),
         "abandoned" => Ok(EndReason::Abandoned),
         _ => Err(corrupt("end reason", text)),
     }

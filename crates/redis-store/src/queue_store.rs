@@ -378,7 +378,7 @@ fn admitted_until(payload: &QueueTokenPayload) -> String {
 fn counts_as(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Used => "used",
-        EndReason::Left | EndReason::Replaced => "left",
+        EndReason::Left | EndReason::Replaced | EndReason::LimitReached => "left",
         EndReason::Expired => "expired",
         EndReason::Abandoned => "abandoned",
         EndReason::Reset => "",

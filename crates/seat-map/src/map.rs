@@ -20,6 +20,7 @@ use crate::reader::SeatReader;
 use crate::registry::ReplicaRegistry;
 use crate::repair::Repair;
 use crate::settling::Settling;
+use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
 
 /// What a [`SeatMap`] is made of.
@@ -47,6 +48,7 @@ pub struct SeatMap {
     reader: SeatReader,
     claims: ClaimsViews,
     replicas: ReplicaRegistry,
+    sold: Arc<SoldPerformances>,
 }
 
 impl SeatMap {
@@ -55,10 +57,12 @@ impl SeatMap {
         let SeatMapParts { locks, changes, reservations, contexts, clock } = parts;
         let settling = Settling { locks: Arc::clone(&locks), reservations };
         let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
+        let replicas = ReplicaRegistry::new(reader.clone(), changes);
         Self {
             repair: Repair::new(settling.clone(), Arc::clone(&clock)),
             claims: ClaimsViews::new(reader.clone()),
-            replicas: ReplicaRegistry::new(reader.clone(), changes),
+            sold: Arc::new(SoldPerformances::new(reader.clone(), replicas.clone())),
+            replicas,
             locks,
             clock,
             settling,
@@ -201,7 +205,9 @@ impl SeatMap {
         user: UserId,
     ) -> Result<(), Unavailable> {
         let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner, user)).collect();
-        self.locks.mark(performance, &sold).await.map(drop)
+        self.locks.mark(performance, &sold).await?;
+        self.sold.note(performance).await;
+        Ok(())
     }
 
     /// Writes the claims of these seats to their locks. Seats with a claim are marked. Seats without a claim are freed if this
@@ -250,7 +256,13 @@ impl SeatMap {
         SeatStream::open(replica, Arc::clone(&self.clock), watch)
     }
 
-    /// How many seats of a performance a fan has bought, as far as the locks know.
+    /// Whether anything of a performance is sold, as of a second ago at most. It costs a read of the replica a second, so that it can
+    /// be asked for every fan who joins a queue. True if that cannot be known.
+    pub async fn any_sold(&self, performance: PerformanceId) -> bool {
+        self.sold.any(performance).await.unwrap_or(true)
+    }
+
+    /// How many seats of a performance a fan has bought, as far as the locks know. One query.
     pub async fn bought(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
         Ok(self.locks.bought(performance, &[user]).await?.first().copied().unwrap_or_default())
     }

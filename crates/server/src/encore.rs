@@ -152,7 +152,7 @@ impl Runtime {
             records: ports.queue_records.clone(),
             draws: ports.draws.clone(),
             catalog: ports.catalog.clone(),
-            stock: Arc::new(SeatMapStock(seat_map.clone())),
+            stock: Arc::new(SeatMapStock { seat_map: seat_map.clone(), contexts: contexts.clone() }),
             clock: ports.clock.clone(),
         });
         let guard = QueueGuard::new(room.clone());

@@ -119,6 +119,14 @@ impl Recovery {
         self.repaired(payload, end).await
     }
 
+    /// Ends a called token whose fan could buy nothing, and notes it.
+    pub(crate) async fn pass_over(&self, payload: &QueueTokenPayload) -> Result<TokenState, WaitingRoomError> {
+        let QueueTokenPayload { performance, epoch, lane, index, .. } = *payload;
+        let reason = EndReason::LimitReached;
+        self.ended_notes.note(performance, epoch, vec![EndedToken { lane, index, reason }]).await?;
+        self.end(payload, reason).await
+    }
+
     /// Takes one of the hold attempts of an active token. Returns whether one was left.
     pub(crate) async fn spend_hold_try(
         &self,

@@ -294,6 +294,7 @@ impl WaitingRoom {
             Arc::clone(&replicas),
             Arc::clone(&clock),
         );
+        let statuses = StatusReader::new(Arc::clone(&recovery), Arc::clone(&stock));
         let admission = Admission {
             bulkhead: Bulkhead::new("tick", admission::DEADLINE),
             recovery: Arc::clone(&recovery),
@@ -302,7 +303,6 @@ impl WaitingRoom {
             stock,
             clock: Arc::clone(&clock),
         };
-        let statuses = StatusReader::new(Arc::clone(&recovery));
         let checkpoints = Bulkhead::new("queue records", CHECKPOINT_DEADLINE);
         let (admission, absence) = (Arc::new(admission), Arc::new(absence));
         Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, checkpoints, clock }))

@@ -91,6 +91,16 @@ impl Checked {
                     self.change(at, admitted_until, TokenChange::Accept).await;
                 }
             }
+            Operation::PassOver(choice) => {
+                // A fan whose token says that it was admitted is not asked.
+                let choice = TokenChoice { admitted: false, ..self.model.called_instead(*choice) };
+                if let Some((at, None)) = self.model.choice(choice)
+                    && matches!(self.model.token(at).phase, Phase::Called(_))
+                {
+                    self.model.token_mut(at).given_up = true;
+                    self.change(at, None, TokenChange::End(EndReason::LimitReached)).await;
+                }
+            }
             Operation::Pay { choice, reported } => self.pay(*choice, *reported).await,
             Operation::Keep => self.keep().await,
             Operation::Lose { loss, showing } => self.lose(*loss, showing).await,

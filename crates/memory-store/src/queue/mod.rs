@@ -347,7 +347,7 @@ impl Queue {
     fn count_end(&mut self, reason: EndReason) {
         match reason {
             EndReason::Used => self.flow.used += 1,
-            EndReason::Left | EndReason::Replaced => self.flow.left += 1,
+            EndReason::Left | EndReason::Replaced | EndReason::LimitReached => self.flow.left += 1,
             EndReason::Expired => self.flow.expired += 1,
             EndReason::Abandoned => self.flow.abandoned += 1,
             EndReason::Reset => {}

@@ -70,6 +70,7 @@ macro_rules! queue_store {
             an_active_token_expires,
             ends_a_waiting_number,
             ends_an_active_number,
+            ends_a_called_number,
             limits_hold_tries,
             returns_a_hold_try,
             a_payload_of_another_epoch_has_ended,

@@ -190,6 +190,8 @@ pub struct CutLane {
 /// - `an_active_token_expires`: at its deadline; another number can then be called
 /// - `ends_a_waiting_number`: it is never called, and all behind it move up
 /// - `ends_an_active_number`: with the given reason; another number can then be called. Ending it again keeps the first reason
+/// - `ends_a_called_number`: with the given reason, such as [`EndReason::LimitReached`]; another number can then be called, and the fan
+///   may join again
 /// - `limits_hold_tries`: an active token has the given number of tries; any other token has none
 /// - `returns_a_hold_try`: an active token has one more again, and never more than at first; any other token still has none
 /// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for `state`, `accept` and `end`

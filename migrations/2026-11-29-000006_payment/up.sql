@@ -20,3 +20,27 @@ CREATE INDEX payments_of_user ON payments (user_id, id DESC);
 CREATE INDEX payments_pending_propagation ON payments (performance_id, paid_at, id) WHERE NOT propagated;
 
 ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments;
+
+-- Cancellations of paid seats. A row never changes.
+CREATE TABLE refunds (
+    id uuid PRIMARY KEY,
+    payment_id uuid NOT NULL,
+    reservation_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    performance_id uuid NOT NULL,
+    slots integer[] NOT NULL,
+    -- Whether the reservation has no seat left.
+    is_whole boolean NOT NULL,
+    -- What was paid for the seats, and what is kept of it.
+    price_minor bigint NOT NULL CHECK (price_minor >= 0),
+    fee_minor bigint NOT NULL CHECK (fee_minor BETWEEN 0 AND price_minor),
+    currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    -- Null where the fan cancelled.
+    operator_id uuid,
+    reason text CHECK (reason <> ''),
+    made_at timestamptz NOT NULL,
+    CONSTRAINT refunds_reason_of_operator CHECK ((operator_id IS NULL) = (reason IS NULL))
+);
+
+CREATE INDEX refunds_of_payment ON refunds (payment_id, made_at, id);
+CREATE UNIQUE INDEX refunds_whole_once ON refunds (reservation_id) WHERE is_whole;

@@ -7,13 +7,14 @@ CREATE TABLE wallets (
 
 CREATE TABLE transfers (
     id uuid PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('top_up', 'payment')),
+    kind text NOT NULL CHECK (kind IN ('top_up', 'payment', 'refund')),
     -- The fan whose wallet has one of the two entries.
     user_id uuid NOT NULL REFERENCES users,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     payment_id uuid REFERENCES payments,
-    made_at timestamptz NOT NULL
+    made_at timestamptz NOT NULL,
+    refund_id uuid REFERENCES refunds
 );
 
 -- The two entries of each transfer. They sum to zero.

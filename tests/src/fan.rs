@@ -301,6 +301,30 @@ impl Fan {
         Ok(extended.reservation.expect("a reservation"))
     }
 
+    /// Cancels a paid reservation, or some of its seats.
+    pub async fn cancel(
+        &self,
+        reservation_id: &str,
+        seats: &[&str],
+    ) -> Result<booking::CancelReservationResponse, Status> {
+        self.cancel_as(&request_id(), reservation_id, seats).await
+    }
+
+    /// The same under a given request id.
+    pub async fn cancel_as(
+        &self,
+        request_id: &str,
+        reservation_id: &str,
+        seats: &[&str],
+    ) -> Result<booking::CancelReservationResponse, Status> {
+        let message = booking::CancelReservationRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        };
+        Ok(self.booking().cancel_reservation(self.request(message)).await?.into_inner())
+    }
+
     /// Reads a reservation.
     pub async fn reservation(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
         let message = booking::GetReservationRequest { reservation_id: reservation_id.to_owned() };

@@ -9,6 +9,7 @@ use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
+use encore_domain::payment::refund::CancelRefusal;
 use encore_domain::ports::{EmailTaken, HashingError};
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
@@ -76,6 +77,10 @@ pub enum AppError {
     HoldAtLimit { expires_at: Timestamp },
     #[error("the reservation is not a live hold")]
     NotHeld { state: ReservationState },
+    #[error("the reservation is not confirmed")]
+    NotConfirmed { state: ReservationState },
+    #[error("reservations of this performance could be cancelled until {closed_at}")]
+    CancellationClosed { closed_at: Timestamp },
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
     #[error("the wallet's balance would exceed its limit")]
@@ -283,6 +288,19 @@ impl From<PayRefusal> for AppError {
             // The payment was planned again as often as its limit allows.
             PayRefusal::HoldChanged => Self::Overloaded,
             PayRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
+        }
+    }
+}
+
+impl From<CancelRefusal> for AppError {
+    fn from(refusal: CancelRefusal) -> Self {
+        match refusal {
+            CancelRefusal::NotConfirmed { state } => Self::NotConfirmed { state },
+            CancelRefusal::NotItsSeats { slots } => {
+                let ids = slots.iter().map(|slot| format!("slot {}", slot.0)).collect();
+                Self::NotFound { kind: "reserved_seat", ids }
+            }
+            CancelRefusal::TooLate { closed_at } => Self::CancellationClosed { closed_at },
         }
     }
 }

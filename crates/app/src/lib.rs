@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod booking;
+pub mod cancellation;
 pub mod catalog;
 pub mod error;
 pub mod identity;

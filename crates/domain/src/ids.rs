@@ -48,6 +48,8 @@ id! {
     BlockId;
     /// A payment of a hold.
     PaymentId;
+    /// A cancellation of seats that were paid, with its refund.
+    RefundId;
     /// A transfer of money.
     TransferId;
     /// One side of a transfer.

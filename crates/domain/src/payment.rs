@@ -1,5 +1,7 @@
 //! Payments of holds.
 
+pub mod refund;
+
 use thiserror::Error;
 
 use crate::booking::{Reservation, ReservationState};
@@ -82,7 +84,9 @@ pub fn check_payable(reservation: &Reservation, now: Timestamp) -> Result<(), Pa
     match reservation.state_at(now) {
         ReservationState::Held => Ok(()),
         ReservationState::Expired => Err(PayRefusal::HoldExpired { expired_at: reservation.expires_at }),
-        state @ (ReservationState::Confirmed | ReservationState::Released) => Err(PayRefusal::NotHeld { state }),
+        state @ (ReservationState::Confirmed | ReservationState::Released | ReservationState::Cancelled) => {
+            Err(PayRefusal::NotHeld { state })
+        }
     }
 }
 

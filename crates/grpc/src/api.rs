@@ -6,6 +6,7 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
+use encore_app::cancellation::CancellationUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::payment::PaymentUseCases;
@@ -91,6 +92,7 @@ pub struct Api {
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
     pub booking: BookingUseCases,
+    pub cancellations: CancellationUseCases,
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
     pub admin: AdminUseCases,
@@ -217,7 +219,9 @@ impl Api {
         let listings = || Listings(Arc::clone(&self.page_tokens));
         let catalog =
             CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
-        let booking = BookingApi { booking: Arc::new(self.booking), listings: listings(), calls: calls() };
+        let cancellations = Arc::new(self.cancellations);
+        let booking = Arc::new(self.booking);
+        let booking = BookingApi { booking, cancellations, listings: listings(), calls: calls() };
         let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
         let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };

@@ -97,6 +97,12 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::NotHeld { state } => {
             precondition(message, ErrorReason::ReservationNotHeld, [("state", state_name(state).to_owned())])
         }
+        AppError::NotConfirmed { state } => {
+            precondition(message, ErrorReason::ReservationNotConfirmed, [("state", state_name(state).to_owned())])
+        }
+        AppError::CancellationClosed { closed_at } => {
+            precondition(message, ErrorReason::CancellationClosed, [("closed_at", rfc3339(closed_at))])
+        }
         AppError::InsufficientBalance { balance, needed } => {
             let metadata = [
                 ("balance_minor", balance.minor.to_string()),
@@ -304,6 +310,7 @@ fn state_name(state: ReservationState) -> &'static str {
         ReservationState::Confirmed => "CONFIRMED",
         ReservationState::Expired => "EXPIRED",
         ReservationState::Released => "RELEASED",
+        ReservationState::Cancelled => "CANCELLED",
     }
 }
 

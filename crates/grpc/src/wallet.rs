@@ -68,6 +68,7 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
     let kind = match entry.kind {
         TransferKind::TopUp => pb::TransferKind::TopUp,
         TransferKind::Payment => pb::TransferKind::Payment,
+        TransferKind::Refund => pb::TransferKind::Refund,
     };
     let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
     pb::LedgerEntry {
@@ -78,5 +79,6 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         balance_after: Some(money(balance_after)),
         payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(entry.at)),
+        refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -3,8 +3,9 @@ use std::collections::HashMap;
 
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
-use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, RefundId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Paid;
+use encore_domain::payment::refund::{Cancelled, CancelledBy};
 use encore_domain::request::{Fingerprint, RequestKey};
 use encore_domain::wallet::WalletEntry;
 
@@ -14,6 +15,7 @@ pub enum Effect {
     Reservation(ReservationId),
     Payment(PaymentId),
     TopUp(EntryId),
+    Refund(RefundId),
 }
 
 /// The answer to each request. Answers have different types; only the operation that stored an answer reads it.
@@ -36,13 +38,19 @@ impl Requests {
         }
     }
 
-    /// The effects of requests, each with its fan. Changes of holds have an answer type of their own and are left out.
+    /// The effects of requests, each with its fan. Changes of holds have an answer type of their own
+    /// and are left out, as are cancellations by operators.
     pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
         self.answers.iter().filter_map(|((user, _), (_, answer))| {
             let hold = answer.downcast_ref::<Reservation>().map(|hold| Effect::Reservation(hold.id));
             let payment = || answer.downcast_ref::<Paid>().map(|paid| Effect::Payment(paid.payment.id));
             let top_up = || answer.downcast_ref::<WalletEntry>().map(|entry| Effect::TopUp(entry.id));
-            Some((*user, hold.or_else(payment).or_else(top_up)?))
+            let refund = || {
+                let cancelled = answer.downcast_ref::<Cancelled>();
+                let by_fan = cancelled.filter(|cancelled| cancelled.refund.by == CancelledBy::Fan);
+                by_fan.map(|cancelled| Effect::Refund(cancelled.refund.id))
+            };
+            Some((*user, hold.or_else(payment).or_else(top_up).or_else(refund)?))
         })
     }
 

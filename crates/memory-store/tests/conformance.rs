@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
-    MemoryUsers, MemoryWallets,
+    MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
+    MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -20,6 +20,7 @@ async fn records() -> RecordBench {
         seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
+        refunds: Arc::new(MemoryRefunds::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
@@ -45,6 +46,7 @@ encore_port_tests::reservations!(records);
 encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
+encore_port_tests::refunds!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);

@@ -10,7 +10,7 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reservations, SeatBlocks, SeatChanges,
+    Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, Reservations, SeatBlocks, SeatChanges,
     SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_domain::queue::Queue;
@@ -39,6 +39,8 @@ pub struct RecordBench {
     pub wallets: Arc<dyn Wallets>,
     /// The port under test, or one that supplies its data.
     pub payments: Arc<dyn Payments>,
+    /// The port under test, or one that supplies its data.
+    pub refunds: Arc<dyn Refunds>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.

@@ -333,6 +333,7 @@ pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Ti
         expires_at: now + performance.hold_for,
         settled_at: None,
         payment: None,
+        cancelled_at: None,
         revision: 0,
     }
 }
@@ -348,6 +349,7 @@ pub fn top_up(user: UserId, amount: Money) -> Transfer {
         wallet_entry: queue(LedgerAccount::Wallet(user), amount.minor),
         counter_entry: queue(LedgerAccount::Gateway, -amount.minor),
         payment: None,
+        refund: None,
         at: start(),
     }
 }

@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod payments;
 pub mod queue_records;
 pub mod queue_store;
+pub mod refunds;
 pub mod reservations;
 pub mod seat_blocks;
 pub mod seat_changes;

@@ -38,6 +38,7 @@ pub fn state_text(state: ReservationState) -> &'static str {
         ReservationState::Confirmed => "confirmed",
         ReservationState::Expired => "expired",
         ReservationState::Released => "released",
+        ReservationState::Cancelled => "cancelled",
     }
 }
 
@@ -47,6 +48,7 @@ pub fn read_state(text: &str) -> QueryResult<ReservationState> {
         "confirmed" => Ok(ReservationState::Confirmed),
         "expired" => Ok(ReservationState::Expired),
         "released" => Ok(ReservationState::Released),
+        "cancelled" => Ok(ReservationState::Cancelled),
         _ => Err(corrupt("reservation state", text)),
     }
 }
@@ -77,6 +79,7 @@ pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
     match kind {
         TransferKind::TopUp => "top_up",
         TransferKind::Payment => "payment",
+        TransferKind::Refund => "refund",
     }
 }
 
@@ -84,6 +87,7 @@ pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
     match text {
         "top_up" => Ok(TransferKind::TopUp),
         "payment" => Ok(TransferKind::Payment),
+        "refund" => Ok(TransferKind::Refund),
         _ => Err(corrupt("transfer kind", text)),
     }
 }

@@ -7,6 +7,7 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::payment::Payment;
+use encore_domain::payment::refund::{CancelledBy, Refund};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};
@@ -24,6 +25,9 @@ pub fn payload(event: &Event) -> Value {
         }
         Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
             json!({ "reservation": reservation(confirmed), "payment": payment(paid) })
+        }
+        Event::SeatsCancelled { reservation: left, refund } => {
+            json!({ "reservation": reservation(left), "refund": refund_record(refund) })
         }
         Event::SeatsBlocked(SeatBlock { id, performance, operator, reason, slots, at }) => {
             let block = seats_block(*id, *performance, *operator, slots, *at);
@@ -52,6 +56,7 @@ fn reservation(reservation: &Reservation) -> Value {
         "expires_at": time(reservation.expires_at),
         "settled_at": reservation.settled_at.map(time),
         "payment_id": reservation.payment.map(|id| id.to_string()),
+        "cancelled_at": reservation.cancelled_at.map(time),
     })
 }
 
@@ -77,6 +82,25 @@ fn payment(payment: &Payment) -> Value {
     })
 }
 
+fn refund_record(refund: &Refund) -> Value {
+    let (operator, reason) = match &refund.by {
+        CancelledBy::Fan => (None, None),
+        CancelledBy::Operator(operator, reason) => (Some(operator.to_string()), Some(reason.as_str())),
+    };
+    json!({
+        "id": refund.id.to_string(),
+        "payment_id": refund.payment.to_string(),
+        "user_id": refund.user.to_string(),
+        "slots": refund.slots.iter().map(|slot| slot.0).collect::<Vec<_>>(),
+        "price_minor": refund.price.minor,
+        "fee_minor": refund.fee_minor,
+        "currency": refund.price.currency.code(),
+        "operator_id": operator,
+        "reason": reason,
+        "at": time(refund.at),
+    })
+}
+
 fn wallet_entry(entry: &WalletEntry) -> Value {
     json!({
         "id": entry.id.to_string(),
@@ -86,6 +110,7 @@ fn wallet_entry(entry: &WalletEntry) -> Value {
         "currency": entry.amount.currency.code(),
         "balance_after_minor": entry.balance_after_minor,
         "payment_id": entry.payment.map(|id| id.to_string()),
+        "refund_id": entry.refund.map(|id| id.to_string()),
         "at": time(entry.at),
     })
 }

@@ -33,6 +33,8 @@ pub enum Operation {
     UnblockSeats,
     TopUp,
     Pay,
+    Cancel,
+    CancelAsOperator,
 }
 
 impl Operation {
@@ -51,6 +53,8 @@ impl Operation {
             Self::UnblockSeats => "unblock_seats",
             Self::TopUp => "top_up",
             Self::Pay => "pay",
+            Self::Cancel => "cancel",
+            Self::CancelAsOperator => "cancel_as_operator",
         }
     }
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -18,7 +18,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::batcher::{Batched, Batcher};
-use crate::codec::comparable_time;
+use crate::codec::{comparable_time, state_text};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
@@ -149,6 +149,7 @@ impl Reservations for PostgresReservations {
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
@@ -158,6 +159,9 @@ impl Reservations for PostgresReservations {
             let held_at = comparable_time(held_at);
             let earlier = reservations::held_at.lt(held_at);
             query = query.filter(earlier.or(reservations::held_at.eq(held_at).and(reservations::id.lt(id.0))));
+        }
+        if !filter.states.is_empty() {
+            query = query.filter(in_states(filter));
         }
         let query =
             query.order((reservations::held_at.desc(), reservations::id.desc())).limit(i64::from(page.size) + 1);
@@ -175,6 +179,23 @@ impl Reservations for PostgresReservations {
         let mut conn = self.database.connection().await?;
         claims::load(&mut conn, performance, Some(slots)).await.map_err(unavailable)
     }
+}
+
+/// Whether a row is in one of these states at that moment.
+fn in_states(
+    filter: &ReservationFilter,
+) -> Box<dyn BoxableExpression<reservations::table, diesel::pg::Pg, SqlType = diesel::sql_types::Bool>> {
+    let held = state_text(ReservationState::Held);
+    let other = |state: &&ReservationState| **state != ReservationState::Held;
+    let states: Vec<&str> = filter.states.iter().filter(other).map(|state| state_text(*state)).collect();
+    let is_held = reservations::state.eq(held);
+    let wants = |state| filter.states.contains(&state).into_sql::<diesel::sql_types::Bool>();
+    let now = comparable_time(filter.now);
+    let live = is_held.and(reservations::expires_at.gt(now)).and(wants(ReservationState::Held));
+    let due = is_held.and(reservations::expires_at.le(now)).and(wants(ReservationState::Expired));
+    // Postgres has an operator for addresses of the same name.
+    let either = BoolExpressionMethods::or(live, due);
+    Box::new(BoolExpressionMethods::or(reservations::state.eq_any(states), either))
 }
 
 /// The holds that these requests placed, in this order.

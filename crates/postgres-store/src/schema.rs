@@ -171,6 +171,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         settled_at -> Nullable<Timestamptz>,
         payment_id -> Nullable<Uuid>,
+        cancelled_at -> Nullable<Timestamptz>,
         revision -> Integer,
         placed -> Nullable<Jsonb>,
     }
@@ -221,6 +222,7 @@ diesel::table! {
         amount_minor -> BigInt,
         currency -> Text,
         payment_id -> Nullable<Uuid>,
+        refund_id -> Nullable<Uuid>,
         made_at -> Timestamptz,
     }
 }
@@ -249,6 +251,24 @@ diesel::table! {
         token_index -> Nullable<BigInt>,
         propagated -> Bool,
         token_lane -> SmallInt,
+    }
+}
+
+diesel::table! {
+    refunds (id) {
+        id -> Uuid,
+        payment_id -> Uuid,
+        reservation_id -> Uuid,
+        user_id -> Uuid,
+        performance_id -> Uuid,
+        slots -> Array<Integer>,
+        is_whole -> Bool,
+        price_minor -> BigInt,
+        fee_minor -> BigInt,
+        currency -> Text,
+        operator_id -> Nullable<Uuid>,
+        reason -> Nullable<Text>,
+        made_at -> Timestamptz,
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId, UserId};
 use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
@@ -124,6 +124,20 @@ impl Wallets for PostgresWallets {
     }
 }
 
+/// Adds what a fan gets back to a wallet, whatever its balance is: the limit is for top-ups. Returns the new balance.
+pub async fn pay_back(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<i64> {
+    const PAY_BACK: &str = "
+        INSERT INTO wallets (user_id, currency, balance_minor) VALUES ($1, $2, $3)
+        ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor + excluded.balance_minor
+        RETURNING balance_minor";
+    let query = sql(PAY_BACK)
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<Text, _>(amount.currency.code())
+        .bind::<BigInt, _>(amount.minor);
+    let balance: Balance = Cached(query).get_result(&mut &*conn).await?;
+    Ok(balance.balance_minor)
+}
+
 /// Adds to a wallet, which is created if it does not exist. Returns the new balance, or `None` if it would exceed the limit.
 async fn credit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<Option<i64>> {
     const CREDIT: &str = "
@@ -181,6 +195,7 @@ fn wallet_entries() -> _ {
         transfers::kind,
         transfers::currency,
         transfers::payment_id,
+        transfers::refund_id,
         transfers::made_at,
     ))
 }
@@ -194,6 +209,7 @@ struct EntryRow {
     kind: String,
     currency: String,
     payment_id: Option<Uuid>,
+    refund_id: Option<Uuid>,
     made_at: DateTime<Utc>,
 }
 
@@ -206,6 +222,7 @@ impl EntryRow {
             amount: read_money(self.amount_minor, &self.currency)?,
             balance_after_minor: self.balance_after_minor,
             payment: self.payment_id.map(PaymentId),
+            refund: self.refund_id.map(RefundId),
             at: self.made_at,
         })
     }

@@ -190,6 +190,20 @@ impl SeatMap {
         }
     }
 
+    /// Frees the sold seats of a reservation that were cancelled, unless they have been claimed since. Sold seats have no holder,
+    /// so they are first marked as held by their buyer, who then releases them. A failure is logged, and the repair frees them.
+    pub async fn release_sold(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
+        let now = self.clock.now();
+        let held: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, now)).collect();
+        let released = async {
+            self.locks.mark(performance, &held).await?;
+            self.settle(performance, slots, Locker::Fan(owner)).await
+        };
+        if let Err(unavailable) = released.await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "cancelled seats not freed in the locks; the repair frees them");
+        }
+    }
+
     /// Marks seats as sold.
     pub async fn mark_sold(
         &self,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use encore_credentials::Keyring;
+use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{GUARDED_BY_DEFAULT, GuardedRpcs};
@@ -58,6 +59,12 @@ pub struct ServeArgs {
     /// The highest `max_active` that an operator may set without an override (1 to 100000). Default: no ceiling.
     #[arg(long, env = "ENCORE_QUEUE_MAX_ACTIVE_CEILING")]
     pub queue_max_active_ceiling: Option<String>,
+    /// How long before a performance starts fans can no longer cancel, in seconds (0 to 31536000).
+    #[arg(long, env = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS", default_value = "86400")]
+    pub cancel_closes_before_seconds: String,
+    /// The part of the price that is kept when a fan cancels, in percent (0 to 100).
+    #[arg(long, env = "ENCORE_CANCEL_FEE_PERCENT", default_value = "0")]
+    pub cancel_fee_percent: String,
 }
 
 /// Which stores to use.
@@ -93,6 +100,7 @@ pub struct Config {
     pub demo: bool,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
+    pub cancellation: CancellationPolicy,
 }
 
 /// The stores to use.
@@ -190,7 +198,8 @@ impl ServeArgs {
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
         let queue_ceilings = self.queue_ceilings(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace, tolerance) {
+        let cancellation = self.cancellation(&mut check);
+        match (listen, stores, keyring, lifetime, guarded, grace, tolerance, cancellation) {
             (
                 Some(listen),
                 Some(stores),
@@ -199,6 +208,7 @@ impl ServeArgs {
                 Some(guarded),
                 Some(shutdown_grace),
                 Some(clock_tolerance_ms),
+                Some(cancellation),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -213,10 +223,19 @@ impl ServeArgs {
                     demo,
                     allow_rehearsals,
                     queue_ceilings,
+                    cancellation,
                 })
             }
             _ => Err(ConfigErrors(check.0)),
         }
+    }
+
+    fn cancellation(&self, check: &mut Check) -> Option<CancellationPolicy> {
+        let before = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS";
+        let closes_before_start = check.seconds(before, &self.cancel_closes_before_seconds, 0..=31_536_000);
+        let fee_percent = check.number("ENCORE_CANCEL_FEE_PERCENT", &self.cancel_fee_percent, 0..=100);
+        let fee_percent = fee_percent.and_then(|percent| u8::try_from(percent).ok());
+        Some(CancellationPolicy { closes_before_start: closes_before_start?, fee_percent: fee_percent? })
     }
 
     /// The ceilings of queues; none where a variable is not set. An invalid ceiling is recorded as a violation.
@@ -340,6 +359,8 @@ mod tests {
             "--redis-prefix={}",
             "--queue-rate-ceiling=0",
             "--queue-max-active-ceiling=100001",
+            "--cancel-closes-before-seconds=x",
+            "--cancel-fee-percent=101",
         ]);
         let errors = args.check().expect_err("every argument is invalid").0;
         for name in [
@@ -355,6 +376,8 @@ mod tests {
             "ENCORE_TOKEN_KEYS",
             "ENCORE_QUEUE_RATE_CEILING",
             "ENCORE_QUEUE_MAX_ACTIVE_CEILING",
+            "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS",
+            "ENCORE_CANCEL_FEE_PERCENT",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
         }

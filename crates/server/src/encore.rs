@@ -6,6 +6,7 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
+use encore_app::cancellation::{CancellationParts, CancellationUseCases};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
@@ -17,6 +18,7 @@ use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::WalletUseCases;
+use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
 use encore_seat_map::{SeatMap, SeatMapParts};
@@ -49,7 +51,7 @@ impl Encore {
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, reservations, seat_blocks, wallets, payments, .. } = ports;
+        let Ports { catalog, reservations, seat_blocks, wallets, payments, refunds, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
@@ -59,6 +61,15 @@ impl Encore {
             seat_map: seat_map.clone(),
             guard: guard.clone(),
             clock: clock(),
+        });
+        let cancellations = CancellationUseCases::new(CancellationParts {
+            refunds,
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            guard: guard.clone(),
+            clock: clock(),
+            ids: ids(),
         });
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
         let seat_blocks = SeatBlockUseCases::new(SeatBlockParts {
@@ -90,6 +101,7 @@ impl Encore {
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
+            cancellations,
             wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
             payments,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
@@ -117,6 +129,12 @@ impl Encore {
     /// The same instance, whose clock may differ from those of the stores by this much.
     pub fn tolerating(mut self, tolerance: Duration) -> Self {
         self.workers.stores = self.workers.stores.tolerating(tolerance);
+        self
+    }
+
+    /// The same instance with this policy of cancellation.
+    pub fn cancelling(mut self, policy: CancellationPolicy) -> Self {
+        self.api.cancellations = self.api.cancellations.with_policy(policy);
         self
     }
 

@@ -10,16 +10,16 @@ use encore_credentials::{
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
-    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    QueueStore, QueueTokens, Refunds, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
-    MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
-    MemoryWallets,
+    MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
+    MemoryUsers, MemoryWallets,
 };
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
-    PostgresQueueRecords, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
@@ -43,6 +43,7 @@ pub struct Ports {
     pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
+    pub refunds: Arc<dyn Refunds>,
     pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
@@ -73,6 +74,7 @@ impl Ports {
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
+            refunds: Arc::new(MemoryRefunds::new(records.clone())),
             audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
@@ -94,6 +96,7 @@ impl Ports {
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
+            refunds: Arc::new(PostgresRefunds::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

@@ -118,7 +118,7 @@ async fn pages_are_bounded_and_their_tokens_checked() {
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
     let list = |page_size, page_token: &str| {
-        let message = ListReservationsRequest { page_size, page_token: page_token.into() };
+        let message = ListReservationsRequest { page_size, page_token: page_token.into(), states: vec![] };
         let request = fan.request(message);
         let mut booking = fan.booking();
         async move { booking.list_reservations(request).await }

@@ -96,7 +96,8 @@ async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
             }
         };
         assert_eq!(fan.balance().await.expect("a balance"), balance);
-        let slot = world.ports.reservations.list(fan.user, encore_domain::page::PageRequest::first(1)).await;
+        let all = encore_domain::booking::ReservationFilter::all(world.ports.clock.now());
+        let slot = world.ports.reservations.list(fan.user, &all, encore_domain::page::PageRequest::first(1)).await;
         let slots = slot.expect("reservations").items[0].slots();
         until("claims that match the state", || async {
             world.ports.reservations.claims_on(performance, &slots).await.expect("claims").len() == claims

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::seat_state::{Locker, SeatStatus};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
@@ -105,9 +105,10 @@ impl Reservations for Disk {
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
-        self.reservations.list(user, page).await
+        self.reservations.list(user, filter, page).await
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

@@ -9,6 +9,7 @@ mod bad_input;
 mod best_available;
 mod blocks;
 mod booking;
+mod cancellation;
 mod contention;
 mod draw;
 mod expiry;

@@ -13,6 +13,7 @@ mod outbox;
 mod page_tokens;
 mod payments;
 mod queue;
+mod refunds;
 mod seen_requests;
 mod store_clock;
 mod wallets;
@@ -33,6 +34,7 @@ pub use queue::{
     Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
     QueueStore, QueueTokens, SHOWN_MAX, TokenRefusal,
 };
+pub use refunds::Refunds;
 pub use seen_requests::{QueueAnswer, Seen, SeenRequests};
 pub use store_clock::StoreClock;
 pub use wallets::Wallets;
@@ -43,5 +45,6 @@ pub use self::{
     booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
     identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
     payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
-    queue::MockQueueTokens, seen_requests::MockSeenRequests, store_clock::MockStoreClock, wallets::MockWallets,
+    queue::MockQueueTokens, refunds::MockRefunds, seen_requests::MockSeenRequests, store_clock::MockStoreClock,
+    wallets::MockWallets,
 };

@@ -3,8 +3,9 @@ use std::collections::HashMap;
 use encore_domain::audit::Promise;
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::ids::{PaymentId, TransferId, UserId};
-use encore_domain::money::Currency;
+use encore_domain::money::{Currency, Money};
 use encore_domain::payment::Payment;
+use encore_domain::payment::refund::Refund;
 use encore_domain::wallet::{Account, LedgerEntry, TransferKind, WalletEntry};
 
 use crate::audit::Sweep;
@@ -16,6 +17,7 @@ pub fn check(audit: &mut Sweep) {
     let entries = entries_by_payment(audit);
     audit.payments().for_each(|payment| check_payment(audit, payment, &entries));
     audit.reservations().for_each(|reservation| check_reservation(audit, reservation));
+    audit.refunds().for_each(|refund| check_refund(audit, refund));
     check_wallets(audit);
 }
 
@@ -29,7 +31,7 @@ fn entries<'records>(audit: &Sweep<'records>) -> impl Iterator<Item = (UserId, &
 fn entries_by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
     let mut by_payment = ByPayment::new();
     for (user, entry) in entries(audit) {
-        if let Some(payment) = entry.payment {
+        if let Some(payment) = entry.payment.filter(|_| entry.kind == TransferKind::Payment) {
             by_payment.entry(payment).or_default().push((user, entry));
         }
     }
@@ -50,7 +52,9 @@ fn check_transfers(audit: &mut Sweep) {
         let minor = entry.amount.minor;
         let counter = match (entry.kind, payment) {
             (TransferKind::TopUp, _) => Some(Account::Gateway),
-            (TransferKind::Payment, payment) => payment.map(|payment| Account::Sales(payment.performance)),
+            (TransferKind::Payment | TransferKind::Refund, payment) => {
+                payment.map(|payment| Account::Sales(payment.performance))
+            }
         };
         let is_of = |side: &LedgerEntry, account| side.account == account;
         let wallet = sides.iter().any(|side| is_of(side, Account::Wallet(user)) && side.amount_minor == minor);
@@ -73,8 +77,12 @@ fn check_transfers(audit: &mut Sweep) {
 fn check_payment(audit: &mut Sweep, payment: &Payment, entries: &ByPayment) {
     let subject = format!("payment {}", payment.id);
     if let Some(reservation) = audit.records.reservations.find(payment.reservation) {
-        let is_equal = (reservation.total, reservation.user, reservation.performance)
-            == (payment.amount, payment.user, payment.performance);
+        // What was cancelled in parts is no longer in the total; what was cancelled as a whole still is.
+        let refunds = audit.records.payments.refunds_of(payment.id).into_iter();
+        let in_parts: i64 = refunds.filter(|refund| !refund.is_whole).map(|refund| refund.price.minor).sum();
+        let total = Money { minor: reservation.total.minor + in_parts, ..reservation.total };
+        let is_equal =
+            (total, reservation.user, reservation.performance) == (payment.amount, payment.user, payment.performance);
         if !is_equal {
             audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, but {reservation:?}"));
         }
@@ -99,9 +107,37 @@ fn check_reservation(audit: &mut Sweep, reservation: &Reservation) {
     }
     let payment = reservation.payment.and_then(|id| audit.records.payments.payments.get(&id));
     let paid = payment.is_some_and(|payment| payment.reservation == reservation.id);
-    if reservation.state == ReservationState::Confirmed && !paid {
-        let detail = format!("confirmed, but payment {:?} does not pay for it", reservation.payment);
+    if matches!(reservation.state, ReservationState::Confirmed | ReservationState::Cancelled) && !paid {
+        let detail = format!("{:?}, but payment {:?} does not pay for it", reservation.state, reservation.payment);
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    let refunds = reservation.payment.map(|payment| audit.records.payments.refunds_of(payment)).unwrap_or_default();
+    let whole = refunds.iter().filter(|refund| refund.is_whole).count();
+    if whole != usize::from(reservation.state == ReservationState::Cancelled) {
+        let detail = format!("{:?} with {whole} refunds of all its seats", reservation.state);
         audit.find(Promise::MoneyMadeOrLost, subject, detail);
+    }
+}
+
+fn check_refund(audit: &mut Sweep, refund: &Refund) {
+    let subject = format!("refund {}", refund.id);
+    let amount = refund.amount();
+    let of_refund = entries(audit).filter(|(_, entry)| entry.refund == Some(refund.id));
+    let transfers: Vec<_> = of_refund.collect();
+    let is_paid_back = matches!(transfers.as_slice(), [(user, entry)]
+        if *user == refund.user && entry.kind == TransferKind::Refund && entry.amount == amount);
+    if !is_paid_back {
+        let detail = format!("{} {} by the transfers {transfers:?}", amount.minor, amount.currency);
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    let reservation = audit.records.reservations.find(refund.reservation);
+    let is_of = reservation.is_some_and(|reservation| {
+        let is_cancelled = reservation.state == ReservationState::Cancelled;
+        reservation.payment == Some(refund.payment)
+            && (!refund.is_whole || is_cancelled && reservation.total == refund.price)
+    });
+    if !is_of {
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("{refund:?}, but {reservation:?}"));
     }
 }
 

@@ -74,7 +74,7 @@ fn check_paid_seats(audit: &mut Sweep) {
     let records = audit.records;
     for payment in audit.payments() {
         let state = records.reservations.find(payment.reservation).map(|reservation| reservation.state);
-        if state != Some(ReservationState::Confirmed) {
+        if !matches!(state, Some(ReservationState::Confirmed | ReservationState::Cancelled)) {
             let detail = format!("its reservation {} is {state:?}", payment.reservation);
             audit.find(Promise::PaidWithoutSeat, format!("payment {}", payment.id), detail);
         }

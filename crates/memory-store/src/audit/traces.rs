@@ -4,6 +4,7 @@ use encore_domain::audit::Promise;
 use encore_domain::booking::ReservationState;
 use encore_domain::event::OutboxRecord;
 use encore_domain::ids::{ReservationId, UserId};
+use encore_domain::payment::refund::CancelledBy;
 use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
@@ -16,10 +17,14 @@ const CHANGED: &str = "booking.hold_changed";
 const CONFIRMED: &str = "booking.reservation_confirmed";
 const RELEASED: &str = "booking.hold_released";
 const EXPIRED: &str = "booking.hold_expired";
+const CANCELLED: &str = "booking.reservation_cancelled";
+const SEATS_CANCELLED: &str = "booking.seats_cancelled";
 const BLOCKED: &str = "booking.seats_blocked";
 const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
-/// The kinds of the events about reservations.
+/// The kinds of the other events.
+const OTHERS: [&str; 5] = [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP];
+/// The kinds of the events whose id has that of a reservation.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
 pub fn check(audit: &mut Sweep) {
@@ -33,6 +38,7 @@ fn named(effect: Effect) -> String {
         Effect::Reservation(id) => format!("reservation {id}"),
         Effect::Payment(id) => format!("payment {id}"),
         Effect::TopUp(id) => format!("top-up {id}"),
+        Effect::Refund(id) => format!("refund {id}"),
     }
 }
 
@@ -45,7 +51,9 @@ fn effects(audit: &Sweep) -> Vec<(UserId, Effect)> {
         let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp);
         top_ups.map(|entry| (*user, Effect::TopUp(entry.id)))
     });
-    reservations.chain(payments).chain(top_ups).collect()
+    let refunds = audit.refunds().filter(|refund| refund.by == CancelledBy::Fan);
+    let refunds = refunds.map(|refund| (refund.user, Effect::Refund(refund.id)));
+    reservations.chain(payments).chain(top_ups).chain(refunds).collect()
 }
 
 fn check_requests(audit: &mut Sweep) {
@@ -89,7 +97,7 @@ fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
     for reservation in audit.reservations() {
         let end = match reservation.state {
             ReservationState::Held => None,
-            ReservationState::Confirmed => Some(CONFIRMED),
+            ReservationState::Confirmed | ReservationState::Cancelled => Some(CONFIRMED),
             ReservationState::Released => Some(RELEASED),
             ReservationState::Expired => Some(EXPIRED),
         };
@@ -99,6 +107,10 @@ fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
         for revision in 1..=reservation.revision {
             expected.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
         }
+    }
+    for refund in audit.refunds() {
+        let kind = if refund.is_whole { CANCELLED } else { SEATS_CANCELLED };
+        expected.insert(format!("{kind}/{}", refund.id), refund.performance.0);
     }
     for (kind, id, performance) in audit.records.seat_blocks.changes() {
         if audit.covers(performance) {
@@ -121,7 +133,7 @@ fn check_events(audit: &mut Sweep) {
     let mut times: HashMap<&str, usize> = HashMap::new();
     for OutboxRecord { sequence, id, kind, key } in audit.records.outbox.0.iter().map(|written| &written.record) {
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
-        let known = of_reservation || [BLOCKED, UNBLOCKED, TOPPED_UP].contains(&kind.as_str());
+        let known = of_reservation || OTHERS.contains(&kind.as_str());
         if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }

@@ -103,6 +103,17 @@ impl ReservationRecords {
         }
         Some(reservation.clone())
     }
+
+    /// Writes a reservation some of whose paid seats were cancelled: these can be claimed again.
+    pub fn cancel(&mut self, after: &Reservation, cancelled: &[Slot]) {
+        let claims = self.claims.entry(after.performance).or_default();
+        for slot in cancelled {
+            claims.remove(slot);
+        }
+        let owned = self.owned.entry((after.performance, after.user)).or_default();
+        *owned = owned.saturating_sub(u32::try_from(cancelled.len()).unwrap_or(u32::MAX));
+        self.reservations.insert(after.id, after.clone());
+    }
 }
 
 fn seat_count(reservation: &Reservation) -> u32 {

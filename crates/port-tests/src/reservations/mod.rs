@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationFilter, ReservationState};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
@@ -14,7 +14,7 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 
 use crate::RecordBench;
-use crate::fixtures::{request, slots};
+use crate::fixtures::{request, slots, start};
 use crate::paging::read_all;
 
 mod events;
@@ -69,6 +69,7 @@ macro_rules! reservations {
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
+            lists_by_state,
             starts_a_page_of_reservations_anywhere,
             writes_events,
         ] $($with)+ }
@@ -114,7 +115,8 @@ impl RecordBench {
     }
 
     async fn reservations_of(&self, user: UserId, page_size: u32) -> Vec<Reservation> {
-        read_all(page_size, |page| self.reservations.list(user, page)).await
+        let all = ReservationFilter::all(start());
+        read_all(page_size, |page| self.reservations.list(user, &all, page)).await
     }
 }
 

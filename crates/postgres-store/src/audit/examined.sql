@@ -11,5 +11,6 @@ SELECT
         OR user_id IN (SELECT user_id FROM reservations WHERE performance_id = $1)) AS wallets,
     (SELECT count(*) FROM reservations WHERE $1 IS NULL OR performance_id = $1)
         + (SELECT count(*) FROM payments WHERE $1 IS NULL OR performance_id = $1)
-        + (SELECT count(*) FROM transfers WHERE $1 IS NULL AND kind = 'top_up') AS effects,
+        + (SELECT count(*) FROM transfers WHERE $1 IS NULL AND kind = 'top_up')
+        + (SELECT count(*) FROM refunds WHERE operator_id IS NULL AND ($1 IS NULL OR performance_id = $1)) AS effects,
     (SELECT count(*) FROM outbox WHERE $1 IS NULL OR key = $1) AS events

@@ -1,4 +1,4 @@
--- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without a
+-- Reservations, payments, top-ups and refunds by fans that are not the result of exactly one request of their fan, requests without a
 -- result, and reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or
 -- null for all.
 WITH effect AS (
@@ -12,10 +12,13 @@ WITH effect AS (
     FROM transfers t
     JOIN ledger_entries e ON e.transfer_id = t.id AND e.account_kind = 'wallet'
     WHERE $1 IS NULL AND t.kind = 'top_up'
+    UNION ALL
+    SELECT 'cancel', id, user_id, 'refund'
+    FROM refunds WHERE operator_id IS NULL AND ($1 IS NULL OR performance_id = $1)
 ), request AS (
     SELECT operation, result_id, user_id, count(*) AS requests, min(request_id::text) AS request_id
     FROM requests
-    WHERE operation IN ('place_hold', 'pay', 'top_up')
+    WHERE operation IN ('place_hold', 'pay', 'top_up', 'cancel')
     GROUP BY operation, result_id, user_id
 )
 SELECT

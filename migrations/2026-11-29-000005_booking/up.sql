@@ -8,7 +8,7 @@ CREATE TABLE reservations (
     performance_id uuid NOT NULL,
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    state text NOT NULL CHECK (state IN ('held', 'confirmed', 'expired', 'released', 'cancelled')),
+    state text NOT NULL CHECK (state IN ('held', 'paying', 'confirmed', 'expired', 'released', 'cancelled')),
     held_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     settled_at timestamptz,
@@ -18,7 +18,7 @@ CREATE TABLE reservations (
     -- seats writes it: null in reservations that were never changed, which are nearly all.
     placed jsonb,
     cancelled_at timestamptz,
-    CONSTRAINT reservations_settled_unless_held CHECK ((state = 'held') = (settled_at IS NULL)),
+    CONSTRAINT reservations_settled_unless_held CHECK ((state IN ('held', 'paying')) = (settled_at IS NULL)),
     CONSTRAINT reservations_paid_if_confirmed CHECK ((state IN ('confirmed', 'cancelled')) = (payment_id IS NOT NULL)),
     CONSTRAINT reservations_time_of_cancellation CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)),
     CONSTRAINT reservations_placed_if_changed CHECK (revision = 0 OR placed IS NOT NULL)

@@ -12,6 +12,7 @@ CREATE TABLE payments (
     token_index bigint,
     -- Whether the seat locks and the queue are known to have received the payment.
     propagated boolean NOT NULL DEFAULT false,
+    method text NOT NULL DEFAULT 'wallet' CHECK (method IN ('wallet', 'card')),
     CONSTRAINT payments_once_per_reservation UNIQUE (reservation_id),
     CONSTRAINT payments_whole_token CHECK ((token_epoch IS NULL) = (token_index IS NULL))
 );
@@ -25,9 +26,10 @@ ALTER TABLE reservations ADD CONSTRAINT reservations_payment_id_fkey FOREIGN KEY
 CREATE TABLE refunds (
     id uuid PRIMARY KEY,
     payment_id uuid NOT NULL,
-    reservation_id uuid NOT NULL,
+    -- Null for a top-up.
+    reservation_id uuid,
     user_id uuid NOT NULL,
-    performance_id uuid NOT NULL,
+    performance_id uuid,
     slots integer[] NOT NULL,
     -- Whether the reservation has no seat left.
     is_whole boolean NOT NULL,
@@ -38,6 +40,9 @@ CREATE TABLE refunds (
     -- Null where the fan cancelled.
     operator_id uuid,
     reason text CHECK (reason <> ''),
+    cause text NOT NULL CHECK (cause IN ('cancelled', 'unsold', 'not_taken')),
+    -- Whether the money goes on to the card that paid.
+    to_card boolean NOT NULL,
     made_at timestamptz NOT NULL,
     CONSTRAINT refunds_reason_of_operator CHECK ((operator_id IS NULL) = (reason IS NULL))
 );

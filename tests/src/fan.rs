@@ -361,9 +361,45 @@ impl Fan {
         let message = payment::PayReservationRequest {
             request_id: request_id.to_owned(),
             reservation_id: reservation_id.to_owned(),
+            card: None,
         };
         let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
         Ok(paid.payment.expect("a payment"))
+    }
+
+    /// Pays a hold by card, with this token of the gateway.
+    pub async fn pay_by_card(&self, reservation_id: &str, token: &str) -> Result<payment::Payment, Status> {
+        self.pay_by_card_as(&request_id(), reservation_id, token).await
+    }
+
+    /// The same under a given request id.
+    pub async fn pay_by_card_as(
+        &self,
+        request_id: &str,
+        reservation_id: &str,
+        token: &str,
+    ) -> Result<payment::Payment, Status> {
+        let message = payment::PayReservationRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+            card: Some(payment::CardMethod { token: token.to_owned() }),
+        };
+        let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
+        Ok(paid.payment.expect("a payment"))
+    }
+
+    /// Reads a payment.
+    pub async fn payment_of(&self, payment_id: &str) -> Result<payment::Payment, Status> {
+        let message = payment::GetPaymentRequest { payment_id: payment_id.to_owned() };
+        let found = self.payment().get_payment(self.request(message)).await?.into_inner();
+        Ok(found.payment.expect("a payment"))
+    }
+
+    /// Completes the action that a payment waits for at the sandbox.
+    pub async fn complete_action(&self, payment_id: &str, succeeds: bool) -> Result<payment::Payment, Status> {
+        let message = payment::CompleteSandboxActionRequest { payment_id: payment_id.to_owned(), succeeds };
+        let completed = self.payment().complete_sandbox_action(self.request(message)).await?.into_inner();
+        Ok(completed.payment.expect("a payment"))
     }
 
     /// Blocks seats, as an operator.

@@ -39,6 +39,14 @@ async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis
     on_test_clock(ports)
 }
 
+/// The ports with the payment gateway of others: there is one outside of all instances.
+fn at_one_gateway(ports: Ports, others: Option<&Ports>) -> Ports {
+    match others {
+        Some(others) => Ports { gateway: others.gateway.clone(), sandbox: others.sandbox.clone(), ..ports },
+        None => ports,
+    }
+}
+
 /// The ports without the stores' clocks, with which a test's clock does not agree.
 fn on_test_clock(ports: Ports) -> Ports {
     Ports { store_clocks: StoreClocks::default(), ..ports }
@@ -79,9 +87,10 @@ impl World {
         let database_url = database.url();
         let prefix = database_url.rsplit('/').next().expect("a database name").to_owned();
         let clock = Arc::new(TestClock::default());
-        let mut all_ports = Vec::new();
+        let mut all_ports: Vec<Ports> = Vec::new();
         for _ in 0..instances {
-            all_ports.push(durable_ports(&clock, &database, redis_urls, &prefix).await);
+            let ports = durable_ports(&clock, &database, redis_urls, &prefix).await;
+            all_ports.push(at_one_gateway(ports, all_ports.first()));
         }
         let redis = OwnRedis { urls: redis_urls.to_owned(), prefix };
         Self { redis: Some(redis), ..Self::start(clock, all_ports, Some(database)).await }
@@ -90,7 +99,8 @@ impl World {
     /// Another instance of a durable world, which can be killed.
     pub async fn killable_instance(&self) -> KillableInstance {
         let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
-        KillableInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
+        let ports = durable_ports(&self.clock, self.database(), urls, prefix).await;
+        KillableInstance::start(at_one_gateway(ports, Some(&self.ports))).await
     }
 
     /// One instance on a new Postgres database, with queues and seat locks in memory.

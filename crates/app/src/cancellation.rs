@@ -129,8 +129,9 @@ impl CancellationUseCases {
         policy: CancellationPolicy,
         by: CancelledBy,
     ) -> CancelPlan {
-        let (refund, transfer) = (RefundId(self.ids.next()), transfer_ids(&*self.ids));
-        CancelPlan { reservation, slots, refund, transfer, policy, by, at: self.clock.now() }
+        let transfers = [(); 2].map(|()| transfer_ids(&*self.ids));
+        let refund = RefundId(self.ids.next());
+        CancelPlan { reservation, slots, refund, transfers, policy, by, at: self.clock.now() }
     }
 
     /// Commits a cancellation, and then frees the seats in the locks.
@@ -146,8 +147,8 @@ impl CancellationUseCases {
             }
             other => other?,
         };
-        if let Applied::Now(Cancelled { refund, .. }) = &cancelled {
-            self.seat_map.release_sold(refund.performance, &refund.slots, refund.reservation).await;
+        if let Applied::Now(Cancelled { reservation, refund }) = &cancelled {
+            self.seat_map.release_sold(reservation.performance, &refund.slots, reservation.id).await;
         }
         Ok(cancelled.into_inner())
     }

@@ -81,6 +81,14 @@ pub enum AppError {
     NotConfirmed { state: ReservationState },
     #[error("reservations of this performance could be cancelled until {closed_at}")]
     CancellationClosed { closed_at: Timestamp },
+    #[error("{reservations} reservations of {} {} would be cancelled now", amount.minor, amount.currency)]
+    CancellationChanged { reservations: u32, amount: Money },
+    #[error("this server takes no payments by card")]
+    CardsOff,
+    #[error("the reservation has had {attempts} attempts to pay by card")]
+    TooManyAttempts { attempts: usize },
+    #[error("the payment waits for no action of its fan")]
+    NoActionNeeded,
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
     #[error("the wallet's balance would exceed its limit")]
@@ -287,6 +295,7 @@ impl From<PayRefusal> for AppError {
             PayRefusal::NotHeld { state } => Self::NotHeld { state },
             // The payment was planned again as often as its limit allows.
             PayRefusal::HoldChanged => Self::Overloaded,
+            PayRefusal::TooManyAttempts { attempts } => Self::TooManyAttempts { attempts },
             PayRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
         }
     }

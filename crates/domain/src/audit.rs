@@ -28,15 +28,17 @@ pub enum Promise {
     /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, by one for a
     /// fan who does not exist, and by a seat of a held reservation without the reservation's claim.
     OrphanHold,
-    /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a
-    /// side without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its
-    /// amount; by a confirmed or cancelled reservation without a payment of its own; by a refund that has not exactly one transfer
-    /// of its amount, or does not fit its reservation; by a cancelled reservation without a refund of all its seats; by a reservation whose total is not the sum of its
-    /// seats' prices; and by a wallet that does not hold the sum of its entries.
+    /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a side
+    /// without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its amount; by a
+    /// confirmed or cancelled reservation without a payment of its own; by a refund that has not exactly the transfers that it
+    /// needs, or does not fit its reservation; by a cancelled reservation without a refund of all its seats; by a card payment
+    /// that was charged to the ledger without a sale or a refund, or that nobody will take up again although what was taken is
+    /// neither sold nor given back, or what was sold is not taken; by a reservation whose total is not the sum of its seats'
+    /// prices; and by a wallet that does not hold the sum of its entries.
     MoneyMadeOrLost,
     /// Broken by a wallet whose balance is below zero, or was after one of its entries.
     NegativeWallet,
-    /// Broken by a reservation, payment, top-up or refund by a fan that is not the result of exactly one request of its fan, by such a request
+    /// Broken by a reservation, payment, attempt to pay by card, top-up or refund by a fan that is not the result of exactly one request of its fan, by such a request
     /// without its result, and by two payments of one reservation. Every such effect has a request, because the ports
     /// require one.
     RepeatedEffect,

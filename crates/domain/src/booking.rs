@@ -27,11 +27,15 @@ use crate::time::Timestamp;
 /// The most seats of one hold: a family, not a block for resale.
 pub const SEATS_PER_HOLD_MAX: usize = 8;
 
-/// The state of a reservation: held → confirmed → cancelled, or held → expired | released.
+/// The state of a reservation: held ⇄ paying → confirmed → cancelled; held → expired | released; paying → expired. A card payment that
+/// succeeds late confirms an expired reservation if its seats are still free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReservationState {
     /// The seats are held until the deadline.
     Held,
+    /// A card payment of it is under way. The seats are held until the deadline, which is the hard bound of the payment, and nothing
+    /// but the payment ends that.
+    Paying,
     /// It is paid, and the seats are sold.
     Confirmed,
     /// The deadline passed unpaid; the seats are free again.

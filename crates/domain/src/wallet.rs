@@ -26,6 +26,12 @@ pub enum TransferKind {
     Payment,
     /// Sales → wallet.
     Refund,
+    /// Gateway → wallet, for a payment by card that is made in the same transaction.
+    Charge,
+    /// Wallet → gateway, for a refund to a card.
+    CardRefund,
+    /// Gateway → wallet: a refund to a card that came back.
+    Returned,
 }
 
 /// One side of a transfer.
@@ -103,6 +109,42 @@ impl Transfer {
     ) -> Self {
         let sales = Account::Sales(performance);
         let transfer = Self::into_wallet(ids, TransferKind::Refund, user, amount, sales, at);
+        Self { payment: Some(payment), refund: Some(refund), ..transfer }
+    }
+
+    /// A transfer from the gateway to a wallet, which pays with it at once.
+    pub fn charge(ids: TransferIds, user: UserId, amount: Money, payment: PaymentId, at: Timestamp) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::Charge, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), ..transfer }
+    }
+
+    /// A top-up that was charged to a card.
+    pub fn charged_top_up(ids: TransferIds, user: UserId, amount: Money, payment: PaymentId, at: Timestamp) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::TopUp, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), ..transfer }
+    }
+
+    /// A transfer from a wallet to the gateway, which gives it back to the card.
+    pub fn card_refund(
+        ids: TransferIds,
+        user: UserId,
+        amount: Money,
+        (payment, refund): (PaymentId, RefundId),
+        at: Timestamp,
+    ) -> Self {
+        let transfer = Self::out_of_wallet(ids, TransferKind::CardRefund, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), refund: Some(refund), ..transfer }
+    }
+
+    /// A transfer from the gateway to a wallet: a refund to a card that came back.
+    pub fn returned(
+        ids: TransferIds,
+        user: UserId,
+        amount: Money,
+        (payment, refund): (PaymentId, RefundId),
+        at: Timestamp,
+    ) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::Returned, user, amount, Account::Gateway, at);
         Self { payment: Some(payment), refund: Some(refund), ..transfer }
     }
 

@@ -7,9 +7,11 @@ use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
 use encore_app::cancellation::CancellationUseCases;
+use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::payment::PaymentUseCases;
+use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
@@ -95,6 +97,8 @@ pub struct Api {
     pub cancellations: CancellationUseCases,
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
+    pub cards: CardPaymentUseCases,
+    pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
@@ -221,9 +225,11 @@ impl Api {
             CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
         let cancellations = Arc::new(self.cancellations);
         let booking = Arc::new(self.booking);
-        let booking = BookingApi { booking, cancellations, listings: listings(), calls: calls() };
+        let booking =
+            BookingApi { booking, cancellations: Arc::clone(&cancellations), listings: listings(), calls: calls() };
         let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
-        let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };
+        let (payments, cards) = (Arc::new(self.payments), self.cards);
+        let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
         let identity = IdentityApi { identity: self.identity, calls: calls() };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
@@ -236,6 +242,8 @@ impl Api {
             admin: self.admin,
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
+            cancellations,
+            performance_cancellations: self.performance_cancellations,
             audit: self.audit,
             listings: listings(),
             calls: calls(),

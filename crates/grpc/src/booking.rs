@@ -158,6 +158,7 @@ fn states(fields: &mut Fields, message: &pb::ListReservationsRequest) -> Option<
     for (index, state) in message.states.iter().enumerate() {
         let state = match pb::ReservationState::try_from(*state) {
             Ok(pb::ReservationState::Held) => Some(ReservationState::Held),
+            Ok(pb::ReservationState::Paying) => Some(ReservationState::Paying),
             Ok(pb::ReservationState::Confirmed) => Some(ReservationState::Confirmed),
             Ok(pb::ReservationState::Expired) => Some(ReservationState::Expired),
             Ok(pb::ReservationState::Released) => Some(ReservationState::Released),
@@ -261,6 +262,7 @@ fn to_proto(view: &ReservationView) -> pb::Reservation {
     let ReservationView { reservation, context } = view;
     let state = match reservation.state {
         ReservationState::Held => pb::ReservationState::Held,
+        ReservationState::Paying => pb::ReservationState::Paying,
         ReservationState::Confirmed => pb::ReservationState::Confirmed,
         ReservationState::Expired => pb::ReservationState::Expired,
         ReservationState::Released => pb::ReservationState::Released,

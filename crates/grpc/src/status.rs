@@ -103,6 +103,19 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::CancellationClosed { closed_at } => {
             precondition(message, ErrorReason::CancellationClosed, [("closed_at", rfc3339(closed_at))])
         }
+        AppError::CancellationChanged { reservations, amount } => {
+            let metadata = [
+                ("reservations", reservations.to_string()),
+                ("amount_minor", amount.minor.to_string()),
+                ("currency_code", amount.currency.to_string()),
+            ];
+            precondition(message, ErrorReason::CancellationChanged, metadata)
+        }
+        AppError::CardsOff => precondition(message, ErrorReason::CardsOff, []),
+        AppError::TooManyAttempts { attempts } => {
+            precondition(message, ErrorReason::TooManyAttempts, [("attempts", attempts.to_string())])
+        }
+        AppError::NoActionNeeded => precondition(message, ErrorReason::NoActionNeeded, []),
         AppError::InsufficientBalance { balance, needed } => {
             let metadata = [
                 ("balance_minor", balance.minor.to_string()),
@@ -307,6 +320,7 @@ fn rfc3339(moment: Timestamp) -> String {
 fn state_name(state: ReservationState) -> &'static str {
     match state {
         ReservationState::Held => "HELD",
+        ReservationState::Paying => "PAYING",
         ReservationState::Confirmed => "CONFIRMED",
         ReservationState::Expired => "EXPIRED",
         ReservationState::Released => "RELEASED",

@@ -69,6 +69,9 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         TransferKind::TopUp => pb::TransferKind::TopUp,
         TransferKind::Payment => pb::TransferKind::Payment,
         TransferKind::Refund => pb::TransferKind::Refund,
+        TransferKind::Charge => pb::TransferKind::Charge,
+        TransferKind::CardRefund => pb::TransferKind::CardRefund,
+        TransferKind::Returned => pb::TransferKind::Returned,
     };
     let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
     pb::LedgerEntry {

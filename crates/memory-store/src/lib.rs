@@ -2,6 +2,7 @@
 
 mod audit;
 mod bitmap;
+mod card_payments;
 mod catalog;
 mod draws;
 mod lock;
@@ -24,6 +25,7 @@ mod users;
 mod wallets;
 
 pub use audit::MemoryAudit;
+pub use card_payments::MemoryCardPayments;
 pub use catalog::MemoryCatalog;
 pub use draws::MemoryDraws;
 pub use outbox::MemoryOutbox;

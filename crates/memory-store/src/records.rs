@@ -1,3 +1,4 @@
+mod cards;
 mod catalog;
 mod ended_tokens;
 mod outbox;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
 
+pub use self::cards::CardRecords;
 pub use self::catalog::CatalogRecords;
 pub use self::ended_tokens::EndedTokens;
 pub use self::outbox::OutboxRecords;
@@ -47,6 +49,7 @@ pub struct Records {
     pub seat_blocks: SeatBlockRecords,
     pub wallets: WalletRecords,
     pub payments: PaymentRecords,
+    pub cards: CardRecords,
     pub outbox: OutboxRecords,
     pub requests: Requests,
 }

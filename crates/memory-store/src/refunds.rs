@@ -28,15 +28,24 @@ impl Refunds for MemoryRefunds {
         plan: CancelPlan,
         request: RequestKey,
     ) -> Result<Applied<Cancelled>, RequestError<CancelRefusal>> {
-        let Records { reservations, wallets, payments, outbox, requests, .. } = &mut *self.0.lock();
+        let records = &mut *self.0.lock();
+        let Records { reservations, wallets, payments, cards, outbox, requests, .. } = records;
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
         let before = reservations.find(plan.reservation).ok_or_else(unknown_reservation)?;
-        let Cancellation { reservation, refund, transfer } = plan.decide(before).map_err(RequestError::Refused)?;
+        let card = before.payment.and_then(|payment| cards.payments.get_mut(&payment));
+        let decided = plan.decide(before, card.is_some()).map_err(RequestError::Refused)?;
+        let Cancellation { reservation, refund, transfers } = decided;
         reservations.cancel(&reservation, &refund.slots);
-        wallets.post(&transfer);
+        for transfer in &transfers {
+            wallets.post(transfer);
+        }
         payments.refunds.insert(refund.id, refund.clone());
+        if let Some(attempt) = card.filter(|_| refund.amount().minor > 0).and_then(|card| card.attempts.last_mut()) {
+            attempt.events.push(refund.requested());
+            cards.set_due(refund.payment, Some(plan.at));
+        }
         outbox.write(&Event::SeatsCancelled { reservation: reservation.clone(), refund: refund.clone() });
         let cancelled = Cancelled { reservation, refund };
         requests.remember(Some(request), cancelled.clone());

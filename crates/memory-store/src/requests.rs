@@ -3,11 +3,20 @@ use std::collections::HashMap;
 
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
-use encore_domain::ids::{EntryId, PaymentId, RefundId, RequestId, ReservationId, UserId};
+use encore_domain::ids::{AttemptId, EntryId, PaymentId, RefundId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Paid;
 use encore_domain::payment::refund::{Cancelled, CancelledBy};
 use encore_domain::request::{Fingerprint, RequestKey};
 use encore_domain::wallet::WalletEntry;
+
+/// The answer to the start of an attempt to pay by card.
+#[derive(Clone)]
+pub struct Started {
+    /// The payment.
+    pub payment: PaymentId,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
 
 /// The result of a request, by the id in its answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +25,7 @@ pub enum Effect {
     Payment(PaymentId),
     TopUp(EntryId),
     Refund(RefundId),
+    Attempt(AttemptId),
 }
 
 /// The answer to each request. Answers have different types; only the operation that stored an answer reads it.
@@ -50,7 +60,8 @@ impl Requests {
                 let by_fan = cancelled.filter(|cancelled| cancelled.refund.by == CancelledBy::Fan);
                 by_fan.map(|cancelled| Effect::Refund(cancelled.refund.id))
             };
-            Some((*user, hold.or_else(payment).or_else(top_up).or_else(refund)?))
+            let attempt = || answer.downcast_ref::<Started>().map(|started| Effect::Attempt(started.attempt));
+            Some((*user, hold.or_else(payment).or_else(top_up).or_else(refund).or_else(attempt)?))
         })
     }
 

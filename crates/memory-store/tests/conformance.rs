@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
-    MemorySeenRequests, MemoryUsers, MemoryWallets,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
+    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges,
+    MemorySeatLocks, MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -21,6 +21,7 @@ async fn records() -> RecordBench {
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
         refunds: Arc::new(MemoryRefunds::new(records.clone())),
+        card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
@@ -47,6 +48,7 @@ encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::refunds!(records);
+encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);

@@ -10,8 +10,8 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, Reservations, SeatBlocks, SeatChanges,
-    SeatLocks, SeenRequests, Users, Wallets,
+    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, Reservations, SeatBlocks,
+    SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -41,6 +41,8 @@ pub struct RecordBench {
     pub payments: Arc<dyn Payments>,
     /// The port under test, or one that supplies its data.
     pub refunds: Arc<dyn Refunds>,
+    /// The port under test.
+    pub card_payments: Arc<dyn CardPayments>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.

@@ -9,9 +9,11 @@ mod paging;
 mod stamp;
 
 pub mod audit;
+pub mod card_payments;
 pub mod catalog;
 pub mod draws;
 pub mod outbox;
+pub mod payment_gateway;
 pub mod payments;
 pub mod queue_records;
 pub mod queue_store;

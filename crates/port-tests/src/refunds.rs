@@ -39,12 +39,12 @@ macro_rules! refunds {
 }
 
 /// A cancellation of seats of this reservation, of all if there are none, without a fee.
-fn plan(reservation: &Reservation, slots: &[Slot], at: Timestamp) -> CancelPlan {
+pub(crate) fn plan(reservation: &Reservation, slots: &[Slot], at: Timestamp) -> CancelPlan {
     CancelPlan {
         reservation: reservation.id,
         slots: (!slots.is_empty()).then(|| slots.to_vec()),
         refund: id(),
-        transfer: TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() },
+        transfers: [(); 2].map(|()| TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() }),
         policy: CancellationPolicy::default(),
         by: CancelledBy::Fan,
         at,
@@ -52,7 +52,7 @@ fn plan(reservation: &Reservation, slots: &[Slot], at: Timestamp) -> CancelPlan 
 }
 
 impl RecordBench {
-    async fn cancel(
+    pub(crate) async fn cancel(
         &self,
         plan: &CancelPlan,
         request: RequestKey,
@@ -67,7 +67,7 @@ impl RecordBench {
         self.stored(&hold).await.expect("a reservation")
     }
 
-    async fn assert_audited(&self, bought: &Reservation) {
+    pub(crate) async fn assert_audited(&self, bought: &Reservation) {
         for scope in [None, Some(bought.performance)] {
             let report = self.audit.sweep(scope).await.expect("the store answers");
             assert!(report.is_clean(), "{:?}", report.findings().collect::<Vec<_>>());
@@ -105,7 +105,7 @@ pub async fn cancels_a_reservation(bench: RecordBench) {
     assert_eq!(bench.balances(bought.user).await, [euros(19_500)]);
     assert_eq!(bench.reservations.claims(bought.performance).await.expect("the store answers"), []);
 
-    let sides = bench.wallets.ledger_entries(plan.transfer.transfer).await.expect("the store answers");
+    let sides = bench.wallets.ledger_entries(plan.transfers[0].transfer).await.expect("the store answers");
     assert_eq!(sides.iter().map(|side| side.amount_minor).collect::<Vec<_>>(), [19_500, -19_500]);
     let entries = bench.wallet_entries(&bought).await;
     let (kind, payment, about) = (entries[0].kind, entries[0].payment, entries[0].refund);

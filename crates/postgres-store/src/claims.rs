@@ -167,6 +167,26 @@ fn each_seat<T>(holds: &[&Reservation], column: impl Fn(&Reservation, &ReservedS
     holds.iter().flat_map(|hold| hold.seats.iter().map(move |seat| column(hold, seat))).collect()
 }
 
+/// Claims the seats of a reservation that had expired again. Returns whether it got all of them; if not, the transaction has
+/// changed nothing that matters, because those it got are deleted.
+pub async fn claim_again(conn: &mut AsyncPgConnection, reservation: &Reservation) -> QueryResult<bool> {
+    const CLAIM: &str = "
+        INSERT INTO claims (performance_id, slot, reservation_id, user_id)
+        SELECT $1, slot, $2, $3 FROM unnest($4) AS slot ORDER BY slot
+        ON CONFLICT (performance_id, slot) DO NOTHING";
+    let query = sql(CLAIM)
+        .bind::<SqlUuid, _>(reservation.performance.0)
+        .bind::<SqlUuid, _>(reservation.id.0)
+        .bind::<SqlUuid, _>(reservation.user.0)
+        .bind::<Array<Integer>, _>(signed(&reservation.slots()));
+    let claimed = Cached(query).execute(&mut &*conn).await?;
+    if claimed == reservation.seats.len() {
+        return Ok(true);
+    }
+    delete(conn, &[reservation.id.0]).await?;
+    Ok(false)
+}
+
 /// Deletes some seats of a hold and their claims in one statement.
 pub async fn give_back(conn: &AsyncPgConnection, hold: &Reservation, slots: &[Slot]) -> QueryResult<()> {
     const GIVE_BACK: &str = "
@@ -232,7 +252,9 @@ fn read_claim((slot, block, reservation, state_and_deadline): ClaimRow) -> Query
     let slot = Slot(slot.cast_unsigned());
     match (reservation, block) {
         (Some(reservation), None) => Ok(match state_and_deadline {
-            Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
+            Some((state, expires_at))
+                if matches!(read_state(&state)?, ReservationState::Held | ReservationState::Paying) =>
+            {
                 Claim::held(slot, ReservationId(reservation), expires_at)
             }
             Some(_) | None => Claim::sold(slot, ReservationId(reservation)),

@@ -11,6 +11,7 @@ use encore_domain::catalog::Title;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::identity::Role;
 use encore_domain::money::{Currency, Money};
+use encore_domain::payment::PaymentMethod;
 use encore_domain::queue::EndReason;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TransferKind;
@@ -35,6 +36,7 @@ pub fn read_role(text: &str) -> QueryResult<Role> {
 pub fn state_text(state: ReservationState) -> &'static str {
     match state {
         ReservationState::Held => "held",
+        ReservationState::Paying => "paying",
         ReservationState::Confirmed => "confirmed",
         ReservationState::Expired => "expired",
         ReservationState::Released => "released",
@@ -45,6 +47,7 @@ pub fn state_text(state: ReservationState) -> &'static str {
 pub fn read_state(text: &str) -> QueryResult<ReservationState> {
     match text {
         "held" => Ok(ReservationState::Held),
+        "paying" => Ok(ReservationState::Paying),
         "confirmed" => Ok(ReservationState::Confirmed),
         "expired" => Ok(ReservationState::Expired),
         "released" => Ok(ReservationState::Released),
@@ -75,11 +78,29 @@ pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
     }
 }
 
+pub fn method_text(method: PaymentMethod) -> &'static str {
+    match method {
+        PaymentMethod::Wallet => "wallet",
+        PaymentMethod::Card => "card",
+    }
+}
+
+pub fn read_method(text: &str) -> QueryResult<PaymentMethod> {
+    match text {
+        "wallet" => Ok(PaymentMethod::Wallet),
+        "card" => Ok(PaymentMethod::Card),
+        _ => Err(corrupt("payment method", text)),
+    }
+}
+
 pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
     match kind {
         TransferKind::TopUp => "top_up",
         TransferKind::Payment => "payment",
         TransferKind::Refund => "refund",
+        TransferKind::Charge => "charge",
+        TransferKind::CardRefund => "card_refund",
+        TransferKind::Returned => "returned",
     }
 }
 
@@ -88,6 +109,9 @@ pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
         "top_up" => Ok(TransferKind::TopUp),
         "payment" => Ok(TransferKind::Payment),
         "refund" => Ok(TransferKind::Refund),
+        "charge" => Ok(TransferKind::Charge),
+        "card_refund" => Ok(TransferKind::CardRefund),
+        "returned" => Ok(TransferKind::Returned),
         _ => Err(corrupt("transfer kind", text)),
     }
 }

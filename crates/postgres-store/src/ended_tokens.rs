@@ -4,9 +4,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::PerformanceId;
-use encore_domain::payment::PaymentPlan;
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::payment::{Payment, PaymentPlan};
 use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
+use encore_domain::time::Timestamp;
 use futures::try_join;
 
 use crate::codec::{end_reason_text, lane_column, read_end_reason, read_lane};
@@ -18,35 +19,52 @@ use crate::statement::{Cached, sql};
 /// Locks the fan of a payment with a queue token, and returns whether the fan has another live hold of the performance.
 /// Without a token nothing is to be decided.
 pub async fn lock_and_look_for_another_hold(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<bool> {
-    let payment = &plan.payment;
     if plan.payload.is_none() {
         return Ok(false);
     }
+    let Payment { user, performance, reservation, paid_at, .. } = plan.payment;
+    lock_fan_and_look_for_another_hold(conn, user, performance, reservation, paid_at).await
+}
+
+/// The same for a fan at a time.
+pub async fn lock_fan_and_look_for_another_hold(
+    conn: &AsyncPgConnection,
+    user: UserId,
+    performance: PerformanceId,
+    reservation: ReservationId,
+    at: Timestamp,
+) -> QueryResult<bool> {
     // Two statements: the second sees what was committed while the first waited. They are sent in one round trip.
-    let fan = [(payment.user, payment.performance)];
-    let ((), another) = try_join!(lock_fans(conn, &fan), has_another_hold(conn, plan))?;
+    let fan = [(user, performance)];
+    let another = has_another_hold(conn, user, performance, reservation, at);
+    let ((), another) = try_join!(lock_fans(conn, &fan), another)?;
     Ok(another)
 }
 
-async fn has_another_hold(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<bool> {
+async fn has_another_hold(
+    conn: &AsyncPgConnection,
+    user: UserId,
+    performance: PerformanceId,
+    reservation: ReservationId,
+    at: Timestamp,
+) -> QueryResult<bool> {
     // The claims of the fan are at most as many as the limit allows. Each reservation is looked up by its key.
     const ANOTHER: &str = "
         SELECT EXISTS (
             SELECT FROM claims
             WHERE user_id = $1 AND performance_id = $2 AND reservation_id <> $3
-              AND (SELECT state = 'held' AND expires_at > $4 FROM reservations WHERE id = claims.reservation_id)
+              AND (SELECT state = 'paying' OR state = 'held' AND expires_at > $4 FROM reservations WHERE id = claims.reservation_id)
         ) AS another";
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Bool)]
         another: bool,
     }
-    let payment = &plan.payment;
     let query = sql(ANOTHER)
-        .bind::<SqlUuid, _>(payment.user.0)
-        .bind::<SqlUuid, _>(payment.performance.0)
-        .bind::<SqlUuid, _>(payment.reservation.0)
-        .bind::<Timestamptz, _>(payment.paid_at);
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<SqlUuid, _>(performance.0)
+        .bind::<SqlUuid, _>(reservation.0)
+        .bind::<Timestamptz, _>(at);
     let row: Row = Cached(query).get_result(&mut &*conn).await?;
     Ok(row.another)
 }

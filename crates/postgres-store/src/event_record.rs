@@ -12,7 +12,7 @@ use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};
 
-use crate::codec::{state_text, transfer_kind_text};
+use crate::codec::{method_text, state_text, transfer_kind_text};
 
 /// The payload of an event.
 pub fn payload(event: &Event) -> Value {
@@ -79,6 +79,7 @@ fn payment(payment: &Payment) -> Value {
         "amount_minor": payment.amount.minor,
         "currency": payment.amount.currency.code(),
         "paid_at": time(payment.paid_at),
+        "method": method_text(payment.method),
     })
 }
 
@@ -97,6 +98,7 @@ fn refund_record(refund: &Refund) -> Value {
         "currency": refund.price.currency.code(),
         "operator_id": operator,
         "reason": reason,
+        "to_card": refund.to_card,
         "at": time(refund.at),
     })
 }

@@ -2,6 +2,8 @@
 
 mod audit;
 mod batcher;
+mod card_payments;
+mod card_rows;
 mod catalog;
 mod chart_rows;
 mod claims;
@@ -23,6 +25,7 @@ mod performance_rows;
 mod placing;
 mod queue_records;
 mod queue_rows;
+mod refund_rows;
 mod refunds;
 mod requests;
 mod reservation_rows;
@@ -37,6 +40,7 @@ mod users;
 mod wallets;
 
 pub use audit::PostgresAudit;
+pub use card_payments::PostgresCardPayments;
 pub use catalog::PostgresCatalog;
 pub use database::{Database, DatabaseConfig};
 pub use draws::PostgresDraws;

@@ -35,6 +35,7 @@ pub enum Operation {
     Pay,
     Cancel,
     CancelAsOperator,
+    PayByCard,
 }
 
 impl Operation {
@@ -55,6 +56,7 @@ impl Operation {
             Self::Pay => "pay",
             Self::Cancel => "cancel",
             Self::CancelAsOperator => "cancel_as_operator",
+            Self::PayByCard => "pay_by_card",
         }
     }
 }

@@ -146,6 +146,50 @@ pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
     if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
+/// Writes that a live, locked hold is being paid by card.
+pub async fn move_paying(conn: &AsyncPgConnection, before: &Reservation, paying: &Reservation) -> QueryResult<()> {
+    const MOVE: &str = "
+        UPDATE reservations
+        SET state = 'paying', expires_at = $2, revision = $3, placed = coalesce(placed, $4)
+        WHERE id = $1 AND state = 'held' AND revision = $3 - 1";
+    let query = sql(MOVE)
+        .bind::<SqlUuid, _>(paying.id.0)
+        .bind::<Timestamptz, _>(paying.expires_at)
+        .bind::<Integer, _>(paying.revision.cast_signed())
+        .bind::<Jsonb, _>(record(before)?);
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// Writes that a card was refused: the hold is live again until its own deadline.
+pub async fn hold_again(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<()> {
+    const HOLD: &str = "
+        UPDATE reservations SET state = 'held', expires_at = $2, revision = $3
+        WHERE id = $1 AND state = 'paying' AND revision = $3 - 1";
+    let query = sql(HOLD)
+        .bind::<SqlUuid, _>(hold.id.0)
+        .bind::<Timestamptz, _>(hold.expires_at)
+        .bind::<Integer, _>(hold.revision.cast_signed());
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// Writes the end of a payment by card: the reservation is confirmed, maybe after it had expired, or expires.
+pub async fn end_paying(conn: &AsyncPgConnection, ended: &Reservation) -> QueryResult<()> {
+    const END: &str = "
+        UPDATE reservations SET state = $2, settled_at = $3, payment_id = $4
+        WHERE id = $1 AND state IN ('paying', 'expired')";
+    let query = sql(END)
+        .bind::<SqlUuid, _>(ended.id.0)
+        .bind::<Text, _>(state_text(ended.state))
+        .bind::<Nullable<Timestamptz>, _>(ended.settled_at)
+        .bind::<Nullable<SqlUuid>, _>(ended.payment.map(|id| id.0));
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// A statement that must change one row.
+fn one(changed: usize) -> QueryResult<()> {
+    if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+}
+
 /// Writes the cancellation of seats of a confirmed, locked reservation. The seats of a cancelled reservation stay listed.
 pub async fn cancel(conn: &AsyncPgConnection, before: &Reservation, after: &Reservation) -> QueryResult<()> {
     const CANCEL: &str = "
@@ -161,8 +205,7 @@ pub async fn cancel(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
         .bind::<BigInt, _>(after.total.minor)
         .bind::<Jsonb, _>(record(before)?)
         .bind::<Bool, _>(is_whole);
-    let cancelled = Cached(query).execute(&mut &*conn).await?;
-    if cancelled == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+    one(Cached(query).execute(&mut &*conn).await?)
 }
 
 /// Writes the end of a hold that is live at that time.

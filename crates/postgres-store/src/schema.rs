@@ -247,6 +247,7 @@ diesel::table! {
         amount_minor -> BigInt,
         currency -> Text,
         paid_at -> Timestamptz,
+        method -> Text,
         token_epoch -> Nullable<BigInt>,
         token_index -> Nullable<BigInt>,
         propagated -> Bool,
@@ -258,9 +259,9 @@ diesel::table! {
     refunds (id) {
         id -> Uuid,
         payment_id -> Uuid,
-        reservation_id -> Uuid,
+        reservation_id -> Nullable<Uuid>,
         user_id -> Uuid,
-        performance_id -> Uuid,
+        performance_id -> Nullable<Uuid>,
         slots -> Array<Integer>,
         is_whole -> Bool,
         price_minor -> BigInt,
@@ -268,7 +269,50 @@ diesel::table! {
         currency -> Text,
         operator_id -> Nullable<Uuid>,
         reason -> Nullable<Text>,
+        cause -> Text,
+        to_card -> Bool,
         made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    card_payments (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        reservation_id -> Nullable<Uuid>,
+        performance_id -> Nullable<Uuid>,
+        amount_minor -> BigInt,
+        currency -> Text,
+        made_at -> Timestamptz,
+        due_at -> Nullable<Timestamptz>,
+        tries -> Integer,
+    }
+}
+
+diesel::table! {
+    payment_attempts (id) {
+        id -> Uuid,
+        payment_id -> Uuid,
+        number -> Integer,
+        method -> Text,
+        made_at -> Timestamptz,
+        hold_until -> Timestamptz,
+        bound -> Timestamptz,
+        token_epoch -> Nullable<BigInt>,
+        token_lane -> SmallInt,
+        token_index -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    payment_events (attempt_id, number) {
+        attempt_id -> Uuid,
+        number -> Integer,
+        step -> Text,
+        refund_id -> Nullable<Uuid>,
+        outcome -> Text,
+        detail -> Nullable<Text>,
+        recorded_at -> Timestamptz,
     }
 }
 

@@ -124,8 +124,17 @@ impl Wallets for PostgresWallets {
     }
 }
 
+/// Moves the wallet's side of a transfer, whose amount is there. Returns the balance after it.
+pub async fn move_money(conn: &AsyncPgConnection, transfer: &Transfer) -> QueryResult<i64> {
+    if transfer.wallet_entry.amount_minor >= 0 {
+        return pay_back(conn, transfer.user, transfer.amount).await;
+    }
+    debit(conn, transfer.user, transfer.amount).await?;
+    Ok(lock(conn, transfer.user, transfer.amount.currency).await?.minor)
+}
+
 /// Adds what a fan gets back to a wallet, whatever its balance is: the limit is for top-ups. Returns the new balance.
-pub async fn pay_back(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<i64> {
+async fn pay_back(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<i64> {
     const PAY_BACK: &str = "
         INSERT INTO wallets (user_id, currency, balance_minor) VALUES ($1, $2, $3)
         ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor + excluded.balance_minor

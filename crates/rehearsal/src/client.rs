@@ -239,6 +239,7 @@ impl Caller {
         let message = payment::PayReservationRequest {
             request_id: request.to_string(),
             reservation_id: reservation_id.to_owned(),
+            card: None,
         };
         let mut client = PaymentServiceClient::new(self.channel.clone());
         let paid = client.pay_reservation(self.request(message)).await?.into_inner();

@@ -59,6 +59,9 @@ pub struct ServeArgs {
     /// The highest `max_active` that an operator may set without an override (1 to 100000). Default: no ceiling.
     #[arg(long, env = "ENCORE_QUEUE_MAX_ACTIVE_CEILING")]
     pub queue_max_active_ceiling: Option<String>,
+    /// The payment gateway: `off` or `sandbox`, which moves no money. Default: `sandbox` without a database, `off` with one.
+    #[arg(long, env = "ENCORE_PAYMENT_GATEWAY")]
+    pub payment_gateway: Option<String>,
     /// How long before a performance starts fans can no longer cancel, in seconds (0 to 31536000).
     #[arg(long, env = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS", default_value = "86400")]
     pub cancel_closes_before_seconds: String,
@@ -101,6 +104,16 @@ pub struct Config {
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
     pub cancellation: CancellationPolicy,
+    pub gateway: Gateway,
+}
+
+/// The payment gateway to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// Nobody pays by card.
+    Off,
+    /// Payments by card move no money.
+    Sandbox,
 }
 
 /// The stores to use.
@@ -199,7 +212,8 @@ impl ServeArgs {
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
         let queue_ceilings = self.queue_ceilings(&mut check);
         let cancellation = self.cancellation(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace, tolerance, cancellation) {
+        let gateway = self.gateway(&mut check);
+        match (listen, stores, keyring, lifetime, guarded, grace, tolerance, cancellation.zip(gateway)) {
             (
                 Some(listen),
                 Some(stores),
@@ -208,7 +222,7 @@ impl ServeArgs {
                 Some(guarded),
                 Some(shutdown_grace),
                 Some(clock_tolerance_ms),
-                Some(cancellation),
+                Some((cancellation, gateway)),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -224,10 +238,21 @@ impl ServeArgs {
                     allow_rehearsals,
                     queue_ceilings,
                     cancellation,
+                    gateway,
                 })
             }
             _ => Err(ConfigErrors(check.0)),
         }
+    }
+
+    fn gateway(&self, check: &mut Check) -> Option<Gateway> {
+        let gateway = match self.payment_gateway.as_deref() {
+            None if self.stores.database_url.is_none() => Ok(Gateway::Sandbox),
+            None | Some("off") => Ok(Gateway::Off),
+            Some("sandbox") => Ok(Gateway::Sandbox),
+            Some(_) => Err("must be off or sandbox"),
+        };
+        check.read("ENCORE_PAYMENT_GATEWAY", gateway)
     }
 
     fn cancellation(&self, check: &mut Check) -> Option<CancellationPolicy> {
@@ -361,6 +386,7 @@ mod tests {
             "--queue-max-active-ceiling=100001",
             "--cancel-closes-before-seconds=x",
             "--cancel-fee-percent=101",
+            "--payment-gateway=paper",
         ]);
         let errors = args.check().expect_err("every argument is invalid").0;
         for name in [
@@ -378,6 +404,7 @@ mod tests {
             "ENCORE_QUEUE_MAX_ACTIVE_CEILING",
             "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS",
             "ENCORE_CANCEL_FEE_PERCENT",
+            "ENCORE_PAYMENT_GATEWAY",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
         }

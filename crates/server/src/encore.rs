@@ -7,10 +7,13 @@ use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::cancellation::{CancellationParts, CancellationUseCases};
+use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
+use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
+use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
@@ -47,7 +50,9 @@ impl Encore {
         let audit = audit(&ports, &runtime);
         let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
         let availability = stores.availability();
-        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), stores);
+        let saga = card_saga(&ports, &runtime);
+        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), saga.clone(), stores);
+        let cards = card_payments(&ports, &runtime, saga);
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
@@ -68,6 +73,15 @@ impl Encore {
             contexts: contexts.clone(),
             seat_map: seat_map.clone(),
             guard: guard.clone(),
+            clock: clock(),
+            ids: ids(),
+        });
+        let performance_cancellations = PerformanceCancellations::new(PerformanceCancellationParts {
+            cancellations: cancellations.clone(),
+            reservations: reservations.clone(),
+            seat_blocks: seat_blocks.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
             clock: clock(),
             ids: ids(),
         });
@@ -104,6 +118,8 @@ impl Encore {
             cancellations,
             wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
             payments,
+            cards,
+            performance_cancellations,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             queue_admin,
             seat_blocks,
@@ -199,6 +215,33 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
         propagator: runtime.propagator.clone(),
         room: runtime.room.clone(),
         clock: ports.clock.clone(),
+    })
+}
+
+/// Drives payments by card, if there is a gateway.
+fn card_saga(ports: &Ports, runtime: &Runtime) -> Option<CardSaga> {
+    let gateway = ports.gateway.clone()?;
+    Some(CardSaga::new(CardSagaParts {
+        cards: ports.card_payments.clone(),
+        gateway,
+        seat_map: runtime.seat_map.clone(),
+        propagator: runtime.propagator.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    }))
+}
+
+fn card_payments(ports: &Ports, runtime: &Runtime, saga: Option<CardSaga>) -> CardPaymentUseCases {
+    CardPaymentUseCases::new(CardPaymentParts {
+        cards: ports.card_payments.clone(),
+        reservations: ports.reservations.clone(),
+        contexts: runtime.contexts.clone(),
+        seat_map: runtime.seat_map.clone(),
+        guard: runtime.guard.clone(),
+        saga,
+        sandbox: ports.sandbox.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
     })
 }
 

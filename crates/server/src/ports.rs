@@ -9,17 +9,20 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
-    QueueStore, QueueTokens, Refunds, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, PaymentGateway,
+    Payments, QueueRecords, QueueStore, QueueTokens, Refunds, Reservations, SandboxActions, SeatBlocks, SeatChanges,
+    SeatLocks, SeenRequests, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
-    MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
-    MemoryUsers, MemoryWallets,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
+    MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
+    MemorySeenRequests, MemoryUsers, MemoryWallets,
 };
+use encore_payment_gateway::SandboxGateway;
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
-    PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
+    PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers,
+    PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
 
@@ -44,6 +47,11 @@ pub struct Ports {
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
     pub refunds: Arc<dyn Refunds>,
+    pub card_payments: Arc<dyn CardPayments>,
+    /// None if nobody can pay by card.
+    pub gateway: Option<Arc<dyn PaymentGateway>>,
+    /// The sandbox, if that is the gateway.
+    pub sandbox: Option<Arc<dyn SandboxActions>>,
     pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
@@ -60,6 +68,7 @@ impl Ports {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let records = MemoryRecords::default();
         let seat_locks = MemorySeatLocks::default();
+        let sandbox = Arc::new(SandboxGateway::default());
         Self {
             clock: Arc::new(SystemClock::default()),
             ids: Arc::new(SystemIds),
@@ -75,6 +84,9 @@ impl Ports {
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
             refunds: Arc::new(MemoryRefunds::new(records.clone())),
+            card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
+            gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
+            sandbox: Some(sandbox),
             audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
@@ -84,6 +96,11 @@ impl Ports {
             seen_requests: Arc::new(MemorySeenRequests::default()),
             store_clocks: StoreClocks::default(),
         }
+    }
+
+    /// The same ports without a payment gateway: nobody pays by card.
+    pub fn without_gateway(self) -> Self {
+        Self { gateway: None, sandbox: None, ..self }
     }
 
     /// The same ports with all durable data in Postgres.
@@ -97,6 +114,7 @@ impl Ports {
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
             refunds: Arc::new(PostgresRefunds::new(database.clone())),
+            card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

@@ -5,6 +5,8 @@ use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use encore_app::card_saga::CardSaga;
+use encore_app::error::AppError;
 use encore_app::upkeep::Upkeep;
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
@@ -17,6 +19,8 @@ use crate::store_watch::{LOOK_EVERY, StoreWatch};
 
 /// The interval at which expired holds are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
+/// The interval at which card payments that are due are taken up.
+const TAKE_UP_EVERY: Duration = Duration::from_millis(500);
 /// The interval at which pending settlements are propagated and overdue locks are compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
@@ -27,17 +31,26 @@ const COMPARE_EVERY: Duration = Duration::from_secs(5);
 pub struct Workers {
     room: WaitingRoom,
     upkeep: Upkeep,
+    cards: Option<CardSaga>,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
-    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, stores: StoreWatch) -> Self {
-        Self { room, upkeep, stores }
+    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, cards: Option<CardSaga>, stores: StoreWatch) -> Self {
+        Self { room, upkeep, cards, stores }
     }
 
     /// The number of seat locks that this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
         self.upkeep.seats_repaired()
+    }
+
+    /// Takes up the card payments that are due, once.
+    pub async fn take_up_card_payments(&self) -> Result<(), AppError> {
+        match &self.cards {
+            Some(cards) => cards.take_up().await,
+            None => Ok(()),
+        }
     }
 
     /// Looks at the stores once. Before that an instance with stores is not ready.
@@ -47,7 +60,7 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, stores } = self;
+        let Self { room, upkeep, cards, stores } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -86,6 +99,9 @@ impl Workers {
             upkeep,
             |upkeep| async move { upkeep.repair_seat_locks().await },
         );
+        if let Some(cards) = cards {
+            loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
+        }
         while loops.running.join_next().await.is_some() {}
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use encore_payment_gateway::APPROVE;
+use encore_proto::admin::v1 as admin;
 use encore_proto::booking::v1::{ListReservationsRequest, Reservation, ReservationState};
 use encore_proto::catalog::v1::SeatStatus;
 use encore_tests::audit::found;
@@ -113,4 +115,108 @@ async fn what_cannot_be_cancelled_is_refused_and_nothing_moves() {
     assert_eq!(fan.balance().await.expect("a balance"), 0);
     let kept = fan.reservation(&bought.reservation_id).await.expect("it");
     assert_eq!(kept.state(), ReservationState::Confirmed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_cancels_for_a_fan_at_any_time() {
+    let world = World::durable(2).await;
+    let (fan, bought) = bought(&world, &["S-A-1"], 12_000).await;
+    let operator = world.operator().await;
+    world.clock.advance(Duration::from_hours(24 * 29 + 23));
+    let request = request_id();
+    let cancel = |reason: &str| admin::CancelReservationRequest {
+        request_id: request.clone(),
+        reservation_id: bought.reservation_id.clone(),
+        reason: reason.to_owned(),
+    };
+    let refused = fan.admin().cancel_reservation(fan.request(cancel("mine"))).await.expect_err("a fan");
+    assert_eq!(reason(&refused), "OPERATOR_ONLY");
+    let nameless = operator.admin().cancel_reservation(operator.request(cancel(""))).await.expect_err("no reason");
+    assert_eq!(violated_fields(&nameless), ["reason"]);
+    for _ in 0..2 {
+        let reply = operator.admin().cancel_reservation(operator.request(cancel("goodwill"))).await;
+        let refunded = reply.expect("a refund").into_inner().amount.expect("an amount");
+        assert_eq!(refunded.amount_minor, 12_000);
+    }
+    assert_eq!(fan.balance().await.expect("a balance"), 12_000);
+}
+
+async fn preview(operator: &Fan, performance: &str) -> admin::PreviewPerformanceCancellationResponse {
+    let message = admin::PreviewPerformanceCancellationRequest { performance_id: performance.to_owned() };
+    let request = operator.request(message);
+    operator.admin().preview_performance_cancellation(request).await.expect("a preview").into_inner()
+}
+
+fn cancellation(
+    performance: &str,
+    preview: &admin::PreviewPerformanceCancellationResponse,
+) -> admin::CancelPerformanceRequest {
+    admin::CancelPerformanceRequest {
+        performance_id: performance.to_owned(),
+        reason: "the singer is ill".into(),
+        confirmed_reservations: preview.reservations,
+        confirmed_amount: preview.amount.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_performance_refunds_everybody_once_and_sells_nothing_more() {
+    let world = World::durable(2).await;
+    let performance = world.performance(None).await;
+    let id = performance.to_string();
+    let operator = world.operator().await;
+    let mut fans = Vec::new();
+    for (turn, seat) in ["S-A-1", "S-A-2", "S-A-3", "C-A-1", "C-A-2"].into_iter().enumerate() {
+        let fan = world.fan(turn).await;
+        let hold = fan.hold(performance, &[seat]).await.expect("a hold");
+        if turn < 2 {
+            fan.pay_by_card(&hold.reservation_id, APPROVE).await.expect("a payment");
+        } else {
+            fan.top_up(hold.total.as_ref().expect("a total").amount_minor).await.expect("a credit");
+            fan.pay(&hold.reservation_id).await.expect("a payment");
+        }
+        fans.push((fan, hold));
+    }
+    let holder = world.fan(0).await;
+    let held = holder.hold(performance, &["C-B-1"]).await.expect("a hold");
+
+    let seen = preview(&operator, &id).await;
+    assert_eq!((seen.reservations, seen.held_seats), (5, 1));
+    assert_eq!(seen.amount.as_ref().map(|amount| amount.amount_minor), Some(51_000));
+    let wrong = admin::CancelPerformanceRequest { confirmed_reservations: 4, ..cancellation(&id, &seen) };
+    let refused = operator.admin().cancel_performance(operator.request(wrong)).await.expect_err("other figures");
+    assert_eq!(reason(&refused), "CANCELLATION_CHANGED");
+    assert_eq!(reason_metadata(&refused, "amount_minor").as_deref(), Some("51000"));
+    assert_eq!(preview(&operator, &id).await, seen, "nothing was changed");
+
+    // The stream of the first run ends early, as if its instance had died.
+    let request = operator.request(cancellation(&id, &seen));
+    let mut first = operator.admin().cancel_performance(request).await.expect("a run").into_inner();
+    assert_eq!(first.message().await.expect("a report").map(|left| left.reservations), Some(5));
+    drop(first);
+    let other = operator.on(world.channel(1));
+    let left = preview(&other, &id).await;
+    let mut run =
+        other.admin().cancel_performance(other.request(cancellation(&id, &left))).await.expect("a run").into_inner();
+    while let Some(report) = run.message().await.expect("a report") {
+        if report.reservations == 0 && report.held_seats > 0 {
+            world.clock.advance(Duration::from_mins(10));
+        }
+    }
+
+    for (turn, (fan, hold)) in fans.iter().enumerate() {
+        let reservation = fan.reservation(&hold.reservation_id).await.expect("the reservation");
+        assert_eq!(reservation.state(), ReservationState::Cancelled, "{turn}");
+        let back = if turn < 2 { 0 } else { hold.total.as_ref().expect("a total").amount_minor };
+        assert_eq!(fan.balance().await.expect("a balance"), back, "{turn}");
+    }
+    let expired = holder.reservation(&held.reservation_id).await.expect("the hold");
+    assert_eq!(expired.state(), ReservationState::Expired);
+    let late = holder.hold(performance, &["C-B-2"]).await.expect_err("it is blocked");
+    assert_eq!(reason(&late), "SEATS_TAKEN");
+    assert_eq!(ledger::events(world.database(), "booking.reservation_cancelled").await, 5);
+    ledger::assert_conserved(world.database()).await;
+    assert_eq!(found(&operator, performance).await, []);
+    let done = preview(&operator, &id).await;
+    assert_eq!((done.reservations, done.held_seats), (0, 0));
 }

@@ -10,6 +10,7 @@ mod best_available;
 mod blocks;
 mod booking;
 mod cancellation;
+mod cards;
 mod contention;
 mod draw;
 mod expiry;

@@ -9,6 +9,7 @@ use crate::booking::{Reservation, ReservationState, ReservedSeat};
 use crate::catalog::seat_chart::Slot;
 use crate::ids::{PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use crate::money::Money;
+use crate::payment::attempt::{AttemptEvent, Outcome, Step};
 use crate::text::words;
 use crate::time::Timestamp;
 use crate::wallet::{Transfer, TransferIds};
@@ -68,6 +69,17 @@ impl OperatorReason {
     }
 }
 
+/// Why there is a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundCause {
+    /// Seats were cancelled.
+    Cancelled,
+    /// A card was charged for seats or a top-up that could not be had any more.
+    Unsold,
+    /// The gateway never took what it had promised, so the sale was cancelled.
+    NotTaken,
+}
+
 /// A cancellation of paid seats, and the money that goes back for them. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
@@ -75,12 +87,12 @@ pub struct Refund {
     pub id: RefundId,
     /// The payment of the seats.
     pub payment: PaymentId,
-    /// The reservation that lost the seats.
-    pub reservation: ReservationId,
+    /// The reservation that lost the seats, if seats were paid for.
+    pub reservation: Option<ReservationId>,
     /// Who gets the money.
     pub user: UserId,
-    /// The performance.
-    pub performance: PerformanceId,
+    /// The performance, if seats were paid for.
+    pub performance: Option<PerformanceId>,
     /// The seats that were cancelled, in order.
     pub slots: Vec<Slot>,
     /// Whether the reservation has none left.
@@ -91,11 +103,20 @@ pub struct Refund {
     pub fee_minor: i64,
     /// Who cancelled.
     pub by: CancelledBy,
+    /// Why there is a refund.
+    pub cause: RefundCause,
+    /// Whether the money goes to the card that paid, through the wallet.
+    pub to_card: bool,
     /// When.
     pub at: Timestamp,
 }
 
 impl Refund {
+    /// The event with which it begins, if it goes to a card.
+    pub fn requested(&self) -> AttemptEvent {
+        AttemptEvent { step: Step::Refund(self.id), outcome: Outcome::Requested, at: self.at }
+    }
+
     /// What goes back: the price without the fee.
     pub fn amount(&self) -> Money {
         Money { minor: self.price.minor - self.fee_minor, ..self.price }
@@ -126,7 +147,7 @@ pub enum CancelRefusal {
 }
 
 /// A cancellation to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CancelPlan {
     /// Which reservation.
     pub reservation: ReservationId,
@@ -134,8 +155,8 @@ pub struct CancelPlan {
     pub slots: Option<Vec<Slot>>,
     /// The id of the refund.
     pub refund: RefundId,
-    /// The ids of its transfer.
-    pub transfer: TransferIds,
+    /// The ids of its transfers: to the wallet, and from there to the card.
+    pub transfers: [TransferIds; 2],
     /// What the fan is charged.
     pub policy: CancellationPolicy,
     /// Who cancels.
@@ -151,8 +172,8 @@ pub struct Cancellation {
     pub reservation: Reservation,
     /// The refund.
     pub refund: Refund,
-    /// The transfer from the sales to the wallet.
-    pub transfer: Transfer,
+    /// The transfer from the sales to the wallet, and the one from there to the card if that paid.
+    pub transfers: Vec<Transfer>,
 }
 
 /// The result of a cancellation.
@@ -165,8 +186,8 @@ pub struct Cancelled {
 }
 
 impl CancelPlan {
-    /// Decides the cancellation of seats of this reservation.
-    pub fn decide(&self, before: &Reservation) -> Result<Cancellation, CancelRefusal> {
+    /// Decides the cancellation of seats of this reservation, which was paid by card or from the wallet.
+    pub fn decide(&self, before: &Reservation, by_card: bool) -> Result<Cancellation, CancelRefusal> {
         let state = before.state_at(self.at);
         let Some(payment) = before.payment.filter(|_| state == ReservationState::Confirmed) else {
             return Err(CancelRefusal::NotConfirmed { state });
@@ -184,14 +205,16 @@ impl CancelPlan {
         let refund = Refund {
             id: self.refund,
             payment,
-            reservation,
+            reservation: Some(reservation),
             user,
-            performance,
+            performance: Some(performance),
             slots: cancelled.iter().map(|seat| seat.slot).collect(),
             is_whole: kept.is_empty(),
             price,
             fee_minor: self.policy.fee_minor(price.minor),
             by: self.by.clone(),
+            cause: RefundCause::Cancelled,
+            to_card: by_card,
             at: self.at,
         };
         let after = if kept.is_empty() {
@@ -201,8 +224,12 @@ impl CancelPlan {
             Reservation { seats: kept, total, ..before.clone() }
         };
         let about = (payment, refund.id);
-        let transfer = Transfer::refund(self.transfer, user, performance, refund.amount(), about, self.at);
-        Ok(Cancellation { reservation: after, refund, transfer })
+        let [to_wallet, to_card] = self.transfers;
+        let mut transfers = vec![Transfer::refund(to_wallet, user, performance, refund.amount(), about, self.at)];
+        if by_card {
+            transfers.push(Transfer::card_refund(to_card, user, refund.amount(), about, self.at));
+        }
+        Ok(Cancellation { reservation: after, refund, transfers })
     }
 }
 
@@ -241,11 +268,11 @@ mod tests {
             reservation: paid().id,
             slots: slots.map(|slots| slots.iter().copied().map(Slot).collect()),
             refund: RefundId(Uuid::from_u128(5)),
-            transfer: TransferIds {
-                transfer: TransferId(Uuid::from_u128(6)),
-                wallet_entry: EntryId(Uuid::from_u128(7)),
-                counter_entry: EntryId(Uuid::from_u128(8)),
-            },
+            transfers: [6, 9].map(|id| TransferIds {
+                transfer: TransferId(Uuid::from_u128(id)),
+                wallet_entry: EntryId(Uuid::from_u128(id + 1)),
+                counter_entry: EntryId(Uuid::from_u128(id + 2)),
+            }),
             policy: CancellationPolicy { fee_percent, ..CancellationPolicy::default() },
             by: CancelledBy::Fan,
             at: Timestamp::UNIX_EPOCH + Duration::from_mins(1),
@@ -255,32 +282,41 @@ mod tests {
     #[test]
     fn the_last_seat_ends_the_reservation_which_still_lists_it() {
         for slots in [None, Some([4, 5].as_slice())] {
-            let Cancellation { reservation, refund, transfer } = plan(slots, 0).decide(&paid()).expect("it is paid");
+            let Cancellation { reservation, refund, transfers } =
+                plan(slots, 0).decide(&paid(), false).expect("it is paid");
             assert_eq!((reservation.state, reservation.cancelled_at), (ReservationState::Cancelled, Some(refund.at)));
             assert_eq!((reservation.seats, reservation.total), (paid().seats, money(3_001)));
             assert!(refund.is_whole);
-            assert_eq!((refund.amount(), transfer.amount), (money(3_001), money(3_001)));
+            assert_eq!((refund.amount(), transfers[0].amount), (money(3_001), money(3_001)));
         }
     }
 
     #[test]
     fn some_seats_leave_a_confirmed_reservation_of_the_others() {
-        let Cancellation { reservation, refund, transfer } = plan(Some(&[4]), 10).decide(&paid()).expect("it is paid");
+        let Cancellation { reservation, refund, transfers } =
+            plan(Some(&[4]), 10).decide(&paid(), false).expect("it is paid");
         assert_eq!(
             (reservation.state, reservation.total, reservation.slots()),
             (ReservationState::Confirmed, money(2_000), vec![Slot(5)])
         );
         assert_eq!((refund.is_whole, refund.price, refund.fee_minor), (false, money(1_001), 100));
-        assert_eq!(transfer.wallet_entry.amount_minor, 901, "the fee stays in the sales");
+        assert_eq!(transfers[0].wallet_entry.amount_minor, 901, "the fee stays in the sales");
+    }
+
+    #[test]
+    fn what_a_card_paid_goes_through_the_wallet_to_the_card() {
+        let Cancellation { refund, transfers, .. } = plan(None, 50).decide(&paid(), true).expect("it is paid");
+        let minor: Vec<i64> = transfers.iter().map(|transfer| transfer.wallet_entry.amount_minor).collect();
+        assert_eq!((minor, refund.to_card), (vec![1_501, -1_501], true));
     }
 
     #[test]
     fn what_is_not_paid_or_not_its_seat_is_refused() {
-        let foreign = plan(Some(&[4, 9]), 0).decide(&paid());
+        let foreign = plan(Some(&[4, 9]), 0).decide(&paid(), false);
         assert_eq!(foreign, Err(CancelRefusal::NotItsSeats { slots: vec![Slot(9)] }));
         for state in [ReservationState::Held, ReservationState::Cancelled, ReservationState::Released] {
             let other = Reservation { state, expires_at: Timestamp::MAX_UTC, ..paid() };
-            assert_eq!(plan(None, 0).decide(&other), Err(CancelRefusal::NotConfirmed { state }));
+            assert_eq!(plan(None, 0).decide(&other, false), Err(CancelRefusal::NotConfirmed { state }));
         }
     }
 

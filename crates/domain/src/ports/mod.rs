@@ -5,12 +5,14 @@
 
 mod audit;
 mod booking;
+mod card_payments;
 mod catalog;
 mod clock;
 mod identity;
 mod ids;
 mod outbox;
 mod page_tokens;
+mod payment_gateway;
 mod payments;
 mod queue;
 mod refunds;
@@ -23,12 +25,14 @@ pub use booking::{
     ChooseRefusal, PlaceRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks, TakeRefusal,
     TakenSeats,
 };
+pub use card_payments::CardPayments;
 pub use catalog::Catalog;
 pub use clock::Clock;
 pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
+pub use payment_gateway::{PaymentGateway, SandboxActions};
 pub use payments::Payments;
 pub use queue::{
     Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
@@ -42,8 +46,9 @@ pub use wallets::Wallets;
 #[cfg(feature = "mock")]
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
-    booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
-    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
+    booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
+    identity::MockAccessTokens, identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox,
+    page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions,
     payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
     queue::MockQueueTokens, refunds::MockRefunds, seen_requests::MockSeenRequests, store_clock::MockStoreClock,
     wallets::MockWallets,

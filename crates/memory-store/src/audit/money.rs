@@ -5,7 +5,9 @@ use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::ids::{PaymentId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::Payment;
-use encore_domain::payment::refund::Refund;
+use encore_domain::payment::attempt::Progress;
+use encore_domain::payment::card::CardPayment;
+use encore_domain::payment::refund::{Refund, RefundCause};
 use encore_domain::wallet::{Account, LedgerEntry, TransferKind, WalletEntry};
 
 use crate::audit::Sweep;
@@ -18,6 +20,8 @@ pub fn check(audit: &mut Sweep) {
     audit.payments().for_each(|payment| check_payment(audit, payment, &entries));
     audit.reservations().for_each(|reservation| check_reservation(audit, reservation));
     audit.refunds().for_each(|refund| check_refund(audit, refund));
+    let charges = charges_by_payment(audit);
+    audit.cards().for_each(|card| check_card(audit, card, &charges));
     check_wallets(audit);
 }
 
@@ -51,7 +55,9 @@ fn check_transfers(audit: &mut Sweep) {
         let sides: &[LedgerEntry] = records.wallets.ledger_entries.get(&entry.transfer).map_or(&[], |sides| sides);
         let minor = entry.amount.minor;
         let counter = match (entry.kind, payment) {
-            (TransferKind::TopUp, _) => Some(Account::Gateway),
+            (TransferKind::TopUp | TransferKind::Charge | TransferKind::CardRefund | TransferKind::Returned, _) => {
+                Some(Account::Gateway)
+            }
             (TransferKind::Payment | TransferKind::Refund, payment) => {
                 payment.map(|payment| Account::Sales(payment.performance))
             }
@@ -121,16 +127,31 @@ fn check_reservation(audit: &mut Sweep, reservation: &Reservation) {
 
 fn check_refund(audit: &mut Sweep, refund: &Refund) {
     let subject = format!("refund {}", refund.id);
-    let amount = refund.amount();
-    let of_refund = entries(audit).filter(|(_, entry)| entry.refund == Some(refund.id));
-    let transfers: Vec<_> = of_refund.collect();
-    let is_paid_back = matches!(transfers.as_slice(), [(user, entry)]
-        if *user == refund.user && entry.kind == TransferKind::Refund && entry.amount == amount);
-    if !is_paid_back {
-        let detail = format!("{} {} by the transfers {transfers:?}", amount.minor, amount.currency);
+    let card = audit.records.cards.payments.get(&refund.payment);
+    let progress = card.and_then(|card| card.latest().refunds.into_iter().find(|(id, _)| *id == refund.id));
+    let has_come_back = progress.is_some_and(|(_, progress)| progress == Progress::Failed);
+    let minor = refund.amount().minor;
+    let mut expected = Vec::new();
+    if refund.cause != RefundCause::Unsold {
+        expected.push((TransferKind::Refund, minor));
+    }
+    if refund.to_card {
+        expected.push((TransferKind::CardRefund, -minor));
+    }
+    if has_come_back {
+        expected.push((TransferKind::Returned, minor));
+    }
+    let of_refund = entries(audit).filter(|(user, entry)| entry.refund == Some(refund.id) && *user == refund.user);
+    let mut transfers: Vec<_> = of_refund.map(|(_, entry)| (entry.id, entry.kind, entry.amount.minor)).collect();
+    transfers.sort_unstable_by_key(|(id, ..)| *id);
+    let transfers: Vec<_> = transfers.into_iter().map(|(_, kind, minor)| (kind, minor)).collect();
+    let is_equal = transfers.len() == expected.len() && expected.iter().all(|it| transfers.contains(it));
+    if !is_equal {
+        let detail = format!("transfers {transfers:?}, expected {expected:?}");
         audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
     }
-    let reservation = audit.records.reservations.find(refund.reservation);
+    let Some(reservation) = refund.reservation.filter(|_| refund.cause != RefundCause::Unsold) else { return };
+    let reservation = audit.records.reservations.find(reservation);
     let is_of = reservation.is_some_and(|reservation| {
         let is_cancelled = reservation.state == ReservationState::Cancelled;
         reservation.payment == Some(refund.payment)
@@ -139,6 +160,38 @@ fn check_refund(audit: &mut Sweep, refund: &Refund) {
     if !is_of {
         audit.find(Promise::MoneyMadeOrLost, subject, format!("{refund:?}, but {reservation:?}"));
     }
+}
+
+/// A payment by card that nobody will take up again: what was taken is sold or given back, and what was sold is taken.
+fn check_card(audit: &mut Sweep, card: &CardPayment, charges: &HashMap<PaymentId, Vec<i64>>) {
+    let subject = format!("payment {}", card.id);
+    let state = card.latest();
+    let charged = charges.get(&card.id).cloned().unwrap_or_default();
+    let is_charged = state.is_confirmed || !state.refunds.is_empty();
+    let expected: &[i64] = if is_charged { &[card.amount.minor] } else { &[] };
+    if charged != expected {
+        let detail = format!("charged {charged:?}, expected {expected:?}");
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    if audit.records.cards.is_open(card.id) {
+        return;
+    }
+    let is_captured = state.capture == Progress::Succeeded;
+    if is_captured != is_charged && !state.is_revoked {
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("closed as {state:?}"));
+    }
+}
+
+/// What the gateway paid into wallets for each payment by card.
+fn charges_by_payment(audit: &Sweep) -> HashMap<PaymentId, Vec<i64>> {
+    let mut charges: HashMap<PaymentId, Vec<i64>> = HashMap::new();
+    for (_, entry) in entries(audit) {
+        let is_charge = matches!(entry.kind, TransferKind::Charge | TransferKind::TopUp);
+        if let Some(payment) = entry.payment.filter(|_| is_charge) {
+            charges.entry(payment).or_default().push(entry.amount.minor);
+        }
+    }
+    charges
 }
 
 fn check_wallets(audit: &mut Sweep) {

@@ -136,7 +136,10 @@ fn block_mismatch(block: Option<&SeatBlock>, performance: PerformanceId, claim: 
 }
 
 fn check_overdue(audit: &mut Sweep) {
-    let held: Vec<&Reservation> = audit.reservations().filter(|it| it.state == ReservationState::Held).collect();
+    let held: Vec<&Reservation> = audit
+        .reservations()
+        .filter(|it| matches!(it.state, ReservationState::Held | ReservationState::Paying))
+        .collect();
     audit.examine(Promise::OverdueHold, held.len());
     let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
     for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {

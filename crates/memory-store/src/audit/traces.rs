@@ -4,7 +4,9 @@ use encore_domain::audit::Promise;
 use encore_domain::booking::ReservationState;
 use encore_domain::event::OutboxRecord;
 use encore_domain::ids::{ReservationId, UserId};
-use encore_domain::payment::refund::CancelledBy;
+use encore_domain::payment::Payment;
+use encore_domain::payment::attempt::Step;
+use encore_domain::payment::refund::{CancelledBy, RefundCause};
 use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
@@ -39,21 +41,26 @@ fn named(effect: Effect) -> String {
         Effect::Payment(id) => format!("payment {id}"),
         Effect::TopUp(id) => format!("top-up {id}"),
         Effect::Refund(id) => format!("refund {id}"),
+        Effect::Attempt(id) => format!("attempt {id}"),
     }
 }
 
 fn effects(audit: &Sweep) -> Vec<(UserId, Effect)> {
     let records = audit.records;
     let reservations = audit.reservations().map(|it| (it.user, Effect::Reservation(it.id)));
-    let payments = audit.payments().map(|payment| (payment.user, Effect::Payment(payment.id)));
+    let by_card = |payment: &&Payment| records.cards.payments.contains_key(&payment.id);
+    let payments =
+        audit.payments().filter(|payment| !by_card(payment)).map(|payment| (payment.user, Effect::Payment(payment.id)));
     let entries = records.wallets.entries.iter().filter(|_| audit.scope.is_none());
     let top_ups = entries.flat_map(|(user, entries)| {
-        let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp);
+        let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp && entry.payment.is_none());
         top_ups.map(|entry| (*user, Effect::TopUp(entry.id)))
     });
-    let refunds = audit.refunds().filter(|refund| refund.by == CancelledBy::Fan);
+    let refunds = audit.refunds();
+    let refunds = refunds.filter(|it| it.by == CancelledBy::Fan && it.cause == RefundCause::Cancelled);
     let refunds = refunds.map(|refund| (refund.user, Effect::Refund(refund.id)));
-    reservations.chain(payments).chain(top_ups).chain(refunds).collect()
+    let attempts = audit.cards().flat_map(|card| card.attempts.iter().map(|it| (card.user, Effect::Attempt(it.id))));
+    reservations.chain(payments).chain(top_ups).chain(refunds).chain(attempts).collect()
 }
 
 fn check_requests(audit: &mut Sweep) {
@@ -91,17 +98,27 @@ fn check_paid_twice(audit: &mut Sweep) {
     }
 }
 
+/// Whether a card payment gave up a reservation at its bound.
+fn has_expired(audit: &Sweep, reservation: ReservationId) -> bool {
+    let cards = &audit.records.cards;
+    let card = cards.by_reservation.get(&reservation).and_then(|id| cards.payments.get(id));
+    let mut events = card.into_iter().flat_map(|card| &card.attempts).flat_map(|attempt| &attempt.events);
+    events.any(|event| event.step == Step::Expire)
+}
+
 /// The events that the outbox must have: their ids with their keys.
 fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
     let mut expected = HashMap::new();
     for reservation in audit.reservations() {
         let end = match reservation.state {
-            ReservationState::Held => None,
+            ReservationState::Held | ReservationState::Paying => None,
             ReservationState::Confirmed | ReservationState::Cancelled => Some(CONFIRMED),
             ReservationState::Released => Some(RELEASED),
             ReservationState::Expired => Some(EXPIRED),
         };
-        for kind in std::iter::once(PLACED).chain(end) {
+        // A card payment that succeeded after its bound confirmed a reservation that had expired.
+        let is_sold_again = end == Some(CONFIRMED) && has_expired(audit, reservation.id);
+        for kind in std::iter::once(PLACED).chain(end).chain(is_sold_again.then_some(EXPIRED)) {
             expected.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
         }
         for revision in 1..=reservation.revision {
@@ -110,7 +127,9 @@ fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
     }
     for refund in audit.refunds() {
         let kind = if refund.is_whole { CANCELLED } else { SEATS_CANCELLED };
-        expected.insert(format!("{kind}/{}", refund.id), refund.performance.0);
+        if let Some(performance) = refund.performance.filter(|_| refund.cause != RefundCause::Unsold) {
+            expected.insert(format!("{kind}/{}", refund.id), performance.0);
+        }
     }
     for (kind, id, performance) in audit.records.seat_blocks.changes() {
         if audit.covers(performance) {

@@ -67,7 +67,9 @@ impl ReservationRecords {
     pub fn change(&mut self, changed: &Reservation) {
         let Some(before) = self.reservations.insert(changed.id, changed.clone()) else { return };
         self.held.remove(&(before.expires_at, before.id));
-        self.held.insert((changed.expires_at, changed.id));
+        if changed.state == ReservationState::Held {
+            self.held.insert((changed.expires_at, changed.id));
+        }
         let claims = self.claims.entry(changed.performance).or_default();
         for seat in &before.seats {
             claims.remove(&seat.slot);
@@ -80,28 +82,40 @@ impl ReservationRecords {
 
     /// The holds of a fan in a performance that are live at `now`.
     pub fn live_holds(&self, user: UserId, performance: PerformanceId, now: Timestamp) -> Vec<&Reservation> {
-        let of_user = self.by_user.get(&user).into_iter().flatten().filter_map(|(_, id)| self.find(*id));
-        let is_live = |it: &&Reservation| it.performance == performance && it.state_at(now) == ReservationState::Held;
-        of_user.filter(is_live).collect()
+        self.of_fan(user, performance).filter(|it| it.state_at(now) == ReservationState::Held).collect()
     }
 
-    /// Whether the fan of this hold has another live one of the same performance.
+    fn of_fan(&self, user: UserId, performance: PerformanceId) -> impl Iterator<Item = &Reservation> {
+        let of_user = self.by_user.get(&user).into_iter().flatten().filter_map(|(_, id)| self.find(*id));
+        of_user.filter(move |it| it.performance == performance)
+    }
+
+    /// Whether the fan of this hold has another one of the same performance that is live or being paid.
     pub fn has_another_hold(&self, hold: &Reservation, now: Timestamp) -> bool {
-        self.live_holds(hold.user, hold.performance, now).iter().any(|other| other.id != hold.id)
+        let is_live = |it: &Reservation| matches!(it.state_at(now), ReservationState::Held | ReservationState::Paying);
+        self.of_fan(hold.user, hold.performance).any(|other| other.id != hold.id && is_live(other))
     }
 
     /// Confirms a hold that can be paid: its seats are the fan's.
     pub fn confirm(&mut self, payment: &Payment) -> Option<Reservation> {
-        let reservation = self.reservations.get_mut(&payment.reservation)?;
-        reservation.state = ReservationState::Confirmed;
-        reservation.settled_at = Some(payment.paid_at);
-        reservation.payment = Some(payment.id);
-        self.held.remove(&(reservation.expires_at, reservation.id));
-        let claims = self.claims.entry(reservation.performance).or_default();
-        for seat in &reservation.seats {
-            claims.insert(seat.slot, Claim::sold(seat.slot, reservation.id));
-        }
-        Some(reservation.clone())
+        let held = self.find(payment.reservation)?;
+        let (state, settled_at) = (ReservationState::Confirmed, Some(payment.paid_at));
+        let sold = Reservation { state, settled_at, payment: Some(payment.id), ..held.clone() };
+        self.sell(&sold);
+        Some(sold)
+    }
+
+    /// Writes a reservation that is confirmed now.
+    pub fn sell(&mut self, sold: &Reservation) {
+        self.held.remove(&(sold.expires_at, sold.id));
+        let claims = self.claims.entry(sold.performance).or_default();
+        claims.extend(sold.slots().into_iter().map(|slot| (slot, Claim::sold(slot, sold.id))));
+        self.reservations.insert(sold.id, sold.clone());
+    }
+
+    /// Counts the seats of an expired reservation as the fan's again.
+    pub fn own_again(&mut self, reservation: &Reservation) {
+        *self.owned.entry((reservation.performance, reservation.user)).or_default() += seat_count(reservation);
     }
 
     /// Writes a reservation some of whose paid seats were cancelled: these can be claimed again.

@@ -4,8 +4,8 @@
 WITH due AS (
     SELECT
         t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,
-        CASE t.kind WHEN 'payment' THEN -t.amount_minor ELSE t.amount_minor END AS wallet_minor,
-        CASE t.kind WHEN 'top_up' THEN 'gateway' ELSE 'sales' END AS opposite
+        CASE WHEN t.kind IN ('payment', 'card_refund') THEN -t.amount_minor ELSE t.amount_minor END AS wallet_minor,
+        CASE WHEN t.kind IN ('payment', 'refund') THEN 'sales' ELSE 'gateway' END AS opposite
     FROM transfers t
     LEFT JOIN payments p ON p.id = t.payment_id
     WHERE $1 IS NULL OR p.performance_id = $1

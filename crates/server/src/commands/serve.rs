@@ -11,7 +11,7 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, ServeArgs, Stores};
+use crate::config::{Config, Gateway, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
 use crate::output::print_line;
@@ -43,6 +43,10 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
 
 async fn connect(config: &Config) -> Result<Ports, CommandError> {
     let ports = Ports::embedded(config.keyring.clone(), config.access_token_lifetime);
+    let ports = match config.gateway {
+        Gateway::Off => ports.without_gateway(),
+        Gateway::Sandbox => ports,
+    };
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);
     };

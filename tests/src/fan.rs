@@ -340,9 +340,24 @@ impl Fan {
     /// The same under a given request id.
     pub async fn top_up_as(&self, request_id: &str, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
-        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount };
+        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount, card: None };
         let topped_up = self.wallet().top_up(self.request(message)).await?.into_inner();
         Ok(topped_up.entry.expect("an entry"))
+    }
+
+    /// Tops up the wallet by card.
+    pub async fn top_up_by_card(
+        &self,
+        request_id: &str,
+        amount_minor: i64,
+        token: &str,
+    ) -> Result<wallet::TopUpResponse, Status> {
+        let message = wallet::TopUpRequest {
+            request_id: request_id.to_owned(),
+            amount: Some(Money { amount_minor, currency_code: "EUR".into() }),
+            card: Some(payment::CardMethod { token: token.to_owned() }),
+        };
+        Ok(self.wallet().top_up(self.request(message)).await?.into_inner())
     }
 
     /// The balance in euro cents.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::{EntryId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::PayRefusal;
@@ -149,6 +149,10 @@ impl Wallets for SilentWallets {
     }
 
     async fn find_topped_up(&self, _: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
+        std::future::pending().await
+    }
+
+    async fn find_charged(&self, _: UserId, _: PaymentId) -> Result<Option<WalletEntry>, Unavailable> {
         std::future::pending().await
     }
 

@@ -83,6 +83,8 @@ pub enum AppError {
     CancellationClosed { closed_at: Timestamp },
     #[error("{reservations} reservations of {} {} would be cancelled now", amount.minor, amount.currency)]
     CancellationChanged { reservations: u32, amount: Money },
+    #[error("fans cannot top up their wallets")]
+    TopUpsOff,
     #[error("this server takes no payments by card")]
     CardsOff,
     #[error("the reservation has had {attempts} attempts to pay by card")]

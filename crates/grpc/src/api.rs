@@ -227,7 +227,7 @@ impl Api {
         let booking = Arc::new(self.booking);
         let booking =
             BookingApi { booking, cancellations: Arc::clone(&cancellations), listings: listings(), calls: calls() };
-        let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
+        let wallet = WalletApi { wallet: self.wallet, cards: self.cards.clone(), listings: listings(), calls: calls() };
         let (payments, cards) = (Arc::new(self.payments), self.cards);
         let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };

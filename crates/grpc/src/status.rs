@@ -111,6 +111,7 @@ pub(crate) fn status(failure: AppError) -> Status {
             ];
             precondition(message, ErrorReason::CancellationChanged, metadata)
         }
+        AppError::TopUpsOff => precondition(message, ErrorReason::TopUpsOff, []),
         AppError::CardsOff => precondition(message, ErrorReason::CardsOff, []),
         AppError::TooManyAttempts { attempts } => {
             precondition(message, ErrorReason::TooManyAttempts, [("attempts", attempts.to_string())])

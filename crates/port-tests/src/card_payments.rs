@@ -369,11 +369,15 @@ pub async fn credits_a_top_up_that_was_captured(bench: RecordBench) {
     bench.reported(&card, &[(Step::Authorize, Outcome::Succeeded)], at_secs(2)).await;
     bench.reported(&card, &[(Step::Capture, Outcome::Succeeded)], at_secs(3)).await;
     assert_eq!(bench.balances(fan).await, []);
+    let charged = async || bench.wallets.find_charged(fan, card.id).await.expect("the store answers");
+    assert_eq!(charged().await, None);
     for _ in 0..2 {
         bench.apply(&card, change(Change::Confirm, at_secs(4))).await;
         assert_eq!(bench.balances(fan).await, [euros(700)]);
     }
     assert_eq!(bench.events().await.len(), 1);
+    let entry = charged().await.expect("an entry");
+    assert_eq!((entry.kind, entry.amount, entry.payment), (TransferKind::TopUp, euros(700), Some(card.id)));
     assert_eq!(bench.card(card.id).await.state(), PaymentState::Paid);
     let report = bench.audit.sweep(None).await.expect("the store answers");
     assert!(report.is_clean(), "{:?}", report.findings().collect::<Vec<_>>());

@@ -12,11 +12,11 @@ use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::codec::{read_money, read_transfer_kind};
+use crate::codec::{read_money, read_transfer_kind, transfer_kind_text};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
@@ -87,6 +87,15 @@ impl Wallets for PostgresWallets {
 
     async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
         self.database.transact("wallets.find_topped_up", || self.try_find_topped_up(&request)).await
+    }
+
+    async fn find_charged(&self, user: UserId, payment: PaymentId) -> Result<Option<WalletEntry>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_user = wallet_entries().filter(ledger_entries::owner_id.eq(user.0));
+        let of_payment = of_user.filter(transfers::payment_id.eq(payment.0));
+        let query = of_payment.filter(transfers::kind.eq(transfer_kind_text(TransferKind::TopUp)));
+        let row: Option<EntryRow> = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        row.map(EntryRow::into_entry).transpose().map_err(unavailable)
     }
 
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {

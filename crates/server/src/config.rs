@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use encore_app::wallet::TopUps;
 use encore_credentials::Keyring;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
@@ -62,6 +63,10 @@ pub struct ServeArgs {
     /// The payment gateway: `off` or `sandbox`, which moves no money. Default: `sandbox` without a database, `off` with one.
     #[arg(long, env = "ENCORE_PAYMENT_GATEWAY")]
     pub payment_gateway: Option<String>,
+    /// What fans may do to top up their wallets: `off`, `gateway` (by card) or `free` (also without a card, for
+    /// development). Default: `free` without a database or where rehearsals are allowed, otherwise `gateway`.
+    #[arg(long, env = "ENCORE_WALLET_TOP_UP")]
+    pub wallet_top_up: Option<String>,
     /// How long before a performance starts fans can no longer cancel, in seconds (0 to 31536000).
     #[arg(long, env = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS", default_value = "86400")]
     pub cancel_closes_before_seconds: String,
@@ -105,6 +110,7 @@ pub struct Config {
     pub queue_ceilings: QueueCeilings,
     pub cancellation: CancellationPolicy,
     pub gateway: Gateway,
+    pub top_ups: TopUps,
 }
 
 /// The payment gateway to use.
@@ -212,7 +218,7 @@ impl ServeArgs {
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
         let queue_ceilings = self.queue_ceilings(&mut check);
         let cancellation = self.cancellation(&mut check);
-        let gateway = self.gateway(&mut check);
+        let gateway = self.gateway(&mut check).zip(self.top_ups(&mut check));
         match (listen, stores, keyring, lifetime, guarded, grace, tolerance, cancellation.zip(gateway)) {
             (
                 Some(listen),
@@ -222,7 +228,7 @@ impl ServeArgs {
                 Some(guarded),
                 Some(shutdown_grace),
                 Some(clock_tolerance_ms),
-                Some((cancellation, gateway)),
+                Some((cancellation, (gateway, top_ups))),
             ) if check.0.is_empty() => {
                 let demo = self.demo || stores == Stores::Embedded;
                 let allow_rehearsals = self.allow_rehearsals;
@@ -239,10 +245,22 @@ impl ServeArgs {
                     queue_ceilings,
                     cancellation,
                     gateway,
+                    top_ups,
                 })
             }
             _ => Err(ConfigErrors(check.0)),
         }
+    }
+
+    fn top_ups(&self, check: &mut Check) -> Option<TopUps> {
+        let top_ups = match self.wallet_top_up.as_deref() {
+            None if self.stores.database_url.is_none() || self.allow_rehearsals => Ok(TopUps::Free),
+            None | Some("gateway") => Ok(TopUps::Gateway),
+            Some("off") => Ok(TopUps::Off),
+            Some("free") => Ok(TopUps::Free),
+            Some(_) => Err("must be off, gateway or free"),
+        };
+        check.read("ENCORE_WALLET_TOP_UP", top_ups)
     }
 
     fn gateway(&self, check: &mut Check) -> Option<Gateway> {
@@ -387,6 +405,7 @@ mod tests {
             "--cancel-closes-before-seconds=x",
             "--cancel-fee-percent=101",
             "--payment-gateway=paper",
+            "--wallet-top-up=coins",
         ]);
         let errors = args.check().expect_err("every argument is invalid").0;
         for name in [
@@ -405,6 +424,7 @@ mod tests {
             "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS",
             "ENCORE_CANCEL_FEE_PERCENT",
             "ENCORE_PAYMENT_GATEWAY",
+            "ENCORE_WALLET_TOP_UP",
         ] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
         }

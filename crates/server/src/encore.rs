@@ -20,7 +20,7 @@ use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
-use encore_app::wallet::WalletUseCases;
+use encore_app::wallet::{TopUps, WalletUseCases};
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, GuardedRpcs};
@@ -145,6 +145,12 @@ impl Encore {
     /// The same instance, whose clock may differ from those of the stores by this much.
     pub fn tolerating(mut self, tolerance: Duration) -> Self {
         self.workers.stores = self.workers.stores.tolerating(tolerance);
+        self
+    }
+
+    /// The same instance, where fans may top up their wallets in this way.
+    pub fn topping_up(mut self, top_ups: TopUps) -> Self {
+        self.api.wallet = self.api.wallet.allowing(top_ups);
         self
     }
 

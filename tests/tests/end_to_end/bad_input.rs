@@ -72,7 +72,7 @@ async fn bad_amounts_are_refused() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let top_up = |amount: Option<Money>| {
-        let request = fan.request(TopUpRequest { request_id: request_id(), amount });
+        let request = fan.request(TopUpRequest { request_id: request_id(), amount, card: None });
         let mut wallet = fan.wallet();
         async move { wallet.top_up(request).await.expect_err("refused") }
     };

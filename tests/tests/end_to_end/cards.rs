@@ -202,3 +202,24 @@ async fn bad_input_moves_nothing() {
     fan.pay(&hold.reservation_id).await.expect("the wallet pays");
     assert_audited(&world, &hold).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_tops_up_a_wallet_once() {
+    let world = World::durable(2).await;
+    let fan = world.fan(0).await;
+    let request = request_id();
+    for turn in 0..3 {
+        let credited = fan.on(world.channel(turn)).top_up_by_card(&request, 700, APPROVE).await.expect("a credit");
+        assert_eq!(credited.payment.expect("a payment").state(), PaymentState::Paid);
+        assert_eq!(credited.entry.and_then(|entry| entry.amount).map(|it| it.amount_minor), Some(700));
+    }
+    assert_eq!(fan.balance().await.expect("a balance"), 700);
+    let declined = fan.top_up_by_card(&request_id(), 700, DECLINE).await.expect("an answer");
+    assert_eq!(declined.payment.expect("a payment").state(), PaymentState::Failed);
+    assert_eq!(declined.entry, None);
+    let late = fan.top_up_by_card(&request_id(), 300, LOSE_ANSWER).await.expect("an answer");
+    assert_eq!(late.entry, None);
+    reaches(&world, &fan, &late.payment.expect("a payment"), PaymentState::Paid).await;
+    assert_eq!(fan.balance().await.expect("a balance"), 1_000);
+    ledger::assert_conserved(world.database()).await;
+}

@@ -25,6 +25,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
     let encore = encore.tolerating(config.clock_tolerance).cancelling(config.cancellation);
+    let encore = encore.topping_up(config.top_ups);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if config.demo {
         demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;

@@ -58,8 +58,26 @@ CREATE TABLE ended_queue_tokens (
     epoch bigint NOT NULL,
     lane smallint NOT NULL CHECK (lane >= 0),
     index bigint NOT NULL CHECK (index > 0),
-    reason text COLLATE "C" NOT NULL CHECK (reason IN ('used', 'left', 'expired', 'abandoned', 'replaced')),
+    reason text COLLATE "C" NOT NULL CHECK (reason IN ('used', 'left', 'expired', 'abandoned', 'replaced', 'limit_reached')),
     PRIMARY KEY (performance_id, epoch, lane, index)
+);
+
+-- The fans who joined a queue before its numbers were drawn. A fan has one index for each lane, which never changes.
+CREATE TABLE queue_entries (
+    performance_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    lane smallint NOT NULL CHECK (lane >= 0),
+    index bigint NOT NULL CHECK (index > 0),
+    PRIMARY KEY (performance_id, user_id, lane),
+    CONSTRAINT queue_entries_once UNIQUE (performance_id, lane, index)
+);
+
+-- How many entries each lane of a queue has. Whoever adds entries locks the row. When it is closed, nobody adds any.
+CREATE TABLE queue_entry_counts (
+    performance_id uuid PRIMARY KEY REFERENCES queues,
+    -- By the index of the lane.
+    joined bigint[] NOT NULL CHECK (0 <= ALL (joined)),
+    closed boolean NOT NULL
 );
 
 -- How many fans had joined each lane before its numbers were drawn. A draw is one row, so that when several instances write one

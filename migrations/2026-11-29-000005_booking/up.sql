@@ -8,18 +8,20 @@ CREATE TABLE reservations (
     performance_id uuid NOT NULL,
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    state text NOT NULL CHECK (state IN ('held', 'confirmed', 'expired', 'released')),
+    state text NOT NULL CHECK (state IN ('held', 'paying', 'confirmed', 'expired', 'released', 'cancelled')),
     held_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     settled_at timestamptz,
     payment_id uuid,
     revision integer NOT NULL DEFAULT 0 CHECK (revision >= 0),
-    -- The hold as it was placed, which a repeat of the placing request is answered with. The first change of a hold
-    -- writes it: null in holds that were never changed, which are nearly all.
+    -- The hold as it was placed, which a repeat of the placing request is answered with. The first change of a hold or of its
+    -- seats writes it: null in reservations that were never changed, which are nearly all.
     placed jsonb,
-    CONSTRAINT reservations_settled_unless_held CHECK ((state = 'held') = (settled_at IS NULL)),
-    CONSTRAINT reservations_paid_if_confirmed CHECK ((state = 'confirmed') = (payment_id IS NOT NULL)),
-    CONSTRAINT reservations_placed_if_changed CHECK ((revision > 0) = (placed IS NOT NULL))
+    cancelled_at timestamptz,
+    CONSTRAINT reservations_settled_unless_held CHECK ((state IN ('held', 'paying')) = (settled_at IS NULL)),
+    CONSTRAINT reservations_paid_if_confirmed CHECK ((state IN ('confirmed', 'cancelled')) = (payment_id IS NOT NULL)),
+    CONSTRAINT reservations_time_of_cancellation CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)),
+    CONSTRAINT reservations_placed_if_changed CHECK (revision = 0 OR placed IS NOT NULL)
 );
 
 CREATE INDEX reservations_of_user ON reservations (user_id, held_at DESC, id DESC);

@@ -7,13 +7,15 @@ CREATE TABLE wallets (
 
 CREATE TABLE transfers (
     id uuid PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('top_up', 'payment')),
+    kind text NOT NULL CHECK (kind IN ('top_up', 'payment', 'refund', 'charge', 'card_refund', 'returned')),
     -- The fan whose wallet has one of the two entries.
     user_id uuid NOT NULL REFERENCES users,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    payment_id uuid REFERENCES payments,
-    made_at timestamptz NOT NULL
+    -- Of `payments` or `card_payments`.
+    payment_id uuid,
+    made_at timestamptz NOT NULL,
+    refund_id uuid REFERENCES refunds
 );
 
 -- The two entries of each transfer. They sum to zero.

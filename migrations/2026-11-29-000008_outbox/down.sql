@@ -1,1 +1,2 @@
+DROP TABLE outbox_windows;
 DROP TABLE outbox;

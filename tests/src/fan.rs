@@ -301,6 +301,30 @@ impl Fan {
         Ok(extended.reservation.expect("a reservation"))
     }
 
+    /// Cancels a paid reservation, or some of its seats.
+    pub async fn cancel(
+        &self,
+        reservation_id: &str,
+        seats: &[&str],
+    ) -> Result<booking::CancelReservationResponse, Status> {
+        self.cancel_as(&request_id(), reservation_id, seats).await
+    }
+
+    /// The same under a given request id.
+    pub async fn cancel_as(
+        &self,
+        request_id: &str,
+        reservation_id: &str,
+        seats: &[&str],
+    ) -> Result<booking::CancelReservationResponse, Status> {
+        let message = booking::CancelReservationRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+            seat_ids: seats.iter().map(|&seat| seat.to_owned()).collect(),
+        };
+        Ok(self.booking().cancel_reservation(self.request(message)).await?.into_inner())
+    }
+
     /// Reads a reservation.
     pub async fn reservation(&self, reservation_id: &str) -> Result<booking::Reservation, Status> {
         let message = booking::GetReservationRequest { reservation_id: reservation_id.to_owned() };
@@ -316,9 +340,24 @@ impl Fan {
     /// The same under a given request id.
     pub async fn top_up_as(&self, request_id: &str, amount_minor: i64) -> Result<wallet::LedgerEntry, Status> {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
-        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount };
+        let message = wallet::TopUpRequest { request_id: request_id.to_owned(), amount, card: None };
         let topped_up = self.wallet().top_up(self.request(message)).await?.into_inner();
         Ok(topped_up.entry.expect("an entry"))
+    }
+
+    /// Tops up the wallet by card.
+    pub async fn top_up_by_card(
+        &self,
+        request_id: &str,
+        amount_minor: i64,
+        token: &str,
+    ) -> Result<wallet::TopUpResponse, Status> {
+        let message = wallet::TopUpRequest {
+            request_id: request_id.to_owned(),
+            amount: Some(Money { amount_minor, currency_code: "EUR".into() }),
+            card: Some(payment::CardMethod { token: token.to_owned() }),
+        };
+        Ok(self.wallet().top_up(self.request(message)).await?.into_inner())
     }
 
     /// The balance in euro cents.
@@ -337,9 +376,45 @@ impl Fan {
         let message = payment::PayReservationRequest {
             request_id: request_id.to_owned(),
             reservation_id: reservation_id.to_owned(),
+            card: None,
         };
         let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
         Ok(paid.payment.expect("a payment"))
+    }
+
+    /// Pays a hold by card, with this token of the gateway.
+    pub async fn pay_by_card(&self, reservation_id: &str, token: &str) -> Result<payment::Payment, Status> {
+        self.pay_by_card_as(&request_id(), reservation_id, token).await
+    }
+
+    /// The same under a given request id.
+    pub async fn pay_by_card_as(
+        &self,
+        request_id: &str,
+        reservation_id: &str,
+        token: &str,
+    ) -> Result<payment::Payment, Status> {
+        let message = payment::PayReservationRequest {
+            request_id: request_id.to_owned(),
+            reservation_id: reservation_id.to_owned(),
+            card: Some(payment::CardMethod { token: token.to_owned() }),
+        };
+        let paid = self.payment().pay_reservation(self.request(message)).await?.into_inner();
+        Ok(paid.payment.expect("a payment"))
+    }
+
+    /// Reads a payment.
+    pub async fn payment_of(&self, payment_id: &str) -> Result<payment::Payment, Status> {
+        let message = payment::GetPaymentRequest { payment_id: payment_id.to_owned() };
+        let found = self.payment().get_payment(self.request(message)).await?.into_inner();
+        Ok(found.payment.expect("a payment"))
+    }
+
+    /// Completes the action that a payment waits for at the sandbox.
+    pub async fn complete_action(&self, payment_id: &str, succeeds: bool) -> Result<payment::Payment, Status> {
+        let message = payment::CompleteSandboxActionRequest { payment_id: payment_id.to_owned(), succeeds };
+        let completed = self.payment().complete_sandbox_action(self.request(message)).await?.into_inner();
+        Ok(completed.payment.expect("a payment"))
     }
 
     /// Blocks seats, as an operator.

@@ -33,7 +33,6 @@ pub struct Instance {
 impl Instance {
     /// Starts the API and the workers.
     pub async fn start(encore: Encore) -> Self {
-        // Boxed, because the future of a server is large.
         Box::pin(Self::start_on(encore, &Handle::current())).await
     }
 
@@ -45,7 +44,7 @@ impl Instance {
 
     /// Starts the API without the workers, so that nothing happens except by calls.
     pub async fn start_without_workers(encore: Encore) -> Self {
-        Self::serve(encore, CancellationToken::new(), &Handle::current()).await
+        Box::pin(Self::serve(encore, CancellationToken::new(), &Handle::current())).await
     }
 
     /// Shuts the instance down gracefully, like a signal.
@@ -61,7 +60,8 @@ impl Instance {
     async fn serve(encore: Encore, stop: CancellationToken, threads: &Handle) -> Self {
         let (dial, connections) = tokio::sync::mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
-        let serving = encore.api.serve(incoming, stop.clone());
+        // Boxed, because the future of a server is large.
+        let serving = Box::pin(encore.api.serve(incoming, stop.clone()));
         let serving = threads.spawn(async move { serving.await.expect("the server serves") });
         let channel = open(&dial, Endpoint::from_static("http://in-memory")).await;
         Self { channel, dial, serving, _stop_on_drop: stop.clone().drop_guard(), stop }

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod clock;
 pub mod fan;
+pub mod http2;
 pub mod in_memory;
 pub mod ledger;
 pub mod route;

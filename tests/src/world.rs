@@ -12,6 +12,7 @@ use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw, QueueSettings, RESTORE_QUIET};
+use encore_domain::time::Timestamp;
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -25,7 +26,7 @@ use crate::fan::Fan;
 use crate::in_memory::{Instance, KillableInstance};
 
 /// The lifetime of access tokens.
-const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
 
 /// Embedded ports with the test's clock and ids.
 pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
@@ -37,6 +38,14 @@ async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis
     let ports = embedded_ports(Arc::clone(clock)).on_postgres(&database.config()).await;
     let ports = ports.expect("Postgres is available").on_redis(redis_urls, prefix).await.expect("Redis is available");
     on_test_clock(ports)
+}
+
+/// The ports with the payment gateway of others: there is one outside of all instances.
+fn at_one_gateway(ports: Ports, others: Option<&Ports>) -> Ports {
+    match others {
+        Some(others) => Ports { gateway: others.gateway.clone(), sandbox: others.sandbox.clone(), ..ports },
+        None => ports,
+    }
 }
 
 /// The ports without the stores' clocks, with which a test's clock does not agree.
@@ -79,9 +88,10 @@ impl World {
         let database_url = database.url();
         let prefix = database_url.rsplit('/').next().expect("a database name").to_owned();
         let clock = Arc::new(TestClock::default());
-        let mut all_ports = Vec::new();
+        let mut all_ports: Vec<Ports> = Vec::new();
         for _ in 0..instances {
-            all_ports.push(durable_ports(&clock, &database, redis_urls, &prefix).await);
+            let ports = durable_ports(&clock, &database, redis_urls, &prefix).await;
+            all_ports.push(at_one_gateway(ports, all_ports.first()));
         }
         let redis = OwnRedis { urls: redis_urls.to_owned(), prefix };
         Self { redis: Some(redis), ..Self::start(clock, all_ports, Some(database)).await }
@@ -90,7 +100,8 @@ impl World {
     /// Another instance of a durable world, which can be killed.
     pub async fn killable_instance(&self) -> KillableInstance {
         let OwnRedis { urls, prefix } = self.redis.as_ref().expect("a world on Redis");
-        KillableInstance::start(durable_ports(&self.clock, self.database(), urls, prefix).await).await
+        let ports = durable_ports(&self.clock, self.database(), urls, prefix).await;
+        KillableInstance::start(at_one_gateway(ports, Some(&self.ports))).await
     }
 
     /// One instance on a new Postgres database, with queues and seat locks in memory.
@@ -180,6 +191,11 @@ impl World {
     /// The database that durable instances share.
     pub fn database(&self) -> &ScratchDatabase {
         self.database.as_ref().expect("a durable world")
+    }
+
+    /// The time of the test's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A connection to the instance whose turn it is.
@@ -272,13 +288,14 @@ impl World {
 fn unavailable_seat_locks() -> MockSeatLocks {
     let mut locks = MockSeatLocks::new();
     locks.expect_load().returning(|_, _, _, _| Err(Unavailable::of("redis")));
-    locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
-    locks.expect_take_chosen().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take_chosen().returning(|_, _, _| Err(Unavailable::of("redis").into()));
     locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks.expect_unblock().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
     locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
+    locks.expect_bought().returning(|_, _| Err(Unavailable::of("redis")));
     locks.expect_overdue().returning(|_, _, _| Err(Unavailable::of("redis")));
     locks
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::{EntryId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::PayRefusal;
@@ -61,9 +61,9 @@ async fn a_refusal_of_the_seat_locks_names_the_taken_seats() {
     let (catalog, performance) = one_performance();
     let taken = fixtures::slots(&[1]);
     let mut seat_locks = MockSeatLocks::new();
-    seat_locks.expect_take().returning(move |_, _, _, _, _| {
-        Err(PortError::Refused(TakeRefusal::Taken { slots: taken.clone(), version: 7 }))
-    });
+    seat_locks
+        .expect_take()
+        .returning(move |_, _, _, _| Err(PortError::Refused(TakeRefusal::Taken { slots: taken.clone(), version: 7 })));
     // Alternatives are searched for in the live seats, and in the claims if the seat locks are unavailable.
     seat_locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
     seat_locks.expect_stock().returning(|_| Err(Unavailable::of("redis")));
@@ -92,7 +92,7 @@ async fn a_refusal_of_the_seat_locks_names_the_taken_seats() {
 async fn without_seat_locks_the_claims_decide() {
     let (catalog, performance) = one_performance();
     let mut seat_locks = MockSeatLocks::new();
-    seat_locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
+    seat_locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     seat_locks.expect_release().returning(|_, _, _| Err(Unavailable::of("redis")));
     seat_locks.expect_mark().returning(|_, _| Err(Unavailable::of("redis")));
     seat_locks.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
@@ -149,6 +149,10 @@ impl Wallets for SilentWallets {
     }
 
     async fn find_topped_up(&self, _: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
+        std::future::pending().await
+    }
+
+    async fn find_charged(&self, _: UserId, _: PaymentId) -> Result<Option<WalletEntry>, Unavailable> {
         std::future::pending().await
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::hold_change::{Extension, ReleaseRefusal};
 use encore_domain::booking::seat_request::SeatRequest;
-use encore_domain::booking::{Reservation, ReservationCursor, SeatSelection};
+use encore_domain::booking::{Reservation, ReservationCursor, ReservationFilter, ReservationState, SeatSelection};
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
@@ -232,14 +232,16 @@ impl BookingUseCases {
         Ok(ReservationView { reservation, context })
     }
 
-    /// The caller's reservations, newest first.
+    /// The caller's reservations in these states, newest first; in any state if there are none.
     pub async fn list_reservations(
         &self,
         caller: Caller,
+        states: Vec<ReservationState>,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<ReservationView, ReservationCursor>, AppError> {
         let now = self.clock.now();
-        let Page { items, next } = self.reservations.list(caller.user, page).await?;
+        let filter = ReservationFilter { states, now };
+        let Page { items, next } = self.reservations.list(caller.user, &filter, page).await?;
         let contexts = self.contexts.contexts(items.iter().map(|reservation| reservation.performance)).await?;
         let views = items.into_iter().filter_map(|mut reservation| {
             reservation.state = reservation.state_at(now);

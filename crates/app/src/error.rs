@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::time::Duration;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
@@ -9,6 +10,7 @@ use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
+use encore_domain::payment::refund::CancelRefusal;
 use encore_domain::ports::{EmailTaken, HashingError};
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
@@ -33,6 +35,20 @@ impl Violation {
     pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { field: field.into(), rule: rule.into() }
     }
+}
+
+/// Why a password was not checked or hashed. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LimitedLogIn {
+    /// The account was tried with too many wrong passwords from the caller's address.
+    #[error("too many wrong passwords for this account from this address")]
+    WrongPasswords {
+        /// When the next try is checked.
+        retry_after: Duration,
+    },
+    /// Too many log-ins and sign-ups wait, and the caller's address or account has more of them than others.
+    #[error("too many log-ins and sign-ups of this account or address are waiting")]
+    TooManyWaiting,
 }
 
 /// Why a use case failed. One table in `encore-grpc` maps each variant to a gRPC status.
@@ -76,6 +92,20 @@ pub enum AppError {
     HoldAtLimit { expires_at: Timestamp },
     #[error("the reservation is not a live hold")]
     NotHeld { state: ReservationState },
+    #[error("the reservation is not confirmed")]
+    NotConfirmed { state: ReservationState },
+    #[error("reservations of this performance could be cancelled until {closed_at}")]
+    CancellationClosed { closed_at: Timestamp },
+    #[error("{reservations} reservations of {} {} would be cancelled now", amount.minor, amount.currency)]
+    CancellationChanged { reservations: u32, amount: Money },
+    #[error("fans cannot top up their wallets")]
+    TopUpsOff,
+    #[error("this server takes no payments by card")]
+    CardsOff,
+    #[error("the reservation has had {attempts} attempts to pay by card")]
+    TooManyAttempts { attempts: usize },
+    #[error("the payment waits for no action of its fan")]
+    NoActionNeeded,
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
     #[error("the wallet's balance would exceed its limit")]
@@ -103,6 +133,8 @@ pub enum AppError {
     #[error("the server is overloaded")]
     Overloaded,
     #[error(transparent)]
+    LogInLimited(LimitedLogIn),
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("{0}")]
     Internal(String),
@@ -117,7 +149,10 @@ impl AppError {
     /// Whether an earlier call with the same request may have succeeded, so that this refusal must not be its answer. An
     /// outage is no refusal: a retry finds out.
     pub fn may_hide_a_repeat(&self) -> bool {
-        !matches!(self, Self::RequestReused | Self::Overloaded | Self::Unavailable(_) | Self::Internal(_))
+        !matches!(
+            self,
+            Self::RequestReused | Self::Overloaded | Self::LogInLimited(_) | Self::Unavailable(_) | Self::Internal(_)
+        )
     }
 }
 
@@ -170,6 +205,8 @@ impl From<SeatMapError> for AppError {
             SeatMapError::WouldOrphan { seat_ids } => Self::WouldOrphanSeats { seat_ids },
             SeatMapError::NoneFits { count } => Self::NoSeatsFit { count },
             SeatMapError::TooFewLeft { area, count, left } => Self::TooFewLeft { area, count, left },
+            SeatMapError::OverLimit { limit, owned } => Self::OverLimit { limit, owned },
+            SeatMapError::MayRepeat => Self::Internal("a repeated hold was not looked up".to_owned()),
             SeatMapError::Overloaded => Self::Overloaded,
             // A watch lasts as long as the admission of its fan.
             SeatMapError::WatchExpired => Self::QueueTokenEnded(EndReason::Expired),
@@ -185,6 +222,7 @@ impl From<WaitingRoomError> for AppError {
             WaitingRoomError::NoQueue => Self::NoQueue,
             WaitingRoomError::Draining => Self::QueueDraining,
             WaitingRoomError::NoDraw => Self::NoDraw,
+            WaitingRoomError::RequestReused => Self::RequestReused,
             WaitingRoomError::NotAdmitted => Self::NotAdmitted,
             WaitingRoomError::TokenEnded(reason) => Self::QueueTokenEnded(reason),
             WaitingRoomError::HoldTriesExhausted { tries } => Self::HoldTriesExhausted { tries },
@@ -282,7 +320,21 @@ impl From<PayRefusal> for AppError {
             PayRefusal::NotHeld { state } => Self::NotHeld { state },
             // The payment was planned again as often as its limit allows.
             PayRefusal::HoldChanged => Self::Overloaded,
+            PayRefusal::TooManyAttempts { attempts } => Self::TooManyAttempts { attempts },
             PayRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
+        }
+    }
+}
+
+impl From<CancelRefusal> for AppError {
+    fn from(refusal: CancelRefusal) -> Self {
+        match refusal {
+            CancelRefusal::NotConfirmed { state } => Self::NotConfirmed { state },
+            CancelRefusal::NotItsSeats { slots } => {
+                let ids = slots.iter().map(|slot| format!("slot {}", slot.0)).collect();
+                Self::NotFound { kind: "reserved_seat", ids }
+            }
+            CancelRefusal::TooLate { closed_at } => Self::CancellationClosed { closed_at },
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Sign-up and log-in.
 
+mod hashing_turns;
+mod wrong_passwords;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use encore_domain::identity::{AccessToken, Account, Caller, DisplayName, Email, Password, Role, User};
@@ -7,7 +11,9 @@ use encore_domain::ids::UserId;
 use encore_domain::ports::{AccessTokens, Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
 
-use crate::error::AppError;
+use self::hashing_turns::{HashingTurns, TooManyWaiting};
+use self::wrong_passwords::{MustWait, WrongPasswords};
+use crate::error::{AppError, LimitedLogIn};
 
 /// A user to create.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct IdentityParts {
     pub clock: Arc<dyn Clock>,
     /// New ids.
     pub ids: Arc<dyn Ids>,
+    /// How many passwords are hashed at once.
+    pub hashes_at_once: usize,
 }
 
 /// The use cases of `IdentityService` and of `encore create-operator`.
@@ -44,19 +52,29 @@ pub struct IdentityUseCases {
     access_tokens: Arc<dyn AccessTokens>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    turns: HashingTurns,
+    wrong_passwords: WrongPasswords,
 }
 
 impl IdentityUseCases {
     /// The use cases over their ports.
     pub fn new(parts: IdentityParts) -> Self {
-        let IdentityParts { users, passwords, access_tokens, clock, ids } = parts;
-        Self { users, passwords, access_tokens, clock, ids }
+        let IdentityParts { users, passwords, access_tokens, clock, ids, hashes_at_once } = parts;
+        let (turns, wrong_passwords) = (HashingTurns::new(hashes_at_once), WrongPasswords::new());
+        Self { users, passwords, access_tokens, clock, ids, turns, wrong_passwords }
     }
 
     /// Creates a user. The fingerprint of the request does not cover the password, because a fast hash of a password
-    /// must not be stored. A repeated request is therefore accepted only if its password matches the stored hash.
-    pub async fn sign_up(&self, sign_up: SignUp, request: Option<RequestKey>) -> Result<User, AppError> {
+    /// must not be stored. A repeated request is therefore accepted only if its password matches the stored hash. `from` is the
+    /// address of the caller; callers take turns.
+    pub async fn sign_up(
+        &self,
+        sign_up: SignUp,
+        request: Option<RequestKey>,
+        from: Option<IpAddr>,
+    ) -> Result<User, AppError> {
         let SignUp { email, password, display_name, role } = sign_up;
+        let _turn = self.turns.turn(from, email.as_str()).await?;
         let password_hash = self.passwords.hash(&password).await?;
         let id = UserId(self.ids.next());
         let user = User { id, email, display_name, role, created_at: self.clock.now() };
@@ -70,23 +88,65 @@ impl IdentityUseCases {
     }
 
     /// Issues an access token. An unknown address, and that of a user without a password, take as long as a wrong
-    /// password, so that the response time does not reveal which addresses exist.
-    pub async fn log_in(&self, email: &Email, password: &Password) -> Result<(AccessToken, User), AppError> {
+    /// password, so that the response time does not reveal which addresses exist. Callers take turns. After a few wrong passwords
+    /// for an account from one address, the next must wait.
+    pub async fn log_in(
+        &self,
+        email: &Email,
+        password: &Password,
+        from: Option<IpAddr>,
+    ) -> Result<(AccessToken, User), AppError> {
+        self.wrong_passwords.check(email, from, self.clock.now())?;
+        let turn = self.turns.turn(from, email.as_str()).await?;
+        let this_try = self.wrong_passwords.begin(email, from, self.clock.now())?;
+        // On a task of its own: a caller who goes away does not end the turn while the hash is computed.
+        let checking = tokio::spawn({
+            let (this, email, password) = (self.clone(), email.clone(), password.clone());
+            async move {
+                let _turn = turn;
+                this.check_password(&email, &password).await
+            }
+        });
+        let checked = checking.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
+        match checked {
+            Ok(account) => {
+                this_try.right();
+                let caller = Caller { user: account.user.id, role: account.user.role };
+                Ok((self.access_tokens.issue(caller, self.clock.now()), account.user))
+            }
+            Err(AppError::LogInFailed) => {
+                this_try.wrong(self.clock.now());
+                Err(AppError::LogInFailed)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn check_password(&self, email: &Email, password: &Password) -> Result<Account, AppError> {
         let account = self.users.find_by_email(email).await?;
         let Some(account) = account.filter(|account| account.password_hash.is_of_a_password()) else {
             self.passwords.hash(password).await?;
             return Err(AppError::LogInFailed);
         };
-        if !self.passwords.verify(password, &account.password_hash).await? {
-            return Err(AppError::LogInFailed);
-        }
-        let caller = Caller { user: account.user.id, role: account.user.role };
-        Ok((self.access_tokens.issue(caller, self.clock.now()), account.user))
+        let is_right = self.passwords.verify(password, &account.password_hash).await?;
+        if is_right { Ok(account) } else { Err(AppError::LogInFailed) }
     }
 
     /// The calling user.
     pub async fn get_me(&self, caller: Caller) -> Result<User, AppError> {
         let account = self.users.find(caller.user).await?;
         account.map(|account| account.user).ok_or_else(|| AppError::not_found("user", caller.user))
+    }
+}
+
+impl From<TooManyWaiting> for AppError {
+    fn from(_: TooManyWaiting) -> Self {
+        Self::LogInLimited(LimitedLogIn::TooManyWaiting)
+    }
+}
+
+impl From<MustWait> for AppError {
+    fn from(MustWait(retry_after): MustWait) -> Self {
+        Self::LogInLimited(LimitedLogIn::WrongPasswords { retry_after })
     }
 }

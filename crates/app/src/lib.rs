@@ -3,10 +3,14 @@
 pub mod admin;
 pub mod audit;
 pub mod booking;
+pub mod cancellation;
+pub mod card_payments;
+pub mod card_saga;
 pub mod catalog;
 pub mod error;
 pub mod identity;
 pub mod payment;
+pub mod performance_cancellation;
 pub mod queue;
 pub mod queue_admin;
 mod queue_ceilings;

@@ -122,6 +122,7 @@ impl PaymentUseCases {
         let settlement = Settlement {
             payment: payment.id,
             reservation: reservation.id,
+            user: reservation.user,
             performance: reservation.performance,
             slots: reservation.slots(),
             payload: *ended_token,
@@ -168,8 +169,8 @@ impl SettlementPropagator {
 
     /// Marks the seats as sold, and ends the queue token that the payment ended.
     pub async fn propagate(&self, settlement: &Settlement) -> Result<(), AppError> {
-        let Settlement { payment, performance, reservation, slots, payload } = settlement;
-        self.seat_map.mark_sold(*performance, slots, *reservation).await?;
+        let Settlement { payment, performance, reservation, user, slots, payload } = settlement;
+        self.seat_map.mark_sold(*performance, slots, *reservation, *user).await?;
         if let Some(payload) = payload {
             self.room.end(payload, EndReason::Used).await?;
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use encore_domain::catalog::Performance;
+use encore_domain::catalog::{NotOnSale, Performance};
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, LaneGrants, QueueAnswer, QueueTokens, Reservations, Seen, SeenRequests};
+use encore_domain::ports::{Clock, LaneGrants, QueueTokens, Reservations};
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Lanes, QueueTokenPayload};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
@@ -17,6 +17,7 @@ use futures::{Stream, StreamExt};
 
 use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
+use crate::repeats::or_first_result_of;
 
 /// What the use cases of the queue are made of.
 #[derive(Clone)]
@@ -25,7 +26,6 @@ pub struct QueueParts {
     pub room: WaitingRoom,
     pub tokens: Arc<dyn QueueTokens>,
     pub lane_grants: Arc<dyn LaneGrants>,
-    pub seen: Arc<dyn SeenRequests>,
     pub reservations: Arc<dyn Reservations>,
     pub seat_map: SeatMap,
     pub contexts: PerformanceContexts,
@@ -99,14 +99,13 @@ impl QueueUseCases {
         wanted: JoinRequest<'_>,
         request: Option<RequestKey>,
     ) -> Result<JoinedQueue, AppError> {
-        let answer = match self.answer_before(request).await? {
-            Some(answer) => answer,
-            None => self.remember(request, self.join(caller, performance, wanted).await?).await?,
-        };
-        match answer {
-            QueueAnswer::Joined(payload) => self.joined(payload).await,
-            QueueAnswer::Left(_) => Err(AppError::RequestReused),
+        let joined = self.join(caller, performance, wanted, request).await;
+        if let Err(AppError::NotOnSale(NotOnSale::NotYet { .. })) = joined {
+            // Nobody can have joined. The look-up would make the rush before an opening as dear as the opening.
+            return self.joined(joined?).await;
         }
+        let find_first = |request| self.parts.room.find_join(performance, request);
+        self.joined(or_first_result_of(request, joined, find_first).await?).await
     }
 
     async fn join(
@@ -114,17 +113,30 @@ impl QueueUseCases {
         caller: Caller,
         performance: PerformanceId,
         JoinRequest { lane_grant, needs_accessible }: JoinRequest<'_>,
-    ) -> Result<QueueAnswer, AppError> {
+        request: Option<RequestKey>,
+    ) -> Result<QueueTokenPayload, AppError> {
         let context = self.parts.contexts.performance(performance).await?;
         if !context.has_queue {
             return Err(AppError::NoQueue);
         }
         let now = self.parts.clock.now();
         let open = self.queue_for_joining(&context, now).await?;
+        self.check_limit(caller, &context).await?;
         let lanes = &open.queue.settings.lanes;
         let lane = self.lane(caller, performance, lanes, lane_grant, now)?;
-        let payload = self.parts.room.join(&open, Entrant { user: caller.user, lane, needs_accessible }).await?;
-        Ok(QueueAnswer::Joined(payload))
+        let fan = Entrant { user: caller.user, lane, needs_accessible };
+        Ok(self.parts.room.join(&open, fan, request).await?)
+    }
+
+    /// Refuses a fan who has bought as many seats as one fan may, and could buy nothing. While that is not known the fan may join:
+    /// it is asked again when the fan is called.
+    async fn check_limit(&self, caller: Caller, performance: &Performance) -> Result<(), AppError> {
+        if !self.parts.seat_map.any_sold(performance.id).await {
+            return Ok(());
+        }
+        let owned = self.parts.seat_map.bought(performance.id, caller.user).await.unwrap_or_default();
+        let limit = performance.seats_per_fan;
+        if owned < limit { Ok(()) } else { Err(AppError::OverLimit { limit, owned }) }
     }
 
     async fn joined(&self, payload: QueueTokenPayload) -> Result<JoinedQueue, AppError> {
@@ -140,13 +152,15 @@ impl QueueUseCases {
         })
     }
 
-    /// The queue, if it is open or in its pre-queue.
+    /// The queue, if it is open or in its pre-queue. Before and after that the answer comes from memory: many fans try.
     async fn queue_for_joining(&self, performance: &Performance, now: Timestamp) -> Result<OpenQueue, AppError> {
-        let open = self.parts.room.open_queue(performance.id).await?;
-        if !open.as_ref().is_some_and(|open| open.has_pre_queue_at(now)) {
-            performance.on_sale.check(now)?;
+        let Performance { id, on_sale, .. } = performance;
+        if let Err(shut) = on_sale.check(now)
+            && !self.parts.room.is_in_pre_queue(*id, on_sale.opens_at, now).await?
+        {
+            return Err(shut.into());
         }
-        Ok(open.ok_or_else(|| Unavailable::of("the queue"))?)
+        Ok(self.parts.room.open_queue(*id).await?.ok_or_else(|| Unavailable::of("the queue"))?)
     }
 
     /// The index of the lane that the caller may join.
@@ -187,27 +201,20 @@ impl QueueUseCases {
     }
 
     /// Ends the caller's token, and releases the caller's holds of its performance, which could not be paid any more.
+    ///
+    /// A token ends once, so a repeat returns the reason that the first call returned. Nothing but the request is kept of it, before
+    /// anything changes: another call with the same id and another token is refused. The end of the token and the release of the holds
+    /// are one transaction, which comes first: a retry finds both or none. A token that has ended has no part in what the fan holds
+    /// with another.
     pub async fn leave_queue(
         &self,
         caller: Caller,
         token: &str,
         request: Option<RequestKey>,
     ) -> Result<EndReason, AppError> {
-        let answer = match self.answer_before(request).await? {
-            Some(answer) => answer,
-            None => self.remember(request, QueueAnswer::Left(self.leave(caller, token).await?)).await?,
-        };
-        match answer {
-            QueueAnswer::Left(reason) => Ok(reason),
-            QueueAnswer::Joined(_) => Err(AppError::RequestReused),
-        }
-    }
-
-    /// The end of the token and the release of the holds are one transaction, which comes first: a retry finds both or none. A
-    /// token that has ended has no part in what the fan holds with another.
-    async fn leave(&self, caller: Caller, token: &str) -> Result<EndReason, AppError> {
+        // The token says in which queue the request is kept. A repeat has the same token.
         let payload = self.read_own(caller, token)?;
-        if let Some(reason) = self.parts.room.ended(&payload).await? {
+        if let Some(reason) = self.parts.room.note_leave(&payload, request).await? {
             return Ok(reason);
         }
         let released = self.parts.reservations.leave(payload, self.parts.clock.now()).await?;
@@ -230,26 +237,6 @@ impl QueueUseCases {
     fn read_own(&self, caller: Caller, token: &str) -> Result<QueueTokenPayload, AppError> {
         let payload = self.parts.tokens.read(token).filter(|payload| payload.user == caller.user);
         payload.ok_or(AppError::QueueTokenInvalid)
-    }
-
-    /// The answer to an earlier call with the same request.
-    async fn answer_before(&self, request: Option<RequestKey>) -> Result<Option<QueueAnswer>, AppError> {
-        let Some(request) = request else { return Ok(None) };
-        match self.parts.seen.find(request).await? {
-            Seen::New => Ok(None),
-            Seen::Answered(answer) => Ok(Some(answer)),
-            Seen::Other => Err(AppError::RequestReused),
-        }
-    }
-
-    /// Remembers the answer to a request. Returns it, or the answer to a concurrent call that was faster.
-    async fn remember(&self, request: Option<RequestKey>, answer: QueueAnswer) -> Result<QueueAnswer, AppError> {
-        let Some(request) = request else { return Ok(answer) };
-        match self.parts.seen.remember(request, answer).await? {
-            Seen::New => Ok(answer),
-            Seen::Answered(first) => Ok(first),
-            Seen::Other => Err(AppError::RequestReused),
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use encore_bulkhead::Bulkhead;
 use encore_domain::booking::Reservation;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{Clock, Payments, Reservations};
+use encore_domain::ports::{Clock, Payments, QueueRecords, Reservations};
 use encore_domain::time::Timestamp;
 use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
@@ -26,6 +26,12 @@ const LOCK_GRACE: Duration = Duration::from_secs(2);
 /// How long after a payment its settlement is propagated again, unless it is marked as propagated. Each sweep writes
 /// the marks.
 const PROPAGATE_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// How many notes of ended tokens, or entries of a draw, one step deletes: it takes some 10 ms.
+const FORGOTTEN_AT_ONCE: u32 = 2_000;
+/// The most steps of one sweep. The next sweep goes on.
+const FORGET_STEPS_MAX: usize = 500;
+/// How long ended tokens and entries of draws are kept after the sale has closed, unless it is configured.
+pub const QUEUE_RETENTION: Duration = Duration::from_hours(30 * 24);
 /// The longest sweep of one performance takes a batch of calls of a store that answers slowly.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -35,6 +41,8 @@ pub struct UpkeepParts {
     pub reservations: Arc<dyn Reservations>,
     /// The payments.
     pub payments: Arc<dyn Payments>,
+    /// What is known of the tokens of queues.
+    pub queue_records: Arc<dyn QueueRecords>,
     /// The live seats.
     pub seat_map: SeatMap,
     /// Propagates payments.
@@ -50,6 +58,8 @@ pub struct UpkeepParts {
 pub struct Upkeep {
     reservations: Arc<dyn Reservations>,
     payments: Arc<dyn Payments>,
+    queue_records: Arc<dyn QueueRecords>,
+    queue_retention: Duration,
     seat_map: SeatMap,
     propagator: SettlementPropagator,
     room: WaitingRoom,
@@ -63,11 +73,48 @@ pub struct Upkeep {
 impl Upkeep {
     /// The sweeps over their ports.
     pub fn new(parts: UpkeepParts) -> Self {
-        let UpkeepParts { reservations, payments, seat_map, propagator, room, clock } = parts;
+        let UpkeepParts { reservations, payments, queue_records, seat_map, propagator, room, clock } = parts;
+        let queue_retention = QUEUE_RETENTION;
         let releases = Bulkhead::new("expiry", DEADLINE);
         let settlements = Bulkhead::new("settlements", DEADLINE);
         let overdue = Bulkhead::new("overdue locks", DEADLINE);
-        Self { reservations, payments, seat_map, propagator, room, clock, releases, settlements, overdue }
+        Self {
+            reservations,
+            payments,
+            queue_records,
+            queue_retention,
+            seat_map,
+            propagator,
+            room,
+            clock,
+            releases,
+            settlements,
+            overdue,
+        }
+    }
+
+    /// The same sweeps, which keep the ended tokens and the entries of draws of a queue for this long after its sale has closed.
+    #[must_use]
+    pub fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.queue_retention = retention;
+        self
+    }
+
+    /// Deletes the ended tokens and the entries of draws of queues whose sale closed longer ago than their retention.
+    pub async fn forget_past_queues(&self) -> Result<(), AppError> {
+        let closed_by = self.clock.now() - self.queue_retention;
+        let mut forgotten = 0;
+        for _ in 0..FORGET_STEPS_MAX {
+            let step = self.queue_records.forget_past(closed_by, FORGOTTEN_AT_ONCE).await?;
+            if step == 0 {
+                break;
+            }
+            forgotten += step;
+        }
+        if forgotten > 0 {
+            info!(forgotten, "deleted ended queue tokens and draw entries of sales that closed before the retention");
+        }
+        Ok(())
     }
 
     /// Ends holds whose deadline has passed and frees their seats. Seats that could not be freed are freed by

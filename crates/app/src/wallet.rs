@@ -3,16 +3,28 @@
 use std::sync::Arc;
 
 use encore_domain::identity::Caller;
-use encore_domain::ids::{EntryId, TransferId};
+use encore_domain::ids::{EntryId, PaymentId, TransferId};
 use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Ids, Wallets};
 use encore_domain::request::RequestKey;
 use encore_domain::wallet::{TopUpAmount, Transfer, TransferIds, WalletEntry};
 
-use crate::error::AppError;
+use crate::error::{AppError, Violation};
 use crate::queue_guard::{QueueGuard, QueuePass};
 use crate::repeats::or_first_result;
+
+/// What fans may do to top up their wallets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TopUps {
+    /// Nothing.
+    Off,
+    /// By card.
+    Gateway,
+    /// By card, or for nothing: for development and rehearsals.
+    #[default]
+    Free,
+}
 
 /// The use cases of `WalletService`.
 #[derive(Clone)]
@@ -21,12 +33,28 @@ pub struct WalletUseCases {
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    top_ups: TopUps,
 }
 
 impl WalletUseCases {
     /// The use cases over their ports.
     pub fn new(wallets: Arc<dyn Wallets>, guard: QueueGuard, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self { wallets, guard, clock, ids }
+        Self { wallets, guard, clock, ids, top_ups: TopUps::default() }
+    }
+
+    /// The same use cases, where fans may top up in this way.
+    pub fn allowing(self, top_ups: TopUps) -> Self {
+        Self { top_ups, ..self }
+    }
+
+    /// Checks whether fans may top up by card.
+    pub fn check_top_up_by_card(&self) -> Result<(), AppError> {
+        if self.top_ups == TopUps::Off { Err(AppError::TopUpsOff) } else { Ok(()) }
+    }
+
+    /// The entry of a top-up of the caller by card; none until the wallet is credited.
+    pub async fn find_charged(&self, caller: Caller, payment: PaymentId) -> Result<Option<WalletEntry>, AppError> {
+        Ok(self.wallets.find_charged(caller.user, payment).await?)
     }
 
     /// The caller's balances, one per currency.
@@ -54,6 +82,13 @@ impl WalletUseCases {
         amount: TopUpAmount,
         request: RequestKey,
     ) -> Result<WalletEntry, AppError> {
+        match self.top_ups {
+            TopUps::Off => return Err(AppError::TopUpsOff),
+            TopUps::Gateway => {
+                return Err(AppError::Invalid(vec![Violation::new("card", "must be set: top-ups are charged")]));
+            }
+            TopUps::Free => {}
+        }
         self.guard.authorize_anywhere(pass, caller).await?;
         let transfer = Transfer::top_up(transfer_ids(&*self.ids), caller.user, amount, self.clock.now());
         Ok(self.wallets.top_up(transfer, request).await?.into_inner())

@@ -13,7 +13,7 @@ use encore_domain::booking::Claim;
 use encore_domain::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockByNeed, all_free};
 use encore_domain::catalog::{OnSale, Performance};
 use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{
     Clock, MockAudit, MockCatalog, MockClock, MockDraws, MockQueueRecords, MockQueueStore, MockReservations,
     MockSeatLocks,
@@ -30,6 +30,10 @@ struct UnreadStock;
 impl Stock for UnreadStock {
     async fn stock(&self, _: PerformanceId) -> Result<StockByNeed, Unavailable> {
         panic!("the auditor reads no stock")
+    }
+
+    async fn may_buy(&self, _: PerformanceId, _: UserId) -> Result<bool, Unavailable> {
+        panic!("the auditor asks for no fan")
     }
 }
 
@@ -105,7 +109,7 @@ fn seat_state(seats: &[usize], status: SeatStatus) -> SeatState {
 }
 
 fn sold(seats: &[usize]) -> Vec<Claim> {
-    slots(seats).into_iter().map(|slot| Claim::sold(slot, id())).collect()
+    slots(seats).into_iter().map(|slot| Claim::sold(slot, id(), id())).collect()
 }
 
 fn inside(numbers: u64) -> QueueSnapshot {
@@ -202,7 +206,7 @@ async fn an_exceeded_max_active_in_both_passes_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_without_a_claim_is_reported_if_it_is_overdue() {
-    let lock = SeatLock::held(slots(&[1])[0], id(), start());
+    let lock = SeatLock::held(slots(&[1])[0], id(), id(), start());
     let looks = |overdue| Looks {
         audit: vec![AuditReport::default()],
         queues: vec![None, None],

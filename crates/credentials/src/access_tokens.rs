@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use encore_domain::identity::{AccessToken, Caller, Role};
+use encore_domain::identity::{AccessToken, AccessTokenPayload, Caller, Role};
 use encore_domain::ids::UserId;
 use encore_domain::ports::AccessTokens;
 use encore_domain::time::Timestamp;
@@ -47,10 +47,11 @@ impl AccessTokens for SignedAccessTokens {
         AccessToken { token: self.seal.sign(&claims), expires_at }
     }
 
-    fn read(&self, token: &str, now: Timestamp) -> Option<Caller> {
+    fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenPayload> {
         let claims: AccessClaims = self.seal.read(token)?;
         let user: UserId = claims.sub.parse().ok()?;
-        (now < claims.exp).then_some(Caller { user, role: claims.role.into() })
+        let caller = Caller { user, role: claims.role.into() };
+        (now < claims.exp).then_some(AccessTokenPayload { caller, expires_at: claims.exp })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens};
-use encore_domain::identity::{Caller, Role};
+use encore_domain::identity::{AccessTokenPayload, Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{AccessTokens, LaneGrants, PageTokens, QueueTokens};
 use encore_domain::queue::{LaneName, LanePass, QueueTokenPayload};
@@ -81,9 +81,10 @@ fn an_access_token_is_valid_until_it_expires() {
         let caller = Caller { role, ..CALLER };
         let issued = access_tokens().issue(caller, now());
         assert_eq!(issued.expires_at, now() + LIFETIME);
-        assert_eq!(access_tokens().read(&issued.token, now()), Some(caller));
+        let payload = AccessTokenPayload { caller, expires_at: issued.expires_at };
+        assert_eq!(access_tokens().read(&issued.token, now()), Some(payload));
         let last = issued.expires_at - Duration::from_millis(1);
-        assert_eq!(access_tokens().read(&issued.token, last), Some(caller), "valid up to the last millisecond");
+        assert_eq!(access_tokens().read(&issued.token, last), Some(payload), "valid up to the last millisecond");
         assert_eq!(access_tokens().read(&issued.token, issued.expires_at), None);
     }
 }
@@ -177,7 +178,7 @@ fn a_token_of_another_kind_is_refused() {
 
 #[test]
 fn a_signed_token_needs_audience_algorithm_key_id_and_claims() {
-    let read = |token: &str| access_tokens().read(token, now());
+    let read = |token: &str| access_tokens().read(token, now()).map(|read| read.caller);
     assert_eq!(
         read(&forge(Algorithm::HS256, Some("k1"), &SECRET, &claims())),
         Some(CALLER),
@@ -209,7 +210,7 @@ fn unknown_claims_of_a_newer_instance_are_ignored() {
     header.kid = Some("k1".into());
     let newer = NewerClaims { known: claims(), session: "s-1" };
     let token = encode(&header, &newer, &EncodingKey::from_secret(&SECRET)).expect("signed");
-    assert_eq!(access_tokens().read(&token, now()), Some(CALLER));
+    assert_eq!(access_tokens().read(&token, now()).map(|read| read.caller), Some(CALLER));
 }
 
 #[test]
@@ -255,11 +256,11 @@ fn key_rotation_keeps_tokens_valid() {
     let after = ring(&format!("k2:{new}"));
 
     let issued_before = before.issue(CALLER, now()).token;
-    assert_eq!(during.read(&issued_before, now()), Some(CALLER));
+    assert_eq!(during.read(&issued_before, now()).map(|read| read.caller), Some(CALLER));
     assert_eq!(after.read(&issued_before, now()), None, "its key was removed");
 
     let issued_during = during.issue(CALLER, now()).token;
-    assert_eq!(after.read(&issued_during, now()), Some(CALLER), "the first key signs");
+    assert_eq!(after.read(&issued_during, now()).map(|read| read.caller), Some(CALLER), "the first key signs");
     assert_eq!(before.read(&issued_during, now()), None);
 }
 

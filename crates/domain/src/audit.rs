@@ -23,23 +23,26 @@ pub enum Promise {
     /// than one claim.
     DoubleSoldSeat,
     /// Broken by a confirmed reservation that lists no seat, by a seat of one without the reservation's claim, and by a
-    /// payment whose reservation is not confirmed.
+    /// payment whose reservation is neither confirmed nor cancelled.
     PaidWithoutSeat,
     /// Broken by a claim whose reservation is not live, is of another performance or fan, or does not list the seat, by one for a
     /// fan who does not exist, and by a seat of a held reservation without the reservation's claim.
     OrphanHold,
-    /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a
-    /// side without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its
-    /// amount; by a confirmed reservation without a payment of its own; by a reservation whose total is not the sum of its
-    /// seats' prices; and by a wallet that does not hold the sum of its entries.
+    /// Broken by a transfer that has not exactly two sides, the wallet's and the opposite one, of exactly its amount; by a side
+    /// without a transfer; by a payment that differs from its reservation or has not exactly one transfer of its amount; by a
+    /// confirmed or cancelled reservation without a payment of its own; by a refund that has not exactly the transfers that it
+    /// needs, or does not fit its reservation; by a cancelled reservation without a refund of all its seats; by a card payment
+    /// that was charged to the ledger without a sale or a refund, or that nobody will take up again although what was taken is
+    /// neither sold nor given back, or what was sold is not taken; by a reservation whose total is not the sum of its seats'
+    /// prices; and by a wallet that does not hold the sum of its entries.
     MoneyMadeOrLost,
     /// Broken by a wallet whose balance is below zero, or was after one of its entries.
     NegativeWallet,
-    /// Broken by a reservation, payment or top-up that is not the result of exactly one request of its fan, by such a request
+    /// Broken by a reservation, payment, attempt to pay by card, top-up or refund by a fan that is not the result of exactly one request of its fan, by such a request
     /// without its result, and by two payments of one reservation. Every such effect has a request, because the ports
     /// require one.
     RepeatedEffect,
-    /// Broken by a reservation or top-up without the event of each of its changes, by an event of these kinds without its
+    /// Broken by a reservation, top-up or refund without the event of each of its changes, by an event of these kinds without its
     /// change or with another key, by an event that was written twice, and by a reservation whose end was written before its beginning.
     OutboxGap,
     /// Broken by a hold that is still held although an event was recorded more than [`HOLD_OVERDUE_AFTER`] after its deadline. The

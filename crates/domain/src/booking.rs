@@ -27,17 +27,23 @@ use crate::time::Timestamp;
 /// The most seats of one hold: a family, not a block for resale.
 pub const SEATS_PER_HOLD_MAX: usize = 8;
 
-/// The state of a reservation: held → confirmed | expired | released.
+/// The state of a reservation: held ⇄ paying → confirmed → cancelled; held → expired | released; paying → expired. A card payment that
+/// succeeds late confirms an expired reservation if its seats are still free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReservationState {
     /// The seats are held until the deadline.
     Held,
+    /// A card payment of it is under way. The seats are held until the deadline, which is the hard bound of the payment, and nothing
+    /// but the payment ends that.
+    Paying,
     /// It is paid, and the seats are sold.
     Confirmed,
     /// The deadline passed unpaid; the seats are free again.
     Expired,
     /// The fan released the seats.
     Released,
+    /// It was paid, and then all its seats were cancelled and refunded; the seats are free again.
+    Cancelled,
 }
 
 /// A seat of a reservation and its price.
@@ -72,8 +78,31 @@ pub struct Reservation {
     pub settled_at: Option<Timestamp>,
     /// The payment of it.
     pub payment: Option<PaymentId>,
+    /// When its last seats were cancelled.
+    pub cancelled_at: Option<Timestamp>,
     /// How often the fan changed it while it was held; see [`hold_change`](crate::booking::hold_change).
     pub revision: u32,
+}
+
+/// Which reservations a listing has, by their state at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationFilter {
+    /// The states; empty for all.
+    pub states: Vec<ReservationState>,
+    /// The moment: a hold whose deadline has passed is expired.
+    pub now: Timestamp,
+}
+
+impl ReservationFilter {
+    /// All reservations.
+    pub fn all(now: Timestamp) -> Self {
+        Self { states: Vec::new(), now }
+    }
+
+    /// Whether the listing has this reservation.
+    pub fn admits(&self, reservation: &Reservation) -> bool {
+        self.states.is_empty() || self.states.contains(&reservation.state_at(self.now))
+    }
 }
 
 /// The position in a listing of a fan's reservations. The listing continues with those held earlier, or at the same time with a lower
@@ -106,6 +135,7 @@ impl Reservation {
         self.state = ReservationState::Held;
         self.settled_at = None;
         self.payment = None;
+        self.cancelled_at = None;
         self
     }
 
@@ -126,13 +156,13 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a hold.
-    pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
-        Self { slot, owner: SeatOwner::Holder { reservation, until } }
+    pub fn held(slot: Slot, reservation: ReservationId, user: UserId, until: Timestamp) -> Self {
+        Self { slot, owner: SeatOwner::Holder { reservation, user, until } }
     }
 
     /// The claim of a confirmed reservation.
-    pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
-        Self { slot, owner: SeatOwner::Buyer { reservation } }
+    pub fn sold(slot: Slot, reservation: ReservationId, user: UserId) -> Self {
+        Self { slot, owner: SeatOwner::Buyer { reservation, user } }
     }
 
     /// The claim of the operators.
@@ -335,6 +365,7 @@ pub fn plan_hold(
         expires_at,
         settled_at: None,
         payment: None,
+        cancelled_at: None,
         revision: 0,
     })
 }

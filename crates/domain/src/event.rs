@@ -6,6 +6,7 @@ use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::ids::UserId;
 use crate::payment::Payment;
+use crate::payment::refund::Refund;
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
@@ -32,6 +33,13 @@ pub enum Event {
         /// The payment.
         payment: Payment,
     },
+    /// Paid seats were cancelled and refunded.
+    SeatsCancelled {
+        /// The reservation without them; if none is left, it is cancelled.
+        reservation: Reservation,
+        /// The refund.
+        refund: Refund,
+    },
     /// An operator blocked seats.
     SeatsBlocked(SeatBlock),
     /// An operator unblocked seats.
@@ -54,6 +62,8 @@ impl Event {
             Self::HoldReleased(_) => "booking.hold_released",
             Self::HoldExpired(_) => "booking.hold_expired",
             Self::ReservationConfirmed { .. } => "booking.reservation_confirmed",
+            Self::SeatsCancelled { refund, .. } if refund.is_whole => "booking.reservation_cancelled",
+            Self::SeatsCancelled { .. } => "booking.seats_cancelled",
             Self::SeatsBlocked(_) => "booking.seats_blocked",
             Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
@@ -69,6 +79,7 @@ impl Event {
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
             | Self::ReservationConfirmed { reservation, .. } => reservation.id.0,
+            Self::SeatsCancelled { refund, .. } => refund.id.0,
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } => entry.transfer.0,
         };
@@ -84,6 +95,7 @@ impl Event {
             | Self::SeatsUnblocked(SeatUnblock { at, .. }) => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
+            Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } => entry.at,
         }
     }
@@ -95,7 +107,8 @@ impl Event {
             | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
-            | Self::ReservationConfirmed { reservation, .. } => reservation.performance.0,
+            | Self::ReservationConfirmed { reservation, .. }
+            | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
             Self::WalletToppedUp { user, .. } => user.0,
@@ -103,15 +116,35 @@ impl Event {
     }
 }
 
-/// A row of the outbox, without its payload.
+/// A place in the order in which events are delivered. The default is before all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxPlace {
+    /// The window.
+    pub window: i64,
+    /// The number of the event. Within a window, events are delivered in the order of their numbers.
+    pub sequence: i64,
+}
+
+/// An event as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
-    /// Grows with each row.
-    pub sequence: i64,
+    /// Where it is in the order of delivery.
+    pub place: OutboxPlace,
     /// See [`Event::id`].
     pub id: String,
     /// See [`Event::kind`].
     pub kind: String,
     /// See [`Event::key`].
     pub key: Uuid,
+    /// See [`Event::at`].
+    pub at: Timestamp,
+}
+
+/// Some events in the order of delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    /// The events.
+    pub records: Vec<OutboxRecord>,
+    /// The place after which reading goes on.
+    pub end: OutboxPlace,
 }

@@ -61,6 +61,15 @@ pub struct Caller {
     pub role: Role,
 }
 
+/// What a valid access token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessTokenPayload {
+    /// Who calls.
+    pub caller: Caller,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
 /// A signed token that proves for a short time who calls. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken {

@@ -48,6 +48,10 @@ id! {
     BlockId;
     /// A payment of a hold.
     PaymentId;
+    /// One try of a payment with one card.
+    AttemptId;
+    /// A cancellation of seats that were paid, with its refund.
+    RefundId;
     /// A transfer of money.
     TransferId;
     /// One side of a transfer.

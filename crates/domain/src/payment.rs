@@ -1,5 +1,11 @@
 //! Payments of holds.
 
+pub mod attempt;
+pub mod card;
+pub mod card_change;
+pub mod gateway;
+pub mod refund;
+
 use thiserror::Error;
 
 use crate::booking::{Reservation, ReservationState};
@@ -9,6 +15,15 @@ use crate::money::Money;
 use crate::queue::QueueTokenPayload;
 use crate::time::Timestamp;
 use crate::wallet::{Transfer, TransferIds};
+
+/// How a payment is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentMethod {
+    /// From the wallet.
+    Wallet,
+    /// By card; see [`card`].
+    Card,
+}
 
 /// A hold that was paid for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +40,8 @@ pub struct Payment {
     pub amount: Money,
     /// When.
     pub paid_at: Timestamp,
+    /// How.
+    pub method: PaymentMethod,
 }
 
 /// The result of a payment.
@@ -67,6 +84,12 @@ pub enum PayRefusal {
     /// The reservation was changed after the payment was planned. The payment must be planned again.
     #[error("the hold was changed in the meantime")]
     HoldChanged,
+    /// The payment has had as many attempts as it may.
+    #[error("the reservation has had {attempts} attempts to pay by card")]
+    TooManyAttempts {
+        /// How many.
+        attempts: usize,
+    },
     /// The balance of the wallet is too low.
     #[error("the balance is too low")]
     InsufficientBalance {
@@ -82,7 +105,10 @@ pub fn check_payable(reservation: &Reservation, now: Timestamp) -> Result<(), Pa
     match reservation.state_at(now) {
         ReservationState::Held => Ok(()),
         ReservationState::Expired => Err(PayRefusal::HoldExpired { expired_at: reservation.expires_at }),
-        state @ (ReservationState::Confirmed | ReservationState::Released) => Err(PayRefusal::NotHeld { state }),
+        state @ (ReservationState::Paying
+        | ReservationState::Confirmed
+        | ReservationState::Released
+        | ReservationState::Cancelled) => Err(PayRefusal::NotHeld { state }),
     }
 }
 
@@ -110,7 +136,15 @@ pub fn plan_wallet_payment(
     now: Timestamp,
 ) -> PaymentPlan {
     let Reservation { user, performance, total, revision, .. } = *reservation;
-    let payment = Payment { id, reservation: reservation.id, user, performance, amount: total, paid_at: now };
+    let payment = Payment {
+        id,
+        reservation: reservation.id,
+        user,
+        performance,
+        amount: total,
+        paid_at: now,
+        method: PaymentMethod::Wallet,
+    };
     PaymentPlan { payment, transfer: Transfer::payment(ids, user, performance, total, id, now), revision, payload }
 }
 
@@ -121,6 +155,8 @@ pub struct Settlement {
     pub payment: PaymentId,
     /// The reservation.
     pub reservation: ReservationId,
+    /// The fan who paid.
+    pub user: UserId,
     /// The performance.
     pub performance: PerformanceId,
     /// The sold seats.

@@ -5,6 +5,12 @@ use crate::ids::{RequestId, UserId};
 /// The length of each digest of a [`Fingerprint`].
 pub const DIGEST_LEN: usize = 16;
 
+/// The length of each digest of a [`ShortFingerprint`].
+const SHORT_DIGEST_LEN: usize = 8;
+
+/// The length of a stored [`ShortFingerprint`].
+pub const SHORT_FINGERPRINT_LEN: usize = 1 + 2 * SHORT_DIGEST_LEN;
+
 /// The version of the stored form of a [`Fingerprint`]. Increment it when the digests are computed in another way.
 const FINGERPRINT_VERSION: u8 = 1;
 
@@ -37,17 +43,50 @@ impl Fingerprint {
     /// Whether a request with this fingerprint repeats the request whose fingerprint was stored. Digests of another version
     /// cannot be compared: the request id alone decides, since an error would hit every client that retries during a deploy.
     pub fn repeats(&self, stored: &[u8]) -> bool {
-        let [version, stored @ ..] = stored else {
-            return true;
-        };
-        if *version != FINGERPRINT_VERSION {
-            return true;
-        }
         let (sent, understood) = self.0[1..].split_at(DIGEST_LEN);
-        stored
-            .split_at_checked(DIGEST_LEN)
-            .is_some_and(|(stored_sent, stored_understood)| stored_sent == sent || stored_understood == understood)
+        repeats(sent, understood, stored)
     }
+
+    /// The short form.
+    pub fn short(&self) -> ShortFingerprint {
+        let (sent, understood) = self.0[1..].split_at(DIGEST_LEN);
+        let mut bytes = [FINGERPRINT_VERSION; SHORT_FINGERPRINT_LEN];
+        bytes[1..=SHORT_DIGEST_LEN].copy_from_slice(&sent[..SHORT_DIGEST_LEN]);
+        bytes[1 + SHORT_DIGEST_LEN..].copy_from_slice(&understood[..SHORT_DIGEST_LEN]);
+        ShortFingerprint(bytes)
+    }
+}
+
+/// The version and the first bytes of both digests of a [`Fingerprint`], for a store that compares few requests, all of one
+/// user, and keeps them in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortFingerprint([u8; SHORT_FINGERPRINT_LEN]);
+
+impl ShortFingerprint {
+    /// The form that stores keep.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a request with this fingerprint repeats the request whose short fingerprint was stored; see
+    /// [`Fingerprint::repeats`].
+    pub fn repeats(&self, stored: &[u8]) -> bool {
+        let (sent, understood) = self.0[1..].split_at(SHORT_DIGEST_LEN);
+        repeats(sent, understood, stored)
+    }
+}
+
+/// Whether a stored fingerprint has one of these digests, or another version.
+fn repeats(sent: &[u8], understood: &[u8], stored: &[u8]) -> bool {
+    let [version, stored @ ..] = stored else {
+        return true;
+    };
+    if *version != FINGERPRINT_VERSION {
+        return true;
+    }
+    stored
+        .split_at_checked(sent.len())
+        .is_some_and(|(stored_sent, stored_understood)| stored_sent == sent || stored_understood == understood)
 }
 
 /// Identifies one intended change. A store records it in the transaction of the change, so that a repeat returns the first
@@ -111,7 +150,9 @@ mod tests {
             (OTHER, OTHER, false),
             (UNDERSTOOD, SENT, false),
         ] {
-            assert_eq!(Fingerprint::new(sent, understood).repeats(stored.as_bytes()), same, "{sent:?} {understood:?}");
+            let request = Fingerprint::new(sent, understood);
+            assert_eq!(request.repeats(stored.as_bytes()), same, "{sent:?} {understood:?}");
+            assert_eq!(request.short().repeats(stored.short().as_bytes()), same, "{sent:?} {understood:?}, short");
         }
     }
 
@@ -125,5 +166,14 @@ mod tests {
         later[0] = FINGERPRINT_VERSION;
         assert!(!request.repeats(&later));
         assert!(!request.repeats(&later[..9]));
+    }
+
+    #[test]
+    fn a_short_fingerprint_of_another_version_is_never_a_reuse() {
+        let request = Fingerprint::new(SENT, UNDERSTOOD).short();
+        let mut later = Fingerprint::new(OTHER, OTHER).short().as_bytes().to_vec();
+        assert!(!request.repeats(&later));
+        later[0] = FINGERPRINT_VERSION + 1;
+        assert!(request.repeats(&later));
     }
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::ids::{EntryId, PaymentId, PerformanceId, TransferId, UserId};
+use crate::ids::{EntryId, PaymentId, PerformanceId, RefundId, TransferId, UserId};
 use crate::money::{BALANCE_MAX_MINOR, Money, TOP_UP_MAX_MINOR};
 use crate::time::Timestamp;
 
@@ -24,6 +24,14 @@ pub enum TransferKind {
     TopUp,
     /// Wallet → sales.
     Payment,
+    /// Sales → wallet.
+    Refund,
+    /// Gateway → wallet, for a payment by card that is made in the same transaction.
+    Charge,
+    /// Wallet → gateway, for a refund to a card.
+    CardRefund,
+    /// Gateway → wallet: a refund to a card that came back.
+    Returned,
 }
 
 /// One side of a transfer.
@@ -52,8 +60,10 @@ pub struct Transfer {
     pub wallet_entry: LedgerEntry,
     /// The other side.
     pub counter_entry: LedgerEntry,
-    /// The payment of the transfer, if it is one.
+    /// The payment that it is about, if there is one.
     pub payment: Option<PaymentId>,
+    /// The refund that it is about, if there is one.
+    pub refund: Option<RefundId>,
     /// When.
     pub at: Timestamp,
 }
@@ -72,7 +82,7 @@ pub struct TransferIds {
 impl Transfer {
     /// A transfer from the gateway to a wallet.
     pub fn top_up(ids: TransferIds, user: UserId, amount: TopUpAmount, at: Timestamp) -> Self {
-        Self::new(ids, TransferKind::TopUp, user, amount.0, amount.0.minor, Account::Gateway, None, at)
+        Self::into_wallet(ids, TransferKind::TopUp, user, amount.0, Account::Gateway, at)
     }
 
     /// A transfer from a wallet to the sales of a performance.
@@ -85,31 +95,93 @@ impl Transfer {
         at: Timestamp,
     ) -> Self {
         let sales = Account::Sales(performance);
-        Self::new(ids, TransferKind::Payment, user, amount, -amount.minor, sales, Some(payment), at)
+        Self { payment: Some(payment), ..Self::out_of_wallet(ids, TransferKind::Payment, user, amount, sales, at) }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the one place where all parts of a transfer meet")]
-    fn new(
+    /// A transfer from the sales of a performance to the wallet that paid.
+    pub fn refund(
+        ids: TransferIds,
+        user: UserId,
+        performance: PerformanceId,
+        amount: Money,
+        (payment, refund): (PaymentId, RefundId),
+        at: Timestamp,
+    ) -> Self {
+        let sales = Account::Sales(performance);
+        let transfer = Self::into_wallet(ids, TransferKind::Refund, user, amount, sales, at);
+        Self { payment: Some(payment), refund: Some(refund), ..transfer }
+    }
+
+    /// A transfer from the gateway to a wallet, which pays with it at once.
+    pub fn charge(ids: TransferIds, user: UserId, amount: Money, payment: PaymentId, at: Timestamp) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::Charge, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), ..transfer }
+    }
+
+    /// A top-up that was charged to a card.
+    pub fn charged_top_up(ids: TransferIds, user: UserId, amount: Money, payment: PaymentId, at: Timestamp) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::TopUp, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), ..transfer }
+    }
+
+    /// A transfer from a wallet to the gateway, which gives it back to the card.
+    pub fn card_refund(
+        ids: TransferIds,
+        user: UserId,
+        amount: Money,
+        (payment, refund): (PaymentId, RefundId),
+        at: Timestamp,
+    ) -> Self {
+        let transfer = Self::out_of_wallet(ids, TransferKind::CardRefund, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), refund: Some(refund), ..transfer }
+    }
+
+    /// A transfer from the gateway to a wallet: a refund to a card that came back.
+    pub fn returned(
+        ids: TransferIds,
+        user: UserId,
+        amount: Money,
+        (payment, refund): (PaymentId, RefundId),
+        at: Timestamp,
+    ) -> Self {
+        let transfer = Self::into_wallet(ids, TransferKind::Returned, user, amount, Account::Gateway, at);
+        Self { payment: Some(payment), refund: Some(refund), ..transfer }
+    }
+
+    fn into_wallet(
         ids: TransferIds,
         kind: TransferKind,
         user: UserId,
         amount: Money,
-        wallet_minor: i64,
         counter: Account,
-        payment: Option<PaymentId>,
         at: Timestamp,
     ) -> Self {
-        let line = |id, account, amount_minor| LedgerEntry { id, account, amount_minor };
+        let entry = |id, account, amount_minor| LedgerEntry { id, account, amount_minor };
         Self {
             id: ids.transfer,
             kind,
             user,
             amount,
-            wallet_entry: line(ids.wallet_entry, Account::Wallet(user), wallet_minor),
-            counter_entry: line(ids.counter_entry, counter, -wallet_minor),
-            payment,
+            wallet_entry: entry(ids.wallet_entry, Account::Wallet(user), amount.minor),
+            counter_entry: entry(ids.counter_entry, counter, -amount.minor),
+            payment: None,
+            refund: None,
             at,
         }
+    }
+
+    fn out_of_wallet(
+        ids: TransferIds,
+        kind: TransferKind,
+        user: UserId,
+        amount: Money,
+        counter: Account,
+        at: Timestamp,
+    ) -> Self {
+        let mut transfer = Self::into_wallet(ids, kind, user, amount, counter, at);
+        transfer.wallet_entry.amount_minor = -amount.minor;
+        transfer.counter_entry.amount_minor = amount.minor;
+        transfer
     }
 }
 
@@ -147,8 +219,10 @@ pub struct WalletEntry {
     pub amount: Money,
     /// The wallet's balance after it, in minor units.
     pub balance_after_minor: i64,
-    /// The payment of the transfer, if it is one.
+    /// The payment that the transfer is about, if there is one.
     pub payment: Option<PaymentId>,
+    /// The refund that the transfer is about, if there is one.
+    pub refund: Option<RefundId>,
     /// When.
     pub at: Timestamp,
 }
@@ -163,6 +237,7 @@ impl WalletEntry {
             amount: Money { minor: transfer.wallet_entry.amount_minor, currency: transfer.amount.currency },
             balance_after_minor,
             payment: transfer.payment,
+            refund: transfer.refund,
             at: transfer.at,
         }
     }
@@ -201,6 +276,9 @@ mod tests {
         let sales = PerformanceId(Uuid::nil());
         let payment = Transfer::payment(ids, user, sales, money(300), PaymentId(Uuid::nil()), at);
         assert_eq!((payment.wallet_entry.amount_minor, payment.counter_entry.amount_minor), (-300, 300));
+        let refunded = (PaymentId(Uuid::nil()), RefundId(Uuid::nil()));
+        let refund = Transfer::refund(ids, user, sales, money(300), refunded, at);
+        assert_eq!((refund.wallet_entry.amount_minor, refund.counter_entry.amount_minor), (300, -300));
     }
 
     #[test]

@@ -56,6 +56,7 @@ fn placed() -> Reservation {
         expires_at: at(0) + HOLD_FOR,
         settled_at: None,
         payment: None,
+        cancelled_at: None,
         revision: 0,
     }
 }

@@ -1,7 +1,11 @@
 //! `AdminService`.
 
+use std::sync::Arc;
+
 use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
 use encore_app::audit::AuditUseCases;
+use encore_app::cancellation::CancellationUseCases;
+use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_domain::booking::seat_block::BlockReason;
@@ -12,6 +16,8 @@ use encore_domain::catalog::{
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
 use encore_domain::money::{Money, PRICE_MAX_MINOR};
+use encore_domain::payment::refund::OperatorReason;
+use encore_domain::ports::Clock;
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
@@ -20,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::audit::report_to_proto;
-use crate::authenticate::caller;
+use crate::authenticate::{access_ends_at, caller};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
@@ -29,17 +35,20 @@ use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::{Call, sent_body};
 use crate::status::status;
-use crate::streams::{Frames, end_on_shutdown};
-use crate::to_proto::timestamp;
+use crate::streams::{Frames, end_on_shutdown, end_with_access};
+use crate::to_proto::{money, timestamp};
 use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
     pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
+    pub(crate) cancellations: Arc<CancellationUseCases>,
+    pub(crate) performance_cancellations: PerformanceCancellations,
     pub(crate) audit: AuditUseCases,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -171,6 +180,73 @@ impl AdminService for AdminApi {
         Ok(Response::new(blocked_to_proto(&blocked, &listing)))
     }
 
+    async fn cancel_reservation(
+        &self,
+        request: Request<pb::CancelReservationRequest>,
+    ) -> Result<Response<pb::CancelReservationResponse>, Status> {
+        let (caller, sent) = (caller(&request)?, sent_body(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, &sent.of("AdminCancelReservation", &message));
+        let id = fields.id("reservation_id", &message.reservation_id);
+        let reason = fields.read("reason", OperatorReason::parse(&message.reason));
+        let (Some(key), Some(id), Some(reason)) = (key, id, reason) else {
+            return Err(fields.into_status());
+        };
+        let cancellations = Arc::clone(&self.cancellations);
+        let cancelling = async move { cancellations.cancel_for_operator(caller, id, reason, key).await };
+        let refund = self.calls.write(cancelling).await?.refund;
+        Ok(Response::new(pb::CancelReservationResponse {
+            refund_id: refund.id.to_string(),
+            amount: Some(money(refund.amount())),
+            cancelled_at: Some(timestamp(refund.at)),
+        }))
+    }
+
+    async fn preview_performance_cancellation(
+        &self,
+        request: Request<pb::PreviewPerformanceCancellationRequest>,
+    ) -> Result<Response<pb::PreviewPerformanceCancellationResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let left = self.calls.read(self.performance_cancellations.preview(performance)).await?;
+        Ok(Response::new(pb::PreviewPerformanceCancellationResponse {
+            reservations: left.reservations,
+            amount: Some(money(left.amount)),
+            held_seats: left.held_seats,
+        }))
+    }
+
+    type CancelPerformanceStream = Frames<pb::CancelPerformanceResponse>;
+
+    async fn cancel_performance(
+        &self,
+        request: Request<pb::CancelPerformanceRequest>,
+    ) -> Result<Response<Self::CancelPerformanceStream>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let performance = fields.id("performance_id", &message.performance_id);
+        let reason = fields.read("reason", OperatorReason::parse(&message.reason));
+        let amount = fields.money("confirmed_amount", message.confirmed_amount.as_ref());
+        let (Some(performance), Some(reason), Some(amount)) = (performance, reason, amount) else {
+            return Err(fields.into_status());
+        };
+        let confirmed = (message.confirmed_reservations, amount);
+        let running = self.performance_cancellations.run(caller, performance, reason, confirmed);
+        let reports = self.calls.read(running).await?.map(|left| {
+            let left = left.map_err(status)?;
+            Ok(pb::CancelPerformanceResponse {
+                reservations: left.reservations,
+                amount: Some(money(left.amount)),
+                held_seats: left.held_seats,
+            })
+        });
+        Ok(Response::new(end_on_shutdown(reports, self.shutdown.clone())))
+    }
+
     async fn update_queue(
         &self,
         request: Request<pb::UpdateQueueRequest>,
@@ -265,6 +341,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
+        let ends_at = access_ends_at(&request)?;
         let mut fields = Fields::default();
         let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
             return Err(fields.into_status());
@@ -274,6 +351,7 @@ impl AdminService for AdminApi {
             let queue = Some(queue_admin::report_to_proto(&report.map_err(status)?));
             Ok(pb::WatchQueueResponse { sequence, queue })
         });
+        let frames = end_with_access(frames, ends_at, Arc::clone(&self.clock));
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
     }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
+use encore_app::cancellation::CancellationUseCases;
+use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::payment::PaymentUseCases;
+use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
@@ -34,45 +37,53 @@ use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
 use tonic_web::GrpcWebLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier};
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer};
+use tracing::field::Empty;
 use tracing::{Level, Span, info_span};
 
 use crate::admin::AdminApi;
 use crate::authenticate::Authenticate;
 use crate::booking::BookingApi;
+use crate::call_limits::CallLimitsLayer;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
+use crate::connections::{ConnectionLimits, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
 use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
 use crate::library_status::describe;
+use crate::measure::MeasureLayer;
+use crate::only_post::OnlyPostLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::rehearsal::RehearsalApi;
 use crate::sent_body::keep_sent_body;
+use crate::shared_charts::SharedCharts;
+use crate::shared_reply::send_shared;
 use crate::wallet::WalletApi;
 
 /// The largest request of a fan. Eight seats and a token take far less.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// The largest request of an operator: a seating plan of 100,000 seats with all its decoration.
 const ADMIN_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The most calls and streams that one connection may have open. A BFF opens the streams of many fans over one
-/// connection.
+/// The most calls and streams that HTTP/2 lets one connection have open. A BFF opens the streams of many fans over one connection.
+/// Who calls decides how many are carried out; see [`ConnectionLimits`].
 const STREAMS_PER_CONNECTION_MAX: u32 = 20_000;
 /// The most calls of a connection that may be cancelled before the server has read them; one more ends the connection. As
 /// many as may be open: a BFF whose calls all time out while the server is busy cancels all of them in one read, and must
 /// not lose the position streams of its fans. Cancelled calls that wait to be read take no more memory than open ones.
 const CANCELLED_UNREAD_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
+/// The largest head of a call, as HTTP/2 counts it: both tokens take less than 2 KiB.
+const HEAD_MAX_BYTES: u32 = 8 * 1024;
 /// How long a browser may keep the answer to a preflight request. Browsers have their own, lower limits.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(24);
 /// How long the last responses may take to reach their clients at shutdown. Connections are dropped afterwards, because
@@ -91,8 +102,11 @@ pub struct Api {
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
     pub booking: BookingUseCases,
+    pub cancellations: CancellationUseCases,
     pub wallet: WalletUseCases,
     pub payments: PaymentUseCases,
+    pub cards: CardPaymentUseCases,
+    pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
@@ -105,6 +119,8 @@ pub struct Api {
     pub queue_guard: QueueGuard,
     pub clock: Arc<dyn Clock>,
     pub guarded: GuardedRpcs,
+    /// What connections may take.
+    pub limits: ConnectionLimits,
     /// What the health of the services follows.
     pub availability: watch::Receiver<Availability>,
 }
@@ -130,24 +146,22 @@ impl Api {
     pub async fn serve<L, C, E>(self, incoming: L, shutdown: CancellationToken) -> Result<(), ServeError>
     where
         L: Stream<Item = Result<C, E>>,
-        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-        C::ConnectInfo: Clone + Send + Sync + 'static,
+        C: AsyncRead + AsyncWrite + PeerAddress + Unpin + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let calls = Calls::default();
+        let calls = Calls::new(&self.limits);
         let stopping = shutdown.clone();
-        let authenticate = Authenticate {
-            served: served_paths(self.rehearsal_fans.is_some())?,
-            access_tokens: Arc::clone(&self.access_tokens),
-            clock: Arc::clone(&self.clock),
-        };
+        let served = served_paths(self.rehearsal_fans.is_some())?;
+        let measure = MeasureLayer::new(&served);
+        let authenticate =
+            Authenticate { served, access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let available = self.availability.clone();
+        let (available, limits) = (self.availability.clone(), self.limits);
         let (mut health, routes) = self.routes(&calls, &shutdown)?;
         // Before the first connection, so that nobody is told what was not looked at.
         let found = *available.borrow();
@@ -156,19 +170,24 @@ impl Api {
         let server = Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_max_header_list_size(HEAD_MAX_BYTES)
             .http2_max_pending_accept_reset_streams(Some(CANCELLED_UNREAD_MAX))
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
+            .layer(OnlyPostLayer)
             .layer(GrpcWebLayer::new())
+            .layer(measure)
             .layer(DeadlineLayer)
             .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
+            .layer(CallLimitsLayer::new(limits))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))
+            .layer(MapResponseLayer::new(send_shared))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stop);
+            .serve_with_incoming_shutdown(accepted(incoming, limits), stop);
         let drained = async {
             stopping.cancelled().await;
             calls.finish().await;
@@ -215,11 +234,20 @@ impl Api {
         }
         let calls = || calls.clone();
         let listings = || Listings(Arc::clone(&self.page_tokens));
-        let catalog =
-            CatalogApi { catalog: self.catalog, listings: listings(), calls: calls(), shutdown: shutdown.clone() };
-        let booking = BookingApi { booking: Arc::new(self.booking), listings: listings(), calls: calls() };
-        let wallet = WalletApi { wallet: self.wallet, listings: listings(), calls: calls() };
-        let payments = PaymentApi { payments: Arc::new(self.payments), listings: listings(), calls: calls() };
+        let catalog = CatalogApi {
+            catalog: self.catalog,
+            listings: listings(),
+            shared_charts: SharedCharts::default(),
+            calls: calls(),
+            shutdown: shutdown.clone(),
+        };
+        let cancellations = Arc::new(self.cancellations);
+        let booking = Arc::new(self.booking);
+        let booking =
+            BookingApi { booking, cancellations: Arc::clone(&cancellations), listings: listings(), calls: calls() };
+        let wallet = WalletApi { wallet: self.wallet, cards: self.cards.clone(), listings: listings(), calls: calls() };
+        let (payments, cards) = (Arc::new(self.payments), self.cards);
+        let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
         let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
         let identity = IdentityApi { identity: self.identity, calls: calls() };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
@@ -232,9 +260,12 @@ impl Api {
             admin: self.admin,
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
+            cancellations,
+            performance_cancellations: self.performance_cancellations,
             audit: self.audit,
             listings: listings(),
             calls: calls(),
+            clock: self.clock,
             shutdown: shutdown.clone(),
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
@@ -245,15 +276,26 @@ impl Api {
     }
 }
 
-/// One span per call. The outcome is logged for debugging only: what the server fails at is logged once, in `status`, and
-/// a client must not be able to write lines.
+/// One span per call. Layers and handlers record who calls and which request. The outcome is logged by [`MeasureLayer`];
+/// what the server fails at is logged once more, in `status`.
 fn trace_layer()
 -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, impl Fn(&Request<tonic::body::Body>) -> Span + Clone> {
     TraceLayer::new_for_grpc()
-        .make_span_with(|request: &Request<tonic::body::Body>| info_span!("call", rpc = request.uri().path()))
+        .make_span_with(|request: &Request<tonic::body::Body>| {
+            let trace_id = trace_id(request.headers());
+            info_span!("call", rpc = request.uri().path(), trace_id, user_id = Empty, request_id = Empty)
+        })
         .on_request(DefaultOnRequest::new().level(Level::TRACE))
         .on_response(DefaultOnResponse::new().level(Level::DEBUG))
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG))
+}
+
+/// The id of the trace that the caller is in, from the header `traceparent` of W3C Trace Context.
+fn trace_id(headers: &http::HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (_version, trace_id) = (parts.next()?, parts.next()?);
+    let is_hex = trace_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (trace_id.len() == 32 && is_hex).then_some(trace_id)
 }
 
 /// Allows every origin. Calls are authorized by a token in the metadata and never by a cookie, so a foreign page gains

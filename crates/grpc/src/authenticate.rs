@@ -3,18 +3,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use encore_domain::identity::{Caller, Role};
+use encore_domain::identity::{AccessTokenPayload, Caller, Role};
 use encore_domain::ports::{AccessTokens, Clock};
+use encore_domain::time::Timestamp;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
+use tracing::Span;
+use tracing::field::display;
 
 use crate::access::{Access, access};
 use crate::check::{CallCheck, PendingCheck};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
-/// Reads access tokens and refuses callers without the access that the RPC requires. Does no I/O: an access token is
-/// self-contained.
+/// Reads access tokens and refuses callers without the access that the RPC requires. An invalid token on an RPC that requires none
+/// is ignored. Does no I/O: an access token is self-contained.
 pub(crate) struct Authenticate {
     /// The paths of the RPCs that this server has. Other calls pass, and are answered that there is no such method.
     pub(crate) served: HashSet<String>,
@@ -23,7 +26,7 @@ pub(crate) struct Authenticate {
 }
 
 impl Authenticate {
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+    fn payload(&self, headers: &HeaderMap) -> Result<AccessTokenPayload, Status> {
         let header = headers.get(AUTHORIZATION).ok_or_else(credentials_missing)?;
         let text = header.to_str().map_err(|_| credentials_invalid())?;
         let (scheme, token) = text.split_once(' ').ok_or_else(credentials_invalid)?;
@@ -41,16 +44,27 @@ impl CallCheck for Authenticate {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
-        let needed = match access(path) {
-            None | Some(Access::Public) => return Ok(None),
-            Some(_) if !self.served.contains(path) => return Ok(None),
+        let needed = match access(path).filter(|_| self.served.contains(path)) {
+            None | Some(Access::Public) => {
+                // Who says who they are may have more calls open.
+                if headers.contains_key(AUTHORIZATION)
+                    && let Ok(payload) = self.payload(headers)
+                {
+                    Span::current().record("user_id", display(payload.caller.user));
+                    extensions.insert(payload.caller);
+                }
+                return Ok(None);
+            }
             Some(needed) => needed,
         };
-        let caller = self.caller(headers)?;
+        let payload = self.payload(headers)?;
+        let caller = payload.caller;
         if needed == Access::Operator && caller.role != Role::Operator {
             return Err(operator_only());
         }
+        Span::current().record("user_id", display(caller.user));
         extensions.insert(caller);
+        extensions.insert(payload);
         Ok(None)
     }
 }
@@ -58,4 +72,10 @@ impl CallCheck for Authenticate {
 /// The caller that the layer authenticated.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().copied().ok_or_else(credentials_missing)
+}
+
+/// When the caller's access token ends.
+pub(crate) fn access_ends_at<T>(request: &Request<T>) -> Result<Timestamp, Status> {
+    let payload: Option<&AccessTokenPayload> = request.extensions().get();
+    payload.map(|payload| payload.expires_at).ok_or_else(credentials_missing)
 }

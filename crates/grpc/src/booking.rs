@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use encore_app::booking::{BookingUseCases, ReservationView};
+use encore_app::cancellation::{CancellationUseCases, CancelledView};
 use encore_domain::booking::seat_request::{
     BestAvailableRequest, GeneralAdmissionRequest, SECTIONS_PER_REQUEST_MAX, SeatRequest,
 };
@@ -23,6 +24,7 @@ use crate::to_proto::{money, timestamp};
 
 pub(crate) struct BookingApi {
     pub(crate) booking: Arc<BookingUseCases>,
+    pub(crate) cancellations: Arc<CancellationUseCases>,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
@@ -91,6 +93,30 @@ impl BookingService for BookingApi {
         Ok(Response::new(pb::ExtendHoldResponse { reservation: Some(to_proto(&extended.await?)) }))
     }
 
+    async fn cancel_reservation(
+        &self,
+        request: Request<pb::CancelReservationRequest>,
+    ) -> Result<Response<pb::CancelReservationResponse>, Status> {
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, &sent.of("CancelReservation", &message));
+        let id = fields.id("reservation_id", &message.reservation_id);
+        let all = message.seat_ids.is_empty();
+        let seats = if all { None } else { seat_selection(&mut fields, message.seat_ids) };
+        let (Some(key), Some(id)) = (key, id) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let cancellations = Arc::clone(&self.cancellations);
+        let cancelled =
+            self.calls.write(async move { cancellations.cancel(caller, &pass, id, seats.as_ref(), key).await }).await?;
+        Ok(Response::new(pb::CancelReservationResponse {
+            reservation: Some(to_proto(&cancelled.reservation)),
+            refund: Some(refund_to_proto(&cancelled)),
+        }))
+    }
+
     async fn get_reservation(
         &self,
         request: Request<pb::GetReservationRequest>,
@@ -111,16 +137,42 @@ impl BookingService for BookingApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let listing = self.listings.of("ListReservations", Some(caller.user), []);
-        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
+        let states = states(&mut fields, &message);
+        let names: Vec<&str> = message.states().map(|state| state.as_str_name()).collect();
+        let listing = self.listings.of("ListReservations", Some(caller.user), names);
+        let page = fields.page(&listing, message.page_size, &message.page_token);
+        let (Some(states), Some(page)) = (states, page) else {
             return Err(fields.into_status());
         };
-        let page = self.calls.read(self.booking.list_reservations(caller, page)).await?;
+        let page = self.calls.read(self.booking.list_reservations(caller, states, page)).await?;
         Ok(Response::new(pb::ListReservationsResponse {
             reservations: page.items.iter().map(to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
+}
+
+fn states(fields: &mut Fields, message: &pb::ListReservationsRequest) -> Option<Vec<ReservationState>> {
+    let mut states = Vec::new();
+    let mut is_valid = true;
+    for (index, state) in message.states.iter().enumerate() {
+        let state = match pb::ReservationState::try_from(*state) {
+            Ok(pb::ReservationState::Held) => Some(ReservationState::Held),
+            Ok(pb::ReservationState::Paying) => Some(ReservationState::Paying),
+            Ok(pb::ReservationState::Confirmed) => Some(ReservationState::Confirmed),
+            Ok(pb::ReservationState::Expired) => Some(ReservationState::Expired),
+            Ok(pb::ReservationState::Released) => Some(ReservationState::Released),
+            Ok(pb::ReservationState::Cancelled) => Some(ReservationState::Cancelled),
+            Ok(pb::ReservationState::Unspecified) | Err(_) => None,
+        };
+        if let Some(state) = state.filter(|state| !states.contains(state)) {
+            states.push(state);
+        } else {
+            is_valid = false;
+            fields.refuse(&format!("states[{index}]"), "must be a state, named once");
+        }
+    }
+    is_valid.then_some(states)
 }
 
 fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatRequest> {
@@ -209,9 +261,11 @@ fn to_proto(view: &ReservationView) -> pb::Reservation {
     let ReservationView { reservation, context } = view;
     let state = match reservation.state {
         ReservationState::Held => pb::ReservationState::Held,
+        ReservationState::Paying => pb::ReservationState::Paying,
         ReservationState::Confirmed => pb::ReservationState::Confirmed,
         ReservationState::Expired => pb::ReservationState::Expired,
         ReservationState::Released => pb::ReservationState::Released,
+        ReservationState::Cancelled => pb::ReservationState::Cancelled,
     };
     pb::Reservation {
         reservation_id: reservation.id.to_string(),
@@ -225,6 +279,21 @@ fn to_proto(view: &ReservationView) -> pb::Reservation {
         concert_title: context.concert.title.as_str().to_owned(),
         venue_name: context.venue.name.as_str().to_owned(),
         starts_at: Some(timestamp(context.performance.starts_at)),
+        confirmed_at: reservation.settled_at.filter(|_| reservation.payment.is_some()).map(timestamp),
+        cancelled_at: reservation.cancelled_at.map(timestamp),
+    }
+}
+
+fn refund_to_proto(CancelledView { reservation, refund }: &CancelledView) -> pb::Refund {
+    let fee = Money { minor: refund.fee_minor, ..refund.price };
+    pb::Refund {
+        refund_id: refund.id.to_string(),
+        payment_id: refund.payment.to_string(),
+        seat_ids: reservation.context.seat_ids(&refund.slots),
+        price: Some(money(refund.price)),
+        fee: Some(money(fee)),
+        amount: Some(money(refund.amount())),
+        cancelled_at: Some(timestamp(refund.at)),
     }
 }
 
@@ -278,6 +347,7 @@ mod tests {
             expires_at: at,
             settled_at: Some(at),
             payment: Some(PaymentId(Uuid::max())),
+            cancelled_at: Some(at),
             revision: u32::MAX,
         };
         let bytes = to_proto(&ReservationView { reservation, context }).encoded_len() * PAGE_SIZE_MAX as usize;

@@ -19,14 +19,15 @@ use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::{Listing, Listings};
 use crate::queue_pass::queue_pass;
-use crate::seat_chart::{SEATS_MAX_BYTES, chart_to_proto, prices_to_proto, seat_bytes};
+use crate::seat_chart::{
+    CHART_PAGE_DEFAULT, SEATS_MAX_BYTES, SEATS_PAGE_MAX, chart_to_proto, prices_to_proto, seat_bytes,
+};
 use crate::seat_frames::frame_to_proto;
+use crate::shared_charts::SharedCharts;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown};
 use crate::to_proto::{duration, money, timestamp};
 
-/// The most seats in one reply.
-const SEATS_PAGE_MAX: u32 = 10_000;
 /// The seats in one reply where the request sets no page size. Most venues fit into one page.
 const SEATS_PAGE_DEFAULT: u32 = 2_500;
 /// The most sections that one request may name.
@@ -35,6 +36,7 @@ const SECTIONS_MAX: usize = 100;
 pub(crate) struct CatalogApi {
     pub(crate) catalog: CatalogUseCases,
     pub(crate) listings: Listings,
+    pub(crate) shared_charts: SharedCharts,
     pub(crate) calls: Calls,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
@@ -119,11 +121,11 @@ impl CatalogService for CatalogApi {
         &self,
         request: Request<pb::GetSeatChartRequest>,
     ) -> Result<Response<pb::GetSeatChartResponse>, Status> {
-        let message = request.into_inner();
+        let (metadata, _, message) = request.into_parts();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
         let listing = self.listings.of("GetSeatChart", None, [message.performance_id.as_str()]);
-        let sizes = SEATS_PAGE_MAX..=SEATS_PAGE_MAX;
+        let sizes = CHART_PAGE_DEFAULT..=SEATS_PAGE_MAX;
         let page = fields.page_of(&listing, message.page_size, &message.page_token, sizes);
         let (Some(performance), Some(page)) = (performance, page) else {
             return Err(fields.into_status());
@@ -133,7 +135,10 @@ impl CatalogService for CatalogApi {
             let version = message.version;
             return Ok(Response::new(pb::GetSeatChartResponse { version, not_modified: true, ..Default::default() }));
         }
-        Ok(Response::new(chart_to_proto(&chart, page, &listing)))
+        match self.shared_charts.page(&chart, page, &listing).await {
+            Some(reply) => Ok(reply.response(&metadata)),
+            None => Ok(Response::new(chart_to_proto(&chart, page, &listing).0)),
+        }
     }
 
     type WatchSeatsStream = Frames<pb::WatchSeatsResponse>;

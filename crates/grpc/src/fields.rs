@@ -16,6 +16,8 @@ use encore_domain::time::Timestamp;
 use encore_proto::common::v1 as pb;
 use prost::Message;
 use tonic::Status;
+use tracing::Span;
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::page_token::{Cursor, Listing};
@@ -55,6 +57,7 @@ impl Fields {
     /// The key of a request that must carry an id.
     pub(crate) fn request<M: Message>(&mut self, user: UserId, id: &str, call: &Call<'_, M>) -> Option<RequestKey> {
         let id = self.id::<RequestId>("request_id", id)?;
+        Span::current().record("request_id", display(id));
         Some(RequestKey { user, id, fingerprint: call.fingerprint() })
     }
 

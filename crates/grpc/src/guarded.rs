@@ -19,10 +19,13 @@ pub const GUARDED_BY_DEFAULT: [&str; 5] = [
     "encore.payment.v1.PaymentService/PayReservation",
 ];
 
-/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` is about one performance too. `TopUp` accepts an
+/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` and `CancelReservation` are about one performance too. `TopUp` accepts an
 /// active token of any performance, as every guarded RPC does that is not listed.
-const CALLING_THE_GUARD: [&str; 2] =
-    ["encore.booking.v1.BookingService/ReleaseHold", "encore.wallet.v1.WalletService/TopUp"];
+const CALLING_THE_GUARD: [&str; 3] = [
+    "encore.booking.v1.BookingService/ReleaseHold",
+    "encore.booking.v1.BookingService/CancelReservation",
+    "encore.wallet.v1.WalletService/TopUp",
+];
 
 /// The RPCs that require an active queue token.
 #[derive(Clone, Debug, PartialEq, Eq)]

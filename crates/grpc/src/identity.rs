@@ -1,5 +1,7 @@
 //! `IdentityService`.
 
+use std::net::IpAddr;
+
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_domain::identity::{DisplayName, Email, Password, Role, User};
 use encore_domain::ids::UserId;
@@ -9,6 +11,7 @@ use uuid::Uuid;
 
 use crate::authenticate::caller;
 use crate::calls::Calls;
+use crate::connections::{Usage, network_of};
 use crate::fields::Fields;
 use crate::sent_body::sent_body;
 use crate::to_proto::timestamp;
@@ -24,7 +27,7 @@ pub(crate) struct IdentityApi {
 #[tonic::async_trait]
 impl IdentityService for IdentityApi {
     async fn sign_up(&self, request: Request<pb::SignUpRequest>) -> Result<Response<pb::SignUpResponse>, Status> {
-        let sent = sent_body(&request);
+        let (sent, from) = (sent_body(&request), peer_address(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         // A fingerprint is a fast hash, and must not cover the password; see `IdentityUseCases::sign_up`.
@@ -40,11 +43,12 @@ impl IdentityService for IdentityApi {
         };
         let identity = self.identity.clone();
         let sign_up = SignUp { email, password, display_name, role: Role::Fan };
-        let user = self.calls.write(async move { identity.sign_up(sign_up, key).await }).await?;
+        let user = self.calls.write_in_turn(async move { identity.sign_up(sign_up, key, from).await }).await?;
         Ok(Response::new(pb::SignUpResponse { user: Some(to_proto(&user)) }))
     }
 
     async fn log_in(&self, request: Request<pb::LogInRequest>) -> Result<Response<pb::LogInResponse>, Status> {
+        let from = peer_address(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
         let email = fields.read("email", Email::parse(&message.email));
@@ -52,7 +56,7 @@ impl IdentityService for IdentityApi {
         let (Some(email), Some(password)) = (email, password) else {
             return Err(fields.into_status());
         };
-        let (access, user) = self.calls.read(self.identity.log_in(&email, &password)).await?;
+        let (access, user) = self.calls.read_in_turn(self.identity.log_in(&email, &password, from)).await?;
         Ok(Response::new(pb::LogInResponse {
             access_token: access.token,
             expires_at: Some(timestamp(access.expires_at)),
@@ -64,6 +68,11 @@ impl IdentityService for IdentityApi {
         let user = self.calls.read(self.identity.get_me(caller(&request)?)).await?;
         Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
     }
+}
+
+/// The network of the client at the other end of the connection.
+fn peer_address<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.extensions().get().and_then(Usage::address).map(network_of)
 }
 
 fn to_proto(user: &User) -> pb::User {

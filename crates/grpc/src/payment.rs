@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::payment::PaymentUseCases;
-use encore_domain::payment::Payment;
+use encore_domain::money::Money;
+use encore_domain::payment::card::{CardPayment, PaymentState, Purpose};
+use encore_domain::payment::gateway::{FailureReason, MethodToken};
+use encore_domain::payment::{Payment, PaymentMethod};
 use encore_proto::payment::v1::{self as pb, payment_service_server::PaymentService};
 use tonic::{Request, Response, Status};
 
@@ -17,6 +21,7 @@ use crate::to_proto::{money, timestamp};
 
 pub(crate) struct PaymentApi {
     pub(crate) payments: Arc<PaymentUseCases>,
+    pub(crate) cards: CardPaymentUseCases,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
@@ -32,12 +37,21 @@ impl PaymentService for PaymentApi {
         let mut fields = Fields::default();
         let key = fields.request(caller.user, &message.request_id, &sent.of("PayReservation", &message));
         let id = fields.id("reservation_id", &message.reservation_id);
+        let card = message.card.map(|card| fields.read("card.token", MethodToken::parse(&card.token)));
         let (Some(key), Some(id)) = (key, id) else {
             return Err(fields.into_status());
         };
-        let payments = Arc::clone(&self.payments);
-        let paid = self.calls.write(async move { payments.pay_reservation(caller, &pass, id, key).await });
-        Ok(Response::new(pb::PayReservationResponse { payment: Some(to_proto(&paid.await?)) }))
+        fields.finish()?;
+        let payment = if let Some(method) = card.flatten() {
+            let cards = self.cards.clone();
+            let paid = async move { cards.pay_reservation(caller, &pass, id, &method, key).await };
+            card_to_proto(&self.calls.write(paid).await?)
+        } else {
+            let payments = Arc::clone(&self.payments);
+            let paid = async move { payments.pay_reservation(caller, &pass, id, key).await };
+            to_proto(&self.calls.write(paid).await?)
+        };
+        Ok(Response::new(pb::PayReservationResponse { payment: Some(payment) }))
     }
 
     async fn get_payment(
@@ -49,8 +63,27 @@ impl PaymentService for PaymentApi {
         let Some(id) = fields.id("payment_id", &request.get_ref().payment_id) else {
             return Err(fields.into_status());
         };
-        let payment = self.calls.read(self.payments.get_payment(caller, id)).await?;
-        Ok(Response::new(pb::GetPaymentResponse { payment: Some(to_proto(&payment)) }))
+        let payment = match self.calls.read(self.cards.find(caller, id)).await? {
+            Some(card) => card_to_proto(&card),
+            None => to_proto(&self.calls.read(self.payments.get_payment(caller, id)).await?),
+        };
+        Ok(Response::new(pb::GetPaymentResponse { payment: Some(payment) }))
+    }
+
+    async fn complete_sandbox_action(
+        &self,
+        request: Request<pb::CompleteSandboxActionRequest>,
+    ) -> Result<Response<pb::CompleteSandboxActionResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("payment_id", &message.payment_id) else {
+            return Err(fields.into_status());
+        };
+        let cards = self.cards.clone();
+        let completed = async move { cards.complete_sandbox_action(caller, id, message.succeeds).await };
+        let card = self.calls.write(completed).await?;
+        Ok(Response::new(pb::CompleteSandboxActionResponse { payment: Some(card_to_proto(&card)) }))
     }
 
     async fn list_payments(
@@ -72,6 +105,7 @@ impl PaymentService for PaymentApi {
     }
 }
 
+/// A payment that was made. One from the wallet is its one attempt; those by card, and what was given back, are left out.
 fn to_proto(payment: &Payment) -> pb::Payment {
     pb::Payment {
         payment_id: payment.id.to_string(),
@@ -79,5 +113,62 @@ fn to_proto(payment: &Payment) -> pb::Payment {
         performance_id: payment.performance.to_string(),
         amount: Some(money(payment.amount)),
         paid_at: Some(timestamp(payment.paid_at)),
+        method: match payment.method {
+            PaymentMethod::Wallet => pb::PaymentMethod::Wallet,
+            PaymentMethod::Card => pb::PaymentMethod::Card,
+        }
+        .into(),
+        state: pb::PaymentState::Paid.into(),
+        next_action: None,
+        attempts: Vec::new(),
+        refunded: None,
+    }
+}
+
+pub(crate) fn card_to_proto(card: &CardPayment) -> pb::Payment {
+    let (reservation, performance) = match card.purpose {
+        Purpose::Seats { reservation, performance } => (reservation.to_string(), performance.to_string()),
+        Purpose::TopUp => (String::new(), String::new()),
+    };
+    let attempts = card.attempts.iter().map(|attempt| pb::PaymentAttempt {
+        started_at: Some(timestamp(attempt.made_at)),
+        expires_at: Some(timestamp(attempt.bound)),
+        failure: attempt.state().failure.map_or(pb::PaymentFailure::Unspecified, failure).into(),
+    });
+    pb::Payment {
+        payment_id: card.id.to_string(),
+        reservation_id: reservation,
+        performance_id: performance,
+        amount: Some(money(card.amount)),
+        paid_at: card.paid_at().map(timestamp),
+        method: pb::PaymentMethod::Card.into(),
+        state: state(card.state()).into(),
+        next_action: card.next_action().map(|action| pb::NextAction { url: action.url }),
+        attempts: attempts.collect(),
+        refunded: Some(money(Money { minor: card.refunded_minor(), ..card.amount })),
+    }
+}
+
+fn state(state: PaymentState) -> pb::PaymentState {
+    match state {
+        PaymentState::Processing => pb::PaymentState::Processing,
+        PaymentState::NeedsAction => pb::PaymentState::NeedsAction,
+        PaymentState::Paid => pb::PaymentState::Paid,
+        PaymentState::Failed => pb::PaymentState::Failed,
+        PaymentState::Expired => pb::PaymentState::Expired,
+        PaymentState::PartlyRefunded => pb::PaymentState::PartlyRefunded,
+        PaymentState::Refunded => pb::PaymentState::Refunded,
+    }
+}
+
+fn failure(reason: FailureReason) -> pb::PaymentFailure {
+    match reason {
+        FailureReason::Declined => pb::PaymentFailure::Declined,
+        FailureReason::InsufficientFunds => pb::PaymentFailure::InsufficientFunds,
+        FailureReason::MethodInvalid => pb::PaymentFailure::MethodInvalid,
+        FailureReason::ActionFailed => pb::PaymentFailure::ActionFailed,
+        FailureReason::NotReceived => pb::PaymentFailure::NotReceived,
+        FailureReason::CaptureRefused => pb::PaymentFailure::CaptureRefused,
+        FailureReason::RefundRefused => pb::PaymentFailure::RefundRefused,
     }
 }

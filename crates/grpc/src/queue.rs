@@ -174,6 +174,7 @@ fn end_reason_to_proto(reason: EndReason) -> pb::EndReason {
         EndReason::Expired => pb::EndReason::Expired,
         EndReason::Abandoned => pb::EndReason::Abandoned,
         EndReason::Replaced => pb::EndReason::Replaced,
+        EndReason::LimitReached => pb::EndReason::SeatLimitReached,
         EndReason::Reset => pb::EndReason::Reset,
     }
 }

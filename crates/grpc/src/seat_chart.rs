@@ -11,17 +11,21 @@ use encore_proto::catalog::v1 as pb;
 use crate::page_token::Listing;
 use crate::to_proto::money;
 
+/// The most seats in one reply.
+pub(crate) const SEATS_PAGE_MAX: u32 = 10_000;
+/// The seats in one reply of a chart where the request sets no page size. Such pages are shared by all who ask.
+pub(crate) const CHART_PAGE_DEFAULT: u32 = SEATS_PAGE_MAX;
 /// The most bytes of the seats in one reply. With prices and areas it stays below the 4 MiB that gRPC clients accept.
 pub(crate) const SEATS_MAX_BYTES: usize = 3 * 1024 * 1024;
 /// The most bytes that a seat takes in a reply beside its names, with the frames of its row and its section.
 const SEAT_FRAME_BYTES: usize = 64;
 
-/// A page of a chart.
+/// A page of a chart, and the cursor of the next one.
 pub(crate) fn chart_to_proto(
     view: &SeatChartView,
     page: PageRequest<Slot>,
     listing: &Listing<'_>,
-) -> pb::GetSeatChartResponse {
+) -> (pb::GetSeatChartResponse, Option<Slot>) {
     let chart = &view.context.venue.chart;
     let first = page.after.map_or(0, |after| chart.seats().partition_point(|seat| seat.slot <= after));
     let rows: Vec<&Seat> = chart.seats()[first..].iter().take(page.size as usize + 1).collect();
@@ -41,7 +45,7 @@ pub(crate) fn chart_to_proto(
     }
     let is_first = page.after.is_none();
     let Drawing { size, shapes } = chart.drawing();
-    pb::GetSeatChartResponse {
+    let reply = pb::GetSeatChartResponse {
         version: view.version.to_string(),
         not_modified: false,
         seats_total: u32::try_from(chart.seats().len()).unwrap_or(u32::MAX),
@@ -52,7 +56,8 @@ pub(crate) fn chart_to_proto(
         grade_colors: chart.grades().iter().map(|grade| grade.color.clone()).collect(),
         size: size.filter(|_| is_first).map(size_to_proto),
         shapes: if is_first { shapes.iter().map(shape_to_proto).collect() } else { vec![] },
-    }
+    };
+    (reply, next)
 }
 
 fn size_to_proto(size: Size) -> pb::PlanSize {
@@ -214,7 +219,7 @@ pub(crate) mod tests {
         let listing = listings.of("GetSeatChart", None, []);
         let (mut seats, mut after) = (0, None);
         loop {
-            let reply = chart_to_proto(&view, PageRequest { after, size: 10_000 }, &listing);
+            let (reply, _) = chart_to_proto(&view, PageRequest { after, size: 10_000 }, &listing);
             assert!(reply.encoded_len() < REPLY_MAX_BYTES, "{} bytes", reply.encoded_len());
             let rows = reply.sections.iter().flat_map(|section| &section.rows);
             for row in rows {

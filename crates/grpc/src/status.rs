@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use encore_app::error::{AppError, Violation};
+use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::Unavailable;
@@ -27,6 +27,8 @@ const ERROR_DOMAIN: &str = "encore";
 const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// The retry delay while a bounded work queue is full.
 const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
+/// The retry delay where a caller has as much open as it may. Its own calls end, and make room.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(1);
 /// The delay before a client reconnects when an instance shuts down.
 const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
 /// The most bytes of violations in a status. Its details are sent in a header, and clients refuse large headers (8 KiB
@@ -34,6 +36,7 @@ const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
 const VIOLATIONS_MAX_BYTES: usize = 4_096;
 
 /// The status of a failed use case.
+#[expect(clippy::too_many_lines, reason = "one table, which is read as a whole")]
 pub(crate) fn status(failure: AppError) -> Status {
     let message = shortened(failure.to_string());
     match failure {
@@ -97,6 +100,26 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::NotHeld { state } => {
             precondition(message, ErrorReason::ReservationNotHeld, [("state", state_name(state).to_owned())])
         }
+        AppError::NotConfirmed { state } => {
+            precondition(message, ErrorReason::ReservationNotConfirmed, [("state", state_name(state).to_owned())])
+        }
+        AppError::CancellationClosed { closed_at } => {
+            precondition(message, ErrorReason::CancellationClosed, [("closed_at", rfc3339(closed_at))])
+        }
+        AppError::CancellationChanged { reservations, amount } => {
+            let metadata = [
+                ("reservations", reservations.to_string()),
+                ("amount_minor", amount.minor.to_string()),
+                ("currency_code", amount.currency.to_string()),
+            ];
+            precondition(message, ErrorReason::CancellationChanged, metadata)
+        }
+        AppError::TopUpsOff => precondition(message, ErrorReason::TopUpsOff, []),
+        AppError::CardsOff => precondition(message, ErrorReason::CardsOff, []),
+        AppError::TooManyAttempts { attempts } => {
+            precondition(message, ErrorReason::TooManyAttempts, [("attempts", attempts.to_string())])
+        }
+        AppError::NoActionNeeded => precondition(message, ErrorReason::NoActionNeeded, []),
         AppError::InsufficientBalance { balance, needed } => {
             let metadata = [
                 ("balance_minor", balance.minor.to_string()),
@@ -125,6 +148,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }
+        AppError::LogInLimited(limited) => log_in_limited(&message, limited),
         AppError::Unavailable(unavailable) => store_failed(message, &unavailable),
         AppError::Internal(what) => {
             error!(what, "internal error; call failed");
@@ -176,6 +200,71 @@ pub(crate) fn operator_only() -> Status {
 pub(crate) fn shutting_down() -> Status {
     let message = "this instance is shutting down: reconnect";
     retry_later(Code::Unavailable, message, ErrorReason::ShuttingDown, RETRY_AFTER_SHUTDOWN)
+}
+
+/// A quota of what may be open or under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quota {
+    /// Connections, in all or from one address.
+    Connections,
+    /// Calls without a valid access token, per connection.
+    AnonymousCalls,
+    /// Calls and streams of one user.
+    CallsOfUser,
+    /// Bytes of open calls and of replies that were not read, per connection or in all.
+    BytesInFlight,
+    /// Calls of one user, or from one address without a token, that wait for a store.
+    Stores,
+}
+
+impl Quota {
+    /// The quota and what to do, as in the violation of a `QuotaFailure`.
+    fn subject_and_description(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connections => ("connections", "too many connections: close those that are not used"),
+            Self::AnonymousCalls => {
+                ("anonymous_calls", "too many calls of this connection are open: send an access token, or wait")
+            }
+            Self::CallsOfUser => ("calls_of_user", "too many calls of this user are open"),
+            Self::BytesInFlight => ("bytes_in_flight", "too many bytes are in flight: end requests, read replies"),
+            Self::Stores => ("calls_at_once", "too many calls of this caller wait for a store"),
+        }
+    }
+}
+
+/// The caller has as much open or under way as it may. Nothing was done.
+pub(crate) fn rate_limited(quota: Quota) -> Status {
+    let (subject, description) = quota.subject_and_description();
+    quota_failure(description, subject, description, RETRY_AFTER_LIMIT)
+}
+
+/// A password was not checked or hashed. The wait is rounded up to whole seconds.
+fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
+    let (subject, retry_after) = match limited {
+        LimitedLogIn::WrongPasswords { retry_after } => {
+            ("wrong_passwords", Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)))
+        }
+        LimitedLogIn::TooManyWaiting => ("calls_at_once", RETRY_AFTER_OVERLOAD),
+    };
+    quota_failure(message, subject, message, retry_after)
+}
+
+fn quota_failure(message: impl Into<String>, subject: &str, description: &str, retry_after: Duration) -> Status {
+    let mut details = info(ErrorReason::RateLimited, [("quota", subject.to_owned())]);
+    details.set_retry_info(Some(retry_after));
+    details.add_quota_failure_violation(subject, description);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The body of the request did not come in time.
+pub(crate) fn body_overdue() -> Status {
+    let message = "the body of the request did not come in time";
+    refusal(Code::DeadlineExceeded, message, ErrorReason::DeadlineExceeded, [])
+}
+
+/// The reply was taken away, because its client did not read it.
+pub(crate) fn reply_not_read() -> Status {
+    retry_later(Code::Unavailable, "the reply was not read in time", ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
 }
 
 /// The use case did not answer before its deadline.
@@ -301,9 +390,11 @@ fn rfc3339(moment: Timestamp) -> String {
 fn state_name(state: ReservationState) -> &'static str {
     match state {
         ReservationState::Held => "HELD",
+        ReservationState::Paying => "PAYING",
         ReservationState::Confirmed => "CONFIRMED",
         ReservationState::Expired => "EXPIRED",
         ReservationState::Released => "RELEASED",
+        ReservationState::Cancelled => "CANCELLED",
     }
 }
 
@@ -314,6 +405,7 @@ fn end_name(reason: EndReason) -> &'static str {
         EndReason::Expired => "EXPIRED",
         EndReason::Abandoned => "ABANDONED",
         EndReason::Replaced => "REPLACED",
+        EndReason::LimitReached => "SEAT_LIMIT_REACHED",
         EndReason::Reset => "RESET",
     }
 }

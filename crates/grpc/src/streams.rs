@@ -1,15 +1,34 @@
 //! What all streams of the API share.
 
+use std::future::ready;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use encore_domain::ports::Clock;
+use encore_domain::time::Timestamp;
 use futures::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::status::shutting_down;
+use crate::status::{credentials_invalid, shutting_down};
 
 /// The frames of a stream.
 pub(crate) type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Sends the frames until the caller's access token ends, and then the status `CREDENTIALS_INVALID`. It is noticed with the next
+/// frame, so nothing is sent after the end.
+pub(crate) fn end_with_access<T: Send + 'static>(
+    frames: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ends_at: Timestamp,
+    clock: Arc<dyn Clock>,
+) -> impl Stream<Item = Result<T, Status>> + Send + 'static {
+    frames.scan(false, move |has_ended, frame| {
+        let had_ended = *has_ended;
+        *has_ended = ends_at <= clock.now();
+        let frame = if *has_ended { Err(credentials_invalid()) } else { frame };
+        ready((!had_ended).then_some(frame))
+    })
+}
 
 /// Sends the frames until shutdown, and then the status `SHUTTING_DOWN`, so that clients reconnect.
 pub(crate) fn end_on_shutdown<T: Send + 'static>(

@@ -1,7 +1,9 @@
 //! `WalletService`.
 
+use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::money::Money;
+use encore_domain::payment::gateway::MethodToken;
 use encore_domain::wallet::{TopUpAmount, TransferKind, WalletEntry};
 use encore_proto::wallet::v1::{self as pb, wallet_service_server::WalletService};
 use tonic::{Request, Response, Status};
@@ -10,12 +12,14 @@ use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::Listings;
+use crate::payment::card_to_proto;
 use crate::queue_pass::queue_pass;
 use crate::sent_body::sent_body;
 use crate::to_proto::{money, timestamp};
 
 pub(crate) struct WalletApi {
     pub(crate) wallet: WalletUseCases,
+    pub(crate) cards: CardPaymentUseCases,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
@@ -37,12 +41,25 @@ impl WalletService for WalletApi {
         let key = fields.request(caller.user, &message.request_id, &sent.of("TopUp", &message));
         let amount = fields.money("amount", message.amount.as_ref());
         let amount = amount.and_then(|amount| fields.read("amount.amount_minor", TopUpAmount::parse(amount)));
+        let card = message.card.as_ref().map(|card| fields.read("card.token", MethodToken::parse(&card.token)));
         let (Some(key), Some(amount)) = (key, amount) else {
             return Err(fields.into_status());
         };
-        let wallet = self.wallet.clone();
-        let entry = self.calls.write(async move { wallet.top_up(caller, &pass, amount, key).await }).await?;
-        Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)) }))
+        fields.finish()?;
+        let (wallet, cards) = (self.wallet.clone(), self.cards.clone());
+        let Some(method) = card.flatten() else {
+            let entry = self.calls.write(async move { wallet.top_up(caller, &pass, amount, key).await }).await?;
+            return Ok(Response::new(pb::TopUpResponse { entry: Some(to_proto(&entry)), payment: None }));
+        };
+        let charging = async move {
+            wallet.check_top_up_by_card()?;
+            let card = cards.top_up(caller, &pass, amount, &method, key).await?;
+            let entry = wallet.find_charged(caller, card.id).await?;
+            Ok((card, entry))
+        };
+        let (card, entry) = self.calls.write(charging).await?;
+        let (entry, payment) = (entry.as_ref().map(to_proto), Some(card_to_proto(&card)));
+        Ok(Response::new(pb::TopUpResponse { entry, payment }))
     }
 
     async fn list_ledger_entries(
@@ -68,6 +85,10 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
     let kind = match entry.kind {
         TransferKind::TopUp => pb::TransferKind::TopUp,
         TransferKind::Payment => pb::TransferKind::Payment,
+        TransferKind::Refund => pb::TransferKind::Refund,
+        TransferKind::Charge => pb::TransferKind::Charge,
+        TransferKind::CardRefund => pb::TransferKind::CardRefund,
+        TransferKind::Returned => pb::TransferKind::Returned,
     };
     let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
     pb::LedgerEntry {
@@ -78,5 +99,6 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         balance_after: Some(money(balance_after)),
         payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(entry.at)),
+        refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

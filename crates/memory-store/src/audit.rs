@@ -8,6 +8,8 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::payment::Payment;
+use encore_domain::payment::card::{CardPayment, Purpose};
+use encore_domain::payment::refund::Refund;
 use encore_domain::ports::Audit;
 
 use crate::records::{MemoryRecords, Records};
@@ -72,6 +74,21 @@ impl<'records> Sweep<'records> {
         all.filter(move |payment| scope.is_none_or(|scope| scope == payment.performance))
     }
 
+    fn refunds(&self) -> impl Iterator<Item = &'records Refund> + use<'records> {
+        let scope = self.scope;
+        let all = self.records.payments.refunds.values();
+        all.filter(move |refund| scope.is_none_or(|scope| refund.performance == Some(scope)))
+    }
+
+    fn cards(&self) -> impl Iterator<Item = &'records CardPayment> + use<'records> {
+        let scope = self.scope;
+        let of = |card: &CardPayment| match card.purpose {
+            Purpose::Seats { performance, .. } => Some(performance),
+            Purpose::TopUp => None,
+        };
+        self.records.cards.payments.values().filter(move |card| scope.is_none_or(|scope| of(card) == Some(scope)))
+    }
+
     fn covers_wallet(&self, user: UserId) -> bool {
         self.fans.as_ref().is_none_or(|fans| fans.contains(&user))
     }
@@ -93,7 +110,7 @@ impl<'records> Sweep<'records> {
 
 fn is_live(state: ReservationState) -> bool {
     match state {
-        ReservationState::Held | ReservationState::Confirmed => true,
-        ReservationState::Expired | ReservationState::Released => false,
+        ReservationState::Held | ReservationState::Paying | ReservationState::Confirmed => true,
+        ReservationState::Expired | ReservationState::Released | ReservationState::Cancelled => false,
     }
 }

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
-use encore_domain::ports::Draws;
-use encore_domain::queue::Drawn;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{DrawClosed, Draws};
+use encore_domain::queue::{DrawEntries, Drawn};
 
-use crate::records::MemoryRecords;
+use crate::records::{MemoryRecords, Records};
 
 /// [`Draws`] in process.
 pub struct MemoryDraws(MemoryRecords);
@@ -18,6 +18,27 @@ impl MemoryDraws {
 
 #[async_trait]
 impl Draws for MemoryDraws {
+    async fn enter(
+        &self,
+        performance: PerformanceId,
+        epoch: i64,
+        user: UserId,
+        lane: u8,
+    ) -> Result<u64, PortError<DrawClosed>> {
+        let Records { draw_entries, ended_tokens, .. } = &mut *self.0.lock();
+        let index = draw_entries.enter(performance, user, lane).map_err(PortError::Refused)?;
+        ended_tokens.remove(performance, epoch, lane, index);
+        Ok(index)
+    }
+
+    async fn close(&self, performance: PerformanceId) -> Result<Vec<u64>, Unavailable> {
+        Ok(self.0.lock().draw_entries.close(performance))
+    }
+
+    async fn entries(&self, performance: PerformanceId) -> Result<DrawEntries, Unavailable> {
+        Ok(self.0.lock().draw_entries.counts(performance))
+    }
+
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {
         Ok(self.0.lock().draws.entry(performance).or_insert_with(|| drawn.to_vec()).clone())
     }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
-use encore_domain::event::OutboxRecord;
+use encore_domain::event::{OutboxPage, OutboxPlace, OutboxRecord};
 use encore_domain::ports::Outbox;
 
 use crate::records::MemoryRecords;
@@ -17,9 +17,16 @@ impl MemoryOutbox {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
-    async fn after(&self, sequence: i64, limit: u32) -> Result<Vec<OutboxRecord>, Unavailable> {
-        let records = &self.0.lock().outbox.0;
-        let seen = usize::try_from(sequence).unwrap_or(0);
-        Ok(records.iter().skip(seen).take(limit as usize).map(|written| written.record.clone()).collect())
+    /// Everything that is written is committed.
+    async fn close_window(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn after(&self, place: OutboxPlace, limit: u32) -> Result<OutboxPage, Unavailable> {
+        let written = &self.0.lock().outbox.0;
+        let records: Vec<OutboxRecord> =
+            written.iter().filter(|record| record.place > place).take(limit as usize).cloned().collect();
+        let end = records.last().map_or(place, |last| last.place);
+        Ok(OutboxPage { records, end })
     }
 }

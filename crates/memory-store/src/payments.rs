@@ -54,6 +54,7 @@ impl Payments for MemoryPayments {
         let settlement = Settlement {
             payment: id,
             reservation: reservation.id,
+            user: reservation.user,
             performance,
             slots,
             payload: ended_token.map(QueueTokenPayload::bare),

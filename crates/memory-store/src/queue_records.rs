@@ -3,8 +3,10 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::QueueRecords;
 use encore_domain::queue::{EndReason, EndedToken, QueueRecord, QueueTokenPayload};
+use encore_domain::time::Timestamp;
+use uuid::Uuid;
 
-use crate::records::MemoryRecords;
+use crate::records::{MemoryRecords, Records};
 
 /// [`QueueRecords`] in process.
 pub struct MemoryQueueRecords(MemoryRecords);
@@ -62,6 +64,18 @@ impl QueueRecords for MemoryQueueRecords {
 
     async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         Ok(self.0.lock().ended_tokens.of_queue(performance, epoch))
+    }
+
+    async fn forget_past(&self, closed_by: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        let Records { catalog, ended_tokens, draw_entries, .. } = &mut *self.0.lock();
+        let limit = limit as usize;
+        let past = catalog.by_end_of_sale.range(..=(closed_by, PerformanceId(Uuid::max()))).map(|(_, id)| *id);
+        let mut forgotten = 0;
+        for performance in past {
+            forgotten += ended_tokens.forget(performance, limit - forgotten);
+            forgotten += draw_entries.forget(performance, limit - forgotten);
+        }
+        Ok(forgotten as u64)
     }
 
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {

@@ -6,10 +6,14 @@ use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, RequestReused,
+    TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
-use encore_domain::queue::{AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, RestoredQueue, TokenState};
+use encore_domain::queue::{
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
+};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use crate::lock::lock;
@@ -88,6 +92,24 @@ impl QueueStore for MemoryQueueStore {
         joined.map_err(PortError::Refused)
     }
 
+    async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>> {
+        let found = self.with(performance, |queue| queue.find_join(&request)).unwrap_or(Ok(None));
+        found.map_err(PortError::Refused)
+    }
+
+    async fn note_leave(
+        &self,
+        token: &QueueToken,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        self.with_token(token, |queue| queue.note_leave(token, request.as_ref(), now))
+    }
+
     async fn show(
         &self,
         performance: PerformanceId,
@@ -147,8 +169,12 @@ impl QueueStore for MemoryQueueStore {
         self.with_token(token, |queue| queue.return_hold_try(token, now))
     }
 
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        self.with_queue(performance, Queue::freeze)
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+        self.with_queue(performance, |queue| queue.freeze(joined))
     }
 
     async fn cut(

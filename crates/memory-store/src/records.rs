@@ -1,4 +1,6 @@
+mod cards;
 mod catalog;
+mod draw_entries;
 mod ended_tokens;
 mod outbox;
 mod payments;
@@ -13,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
 
+pub use self::cards::CardRecords;
 pub use self::catalog::CatalogRecords;
+pub use self::draw_entries::DrawEntryRecords;
 pub use self::ended_tokens::EndedTokens;
 pub use self::outbox::OutboxRecords;
 pub use self::payments::PaymentRecords;
@@ -41,12 +45,14 @@ pub struct Records {
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,
     pub ended_tokens: EndedTokens,
+    pub draw_entries: DrawEntryRecords,
     /// By performance; in each by lane.
     pub draws: HashMap<PerformanceId, Vec<Drawn>>,
     pub reservations: ReservationRecords,
     pub seat_blocks: SeatBlockRecords,
     pub wallets: WalletRecords,
     pub payments: PaymentRecords,
+    pub cards: CardRecords,
     pub outbox: OutboxRecords,
     pub requests: Requests,
 }

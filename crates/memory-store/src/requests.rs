@@ -3,10 +3,20 @@ use std::collections::HashMap;
 
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
-use encore_domain::ids::{EntryId, PaymentId, RequestId, ReservationId, UserId};
+use encore_domain::ids::{AttemptId, EntryId, PaymentId, RefundId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Paid;
+use encore_domain::payment::refund::{Cancelled, CancelledBy};
 use encore_domain::request::{Fingerprint, RequestKey};
 use encore_domain::wallet::WalletEntry;
+
+/// The answer to the start of an attempt to pay by card.
+#[derive(Clone)]
+pub struct Started {
+    /// The payment.
+    pub payment: PaymentId,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
 
 /// The result of a request, by the id in its answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +24,8 @@ pub enum Effect {
     Reservation(ReservationId),
     Payment(PaymentId),
     TopUp(EntryId),
+    Refund(RefundId),
+    Attempt(AttemptId),
 }
 
 /// The answer to each request. Answers have different types; only the operation that stored an answer reads it.
@@ -36,13 +48,20 @@ impl Requests {
         }
     }
 
-    /// The effects of requests, each with its fan. Changes of holds have an answer type of their own and are left out.
+    /// The effects of requests, each with its fan. Changes of holds have an answer type of their own
+    /// and are left out, as are cancellations by operators.
     pub fn effects(&self) -> impl Iterator<Item = (UserId, Effect)> {
         self.answers.iter().filter_map(|((user, _), (_, answer))| {
             let hold = answer.downcast_ref::<Reservation>().map(|hold| Effect::Reservation(hold.id));
             let payment = || answer.downcast_ref::<Paid>().map(|paid| Effect::Payment(paid.payment.id));
             let top_up = || answer.downcast_ref::<WalletEntry>().map(|entry| Effect::TopUp(entry.id));
-            Some((*user, hold.or_else(payment).or_else(top_up)?))
+            let refund = || {
+                let cancelled = answer.downcast_ref::<Cancelled>();
+                let by_fan = cancelled.filter(|cancelled| cancelled.refund.by == CancelledBy::Fan);
+                by_fan.map(|cancelled| Effect::Refund(cancelled.refund.id))
+            };
+            let attempt = || answer.downcast_ref::<Started>().map(|started| Effect::Attempt(started.attempt));
+            Some((*user, hold.or_else(payment).or_else(top_up).or_else(refund).or_else(attempt)?))
         })
     }
 

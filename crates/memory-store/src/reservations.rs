@@ -3,7 +3,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal, give_back};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -161,17 +161,23 @@ impl Reservations for MemoryReservations {
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
         let reservations = &self.0.lock().reservations;
         let newest = reservations.by_user.get(&user).into_iter().flat_map(|of_user| of_user.range(below(&page)).rev());
-        let found = newest.take(rows(&page)).filter_map(|(_, id)| reservations.find(*id).cloned()).collect();
+        let admitted = newest.filter_map(|(_, id)| reservations.find(*id)).filter(|found| filter.admits(found));
+        let found = admitted.take(rows(&page)).cloned().collect();
         Ok(Page::from_rows(found, page.size, Reservation::cursor))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {
         let claims = &self.0.lock().reservations.claims;
         Ok(claims.get(&performance).into_iter().flat_map(BTreeMap::values).copied().collect())
+    }
+
+    async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
+        Ok(self.0.lock().reservations.owned_by(performance, user))
     }
 
     async fn claims_on(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<Claim>, Unavailable> {

@@ -7,8 +7,8 @@ use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatState, SeatStatus, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{ChooseRefusal, LockTerms, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
 use tokio::sync::broadcast;
 
@@ -114,10 +114,9 @@ impl SeatLocks for MemorySeatLocks {
         performance: PerformanceId,
         slots: &[Slot],
         orphans: Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        let taken = self.change(performance, |seats| seats.take(slots, &orphans, owner, held_until));
+        let taken = self.change(performance, |seats| seats.take(slots, &orphans, &terms));
         taken.ok_or(TakeRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
 
@@ -125,12 +124,11 @@ impl SeatLocks for MemorySeatLocks {
         &self,
         performance: PerformanceId,
         search: &Search,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
         let taken = self.change(performance, |seats| match search {
-            Search::Seats(search) => seats.take_best(search, owner, held_until),
-            Search::Units(search) => seats.take_units(search, owner, held_until),
+            Search::Seats(search) => seats.take_best(search, &terms),
+            Search::Units(search) => seats.take_units(search, &terms),
         });
         taken.ok_or(ChooseRefusal::NotLoaded).flatten().map_err(PortError::Refused)
     }
@@ -154,6 +152,11 @@ impl SeatLocks for MemorySeatLocks {
 
     async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable> {
         Ok(self.read(performance, |seats| seats.holders(slots)).unwrap_or_default())
+    }
+
+    async fn bought(&self, performance: PerformanceId, users: &[UserId]) -> Result<Vec<u32>, Unavailable> {
+        let bought = |seats: &Seats| users.iter().map(|user| seats.bought(*user)).collect();
+        Ok(self.read(performance, bought).unwrap_or_else(|| vec![0; users.len()]))
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {

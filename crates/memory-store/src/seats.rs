@@ -8,9 +8,11 @@ use encore_domain::booking::seat_state::{
 };
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::ReservationId;
-use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
+use encore_domain::ids::{ReservationId, UserId};
+use encore_domain::ports::{ChooseRefusal, LockTerms, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
+
+use crate::seat_fans::{FanRefusal, SeatFans};
 
 /// The seats of one performance: the state string, and the owners of the seats that are not free.
 pub struct Seats {
@@ -19,6 +21,7 @@ pub struct Seats {
     held: BTreeSet<(Timestamp, Slot)>,
     /// The held seats of each owner.
     held_by: HashMap<ReservationId, BTreeSet<Slot>>,
+    fans: SeatFans,
     free: u32,
     /// The seats that the change in progress has written, with their bytes from before it.
     changed: BTreeMap<Slot, SeatStatus>,
@@ -31,8 +34,8 @@ impl Seats {
         let state = SeatState { statuses: all_free.to_vec(), version };
         let free = state.stock().free;
         let (held, changed) = (BTreeSet::new(), BTreeMap::new());
-        let (locks_by_slot, held_by) = (HashMap::new(), HashMap::new());
-        let mut seats = Self { state, locks: locks_by_slot, held, held_by, free, changed, news: None };
+        let (locks_by_slot, held_by, fans) = (HashMap::new(), HashMap::new(), SeatFans::default());
+        let mut seats = Self { state, locks: locks_by_slot, held, held_by, fans, free, changed, news: None };
         seats.mark(locks);
         Self { state: SeatState { version, ..seats.state }, news: None, ..seats }
     }
@@ -52,15 +55,10 @@ impl Seats {
     }
 
     /// Holds seats if all of them are free, or extends the holds if this owner holds all of them. Otherwise refuses
-    /// with the taken seats. If orphan seats are to be prevented, refuses with the seats that would be orphans.
-    pub fn take(
-        &mut self,
-        slots: &[Slot],
-        orphans: &Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<u64, TakeRefusal> {
-        let own = slots.iter().all(|slot| self.is_held_by(*slot, owner));
+    /// with the taken seats, or by what the fan has. If orphan seats are to be prevented, refuses with the seats that would be
+    /// orphans.
+    pub fn take(&mut self, slots: &[Slot], orphans: &Orphans, terms: &LockTerms) -> Result<u64, TakeRefusal> {
+        let own = slots.iter().all(|slot| self.is_held_by(*slot, terms.reservation));
         let mut taken: Vec<Slot> =
             slots.iter().copied().filter(|slot| self.status(*slot) != Some(SeatStatus::Free)).collect();
         if !own && !taken.is_empty() {
@@ -72,35 +70,48 @@ impl Seats {
             if !alone.is_empty() {
                 return Err(TakeRefusal::WouldOrphan { slots: alone });
             }
+            self.fans.check(slots.len(), terms).map_err(|refusal| match refusal {
+                FanRefusal::OverLimit { owned } => TakeRefusal::OverLimit { owned },
+                FanRefusal::MayRepeat => TakeRefusal::MayRepeat,
+            })?;
         }
-        let locks: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, held_until)).collect();
-        Ok(self.mark(&locks))
+        Ok(self.hold(slots, terms))
+    }
+
+    fn hold(&mut self, slots: &[Slot], LockTerms { reservation, user, until, .. }: &LockTerms) -> u64 {
+        let locks: Vec<SeatLock> =
+            slots.iter().map(|slot| SeatLock::held(*slot, *reservation, *user, *until)).collect();
+        self.mark(&locks)
     }
 
     /// Holds the best free seats of a search, or the seats that were chosen for this owner before.
-    pub fn take_best(
-        &mut self,
-        search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, ChooseRefusal> {
+    pub fn take_best(&mut self, search: &SeatSearch, terms: &LockTerms) -> Result<TakenSeats, ChooseRefusal> {
+        if let Some(own) = self.own(terms.reservation, |own| search.could_choose(own)) {
+            return Ok(self.hold_chosen(own, terms));
+        }
+        self.check_chooser(search.count, terms)?;
         let version = self.state.version;
-        let slots = self.own(owner, |own| search.could_choose(own)).or_else(|| search.choose(&self.state.statuses));
-        self.hold_chosen(slots.ok_or(ChooseRefusal::NoneFits { version })?, owner, held_until)
+        let slots = search.choose(&self.state.statuses).ok_or(ChooseRefusal::NoneFits { version })?;
+        Ok(self.hold_chosen(slots, terms))
     }
 
     /// Holds the first free units of a search, or the units that were chosen for this owner before.
-    pub fn take_units(
-        &mut self,
-        search: &UnitSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, ChooseRefusal> {
+    pub fn take_units(&mut self, search: &UnitSearch, terms: &LockTerms) -> Result<TakenSeats, ChooseRefusal> {
+        if let Some(own) = self.own(terms.reservation, |own| search.could_choose(own)) {
+            return Ok(self.hold_chosen(own, terms));
+        }
+        self.check_chooser(search.count, terms)?;
         let version = self.state.version;
-        let slots =
-            self.own(owner, |own| search.could_choose(own)).map_or_else(|| search.choose(&self.state.statuses), Ok);
+        let slots = search.choose(&self.state.statuses);
         let slots = slots.map_err(|TooFewLeft { left }| ChooseRefusal::TooFewLeft { left, version })?;
-        self.hold_chosen(slots, owner, held_until)
+        Ok(self.hold_chosen(slots, terms))
+    }
+
+    fn check_chooser(&self, wanted: usize, terms: &LockTerms) -> Result<(), ChooseRefusal> {
+        self.fans.check(wanted, terms).map_err(|refusal| match refusal {
+            FanRefusal::OverLimit { owned } => ChooseRefusal::OverLimit { owned },
+            FanRefusal::MayRepeat => ChooseRefusal::MayRepeat,
+        })
     }
 
     /// The seats that this owner holds, if they satisfy the search.
@@ -109,16 +120,14 @@ impl Seats {
         Some(own).filter(|own| fits(own))
     }
 
-    fn hold_chosen(
-        &mut self,
-        slots: Vec<Slot>,
-        owner: ReservationId,
-        held_until: Timestamp,
-    ) -> Result<TakenSeats, ChooseRefusal> {
-        let version = self.state.version;
-        let taken = self.take(&slots, &Orphans::Allow, owner, held_until);
-        let version = taken.map_err(|_| ChooseRefusal::NoneFits { version })?;
-        Ok(TakenSeats { slots, version })
+    fn hold_chosen(&mut self, slots: Vec<Slot>, terms: &LockTerms) -> TakenSeats {
+        let version = self.hold(&slots, terms);
+        TakenSeats { slots, version }
+    }
+
+    /// How many seats a fan has bought.
+    pub fn bought(&self, user: UserId) -> u32 {
+        self.fans.bought(user)
     }
 
     /// Frees those of these seats that this owner holds. Returns the version.
@@ -199,7 +208,13 @@ impl Seats {
             Some(lock) => self.locks.insert(slot, lock),
             None => self.locks.remove(&slot),
         };
-        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until }, .. }) = before {
+        if let Some(before) = before {
+            self.fans.remove(before.owner);
+        }
+        if let Some(lock) = lock {
+            self.fans.add(lock.owner);
+        }
+        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until, .. }, .. }) = before {
             self.held.remove(&(until, slot));
             if let Entry::Occupied(mut own) = self.held_by.entry(reservation) {
                 own.get_mut().remove(&slot);
@@ -208,7 +223,7 @@ impl Seats {
                 }
             }
         }
-        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until }, .. }) = lock {
+        if let Some(SeatLock { owner: SeatOwner::Holder { reservation, until, .. }, .. }) = lock {
             self.held.insert((until, slot));
             self.held_by.entry(reservation).or_default().insert(slot);
         }

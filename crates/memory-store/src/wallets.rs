@@ -3,12 +3,12 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{EntryId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
 use encore_domain::money::{BALANCE_MAX_MINOR, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
 
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
@@ -47,6 +47,13 @@ impl Wallets for MemoryWallets {
 
     async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
         self.0.lock().requests.before(Some(request))
+    }
+
+    async fn find_charged(&self, user: UserId, payment: PaymentId) -> Result<Option<WalletEntry>, Unavailable> {
+        let entries = &self.0.lock().wallets.entries;
+        let mut of_user = entries.get(&user).into_iter().flat_map(|entries| entries.values());
+        let is_it = |it: &&WalletEntry| it.kind == TransferKind::TopUp && it.payment == Some(payment);
+        Ok(of_user.find(is_it).cloned())
     }
 
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {

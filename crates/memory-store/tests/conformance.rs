@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRecords, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests,
-    MemoryUsers, MemoryWallets,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
+    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges,
+    MemorySeatLocks, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -20,6 +20,8 @@ async fn records() -> RecordBench {
         seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
+        refunds: Arc::new(MemoryRefunds::new(records.clone())),
+        card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
@@ -32,7 +34,6 @@ async fn speed() -> SpeedBench {
         seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
         seat_locks: Arc::new(seat_locks),
         queues: Arc::new(MemoryQueueStore::default()),
-        seen_requests: Arc::new(MemorySeenRequests::default()),
         keep: Box::new(()),
     }
 }
@@ -45,9 +46,10 @@ encore_port_tests::reservations!(records);
 encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
+encore_port_tests::refunds!(records);
+encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::queue_store!(speed);
-encore_port_tests::seen_requests!(speed);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reservations, SeatBlocks, SeatChanges,
-    SeatLocks, SeenRequests, Users, Wallets,
+    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, Reservations, SeatBlocks,
+    SeatChanges, SeatLocks, Users, Wallets,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -39,6 +39,10 @@ pub struct RecordBench {
     pub wallets: Arc<dyn Wallets>,
     /// The port under test, or one that supplies its data.
     pub payments: Arc<dyn Payments>,
+    /// The port under test, or one that supplies its data.
+    pub refunds: Arc<dyn Refunds>,
+    /// The port under test.
+    pub card_payments: Arc<dyn CardPayments>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.
@@ -55,8 +59,6 @@ pub struct SpeedBench {
     pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
     pub queues: Arc<dyn QueueStore>,
-    /// The port under test.
-    pub seen_requests: Arc<dyn SeenRequests>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }
@@ -121,10 +123,15 @@ impl RecordBench {
         self.wallets.balances(user).await.expect("the store answers")
     }
 
+    /// Makes all events readable.
+    pub(crate) async fn close_window(&self) {
+        self.outbox.close_window().await.expect("the store answers");
+    }
+
     /// All events so far.
     pub(crate) async fn events(&self) -> Vec<EventIdentity> {
-        let records = self.outbox.after(0, 1_000).await.expect("the store answers");
-        assert!(records.is_sorted_by(|a, b| a.sequence < b.sequence), "in order: {records:?}");
-        records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
+        self.close_window().await;
+        let page = self.outbox.after(OutboxPlace::default(), 1_000).await.expect("the store answers");
+        page.records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
     }
 }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use encore_domain::ids::PerformanceId;
-use encore_domain::queue::Drawn;
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::queue::{DrawEntries, Drawn, EndReason, QueueTokenPayload};
 
 use crate::RecordBench;
+use crate::answers::refused;
 use crate::contention::{TWENTY, at_once};
 use crate::fixtures::{id, pre_queue, start};
 
@@ -15,6 +16,12 @@ use crate::fixtures::{id, pre_queue, start};
 macro_rules! draws {
     ($($with:tt)+) => {
         $crate::suite! { draws [
+            enters_once,
+            enters_under_contention,
+            an_entry_takes_back_an_end,
+            closes_once,
+            closes_under_contention,
+            counts_entries,
             keeps_a_draw,
             draws_once,
             draws_once_under_contention,
@@ -43,6 +50,136 @@ impl RecordBench {
 fn drawn(counts: &[u64]) -> Vec<Drawn> {
     let drawn = |(lane, count): (u8, &u64)| Drawn { lane, count: *count, digest: [lane.wrapping_mul(31) ^ 0xA5; 32] };
     (0..).zip(counts).map(drawn).collect()
+}
+
+const EPOCH: i64 = 1_780_308_000_123;
+
+impl RecordBench {
+    async fn enter_lane(&self, performance: PerformanceId, user: UserId, lane: u8) -> u64 {
+        self.draws.enter(performance, EPOCH, user, lane).await.expect("the draw is open")
+    }
+
+    async fn draw_entries(&self, performance: PerformanceId) -> DrawEntries {
+        let mut entries = self.draws.entries(performance).await.expect("the store answers");
+        while entries.joined.last() == Some(&0) {
+            entries.joined.pop();
+        }
+        entries
+    }
+}
+
+pub async fn enters_once(bench: RecordBench) {
+    let (performance, other) = (bench.undrawn().await, bench.undrawn().await);
+    let fans: Vec<UserId> = (0..5).map(|_| id()).collect();
+    for _ in 0..2 {
+        for (index, fan) in (1..).zip(&fans) {
+            assert_eq!(bench.enter_lane(performance, *fan, 0).await, index);
+        }
+    }
+    assert_eq!(bench.enter_lane(performance, fans[3], 1).await, 1, "each lane has its own indexes");
+    assert_eq!(bench.enter_lane(performance, fans[3], 0).await, 4);
+    assert_eq!(bench.enter_lane(performance, fans[2], 1).await, 2);
+    assert_eq!(bench.enter_lane(other, fans[4], 0).await, 1, "each queue has its own indexes");
+}
+
+pub async fn enters_under_contention(bench: RecordBench) {
+    let performance = bench.undrawn().await;
+    let enter = |user| {
+        let draws = Arc::clone(&bench.draws);
+        async move { draws.enter(performance, EPOCH, user, 0).await.expect("the draw is open") }
+    };
+    let mut indexes = at_once((0..100).map(|_| enter(id()))).await;
+    indexes.sort_unstable();
+    assert_eq!(indexes, (1..=100).collect::<Vec<u64>>());
+    let fan = id();
+    let indexes = at_once((0..TWENTY).map(|_| enter(fan))).await;
+    assert_eq!(indexes, [101; TWENTY]);
+    assert_eq!(bench.draw_entries(performance).await, DrawEntries { joined: vec![101], closed: false });
+}
+
+pub async fn an_entry_takes_back_an_end(bench: RecordBench) {
+    let performance = bench.undrawn().await;
+    let (fan, other) = (id(), id());
+    let payload = |user, index| QueueTokenPayload {
+        performance,
+        user,
+        epoch: EPOCH,
+        lane: 0,
+        index,
+        issued_at: start(),
+        needs_accessible: false,
+        admitted_until: None,
+    };
+    for (index, user) in [(1, fan), (2, other)] {
+        assert_eq!(bench.enter_lane(performance, user, 0).await, index);
+        let released = bench.reservations.leave(payload(user, index), start()).await.expect("the store answers");
+        assert_eq!(released, []);
+    }
+    assert_eq!(bench.enter_lane(performance, fan, 0).await, 1);
+    let find = async |user, index| bench.queue_records.find_ended(&payload(user, index)).await;
+    assert_eq!(find(fan, 1).await.expect("the store answers"), None);
+    assert_eq!(find(other, 2).await.expect("the store answers"), Some(EndReason::Left));
+
+    // Ends of another run, and those of a draw that is closed, stay.
+    assert_eq!(bench.draws.enter(performance, EPOCH + 1, other, 0).await.expect("the draw is open"), 2);
+    assert_eq!(find(other, 2).await.expect("the store answers"), Some(EndReason::Left));
+    bench.draws.close(performance).await.expect("the store answers");
+    assert_eq!(refused(bench.draws.enter(performance, EPOCH, other, 0).await).joined[0], 2);
+    assert_eq!(find(other, 2).await.expect("the store answers"), Some(EndReason::Left));
+}
+
+pub async fn closes_once(bench: RecordBench) {
+    let (performance, empty) = (bench.undrawn().await, bench.undrawn().await);
+    let fans: Vec<UserId> = (0..3).map(|_| id()).collect();
+    for fan in &fans {
+        bench.enter_lane(performance, *fan, 0).await;
+    }
+    bench.enter_lane(performance, fans[0], 1).await;
+    let closed = bench.draws.close(performance).await.expect("the store answers");
+    assert_eq!(closed[..2], [3, 1]);
+    for fan in [fans[0], id()] {
+        let refusal = refused(bench.draws.enter(performance, EPOCH, fan, 0).await);
+        assert_eq!(refusal.joined, closed);
+    }
+    assert_eq!(bench.draws.close(performance).await.expect("the store answers"), closed);
+    let nobody = bench.draws.close(empty).await.expect("the store answers");
+    assert_eq!(nobody.iter().sum::<u64>(), 0);
+    refused(bench.draws.enter(empty, EPOCH, fans[0], 0).await);
+}
+
+pub async fn closes_under_contention(bench: RecordBench) {
+    let performance = bench.undrawn().await;
+    let entering = (0..100).map(|turn| {
+        let draws = Arc::clone(&bench.draws);
+        async move {
+            if turn == 50 {
+                return draws.close(performance).await.map(|joined| (None, joined)).expect("the store answers");
+            }
+            match draws.enter(performance, EPOCH, id(), 0).await {
+                Ok(index) => (Some(index), Vec::new()),
+                error => (None, refused(error).joined),
+            }
+        }
+    });
+    let answers = at_once(entering.collect::<Vec<_>>()).await;
+    let mut indexes: Vec<u64> = answers.iter().filter_map(|(index, _)| *index).collect();
+    indexes.sort_unstable();
+    let joined = bench.draw_entries(performance).await;
+    assert_eq!(joined.joined.first().copied().unwrap_or(0), indexes.len() as u64);
+    assert_eq!(indexes, (1..=indexes.len() as u64).collect::<Vec<u64>>());
+    let said = answers.iter().filter(|(index, _)| index.is_none()).map(|(_, joined)| joined.iter().sum::<u64>());
+    assert!(said.into_iter().all(|said| said == indexes.len() as u64), "{answers:?}");
+}
+
+pub async fn counts_entries(bench: RecordBench) {
+    let performance = bench.undrawn().await;
+    assert_eq!(bench.draw_entries(performance).await, DrawEntries::default());
+    assert_eq!(bench.draw_entries(id()).await, DrawEntries::default());
+    bench.enter_lane(performance, id(), 1).await;
+    bench.enter_lane(performance, id(), 1).await;
+    assert_eq!(bench.draw_entries(performance).await, DrawEntries { joined: vec![0, 2], closed: false });
+    bench.draws.close(performance).await.expect("the store answers");
+    assert_eq!(bench.draw_entries(performance).await, DrawEntries { joined: vec![0, 2], closed: true });
 }
 
 pub async fn keeps_a_draw(bench: RecordBench) {

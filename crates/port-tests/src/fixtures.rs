@@ -9,11 +9,12 @@ use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText,
 use encore_domain::catalog::seat_chart::{
     FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
-use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
+use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_MAX, Title, Venue};
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
-use encore_domain::ids::{ConcertId, RequestId, UserId, VenueId};
+use encore_domain::ids::{ConcertId, RequestId, ReservationId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
+use encore_domain::ports::LockTerms;
 use encore_domain::queue::{
     DRAW_KEY_BYTES, DrawKey, Lane, LaneName, Lanes, Queue, QueueDraw, QueueMessage, QueueRate, QueueSettings,
 };
@@ -31,6 +32,17 @@ pub const LARGE_CHART_SEATS: usize = 60_000;
 pub fn id<T: From<Uuid>>() -> T {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     T::from(Uuid::from_u64_pair(0xE0C0, NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// A fan for a reservation: each reservation has its own.
+pub fn fan_of(reservation: ReservationId) -> UserId {
+    UserId(reservation.0)
+}
+
+/// Terms to lock seats for a reservation whose fan may have as many seats as any.
+pub fn lock_terms(reservation: ReservationId, until: Timestamp) -> LockTerms {
+    let user = fan_of(reservation);
+    LockTerms { reservation, user, seats_per_fan: SEATS_PER_FAN_MAX, until, is_new: false }
 }
 
 /// The start time of the tests: 2026-06-01, 10:00 UTC.
@@ -333,6 +345,7 @@ pub fn hold_at(user: UserId, performance: &Performance, seats: &[usize], now: Ti
         expires_at: now + performance.hold_for,
         settled_at: None,
         payment: None,
+        cancelled_at: None,
         revision: 0,
     }
 }
@@ -348,6 +361,7 @@ pub fn top_up(user: UserId, amount: Money) -> Transfer {
         wallet_entry: queue(LedgerAccount::Wallet(user), amount.minor),
         counter_entry: queue(LedgerAccount::Gateway, -amount.minor),
         payment: None,
+        refund: None,
         at: start(),
     }
 }

@@ -9,17 +9,19 @@ mod paging;
 mod stamp;
 
 pub mod audit;
+pub mod card_payments;
 pub mod catalog;
 pub mod draws;
 pub mod outbox;
+pub mod payment_gateway;
 pub mod payments;
 pub mod queue_records;
 pub mod queue_store;
+pub mod refunds;
 pub mod reservations;
 pub mod seat_blocks;
 pub mod seat_changes;
 pub mod seat_locks;
-pub mod seen_requests;
 pub mod users;
 pub mod wallets;
 

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use encore_domain::catalog::{OnSaleWindow, Performance};
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{EndReason, EndedToken, Inside, LaneNumber, LaneRecord, QueueRecord, QueueTokenPayload};
 
 use crate::RecordBench;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{at_ms, at_secs, id, queue, queue_settings};
+use crate::fixtures::{at_ms, at_secs, id, just_before, pre_queue, queue, queue_settings};
 
 /// Stamps the cases of the port `QueueRecords`.
 #[macro_export]
@@ -24,6 +25,7 @@ macro_rules! queue_records {
             raises_limits_under_contention,
             notes_ended_tokens,
             notes_ended_tokens_in_bulk,
+            forgets_queues_of_the_past,
         ] $($with)+ }
     };
 }
@@ -196,6 +198,7 @@ pub async fn notes_ended_tokens(bench: RecordBench) {
         ended(0, 7, EndReason::Left),
         ended(0, 8, EndReason::Abandoned),
         ended(1, 7, EndReason::Replaced),
+        ended(1, 8, EndReason::LimitReached),
         ended(1, 4_000_000_000, EndReason::Expired),
     ];
     let note = async |ended: &[EndedToken]| {
@@ -243,4 +246,53 @@ pub async fn notes_ended_tokens_in_bulk(bench: RecordBench) {
     let mut noted = bench.queue_records.ended(performance, EPOCH).await.expect("the store answers");
     noted.sort_unstable();
     assert!(noted == ended, "{} are noted", noted.len());
+}
+
+pub async fn forgets_queues_of_the_past(bench: RecordBench) {
+    let records = &bench.queue_records;
+    let sale = bench.open_sale().await;
+    let mut queues = Vec::new();
+    for closes_at in [at_secs(100), at_secs(200), at_secs(201)] {
+        let like = Performance { on_sale: OnSaleWindow { opens_at: at_secs(1), closes_at }, ..sale.clone() };
+        let performance = bench.open_queue(&like, pre_queue(at_secs(0))).await.id;
+        bench.begin(performance, &QueueRecord::new(EPOCH, 1, at_secs(1))).await;
+        let ended: Vec<EndedToken> =
+            (1..=7).map(|index| EndedToken { lane: 0, index, reason: EndReason::Left }).collect();
+        for epoch in [EPOCH, EPOCH + 1] {
+            records.note_ended(performance, epoch, &ended).await.expect("the store answers");
+        }
+        for _ in 0..3 {
+            bench.draws.enter(performance, EPOCH + 2, id(), 0).await.expect("the draw is open");
+        }
+        queues.push(performance);
+    }
+    let forget = async |closed_by, limit| {
+        let mut steps = Vec::new();
+        loop {
+            match records.forget_past(closed_by, limit).await.expect("the store answers") {
+                0 => return steps,
+                step => steps.push(step),
+            }
+        }
+    };
+    let left = async |performance| {
+        let mut counts = Vec::new();
+        for epoch in [EPOCH, EPOCH + 1] {
+            counts.push(records.ended(performance, epoch).await.expect("the store answers").len());
+        }
+        counts
+    };
+    assert_eq!(forget(just_before(at_secs(100)), 100).await, Vec::<u64>::new());
+    let steps = forget(at_secs(200), 5).await;
+    assert!(steps.iter().all(|step| *step <= 5), "{steps:?}");
+    assert_eq!(steps.iter().sum::<u64>(), 2 * (7 + 7 + 3));
+    for past in &queues[..2] {
+        assert_eq!(left(*past).await, [0, 0]);
+        assert!(bench.find_record(*past).await.is_some(), "the record stays");
+        assert_eq!(bench.draws.close(*past).await.expect("the store answers")[0], 3, "the counts of a draw stay");
+    }
+    assert_eq!(left(queues[2]).await, [7, 7]);
+    let fourth = bench.draws.enter(queues[2], EPOCH + 2, id(), 0).await.expect("the draw is open");
+    assert_eq!(fourth, 4, "the entries of a sale that is not past stay");
+    assert_eq!(forget(at_secs(201), 1_000).await.iter().sum::<u64>(), 7 + 7 + 4);
 }

@@ -7,10 +7,10 @@ use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::seat_state::{CHANGE_SEATS_MAX, SeatChange, SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::SeatListener;
+use encore_domain::ports::{LockTerms, SeatListener};
 
 use crate::SpeedBench;
-use crate::fixtures::{at_secs, id, slots};
+use crate::fixtures::{at_secs, fan_of, id, lock_terms, slots};
 use crate::seat_locks::lock;
 
 /// Stamps the cases of the port `SeatChanges`.
@@ -113,10 +113,15 @@ pub async fn tells_nothing_where_nothing_changed(bench: SpeedBench) {
     let version = bench.version(performance).await;
     assert_eq!(next(&mut listener).await, changed(version, &[(0, SeatStatus::Held), (1, SeatStatus::Held)]));
 
-    let taken = bench.seat_locks.take(performance, &slots(&[1, 2]), Orphans::Allow, id(), at_secs(60)).await;
+    let taken =
+        bench.seat_locks.take(performance, &slots(&[1, 2]), Orphans::Allow, lock_terms(id(), at_secs(60))).await;
     taken.expect_err("one seat is held");
-    let again = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, owner, at_secs(90)).await;
+    let again =
+        bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, lock_terms(owner, at_secs(90))).await;
     again.expect("the seats are the owner's");
+    let none = LockTerms { seats_per_fan: 0, ..lock_terms(id(), at_secs(60)) };
+    let over = bench.seat_locks.take(performance, &slots(&[3]), Orphans::Allow, none).await;
+    over.expect_err("over the limit");
     bench.release_seats(performance, &slots(&[0, 5]), id()).await;
     bench.mark(performance, &[lock(0, owner, Some(at_secs(120)))]).await;
     bench.load(performance, &[lock(7, owner, None)]).await;
@@ -139,7 +144,7 @@ pub async fn a_large_change_is_reported_as_missed(bench: SpeedBench) {
     let mut listener = bench.listen_anew(performance).await;
     let version = bench.version(performance).await + 1;
     let owner: ReservationId = id();
-    let sold = |slot| SeatLock::sold(Slot(slot), owner);
+    let sold = |slot| SeatLock::sold(Slot(slot), owner, fan_of(owner));
     let most = u32::try_from(CHANGE_SEATS_MAX).expect("a small number");
 
     let locks: Vec<SeatLock> = (0..most).map(sold).collect();

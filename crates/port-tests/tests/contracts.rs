@@ -28,7 +28,7 @@ macro_rules! agree {
 
 agree!(
     "identity/" users, catalog, wallets, audit, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
-    "queue/" draws, seen_requests
+    "queue/" draws, outbox
 );
 
 /// Suites that are folders. Each theme is a file, in the order of the contract.
@@ -48,15 +48,8 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
-    "queue/" queue_store: [joining, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
+    "queue/" queue_store: [joining, repeating, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering, token_ends]
     "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]
-    "booking/" seat_locks: [loading, taking, choosing, units, changing, blocking, publishing]
-}
-
-/// The contract of `Outbox` has one bullet, without a name.
-#[test]
-fn outbox() {
-    let stamped = encore_port_tests::outbox!(@names);
-    assert_eq!(stamped.as_slice(), cases(include_str!("../src/outbox.rs")));
+    "booking/" seat_locks: [loading, taking, choosing, units, limiting, changing, blocking, publishing]
 }

@@ -53,7 +53,7 @@ macro_rules! query {
     };
 }
 
-fn checks() -> [Check; 12] {
+fn checks() -> [Check; 14] {
     let check = |promise, query| Check { promise, query, argument: None };
     let with = |promise, query, argument: String| Check { promise, query, argument: Some(argument) };
     let overdue_after = format!("{} milliseconds", HOLD_OVERDUE_AFTER.as_millis());
@@ -65,6 +65,8 @@ fn checks() -> [Check; 12] {
         check(Promise::OrphanHold, query!("orphan_hold")),
         check(Promise::MoneyMadeOrLost, query!("money_of_transfers")),
         check(Promise::MoneyMadeOrLost, query!("money_of_payments")),
+        check(Promise::MoneyMadeOrLost, query!("money_of_refunds")),
+        check(Promise::MoneyMadeOrLost, query!("money_of_cards")),
         check(Promise::MoneyMadeOrLost, query!("money_of_wallets")),
         check(Promise::NegativeWallet, query!("negative_wallet")),
         check(Promise::RepeatedEffect, query!("repeated_effect")),

@@ -15,9 +15,15 @@ use encore_domain::request::RequestKey;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use uuid::Uuid;
 
-/// The most calls in a batch: enough to share the cost of a transaction, and few enough that no call waits long for the others.
+use crate::measure;
+
+/// The most calls in a batch that writes: enough to share the cost of a transaction, and few enough that no call waits long for
+/// the others.
 pub const BATCH_MAX: usize = 64;
+/// The most calls in a batch that only reads: a look-up costs a few microseconds, so that the round trip is most of a batch.
+pub const READ_BATCH_MAX: usize = 512;
 /// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the
 /// time that a call may wait for a connection.
 const WAITING_MAX: usize = 16_384;
@@ -29,8 +35,14 @@ const SLOW_AFTER: Duration = Duration::from_millis(5);
 
 /// A call that can be batched.
 pub trait Batched: Send + 'static {
-    /// The request of the call. A batch has at most one call of each request.
-    fn request(&self) -> &RequestKey;
+    /// The key of the call. A batch has at most one call with each key.
+    fn key(&self) -> (Uuid, Uuid);
+}
+
+impl Batched for RequestKey {
+    fn key(&self) -> (Uuid, Uuid) {
+        (self.user.0, self.id.0)
+    }
 }
 
 type Work<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync>;
@@ -39,6 +51,9 @@ type Work<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync
 pub struct Batcher<Q, A>(Arc<Shared<Q, A>>);
 
 struct Shared<Q, A> {
+    /// What the calls do, for metrics.
+    name: &'static str,
+    batch_max: usize,
     work: Work<Q, A>,
     backlog: Mutex<Backlog<Q, A>>,
 }
@@ -66,10 +81,15 @@ impl<Q, A> fmt::Debug for Batcher<Q, A> {
 }
 
 impl<Q: Batched, A: Send + 'static> Batcher<Q, A> {
-    /// `work` returns the answers to all calls of a batch, in their order.
-    pub fn new(work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static) -> Self {
+    /// `work` returns the answers to all calls of a batch, in their order. A batch has at most `batch_max` calls. `name` says what
+    /// the calls do, for metrics.
+    pub fn new(
+        name: &'static str,
+        batch_max: usize,
+        work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static,
+    ) -> Self {
         let backlog = Mutex::new(Backlog { waiting: VecDeque::new(), running: 0 });
-        Self(Arc::new(Shared { work: Box::new(work), backlog }))
+        Self(Arc::new(Shared { name, batch_max, work: Box::new(work), backlog }))
     }
 
     /// Submits a call and waits for its answer. The call is executed even if the returned future is dropped.
@@ -109,7 +129,8 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
             let (calls, callers): (Vec<Q>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.call, waiting.caller)).unzip();
             // The batch has its own task: if it panics, its callers receive an error, and the next batch starts.
-            let mut working = pin!(tokio::spawn((self.work)(calls)));
+            let working = measure::batch(self.name, calls.len(), (self.work)(calls));
+            let mut working = pin!(tokio::spawn(working));
             let in_time = timeout(SLOW_AFTER, &mut working).await;
             let late = in_time.is_err();
             if late {
@@ -129,15 +150,14 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
         }
     }
 
-    /// The calls of the next batch, in the order of arrival. A repeat of a request in the batch waits for the batch
+    /// The calls of the next batch, in the order of arrival. A call with the key of another in the batch waits for the batch
     /// after it, where it finds the result.
     fn next_batch(&self) -> Option<Vec<Waiting<Q, A>>> {
         let mut backlog = self.backlog();
-        let considered = backlog.waiting.len().min(BATCH_MAX);
-        let (mut batch, mut repeats, mut requests) = (Vec::with_capacity(considered), Vec::new(), HashSet::new());
+        let considered = backlog.waiting.len().min(self.batch_max);
+        let (mut batch, mut repeats, mut keys) = (Vec::with_capacity(considered), Vec::new(), HashSet::new());
         for waiting in backlog.waiting.drain(..considered) {
-            let RequestKey { user, id, .. } = *waiting.call.request();
-            let of_batch = if requests.insert((user, id)) { &mut batch } else { &mut repeats };
+            let of_batch = if keys.insert(waiting.call.key()) { &mut batch } else { &mut repeats };
             of_batch.push(waiting);
         }
         for repeat in repeats.into_iter().rev() {
@@ -153,45 +173,33 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
 
 #[cfg(test)]
 mod tests {
-    use encore_domain::ids::{RequestId, UserId};
-    use encore_domain::request::{DIGEST_LEN, Fingerprint};
     use futures::future::join_all;
     use tokio::sync::Semaphore;
-    use uuid::Uuid;
 
     use super::*;
 
     type Batches = Arc<Mutex<Vec<Vec<u128>>>>;
 
-    impl Batched for (u128, RequestKey) {
-        fn request(&self) -> &RequestKey {
-            &self.1
+    /// A call with a number and a key.
+    struct Call(u128, u128);
+
+    impl Batched for Call {
+        fn key(&self) -> (Uuid, Uuid) {
+            (Uuid::nil(), Uuid::from_u128(self.1))
         }
     }
 
-    /// A call with a number, for a request of its own.
-    fn call(number: u128) -> (u128, RequestKey) {
-        call_for(number, number)
-    }
-
-    fn call_for(number: u128, request: u128) -> (u128, RequestKey) {
-        let id = RequestId(Uuid::from_u128(request));
-        (
-            number,
-            RequestKey {
-                user: UserId(Uuid::nil()),
-                id,
-                fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
-            },
-        )
+    /// A call with a number, and a key of its own.
+    fn call(number: u128) -> Call {
+        Call(number, number)
     }
 
     /// A batcher that answers each number with itself, once it has a permit. It records its batches. Number 13 makes it panic.
-    fn echo(permits: &Arc<Semaphore>) -> (Batcher<(u128, RequestKey), u128>, Batches) {
+    fn echo(permits: &Arc<Semaphore>) -> (Batcher<Call, u128>, Batches) {
         let (permits, batches) = (Arc::clone(permits), Batches::default());
         let recorded = Arc::clone(&batches);
-        let batcher = Batcher::new(move |calls: Vec<(u128, RequestKey)>| {
-            let numbers: Vec<u128> = calls.into_iter().map(|(number, _)| number).collect();
+        let batcher = Batcher::new("test", BATCH_MAX, move |calls: Vec<Call>| {
+            let numbers: Vec<u128> = calls.into_iter().map(|Call(number, _)| number).collect();
             recorded.lock().expect("not poisoned").push(numbers.clone());
             let permits = Arc::clone(&permits);
             Box::pin(async move {
@@ -207,7 +215,7 @@ mod tests {
         Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))
     }
 
-    async fn answers(batcher: &Batcher<(u128, RequestKey), u128>, calls: Vec<(u128, RequestKey)>) -> Vec<Option<u128>> {
+    async fn answers(batcher: &Batcher<Call, u128>, calls: Vec<Call>) -> Vec<Option<u128>> {
         join_all(calls.into_iter().map(|call| batcher.submit(call))).await.into_iter().map(Result::ok).collect()
     }
 
@@ -269,9 +277,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_has_each_request_at_most_once() {
+    async fn a_batch_has_each_key_at_most_once() {
         let (batcher, batches) = echo(&unlimited());
-        let calls = vec![call_for(1, 7), call_for(2, 8), call_for(3, 7), call_for(4, 7), call_for(5, 9)];
+        let calls = vec![Call(1, 7), Call(2, 8), Call(3, 7), Call(4, 7), Call(5, 9)];
         assert_eq!(answers(&batcher, calls).await, (1..=5).map(Some).collect::<Vec<_>>());
         assert_eq!(*batches.lock().expect("not poisoned"), [vec![1, 2, 5], vec![3], vec![4]]);
     }

@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::{BlockId, PerformanceId, ReservationId};
+use encore_domain::ids::{BlockId, PerformanceId, ReservationId, UserId};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use futures::try_join;
 use uuid::Uuid;
@@ -87,6 +87,12 @@ async fn of_fans_of(
         Ok(OfFan { owned: u32::try_from(owned).unwrap_or(u32::MAX), token_end })
     };
     rows.into_iter().map(of_fan).collect()
+}
+
+/// How many seats of a performance a fan has.
+pub async fn owned(conn: &AsyncPgConnection, performance: PerformanceId, user: UserId) -> QueryResult<i64> {
+    let of_fan = claims::user_id.eq(user.0).and(claims::performance_id.eq(performance.0));
+    claims::table.filter(of_fan).count().get_result(&mut &*conn).await
 }
 
 async fn taken(conn: &AsyncPgConnection, holds: &[&Reservation]) -> QueryResult<HashSet<(PerformanceId, Slot)>> {
@@ -167,6 +173,26 @@ fn each_seat<T>(holds: &[&Reservation], column: impl Fn(&Reservation, &ReservedS
     holds.iter().flat_map(|hold| hold.seats.iter().map(move |seat| column(hold, seat))).collect()
 }
 
+/// Claims the seats of a reservation that had expired again. Returns whether it got all of them; if not, the transaction has
+/// changed nothing that matters, because those it got are deleted.
+pub async fn claim_again(conn: &mut AsyncPgConnection, reservation: &Reservation) -> QueryResult<bool> {
+    const CLAIM: &str = "
+        INSERT INTO claims (performance_id, slot, reservation_id, user_id)
+        SELECT $1, slot, $2, $3 FROM unnest($4) AS slot ORDER BY slot
+        ON CONFLICT (performance_id, slot) DO NOTHING";
+    let query = sql(CLAIM)
+        .bind::<SqlUuid, _>(reservation.performance.0)
+        .bind::<SqlUuid, _>(reservation.id.0)
+        .bind::<SqlUuid, _>(reservation.user.0)
+        .bind::<Array<Integer>, _>(signed(&reservation.slots()));
+    let claimed = Cached(query).execute(&mut &*conn).await?;
+    if claimed == reservation.seats.len() {
+        return Ok(true);
+    }
+    delete(conn, &[reservation.id.0]).await?;
+    Ok(false)
+}
+
 /// Deletes some seats of a hold and their claims in one statement.
 pub async fn give_back(conn: &AsyncPgConnection, hold: &Reservation, slots: &[Slot]) -> QueryResult<()> {
     const GIVE_BACK: &str = "
@@ -212,7 +238,7 @@ pub async fn load(
         .select((
             claims::slot,
             claims::block_id,
-            claims::reservation_id,
+            (claims::reservation_id, claims::user_id),
             (reservations::state, reservations::expires_at).nullable(),
         ))
         .into_boxed();
@@ -223,22 +249,27 @@ pub async fn load(
     rows.into_iter().map(read_claim).collect()
 }
 
-/// The slot, the block, the reservation, and the state and deadline of the reservation.
-type ClaimRow = (i32, Option<Uuid>, Option<Uuid>, Option<(String, DateTime<Utc>)>);
+/// The slot, the block, the reservation and its fan, and the state and deadline of the reservation.
+type ClaimRow = (i32, Option<Uuid>, (Option<Uuid>, Option<Uuid>), Option<(String, DateTime<Utc>)>);
 
 /// A claim whose reservation does not exist reads as sold: the seat stays taken until an operator has repaired what the
 /// audit reports.
-fn read_claim((slot, block, reservation, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
+fn read_claim((slot, block, of_fan, state_and_deadline): ClaimRow) -> QueryResult<Claim> {
     let slot = Slot(slot.cast_unsigned());
-    match (reservation, block) {
-        (Some(reservation), None) => Ok(match state_and_deadline {
-            Some((state, expires_at)) if read_state(&state)? == ReservationState::Held => {
-                Claim::held(slot, ReservationId(reservation), expires_at)
-            }
-            Some(_) | None => Claim::sold(slot, ReservationId(reservation)),
-        }),
-        (None, Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
-        (None, None) | (Some(_), Some(_)) => Err(corrupt("owner of a claim", &slot.0)),
+    match (of_fan, block) {
+        ((Some(reservation), Some(user)), None) => {
+            let (reservation, user) = (ReservationId(reservation), UserId(user));
+            Ok(match state_and_deadline {
+                Some((state, expires_at))
+                    if matches!(read_state(&state)?, ReservationState::Held | ReservationState::Paying) =>
+                {
+                    Claim::held(slot, reservation, user, expires_at)
+                }
+                Some(_) | None => Claim::sold(slot, reservation, user),
+            })
+        }
+        ((None, None), Some(block)) => Ok(Claim::blocked(slot, BlockId(block))),
+        _ => Err(corrupt("owner of a claim", &slot.0)),
     }
 }
 

@@ -11,6 +11,7 @@ use encore_domain::catalog::Title;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::identity::Role;
 use encore_domain::money::{Currency, Money};
+use encore_domain::payment::PaymentMethod;
 use encore_domain::queue::EndReason;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TransferKind;
@@ -35,18 +36,22 @@ pub fn read_role(text: &str) -> QueryResult<Role> {
 pub fn state_text(state: ReservationState) -> &'static str {
     match state {
         ReservationState::Held => "held",
+        ReservationState::Paying => "paying",
         ReservationState::Confirmed => "confirmed",
         ReservationState::Expired => "expired",
         ReservationState::Released => "released",
+        ReservationState::Cancelled => "cancelled",
     }
 }
 
 pub fn read_state(text: &str) -> QueryResult<ReservationState> {
     match text {
         "held" => Ok(ReservationState::Held),
+        "paying" => Ok(ReservationState::Paying),
         "confirmed" => Ok(ReservationState::Confirmed),
         "expired" => Ok(ReservationState::Expired),
         "released" => Ok(ReservationState::Released),
+        "cancelled" => Ok(ReservationState::Cancelled),
         _ => Err(corrupt("reservation state", text)),
     }
 }
@@ -58,6 +63,7 @@ pub fn end_reason_text(reason: EndReason) -> &'static str {
         EndReason::Left => "left",
         EndReason::Expired => "expired",
         EndReason::Replaced => "replaced",
+        EndReason::LimitReached => "limit_reached",
         EndReason::Abandoned | EndReason::Reset => "abandoned",
     }
 }
@@ -68,8 +74,24 @@ pub fn read_end_reason(text: &str) -> QueryResult<EndReason> {
         "left" => Ok(EndReason::Left),
         "expired" => Ok(EndReason::Expired),
         "replaced" => Ok(EndReason::Replaced),
+        "limit_reached" => Ok(EndReason::LimitReached),
         "abandoned" => Ok(EndReason::Abandoned),
         _ => Err(corrupt("end reason", text)),
+    }
+}
+
+pub fn method_text(method: PaymentMethod) -> &'static str {
+    match method {
+        PaymentMethod::Wallet => "wallet",
+        PaymentMethod::Card => "card",
+    }
+}
+
+pub fn read_method(text: &str) -> QueryResult<PaymentMethod> {
+    match text {
+        "wallet" => Ok(PaymentMethod::Wallet),
+        "card" => Ok(PaymentMethod::Card),
+        _ => Err(corrupt("payment method", text)),
     }
 }
 
@@ -77,6 +99,10 @@ pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
     match kind {
         TransferKind::TopUp => "top_up",
         TransferKind::Payment => "payment",
+        TransferKind::Refund => "refund",
+        TransferKind::Charge => "charge",
+        TransferKind::CardRefund => "card_refund",
+        TransferKind::Returned => "returned",
     }
 }
 
@@ -84,6 +110,10 @@ pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
     match text {
         "top_up" => Ok(TransferKind::TopUp),
         "payment" => Ok(TransferKind::Payment),
+        "refund" => Ok(TransferKind::Refund),
+        "charge" => Ok(TransferKind::Charge),
+        "card_refund" => Ok(TransferKind::CardRefund),
+        "returned" => Ok(TransferKind::Returned),
         _ => Err(corrupt("transfer kind", text)),
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::error::{TxError, is_transient, unavailable};
+use crate::measure::{self, Counted};
 
 /// Connections per instance. Postgres is fastest with few busy connections per core. Further calls wait here, in order.
 const POOL_SIZE: u32 = 16;
@@ -114,6 +115,7 @@ pub struct Database {
 pub(crate) struct Checkout<'p> {
     conn: PooledConnection<'p, AsyncPgConnection>,
     _permit: OwnedSemaphorePermit,
+    _used: Counted,
 }
 
 impl Deref for Checkout<'_> {
@@ -151,22 +153,29 @@ impl Database {
         // Only a full pool refuses a connection, and this one is empty.
         let _ = pool.add(first);
         let permits = Arc::new(Semaphore::new(usize::try_from(pool_size).unwrap_or(Semaphore::MAX_PERMITS)));
+        measure::pool_size(pool_size);
         Ok(Self { pool, pool_size, permits, checkout_timeout: config.checkout_timeout })
     }
 
     /// A connection whose socket is not known to be closed. Connections that broke while they were idle are discarded
     /// here, so that a restart of Postgres does not fail one call per connection.
     pub(crate) async fn connection(&self) -> Result<Checkout<'_>, Unavailable> {
+        let checked_out = measure::check_out(self.check_out()).await;
+        let (conn, permit) = checked_out?;
+        Ok(Checkout { conn, _permit: permit, _used: measure::used_connection() })
+    }
+
+    async fn check_out(&self) -> Result<(PooledConnection<'_, AsyncPgConnection>, OwnedSemaphorePermit), Unavailable> {
         let permit = timeout(self.checkout_timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(unavailable)?.map_err(unavailable)?;
         for _ in 0..self.pool_size {
             let mut conn = self.pool.get().await.map_err(unavailable)?;
             if !conn.is_broken() {
-                return Ok(Checkout { conn, _permit: permit });
+                return Ok((conn, permit));
             }
         }
         let conn = self.pool.get().await.map_err(unavailable)?;
-        Ok(Checkout { conn, _permit: permit })
+        Ok((conn, permit))
     }
 
     /// Runs a named transaction. Retries it after a serialization failure or a deadlock.
@@ -184,6 +193,7 @@ impl Database {
                     Err(TxError::Port(error)) => return Err(error),
                     Err(TxError::Database(error)) if attempts < TRANSACTION_ATTEMPTS && is_transient(&error) => {
                         tracing::info!(%error, attempts, "transaction failed with a serialization failure or deadlock; retrying");
+                        measure::transaction_retried(name);
                         tokio::time::sleep(retry_delay(attempts)).await;
                         attempts += 1;
                     }
@@ -191,7 +201,7 @@ impl Database {
                 }
             }
         };
-        attempts.instrument(tracing::info_span!("transaction", name)).await
+        measure::transaction(name, attempts.instrument(tracing::info_span!("transaction", name))).await
     }
 }
 

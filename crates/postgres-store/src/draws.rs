@@ -1,28 +1,48 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::error::Unavailable;
-use encore_domain::ids::PerformanceId;
-use encore_domain::ports::Draws;
-use encore_domain::queue::Drawn;
+use encore_domain::error::{PortError, Unavailable};
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ports::{DrawClosed, Draws};
+use encore_domain::queue::{DrawEntries, Drawn};
 use futures::try_join;
+use moka::sync::Cache;
 
+use crate::batcher::{BATCH_MAX, Batcher};
 use crate::codec::{lane_column, read_lane};
 use crate::database::Database;
+use crate::draw_entries::{self, EnterAnswer, Entrant};
 use crate::error::{corrupt, unavailable};
 use crate::schema::queue_draws;
 use crate::statement::Cached;
 
-/// [`Draws`] on Postgres.
+/// How long the batcher of a queue is kept after its last entry.
+const BATCHER_KEPT: Duration = Duration::from_mins(10);
+
+/// [`Draws`] on Postgres. Entries are batched by queue, so that one whose counts are locked delays no other.
 #[derive(Clone, Debug)]
 pub struct PostgresDraws {
     database: Database,
+    entering: Cache<PerformanceId, Batcher<Entrant, EnterAnswer>>,
 }
 
 impl PostgresDraws {
     /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
-        Self { database }
+        let entering = Cache::builder().time_to_idle(BATCHER_KEPT).build();
+        Self { database, entering }
+    }
+
+    fn batcher(&self, performance: PerformanceId) -> Batcher<Entrant, EnterAnswer> {
+        self.entering.get_with(performance, || {
+            let database = self.database.clone();
+            Batcher::new("enter_draw", BATCH_MAX, move |entrants: Vec<Entrant>| {
+                let database = database.clone();
+                Box::pin(async move { draw_entries::enter_all(&database, performance, &entrants).await })
+            })
+        })
     }
 }
 
@@ -33,6 +53,26 @@ async fn load(conn: &AsyncPgConnection, performance: PerformanceId) -> QueryResu
 
 #[async_trait]
 impl Draws for PostgresDraws {
+    async fn enter(
+        &self,
+        performance: PerformanceId,
+        epoch: i64,
+        user: UserId,
+        lane: u8,
+    ) -> Result<u64, PortError<DrawClosed>> {
+        self.batcher(performance).submit(Entrant { epoch, user, lane }).await?
+    }
+
+    async fn close(&self, performance: PerformanceId) -> Result<Vec<u64>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        draw_entries::close(&mut conn, performance).await.map_err(unavailable)
+    }
+
+    async fn entries(&self, performance: PerformanceId) -> Result<DrawEntries, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        draw_entries::counts(&mut conn, performance).await.map_err(unavailable)
+    }
+
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {
         let conn = self.database.connection().await?;
         let row = (queue_draws::performance_id.eq(performance.0), QueueDrawsRow::of(drawn));

@@ -7,11 +7,12 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::payment::Payment;
+use encore_domain::payment::refund::{CancelledBy, Refund};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};
 
-use crate::codec::{state_text, transfer_kind_text};
+use crate::codec::{method_text, state_text, transfer_kind_text};
 
 /// The payload of an event.
 pub fn payload(event: &Event) -> Value {
@@ -24,6 +25,9 @@ pub fn payload(event: &Event) -> Value {
         }
         Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
             json!({ "reservation": reservation(confirmed), "payment": payment(paid) })
+        }
+        Event::SeatsCancelled { reservation: left, refund } => {
+            json!({ "reservation": reservation(left), "refund": refund_record(refund) })
         }
         Event::SeatsBlocked(SeatBlock { id, performance, operator, reason, slots, at }) => {
             let block = seats_block(*id, *performance, *operator, slots, *at);
@@ -52,6 +56,7 @@ fn reservation(reservation: &Reservation) -> Value {
         "expires_at": time(reservation.expires_at),
         "settled_at": reservation.settled_at.map(time),
         "payment_id": reservation.payment.map(|id| id.to_string()),
+        "cancelled_at": reservation.cancelled_at.map(time),
     })
 }
 
@@ -74,6 +79,27 @@ fn payment(payment: &Payment) -> Value {
         "amount_minor": payment.amount.minor,
         "currency": payment.amount.currency.code(),
         "paid_at": time(payment.paid_at),
+        "method": method_text(payment.method),
+    })
+}
+
+fn refund_record(refund: &Refund) -> Value {
+    let (operator, reason) = match &refund.by {
+        CancelledBy::Fan => (None, None),
+        CancelledBy::Operator(operator, reason) => (Some(operator.to_string()), Some(reason.as_str())),
+    };
+    json!({
+        "id": refund.id.to_string(),
+        "payment_id": refund.payment.to_string(),
+        "user_id": refund.user.to_string(),
+        "slots": refund.slots.iter().map(|slot| slot.0).collect::<Vec<_>>(),
+        "price_minor": refund.price.minor,
+        "fee_minor": refund.fee_minor,
+        "currency": refund.price.currency.code(),
+        "operator_id": operator,
+        "reason": reason,
+        "to_card": refund.to_card,
+        "at": time(refund.at),
     })
 }
 
@@ -86,6 +112,7 @@ fn wallet_entry(entry: &WalletEntry) -> Value {
         "currency": entry.amount.currency.code(),
         "balance_after_minor": entry.balance_after_minor,
         "payment_id": entry.payment.map(|id| id.to_string()),
+        "refund_id": entry.refund.map(|id| id.to_string()),
         "at": time(entry.at),
     })
 }

@@ -1,28 +1,22 @@
-//! Changes of live holds by their fans. Each locks the reservation or the fan, decides, and writes the result.
+//! Changes of live holds by their fans. Each locks the reservation, decides, and writes the result.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal, give_back};
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::error::{RequestError, Unavailable};
+use encore_domain::error::RequestError;
 use encore_domain::event::Event;
 use encore_domain::ids::ReservationId;
-use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use futures::try_join;
-use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::TxError;
 use crate::hold_record::{as_recorded, record};
-use crate::locks::lock_fans;
 use crate::requests::{self, Operation, Remembered};
-use crate::reservation_rows::ReservationRow;
-use crate::statement::{Cached, sql};
-use crate::{claims, ended_tokens, outbox, reservation_rows};
+use crate::{claims, outbox, reservation_rows};
 
 /// Gives back all seats of a hold.
 pub async fn release(
@@ -69,56 +63,6 @@ pub async fn find_changed<R>(
         Some(known) => Ok(Some(recorded_answer(&conn, known).await?)),
         None => Ok(None),
     }
-}
-
-/// Ends the queue token of a fan who leaves, and gives back the seats of the fan's live holds.
-pub async fn leave(
-    database: &Database,
-    token: &QueueTokenPayload,
-    now: Timestamp,
-) -> Result<Vec<Reservation>, TxError<Unavailable>> {
-    let mut conn = database.connection().await?;
-    let leaving = conn.transaction(async |conn| {
-        let fan = [(token.user, token.performance)];
-        let ((), is_new) = try_join!(lock_fans(conn, &fan), ended_tokens::insert(conn, token, EndReason::Left))?;
-        if !is_new {
-            return Ok(Vec::new());
-        }
-        let released = reservation_rows::with_seats(conn, release_rows(conn, token, now).await?).await?;
-        let ids: Vec<Uuid> = released.iter().map(|reservation| reservation.id.0).collect();
-        if !ids.is_empty() {
-            claims::delete(conn, &ids).await?;
-            let events: Vec<Event> = released.iter().cloned().map(Event::HoldReleased).collect();
-            outbox::append(conn, &events).await?;
-        }
-        Ok(released)
-    });
-    leaving.await
-}
-
-/// Ends the live holds of the fan of a queue token. They are found through the claims of the fan, and locked in the order
-/// of their ids.
-async fn release_rows(
-    conn: &AsyncPgConnection,
-    token: &QueueTokenPayload,
-    now: Timestamp,
-) -> QueryResult<Vec<ReservationRow>> {
-    const RELEASE: &str = "
-        WITH live AS MATERIALIZED (
-            SELECT id FROM reservations
-            WHERE id = ANY(ARRAY(SELECT reservation_id FROM claims WHERE user_id = $1 AND performance_id = $2))
-              AND state = 'held' AND expires_at > $3
-            ORDER BY id
-            FOR UPDATE
-        )
-        UPDATE reservations SET state = 'released', settled_at = $3
-        FROM live WHERE reservations.id = live.id
-        RETURNING reservations.*";
-    let query = sql(RELEASE)
-        .bind::<SqlUuid, _>(token.user.0)
-        .bind::<SqlUuid, _>(token.performance.0)
-        .bind::<Timestamptz, _>(now);
-    Cached(query).load(&mut &*conn).await
 }
 
 async fn change<R: Send + Sync>(

@@ -3,7 +3,7 @@
 
 use chrono::DateTime;
 use diesel::QueryResult;
-use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
+use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::money::Money;
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,8 @@ pub fn as_recorded(reservation: &Reservation, record: Value) -> QueryResult<Rese
     let total = Money { minor: seats.iter().map(|seat| seat.price_minor).sum(), ..reservation.total };
     let expires_at = DateTime::from_timestamp_micros(expires_at_us);
     let expires_at = expires_at.ok_or_else(|| corrupt("hold record", "a deadline out of range"))?;
-    let (state, settled_at, payment) = (ReservationState::Held, None, None);
-    Ok(Reservation { seats, total, state, expires_at, settled_at, payment, revision, ..*reservation })
+    let held = reservation.clone().as_placed();
+    Ok(Reservation { seats, total, expires_at, revision, ..held })
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::statement::{Cached, sql};
 pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after_minor: i64) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
-            INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at, refund_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $17)
         )
         INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)
         VALUES ($8, $1, $9, $10, $11, $12), ($13, $1, $14, $15, $16, NULL)";
@@ -40,7 +40,8 @@ pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after
         .bind::<SqlUuid, _>(counter_entry.id.0)
         .bind::<Text, _>(counter_kind)
         .bind::<Nullable<SqlUuid>, _>(counter_owner)
-        .bind::<BigInt, _>(counter_entry.amount_minor);
+        .bind::<BigInt, _>(counter_entry.amount_minor)
+        .bind::<Nullable<SqlUuid>, _>(transfer.refund.map(|id| id.0));
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }

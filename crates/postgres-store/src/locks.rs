@@ -14,11 +14,11 @@ use crate::statement::{Cached, sql};
 pub const NAMESPACE: i32 = 0x456e_636f;
 /// Held by the instance that runs migrations.
 pub const MIGRATION: i32 = 1;
-/// Held shared by writers of the outbox, and exclusively by a reader for a moment. See [`crate::outbox`].
-pub const OUTBOX: i32 = 2;
+/// Held while a window of the outbox is closed.
+pub const OUTBOX_WINDOWS: i32 = 3;
 /// Held by the process that creates the template of scratch databases.
 #[cfg(feature = "scratch")]
-pub const SCRATCH_TEMPLATE: i32 = 3;
+pub const SCRATCH_TEMPLATE: i32 = 2;
 
 /// Until the end of the transaction, no other transaction takes the lock of one of these fans and performances. It is
 /// taken to place a hold, so that the fan's seats can be counted against the limit; and to place a hold, to pay one or
@@ -39,10 +39,9 @@ pub async fn lock_fans(conn: &AsyncPgConnection, fans: &[(UserId, PerformanceId)
     Ok(())
 }
 
-/// Waits until every transaction that has drawn a sequence number of the outbox has ended. Until the end of this
-/// transaction, no other can draw one.
-pub async fn lock_outbox(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+/// Until the end of the transaction, no other closes a window of the outbox.
+pub async fn lock_outbox_windows(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
-    Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX)).execute(conn).await?;
+    Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX_WINDOWS)).execute(conn).await?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use encore_domain::time::Timestamp;
 use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
-use crate::codec::{lane_column, read_lane, read_money};
+use crate::codec::{lane_column, method_text, read_lane, read_method, read_money};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
@@ -99,7 +99,7 @@ async fn find_row(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<
     payments::table.find(id).select(PaymentRow::as_select()).first(conn).await.optional()
 }
 
-async fn insert(
+pub async fn insert(
     conn: &AsyncPgConnection,
     payment: &Payment,
     ended_token: Option<&QueueTokenPayload>,
@@ -110,7 +110,7 @@ async fn insert(
 }
 
 /// Records that a payment ended this queue token, if it ended one.
-async fn end_token(conn: &AsyncPgConnection, ended_token: Option<&QueueTokenPayload>) -> QueryResult<()> {
+pub async fn end_token(conn: &AsyncPgConnection, ended_token: Option<&QueueTokenPayload>) -> QueryResult<()> {
     if let Some(token) = ended_token {
         ended_tokens::insert(conn, token, EndReason::Used).await?;
     }
@@ -182,6 +182,7 @@ impl Payments for PostgresPayments {
             Ok(Settlement {
                 payment: PaymentId(row.id),
                 reservation: ReservationId(row.reservation_id),
+                user: UserId(row.user_id),
                 performance: PerformanceId(row.performance_id),
                 slots: seats.iter().map(|seat| seat.slot).collect(),
                 payload: row.payload()?,
@@ -212,6 +213,7 @@ struct PaymentRow {
     amount_minor: i64,
     currency: String,
     paid_at: DateTime<Utc>,
+    method: String,
     token_epoch: Option<i64>,
     token_index: Option<i64>,
     token_lane: i16,
@@ -219,7 +221,7 @@ struct PaymentRow {
 
 impl PaymentRow {
     fn of(payment: &Payment, ended_token: Option<&QueueTokenPayload>) -> Self {
-        let Payment { id, reservation, user, performance, amount, paid_at } = *payment;
+        let Payment { id, reservation, user, performance, amount, paid_at, method } = *payment;
         Self {
             id: id.0,
             reservation_id: reservation.0,
@@ -228,6 +230,7 @@ impl PaymentRow {
             amount_minor: amount.minor,
             currency: amount.currency.code().to_owned(),
             paid_at,
+            method: method_text(method).to_owned(),
             token_epoch: ended_token.map(|token| token.epoch),
             token_index: ended_token.map(|token| token.index.cast_signed()),
             token_lane: ended_token.map_or(0, |token| lane_column(token.lane)),
@@ -247,6 +250,7 @@ impl PaymentRow {
             performance: PerformanceId(self.performance_id),
             amount: read_money(self.amount_minor, &self.currency)?,
             paid_at: self.paid_at,
+            method: read_method(&self.method)?,
         })
     }
 

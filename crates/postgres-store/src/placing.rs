@@ -41,8 +41,8 @@ pub struct Placement {
 }
 
 impl Batched for Placement {
-    fn request(&self) -> &RequestKey {
-        &self.request
+    fn key(&self) -> (Uuid, Uuid) {
+        self.request.key()
     }
 }
 

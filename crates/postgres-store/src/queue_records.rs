@@ -7,12 +7,14 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::QueueRecords;
 use encore_domain::queue::{EndReason, EndedToken, Inside, LaneNumber, LaneRecord, QueueRecord, QueueTokenPayload};
+use encore_domain::time::Timestamp;
 use futures::try_join;
 
 use crate::codec::{lane_column, read_lane};
 use crate::database::Database;
 use crate::ended_tokens;
 use crate::error::unavailable;
+use crate::past_queues;
 use crate::schema::queue_records;
 use crate::statement::{Cached, sql};
 
@@ -112,6 +114,17 @@ impl QueueRecords for PostgresQueueRecords {
     async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable> {
         let mut conn = self.database.connection().await?;
         ended_tokens::of_queue(&mut conn, performance, epoch).await.map_err(unavailable)
+    }
+
+    async fn forget_past(&self, closed_by: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        for table in [past_queues::ENDED_TOKENS, past_queues::ENTRIES] {
+            let forgotten = past_queues::forget(&mut conn, table, closed_by, limit).await.map_err(unavailable)?;
+            if forgotten > 0 {
+                return Ok(forgotten);
+            }
+        }
+        Ok(0)
     }
 
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable> {

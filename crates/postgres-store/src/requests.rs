@@ -33,6 +33,9 @@ pub enum Operation {
     UnblockSeats,
     TopUp,
     Pay,
+    Cancel,
+    CancelAsOperator,
+    PayByCard,
 }
 
 impl Operation {
@@ -51,6 +54,9 @@ impl Operation {
             Self::UnblockSeats => "unblock_seats",
             Self::TopUp => "top_up",
             Self::Pay => "pay",
+            Self::Cancel => "cancel",
+            Self::CancelAsOperator => "cancel_as_operator",
+            Self::PayByCard => "pay_by_card",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Jsonb, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
@@ -33,6 +33,7 @@ pub struct ReservationRow {
     expires_at: DateTime<Utc>,
     settled_at: Option<DateTime<Utc>>,
     payment_id: Option<Uuid>,
+    cancelled_at: Option<DateTime<Utc>>,
     revision: i32,
     /// See [`crate::hold_record`]: none if the hold was never changed.
     placed: Option<Value>,
@@ -53,6 +54,7 @@ impl ReservationRow {
             expires_at: self.expires_at,
             settled_at: self.settled_at,
             payment: self.payment_id.map(PaymentId),
+            cancelled_at: self.cancelled_at,
             revision: self.revision.cast_unsigned(),
         })
     }
@@ -142,6 +144,68 @@ pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
         .bind::<Jsonb, _>(record(before)?);
     let changed = Cached(query).execute(&mut &*conn).await?;
     if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+}
+
+/// Writes that a live, locked hold is being paid by card.
+pub async fn move_paying(conn: &AsyncPgConnection, before: &Reservation, paying: &Reservation) -> QueryResult<()> {
+    const MOVE: &str = "
+        UPDATE reservations
+        SET state = 'paying', expires_at = $2, revision = $3, placed = coalesce(placed, $4)
+        WHERE id = $1 AND state = 'held' AND revision = $3 - 1";
+    let query = sql(MOVE)
+        .bind::<SqlUuid, _>(paying.id.0)
+        .bind::<Timestamptz, _>(paying.expires_at)
+        .bind::<Integer, _>(paying.revision.cast_signed())
+        .bind::<Jsonb, _>(record(before)?);
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// Writes that a card was refused: the hold is live again until its own deadline.
+pub async fn hold_again(conn: &AsyncPgConnection, hold: &Reservation) -> QueryResult<()> {
+    const HOLD: &str = "
+        UPDATE reservations SET state = 'held', expires_at = $2, revision = $3
+        WHERE id = $1 AND state = 'paying' AND revision = $3 - 1";
+    let query = sql(HOLD)
+        .bind::<SqlUuid, _>(hold.id.0)
+        .bind::<Timestamptz, _>(hold.expires_at)
+        .bind::<Integer, _>(hold.revision.cast_signed());
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// Writes the end of a payment by card: the reservation is confirmed, maybe after it had expired, or expires.
+pub async fn end_paying(conn: &AsyncPgConnection, ended: &Reservation) -> QueryResult<()> {
+    const END: &str = "
+        UPDATE reservations SET state = $2, settled_at = $3, payment_id = $4
+        WHERE id = $1 AND state IN ('paying', 'expired')";
+    let query = sql(END)
+        .bind::<SqlUuid, _>(ended.id.0)
+        .bind::<Text, _>(state_text(ended.state))
+        .bind::<Nullable<Timestamptz>, _>(ended.settled_at)
+        .bind::<Nullable<SqlUuid>, _>(ended.payment.map(|id| id.0));
+    one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// A statement that must change one row.
+fn one(changed: usize) -> QueryResult<()> {
+    if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+}
+
+/// Writes the cancellation of seats of a confirmed, locked reservation. The seats of a cancelled reservation stay listed.
+pub async fn cancel(conn: &AsyncPgConnection, before: &Reservation, after: &Reservation) -> QueryResult<()> {
+    const CANCEL: &str = "
+        UPDATE reservations
+        SET state = $2, cancelled_at = $3, total_minor = $4,
+            placed = CASE WHEN $6 THEN placed ELSE coalesce(placed, $5) END
+        WHERE id = $1 AND state = 'confirmed'";
+    let is_whole = after.state == ReservationState::Cancelled;
+    let query = sql(CANCEL)
+        .bind::<SqlUuid, _>(after.id.0)
+        .bind::<Text, _>(state_text(after.state))
+        .bind::<Nullable<Timestamptz>, _>(after.cancelled_at)
+        .bind::<BigInt, _>(after.total.minor)
+        .bind::<Jsonb, _>(record(before)?)
+        .bind::<Bool, _>(is_whole);
+    one(Cached(query).execute(&mut &*conn).await?)
 }
 
 /// Writes the end of a hold that is live at that time.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -17,22 +17,24 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::batcher::{Batched, Batcher};
-use crate::codec::comparable_time;
+use crate::batcher::{BATCH_MAX, Batcher, READ_BATCH_MAX};
+use crate::codec::{comparable_time, state_text};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
+use crate::leaving::{LeaveAnswer, Leaving, leave_all};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::reservation_rows::{self, ReservationRow};
 use crate::schema::reservations;
 use crate::statement::{Cached, sql};
 use crate::{claims, hold_changes, outbox};
 
-/// [`Reservations`] on Postgres. Placing holds and finding placed holds are batched.
+/// [`Reservations`] on Postgres. Placing holds, finding placed holds and leaving are batched.
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
     placing: Batcher<Placement, PlaceAnswer>,
     finding: Batcher<RequestKey, FindAnswer>,
+    leaving: Batcher<Leaving, LeaveAnswer>,
 }
 
 /// The result of looking up the hold that a request placed.
@@ -41,16 +43,20 @@ type FindAnswer = Result<Option<Reservation>, RequestError<Infallible>>;
 impl PostgresReservations {
     /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
-        let (placing, finding) = (database.clone(), database.clone());
+        let (placing, finding, leaving) = (database.clone(), database.clone(), database.clone());
         Self {
             database,
-            placing: Batcher::new(move |placements| {
+            placing: Batcher::new("place", BATCH_MAX, move |placements| {
                 let database = placing.clone();
                 Box::pin(async move { place_all(&database, &placements).await })
             }),
-            finding: Batcher::new(move |keys| {
+            finding: Batcher::new("find_placed", READ_BATCH_MAX, move |keys| {
                 let database = finding.clone();
                 Box::pin(async move { find_all_placed(&database, &keys).await })
+            }),
+            leaving: Batcher::new("leave", BATCH_MAX, move |fans| {
+                let database = leaving.clone();
+                Box::pin(async move { leave_all(&database, &fans).await })
             }),
         }
     }
@@ -71,12 +77,6 @@ impl PostgresReservations {
             Ok(expired)
         });
         expiring.await
-    }
-}
-
-impl Batched for RequestKey {
-    fn request(&self) -> &RequestKey {
-        self
     }
 }
 
@@ -134,7 +134,7 @@ impl Reservations for PostgresReservations {
     }
 
     async fn leave(&self, token: QueueTokenPayload, now: Timestamp) -> Result<Vec<Reservation>, Unavailable> {
-        self.database.transact("reservations.leave", || hold_changes::leave(&self.database, &token, now)).await
+        self.leaving.submit(Leaving { token, at: now }).await?
     }
 
     async fn expire_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Reservation>, Unavailable> {
@@ -149,6 +149,7 @@ impl Reservations for PostgresReservations {
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
@@ -159,11 +160,20 @@ impl Reservations for PostgresReservations {
             let earlier = reservations::held_at.lt(held_at);
             query = query.filter(earlier.or(reservations::held_at.eq(held_at).and(reservations::id.lt(id.0))));
         }
+        if !filter.states.is_empty() {
+            query = query.filter(in_states(filter));
+        }
         let query =
             query.order((reservations::held_at.desc(), reservations::id.desc())).limit(i64::from(page.size) + 1);
         let rows = query.load(&mut conn).await.map_err(unavailable)?;
         let found = reservation_rows::with_seats(&conn, rows).await.map_err(unavailable)?;
         Ok(Page::from_rows(found, page.size, Reservation::cursor))
+    }
+
+    async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
+        let conn = self.database.connection().await?;
+        let owned = claims::owned(&conn, performance, user).await.map_err(unavailable)?;
+        Ok(u32::try_from(owned).unwrap_or(u32::MAX))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {
@@ -175,6 +185,23 @@ impl Reservations for PostgresReservations {
         let mut conn = self.database.connection().await?;
         claims::load(&mut conn, performance, Some(slots)).await.map_err(unavailable)
     }
+}
+
+/// Whether a row is in one of these states at that moment.
+fn in_states(
+    filter: &ReservationFilter,
+) -> Box<dyn BoxableExpression<reservations::table, diesel::pg::Pg, SqlType = diesel::sql_types::Bool>> {
+    let held = state_text(ReservationState::Held);
+    let other = |state: &&ReservationState| **state != ReservationState::Held;
+    let states: Vec<&str> = filter.states.iter().filter(other).map(|state| state_text(*state)).collect();
+    let is_held = reservations::state.eq(held);
+    let wants = |state| filter.states.contains(&state).into_sql::<diesel::sql_types::Bool>();
+    let now = comparable_time(filter.now);
+    let live = is_held.and(reservations::expires_at.gt(now)).and(wants(ReservationState::Held));
+    let due = is_held.and(reservations::expires_at.le(now)).and(wants(ReservationState::Expired));
+    // Postgres has an operator for addresses of the same name.
+    let either = BoolExpressionMethods::or(live, due);
+    Box::new(BoolExpressionMethods::or(reservations::state.eq_any(states), either))
 }
 
 /// The holds that these requests placed, in this order.

@@ -160,6 +160,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    queue_entries (performance_id, user_id, lane) {
+        performance_id -> Uuid,
+        user_id -> Uuid,
+        lane -> SmallInt,
+        index -> BigInt,
+    }
+}
+
+diesel::table! {
+    queue_entry_counts (performance_id) {
+        performance_id -> Uuid,
+        joined -> Array<BigInt>,
+        closed -> Bool,
+    }
+}
+
+diesel::table! {
     reservations (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -171,6 +188,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         settled_at -> Nullable<Timestamptz>,
         payment_id -> Nullable<Uuid>,
+        cancelled_at -> Nullable<Timestamptz>,
         revision -> Integer,
         placed -> Nullable<Jsonb>,
     }
@@ -221,6 +239,7 @@ diesel::table! {
         amount_minor -> BigInt,
         currency -> Text,
         payment_id -> Nullable<Uuid>,
+        refund_id -> Nullable<Uuid>,
         made_at -> Timestamptz,
     }
 }
@@ -245,10 +264,72 @@ diesel::table! {
         amount_minor -> BigInt,
         currency -> Text,
         paid_at -> Timestamptz,
+        method -> Text,
         token_epoch -> Nullable<BigInt>,
         token_index -> Nullable<BigInt>,
         propagated -> Bool,
         token_lane -> SmallInt,
+    }
+}
+
+diesel::table! {
+    refunds (id) {
+        id -> Uuid,
+        payment_id -> Uuid,
+        reservation_id -> Nullable<Uuid>,
+        user_id -> Uuid,
+        performance_id -> Nullable<Uuid>,
+        slots -> Array<Integer>,
+        is_whole -> Bool,
+        price_minor -> BigInt,
+        fee_minor -> BigInt,
+        currency -> Text,
+        operator_id -> Nullable<Uuid>,
+        reason -> Nullable<Text>,
+        cause -> Text,
+        to_card -> Bool,
+        made_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    card_payments (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        reservation_id -> Nullable<Uuid>,
+        performance_id -> Nullable<Uuid>,
+        amount_minor -> BigInt,
+        currency -> Text,
+        made_at -> Timestamptz,
+        due_at -> Nullable<Timestamptz>,
+        tries -> Integer,
+    }
+}
+
+diesel::table! {
+    payment_attempts (id) {
+        id -> Uuid,
+        payment_id -> Uuid,
+        number -> Integer,
+        method -> Text,
+        made_at -> Timestamptz,
+        hold_until -> Timestamptz,
+        bound -> Timestamptz,
+        token_epoch -> Nullable<BigInt>,
+        token_lane -> SmallInt,
+        token_index -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    payment_events (attempt_id, number) {
+        attempt_id -> Uuid,
+        number -> Integer,
+        step -> Text,
+        refund_id -> Nullable<Uuid>,
+        outcome -> Text,
+        detail -> Nullable<Text>,
+        recorded_at -> Timestamptz,
     }
 }
 
@@ -259,17 +340,6 @@ diesel::table! {
         lane -> SmallInt,
         index -> BigInt,
         reason -> Text,
-    }
-}
-
-diesel::table! {
-    outbox (sequence) {
-        sequence -> BigInt,
-        event_id -> Text,
-        kind -> Text,
-        key -> Uuid,
-        payload -> Jsonb,
-        created_at -> Timestamptz,
     }
 }
 

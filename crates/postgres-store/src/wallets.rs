@@ -7,16 +7,16 @@ use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId, UserId};
 use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::codec::{read_money, read_transfer_kind};
+use crate::codec::{read_money, read_transfer_kind, transfer_kind_text};
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
@@ -89,6 +89,15 @@ impl Wallets for PostgresWallets {
         self.database.transact("wallets.find_topped_up", || self.try_find_topped_up(&request)).await
     }
 
+    async fn find_charged(&self, user: UserId, payment: PaymentId) -> Result<Option<WalletEntry>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let of_user = wallet_entries().filter(ledger_entries::owner_id.eq(user.0));
+        let of_payment = of_user.filter(transfers::payment_id.eq(payment.0));
+        let query = of_payment.filter(transfers::kind.eq(transfer_kind_text(TransferKind::TopUp)));
+        let row: Option<EntryRow> = query.first(&mut conn).await.optional().map_err(unavailable)?;
+        row.map(EntryRow::into_entry).transpose().map_err(unavailable)
+    }
+
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let rows: Vec<(i64, String)> = wallets::table
@@ -122,6 +131,29 @@ impl Wallets for PostgresWallets {
         let mut conn = self.database.connection().await?;
         ledger::of_transfer(&mut conn, transfer.0).await.map_err(unavailable)
     }
+}
+
+/// Moves the wallet's side of a transfer, whose amount is there. Returns the balance after it.
+pub async fn move_money(conn: &AsyncPgConnection, transfer: &Transfer) -> QueryResult<i64> {
+    if transfer.wallet_entry.amount_minor >= 0 {
+        return pay_back(conn, transfer.user, transfer.amount).await;
+    }
+    debit(conn, transfer.user, transfer.amount).await?;
+    Ok(lock(conn, transfer.user, transfer.amount.currency).await?.minor)
+}
+
+/// Adds what a fan gets back to a wallet, whatever its balance is: the limit is for top-ups. Returns the new balance.
+async fn pay_back(conn: &AsyncPgConnection, user: UserId, amount: Money) -> QueryResult<i64> {
+    const PAY_BACK: &str = "
+        INSERT INTO wallets (user_id, currency, balance_minor) VALUES ($1, $2, $3)
+        ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor + excluded.balance_minor
+        RETURNING balance_minor";
+    let query = sql(PAY_BACK)
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<Text, _>(amount.currency.code())
+        .bind::<BigInt, _>(amount.minor);
+    let balance: Balance = Cached(query).get_result(&mut &*conn).await?;
+    Ok(balance.balance_minor)
 }
 
 /// Adds to a wallet, which is created if it does not exist. Returns the new balance, or `None` if it would exceed the limit.
@@ -181,6 +213,7 @@ fn wallet_entries() -> _ {
         transfers::kind,
         transfers::currency,
         transfers::payment_id,
+        transfers::refund_id,
         transfers::made_at,
     ))
 }
@@ -194,6 +227,7 @@ struct EntryRow {
     kind: String,
     currency: String,
     payment_id: Option<Uuid>,
+    refund_id: Option<Uuid>,
     made_at: DateTime<Utc>,
 }
 
@@ -206,6 +240,7 @@ impl EntryRow {
             amount: read_money(self.amount_minor, &self.currency)?,
             balance_after_minor: self.balance_after_minor,
             payment: self.payment_id.map(PaymentId),
+            refund: self.refund_id.map(RefundId),
             at: self.made_at,
         })
     }

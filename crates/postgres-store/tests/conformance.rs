@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments, PostgresQueueRecords,
-    PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments,
+    PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -23,6 +23,8 @@ async fn bench() -> RecordBench {
         seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
+        refunds: Arc::new(PostgresRefunds::new(database.clone())),
+        card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
         audit: Arc::new(PostgresAudit::new(database)),
         keep: Box::new(scratch),
@@ -37,5 +39,7 @@ encore_port_tests::reservations!(bench);
 encore_port_tests::seat_blocks!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);
+encore_port_tests::refunds!(bench);
+encore_port_tests::card_payments!(bench);
 encore_port_tests::outbox!(bench);
 encore_port_tests::audit!(bench);

@@ -1,57 +1,115 @@
-//! A reader that follows the sequence of the outbox does not skip an event that is not committed yet.
+//! A reader of the outbox does not skip an event that is not committed yet, whatever the numbers of the events are.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
 
-use diesel::QueryableByName;
-use diesel::sql_types::Bool;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use encore_domain::event::OutboxPlace;
+use encore_domain::ids::UserId;
 use encore_domain::ports::{Outbox, Users, Wallets};
 use encore_port_tests::fixtures;
+use encore_postgres_store::scratch::ScratchDatabase;
 use encore_postgres_store::{Database, PostgresOutbox, PostgresUsers, PostgresWallets};
 
-/// Whether a connection waits for an advisory lock.
-async fn is_lock_awaited(conn: &mut AsyncPgConnection) -> bool {
-    #[derive(QueryableByName)]
-    struct Answer {
-        #[diesel(sql_type = Bool)]
-        waits: bool,
+struct Bench {
+    scratch: ScratchDatabase,
+    outbox: PostgresOutbox,
+    wallets: PostgresWallets,
+    fan: UserId,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let scratch = common::scratch().await;
+        let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
+        let (users, wallets) = (PostgresUsers::new(database.clone()), PostgresWallets::new(database.clone()));
+        let account = fixtures::account();
+        let fan = account.user.id;
+        users.create(account, None).await.expect("a user is created");
+        Self { scratch, outbox: PostgresOutbox::new(database), wallets, fan }
     }
-    let query = "SELECT EXISTS (
-            SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-            WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
-        ) AS waits";
-    diesel::sql_query(query).get_result::<Answer>(conn).await.expect("the server lists its locks").waits
+
+    async fn top_up(&self) {
+        let top_up = fixtures::top_up(self.fan, fixtures::euros(1));
+        self.wallets.top_up(top_up, fixtures::request(self.fan)).await.expect("writers do not wait for each other");
+    }
+
+    async fn close_window(&self) {
+        self.outbox.close_window().await.expect("the database is available");
+    }
+
+    async fn kinds(&self) -> Vec<String> {
+        let page = self.outbox.after(OutboxPlace::default(), 10).await.expect("the database is available");
+        page.records.into_iter().map(|record| record.kind).collect()
+    }
+}
+
+/// Executes statements on a connection of their own.
+async fn connect(bench: &Bench, statements: &str) -> AsyncPgConnection {
+    let url = bench.scratch.url();
+    let mut conn = AsyncPgConnection::establish(&url).await.expect("the scratch database accepts connections");
+    conn.batch_execute(statements).await.expect("the statements are executed");
+    conn
+}
+
+/// Writes an event with this id.
+fn write(id: &str) -> String {
+    format!(
+        "INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         VALUES ('{id}', '{id}', '00000000-0000-0000-0000-000000000000', '{{}}', '2026-06-01T10:00:00Z');"
+    )
 }
 
 #[tokio::test]
-async fn a_reader_waits_for_drawn_sequence_numbers() {
-    let scratch = common::scratch().await;
-    let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
-    let (users, wallets) = (PostgresUsers::new(database.clone()), PostgresWallets::new(database.clone()));
-    let outbox = PostgresOutbox::new(database);
-    let account = fixtures::account();
-    let fan = account.user.id;
-    users.create(account, None).await.expect("a user is created");
+async fn an_event_that_is_not_committed_is_not_skipped() {
+    let bench = Bench::start().await;
+    let mut slow = connect(&bench, &format!("BEGIN; {}", write("slow"))).await;
+    // A later transaction, with a higher number, commits first.
+    bench.top_up().await;
+    bench.close_window().await;
+    assert_eq!(bench.kinds().await, ["wallet.topped_up"]);
 
-    // A writer has drawn a number and has not committed, as after `outbox::append`.
-    let url = scratch.url();
-    let mut writer = AsyncPgConnection::establish(&url).await.expect("the scratch database accepts connections");
-    let draw = "BEGIN;
-        SELECT pg_advisory_xact_lock_shared(x'456e636f'::integer, 2);
-        INSERT INTO outbox (event_id, kind, key, payload, created_at)
-        VALUES ('slow', 'test', '00000000-0000-0000-0000-000000000000', '{}', '2026-06-01T10:00:00Z')";
-    writer.batch_execute(draw).await.expect("the event is written");
-    // Another writer commits first.
-    let top_up = fixtures::top_up(fan, fixtures::euros(1));
-    wallets.top_up(top_up, fixtures::request(fan)).await.expect("writers do not block each other");
+    slow.batch_execute("COMMIT").await.expect("the event is committed");
+    bench.close_window().await;
+    assert_eq!(bench.kinds().await, ["wallet.topped_up", "slow"]);
+}
 
-    let reading = tokio::spawn(async move { outbox.after(0, 10).await });
-    while !reading.is_finished() && !is_lock_awaited(&mut writer).await {
-        tokio::task::yield_now().await;
+#[tokio::test]
+async fn a_transaction_that_is_rolled_back_leaves_nothing() {
+    let bench = Bench::start().await;
+    let mut slow = connect(&bench, &format!("BEGIN; {}", write("slow"))).await;
+    bench.top_up().await;
+    slow.batch_execute("ROLLBACK").await.expect("the event is not written");
+    bench.close_window().await;
+    assert_eq!(bench.kinds().await, ["wallet.topped_up"]);
+}
+
+/// An event with a lower transaction id than one that it depends on comes after it all the same, also while a transaction with an id
+/// between them is open.
+#[tokio::test]
+async fn an_event_comes_after_what_it_depends_on() {
+    let bench = Bench::start().await;
+    // Ids are drawn in this order: that of the event that depends on the other is the lowest.
+    let mut later = connect(&bench, "BEGIN; SELECT pg_current_xact_id()").await;
+    let mut between = connect(&bench, "BEGIN; SELECT pg_current_xact_id()").await;
+    bench.top_up().await;
+    later.batch_execute(&format!("{} COMMIT", write("later"))).await.expect("the event is written");
+    bench.close_window().await;
+    assert_eq!(bench.kinds().await, ["wallet.topped_up", "later"]);
+    between.batch_execute(&format!("{} COMMIT", write("between"))).await.expect("the event is written");
+    bench.close_window().await;
+    assert_eq!(bench.kinds().await, ["wallet.topped_up", "later", "between"]);
+}
+
+#[tokio::test]
+async fn an_idle_system_writes_no_windows() {
+    let bench = Bench::start().await;
+    bench.top_up().await;
+    bench.close_window().await;
+    let first = bench.outbox.after(OutboxPlace::default(), 10).await.expect("the database is available").end;
+    for _ in 0..3 {
+        bench.close_window().await;
     }
-    writer.batch_execute("COMMIT").await.expect("the event is committed");
-    let records = reading.await.expect("the reader does not panic").expect("the database is available");
-    let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
-    assert_eq!(kinds, ["test", "wallet.topped_up"]);
+    let end = bench.outbox.after(first, 10).await.expect("the database is available").end;
+    assert_eq!(end, first);
 }

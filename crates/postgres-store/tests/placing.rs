@@ -1,4 +1,4 @@
-//! Concurrent holds are written together, and the failure of one does not affect the others.
+//! Concurrent holds are written together, and the failure of one does not affect the others. So are fans who leave.
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
@@ -11,6 +11,7 @@ use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::ids::{ReservationId, UserId};
 use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
+use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_port_tests::fixtures::{self, altered, hold, request, slots};
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -114,6 +115,40 @@ async fn concurrent_holds_are_committed_in_one_transaction() {
 }
 
 #[tokio::test]
+async fn fans_who_leave_at_once_leave_in_one_transaction_each_with_their_own_holds() {
+    let sale = Sale::open().await;
+    let mut placements = Vec::new();
+    for seat in 0..20 {
+        placements.push(sale.placement(&[seat]).await);
+    }
+    sale.place_together(&placements, SEATS_PER_FAN_MAX).await;
+    let (staying, leaving) = placements.split_at(1);
+    let leave = |(index, (hold, _)): (u64, &(Reservation, RequestKey))| {
+        let token = QueueTokenPayload {
+            performance: hold.performance,
+            user: hold.user,
+            epoch: 1,
+            lane: 0,
+            index,
+            issued_at: hold.held_at,
+            needs_accessible: false,
+            admitted_until: None,
+        };
+        sale.reservations.leave(token, hold.held_at)
+    };
+    // The calls wait together; see `place_together`.
+    let released = join_all((1..).zip(leaving).map(leave)).await;
+    for (released, (hold, _)) in released.into_iter().zip(leaving) {
+        let ids: Vec<ReservationId> = released.expect("the database is available").iter().map(|it| it.id).collect();
+        assert_eq!(ids, [hold.id]);
+    }
+    assert_eq!(sale.claimed_by(0).await, Some(staying[0].0.id));
+    assert_eq!(sale.count("SELECT count(*) FROM claims").await, 1);
+    let ended = "SELECT count(DISTINCT xmin::text) AS count FROM ended_queue_tokens";
+    assert_eq!(sale.count(ended).await, 1, "transactions of 19 leaves");
+}
+
+#[tokio::test]
 async fn holds_of_a_batch_are_decided_in_order() {
     let sale = Sale::open().await;
     let before = sale.placement(&[0]).await;
@@ -194,7 +229,10 @@ async fn a_claim_without_its_reservation_reads_as_sold_and_the_others_are_read()
     let claims = sale.reservations.claims(performance).await.expect("the claims are read");
     assert_eq!(
         claims,
-        [Claim::held(slots(&[0])[0], placement.0.id, placement.0.expires_at), Claim::sold(slots(&[1])[0], missing)]
+        [
+            Claim::held(slots(&[0])[0], placement.0.id, fan, placement.0.expires_at),
+            Claim::sold(slots(&[1])[0], missing, fan)
+        ]
     );
 }
 

@@ -6,19 +6,40 @@ mod common;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::booking::{Reservation, ReservationFilter};
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::page::PageRequest;
-use encore_domain::ports::{Catalog, Payments, Reservations, Users, Wallets};
+use encore_domain::payment::card::{CardPlan, Purpose};
+use encore_domain::payment::gateway::MethodToken;
+use encore_domain::ports::{CardPayments, Catalog, Payments, Refunds, Reservations, Users, Wallets};
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
-    Database, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+    Database, PostgresCardPayments, PostgresCatalog, PostgresPayments, PostgresRefunds, PostgresReservations,
+    PostgresUsers, PostgresWallets,
 };
+
+/// An attempt to pay a hold by card.
+fn card_plan(hold: &Reservation) -> CardPlan {
+    CardPlan {
+        payment: fixtures::id(),
+        user: hold.user,
+        purpose: Purpose::Seats { reservation: hold.id, performance: hold.performance },
+        amount: hold.total,
+        attempt: fixtures::id(),
+        method: MethodToken::parse("card").expect("a token"),
+        token: None,
+        revision: hold.revision,
+        at: at_secs(1),
+        lease_until: at_secs(31),
+    }
+}
 
 /// Runs the queries that the indexes are named after.
 async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::error::Error>> {
     let (users, catalog) = (PostgresUsers::new(database.clone()), PostgresCatalog::new(database.clone()));
     let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
-    let payments = PostgresPayments::new(database);
+    let (payments, cards) = (PostgresPayments::new(database.clone()), PostgresCardPayments::new(database.clone()));
+    let refunds = PostgresRefunds::new(database);
 
     let account = fixtures::account();
     let fan = account.user.id;
@@ -34,12 +55,15 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     users.find_by_email(&account.user.email).await?;
     catalog.performances(concert.id, PageRequest::first(20)).await?;
     catalog.on_sale(at_secs(1)).await?;
-    reservations.list(fan, PageRequest::first(20)).await?;
+    reservations.list(fan, &ReservationFilter::all(fixtures::start()), PageRequest::first(20)).await?;
     reservations.expire_due(at_secs(1), 100).await?;
     wallets.entries(fan, PageRequest::first(20)).await?;
     wallets.ledger_entries(top_up.id).await?;
     payments.list(fan, PageRequest::first(20)).await?;
     payments.pending(sale.id, at_secs(1), 100).await?;
+    cards.take_due(at_secs(1), at_secs(31), 100).await?;
+    cards.start(card_plan(&hold), request(fan)).await?;
+    refunds.of_payment(fixtures::id()).await?;
     Ok(())
 }
 
@@ -69,7 +93,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 10, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 13, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

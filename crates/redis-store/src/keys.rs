@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::request::RequestKey;
 
 /// Builds keys with a prefix.
 #[derive(Clone)]
@@ -13,20 +12,21 @@ pub(crate) struct Keys {
 }
 
 /// The keys of a performance's seats, in the order of the scripts' `KEYS`.
-pub(crate) type SeatKeys = [String; 4];
+pub(crate) type SeatKeys = [String; 5];
 
 impl Keys {
     pub(crate) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.into() }
     }
 
-    /// The state string, version and counts, owners of held seats, and deadlines of held seats.
+    /// The state string, version and counts, owners of held and sold seats, deadlines of held seats, and records of fans.
     pub(crate) fn seats(&self, performance: PerformanceId) -> SeatKeys {
         [
             self.seats_state(performance),
             self.seats_about(performance),
             self.seats_owners(performance),
             self.seats_deadlines(performance),
+            self.seats_fans(performance),
         ]
     }
 
@@ -40,7 +40,7 @@ impl Keys {
         self.of(performance, "seats:about")
     }
 
-    /// Hash: slot of a held seat → the 16 bytes of its owner.
+    /// Hash: slot of a held or sold seat → the 16 bytes of its reservation and the 16 of its fan.
     pub(crate) fn seats_owners(&self, performance: PerformanceId) -> String {
         self.of(performance, "seats:owners")
     }
@@ -50,17 +50,22 @@ impl Keys {
         self.of(performance, "seats:deadlines")
     }
 
-    /// The four keys of the seats, the distances, and the seats that were chosen for this owner.
-    pub(crate) fn seats_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 6] {
-        let [state, about, owners, deadlines] = self.seats(performance);
-        let chosen = self.of(performance, &format!("seats:chosen:{owner}"));
-        [state, about, owners, deadlines, self.seats_distances(performance), chosen]
+    /// Hash: the 16 bytes of a fan → how many seats the fan has, and the reservations that seats were locked for.
+    pub(crate) fn seats_fans(&self, performance: PerformanceId) -> String {
+        self.of(performance, "seats:fans")
     }
 
-    /// The four keys of the seats, and the units that were chosen for this owner.
-    pub(crate) fn units_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 5] {
-        let [state, about, owners, deadlines, _, chosen] = self.seats_chosen_for(performance, owner);
-        [state, about, owners, deadlines, chosen]
+    /// The five keys of the seats, the distances, and the seats that were chosen for this owner.
+    pub(crate) fn seats_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 7] {
+        let [state, about, owners, deadlines, fans] = self.seats(performance);
+        let chosen = self.of(performance, &format!("seats:chosen:{owner}"));
+        [state, about, owners, deadlines, fans, self.seats_distances(performance), chosen]
+    }
+
+    /// The five keys of the seats, and the units that were chosen for this owner.
+    pub(crate) fn units_chosen_for(&self, performance: PerformanceId, owner: ReservationId) -> [String; 6] {
+        let [state, about, owners, deadlines, fans, _, chosen] = self.seats_chosen_for(performance, owner);
+        [state, about, owners, deadlines, fans, chosen]
     }
 
     /// String: 4 bytes per slot, the distance of the seat from the focal point of its section. The highest bit is set if it is
@@ -84,22 +89,18 @@ impl Keys {
         self.of(performance, "seats:loading")
     }
 
-    /// Hash and sorted set: the owners and deadlines that a load has staged.
-    pub(crate) fn seats_staged(&self, performance: PerformanceId, load: u64) -> [String; 2] {
+    /// Hash, sorted set and hash: the owners, deadlines and fans that a load has staged.
+    pub(crate) fn seats_staged(&self, performance: PerformanceId, load: u64) -> [String; 3] {
         [
             self.of(performance, &format!("seats:staged:{load}:owners")),
             self.of(performance, &format!("seats:staged:{load}:deadlines")),
+            self.of(performance, &format!("seats:staged:{load}:fans")),
         ]
     }
 
     /// Hash: the queue. Its scripts derive the names of its other keys from this one.
     pub(crate) fn queue(&self, performance: PerformanceId) -> String {
         self.of(performance, "queue")
-    }
-
-    /// String: the fingerprint of a request. Each request has a hash tag of its own.
-    pub(crate) fn request(&self, request: &RequestKey) -> String {
-        format!("{}{{{}:{}}}:request", self.prefix, request.user, request.id)
     }
 
     fn of(&self, performance: PerformanceId, name: &str) -> String {

@@ -7,21 +7,24 @@ use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, TokenRefusal,
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, RequestReused,
+    TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, EndReason, EndedToken, LANES_MAX, LaneNumber, QueueToken, QueueTokenPayload, RestoredLane,
     RestoredQueue, TokenState,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use redis::{Script, ScriptInvocation};
 
 use crate::connection::Redis;
 use crate::presence::{pack, periods_within_grace, seen_ttl_ms};
 use crate::queue_bits::{bitmap, numbers, reasons};
+use crate::queue_joins::{JoinReply, add_request, replaced_token};
 use crate::queue_snapshots::{SnapshotReply, queue_snapshot};
-use crate::reply::{millis, reason_byte, timestamp, token_refusal, token_state, unexpected};
+use crate::reply::{millis, reason_byte, token_refusal, token_state, unexpected};
 
 /// The most numbers that one run of the admission script calls, so that it blocks Redis for a few milliseconds at most. More
 /// numbers take several runs.
@@ -42,8 +45,11 @@ script! {
     CUT = "cut.lua";
     END = "token.lua" "end.lua";
     EXTEND = "extend.lua";
+    FIND_JOIN = "requests.lua" "find_join.lua";
     FREEZE = "freeze.lua";
-    JOIN = "join.lua";
+    JOIN = "join.lua" "join_without_request.lua";
+    JOIN_WITH_REQUEST = "requests.lua" "join.lua" "join_with_request.lua";
+    NOTE_LEAVE = "requests.lua" "token.lua" "note_leave.lua";
     OPEN = "open.lua";
     REPORT_PRESENT = "report_present.lua";
     RETURN_HOLD_TRY = "token.lua" "return_hold_try.lua";
@@ -53,9 +59,9 @@ script! {
     STATE = "token.lua" "state.lua";
 }
 
-/// The reply of `freeze.lua` about one lane: how many joined, and the bitmaps of the gone, of the unseen and of those who need an
+/// The reply of `freeze.lua` about one lane: the bitmaps of the gone, of the unseen and of those who need an
 /// accessible seat.
-type FrozenReply = (u64, Vec<u8>, Vec<u8>, Vec<u8>);
+type FrozenReply = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// [`QueueStore`] as counters and bitmaps. A fan costs a few bits, and one entry in the hash of members.
 ///
@@ -121,8 +127,9 @@ impl QueueStore for RedisQueueStore {
     }
 
     async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>> {
-        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence } = joining;
-        let mut join = self.call(&JOIN, performance);
+        let Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry } = joining;
+        let script = if request.is_some() { &JOIN_WITH_REQUEST } else { &JOIN };
+        let mut join = self.call(script, performance);
         join.arg(user.0.as_bytes().as_slice()).arg(lane).arg(u8::from(may_enter));
         join.arg(presence.now.timestamp_millis()).arg(presence.period()).arg(seen_ttl_ms(presence));
         join.arg(u8::from(needs_accessible));
@@ -134,41 +141,41 @@ impl QueueStore for RedisQueueStore {
                 join.arg("").arg("").arg("").arg("");
             }
         }
-        let reply: Vec<String> = self.redis.run(&join).await?;
-        let payload = |fields: &[&str]| {
-            let payload = (|| {
-                let [epoch, lane, index, issued_at, need] = fields else { return None };
-                let (epoch, lane, index) = (epoch.parse().ok()?, lane.parse().ok()?, index.parse().ok()?);
-                let (issued_at, needs_accessible) = (timestamp(issued_at.parse().ok()?), *need == "a");
-                let admitted_until = None;
-                Some(QueueTokenPayload {
-                    performance,
-                    user,
-                    epoch,
-                    lane,
-                    index,
-                    issued_at,
-                    needs_accessible,
-                    admitted_until,
-                })
-            })();
-            payload.ok_or_else(|| unexpected(format!("join.lua replied with the queue token {fields:?}")))
-        };
-        match reply.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
-            ["joined", fields @ .., replaced] => {
-                let replaced =
-                    Some(*replaced).filter(|replaced| !replaced.is_empty()).map(replaced_token).transpose()?;
-                Ok(Joined { payload: payload(fields)?, replaced })
-            }
-            ["lost"] => Err(PortError::Refused(JoinRefusal::Lost)),
-            ["none"] => Err(PortError::Refused(JoinRefusal::NoToken)),
-            ["spent"] => Err(PortError::Refused(JoinRefusal::NumbersSpent)),
-            ["number", fields @ .., drawn] => {
-                let (payload, drawn) = (payload(fields)?, drawn.parse().unwrap_or(0));
-                Err(PortError::Refused(JoinRefusal::NumberNeeded { payload, drawn }))
-            }
-            _ => Err(unexpected(format!("unexpected reply of join.lua: {reply:?}")).into()),
+        join.arg(entry.map_or(String::new(), |entry| entry.to_string()));
+        if let Some(request) = &request {
+            add_request(&mut join, request);
         }
+        JoinReply(self.redis.run(&join).await?).read(performance, user, request.as_ref())
+    }
+
+    async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>> {
+        let mut find = self.call(&FIND_JOIN, performance);
+        find.arg(request.user.0.as_bytes().as_slice()).arg(request.id.0.as_bytes().as_slice());
+        JoinReply(self.redis.run(&find).await?).read_found(performance, &request)
+    }
+
+    async fn note_leave(
+        &self,
+        token: &QueueToken,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        let mut note = self.about(&NOTE_LEAVE, token, now);
+        match &request {
+            Some(request) => add_request(&mut note, request),
+            None => {
+                note.arg("").arg("");
+            }
+        }
+        note.arg(token.payload.issued_at.timestamp_millis());
+        let (name, detail, kept): (String, String, Vec<u8>) = self.redis.run(&note).await?;
+        let state = token_state((name, detail))?;
+        let is_reused = request.is_some_and(|request| !kept.is_empty() && !request.fingerprint.short().repeats(&kept));
+        if is_reused { Err(PortError::Refused(RequestReused.into())) } else { Ok(state) }
     }
 
     async fn show(
@@ -269,16 +276,23 @@ impl QueueStore for RedisQueueStore {
         if name == "returned" { Ok(()) } else { Err(token_refusal(&name, &detail)) }
     }
 
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
-        let reply: Option<Vec<FrozenReply>> = self.redis.run(&self.call(&FREEZE, performance)).await?;
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+        let mut freeze = self.call(&FREEZE, performance);
+        freeze.arg(joined);
+        let reply: Option<Vec<FrozenReply>> = self.redis.run(&freeze).await?;
         let lanes = reply.ok_or(PortError::Refused(QueueLost))?;
-        let frozen = |(count, gone, unseen, needs_accessible): FrozenReply| {
+        let counts = joined.iter().copied().chain(std::iter::repeat(0));
+        let frozen = |((gone, unseen, needs_accessible), count): (FrozenReply, u64)| {
             let (unseen, needs_accessible) = (numbers(&unseen, count), numbers(&needs_accessible, count));
             let mut gone = numbers(&gone, count);
             gone.retain(|index| [&unseen, &needs_accessible].iter().all(|others| others.binary_search(index).is_err()));
             FrozenLane { count, gone, unseen, needs_accessible }
         };
-        Ok((!lanes.is_empty()).then(|| lanes.into_iter().map(frozen).collect()))
+        Ok((!lanes.is_empty()).then(|| lanes.into_iter().zip(counts).map(frozen).collect()))
     }
 
     async fn cut(
@@ -346,15 +360,6 @@ impl QueueStore for RedisQueueStore {
 /// The reply of `abandon_absent.lua` about one lane: bitmaps of numbers that were ended, and numbers that were ended.
 type AbandonedReply = (Vec<Vec<u8>>, Vec<u64>);
 
-/// Reads the `lane:index` of a token that was replaced.
-fn replaced_token(text: &str) -> Result<EndedToken, Unavailable> {
-    let token = || {
-        let (lane, index) = text.split_once(':')?;
-        Some(EndedToken { lane: lane.parse().ok()?, index: index.parse().ok()?, reason: EndReason::Replaced })
-    };
-    token().ok_or_else(|| unexpected(format!("a script replied with {text:?} as a replaced queue token")))
-}
-
 /// Adds the arguments of a lane to a run of `open.lua`.
 fn add_lane(open: &mut ScriptInvocation<'_>, lane: &RestoredLane, inside: &HashSet<u64>) {
     let RestoredLane { head, unseen_after, tail, drawn, ended } = lane;
@@ -378,7 +383,7 @@ fn admitted_until(payload: &QueueTokenPayload) -> String {
 fn counts_as(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Used => "used",
-        EndReason::Left | EndReason::Replaced => "left",
+        EndReason::Left | EndReason::Replaced | EndReason::LimitReached => "left",
         EndReason::Expired => "expired",
         EndReason::Abandoned => "abandoned",
         EndReason::Reset => "",

@@ -30,6 +30,7 @@ pub(crate) fn reason_byte(reason: EndReason) -> u8 {
         EndReason::Expired => b'x',
         EndReason::Abandoned => b'a',
         EndReason::Replaced => b'm',
+        EndReason::LimitReached => b'f',
         EndReason::Reset => b'r',
     }
 }
@@ -42,6 +43,7 @@ pub(crate) fn end_reason(byte: &str) -> Option<EndReason> {
         "x" => Some(EndReason::Expired),
         "a" => Some(EndReason::Abandoned),
         "m" => Some(EndReason::Replaced),
+        "f" => Some(EndReason::LimitReached),
         "r" => Some(EndReason::Reset),
         _ => None,
     }

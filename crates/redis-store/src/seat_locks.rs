@@ -1,26 +1,25 @@
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
-use encore_domain::booking::best_available::{DISTANCE_MAX, SeatOrder, SeatSearch, Stretch};
+use encore_domain::booking::best_available::SeatSearch;
 use encore_domain::booking::search::Search;
-use encore_domain::booking::seat_state::{
-    CHANGE_SEATS_MAX, SeatLock, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt,
-};
+use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatStatus, SeatStock, StockAt};
 use encore_domain::booking::unit_search::UnitSearch;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{ChooseRefusal, LockTerms, SeatLocks, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
-use redis::Script;
 use uuid::Uuid;
 
 use crate::connection::Redis;
 use crate::reply::{millis, timestamp, unexpected};
-use crate::seat_bytes;
+use crate::seat_fans::owner;
+use crate::seat_lock_scripts::{LOAD, MARK, MAY_LOAD, OVERDUE, RELEASE, TAKE, TAKE_BEST, TAKE_UNITS, UNBLOCK};
+use crate::seat_search_arguments::{packed, packed_distances, ways};
 use crate::staged_locks::LockedPerformance;
+use crate::{seat_bytes, seat_fans};
 
 /// The most seats that one run of a script releases or marks. More seats take several runs.
 const SEATS_PER_SCRIPT: usize = 1_000;
@@ -33,41 +32,10 @@ const COUNTS_PER_PIPELINE: usize = 1_000;
 /// first call is in progress. It is longer than a call may take. After the call, the claims tell which seats they are.
 const CHOICE_REMEMBERED: Duration = Duration::from_mins(1);
 
-/// What is added to the distance of an accessible seat.
-const ACCESSIBLE: u32 = 1 << 31;
-
-// The scripts have these values as literals.
-const _: () = assert!(CHANGE_SEATS_MAX == 100 && ACCESSIBLE == 0x8000_0000 && DISTANCE_MAX < ACCESSIBLE);
-
-static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/load.lua")));
-static MAY_LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/may_load.lua")));
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/take.lua")))
-});
-static TAKE_BEST: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("lua/seat_locks/publish.lua"),
-        include_str!("lua/seat_locks/choosing.lua"),
-        include_str!("lua/seat_locks/take_best.lua")
-    ))
-});
-static TAKE_UNITS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("lua/seat_locks/publish.lua"),
-        include_str!("lua/seat_locks/choosing.lua"),
-        include_str!("lua/seat_locks/take_units.lua")
-    ))
-});
-static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/release.lua")))
-});
-static UNBLOCK: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/unblock.lua")))
-});
-static MARK: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/seat_locks/publish.lua"), include_str!("lua/seat_locks/mark.lua")))
-});
-static OVERDUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/seat_locks/overdue.lua")));
+/// What the scripts reply in place of a refusal: the fan gets the seats.
+const GRANTED: i64 = -1;
+/// The refusal of a call that may be a repeat. Other refusals are the number of seats that the fan has.
+const MAY_REPEAT: i64 = -2;
 
 /// [`SeatLocks`] as one string per performance, one hash of owners, and one sorted set of deadlines.
 #[derive(Clone)]
@@ -86,21 +54,21 @@ impl RedisSeatLocks {
         &self,
         performance: PerformanceId,
         search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: &LockTerms,
     ) -> Result<Option<TakenSeats>, PortError<ChooseRefusal>> {
         let mut take = TAKE_BEST.prepare_invoke();
-        for key in self.redis.keys.seats_chosen_for(performance, owner) {
+        for key in self.redis.keys.seats_chosen_for(performance, terms.reservation) {
             take.key(key);
         }
-        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
-        take.arg(ways(search));
+        take.arg(owner(terms.reservation, terms.user).as_slice()).arg(terms.until.timestamp_millis());
+        take.arg(millis(CHOICE_REMEMBERED)).arg(terms.seats_per_fan).arg(u8::from(terms.is_new)).arg(ways(search));
         for section in &search.order.sections {
             take.arg(packed(section));
         }
-        match self.redis.run::<Option<(i64, Vec<u32>)>>(&take).await? {
+        match self.redis.run::<Option<(i64, Vec<u32>, i64)>>(&take).await? {
             None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
-            Some((version, slots)) => match u64::try_from(version) {
+            Some((_, _, refusal)) if refusal != GRANTED => Err(not_chosen(refusal)),
+            Some((version, slots, _)) => match u64::try_from(version) {
                 Err(_) => Ok(None),
                 Ok(version) if slots.is_empty() => Err(PortError::Refused(ChooseRefusal::NoneFits { version })),
                 Ok(version) => Ok(Some(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version })),
@@ -113,15 +81,14 @@ impl RedisSeatLocks {
         &self,
         performance: PerformanceId,
         search: &SeatSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: &LockTerms,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        if let Some(taken) = self.try_take_best(performance, search, owner, held_until).await? {
+        if let Some(taken) = self.try_take_best(performance, search, terms).await? {
             return Ok(taken);
         }
         let key = self.redis.keys.seats_distances(performance);
         self.redis.send::<()>(redis::cmd("SET").arg(key).arg(packed_distances(&search.order))).await?;
-        let taken = self.try_take_best(performance, search, owner, held_until).await?;
+        let taken = self.try_take_best(performance, search, terms).await?;
         taken.ok_or_else(|| {
             unexpected("the distances of the seats were deleted as soon as they were written".to_owned()).into()
         })
@@ -132,40 +99,24 @@ impl RedisSeatLocks {
         &self,
         performance: PerformanceId,
         search: &UnitSearch,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: &LockTerms,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
         let mut take = TAKE_UNITS.prepare_invoke();
-        for key in self.redis.keys.units_chosen_for(performance, owner) {
+        for key in self.redis.keys.units_chosen_for(performance, terms.reservation) {
             take.key(key);
         }
-        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis()).arg(millis(CHOICE_REMEMBERED));
+        take.arg(owner(terms.reservation, terms.user).as_slice()).arg(terms.until.timestamp_millis());
+        take.arg(millis(CHOICE_REMEMBERED)).arg(terms.seats_per_fan).arg(u8::from(terms.is_new));
         take.arg(search.count).arg(search.first.0).arg(search.capacity).arg(search.from.0);
-        match self.redis.run::<Option<(u64, Vec<u32>, u32)>>(&take).await? {
+        match self.redis.run::<Option<(u64, Vec<u32>, u32, i64)>>(&take).await? {
             None => Err(PortError::Refused(ChooseRefusal::NotLoaded)),
-            Some((version, slots, left)) if slots.is_empty() => {
+            Some((_, _, _, refusal)) if refusal != GRANTED => Err(not_chosen(refusal)),
+            Some((version, slots, left, _)) if slots.is_empty() => {
                 Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, version }))
             }
-            Some((version, slots, _)) => Ok(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version }),
+            Some((version, slots, _, _)) => Ok(TakenSeats { slots: slots.into_iter().map(Slot).collect(), version }),
         }
     }
-}
-
-/// Encodes the ways to split the seats into blocks, such as `4;2,2;3,1`.
-fn ways(search: &SeatSearch) -> String {
-    let sizes = |way: Vec<usize>| way.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-    search.ways().into_iter().map(sizes).collect::<Vec<_>>().join(";")
-}
-
-/// Encodes the distance of each seat as 4 bytes, of which the highest bit says whether it is accessible.
-fn packed_distances(order: &SeatOrder) -> Vec<u8> {
-    let seat = |(distance, accessible): (&u32, &bool)| if *accessible { distance | ACCESSIBLE } else { *distance };
-    order.distances.iter().zip(&order.accessible).map(seat).flat_map(u32::to_le_bytes).collect()
-}
-
-/// Encodes the stretches of a section as 12 bytes each.
-fn packed(section: &[Stretch]) -> Vec<u8> {
-    section.iter().flat_map(|it| [it.first.0, it.last.0, it.nearest]).flat_map(u32::to_le_bytes).collect()
 }
 
 #[async_trait]
@@ -182,6 +133,7 @@ impl SeatLocks for RedisSeatLocks {
         let mut load = LOAD.prepare_invoke();
         load.key(&self.redis.keys.seats(performance)).key(&staged).key(self.redis.keys.seats_loading(performance));
         load.arg(locked.state.as_slice()).arg(locked.free()).arg(locked.held()).arg(version);
+        load.arg(locked.owned()).arg(locked.fans());
         match self.redis.run::<i64>(&load).await? {
             0 | 1 => Ok(()),
             _ => Err(unexpected("the load took so long that its staged keys expired".to_owned())),
@@ -205,8 +157,7 @@ impl SeatLocks for RedisSeatLocks {
         performance: PerformanceId,
         slots: &[Slot],
         orphans: Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<u64, PortError<TakeRefusal>> {
         let mut slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
         slots.sort_unstable();
@@ -217,18 +168,23 @@ impl SeatLocks for RedisSeatLocks {
         };
         let mut take = TAKE.prepare_invoke();
         take.key(&self.redis.keys.seats(performance));
-        take.arg(owner.0.as_bytes().as_slice()).arg(held_until.timestamp_millis());
-        take.arg(u8::from(accessible.is_some())).arg(slots.len()).arg(slots).arg(accessible.unwrap_or_default());
+        take.arg(owner(terms.reservation, terms.user).as_slice()).arg(terms.until.timestamp_millis());
+        take.arg(terms.seats_per_fan).arg(u8::from(terms.is_new)).arg(u8::from(accessible.is_some()));
+        take.arg(slots.len()).arg(slots).arg(accessible.unwrap_or_default());
         let to_slots = |slots: Vec<u32>| slots.into_iter().map(Slot).collect();
-        match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>)>>(&take).await? {
+        match self.redis.run::<Option<(u64, Vec<u32>, Vec<u32>, i64)>>(&take).await? {
             None => Err(PortError::Refused(TakeRefusal::NotLoaded)),
-            Some((version, taken, _)) if !taken.is_empty() => {
+            Some((_, _, _, MAY_REPEAT)) => Err(PortError::Refused(TakeRefusal::MayRepeat)),
+            Some((_, _, _, refusal)) if refusal != GRANTED => {
+                Err(PortError::Refused(TakeRefusal::OverLimit { owned: seats(refusal) }))
+            }
+            Some((version, taken, _, _)) if !taken.is_empty() => {
                 Err(PortError::Refused(TakeRefusal::Taken { slots: to_slots(taken), version }))
             }
-            Some((_, _, orphans)) if !orphans.is_empty() => {
+            Some((_, _, orphans, _)) if !orphans.is_empty() => {
                 Err(PortError::Refused(TakeRefusal::WouldOrphan { slots: to_slots(orphans) }))
             }
-            Some((version, _, _)) => Ok(version),
+            Some((version, _, _, _)) => Ok(version),
         }
     }
 
@@ -236,12 +192,11 @@ impl SeatLocks for RedisSeatLocks {
         &self,
         performance: PerformanceId,
         search: &Search,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
         match search {
-            Search::Seats(search) => self.take_best(performance, search, owner, held_until).await,
-            Search::Units(search) => self.take_units(performance, search, owner, held_until).await,
+            Search::Seats(search) => self.take_best(performance, search, &terms).await,
+            Search::Units(search) => self.take_units(performance, search, &terms).await,
         }
     }
 
@@ -284,10 +239,10 @@ impl SeatLocks for RedisSeatLocks {
             for lock in chunk {
                 mark.arg(lock.slot.0);
                 match lock.owner {
-                    SeatOwner::Holder { reservation, until } => {
-                        mark.arg(reservation.0.as_bytes().as_slice()).arg(until.timestamp_millis())
+                    SeatOwner::Holder { reservation, user, until } => {
+                        mark.arg(owner(reservation, user).as_slice()).arg(until.timestamp_millis())
                     }
-                    SeatOwner::Buyer { .. } => mark.arg("").arg("s"),
+                    SeatOwner::Buyer { reservation, user } => mark.arg(owner(reservation, user).as_slice()).arg("s"),
                     SeatOwner::Operators { .. } => mark.arg("").arg("b"),
                 };
             }
@@ -313,6 +268,20 @@ impl SeatLocks for RedisSeatLocks {
             }
         }
         Ok(holders)
+    }
+
+    async fn bought(&self, performance: PerformanceId, users: &[UserId]) -> Result<Vec<u32>, Unavailable> {
+        let mut bought = Vec::with_capacity(users.len());
+        for chunk in users.chunks(SEATS_PER_SCRIPT) {
+            let mut records = redis::cmd("HMGET");
+            records.arg(self.redis.keys.seats_fans(performance));
+            for user in chunk {
+                records.arg(user.0.as_bytes().as_slice());
+            }
+            let records: Vec<Option<Vec<u8>>> = self.redis.send(&records).await?;
+            bought.extend(records.iter().map(|record| record.as_deref().map_or(0, seat_fans::bought)));
+        }
+        Ok(bought)
     }
 
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable> {
@@ -356,7 +325,21 @@ impl SeatLocks for RedisSeatLocks {
     }
 }
 
+/// The refusal of a call that chooses seats.
+fn not_chosen(refusal: i64) -> PortError<ChooseRefusal> {
+    PortError::Refused(match refusal {
+        MAY_REPEAT => ChooseRefusal::MayRepeat,
+        owned => ChooseRefusal::OverLimit { owned: seats(owned) },
+    })
+}
+
+/// The number of seats in a refusal.
+fn seats(refusal: i64) -> u32 {
+    u32::try_from(refusal).unwrap_or(u32::MAX)
+}
+
 fn held_seat(slot: u32, owner: &[u8], until_ms: i64) -> Result<SeatLock, Unavailable> {
-    let owner = Uuid::from_slice(owner).map_err(|error| Unavailable::new("redis", error))?;
-    Ok(SeatLock::held(Slot(slot), ReservationId(owner), timestamp(until_ms)))
+    let id = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|error| Unavailable::new("redis", error));
+    let (reservation, user) = owner.split_at_checked(16).unwrap_or((owner, &[]));
+    Ok(SeatLock::held(Slot(slot), ReservationId(id(reservation)?), UserId(id(user)?), timestamp(until_ms)))
 }

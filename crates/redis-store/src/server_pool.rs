@@ -8,6 +8,7 @@ use std::time::Duration;
 use bb8_redis::RedisConnectionManager;
 use bb8_redis::bb8::{Builder, ErrorSink, ManageConnection, Pool, PooledConnection, RunError};
 use futures::FutureExt;
+use metrics::counter;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ConnectionInfo, Pipeline, RedisError, RedisFuture, Value};
 use tokio::sync::watch;
@@ -136,6 +137,7 @@ impl ManageConnection for Manager {
     async fn connect(&self) -> Result<SharedConnection, RedisError> {
         let mut multiplexed = timeout(CONNECT_TIMEOUT, self.0.connect()).await.map_err(|_| timed_out())??;
         multiplexed.set_response_timeout(COMMAND_TIMEOUT);
+        counter!("encore_redis_connections_opened_total").increment(1);
         Ok(SharedConnection { multiplexed, broken: Arc::default() })
     }
 
@@ -177,6 +179,7 @@ struct Failures(Arc<watch::Sender<Option<RedisError>>>);
 
 impl ErrorSink<RedisError> for Failures {
     fn sink(&self, error: RedisError) {
+        counter!("encore_redis_connection_failures_total").increment(1);
         self.0.send_replace(Some(error));
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use futures::StreamExt;
+use metrics::counter;
 use redis::aio::PubSubSink;
 use redis::{Client, RedisError};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -151,6 +152,7 @@ async fn run(servers: Arc<[Client]>, channels: Arc<Channels>, mut requests: mpsc
     let mut interrupted = false;
     for server in servers.iter().cycle() {
         let error = receive(server, &channels, &mut requests, &mut interrupted).await;
+        counter!("encore_redis_subscription_failures_total").increment(1);
         if !interrupted {
             warn!(
                 error = &error as &dyn std::error::Error,

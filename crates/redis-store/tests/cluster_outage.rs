@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::ports::{SeatChanges, SeatListener, SeatLocks, StoreClock};
 use encore_domain::time::Timestamp;
 use encore_private_stores::RedisCluster;
@@ -68,7 +68,7 @@ fn assert_redis_is_unavailable<T>(result: Result<T, Unavailable>) {
 }
 
 fn sold(slot: u32) -> [SeatLock; 1] {
-    [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))]
+    [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()), UserId(Uuid::nil()))]
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn every_kind_of_command_follows_a_slot_that_moves() {
     }
 
     script.load(performance, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("the slot is found");
-    let held = SeatLock::held(Slot(0), ReservationId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+    let held = SeatLock::held(Slot(0), ReservationId(Uuid::nil()), UserId(Uuid::nil()), Timestamp::UNIX_EPOCH);
     command.load(performance, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("the slot is found");
     let stock = StockAt { version: 1, stock: SeatStock { free: 3, held: 0 } };
     assert_eq!(pipeline.stock(&[performance]).await.expect("the slot is found"), [Some(stock)]);

@@ -35,6 +35,8 @@ async fn queue() -> (RedisQueueStore, QueueTokenPayload, String) {
         may_enter: true,
         token: None,
         presence,
+        request: None,
+        entry: None,
     };
     let payload = queues.join(joining).await.expect("a token").payload;
     (queues, payload, format!("{prefix}{{{PERFORMANCE}}}:queue"))

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use encore_domain::booking::seat_state::{SeatLock, SeatNews, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::ports::{QueueStore, SeatChanges, SeatLocks};
 use encore_redis_store::{CONNECT_TIMEOUT, Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 use support::{fresh_prefix, redis_at, server_url};
@@ -173,7 +173,7 @@ async fn a_subscriber_is_notified_of_a_broken_connection_and_receives_later_chan
     let changes = RedisSeatChanges::new(through_proxy);
     let seat_locks = RedisSeatLocks::new(Redis::connect(&server_url(), &prefix).await.expect("the server answers"));
     seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[], 1).await.expect("redis answers");
-    let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()))];
+    let sold = |slot| [SeatLock::sold(Slot(slot), ReservationId(Uuid::nil()), UserId(Uuid::nil()))];
     let mut listener = returns(changes.listen(PERFORMANCE)).await.expect("redis replies");
 
     drop(proxy);

@@ -10,13 +10,13 @@ use std::time::Duration;
 use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::ports::{Joining, Presence, QueueAnswer, QueueStore, SeatLocks, SeenRequests};
+use encore_domain::ports::{Joining, Presence, QueueStore, REQUESTS_KEPT, SeatLocks};
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
 };
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
 
@@ -54,6 +54,10 @@ impl Queue {
     }
 
     async fn join(&self, user: UserId, ms: i64) -> QueueTokenPayload {
+        self.join_as(user, ms, None).await
+    }
+
+    async fn join_as(&self, user: UserId, ms: i64, request: Option<RequestKey>) -> QueueTokenPayload {
         let presence = seen_at(ms);
         let joining = Joining {
             performance: PERFORMANCE,
@@ -63,6 +67,8 @@ impl Queue {
             may_enter: true,
             token: None,
             presence,
+            request,
+            entry: None,
         };
         self.0.join(joining).await.expect("a token").payload
     }
@@ -235,7 +241,7 @@ async fn numbers_past_the_tail_are_not_reported() {
 async fn concurrent_loads_of_thousands_of_holds_load_the_seats_once() {
     let redis = fresh_redis().await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = |n| SeatLock::held(Slot(n), owner(n), at(i64::from(n)));
+    let held = |n| SeatLock::held(Slot(n), owner(n), user(u64::from(n)), at(i64::from(n)));
     let locks: Vec<SeatLock> = (0..2_500).map(held).collect();
     let loads = [(); 4].map(|()| {
         let (seat_locks, locks) = (seat_locks.clone(), locks.clone());
@@ -277,28 +283,48 @@ async fn keys_have_the_prefix_and_the_hash_tag_and_no_temporary_key_is_left() {
     queues.0.spend_hold_try(&token, 2, at(0)).await.expect("the queue knows the token");
     queues.abandon_absent(0).await;
     let seat_locks = RedisSeatLocks::new(redis.clone());
-    let held = SeatLock::held(Slot(0), owner(1), at(0));
+    let held = SeatLock::held(Slot(0), owner(1), user(1), at(0));
     seat_locks.load(PERFORMANCE, &[Some(SeatStatus::Free); 3], &[held], 1).await.expect("redis answers");
     let request = RequestKey {
         user: user(1),
         id: RequestId(Uuid::from_u128(2)),
         fingerprint: Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]),
     };
-    RedisSeenRequests::new(redis).remember(request, QueueAnswer::Left(EndReason::Left)).await.expect("redis replies");
+    queues.0.note_leave(&token, Some(request), at(0)).await.expect("the queue knows the token");
 
     let permanent = |name: &str| (format!("{prefix}{{{PERFORMANCE}}}:{name}"), false);
     let expiring = |name: String| (format!("{prefix}{name}"), true);
     let period = seen_at(0).period();
-    let queue_names = ["", ":active", ":called", ":gone:0", ":members", ":pace", ":reasons:0", ":tries"];
+    let queue_names = ["", ":active", ":called", ":gone:0", ":members", ":pace", ":reasons:0", ":requests", ":tries"];
     let queue_names = queue_names.map(|name| format!("queue{name}"));
     let names = queue_names.iter().map(String::as_str);
-    let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:loads", "seats:owners"];
+    let seat_names = ["seats", "seats:about", "seats:deadlines", "seats:fans", "seats:loads", "seats:owners"];
     let mut expected: BTreeMap<String, bool> = names.chain(seat_names).map(permanent).collect();
-    expected.extend([
-        expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}")),
-        expiring(format!("{{{}:{}}}:request", request.user, request.id)),
-    ]);
+    expected.extend([expiring(format!("{{{PERFORMANCE}}}:queue:seen:0:{period}"))]);
     assert_eq!(keys_and_whether_they_expire(&prefix).await, expected);
+}
+
+#[tokio::test]
+async fn the_requests_of_a_fan_take_a_bounded_number_of_bytes() {
+    let prefix = fresh_prefix().await;
+    let queues = Queue::on(Redis::connect(&server_url(), &prefix).await.expect("the server replies")).await;
+    let mut connection = bare_connection().await;
+    let key = format!("{prefix}{{{PERFORMANCE}}}:queue:requests");
+    let mut kept_bytes = async || -> usize {
+        let mut length = redis::cmd("HSTRLEN");
+        length.arg(&key).arg(user(1).0.as_bytes().as_slice());
+        length.query_async(&mut connection).await.expect("a length")
+    };
+    let mut bytes = Vec::new();
+    for n in 0..100 {
+        let fingerprint = Fingerprint::new([3; DIGEST_LEN], [3; DIGEST_LEN]);
+        let request = RequestKey { user: user(1), id: RequestId(Uuid::from_u128(n)), fingerprint };
+        queues.join_as(user(1), 0, Some(request)).await;
+        bytes.push(kept_bytes().await);
+    }
+    let each = bytes[0];
+    assert!(each <= 51, "{each} bytes for one request");
+    assert_eq!(bytes.iter().max(), Some(&(each * REQUESTS_KEPT)));
 }
 
 async fn keys_and_whether_they_expire(prefix: &str) -> BTreeMap<String, bool> {

@@ -222,7 +222,7 @@ impl Caller {
     /// `TopUp`, in minor units of [`CURRENCY`].
     pub async fn top_up(&self, request: RequestId, amount_minor: i64) -> Result<(), Status> {
         let amount = Some(Money { amount_minor, currency_code: CURRENCY.to_owned() });
-        let message = wallet::TopUpRequest { request_id: request.to_string(), amount };
+        let message = wallet::TopUpRequest { request_id: request.to_string(), amount, card: None };
         WalletServiceClient::new(self.channel.clone()).top_up(self.request(message)).await?;
         Ok(())
     }
@@ -239,6 +239,7 @@ impl Caller {
         let message = payment::PayReservationRequest {
             request_id: request.to_string(),
             reservation_id: reservation_id.to_owned(),
+            card: None,
         };
         let mut client = PaymentServiceClient::new(self.channel.clone());
         let paid = client.pay_reservation(self.request(message)).await?.into_inner();

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod against;
+pub mod attack;
 mod baselines;
 mod client;
 pub mod command_line;

@@ -178,6 +178,18 @@ impl Operator {
         self.open_sale(venue, terms).await?.dates(dates).await
     }
 
+    /// Puts one date with a queue on sale that opens after this time. Answers its id.
+    pub(crate) async fn put_on_sale_later(&self, venue: Venue, opens_in: Duration) -> Result<String, Status> {
+        let queue = QueueTerms { per_second: 1, batch: 1, max_active: 1, paused: false, grace: None };
+        let terms = Terms { seats_per_fan: 1, hold_for: Duration::from_mins(1), queue: Some(queue) };
+        let mut sale = self.open_sale(venue, &terms).await?;
+        let opens_at = now() + opens_in;
+        sale.date.on_sale_opens_at = timestamp(opens_at);
+        sale.date.on_sale_closes_at = timestamp(opens_at + ON_SALE_BEYOND);
+        sale.date.starts_at = timestamp(opens_at + ON_SALE_BEYOND);
+        sale.date().await
+    }
+
     /// A new concert in a new venue, of which dates can be put on sale. It is given up when the rehearsal ends.
     pub async fn open_sale(&self, venue: Venue, terms: &Terms) -> Result<Sale, Status> {
         self.bounds.within(self.open(venue, terms)).await

@@ -38,6 +38,17 @@ pub enum SeatMapError {
         /// How many are free.
         left: u32,
     },
+    /// The fan would have more seats than one fan may.
+    #[error("at most {limit} seats per fan, of which {owned} are held or bought already")]
+    OverLimit {
+        /// How many one fan may have.
+        limit: u32,
+        /// How many the fan has.
+        owned: u32,
+    },
+    /// The call may be a repeat; see [`TakeRefusal::MayRepeat`](encore_domain::ports::TakeRefusal::MayRepeat).
+    #[error("the reservation may have been placed before")]
+    MayRepeat,
     /// This instance has as many replicas as it may have, or the fan as many streams.
     #[error("too many seat maps are watched")]
     Overloaded,

@@ -13,6 +13,7 @@ mod registry;
 mod repair;
 mod replica;
 mod settling;
+mod sold;
 mod stream;
 mod tick;
 mod updater;

@@ -8,8 +8,8 @@ use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStock,
 use encore_domain::booking::unit_search::{TooFewLeft, UnitSearch};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, Clock, Reservations, SeatChanges, SeatLocks, TakeRefusal};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{ChooseRefusal, Clock, LockTerms, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::time::Timestamp;
 use tracing::warn;
 
@@ -20,6 +20,7 @@ use crate::reader::SeatReader;
 use crate::registry::ReplicaRegistry;
 use crate::repair::Repair;
 use crate::settling::Settling;
+use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
 
 /// What a [`SeatMap`] is made of.
@@ -47,6 +48,7 @@ pub struct SeatMap {
     reader: SeatReader,
     claims: ClaimsViews,
     replicas: ReplicaRegistry,
+    sold: Arc<SoldPerformances>,
 }
 
 impl SeatMap {
@@ -55,10 +57,12 @@ impl SeatMap {
         let SeatMapParts { locks, changes, reservations, contexts, clock } = parts;
         let settling = Settling { locks: Arc::clone(&locks), reservations };
         let reader = SeatReader::new(settling.clone(), contexts, Arc::clone(&clock));
+        let replicas = ReplicaRegistry::new(reader.clone(), changes);
         Self {
             repair: Repair::new(settling.clone(), Arc::clone(&clock)),
             claims: ClaimsViews::new(reader.clone()),
-            replicas: ReplicaRegistry::new(reader.clone(), changes),
+            sold: Arc::new(SoldPerformances::new(reader.clone(), replicas.clone())),
+            replicas,
             locks,
             clock,
             settling,
@@ -69,17 +73,16 @@ impl SeatMap {
     /// Locks seats, all or none.
     ///
     /// It also returns `Ok` when the locks are unavailable or cannot be loaded. Then only the claims refuse seats that are
-    /// taken, which is slower.
+    /// taken and calls over the limit, which is slower.
     pub async fn take(
         &self,
         context: &PerformanceContext,
         slots: &[Slot],
         orphans: Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<(), SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take(performance, slots, orphans.clone(), owner, held_until);
+        let take = || self.locks.take(performance, slots, orphans.clone(), terms);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(TakeRefusal::NotLoaded))) {
             self.load(context).await;
@@ -91,6 +94,8 @@ impl SeatMap {
                 return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
             }
             Err(PortError::Refused(TakeRefusal::WouldOrphan { slots })) => return Err(would_orphan(context, &slots)),
+            Err(PortError::Refused(TakeRefusal::OverLimit { owned })) => return Err(over_limit(&terms, owned)),
+            Err(PortError::Refused(TakeRefusal::MayRepeat)) => return Err(SeatMapError::MayRepeat),
             Err(PortError::Refused(TakeRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; the claims decide");
             }
@@ -111,11 +116,10 @@ impl SeatMap {
         &self,
         context: &PerformanceContext,
         search: &Search,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<Option<Vec<Slot>>, SeatMapError> {
         let performance = context.performance.id;
-        let take = || self.locks.take_chosen(performance, search, owner, held_until);
+        let take = || self.locks.take_chosen(performance, search, terms);
         let mut outcome = take().await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(context).await;
@@ -125,6 +129,8 @@ impl SeatMap {
             Ok(taken) => Ok(Some(taken.slots)),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
+            Err(PortError::Refused(ChooseRefusal::OverLimit { owned })) => Err(over_limit(&terms, owned)),
+            Err(PortError::Refused(ChooseRefusal::MayRepeat)) => Err(SeatMapError::MayRepeat),
             Err(PortError::Refused(ChooseRefusal::NotLoaded)) => {
                 warn!(%performance, "seat locks not loaded; choosing by the claims");
                 Ok(None)
@@ -190,15 +196,32 @@ impl SeatMap {
         }
     }
 
+    /// Frees the sold seats of a reservation that were cancelled, unless they have been claimed since. Sold seats have no holder,
+    /// so they are first marked as held by their buyer, who then releases them. A failure is logged, and the repair frees them.
+    pub async fn release_sold(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId, user: UserId) {
+        let now = self.clock.now();
+        let held: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::held(*slot, owner, user, now)).collect();
+        let released = async {
+            self.locks.mark(performance, &held).await?;
+            self.settle(performance, slots, Locker::Fan(owner)).await
+        };
+        if let Err(unavailable) = released.await {
+            warn!(%performance, error = &unavailable as &dyn std::error::Error, "cancelled seats not freed in the locks; the repair frees them");
+        }
+    }
+
     /// Marks seats as sold.
     pub async fn mark_sold(
         &self,
         performance: PerformanceId,
         slots: &[Slot],
         owner: ReservationId,
+        user: UserId,
     ) -> Result<(), Unavailable> {
-        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner)).collect();
-        self.locks.mark(performance, &sold).await.map(drop)
+        let sold: Vec<SeatLock> = slots.iter().map(|slot| SeatLock::sold(*slot, owner, user)).collect();
+        self.locks.mark(performance, &sold).await?;
+        self.sold.note(performance).await;
+        Ok(())
     }
 
     /// Writes the claims of these seats to their locks. Seats with a claim are marked. Seats without a claim are freed if this
@@ -247,6 +270,17 @@ impl SeatMap {
         SeatStream::open(replica, Arc::clone(&self.clock), watch)
     }
 
+    /// Whether anything of a performance is sold, as of a second ago at most. It costs a read of the replica a second, so that it can
+    /// be asked for every fan who joins a queue. True if that cannot be known.
+    pub async fn any_sold(&self, performance: PerformanceId) -> bool {
+        self.sold.any(performance).await.unwrap_or(true)
+    }
+
+    /// How many seats of a performance a fan has bought, as far as the locks know. One query.
+    pub async fn bought(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
+        Ok(self.locks.bought(performance, &[user]).await?.first().copied().unwrap_or_default())
+    }
+
     /// How many seats are free and how many held, in the order of `performances`. The counts of a replica are at most three
     /// seconds old.
     pub async fn stock(&self, performances: &[PerformanceId]) -> Result<Vec<SeatStock>, SeatMapError> {
@@ -258,6 +292,10 @@ impl SeatMap {
     pub async fn stock_by_need(&self, performance: PerformanceId) -> Result<StockByNeed, SeatMapError> {
         self.replicas.stock_by_need(performance).await
     }
+}
+
+fn over_limit(terms: &LockTerms, owned: u32) -> SeatMapError {
+    SeatMapError::OverLimit { limit: terms.seats_per_fan, owned }
 }
 
 fn would_orphan(context: &PerformanceContext, slots: &[Slot]) -> SeatMapError {

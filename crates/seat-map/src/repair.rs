@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use encore_bulkhead::Bulkhead;
-use encore_domain::booking::seat_repair::{Difference, NOBODY, differences};
+use encore_domain::booking::seat_repair::{Difference, NOBODY, NOBODYS_USER, differences};
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatStatus};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
+use metrics::counter;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -112,14 +113,19 @@ impl Repair {
     async fn repair(&self, performance: PerformanceId, seats: &[Difference]) -> Result<(), Unavailable> {
         let sold_unclaimed = |seat: &&Difference| seat.shown == SeatStatus::Sold && seat.claimant.is_none();
         let now = self.clock.now();
-        let released: Vec<SeatLock> =
-            seats.iter().filter(sold_unclaimed).map(|seat| SeatLock::held(seat.slot, NOBODY, now)).collect();
+        let released: Vec<SeatLock> = seats
+            .iter()
+            .filter(sold_unclaimed)
+            .map(|seat| SeatLock::held(seat.slot, NOBODY, NOBODYS_USER, now))
+            .collect();
         self.settling.locks.mark(performance, &released).await?;
         let owner = |seat: &Difference| (seat.slot, seat.holder.or(seat.claimant).unwrap_or(Locker::Fan(NOBODY)));
         self.settling.settle(performance, seats.iter().map(owner).collect()).await?;
         let repaired = seats.len();
         warn!(%performance, repaired, first = ?seats.first(), "seat locks differed from the claims; repaired");
-        self.repaired.fetch_add(u64::try_from(repaired).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let repaired = u64::try_from(repaired).unwrap_or(u64::MAX);
+        counter!("encore_seat_locks_repaired_total").increment(repaired);
+        self.repaired.fetch_add(repaired, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -8,7 +8,9 @@ use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::seat_state::StockAt;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ports::{MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks, TakeRefusal};
+use encore_domain::ports::{
+    LockTerms, MockCatalog, MockClock, MockReservations, MockSeatChanges, MockSeatLocks, TakeRefusal,
+};
 use encore_port_tests::fixtures;
 use encore_seat_map::contexts::{PerformanceContext, PerformanceContexts};
 use encore_seat_map::{SeatMap, SeatMapParts};
@@ -35,10 +37,13 @@ fn map(locks: MockSeatLocks, reservations: MockReservations) -> SeatMap {
     })
 }
 
+fn terms() -> LockTerms {
+    fixtures::lock_terms(fixtures::id(), fixtures::at_secs(60))
+}
+
 /// Many callers take the same seat concurrently. Returns how many may continue with the claims.
 async fn take_concurrently(map: &SeatMap, context: &PerformanceContext) -> usize {
-    let takes =
-        (0..CALLERS).map(|_| map.take(context, &[Slot(0)], Orphans::Allow, fixtures::id(), fixtures::at_secs(60)));
+    let takes = (0..CALLERS).map(|_| map.take(context, &[Slot(0)], Orphans::Allow, terms()));
     join_all(takes).await.into_iter().flatten().count()
 }
 
@@ -47,7 +52,7 @@ async fn concurrent_callers_load_the_locks_once() {
     let loaded = Arc::<AtomicUsize>::default();
     let mut locks = MockSeatLocks::new();
     let ready = Arc::clone(&loaded);
-    locks.expect_take().returning(move |_, _, _, _, _| {
+    locks.expect_take().returning(move |_, _, _, _| {
         if ready.load(Ordering::SeqCst) == 0 { Err(PortError::Refused(TakeRefusal::NotLoaded)) } else { Ok(1) }
     });
     locks.expect_may_load().times(1).returning(|_, _, _| Ok(true));
@@ -65,10 +70,10 @@ async fn concurrent_callers_load_the_locks_once() {
 #[tokio::test]
 async fn claims_that_change_during_a_load_are_settled_after_it() {
     let owner = fixtures::id();
-    let claim = Claim::held(Slot(3), owner, fixtures::at_secs(60));
+    let claim = Claim::held(Slot(3), owner, fixtures::fan_of(owner), fixtures::at_secs(60));
     let mut locks = MockSeatLocks::new();
-    locks.expect_take().times(1).returning(|_, _, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
-    locks.expect_take().returning(|_, _, _, _, _| Ok(1));
+    locks.expect_take().times(1).returning(|_, _, _, _| Err(PortError::Refused(TakeRefusal::NotLoaded)));
+    locks.expect_take().returning(|_, _, _, _| Ok(1));
     locks.expect_may_load().returning(|_, _, _| Ok(true));
     locks.expect_load().returning(|_, _, locks, _| {
         assert!(locks.is_empty());
@@ -85,7 +90,7 @@ async fn claims_that_change_during_a_load_are_settled_after_it() {
     reservations.expect_claims().returning(move |_| Ok(vec![claim]));
     reservations.expect_claims_on().returning(move |_, _| Ok(vec![claim]));
     let (map, context) = (map(locks, reservations), context());
-    map.take(&context, &[Slot(0)], Orphans::Allow, fixtures::id(), fixtures::at_secs(60)).await.expect("locked");
+    map.take(&context, &[Slot(0)], Orphans::Allow, terms()).await.expect("locked");
     assert_eq!(*marked.lock().expect("no panic"), [(Slot(3), claim.owner)]);
 }
 
@@ -95,7 +100,7 @@ async fn while_another_instance_loads_holds_wait_a_second_at_most() {
         let asked = Arc::<AtomicUsize>::default();
         let mut locks = MockSeatLocks::new();
         let seen = Arc::clone(&asked);
-        locks.expect_take().returning(move |_, _, _, _, _| {
+        locks.expect_take().returning(move |_, _, _, _| {
             let loaded = loads && seen.load(Ordering::SeqCst) >= 3;
             if loaded { Ok(1) } else { Err(PortError::Refused(TakeRefusal::NotLoaded)) }
         });
@@ -116,6 +121,6 @@ async fn while_another_instance_loads_holds_wait_a_second_at_most() {
 #[tokio::test]
 async fn while_the_locks_are_unavailable_the_claims_decide() {
     let mut locks = MockSeatLocks::new();
-    locks.expect_take().returning(|_, _, _, _, _| Err(Unavailable::of("redis").into()));
+    locks.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
     assert_eq!(take_concurrently(&map(locks, MockReservations::new()), &context()).await, CALLERS);
 }

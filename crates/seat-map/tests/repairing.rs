@@ -87,7 +87,10 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
     let read = Arc::clone(seats);
     locks.expect_holders().returning(move |_, slots| {
         let seats = read.lock().expect("no panic");
-        let lock = |slot: &Slot| Some(SeatLock::held(*slot, seats.owners[slot.0 as usize]?, fixtures::at_secs(300)));
+        let lock = |slot: &Slot| {
+            let owner = seats.owners[slot.0 as usize]?;
+            Some(SeatLock::held(*slot, owner, fixtures::fan_of(owner), fixtures::at_secs(300)))
+        };
         Ok(slots.iter().filter_map(lock).collect())
     });
     let marked = Arc::clone(seats);
@@ -127,8 +130,8 @@ fn locks(seats: &Arc<Mutex<Seats>>) -> MockSeatLocks {
 }
 
 fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
-    let slot = Slot(slot);
-    if held { Claim::held(slot, reservation, fixtures::at_secs(300)) } else { Claim::sold(slot, reservation) }
+    let (slot, fan) = (Slot(slot), fixtures::fan_of(reservation));
+    if held { Claim::held(slot, reservation, fan, fixtures::at_secs(300)) } else { Claim::sold(slot, reservation, fan) }
 }
 
 #[tokio::test]

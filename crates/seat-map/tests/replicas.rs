@@ -252,8 +252,8 @@ async fn while_the_locks_are_unavailable_the_claims_are_shown() {
     let fixture = Fixture::new();
     fixture.seats().await;
     fixture.set_unavailable(true);
-    let held = Claim::held(Slot(0), fixtures::id(), fixtures::at_secs(60));
-    fixture.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id())];
+    let held = Claim::held(Slot(0), fixtures::id(), fixtures::id(), fixtures::at_secs(60));
+    fixture.stores.lock().expect("no panic").claims = vec![held, Claim::sold(Slot(1), fixtures::id(), fixtures::id())];
     let shown = fixture.seats().await;
     assert_eq!(shown.statuses[..3], [SeatStatus::Held, SeatStatus::Sold, SeatStatus::Free].map(Some));
     assert!(shown.version > fixture.locked().version);

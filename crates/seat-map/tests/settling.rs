@@ -32,7 +32,7 @@ async fn settle(locker: Locker, reads: Vec<Vec<Claim>>) -> Vec<Call> {
     locks.expect_mark().returning(move |_, locks| {
         let of = |lock: &SeatLock| match lock.owner {
             SeatOwner::Holder { reservation, .. } => Call::Held(reservation),
-            SeatOwner::Buyer { reservation } => Call::Sold(reservation),
+            SeatOwner::Buyer { reservation, .. } => Call::Sold(reservation),
             SeatOwner::Operators { .. } => Call::Blocked,
         };
         marked.lock().expect("one at a time").extend(locks.iter().map(of));
@@ -66,11 +66,11 @@ async fn settle(locker: Locker, reads: Vec<Vec<Claim>>) -> Vec<Call> {
 }
 
 fn held(owner: ReservationId) -> Claim {
-    Claim::held(SEAT, owner, fixtures::at_secs(60))
+    Claim::held(SEAT, owner, fixtures::fan_of(owner), fixtures::at_secs(60))
 }
 
 fn sold(owner: ReservationId) -> Claim {
-    Claim::sold(SEAT, owner)
+    Claim::sold(SEAT, owner, fixtures::fan_of(owner))
 }
 
 #[tokio::test]

@@ -6,16 +6,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use encore_app::wallet::TopUps;
 use encore_credentials::Keyring;
+use encore_domain::identity::Password;
+use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::MAX_ACTIVE_LIMIT;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{GUARDED_BY_DEFAULT, GuardedRpcs};
+use encore_grpc::{ConnectionLimits, GUARDED_BY_DEFAULT, GuardedRpcs};
 use thiserror::Error;
 
+use crate::demo::OPERATOR_PASSWORD;
 use crate::system::throwaway_secret;
 
 /// The fastest rate that a queue can have, in admissions a second: the most admissions in the shortest period.
 const RATE_CEILING_MAX: u32 = 10 * MAX_ACTIVE_LIMIT;
+
+/// The most connections that can be configured: a process cannot have more files open on most systems.
+const CONNECTIONS_LIMIT: u32 = 1_000_000;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
 #[derive(Args, Clone)]
@@ -23,6 +30,12 @@ pub struct ServeArgs {
     /// The address to listen on.
     #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: String,
+    /// The address on which Prometheus metrics are served, without authentication. Default: no metrics.
+    #[arg(long, env = "ENCORE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// The pause between two audits of what is on sale, whose findings are metrics, in seconds (0 to 86400; 0: no audits).
+    #[arg(long, env = "ENCORE_AUDIT_SECONDS", default_value = "60")]
+    pub audit_seconds: String,
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -44,9 +57,22 @@ pub struct ServeArgs {
     /// the instance is not ready and sweeps nothing.
     #[arg(long, env = "ENCORE_CLOCK_TOLERANCE_MS", default_value = "1000")]
     pub clock_tolerance_ms: String,
-    /// Fill an empty catalogue with the demo venue, concerts and operator. Always on without a database.
+    /// For how many days after a sale has closed its ended queue tokens and the entries of its draw are kept (1 to 3650).
+    #[arg(long, env = "ENCORE_QUEUE_RETENTION_DAYS", default_value = "30")]
+    pub queue_retention_days: String,
+    /// Fill an empty catalogue with the demo venue and concerts. Always on without a database.
     #[arg(long, env = "ENCORE_DEMO")]
     pub demo: bool,
+    /// Create the demo's operator with this password. Without a database there always is one, whose password everybody
+    /// knows unless this is set.
+    #[arg(long, env = "ENCORE_DEMO_OPERATOR_PASSWORD", hide_env_values = true)]
+    pub demo_operator_password: Option<String>,
+    /// The most connections (1 to 1000000). Fewer if the process may have fewer files open.
+    #[arg(long, env = "ENCORE_CONNECTIONS", default_value = "10000")]
+    pub connections: String,
+    /// The most connections of one address (1 to 1000000). Raise it if all clients come through one proxy.
+    #[arg(long, env = "ENCORE_CONNECTIONS_PER_ADDRESS", default_value = "1000")]
+    pub connections_per_address: String,
     /// Serve `RehearsalService`, with which operators create users who get access tokens without signing up or logging
     /// in. Never in production.
     #[arg(long, env = "ENCORE_ALLOW_REHEARSALS")]
@@ -58,6 +84,19 @@ pub struct ServeArgs {
     /// The highest `max_active` that an operator may set without an override (1 to 100000). Default: no ceiling.
     #[arg(long, env = "ENCORE_QUEUE_MAX_ACTIVE_CEILING")]
     pub queue_max_active_ceiling: Option<String>,
+    /// The payment gateway: `off` or `sandbox`, which moves no money. Default: `sandbox` without a database, `off` with one.
+    #[arg(long, env = "ENCORE_PAYMENT_GATEWAY")]
+    pub payment_gateway: Option<String>,
+    /// What fans may do to top up their wallets: `off`, `gateway` (by card) or `free` (also without a card, for
+    /// development). Default: `free` without a database or where rehearsals are allowed, otherwise `gateway`.
+    #[arg(long, env = "ENCORE_WALLET_TOP_UP")]
+    pub wallet_top_up: Option<String>,
+    /// How long before a performance starts fans can no longer cancel, in seconds (0 to 31536000).
+    #[arg(long, env = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS", default_value = "86400")]
+    pub cancel_closes_before_seconds: String,
+    /// The part of the price that is kept when a fan cancels, in percent (0 to 100).
+    #[arg(long, env = "ENCORE_CANCEL_FEE_PERCENT", default_value = "0")]
+    pub cancel_fee_percent: String,
 }
 
 /// Which stores to use.
@@ -84,15 +123,46 @@ pub struct StoreArgs {
 #[expect(missing_docs, reason = "each field is the checked value of the argument of the same name")]
 pub struct Config {
     pub listen: SocketAddr,
+    pub metrics: Option<MetricsConfig>,
     pub stores: Stores,
     pub keyring: Keyring,
     pub access_token_lifetime: Duration,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub clock_tolerance: Duration,
-    pub demo: bool,
+    pub queue_retention: Duration,
+    pub demo: Option<Demo>,
+    pub limits: ConnectionLimits,
     pub allow_rehearsals: bool,
     pub queue_ceilings: QueueCeilings,
+    pub cancellation: CancellationPolicy,
+    pub gateway: Gateway,
+    pub top_ups: TopUps,
+}
+
+/// The payment gateway to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// Nobody pays by card.
+    Off,
+    /// Payments by card move no money.
+    Sandbox,
+}
+
+/// How metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The pause between two audits of what is on sale; none if it is not audited.
+    pub audit_every: Option<Duration>,
+}
+
+/// The demo catalogue, and who runs its sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demo {
+    /// The password of the demo's operator; none if there is no such operator.
+    pub operator: Option<Password>,
 }
 
 /// The stores to use.
@@ -183,14 +253,31 @@ impl ServeArgs {
     pub fn check(&self) -> Result<Config, ConfigErrors> {
         let mut check = Check::default();
         let listen = check.read("ENCORE_LISTEN", self.listen.parse::<SocketAddr>());
+        let metrics = self.metrics(&mut check);
         let stores = self.stores.read(&mut check);
         let keyring = self.keyring(&mut check);
         let lifetime = check.seconds("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
         let guarded = self.guarded(&mut check);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
+        let retention = check.number("ENCORE_QUEUE_RETENTION_DAYS", &self.queue_retention_days, 1..=3_650);
         let queue_ceilings = self.queue_ceilings(&mut check);
-        match (listen, stores, keyring, lifetime, guarded, grace, tolerance) {
+        let limits = self.limits(&mut check);
+        let demo = self.demo(&mut check, stores.as_ref(), listen);
+        let cancellation = self.cancellation(&mut check);
+        let gateway = self.gateway(&mut check).zip(self.top_ups(&mut check));
+        match (
+            listen,
+            stores,
+            keyring,
+            lifetime,
+            guarded,
+            grace,
+            tolerance,
+            retention,
+            limits,
+            cancellation.zip(gateway),
+        ) {
             (
                 Some(listen),
                 Some(stores),
@@ -199,24 +286,97 @@ impl ServeArgs {
                 Some(guarded),
                 Some(shutdown_grace),
                 Some(clock_tolerance_ms),
-            ) if check.0.is_empty() => {
-                let demo = self.demo || stores == Stores::Embedded;
-                let allow_rehearsals = self.allow_rehearsals;
-                Ok(Config {
-                    listen,
-                    stores,
-                    keyring,
-                    access_token_lifetime,
-                    guarded,
-                    shutdown_grace,
-                    clock_tolerance: Duration::from_millis(clock_tolerance_ms.into()),
-                    demo,
-                    allow_rehearsals,
-                    queue_ceilings,
-                })
-            }
+                Some(queue_retention_days),
+                Some(limits),
+                Some((cancellation, (gateway, top_ups))),
+            ) if check.0.is_empty() => Ok(Config {
+                listen,
+                metrics,
+                stores,
+                keyring,
+                access_token_lifetime,
+                guarded,
+                shutdown_grace,
+                clock_tolerance: Duration::from_millis(clock_tolerance_ms.into()),
+                queue_retention: Duration::from_hours(24 * u64::from(queue_retention_days)),
+                demo,
+                limits,
+                allow_rehearsals: self.allow_rehearsals,
+                queue_ceilings,
+                cancellation,
+                gateway,
+                top_ups,
+            }),
             _ => Err(ConfigErrors(check.0)),
         }
+    }
+
+    /// How metrics are served; none if they are not. An invalid value is recorded as a violation.
+    fn metrics(&self, check: &mut Check) -> Option<MetricsConfig> {
+        let audit_every = check.seconds("ENCORE_AUDIT_SECONDS", &self.audit_seconds, 0..=86_400)?;
+        let listen = self.metrics_listen.as_deref()?;
+        let listen = check.read("ENCORE_METRICS_LISTEN", listen.parse::<SocketAddr>())?;
+        Some(MetricsConfig { listen, audit_every: (!audit_every.is_zero()).then_some(audit_every) })
+    }
+
+    fn limits(&self, check: &mut Check) -> Option<ConnectionLimits> {
+        let all = check.number("ENCORE_CONNECTIONS", &self.connections, 1..=CONNECTIONS_LIMIT);
+        let of_one = &self.connections_per_address;
+        let of_one = check.number("ENCORE_CONNECTIONS_PER_ADDRESS", of_one, 1..=CONNECTIONS_LIMIT);
+        let limits = ConnectionLimits::default();
+        Some(ConnectionLimits { connections_max: all? as usize, per_address_max: of_one? as usize, ..limits })
+    }
+
+    /// The demo, if it is asked for or there is nothing else to serve. Its operator is made where somebody asked for it, or where
+    /// nothing lasts. Everybody knows the default password, so with it nobody may call from elsewhere.
+    fn demo(&self, check: &mut Check, stores: Option<&Stores>, listen: Option<SocketAddr>) -> Option<Demo> {
+        let asked = self.demo_operator_password.as_deref().filter(|password| !password.is_empty());
+        let is_embedded = stores == Some(&Stores::Embedded);
+        if !self.demo && !is_embedded {
+            if asked.is_some() {
+                check.0.push("ENCORE_DEMO_OPERATOR_PASSWORD: requires ENCORE_DEMO".to_owned());
+            }
+            return None;
+        }
+        let password = asked.or(is_embedded.then_some(OPERATOR_PASSWORD));
+        if password == Some(OPERATOR_PASSWORD) && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+            check.0.push(
+                "ENCORE_LISTEN: must be a loopback address, because everybody knows the password of the demo's operator: \
+                 set ENCORE_DEMO_OPERATOR_PASSWORD to another"
+                    .to_owned(),
+            );
+        }
+        let operator = password.map(|password| check.read("ENCORE_DEMO_OPERATOR_PASSWORD", Password::parse(password)));
+        Some(Demo { operator: operator.flatten() })
+    }
+
+    fn top_ups(&self, check: &mut Check) -> Option<TopUps> {
+        let top_ups = match self.wallet_top_up.as_deref() {
+            None if self.stores.database_url.is_none() || self.allow_rehearsals => Ok(TopUps::Free),
+            None | Some("gateway") => Ok(TopUps::Gateway),
+            Some("off") => Ok(TopUps::Off),
+            Some("free") => Ok(TopUps::Free),
+            Some(_) => Err("must be off, gateway or free"),
+        };
+        check.read("ENCORE_WALLET_TOP_UP", top_ups)
+    }
+
+    fn gateway(&self, check: &mut Check) -> Option<Gateway> {
+        let gateway = match self.payment_gateway.as_deref() {
+            None if self.stores.database_url.is_none() => Ok(Gateway::Sandbox),
+            None | Some("off") => Ok(Gateway::Off),
+            Some("sandbox") => Ok(Gateway::Sandbox),
+            Some(_) => Err("must be off or sandbox"),
+        };
+        check.read("ENCORE_PAYMENT_GATEWAY", gateway)
+    }
+
+    fn cancellation(&self, check: &mut Check) -> Option<CancellationPolicy> {
+        let before = "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS";
+        let closes_before_start = check.seconds(before, &self.cancel_closes_before_seconds, 0..=31_536_000);
+        let fee_percent = check.number("ENCORE_CANCEL_FEE_PERCENT", &self.cancel_fee_percent, 0..=100);
+        let fee_percent = fee_percent.and_then(|percent| u8::try_from(percent).ok());
+        Some(CancellationPolicy { closes_before_start: closes_before_start?, fee_percent: fee_percent? })
     }
 
     /// The ceilings of queues; none where a variable is not set. An invalid ceiling is recorded as a violation.
@@ -308,110 +468,4 @@ fn redis_urls(check: &mut Check, urls: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::builder::Resettable;
-    use clap::{CommandFactory, FromArgMatches, Parser};
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        serve: ServeArgs,
-    }
-
-    /// The arguments of these flags alone. The environment of the test process is ignored.
-    fn args(flags: &[&str]) -> ServeArgs {
-        let command = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
-        let matches = command.get_matches_from(std::iter::once("encore").chain(flags.iter().copied()));
-        Cli::from_arg_matches(&matches).expect("the flags are known").serve
-    }
-
-    #[test]
-    fn one_error_lists_every_invalid_argument() {
-        let args = args(&[
-            "--listen=nowhere",
-            "--database-url=mysql://x",
-            "--redis-url=http://y",
-            "--database-pool=0",
-            "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
-            "--shutdown-seconds=-1",
-            "--access-token-seconds=1",
-            "--clock-tolerance-ms=99",
-            "--redis-prefix={}",
-            "--queue-rate-ceiling=0",
-            "--queue-max-active-ceiling=100001",
-        ]);
-        let errors = args.check().expect_err("every argument is invalid").0;
-        for name in [
-            "ENCORE_LISTEN",
-            "ENCORE_DATABASE_URL",
-            "ENCORE_REDIS_URL",
-            "ENCORE_DATABASE_POOL",
-            "ENCORE_GUARDED_RPCS",
-            "ENCORE_SHUTDOWN_SECONDS",
-            "ENCORE_ACCESS_TOKEN_SECONDS",
-            "ENCORE_CLOCK_TOLERANCE_MS",
-            "ENCORE_REDIS_PREFIX",
-            "ENCORE_TOKEN_KEYS",
-            "ENCORE_QUEUE_RATE_CEILING",
-            "ENCORE_QUEUE_MAX_ACTIVE_CEILING",
-        ] {
-            assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
-        }
-        for rpc in ["HoldSeats", "encore.queue.v1.QueueService/JoinQueue"] {
-            let refused = format!("ENCORE_GUARDED_RPCS: {rpc:?} ");
-            assert!(errors.iter().any(|error| error.starts_with(&refused)), "{rpc} is missing from {errors:#?}");
-        }
-    }
-
-    #[test]
-    fn a_password_in_a_url_is_not_printed() {
-        let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
-        let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
-        assert!(!printed.contains("hunter2"), "{printed}");
-    }
-
-    #[test]
-    fn without_arguments_the_embedded_demo_is_served() {
-        let config = args(&[]).check().expect("the defaults are valid");
-        assert_eq!(config.stores, Stores::Embedded);
-        assert!(config.demo);
-        assert_eq!(config.queue_ceilings, QueueCeilings::default(), "no ceilings");
-    }
-
-    #[test]
-    fn each_ceiling_of_a_queue_can_be_set_without_the_other() {
-        let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.queue_ceilings);
-        let rate = QueueCeilings { rate_per_second: Some(1_000_000), max_active: None };
-        assert_eq!(ceilings(&["--queue-rate-ceiling=1000000"]), Ok(rate));
-        let max_active = QueueCeilings { rate_per_second: None, max_active: Some(1) };
-        assert_eq!(ceilings(&["--queue-max-active-ceiling=1"]), Ok(max_active));
-        for invalid in [
-            "--queue-rate-ceiling=1000001",
-            "--queue-rate-ceiling=2.5",
-            "--queue-max-active-ceiling=0",
-            "--queue-max-active-ceiling=",
-        ] {
-            assert_eq!(ceilings(&[invalid]).map_err(|errors| errors.0.len()), Err(1), "{invalid}");
-        }
-    }
-
-    #[test]
-    fn each_node_of_a_redis_cluster_is_checked() {
-        let stores =
-            |urls: &str| args(&["--database-url=postgres://db", &format!("--redis-url={urls}")]).stores.check();
-        let Ok(Stores::Durable { redis: Some(redis), .. }) = stores("redis://one:7000, redis://two:7000") else {
-            panic!("two nodes are a Redis Cluster")
-        };
-        assert_eq!(redis.urls, "redis://one:7000,redis://two:7000");
-        let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are not URLs").0;
-        let violation = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
-        assert_eq!(errors, [violation(2), violation(3)]);
-    }
-
-    #[test]
-    fn redis_without_a_database_is_refused() {
-        let errors = args(&["--redis-url=redis://localhost"]).check().expect_err("no database").0;
-        assert_eq!(errors.len(), 1, "{errors:?}");
-    }
-}
+mod tests;

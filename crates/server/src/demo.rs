@@ -1,5 +1,5 @@
-//! The demo catalogue of `cargo run`: one venue, three concerts, five performances and an operator. The ids are fixed,
-//! so that commands can be copied from the README.
+//! The demo catalogue of `cargo run`: one venue, three concerts, five performances, and an operator if there is a password for
+//! one. The ids are fixed, so that commands can be copied from the README.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub const VENUE_JSON: &str = include_str!("../demo/venue.json");
 /// The e-mail address of the demo's operator.
 pub const OPERATOR_EMAIL: &str = "operator@encore.test";
-/// The password of the demo's operator.
+/// The password of the demo's operator where nothing lasts. Everybody knows it.
 pub const OPERATOR_PASSWORD: &str = "demo-operator";
 /// A performance that is on sale now and has a queue.
 pub const PERFORMANCE_WITH_QUEUE: PerformanceId = PerformanceId(id(0x31));
@@ -80,7 +80,12 @@ const CONCERTS: [DemoConcert; 3] = [
 ];
 
 /// Adds the demo catalogue. Idempotent, also when several instances call it at the same time.
-pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Timestamp) -> Result<(), AppError> {
+pub async fn seed(
+    catalog: &dyn Catalog,
+    identity: &IdentityUseCases,
+    operator_password: Option<&Password>,
+    now: Timestamp,
+) -> Result<(), AppError> {
     let plan = encore_seating_plan::read(VENUE_JSON)
         .map_err(|violations| AppError::Internal(format!("the demo venue is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
@@ -99,7 +104,8 @@ pub async fn seed(catalog: &dyn Catalog, identity: &IdentityUseCases, now: Times
             catalog.add_performance(performance, queue, Some(key)).await?;
         }
     }
-    match identity.sign_up(operator()?, None).await {
+    let Some(password) = operator_password else { return Ok(()) };
+    match identity.sign_up(operator(password.clone())?, None, None).await {
         Ok(_) | Err(AppError::EmailTaken) => Ok(()),
         Err(error) => Err(error),
     }
@@ -128,11 +134,11 @@ fn queue_settings() -> QueueSettings {
     QueueSettings { accept_window: Duration::from_mins(2), ..QueueSettings::default() }
 }
 
-fn operator() -> Result<SignUp, AppError> {
+fn operator(password: Password) -> Result<SignUp, AppError> {
     let internal = |rule: &dyn std::fmt::Display| AppError::Internal(rule.to_string());
     Ok(SignUp {
         email: Email::parse(OPERATOR_EMAIL).map_err(|rule| internal(&rule))?,
-        password: Password::parse(OPERATOR_PASSWORD).map_err(|rule| internal(&rule))?,
+        password,
         display_name: DisplayName::parse("Demo operator").map_err(|rule| internal(&rule))?,
         role: Role::Operator,
     })
@@ -167,7 +173,7 @@ Encore is listening on {address}. Try these commands in another shell:
     -d '{{"performance_id":"{PERFORMANCE_WITH_QUEUE}","free_only":true,"page_size":4}}' \
     {address} encore.catalog.v1.CatalogService/ListSeats
 
-The README continues from here to a paid seat. The demo operator is {OPERATOR_EMAIL} with the password {OPERATOR_PASSWORD}.
+The README continues from here to a paid seat.
 "#
     )
 }

@@ -6,25 +6,32 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
+use encore_app::cancellation::{CancellationParts, CancellationUseCases};
+use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
+use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
+use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
-use encore_app::wallet::WalletUseCases;
+use encore_app::wallet::{TopUps, WalletUseCases};
+use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{Api, GuardedRpcs};
+use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
+use crate::metrics::{Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
+use crate::system::cores;
 use crate::workers::Workers;
 
 /// An instance, wired and not yet running.
@@ -34,6 +41,8 @@ pub struct Encore {
     pub api: Api,
     /// The background loops.
     pub workers: Workers,
+    /// What metrics are read from.
+    pub sales: Sales,
     /// Served only where rehearsals are allowed.
     rehearsal_fans: RehearsalFans,
 }
@@ -45,11 +54,14 @@ impl Encore {
         let audit = audit(&ports, &runtime);
         let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
         let availability = stores.availability();
-        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), stores);
+        let saga = card_saga(&ports, &runtime);
+        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), saga.clone(), stores);
+        let cards = card_payments(&ports, &runtime, saga);
+        let sales = sales(&ports, &runtime);
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, reservations, seat_blocks, wallets, payments, .. } = ports;
+        let Ports { catalog, reservations, seat_blocks, wallets, payments, refunds, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
@@ -59,6 +71,24 @@ impl Encore {
             seat_map: seat_map.clone(),
             guard: guard.clone(),
             clock: clock(),
+        });
+        let cancellations = CancellationUseCases::new(CancellationParts {
+            refunds,
+            reservations: reservations.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            guard: guard.clone(),
+            clock: clock(),
+            ids: ids(),
+        });
+        let performance_cancellations = PerformanceCancellations::new(PerformanceCancellationParts {
+            cancellations: cancellations.clone(),
+            reservations: reservations.clone(),
+            seat_blocks: seat_blocks.clone(),
+            contexts: contexts.clone(),
+            seat_map: seat_map.clone(),
+            clock: clock(),
+            ids: ids(),
         });
         let rehearsal_fans = RehearsalFans::new(users.clone(), access_tokens.clone(), clock(), ids());
         let seat_blocks = SeatBlockUseCases::new(SeatBlockParts {
@@ -84,14 +114,18 @@ impl Encore {
             access_tokens: access,
             clock: clock(),
             ids: ids(),
+            hashes_at_once: cores().saturating_sub(1).max(1),
         });
         let api = Api {
             identity,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
+            cancellations,
             wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
             payments,
+            cards,
+            performance_cancellations,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             queue_admin,
             seat_blocks,
@@ -103,9 +137,16 @@ impl Encore {
             queue_guard: guard,
             clock: clock(),
             guarded,
+            limits: ConnectionLimits::default(),
             availability,
         };
-        Self { api, workers, rehearsal_fans }
+        Self { api, workers, sales, rehearsal_fans }
+    }
+
+    /// The auditor that examines what is on sale every so often, for metrics.
+    pub fn promises(&self, every: Duration) -> Promises {
+        let Sales { room, clock, .. } = self.sales.clone();
+        Promises { audit: self.api.audit.clone(), room, clock, every }
     }
 
     /// The same instance, with `RehearsalService` registered.
@@ -117,6 +158,30 @@ impl Encore {
     /// The same instance, whose clock may differ from those of the stores by this much.
     pub fn tolerating(mut self, tolerance: Duration) -> Self {
         self.workers.stores = self.workers.stores.tolerating(tolerance);
+        self
+    }
+
+    /// The same instance with these limits on connections.
+    pub fn limiting(mut self, limits: ConnectionLimits) -> Self {
+        self.api.limits = limits;
+        self
+    }
+
+    /// The same instance, which keeps ended queue tokens and entries of draws for this long after a sale has closed.
+    pub fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.workers = self.workers.keeping_queues_for(retention);
+        self
+    }
+
+    /// The same instance, where fans may top up their wallets in this way.
+    pub fn topping_up(mut self, top_ups: TopUps) -> Self {
+        self.api.wallet = self.api.wallet.allowing(top_ups);
+        self
+    }
+
+    /// The same instance with this policy of cancellation.
+    pub fn cancelling(mut self, policy: CancellationPolicy) -> Self {
+        self.api.cancellations = self.api.cancellations.with_policy(policy);
         self
     }
 
@@ -152,7 +217,7 @@ impl Runtime {
             records: ports.queue_records.clone(),
             draws: ports.draws.clone(),
             catalog: ports.catalog.clone(),
-            stock: Arc::new(SeatMapStock(seat_map.clone())),
+            stock: Arc::new(SeatMapStock { seat_map: seat_map.clone(), contexts: contexts.clone() }),
             clock: ports.clock.clone(),
         });
         let guard = QueueGuard::new(room.clone());
@@ -177,10 +242,47 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
     Upkeep::new(UpkeepParts {
         reservations: ports.reservations.clone(),
         payments: ports.payments.clone(),
+        queue_records: ports.queue_records.clone(),
         seat_map: runtime.seat_map.clone(),
         propagator: runtime.propagator.clone(),
         room: runtime.room.clone(),
         clock: ports.clock.clone(),
+    })
+}
+
+fn sales(ports: &Ports, runtime: &Runtime) -> Sales {
+    Sales {
+        room: runtime.room.clone(),
+        seat_map: runtime.seat_map.clone(),
+        contexts: runtime.contexts.clone(),
+        clock: ports.clock.clone(),
+    }
+}
+
+/// Drives payments by card, if there is a gateway.
+fn card_saga(ports: &Ports, runtime: &Runtime) -> Option<CardSaga> {
+    let gateway = ports.gateway.clone()?;
+    Some(CardSaga::new(CardSagaParts {
+        cards: ports.card_payments.clone(),
+        gateway,
+        seat_map: runtime.seat_map.clone(),
+        propagator: runtime.propagator.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    }))
+}
+
+fn card_payments(ports: &Ports, runtime: &Runtime, saga: Option<CardSaga>) -> CardPaymentUseCases {
+    CardPaymentUseCases::new(CardPaymentParts {
+        cards: ports.card_payments.clone(),
+        reservations: ports.reservations.clone(),
+        contexts: runtime.contexts.clone(),
+        seat_map: runtime.seat_map.clone(),
+        guard: runtime.guard.clone(),
+        saga,
+        sandbox: ports.sandbox.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
     })
 }
 
@@ -189,7 +291,6 @@ fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {
         room: runtime.room.clone(),
         tokens: ports.queue_tokens.clone(),
         lane_grants: ports.lane_grants.clone(),
-        seen: ports.seen_requests.clone(),
         reservations: ports.reservations.clone(),
         seat_map: runtime.seat_map.clone(),
         contexts: runtime.contexts.clone(),

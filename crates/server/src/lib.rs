@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod encore;
+pub mod metrics;
 pub mod output;
 pub mod ports;
 mod stock;

@@ -39,7 +39,7 @@ struct ByVariables {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API (the default).
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Apply the pending migrations of the database.
     Migrate(commands::migrate::MigrateArgs),
     /// Create a user with the operator role.
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         print_error_line(format_args!("encore: ENCORE_LOG: {error}"));
         return ExitCode::FAILURE;
     }
-    let by_variables = || Command::Serve(ByVariables::parse_from(["encore"]).serve);
+    let by_variables = || Command::Serve(Box::new(ByVariables::parse_from(["encore"]).serve));
     let command = cli.command.unwrap_or_else(by_variables);
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Serve(args) => commands::serve::run(&args).await,
+        Command::Serve(args) => Box::pin(commands::serve::run(&args)).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,

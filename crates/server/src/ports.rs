@@ -1,7 +1,6 @@
 //! Selects the adapter of each port.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use encore_credentials::{
@@ -9,22 +8,25 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, Payments, QueueRecords,
-    QueueStore, QueueTokens, Reservations, SeatBlocks, SeatChanges, SeatLocks, SeenRequests, Users, Wallets,
+    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, PaymentGateway,
+    Payments, QueueRecords, QueueStore, QueueTokens, Refunds, Reservations, SandboxActions, SeatBlocks, SeatChanges,
+    SeatLocks, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryAudit, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRecords,
-    MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySeenRequests, MemoryUsers,
-    MemoryWallets,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
+    MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
+    MemoryUsers, MemoryWallets,
 };
+use encore_payment_gateway::SandboxGateway;
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresAudit, PostgresCatalog, PostgresClock, PostgresDraws, PostgresPayments,
-    PostgresQueueRecords, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
+    PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers,
+    PostgresWallets,
 };
-use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks, RedisSeenRequests};
+use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
 use crate::store_watch::StoreClocks;
-use crate::system::{SystemClock, SystemIds};
+use crate::system::{SystemClock, SystemIds, cores};
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -43,26 +45,31 @@ pub struct Ports {
     pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
+    pub refunds: Arc<dyn Refunds>,
+    pub card_payments: Arc<dyn CardPayments>,
+    /// None if nobody can pay by card.
+    pub gateway: Option<Arc<dyn PaymentGateway>>,
+    /// The sandbox, if that is the gateway.
+    pub sandbox: Option<Arc<dyn SandboxActions>>,
     pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
     pub queues: Arc<dyn QueueStore>,
     pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
-    pub seen_requests: Arc<dyn SeenRequests>,
     pub store_clocks: StoreClocks,
 }
 
 impl Ports {
     /// Every port in memory. The data is lost when the process ends.
     pub fn embedded(keyring: Keyring, access_token_lifetime: Duration) -> Self {
-        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let records = MemoryRecords::default();
         let seat_locks = MemorySeatLocks::default();
+        let sandbox = Arc::new(SandboxGateway::default());
         Self {
             clock: Arc::new(SystemClock::default()),
             ids: Arc::new(SystemIds),
-            passwords: Arc::new(Argon2Passwords::new(cores)),
+            passwords: Arc::new(Argon2Passwords::new(cores())),
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
             lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),
@@ -73,15 +80,23 @@ impl Ports {
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
+            refunds: Arc::new(MemoryRefunds::new(records.clone())),
+            card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
+            gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
+            sandbox: Some(sandbox),
             audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
             queues: Arc::new(MemoryQueueStore::default()),
             queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
-            seen_requests: Arc::new(MemorySeenRequests::default()),
             store_clocks: StoreClocks::default(),
         }
+    }
+
+    /// The same ports without a payment gateway: nobody pays by card.
+    pub fn without_gateway(self) -> Self {
+        Self { gateway: None, sandbox: None, ..self }
     }
 
     /// The same ports with all durable data in Postgres.
@@ -94,6 +109,8 @@ impl Ports {
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
+            refunds: Arc::new(PostgresRefunds::new(database.clone())),
+            card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),
@@ -110,7 +127,6 @@ impl Ports {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
-            seen_requests: Arc::new(RedisSeenRequests::new(redis.clone())),
             store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
         })

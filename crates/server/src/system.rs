@@ -1,12 +1,15 @@
 //! The system's clock, ids and secrets: the only sources of time and randomness.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::available_parallelism;
 
 use chrono::Utc;
 use encore_credentials::SECRET_MIN_LEN;
 use encore_domain::ports::{Clock, Ids};
 use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uuid::Uuid;
 
 /// The system's clock in milliseconds. It never goes back: if the system's clock is set back, it repeats its last value
@@ -38,6 +41,20 @@ impl Ids for SystemIds {
     fn draw_key(&self) -> DrawKey {
         DrawKey(random_bytes())
     }
+}
+
+/// The number of cores that the process may use.
+pub fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
+/// How many files the process may have open, after raising its limit as far as it may itself. None if there is no limit.
+pub fn open_files_max() -> Option<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    // What cannot be raised stays as it is.
+    let current = setrlimit(Resource::Nofile, raised).map_or(limit.current, |()| limit.maximum);
+    current.and_then(|files| usize::try_from(files).ok())
 }
 
 /// A secret that nobody has seen and that is forgotten with the process.

@@ -5,11 +5,14 @@ use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use encore_app::card_saga::CardSaga;
+use encore_app::error::AppError;
 use encore_app::upkeep::Upkeep;
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
+use metrics::{counter, histogram};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -17,27 +20,47 @@ use crate::store_watch::{LOOK_EVERY, StoreWatch};
 
 /// The interval at which expired holds are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
+/// The interval at which card payments that are due are taken up.
+const TAKE_UP_EVERY: Duration = Duration::from_millis(500);
 /// The interval at which pending settlements are propagated and overdue locks are compared with the claims.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// The pause between two deletions of what is kept of past queues.
+const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// The background loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
     room: WaitingRoom,
     upkeep: Upkeep,
+    cards: Option<CardSaga>,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
-    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, stores: StoreWatch) -> Self {
-        Self { room, upkeep, stores }
+    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, cards: Option<CardSaga>, stores: StoreWatch) -> Self {
+        Self { room, upkeep, cards, stores }
+    }
+
+    /// The same loops, which keep what is known of a queue for this long after its sale has closed.
+    pub(crate) fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.upkeep = self.upkeep.keeping_queues_for(retention);
+        self
     }
 
     /// The number of seat locks that this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
         self.upkeep.seats_repaired()
+    }
+
+    /// Takes up the card payments that are due, once.
+    pub async fn take_up_card_payments(&self) -> Result<(), AppError> {
+        match &self.cards {
+            Some(cards) => cards.take_up().await,
+            None => Ok(()),
+        }
     }
 
     /// Looks at the stores once. Before that an instance with stores is not ready.
@@ -47,7 +70,7 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, stores } = self;
+        let Self { room, upkeep, cards, stores } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -81,11 +104,20 @@ impl Workers {
             upkeep.settle_overdue_locks().await
         });
         loops.sweep(
+            "past queues",
+            FORGET_EVERY,
+            upkeep.clone(),
+            |upkeep| async move { upkeep.forget_past_queues().await },
+        );
+        loops.sweep(
             "seat lock repair",
             COMPARE_EVERY,
             upkeep,
             |upkeep| async move { upkeep.repair_seat_locks().await },
         );
+        if let Some(cards) = cards {
+            loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
+        }
         while loops.running.join_next().await.is_some() {}
     }
 }
@@ -169,7 +201,13 @@ async fn repeat<E, F>(
     let mut failing = false;
     while !stop.is_cancelled() {
         if may() {
-            match AssertUnwindSafe(step()).catch_unwind().await {
+            let began = Instant::now();
+            let outcome = AssertUnwindSafe(step()).catch_unwind().await;
+            histogram!("encore_worker_step_duration_seconds", "worker" => name).record(began.elapsed());
+            if !matches!(outcome, Ok(Ok(()))) {
+                counter!("encore_worker_failures_total", "worker" => name).increment(1);
+            }
+            match outcome {
                 Ok(Ok(())) if failing => {
                     info!(worker = name, "worker step succeeded again; worker recovered");
                     failing = false;

@@ -111,6 +111,7 @@ async fn start_instance(database: &ScratchDatabase) -> (Process, Channel) {
         .env("ENCORE_REDIS_URL", variable("ENCORE_REDIS_URL"))
         .env("ENCORE_REDIS_PREFIX", database_url.rsplit('/').next().expect("a database name"))
         .env("ENCORE_TOKEN_KEYS", KEYS)
+        .env("ENCORE_WALLET_TOP_UP", "free")
         .stdin(Stdio::null())
         .spawn()
         .expect("the binary starts");

@@ -43,7 +43,7 @@ impl Sold {
         ports.reservations.place(hold.clone(), 8, None, request(fan)).await.expect("placed");
         ports.wallets.top_up(top_up(fan, euros(12_000)), request(fan)).await.expect("topped up");
         ports.payments.pay_from_wallet(payment(&hold, now), request(fan)).await.expect("paid");
-        let locks: Vec<SeatLock> = hold.slots().into_iter().map(|slot| SeatLock::sold(slot, hold.id)).collect();
+        let locks: Vec<SeatLock> = hold.slots().into_iter().map(|slot| SeatLock::sold(slot, hold.id, fan)).collect();
         let layout = all_free(&fixtures::small_chart());
         ports.seat_locks.load(sale.id, &layout, &locks, 1).await.expect("loaded");
         Self { database, ports, performance: sale.id }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use encore_bulkhead::Bulkhead;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::Clock;
+use metrics::histogram;
 use tokio::time::Instant;
 
 use crate::error::WaitingRoomError;
@@ -68,6 +69,7 @@ impl Admission {
             None => Ok(()),
         };
         if let Some(open) = open {
+            histogram!("encore_queue_tick_duration_seconds").record(begun.elapsed());
             self.replicas.note_admission(open.performance, begun.elapsed());
         }
         let Some(replica) = replica else { return admitted };

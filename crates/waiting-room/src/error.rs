@@ -16,6 +16,9 @@ pub enum WaitingRoomError {
     /// The numbers of the queue are not drawn; they follow the order of joining.
     #[error("the queue has no draw")]
     NoDraw,
+    /// The fan used the request id before, for another request about the queue.
+    #[error("the request id was used for another request")]
+    RequestReused,
     /// The token waits or is called, and so is not active yet.
     #[error("the queue token is not active yet")]
     NotAdmitted,

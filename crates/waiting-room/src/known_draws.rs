@@ -48,6 +48,11 @@ impl KnownDraws {
         self.lock().get(&performance).is_some_and(LaneDraws::is_drawn)
     }
 
+    /// Forgets the draws of the other queues.
+    pub(crate) fn retain(&self, is_kept: impl Fn(PerformanceId) -> bool) {
+        self.lock().retain(|performance, _| is_kept(*performance));
+    }
+
     /// Takes over the draws that a snapshot says.
     pub(crate) fn update(&self, performance: PerformanceId, key: Option<DrawKey>, snapshot: &QueueSnapshot) {
         let counts = || snapshot.lanes.iter().map(|lane| lane.drawn);

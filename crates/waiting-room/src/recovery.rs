@@ -6,20 +6,22 @@ mod drawing;
 mod ended;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use encore_domain::error::{PortError, Unavailable};
+use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{
-    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, SHOWN_MAX,
-    TokenRefusal,
+    Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, RequestReused,
+    SHOWN_MAX, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, Draw, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken, QueueTokenPayload,
-    TokenState,
+    AdmissionTerms, Draw, DrawEntries, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken,
+    QueueTokenPayload, TokenState,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
@@ -30,6 +32,8 @@ use crate::known_draws::KnownDraws;
 use crate::open_queues::{OpenQueue, OpenQueues};
 use crate::queue_locks::QueueLocks;
 
+/// How often a join is tried. It may need more kinds of repair than other calls.
+const JOIN_TRIES_MAX: usize = 6;
 /// How often a call is tried. Each kind of repair is needed at most once per call, unless the store is lost again meanwhile.
 const TRIES_MAX: usize = 4;
 /// How many records an instance writes at once: a part of its connections to the store of records, which holds need too.
@@ -72,7 +76,7 @@ impl Recovery {
 
     /// Gives a fan a token, or returns the token the fan has.
     pub(crate) async fn join(&self, mut joining: Joining) -> Result<QueueTokenPayload, WaitingRoomError> {
-        for _ in 0..TRIES_MAX {
+        for _ in 0..JOIN_TRIES_MAX {
             let refused = match self.ports.queues.join(joining).await {
                 Ok(Joined { payload, replaced }) => {
                     if let Some(replaced) = replaced {
@@ -84,6 +88,9 @@ impl Recovery {
             };
             match refused {
                 JoinRefusal::NoToken => return Err(WaitingRoomError::Draining),
+                JoinRefusal::Reused(RequestReused) => return Err(WaitingRoomError::RequestReused),
+                JoinRefusal::EntryNeeded { epoch } => joining.entry = self.enter_draw(&joining, epoch).await?,
+                JoinRefusal::Drawing => self.draw_entered(&joining).await?,
                 JoinRefusal::NumberNeeded { payload, drawn } => {
                     joining.token = Some(self.drawn_token(payload, drawn).await?);
                 }
@@ -92,6 +99,28 @@ impl Recovery {
             }
         }
         Err(Unavailable::of("the queue").into())
+    }
+
+    /// The token of an earlier join with the same request. None too if the queue is lost, and its requests with it.
+    pub(crate) async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, RequestError<Infallible>> {
+        self.ports.queues.find_join(performance, request).await.map_err(|error| match error {
+            PortError::Refused(RequestReused) => RequestError::Reused,
+            PortError::Unavailable(unavailable) => unavailable.into(),
+        })
+    }
+
+    /// Notes that the fan of a token asked to leave. Returns the state of the token.
+    pub(crate) async fn note_leave(
+        &self,
+        payload: &QueueTokenPayload,
+        request: Option<RequestKey>,
+    ) -> Result<TokenState, WaitingRoomError> {
+        let note = |token, now| async move { self.ports.queues.note_leave(&token, request, now).await };
+        self.repaired(payload, note).await
     }
 
     /// The state of a token.
@@ -117,6 +146,14 @@ impl Recovery {
     ) -> Result<TokenState, WaitingRoomError> {
         let end = |token, now| async move { self.ports.queues.end(&token, reason, now).await };
         self.repaired(payload, end).await
+    }
+
+    /// Ends a called token whose fan could buy nothing, and notes it.
+    pub(crate) async fn pass_over(&self, payload: &QueueTokenPayload) -> Result<TokenState, WaitingRoomError> {
+        let QueueTokenPayload { performance, epoch, lane, index, .. } = *payload;
+        let reason = EndReason::LimitReached;
+        self.ended_notes.note(performance, epoch, vec![EndedToken { lane, index, reason }]).await?;
+        self.end(payload, reason).await
     }
 
     /// Takes one of the hold attempts of an active token. Returns whether one was left.
@@ -282,6 +319,7 @@ impl Recovery {
                 self.show_with_grace(payload.performance, &[*payload], grace).await
             }
             TokenRefusal::Drawing => Err(Unavailable::of("the draw").into()),
+            TokenRefusal::Reused(RequestReused) => Err(WaitingRoomError::RequestReused),
         }
     }
 
@@ -307,9 +345,16 @@ impl Recovery {
         let queue = self.queue(performance).await?;
         let now = clock.now();
         let new = QueueRecord::begun(now.timestamp_millis(), &queue.settings, now);
-        let record = records.begin(performance, new).await?;
+        let mut record = records.begin(performance, new).await?;
         let drawn = draws.find(performance).await?.unwrap_or_default();
         let counts: Vec<u64> = drawn.iter().map(|drawn| drawn.count).collect();
+        if queue.draw.is_some() {
+            let entries = match counts.as_slice() {
+                [] => draws.entries(performance).await?,
+                counts => DrawEntries { joined: counts.to_vec(), closed: true },
+            };
+            record = record.with_entries(&entries);
+        }
         let mut ended = Vec::new();
         if !record.is_new() {
             ended = records.ended(performance, record.epoch).await?;

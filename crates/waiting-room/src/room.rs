@@ -1,14 +1,16 @@
 //! The façade: everything that other crates may ask of the queues.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use encore_bulkhead::Bulkhead;
-use encore_domain::error::Unavailable;
+use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, Draws, Joining, Presence, QueueRecords, QueueStore};
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use crate::absence::AbsenceSweep;
@@ -79,14 +81,41 @@ impl WaitingRoom {
         self.0.open_queues.find_now(performance).await
     }
 
-    /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present.
-    pub async fn join(&self, open: &OpenQueue, fan: Entrant) -> Result<QueueTokenPayload, WaitingRoomError> {
+    /// Whether the pre-queue of a queue whose sale opens at `opens_at` is open. It reads the catalog once per queue: a queue whose
+    /// time has not come is asked for by many.
+    pub async fn is_in_pre_queue(
+        &self,
+        performance: PerformanceId,
+        opens_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        Ok(now < opens_at && self.0.open_queues.pre_queue_opens_at(performance).await?.is_some_and(|at| at <= now))
+    }
+
+    /// Gives a fan a token in a lane, or returns the token the fan has. The fan is present. A repeated request returns the token of
+    /// the first call.
+    pub async fn join(
+        &self,
+        open: &OpenQueue,
+        fan: Entrant,
+        request: Option<RequestKey>,
+    ) -> Result<QueueTokenPayload, WaitingRoomError> {
         let settings = &open.queue.settings;
         let presence = Presence { now: self.0.clock.now(), grace: settings.grace };
         let (performance, may_enter) = (open.performance, !settings.draining);
         let Entrant { user, lane, needs_accessible } = fan;
-        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token: None, presence };
+        let (token, entry) = (None, None);
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry };
         self.0.recovery.join(joining).await
+    }
+
+    /// The token of an earlier join with the same request, whether or not the fan could join now.
+    pub async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, RequestError<Infallible>> {
+        self.0.recovery.find_join(performance, request).await
     }
 
     /// The status of a token that its fan was just given. It costs no more than reading a shared view: many fans join at once. None
@@ -131,9 +160,13 @@ impl WaitingRoom {
         Ok(PositionStream::new(self.0.statuses.clone(), watcher))
     }
 
-    /// Why a token has ended; none if it has not.
-    pub async fn ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, WaitingRoomError> {
-        match self.0.recovery.state(payload).await? {
+    /// Notes the request of a fan to leave, before anything of the token ends. Returns why the token has ended; none if it has not.
+    pub async fn note_leave(
+        &self,
+        payload: &QueueTokenPayload,
+        request: Option<RequestKey>,
+    ) -> Result<Option<EndReason>, WaitingRoomError> {
+        match self.0.recovery.note_leave(payload, request).await? {
             TokenState::Ended(reason) => Ok(Some(reason)),
             TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. } => Ok(None),
         }
@@ -179,11 +212,11 @@ impl WaitingRoom {
         }
     }
 
-    /// Takes one of the hold attempts of an active token, if its queue limits them. While the store is unavailable nothing is taken:
-    /// the limit stops endless attempts, and a sale does not stop for it.
+    /// Takes one of the hold attempts of an active token, if its queue limits them. While the queue store is unavailable nothing is
+    /// taken: the limit stops endless attempts, and a sale does not stop for it. A queue that this instance has not read yet is
+    /// looked up in the catalog.
     pub async fn spend_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
-        let open = self.0.open_queues.find(payload.performance);
-        let Some(tries) = open.and_then(|open| open.queue.settings.hold_tries) else { return Ok(()) };
+        let Some(tries) = self.hold_tries(payload.performance).await? else { return Ok(()) };
         match self.0.recovery.spend_hold_try(payload, tries).await {
             Ok(true) | Err(WaitingRoomError::Unavailable(_)) => Ok(()),
             Ok(false) => Err(WaitingRoomError::HoldTriesExhausted { tries }),
@@ -193,11 +226,15 @@ impl WaitingRoom {
 
     /// Returns a hold attempt that was taken for a call that costs none.
     pub async fn return_hold_try(&self, payload: &QueueTokenPayload) -> Result<(), WaitingRoomError> {
-        let open = self.0.open_queues.find(payload.performance);
-        match open.and_then(|open| open.queue.settings.hold_tries) {
+        match self.hold_tries(payload.performance).await? {
             Some(_) => self.0.recovery.return_hold_try(payload).await,
             None => Ok(()),
         }
+    }
+
+    async fn hold_tries(&self, performance: PerformanceId) -> Result<Option<u32>, Unavailable> {
+        let queue = self.0.open_queues.find_closed_too(performance).await?;
+        Ok(queue.and_then(|queue| queue.settings.hold_tries))
     }
 }
 
@@ -218,6 +255,11 @@ impl WaitingRoom {
     /// A copy of a queue as the store has it, for the auditor. None if the store has no such queue; nothing is restored.
     pub async fn stored_snapshot(&self, performance: PerformanceId) -> Result<Option<QueueSnapshot>, Unavailable> {
         self.0.recovery.stored_snapshot(performance).await
+    }
+
+    /// The most fans who may be inside; none if the performance has no open queue, as of the last refresh.
+    pub fn max_active(&self, performance: PerformanceId) -> Option<u32> {
+        self.0.open_queues.find(performance).map(|open| open.queue.settings.max_active)
     }
 
     /// The performances on sale, and those whose queue is in its pre-queue, as of the last refresh.
@@ -256,6 +298,8 @@ impl WaitingRoom {
 
     /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
+        let on_sale = self.0.open_queues.on_sale();
+        self.0.recovery.forget_closed(|performance| on_sale.contains_key(&performance));
         let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
         let checkpoint = |open| {
             let recovery = Arc::clone(&self.0.recovery);
@@ -294,6 +338,7 @@ impl WaitingRoom {
             Arc::clone(&replicas),
             Arc::clone(&clock),
         );
+        let statuses = StatusReader::new(Arc::clone(&recovery), Arc::clone(&stock));
         let admission = Admission {
             bulkhead: Bulkhead::new("tick", admission::DEADLINE),
             recovery: Arc::clone(&recovery),
@@ -302,7 +347,6 @@ impl WaitingRoom {
             stock,
             clock: Arc::clone(&clock),
         };
-        let statuses = StatusReader::new(Arc::clone(&recovery));
         let checkpoints = Bulkhead::new("queue records", CHECKPOINT_DEADLINE);
         let (admission, absence) = (Arc::new(admission), Arc::new(absence));
         Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, checkpoints, clock }))

@@ -4,22 +4,25 @@ use std::sync::Arc;
 
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{QueueTokenPayload, TokenState};
+use tracing::debug;
 
 use crate::error::WaitingRoomError;
 use crate::open_queues::OpenQueue;
 use crate::recovery::Recovery;
 use crate::status::{Ending, QueueStatus, Waiting};
+use crate::stock::Stock;
 use crate::view::{QueuePhase, QueueView};
 
 /// Reads statuses.
 #[derive(Clone)]
 pub(crate) struct StatusReader {
     recovery: Arc<Recovery>,
+    stock: Arc<dyn Stock>,
 }
 
 impl StatusReader {
-    pub(crate) fn new(recovery: Arc<Recovery>) -> Self {
-        Self { recovery }
+    pub(crate) fn new(recovery: Arc<Recovery>, stock: Arc<dyn Stock>) -> Self {
+        Self { recovery, stock }
     }
 
     /// The status of a token. A waiting or active token costs no call of the store. Reading the status of a called token accepts
@@ -55,9 +58,8 @@ impl StatusReader {
             Some((NumberStatus::Waiting { position, position_by_need }, people_waiting)) => {
                 Ok(Some(waiting(payload, view, (position, position_by_need), people_waiting)))
             }
-            Some((NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended, _)) | None => {
-                self.accept(payload, open).await
-            }
+            Some((NumberStatus::Active { .. } | NumberStatus::Ended, _)) => self.accept(payload, open).await,
+            Some((NumberStatus::Called, _)) | None => self.accept_if_useful(payload, open).await,
         }
     }
 
@@ -85,6 +87,38 @@ impl StatusReader {
             NumberStatus::PreQueued => None,
             NumberStatus::Waiting { position_by_need, .. } => Some(position_by_need),
             NumberStatus::Called | NumberStatus::Active { .. } | NumberStatus::Ended => Some(0),
+        }
+    }
+
+    /// Accepts a call, unless the fan could buy nothing: then the token ends, and its place goes to the next fan. A token that was
+    /// active already is not asked for again: it may be there to pay a hold.
+    async fn accept_if_useful(
+        &self,
+        payload: &QueueTokenPayload,
+        open: &OpenQueue,
+    ) -> Result<Option<QueueStatus>, WaitingRoomError> {
+        if payload.admitted_until.is_some() || self.may_buy(payload).await {
+            return self.accept(payload, open).await;
+        }
+        Ok(match self.recovery.state(payload).await? {
+            TokenState::Waiting => None,
+            TokenState::Called { .. } => match self.recovery.pass_over(payload).await? {
+                TokenState::Ended(reason) => Some(QueueStatus::Ended(Ending::Token(reason))),
+                TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. } => None,
+            },
+            TokenState::Active { until } => Some(QueueStatus::Admitted { until }),
+            TokenState::Ended(reason) => Some(QueueStatus::Ended(Ending::Token(reason))),
+        })
+    }
+
+    /// Whether the fan may buy a seat. While that cannot be known, the fan is let in, and holds decide.
+    async fn may_buy(&self, payload: &QueueTokenPayload) -> bool {
+        match self.stock.may_buy(payload.performance, payload.user).await {
+            Ok(may_buy) => may_buy,
+            Err(unavailable) => {
+                debug!(error = &unavailable as &dyn std::error::Error, "what a called fan has bought is not known");
+                true
+            }
         }
     }
 

@@ -9,15 +9,16 @@ use async_trait::async_trait;
 use encore_domain::booking::seat_state::{SeatStock, StockByNeed};
 use encore_domain::catalog::OnSale;
 use encore_domain::error::{PortError, Unavailable};
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{
     Absent, Clock, CutLane, FrozenLane, JoinRefusal, Joined, Joining, MockCatalog, MockDraws, MockQueueRecords,
-    Presence, QueueLost, QueueStore, TokenRefusal,
+    Presence, QueueLost, QueueStore, RequestReused, TokenRefusal,
 };
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
-    AdmissionTerms, EndReason, EndedToken, LaneNumber, Queue, QueueToken, RestoredQueue, TokenState,
+    AdmissionTerms, EndReason, EndedToken, LaneNumber, Queue, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use encore_waiting_room::{Stock, WaitingRoom, WaitingRoomParts};
@@ -91,6 +92,23 @@ impl QueueStore for HangingQueues {
         unreachable!("nobody joins")
     }
 
+    async fn find_join(
+        &self,
+        _: PerformanceId,
+        _: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>> {
+        unreachable!("nobody joins")
+    }
+
+    async fn note_leave(
+        &self,
+        _: &QueueToken,
+        _: Option<RequestKey>,
+        _: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>> {
+        unreachable!("nobody joins")
+    }
+
     async fn show(
         &self,
         _: PerformanceId,
@@ -120,7 +138,7 @@ impl QueueStore for HangingQueues {
         unreachable!("nobody joins")
     }
 
-    async fn freeze(&self, _: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
+    async fn freeze(&self, _: PerformanceId, _: &[u64]) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>> {
         unreachable!("no queue has a draw")
     }
 
@@ -154,6 +172,10 @@ struct FreeSeats;
 impl Stock for FreeSeats {
     async fn stock(&self, _: PerformanceId) -> Result<StockByNeed, Unavailable> {
         Ok(StockByNeed { general: SeatStock { free: 26, held: 0 }, ..StockByNeed::default() })
+    }
+
+    async fn may_buy(&self, _: PerformanceId, _: UserId) -> Result<bool, Unavailable> {
+        Ok(true)
     }
 }
 

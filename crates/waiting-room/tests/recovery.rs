@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{JoinRefusal, Joined, MockClock, QueueLost, TokenRefusal};
-use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload, TokenState};
+use encore_domain::ports::{JoinRefusal, Joined, MockCatalog, MockClock, QueueLost, TokenRefusal};
+use encore_domain::queue::{EndReason, EndedToken, Queue, QueueSettings, QueueTokenPayload, TokenState};
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use encore_waiting_room::{Entrant, WaitingRoom, WaitingRoomError};
@@ -57,10 +57,8 @@ async fn a_join_that_finds_the_queue_lost_opens_it_and_is_repeated() {
 
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
 
-    assert_eq!(
-        room.join(&open, Entrant { user: joined.user, lane: 0, needs_accessible: false }).await.expect("a token"),
-        joined
-    );
+    let fan = Entrant { user: joined.user, lane: 0, needs_accessible: false };
+    assert_eq!(room.join(&open, fan, None).await.expect("a token"), joined);
 }
 
 #[tokio::test]
@@ -149,9 +147,42 @@ async fn a_token_that_was_replaced_is_noted_before_the_answer() {
     let open = room.open_queue(performance).await.expect("the catalog answers").expect("an open queue");
     let fan = Entrant { user: payload(performance, None).user, lane: 0, needs_accessible: false };
 
-    let outcome = room.join(&open, fan).await;
+    let outcome = room.join(&open, fan, None).await;
     assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
-    room.join(&open, fan).await.expect("both are noted");
+    room.join(&open, fan, None).await.expect("both are noted");
+}
+
+#[tokio::test]
+async fn hold_tries_are_limited_by_an_instance_that_has_not_read_the_queue_yet() {
+    let performance = fixtures::id();
+    let token = payload(performance, Some(fixtures::start() + MINUTE));
+    let mut mocks = Mocks::default();
+    let mut left = vec![false, true];
+    mocks.queues.expect_spend_hold_try().times(2).returning(move |_, tries, _| {
+        assert_eq!(tries, 3);
+        Ok(left.pop().expect("two tries"))
+    });
+    mocks.queues.expect_return_hold_try().times(1).returning(|_, _| Ok(()));
+    let mut catalog = MockCatalog::new();
+    let settings = QueueSettings { hold_tries: Some(3), ..QueueSettings::default() };
+    catalog.expect_queue().returning(move |_| Ok(Some(Queue { settings: settings.clone(), draw: None })));
+    let mut clock = MockClock::new();
+    clock.expect_now().returning(fixtures::start);
+    let room = mocks.room_on(catalog, Arc::new(clock));
+
+    room.spend_hold_try(&token).await.expect("a try is left");
+    room.return_hold_try(&token).await.expect("the queue answers");
+    let outcome = room.spend_hold_try(&token).await;
+    assert!(matches!(outcome, Err(WaitingRoomError::HoldTriesExhausted { tries: 3 })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn hold_tries_of_a_queue_that_cannot_be_looked_up_are_unavailable() {
+    let mut catalog = MockCatalog::new();
+    catalog.expect_queue().returning(|_| Err(Unavailable::of("postgres")));
+    let room = Mocks::default().room_on(catalog, Arc::new(MockClock::new()));
+    let outcome = room.spend_hold_try(&payload(fixtures::id(), None)).await;
+    assert!(matches!(outcome, Err(WaitingRoomError::Unavailable(_))), "{outcome:?}");
 }
 
 #[tokio::test]

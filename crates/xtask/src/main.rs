@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod arrows;
+mod attack;
 mod demo_venue;
 mod glossary;
 mod install;
@@ -20,12 +21,13 @@ Usage: cargo xtask <command>
   test [ARGS]      run `cargo test` with a private Postgres, Redis and Redis Cluster; without ARGS, the whole workspace
   up               run a development server that keeps its data in .state/
   rehearse [ARGS]  build the server and the rehearsal in release mode, and run `encore-rehearse ARGS`
+  attack [ARGS]    build the server and the attacks in release mode (with --debug: in debug mode), and run `encore-attack ARGS`
   install-stores   install PostgreSQL and Redis from the system's packages
   arrows           check the dependencies between the crates and the imports between their files
   glossary         refuse identifiers that the glossary has given up
   demo-venue       write the seating plan of the demo's venue
 
-`test`, `up` and `rehearse --local` install PostgreSQL and Redis if they are missing. `test` and `up` use the stores that
+`test`, `up`, `rehearse --local` and `attack --local` install PostgreSQL and Redis if they are missing. `test` and `up` use the stores that
 ENCORE_DATABASE_URL and ENCORE_REDIS_URL name, and `test` those of ENCORE_REDIS_CLUSTER_URL, if these variables are set.";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "test" => test::run(&rest),
         "up" => up::run(),
         "rehearse" => rehearse::run(&rest),
+        "attack" => attack::run(&rest),
         "install-stores" => install::run(),
         "arrows" => arrows::run(),
         "glossary" => glossary::run(),

@@ -1,11 +1,8 @@
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::Command;
-
 use encore_private_stores::{DATABASE_URL, REDIS_URL};
 
+use crate::install;
 use crate::outcome::Outcome;
-use crate::{install, workspace};
+use crate::workspace::{self, Profile};
 
 const BINARY: &str = "encore-rehearse";
 
@@ -14,17 +11,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     if is_local(args) {
         install::programs_for(&[DATABASE_URL, REDIS_URL])?;
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--release", "--package", "encore-server", "--package", "encore-rehearsal"]);
-    let status = build.status().map_err(|error| format!("cannot run cargo: {error}"))?;
-    if !status.success() {
-        return Err("the server and the rehearsal cannot be built".into());
-    }
-    let metadata = workspace::metadata()?;
-    let target = metadata["target_directory"].as_str().ok_or("cargo metadata has no target_directory")?;
-    let binary = PathBuf::from(target).join("release").join(BINARY);
-    let error = Command::new(&binary).args(args).exec();
-    Err(format!("cannot run {}: {error}", binary.display()).into())
+    Err(workspace::build_and_become(Profile::Release, BINARY, args))
 }
 
 /// Whether the rehearsal starts private stores. They are not those that the environment names.

@@ -11,6 +11,8 @@ use crate::outcome::Outcome;
 use crate::{install, workspace};
 
 const LISTEN: &str = "127.0.0.1:50051";
+/// The password of the demo's operator, as in the README. A server with it listens on loopback alone.
+const OPERATOR_PASSWORD: &str = "demo-operator";
 
 /// The stores that the server needs.
 const STORES: [&str; 2] = [DATABASE_URL, REDIS_URL];
@@ -27,6 +29,7 @@ pub(crate) fn run() -> Outcome {
     for (variable, url) in stores.urls() {
         println!("{variable}={url}");
     }
+    default(&mut server, "ENCORE_DEMO_OPERATOR_PASSWORD", || Ok(OPERATOR_PASSWORD.to_owned()))?;
     default(&mut server, "ENCORE_LISTEN", || Ok(LISTEN.to_owned()))?;
     default(&mut server, "ENCORE_TOKEN_KEYS", || token_keys(&state.join("token-keys")))?;
     Err(format!("cannot run cargo: {}", server.exec()).into())

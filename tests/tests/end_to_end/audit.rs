@@ -72,13 +72,15 @@ async fn an_audit_finds_damage_to_queue_seats_and_records() {
             may_enter: true,
             token: None,
             presence,
+            request: None,
+            entry: None,
         };
         queues.join(joining).await.expect("a queue token");
     }
     let wide = QueueSettings { max_active: 100, ..settings };
     let wide = wide.terms(None, presence.now, presence.now);
     assert_eq!(queues.admit(damaged, &wide, presence.now).await.expect("Redis is available"), 2);
-    let lock = SeatLock::sold(slots(&[3])[0], fixtures::id());
+    let lock = SeatLock::sold(slots(&[3])[0], fixtures::id(), fixtures::id());
     world.ports.seat_locks.mark(damaged, &[lock]).await.expect("Redis is available");
     damage(world.database(), "DELETE FROM outbox WHERE kind = 'booking.hold_placed'").await;
 

@@ -72,7 +72,7 @@ async fn bad_amounts_are_refused() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let top_up = |amount: Option<Money>| {
-        let request = fan.request(TopUpRequest { request_id: request_id(), amount });
+        let request = fan.request(TopUpRequest { request_id: request_id(), amount, card: None });
         let mut wallet = fan.wallet();
         async move { wallet.top_up(request).await.expect_err("refused") }
     };
@@ -118,7 +118,7 @@ async fn pages_are_bounded_and_their_tokens_checked() {
     let performance = world.performance(None).await;
     let fan = world.fan(0).await;
     let list = |page_size, page_token: &str| {
-        let message = ListReservationsRequest { page_size, page_token: page_token.into() };
+        let message = ListReservationsRequest { page_size, page_token: page_token.into(), states: vec![] };
         let request = fan.request(message);
         let mut booking = fan.booking();
         async move { booking.list_reservations(request).await }

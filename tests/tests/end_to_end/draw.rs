@@ -5,8 +5,8 @@ use std::time::Duration;
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{DRAW_KEY_BYTES, Draw, DrawKey, QueueSettings};
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
-use encore_proto::queue::v1::{GetDrawRequest, GetDrawResponse, JoinQueueResponse};
-use encore_tests::fan::{Fan, next_status, reason};
+use encore_proto::queue::v1::{EndReason, GetDrawRequest, GetDrawResponse, JoinQueueResponse};
+use encore_tests::fan::{Fan, next_status, reason, request_id};
 use encore_tests::world::{World, until};
 use tonic::Status;
 
@@ -109,6 +109,7 @@ async fn numbers_survive_the_loss_of_the_queue_before_and_after_the_draw() {
     until("numbers", || async { positions().await.len() == 6 }).await;
     let drawn = positions().await;
     let joined = draw(&fans[0], performance).await.expect("the draw").lanes[0].joined;
+    assert_eq!(joined, 6, "each fan is counted once, whatever was lost");
     let numbers: Vec<u64> = (1..=6).map(|index| Draw::new(KEY, 0, joined).number(index)).collect();
     let order = |positions: &[u64]| {
         let mut fans: Vec<usize> = (0..6).collect();
@@ -120,6 +121,39 @@ async fn numbers_survive_the_loss_of_the_queue_before_and_after_the_draw() {
     world.lose_queue(performance).await;
     until("the same numbers again", || async { positions().await == drawn }).await;
     drop(streams);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fan_who_leaves_and_joins_again_has_one_index() {
+    let world = World::durable(2).await;
+    let performance = world.drawn_performance(still(), OPENS_IN).await;
+    let fans = pre_queued(&world, performance, 3).await;
+    let mut fan = fans[1].clone();
+    let mut before = fan.clone();
+    for turn in 0..10 {
+        world.clock.advance(Duration::from_secs(1));
+        let leave = request_id();
+        assert_eq!(fan.leave_as(&leave).await.expect("left"), EndReason::Left);
+        before = fan.clone();
+        let joined = fan.on(world.channel(turn)).join_with(performance, "").await.expect("a queue token");
+        assert_eq!(joined.join_index, 2);
+        fan = fan.showing(&joined.queue_token);
+        assert_eq!(before.leave_as(&leave).await.expect("a repeat"), EndReason::Left);
+        let status = fan.on(world.channel(turn + 1)).position().await.expect("a status");
+        assert!(matches!(status, QueueStatus::PreQueued(_)), "a repeat does not leave again: {status:?}");
+    }
+    world.lose_queue(performance).await;
+    world.clock.advance(OPENS_IN);
+    // With any of the tokens the fan has the same number.
+    let number = Draw::new(KEY, 0, 3).number(2);
+    for fan in [&fans[0], &fans[2], &fan, &before] {
+        until("a number", || async { matches!(fan.position().await, Ok(QueueStatus::Waiting(_))) }).await;
+    }
+    for fan in [&fan, &before, &fans[1]] {
+        let status = fan.position().await.expect("a status");
+        assert!(matches!(&status, QueueStatus::Waiting(waiting) if waiting.position == number), "{status:?}");
+    }
+    assert_eq!(draw(&fan, performance).await.expect("the draw").lanes[0].joined, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

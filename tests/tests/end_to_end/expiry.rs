@@ -96,7 +96,8 @@ async fn a_payment_and_the_expiry_of_its_hold_exclude_each_other() {
             }
         };
         assert_eq!(fan.balance().await.expect("a balance"), balance);
-        let slot = world.ports.reservations.list(fan.user, encore_domain::page::PageRequest::first(1)).await;
+        let all = encore_domain::booking::ReservationFilter::all(world.ports.clock.now());
+        let slot = world.ports.reservations.list(fan.user, &all, encore_domain::page::PageRequest::first(1)).await;
         let slots = slot.expect("reservations").items[0].slots();
         until("claims that match the state", || async {
             world.ports.reservations.claims_on(performance, &slots).await.expect("claims").len() == claims
@@ -135,7 +136,8 @@ async fn a_lock_without_a_claim_is_freed_after_its_deadline() {
     let slots = encore_port_tests::fixtures::slots(&[0]);
     let until_when = encore_port_tests::fixtures::start() + HOLD_FOR;
     let owner = encore_port_tests::fixtures::id();
-    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, owner, until_when).await.expect("a lock");
+    let terms = encore_port_tests::fixtures::lock_terms(owner, until_when);
+    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, terms).await.expect("a lock");
     let refusal = fan.hold(performance, &["S-A-1"]).await.expect_err("locked");
     assert_eq!(reason(&refusal), "SEATS_TAKEN");
 

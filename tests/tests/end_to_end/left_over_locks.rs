@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::seat_state::{Locker, SeatStatus};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter};
+use encore_domain::catalog::Performance;
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{PlaceRefusal, Reservations};
+use encore_domain::ports::{LockTerms, PlaceRefusal, Reservations};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
@@ -105,9 +106,14 @@ impl Reservations for Disk {
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable> {
-        self.reservations.list(user, page).await
+        self.reservations.list(user, filter, page).await
+    }
+
+    async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
+        self.reservations.owned(performance, user).await
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {
@@ -128,7 +134,8 @@ async fn lock_all(world: &World, performance: PerformanceId, chart: &SeatChart) 
     let all: Vec<Slot> = chart.seats().iter().map(|seat| seat.slot).collect();
     let until = fixtures::start() + std::time::Duration::from_hours(1);
     let locks = &world.ports.seat_locks;
-    locks.take(performance, &all, Orphans::Allow, fixtures::id(), until).await.expect("locked");
+    let terms = fixtures::lock_terms(fixtures::id(), until);
+    locks.take(performance, &all, Orphans::Allow, terms).await.expect("locked");
     assert_eq!(locks.stock(&[performance]).await.expect("an answer")[0].expect("loaded").stock.free, 0);
 }
 
@@ -152,6 +159,27 @@ async fn seats_that_are_locked_and_not_claimed_are_not_sold_out() {
     }
     let refusal = world.fan(0).await.hold_best(performance, best(1)).await.expect_err("all are claimed");
     assert_eq!(reason(&refusal), "NO_SEATS_FIT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seats_that_are_locked_and_not_claimed_do_not_count_against_their_fan() {
+    let world = World::embedded().await;
+    let two = |performance| Performance { seats_per_fan: 2, ..performance };
+    let performance = world.performance_with(None, two).await;
+    let fan = world.fan(0).await;
+    fan.seats(performance).await.expect("the seats are loaded");
+    // Two calls of the fan locked seats, and their instance died.
+    let until = fixtures::start() + std::time::Duration::from_hours(1);
+    for seat in 0..2 {
+        let terms = LockTerms { user: fan.user, seats_per_fan: 2, ..fixtures::lock_terms(fixtures::id(), until) };
+        let locked = world.ports.seat_locks.take(performance, &fixtures::slots(&[seat]), Orphans::Allow, terms).await;
+        locked.expect("locked");
+    }
+
+    fan.hold(performance, &["S-A-3"]).await.expect("the fan owns nothing");
+    fan.hold_best(performance, best(1)).await.expect("the fan owns one seat");
+    let refusal = fan.hold(performance, &["S-A-5"]).await.expect_err("the fan owns two seats");
+    assert_eq!(reason(&refusal), "SEAT_LIMIT_EXCEEDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

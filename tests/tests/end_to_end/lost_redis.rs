@@ -8,7 +8,7 @@ use encore_domain::queue::QueueSettings;
 use encore_private_stores::RedisServer;
 use encore_proto::queue::v1::EndReason;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
-use encore_tests::fan::{Fan, reason};
+use encore_tests::fan::{Fan, reason, request_id};
 use encore_tests::route::Route;
 use encore_tests::world::{World, until};
 use futures::future::join_all;
@@ -192,4 +192,28 @@ async fn a_sale_survives_a_failover_to_a_lagging_replica() {
         route.turn_to(replica.port());
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_after_a_loss_does_no_harm() {
+    let redis = start("repeats");
+    let world = World::durable_on(INSTANCES, &redis.url()).await;
+    let paused = QueueSettings { paused: true, ..QueueSettings::default() };
+    let performance = world.performance(Some(paused)).await;
+    let (waits, leaves) = (world.fan(0).await, world.fan(1).await);
+    let [join, leave] = [(); 2].map(|()| request_id());
+    let joined = waits.join_as(&join, performance, "").await.expect("a queue token");
+    let left = leaves.join_as(&request_id(), performance, "").await.expect("a queue token");
+    let (waits, leaves) = (waits.showing(&joined.queue_token), leaves.showing(&left.queue_token));
+    assert_eq!(leaves.leave_as(&leave).await.expect("left"), EndReason::Left);
+
+    world.queue_lost_by(performance, async { assert_eq!(ask(&redis, "FLUSHALL"), "OK") }).await;
+    until("the fan's token shown again", || async { position(&waits).await == Some(1) }).await;
+    for turn in 0..INSTANCES {
+        let again = waits.on(world.channel(turn)).join_as(&join, performance, "").await.expect("a repeat");
+        assert_eq!(again.queue_token, joined.queue_token);
+        assert_eq!(leaves.on(world.channel(turn)).leave_as(&leave).await.expect("a repeat"), EndReason::Left);
+    }
+    let queue = world.ports.queues.snapshot(performance).await.expect("Redis is available").expect("a queue");
+    assert_eq!(queue.waiting(), 1, "nobody else waits");
 }

@@ -11,7 +11,7 @@ use encore_proto::queue::v1::LeaveQueueRequest;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_server::demo::VENUE_JSON;
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
-use encore_tests::world::{World, until};
+use encore_tests::world::{ACCESS_TOKEN_LIFETIME, World, until};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -97,6 +97,26 @@ async fn an_invalid_plan_is_refused_with_every_violation() {
     ] {
         assert!(fields.iter().any(|field| field == path), "{path} is missing from {fields:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_an_operator_ends_with_the_access_token() {
+    let world = World::embedded().await;
+    let operator = world.operator().await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
+    let message = admin::WatchQueueRequest { performance_id: performance.to_string() };
+    let watching = client(&operator).watch_queue(operator.request(message)).await.expect("a stream");
+    let mut reports = watching.into_inner();
+    reports.message().await.expect("a report").expect("the stream goes on");
+
+    world.clock.advance(ACCESS_TOKEN_LIFETIME);
+    let refusal = loop {
+        match reports.message().await {
+            Ok(report) => assert!(report.is_some(), "the stream ends with a status"),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

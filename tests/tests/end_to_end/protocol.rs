@@ -67,12 +67,12 @@ async fn a_compressed_request_is_the_same_request() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let amount = Some(Money { amount_minor: 500, currency_code: "EUR".into() });
-    let message = TopUpRequest { request_id: request_id(), amount: amount.clone() };
+    let message = TopUpRequest { request_id: request_id(), amount: amount.clone(), card: None };
     let mut compressing = fan.wallet().send_compressed(CompressionEncoding::Gzip);
     let first = compressing.top_up(fan.request(message.clone())).await.expect("a top-up").into_inner();
     let again = fan.wallet().top_up(fan.request(message)).await.expect("the same top-up").into_inner();
     assert_eq!(first, again);
-    let bomb = TopUpRequest { request_id: "0".repeat(10_000_000), amount };
+    let bomb = TopUpRequest { request_id: "0".repeat(10_000_000), amount, card: None };
     let refusal = compressing.top_up(fan.request(bomb)).await.expect_err("too large when it is decompressed");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
 }

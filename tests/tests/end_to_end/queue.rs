@@ -5,7 +5,7 @@ use std::time::Duration;
 use encore_domain::queue::{QueueRate, QueueSettings, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use encore_proto::queue::v1::queue_status::Status as QueueStatus;
-use encore_proto::queue::v1::{EndReason, JoinQueueRequest, LeaveQueueRequest, WatchPositionResponse};
+use encore_proto::queue::v1::{EndReason, LeaveQueueRequest, WatchPositionResponse};
 use encore_tests::fan::{Fan, reason, request_id};
 use encore_tests::world::{World, until};
 use futures::future::join_all;
@@ -189,23 +189,21 @@ async fn joining_requires_an_open_sale_and_a_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_under_a_used_request_id_is_refused() {
-    let world = World::durable(2).await;
-    let (here, there) = (world.performance(Some(slow())).await, world.performance(Some(slow())).await);
-    let fan = world.fan(0).await;
-    let request_id = request_id();
-    let join = |performance: encore_domain::ids::PerformanceId| {
-        fan.request(JoinQueueRequest {
-            request_id: request_id.clone(),
-            performance_id: performance.to_string(),
-            ..JoinQueueRequest::default()
-        })
-    };
-    let first = fan.queue().join_queue(join(here)).await.expect("a queue token").into_inner();
-    let again = fan.queue().join_queue(join(here)).await.expect("the same token").into_inner();
-    assert_eq!((first.queue_token, first.join_index), (again.queue_token, again.join_index));
-    let refusal = fan.queue().join_queue(join(there)).await.expect_err("another body");
-    assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+async fn a_request_id_belongs_to_one_queue() {
+    for world in [World::durable(2).await, World::embedded().await] {
+        let (here, there) = (world.performance(Some(slow())).await, world.performance(Some(slow())).await);
+        let fan = world.fan(0).await;
+        let id = request_id();
+        let first = fan.join_as(&id, here, "").await.expect("a queue token");
+        let again = fan.on(world.channel(1)).join_as(&id, here, "").await.expect("the same token");
+        assert_eq!((&first.queue_token, first.join_index), (&again.queue_token, again.join_index));
+        let refusal = fan.join_as(&id, here, "a grant").await.expect_err("another body");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+        let refusal = fan.showing(&first.queue_token).leave_as(&id).await.expect_err("another RPC");
+        assert_eq!(reason(&refusal), "REQUEST_ID_REUSED");
+        let elsewhere = fan.join_as(&id, there, "").await.expect("another queue, another request");
+        assert_ne!(elsewhere.queue_token, first.queue_token);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

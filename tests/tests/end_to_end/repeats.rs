@@ -149,6 +149,7 @@ async fn a_repeated_top_up_credits_once() {
     let top_up = |amount_minor| TopUpRequest {
         request_id: "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6".into(),
         amount: Some(Money { amount_minor, currency_code: "EUR".into() }),
+        card: None,
     };
     let entries = join_all((0..20).map(|turn| {
         let fan = fan.on(world.channel(turn));

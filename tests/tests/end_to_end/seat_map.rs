@@ -169,7 +169,8 @@ async fn behind_a_queue_only_admitted_fans_watch_until_their_admission_ends() {
     world.clock.advance(queue.active_duration);
     let slots = fixtures::slots(&[0]);
     let held_until = fixtures::start() + queue.active_duration * 2;
-    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, fixtures::id(), held_until).await.expect("a lock");
+    let terms = fixtures::lock_terms(fixtures::id(), held_until);
+    world.ports.seat_locks.take(performance, &slots, Orphans::Allow, terms).await.expect("a lock");
     let end = seats.next().await.expect_err("the admission is over");
     assert_eq!(reason(&end), "QUEUE_TOKEN_ENDED");
 }

@@ -129,7 +129,7 @@ async fn reservations_token(world: &World, fan: &Fan) -> String {
     for seat in ["S-A-1", "S-A-2"] {
         fan.hold(performance, &[seat]).await.expect("a hold");
     }
-    let message = ListReservationsRequest { page_size: 1, page_token: String::new() };
+    let message = ListReservationsRequest { page_size: 1, ..Default::default() };
     fan.booking().list_reservations(fan.request(message)).await.expect("a page").into_inner().next_page_token
 }
 
@@ -139,7 +139,7 @@ async fn a_page_belongs_to_its_list_filter_and_caller() {
     let (fan, other) = (world.fan(0).await, world.fan(1).await);
     let token = reservations_token(&world, &fan).await;
     let list = async |fan: &Fan, page_token: &str| {
-        let message = ListReservationsRequest { page_size: 5, page_token: page_token.into() };
+        let message = ListReservationsRequest { page_size: 5, page_token: page_token.into(), states: vec![] };
         fan.booking().list_reservations(fan.request(message)).await
     };
     let there = fan.on(world.channel(1));

@@ -2,6 +2,9 @@
 
 use encore_proto::identity::v1::LogInRequest;
 use encore_tests::fan::reason;
+use encore_tests::http2::{
+    ACK, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame, next_frame,
+};
 use encore_tests::world::World;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,27 +14,12 @@ use tonic::{Code, Status};
 /// The most cancelled calls that the server keeps before it has read them: as many as may be open.
 const CANCELLED_MAX: usize = 20_000;
 
-/// The kinds of HTTP/2 frames that these tests use (RFC 9113, section 6).
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
 /// The flags of a frame of HEADERS that is a whole request without a body.
-const WHOLE_REQUEST: u8 = 0x5;
-const ACK: u8 = 0x1;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
+const WHOLE_REQUEST: u8 = END_HEADERS | END_STREAM;
 
 /// The beginning of a connection, this many calls that are cancelled at once, and a ping.
 fn cancelled_calls(count: usize) -> Vec<u8> {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     // The first request puts its fields into the table of the connection (RFC 7541); the others name them by index.
     let mut first = vec![0x83, 0x86];
@@ -58,12 +46,8 @@ async fn answer_to_cancelled_calls(count: usize) -> u8 {
     let mut connection = world.instances[0].connect_with(bytes.len());
     connection.write_all(&bytes).await.expect("the buffer has room");
     loop {
-        let mut header = [0; 9];
-        connection.read_exact(&mut header).await.expect("a frame");
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        let mut payload = vec![0; length as usize];
-        connection.read_exact(&mut payload).await.expect("the rest of the frame");
-        match (header[3], header[4]) {
+        let frame = next_frame(&mut connection).await.expect("a frame");
+        match (frame.kind, frame.flags) {
             (GOAWAY, _) => return GOAWAY,
             (PING, ACK) => return PING,
             _ => {}

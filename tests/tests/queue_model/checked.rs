@@ -91,6 +91,16 @@ impl Checked {
                     self.change(at, admitted_until, TokenChange::Accept).await;
                 }
             }
+            Operation::PassOver(choice) => {
+                // A fan whose token says that it was admitted is not asked.
+                let choice = TokenChoice { admitted: false, ..self.model.called_instead(*choice) };
+                if let Some((at, None)) = self.model.choice(choice)
+                    && matches!(self.model.token(at).phase, Phase::Called(_))
+                {
+                    self.model.token_mut(at).given_up = true;
+                    self.change(at, None, TokenChange::End(EndReason::LimitReached)).await;
+                }
+            }
             Operation::Pay { choice, reported } => self.pay(*choice, *reported).await,
             Operation::Keep => self.keep().await,
             Operation::Lose { loss, showing } => self.lose(*loss, showing).await,
@@ -101,8 +111,8 @@ impl Checked {
     async fn join(&mut self, fan: usize, lane: u8) {
         let (performance, user) = (self.model.performance, self.model.users[fan]);
         let presence = self.model.presence();
-        let joining =
-            Joining { performance, user, lane, needs_accessible: false, may_enter: true, token: None, presence };
+        let (needs_accessible, may_enter, token, request, entry) = (false, true, None, None, None);
+        let joining = Joining { performance, user, lane, needs_accessible, may_enter, token, presence, request, entry };
         let joined = self.queues().join(joining).await.expect("a token");
         assert_eq!(joined, self.model.join(fan, lane), "the token of the joining fan");
     }

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod checked;
+mod draw;
 mod losing;
 mod model;
 mod operations;

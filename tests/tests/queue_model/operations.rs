@@ -52,6 +52,8 @@ pub enum Operation {
     },
     Admit(AdmissionTerms),
     Accept(TokenChoice),
+    /// A called fan could buy nothing: the token ends.
+    PassOver(TokenChoice),
     /// The fan pays. `reported` says whether the queue is notified.
     Pay {
         choice: TokenChoice,
@@ -102,6 +104,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         2 => (1_500_u64..10_500).prop_map(|ms| Operation::Tick { ms }),
         7 => terms().prop_map(Operation::Admit),
         7 => choice().prop_map(Operation::Accept),
+        2 => choice().prop_map(Operation::PassOver),
         3 => (choice(), any::<bool>()).prop_map(|(choice, reported)| Operation::Pay { choice, reported }),
         3 => Just(Operation::Keep),
         3 => (loss, vec(prop::bool::weighted(0.7), FANS)).prop_map(|(loss, showing)| Operation::Lose { loss, showing }),

@@ -29,7 +29,12 @@ pub struct Flushable(RedisServer);
 
 impl Flushable {
     pub fn start() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("queue-model");
+        Self::start_as("queue-model")
+    }
+
+    /// Starts one with a folder of this name. Tests that run at the same time have different ones.
+    pub fn start_as(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         Self(RedisServer::start(&folder).expect("Redis starts"))
     }
 }

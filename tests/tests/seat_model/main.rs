@@ -200,6 +200,12 @@ impl Checked {
         let (caller, message) = (self.fan(fan), HoldSeatsRequest { best_available, ..self.new_request() });
         let held = self.with_or_without_redis(lose, caller.send_hold(message.clone())).await;
         let expected = match &best {
+            // The locks look at the limit before they choose, the claims afterwards.
+            None if self.reference.is_over_the_limit(fan, seat_request.count)
+                && refusal(&held).as_deref() == Some("SEAT_LIMIT_EXCEEDED") =>
+            {
+                Some("SEAT_LIMIT_EXCEEDED")
+            }
             None => Some("NO_SEATS_FIT"),
             Some(seats) => self.reference.refuses(fan, seats, false),
         };

@@ -150,7 +150,12 @@ impl Reference {
         if prevent_orphan_seats && !Orphans::prevent(&self.chart, &slots).left_by(&self.state(), &slots).is_empty() {
             return Some("WOULD_ORPHAN_SEATS");
         }
-        (self.owned(fan) + seats.len() > SEATS_PER_FAN).then_some("SEAT_LIMIT_EXCEEDED")
+        self.is_over_the_limit(fan, seats.len()).then_some("SEAT_LIMIT_EXCEEDED")
+    }
+
+    /// Whether so many more seats are more than one fan may have.
+    pub(crate) fn is_over_the_limit(&self, fan: usize, more: usize) -> bool {
+        self.owned(fan) + more > SEATS_PER_FAN
     }
 
     /// The best available seats for a request.

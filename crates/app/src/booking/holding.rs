@@ -12,7 +12,7 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::PlaceRefusal;
+use encore_domain::ports::{LockTerms, PlaceRefusal};
 use encore_domain::request::{Applied, RequestKey};
 use encore_seat_map::SeatMapError;
 use tokio::time::{sleep, timeout};
@@ -39,6 +39,12 @@ enum Wanted {
     Chosen(Search),
 }
 
+/// Seats that were locked, or the hold that the request placed before.
+enum Locked<T> {
+    Now(T),
+    Before(Reservation),
+}
+
 /// A hold that is being made.
 struct Holding<'a> {
     context: &'a PerformanceContext,
@@ -46,6 +52,14 @@ struct Holding<'a> {
     /// The admission of the fan, if one is needed.
     admission: Option<Admission>,
     request: RequestKey,
+}
+
+impl Holding<'_> {
+    fn lock_terms(&self, is_new: bool) -> LockTerms {
+        let HoldTerms { id, user, expires_at, .. } = self.terms;
+        let seats_per_fan = self.context.performance.seats_per_fan;
+        LockTerms { reservation: id, user, seats_per_fan, until: expires_at, is_new }
+    }
 }
 
 impl BookingUseCases {
@@ -126,24 +140,63 @@ impl BookingUseCases {
         slots: &[Slot],
         orphans: Orphans,
     ) -> Result<Applied<Reservation>, AppError> {
-        let HoldTerms { id, expires_at, .. } = holding.terms;
-        self.seat_map.take(holding.context, slots, orphans, id, expires_at).await?;
-        self.place(holding, slots).await
+        let take = |terms| self.seat_map.take(holding.context, slots, orphans.clone(), terms);
+        match self.lock(holding, false, take).await {
+            Ok(Locked::Before(first)) => Ok(Applied::Before(first)),
+            Ok(Locked::Now(())) => self.place(holding, slots).await,
+            Err(refusal @ AppError::OverLimit { .. }) => {
+                self.confirm_limit(holding, refusal).await?;
+                let held = self.place(holding, slots).await?;
+                self.settle_hold(held.get()).await;
+                Ok(held)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses a fan whom the locks show at the limit, if the claims do too. Otherwise locks are left over from calls that failed.
+    async fn confirm_limit(&self, holding: &Holding<'_>, refusal: AppError) -> Result<(), AppError> {
+        let AppError::OverLimit { owned, .. } = refusal else { return Err(refusal) };
+        let claimed = self.reservations.owned(holding.context.performance.id, holding.terms.user).await?;
+        if claimed < owned { Ok(()) } else { Err(refusal) }
+    }
+
+    /// Locks seats with `take`. If the locks say that the call may be a repeat, it is looked up before anything is locked: a repeat
+    /// never makes a seat look taken. `is_new` says that it was looked up already.
+    async fn lock<T, F>(
+        &self,
+        holding: &Holding<'_>,
+        is_new: bool,
+        take: impl Fn(LockTerms) -> F,
+    ) -> Result<Locked<T>, AppError>
+    where
+        F: Future<Output = Result<T, SeatMapError>>,
+    {
+        let terms = holding.lock_terms(is_new);
+        match take(terms).await {
+            Err(SeatMapError::MayRepeat) => {}
+            taken => return Ok(Locked::Now(taken?)),
+        }
+        if let Some(first) = self.reservations.find_placed(holding.request).await? {
+            return Ok(Locked::Before(first));
+        }
+        Ok(Locked::Now(take(LockTerms { is_new: true, ..terms }).await?))
     }
 
     /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the
     /// locks are corrected and the choice is repeated: a fan who asks for any seats is not refused because others were
     /// faster.
     async fn hold_chosen(&self, holding: &Holding<'_>, search: &Search) -> Result<Applied<Reservation>, AppError> {
-        let HoldTerms { id, expires_at, .. } = holding.terms;
-        let mut refused = 0;
+        let take = |terms| self.seat_map.take_chosen(holding.context, search, terms);
+        let (mut refused, mut is_new) = (0, false);
         for _ in 0..CHOICES_MAX {
-            let slots = match self.seat_map.take_chosen(holding.context, search, id, expires_at).await {
-                Ok(Some(slots)) => slots,
-                Ok(None) => return self.hold_claimable(holding, search).await,
-                Err(refusal @ (SeatMapError::NoneFits { .. } | SeatMapError::TooFewLeft { .. })) => {
+            let slots = match self.lock(holding, is_new, take).await {
+                Ok(Locked::Now(Some(slots))) => slots,
+                Ok(Locked::Now(None)) => return self.hold_claimable(holding, search).await,
+                Ok(Locked::Before(first)) => return Ok(Applied::Before(first)),
+                Err(refusal @ (AppError::NoSeatsFit { .. } | AppError::TooFewLeft { .. })) => {
                     if !self.seat_map.fits_claims(holding.context, search).await? {
-                        return Err(refusal.into());
+                        return Err(refusal);
                     }
                     refused += 1;
                     if refused == REFUSALS_MAX {
@@ -153,10 +206,15 @@ impl BookingUseCases {
                     sleep(CLAIMED_WITHIN).await;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(refusal @ AppError::OverLimit { .. }) => {
+                    self.confirm_limit(holding, refusal).await?;
+                    return self.hold_behind_locks(holding, search).await;
+                }
+                Err(error) => return Err(error),
             };
             match self.place(holding, &slots).await {
-                Err(AppError::SeatsTaken { .. }) => {}
+                // A repeat would have been answered.
+                Err(AppError::SeatsTaken { .. }) => is_new = true,
                 placed => return placed,
             }
         }
@@ -170,9 +228,12 @@ impl BookingUseCases {
         search: &Search,
     ) -> Result<Applied<Reservation>, AppError> {
         let held = self.hold_claimable(holding, search).await?;
-        let hold = held.get();
-        self.settle(hold.performance, &hold.slots(), hold.id).await;
+        self.settle_hold(held.get()).await;
         Ok(held)
+    }
+
+    async fn settle_hold(&self, hold: &Reservation) {
+        self.settle(hold.performance, &hold.slots(), hold.id).await;
     }
 
     /// Chooses on the claims while the locks are unavailable or wrong. Calls that are likely to choose the same seats, and calls

@@ -57,7 +57,7 @@ pub fn seat_findings(
 
 fn by(owner: SeatOwner) -> String {
     match owner {
-        SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+        SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation, .. } => {
             format!(" by reservation {reservation}")
         }
         SeatOwner::Operators { block } => format!(" by block {block}"),
@@ -81,12 +81,13 @@ mod tests {
     use super::*;
     use crate::booking::seat_state::written::statuses;
     use crate::catalog::seat_chart::{Grade, PlannedRow, PlannedSeat, PlannedSection};
-    use crate::ids::{BlockId, ReservationId};
+    use crate::ids::{BlockId, ReservationId, UserId};
     use crate::money::Currency;
     use crate::time::Timestamp;
 
     const PERFORMANCE: PerformanceId = PerformanceId(Uuid::nil());
     const OWNER: ReservationId = ReservationId(Uuid::nil());
+    const FAN: UserId = UserId(Uuid::nil());
 
     /// Two rows of two seats: `_` is at slot 2.
     fn chart() -> SeatChart {
@@ -105,8 +106,8 @@ mod tests {
     }
 
     fn told(state: &str, overdue: &[SeatLock]) -> Vec<(String, String)> {
-        let held = Claim::held(Slot(1), OWNER, Timestamp::UNIX_EPOCH);
-        told_of(state, &[held, Claim::sold(Slot(3), OWNER)], overdue)
+        let held = Claim::held(Slot(1), OWNER, FAN, Timestamp::UNIX_EPOCH);
+        told_of(state, &[held, Claim::sold(Slot(3), OWNER, FAN)], overdue)
     }
 
     fn told_of(state: &str, claims: &[Claim], overdue: &[SeatLock]) -> Vec<(String, String)> {
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn a_lock_without_a_claim_is_in_order_until_its_deadline() {
         assert_eq!(told("hh_sa", &[]), []);
-        let lock = SeatLock::held(Slot(0), OWNER, Timestamp::UNIX_EPOCH);
+        let lock = SeatLock::held(Slot(0), OWNER, FAN, Timestamp::UNIX_EPOCH);
         let expected =
             (format!("performance {PERFORMANCE} seat A-1/slot 0"), "shown as held, though it is free".to_owned());
         assert_eq!(told("hh_sa", &[lock]), [expected]);
@@ -159,7 +160,7 @@ mod tests {
         let state = SeatState { statuses: statuses("_____"), version: 1 };
         let block = Claim::blocked(Slot(0), BlockId(Uuid::from_u128(7)));
         assert_eq!(findings_priced(None, &state, &[block], &[]), []);
-        let found = findings_priced(None, &state, &[Claim::sold(Slot(1), OWNER)], &[]);
+        let found = findings_priced(None, &state, &[Claim::sold(Slot(1), OWNER, FAN)], &[]);
         let seat = format!("performance {PERFORMANCE} seat A-2/slot 1");
         assert_eq!(found, [(seat, format!("shown as no seat, though it is sold by reservation {OWNER}"))]);
         let state = SeatState { statuses: statuses("a____"), version: 1 };

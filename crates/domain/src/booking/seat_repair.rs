@@ -7,10 +7,13 @@ use uuid::Uuid;
 use crate::booking::Claim;
 use crate::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus};
 use crate::catalog::seat_chart::Slot;
-use crate::ids::ReservationId;
+use crate::ids::{ReservationId, UserId};
 
 /// The temporary owner of a seat that is shown as sold and has no claim, while it is being freed.
 pub const NOBODY: ReservationId = ReservationId(Uuid::nil());
+
+/// The fan of [`NOBODY`].
+pub const NOBODYS_USER: UserId = UserId(Uuid::nil());
 
 /// A seat whose live state differs from its claim. The difference may be temporary: a lock is written before its claim, and a claim
 /// changes before its lock.
@@ -58,14 +61,14 @@ mod tests {
     const OTHER: ReservationId = ReservationId(Uuid::from_u128(2));
 
     fn lock(slot: u32, owner: ReservationId) -> SeatLock {
-        SeatLock::held(Slot(slot), owner, Timestamp::UNIX_EPOCH)
+        SeatLock::held(Slot(slot), owner, UserId(owner.0), Timestamp::UNIX_EPOCH)
     }
 
     fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
         if held {
-            Claim::held(Slot(slot), reservation, Timestamp::UNIX_EPOCH)
+            Claim::held(Slot(slot), reservation, UserId(reservation.0), Timestamp::UNIX_EPOCH)
         } else {
-            Claim::sold(Slot(slot), reservation)
+            Claim::sold(Slot(slot), reservation, UserId(reservation.0))
         }
     }
 

@@ -4,7 +4,7 @@ use crate::booking::Claim;
 use crate::catalog::PriceList;
 use crate::catalog::area::Area;
 use crate::catalog::seat_chart::{SeatChart, Slot};
-use crate::ids::{BlockId, ReservationId};
+use crate::ids::{BlockId, ReservationId, UserId};
 use crate::time::Timestamp;
 
 /// Whether a seat can be held.
@@ -67,6 +67,8 @@ pub enum SeatOwner {
     Holder {
         /// The hold.
         reservation: ReservationId,
+        /// The fan.
+        user: UserId,
         /// Its deadline.
         until: Timestamp,
     },
@@ -74,6 +76,8 @@ pub enum SeatOwner {
     Buyer {
         /// The reservation that was paid.
         reservation: ReservationId,
+        /// The fan.
+        user: UserId,
     },
     /// The operators, until they unblock it.
     Operators {
@@ -86,7 +90,7 @@ impl SeatOwner {
     /// Who may free the seat.
     pub fn locker(self) -> Locker {
         match self {
-            Self::Holder { reservation, .. } | Self::Buyer { reservation } => Locker::Fan(reservation),
+            Self::Holder { reservation, .. } | Self::Buyer { reservation, .. } => Locker::Fan(reservation),
             Self::Operators { .. } => Locker::Operators,
         }
     }
@@ -103,7 +107,15 @@ impl SeatOwner {
     /// The reservation that has the seat; none if the operators have it.
     pub fn reservation(self) -> Option<ReservationId> {
         match self {
-            Self::Holder { reservation, .. } | Self::Buyer { reservation } => Some(reservation),
+            Self::Holder { reservation, .. } | Self::Buyer { reservation, .. } => Some(reservation),
+            Self::Operators { .. } => None,
+        }
+    }
+
+    /// The fan who has the seat; none if the operators have it.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::Holder { user, .. } | Self::Buyer { user, .. } => Some(user),
             Self::Operators { .. } => None,
         }
     }
@@ -137,13 +149,13 @@ pub struct SeatLock {
 
 impl SeatLock {
     /// The lock of a held seat.
-    pub fn held(slot: Slot, reservation: ReservationId, until: Timestamp) -> Self {
-        Self { slot, owner: SeatOwner::Holder { reservation, until } }
+    pub fn held(slot: Slot, reservation: ReservationId, user: UserId, until: Timestamp) -> Self {
+        Self { slot, owner: SeatOwner::Holder { reservation, user, until } }
     }
 
     /// The lock of a sold seat.
-    pub fn sold(slot: Slot, reservation: ReservationId) -> Self {
-        Self { slot, owner: SeatOwner::Buyer { reservation } }
+    pub fn sold(slot: Slot, reservation: ReservationId, user: UserId) -> Self {
+        Self { slot, owner: SeatOwner::Buyer { reservation, user } }
     }
 }
 

@@ -8,7 +8,7 @@ mod seat_locks;
 pub use reservations::{PlaceRefusal, Reservations};
 pub use seat_blocks::SeatBlocks;
 pub use seat_changes::{SeatChanges, SeatListener};
-pub use seat_locks::{ChooseRefusal, SeatLocks, TakeRefusal, TakenSeats};
+pub use seat_locks::{ChooseRefusal, LockTerms, RESERVATIONS_REMEMBERED, SeatLocks, TakeRefusal, TakenSeats};
 
 #[cfg(feature = "mock")]
 pub use self::{

@@ -5,43 +5,48 @@
 
 mod audit;
 mod booking;
+mod card_payments;
 mod catalog;
 mod clock;
 mod identity;
 mod ids;
 mod outbox;
 mod page_tokens;
+mod payment_gateway;
 mod payments;
 mod queue;
-mod seen_requests;
+mod refunds;
 mod store_clock;
 mod wallets;
 
 pub use audit::Audit;
 pub use booking::{
-    ChooseRefusal, PlaceRefusal, Reservations, SeatBlocks, SeatChanges, SeatListener, SeatLocks, TakeRefusal,
-    TakenSeats,
+    ChooseRefusal, LockTerms, PlaceRefusal, RESERVATIONS_REMEMBERED, Reservations, SeatBlocks, SeatChanges,
+    SeatListener, SeatLocks, TakeRefusal, TakenSeats,
 };
+pub use card_payments::CardPayments;
 pub use catalog::Catalog;
 pub use clock::Clock;
 pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
+pub use payment_gateway::{PaymentGateway, SandboxActions};
 pub use payments::Payments;
 pub use queue::{
-    Absent, CutLane, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost, QueueRecords,
-    QueueStore, QueueTokens, SHOWN_MAX, TokenRefusal,
+    Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost,
+    QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
-pub use seen_requests::{QueueAnswer, Seen, SeenRequests};
+pub use refunds::Refunds;
 pub use store_clock::StoreClock;
 pub use wallets::Wallets;
 
 #[cfg(feature = "mock")]
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
-    booking::MockSeatLocks, catalog::MockCatalog, clock::MockClock, identity::MockAccessTokens,
-    identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
+    booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
+    identity::MockAccessTokens, identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox,
+    page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions,
     payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
-    queue::MockQueueTokens, seen_requests::MockSeenRequests, store_clock::MockStoreClock, wallets::MockWallets,
+    queue::MockQueueTokens, refunds::MockRefunds, store_clock::MockStoreClock, wallets::MockWallets,
 };

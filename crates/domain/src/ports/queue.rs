@@ -6,11 +6,12 @@ mod queue_records;
 mod queue_store;
 mod queue_tokens;
 
-pub use draws::Draws;
+pub use draws::{DrawClosed, Draws};
 pub use lane_grants::LaneGrants;
 pub use queue_records::QueueRecords;
 pub use queue_store::{
-    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, SHOWN_MAX, TokenRefusal,
+    Absent, CutLane, FrozenLane, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueStore, REQUESTS_KEPT,
+    RequestReused, SHOWN_MAX, TokenRefusal,
 };
 pub use queue_tokens::QueueTokens;
 

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::error::{RequestError, Unavailable};
-use crate::ids::{EntryId, TransferId, UserId};
+use crate::ids::{EntryId, PaymentId, TransferId, UserId};
 use crate::money::Money;
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
@@ -37,6 +37,10 @@ pub trait Wallets: Send + Sync {
 
     /// The entry of the top-up that an earlier request made.
     async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>>;
+
+    /// The entry of a top-up of this user that was paid by card; none until the wallet is credited. See
+    /// [`CardPayments`](super::CardPayments).
+    async fn find_charged(&self, user: UserId, payment: PaymentId) -> Result<Option<WalletEntry>, Unavailable>;
 
     /// The balances of a user, by currency code.
     async fn balances(&self, user: UserId) -> Result<Vec<Money>, Unavailable>;

@@ -112,6 +112,15 @@ impl Draw {
     }
 }
 
+/// How many fans entered the draw of a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrawEntries {
+    /// By the index of the lane. A lane that is missing has none.
+    pub joined: Vec<u64>,
+    /// Whether nobody can enter any more.
+    pub closed: bool,
+}
+
 /// What is published of a lane's draw once the queue has opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {

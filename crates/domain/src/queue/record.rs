@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{Draw, DrawKey, EndReason, LaneNumber, QueueSettings};
+use crate::queue::{Draw, DrawEntries, DrawKey, EndReason, LaneNumber, QueueSettings};
 use crate::time::Timestamp;
 
 /// How long a restored queue calls nobody. In this time the open streams on every instance show their tokens, so that the fans at
@@ -118,6 +118,16 @@ impl QueueRecord {
         Self { unspent: settings.batch.into(), ..Self::new(epoch, settings.lanes.count(), now) }
     }
 
+    /// The same with what is known of a draw to come. Until the draw is closed, the entries say which indexes were given out; after
+    /// that, fans who take no part get indexes up to the limit.
+    pub fn with_entries(mut self, entries: &DrawEntries) -> Self {
+        let joined = entries.joined.iter().copied().chain(std::iter::repeat(0));
+        for (lane, joined) in self.lanes.iter_mut().zip(joined) {
+            lane.limit = if entries.closed { lane.limit.max(joined) } else { joined };
+        }
+        self
+    }
+
     /// Whether nobody can have joined.
     pub fn is_new(&self) -> bool {
         self.lanes.iter().all(|lane| lane.limit == 0)
@@ -204,6 +214,20 @@ mod tests {
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_timestamp(secs, 0).expect("in range")
+    }
+
+    #[test]
+    fn before_a_draw_the_entries_say_how_many_joined() {
+        let limits = |closed| {
+            let with = record().with_entries(&DrawEntries { joined: vec![30], closed });
+            with.lanes.iter().map(|lane| lane.limit).collect::<Vec<u64>>()
+        };
+        assert_eq!(limits(false), [30, 0]);
+        assert_eq!(limits(true), [1_000, 0]);
+        assert_eq!(record().with_entries(&DrawEntries { joined: vec![2_000, 7], closed: true }).lanes[1].limit, 7);
+        let new = QueueRecord::new(7, 2, at(0));
+        assert!(new.clone().with_entries(&DrawEntries::default()).is_new());
+        assert!(!new.with_entries(&DrawEntries { joined: vec![0, 1], closed: false }).is_new());
     }
 
     fn record() -> QueueRecord {

@@ -80,6 +80,8 @@ pub enum EndReason {
     Abandoned,
     /// The fan took a token in another lane, or showed another token.
     Replaced,
+    /// The fan was called, and has bought as many seats of the performance as one fan may.
+    LimitReached,
     /// The token belongs to an earlier run of the queue.
     Reset,
 }

@@ -3,8 +3,11 @@ use std::collections::HashMap;
 use encore_domain::audit::Promise;
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::ids::{PaymentId, TransferId, UserId};
-use encore_domain::money::Currency;
+use encore_domain::money::{Currency, Money};
 use encore_domain::payment::Payment;
+use encore_domain::payment::attempt::Progress;
+use encore_domain::payment::card::CardPayment;
+use encore_domain::payment::refund::{Refund, RefundCause};
 use encore_domain::wallet::{Account, LedgerEntry, TransferKind, WalletEntry};
 
 use crate::audit::Sweep;
@@ -16,6 +19,9 @@ pub fn check(audit: &mut Sweep) {
     let entries = entries_by_payment(audit);
     audit.payments().for_each(|payment| check_payment(audit, payment, &entries));
     audit.reservations().for_each(|reservation| check_reservation(audit, reservation));
+    audit.refunds().for_each(|refund| check_refund(audit, refund));
+    let charges = charges_by_payment(audit);
+    audit.cards().for_each(|card| check_card(audit, card, &charges));
     check_wallets(audit);
 }
 
@@ -29,7 +35,7 @@ fn entries<'records>(audit: &Sweep<'records>) -> impl Iterator<Item = (UserId, &
 fn entries_by_payment<'records>(audit: &Sweep<'records>) -> ByPayment<'records> {
     let mut by_payment = ByPayment::new();
     for (user, entry) in entries(audit) {
-        if let Some(payment) = entry.payment {
+        if let Some(payment) = entry.payment.filter(|_| entry.kind == TransferKind::Payment) {
             by_payment.entry(payment).or_default().push((user, entry));
         }
     }
@@ -49,8 +55,12 @@ fn check_transfers(audit: &mut Sweep) {
         let sides: &[LedgerEntry] = records.wallets.ledger_entries.get(&entry.transfer).map_or(&[], |sides| sides);
         let minor = entry.amount.minor;
         let counter = match (entry.kind, payment) {
-            (TransferKind::TopUp, _) => Some(Account::Gateway),
-            (TransferKind::Payment, payment) => payment.map(|payment| Account::Sales(payment.performance)),
+            (TransferKind::TopUp | TransferKind::Charge | TransferKind::CardRefund | TransferKind::Returned, _) => {
+                Some(Account::Gateway)
+            }
+            (TransferKind::Payment | TransferKind::Refund, payment) => {
+                payment.map(|payment| Account::Sales(payment.performance))
+            }
         };
         let is_of = |side: &LedgerEntry, account| side.account == account;
         let wallet = sides.iter().any(|side| is_of(side, Account::Wallet(user)) && side.amount_minor == minor);
@@ -73,8 +83,12 @@ fn check_transfers(audit: &mut Sweep) {
 fn check_payment(audit: &mut Sweep, payment: &Payment, entries: &ByPayment) {
     let subject = format!("payment {}", payment.id);
     if let Some(reservation) = audit.records.reservations.find(payment.reservation) {
-        let is_equal = (reservation.total, reservation.user, reservation.performance)
-            == (payment.amount, payment.user, payment.performance);
+        // What was cancelled in parts is no longer in the total; what was cancelled as a whole still is.
+        let refunds = audit.records.payments.refunds_of(payment.id).into_iter();
+        let in_parts: i64 = refunds.filter(|refund| !refund.is_whole).map(|refund| refund.price.minor).sum();
+        let total = Money { minor: reservation.total.minor + in_parts, ..reservation.total };
+        let is_equal =
+            (total, reservation.user, reservation.performance) == (payment.amount, payment.user, payment.performance);
         if !is_equal {
             audit.find(Promise::MoneyMadeOrLost, subject.clone(), format!("{payment:?}, but {reservation:?}"));
         }
@@ -99,10 +113,85 @@ fn check_reservation(audit: &mut Sweep, reservation: &Reservation) {
     }
     let payment = reservation.payment.and_then(|id| audit.records.payments.payments.get(&id));
     let paid = payment.is_some_and(|payment| payment.reservation == reservation.id);
-    if reservation.state == ReservationState::Confirmed && !paid {
-        let detail = format!("confirmed, but payment {:?} does not pay for it", reservation.payment);
+    if matches!(reservation.state, ReservationState::Confirmed | ReservationState::Cancelled) && !paid {
+        let detail = format!("{:?}, but payment {:?} does not pay for it", reservation.state, reservation.payment);
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    let refunds = reservation.payment.map(|payment| audit.records.payments.refunds_of(payment)).unwrap_or_default();
+    let whole = refunds.iter().filter(|refund| refund.is_whole).count();
+    if whole != usize::from(reservation.state == ReservationState::Cancelled) {
+        let detail = format!("{:?} with {whole} refunds of all its seats", reservation.state);
         audit.find(Promise::MoneyMadeOrLost, subject, detail);
     }
+}
+
+fn check_refund(audit: &mut Sweep, refund: &Refund) {
+    let subject = format!("refund {}", refund.id);
+    let card = audit.records.cards.payments.get(&refund.payment);
+    let progress = card.and_then(|card| card.latest().refunds.into_iter().find(|(id, _)| *id == refund.id));
+    let has_come_back = progress.is_some_and(|(_, progress)| progress == Progress::Failed);
+    let minor = refund.amount().minor;
+    let mut expected = Vec::new();
+    if refund.cause != RefundCause::Unsold {
+        expected.push((TransferKind::Refund, minor));
+    }
+    if refund.to_card {
+        expected.push((TransferKind::CardRefund, -minor));
+    }
+    if has_come_back {
+        expected.push((TransferKind::Returned, minor));
+    }
+    let of_refund = entries(audit).filter(|(user, entry)| entry.refund == Some(refund.id) && *user == refund.user);
+    let mut transfers: Vec<_> = of_refund.map(|(_, entry)| (entry.id, entry.kind, entry.amount.minor)).collect();
+    transfers.sort_unstable_by_key(|(id, ..)| *id);
+    let transfers: Vec<_> = transfers.into_iter().map(|(_, kind, minor)| (kind, minor)).collect();
+    let is_equal = transfers.len() == expected.len() && expected.iter().all(|it| transfers.contains(it));
+    if !is_equal {
+        let detail = format!("transfers {transfers:?}, expected {expected:?}");
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    let Some(reservation) = refund.reservation.filter(|_| refund.cause != RefundCause::Unsold) else { return };
+    let reservation = audit.records.reservations.find(reservation);
+    let is_of = reservation.is_some_and(|reservation| {
+        let is_cancelled = reservation.state == ReservationState::Cancelled;
+        reservation.payment == Some(refund.payment)
+            && (!refund.is_whole || is_cancelled && reservation.total == refund.price)
+    });
+    if !is_of {
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("{refund:?}, but {reservation:?}"));
+    }
+}
+
+/// A payment by card that nobody will take up again: what was taken is sold or given back, and what was sold is taken.
+fn check_card(audit: &mut Sweep, card: &CardPayment, charges: &HashMap<PaymentId, Vec<i64>>) {
+    let subject = format!("payment {}", card.id);
+    let state = card.latest();
+    let charged = charges.get(&card.id).cloned().unwrap_or_default();
+    let is_charged = state.is_confirmed || !state.refunds.is_empty();
+    let expected: &[i64] = if is_charged { &[card.amount.minor] } else { &[] };
+    if charged != expected {
+        let detail = format!("charged {charged:?}, expected {expected:?}");
+        audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    if audit.records.cards.is_open(card.id) {
+        return;
+    }
+    let is_captured = state.capture == Progress::Succeeded;
+    if is_captured != is_charged && !state.is_revoked {
+        audit.find(Promise::MoneyMadeOrLost, subject, format!("closed as {state:?}"));
+    }
+}
+
+/// What the gateway paid into wallets for each payment by card.
+fn charges_by_payment(audit: &Sweep) -> HashMap<PaymentId, Vec<i64>> {
+    let mut charges: HashMap<PaymentId, Vec<i64>> = HashMap::new();
+    for (_, entry) in entries(audit) {
+        let is_charge = matches!(entry.kind, TransferKind::Charge | TransferKind::TopUp);
+        if let Some(payment) = entry.payment.filter(|_| is_charge) {
+            charges.entry(payment).or_default().push(entry.amount.minor);
+        }
+    }
+    charges
 }
 
 fn check_wallets(audit: &mut Sweep) {

@@ -74,7 +74,7 @@ fn check_paid_seats(audit: &mut Sweep) {
     let records = audit.records;
     for payment in audit.payments() {
         let state = records.reservations.find(payment.reservation).map(|reservation| reservation.state);
-        if state != Some(ReservationState::Confirmed) {
+        if !matches!(state, Some(ReservationState::Confirmed | ReservationState::Cancelled)) {
             let detail = format!("its reservation {} is {state:?}", payment.reservation);
             audit.find(Promise::PaidWithoutSeat, format!("payment {}", payment.id), detail);
         }
@@ -90,7 +90,7 @@ fn check_orphans(audit: &mut Sweep) {
         audit.examine(Promise::OrphanHold, claims.len());
         for claim in claims.values() {
             let detail = match claim.owner {
-                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation } => {
+                SeatOwner::Holder { reservation, .. } | SeatOwner::Buyer { reservation, .. } => {
                     let why = reservation_mismatch(records.reservations.find(reservation), *performance, claim);
                     why.map(|why| format!("claimed by reservation {reservation}, which {why}"))
                 }
@@ -136,7 +136,10 @@ fn block_mismatch(block: Option<&SeatBlock>, performance: PerformanceId, claim: 
 }
 
 fn check_overdue(audit: &mut Sweep) {
-    let held: Vec<&Reservation> = audit.reservations().filter(|it| it.state == ReservationState::Held).collect();
+    let held: Vec<&Reservation> = audit
+        .reservations()
+        .filter(|it| matches!(it.state, ReservationState::Held | ReservationState::Paying))
+        .collect();
     audit.examine(Promise::OverdueHold, held.len());
     let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
     for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {

@@ -117,7 +117,7 @@ async fn claims_without_a_live_reservation_that_lists_the_seat() {
     assert_reported(
         |fixture, records| {
             let claims = records.reservations.claims.get_mut(&fixture.performance).expect("claims");
-            let claim = |slot, reservation| (slot, Claim::sold(slot, reservation));
+            let claim = |slot, reservation| (slot, Claim::sold(slot, reservation, id()));
             let without_reservation = claim(Slot(900), id());
             claims.extend([
                 claim(fixture.slot(3), fixture.released.id),
@@ -237,10 +237,10 @@ async fn events_that_are_missing_wrong_or_out_of_order() {
         |fixture, records| {
             let events = &mut records.outbox.0;
             // The events are those of three holds, the release, the top-up, and the payment.
-            let kinds: Vec<&str> = events.iter().map(|written| written.record.kind.as_str()).collect();
+            let kinds: Vec<&str> = events.iter().map(|written| written.kind.as_str()).collect();
             assert_eq!(kinds[3..], ["booking.hold_released", "wallet.topped_up", "booking.reservation_confirmed"]);
-            events[0].record.sequence = 100;
-            events[3].record.key = id();
+            events[0].place.sequence = 100;
+            events[3].key = id();
             events.remove(1);
             assert_eq!(fixture.held.state, ReservationState::Held);
         },

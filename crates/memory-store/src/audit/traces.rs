@@ -4,6 +4,9 @@ use encore_domain::audit::Promise;
 use encore_domain::booking::ReservationState;
 use encore_domain::event::OutboxRecord;
 use encore_domain::ids::{ReservationId, UserId};
+use encore_domain::payment::Payment;
+use encore_domain::payment::attempt::Step;
+use encore_domain::payment::refund::{CancelledBy, RefundCause};
 use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
@@ -16,10 +19,14 @@ const CHANGED: &str = "booking.hold_changed";
 const CONFIRMED: &str = "booking.reservation_confirmed";
 const RELEASED: &str = "booking.hold_released";
 const EXPIRED: &str = "booking.hold_expired";
+const CANCELLED: &str = "booking.reservation_cancelled";
+const SEATS_CANCELLED: &str = "booking.seats_cancelled";
 const BLOCKED: &str = "booking.seats_blocked";
 const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
-/// The kinds of the events about reservations.
+/// The kinds of the other events.
+const OTHERS: [&str; 5] = [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP];
+/// The kinds of the events whose id has that of a reservation.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
 pub fn check(audit: &mut Sweep) {
@@ -33,19 +40,27 @@ fn named(effect: Effect) -> String {
         Effect::Reservation(id) => format!("reservation {id}"),
         Effect::Payment(id) => format!("payment {id}"),
         Effect::TopUp(id) => format!("top-up {id}"),
+        Effect::Refund(id) => format!("refund {id}"),
+        Effect::Attempt(id) => format!("attempt {id}"),
     }
 }
 
 fn effects(audit: &Sweep) -> Vec<(UserId, Effect)> {
     let records = audit.records;
     let reservations = audit.reservations().map(|it| (it.user, Effect::Reservation(it.id)));
-    let payments = audit.payments().map(|payment| (payment.user, Effect::Payment(payment.id)));
+    let by_card = |payment: &&Payment| records.cards.payments.contains_key(&payment.id);
+    let payments =
+        audit.payments().filter(|payment| !by_card(payment)).map(|payment| (payment.user, Effect::Payment(payment.id)));
     let entries = records.wallets.entries.iter().filter(|_| audit.scope.is_none());
     let top_ups = entries.flat_map(|(user, entries)| {
-        let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp);
+        let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp && entry.payment.is_none());
         top_ups.map(|entry| (*user, Effect::TopUp(entry.id)))
     });
-    reservations.chain(payments).chain(top_ups).collect()
+    let refunds = audit.refunds();
+    let refunds = refunds.filter(|it| it.by == CancelledBy::Fan && it.cause == RefundCause::Cancelled);
+    let refunds = refunds.map(|refund| (refund.user, Effect::Refund(refund.id)));
+    let attempts = audit.cards().flat_map(|card| card.attempts.iter().map(|it| (card.user, Effect::Attempt(it.id))));
+    reservations.chain(payments).chain(top_ups).chain(refunds).chain(attempts).collect()
 }
 
 fn check_requests(audit: &mut Sweep) {
@@ -83,21 +98,37 @@ fn check_paid_twice(audit: &mut Sweep) {
     }
 }
 
+/// Whether a card payment gave up a reservation at its bound.
+fn has_expired(audit: &Sweep, reservation: ReservationId) -> bool {
+    let cards = &audit.records.cards;
+    let card = cards.by_reservation.get(&reservation).and_then(|id| cards.payments.get(id));
+    let mut events = card.into_iter().flat_map(|card| &card.attempts).flat_map(|attempt| &attempt.events);
+    events.any(|event| event.step == Step::Expire)
+}
+
 /// The events that the outbox must have: their ids with their keys.
 fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
     let mut expected = HashMap::new();
     for reservation in audit.reservations() {
         let end = match reservation.state {
-            ReservationState::Held => None,
-            ReservationState::Confirmed => Some(CONFIRMED),
+            ReservationState::Held | ReservationState::Paying => None,
+            ReservationState::Confirmed | ReservationState::Cancelled => Some(CONFIRMED),
             ReservationState::Released => Some(RELEASED),
             ReservationState::Expired => Some(EXPIRED),
         };
-        for kind in std::iter::once(PLACED).chain(end) {
+        // A card payment that succeeded after its bound confirmed a reservation that had expired.
+        let is_sold_again = end == Some(CONFIRMED) && has_expired(audit, reservation.id);
+        for kind in std::iter::once(PLACED).chain(end).chain(is_sold_again.then_some(EXPIRED)) {
             expected.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
         }
         for revision in 1..=reservation.revision {
             expected.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
+        }
+    }
+    for refund in audit.refunds() {
+        let kind = if refund.is_whole { CANCELLED } else { SEATS_CANCELLED };
+        if let Some(performance) = refund.performance.filter(|_| refund.cause != RefundCause::Unsold) {
+            expected.insert(format!("{kind}/{}", refund.id), performance.0);
         }
     }
     for (kind, id, performance) in audit.records.seat_blocks.changes() {
@@ -119,9 +150,10 @@ fn check_events(audit: &mut Sweep) {
     let mut placed: HashMap<&str, i64> = HashMap::new();
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
-    for OutboxRecord { sequence, id, kind, key } in audit.records.outbox.0.iter().map(|written| &written.record) {
+    for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.0 {
+        let sequence = place.sequence;
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
-        let known = of_reservation || [BLOCKED, UNBLOCKED, TOPPED_UP].contains(&kind.as_str());
+        let known = of_reservation || OTHERS.contains(&kind.as_str());
         if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }
@@ -138,7 +170,7 @@ fn check_events(audit: &mut Sweep) {
             audit.find(Promise::OutboxGap, subject, detail);
         }
         if of_reservation {
-            if kind == PLACED { &mut placed } else { &mut ended }.entry(reservation).or_insert(*sequence);
+            if kind == PLACED { &mut placed } else { &mut ended }.entry(reservation).or_insert(sequence);
         }
     }
     audit.examine(Promise::OutboxGap, 0);

@@ -13,8 +13,21 @@ impl Queue {
         self.lanes.iter().any(Lane::is_frozen)
     }
 
-    pub fn freeze(&mut self) -> Option<Vec<FrozenLane>> {
-        self.has_pre_queue().then(|| self.lanes.iter_mut().map(Lane::freeze).collect())
+    /// Whether the queue collects fans for its draw.
+    pub(super) fn collects(&self) -> bool {
+        self.has_pre_queue() && !self.is_frozen()
+    }
+
+    pub fn freeze(&mut self, joined: &[u64]) -> Option<Vec<FrozenLane>> {
+        let joined = joined.iter().copied().chain(std::iter::repeat(0));
+        if !self.has_pre_queue() {
+            return None;
+        }
+        let tails = |queue: &Self| queue.lanes.iter().map(Lane::tail).sum::<u64>();
+        let before = tails(self);
+        let frozen = self.lanes.iter_mut().zip(joined).map(|(lane, joined)| lane.freeze(joined)).collect();
+        self.flow.joined += tails(self) - before;
+        Some(frozen)
     }
 
     pub fn cut(&mut self, lanes: &[CutLane], presence: Presence) -> bool {

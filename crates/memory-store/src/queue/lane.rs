@@ -150,6 +150,20 @@ impl Lane {
         Some(self.tail())
     }
 
+    /// Makes the index of an entry wait. Those before it that were not issued belong to fans who are about to come.
+    pub fn enter(&mut self, index: u64, needs_accessible: bool, now: Timestamp) {
+        self.issue_up_to(index);
+        self.needs_accessible.remove(&index);
+        self.make_wait(index, needs_accessible);
+        self.see(index, now);
+    }
+
+    fn issue_up_to(&mut self, tail: u64) {
+        let new = Token { phase: Phase::Waiting, seen: Timestamp::UNIX_EPOCH };
+        let len = usize::try_from(tail).unwrap_or(usize::MAX).max(self.tokens.len());
+        self.tokens.resize(len, new);
+    }
+
     /// The phase of a number; none if it was not issued.
     pub fn phase(&self, number: u64) -> Option<Phase> {
         self.tokens.get(at(number)?).map(|token| token.phase)
@@ -258,8 +272,9 @@ impl Lane {
         self.frozen.is_some_and(|count| index <= count)
     }
 
-    pub fn freeze(&mut self) -> FrozenLane {
-        let count = *self.frozen.get_or_insert(self.tokens.len() as u64);
+    pub fn freeze(&mut self, count: u64) -> FrozenLane {
+        self.issue_up_to(count);
+        self.frozen = Some(count);
         let indexes = |chosen: fn(Phase) -> bool| {
             let tokens = (1..=count).zip(&self.tokens);
             tokens.filter(move |(_, token)| chosen(token.phase)).map(|(index, _)| index).collect()

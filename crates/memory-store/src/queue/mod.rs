@@ -1,20 +1,23 @@
 use std::collections::{HashMap, HashSet};
 
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence};
+use encore_domain::ports::{Absent, JoinRefusal, Joined, Joining, Presence, RequestReused};
 use encore_domain::queue::snapshot::{LaneSnapshot, QueueFlow, QueueSnapshot};
 use encore_domain::queue::{
     AdmissionTerms, EndReason, EndedToken, Inside, LaneNumber, LaneTurns, Pace, PaceSample, QueueToken,
     QueueTokenPayload, RestoredQueue, TokenBucket, limit_by_stock,
 };
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use self::deadlines::Deadlines;
 use self::lane::{Callable, Lane, LaneCopy, Phase};
+use self::requests::Requests;
 
 mod deadlines;
 mod drawing;
 mod lane;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -28,6 +31,7 @@ pub struct Queue {
     turns: LaneTurns,
     /// The last queue token of each fan.
     members: HashMap<UserId, Member>,
+    requests: Requests,
     called: Deadlines,
     active: Deadlines,
     /// The called and active numbers that need an accessible seat.
@@ -101,6 +105,7 @@ impl Queue {
             lanes: restored.lanes.iter().map(Lane::restored).collect(),
             turns: LaneTurns::new(restored.lanes.len()),
             members: HashMap::new(),
+            requests: Requests::default(),
             called: Deadlines::default(),
             active: Deadlines::default(),
             inside_accessible: HashSet::new(),
@@ -145,40 +150,90 @@ impl Queue {
     }
 
     pub fn join(&mut self, joining: &Joining) -> Result<Joined, JoinRefusal> {
+        if let Some(payload) = joining.request.map(|request| self.find_join(&request)).transpose()?.flatten() {
+            return Ok(Joined { payload, replaced: None });
+        }
+        let (member, replaced) = self.enter(joining)?;
+        if let Some(request) = &joining.request {
+            self.requests.keep(request, Some(member))?;
+        }
+        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
+    }
+
+    /// The token that an earlier join with this request gave out.
+    pub fn find_join(&self, request: &RequestKey) -> Result<Option<QueueTokenPayload>, RequestReused> {
+        let joined = self.requests.joined(request)?;
+        Ok(joined.map(|member| self.payload(request.user, &member)))
+    }
+
+    /// Issues a token, or finds the one that the fan has. Also returns the one that it replaces.
+    fn enter(&mut self, joining: &Joining) -> Result<(Member, Option<EndedToken>), JoinRefusal> {
         self.end_due(joining.presence.now);
         let now = joining.presence.now;
+        let collects = self.collects();
         let current = self.current(joining)?;
         if let Some(current) = current.filter(|current| !self.moves(current, joining)) {
             self.see(current.lane_number(), now);
-            return Ok(Joined { payload: self.payload(joining.user, &current), replaced: None });
+            return Ok((current, None));
         }
         let Joining { lane, needs_accessible, .. } = *joining;
+        let epoch = self.epoch;
         let entered = self.lanes.get_mut(usize::from(lane)).filter(|_| joining.may_enter);
-        let index = entered.ok_or(JoinRefusal::NoToken)?.join(needs_accessible, now);
-        let index = index.ok_or(JoinRefusal::NumbersSpent)?;
+        let entered = entered.ok_or(JoinRefusal::NoToken)?;
+        let tail = entered.tail();
+        let index = if collects {
+            let index = joining.entry.ok_or(JoinRefusal::EntryNeeded { epoch })?;
+            entered.enter(index, needs_accessible, now);
+            index
+        } else {
+            entered.join(needs_accessible, now).ok_or(JoinRefusal::NumbersSpent)?
+        };
+        self.flow.joined += entered.tail() - tail;
         if let Some(current) = current {
             self.leave(current.lane_number(), EndReason::Replaced);
         }
-        let issued_at = Timestamp::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now);
+        let issued_at = whole_millis(now);
         let member = Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible };
         self.members.insert(joining.user, member);
-        self.flow.joined += 1;
-        let replaced = current.map(|current| current.ended(EndReason::Replaced));
-        Ok(Joined { payload: self.payload(joining.user, &member), replaced })
+        Ok((member, current.map(|current| current.ended(EndReason::Replaced))))
     }
 
     /// The current queue token of the user, unless it has ended.
     fn current(&mut self, joining: &Joining) -> Result<Option<Member>, JoinRefusal> {
-        let Some(mut member) = self.members.get(&joining.user).copied() else { return Ok(None) };
+        let known = self.members.get(&joining.user).copied();
+        let late_entry = self.late_entry(joining).filter(|_| known.is_none());
+        let is_late = late_entry.is_some();
+        if is_late && self.is_frozen() {
+            return Err(JoinRefusal::Drawing);
+        }
+        let Some(mut member) = known.or(late_entry) else { return Ok(None) };
         let payload = self.payload(joining.user, &member);
         if !self.is_current_draw(&member) {
             let given = joining.token.filter(|token| token.payload.epoch == self.epoch && member.is_of(&token.payload));
             let drawn = self.drawn_of(member.lane, member.index);
             let given = given.as_ref().map(Member::from).filter(|given| self.is_current_draw(given));
             member = given.ok_or(JoinRefusal::NumberNeeded { payload, drawn })?;
-            self.members.insert(joining.user, member);
+            if !is_late {
+                self.members.insert(joining.user, member);
+            }
         }
-        Ok(Some(member).filter(|member| self.phase(member.lane_number()).is_some_and(is_live)))
+        let phase = self.phase(member.lane_number()).filter(|phase| is_live(*phase));
+        if is_late && phase.is_some() {
+            self.members.insert(joining.user, member);
+            let waits = phase == Some(Phase::Waiting) && member.needs_accessible;
+            if let Some(lane) = self.lanes.get_mut(usize::from(member.lane)).filter(|_| waits) {
+                lane.make_wait(member.number, true);
+            }
+        }
+        Ok(phase.map(|_| member))
+    }
+
+    /// The token of a fan who entered the draw before it was closed, and comes after the queue was frozen.
+    fn late_entry(&self, joining: &Joining) -> Option<Member> {
+        let Joining { lane, needs_accessible, presence, .. } = *joining;
+        let index = joining.entry.filter(|_| !self.collects())?;
+        let issued_at = whole_millis(presence.now);
+        Some(Member { lane, index, number: index, drawn: 0, issued_at, needs_accessible })
     }
 
     /// Whether the fan moves to another lane, which replaces the queue token.
@@ -347,12 +402,16 @@ impl Queue {
     fn count_end(&mut self, reason: EndReason) {
         match reason {
             EndReason::Used => self.flow.used += 1,
-            EndReason::Left | EndReason::Replaced => self.flow.left += 1,
+            EndReason::Left | EndReason::Replaced | EndReason::LimitReached => self.flow.left += 1,
             EndReason::Expired => self.flow.expired += 1,
             EndReason::Abandoned => self.flow.abandoned += 1,
             EndReason::Reset => {}
         }
     }
+}
+
+fn whole_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }
 
 fn is_live(phase: Phase) -> bool {

@@ -49,6 +49,8 @@ fn a_snapshot_of_a_million_waiting_numbers_has_the_position_of_each() {
             may_enter: true,
             token: None,
             presence: presence_at(0),
+            request: None,
+            entry: None,
         };
         queue.join(&joining).expect("a number is left").payload
     };

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use encore_domain::ports::{Presence, TokenRefusal};
 use encore_domain::queue::{EndReason, EndedToken, QueueToken, TokenState};
+use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 
 use super::lane::{Lane, Phase};
@@ -53,6 +54,24 @@ impl Queue {
             Some(Phase::Waiting | Phase::Missed) => is_admitted && self.recovering,
             Some(Phase::Active | Phase::Ended(_)) | None => false,
         })
+    }
+
+    pub fn note_leave(
+        &mut self,
+        token: &QueueToken,
+        request: Option<&RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, TokenRefusal> {
+        self.find_to_change(token, now)?;
+        let state = self.state(token, now)?;
+        if let Some(request) = request {
+            self.requests.keep(request, None)?;
+        }
+        let payload = &token.payload;
+        let current = self.members.get(&payload.user).filter(|member| member.is_of(payload));
+        // The fan left a queue that collects, and entered again under the same index.
+        let is_earlier = current.is_some_and(|member| payload.issued_at < member.issued_at);
+        Ok(if is_earlier { TokenState::Ended(EndReason::Left) } else { state })
     }
 
     pub fn accept(
@@ -178,7 +197,7 @@ impl Queue {
     fn other(&self, shown: &QueueToken) -> Other {
         let (payload, member) = (&shown.payload, self.members.get(&shown.payload.user));
         let Some(other) = member.copied().filter(|member| !member.is_of(payload)) else { return Other::None };
-        if !self.is_current_draw(&other) {
+        if self.drawn_of(other.lane, other.index) > 0 {
             // Both joined before the draw, when they had no order.
             return Other::Stays;
         }

@@ -24,6 +24,24 @@ impl EndedTokens {
         of_queue.len() - before
     }
 
+    /// Takes back the end of a token.
+    pub fn remove(&mut self, performance: PerformanceId, epoch: i64, lane: u8, index: u64) {
+        if let Some(of_queue) = self.0.get_mut(&(performance, epoch)) {
+            of_queue.remove(&(lane, index));
+        }
+    }
+
+    /// Deletes up to `limit` ends of tokens of a performance. Returns how many.
+    pub fn forget(&mut self, performance: PerformanceId, limit: usize) -> usize {
+        let mut forgotten = 0;
+        for (_, of_queue) in self.0.iter_mut().filter(|((of, _), _)| *of == performance) {
+            while forgotten < limit && of_queue.pop_first().is_some() {
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
     /// Why a token has ended, if it has.
     pub fn find(&self, payload: &QueueTokenPayload) -> Option<EndReason> {
         self.0.get(&(payload.performance, payload.epoch))?.get(&(payload.lane, payload.index)).copied()

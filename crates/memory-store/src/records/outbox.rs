@@ -1,21 +1,15 @@
-use encore_domain::event::{Event, OutboxRecord};
-use encore_domain::time::Timestamp;
+use encore_domain::event::{Event, OutboxPlace, OutboxRecord};
 
-/// The record of sequence n is at index n − 1.
+/// All events, in the order in which they were written.
 #[derive(Default)]
-pub struct OutboxRecords(pub Vec<WrittenEvent>);
-
-/// A record, and when what it tells happened.
-pub struct WrittenEvent {
-    pub record: OutboxRecord,
-    pub at: Timestamp,
-}
+pub struct OutboxRecords(pub Vec<OutboxRecord>);
 
 impl OutboxRecords {
     /// Writes an event, in the critical section that it describes.
     pub fn write(&mut self, event: &Event) {
         let sequence = i64::try_from(self.0.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let record = OutboxRecord { sequence, id: event.id(), kind: event.kind().to_owned(), key: event.key() };
-        self.0.push(WrittenEvent { record, at: event.at() });
+        let place = OutboxPlace { window: 0, sequence };
+        let (id, kind, key, at) = (event.id(), event.kind().to_owned(), event.key(), event.at());
+        self.0.push(OutboxRecord { place, id, kind, key, at });
     }
 }

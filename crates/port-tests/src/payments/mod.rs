@@ -168,5 +168,5 @@ fn confirmed(hold: &Reservation, payment: &Payment) -> Reservation {
 }
 
 fn sold(hold: &Reservation) -> Vec<Claim> {
-    hold.slots().into_iter().map(|slot| Claim::sold(slot, hold.id)).collect()
+    hold.slots().into_iter().map(|slot| Claim::sold(slot, hold.id, hold.user)).collect()
 }

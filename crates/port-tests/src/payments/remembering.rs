@@ -81,7 +81,7 @@ pub async fn remembers_what_to_propagate(bench: RecordBench) {
         let slots = hold.slots();
         let (payment, reservation) = (plan.payment.id, hold.id);
         let payload = payload.map(QueueTokenPayload::bare);
-        settlements.push(Settlement { payment, reservation, performance: sale.id, slots, payload });
+        settlements.push(Settlement { payment, reservation, user: fan, performance: sale.id, slots, payload });
     }
     let [second, first, third] = &settlements[..] else { panic!("three payments") };
 

@@ -1,4 +1,4 @@
-use encore_domain::ids::PerformanceId;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{CutLane, FrozenLane, JoinRefusal, Joining, TokenRefusal};
 use encore_domain::queue::snapshot::NumberStatus;
 use encore_domain::queue::{
@@ -48,8 +48,13 @@ impl SpeedBench {
         self.join_all(performance, 0, JOINED).await
     }
 
-    async fn freeze(&self, performance: PerformanceId) -> Option<Vec<FrozenLane>> {
-        self.queues.freeze(performance).await.expect("the queue is open")
+    async fn freeze(&self, performance: PerformanceId, joined: &[u64]) -> Option<Vec<FrozenLane>> {
+        self.queues.freeze(performance, joined).await.expect("the queue is open")
+    }
+
+    /// How many joined each lane.
+    async fn tails(&self, performance: PerformanceId) -> Vec<u64> {
+        self.snapshot(performance).await.lanes.iter().map(|lane| lane.tail).collect()
     }
 
     async fn cut(&self, performance: PerformanceId, lanes: &[CutLane], now: Timestamp) -> bool {
@@ -58,7 +63,8 @@ impl SpeedBench {
 
     /// Draws the numbers, and returns the frozen lanes.
     async fn draw(&self, performance: PerformanceId, now: Timestamp) -> Vec<FrozenLane> {
-        let frozen = self.freeze(performance).await.expect("the numbers are not drawn yet");
+        let joined = self.tails(performance).await;
+        let frozen = self.freeze(performance, &joined).await.expect("the numbers are not drawn yet");
         assert!(self.cut(performance, &cut_of(&frozen), now).await);
         frozen
     }
@@ -71,6 +77,130 @@ impl SpeedBench {
         let reported = self.queues.report_present(performance, numbers, drawn, seen_at(now)).await;
         reported.expect("the queue is open");
     }
+}
+
+/// A fan who joins lane 0 with an entry.
+fn entering(performance: PerformanceId, user: UserId, entry: u64) -> Joining {
+    Joining { entry: Some(entry), ..joining(performance, user, start()) }
+}
+
+pub async fn asks_for_the_entry_of_a_fan(bench: SpeedBench) {
+    let performance = id();
+    bench.open_new(performance, &pre_queue(&QueueRecord::new(EPOCH, LANES.into(), start()))).await;
+    let (first, second) = (id(), id());
+    let needed = JoinRefusal::EntryNeeded { epoch: EPOCH };
+    assert_eq!(refused(bench.queues.join(joining(performance, first, start())).await), needed);
+    let no_entry = Joining { may_enter: false, ..joining(performance, first, start()) };
+    assert_eq!(refused(bench.queues.join(no_entry).await), JoinRefusal::NoToken);
+    let nowhere = Joining { lane: LANES, ..joining(performance, first, start()) };
+    assert_eq!(refused(bench.queues.join(nowhere).await), JoinRefusal::NoToken);
+
+    // The second entry comes first, and no limit is needed.
+    let later = bench.try_join(entering(performance, second, 2)).await.expect("a token");
+    assert_eq!(bench.snapshot(performance).await.waiting(), 2, "the fan of the first entry is about to come");
+    let earlier = bench.try_join(entering(performance, first, 1)).await.expect("a token");
+    assert_eq!((earlier.index, later.index, earlier.user), (1, 2, first));
+    let again = bench.queues.join(joining(performance, first, start())).await.expect("the fan has a token");
+    assert_eq!(again.payload, earlier);
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!((snapshot.lanes[0].tail, snapshot.waiting(), snapshot.flow.joined), (2, 2, 2));
+
+    bench.draw(performance, start()).await;
+    let newcomer = joining(performance, id(), start());
+    assert_eq!(refused(bench.queues.join(newcomer).await), JoinRefusal::NumbersSpent, "numbers follow in order");
+    bench.extend(performance, 0, 3).await;
+    assert_eq!(bench.queues.join(newcomer).await.expect("a number is left").payload.index, 3);
+}
+
+pub async fn returns_to_the_entry(bench: SpeedBench) {
+    let queue = bench.pre_queued().await;
+    let (performance, fan) = (queue[0].performance, queue[2].user);
+    let first = queue[2];
+    let at = |secs, needs_accessible| Joining {
+        needs_accessible,
+        presence: seen_at(at_secs(secs)),
+        ..entering(performance, fan, first.index)
+    };
+    for turn in 1..=3 {
+        bench.end(&first, EndReason::Left, at_secs(turn)).await;
+        assert_eq!(bench.snapshot(performance).await.waiting(), JOINED - 1);
+        let again = bench.try_join(at(turn, turn == 2)).await.expect("the fan's entry");
+        let issued_at = at_secs(turn);
+        assert_eq!(again, QueueTokenPayload { issued_at, needs_accessible: turn == 2, ..first });
+        assert_eq!(bench.state(&again, at_secs(turn)).await, TokenState::Waiting);
+        let snapshot = bench.snapshot(performance).await;
+        assert_eq!((snapshot.lanes[0].tail, snapshot.waiting()), (JOINED, JOINED));
+        assert_eq!(snapshot.lanes[0].waiting_by_need(true), u64::from(turn == 2));
+
+        let noted = bench.queues.note_leave(&token(&first), None, at_secs(turn)).await;
+        let left = TokenState::Ended(EndReason::Left);
+        assert_eq!(noted.expect("the queue knows the token"), left, "a repeat does not leave again");
+        let noted = bench.queues.note_leave(&token(&again), None, at_secs(turn)).await;
+        assert_eq!(noted.expect("the queue knows the token"), TokenState::Waiting);
+    }
+
+    // To another lane, out of it, and back.
+    let moved = Joining { lane: 1, ..entering(performance, fan, 1) };
+    let moved = bench.queues.join(moved).await.expect("the fan's entry");
+    assert_eq!((moved.payload.lane, moved.payload.index, moved.replaced.map(|ended| ended.index)), (1, 1, Some(3)));
+    bench.end(&moved.payload, EndReason::Left, start()).await;
+    assert_eq!(bench.try_join(at(9, false)).await.expect("the fan's entry").index, 3);
+    assert_eq!(bench.tails(performance).await, [JOINED, 1, 0]);
+    let frozen = bench.draw(performance, start()).await;
+    assert_eq!((&frozen[0].gone, &frozen[1].gone), (&vec![], &vec![1]));
+
+    // A fan who was not seen since the queue was restored.
+    let record = QueueRecord {
+        lanes: vec![LaneRecord { head: 0, tail: 0, limit: 10 }; LANES.into()],
+        ..QueueRecord::new(EPOCH, LANES.into(), start())
+    };
+    let restored = bench.opened(&pre_queue(&record)).await;
+    let joined = bench.try_join(entering(restored, fan, 4)).await.expect("the fan's entry");
+    assert_eq!((joined.index, bench.state(&joined, start()).await), (4, TokenState::Waiting));
+    assert_eq!(bench.snapshot(restored).await.waiting(), 1);
+    assert_eq!(bench.draw(restored, start()).await[0].unseen, [1, 2, 3, 5, 6, 7, 8, 9, 10]);
+}
+
+pub async fn a_late_entry_gets_its_number(bench: SpeedBench) {
+    let queue = bench.pre_queued().await;
+    let performance = queue[0].performance;
+    let (late, in_need) = (entering(performance, id(), JOINED + 1), entering(performance, id(), JOINED + 2));
+    let in_need = Joining { needs_accessible: true, ..in_need };
+    bench.end(&queue[4], EndReason::Left, start()).await;
+    let joined = JOINED + 2;
+    let frozen = bench.freeze(performance, &[joined]).await.expect("the numbers are not drawn yet");
+    assert_eq!((frozen[0].count, bench.tails(performance).await[0]), (joined, joined));
+    for late in [late, in_need] {
+        assert_eq!(refused(bench.try_join(late).await), JoinRefusal::Drawing);
+    }
+    let newcomer = bench.join(performance, id(), start()).await;
+    assert_eq!(newcomer.index, joined + 1, "who enters no draw follows");
+
+    assert!(bench.cut(performance, &cut_of(&frozen), start()).await);
+    for late in [late, in_need] {
+        let entry = late.entry.expect("an entry");
+        let payload = QueueTokenPayload {
+            performance,
+            user: late.user,
+            index: entry,
+            needs_accessible: late.needs_accessible,
+            ..a_payload()
+        };
+        assert_eq!(refused(bench.try_join(late).await), JoinRefusal::NumberNeeded { payload, drawn: joined });
+        let number = drawn(&payload, joined);
+        let with_number = Joining { token: Some(number), ..late };
+        assert_eq!(bench.try_join(with_number).await.expect("the entry waits"), payload);
+        assert_eq!(bench.state_at(&number, start()).await, TokenState::Waiting);
+        let without_entry = Joining { entry: None, ..with_number };
+        assert_eq!(bench.try_join(without_entry).await.expect("the fan has a token"), payload);
+    }
+    let snapshot = bench.snapshot(performance).await;
+    assert_eq!((snapshot.waiting(), snapshot.lanes[0].waiting_by_need(true)), (JOINED + 2, 1));
+
+    let left = QueueTokenPayload { issued_at: start(), ..queue[4] };
+    let again = Joining { token: Some(drawn(&left, joined)), ..entering(performance, left.user, left.index) };
+    let again = bench.try_join(again).await.expect("a new token");
+    assert_eq!(again.index, joined + 2, "after all others");
 }
 
 pub async fn draws_numbers(bench: SpeedBench) {
@@ -137,7 +267,7 @@ async fn draws_what_was_restored(bench: &SpeedBench) {
     let payload = |index| QueueTokenPayload { performance, user: id(), index, ..a_payload() };
     let (shown, unseen) = (payload(4), payload(7));
     bench.queues.show(performance, &[token(&shown)], seen_at(start())).await.expect("the queue is open");
-    let frozen = bench.freeze(performance).await.expect("the numbers are not drawn yet");
+    let frozen = bench.freeze(performance, &[10; 3]).await.expect("the numbers are not drawn yet");
     assert_eq!(frozen[0], FrozenLane { count: 10, unseen: vec![1, 2, 3, 5, 6, 7, 8, 9, 10], ..FrozenLane::default() });
     let mut cut = cut_of(&frozen);
     cut[1] = CutLane { count: 30, unseen: (2..=30).collect(), ..CutLane::default() };
@@ -229,7 +359,7 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     let queue = bench.pre_queued().await;
     let performance = queue[0].performance;
     bench.end(&queue[2], EndReason::Left, start()).await;
-    let frozen = bench.freeze(performance).await;
+    let frozen = bench.freeze(performance, &[JOINED]).await;
     for payload in &queue[..3] {
         let token = token(payload);
         let ended = bench.queues.end(&token, EndReason::Left, start()).await;
@@ -250,7 +380,7 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     );
     assert_eq!(bench.abandon_absent(performance, period(10)).await, 0);
 
-    assert_eq!(bench.freeze(performance).await, frozen);
+    assert_eq!(bench.freeze(performance, &[JOINED]).await, frozen);
     let frozen = frozen.expect("the numbers are not drawn yet");
     assert_eq!((frozen[0].count, &frozen[0].gone), (JOINED, &vec![3]));
     assert!(bench.cut(performance, &cut_of(&frozen), start()).await);
@@ -258,7 +388,7 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     assert_eq!(bench.states(&newcomers, start()).await, [TokenState::Waiting, left, TokenState::Waiting]);
     assert_eq!((after.lanes[0].tail, after.waiting()), (JOINED + 3, JOINED + 1));
 
-    assert_eq!(bench.freeze(performance).await, None);
+    assert_eq!(bench.freeze(performance, &[JOINED]).await, None);
     let other = CutLane { count: 5, gone: vec![1, 2], unseen: vec![3], ..CutLane::default() };
     assert!(!bench.cut(performance, &vec![other.clone(); LANES.into()], start()).await);
     assert_eq!(bench.snapshot(performance).await, after);
@@ -266,6 +396,6 @@ pub async fn nobody_leaves_while_numbers_are_drawn(bench: SpeedBench) {
     assert_eq!(bench.queues.end(&token, EndReason::Left, start()).await.expect("the numbers were drawn"), left);
 
     let ordered = bench.queue(1).await[0].performance;
-    assert_eq!(bench.freeze(ordered).await, None, "a queue without a draw");
+    assert_eq!(bench.freeze(ordered, &[1]).await, None, "a queue without a draw");
     assert!(!bench.cut(ordered, &vec![other; LANES.into()], start()).await);
 }

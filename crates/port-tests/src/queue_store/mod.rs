@@ -14,7 +14,7 @@ use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
 use crate::answers::refused;
-use crate::fixtures::{at_ms, id, queue_settings, start};
+use crate::fixtures::{at_ms, id, queue_settings, request, start};
 
 mod admitting;
 mod drawing;
@@ -22,6 +22,7 @@ mod joining;
 mod needs;
 mod pace;
 mod presence;
+mod repeating;
 mod restoring;
 mod snapshots;
 mod tokens;
@@ -32,6 +33,7 @@ pub use joining::*;
 pub use needs::*;
 pub use pace::*;
 pub use presence::*;
+pub use repeating::*;
 pub use restoring::*;
 pub use snapshots::*;
 pub use tokens::*;
@@ -50,6 +52,13 @@ macro_rules! queue_store {
             joins_up_to_the_limit,
             joins_only_who_may_enter,
             moves_to_another_lane,
+            answers_a_repeated_join,
+            refuses_a_reused_request,
+            joins_once_per_request_under_contention,
+            keeps_the_last_requests_of_a_fan,
+            keeps_no_refused_request,
+            finds_a_join_by_its_request,
+            notes_a_request_to_leave,
             admits_in_order,
             admits_by_the_rate,
             the_batch_does_not_lower_the_rate,
@@ -70,6 +79,7 @@ macro_rules! queue_store {
             an_active_token_expires,
             ends_a_waiting_number,
             ends_an_active_number,
+            ends_a_called_number,
             limits_hold_tries,
             returns_a_hold_try,
             a_payload_of_another_epoch_has_ended,
@@ -77,6 +87,9 @@ macro_rules! queue_store {
             abandons_who_is_away,
             keeps_who_was_seen_later,
             reports_presence_in_bulk,
+            asks_for_the_entry_of_a_fan,
+            returns_to_the_entry,
+            a_late_entry_gets_its_number,
             draws_numbers,
             a_token_of_another_draw_is_refused,
             joins_with_a_drawn_number,
@@ -162,6 +175,8 @@ fn joining(performance: PerformanceId, user: UserId, now: Timestamp) -> Joining 
         may_enter: true,
         token: None,
         presence: seen_at(now),
+        request: None,
+        entry: None,
     }
 }
 
@@ -176,9 +191,10 @@ pub async fn assert_lost(queues: &dyn QueueStore, payload: &QueueTokenPayload, n
     assert_eq!(refused(queues.show(performance, &[token], seen_at(now)).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.state(&token, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.accept(&token, ACTIVE_DURATION, now).await), TokenRefusal::Lost);
+    assert_eq!(refused(queues.note_leave(&token, Some(request(user)), now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.end(&token, EndReason::Left, now).await), TokenRefusal::Lost);
     assert_eq!(refused(queues.spend_hold_try(&token, 1, now).await), TokenRefusal::Lost);
-    assert_eq!(refused(queues.freeze(performance).await), QueueLost);
+    assert_eq!(refused(queues.freeze(performance, &[1]).await), QueueLost);
     assert_eq!(refused(queues.cut(performance, &[], seen_at(now)).await), QueueLost);
     let reported = queues.report_present(performance, &[token.lane_number()], false, seen_at(now)).await;
     assert_eq!(refused(reported), QueueLost);
@@ -205,8 +221,16 @@ impl SpeedBench {
         performance
     }
 
+    /// Joins. Before a draw, the fan has the next entry.
     async fn try_join(&self, joining: Joining) -> Result<QueueTokenPayload, PortError<JoinRefusal>> {
-        Ok(self.queues.join(joining).await?.payload)
+        match self.queues.join(joining).await {
+            Err(PortError::Refused(JoinRefusal::EntryNeeded { epoch })) if joining.entry.is_none() => {
+                assert_eq!(epoch, EPOCH);
+                let tail = self.snapshot(joining.performance).await.lanes[usize::from(joining.lane)].tail;
+                Ok(self.queues.join(Joining { entry: Some(tail + 1), ..joining }).await?.payload)
+            }
+            joined => Ok(joined?.payload),
+        }
     }
 
     async fn join(&self, performance: PerformanceId, user: UserId, now: Timestamp) -> QueueTokenPayload {

@@ -134,7 +134,7 @@ pub async fn a_need_survives_the_draw(bench: SpeedBench) {
     let performance = bench.opened(&with_draw).await;
     let queue = bench.join_by_need(performance, "gagaa").await;
     assert_eq!(bench.end(&queue[4], EndReason::Left, start()).await, TokenState::Ended(EndReason::Left));
-    let frozen = bench.queues.freeze(performance).await.expect("the queue is open").expect("a draw");
+    let frozen = bench.queues.freeze(performance, &[5]).await.expect("the queue is open").expect("a draw");
     assert_eq!((frozen[0].count, frozen[0].needs_accessible.as_slice()), (5, &[2, 4][..]));
     assert_eq!((frozen[0].gone.as_slice(), frozen[0].unseen.len()), (&[5][..], 0));
     // The numbers are drawn in reverse.

@@ -111,6 +111,27 @@ pub async fn ends_an_active_number(bench: SpeedBench) {
     assert!(snapshot.active.is_empty());
 }
 
+pub async fn ends_a_called_number(bench: SpeedBench) {
+    let queue = bench.queue(3).await;
+    let performance = queue[0].performance;
+    let settings = QueueSettings { max_active: 1, ..queue_settings() };
+    bench.admit(&queue, &settings, start()).await;
+    assert!(matches!(bench.state(&queue[0], start()).await, TokenState::Called { .. }));
+    let over = TokenState::Ended(EndReason::LimitReached);
+    assert_eq!(bench.end(&queue[0], EndReason::LimitReached, start()).await, over);
+    assert_eq!(bench.end(&queue[0], EndReason::Left, start()).await, over);
+    assert_eq!(bench.accept(&queue[0], start()).await, over);
+    let snapshot = bench.snapshot(performance).await;
+    assert!(snapshot.called.is_empty() && snapshot.active.is_empty(), "{snapshot:?}");
+    assert_eq!(snapshot.flow.left, 1);
+
+    assert_eq!(bench.admit(&queue, &settings, at_secs(1)).await, 1);
+    assert!(matches!(bench.state(&queue[1], at_secs(1)).await, TokenState::Called { .. }));
+    let again = bench.join_lane(performance, queue[0].user, 0, at_secs(1)).await;
+    assert_eq!(again.index, 4);
+    assert_eq!(bench.state(&queue[0], at_secs(1)).await, over);
+}
+
 pub async fn limits_hold_tries(bench: SpeedBench) {
     let queue = bench.queue(4).await;
     assert!(!bench.spend(&queue[0], 2, start()).await, "it waits");

@@ -1,5 +1,5 @@
-use encore_domain::booking::Reservation;
-use encore_domain::catalog::SEATS_PER_FAN_MAX;
+use encore_domain::booking::{Reservation, ReservationFilter, ReservationState};
+use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::event::Event;
 use encore_domain::ids::ReservationId;
 use encore_domain::page::PageRequest;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::bench::identity_of;
-use crate::fixtures::{altered, at_secs, hold, hold_at, request};
+use crate::fixtures::{altered, at_secs, hold, hold_at, id, request};
 use crate::paging::SIZES;
 
 pub async fn lists_newest_first(bench: RecordBench) {
@@ -35,6 +35,34 @@ pub async fn lists_newest_first(bench: RecordBench) {
     assert_eq!(bench.reservations_of(other, 100).await, [of_another]);
 }
 
+pub async fn lists_by_state(bench: RecordBench) {
+    use ReservationState::{Confirmed, Expired, Held, Released};
+
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let mut holds: Vec<Reservation> = (0..4).map(|seat| hold(fan, &sale, &[seat])).collect();
+    holds[1].expires_at = at_secs(60);
+    for held in &holds[..3] {
+        bench.place(held).await;
+    }
+    bench.buy(&holds[3]).await;
+    made(bench.release(&holds[2], at_secs(1)).await);
+    let listed = async |states: &[ReservationState], now| {
+        let filter = ReservationFilter { states: states.to_vec(), now };
+        let page = bench.reservations.list(fan, &filter, PageRequest::first(10)).await.expect("the store answers");
+        page.items.into_iter().map(|found| found.id).collect::<Vec<_>>()
+    };
+    let id = |index: usize| holds[index].id;
+    assert_eq!(listed(&[Held], at_secs(59)).await, [id(1), id(0)]);
+    assert_eq!(listed(&[Held], at_secs(60)).await, [id(0)]);
+    assert_eq!(listed(&[Expired, Released], at_secs(60)).await, [id(2), id(1)]);
+    assert_eq!(listed(&[Confirmed], at_secs(1)).await, [id(3)]);
+    assert_eq!(listed(&[], at_secs(1)).await, [id(3), id(2), id(1), id(0)]);
+    // The limit of a page is on what is listed.
+    let filter = ReservationFilter { states: vec![Held], now: at_secs(1) };
+    let page = bench.reservations.list(fan, &filter, PageRequest::first(1)).await.expect("the store answers");
+    assert_eq!((page.items.len(), page.next), (1, Some(holds[1].cursor())));
+}
+
 pub async fn starts_a_page_of_reservations_anywhere(bench: RecordBench) {
     let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
     let held = hold(fan, &sale, &[0]);
@@ -42,7 +70,7 @@ pub async fn starts_a_page_of_reservations_anywhere(bench: RecordBench) {
     let (nil, max) = (ReservationId(Uuid::nil()), ReservationId(Uuid::max()));
     let found = async |after| {
         let page = PageRequest { after: Some(after), size: 10 };
-        bench.reservations.list(fan, page).await.expect("the store answers").items
+        bench.reservations.list(fan, &ReservationFilter::all(at_secs(0)), page).await.expect("the store answers").items
     };
     for after in [(Timestamp::MAX_UTC, nil), (held.held_at, max)] {
         assert_eq!(found(after).await.as_slice(), std::slice::from_ref(&held), "{after:?}");
@@ -50,6 +78,22 @@ pub async fn starts_a_page_of_reservations_anywhere(bench: RecordBench) {
     for after in [(held.held_at, held.id), (held.held_at, nil), (Timestamp::MIN_UTC, max)] {
         assert_eq!(found(after).await, [], "{after:?}");
     }
+}
+
+pub async fn counts_the_seats_of_a_fan(bench: RecordBench) {
+    let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    let owned = async |performance: &Performance, user| {
+        bench.reservations.owned(performance.id, user).await.expect("the store answers")
+    };
+    assert_eq!(owned(&sale, fan).await, 0);
+    bench.buy(&hold(fan, &sale, &[0, 1])).await;
+    let held = hold(fan, &sale, &[2]);
+    bench.place(&held).await;
+    bench.place(&hold(other, &sale, &[3])).await;
+    assert_eq!(owned(&sale, fan).await, 3);
+    assert_eq!(owned(&Performance { id: id(), ..sale.clone() }, fan).await, 0);
+    made(bench.release(&held, held.held_at).await);
+    assert_eq!(owned(&sale, fan).await, 2);
 }
 
 pub async fn writes_events(bench: RecordBench) {

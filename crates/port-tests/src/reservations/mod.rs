@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use encore_domain::booking::{Claim, Reservation, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationFilter, ReservationState};
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
@@ -14,7 +14,7 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 
 use crate::RecordBench;
-use crate::fixtures::{request, slots};
+use crate::fixtures::{request, slots, start};
 use crate::paging::read_all;
 
 mod events;
@@ -69,7 +69,9 @@ macro_rules! reservations {
             expires_due_holds,
             expires_each_hold_once,
             lists_newest_first,
+            lists_by_state,
             starts_a_page_of_reservations_anywhere,
+            counts_the_seats_of_a_fan,
             writes_events,
         ] $($with)+ }
     };
@@ -114,13 +116,14 @@ impl RecordBench {
     }
 
     async fn reservations_of(&self, user: UserId, page_size: u32) -> Vec<Reservation> {
-        read_all(page_size, |page| self.reservations.list(user, page)).await
+        let all = ReservationFilter::all(start());
+        read_all(page_size, |page| self.reservations.list(user, &all, page)).await
     }
 }
 
 /// The claims of these holds, in the order of their slots.
 pub(crate) fn held<'a>(holds: impl IntoIterator<Item = &'a Reservation>) -> Vec<Claim> {
-    let claim = |hold: &Reservation, slot| Claim::held(slot, hold.id, hold.expires_at);
+    let claim = |hold: &Reservation, slot| Claim::held(slot, hold.id, hold.user, hold.expires_at);
     let mut claims: Vec<Claim> =
         holds.into_iter().flat_map(|hold| hold.slots().into_iter().map(|slot| claim(hold, slot))).collect();
     claims.sort_by_key(|claim| claim.slot);

@@ -37,7 +37,7 @@ pub async fn releases_only_its_own(bench: SpeedBench) {
     let mut overdue = bench.overdue(performance, at_secs(60), 100).await;
     overdue.sort_by_key(|lock| lock.slot);
     assert_eq!(overdue, left);
-    bench.take(performance, &slots(&[0, 1]), other).await.expect("the seats are free again");
+    bench.take(performance, &slots(&[0, 1]), id()).await.expect("the seats are free again");
 }
 
 pub async fn marks_over_anything(bench: SpeedBench) {

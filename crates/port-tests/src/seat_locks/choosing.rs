@@ -5,13 +5,13 @@ use encore_domain::booking::search::Search;
 use encore_domain::booking::seat_state::{Locker, SeatLock, SeatState, SeatStatus, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{ChooseRefusal, TakenSeats};
+use encore_domain::ports::{ChooseRefusal, LockTerms, TakenSeats};
 
 use super::{HUNDRED, accessible_search, search, searches};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
+use crate::fixtures::{accessible_chart, at_secs, id, just_before, lock_terms, slots, small_chart};
 
 pub async fn takes_the_best_block(bench: SpeedBench) {
     // From an empty venue to one that is nearly sold out, each with different gaps.
@@ -119,7 +119,7 @@ pub async fn chooses_under_contention(bench: SpeedBench) {
         let seat_locks = Arc::clone(&bench.seat_locks);
         let search = search(1 + turn % 2, &[0, 1], &[0, 1], false);
         let (count, search) = (search.count, Search::Seats(search));
-        async move { (count, seat_locks.take_chosen(performance, &search, id(), at_secs(60)).await) }
+        async move { (count, seat_locks.take_chosen(performance, &search, lock_terms(id(), at_secs(60))).await) }
     }))
     .await;
 
@@ -155,7 +155,7 @@ pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
 
     let later = at_secs(3_600);
     let repeated = Search::Seats(three.clone());
-    let again = bench.seat_locks.take_chosen(performance, &repeated, owner, later).await.expect("the same seats");
+    let again = bench.choose(performance, &repeated, lock_terms(owner, later)).await.expect("the same seats");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let own = |locks: Vec<SeatLock>| locks.into_iter().filter(|lock| lock.owner.locker() == Locker::Fan(owner)).count();
     assert_eq!(own(bench.overdue(performance, just_before(later), 10).await), 0, "the new deadline counts");
@@ -163,18 +163,17 @@ pub async fn chooses_again_for_the_same_owner(bench: SpeedBench) {
     bench.release_seats(performance, &first.slots, owner).await;
     let next = bench.take_best(performance, &three, id()).await.expect("the best are free again");
     assert_eq!(next.slots, first.slots);
-    let others = bench.take_best(performance, &three, owner).await.expect("seats are left");
+    let is_new = LockTerms { is_new: true, ..lock_terms(owner, at_secs(60)) };
+    let take = async |search| bench.choose(performance, &Search::Seats(search), is_new).await;
+    let others = take(three).await.expect("seats are left");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     // The same owner asks for something else: for two seats, then for three in each section, which may be split.
-    let two = bench.take_best(performance, &search(2, &[0, 1], &[0, 1], false), owner).await.expect("two other seats");
+    let two = take(search(2, &[0, 1], &[0, 1], false)).await.expect("two other seats");
     assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
     let section = |slot: &Slot| small_chart().seat_at(*slot).map(|seat| small_chart().row_of(seat).section);
     for wanted in [0, 1] {
-        let three = bench
-            .take_best(performance, &search(3, &[wanted], &[0, 1], true), owner)
-            .await
-            .expect("free seats in the section");
+        let three = take(search(3, &[wanted], &[0, 1], true)).await.expect("free seats in the section");
         assert!(three.slots.iter().all(|slot| section(slot) == Some(wanted)), "{three:?}");
     }
 }

@@ -10,15 +10,16 @@ use encore_domain::booking::seat_state::{SeatLock, SeatOwner, SeatState, SeatSta
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, TakeRefusal, TakenSeats};
+use encore_domain::ports::{ChooseRefusal, LockTerms, TakeRefusal, TakenSeats};
 use encore_domain::time::Timestamp;
 
 use crate::SpeedBench;
-use crate::fixtures::{SMALL_CHART_SEATS, accessible_chart, at_secs, id, slots, small_chart};
+use crate::fixtures::{SMALL_CHART_SEATS, accessible_chart, at_secs, fan_of, id, lock_terms, slots, small_chart};
 
 mod blocking;
 mod changing;
 mod choosing;
+mod limiting;
 mod loading;
 mod publishing;
 mod taking;
@@ -27,6 +28,7 @@ mod units;
 pub use blocking::*;
 pub use changing::*;
 pub use choosing::*;
+pub use limiting::*;
 pub use loading::*;
 pub use publishing::*;
 pub use taking::*;
@@ -57,6 +59,13 @@ macro_rules! seat_locks {
             refuses_where_too_few_units_are_left,
             sells_an_area_to_the_last_unit,
             takes_units_again_for_the_same_owner,
+            refuses_over_the_limit,
+            refuses_over_the_limit_under_contention,
+            counts_what_a_fan_has,
+            says_what_fans_bought,
+            knows_the_limit_after_a_load,
+            locks_nothing_for_a_repeat,
+            forgets_no_reservation,
             refuses_slots_that_are_no_seat,
             releases_only_its_own,
             marks_over_anything,
@@ -96,7 +105,7 @@ impl SpeedBench {
         slots: &[Slot],
         owner: ReservationId,
     ) -> Result<u64, PortError<TakeRefusal>> {
-        self.seat_locks.take(performance, slots, Orphans::Allow, owner, at_secs(60)).await
+        self.seat_locks.take(performance, slots, Orphans::Allow, lock_terms(owner, at_secs(60))).await
     }
 
     /// Holds free seats for a new owner, and returns the owner.
@@ -107,7 +116,8 @@ impl SpeedBench {
         held_until: Timestamp,
     ) -> ReservationId {
         let owner = id();
-        let taken = self.seat_locks.take(performance, &slots(seats), Orphans::Allow, owner, held_until).await;
+        let terms = lock_terms(owner, held_until);
+        let taken = self.seat_locks.take(performance, &slots(seats), Orphans::Allow, terms).await;
         taken.expect("the seats are free");
         owner
     }
@@ -119,7 +129,17 @@ impl SpeedBench {
         search: &SeatSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_chosen(performance, &Search::Seats(search.clone()), owner, at_secs(60)).await
+        self.choose(performance, &Search::Seats(search.clone()), lock_terms(owner, at_secs(60))).await
+    }
+
+    /// Chooses seats or units, and holds them.
+    async fn choose(
+        &self,
+        performance: PerformanceId,
+        search: &Search,
+        terms: LockTerms,
+    ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
+        self.seat_locks.take_chosen(performance, search, terms).await
     }
 
     /// A performance whose seats are held or sold where `taken` returns true for their index in the chart.
@@ -179,7 +199,8 @@ fn statuses(held: &[usize], sold: &[usize]) -> Vec<Option<SeatStatus>> {
 
 pub(crate) fn lock(seat: usize, owner: ReservationId, held_until: Option<Timestamp>) -> SeatLock {
     let slot = slots(&[seat])[0];
-    held_until.map_or(SeatLock::sold(slot, owner), |until| SeatLock::held(slot, owner, until))
+    let fan = fan_of(owner);
+    held_until.map_or(SeatLock::sold(slot, owner, fan), |until| SeatLock::held(slot, owner, fan, until))
 }
 
 /// The lock of a blocked seat.

@@ -11,7 +11,7 @@ use super::{FIRST_VERSION, HUNDRED, lock, statuses};
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{accessible_chart, at_secs, id, just_before, slots, small_chart};
+use crate::fixtures::{accessible_chart, at_secs, id, just_before, lock_terms, slots, small_chart};
 
 pub async fn takes_free_seats(bench: SpeedBench) {
     let performance = bench.loaded().await;
@@ -40,7 +40,7 @@ pub async fn takes_once_under_contention(bench: SpeedBench) {
     let owners: Vec<ReservationId> = (0..HUNDRED).map(|_| id()).collect();
     let answers = at_once(owners.iter().map(|owner| {
         let (seat_locks, wanted, owner) = (Arc::clone(&bench.seat_locks), wanted.clone(), *owner);
-        async move { seat_locks.take(performance, &wanted, Orphans::Allow, owner, at_secs(60)).await }
+        async move { seat_locks.take(performance, &wanted, Orphans::Allow, lock_terms(owner, at_secs(60))).await }
     }))
     .await;
 
@@ -66,7 +66,7 @@ pub async fn takes_again_for_the_same_owner(bench: SpeedBench) {
     assert_eq!(bench.seats(performance).await, Some(SeatState { statuses: statuses(&[0, 1], &[]), version }));
 
     let later = at_secs(3_600);
-    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, owner, later).await;
+    let extended = bench.seat_locks.take(performance, &slots(&[0, 1]), Orphans::Allow, lock_terms(owner, later)).await;
     assert_eq!(extended.expect("the seats are the owner's"), version);
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await;
     assert_eq!(overdue.expect("the store answers"), [], "the new deadline applies");
@@ -105,7 +105,7 @@ async fn assert_taken_without_orphans(
 ) {
     let (owner, orphans) = (id(), Orphans::prevent(chart, choice));
     let before = bench.seats(performance).await.expect("loaded");
-    let take = |until| bench.seat_locks.take(performance, choice, orphans.clone(), owner, until);
+    let take = |until| bench.seat_locks.take(performance, choice, orphans.clone(), lock_terms(owner, until));
     let taking = take(at_secs(60)).await;
     let is_taken = |slot: &Slot| before.statuses[slot.0 as usize] != Some(SeatStatus::Free);
     let taken: Vec<Slot> = choice.iter().copied().filter(is_taken).collect();

@@ -8,13 +8,13 @@ use encore_domain::catalog::area::Area;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, ReservationId};
-use encore_domain::ports::{ChooseRefusal, TakenSeats};
+use encore_domain::ports::{ChooseRefusal, LockTerms, TakenSeats};
 
 use super::FIRST_VERSION;
 use crate::SpeedBench;
 use crate::answers::refused;
 use crate::contention::at_once;
-use crate::fixtures::{PIT_UNITS, at_secs, festival_chart, id, just_before};
+use crate::fixtures::{PIT_UNITS, at_secs, fan_of, festival_chart, id, just_before, lock_terms};
 
 /// The units of an area that a store which reads in chunks reads in several chunks.
 const FLOOR: u32 = 700;
@@ -23,10 +23,10 @@ const CALLERS: usize = 200;
 
 impl SpeedBench {
     /// A performance at the festival venue, some of whose units are sold.
-    async fn festival(&self, floor: u32, is_sold: impl Fn(u32) -> bool) -> (PerformanceId, [Area; 2]) {
+    pub(super) async fn festival(&self, floor: u32, is_sold: impl Fn(u32) -> bool) -> (PerformanceId, [Area; 2]) {
         let (performance, chart) = (id(), festival_chart(floor));
         let sold = chart.areas().iter().flat_map(Area::slots).filter(|slot| is_sold(*slot));
-        let locks: Vec<SeatLock> = sold.map(|slot| SeatLock::sold(Slot(slot), id())).collect();
+        let locks: Vec<SeatLock> = sold.map(|slot| SeatLock::sold(Slot(slot), id(), id())).collect();
         self.seat_locks.load(performance, &all_free(&chart), &locks, FIRST_VERSION).await.expect("the store answers");
         (performance, [chart.areas()[0], chart.areas()[1]])
     }
@@ -38,7 +38,7 @@ impl SpeedBench {
         search: &UnitSearch,
         owner: ReservationId,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>> {
-        self.seat_locks.take_chosen(performance, &Search::Units(*search), owner, at_secs(60)).await
+        self.choose(performance, &Search::Units(*search), lock_terms(owner, at_secs(60))).await
     }
 }
 
@@ -67,7 +67,7 @@ pub async fn takes_free_units(bench: SpeedBench) {
                     let stock = StockAt { version: after.version, stock: after.stock() };
                     assert_eq!(bench.seat_locks.stock(&[performance]).await.expect("the store answers"), [Some(stock)]);
                     let locks = bench.seat_locks.holders(performance, &chosen).await.expect("the store answers");
-                    let held = chosen.into_iter().map(|slot| SeatLock::held(slot, owner, at_secs(60)));
+                    let held = chosen.into_iter().map(|slot| SeatLock::held(slot, owner, fan_of(owner), at_secs(60)));
                     assert_eq!(locks, held.collect::<Vec<_>>());
                 }
                 Err(TooFewLeft { left }) => {
@@ -83,7 +83,7 @@ pub async fn refuses_where_too_few_units_are_left(bench: SpeedBench) {
     let (performance, [floor, pit]) = bench.festival(FLOOR, |_| false).await;
     let sold_but = |left: u32| {
         let sold = (pit.first.0 + left..pit.slots().end).map(Slot);
-        sold.map(|slot| SeatLock::sold(slot, id())).collect::<Vec<_>>()
+        sold.map(|slot| SeatLock::sold(slot, id(), id())).collect::<Vec<_>>()
     };
     bench.mark(performance, &sold_but(3)).await;
     let before = bench.seats(performance).await.expect("loaded");
@@ -108,7 +108,7 @@ pub async fn sells_an_area_to_the_last_unit(bench: SpeedBench) {
         let (seat_locks, owner) = (Arc::clone(&bench.seat_locks), id());
         let search = UnitSearch::new(&floor, 1 + turn % 4, owner);
         let (count, search) = (search.count, Search::Units(search));
-        async move { (count, seat_locks.take_chosen(performance, &search, owner, at_secs(60)).await) }
+        async move { (count, seat_locks.take_chosen(performance, &search, lock_terms(owner, at_secs(60))).await) }
     }))
     .await;
 
@@ -145,7 +145,7 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
 
     let later = at_secs(3_600);
     let repeated = Search::Units(three);
-    let again = bench.seat_locks.take_chosen(performance, &repeated, owner, later).await.expect("the same units");
+    let again = bench.choose(performance, &repeated, lock_terms(owner, later)).await.expect("the same units");
     assert_eq!(again, TakenSeats { version: other.version, ..first.clone() });
     let overdue = bench.seat_locks.overdue(performance, just_before(later), 10).await.expect("the store answers");
     assert_eq!(
@@ -157,12 +157,14 @@ pub async fn takes_units_again_for_the_same_owner(bench: SpeedBench) {
     bench.release_seats(performance, &first.slots, owner).await;
     let next = bench.take_units(performance, &three, id()).await.expect("the first are free again");
     assert_eq!(next.slots, first.slots);
-    let others = bench.take_units(performance, &three, owner).await.expect("units are left");
+    let is_new = LockTerms { is_new: true, ..lock_terms(owner, at_secs(60)) };
+    let take = async |search| bench.choose(performance, &Search::Units(search), is_new).await;
+    let others = take(three).await.expect("units are left");
     assert!(others.slots.iter().all(|slot| !first.slots.contains(slot)));
 
     // The same owner asks for fewer units, and then for units of the other area.
-    let two = bench.take_units(performance, &search(&floor, 2, 5), owner).await.expect("two other units");
+    let two = take(search(&floor, 2, 5)).await.expect("two other units");
     assert!(two.slots.len() == 2 && two.slots.iter().all(|slot| !others.slots.contains(slot)), "{two:?}");
-    let elsewhere = bench.take_units(performance, &search(&pit, 2, 0), owner).await.expect("free units in the pit");
+    let elsewhere = take(search(&pit, 2, 0)).await.expect("free units in the pit");
     assert!(elsewhere.slots.iter().all(|slot| pit.slots().contains(&slot.0)), "{elsewhere:?}");
 }

@@ -6,7 +6,7 @@ WITH sold_twice AS (
             array_to_string((array_agg(r.id ORDER BY r.id))[1:5], ', ')) AS detail
     FROM reservations r
     JOIN reservation_seats s ON s.reservation_id = r.id
-    WHERE r.state IN ('held', 'confirmed') AND ($1 IS NULL OR r.performance_id = $1)
+    WHERE r.state IN ('held', 'paying', 'confirmed') AND ($1 IS NULL OR r.performance_id = $1)
     GROUP BY r.performance_id, s.slot
     HAVING count(*) > 1
     UNION ALL

@@ -4,7 +4,7 @@ WITH unclaimed AS (
     SELECT r.id, r.performance_id, s.slot
     FROM reservations r
     JOIN reservation_seats s ON s.reservation_id = r.id
-    WHERE r.state = $3 AND ($1 IS NULL OR r.performance_id = $1)
+    WHERE CASE r.state WHEN 'paying' THEN 'held' ELSE r.state END = $3 AND ($1 IS NULL OR r.performance_id = $1)
       AND NOT EXISTS (
           SELECT FROM claims c
           WHERE c.performance_id = r.performance_id AND c.slot = s.slot AND c.reservation_id = r.id
@@ -19,5 +19,5 @@ LEFT JOIN seats seat ON seat.venue_id = p.venue_id AND seat.slot = f.slot
 WHERE NOT EXISTS (
     SELECT FROM reservation_seats s
     JOIN reservations r ON r.id = s.reservation_id
-    WHERE s.slot = f.slot AND r.performance_id = f.performance_id AND r.id <> f.id AND r.state IN ('held', 'confirmed')
+    WHERE s.slot = f.slot AND r.performance_id = f.performance_id AND r.id <> f.id AND r.state IN ('held', 'paying', 'confirmed')
 )

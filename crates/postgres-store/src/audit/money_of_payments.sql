@@ -7,9 +7,13 @@ SELECT
         r.id, r.total_minor, r.currency, r.user_id, r.performance_id) AS detail
 FROM payments p
 JOIN reservations r ON r.id = p.reservation_id
+-- What was cancelled in parts is no longer in the total; what was cancelled as a whole still is.
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(price_minor), 0) AS minor FROM refunds WHERE payment_id = p.id AND NOT is_whole
+) AS in_parts
 WHERE ($1 IS NULL OR p.performance_id = $1)
   AND (p.amount_minor, p.currency, p.user_id, p.performance_id)
-      IS DISTINCT FROM (r.total_minor, r.currency, r.user_id, r.performance_id)
+      IS DISTINCT FROM (r.total_minor + in_parts.minor, r.currency, r.user_id, r.performance_id)
 UNION ALL
 SELECT
     format('payment %s', p.id),
@@ -17,7 +21,7 @@ SELECT
         p.amount_minor, p.currency, count(t.id), count(t.id) FILTER (WHERE
             (t.kind, t.amount_minor, t.currency, t.user_id) = ('payment', p.amount_minor, p.currency, p.user_id)))
 FROM payments p
-LEFT JOIN transfers t ON t.payment_id = p.id
+LEFT JOIN transfers t ON t.payment_id = p.id AND t.kind = 'payment'
 WHERE $1 IS NULL OR p.performance_id = $1
 GROUP BY p.id
 HAVING count(t.id) <> 1 OR count(t.id) FILTER (WHERE
@@ -33,7 +37,7 @@ SELECT
         CASE WHEN p.id IS NULL THEN 'does not exist' ELSE format('is for reservation %s', p.reservation_id) END)
 FROM reservations r
 LEFT JOIN payments p ON p.id = r.payment_id
-WHERE r.state = 'confirmed' AND ($1 IS NULL OR r.performance_id = $1) AND p.reservation_id IS DISTINCT FROM r.id
+WHERE r.state IN ('confirmed', 'cancelled') AND ($1 IS NULL OR r.performance_id = $1) AND p.reservation_id IS DISTINCT FROM r.id
 UNION ALL
 SELECT
     format('reservation %s', r.id),

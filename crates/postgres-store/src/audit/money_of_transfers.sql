@@ -4,8 +4,8 @@
 WITH due AS (
     SELECT
         t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,
-        CASE t.kind WHEN 'top_up' THEN t.amount_minor ELSE -t.amount_minor END AS wallet_minor,
-        CASE t.kind WHEN 'top_up' THEN 'gateway' ELSE 'sales' END AS opposite
+        CASE WHEN t.kind IN ('payment', 'card_refund') THEN -t.amount_minor ELSE t.amount_minor END AS wallet_minor,
+        CASE WHEN t.kind IN ('payment', 'refund') THEN 'sales' ELSE 'gateway' END AS opposite
     FROM transfers t
     LEFT JOIN payments p ON p.id = t.payment_id
     WHERE $1 IS NULL OR p.performance_id = $1
@@ -19,7 +19,7 @@ WITH due AS (
         ) AS wallets,
         count(*) FILTER (
             WHERE e.account_kind = due.opposite AND e.amount_minor = -due.wallet_minor
-              AND e.owner_id IS NOT DISTINCT FROM CASE due.kind WHEN 'payment' THEN due.performance_id END
+              AND e.owner_id IS NOT DISTINCT FROM CASE due.opposite WHEN 'sales' THEN due.performance_id END
         ) AS opposites
     FROM due
     LEFT JOIN ledger_entries e ON e.transfer_id = due.id

@@ -11,7 +11,7 @@ WITH orphan AS (
                 ELSE 'does not list the seat'
             END)
             WHEN r.id IS NULL THEN format('claimed by reservation %s, which does not exist', c.reservation_id)
-            WHEN r.state NOT IN ('held', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
+            WHEN r.state NOT IN ('held', 'paying', 'confirmed') THEN format('claimed by reservation %s, which is %s', r.id, r.state)
             WHEN r.performance_id <> c.performance_id
                 THEN format('claimed by reservation %s, which is for performance %s', r.id, r.performance_id)
             WHEN u.id IS NULL THEN format('claimed for user %s, who does not exist', c.user_id)
@@ -26,7 +26,7 @@ WITH orphan AS (
     LEFT JOIN seat_blocks b ON b.id = c.block_id
     WHERE ($1 IS NULL OR c.performance_id = $1)
       AND CASE
-          WHEN c.block_id IS NULL THEN r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'confirmed')
+          WHEN c.block_id IS NULL THEN r.id IS NULL OR s.slot IS NULL OR r.state NOT IN ('held', 'paying', 'confirmed')
               OR r.performance_id <> c.performance_id OR r.user_id <> c.user_id OR u.id IS NULL
           ELSE b.id IS NULL OR b.reason IS NULL OR b.performance_id <> c.performance_id OR c.reservation_id IS NOT NULL
               OR c.slot <> ALL (b.slots)

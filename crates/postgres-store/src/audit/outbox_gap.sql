@@ -7,15 +7,29 @@ WITH change AS (
     SELECT
         CASE state
             WHEN 'confirmed' THEN 'booking.reservation_confirmed/'
+            WHEN 'cancelled' THEN 'booking.reservation_confirmed/'
             WHEN 'released' THEN 'booking.hold_released/'
             ELSE 'booking.hold_expired/'
         END || id,
         performance_id
-    FROM reservations WHERE state <> 'held' AND ($1 IS NULL OR performance_id = $1)
+    FROM reservations WHERE state NOT IN ('held', 'paying') AND ($1 IS NULL OR performance_id = $1)
+    UNION ALL
+    -- A card payment that succeeded after its bound confirmed a reservation that had expired.
+    SELECT 'booking.hold_expired/' || r.id, r.performance_id
+    FROM reservations r
+    WHERE r.state IN ('confirmed', 'cancelled') AND ($1 IS NULL OR r.performance_id = $1) AND EXISTS (
+        SELECT FROM card_payments c
+        JOIN payment_attempts a ON a.payment_id = c.id
+        JOIN payment_events e ON e.attempt_id = a.id AND e.step = 'expire'
+        WHERE c.reservation_id = r.id
+    )
     UNION ALL
     SELECT 'booking.hold_changed/' || id || '/' || number, performance_id
     FROM reservations CROSS JOIN LATERAL generate_series(1, revision) AS number
     WHERE revision > 0 AND ($1 IS NULL OR performance_id = $1)
+    UNION ALL
+    SELECT CASE WHEN is_whole THEN 'booking.reservation_cancelled/' ELSE 'booking.seats_cancelled/' END || id, performance_id
+    FROM refunds WHERE cause <> 'unsold' AND ($1 IS NULL OR performance_id = $1)
     UNION ALL
     SELECT CASE WHEN reason IS NULL THEN 'booking.seats_unblocked/' ELSE 'booking.seats_blocked/' END || id, performance_id
     FROM seat_blocks WHERE $1 IS NULL OR performance_id = $1
@@ -27,7 +41,7 @@ WITH change AS (
     FROM outbox
     WHERE ($1 IS NULL OR key = $1) AND kind IN (
         'booking.hold_placed', 'booking.hold_changed', 'booking.hold_released', 'booking.hold_expired',
-        'booking.reservation_confirmed', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
+        'booking.reservation_confirmed', 'booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
 )
 SELECT
     format('event %s', coalesce(change.event_id, event.event_id)) AS subject,
@@ -51,6 +65,6 @@ SELECT
         min(sequence) FILTER (WHERE kind = 'booking.hold_placed'),
         min(sequence) FILTER (WHERE kind <> 'booking.hold_placed'))
 FROM event
-WHERE kind NOT IN ('booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
+WHERE kind NOT IN ('booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up')
 GROUP BY split_part(event_id, '/', 2)
 HAVING min(sequence) FILTER (WHERE kind <> 'booking.hold_placed') < min(sequence) FILTER (WHERE kind = 'booking.hold_placed')

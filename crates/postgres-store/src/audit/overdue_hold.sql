@@ -5,6 +5,6 @@ SELECT
     format('held until %s UTC, but an event was recorded at %s UTC',
         r.expires_at AT TIME ZONE 'UTC', latest.created_at AT TIME ZONE 'UTC') AS detail
 FROM reservations r
-CROSS JOIN (SELECT created_at FROM outbox ORDER BY sequence DESC LIMIT 1) AS latest
-WHERE r.state = 'held' AND ($1 IS NULL OR r.performance_id = $1)
+CROSS JOIN (SELECT created_at FROM outbox ORDER BY transaction_id DESC, sequence DESC LIMIT 1) AS latest
+WHERE r.state IN ('held', 'paying') AND ($1 IS NULL OR r.performance_id = $1)
   AND r.expires_at < latest.created_at - $3::interval

@@ -1,4 +1,4 @@
--- Reservations, payments and top-ups that are not the result of exactly one request of their fan, requests without a
+-- Reservations, payments, top-ups and refunds by fans that are not the result of exactly one request of their fan, requests without a
 -- result, and reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or
 -- null for all.
 WITH effect AS (
@@ -6,16 +6,24 @@ WITH effect AS (
     FROM reservations WHERE $1 IS NULL OR performance_id = $1
     UNION ALL
     SELECT 'pay', id, user_id, 'payment'
-    FROM payments WHERE $1 IS NULL OR performance_id = $1
+    FROM payments p WHERE ($1 IS NULL OR performance_id = $1)
+      AND NOT EXISTS (SELECT FROM card_payments c WHERE c.id = p.id)
+    UNION ALL
+    SELECT 'pay_by_card', a.id, c.user_id, 'attempt'
+    FROM payment_attempts a JOIN card_payments c ON c.id = a.payment_id
+    WHERE $1 IS NULL OR c.performance_id = $1
     UNION ALL
     SELECT 'top_up', e.id, t.user_id, 'top-up'
     FROM transfers t
     JOIN ledger_entries e ON e.transfer_id = t.id AND e.account_kind = 'wallet'
-    WHERE $1 IS NULL AND t.kind = 'top_up'
+    WHERE $1 IS NULL AND t.kind = 'top_up' AND t.payment_id IS NULL
+    UNION ALL
+    SELECT 'cancel', id, user_id, 'refund'
+    FROM refunds WHERE operator_id IS NULL AND cause = 'cancelled' AND ($1 IS NULL OR performance_id = $1)
 ), request AS (
     SELECT operation, result_id, user_id, count(*) AS requests, min(request_id::text) AS request_id
     FROM requests
-    WHERE operation IN ('place_hold', 'pay', 'top_up')
+    WHERE operation IN ('place_hold', 'pay', 'top_up', 'cancel', 'pay_by_card')
     GROUP BY operation, result_id, user_id
 )
 SELECT

@@ -85,6 +85,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// The processes of the servers, if they are ours.
+    pub fn pids(&self) -> Vec<u32> {
+        self.instances.as_ref().map(Instances::pids).unwrap_or_default()
+    }
+
     /// An environment of servers that run already.
     pub async fn at(
         kind: EnvironmentKind,

@@ -212,6 +212,7 @@ fn end_fate(reason: EndReason) -> &'static str {
         EndReason::Abandoned => "lost the place while away",
         EndReason::Expired => "token expired",
         EndReason::SaleClosed => "sale closed",
+        EndReason::SeatLimitReached => "bought all that one fan may",
         EndReason::Used | EndReason::Left | EndReason::Replaced | EndReason::Reset | EndReason::Unspecified => {
             "token ended"
         }

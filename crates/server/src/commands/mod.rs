@@ -22,6 +22,7 @@ use tracing::info;
 
 use crate::config::{ConfigErrors, DatabaseTarget, StoreArgs, Stores};
 use crate::encore::Encore;
+use crate::metrics::MetricsError;
 use crate::ports::Ports;
 use crate::system::throwaway_secret;
 
@@ -41,6 +42,8 @@ pub enum CommandError {
     RedisEvicts { policy: String },
     #[error("cannot listen on {address}")]
     Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     #[error("cannot read {what}")]
     Read { what: String, source: io::Error },
     #[error("cannot print the result")]
@@ -73,6 +76,7 @@ impl CommandError {
             | Self::Unavailable(_)
             | Self::RedisEvicts { .. }
             | Self::Listen { .. }
+            | Self::Metrics(_)
             | Self::Read { .. }
             | Self::Print(_)
             | Self::Serve(_)

@@ -1,7 +1,9 @@
 //! `encore serve`: from a checked configuration to a graceful shutdown.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use encore_grpc::ConnectionLimits;
 use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,38 +13,89 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, ServeArgs, Stores};
+use crate::config::{Config, Gateway, MetricsConfig, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
+use crate::metrics::Metrics;
 use crate::output::print_line;
 use crate::ports::Ports;
+use crate::system::open_files_max;
+
+/// The files that are open beside the clients' connections and the pool of Postgres: Redis, the places for health, the listener, logs.
+const OTHER_FILES: usize = 64;
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let config = args.check()?;
+    // Before anything is measured.
+    let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
-    let encore = encore.tolerating(config.clock_tolerance);
+    let encore = encore.limiting(within_open_files(&config));
+    let encore = encore.tolerating(config.clock_tolerance).keeping_queues_for(config.queue_retention);
+    let encore = encore.cancelling(config.cancellation);
+    let encore = encore.topping_up(config.top_ups);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
-    if config.demo {
-        demo::seed(&*catalog, &encore.api.identity, clock.now()).await?;
+    if let Some(demo) = &config.demo {
+        demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
+        warn!(operator = demo.operator.as_ref().map(|_| demo::OPERATOR_EMAIL), "this is a demo: not for real fans");
     }
     // Otherwise health would say for a moment that a sound instance is not ready.
     encore.workers.look_at_stores().await;
-    let listen = TcpListener::bind(config.listen).await;
-    let listener = listen.map_err(|source| CommandError::Listen { address: config.listen, source })?;
+    let listener = bind(config.listen).await?;
+    let measuring = CancellationToken::new();
+    if let (Some(metrics), Some(MetricsConfig { listen, audit_every })) = (metrics, config.metrics) {
+        let listener = bind(listen).await?;
+        info!(address = %listener.local_addr().unwrap_or(listen), "serving metrics");
+        let promises = audit_every.map(|every| encore.promises(every));
+        tokio::spawn(metrics.run(listener, encore.sales.clone(), promises, measuring.clone()));
+    }
+    let _measuring = measuring.drop_guard();
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
-    if config.demo {
+    if let Some(demo) = &config.demo {
         print_line(demo::example_commands(address))?;
+        if demo.operator.as_ref().is_some_and(|password| password.expose() == demo::OPERATOR_PASSWORD) {
+            let (email, password) = (demo::OPERATOR_EMAIL, demo::OPERATOR_PASSWORD);
+            print_line(format_args!("The demo operator is {email} with the password {password}."))?;
+        }
     }
     serve(encore, listener, &config).await
 }
 
+async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|source| CommandError::Listen { address, source })
+}
+
+/// The limits on connections, lowered to the files that the process may have open. So an attack meets the cap, which is enforced, and
+/// not the kernel's limit, at which nothing can be accepted.
+fn within_open_files(config: &Config) -> ConnectionLimits {
+    let mut limits = config.limits;
+    let Some(files) = open_files_max() else { return limits };
+    let pool = match &config.stores {
+        Stores::Embedded => 0,
+        Stores::Durable { database, .. } => database.pool_size as usize,
+    };
+    let most = files.saturating_sub(OTHER_FILES + pool).max(1);
+    if most < limits.connections_max {
+        warn!(
+            files,
+            connections = most,
+            "fewer connections than configured: raise the limit of open files (ulimit -n)"
+        );
+        limits.connections_max = most;
+    }
+    limits
+}
+
 async fn connect(config: &Config) -> Result<Ports, CommandError> {
     let ports = Ports::embedded(config.keyring.clone(), config.access_token_lifetime);
+    let ports = match config.gateway {
+        Gateway::Off => ports.without_gateway(),
+        Gateway::Sandbox => ports,
+    };
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);
     };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Subscriber, warn};
+use tracing::{Event, Level, Subscriber, info, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
@@ -59,7 +59,11 @@ impl<S: Subscriber> Layer<S> for LineLimit {
         };
         if let Verdict::WrittenAfter(left_out) = verdict {
             let (file, line) = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
-            warn!(left_out, file, line, "log lines of one callsite left out");
+            if *metadata.level() == Level::INFO {
+                info!(left_out, file, line, "log lines of one callsite left out");
+            } else {
+                warn!(left_out, file, line, "log lines of one callsite left out");
+            }
         }
         verdict != Verdict::LeftOut
     }

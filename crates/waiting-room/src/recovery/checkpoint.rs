@@ -24,7 +24,8 @@ impl Recovery {
         let performance = open.performance;
         let Some(snapshot) = self.stored_snapshot(performance).await? else { return Ok(()) };
         for (lane, state) in (0..).zip(&snapshot.lanes) {
-            let in_use = state.limit > 0;
+            // Before the draw the entries say how many joined.
+            let in_use = state.limit > 0 && (!snapshot.draws || state.drawn.is_some());
             if in_use {
                 self.raise_limit(performance, &snapshot, lane, ALLOTMENT / 2).await?;
             }
@@ -40,6 +41,12 @@ impl Recovery {
             self.checkpoints().insert(performance, record);
         }
         Ok(())
+    }
+
+    /// Forgets the checkpoints and the draws of the queues that are not open. What is needed again is learnt again.
+    pub(crate) fn forget_closed(&self, is_open: impl Fn(PerformanceId) -> bool) {
+        self.checkpoints().retain(|performance, _| is_open(*performance));
+        self.known_draws.retain(is_open);
     }
 
     /// Allots more indexes to a lane that has given out all it had.

@@ -2,25 +2,39 @@
 
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::ports::{CutLane, FrozenLane};
+use encore_domain::ports::{CutLane, DrawClosed, FrozenLane, Joining, Presence};
 use encore_domain::queue::{Draw, DrawKey, Drawn};
 use tracing::info;
 
 use super::{Recovery, unless_lost};
-use crate::error::WaitingRoomError;
+use crate::error::{WaitingRoomError, refusal};
 use crate::open_queues::OpenQueue;
 
 impl Recovery {
     /// Draws the numbers of a queue that has opened, unless they are drawn. Every instance may do it, and one may finish what
-    /// another began: the first draw that is stored fixes how many fans take part.
+    /// another began: closing the draw fixes how many fans take part.
     pub(crate) async fn draw(&self, open: &OpenQueue) -> Result<(), WaitingRoomError> {
-        let performance = open.performance;
         let has_opened = open.opens_at <= self.ports.clock.now();
         let Some(key) = open.draw_key().filter(|_| has_opened) else { return Ok(()) };
+        self.draw_numbers(open.performance, key, self.presence(open)).await
+    }
+
+    async fn draw_numbers(
+        &self,
+        performance: PerformanceId,
+        key: DrawKey,
+        presence: Presence,
+    ) -> Result<(), WaitingRoomError> {
         if self.known_draws.is_drawn(performance) {
             return Ok(());
         }
-        let Some(frozen) = unless_lost(self.ports.queues.freeze(performance).await)? else { return Ok(()) };
+        let Some(snapshot) = self.stored_snapshot(performance).await? else { return Ok(()) };
+        if snapshot.lanes.iter().any(|lane| lane.drawn.is_some()) {
+            self.known_draws.update(performance, Some(key), &snapshot);
+            return Ok(());
+        }
+        let joined = self.ports.draws.close(performance).await?;
+        let Some(frozen) = unless_lost(self.ports.queues.freeze(performance, &joined).await)? else { return Ok(()) };
         let Some(frozen) = frozen else { return self.learn_draw(performance).await };
         let drawn = if let Some(drawn) = self.drawn(performance).await? {
             drawn
@@ -30,12 +44,35 @@ impl Recovery {
             self.ports.draws.keep(performance, &drawn).await?
         };
         let lanes = self.compute(move || cut_lanes(key, &drawn, &frozen)).await?;
-        let cut = unless_lost(self.ports.queues.cut(performance, &lanes, self.presence(open)).await)?;
+        let cut = unless_lost(self.ports.queues.cut(performance, &lanes, presence).await)?;
         if cut == Some(true) {
             let fans: u64 = lanes.iter().map(|lane| lane.count).sum();
             info!(%performance, fans, "drew the numbers of the queue; it calls fans from now on");
         }
         self.learn_draw(performance).await
+    }
+
+    /// Enters a fan who joins into the draw. Returns the index; none if the draw is closed, and then the queue is frozen, so that it
+    /// gives out indexes to fans who take no part.
+    pub(super) async fn enter_draw(&self, fan: &Joining, epoch: i64) -> Result<Option<u64>, WaitingRoomError> {
+        let Joining { performance, user, lane, .. } = *fan;
+        match self.ports.draws.enter(performance, epoch, user, lane).await {
+            Ok(index) => Ok(Some(index)),
+            Err(error) => {
+                let DrawClosed { joined } = refusal(error)?;
+                unless_lost(self.ports.queues.freeze(performance, &joined).await)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Draws the numbers for a fan who entered the draw, and whose call came after the freeze.
+    pub(super) async fn draw_entered(&self, fan: &Joining) -> Result<(), WaitingRoomError> {
+        let performance = fan.performance;
+        let Some(draw) = self.queue(performance).await?.draw else { return Ok(()) };
+        // Many such fans come at once, and one of them draws.
+        let _exclusive = self.repairing.lock(performance).await;
+        self.draw_numbers(performance, draw.key, fan.presence).await
     }
 
     /// Computes off the async threads: a million numbers take seconds of a core.

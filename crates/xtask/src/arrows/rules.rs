@@ -11,7 +11,7 @@ pub(super) struct CrateRule {
 /// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 17] = [
+pub(super) const CRATES: [CrateRule; 18] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-bulkhead", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
@@ -39,6 +39,7 @@ pub(super) const CRATES: [CrateRule; 17] = [
     },
     CrateRule { name: "encore-credentials", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-port-tests", uses: &["encore-domain"], tests_use: &[] },
+    CrateRule { name: "encore-payment-gateway", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-proto", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-grpc", uses: &["encore-app", "encore-domain", "encore-proto"], tests_use: &[] },
     CrateRule {
@@ -49,6 +50,7 @@ pub(super) const CRATES: [CrateRule; 17] = [
             "encore-domain",
             "encore-grpc",
             "encore-memory-store",
+            "encore-payment-gateway",
             "encore-postgres-store",
             "encore-proto",
             "encore-redis-store",

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use crate::booking::{Claim, Reservation, ReservationCursor};
+use crate::booking::{Claim, Reservation, ReservationCursor, ReservationFilter};
 use crate::catalog::seat_chart::Slot;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId, UserId};
@@ -82,7 +82,9 @@ pub enum PlaceRefusal {
 ///   seats can be claimed again immediately
 /// - `expires_each_hold_once`: of two concurrent sweeps, one reports it
 /// - `lists_newest_first`: those of one user, by the time of the hold and then by id, descending, each once, in pages of any size
+/// - `lists_by_state`: only reservations in these states at that moment; a hold whose deadline has passed is expired
 /// - `starts_a_page_of_reservations_anywhere`: after any time and id, also those that no reservation has
+/// - `counts_the_seats_of_a_fan`: held and sold, of one performance
 /// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -140,12 +142,16 @@ pub trait Reservations: Send + Sync {
     /// The reservation of this id.
     async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable>;
 
-    /// The reservations of a user, newest first.
+    /// The reservations of a user that a filter admits, newest first.
     async fn list(
         &self,
         user: UserId,
+        filter: &ReservationFilter,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<Reservation, ReservationCursor>, Unavailable>;
+
+    /// How many seats of a performance a fan holds or has bought.
+    async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable>;
 
     /// All claims on seats of a performance, in the order of their slots.
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable>;

@@ -6,8 +6,27 @@ use crate::booking::search::Search;
 use crate::booking::seat_state::{SeatLock, SeatState, SeatStatus, StockAt};
 use crate::catalog::seat_chart::Slot;
 use crate::error::{PortError, Unavailable};
-use crate::ids::{PerformanceId, ReservationId};
+use crate::ids::{PerformanceId, ReservationId, UserId};
 use crate::time::Timestamp;
+
+/// For how many reservations of a fan the locks remember that they were locked for. For more, every further lock of the fan may be a
+/// repeat; see [`LockTerms::is_new`]. Few fans hold more often than this in one performance.
+pub const RESERVATIONS_REMEMBERED: usize = 16;
+
+/// For whom seats are locked, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockTerms {
+    /// The reservation that is to claim them.
+    pub reservation: ReservationId,
+    /// Its fan.
+    pub user: UserId,
+    /// The most seats of the performance that the fan may have, held plus sold.
+    pub seats_per_fan: u32,
+    /// The deadline of the locks.
+    pub until: Timestamp,
+    /// Whether the caller knows from the records that no such reservation was placed, so that the call is no repeat.
+    pub is_new: bool,
+}
 
 /// Why seats were not locked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -26,6 +45,16 @@ pub enum TakeRefusal {
         /// Which, in order.
         slots: Vec<Slot>,
     },
+    /// The fan would have more seats than [`LockTerms::seats_per_fan`].
+    #[error("over the limit of seats per fan, of which {owned} are held or bought already")]
+    OverLimit {
+        /// How many the fan has.
+        owned: u32,
+    },
+    /// Seats were locked for the reservation before. The caller looks in the records whether it was placed, and if not, repeats the
+    /// call with [`LockTerms::is_new`].
+    #[error("the reservation may have been placed before")]
+    MayRepeat,
     /// The performance's seats are not loaded; see [`SeatLocks::load`].
     #[error("the seats are not loaded")]
     NotLoaded,
@@ -57,6 +86,15 @@ pub enum ChooseRefusal {
         /// The version in which they are.
         version: u64,
     },
+    /// See [`TakeRefusal::OverLimit`].
+    #[error("over the limit of seats per fan, of which {owned} are held or bought already")]
+    OverLimit {
+        /// How many the fan has.
+        owned: u32,
+    },
+    /// See [`TakeRefusal::MayRepeat`].
+    #[error("the reservation may have been placed before")]
+    MayRepeat,
     /// The performance's seats are not loaded; see [`SeatLocks::load`].
     #[error("the seats are not loaded")]
     NotLoaded,
@@ -66,6 +104,10 @@ pub enum ChooseRefusal {
 /// the claims.
 ///
 /// A slot beyond the loaded state, or one that is no seat, counts as taken.
+///
+/// What a fan *has* is every seat whose lock, held or sold, is of a reservation of the fan. It is known before anything is locked, so
+/// that a call that is refused never makes a seat look taken. It costs at most a few bytes for each reservation of the fan, up to
+/// [`RESERVATIONS_REMEMBERED`].
 ///
 /// # Contract
 /// - `is_not_loaded_at_first`: there is no snapshot and no count, and takes are refused with [`TakeRefusal::NotLoaded`]
@@ -94,6 +136,18 @@ pub enum ChooseRefusal {
 /// - `sells_an_area_to_the_last_unit`: two hundred concurrent calls that want more than the capacity take exactly the capacity; none
 ///   is refused while as many units as it wants are free
 /// - `takes_units_again_for_the_same_owner`: as for seats
+/// - `refuses_over_the_limit`: a take of named seats, best seats or units that would give the fan more than
+///   [`LockTerms::seats_per_fan`] is refused with [`TakeRefusal::OverLimit`] or [`ChooseRefusal::OverLimit`]. Nothing changes, no seat
+///   and no version. Taken seats and orphan seats are refused first; where nothing is chosen yet, the limit comes first
+/// - `refuses_over_the_limit_under_contention`: of a hundred concurrent takes of one fan, no more are locked than the limit, and exactly
+///   the limit where each takes one seat
+/// - `counts_what_a_fan_has`: held and sold seats count, whether they were taken or marked. Seats that were released, or that others
+///   or the operators have since, do not
+/// - `says_what_fans_bought`: the sold seats of each fan, in the order of the fans; held ones are not bought
+/// - `knows_the_limit_after_a_load`: what the loaded locks give to a fan counts
+/// - `locks_nothing_for_a_repeat`: for a reservation that had locks before, from a take, a mark or a load, a call without
+///   [`LockTerms::is_new`] is refused with `MayRepeat` and changes nothing, unless the reservation holds exactly the seats of the call
+/// - `forgets_no_reservation`: and so is a call of a fan who had locks for [`RESERVATIONS_REMEMBERED`] other reservations
 /// - `refuses_slots_that_are_no_seat`: separators and slots past the end count as taken
 /// - `releases_only_its_own`: slots that are held by another owner, sold or free do not change
 /// - `marks_over_anything`: a seat of any status gets that of the lock, because the lock comes from a claim
@@ -133,8 +187,7 @@ pub trait SeatLocks: Send + Sync {
         performance: PerformanceId,
         slots: &[Slot],
         orphans: Orphans,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<u64, PortError<TakeRefusal>>;
 
     /// Holds the free seats or units that a search finds. They are chosen and held in one step.
@@ -142,8 +195,7 @@ pub trait SeatLocks: Send + Sync {
         &self,
         performance: PerformanceId,
         search: &Search,
-        owner: ReservationId,
-        held_until: Timestamp,
+        terms: LockTerms,
     ) -> Result<TakenSeats, PortError<ChooseRefusal>>;
 
     /// Frees the given seats that this owner holds. Returns a version that shows it; none where nothing is loaded.
@@ -163,6 +215,9 @@ pub trait SeatLocks: Send + Sync {
 
     /// The locks of the given seats that are held.
     async fn holders(&self, performance: PerformanceId, slots: &[Slot]) -> Result<Vec<SeatLock>, Unavailable>;
+
+    /// How many seats of the performance each of these fans has bought, in the order of the argument; 0 where nothing is loaded.
+    async fn bought(&self, performance: PerformanceId, users: &[UserId]) -> Result<Vec<u32>, Unavailable>;
 
     /// A copy of the state; none if not loaded.
     async fn snapshot(&self, performance: PerformanceId) -> Result<Option<SeatState>, Unavailable>;

@@ -3,6 +3,7 @@ use async_trait::async_trait;
 use crate::error::Unavailable;
 use crate::ids::PerformanceId;
 use crate::queue::{EndReason, EndedToken, QueueRecord, QueueTokenPayload};
+use crate::time::Timestamp;
 
 /// Stores the checkpoints of queues, from which a queue is restored when its store has lost it.
 ///
@@ -16,6 +17,8 @@ use crate::queue::{EndReason, EndedToken, QueueRecord, QueueTokenPayload};
 /// - `raises_limits_under_contention`: after twenty concurrent calls the limit is the highest of them
 /// - `notes_ended_tokens`: they are listed and found, for their queue and run only; noting one again keeps the first reason
 /// - `notes_ended_tokens_in_bulk`: ten thousand in one call
+/// - `forgets_queues_of_the_past`: the ended tokens and the entries of performances whose sale closed at or before the given time, at
+///   most `limit` at once, until there are none; what other performances have, and the record and the draw of each, stay
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait QueueRecords: Send + Sync {
@@ -38,6 +41,10 @@ pub trait QueueRecords: Send + Sync {
 
     /// The tokens of a queue that have ended, whoever noted it, in any order.
     async fn ended(&self, performance: PerformanceId, epoch: i64) -> Result<Vec<EndedToken>, Unavailable>;
+
+    /// Deletes up to `limit` notes of ended tokens, or entries of a draw, of performances whose sale closed at or before `closed_by`.
+    /// Nobody can use their tokens any more. Returns how many were deleted; 0 if none is left.
+    async fn forget_past(&self, closed_by: Timestamp, limit: u32) -> Result<u64, Unavailable>;
 
     /// Why this token has ended; none if it has not.
     async fn find_ended(&self, payload: &QueueTokenPayload) -> Result<Option<EndReason>, Unavailable>;

@@ -9,6 +9,7 @@ use crate::queue::snapshot::QueueSnapshot;
 use crate::queue::{
     AdmissionTerms, EndReason, EndedToken, LaneNumber, QueueToken, QueueTokenPayload, RestoredQueue, TokenState,
 };
+use crate::request::RequestKey;
 use crate::time::Timestamp;
 
 /// The time of a call, and how long a fan may be absent.
@@ -44,6 +45,11 @@ impl Presence {
 #[error("the queue is not open")]
 pub struct QueueLost;
 
+/// The fan used the request id before, for another request about the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the request id was used for another request")]
+pub struct RequestReused;
+
 /// Why no queue token was given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JoinRefusal {
@@ -56,6 +62,19 @@ pub enum JoinRefusal {
     /// The fan has no token, and the queue gives none out.
     #[error("the fan has no token")]
     NoToken,
+    /// See [`RequestReused`].
+    #[error(transparent)]
+    Reused(#[from] RequestReused),
+    /// The queue collects fans for its draw, and the fan has no token. The caller has the fan enter the draw, see
+    /// [`Draws::enter`](crate::ports::Draws::enter), and repeats the call with [`Joining::entry`].
+    #[error("the index of the fan in the draw is needed")]
+    EntryNeeded {
+        /// The run of the queue.
+        epoch: i64,
+    },
+    /// The fan entered the draw before it was closed, and the numbers are being drawn. The caller may draw them itself.
+    #[error("the numbers are being drawn")]
+    Drawing,
     /// The fan has a token with a drawn number, which the store cannot compute. The caller repeats the call with
     /// [`Joining::token`].
     #[error("the number of the fan's token is needed")]
@@ -85,6 +104,9 @@ pub enum TokenRefusal {
     /// The numbers are being drawn. It takes a moment.
     #[error("the numbers are being drawn")]
     Drawing,
+    /// See [`RequestReused`].
+    #[error(transparent)]
+    Reused(#[from] RequestReused),
 }
 
 /// A fan who joins a queue.
@@ -104,6 +126,10 @@ pub struct Joining {
     pub token: Option<QueueToken>,
     /// The fan is present at this time.
     pub presence: Presence,
+    /// The request of this fan, if it has an id.
+    pub request: Option<RequestKey>,
+    /// The fan's index in the draw of the lane, if [`JoinRefusal::EntryNeeded`] asked for it.
+    pub entry: Option<u64>,
 }
 
 /// A queue token that was given out or returned.
@@ -111,7 +137,7 @@ pub struct Joining {
 pub struct Joined {
     /// The token.
     pub payload: QueueTokenPayload,
-    /// The token that it replaces, in another lane.
+    /// The token that it replaces, in another lane. None if the request is a repeat.
     pub replaced: Option<EndedToken>,
 }
 
@@ -127,7 +153,7 @@ pub struct Absent {
 /// A lane whose numbers are being drawn. The fields are in join indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrozenLane {
-    /// How many fans had joined.
+    /// How many fans take part.
     pub count: u64,
     /// Those who left, in order.
     pub gone: Vec<u64>,
@@ -155,6 +181,9 @@ pub struct CutLane {
 /// A queue is opened from its record. It may be lost at any time; then it is restored, and its fans show their tokens. A number is
 /// *inside* while it is called or active. A deadline has passed if it is at or before the `now` of the call.
 ///
+/// A queue keeps the latest [`REQUESTS_KEPT`] requests of each fan, each in the step that it causes. They are lost with the queue. No
+/// harm comes of a repeat that is not recognised: a fan who has a token gets it, and a token that has ended stays ended.
+///
 /// # Contract
 /// - `is_lost_until_it_is_open`: there is no snapshot, nobody is admitted, and every other call is refused as lost
 /// - `opens_once`: a second call changes nothing and returns false
@@ -166,6 +195,16 @@ pub struct CutLane {
 /// - `joins_only_who_may_enter`: without [`Joining::may_enter`], a fan who has no token gets [`JoinRefusal::NoToken`]
 /// - `moves_to_another_lane`: a fan who waits gets a token at the end of the lane, and the old one ends as [`EndReason::Replaced`]. A
 ///   fan who is inside keeps the token, and nobody moves to lane 0. [`Joined::replaced`] says which token ended
+/// - `answers_a_repeated_join`: with the token of the first call, whatever has become of token and queue, before any refusal. Requests
+///   are the same if [`Fingerprint::repeats`](crate::request::Fingerprint::repeats) says so
+/// - `refuses_a_reused_request`: [`RequestReused`] if the same fan used the id in the queue for another body, to join or to leave; it
+///   changes nothing. In another queue it is another request
+/// - `joins_once_per_request_under_contention`: of concurrent calls with one id, those with one body get one token, and those with
+///   another are refused
+/// - `keeps_the_last_requests_of_a_fan`: a repeat of an older one is a new request; those of other fans do not count
+/// - `keeps_no_refused_request`: nothing is kept of a call that gave out no token
+/// - `finds_a_join_by_its_request`: [`QueueStore::find_join`] returns what a repeat would; none if the request gave out no token
+/// - `notes_a_request_to_leave`: once, with the state of the token, which does not change; a repeat gets the state of the moment
 /// - `admits_in_order`: numbers are called in increasing order; those that are gone are skipped
 /// - `admits_by_the_rate`: a batch at first, then no more than the rate, however often it is called; after a time without calls no
 ///   more than [`burst`](crate::queue::burst)
@@ -190,6 +229,8 @@ pub struct CutLane {
 /// - `an_active_token_expires`: at its deadline; another number can then be called
 /// - `ends_a_waiting_number`: it is never called, and all behind it move up
 /// - `ends_an_active_number`: with the given reason; another number can then be called. Ending it again keeps the first reason
+/// - `ends_a_called_number`: with the given reason, such as [`EndReason::LimitReached`]; another number can then be called, and the fan
+///   may join again
 /// - `limits_hold_tries`: an active token has the given number of tries; any other token has none
 /// - `returns_a_hold_try`: an active token has one more again, and never more than at first; any other token still has none
 /// - `a_payload_of_another_epoch_has_ended`: with [`EndReason::Reset`], for `state`, `accept` and `end`
@@ -198,6 +239,12 @@ pub struct CutLane {
 ///   once; the others stay
 /// - `keeps_who_was_seen_later`: by an instance whose clock is a period ahead of the clock of the caller
 /// - `reports_presence_in_bulk`: ten thousand numbers in one call
+/// - `asks_for_the_entry_of_a_fan`: a queue with a draw gives out no index before its numbers are drawn; see
+///   [`JoinRefusal::EntryNeeded`]. With the entry, the fan gets a token with that index, in any order of entries
+/// - `returns_to_the_entry`: a fan who left or moved before the draw, or is unseen, waits again under the index of the entry. The need
+///   for an accessible seat is that of the new token, and a request to leave with the earlier token finds it ended
+/// - `a_late_entry_gets_its_number`: a fan who entered the draw, and comes after the freeze, gets the number drawn for the entry. One
+///   who had left gets a new token at the end
 /// - `draws_numbers`: a queue with a draw calls nobody and abandons nobody before the cut. Those who left stay gone under their new
 ///   numbers, and those who join later follow
 /// - `a_token_of_another_draw_is_refused`: [`TokenRefusal::Drawn`] says how many numbers were drawn
@@ -237,6 +284,21 @@ pub trait QueueStore: Send + Sync {
 
     /// Gives a fan a new token, or returns the one that the fan has.
     async fn join(&self, joining: Joining) -> Result<Joined, PortError<JoinRefusal>>;
+
+    /// The token that an earlier request of the fan to join gave out or returned. None if the queue is lost.
+    async fn find_join(
+        &self,
+        performance: PerformanceId,
+        request: RequestKey,
+    ) -> Result<Option<QueueTokenPayload>, PortError<RequestReused>>;
+
+    /// Notes that the fan of a token asked to leave, before the token ends. Returns the state of the token.
+    async fn note_leave(
+        &self,
+        token: &QueueToken,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<TokenState, PortError<TokenRefusal>>;
 
     /// Shows at most [`SHOWN_MAX`] tokens to a queue that was restored. An unseen token is restored: it is inside until its deadline
     /// if it says that it was admitted, and waiting otherwise. Others do not change. A refused token does not affect the rest.
@@ -290,9 +352,14 @@ pub trait QueueStore: Send + Sync {
     /// Returns a try that was spent on a call that costs none.
     async fn return_hold_try(&self, token: &QueueToken, now: Timestamp) -> Result<(), PortError<TokenRefusal>>;
 
-    /// Freezes a queue before its draw, so that nobody leaves it. Returns what the draw needs, by lane; none if the numbers were
-    /// drawn before.
-    async fn freeze(&self, performance: PerformanceId) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
+    /// Freezes a queue before its draw, so that nobody leaves it, and who joins takes no part. `joined` says for each lane how many
+    /// entered the draw; see [`Draws::close`](crate::ports::Draws::close). Returns what the draw needs, by lane; none if the numbers
+    /// were drawn before.
+    async fn freeze(
+        &self,
+        performance: PerformanceId,
+        joined: &[u64],
+    ) -> Result<Option<Vec<FrozenLane>>, PortError<QueueLost>>;
 
     /// Replaces the join indexes of all lanes by the drawn numbers, and counts everybody as seen. Returns whether this call did it.
     async fn cut(
@@ -319,6 +386,9 @@ pub trait QueueStore: Send + Sync {
         presence: Presence,
     ) -> Result<Absent, PortError<QueueLost>>;
 }
+
+/// How many requests of a fan a queue keeps. A client retries its latest request; one that retries several at once has them all.
+pub const REQUESTS_KEPT: usize = 4;
 
 /// The most tokens in one call of [`QueueStore::show`]. More would delay other calls to the queue for too long.
 pub const SHOWN_MAX: usize = 1_000;

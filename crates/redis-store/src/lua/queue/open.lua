@@ -10,13 +10,15 @@
 if read_queue() then
   return 0
 end
-redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES, INSIDE_ACCESSIBLE, PACE)
+redis.call('UNLINK', QUEUE, MEMBERS, CALLED, ACTIVE, TRIES, INSIDE_ACCESSIBLE, PACE, QUEUE .. ':requests')
 for lane = 0, tonumber(ARGV[8]) - 1 do
   redis.call('UNLINK', of_lane('gone', lane), of_lane('unseen', lane), of_lane('reasons', lane), of_lane('late', lane),
     of_lane('accessible', lane))
 end
-redis.call('HSET', QUEUE, 'home', home(), 'epoch', ARGV[1], 'draws', ARGV[2], 'restored_at', ARGV[3], 'quiet_until', ARGV[4],
-  'reserved', ARGV[5], 'reserved_until', ARGV[6], 'lanes', ARGV[9], 'turn', 0)
+-- Joins read the first fields, so these come first in the hash.
+local collects = ARGV[2] == '1' and ARGV[13] == ''
+redis.call('HSET', QUEUE, 'home', home(), 'epoch', ARGV[1], 'collects', collects and 1 or 0, 'draws', ARGV[2],
+  'restored_at', ARGV[3], 'quiet_until', ARGV[4], 'reserved', ARGV[5], 'reserved_until', ARGV[6], 'lanes', ARGV[9], 'turn', 0)
 if ARGV[7] == '1' then
   redis.call('HSET', QUEUE, 'level', 0, 'at_ms', ARGV[3], 'period_ms', 1, 'recovering', 1)
 end

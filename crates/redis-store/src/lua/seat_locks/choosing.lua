@@ -21,17 +21,12 @@ local function chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, 
 end
 
 -- Holds free seats for an owner. Returns the version.
-local function hold(STATE, ABOUT, OWNERS, DEADLINES, CHOSEN, owner, deadline, remember_ms, slots)
-  local changed = {}
-  for _, slot in ipairs(slots) do
-    changed[#changed + 1] = slot .. 'h'
-    redis.call('SETRANGE', STATE, slot, 'h')
-    redis.call('HSET', OWNERS, slot, owner)
-    redis.call('ZADD', DEADLINES, deadline, slot)
-  end
+local function hold(STATE, ABOUT, OWNERS, DEADLINES, FANS, CHOSEN, fan, owner, deadline, remember_ms, slots)
+  local changed = lock(STATE, OWNERS, DEADLINES, owner, deadline, slots)
   redis.call('DEL', CHOSEN)
   redis.call('RPUSH', CHOSEN, unpack(slots))
   redis.call('PEXPIRE', CHOSEN, remember_ms)
+  add_to_fan(FANS, fan, owner, #slots, 0)
   redis.call('HINCRBY', ABOUT, 'free', -#slots)
   redis.call('HINCRBY', ABOUT, 'held', #slots)
   return publish(STATE, ABOUT, changed)

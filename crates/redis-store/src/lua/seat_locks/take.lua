@@ -1,14 +1,16 @@
 -- Holds free seats, all or none.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines
--- ARGV  1 owner, 2 deadline in ms, 3 '1' to prevent orphan seats, 4 the number of slots, 5… slots, ascending, without
---       duplicates, and then the accessible seats among them and up to two seats beside them, where orphans are prevented
--- Reply nil if nothing is loaded; otherwise {version, {slots that are taken}, {slots that would be orphans}}. Both lists
---       are empty if the seats are held now. If the owner holds all of them already, only their deadline changes
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 fans
+-- ARGV  1 owner, 2 deadline in ms, 3 the limit of seats per fan, 4 '1' if the call is no repeat, 5 '1' to prevent orphan seats,
+--       6 the number of slots, 7… slots, ascending, without duplicates, and then the accessible seats among them and up to two seats
+--       beside them, where orphans are prevented
+-- Reply nil if nothing is loaded; otherwise {version, {slots that are taken}, {slots that would be orphans}, refusal}, where the
+--       refusal is that of the fan. The lists are empty and the refusal is -1 if the seats are held now. If the owner holds all of
+--       them already, only their deadline changes
 -- Cost  O(slots); a hold has at most 8
-local STATE, ABOUT, OWNERS, DEADLINES = unpack(KEYS)
-local owner, deadline, prevent_orphan_seats = ARGV[1], ARGV[2], ARGV[3] == '1'
-local wanted = tonumber(ARGV[4])
-local first, last = 5, 4 + wanted
+local STATE, ABOUT, OWNERS, DEADLINES, FANS = unpack(KEYS)
+local owner, deadline, limit, is_new, prevent_orphan_seats = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5] == '1'
+local wanted = tonumber(ARGV[6])
+local first, last = 7, 6 + wanted
 
 if redis.call('EXISTS', STATE) == 0 then
   return false
@@ -28,10 +30,10 @@ if own == wanted then
   for i = first, last do
     redis.call('ZADD', DEADLINES, deadline, ARGV[i])
   end
-  return {redis.call('HGET', ABOUT, 'version'), {}, {}}
+  return {redis.call('HGET', ABOUT, 'version'), {}, {}, -1}
 end
 if #taken > 0 then
-  return {redis.call('HGET', ABOUT, 'version'), taken, {}}
+  return {redis.call('HGET', ABOUT, 'version'), taken, {}, -1}
 end
 
 -- The same as `orphan_seats` in the domain: free neighbours of these seats without a free neighbour of their own. Accessible
@@ -61,16 +63,17 @@ end
 
 local orphans = prevent_orphan_seats and orphan_seats() or {}
 if #orphans > 0 then
-  return {redis.call('HGET', ABOUT, 'version'), {}, orphans}
+  return {redis.call('HGET', ABOUT, 'version'), {}, orphans, -1}
 end
 
-local changed = {}
-for i = first, last do
-  changed[#changed + 1] = ARGV[i] .. 'h'
-  redis.call('SETRANGE', STATE, ARGV[i], 'h')
-  redis.call('HSET', OWNERS, ARGV[i], owner)
-  redis.call('ZADD', DEADLINES, deadline, ARGV[i])
+local fan = read_fan(FANS, owner)
+local refused = refusal(fan, owner, wanted, limit, is_new)
+if refused ~= -1 then
+  return {redis.call('HGET', ABOUT, 'version'), {}, {}, refused}
 end
+
+local changed = lock(STATE, OWNERS, DEADLINES, owner, deadline, {unpack(ARGV, first, last)})
+add_to_fan(FANS, fan, owner, wanted, 0)
 redis.call('HINCRBY', ABOUT, 'free', -wanted)
 redis.call('HINCRBY', ABOUT, 'held', wanted)
-return {publish(STATE, ABOUT, changed), {}, {}}
+return {publish(STATE, ABOUT, changed), {}, {}, -1}

@@ -1,14 +1,18 @@
 -- Holds the best free seats of a search. Chooses the same seats as `SeatSearch::choose` in the domain.
--- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 distances, 4 bytes per slot, with the highest bit set if the seat is
---       accessible, 6 the seats chosen for this owner before
--- ARGV  1 owner, 2 deadline in ms, 3 how long to remember the chosen seats, in ms
---       4 the ways to split the seats into blocks, as sizes, in order of preference: '4' or '4;2,2;3,1;…'
---       5… one argument per section, in order of preference: its stretches, the nearest first, each as 4 bytes for its first slot, 4 for
+-- KEYS  1 state, 2 about, 3 owners, 4 deadlines, 5 fans, 6 distances, 4 bytes per slot, with the highest bit set if the seat is
+--       accessible, 7 the seats chosen for this owner before
+-- ARGV  1 owner, 2 deadline in ms, 3 how long to remember the chosen seats, in ms, 4 the limit of seats per fan, 5 '1' if the call is
+--       no repeat, 6 the ways to split the seats into blocks, as sizes, in order of preference: '4' or '4;2,2;3,1;…'
+--       7… one argument per section, in order of preference: its stretches, the nearest first, each as 4 bytes for its first slot, 4 for
 --          its last slot, and 4 for the distance of its nearest seat
--- Reply nil if nothing is loaded; otherwise {version, {slots}}: no slots if none fit. The version is -1 if there are no distances
+-- Reply nil if nothing is loaded; otherwise {version, {slots}, refusal}: no slots if none fit, or if the refusal is not -1; it is that
+--       of the fan. The version is -1 if there are no distances
 -- Cost  O(stretches), and O(seats) of those stretches that have a free block and may be nearer; reads the state of all seats once
-local STATE, ABOUT, OWNERS, DEADLINES, DISTANCES, CHOSEN = unpack(KEYS)
-local owner, deadline, remember_ms = ARGV[1], ARGV[2], ARGV[3]
+local STATE, ABOUT, OWNERS, DEADLINES, FANS, DISTANCES, CHOSEN = unpack(KEYS)
+local owner, deadline, remember_ms, limit, is_new = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+local WAYS, FIRST_SECTION = ARGV[6], 7
+-- The first way is one block of all seats.
+local wanted = tonumber(string.match(WAYS, '^%d+'))
 local FREE = string.byte('a')
 local ACCESSIBLE = 0x80000000
 
@@ -20,21 +24,10 @@ local function version()
   return tonumber(redis.call('HGET', ABOUT, 'version'))
 end
 
--- A venue may have no seats, or none of the wanted grades.
-local stretches_bytes = 0
-for i = 5, #ARGV do
-  stretches_bytes = stretches_bytes + #ARGV[i]
-end
-if stretches_bytes == 0 then
-  return {version(), {}}
-end
-
 -- Whether the search could have chosen these slots. The same as `SeatSearch::could_choose` in the domain.
 local function fits(slots)
-  -- The first way is one block of all seats.
-  local wanted = tonumber(string.match(ARGV[4], '^%d+'))
   local function within_one(first, last)
-    for i = 5, #ARGV do
+    for i = FIRST_SECTION, #ARGV do
       for at = 1, #ARGV[i], 12 do
         local from, to = struct.unpack('<I4I4', ARGV[i], at)
         if from <= first and last <= to then
@@ -47,7 +40,7 @@ local function fits(slots)
   if #slots ~= wanted then
     return false
   end
-  if not string.find(ARGV[4], ';', 1, true) then
+  if not string.find(WAYS, ';', 1, true) then
     return slots[#slots] - slots[1] + 1 == wanted and within_one(slots[1], slots[#slots])
   end
   for _, slot in ipairs(slots) do
@@ -60,12 +53,25 @@ end
 
 local own = chosen_before(STATE, OWNERS, DEADLINES, CHOSEN, owner, deadline, fits)
 if #own > 0 then
-  return {version(), own}
+  return {version(), own, -1}
+end
+local fan = read_fan(FANS, owner)
+local refused = refusal(fan, owner, wanted, limit, is_new)
+if refused ~= -1 then
+  return {version(), {}, refused}
+end
+-- A venue may have no seats, or none of the wanted grades.
+local stretches_bytes = 0
+for i = FIRST_SECTION, #ARGV do
+  stretches_bytes = stretches_bytes + #ARGV[i]
+end
+if stretches_bytes == 0 then
+  return {version(), {}, -1}
 end
 -- Each slot of a seat has a distance. The slots of general admission areas follow.
 local seat_slots = redis.call('STRLEN', DISTANCES) / 4
 if seat_slots == 0 then
-  return {-1, {}}
+  return {-1, {}, -1}
 end
 local state = redis.call('GETRANGE', STATE, 0, seat_slots - 1)
 
@@ -139,7 +145,7 @@ end
 
 local function one_block(size)
   local best
-  for i = 5, #ARGV do
+  for i = FIRST_SECTION, #ARGV do
     local clean, any = nearest(ARGV[i], size)
     best = best or any
     if clean then
@@ -171,7 +177,7 @@ local function parts(section, sizes)
 end
 
 local function choose()
-  for way in string.gmatch(ARGV[4], '[^;]+') do
+  for way in string.gmatch(WAYS, '[^;]+') do
     local sizes, largest = {}, 0
     for size in string.gmatch(way, '%d+') do
       sizes[#sizes + 1] = tonumber(size)
@@ -185,7 +191,7 @@ local function choose()
           return slots
         end
       else
-        for i = 5, #ARGV do
+        for i = FIRST_SECTION, #ARGV do
           local slots = parts(ARGV[i], sizes)
           if #slots > 0 then
             return slots
@@ -199,7 +205,7 @@ end
 
 local slots = choose()
 if #slots == 0 then
-  return {version(), slots}
+  return {version(), slots, -1}
 end
 table.sort(slots)
-return {hold(STATE, ABOUT, OWNERS, DEADLINES, CHOSEN, owner, deadline, remember_ms, slots), slots}
+return {hold(STATE, ABOUT, OWNERS, DEADLINES, FANS, CHOSEN, fan, owner, deadline, remember_ms, slots), slots, -1}

@@ -1,0 +1,218 @@
+//! Cancelling a whole performance: nothing of it is sold any more, and everybody who paid is refunded.
+//!
+//! It takes no record of its own: the claims say what is left to do. So a run that was interrupted is resumed by calling again, on any
+//! instance, and two runs at once do no harm. A reservation is cancelled under a request that is derived from it, so never twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::booking::Claim;
+use encore_domain::booking::seat_block::{BLOCK_SEATS_MAX, BlockReason, SeatBlock};
+use encore_domain::booking::seat_state::{Locker, SeatOwner};
+use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::error::RequestError;
+use encore_domain::identity::Caller;
+use encore_domain::ids::{BlockId, PerformanceId, RequestId, ReservationId};
+use encore_domain::money::Money;
+use encore_domain::payment::refund::OperatorReason;
+use encore_domain::ports::{Clock, Ids, Reservations, SeatBlocks};
+use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
+use encore_seat_map::SeatMap;
+use futures::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha256};
+use tokio::time::sleep;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::cancellation::CancellationUseCases;
+use crate::contexts::{PerformanceContext, PerformanceContexts};
+use crate::error::AppError;
+
+/// How many reservations are cancelled between two reports of progress.
+const BATCH: usize = 100;
+/// How many are cancelled at once: a part of an instance's connections, which other sales need too.
+const CANCELLED_AT_ONCE: usize = 8;
+/// How long a run waits for holds and payments that are under way before it looks again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What is left to do for a performance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftToCancel {
+    /// The confirmed reservations.
+    pub reservations: u32,
+    /// What was paid for their seats.
+    pub amount: Money,
+    /// The seats that fans hold or are paying for. They are refunded if they are paid, and free otherwise.
+    pub held_seats: u32,
+}
+
+/// What [`PerformanceCancellations`] is made of.
+pub struct PerformanceCancellationParts {
+    /// Cancels reservations.
+    pub cancellations: CancellationUseCases,
+    /// The claims.
+    pub reservations: Arc<dyn Reservations>,
+    /// Keeps seats from sale.
+    pub seat_blocks: Arc<dyn SeatBlocks>,
+    /// The performances.
+    pub contexts: PerformanceContexts,
+    /// The live seats.
+    pub seat_map: SeatMap,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// The use cases of operators who cancel a performance.
+#[derive(Clone)]
+pub struct PerformanceCancellations {
+    parts: Arc<PerformanceCancellationParts>,
+}
+
+/// A run in progress.
+struct Run {
+    use_cases: PerformanceCancellations,
+    operator: Caller,
+    context: PerformanceContext,
+    reason: OperatorReason,
+    /// Whether the next report is the first, which comes at once.
+    is_first: bool,
+    is_over: bool,
+}
+
+impl PerformanceCancellations {
+    /// The use cases over their ports.
+    pub fn new(parts: PerformanceCancellationParts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// What a run would cancel and refund now. Changes nothing.
+    pub async fn preview(&self, performance: PerformanceId) -> Result<LeftToCancel, AppError> {
+        let context = self.parts.contexts.context(performance).await?;
+        self.left(&context).await
+    }
+
+    /// Cancels a performance. The caller repeats what the preview said; if that has changed, nothing is done. Reports what is left,
+    /// until nothing is.
+    pub async fn run(
+        &self,
+        operator: Caller,
+        performance: PerformanceId,
+        reason: OperatorReason,
+        confirmed: (u32, Money),
+    ) -> Result<impl Stream<Item = Result<LeftToCancel, AppError>> + Send + use<>, AppError> {
+        let context = self.parts.contexts.context(performance).await?;
+        let left = self.left(&context).await?;
+        if (left.reservations, left.amount) != confirmed {
+            return Err(AppError::CancellationChanged { reservations: left.reservations, amount: left.amount });
+        }
+        let run = Run { use_cases: self.clone(), operator, context, reason, is_first: true, is_over: false };
+        Ok(stream::unfold(run, |mut run| async move {
+            if run.is_over {
+                return None;
+            }
+            let report = run.advance().await;
+            run.is_over = report.as_ref().map_or(true, |left| left.reservations == 0 && left.held_seats == 0);
+            Some((report, run))
+        }))
+    }
+
+    async fn left(&self, context: &PerformanceContext) -> Result<LeftToCancel, AppError> {
+        let claims = self.parts.reservations.claims(context.performance.id).await?;
+        let (prices, chart) = (&context.performance.prices, &context.venue.chart);
+        let price = |slot| chart.grade_at(slot).and_then(|grade| prices.of(grade)).map_or(0, |price| price.minor);
+        let minor = sold(&claims).values().flatten().map(|slot| price(*slot)).sum();
+        let is_held = |claim: &&Claim| matches!(claim.owner, SeatOwner::Holder { .. });
+        Ok(LeftToCancel {
+            reservations: u32::try_from(sold(&claims).len()).unwrap_or(u32::MAX),
+            amount: Money { minor, currency: prices.currency },
+            held_seats: u32::try_from(claims.iter().filter(is_held).count()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// The sold seats of each reservation.
+fn sold(claims: &[Claim]) -> BTreeMap<ReservationId, Vec<Slot>> {
+    let mut sold: BTreeMap<ReservationId, Vec<Slot>> = BTreeMap::new();
+    for claim in claims {
+        if let SeatOwner::Buyer { reservation, .. } = claim.owner {
+            sold.entry(reservation).or_default().push(claim.slot);
+        }
+    }
+    sold
+}
+
+impl Run {
+    /// Keeps the free seats from sale, and cancels a batch of reservations.
+    async fn advance(&mut self) -> Result<LeftToCancel, AppError> {
+        self.block_free_seats().await?;
+        if std::mem::take(&mut self.is_first) {
+            return self.use_cases.left(&self.context).await;
+        }
+        let claims = self.use_cases.parts.reservations.claims(self.context.performance.id).await?;
+        let batch: Vec<ReservationId> = sold(&claims).into_keys().take(BATCH).collect();
+        if batch.is_empty() {
+            sleep(WAIT).await;
+        }
+        let cancelling = stream::iter(batch).map(|id| self.cancel(id)).buffer_unordered(CANCELLED_AT_ONCE);
+        let outcomes: Vec<Result<(), AppError>> = cancelling.collect().await;
+        outcomes.into_iter().collect::<Result<(), _>>()?;
+        self.block_free_seats().await?;
+        self.use_cases.left(&self.context).await
+    }
+
+    /// Cancels one reservation. The fan may have been faster.
+    async fn cancel(&self, id: ReservationId) -> Result<(), AppError> {
+        let (operator, reason) = (self.operator, self.reason.clone());
+        let request = request_of(operator, id);
+        match self.use_cases.parts.cancellations.cancel_for_operator(operator, id, reason, request).await {
+            Ok(_) | Err(AppError::NotConfirmed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Blocks the seats that nobody has. Those that a fan takes meanwhile are blocked in the next round.
+    async fn block_free_seats(&self) -> Result<(), AppError> {
+        let PerformanceCancellationParts { reservations, seat_blocks, seat_map, clock, ids, .. } =
+            &*self.use_cases.parts;
+        let (performance, chart) = (&self.context.performance, &self.context.venue.chart);
+        let claims = reservations.claims(performance.id).await?;
+        let claimed: BTreeSet<Slot> = claims.iter().map(|claim| claim.slot).collect();
+        let is_free = |slot: &Slot| performance.prices.sells(chart, *slot) && !claimed.contains(slot);
+        let free: Vec<Slot> = (0..chart.slots()).map(Slot).filter(is_free).collect();
+        let reason = BlockReason::parse(self.reason.as_str());
+        let reason = reason.map_err(|_| AppError::Internal("a reason that is none".to_owned()))?;
+        for slots in free.chunks(BLOCK_SEATS_MAX) {
+            let block = SeatBlock {
+                id: BlockId(ids.next()),
+                performance: performance.id,
+                operator: self.operator.user,
+                reason: reason.clone(),
+                slots: slots.to_vec(),
+                at: clock.now(),
+            };
+            match seat_blocks.block(block, None).await {
+                Ok(_) => {
+                    if let Err(error) = seat_map.settle(performance.id, slots, Locker::Operators).await {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(performance = %performance.id, error, "seat locks could not be settled; the repair does it");
+                    }
+                }
+                Err(RequestError::Refused(_) | RequestError::Reused) => {}
+                Err(RequestError::Unavailable(unavailable)) => return Err(unavailable.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The request under which an operator cancels a reservation of a cancelled performance.
+fn request_of(operator: Caller, reservation: ReservationId) -> RequestKey {
+    let digest = Sha256::new().chain_update(b"cancel performance").chain_update(reservation.0.as_bytes()).finalize();
+    let mut half = [0; DIGEST_LEN];
+    half.copy_from_slice(&digest[..DIGEST_LEN]);
+    let id = RequestId(Uuid::from_bytes(half));
+    RequestKey { user: operator.user, id, fingerprint: Fingerprint::new(half, half) }
+}

@@ -1,0 +1,47 @@
+use std::collections::{BTreeSet, HashMap};
+
+use encore_domain::ids::{PaymentId, ReservationId, UserId};
+use encore_domain::payment::card::{CardPayment, Purpose};
+use encore_domain::time::Timestamp;
+
+/// Payments by card. Their refunds are in the records of payments.
+#[derive(Default)]
+pub struct CardRecords {
+    pub payments: HashMap<PaymentId, CardPayment>,
+    pub by_user: HashMap<UserId, BTreeSet<PaymentId>>,
+    pub by_reservation: HashMap<ReservationId, PaymentId>,
+    due: HashMap<PaymentId, Timestamp>,
+}
+
+impl CardRecords {
+    /// Adds or replaces a payment.
+    pub fn write(&mut self, card: CardPayment) {
+        self.by_user.entry(card.user).or_default().insert(card.id);
+        if let Purpose::Seats { reservation, .. } = card.purpose {
+            self.by_reservation.insert(reservation, card.id);
+        }
+        self.payments.insert(card.id, card);
+    }
+
+    /// Sets when a payment is due.
+    pub fn set_due(&mut self, payment: PaymentId, due: Option<Timestamp>) {
+        match due {
+            Some(due) => drop(self.due.insert(payment, due)),
+            None => drop(self.due.remove(&payment)),
+        }
+    }
+
+    /// Whether a payment will be taken up again.
+    pub fn is_open(&self, payment: PaymentId) -> bool {
+        self.due.contains_key(&payment)
+    }
+
+    /// The payments that are due at `now`, oldest first.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Vec<PaymentId> {
+        let mut due: Vec<(Timestamp, PaymentId)> =
+            self.due.iter().filter(|(_, due)| **due <= now).map(|(id, due)| (*due, *id)).collect();
+        due.sort_unstable();
+        due.truncate(limit);
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+}

@@ -1,0 +1,281 @@
+//! Payments by card as rows: the payment, its attempts, and their events.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, ReservationId, UserId};
+use encore_domain::payment::attempt::{AttemptEvent, Outcome, Step};
+use encore_domain::payment::card::{Attempt, CardPayment, Purpose};
+use encore_domain::payment::gateway::{FailureReason, MethodToken, NextAction};
+use encore_domain::queue::QueueTokenPayload;
+use uuid::Uuid;
+
+use crate::codec::{lane_column, read_lane, read_money};
+use crate::error::corrupt;
+use crate::refund_rows;
+use crate::schema::{card_payments, payment_attempts, payment_events};
+use crate::statement::Cached;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = card_payments)]
+pub struct CardRow {
+    id: Uuid,
+    user_id: Uuid,
+    reservation_id: Option<Uuid>,
+    performance_id: Option<Uuid>,
+    amount_minor: i64,
+    currency: String,
+    made_at: DateTime<Utc>,
+    due_at: Option<DateTime<Utc>>,
+    tries: i32,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = payment_attempts)]
+struct AttemptRow {
+    id: Uuid,
+    payment_id: Uuid,
+    number: i32,
+    method: String,
+    made_at: DateTime<Utc>,
+    hold_until: DateTime<Utc>,
+    bound: DateTime<Utc>,
+    token_epoch: Option<i64>,
+    token_lane: i16,
+    token_index: Option<i64>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = payment_events)]
+struct EventRow {
+    attempt_id: Uuid,
+    number: i32,
+    step: &'static str,
+    refund_id: Option<Uuid>,
+    outcome: &'static str,
+    detail: Option<String>,
+    recorded_at: DateTime<Utc>,
+}
+
+/// The payment of this id. With `lock`, nobody else changes it until the end of the transaction.
+pub async fn load(conn: &mut AsyncPgConnection, id: Uuid, lock: bool) -> QueryResult<Option<CardPayment>> {
+    let query = card_payments::table.find(id).select(CardRow::as_select());
+    let row: Option<CardRow> =
+        if lock { query.for_update().first(conn).await } else { query.first(conn).await }.optional()?;
+    match row {
+        Some(row) => Ok(Some(row.into_card(conn).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Locks the payment of a reservation, if it has one by card.
+pub async fn lock_of(conn: &mut AsyncPgConnection, reservation: Uuid) -> QueryResult<Option<CardPayment>> {
+    let of_reservation = card_payments::table.filter(card_payments::reservation_id.eq(reservation));
+    let row: Option<CardRow> = of_reservation.select(CardRow::as_select()).for_update().first(conn).await.optional()?;
+    match row {
+        Some(row) => Ok(Some(row.into_card(conn).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Writes a new payment, without its attempts.
+pub async fn insert(conn: &mut AsyncPgConnection, card: &CardPayment, due_at: DateTime<Utc>) -> QueryResult<()> {
+    let (reservation_id, performance_id) = match card.purpose {
+        Purpose::Seats { reservation, performance } => (Some(reservation.0), Some(performance.0)),
+        Purpose::TopUp => (None, None),
+    };
+    let row = CardRow {
+        id: card.id.0,
+        user_id: card.user.0,
+        reservation_id,
+        performance_id,
+        amount_minor: card.amount.minor,
+        currency: card.amount.currency.code().to_owned(),
+        made_at: card.made_at,
+        due_at: Some(due_at),
+        tries: 0,
+    };
+    diesel::insert_into(card_payments::table).values(row).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes another attempt with its events.
+pub async fn add_attempt(conn: &mut AsyncPgConnection, card: &CardPayment, attempt: &Attempt) -> QueryResult<()> {
+    let number = card.attempts.iter().position(|known| known.id == attempt.id).unwrap_or(card.attempts.len());
+    let row = AttemptRow {
+        id: attempt.id.0,
+        payment_id: card.id.0,
+        number: i32::try_from(number).unwrap_or(i32::MAX),
+        method: attempt.method.as_str().to_owned(),
+        made_at: attempt.made_at,
+        hold_until: attempt.hold_until,
+        bound: attempt.bound,
+        token_epoch: attempt.token.map(|token| token.epoch),
+        token_lane: attempt.token.map_or(0, |token| lane_column(token.lane)),
+        token_index: attempt.token.map(|token| token.index.cast_signed()),
+    };
+    diesel::insert_into(payment_attempts::table).values(row).execute(conn).await?;
+    add_events(conn, attempt.id, 0, &attempt.events).await
+}
+
+/// Appends events to an attempt that has `known` of them.
+pub async fn add_events(
+    conn: &mut AsyncPgConnection,
+    attempt: AttemptId,
+    known: usize,
+    events: &[AttemptEvent],
+) -> QueryResult<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let row = |(index, event): (usize, &AttemptEvent)| {
+        let (step, refund) = step_columns(event.step);
+        let (outcome, detail) = outcome_columns(&event.outcome);
+        EventRow {
+            attempt_id: attempt.0,
+            number: i32::try_from(known + index).unwrap_or(i32::MAX),
+            step,
+            refund_id: refund.map(|id| id.0),
+            outcome,
+            detail,
+            recorded_at: event.at,
+        }
+    };
+    let rows: Vec<EventRow> = events.iter().enumerate().map(row).collect();
+    diesel::insert_into(payment_events::table).values(rows).execute(conn).await?;
+    Ok(())
+}
+
+/// Sets when a payment is due, and how often it was taken up.
+pub async fn set_due(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    due_at: Option<DateTime<Utc>>,
+    reset_tries: bool,
+) -> QueryResult<()> {
+    let row = card_payments::table.find(id);
+    if reset_tries {
+        let set = (card_payments::due_at.eq(due_at), card_payments::tries.eq(0));
+        Cached(diesel::update(row).set(set)).execute(&mut &*conn).await?;
+    } else {
+        Cached(diesel::update(row).set(card_payments::due_at.eq(due_at))).execute(&mut &*conn).await?;
+    }
+    Ok(())
+}
+
+impl CardRow {
+    async fn into_card(self, conn: &mut AsyncPgConnection) -> QueryResult<CardPayment> {
+        let purpose = match (self.reservation_id, self.performance_id) {
+            (Some(reservation), Some(performance)) => {
+                Purpose::Seats { reservation: ReservationId(reservation), performance: PerformanceId(performance) }
+            }
+            _ => Purpose::TopUp,
+        };
+        let of_payment = payment_attempts::table.filter(payment_attempts::payment_id.eq(self.id));
+        let query = of_payment.order(payment_attempts::number).select(AttemptRow::as_select());
+        let rows: Vec<AttemptRow> = query.load(conn).await?;
+        let mut attempts = Vec::with_capacity(rows.len());
+        for row in rows {
+            attempts.push(row.into_attempt(conn, &self).await?);
+        }
+        Ok(CardPayment {
+            id: PaymentId(self.id),
+            user: UserId(self.user_id),
+            purpose,
+            amount: read_money(self.amount_minor, &self.currency)?,
+            made_at: self.made_at,
+            attempts,
+            refunds: refund_rows::of_payment(conn, self.id).await?,
+            tries: self.tries.cast_unsigned(),
+        })
+    }
+}
+
+/// The columns of an event, but for its key.
+type EventColumns = (String, Option<Uuid>, String, Option<String>, DateTime<Utc>);
+
+impl AttemptRow {
+    async fn into_attempt(self, conn: &mut AsyncPgConnection, card: &CardRow) -> QueryResult<Attempt> {
+        let events: Vec<EventColumns> = payment_events::table
+            .filter(payment_events::attempt_id.eq(self.id))
+            .order(payment_events::number)
+            .select((
+                payment_events::step,
+                payment_events::refund_id,
+                payment_events::outcome,
+                payment_events::detail,
+                payment_events::recorded_at,
+            ))
+            .load(conn)
+            .await?;
+        let events = events.into_iter().map(read_event).collect::<QueryResult<_>>()?;
+        let token = match (self.token_epoch, self.token_index, card.performance_id) {
+            (Some(epoch), Some(index), Some(performance)) => Some(QueueTokenPayload {
+                performance: PerformanceId(performance),
+                user: UserId(card.user_id),
+                epoch,
+                lane: read_lane(self.token_lane)?,
+                index: index.cast_unsigned(),
+                issued_at: DateTime::UNIX_EPOCH,
+                needs_accessible: false,
+                admitted_until: None,
+            }),
+            _ => None,
+        };
+        Ok(Attempt {
+            id: AttemptId(self.id),
+            method: MethodToken::parse(&self.method).map_err(|_| corrupt("payment method", "a token"))?,
+            made_at: self.made_at,
+            hold_until: self.hold_until,
+            bound: self.bound,
+            token,
+            events,
+        })
+    }
+}
+
+fn step_columns(step: Step) -> (&'static str, Option<RefundId>) {
+    match step {
+        Step::Authorize => ("authorize", None),
+        Step::Confirm => ("confirm", None),
+        Step::Capture => ("capture", None),
+        Step::Void => ("void", None),
+        Step::Expire => ("expire", None),
+        Step::Revoke => ("revoke", None),
+        Step::Refund(id) => ("refund", Some(id)),
+    }
+}
+
+fn outcome_columns(outcome: &Outcome) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Requested => ("requested", None),
+        Outcome::Unknown => ("unknown", None),
+        Outcome::NeedsAction(action) => ("needs_action", Some(action.url.clone())),
+        Outcome::Succeeded => ("succeeded", None),
+        Outcome::Failed(reason) => ("failed", Some(reason.name().to_owned())),
+    }
+}
+
+fn read_event((step, refund, outcome, detail, at): EventColumns) -> QueryResult<AttemptEvent> {
+    let step = match (step.as_str(), refund) {
+        ("authorize", None) => Step::Authorize,
+        ("confirm", None) => Step::Confirm,
+        ("capture", None) => Step::Capture,
+        ("void", None) => Step::Void,
+        ("expire", None) => Step::Expire,
+        ("revoke", None) => Step::Revoke,
+        ("refund", Some(id)) => Step::Refund(RefundId(id)),
+        _ => return Err(corrupt("step of a payment", &step)),
+    };
+    let outcome = match (outcome.as_str(), detail) {
+        ("requested", None) => Outcome::Requested,
+        ("unknown", None) => Outcome::Unknown,
+        ("needs_action", Some(url)) => Outcome::NeedsAction(NextAction { url }),
+        ("succeeded", None) => Outcome::Succeeded,
+        ("failed", Some(reason)) => {
+            Outcome::Failed(FailureReason::named(&reason).ok_or_else(|| corrupt("failure of a payment", &reason))?)
+        }
+        _ => return Err(corrupt("outcome of a payment", &outcome)),
+    };
+    Ok(AttemptEvent { step, outcome, at })
+}

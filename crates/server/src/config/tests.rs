@@ -1,0 +1,152 @@
+use super::*;
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// The arguments of these flags alone. The environment of the test process is ignored.
+fn args(flags: &[&str]) -> ServeArgs {
+    let command = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
+    let matches = command.get_matches_from(std::iter::once("encore").chain(flags.iter().copied()));
+    Cli::from_arg_matches(&matches).expect("the flags are known").serve
+}
+
+#[test]
+fn one_error_lists_every_invalid_argument() {
+    let args = args(&[
+        "--listen=nowhere",
+        "--metrics-listen=9464",
+        "--database-url=mysql://x",
+        "--redis-url=http://y",
+        "--database-pool=0",
+        "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
+        "--shutdown-seconds=-1",
+        "--access-token-seconds=1",
+        "--clock-tolerance-ms=99",
+        "--queue-retention-days=0",
+        "--redis-prefix={}",
+        "--queue-rate-ceiling=0",
+        "--queue-max-active-ceiling=100001",
+        "--cancel-closes-before-seconds=x",
+        "--cancel-fee-percent=101",
+        "--payment-gateway=paper",
+        "--wallet-top-up=coins",
+        "--connections=0",
+        "--connections-per-address=many",
+        "--demo-operator-password=known",
+    ]);
+    let errors = args.check().expect_err("every argument is invalid").0;
+    for name in [
+        "ENCORE_LISTEN",
+        "ENCORE_METRICS_LISTEN",
+        "ENCORE_DATABASE_URL",
+        "ENCORE_REDIS_URL",
+        "ENCORE_DATABASE_POOL",
+        "ENCORE_GUARDED_RPCS",
+        "ENCORE_SHUTDOWN_SECONDS",
+        "ENCORE_ACCESS_TOKEN_SECONDS",
+        "ENCORE_CLOCK_TOLERANCE_MS",
+        "ENCORE_QUEUE_RETENTION_DAYS",
+        "ENCORE_REDIS_PREFIX",
+        "ENCORE_TOKEN_KEYS",
+        "ENCORE_QUEUE_RATE_CEILING",
+        "ENCORE_QUEUE_MAX_ACTIVE_CEILING",
+        "ENCORE_CANCEL_CLOSES_BEFORE_SECONDS",
+        "ENCORE_CANCEL_FEE_PERCENT",
+        "ENCORE_PAYMENT_GATEWAY",
+        "ENCORE_WALLET_TOP_UP",
+        "ENCORE_CONNECTIONS:",
+        "ENCORE_CONNECTIONS_PER_ADDRESS:",
+        "ENCORE_DEMO_OPERATOR_PASSWORD",
+    ] {
+        assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
+    }
+    for rpc in ["HoldSeats", "encore.queue.v1.QueueService/JoinQueue"] {
+        let refused = format!("ENCORE_GUARDED_RPCS: {rpc:?} ");
+        assert!(errors.iter().any(|error| error.starts_with(&refused)), "{rpc} is missing from {errors:#?}");
+    }
+}
+
+#[test]
+fn a_password_in_a_url_is_not_printed() {
+    let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
+    let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn without_arguments_the_embedded_demo_is_served() {
+    let config = args(&[]).check().expect("the defaults are valid");
+    assert_eq!(config.stores, Stores::Embedded);
+    let password = Password::parse(OPERATOR_PASSWORD).ok();
+    assert_eq!(config.demo, Some(Demo { operator: password }));
+    assert_eq!(config.queue_ceilings, QueueCeilings::default(), "no ceilings");
+}
+
+#[test]
+fn each_ceiling_of_a_queue_can_be_set_without_the_other() {
+    let ceilings = |flags: &[&str]| args(flags).check().map(|config| config.queue_ceilings);
+    let rate = QueueCeilings { rate_per_second: Some(1_000_000), max_active: None };
+    assert_eq!(ceilings(&["--queue-rate-ceiling=1000000"]), Ok(rate));
+    let max_active = QueueCeilings { rate_per_second: None, max_active: Some(1) };
+    assert_eq!(ceilings(&["--queue-max-active-ceiling=1"]), Ok(max_active));
+    for invalid in [
+        "--queue-rate-ceiling=1000001",
+        "--queue-rate-ceiling=2.5",
+        "--queue-max-active-ceiling=0",
+        "--queue-max-active-ceiling=",
+    ] {
+        assert_eq!(ceilings(&[invalid]).map_err(|errors| errors.0.len()), Err(1), "{invalid}");
+    }
+}
+
+#[test]
+fn each_node_of_a_redis_cluster_is_checked() {
+    let stores = |urls: &str| args(&["--database-url=postgres://db", &format!("--redis-url={urls}")]).stores.check();
+    let Ok(Stores::Durable { redis: Some(redis), .. }) = stores("redis://one:7000, redis://two:7000") else {
+        panic!("two nodes are a Redis Cluster")
+    };
+    assert_eq!(redis.urls, "redis://one:7000,redis://two:7000");
+    let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are not URLs").0;
+    let violation = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
+    assert_eq!(errors, [violation(2), violation(3)]);
+}
+
+#[test]
+fn redis_without_a_database_is_refused() {
+    let errors = args(&["--redis-url=redis://localhost"]).check().expect_err("no database").0;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+}
+
+#[test]
+fn the_operator_whose_password_everybody_knows_is_on_loopback_alone() {
+    let errors = |flags: &[&str]| args(flags).check().map(|config| config.demo).map_err(|errors| errors.0);
+    for listen in ["--listen=0.0.0.0:50051", "--listen=[::]:50051", "--listen=10.0.0.1:50051"] {
+        let refused = errors(&[listen]).expect_err("everybody could log in as the operator");
+        assert!(refused.len() == 1 && refused[0].starts_with("ENCORE_LISTEN: "), "{refused:?}");
+        let known = format!("--demo-operator-password={OPERATOR_PASSWORD}");
+        assert!(errors(&[listen, &known]).is_err());
+        let operator = Password::parse("my own password").ok();
+        assert_eq!(errors(&[listen, "--demo-operator-password=my own password"]), Ok(Some(Demo { operator })));
+    }
+    assert!(errors(&["--listen=127.0.0.2:50051"]).is_ok() && errors(&["--listen=[::1]:50051"]).is_ok());
+}
+
+#[test]
+fn where_data_lasts_there_is_no_operator_that_nobody_asked_for() {
+    let key = format!("--token-keys=a:{}", "A".repeat(44));
+    let demo = |flags: &[&str]| {
+        let durable = [&["--database-url=postgres://db", "--listen=0.0.0.0:1", key.as_str()], flags].concat();
+        args(&durable).check().map(|config| config.demo)
+    };
+    assert_eq!(demo(&[]), Ok(None));
+    assert_eq!(demo(&["--demo"]), Ok(Some(Demo { operator: None })));
+    assert_eq!(demo(&["--demo", "--demo-operator-password="]), Ok(Some(Demo { operator: None })));
+    let operator = Password::parse("my own password").ok();
+    assert_eq!(demo(&["--demo", "--demo-operator-password=my own password"]), Ok(Some(Demo { operator })));
+    assert_eq!(demo(&["--demo-operator-password=my own password"]).map_err(|errors| errors.0.len()), Err(1));
+}

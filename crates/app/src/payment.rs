@@ -167,10 +167,22 @@ impl SettlementPropagator {
         Self { seat_map, room, propagated: Arc::default() }
     }
 
-    /// Marks the seats as sold, and ends the queue token that the payment ended.
+    /// Marks the seats of a payment that was made just now as sold, and ends the queue token that it ended.
     pub async fn propagate(&self, settlement: &Settlement) -> Result<(), AppError> {
-        let Settlement { payment, performance, reservation, user, slots, payload } = settlement;
+        let Settlement { performance, reservation, user, slots, .. } = settlement;
         self.seat_map.mark_sold(*performance, slots, *reservation, *user).await?;
+        self.end_token(settlement).await
+    }
+
+    /// Propagates a payment that was made some time ago. Its seats may have been cancelled since and be another fan's, so the claims
+    /// are written to the locks.
+    pub async fn propagate_late(&self, settlement: &Settlement) -> Result<(), AppError> {
+        let Settlement { performance, reservation, slots, .. } = settlement;
+        self.seat_map.settle_sold(*performance, slots, *reservation).await?;
+        self.end_token(settlement).await
+    }
+
+    async fn end_token(&self, Settlement { payment, payload, .. }: &Settlement) -> Result<(), AppError> {
         if let Some(payload) = payload {
             self.room.end(payload, EndReason::Used).await?;
         }

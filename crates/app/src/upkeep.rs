@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_bulkhead::Bulkhead;
-use encore_domain::booking::seat_state::SeatOwner;
-use encore_domain::booking::{Claim, Reservation};
+use encore_domain::booking::Reservation;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
-use encore_domain::payment::Settlement;
 use encore_domain::ports::{Clock, Payments, QueueRecords, Reservations};
 use encore_domain::time::Timestamp;
 use encore_seat_map::SeatMap;
@@ -158,21 +156,12 @@ impl Upkeep {
         outcome
     }
 
-    /// The settlement with those of its seats that are still its. The others were cancelled since, and may be another fan's.
-    async fn without_cancelled(&self, settlement: Settlement) -> Result<Settlement, Unavailable> {
-        let claims = self.reservations.claims_on(settlement.performance, &settlement.slots).await?;
-        let own = |claim: &&Claim| matches!(claim.owner, SeatOwner::Buyer { reservation, .. } if reservation == settlement.reservation);
-        let slots = claims.iter().filter(own).map(|claim| claim.slot).collect();
-        Ok(Settlement { slots, ..settlement })
-    }
-
     /// Propagates the pending settlements of a performance. If a store is unavailable for one, the others of the performance wait
     /// for the next sweep.
     async fn propagate_pending(&self, performance: PerformanceId, before: Timestamp) -> Result<(), AppError> {
         let mut outcome = Ok(());
         for settlement in self.payments.pending(performance, before, BATCH).await? {
-            let settlement = self.without_cancelled(settlement).await?;
-            match self.propagator.propagate(&settlement).await {
+            match self.propagator.propagate_late(&settlement).await {
                 Err(error @ AppError::Unavailable(_)) => return Err(error),
                 propagated => outcome = outcome.and(propagated),
             }

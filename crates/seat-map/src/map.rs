@@ -224,6 +224,18 @@ impl SeatMap {
         Ok(())
     }
 
+    /// Writes the claims of seats that were sold some time ago to their locks: seats that were cancelled since may be another fan's.
+    pub async fn settle_sold(
+        &self,
+        performance: PerformanceId,
+        slots: &[Slot],
+        owner: ReservationId,
+    ) -> Result<(), Unavailable> {
+        self.settle(performance, slots, Locker::Fan(owner)).await?;
+        self.sold.note(performance).await;
+        Ok(())
+    }
+
     /// Writes the claims of these seats to their locks. Seats with a claim are marked. Seats without a claim are freed if this
     /// locker locked them.
     pub async fn settle(&self, performance: PerformanceId, slots: &[Slot], locker: Locker) -> Result<(), Unavailable> {

@@ -102,6 +102,13 @@ async fn a_claim_that_is_paid_meanwhile_is_marked_as_sold() {
 }
 
 #[tokio::test]
+async fn a_seat_that_another_fan_bought_since_stays_sold_to_that_fan() {
+    let (owner, other) = (fixtures::id(), fixtures::id());
+    let calls = settle(Locker::Fan(owner), vec![vec![sold(other)], vec![sold(other)]]).await;
+    assert_eq!(calls, [Call::Sold(other), Call::Freed(owner)]);
+}
+
+#[tokio::test]
 async fn a_block_and_its_end_are_written() {
     let blocked = Claim::blocked(SEAT, fixtures::id());
     assert_eq!(settle(Locker::Operators, vec![vec![blocked], vec![blocked]]).await, [Call::Blocked]);

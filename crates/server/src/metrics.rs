@@ -8,6 +8,7 @@ mod catalog;
 mod promises;
 mod sales;
 
+use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use self::catalog::{Kind, METRICS, Metric};
 pub use self::promises::Promises;
 pub use self::sales::Sales;
+use crate::workers::repeat;
 
 /// How often sales are read, and how often histograms are brought up to date.
 const READ_EVERY: Duration = Duration::from_secs(5);
@@ -92,20 +93,29 @@ impl Metrics {
         let Self { recorded, sales: of_sales, promises: of_promises } = self;
         let page = Page { recorded: recorded.clone(), readings: [of_sales.clone(), of_promises.clone()] };
         let mut loops = JoinSet::new();
-        loops.spawn(repeat(stop.clone(), READ_EVERY, move || {
-            recorded.run_upkeep();
-            let (sales, reading) = (sales.clone(), of_sales.clone());
-            async move {
-                let read = sales.read().await;
-                reading.replace(|| read.set());
+        loops.spawn(repeat("readings of sales", stop.clone(), READ_EVERY, || true, {
+            let stop = stop.clone();
+            move || {
+                recorded.run_upkeep();
+                let (stop, sales, reading) = (stop.clone(), sales.clone(), of_sales.clone());
+                async move {
+                    if let Some(read) = stop.run_until_cancelled(sales.read()).await {
+                        reading.replace(|| read.set());
+                    }
+                    Ok::<_, Infallible>(())
+                }
             }
         }));
         if let Some(promises) = promises {
-            loops.spawn(repeat(stop.clone(), promises.every(), move || {
-                let (promises, reading) = (promises.clone(), of_promises.clone());
-                async move {
-                    if let Some(examined) = promises.examine().await {
-                        reading.replace(|| examined.set());
+            loops.spawn(repeat("audit", stop.clone(), promises.every(), || true, {
+                let stop = stop.clone();
+                move || {
+                    let (stop, promises, reading) = (stop.clone(), promises.clone(), of_promises.clone());
+                    async move {
+                        if let Some(Some(examined)) = stop.run_until_cancelled(promises.examine()).await {
+                            reading.replace(|| examined.set());
+                        }
+                        Ok::<_, Infallible>(())
                     }
                 }
             }));
@@ -131,17 +141,4 @@ async fn render(State(page): State<Page>) -> impl IntoResponse {
         text.push_str(&reading.get());
     }
     ([(CONTENT_TYPE, TEXT_FORMAT)], text)
-}
-
-async fn repeat<F: Future<Output = ()>>(stop: CancellationToken, pause: Duration, step: impl Fn() -> F) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = step() => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(pause) => {}
-        }
-    }
 }

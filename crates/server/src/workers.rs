@@ -188,7 +188,7 @@ impl Loops {
 
 /// Repeats a step until `stop` is cancelled, while it `may` run. The first failure and the first success after it are logged, not
 /// the failures between them. A step that panics is repeated, too.
-async fn repeat<E, F>(
+pub(crate) async fn repeat<E, F>(
     name: &'static str,
     stop: CancellationToken,
     pause: Duration,

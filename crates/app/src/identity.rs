@@ -10,6 +10,7 @@ use encore_domain::identity::{AccessToken, Account, Caller, DisplayName, Email, 
 use encore_domain::ids::UserId;
 use encore_domain::ports::{AccessTokens, Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
+use tracing::Instrument;
 
 use self::hashing_turns::{HashingTurns, TooManyWaiting};
 use self::wrong_passwords::{MustWait, WrongPasswords};
@@ -102,10 +103,11 @@ impl IdentityUseCases {
         // On a task of its own: a caller who goes away does not end the turn while the hash is computed.
         let checking = tokio::spawn({
             let (this, email, password) = (self.clone(), email.clone(), password.clone());
-            async move {
+            let check = async move {
                 let _turn = turn;
                 this.check_password(&email, &password).await
-            }
+            };
+            check.in_current_span()
         });
         let checked = checking.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
         match checked {

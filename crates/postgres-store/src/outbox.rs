@@ -70,16 +70,15 @@ impl PostgresOutbox {
 impl Outbox for PostgresOutbox {
     async fn close_window(&self) -> Result<(), Unavailable> {
         // A window is closed only if it has an event. Otherwise an idle system would write snapshots for ever.
-        // The bound on transaction ids lets the primary key find the rows.
+        // The order is for the planner, which then reads the primary key from its end, down to the bound.
         const CLOSE: &str = "
             WITH last AS MATERIALIZED (SELECT ended_by FROM outbox_windows ORDER BY number DESC LIMIT 1)
             INSERT INTO outbox_windows (ended_by)
-            SELECT pg_current_snapshot()
-            WHERE EXISTS (
-                SELECT FROM outbox
-                WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(ended_by) FROM last), '0'::xid8)
-                  AND coalesce(NOT pg_visible_in_snapshot(transaction_id, (SELECT ended_by FROM last)), true)
-            )";
+            SELECT pg_current_snapshot() FROM outbox
+            WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(ended_by) FROM last), '0'::xid8)
+              AND coalesce(NOT pg_visible_in_snapshot(transaction_id, (SELECT ended_by FROM last)), true)
+            ORDER BY transaction_id DESC
+            LIMIT 1";
         let mut conn = self.database.connection().await?;
         let closing = conn.transaction(async |conn| {
             // The statement after this one takes its snapshot when the lock is held: so snapshots are in the order of their numbers.

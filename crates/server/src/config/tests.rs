@@ -1,6 +1,9 @@
-use super::*;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser};
+use encore_domain::identity::Password;
+
+use super::*;
+use crate::demo::OPERATOR_PASSWORD;
 
 #[derive(Parser)]
 struct Cli {

@@ -1,0 +1,77 @@
+//! Where the server listens, and for how many connections.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use encore_grpc::ConnectionLimits;
+
+use super::check::Check;
+
+/// The most connections that can be configured: a process cannot have more files open on most systems.
+const CONNECTIONS_LIMIT: u32 = 1_000_000;
+
+/// Where to listen.
+#[derive(Args, Clone)]
+pub struct ListenArgs {
+    /// The address to listen on.
+    #[arg(long, env = "ENCORE_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: String,
+    /// The most connections (1 to 1000000). Fewer if the process may have fewer files open.
+    #[arg(long, env = "ENCORE_CONNECTIONS", default_value = "10000")]
+    pub connections: String,
+    /// The most connections of one address (1 to 1000000). Raise it if all clients come through one proxy.
+    #[arg(long, env = "ENCORE_CONNECTIONS_PER_ADDRESS", default_value = "1000")]
+    pub connections_per_address: String,
+    /// The address on which Prometheus metrics are served, without authentication. Default: no metrics.
+    #[arg(long, env = "ENCORE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// The pause between two audits of what is on sale, whose findings are metrics, in seconds (0 to 86400; 0: no audits).
+    #[arg(long, env = "ENCORE_AUDIT_SECONDS", default_value = "60")]
+    pub audit_seconds: String,
+}
+
+/// How metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The pause between two audits of what is on sale; none if it is not audited.
+    pub audit_every: Option<Duration>,
+}
+
+/// The checked arguments, but for the address.
+pub(super) struct Listen {
+    pub(super) limits: ConnectionLimits,
+    pub(super) metrics: Option<MetricsConfig>,
+}
+
+impl ListenArgs {
+    /// Checks the address to listen on.
+    pub(super) fn address(&self, check: &mut Check) -> Option<SocketAddr> {
+        check.read("ENCORE_LISTEN", self.listen.parse())
+    }
+
+    /// Checks the other arguments.
+    pub(super) fn read(&self, check: &mut Check) -> Option<Listen> {
+        let limits = self.limits(check);
+        let metrics = self.metrics(check);
+        Some(Listen { limits: limits?, metrics })
+    }
+
+    fn limits(&self, check: &mut Check) -> Option<ConnectionLimits> {
+        let all = check.number("ENCORE_CONNECTIONS", &self.connections, 1..=CONNECTIONS_LIMIT);
+        let of_one = &self.connections_per_address;
+        let of_one = check.number("ENCORE_CONNECTIONS_PER_ADDRESS", of_one, 1..=CONNECTIONS_LIMIT);
+        let limits = ConnectionLimits::default();
+        Some(ConnectionLimits { connections_max: all? as usize, per_address_max: of_one? as usize, ..limits })
+    }
+
+    /// How metrics are served; none if they are not. An invalid value is recorded as a violation.
+    fn metrics(&self, check: &mut Check) -> Option<MetricsConfig> {
+        let audit_every = check.seconds("ENCORE_AUDIT_SECONDS", &self.audit_seconds, 0..=86_400)?;
+        let listen = self.metrics_listen.as_deref()?;
+        let listen = check.read("ENCORE_METRICS_LISTEN", listen.parse::<SocketAddr>())?;
+        Some(MetricsConfig { listen, audit_every: (!audit_every.is_zero()).then_some(audit_every) })
+    }
+}

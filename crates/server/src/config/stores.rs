@@ -1,0 +1,120 @@
+//! Which stores to use.
+
+use std::fmt;
+
+use clap::Args;
+
+use super::check::{Check, ConfigErrors};
+
+/// Which stores to use.
+#[derive(Args, Clone)]
+pub struct StoreArgs {
+    /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this
+    /// process.
+    #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The most connections to Postgres (1 to 500).
+    #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
+    pub database_pool: String,
+    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it, queues and seat locks
+    /// are kept in the memory of this process, and no other instance may run.
+    #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// The prefix of every key in Redis.
+    #[arg(long, env = "ENCORE_REDIS_PREFIX", default_value = "encore")]
+    pub redis_prefix: String,
+}
+
+/// The stores to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// All data in the memory of this process.
+    Embedded,
+    /// Durable data in Postgres; queues and seat locks in Redis, or in the memory of this process.
+    Durable {
+        /// The database and the size of its pool.
+        database: DatabaseTarget,
+        /// Redis and the prefix of all keys.
+        redis: Option<RedisTarget>,
+    },
+}
+
+/// A Postgres to connect to. `Debug` leaves out the URL, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseTarget {
+    /// A `postgres://` URL.
+    pub url: String,
+    /// The most connections.
+    pub pool_size: u32,
+}
+
+/// A Redis to connect to. `Debug` leaves out the URLs, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisTarget {
+    /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
+    pub urls: String,
+    /// The prefix of every key.
+    pub prefix: String,
+}
+
+impl fmt::Debug for DatabaseTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseTarget").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTarget").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl StoreArgs {
+    /// Checks the arguments of the stores.
+    pub fn check(&self) -> Result<Stores, ConfigErrors> {
+        let mut check = Check::default();
+        match self.read(&mut check) {
+            Some(stores) if check.0.is_empty() => Ok(stores),
+            _ => Err(ConfigErrors(check.0)),
+        }
+    }
+
+    pub(super) fn read(&self, check: &mut Check) -> Option<Stores> {
+        let pool_size = check.number("ENCORE_DATABASE_POOL", &self.database_pool, 1..=500);
+        let database = match &self.database_url {
+            Some(url) => check.url("ENCORE_DATABASE_URL", url, &["postgres://", "postgresql://"]).map(Some),
+            None => Some(None),
+        };
+        let redis = match &self.redis_url {
+            Some(urls) => redis_urls(check, urls).map(Some),
+            None => Some(None),
+        };
+        let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
+            && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        let rule = "must be 1 to 64 letters, digits or - _ . :";
+        let prefix = check.read("ENCORE_REDIS_PREFIX", if prefix_fits { Ok(&self.redis_prefix) } else { Err(rule) });
+        match (database?, redis?) {
+            (None, None) => Some(Stores::Embedded),
+            (None, Some(_)) => {
+                check.0.push(
+                    "ENCORE_REDIS_URL: requires ENCORE_DATABASE_URL, because Redis stores no durable data".into(),
+                );
+                None
+            }
+            (Some(url), redis) => {
+                let prefix = prefix?.clone();
+                let database = DatabaseTarget { url, pool_size: pool_size? };
+                Some(Stores::Durable { database, redis: redis.map(|urls| RedisTarget { urls, prefix }) })
+            }
+        }
+    }
+}
+
+/// Checks one URL, or each of several.
+fn redis_urls(check: &mut Check, urls: &str) -> Option<String> {
+    let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
+    let suffix = |number| if urls.len() == 1 { String::new() } else { format!(" (URL {number})") };
+    let names = (1..).map(|number| format!("ENCORE_REDIS_URL{}", suffix(number)));
+    let checked: Vec<_> = urls.iter().zip(names).map(|(url, name)| check.url(&name, url, &["redis://"])).collect();
+    Some(checked.into_iter().collect::<Option<Vec<_>>>()?.join(","))
+}

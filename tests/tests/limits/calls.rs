@@ -9,10 +9,14 @@ use encore_proto::catalog::v1::{GetSeatChartRequest, ListConcertsRequest, WatchS
 use encore_proto::wallet::v1::GetBalanceRequest;
 use encore_server::encore::Encore;
 use encore_tests::fan::Fan;
-use encore_tests::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, WINDOW_UPDATE, beginning, frame, head, next_frame};
+use encore_tests::http2::{
+    DATA, EMPTY_MESSAGE, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Received, WINDOW_UPDATE, beginning, frame, head,
+    next_frame,
+};
 use encore_tests::in_memory::Instance;
 use encore_tests::world::World;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -115,6 +119,59 @@ async fn a_reply_beyond_the_budget_is_refused_instead_of_kept() {
     let fan = world.fan(0).await.on(&instance.channel);
     assert_eq!(quota(&fan.seats(performance).await.expect_err("more than nine kilobytes of seats")), "bytes_in_flight");
     fan.balance().await.expect("a small reply");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_reply_that_nobody_reads_is_taken_away_and_its_connection_goes_on() {
+    const SEAT_CHART: &str = "encore.catalog.v1.CatalogService/GetSeatChart";
+    const LIST_CONCERTS: &str = "encore.catalog.v1.CatalogService/ListConcerts";
+    let world = World::embedded().await;
+    let performance = world.performance_in(fixtures::arena_chart(), None, |performance| performance).await;
+    // A page of a size that nobody else asks for, which is not shared.
+    let message = GetSeatChartRequest { performance_id: performance.to_string(), page_size: 500, ..Default::default() };
+    let mut catalog = CatalogServiceClient::new(world.channel(0).clone());
+    let page_bytes = catalog.get_seat_chart(message.clone()).await.expect("a page").into_inner().encoded_len();
+    // There is room for one such page.
+    let limits = ConnectionLimits { anonymous_bytes_max: page_bytes * 3 / 2, ..ConnectionLimits::default() };
+    let instance = instance(&world, limits).await;
+    let mut connection = instance.connect();
+    let message = message.encode_to_vec();
+    let message_begins = [&[0][..], &u32::try_from(message.len()).expect("a short message").to_be_bytes()].concat();
+    let ask = |stream, rpc, body: &[u8]| {
+        [frame(HEADERS, END_HEADERS, stream, &head(rpc, &[])), frame(DATA, END_STREAM, stream, body)].concat()
+    };
+    let ask_chart = |stream| ask(stream, SEAT_CHART, &[&message_begins[..], &message].concat());
+    let open = |stream| frame(WINDOW_UPDATE, 0, stream, &1_000_000_u32.to_be_bytes());
+    // The client lets no byte of the page through.
+    connection.write_all(&[beginning(0), ask_chart(1)].concat()).await.expect("the server reads");
+    let begun = of_stream(&mut connection, 1).await;
+    assert!(begun.kind == HEADERS && begun.flags & END_STREAM == 0, "a page: {begun:?}");
+    connection.write_all(&ask_chart(3)).await.expect("the server reads");
+    let refused = of_stream(&mut connection, 3).await;
+    assert!(refused.flags & END_STREAM != 0, "a refusal while the page is kept: {refused:?}");
+    // It reads other replies, so that the connection does not stall.
+    for stream in [5, 7, 9, 11] {
+        tokio::time::advance(limits.stall_timeout / 3).await;
+        let call = [ask(stream, LIST_CONCERTS, EMPTY_MESSAGE), open(stream)].concat();
+        connection.write_all(&call).await.expect("the server reads");
+        while of_stream(&mut connection, stream).await.flags & END_STREAM == 0 {}
+    }
+    connection.write_all(&ask_chart(13)).await.expect("the server reads");
+    let begun = of_stream(&mut connection, 13).await;
+    assert!(begun.kind == HEADERS && begun.flags & END_STREAM == 0, "the first page was taken away: {begun:?}");
+    // Whoever wants to read the first one now is told that the call has ended.
+    connection.write_all(&open(1)).await.expect("the server reads");
+    assert_eq!(of_stream(&mut connection, 1).await.kind, RST_STREAM);
+}
+
+/// The next frame of a call. Those of others are skipped.
+async fn of_stream(connection: &mut DuplexStream, stream: u32) -> Received {
+    loop {
+        let frame = next_frame(connection).await.expect("the connection goes on");
+        if frame.stream == stream {
+            return frame;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! The body of a reply: its bytes count as in flight until they are sent, and it ends if nobody reads it.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http_body::Frame;
@@ -13,9 +12,9 @@ use super::OpenCall;
 use crate::connections::{UnsentReply, Usage};
 use crate::status::reply_not_read;
 
-/// A first message of at least so many bytes is taken away when it waits for too long. A smaller one waits for the end of its
-/// connection.
-const LARGE_BYTES: usize = 8 * 1024;
+/// A first message of more bytes is handed to the HTTP library in parts of this size. The library takes a part before the client
+/// lets it be sent, and keeps it until then. The rest is taken away when it waits for too long.
+const PART_BYTES: usize = 8 * 1024;
 /// Messages of streams below this size are not counted: they are thinned before they are encoded.
 const COUNTED_BYTES: usize = 1024;
 
@@ -56,14 +55,9 @@ impl ReplyBody {
 
 impl First {
     fn of(data: Bytes, is_shared: bool, usage: &Usage) -> Self {
-        let bytes = data.len();
+        let is_small = is_shared || data.len() <= PART_BYTES;
         let data = usage.reply(data, is_shared);
-        if bytes < LARGE_BYTES {
-            return Self::Frame(Some(Ok(Frame::data(data))));
-        }
-        let unsent: UnsentReply = Arc::new(Mutex::new(Some(data)));
-        usage.watch(&unsent);
-        Self::Large(unsent)
+        if is_small { Self::Frame(Some(Ok(Frame::data(data)))) } else { Self::Large(usage.watch(data)) }
     }
 }
 
@@ -76,8 +70,11 @@ impl http_body::Body for ReplyBody {
         match std::mem::replace(&mut this.first, First::None) {
             First::Frame(frame) => return Poll::Ready(frame),
             First::Large(unsent) => {
-                let data = unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Poll::Ready(Some(data.map(Frame::data).ok_or_else(reply_not_read)));
+                let Some(part) = unsent.part(PART_BYTES) else { return Poll::Ready(Some(Err(reply_not_read()))) };
+                if !part.is_last {
+                    this.first = First::Large(unsent);
+                }
+                return Poll::Ready(Some(Ok(Frame::data(this.usage.reply(part.data, false)))));
             }
             First::None => {}
         }

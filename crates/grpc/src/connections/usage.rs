@@ -1,6 +1,5 @@
 //! What one connection takes: calls without a token, and bytes in flight.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,11 +13,21 @@ use super::limits::Budget;
 /// What a connection may always have in flight: some small calls and their replies.
 const LITTLE_BYTES: usize = 32 * 1024;
 
-/// The first bytes of a large reply, until they are handed to the connection. They are taken away if that takes too long.
-pub(crate) type UnsentReply = Arc<Mutex<Option<Bytes>>>;
+/// What is left of a large reply. It is taken away if its client does not read for too long.
+pub(crate) struct UnsentReply(Arc<Mutex<Unsent>>);
 
-/// Large replies, and since when each waits.
-type LargeReplies = VecDeque<(Instant, Weak<Mutex<Option<Bytes>>>)>;
+struct Unsent {
+    /// None if it was taken away.
+    rest: Option<Bytes>,
+    /// When the last part was handed to the connection.
+    since: Instant,
+}
+
+/// A part of a large reply.
+pub(crate) struct ReplyPart {
+    pub(crate) data: Bytes,
+    pub(crate) is_last: bool,
+}
 
 /// What a connection takes. Clones share it.
 #[derive(Clone)]
@@ -36,7 +45,7 @@ struct Shared {
     waiting: AtomicUsize,
     /// When one was sent last or began to wait alone, in milliseconds after the opening.
     sent_at_ms: AtomicU64,
-    large_replies: Mutex<LargeReplies>,
+    large_replies: Mutex<Vec<Weak<Mutex<Unsent>>>>,
 }
 
 /// Bytes that count as in flight until this is dropped.
@@ -109,24 +118,25 @@ impl Usage {
         Bytes::from_owner(WaitingReply { part, in_flight })
     }
 
-    /// Takes a large reply away if it is not handed to the connection in time.
-    pub(crate) fn watch(&self, reply: &UnsentReply) {
-        let mut large = self.large_replies();
-        while large.front().is_some_and(|(_, reply)| reply.strong_count() == 0) {
-            large.pop_front();
-        }
-        large.push_back((Instant::now(), Arc::downgrade(reply)));
+    /// Keeps a large reply until it is handed to the connection.
+    pub(crate) fn watch(&self, reply: Bytes) -> UnsentReply {
+        let unsent = Arc::new(Mutex::new(Unsent { rest: Some(reply), since: Instant::now() }));
+        self.large_replies().push(Arc::downgrade(&unsent));
+        UnsentReply(unsent)
     }
 
-    /// Takes away the large replies that have waited for this long.
+    /// Takes away the large replies of which no part was handed to the connection for this long.
     pub(super) fn drop_unsent(&self, after: Duration) {
         let now = Instant::now();
-        let mut large = self.large_replies();
-        while large.front().is_some_and(|(since, _)| now.duration_since(*since) >= after) {
-            if let Some(reply) = large.pop_front().and_then(|(_, reply)| reply.upgrade()) {
-                drop(reply.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.large_replies().retain(|reply| {
+            let Some(reply) = reply.upgrade() else { return false };
+            let mut unsent = locked(&reply);
+            let waits = now.duration_since(unsent.since) < after;
+            if !waits {
+                unsent.rest = None;
             }
-        }
+            waits
+        });
     }
 
     /// Whether replies wait and none has been sent for this long.
@@ -142,9 +152,25 @@ impl Usage {
         self.0.sent_at_ms.fetch_max(now_ms, Ordering::Relaxed);
     }
 
-    fn large_replies(&self) -> MutexGuard<'_, LargeReplies> {
-        self.0.large_replies.lock().unwrap_or_else(PoisonError::into_inner)
+    fn large_replies(&self) -> MutexGuard<'_, Vec<Weak<Mutex<Unsent>>>> {
+        locked(&self.0.large_replies)
     }
+}
+
+impl UnsentReply {
+    /// The next part, of at most so many bytes; none if the reply was taken away. The part is a copy: otherwise it would keep the
+    /// memory of the whole reply.
+    pub(crate) fn part(&self, bytes: usize) -> Option<ReplyPart> {
+        let mut unsent = locked(&self.0);
+        unsent.since = Instant::now();
+        let rest = unsent.rest.as_mut()?;
+        let data = Bytes::copy_from_slice(&rest.split_to(bytes.min(rest.len())));
+        Some(ReplyPart { data, is_last: rest.is_empty() })
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Part of a reply that was not sent yet. The HTTP library drops it when it has written it.

@@ -7,7 +7,7 @@ use encore_domain::ids::RefundId;
 use encore_domain::payment::gateway::{Charge, ChargeStatus, FailureReason, GatewayView, MethodToken, RefundStatus};
 use encore_domain::ports::PaymentGateway;
 
-use crate::fixtures::{euros, id};
+use crate::fixtures::{euros, id, start};
 
 /// Stamps the cases of the port `PaymentGateway`.
 #[macro_export]
@@ -40,7 +40,7 @@ pub struct GatewayBench {
 
 /// A new charge of a card.
 fn charge(method: &MethodToken) -> Charge {
-    Charge { attempt: id(), payment: id(), amount: euros(12_000), method: method.clone() }
+    Charge { attempt: id(), payment: id(), amount: euros(12_000), method: method.clone(), begun_at: start() }
 }
 
 impl GatewayBench {

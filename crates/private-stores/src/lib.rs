@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod daemon;
+pub mod localstripe;
 mod missing;
 mod postgres;
 mod programs;
@@ -11,6 +12,7 @@ mod stores;
 pub mod supervisor;
 
 pub use daemon::free_port;
+pub use localstripe::URL_VARIABLE as LOCALSTRIPE_URL;
 pub use missing::{Program, missing_programs};
 pub use postgres::URL_VARIABLE as DATABASE_URL;
 pub use redis::URL_VARIABLE as REDIS_URL;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{postgres, redis};
+use crate::{localstripe, postgres, redis};
 
 /// A server program that a private store needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,6 +9,8 @@ pub enum Program {
     Postgres,
     /// `redis-server` or `valkey-server`.
     Redis,
+    /// The Python package `localstripe`.
+    Localstripe,
 }
 
 /// The programs that the private stores of these variables need and that are not installed, each once.
@@ -25,13 +27,18 @@ pub fn missing_programs(variables: &[&str]) -> Vec<Program> {
 
 impl Program {
     fn of(variable: &str) -> Self {
-        if variable == postgres::URL_VARIABLE { Self::Postgres } else { Self::Redis }
+        match variable {
+            postgres::URL_VARIABLE => Self::Postgres,
+            localstripe::URL_VARIABLE => Self::Localstripe,
+            _ => Self::Redis,
+        }
     }
 
     fn is_installed(self) -> bool {
         match self {
             Self::Postgres => postgres::binaries().is_some(),
             Self::Redis => redis::binary().is_some(),
+            Self::Localstripe => localstripe::python().is_some(),
         }
     }
 }
@@ -42,6 +49,7 @@ impl fmt::Display for Program {
         f.write_str(match self {
             Self::Postgres => postgres::NAME,
             Self::Redis => redis::NAME,
+            Self::Localstripe => localstripe::NAME,
         })
     }
 }

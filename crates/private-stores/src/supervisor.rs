@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::{RedisCluster, postgres, redis, redis_cluster};
+use crate::{RedisCluster, localstripe, postgres, redis, redis_cluster};
 
 /// The internal subcommand of a program that starts private stores. Its arguments are the folder for the data, empty for a
 /// temporary one, and the variables of the stores.
@@ -48,6 +48,7 @@ fn start(variable: &str, folder: &Folder) -> Result<(Vec<Daemon>, String), Box<d
             let urls = cluster.urls();
             Ok((cluster.into_servers(), urls))
         }
+        localstripe::URL_VARIABLE => localstripe::start(&folder.path).map(one),
         unknown => Err(format!("there is no store for {unknown}").into()),
     }
 }

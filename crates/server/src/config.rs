@@ -7,6 +7,7 @@ mod listen;
 mod payments;
 mod queues;
 mod stores;
+mod stripe;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
 pub use self::stores::{DatabaseTarget, RedisTarget, StoreArgs, Stores};
+pub use self::stripe::StripeArgs;
 pub use self::tokens::TokenArgs;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.

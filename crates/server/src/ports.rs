@@ -17,7 +17,7 @@ use encore_memory_store::{
     MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
     MemoryUsers, MemoryWallets,
 };
-use encore_payment_gateway::SandboxGateway;
+use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
     PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers,
@@ -97,6 +97,12 @@ impl Ports {
     /// The same ports without a payment gateway: nobody pays by card.
     pub fn without_gateway(self) -> Self {
         Self { gateway: None, sandbox: None, ..self }
+    }
+
+    /// The same ports, where cards are charged by Stripe.
+    pub fn on_stripe(self, config: StripeConfig) -> Result<Self, StripeConfigError> {
+        let gateway = StripeGateway::new(config, self.clock.clone())?;
+        Ok(Self { gateway: Some(Arc::new(gateway)), sandbox: None, ..self })
     }
 
     /// The same ports with all durable data in Postgres.

@@ -1,10 +1,12 @@
-//! Installs the servers that private stores need, from the system's packages.
+//! Installs the servers that private stores need, from the system's packages, and localstripe from Python's.
 
 use std::env;
 use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use encore_private_stores::{DATABASE_URL, Program, REDIS_URL, missing_programs};
+use encore_private_stores::{DATABASE_URL, Program, REDIS_URL, localstripe, missing_programs};
 
 use crate::outcome::Outcome;
 
@@ -18,6 +20,8 @@ struct Manager {
     install: &'static [&'static str],
     postgres: &'static str,
     redis: &'static str,
+    /// Python with virtual environments.
+    python: &'static [&'static str],
 }
 
 const MANAGERS: [Manager; 3] = [
@@ -28,6 +32,7 @@ const MANAGERS: [Manager; 3] = [
         install: &["install", "--yes", "--no-install-recommends"],
         postgres: "postgresql",
         redis: "redis-server",
+        python: &["python3", "python3-venv"],
     },
     Manager {
         program: "dnf",
@@ -36,6 +41,7 @@ const MANAGERS: [Manager; 3] = [
         install: &["install", "--assumeyes"],
         postgres: "postgresql-server",
         redis: "redis",
+        python: &["python3"],
     },
     Manager {
         program: "brew",
@@ -44,6 +50,7 @@ const MANAGERS: [Manager; 3] = [
         install: &["install"],
         postgres: "postgresql@17",
         redis: "redis",
+        python: &["python3"],
     },
 ];
 
@@ -63,27 +70,53 @@ pub(crate) fn programs_for_unset(variables: &[&str]) -> Result<(), Box<dyn Error
 /// Installs the missing servers of the stores of these variables.
 pub(crate) fn programs_for(variables: &[&str]) -> Result<(), Box<dyn Error>> {
     let missing = missing_programs(variables);
-    if missing.is_empty() {
-        return Ok(());
+    let servers: Vec<Program> = missing.iter().copied().filter(|program| *program != Program::Localstripe).collect();
+    if !servers.is_empty() {
+        let names = names(&servers);
+        let manager = manager(&names)?;
+        manager.install(&manager.packages(&servers), &names)?;
     }
-    let names = names(&missing);
-    let manager = MANAGERS.iter().find(|manager| on_path(manager.program));
-    let manager =
-        manager.ok_or_else(|| format!("apt-get, dnf and brew are not available: install {names} yourself"))?;
-    if let Some(refresh) = manager.refresh {
-        manager.run(&[refresh], &names)?;
+    if missing.contains(&Program::Localstripe) {
+        install_localstripe(&localstripe::environment())?;
     }
-    manager.run(&manager.install_args(&missing), &names)?;
     let still_missing = missing_programs(variables);
     if still_missing.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{} installed its packages, but {names} cannot be found",
-        manager.program,
-        names = self::names(&still_missing)
-    )
-    .into())
+    Err(format!("the packages are installed, but {} cannot be found", names(&still_missing)).into())
+}
+
+/// Makes a virtual environment of Python and installs localstripe into it. It counts as installed only when that is complete.
+fn install_localstripe(environment: &Path) -> Result<(), Box<dyn Error>> {
+    let made = make_environment(environment);
+    if let Err(error) = &made {
+        eprintln!("xtask: no virtual environment of Python yet: {error}");
+        let manager = manager("python3 with venv")?;
+        manager.install(manager.python, "python3 with venv")?;
+        make_environment(environment)?;
+    }
+    let mut pip = Command::new(environment.join("bin").join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(localstripe::PACKAGES);
+    eprintln!("xtask: pip install {}", localstripe::PACKAGES.join(" "));
+    let status = pip.stdin(Stdio::null()).status().map_err(|error| format!("cannot run pip: {error}"))?;
+    if !status.success() {
+        return Err("pip cannot install localstripe, which the tests of the Stripe adapter need".into());
+    }
+    Ok(fs::write(environment.join("complete"), "")?)
+}
+
+/// A new virtual environment, in place of one that was left half made.
+fn make_environment(environment: &Path) -> Result<(), Box<dyn Error>> {
+    let mut python = Command::new("python3");
+    python.args(["-m", "venv", "--clear"]).arg(environment).stdin(Stdio::null());
+    let status = python.status().map_err(|error| format!("cannot run python3: {error}"))?;
+    if status.success() { Ok(()) } else { Err("python3 -m venv failed".into()) }
+}
+
+/// The package manager of this system.
+fn manager(names: &str) -> Result<&'static Manager, String> {
+    let manager = MANAGERS.iter().find(|manager| on_path(manager.program));
+    manager.ok_or_else(|| format!("apt-get, dnf and brew are not available: install {names} yourself"))
 }
 
 fn names(programs: &[Program]) -> String {
@@ -91,12 +124,22 @@ fn names(programs: &[Program]) -> String {
 }
 
 impl Manager {
-    fn install_args(&self, programs: &[Program]) -> Vec<&'static str> {
-        let packages = programs.iter().map(|program| match program {
-            Program::Postgres => self.postgres,
-            Program::Redis => self.redis,
+    fn packages(&self, programs: &[Program]) -> Vec<&'static str> {
+        let packages = programs.iter().flat_map(|program| match program {
+            Program::Postgres => vec![self.postgres],
+            Program::Redis => vec![self.redis],
+            Program::Localstripe => self.python.to_vec(),
         });
-        self.install.iter().copied().chain(packages).collect()
+        packages.collect()
+    }
+
+    /// Installs packages of this manager.
+    fn install(&self, packages: &[&'static str], names: &str) -> Result<(), Box<dyn Error>> {
+        if let Some(refresh) = self.refresh {
+            self.run(&[refresh], names)?;
+        }
+        let args: Vec<&'static str> = self.install.iter().chain(packages).copied().collect();
+        self.run(&args, names)
     }
 
     /// Runs the package manager without a prompt.
@@ -144,9 +187,9 @@ mod tests {
     #[test]
     fn only_the_packages_of_missing_programs_are_installed() {
         let [apt, dnf, brew] = &MANAGERS;
-        let args = apt.install_args(&[Program::Postgres, Program::Redis]);
-        assert_eq!(args, ["install", "--yes", "--no-install-recommends", "postgresql", "redis-server"]);
-        assert_eq!(dnf.install_args(&[Program::Redis]), ["install", "--assumeyes", "redis"]);
-        assert_eq!(brew.install_args(&[Program::Postgres]), ["install", "postgresql@17"]);
+        assert_eq!(apt.packages(&[Program::Postgres, Program::Redis]), ["postgresql", "redis-server"]);
+        assert_eq!(dnf.packages(&[Program::Redis]), ["redis"]);
+        assert_eq!(brew.packages(&[Program::Postgres]), ["postgresql@17"]);
+        assert_eq!(apt.packages(&[Program::Localstripe]), ["python3", "python3-venv"]);
     }
 }

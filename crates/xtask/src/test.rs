@@ -1,13 +1,13 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
-use encore_private_stores::{DATABASE_URL, Lasting, REDIS_CLUSTER_URL, REDIS_URL, Stores};
+use encore_private_stores::{DATABASE_URL, LOCALSTRIPE_URL, Lasting, REDIS_CLUSTER_URL, REDIS_URL, Stores};
 
 use crate::outcome::Outcome;
 use crate::{install, workspace};
 
 /// The stores that the tests need.
-const STORES: [&str; 3] = [DATABASE_URL, REDIS_URL, REDIS_CLUSTER_URL];
+const STORES: [&str; 4] = [DATABASE_URL, REDIS_URL, REDIS_CLUSTER_URL, LOCALSTRIPE_URL];
 
 /// Runs `cargo test` on private stores and exits with cargo's status.
 pub(crate) fn run(args: &[String]) -> Outcome {

@@ -141,8 +141,9 @@ impl CardPayment {
 
     /// The charge of the latest attempt.
     pub fn charge(&self) -> Option<Charge> {
-        let Attempt { id, method, .. } = self.attempt()?;
-        Some(Charge { attempt: *id, payment: self.id, amount: self.amount, method: method.clone() })
+        let Attempt { id, method, made_at, .. } = self.attempt()?;
+        let (payment, amount, method) = (self.id, self.amount, method.clone());
+        Some(Charge { attempt: *id, payment, amount, method, begun_at: *made_at })
     }
 
     /// What the fan must do now.

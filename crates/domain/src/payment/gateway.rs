@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::ids::{AttemptId, PaymentId, RefundId};
 use crate::money::Money;
+use crate::time::Timestamp;
 
 /// The longest token of a payment method, in bytes.
 pub const METHOD_TOKEN_MAX_LEN: usize = 255;
@@ -56,6 +57,8 @@ pub struct Charge {
     pub amount: Money,
     /// From what.
     pub method: MethodToken,
+    /// When the attempt was begun. Gateways forget idempotency keys after a day.
+    pub begun_at: Timestamp,
 }
 
 /// What the fan must do before the gateway decides, such as 3-D Secure.

@@ -13,11 +13,11 @@ use crate::payment::gateway::{Charge, GatewayView};
 ///
 /// | operation | Stripe | Toss Payments, `PortOne` | Hyperswitch Prism |
 /// |---|---|---|---|
-/// | authorize | create and confirm a `PaymentIntent` with `capture_method=manual`, the attempt in `metadata`, `Idempotency-Key: authorize/<attempt>`; `requires_action` is a next action, `requires_capture` is authorized, `processing` is pending, `canceled` or an error of the card is declined | confirm by order id (the attempt) and amount, which captures at once; `READY`, `IN_PROGRESS` are pending, `DONE` is captured, `ABORTED`, `EXPIRED` are declined | `Authorize` with `capture_method: MANUAL` and `merchant_transaction_id`; `AUTHENTICATION_PENDING` is a next action, `AUTHORIZED`, `CHARGED`, `FAILURE` as they say |
+/// | authorize | create a `PaymentIntent` with `capture_method=manual`, the attempt in `metadata`, `Idempotency-Key: create/<attempt>`, then confirm it; `requires_action` is a next action, `requires_capture` is authorized, `processing` is pending, `canceled` or an error of the card is declined | confirm by order id (the attempt) and amount, which captures at once; `READY`, `IN_PROGRESS` are pending, `DONE` is captured, `ABORTED`, `EXPIRED` are declined | `Authorize` with `capture_method: MANUAL` and `merchant_transaction_id`; `AUTHENTICATION_PENDING` is a next action, `AUTHORIZED`, `CHARGED`, `FAILURE` as they say |
 /// | capture | capture the `PaymentIntent`; "already captured" is captured | none: never called | `Capture` |
 /// | void | cancel the `PaymentIntent`; if it was captured, its state is the answer | cancel the payment in full; what was captured is captured and refunded | `Void` |
 /// | refund | create a Refund with `Idempotency-Key: refund/<refund>`; `pending`, `succeeded`, `failed` as they say | cancel with `cancelAmount` and the refund as idempotency key; it answers with what is left | `Refund` with `merchant_refund_id` |
-/// | look up | search `PaymentIntent`s by `metadata`, then its Refunds | payment by order id | `Get` by `merchant_transaction_id`, `RefundSync` |
+/// | look up | within a day create it again with the same key, later search by `metadata`, because a search lags; then its Refunds | payment by order id | `Get` by `merchant_transaction_id`, `RefundSync` |
 ///
 /// A webhook of any of them is a hint to look up, never a fact.
 ///

@@ -15,6 +15,7 @@ use encore_app::error::{AppError, Violation};
 use encore_credentials::Keyring;
 use encore_domain::error::Unavailable;
 use encore_grpc::{GuardedRpcs, ServeError};
+use encore_payment_gateway::StripeConfigError;
 use encore_postgres_store::DatabaseConfig;
 use encore_postgres_store::migration::migrate;
 use thiserror::Error;
@@ -40,6 +41,8 @@ pub enum CommandError {
         "ENCORE_REDIS_URL: Redis must not evict keys, because a lost key is not detected: its maxmemory-policy must be noeviction, not {policy}"
     )]
     RedisEvicts { policy: String },
+    #[error("Stripe cannot be used")]
+    Stripe(#[from] StripeConfigError),
     #[error("cannot listen on {address}")]
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -75,6 +78,7 @@ impl CommandError {
             | Self::Usage(_)
             | Self::Unavailable(_)
             | Self::RedisEvicts { .. }
+            | Self::Stripe(_)
             | Self::Listen { .. }
             | Self::Metrics(_)
             | Self::Read { .. }

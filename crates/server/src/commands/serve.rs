@@ -92,9 +92,10 @@ fn within_open_files(config: &Config) -> ConnectionLimits {
 
 async fn connect(config: &Config) -> Result<Ports, CommandError> {
     let ports = Ports::embedded(config.keyring.clone(), config.access_token_lifetime);
-    let ports = match config.gateway {
+    let ports = match &config.gateway {
         Gateway::Off => ports.without_gateway(),
         Gateway::Sandbox => ports,
+        Gateway::Stripe(stripe) => ports.on_stripe(stripe.clone())?,
     };
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);

@@ -3,17 +3,22 @@
 use clap::Args;
 use encore_app::wallet::TopUps;
 use encore_domain::payment::refund::CancellationPolicy;
+use encore_payment_gateway::StripeConfig;
 
 use super::check::Check;
+use super::stripe::StripeArgs;
 
 /// How fans pay and get their money back.
 #[derive(Args, Clone)]
 pub struct PaymentArgs {
-    /// The payment gateway: `off` or `sandbox`, which moves no money. Default: `sandbox` without a database, `off` with one.
+    /// The payment gateway: `off`, `sandbox`, which moves no money, or `stripe`. Default: `sandbox` without a database, `off` with one.
     #[arg(long, env = "ENCORE_PAYMENT_GATEWAY")]
     pub payment_gateway: Option<String>,
+    /// The Stripe account, if that is the gateway.
+    #[command(flatten)]
+    pub stripe: StripeArgs,
     /// What fans may do to top up their wallets: `off`, `gateway` (by card) or `free` (also without a card, for
-    /// development). Default: `free` without a database or where rehearsals are allowed, otherwise `gateway`.
+    /// development). Default: `free` without a database or where rehearsals are allowed, otherwise `gateway`. With Stripe never `free`.
     #[arg(long, env = "ENCORE_WALLET_TOP_UP")]
     pub wallet_top_up: Option<String>,
     /// How long before a performance starts fans can no longer cancel, in seconds (0 to 31536000).
@@ -25,12 +30,14 @@ pub struct PaymentArgs {
 }
 
 /// The payment gateway to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gateway {
     /// Nobody pays by card.
     Off,
     /// Payments by card move no money.
     Sandbox,
+    /// Cards are charged by Stripe.
+    Stripe(StripeConfig),
 }
 
 /// The checked arguments.
@@ -51,10 +58,12 @@ impl PaymentArgs {
     }
 
     fn top_ups(&self, check: &mut Check, is_free: bool) -> Option<TopUps> {
+        let is_real = self.payment_gateway.as_deref() == Some("stripe");
         let top_ups = match self.wallet_top_up.as_deref() {
-            None if is_free => Ok(TopUps::Free),
+            None if is_free && !is_real => Ok(TopUps::Free),
             None | Some("gateway") => Ok(TopUps::Gateway),
             Some("off") => Ok(TopUps::Off),
+            Some("free") if is_real => Err("must not be free where cards are charged real money"),
             Some("free") => Ok(TopUps::Free),
             Some(_) => Err("must be off, gateway or free"),
         };
@@ -66,7 +75,8 @@ impl PaymentArgs {
             None if is_embedded => Ok(Gateway::Sandbox),
             None | Some("off") => Ok(Gateway::Off),
             Some("sandbox") => Ok(Gateway::Sandbox),
-            Some(_) => Err("must be off or sandbox"),
+            Some("stripe") => return self.stripe.read(check).map(Gateway::Stripe),
+            Some(_) => Err("must be off, sandbox or stripe"),
         };
         check.read("ENCORE_PAYMENT_GATEWAY", gateway)
     }

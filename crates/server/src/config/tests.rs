@@ -153,3 +153,33 @@ fn where_data_lasts_there_is_no_operator_that_nobody_asked_for() {
     assert_eq!(demo(&["--demo", "--demo-operator-password=my own password"]), Ok(Some(Demo { operator })));
     assert_eq!(demo(&["--demo-operator-password=my own password"]).map_err(|errors| errors.0.len()), Err(1));
 }
+
+#[test]
+fn stripe_needs_a_key_and_a_page_to_return_to() {
+    let with = |flags: &[&str]| {
+        let flags: Vec<&str> = ["--payment-gateway=stripe"].iter().chain(flags).copied().collect();
+        args(&flags).check()
+    };
+    let errors = with(&["--wallet-top-up=free"]).expect_err("nothing is set").0;
+    for name in ["ENCORE_STRIPE_SECRET_KEY: ", "ENCORE_STRIPE_RETURN_URL: ", "ENCORE_WALLET_TOP_UP: "] {
+        assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
+    }
+    let key = "--stripe-secret-key=sk_test_hunter2";
+    let page = "--stripe-return-url=https://tickets.example/paid";
+    let config = with(&[key, page]).expect("a configuration");
+    assert!(matches!(config.gateway, Gateway::Stripe(_)));
+    assert_eq!(config.top_ups, TopUps::Gateway, "no free money beside a real gateway");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    let errors = with(&["--stripe-secret-key=pk_test_hunter2", page]).expect_err("a public key").0;
+    assert!(errors.iter().all(|error| !error.contains("hunter2")), "{errors:?}");
+    for (flag, name) in [
+        ("--stripe-url=http://stripe.example", "ENCORE_STRIPE_URL"),
+        ("--stripe-return-url=paid", "ENCORE_STRIPE_RETURN_URL"),
+    ] {
+        let page = if flag.starts_with("--stripe-return-url") { flag } else { page };
+        let flags: Vec<&str> = [key, page].into_iter().chain((page != flag).then_some(flag)).collect();
+        let errors = with(&flags).expect_err("a wrong URL").0;
+        assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:?}");
+    }
+    assert!(with(&["--stripe-secret-key-file=/nowhere", page]).is_err());
+}

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod audit;
 pub mod booking;
 pub mod cancellation;
+pub mod card_hints;
 pub mod card_payments;
 pub mod card_saga;
 pub mod catalog;

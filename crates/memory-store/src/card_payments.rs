@@ -150,6 +150,10 @@ impl CardPayments for MemoryCardPayments {
         Ok(due.into_iter().filter_map(|id| records.card(id)).collect())
     }
 
+    async fn hasten(&self, payment: PaymentId, at: Timestamp) -> Result<bool, Unavailable> {
+        Ok(self.0.lock().cards.hasten(payment, at))
+    }
+
     async fn apply(
         &self,
         payment: PaymentId,

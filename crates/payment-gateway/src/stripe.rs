@@ -20,6 +20,7 @@
 mod amount;
 mod client;
 mod objects;
+pub mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;

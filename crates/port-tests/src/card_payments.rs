@@ -44,6 +44,7 @@ macro_rules! card_payments {
             revokes_what_was_never_taken,
             refunds_a_card,
             takes_up_what_is_due,
+            hastens_what_a_hint_names,
             ignores_old_reports,
             audits_card_payments,
         ] $($with)+ }
@@ -454,6 +455,20 @@ pub async fn takes_up_what_is_due(bench: RecordBench) {
     let mut left: Vec<PaymentId> = left.into_iter().flatten().map(|card| card.id).collect();
     left.sort_unstable();
     assert_eq!(left, [cards[1].id, cards[2].id], "each to one, and not what is over");
+}
+
+pub async fn hastens_what_a_hint_names(bench: RecordBench) {
+    let (_, open) = bench.authorized(&[0]).await;
+    bench.card_payments.apply(open.id, report(&[], at_secs(5)), Some(at_secs(60))).await.expect("the store answers");
+    let (_, over) = bench.charged(&[0]).await;
+    let before = (bench.card(open.id).await, bench.card(over.id).await);
+    let hasten = async |id, at| bench.card_payments.hasten(id, at_secs(at)).await.expect("the store answers");
+    let due = async |at| bench.card_payments.take_due(at_secs(at), at_secs(at + 30), 10).await.expect("it answers");
+    assert_eq!(due(9).await, []);
+    assert!(hasten(open.id, 10).await && hasten(open.id, 20).await);
+    assert!(!hasten(over.id, 10).await && !hasten(id(), 10).await);
+    assert_eq!((bench.card(open.id).await, bench.card(over.id).await), before);
+    assert_eq!(due(10).await.iter().map(|card| card.id).collect::<Vec<_>>(), [open.id]);
 }
 
 pub async fn ignores_old_reports(bench: RecordBench) {

@@ -289,6 +289,11 @@ impl CardPayments for PostgresCardPayments {
         self.database.transact("card_payments.take_due", attempt).await
     }
 
+    async fn hasten(&self, payment: PaymentId, at: Timestamp) -> Result<bool, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        card_rows::hasten(&mut conn, payment.0, at).await.map_err(unavailable)
+    }
+
     async fn apply(
         &self,
         payment: PaymentId,

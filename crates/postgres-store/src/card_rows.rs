@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use encore_domain::payment::attempt::{AttemptEvent, Outcome, Step};
@@ -14,7 +15,7 @@ use crate::codec::{lane_column, read_lane, read_money};
 use crate::error::corrupt;
 use crate::refund_rows;
 use crate::schema::{card_payments, payment_attempts, payment_events};
-use crate::statement::Cached;
+use crate::statement::{Cached, sql};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = card_payments)]
@@ -161,6 +162,13 @@ pub async fn set_due(
         Cached(diesel::update(row).set(card_payments::due_at.eq(due_at))).execute(&mut &*conn).await?;
     }
     Ok(())
+}
+
+/// Makes a payment due at `at`, unless it is due before. Returns whether it is due at all.
+pub async fn hasten(conn: &mut AsyncPgConnection, id: Uuid, at: DateTime<Utc>) -> QueryResult<bool> {
+    const HASTEN: &str = "UPDATE card_payments SET due_at = LEAST(due_at, $2) WHERE id = $1 AND due_at IS NOT NULL";
+    let hastened = sql(HASTEN).bind::<SqlUuid, _>(id).bind::<Timestamptz, _>(at).execute(conn).await?;
+    Ok(hastened > 0)
 }
 
 impl CardRow {

@@ -3,9 +3,11 @@
 
 mod check;
 mod demo;
+mod gateway_webhooks;
 mod listen;
 mod payments;
 mod queues;
+mod secret;
 mod stores;
 mod stripe;
 mod tokens;
@@ -23,6 +25,7 @@ use encore_grpc::{ConnectionLimits, GuardedRpcs};
 use self::check::Check;
 pub use self::check::ConfigErrors;
 pub use self::demo::{Demo, DemoArgs};
+pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
 pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
@@ -48,6 +51,9 @@ pub struct ServeArgs {
     /// How fans pay and get their money back.
     #[command(flatten)]
     pub payments: PaymentArgs,
+    /// Where webhooks of the payment gateway arrive.
+    #[command(flatten)]
+    pub gateway_webhooks: GatewayWebhookArgs,
     /// Whether to serve the demo.
     #[command(flatten)]
     pub demo: DemoArgs,
@@ -84,6 +90,7 @@ pub struct Config {
     pub cancellation: CancellationPolicy,
     pub gateway: Gateway,
     pub top_ups: TopUps,
+    pub gateway_webhooks: Option<GatewayWebhookConfig>,
 }
 
 impl ServeArgs {
@@ -105,6 +112,7 @@ impl ServeArgs {
         let tokens = self.tokens.read(check, is_embedded);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
+        let gateway_webhooks = self.gateway_webhooks.read(check);
         let demo = self.demo.read(check, is_embedded, address);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
@@ -126,6 +134,7 @@ impl ServeArgs {
             cancellation: payments.cancellation,
             gateway: payments.gateway,
             top_ups: payments.top_ups,
+            gateway_webhooks,
         })
     }
 }

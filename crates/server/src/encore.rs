@@ -7,6 +7,7 @@ use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::cancellation::{CancellationParts, CancellationUseCases};
+use encore_app::card_hints::CardHints;
 use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
 use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
@@ -22,8 +23,10 @@ use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::{TopUps, WalletUseCases};
 use encore_domain::payment::refund::CancellationPolicy;
+use encore_domain::ports::Clock;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
+use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
@@ -32,6 +35,7 @@ use crate::ports::Ports;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
 use crate::system::cores;
+use crate::webhooks::Webhooks;
 use crate::workers::Workers;
 
 /// An instance, wired and not yet running.
@@ -43,6 +47,9 @@ pub struct Encore {
     pub workers: Workers,
     /// What metrics are read from.
     pub sales: Sales,
+    /// What webhooks of the payment gateway lead to.
+    card_hints: CardHints,
+    clock: Arc<dyn Clock>,
     /// Served only where rehearsals are allowed.
     rehearsal_fans: RehearsalFans,
 }
@@ -58,6 +65,7 @@ impl Encore {
         let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), saga.clone(), stores);
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
+        let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
@@ -116,6 +124,7 @@ impl Encore {
             ids: ids(),
             hashes_at_once: cores().saturating_sub(1).max(1),
         });
+        let clock_of_hints = clock();
         let api = Api {
             identity,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
@@ -140,7 +149,12 @@ impl Encore {
             limits: ConnectionLimits::default(),
             availability,
         };
-        Self { api, workers, sales, rehearsal_fans }
+        Self { api, workers, sales, card_hints, clock: clock_of_hints, rehearsal_fans }
+    }
+
+    /// The listener for webhooks of the payment gateway, which are signed with these secrets.
+    pub fn webhooks(&self, secrets: WebhookSecrets) -> Webhooks {
+        Webhooks::new(secrets, self.card_hints.clone(), self.clock.clone())
     }
 
     /// The auditor that examines what is on sale every so often, for metrics.

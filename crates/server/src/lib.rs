@@ -12,4 +12,5 @@ mod stock;
 pub mod store_watch;
 pub mod system;
 pub mod telemetry;
+pub mod webhooks;
 pub mod workers;

@@ -85,6 +85,10 @@ impl CardPayments for Mortal<dyn CardPayments> {
         self.fuse.guard(self.port.take_due(now, lease_until, limit)).await
     }
 
+    async fn hasten(&self, payment: PaymentId, at: Timestamp) -> Result<bool, Unavailable> {
+        self.fuse.guard(self.port.hasten(payment, at)).await
+    }
+
     async fn apply(
         &self,
         payment: PaymentId,

@@ -16,6 +16,7 @@ mod contention;
 mod draw;
 mod expiry;
 mod frozen_node;
+mod gateway_webhooks;
 mod guard;
 mod hold_changes;
 mod lanes;

@@ -38,6 +38,8 @@ use crate::time::Timestamp;
 ///   after it succeeded, is credited to the wallet, once
 /// - `takes_up_what_is_due`: payments that are due at that time, oldest first, at most `limit`; each is leased to one of concurrent
 ///   callers until `lease_until`, and is due again after that
+/// - `hastens_what_a_hint_names`: a payment with something left to do is due at that time, unless it is due before; nothing else changes.
+///   One that is over, or unknown, is left alone
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event
 /// - `audits_card_payments`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -63,6 +65,9 @@ pub trait CardPayments: Send + Sync {
         lease_until: Timestamp,
         limit: u32,
     ) -> Result<Vec<CardPayment>, Unavailable>;
+
+    /// Makes a payment due at `at`, if it has something left to do. Returns whether it has.
+    async fn hasten(&self, payment: PaymentId, at: Timestamp) -> Result<bool, Unavailable>;
 
     /// Decides and applies a change, and sets when the payment is [due next](CardPayment::due_after). The use case has checked that the
     /// payment exists.

@@ -31,6 +31,13 @@ impl CardRecords {
         }
     }
 
+    /// Makes a payment due at `at`, unless it is due before. Returns whether it will be taken up at all.
+    pub fn hasten(&mut self, payment: PaymentId, at: Timestamp) -> bool {
+        let Some(due) = self.due.get_mut(&payment) else { return false };
+        *due = at.min(*due);
+        true
+    }
+
     /// Whether a payment will be taken up again.
     pub fn is_open(&self, payment: PaymentId) -> bool {
         self.due.contains_key(&payment)

@@ -13,13 +13,14 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, Gateway, MetricsConfig, ServeArgs, Stores};
+use crate::config::{Config, Gateway, GatewayWebhookConfig, MetricsConfig, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
 use crate::metrics::Metrics;
 use crate::output::print_line;
 use crate::ports::Ports;
 use crate::system::open_files_max;
+use crate::webhooks::WEBHOOK_PATH;
 
 /// The files that are open beside the clients' connections and the pool of Postgres: Redis, the places for health, the listener, logs.
 const OTHER_FILES: usize = 64;
@@ -53,6 +54,13 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         tokio::spawn(metrics.run(listener, encore.sales.clone(), promises, measuring.clone()));
     }
     let _measuring = measuring.drop_guard();
+    let webhooks_stop = CancellationToken::new();
+    if let Some(GatewayWebhookConfig { listen, secrets }) = config.gateway_webhooks.clone() {
+        let listener = bind(listen).await?;
+        info!(address = %listener.local_addr().unwrap_or(listen), path = WEBHOOK_PATH, "listening to webhooks of the payment gateway");
+        tokio::spawn(encore.webhooks(secrets).run(listener, webhooks_stop.clone()));
+    }
+    let _webhooks_stop = webhooks_stop.drop_guard();
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "listening");
     if let Some(demo) = &config.demo {

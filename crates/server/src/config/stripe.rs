@@ -1,11 +1,10 @@
 //! The Stripe account that charges cards.
 
-use std::fs;
-
 use clap::Args;
 use encore_payment_gateway::{STRIPE_CALL_WITHIN, STRIPE_URL, SecretKey, StripeConfig, StripeConfigError};
 
 use super::check::Check;
+use super::secret::secret;
 
 /// The Stripe account that charges cards.
 #[derive(Args, Clone)]
@@ -43,18 +42,5 @@ impl StripeArgs {
             Err(StripeConfigError::Url | StripeConfigError::Client(_)) => "ENCORE_STRIPE_URL",
         };
         check.read(name, config.check().map(|()| config))
-    }
-}
-
-/// A secret from its variable or from the first line of its file.
-fn secret(value: Option<&str>, file: Option<&str>) -> Result<String, String> {
-    match (value, file) {
-        (Some(value), None) => Ok(value.to_owned()),
-        (None, Some(file)) => {
-            let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {}", error.kind()))?;
-            Ok(text.lines().next().unwrap_or_default().trim().to_owned())
-        }
-        (Some(_), Some(_)) => Err("must be set once: as a variable or as a file".to_owned()),
-        (None, None) => Err("must be set".to_owned()),
     }
 }

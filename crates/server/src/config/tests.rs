@@ -155,6 +155,24 @@ fn where_data_lasts_there_is_no_operator_that_nobody_asked_for() {
 }
 
 #[test]
+fn webhooks_need_an_address_and_a_secret() {
+    let secret = "--gateway-webhook-secrets=whsec_hunter2hunter2,whsec_hunter3hunter3";
+    let address = "--gateway-webhook-listen=127.0.0.1:8080";
+    let config = args(&[secret, address]).check().expect("a configuration");
+    assert!(config.gateway_webhooks.is_some() && !format!("{config:?}").contains("hunter"));
+    for flags in [
+        &[secret][..],
+        &[address],
+        &[secret, "--gateway-webhook-listen=x"],
+        &[address, "--gateway-webhook-secrets=short"],
+    ] {
+        let errors = args(flags).check().expect_err("one is missing or wrong").0;
+        assert!(errors.iter().all(|error| error.starts_with("ENCORE_GATEWAY_WEBHOOK_")), "{flags:?}: {errors:?}");
+    }
+    assert_eq!(args(&[]).check().expect("a configuration").gateway_webhooks, None);
+}
+
+#[test]
 fn stripe_needs_a_key_and_a_page_to_return_to() {
     let with = |flags: &[&str]| {
         let flags: Vec<&str> = ["--payment-gateway=stripe"].iter().chain(flags).copied().collect();

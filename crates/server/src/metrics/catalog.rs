@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 33] = [
+pub const METRICS: [Metric; 34] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("db_client_connection_max", "The most connections of the pool"),
@@ -59,6 +59,7 @@ pub const METRICS: [Metric; 33] = [
     counter("encore_worker_failures_total", "Steps of the background workers that failed"),
     histogram("encore_queue_tick_duration_seconds", "Ticks of a queue: drawing, ending and calling"),
     counter("encore_seat_locks_repaired_total", "Seat locks that differed from the claims and were repaired"),
+    counter("encore_gateway_webhooks_total", "Webhooks of the payment gateway, by outcome"),
     gauge("encore_sales_open", "Performances on sale or in their pre-queue"),
     gauge("encore_sales_unread", "Performances whose queue or seats could not be read"),
     gauge("encore_queue_waiting", "Fans who wait"),

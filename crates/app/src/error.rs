@@ -8,7 +8,7 @@ use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, RequestError, Unavailable};
-use encore_domain::money::Money;
+use encore_domain::money::{Currency, Money};
 use encore_domain::payment::PayRefusal;
 use encore_domain::payment::refund::CancelRefusal;
 use encore_domain::ports::{EmailTaken, HashingError};
@@ -96,7 +96,7 @@ pub enum AppError {
     NotConfirmed { state: ReservationState },
     #[error("reservations of this performance could be cancelled until {closed_at}")]
     CancellationClosed { closed_at: Timestamp },
-    #[error("{reservations} reservations of {} {} would be cancelled now", amount.minor, amount.currency)]
+    #[error("{reservations} reservations of {amount} would be cancelled now")]
     CancellationChanged { reservations: u32, amount: Money },
     #[error("fans cannot top up their wallets")]
     TopUpsOff,
@@ -108,8 +108,8 @@ pub enum AppError {
     NoActionNeeded,
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
-    #[error("the wallet's balance would exceed its limit")]
-    WalletFull,
+    #[error("the balance of a wallet may be at most {} minor units of {_0}", .0.balance_max_minor())]
+    WalletFull(Currency),
     #[error("the performance has no queue")]
     NoQueue,
     #[error("a queue token is required")]
@@ -342,7 +342,7 @@ impl From<CancelRefusal> for AppError {
 impl From<TopUpRefusal> for AppError {
     fn from(refusal: TopUpRefusal) -> Self {
         match refusal {
-            TopUpRefusal::WalletFull => Self::WalletFull,
+            TopUpRefusal::WalletFull(currency) => Self::WalletFull(currency),
         }
     }
 }

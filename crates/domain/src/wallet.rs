@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::ids::{EntryId, PaymentId, PerformanceId, RefundId, TransferId, UserId};
-use crate::money::{BALANCE_MAX_MINOR, Money, TOP_UP_MAX_MINOR};
+use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
 /// The kinds of accounts.
@@ -185,19 +185,20 @@ impl Transfer {
     }
 }
 
-/// The amount of a top-up: positive and at most [`TOP_UP_MAX_MINOR`].
+/// The amount of a top-up: positive and at most [`Currency::top_up_max_minor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopUpAmount(Money);
 
 /// The amount cannot be topped up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to {TOP_UP_MAX_MINOR} minor units")]
-pub struct NotATopUpAmount;
+#[error("must be 1 to {} minor units of {_0}", .0.top_up_max_minor())]
+pub struct NotATopUpAmount(pub Currency);
 
 impl TopUpAmount {
     /// Checks an amount.
     pub fn parse(money: Money) -> Result<Self, NotATopUpAmount> {
-        if (1..=TOP_UP_MAX_MINOR).contains(&money.minor) { Ok(Self(money)) } else { Err(NotATopUpAmount) }
+        let fits = (1..=money.currency.top_up_max_minor()).contains(&money.minor);
+        if fits { Ok(Self(money)) } else { Err(NotATopUpAmount(money.currency)) }
     }
 
     /// The amount.
@@ -246,15 +247,14 @@ impl WalletEntry {
 /// Why a top-up was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TopUpRefusal {
-    /// The balance would exceed [`BALANCE_MAX_MINOR`].
-    #[error("the balance of a wallet may be at most {BALANCE_MAX_MINOR} minor units")]
-    WalletFull,
+    /// The balance would exceed [`Currency::balance_max_minor`].
+    #[error("the balance of a wallet may be at most {} minor units of {_0}", .0.balance_max_minor())]
+    WalletFull(Currency),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Currency;
     use uuid::Uuid;
 
     fn money(minor: i64) -> Money {
@@ -283,9 +283,11 @@ mod tests {
 
     #[test]
     fn a_top_up_is_positive_and_bounded() {
-        for minor in [i64::MIN, -1, 0, TOP_UP_MAX_MINOR + 1, i64::MAX] {
-            assert_eq!(TopUpAmount::parse(money(minor)), Err(NotATopUpAmount), "{minor}");
+        let max = money(0).currency.top_up_max_minor();
+        for minor in [i64::MIN, -1, 0, max + 1, i64::MAX] {
+            let refusal = NotATopUpAmount(money(0).currency);
+            assert_eq!(TopUpAmount::parse(money(minor)), Err(refusal), "{minor}");
         }
-        assert!(TopUpAmount::parse(money(TOP_UP_MAX_MINOR)).is_ok());
+        assert!(TopUpAmount::parse(money(max)).is_ok());
     }
 }

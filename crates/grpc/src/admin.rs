@@ -15,7 +15,7 @@ use encore_domain::catalog::{
 };
 use encore_domain::identity::Caller;
 use encore_domain::ids::PerformanceId;
-use encore_domain::money::{Money, PRICE_MAX_MINOR};
+use encore_domain::money::Money;
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::Clock;
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
@@ -463,8 +463,9 @@ fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option
     for (index, grade_price) in message.prices.iter().enumerate() {
         let field = format!("prices[{index}].price");
         let price = fields.money(&field, grade_price.price.as_ref()).and_then(|price| {
-            let fits = (0..=PRICE_MAX_MINOR).contains(&price.minor);
-            let rule = format!("must be 0 to {PRICE_MAX_MINOR} minor units");
+            let max = price.currency.price_max_minor();
+            let fits = (0..=max).contains(&price.minor);
+            let rule = format!("must be 0 to {max} minor units of {}", price.currency);
             fields.read(&format!("{field}.amount_minor"), if fits { Ok(price) } else { Err(rule) })
         });
         let grade = fields.name(&format!("prices[{index}].grade"), &grade_price.grade);

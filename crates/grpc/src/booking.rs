@@ -323,13 +323,12 @@ fn seat_to_proto(view: &ReservationView, reserved: &ReservedSeat) -> Option<pb::
 mod tests {
     use encore_domain::booking::Reservation;
     use encore_domain::ids::{PaymentId, ReservationId, UserId};
-    use encore_domain::money::PRICE_MAX_MINOR;
     use encore_domain::page::PAGE_SIZE_MAX;
     use prost::Message;
     use uuid::Uuid;
 
     use super::*;
-    use crate::seat_chart::tests::{REPLY_MAX_BYTES, largest_context};
+    use crate::seat_chart::tests::{PRICE_OF_MANY_DIGITS, REPLY_MAX_BYTES, largest_context};
 
     #[test]
     fn a_page_of_the_largest_reservations_is_a_reply_that_clients_accept() {
@@ -340,8 +339,8 @@ mod tests {
             id: ReservationId(Uuid::max()),
             user: UserId(Uuid::max()),
             performance: context.performance.id,
-            seats: seats.map(|seat| ReservedSeat { slot: seat.slot, price_minor: PRICE_MAX_MINOR }).collect(),
-            total: Money { minor: PRICE_MAX_MINOR, currency: context.performance.prices.currency },
+            seats: seats.map(|seat| ReservedSeat { slot: seat.slot, price_minor: PRICE_OF_MANY_DIGITS }).collect(),
+            total: Money { minor: PRICE_OF_MANY_DIGITS, currency: context.performance.prices.currency },
             state: ReservationState::Confirmed,
             held_at: at,
             expires_at: at,

@@ -145,13 +145,16 @@ pub(crate) mod tests {
     };
     use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
     use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
-    use encore_domain::money::{Currency, PRICE_MAX_MINOR};
+    use encore_domain::money::Currency;
     use encore_domain::time::Timestamp;
     use prost::Message;
     use uuid::Uuid;
 
     use super::*;
     use crate::page_token::unsigned_listings;
+
+    /// The highest price of any currency, in minor units.
+    pub(crate) const PRICE_OF_MANY_DIGITS: i64 = 10_000_000_000_000;
 
     /// The largest reply that gRPC clients accept by default.
     pub(crate) const REPLY_MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -192,7 +195,7 @@ pub(crate) mod tests {
         let (created_at, id) = (Timestamp::UNIX_EPOCH, Uuid::from_u128(1));
         let prices = PriceList {
             currency: Currency::parse("EUR").expect("a currency"),
-            minor_by_grade: vec![Some(PRICE_MAX_MINOR); GRADES_PER_VENUE_MAX],
+            minor_by_grade: vec![Some(PRICE_OF_MANY_DIGITS); GRADES_PER_VENUE_MAX],
         };
         let performance = Performance {
             id: PerformanceId(id),

@@ -8,7 +8,6 @@ use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::Unavailable;
-use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::queue::EndReason;
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
@@ -128,8 +127,10 @@ pub(crate) fn status(failure: AppError) -> Status {
             ];
             precondition(message, ErrorReason::InsufficientBalance, metadata)
         }
-        AppError::WalletFull => {
-            precondition(message, ErrorReason::WalletFull, [("limit_minor", BALANCE_MAX_MINOR.to_string())])
+        AppError::WalletFull(currency) => {
+            let limit = currency.balance_max_minor().to_string();
+            let metadata = [("limit_minor", limit), ("currency_code", currency.to_string())];
+            precondition(message, ErrorReason::WalletFull, metadata)
         }
         AppError::NoQueue => precondition(message, ErrorReason::NoQueue, []),
         AppError::QueueTokenMissing => precondition(message, ErrorReason::QueueTokenMissing, []),

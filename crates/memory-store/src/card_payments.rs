@@ -5,7 +5,6 @@ use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::PaymentId;
-use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, SeatsChange, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
@@ -172,7 +171,7 @@ impl CardPayments for MemoryCardPayments {
             reservation,
             seats_are_free: reservation.filter(is_expired).is_some_and(|it| records.reservations.are_free(it)),
             has_another_hold: reservation.is_some_and(|it| records.reservations.has_another_hold(it, change.at)),
-            fits_wallet: balance.minor <= BALANCE_MAX_MINOR - card.amount.minor,
+            fits_wallet: balance.minor <= card.amount.currency.balance_max_minor() - card.amount.minor,
         };
         let effects = decide(&card, context, &change);
         records.apply_to_card(card, &effects);

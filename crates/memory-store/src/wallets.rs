@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
-use encore_domain::money::{BALANCE_MAX_MINOR, Money};
+use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
@@ -36,8 +36,8 @@ impl Wallets for MemoryWallets {
         }
         let Transfer { user, amount, .. } = transfer;
         let balance = wallets.balance(user, amount.currency);
-        if balance.minor.saturating_add(amount.minor) > BALANCE_MAX_MINOR {
-            return Err(RequestError::Refused(TopUpRefusal::WalletFull));
+        if balance.minor.saturating_add(amount.minor) > amount.currency.balance_max_minor() {
+            return Err(RequestError::Refused(TopUpRefusal::WalletFull(amount.currency)));
         }
         let entry = wallets.post(&transfer);
         outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });

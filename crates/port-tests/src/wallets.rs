@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use encore_domain::event::Event;
 use encore_domain::ids::{TransferId, UserId};
-use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
 use crate::RecordBench;
@@ -14,6 +13,11 @@ use crate::bench::identity_of;
 use crate::contention::{TWENTY, at_once};
 use crate::fixtures::{altered, euros, id, money, request, top_up};
 use crate::paging::{SIZES, read_all};
+
+/// The highest balance in euros.
+fn balance_max_minor() -> i64 {
+    euros(0).currency.balance_max_minor()
+}
 
 /// Stamps the cases of the port `Wallets`.
 #[macro_export]
@@ -133,7 +137,7 @@ pub async fn finds_a_top_up_by_its_request(bench: RecordBench) {
     assert_eq!(bench.wallets.find_topped_up(crediting).await.expect("no reuse"), None);
     let entry = made(bench.wallets.top_up(top_up(fan, euros(500)), crediting).await);
     bench.top_up(fan, euros(20)).await;
-    refused(bench.wallets.top_up(top_up(fan, euros(BALANCE_MAX_MINOR)), full).await);
+    refused(bench.wallets.top_up(top_up(fan, euros(balance_max_minor())), full).await);
     assert_eq!(bench.wallets.find_topped_up(crediting).await.expect("no reuse"), Some(entry));
     assert_eq!(bench.wallets.find_topped_up(full).await.expect("no reuse"), None);
     assert_reused(&bench.wallets.find_topped_up(altered(crediting)).await);
@@ -153,19 +157,23 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
 
 pub async fn refuses_a_full_wallet(bench: RecordBench) {
     let fan = bench.sign_up().await;
-    let entry = bench.top_up(fan, euros(BALANCE_MAX_MINOR - 100)).await;
+    let entry = bench.top_up(fan, euros(balance_max_minor() - 100)).await;
 
     let over = top_up(fan, euros(101));
-    assert_eq!(refused(bench.wallets.top_up(over.clone(), request(fan)).await), TopUpRefusal::WalletFull);
-    assert_eq!(bench.balances(fan).await, [euros(BALANCE_MAX_MINOR - 100)]);
+    assert_eq!(
+        refused(bench.wallets.top_up(over.clone(), request(fan)).await),
+        TopUpRefusal::WalletFull(over.amount.currency)
+    );
+    assert_eq!(bench.balances(fan).await, [euros(balance_max_minor() - 100)]);
     assert_eq!(bench.entries(fan).await, [entry]);
     assert_eq!(bench.ledger_entries(over.id).await, []);
 
-    assert_eq!(bench.top_up(fan, euros(100)).await.balance_after_minor, BALANCE_MAX_MINOR);
+    assert_eq!(bench.top_up(fan, euros(100)).await.balance_after_minor, balance_max_minor());
     assert_eq!(bench.top_up(fan, money(101, "USD")).await.balance_after_minor, 101);
-    let first_over = top_up(fan, money(BALANCE_MAX_MINOR + 1, "KRW"));
-    assert_eq!(refused(bench.wallets.top_up(first_over, request(fan)).await), TopUpRefusal::WalletFull);
-    assert_eq!(bench.balances(fan).await, [euros(BALANCE_MAX_MINOR), money(101, "USD")]);
+    let won = money(0, "KRW");
+    let first_over = top_up(fan, money(won.currency.balance_max_minor() + 1, "KRW"));
+    assert_eq!(refused(bench.wallets.top_up(first_over, request(fan)).await), TopUpRefusal::WalletFull(won.currency));
+    assert_eq!(bench.balances(fan).await, [euros(balance_max_minor()), money(101, "USD")]);
 }
 
 pub async fn keeps_both_sides(bench: RecordBench) {
@@ -212,7 +220,7 @@ pub async fn writes_events(bench: RecordBench) {
     let first = made(bench.wallets.top_up(top_up(fan, euros(500)), request).await);
     repeated(bench.wallets.top_up(top_up(fan, euros(500)), request).await);
     assert_reused(&bench.wallets.top_up(top_up(fan, euros(5)), altered(request)).await);
-    let over = top_up(fan, euros(BALANCE_MAX_MINOR));
+    let over = top_up(fan, euros(balance_max_minor()));
     refused(bench.wallets.top_up(over, crate::fixtures::request(fan)).await);
     let second = bench.top_up(fan, euros(20)).await;
 

@@ -8,7 +8,6 @@ use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::PaymentId;
-use encore_domain::money::BALANCE_MAX_MINOR;
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
@@ -147,7 +146,7 @@ impl PostgresCardPayments {
                 reservation: reservation.as_ref(),
                 seats_are_free,
                 has_another_hold,
-                fits_wallet: balance.minor <= BALANCE_MAX_MINOR - card.amount.minor,
+                fits_wallet: balance.minor <= card.amount.currency.balance_max_minor() - card.amount.minor,
             };
             let effects = decide(&card, context, change);
             if seats_are_free && !matches!(effects.seats, Some(SeatsChange::SoldAgain(_))) {

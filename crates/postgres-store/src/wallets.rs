@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId, UserId};
-use encore_domain::money::{BALANCE_MAX_MINOR, Currency, Money};
+use encore_domain::money::{Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
@@ -48,7 +48,7 @@ impl PostgresWallets {
                 return Ok(Applied::Before(load(conn, known.result_id).await?));
             }
             let Some(balance_minor) = credit(conn, transfer.user, transfer.amount).await? else {
-                return Err(TxError::refused(TopUpRefusal::WalletFull));
+                return Err(TxError::refused(TopUpRefusal::WalletFull(transfer.amount.currency)));
             };
             let entry = WalletEntry::of(transfer, balance_minor);
             let event = [Event::WalletToppedUp { user: transfer.user, entry: entry.clone() }];
@@ -169,7 +169,7 @@ async fn credit(conn: &mut AsyncPgConnection, user: UserId, amount: Money) -> Qu
         .bind::<SqlUuid, _>(user.0)
         .bind::<Text, _>(amount.currency.code())
         .bind::<BigInt, _>(amount.minor)
-        .bind::<BigInt, _>(BALANCE_MAX_MINOR);
+        .bind::<BigInt, _>(amount.currency.balance_max_minor());
     let balance: Option<Balance> = Cached(query).get_result(conn).await.optional()?;
     Ok(balance.map(|balance| balance.balance_minor))
 }

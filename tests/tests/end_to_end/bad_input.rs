@@ -80,7 +80,7 @@ async fn bad_amounts_are_refused() {
         let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
         assert_invalid(&top_up(amount).await, &["amount.amount_minor"]);
     }
-    for currency_code in ["", "eur", "EURO", "€"] {
+    for currency_code in ["", "eur", "EURO", "€", "EUX", "XAU"] {
         let amount = Some(Money { amount_minor: 5, currency_code: currency_code.into() });
         assert_invalid(&top_up(amount).await, &["amount.currency_code"]);
     }

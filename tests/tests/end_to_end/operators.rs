@@ -55,6 +55,18 @@ async fn an_operator_puts_a_concert_on_sale_and_a_fan_buys_a_seat() {
         queue: Some(admin::QueueSettings::default()),
         ..Default::default()
     };
+    let priced = async |amount_minor: i64, code: &str| {
+        let mut message = CreatePerformanceRequest { request_id: request_id(), ..message.clone() };
+        for price in &mut message.prices {
+            price.price = Some(Money { amount_minor, currency_code: code.into() });
+        }
+        client(&operator).create_performance(operator.request(message)).await
+    };
+    let fields = violated_fields(&priced(100, "EUX").await.expect_err("no currency"));
+    assert!(fields.contains(&"prices[0].price.currency_code".to_owned()), "{fields:?}");
+    let fields = violated_fields(&priced(1_100_000_000, "EUR").await.expect_err("too much"));
+    assert!(fields.contains(&"prices[0].price.amount_minor".to_owned()), "{fields:?}");
+    priced(1_100_000_000, "IDR").await.expect("an ordinary seat");
     let request = || operator.request(message.clone());
     let created = client(&operator).create_performance(request()).await.expect("a performance").into_inner();
     let repeated = client(&operator).create_performance(request()).await.expect("the same again").into_inner();

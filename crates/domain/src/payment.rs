@@ -113,10 +113,18 @@ pub fn check_payable(reservation: &Reservation, now: Timestamp) -> Result<(), Pa
 }
 
 impl PaymentPlan {
-    /// Checks whether the reservation allows the payment: it is live and was not changed after the payment was planned.
-    pub fn check(&self, reservation: &Reservation) -> Result<(), PayRefusal> {
+    /// Checks whether the reservation and the balance allow the payment: the hold is live and was not changed after the payment was
+    /// planned.
+    pub fn check(&self, reservation: &Reservation, balance: Money) -> Result<(), PayRefusal> {
         check_payable(reservation, self.payment.paid_at)?;
-        if reservation.revision == self.revision { Ok(()) } else { Err(PayRefusal::HoldChanged) }
+        if reservation.revision != self.revision {
+            return Err(PayRefusal::HoldChanged);
+        }
+        let needed = self.payment.amount;
+        if balance.minor < needed.minor {
+            return Err(PayRefusal::InsufficientBalance { balance, needed });
+        }
+        Ok(())
     }
 
     /// The queue token that the payment ends. A fan who has another live hold of the performance needs the token to pay

@@ -39,13 +39,10 @@ impl Payments for MemoryPayments {
             return Ok(Applied::Before(before));
         }
         let hold = reservations.find(plan.payment.reservation).ok_or_else(unknown_reservation)?;
-        plan.check(hold).map_err(RequestError::Refused)?;
+        let balance = wallets.balance(plan.transfer.user, plan.transfer.amount.currency);
+        plan.check(hold, balance).map_err(RequestError::Refused)?;
         let ended_token = plan.ended_token(reservations.has_another_hold(hold, plan.payment.paid_at));
         let PaymentPlan { payment, transfer, .. } = plan;
-        let (balance, needed) = (wallets.balance(transfer.user, transfer.amount.currency), transfer.amount);
-        if balance.minor < needed.minor {
-            return Err(RequestError::Refused(PayRefusal::InsufficientBalance { balance, needed }));
-        }
 
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
         wallets.post(&transfer);

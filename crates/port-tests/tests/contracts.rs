@@ -49,7 +49,7 @@ macro_rules! agree_in_folders {
 
 agree_in_folders! {
     "queue/" queue_store: [joining, repeating, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
-    payments: [paying, once, remembering, token_ends]
+    payments: [paying, once, remembering, token_ends, together]
     "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]
     "booking/" seat_locks: [loading, taking, choosing, units, limiting, changing, blocking, publishing]
 }

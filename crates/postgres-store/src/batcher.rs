@@ -4,7 +4,8 @@
 //! when a running batch has ended. So a call does not wait on an idle store, and calls share the cost of a transaction
 //! on a busy one.
 
-use std::collections::{HashSet, VecDeque};
+mod backlog;
+
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use self::backlog::{Backlog, Waiting};
 use crate::measure;
 
 /// The most calls in a batch that writes: enough to share the cost of a transaction, and few enough that no call waits long for
@@ -24,28 +26,34 @@ use crate::measure;
 pub const BATCH_MAX: usize = 64;
 /// The most calls in a batch that only reads: a look-up costs a few microseconds, so that the round trip is most of a batch.
 pub const READ_BATCH_MAX: usize = 512;
-/// The most calls that wait for a batch. Further calls fail as unavailable. This many calls are answered within the
-/// time that a call may wait for a connection.
-const WAITING_MAX: usize = 16_384;
-/// The most batches that run at once: while one waits for the disk, another is executed.
-const RUNNING_MAX: usize = 2;
 /// After this time a batch no longer counts as running, so that another can start. Such a batch waits for a lock or a
 /// connection.
 const SLOW_AFTER: Duration = Duration::from_millis(5);
 
 /// A call that can be batched.
-pub trait Batched: Send + 'static {
+pub trait Batched: Clone + Send + Sync + 'static {
     /// The key of the call. A batch has at most one call with each key.
-    fn key(&self) -> (Uuid, Uuid);
-}
+    fn key(&self) -> Option<(Uuid, Uuid)>;
 
-impl Batched for RequestKey {
-    fn key(&self) -> (Uuid, Uuid) {
-        (self.user.0, self.id.0)
+    /// Whose row the call locks, where many calls may want the same row at once. The calls of one owner are in one running batch
+    /// at most, so that they take one connection.
+    fn owner(&self) -> Option<Uuid> {
+        None
     }
 }
 
-type Work<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync>;
+impl Batched for RequestKey {
+    /// Looking a request up twice does no harm.
+    fn key(&self) -> Option<(Uuid, Uuid)> {
+        None
+    }
+}
+
+/// A batch failed because of one of its calls. Each is tried again alone, so that the others do not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoiled;
+
+type Work<Q, A> = Box<dyn Fn(Arc<[Q]>) -> BoxFuture<'static, Result<Vec<A>, Spoiled>> + Send + Sync>;
 
 /// Batches calls of one kind. Clones share the backlog.
 pub struct Batcher<Q, A>(Arc<Shared<Q, A>>);
@@ -56,16 +64,6 @@ struct Shared<Q, A> {
     batch_max: usize,
     work: Work<Q, A>,
     backlog: Mutex<Backlog<Q, A>>,
-}
-
-struct Backlog<Q, A> {
-    waiting: VecDeque<Waiting<Q, A>>,
-    running: usize,
-}
-
-struct Waiting<Q, A> {
-    call: Q,
-    caller: oneshot::Sender<A>,
 }
 
 impl<Q, A> Clone for Batcher<Q, A> {
@@ -86,16 +84,16 @@ impl<Q: Batched, A: Send + 'static> Batcher<Q, A> {
     pub fn new(
         name: &'static str,
         batch_max: usize,
-        work: impl Fn(Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static,
+        work: impl Fn(Arc<[Q]>) -> BoxFuture<'static, Result<Vec<A>, Spoiled>> + Send + Sync + 'static,
     ) -> Self {
-        let backlog = Mutex::new(Backlog { waiting: VecDeque::new(), running: 0 });
-        Self(Arc::new(Shared { name, batch_max, work: Box::new(work), backlog }))
+        Self(Arc::new(Shared { name, batch_max, work: Box::new(work), backlog: Mutex::default() }))
     }
 
     /// Submits a call and waits for its answer. The call is executed even if the returned future is dropped.
     pub async fn submit(&self, call: Q) -> Result<A, Unavailable> {
         let (caller, answer) = oneshot::channel();
-        if self.0.join(Waiting { call, caller })? {
+        let starts = self.0.backlog().join(Waiting { call, caller, alone: false });
+        if starts.ok_or_else(|| Unavailable::of("postgres"))? {
             Arc::clone(&self.0).spawn();
         }
         answer.await.map_err(|_| Unavailable::of("postgres"))
@@ -107,18 +105,6 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a call to the backlog. Returns whether the caller must start a batch.
-    fn join(&self, waiting: Waiting<Q, A>) -> Result<bool, Unavailable> {
-        let mut backlog = self.backlog();
-        if backlog.waiting.len() >= WAITING_MAX {
-            return Err(Unavailable::of("postgres"));
-        }
-        backlog.waiting.push_back(waiting);
-        let starts = backlog.running < RUNNING_MAX;
-        backlog.running += usize::from(starts);
-        Ok(starts)
-    }
-
     /// Runs batches in the background, one after the other, until no call waits.
     fn spawn(self: Arc<Self>) {
         tokio::spawn(self.run());
@@ -128,8 +114,9 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
         while let Some(batch) = self.next_batch() {
             let (calls, callers): (Vec<Q>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.call, waiting.caller)).unzip();
-            // The batch has its own task: if it panics, its callers receive an error, and the next batch starts.
-            let working = measure::batch(self.name, calls.len(), (self.work)(calls));
+            let calls: Arc<[Q]> = calls.into();
+            // The batch has its own task: if it panics, the next batch starts.
+            let working = measure::batch(self.name, calls.len(), (self.work)(Arc::clone(&calls)));
             let mut working = pin!(tokio::spawn(working));
             let in_time = timeout(SLOW_AFTER, &mut working).await;
             let late = in_time.is_err();
@@ -140,34 +127,41 @@ impl<Q: Batched, A: Send + 'static> Shared<Q, A> {
                 Ok(answers) => answers,
                 Err(_) => working.await,
             };
-            for (caller, answer) in callers.into_iter().zip(answers.unwrap_or_default()) {
-                // Fails if the caller has dropped its future.
-                let _ = caller.send(answer);
-            }
-            if late {
+            let again = self.answer(&calls, callers, answers.unwrap_or(Err(Spoiled)));
+            if !self.backlog().end_batch(&calls, again, late) {
                 return;
             }
         }
     }
 
-    /// The calls of the next batch, in the order of arrival. A call with the key of another in the batch waits for the batch
-    /// after it, where it finds the result.
     fn next_batch(&self) -> Option<Vec<Waiting<Q, A>>> {
-        let mut backlog = self.backlog();
-        let considered = backlog.waiting.len().min(self.batch_max);
-        let (mut batch, mut repeats, mut keys) = (Vec::with_capacity(considered), Vec::new(), HashSet::new());
-        for waiting in backlog.waiting.drain(..considered) {
-            let of_batch = if keys.insert(waiting.call.key()) { &mut batch } else { &mut repeats };
-            of_batch.push(waiting);
+        self.backlog().next_batch(self.batch_max)
+    }
+
+    /// Answers the callers of a batch. Returns the calls that are to be tried again. The caller of a call that failed alone
+    /// receives an error.
+    fn answer(
+        &self,
+        calls: &[Q],
+        callers: Vec<oneshot::Sender<A>>,
+        answers: Result<Vec<A>, Spoiled>,
+    ) -> Vec<Waiting<Q, A>> {
+        match answers {
+            Ok(answers) => {
+                for (caller, answer) in callers.into_iter().zip(answers) {
+                    // Fails if the caller has dropped its future.
+                    let _ = caller.send(answer);
+                }
+                Vec::new()
+            }
+            Err(Spoiled) if calls.len() > 1 => {
+                tracing::warn!(batch = self.name, calls = calls.len(), "a batch failed; trying its calls one by one");
+                measure::batch_split(self.name);
+                let waiting = |(call, caller): (&Q, _)| Waiting { call: call.clone(), caller, alone: true };
+                calls.iter().zip(callers).map(waiting).collect()
+            }
+            Err(Spoiled) => Vec::new(),
         }
-        for repeat in repeats.into_iter().rev() {
-            backlog.waiting.push_front(repeat);
-        }
-        if batch.is_empty() {
-            backlog.running -= 1;
-            return None;
-        }
-        Some(batch)
     }
 }
 
@@ -176,36 +170,48 @@ mod tests {
     use futures::future::join_all;
     use tokio::sync::Semaphore;
 
+    use super::backlog::{RUNNING_MAX, WAITING_MAX};
     use super::*;
 
     type Batches = Arc<Mutex<Vec<Vec<u128>>>>;
 
-    /// A call with a number and a key.
-    struct Call(u128, u128);
+    /// A call with a number and a key, and maybe of an owner.
+    #[derive(Clone, Copy)]
+    struct Call(u128, u128, Option<u128>);
 
     impl Batched for Call {
-        fn key(&self) -> (Uuid, Uuid) {
-            (Uuid::nil(), Uuid::from_u128(self.1))
+        fn key(&self) -> Option<(Uuid, Uuid)> {
+            Some((Uuid::nil(), Uuid::from_u128(self.1)))
+        }
+
+        fn owner(&self) -> Option<Uuid> {
+            self.2.map(Uuid::from_u128)
         }
     }
 
     /// A call with a number, and a key of its own.
     fn call(number: u128) -> Call {
-        Call(number, number)
+        Call(number, number, None)
     }
 
-    /// A batcher that answers each number with itself, once it has a permit. It records its batches. Number 13 makes it panic.
+    /// The same of an owner.
+    fn call_of(owner: u128, number: u128) -> Call {
+        Call(number, number, Some(owner))
+    }
+
+    /// A batcher that answers each number with itself, once it has a permit. It records its batches. Number 13 makes it panic,
+    /// and number 14 spoils it.
     fn echo(permits: &Arc<Semaphore>) -> (Batcher<Call, u128>, Batches) {
         let (permits, batches) = (Arc::clone(permits), Batches::default());
         let recorded = Arc::clone(&batches);
-        let batcher = Batcher::new("test", BATCH_MAX, move |calls: Vec<Call>| {
-            let numbers: Vec<u128> = calls.into_iter().map(|Call(number, _)| number).collect();
+        let batcher = Batcher::new("test", BATCH_MAX, move |calls: Arc<[Call]>| {
+            let numbers: Vec<u128> = calls.iter().map(|call| call.0).collect();
             recorded.lock().expect("not poisoned").push(numbers.clone());
             let permits = Arc::clone(&permits);
             Box::pin(async move {
                 permits.acquire().await.expect("the semaphore is open").forget();
                 assert!(!numbers.contains(&13), "the batch panics");
-                numbers
+                if numbers.contains(&14) { Err(Spoiled) } else { Ok(numbers) }
             })
         });
         (batcher, batches)
@@ -279,18 +285,49 @@ mod tests {
     #[tokio::test]
     async fn a_batch_has_each_key_at_most_once() {
         let (batcher, batches) = echo(&unlimited());
-        let calls = vec![Call(1, 7), Call(2, 8), Call(3, 7), Call(4, 7), Call(5, 9)];
+        let calls = [(1, 7), (2, 8), (3, 7), (4, 7), (5, 9)].map(|(number, key)| Call(number, key, None)).to_vec();
         assert_eq!(answers(&batcher, calls).await, (1..=5).map(Some).collect::<Vec<_>>());
         assert_eq!(*batches.lock().expect("not poisoned"), [vec![1, 2, 5], vec![3], vec![4]]);
     }
 
     #[tokio::test]
-    async fn a_batch_that_panics_fails_its_calls_and_the_next_one_starts() {
-        let (batcher, _) = echo(&unlimited());
-        for _ in 0..=RUNNING_MAX {
-            assert_eq!(answers(&batcher, vec![call(12), call(13)]).await, [None, None]);
+    async fn a_call_that_makes_its_batch_fail_fails_alone() {
+        let (batcher, batches) = echo(&unlimited());
+        for bad in [13, 14].repeat(RUNNING_MAX + 1) {
+            let calls = [11, bad, 12].map(call).to_vec();
+            assert_eq!(answers(&batcher, calls).await, [Some(11), None, Some(12)]);
+            let mut recorded = std::mem::take(&mut *batches.lock().expect("not poisoned"));
+            assert_eq!(recorded.remove(0), [11, bad, 12]);
+            recorded.sort_unstable();
+            assert_eq!(recorded, [[11], [12], [bad]], "each alone");
         }
-        assert_eq!(answers(&batcher, vec![call(14)]).await, [Some(14)]);
+        assert_eq!(answers(&batcher, vec![call(15)]).await, [Some(15)]);
+    }
+
+    #[tokio::test]
+    async fn the_calls_of_an_owner_are_in_one_running_batch_and_delay_nobody_else() {
+        let permits = Arc::new(Semaphore::new(0));
+        let (batcher, batches) = echo(&permits);
+        let submit = |calls: Vec<Call>| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { answers(&batcher, calls).await })
+        };
+        let first = submit(vec![call_of(1, 20), call_of(1, 21)]);
+        wait_for_batches(&batches, 1).await;
+        // Late or not, the batch of this owner runs.
+        let same_owner = submit((22..30).map(|number| call_of(1, number)).collect());
+        let others = submit(vec![call_of(2, 40), call(50)]);
+        wait_for_batches(&batches, 2).await;
+        tokio::time::sleep(2 * SLOW_AFTER).await;
+        assert_eq!(*batches.lock().expect("not poisoned"), [vec![20, 21], vec![40, 50]]);
+        permits.add_permits(2);
+        for submitted in [first, others] {
+            assert!(submitted.await.expect("the task does not panic").iter().all(Option::is_some));
+        }
+        wait_for_batches(&batches, 3).await;
+        assert_eq!(batches.lock().expect("not poisoned")[2], (22..30).collect::<Vec<_>>(), "in their order");
+        permits.add_permits(1);
+        assert!(same_owner.await.expect("the task does not panic").iter().all(Option::is_some));
     }
 
     #[tokio::test]

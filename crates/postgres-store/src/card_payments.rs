@@ -12,17 +12,21 @@ use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose}
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
 use encore_domain::ports::CardPayments;
+use encore_domain::queue::EndReason;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::{TransferKind, WalletEntry};
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::ended_tokens::PayingFan;
 use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
 use crate::schema::payment_attempts;
 use crate::statement::{Cached, sql};
-use crate::{card_rows, claims, ended_tokens, ledger, outbox, refund_rows, reservation_rows, wallets};
+use crate::{
+    card_rows, claims, ended_tokens, ledger, outbox, payment_rows, refund_rows, reservation_rows, wallet_rows,
+};
 
 /// [`CardPayments`] on Postgres.
 #[derive(Clone, Debug)]
@@ -141,7 +145,7 @@ impl PostgresCardPayments {
                 Some(expired) => claims::claim_again(conn, expired).await?,
                 None => false,
             };
-            let balance = wallets::lock(conn, card.user, card.amount.currency).await?;
+            let balance = wallet_rows::lock(conn, card.user, card.amount.currency).await?;
             let context = CardContext {
                 reservation: reservation.as_ref(),
                 seats_are_free,
@@ -213,8 +217,9 @@ async fn look_for_another_hold(conn: &mut AsyncPgConnection, id: PaymentId, chan
     let has_token = card.attempt().is_some_and(|attempt| attempt.token.is_some());
     match card.purpose {
         Purpose::Seats { reservation, performance } if has_token => {
-            let (user, at) = (card.user, change.at);
-            ended_tokens::lock_fan_and_look_for_another_hold(conn, user, performance, reservation, at).await
+            let fan = PayingFan { user: card.user, performance, reservation, at: change.at };
+            let others = ended_tokens::lock_and_look_for_other_holds(conn, &[fan]).await?;
+            Ok(others.iter().any(|holds| !holds.is_empty()))
         }
         Purpose::Seats { .. } | Purpose::TopUp => Ok(false),
     }
@@ -226,8 +231,9 @@ async fn write(conn: &mut AsyncPgConnection, card: &CardPayment, effects: &CardE
         card_rows::add_events(conn, attempt.id, attempt.events.len(), &effects.events).await?;
     }
     if let Some(payment) = &effects.paid {
-        crate::payments::insert(conn, payment, effects.ended_token.as_ref()).await?;
-        crate::payments::end_token(conn, effects.ended_token.as_ref()).await?;
+        payment_rows::insert(conn, &[(payment, effects.ended_token.as_ref())]).await?;
+        let tokens: Vec<_> = effects.ended_token.iter().collect();
+        ended_tokens::insert(conn, &tokens, EndReason::Used).await?;
     }
     if let Some(refund) = &effects.refund {
         refund_rows::insert(conn, refund).await?;
@@ -237,8 +243,8 @@ async fn write(conn: &mut AsyncPgConnection, card: &CardPayment, effects: &CardE
     }
     let mut events = Vec::new();
     for transfer in &effects.transfers {
-        let balance_minor = wallets::move_money(conn, transfer).await?;
-        ledger::record(conn, transfer, balance_minor).await?;
+        let balance_minor = wallet_rows::move_money(conn, transfer).await?;
+        ledger::record(conn, &[(transfer, balance_minor)]).await?;
         if transfer.kind == TransferKind::TopUp {
             let entry = WalletEntry::of(transfer, balance_minor);
             events.push(Event::WalletToppedUp { user: transfer.user, entry });

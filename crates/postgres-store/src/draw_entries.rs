@@ -34,8 +34,8 @@ pub struct Entrant {
 }
 
 impl Batched for Entrant {
-    fn key(&self) -> (Uuid, Uuid) {
-        (self.user.0, Uuid::nil())
+    fn key(&self) -> Option<(Uuid, Uuid)> {
+        Some((self.user.0, Uuid::nil()))
     }
 }
 

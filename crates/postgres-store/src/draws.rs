@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,9 +39,9 @@ impl PostgresDraws {
     fn batcher(&self, performance: PerformanceId) -> Batcher<Entrant, EnterAnswer> {
         self.entering.get_with(performance, || {
             let database = self.database.clone();
-            Batcher::new("enter_draw", BATCH_MAX, move |entrants: Vec<Entrant>| {
+            Batcher::new("enter_draw", BATCH_MAX, move |entrants: Arc<[Entrant]>| {
                 let database = database.clone();
-                Box::pin(async move { draw_entries::enter_all(&database, performance, &entrants).await })
+                Box::pin(async move { Ok(draw_entries::enter_all(&database, performance, &entrants).await) })
             })
         })
     }

@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
-use encore_domain::payment::{Payment, PaymentPlan};
 use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use futures::try_join;
@@ -19,78 +18,77 @@ use crate::schema::ended_queue_tokens::dsl as columns;
 use crate::schema::ended_queue_tokens::table;
 use crate::statement::{Cached, sql};
 
-/// Locks the fan of a payment with a queue token, and returns whether the fan has another live hold of the performance.
-/// Without a token nothing is to be decided.
-pub async fn lock_and_look_for_another_hold(conn: &AsyncPgConnection, plan: &PaymentPlan) -> QueryResult<bool> {
-    if plan.payload.is_none() {
-        return Ok(false);
+/// A fan who pays with a queue token for one of the fan's holds.
+#[derive(Clone, Copy)]
+pub struct PayingFan {
+    pub user: UserId,
+    pub performance: PerformanceId,
+    pub reservation: ReservationId,
+    pub at: Timestamp,
+}
+
+/// Locks fans, and returns the other live holds of the performance that each of them has.
+pub async fn lock_and_look_for_other_holds(
+    conn: &AsyncPgConnection,
+    fans: &[PayingFan],
+) -> QueryResult<Vec<Vec<ReservationId>>> {
+    if fans.is_empty() {
+        return Ok(Vec::new());
     }
-    let Payment { user, performance, reservation, paid_at, .. } = plan.payment;
-    lock_fan_and_look_for_another_hold(conn, user, performance, reservation, paid_at).await
-}
-
-/// The same for a fan at a time.
-pub async fn lock_fan_and_look_for_another_hold(
-    conn: &AsyncPgConnection,
-    user: UserId,
-    performance: PerformanceId,
-    reservation: ReservationId,
-    at: Timestamp,
-) -> QueryResult<bool> {
     // Two statements: the second sees what was committed while the first waited. They are sent in one round trip.
-    let fan = [(user, performance)];
-    let another = has_another_hold(conn, user, performance, reservation, at);
-    let ((), another) = try_join!(lock_fans(conn, &fan), another)?;
-    Ok(another)
+    let keys: Vec<_> = fans.iter().map(|fan| (fan.user, fan.performance)).collect();
+    let ((), others) = try_join!(lock_fans(conn, &keys), other_holds(conn, fans))?;
+    Ok(others)
 }
 
-async fn has_another_hold(
-    conn: &AsyncPgConnection,
-    user: UserId,
-    performance: PerformanceId,
-    reservation: ReservationId,
-    at: Timestamp,
-) -> QueryResult<bool> {
-    // The claims of the fan are at most as many as the limit allows. Each reservation is looked up by its key.
-    const ANOTHER: &str = "
-        SELECT EXISTS (
-            SELECT FROM claims
-            WHERE user_id = $1 AND performance_id = $2 AND reservation_id <> $3
-              AND (SELECT state = 'paying' OR state = 'held' AND expires_at > $4 FROM reservations WHERE id = claims.reservation_id)
-        ) AS another";
+async fn other_holds(conn: &AsyncPgConnection, fans: &[PayingFan]) -> QueryResult<Vec<Vec<ReservationId>>> {
+    // The claims of a fan are at most as many as the limit allows. Each reservation is looked up by its key.
+    const OTHERS: &str = "
+        SELECT nth, live.reservation_id
+        FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS fan (user_id, performance_id, reservation_id, at, nth)
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT reservation_id FROM claims
+            WHERE claims.user_id = fan.user_id AND claims.performance_id = fan.performance_id
+              AND claims.reservation_id <> fan.reservation_id
+              AND (
+                SELECT state = 'paying' OR state = 'held' AND expires_at > fan.at
+                FROM reservations WHERE id = claims.reservation_id
+              )
+        ) AS live";
     #[derive(QueryableByName)]
     struct Row {
-        #[diesel(sql_type = Bool)]
-        another: bool,
+        #[diesel(sql_type = BigInt)]
+        nth: i64,
+        #[diesel(sql_type = SqlUuid)]
+        reservation_id: Uuid,
     }
-    let query = sql(ANOTHER)
-        .bind::<SqlUuid, _>(user.0)
-        .bind::<SqlUuid, _>(performance.0)
-        .bind::<SqlUuid, _>(reservation.0)
-        .bind::<Timestamptz, _>(at);
-    let row: Row = Cached(query).get_result(&mut &*conn).await?;
-    Ok(row.another)
+    let query = sql(OTHERS)
+        .bind::<Array<SqlUuid>, _>(fans.iter().map(|fan| fan.user.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(fans.iter().map(|fan| fan.performance.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(fans.iter().map(|fan| fan.reservation.0).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(fans.iter().map(|fan| fan.at).collect::<Vec<_>>());
+    let rows: Vec<Row> = Cached(query).load(&mut &*conn).await?;
+    let mut others: Vec<Vec<ReservationId>> = fans.iter().map(|_| Vec::new()).collect();
+    for row in rows {
+        // Ordinals begin at 1.
+        let at = usize::try_from(row.nth - 1).unwrap_or(usize::MAX);
+        if let Some(others) = others.get_mut(at) {
+            others.push(ReservationId(row.reservation_id));
+        }
+    }
+    Ok(others)
 }
 
-/// Records the end of a token. Returns whether it is new.
-pub async fn insert(conn: &AsyncPgConnection, token: &QueueTokenPayload, reason: EndReason) -> QueryResult<bool> {
-    let ended = (
-        columns::performance_id.eq(token.performance.0),
-        columns::epoch.eq(token.epoch),
-        columns::lane.eq(lane_column(token.lane)),
-        columns::index.eq(token.index.cast_signed()),
-        columns::reason.eq(end_reason_text(reason)),
-    );
-    let insert = diesel::insert_into(table).values(ended).on_conflict_do_nothing();
-    Ok(Cached(insert).execute(&mut &*conn).await? == 1)
-}
-
-/// Records that the fans of these tokens left. Tells for each token whether that is new.
-pub async fn insert_left(conn: &AsyncPgConnection, tokens: &[&QueueTokenPayload]) -> QueryResult<Vec<bool>> {
+/// Records the ends of different tokens. Tells for each whether that is new.
+pub async fn insert(
+    conn: &AsyncPgConnection,
+    tokens: &[&QueueTokenPayload],
+    reason: EndReason,
+) -> QueryResult<Vec<bool>> {
     // In the order of the key, so that two transactions that record the same tokens do not deadlock.
     const INSERT: &str = "
         INSERT INTO ended_queue_tokens (performance_id, epoch, lane, index, reason)
-        SELECT performance_id, epoch, lane, index, 'left'
+        SELECT performance_id, epoch, lane, index, $5
         FROM unnest($1, $2, $3, $4) AS ended (performance_id, epoch, lane, index)
         ORDER BY performance_id, epoch, lane, index
         ON CONFLICT DO NOTHING
@@ -106,6 +104,9 @@ pub async fn insert_left(conn: &AsyncPgConnection, tokens: &[&QueueTokenPayload]
         #[diesel(sql_type = BigInt)]
         index: i64,
     }
+    if tokens.is_empty() {
+        return Ok(Vec::new());
+    }
     let key = |token: &QueueTokenPayload| {
         (token.performance.0, token.epoch, lane_column(token.lane), token.index.cast_signed())
     };
@@ -113,7 +114,8 @@ pub async fn insert_left(conn: &AsyncPgConnection, tokens: &[&QueueTokenPayload]
         .bind::<Array<SqlUuid>, _>(tokens.iter().map(|token| key(token).0).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(tokens.iter().map(|token| key(token).1).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(tokens.iter().map(|token| key(token).2).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(tokens.iter().map(|token| key(token).3).collect::<Vec<_>>());
+        .bind::<Array<BigInt>, _>(tokens.iter().map(|token| key(token).3).collect::<Vec<_>>())
+        .bind::<Text, _>(end_reason_text(reason));
     let rows: Vec<Row> = Cached(insert).load(&mut &*conn).await?;
     let new: HashSet<_> = rows.into_iter().map(|row| (row.performance_id, row.epoch, row.lane, row.index)).collect();
     Ok(tokens.iter().map(|token| new.contains(&key(token))).collect())

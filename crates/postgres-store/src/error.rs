@@ -6,6 +6,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 use encore_domain::error::{RequestError, Unavailable};
 use thiserror::Error;
 
+use crate::batcher::Spoiled;
+
 /// Parts of the messages with which Postgres refuses a value (SQLSTATE class 22, and 54000 for an index entry that is
 /// too long). The driver does not expose the code. See `DatabaseConfig::establish` for the language of the messages.
 const REFUSALS_OF_A_VALUE: [&str; 8] = [
@@ -86,6 +88,27 @@ impl<E> From<Error> for TxError<E> {
 impl<E: From<Unavailable>> From<Unavailable> for TxError<E> {
     fn from(unavailable: Unavailable) -> Self {
         Self::Port(unavailable.into())
+    }
+}
+
+/// The answers to the calls of a batch that failed: the error to all, unless it is caused by one of several calls.
+pub fn to_each<T, E: From<Unavailable>>(unavailable: Unavailable, calls: usize) -> Result<Vec<Result<T, E>>, Spoiled> {
+    if calls > 1 && is_caused_by_a_call(&unavailable) {
+        return Err(Spoiled);
+    }
+    let others = std::iter::repeat_with(|| Unavailable::of("postgres"));
+    Ok(std::iter::once(unavailable).chain(others).take(calls).map(|unavailable| Err(unavailable.into())).collect())
+}
+
+/// Whether the database is available but could not execute one of the calls of a batch, or had to wait too long for a row that one
+/// of them needs. Otherwise another attempt is of no use.
+fn is_caused_by_a_call(unavailable: &Unavailable) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
+    match error {
+        Some(Error::DatabaseError(kind, _)) => !matches!(kind, ClosedConnection | UnableToSendCommand),
+        Some(Error::DeserializationError(_) | Error::NotFound) => true,
+        _ => false,
     }
 }
 

@@ -10,15 +10,15 @@ use encore_domain::booking::Reservation;
 use encore_domain::error::Unavailable;
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::queue::QueueTokenPayload;
+use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::time::Timestamp;
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::batcher::Batched;
+use crate::batcher::{Batched, Spoiled};
 use crate::database::Database;
-use crate::error::TxError;
-use crate::locks::lock_fans;
+use crate::error::{TxError, to_each};
+use crate::locks::{hurry, lock_fans};
 use crate::reservation_rows::ReservationRow;
 use crate::statement::{Cached, sql};
 use crate::{claims, ended_tokens, outbox, reservation_rows};
@@ -36,23 +36,20 @@ pub struct Leaving {
 pub type LeaveAnswer = Result<Vec<Reservation>, Unavailable>;
 
 impl Batched for Leaving {
-    fn key(&self) -> (Uuid, Uuid) {
-        (self.token.user.0, self.token.performance.0)
+    fn key(&self) -> Option<(Uuid, Uuid)> {
+        Some((self.token.user.0, self.token.performance.0))
     }
 }
 
 /// Lets fans of different keys leave, in one transaction. A fan whose token has ended before keeps the holds: they are paid with
 /// another token.
-pub async fn leave_all(database: &Database, fans: &[Leaving]) -> Vec<LeaveAnswer> {
+pub async fn leave_all(database: &Database, fans: &[Leaving]) -> Result<Vec<LeaveAnswer>, Spoiled> {
     match database.transact("reservations.leave", || try_leave(database, fans)).await {
         Ok(mut released) => {
             let of = |fan: &Leaving| Ok(released.remove(&(fan.token.user, fan.token.performance)).unwrap_or_default());
-            fans.iter().map(of).collect()
+            Ok(fans.iter().map(of).collect())
         }
-        Err(unavailable) => {
-            let others = std::iter::repeat_with(|| Unavailable::of("postgres"));
-            std::iter::once(unavailable).chain(others).take(fans.len()).map(Err).collect()
-        }
+        Err(unavailable) => to_each(unavailable, fans.len()),
     }
 }
 
@@ -64,7 +61,11 @@ async fn try_leave(database: &Database, fans: &[Leaving]) -> Result<Released, Tx
         let keys: Vec<(UserId, PerformanceId)> =
             fans.iter().map(|fan| (fan.token.user, fan.token.performance)).collect();
         let tokens: Vec<&QueueTokenPayload> = fans.iter().map(|fan| &fan.token).collect();
-        let ((), left) = try_join!(lock_fans(conn, &keys), ended_tokens::insert_left(conn, &tokens))?;
+        let ((), (), left) = try_join!(
+            hurry(conn, fans.len()),
+            lock_fans(conn, &keys),
+            ended_tokens::insert(conn, &tokens, EndReason::Left),
+        )?;
         let left: Vec<&Leaving> = fans.iter().zip(left).filter(|(_, is_new)| *is_new).map(|(fan, _)| fan).collect();
         if left.is_empty() {
             return Ok(Vec::new());

@@ -1,9 +1,9 @@
 //! Transfers and their ledger entries.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::{EntryId, PerformanceId, UserId};
+use encore_domain::ids::{EntryId, PerformanceId, TransferId, UserId};
 use encore_domain::wallet::{Account, LedgerEntry, Transfer};
 use uuid::Uuid;
 
@@ -12,38 +12,44 @@ use crate::error::corrupt;
 use crate::schema::ledger_entries;
 use crate::statement::{Cached, sql};
 
-/// Writes a transfer with its two ledger entries.
-pub async fn record(conn: &AsyncPgConnection, transfer: &Transfer, balance_after_minor: i64) -> QueryResult<()> {
+/// Writes transfers with their ledger entries, each with the balance of the wallet after it.
+pub async fn record(conn: &AsyncPgConnection, transfers: &[(&Transfer, i64)]) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
             INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at, refund_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $17)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
         )
         INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)
-        VALUES ($8, $1, $9, $10, $11, $12), ($13, $1, $14, $15, $16, NULL)";
-    let Transfer { wallet_entry, counter_entry, .. } = transfer;
-    let (wallet_kind, wallet_owner) = account_columns(wallet_entry.account);
-    let (counter_kind, counter_owner) = account_columns(counter_entry.account);
+        SELECT * FROM unnest($9, $10, $11, $12, $13, $14)";
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let of_wallets = transfers.iter().map(|(it, balance)| (it.id, it.wallet_entry, Some(*balance)));
+    let counter_entries = transfers.iter().map(|(it, _)| (it.id, it.counter_entry, None));
+    let entries: Vec<(TransferId, LedgerEntry, Option<i64>)> = of_wallets.chain(counter_entries).collect();
     let query = sql(RECORD)
-        .bind::<SqlUuid, _>(transfer.id.0)
-        .bind::<Text, _>(transfer_kind_text(transfer.kind))
-        .bind::<SqlUuid, _>(transfer.user.0)
-        .bind::<BigInt, _>(transfer.amount.minor)
-        .bind::<Text, _>(transfer.amount.currency.code())
-        .bind::<Nullable<SqlUuid>, _>(transfer.payment.map(|id| id.0))
-        .bind::<Timestamptz, _>(transfer.at)
-        .bind::<SqlUuid, _>(wallet_entry.id.0)
-        .bind::<Text, _>(wallet_kind)
-        .bind::<Nullable<SqlUuid>, _>(wallet_owner)
-        .bind::<BigInt, _>(wallet_entry.amount_minor)
-        .bind::<BigInt, _>(balance_after_minor)
-        .bind::<SqlUuid, _>(counter_entry.id.0)
-        .bind::<Text, _>(counter_kind)
-        .bind::<Nullable<SqlUuid>, _>(counter_owner)
-        .bind::<BigInt, _>(counter_entry.amount_minor)
-        .bind::<Nullable<SqlUuid>, _>(transfer.refund.map(|id| id.0));
+        .bind::<Array<SqlUuid>, _>(each(transfers, |it| it.id.0))
+        .bind::<Array<Text>, _>(each(transfers, |it| transfer_kind_text(it.kind)))
+        .bind::<Array<SqlUuid>, _>(each(transfers, |it| it.user.0))
+        .bind::<Array<BigInt>, _>(each(transfers, |it| it.amount.minor))
+        .bind::<Array<Text>, _>(each(transfers, |it| it.amount.currency.code().to_owned()))
+        .bind::<Array<Nullable<SqlUuid>>, _>(each(transfers, |it| it.payment.map(|id| id.0)))
+        .bind::<Array<Timestamptz>, _>(each(transfers, |it| it.at))
+        .bind::<Array<Nullable<SqlUuid>>, _>(each(transfers, |it| it.refund.map(|id| id.0)))
+        .bind::<Array<SqlUuid>, _>(entries.iter().map(|(_, entry, _)| entry.id.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(entries.iter().map(|(transfer, ..)| transfer.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(entries.iter().map(|(_, it, _)| account_columns(it.account).0).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(
+            entries.iter().map(|(_, it, _)| account_columns(it.account).1).collect::<Vec<_>>(),
+        )
+        .bind::<Array<BigInt>, _>(entries.iter().map(|(_, entry, _)| entry.amount_minor).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(entries.iter().map(|(.., balance)| *balance).collect::<Vec<_>>());
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
+}
+
+fn each<T>(transfers: &[(&Transfer, i64)], column: impl Fn(&Transfer) -> T) -> Vec<T> {
+    transfers.iter().map(|(transfer, _)| column(transfer)).collect()
 }
 
 /// The ledger entries of a transfer, that of the wallet first.

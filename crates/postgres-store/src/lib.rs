@@ -24,6 +24,8 @@ mod measure;
 pub mod migration;
 mod outbox;
 mod past_queues;
+mod paying;
+mod payment_rows;
 mod payments;
 mod performance_rows;
 mod placing;
@@ -40,7 +42,9 @@ pub mod scratch;
 mod seat_blocks;
 mod statement;
 mod store_clock;
+mod topping_up;
 mod users;
+mod wallet_rows;
 mod wallets;
 
 pub use audit::PostgresAudit;

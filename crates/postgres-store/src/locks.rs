@@ -1,10 +1,26 @@
-//! The advisory locks of this crate.
+//! The advisory locks of this crate, and the order in which transactions lock.
+//!
+//! # The order of locks
+//!
+//! A transaction takes what it needs of these from top to bottom, and several of one kind in the order of their keys. So no two
+//! wait for each other:
+//!
+//! 1. requests, by `(user, request)`: inserting one waits for a concurrent transaction of the same request;
+//! 2. fans, by the hash that is locked: [`lock_fans`];
+//! 3. payments by card;
+//! 4. reservations, by id. The sweep of expired holds skips those that are locked;
+//! 5. claims, by `(performance, slot)`;
+//! 6. wallets, by `(currency, user)`;
+//! 7. ended queue tokens, by their key. A fan who leaves writes them before reservations: whoever writes the token of a
+//!    fan has the fan's lock, or writes nothing else.
+//!
+//! Rows that nobody else can know yet need no order. The outbox is written last.
 //!
 //! Keys of two integers and keys of one `bigint` are separate key spaces. The named locks use the first, [`lock_fans`]
 //! the second.
 
 use diesel::QueryResult;
-use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Integer, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{PerformanceId, UserId};
 
@@ -19,6 +35,19 @@ pub const OUTBOX_WINDOWS: i32 = 3;
 /// Held by the process that creates the template of scratch databases.
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 2;
+
+/// How long a batch of several calls waits for one lock. After that each call is tried alone with the time of the connection, so
+/// that whoever holds a lock for long delays the others of the batch no longer than this.
+const LOCK_TIMEOUT_OF_BATCH: &str = "250ms";
+
+/// Makes a transaction of several calls wait for a lock only as long as a batch may.
+pub async fn hurry(conn: &AsyncPgConnection, calls: usize) -> QueryResult<()> {
+    const HURRY: &str = "SELECT set_config('lock_timeout', $1, true)";
+    if calls > 1 {
+        Cached(sql(HURRY).bind::<Text, _>(LOCK_TIMEOUT_OF_BATCH)).execute(&mut &*conn).await?;
+    }
+    Ok(())
+}
 
 /// Until the end of the transaction, no other transaction takes the lock of one of these fans and performances. It is
 /// taken to place a hold, so that the fan's seats can be counted against the limit; and to place a hold, to pay one or

@@ -74,3 +74,8 @@ pub(crate) async fn batch<T>(name: &'static str, calls: usize, batch: impl Futur
     histogram!("encore_batch_size", "batch" => name).record(u32::try_from(calls).unwrap_or(u32::MAX));
     ended
 }
+
+/// Counts a batch whose calls are tried one by one.
+pub(crate) fn batch_split(name: &'static str) {
+    counter!("encore_batches_split_total", "batch" => name).increment(1);
+}

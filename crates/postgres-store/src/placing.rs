@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::Error;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::seat_chart::Slot;
@@ -12,15 +12,14 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::PlaceRefusal;
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
-use futures::future::join_all;
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::batcher::Batched;
+use crate::batcher::{Batched, Spoiled};
 use crate::claims::ExistingClaims;
 use crate::database::Database;
-use crate::error::TxError;
-use crate::locks::lock_fans;
+use crate::error::{TxError, to_each};
+use crate::locks::{hurry, lock_fans};
 use crate::requests::{self, Operation};
 use crate::{claims, outbox, reservation_rows};
 
@@ -41,8 +40,13 @@ pub struct Placement {
 }
 
 impl Batched for Placement {
-    fn key(&self) -> (Uuid, Uuid) {
-        self.request.key()
+    fn key(&self) -> Option<(Uuid, Uuid)> {
+        Some((self.request.user.0, self.request.id.0))
+    }
+
+    /// The lock of a fan is taken for each hold.
+    fn owner(&self) -> Option<Uuid> {
+        Some(self.hold.user.0)
     }
 }
 
@@ -63,41 +67,12 @@ impl From<Unavailable> for Rollback {
     }
 }
 
-/// Places holds of different requests. Each is answered as if they were placed one after the other, in this order. The
-/// failure of one does not affect the others.
-pub async fn place_all(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
+/// Places holds of different requests. Each is answered as if they were placed one after the other, in this order.
+pub async fn place_all(database: &Database, placements: &[Placement]) -> Result<Vec<PlaceAnswer>, Spoiled> {
     match database.transact("reservations.place", || try_place(database, placements)).await {
-        Ok(answers) | Err(Rollback::Answered(answers)) => answers,
-        Err(Rollback::SeatsClaimed) => place_each(database, placements).await,
-        Err(Rollback::Unavailable(unavailable)) if placements.len() > 1 && is_caused_by_a_hold(&unavailable) => {
-            tracing::warn!(holds = placements.len(), "a batch of holds failed; placing them one by one");
-            place_each(database, placements).await
-        }
-        Err(Rollback::Unavailable(unavailable)) => {
-            let others = std::iter::repeat_with(|| Unavailable::of("postgres"));
-            let all = std::iter::once(unavailable).chain(others).take(placements.len());
-            all.map(|unavailable| Err(unavailable.into())).collect()
-        }
-    }
-}
-
-/// Places each hold in a transaction of its own.
-async fn place_each(database: &Database, placements: &[Placement]) -> Vec<PlaceAnswer> {
-    let answers = placements.iter().map(|placement| {
-        // Boxed because of the recursion. A batch of one is not split again.
-        Box::pin(place_all(database, std::slice::from_ref(placement)))
-    });
-    join_all(answers).await.into_iter().flatten().collect()
-}
-
-/// Whether the database is available but could not write one of the holds. Otherwise another attempt is of no use.
-fn is_caused_by_a_hold(unavailable: &Unavailable) -> bool {
-    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-    let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
-    match error {
-        Some(Error::DatabaseError(kind, _)) => !matches!(kind, ClosedConnection | UnableToSendCommand),
-        Some(Error::DeserializationError(_) | Error::NotFound) => true,
-        _ => false,
+        Ok(answers) | Err(Rollback::Answered(answers)) => Ok(answers),
+        Err(Rollback::SeatsClaimed) => Err(Spoiled),
+        Err(Rollback::Unavailable(unavailable)) => to_each(unavailable, placements.len()),
     }
 }
 
@@ -111,7 +86,8 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
             .iter()
             .map(|it| requests::NewRequest { key: &it.request, result_id: it.hold.id.0, at: it.hold.held_at })
             .collect();
-        let (new, (), existing) = try_join!(
+        let ((), new, (), existing) = try_join!(
+            hurry(conn, placements.len()),
             requests::remember_all(conn, Operation::PlaceHold, &new_requests),
             lock_fans(conn, &fans),
             claims::existing(conn, &holds, &tokens),

@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::hold_record::{as_recorded, record};
 use crate::requests::{self, Operation, Remembered};
-use crate::{card_rows, claims, ledger, outbox, refund_rows, reservation_rows, wallets};
+use crate::{card_rows, claims, ledger, outbox, refund_rows, reservation_rows, wallet_rows};
 
 /// [`Refunds`] on Postgres.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ impl PostgresRefunds {
             write_seats(conn, &before, &reservation, &refund).await?;
             refund_rows::insert(conn, &refund).await?;
             for transfer in &transfers {
-                let balance_minor = wallets::move_money(conn, transfer).await?;
-                ledger::record(conn, transfer, balance_minor).await?;
+                let balance_minor = wallet_rows::move_money(conn, transfer).await?;
+                ledger::record(conn, &[(transfer, balance_minor)]).await?;
             }
             if let Some(card) = card.filter(|_| refund.amount().minor > 0) {
                 give_back_to_card(conn, &card, &refund).await?;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
@@ -102,6 +102,22 @@ pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Rese
     row.map(|row| row.into_reservation(seats.remove(&id).unwrap_or_default())).transpose()
 }
 
+/// The reservations with these ids.
+pub async fn find_all(
+    conn: &AsyncPgConnection,
+    ids: &[ReservationId],
+) -> QueryResult<HashMap<ReservationId, Reservation>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let query = reservations::table.filter(reservations::id.eq_any(&ids)).select(ReservationRow::as_select());
+    let rows = async { Cached(query).load::<ReservationRow>(&mut &*conn).await };
+    let (rows, mut seats) = try_join!(rows, load_seats(conn, &ids))?;
+    let with_seats = |row: ReservationRow| {
+        let seats = seats.remove(&row.id).unwrap_or_default();
+        Ok((ReservationId(row.id), row.into_reservation(seats)?))
+    };
+    rows.into_iter().map(with_seats).collect()
+}
+
 /// The holds with these ids as they were placed, in any order.
 pub async fn find_all_placed(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Vec<Reservation>> {
     if ids.is_empty() {
@@ -127,6 +143,21 @@ pub async fn lock(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Reservation
     let ids = [id];
     let (row, mut seats) = try_join!(row, load_seats(conn, &ids))?;
     row.into_reservation(seats.remove(&id).unwrap_or_default())
+}
+
+/// Locks the reservations with these ids until the end of the transaction, in the order of their ids. Those that do not exist are
+/// left out.
+pub async fn lock_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<ReservationId, Reservation>> {
+    const LOCK: &str = "SELECT * FROM reservations WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+    let query = sql(LOCK).bind::<Array<SqlUuid>, _>(ids);
+    let rows = async { Cached(query).load::<ReservationRow>(&mut &*conn).await };
+    // See `lock`.
+    let (rows, mut seats) = try_join!(rows, load_seats(conn, ids))?;
+    let with_seats = |row: ReservationRow| {
+        let seats = seats.remove(&row.id).unwrap_or_default();
+        Ok((ReservationId(row.id), row.into_reservation(seats)?))
+    };
+    rows.into_iter().map(with_seats).collect()
 }
 
 /// Writes the changes by the fan of a live, locked hold, except those of its seats. The first change stores the hold as
@@ -187,7 +218,12 @@ pub async fn end_paying(conn: &AsyncPgConnection, ended: &Reservation) -> QueryR
 
 /// A statement that must change one row.
 fn one(changed: usize) -> QueryResult<()> {
-    if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+    all(changed, 1)
+}
+
+/// A statement that must change this many rows.
+fn all(changed: usize, expected: usize) -> QueryResult<()> {
+    if changed == expected { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
 
 /// Writes the cancellation of seats of a confirmed, locked reservation. The seats of a cancelled reservation stay listed.
@@ -206,6 +242,21 @@ pub async fn cancel(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
         .bind::<Jsonb, _>(record(before)?)
         .bind::<Bool, _>(is_whole);
     one(Cached(query).execute(&mut &*conn).await?)
+}
+
+/// Writes that live, locked holds are paid for.
+pub async fn confirm_all(conn: &AsyncPgConnection, confirmed: &[&Reservation]) -> QueryResult<()> {
+    // No join: a planner that knows nothing of the table yet may read all of it for one.
+    const CONFIRM: &str = "
+        UPDATE reservations
+        SET state = 'confirmed',
+            payment_id = ($2::uuid[])[array_position($1, id)], settled_at = ($3::timestamptz[])[array_position($1, id)]
+        WHERE id = ANY($1) AND state = 'held' AND expires_at > ($3::timestamptz[])[array_position($1, id)]";
+    let query = sql(CONFIRM)
+        .bind::<Array<SqlUuid>, _>(confirmed.iter().map(|it| it.id.0).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(confirmed.iter().map(|it| it.payment.map(|id| id.0)).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Timestamptz>>, _>(confirmed.iter().map(|it| it.settled_at).collect::<Vec<_>>());
+    all(Cached(query).execute(&mut &*conn).await?, confirmed.len())
 }
 
 /// Writes the end of a hold that is live at that time.

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -17,10 +18,10 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::batcher::{BATCH_MAX, Batcher, READ_BATCH_MAX};
+use crate::batcher::{BATCH_MAX, Batched, Batcher, READ_BATCH_MAX, Spoiled};
 use crate::codec::{comparable_time, state_text};
 use crate::database::Database;
-use crate::error::{TxError, unavailable};
+use crate::error::{TxError, to_each, unavailable};
 use crate::leaving::{LeaveAnswer, Leaving, leave_all};
 use crate::placing::{self, PlaceAnswer, Placement, Reused, place_all};
 use crate::reservation_rows::{self, ReservationRow};
@@ -28,33 +29,42 @@ use crate::schema::reservations;
 use crate::statement::{Cached, sql};
 use crate::{claims, hold_changes, outbox};
 
-/// [`Reservations`] on Postgres. Placing holds, finding placed holds and leaving are batched.
+/// [`Reservations`] on Postgres. Placing holds, finding reservations and leaving are batched.
 #[derive(Clone, Debug)]
 pub struct PostgresReservations {
     database: Database,
     placing: Batcher<Placement, PlaceAnswer>,
-    finding: Batcher<RequestKey, FindAnswer>,
+    finding: Batcher<ReservationId, FindAnswer>,
+    finding_placed: Batcher<RequestKey, FindPlacedAnswer>,
     leaving: Batcher<Leaving, LeaveAnswer>,
 }
 
+/// The result of looking up a reservation.
+type FindAnswer = Result<Option<Reservation>, Unavailable>;
+
 /// The result of looking up the hold that a request placed.
-type FindAnswer = Result<Option<Reservation>, RequestError<Infallible>>;
+type FindPlacedAnswer = Result<Option<Reservation>, RequestError<Infallible>>;
 
 impl PostgresReservations {
     /// Uses a database that is migrated.
     pub fn new(database: Database) -> Self {
-        let (placing, finding, leaving) = (database.clone(), database.clone(), database.clone());
+        let (placing, leaving) = (database.clone(), database.clone());
+        let (finding, finding_placed) = (database.clone(), database.clone());
         Self {
             database,
-            placing: Batcher::new("place", BATCH_MAX, move |placements| {
+            placing: Batcher::new("place", BATCH_MAX, move |placements: Arc<[Placement]>| {
                 let database = placing.clone();
                 Box::pin(async move { place_all(&database, &placements).await })
             }),
-            finding: Batcher::new("find_placed", READ_BATCH_MAX, move |keys| {
+            finding: Batcher::new("find_reservation", READ_BATCH_MAX, move |ids: Arc<[ReservationId]>| {
                 let database = finding.clone();
+                Box::pin(async move { find_all(&database, &ids).await })
+            }),
+            finding_placed: Batcher::new("find_placed", READ_BATCH_MAX, move |keys: Arc<[RequestKey]>| {
+                let database = finding_placed.clone();
                 Box::pin(async move { find_all_placed(&database, &keys).await })
             }),
-            leaving: Batcher::new("leave", BATCH_MAX, move |fans| {
+            leaving: Batcher::new("leave", BATCH_MAX, move |fans: Arc<[Leaving]>| {
                 let database = leaving.clone();
                 Box::pin(async move { leave_all(&database, &fans).await })
             }),
@@ -93,7 +103,7 @@ impl Reservations for PostgresReservations {
     }
 
     async fn find_placed(&self, request: RequestKey) -> Result<Option<Reservation>, RequestError<Infallible>> {
-        self.finding.submit(request).await?
+        self.finding_placed.submit(request).await?
     }
 
     async fn release(
@@ -142,8 +152,7 @@ impl Reservations for PostgresReservations {
     }
 
     async fn find(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
-        let conn = self.database.connection().await?;
-        reservation_rows::find(&conn, id.0).await.map_err(unavailable)
+        self.finding.submit(id).await?
     }
 
     async fn list(
@@ -204,15 +213,34 @@ fn in_states(
     Box::new(BoolExpressionMethods::or(reservations::state.eq_any(states), either))
 }
 
+impl Batched for ReservationId {
+    /// Looking a reservation up twice does no harm.
+    fn key(&self) -> Option<(Uuid, Uuid)> {
+        None
+    }
+}
+
+/// The reservations with these ids, in this order.
+async fn find_all(database: &Database, ids: &[ReservationId]) -> Result<Vec<FindAnswer>, Spoiled> {
+    let finding = async || {
+        let conn = database.connection().await?;
+        reservation_rows::find_all(&conn, ids).await.map_err(unavailable)
+    };
+    match finding().await {
+        Ok(found) => Ok(ids.iter().map(|id| Ok(found.get(id).cloned())).collect()),
+        Err(unavailable) => to_each(unavailable, ids.len()),
+    }
+}
+
 /// The holds that these requests placed, in this order.
-async fn find_all_placed(database: &Database, keys: &[RequestKey]) -> Vec<FindAnswer> {
+async fn find_all_placed(database: &Database, keys: &[RequestKey]) -> Result<Vec<FindPlacedAnswer>, Spoiled> {
     let finding = async || {
         let conn = database.connection().await?;
         placing::find_placed(&conn, keys).await.map_err(unavailable)
     };
     match finding().await {
-        Ok(found) => found.into_iter().map(|found| found.map_err(|Reused| RequestError::Reused)).collect(),
-        Err(Unavailable { what, .. }) => keys.iter().map(|_| Err(Unavailable::of(what).into())).collect(),
+        Ok(found) => Ok(found.into_iter().map(|found| found.map_err(|Reused| RequestError::Reused)).collect()),
+        Err(unavailable) => to_each(unavailable, keys.len()),
     }
 }
 

@@ -2,76 +2,29 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod common;
+#[path = "common/sale.rs"]
+mod sale;
 
-use diesel::QueryableByName;
-use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use encore_domain::booking::{Claim, Reservation};
-use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
+use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::error::RequestError;
-use encore_domain::ids::{ReservationId, UserId};
-use encore_domain::ports::{Catalog, PlaceRefusal, Reservations, Users};
+use encore_domain::ids::ReservationId;
+use encore_domain::ports::{PlaceRefusal, Reservations};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_port_tests::fixtures::{self, altered, hold, request, slots};
-use encore_postgres_store::scratch::ScratchDatabase;
-use encore_postgres_store::{Database, PostgresCatalog, PostgresReservations, PostgresUsers};
 use futures::future::join_all;
+
+use self::sale::Sale;
 
 type Answer = Result<Applied<Reservation>, RequestError<PlaceRefusal>>;
 
-struct Sale {
-    scratch: ScratchDatabase,
-    users: PostgresUsers,
-    reservations: PostgresReservations,
-    performance: Performance,
-}
-
 impl Sale {
-    async fn open() -> Self {
-        let scratch = common::scratch().await;
-        let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
-        let catalog = PostgresCatalog::new(database.clone());
-        let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
-        catalog.add_venue(venue.clone(), None).await.expect("a venue");
-        catalog.add_concert(concert.clone(), None).await.expect("a concert");
-        let performance = fixtures::performance(concert.id, venue.id);
-        catalog.add_performance(performance.clone(), None, None).await.expect("a performance");
-        let users = PostgresUsers::new(database.clone());
-        Self { scratch, users, reservations: PostgresReservations::new(database), performance }
-    }
-
-    async fn sign_up(&self) -> UserId {
-        let account = fixtures::account();
-        let fan = account.user.id;
-        self.users.create(account, None).await.expect("a fan");
-        fan
-    }
-
-    /// A hold of these seats by a new fan, and its request.
-    async fn placement(&self, seats: &[usize]) -> (Reservation, RequestKey) {
-        let fan = self.sign_up().await;
-        (hold(fan, &self.performance, seats), request(fan))
-    }
-
     /// Places all of them in one batch: the runtime has one thread, which starts the batch when all calls wait.
     async fn place_together(&self, placements: &[(Reservation, RequestKey)], limit: u32) -> Vec<Answer> {
         join_all(placements.iter().map(|(hold, request)| self.reservations.place(hold.clone(), limit, None, *request)))
             .await
-    }
-
-    async fn count(&self, query: &str) -> i64 {
-        #[derive(QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = BigInt)]
-            count: i64,
-        }
-        let mut conn = self.connect().await;
-        diesel::sql_query(query).get_result::<Count>(&mut conn).await.expect("the database counts").count
-    }
-
-    async fn connect(&self) -> AsyncPgConnection {
-        AsyncPgConnection::establish(&self.scratch.url()).await.expect("the scratch database accepts connections")
     }
 
     async fn claimed_by(&self, seat: usize) -> Option<ReservationId> {

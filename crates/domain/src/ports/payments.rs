@@ -41,6 +41,9 @@ use crate::time::Timestamp;
 /// - `ends_the_token_under_contention`: of concurrent payments of all holds of a fan, exactly one ends the token
 /// - `payment_and_hold_exclude_each_other`: of the payment of the last hold and a concurrent hold with the same token, either the
 ///   payment leaves the token and the hold is placed, or the payment ends the token and the hold is refused
+/// - `decides_each_of_those_together`: payments that arrive together get their own answers, as if they were made one after the other;
+///   one that is refused or fails changes nothing for the others
+/// - `pays_as_often_as_the_wallet_allows`: of a thousand concurrent payments from a wallet for a hundred, a hundred are made
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Payments: Send + Sync {

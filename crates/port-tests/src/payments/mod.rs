@@ -22,11 +22,13 @@ use crate::paging::read_all;
 mod once;
 mod paying;
 mod remembering;
+mod together;
 mod token_ends;
 
 pub use once::*;
 pub use paying::*;
 pub use remembering::*;
+pub use together::*;
 pub use token_ends::*;
 
 /// Stamps the cases of the port `Payments`.
@@ -54,6 +56,8 @@ macro_rules! payments {
             ends_the_token_with_the_last_hold,
             ends_the_token_under_contention,
             payment_and_hold_exclude_each_other,
+            decides_each_of_those_together,
+            pays_as_often_as_the_wallet_allows,
         ] $($with)+ }
     };
 }

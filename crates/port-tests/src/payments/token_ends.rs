@@ -31,7 +31,7 @@ impl RecordBench {
     }
 
     /// Another performance, whose seats are all free.
-    async fn copy_of(&self, sale: &Performance) -> Performance {
+    pub(super) async fn copy_of(&self, sale: &Performance) -> Performance {
         let copy = Performance { id: id(), ..sale.clone() };
         made(self.catalog.add_performance(copy, None, None).await)
     }

@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 34] = [
+pub const METRICS: [Metric; 35] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("db_client_connection_max", "The most connections of the pool"),
@@ -49,6 +49,10 @@ pub const METRICS: [Metric; 34] = [
     counter("encore_transaction_retries_total", "Transactions repeated after a serialization failure or a deadlock"),
     histogram("encore_batch_size", "Calls per batch"),
     histogram("encore_batch_duration_seconds", "Batches of calls that commit together"),
+    counter(
+        "encore_batches_split_total",
+        "Batches that failed because of one of their calls, which were tried one by one",
+    ),
     counter("encore_redis_connections_opened_total", "Connections to Redis that were opened"),
     counter("encore_redis_connection_failures_total", "Connections to Redis that could not be opened"),
     counter(

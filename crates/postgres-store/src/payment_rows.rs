@@ -1,0 +1,131 @@
+//! Payments as rows.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::payment::{Paid, Payment, Settlement};
+use encore_domain::queue::QueueTokenPayload;
+use uuid::Uuid;
+
+use crate::codec::{lane_column, method_text, read_lane, read_method, read_money};
+use crate::schema::payments;
+use crate::statement::{Cached, sql};
+
+/// The payment of this id.
+pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Payment>> {
+    let row: Option<PaymentRow> =
+        payments::table.find(id).select(PaymentRow::as_select()).first(&mut &*conn).await.optional()?;
+    row.map(PaymentRow::into_payment).transpose()
+}
+
+/// The payments of these ids, with the queue tokens that they ended.
+pub async fn find_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, Paid>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = payments::table.filter(payments::id.eq_any(ids)).select(PaymentRow::as_select());
+    let rows: Vec<PaymentRow> = Cached(query).load(&mut &*conn).await?;
+    rows.into_iter().map(|row| Ok((row.id, row.into_paid()?))).collect()
+}
+
+/// Writes payments, each with the queue token that it ended.
+pub async fn insert(conn: &AsyncPgConnection, paid: &[(&Payment, Option<&QueueTokenPayload>)]) -> QueryResult<()> {
+    const INSERT: &str = "
+        INSERT INTO payments (
+            id, reservation_id, user_id, performance_id, amount_minor, currency, paid_at, method,
+            token_epoch, token_lane, token_index
+        )
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let token = |column: fn(&QueueTokenPayload) -> i64| paid.iter().map(move |(_, token)| token.map(column));
+    let query = sql(INSERT)
+        .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.id.0))
+        .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.reservation.0))
+        .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.user.0))
+        .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.performance.0))
+        .bind::<Array<BigInt>, _>(each(paid, |payment| payment.amount.minor))
+        .bind::<Array<Text>, _>(each(paid, |payment| payment.amount.currency.code().to_owned()))
+        .bind::<Array<Timestamptz>, _>(each(paid, |payment| payment.paid_at))
+        .bind::<Array<Text>, _>(each(paid, |payment| method_text(payment.method)))
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.epoch).collect::<Vec<_>>())
+        .bind::<Array<SmallInt>, _>(
+            paid.iter().map(|(_, token)| token.map_or(0, |token| lane_column(token.lane))).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>());
+    Cached(query).execute(&mut &*conn).await?;
+    Ok(())
+}
+
+fn each<T>(paid: &[(&Payment, Option<&QueueTokenPayload>)], column: impl Fn(&Payment) -> T) -> Vec<T> {
+    paid.iter().map(|(payment, _)| column(payment)).collect()
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = payments)]
+pub struct PaymentRow {
+    id: Uuid,
+    pub reservation_id: Uuid,
+    user_id: Uuid,
+    performance_id: Uuid,
+    amount_minor: i64,
+    currency: String,
+    paid_at: DateTime<Utc>,
+    method: String,
+    token_epoch: Option<i64>,
+    token_index: Option<i64>,
+    token_lane: i16,
+}
+
+impl PaymentRow {
+    fn into_paid(self) -> QueryResult<Paid> {
+        let ended_token = self.payload()?;
+        Ok(Paid { payment: self.into_payment()?, ended_token })
+    }
+
+    pub fn into_payment(self) -> QueryResult<Payment> {
+        Ok(Payment {
+            id: PaymentId(self.id),
+            reservation: ReservationId(self.reservation_id),
+            user: UserId(self.user_id),
+            performance: PerformanceId(self.performance_id),
+            amount: read_money(self.amount_minor, &self.currency)?,
+            paid_at: self.paid_at,
+            method: read_method(&self.method)?,
+        })
+    }
+
+    /// What is to be propagated of the payment for these seats.
+    pub fn into_settlement(self, slots: Vec<Slot>) -> QueryResult<Settlement> {
+        Ok(Settlement {
+            payment: PaymentId(self.id),
+            reservation: ReservationId(self.reservation_id),
+            user: UserId(self.user_id),
+            performance: PerformanceId(self.performance_id),
+            slots,
+            payload: self.payload()?,
+        })
+    }
+
+    /// The payload of the queue token that the payment ended. Only what says which token it was is stored.
+    fn payload(&self) -> QueryResult<Option<QueueTokenPayload>> {
+        let Some((epoch, index)) = self.token_epoch.zip(self.token_index) else {
+            return Ok(None);
+        };
+        let (performance, user) = (PerformanceId(self.performance_id), UserId(self.user_id));
+        let (lane, index) = (read_lane(self.token_lane)?, index.cast_unsigned());
+        Ok(Some(QueueTokenPayload {
+            performance,
+            user,
+            epoch,
+            lane,
+            index,
+            issued_at: DateTime::UNIX_EPOCH,
+            needs_accessible: false,
+            admitted_until: None,
+        }))
+    }
+}

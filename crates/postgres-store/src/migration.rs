@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
-use diesel::sql_types::Integer;
+use diesel::prelude::QueryableByName;
+use diesel::sql_types::{Bool, Integer, Text};
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use encore_domain::error::Unavailable;
@@ -31,6 +32,29 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, Unavailable> {
     .await
 }
 
+/// The versions of the migrations that were not applied yet. Writes nothing, not even the table of migrations.
+pub async fn pending(url: &str) -> Result<Vec<String>, Unavailable> {
+    #[derive(QueryableByName)]
+    struct Version {
+        #[diesel(sql_type = Text)]
+        version: String,
+    }
+    #[derive(QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = Bool)]
+        is_there: bool,
+    }
+    let mut conn = connected(url).await?;
+    let table = sql("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS is_there");
+    let known: Known = table.get_result(&mut conn).await.map_err(unavailable)?;
+    let applied: Vec<Version> = if known.is_there {
+        sql("SELECT version FROM __diesel_schema_migrations").load(&mut conn).await.map_err(unavailable)?
+    } else {
+        Vec::new()
+    };
+    Ok(versions().into_iter().filter(|version| applied.iter().all(|it| it.version != *version)).collect())
+}
+
 /// Reverts all migrations, which deletes all data. Returns their versions, latest first.
 pub async fn revert_all(url: &str) -> Result<Vec<String>, Unavailable> {
     run(url, |harness| {
@@ -52,8 +76,7 @@ async fn run<T: Send + 'static>(
     url: &str,
     work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> HarnessResult<T> + Send + 'static,
 ) -> Result<T, Unavailable> {
-    let connecting = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
-    let mut conn = connecting.map_err(unavailable)?.map_err(unavailable)?;
+    let mut conn = connected(url).await?;
     // Held until the connection closes at the end of this function.
     sql("SELECT pg_advisory_lock($1, $2)")
         .bind::<Integer, _>(locks::NAMESPACE)
@@ -64,4 +87,9 @@ async fn run<T: Send + 'static>(
     // The harness blocks its thread.
     let migrating = tokio::task::spawn_blocking(move || work(&mut AsyncMigrationHarness::new(conn)));
     migrating.await.map_err(unavailable)?.map_err(unavailable)
+}
+
+async fn connected(url: &str) -> Result<AsyncPgConnection, Unavailable> {
+    let connecting = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
+    connecting.map_err(unavailable)?.map_err(unavailable)
 }

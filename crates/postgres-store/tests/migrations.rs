@@ -44,7 +44,9 @@ async fn migrations_revert_and_apply_again() {
 
     let mut versions = migration::versions();
     versions.reverse();
+    assert_eq!(migration::pending(&url).await.expect("a look"), [""; 0]);
     assert_eq!(migration::revert_all(&url).await.expect("the migrations revert"), versions);
+    assert_eq!(migration::pending(&url).await.expect("a look"), migration::versions());
     assert_eq!(schema(&url).await, Vec::<String>::new());
 
     versions.reverse();

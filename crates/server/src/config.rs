@@ -7,7 +7,6 @@ mod gateway_webhooks;
 mod listen;
 mod payments;
 mod queues;
-mod secret;
 mod stores;
 mod stripe;
 mod tokens;
@@ -105,7 +104,7 @@ impl ServeArgs {
 
     /// Reads every argument before the first that is invalid ends this, so that all violations are recorded.
     fn read(&self, check: &mut Check) -> Option<Config> {
-        let is_embedded = self.stores.database_url.is_none();
+        let is_embedded = self.stores.are_embedded();
         let address = self.listen.address(check);
         let listen = self.listen.read(check);
         let stores = self.stores.read(check);

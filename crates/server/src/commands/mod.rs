@@ -1,5 +1,6 @@
 //! The subcommands of `encore`.
 
+pub mod check_config;
 pub mod create_operator;
 pub mod import_venue;
 pub mod migrate;

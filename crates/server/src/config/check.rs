@@ -1,6 +1,7 @@
 //! The check of a configuration: it collects every violation.
 
 use std::fmt;
+use std::fs;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -43,4 +44,31 @@ impl Check {
             if known { Ok(url.to_owned()) } else { Err(format!("must begin with {}", schemes.join(" or "))) },
         )
     }
+
+    /// A secret: the value of its variable, or what the file that `NAME_FILE` names contains, without the line break at its end. None if
+    /// neither is set.
+    pub(super) fn secret(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        file: Option<&str>,
+    ) -> Result<Option<String>, Recorded> {
+        let Some(file) = file else { return Ok(value.map(str::to_owned)) };
+        let name = format!("{name}_FILE");
+        let content = match value {
+            Some(_) => Err("must not be set beside the variable for the value itself".to_owned()),
+            None => fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}")),
+        };
+        let content = self.read(&name, content).ok_or(Recorded)?;
+        Ok(Some(content.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
+    /// A secret that must be set.
+    pub(super) fn required_secret(&mut self, name: &str, value: Option<&str>, file: Option<&str>) -> Option<String> {
+        let secret = self.secret(name, value, file).ok()?;
+        self.read(name, secret.ok_or("must be set"))
+    }
 }
+
+/// A violation was recorded.
+pub(super) struct Recorded;

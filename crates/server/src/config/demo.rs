@@ -18,6 +18,9 @@ pub struct DemoArgs {
     /// knows unless this is set.
     #[arg(long, env = "ENCORE_DEMO_OPERATOR_PASSWORD", hide_env_values = true)]
     pub demo_operator_password: Option<String>,
+    /// A file with the value of `ENCORE_DEMO_OPERATOR_PASSWORD`.
+    #[arg(long, env = "ENCORE_DEMO_OPERATOR_PASSWORD_FILE")]
+    pub demo_operator_password_file: Option<String>,
 }
 
 /// The demo catalogue, and who runs its sale.
@@ -31,7 +34,9 @@ impl DemoArgs {
     /// The demo, if it is asked for or there is nothing else to serve. Its operator is made where somebody asked for it, or where
     /// nothing lasts. Everybody knows the default password, so with it nobody may call from elsewhere.
     pub(super) fn read(&self, check: &mut Check, is_embedded: bool, listen: Option<SocketAddr>) -> Option<Demo> {
-        let asked = self.demo_operator_password.as_deref().filter(|password| !password.is_empty());
+        let (password, file) = (self.demo_operator_password.as_deref(), self.demo_operator_password_file.as_deref());
+        let asked = check.secret("ENCORE_DEMO_OPERATOR_PASSWORD", password, file).ok()?;
+        let asked = asked.as_deref().filter(|password| !password.is_empty());
         if !self.demo && !is_embedded {
             if asked.is_some() {
                 check.0.push("ENCORE_DEMO_OPERATOR_PASSWORD: requires ENCORE_DEMO".to_owned());

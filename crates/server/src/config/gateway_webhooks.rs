@@ -6,7 +6,6 @@ use clap::Args;
 use encore_payment_gateway::WebhookSecrets;
 
 use super::check::Check;
-use super::secret::secret;
 
 /// Where webhooks of the payment gateway arrive, and how they are signed.
 #[derive(Args, Clone)]
@@ -17,7 +16,7 @@ pub struct GatewayWebhookArgs {
     /// The signing secrets of the webhooks (`whsec_…`), comma-separated: the current one and those that are being replaced.
     #[arg(long, env = "ENCORE_GATEWAY_WEBHOOK_SECRETS", hide_env_values = true)]
     pub gateway_webhook_secrets: Option<String>,
-    /// A file whose first line is the signing secrets.
+    /// A file with the value of `ENCORE_GATEWAY_WEBHOOK_SECRETS`.
     #[arg(long, env = "ENCORE_GATEWAY_WEBHOOK_SECRETS_FILE")]
     pub gateway_webhook_secrets_file: Option<String>,
 }
@@ -42,7 +41,7 @@ impl GatewayWebhookArgs {
             return None;
         };
         let listen = check.read("ENCORE_GATEWAY_WEBHOOK_LISTEN", listen.parse());
-        let secrets = check.read("ENCORE_GATEWAY_WEBHOOK_SECRETS", secret(value, file));
+        let secrets = check.required_secret("ENCORE_GATEWAY_WEBHOOK_SECRETS", value, file);
         let secrets =
             secrets.and_then(|text| check.read("ENCORE_GATEWAY_WEBHOOK_SECRETS", WebhookSecrets::parse(&text)));
         Some(GatewayWebhookConfig { listen: listen?, secrets: secrets? })

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::Args;
 
-use super::check::{Check, ConfigErrors};
+use super::check::{Check, ConfigErrors, Recorded};
 
 /// Which stores to use.
 #[derive(Args, Clone)]
@@ -13,6 +13,9 @@ pub struct StoreArgs {
     /// process.
     #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// A file with the value of `ENCORE_DATABASE_URL`.
+    #[arg(long, env = "ENCORE_DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
@@ -20,6 +23,9 @@ pub struct StoreArgs {
     /// are kept in the memory of this process, and no other instance may run.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+    /// A file with the value of `ENCORE_REDIS_URL`.
+    #[arg(long, env = "ENCORE_REDIS_URL_FILE")]
+    pub redis_url_file: Option<String>,
     /// The prefix of every key in Redis.
     #[arg(long, env = "ENCORE_REDIS_PREFIX", default_value = "encore")]
     pub redis_prefix: String,
@@ -79,15 +85,24 @@ impl StoreArgs {
         }
     }
 
+    /// Whether no database is configured.
+    pub(super) fn are_embedded(&self) -> bool {
+        self.database_url.is_none() && self.database_url_file.is_none()
+    }
+
     pub(super) fn read(&self, check: &mut Check) -> Option<Stores> {
         let pool_size = check.number("ENCORE_DATABASE_POOL", &self.database_pool, 1..=500);
-        let database = match &self.database_url {
-            Some(url) => check.url("ENCORE_DATABASE_URL", url, &["postgres://", "postgresql://"]).map(Some),
-            None => Some(None),
+        let (url, file) = (self.database_url.as_deref(), self.database_url_file.as_deref());
+        let database = match check.secret("ENCORE_DATABASE_URL", url, file) {
+            Ok(Some(url)) => check.url("ENCORE_DATABASE_URL", &url, &["postgres://", "postgresql://"]).map(Some),
+            Ok(None) => Some(None),
+            Err(Recorded) => None,
         };
-        let redis = match &self.redis_url {
-            Some(urls) => redis_urls(check, urls).map(Some),
-            None => Some(None),
+        let (urls, file) = (self.redis_url.as_deref(), self.redis_url_file.as_deref());
+        let redis = match check.secret("ENCORE_REDIS_URL", urls, file) {
+            Ok(Some(urls)) => redis_urls(check, &urls).map(Some),
+            Ok(None) => Some(None),
+            Err(Recorded) => None,
         };
         let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
             && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));

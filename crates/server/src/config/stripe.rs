@@ -4,7 +4,6 @@ use clap::Args;
 use encore_payment_gateway::{STRIPE_CALL_WITHIN, STRIPE_URL, SecretKey, StripeConfig, StripeConfigError};
 
 use super::check::Check;
-use super::secret::secret;
 
 /// The Stripe account that charges cards.
 #[derive(Args, Clone)]
@@ -13,7 +12,7 @@ pub struct StripeArgs {
     /// prefer the variable or the file.
     #[arg(long, env = "ENCORE_STRIPE_SECRET_KEY", hide_env_values = true)]
     pub stripe_secret_key: Option<String>,
-    /// A file whose first line is the secret key of the Stripe account.
+    /// A file with the value of `ENCORE_STRIPE_SECRET_KEY`.
     #[arg(long, env = "ENCORE_STRIPE_SECRET_KEY_FILE")]
     pub stripe_secret_key_file: Option<String>,
     /// Where the fan's browser goes after 3-D Secure: an absolute URL, such as a page of the web client or a link into the app.
@@ -27,10 +26,9 @@ pub struct StripeArgs {
 impl StripeArgs {
     /// Checks the arguments, which are needed if Stripe is the gateway.
     pub(super) fn read(&self, check: &mut Check) -> Option<StripeConfig> {
-        let secret_key = secret(self.stripe_secret_key.as_deref(), self.stripe_secret_key_file.as_deref());
-        let secret_key = check
-            .read("ENCORE_STRIPE_SECRET_KEY", secret_key)
-            .and_then(|key| check.read("ENCORE_STRIPE_SECRET_KEY", SecretKey::parse(&key)));
+        let (key, file) = (self.stripe_secret_key.as_deref(), self.stripe_secret_key_file.as_deref());
+        let secret_key = check.required_secret("ENCORE_STRIPE_SECRET_KEY", key, file);
+        let secret_key = secret_key.and_then(|key| check.read("ENCORE_STRIPE_SECRET_KEY", SecretKey::parse(&key)));
         let return_url = self.stripe_return_url.clone().ok_or("must be set: 3-D Secure returns there");
         let return_url = check.read("ENCORE_STRIPE_RETURN_URL", return_url);
         let url = self.stripe_url.clone();

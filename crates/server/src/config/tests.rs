@@ -3,7 +3,10 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use encore_domain::identity::Password;
 
 use super::*;
+use crate::command_line::{Variable, variables};
 use crate::demo::OPERATOR_PASSWORD;
+
+const PREFIX: &str = "ENCORE_";
 
 #[derive(Parser)]
 struct Cli {
@@ -200,4 +203,46 @@ fn stripe_needs_a_key_and_a_page_to_return_to() {
         assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:?}");
     }
     assert!(with(&["--stripe-secret-key-file=/nowhere", page]).is_err());
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let folder = std::env::temp_dir().join(format!("encore-secrets-{}", std::process::id()));
+    let (url, unreadable) = (folder.join("url"), folder.join("none"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(&url, "postgres://encore:hunter2@db/encore\n").expect("a file");
+    let flag = |path: &std::path::Path| format!("--database-url-file={}", path.display());
+    let stores = args(&[&flag(&url)]).stores.check();
+    let target = DatabaseTarget { url: "postgres://encore:hunter2@db/encore".into(), pool_size: 16 };
+    assert_eq!(stores, Ok(Stores::Durable { database: target, redis: None }));
+    let errors = |flags: &[&str]| args(flags).stores.check().expect_err("a violation").0;
+    let both = errors(&[&flag(&url), "--database-url=postgres://db"]);
+    assert_eq!(both, ["ENCORE_DATABASE_URL_FILE: must not be set beside the variable for the value itself"]);
+    let missing = errors(&[&flag(&unreadable)]);
+    assert!(missing.len() == 1 && missing[0].starts_with("ENCORE_DATABASE_URL_FILE: cannot be read"), "{missing:?}");
+    std::fs::remove_dir_all(&folder).expect("the folder goes");
+}
+
+/// The tables of docs/operating.md name each variable with its flag and its default, and no other.
+#[test]
+fn the_documented_variables_are_those_that_are_read() {
+    let documented = include_str!("../../../../docs/operating.md");
+    let mut missing = Vec::new();
+    for Variable { name, flag, default, .. } in variables() {
+        let row = documented.lines().find(|line| line.starts_with(&format!("| `{name}` | `{flag}` |")));
+        let has_default = |row: &str| {
+            default.as_ref().is_none_or(|default| {
+                default.len() > 40 || row.split(" | ").nth(2).is_some_and(|cell| cell.contains(&format!("`{default}`")))
+            })
+        };
+        if !row.is_some_and(has_default) {
+            missing.push((name, default));
+        }
+    }
+    assert_eq!(missing, [], "a row of docs/operating.md is missing or has another default");
+    let known = variables();
+    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `ENCORE_")?.split_once('`'));
+    let unknown: Vec<&str> =
+        rows.map(|(name, _)| name).filter(|name| known.iter().all(|it| it.name[PREFIX.len()..] != **name)).collect();
+    assert_eq!(unknown, [""; 0], "docs/operating.md has a row for a variable that nobody reads");
 }

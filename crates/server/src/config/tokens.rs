@@ -15,6 +15,9 @@ pub struct TokenArgs {
     /// verify. Required with a database. Without a database, a temporary key is generated.
     #[arg(long, env = "ENCORE_TOKEN_KEYS", hide_env_values = true)]
     pub token_keys: Option<String>,
+    /// A file with the value of `ENCORE_TOKEN_KEYS`.
+    #[arg(long, env = "ENCORE_TOKEN_KEYS_FILE")]
+    pub token_keys_file: Option<String>,
     /// The lifetime of an access token in seconds (60 to 86400).
     #[arg(long, env = "ENCORE_ACCESS_TOKEN_SECONDS", default_value = "3600")]
     pub access_token_seconds: String,
@@ -35,8 +38,9 @@ impl TokenArgs {
     }
 
     fn keyring(&self, check: &mut Check, is_embedded: bool) -> Option<Keyring> {
-        match &self.token_keys {
-            Some(keys) => check.read("ENCORE_TOKEN_KEYS", Keyring::parse(keys)),
+        let (keys, file) = (self.token_keys.as_deref(), self.token_keys_file.as_deref());
+        match check.secret("ENCORE_TOKEN_KEYS", keys, file).ok()? {
+            Some(keys) => check.read("ENCORE_TOKEN_KEYS", Keyring::parse(&keys)),
             None if !is_embedded => {
                 check.0.push(
                     "ENCORE_TOKEN_KEYS: must be set with a database, because tokens outlive the process".to_owned(),

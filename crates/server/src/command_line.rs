@@ -1,0 +1,85 @@
+//! The command line of `encore`.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands;
+use crate::config::ServeArgs;
+use crate::telemetry::LogFormat;
+
+/// Sells concert seats to a hundred thousand people who arrive in the same second.
+#[derive(Parser)]
+#[command(name = "encore", version)]
+pub struct Cli {
+    /// The log filter, such as `info` or `encore_app=debug,warn`. Default: `info`.
+    #[arg(long, env = "ENCORE_LOG", global = true)]
+    pub log: Option<String>,
+    /// The log format. Default: text on a terminal and JSON elsewhere.
+    #[arg(long, env = "ENCORE_LOG_FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+    /// What to do. Default: `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The arguments of `encore` without a subcommand: it serves, and reads its configuration from the environment.
+#[derive(Parser)]
+pub struct ByVariables {
+    /// Whatever `serve` takes.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What `encore` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve the API (the default).
+    Serve(Box<ServeArgs>),
+    /// Check the configuration of `serve` and print it. Starts nothing and changes nothing.
+    CheckConfig(Box<commands::check_config::CheckConfigArgs>),
+    /// Apply the pending migrations of the database.
+    Migrate(commands::migrate::MigrateArgs),
+    /// Create a user with the operator role.
+    CreateOperator(commands::create_operator::CreateOperatorArgs),
+    /// Import a seating plan as a venue.
+    ImportVenue(commands::import_venue::ImportVenueArgs),
+    /// Make a new venue of one that was imported: mark accessible seats, set focal points, add general admission areas.
+    ReviseVenue(commands::revise_venue::ReviseVenueArgs),
+    /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
+    Verify(commands::verify::VerifyArgs),
+    /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
+    VerifyDraw(commands::verify_draw::VerifyDrawArgs),
+}
+
+/// A variable that some command reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Such as `ENCORE_LISTEN`.
+    pub name: String,
+    /// Such as `--listen`.
+    pub flag: String,
+    /// The default; none if there is none.
+    pub default: Option<String>,
+    /// Whether the value is not to be shown.
+    pub is_secret: bool,
+}
+
+/// The variables of all commands, each once, in the order of the help.
+pub fn variables() -> Vec<Variable> {
+    let command = Cli::command();
+    let mut variables: Vec<Variable> = Vec::new();
+    for argument in command.get_arguments().chain(command.get_subcommands().flat_map(clap::Command::get_arguments)) {
+        let (Some(name), Some(flag)) = (argument.get_env(), argument.get_long()) else { continue };
+        let name = name.to_string_lossy().into_owned();
+        if variables.iter().all(|known| known.name != name) {
+            let takes_value = argument.get_action().takes_values();
+            let default = argument.get_default_values().first().filter(|_| takes_value);
+            variables.push(Variable {
+                name,
+                flag: format!("--{flag}"),
+                default: default.map(|default| default.to_string_lossy().into_owned()),
+                is_secret: argument.is_hide_env_values_set(),
+            });
+        }
+    }
+    variables
+}

@@ -1,10 +1,14 @@
 //! Events: one for each committed change, written in the transaction of the change.
 
+pub mod message;
+pub mod relay;
+
+use thiserror::Error;
 use uuid::Uuid;
 
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
-use crate::ids::UserId;
+use crate::ids::{PerformanceId, UserId};
 use crate::payment::Payment;
 use crate::payment::refund::Refund;
 use crate::time::Timestamp;
@@ -100,9 +104,25 @@ impl Event {
         }
     }
 
+    /// The performance whose seats it is about.
+    pub fn performance(&self) -> Option<PerformanceId> {
+        match self {
+            Self::HoldPlaced(reservation)
+            | Self::HoldChanged { hold: reservation, .. }
+            | Self::HoldReleased(reservation)
+            | Self::HoldExpired(reservation)
+            | Self::ReservationConfirmed { reservation, .. }
+            | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
+            Self::SeatsBlocked(SeatBlock { performance, .. })
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
+            Self::WalletToppedUp { .. } => None,
+        }
+    }
+
     /// The key of the event: the performance, or the user for events of a wallet. Events of one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
+            Self::WalletToppedUp { user, .. } => user.0,
             Self::HoldPlaced(reservation)
             | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)
@@ -111,7 +131,6 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
-            Self::WalletToppedUp { user, .. } => user.0,
         }
     }
 }
@@ -123,6 +142,13 @@ pub struct OutboxPlace {
     pub window: i64,
     /// The number of the event. Within a window, events are delivered in the order of their numbers.
     pub sequence: i64,
+}
+
+impl OutboxPlace {
+    /// The place just before this one: an event here comes after it.
+    pub fn before(self) -> Self {
+        Self { sequence: self.sequence - 1, ..self }
+    }
 }
 
 /// An event as it was written.
@@ -138,7 +164,14 @@ pub struct OutboxRecord {
     pub key: Uuid,
     /// See [`Event::at`].
     pub at: Timestamp,
+    /// The event itself.
+    pub event: Result<Event, UnreadableEvent>,
 }
+
+/// An event is stored in a form that this version cannot read. Later events of its key must wait for it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the event cannot be read: {0}")]
+pub struct UnreadableEvent(pub String);
 
 /// Some events in the order of delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,3 +181,15 @@ pub struct OutboxPage {
     /// The place after which reading goes on.
     pub end: OutboxPlace,
 }
+
+/// What is not delivered yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many events, counted up to [`BACKLOG_COUNTED_MAX`].
+    pub events: u64,
+    /// When the oldest of those counted was written.
+    pub oldest: Option<Timestamp>,
+}
+
+/// The most events that a backlog counts. Counting more would read the table for seconds while the store has other work.
+pub const BACKLOG_COUNTED_MAX: u64 = 100_000;

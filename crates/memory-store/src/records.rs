@@ -19,7 +19,7 @@ pub use self::cards::CardRecords;
 pub use self::catalog::CatalogRecords;
 pub use self::draw_entries::DrawEntryRecords;
 pub use self::ended_tokens::EndedTokens;
-pub use self::outbox::OutboxRecords;
+pub use self::outbox::{OutboxRecords, RelayRecord};
 pub use self::payments::PaymentRecords;
 pub use self::reservations::ReservationRecords;
 pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
@@ -54,5 +54,6 @@ pub struct Records {
     pub payments: PaymentRecords,
     pub cards: CardRecords,
     pub outbox: OutboxRecords,
+    pub relay: RelayRecord,
     pub requests: Requests,
 }

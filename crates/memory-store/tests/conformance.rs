@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
-    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges,
-    MemorySeatLocks, MemoryUsers, MemoryWallets,
+    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
+    MemorySeatChanges, MemorySeatLocks, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -23,6 +23,7 @@ async fn records() -> RecordBench {
         refunds: Arc::new(MemoryRefunds::new(records.clone())),
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
+        relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
     }
@@ -49,6 +50,7 @@ encore_port_tests::payments!(records);
 encore_port_tests::refunds!(records);
 encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
+encore_port_tests::relay_cursor!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);

@@ -9,13 +9,14 @@ use std::time::Duration;
 use encore_domain::audit::{AuditReport, Finding, HOLD_OVERDUE_AFTER, Promise};
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
+use encore_domain::event::OutboxPlace;
 use encore_domain::ids::PerformanceId;
 use encore_domain::wallet::Transfer;
 
 use crate::RecordBench;
 use crate::answers::{made, repeated};
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{at_secs, euros, hold, just_before, money, payment, request, start, top_up};
+use crate::fixtures::{at_secs, euros, hold, hold_at, just_before, money, payment, request, start, top_up};
 
 /// Stamps the cases of the port `Audit`.
 #[macro_export]
@@ -27,6 +28,7 @@ macro_rules! audit {
             counts_what_it_examined,
             finds_nothing_while_sales_go_on,
             finds_an_overdue_hold,
+            misses_no_event_that_was_forgotten,
             keeps_performances_apart,
         ] $($with)+ }
     };
@@ -176,6 +178,23 @@ pub async fn finds_an_overdue_hold(bench: RecordBench) {
     }
     assert_eq!(bench.reservations.expire_due(too_late, 100).await.expect("the store answers").len(), 1);
     assert_eq!(bench.findings(None).await, []);
+}
+
+pub async fn misses_no_event_that_was_forgotten(bench: RecordBench) {
+    let sale = bench.open_sale().await;
+    bench.add_history(&sale).await;
+    let examined = bench.sweep(None).await.of(Promise::OutboxGap).map_or(0, |gaps| gaps.examined);
+    bench.close_window().await;
+    let end = bench.outbox.after(OutboxPlace::default(), 1_000).await.expect("the store answers").end;
+    let forgotten = bench.outbox.forget(end, at_secs(86_400), 1_000).await.expect("the store answers");
+    assert!(forgotten > 0 && forgotten == examined, "{forgotten} of {examined}");
+    let gaps = async |scope| bench.sweep(scope).await.of(Promise::OutboxGap).map(|gaps| (gaps.examined, gaps.broken));
+    for scope in [None, Some(sale.id)] {
+        assert_eq!(gaps(scope).await, Some((0, 0)));
+    }
+    let fan = bench.sign_up().await;
+    bench.place(&hold_at(fan, &sale, &[20], at_secs(86_401))).await;
+    assert_eq!(gaps(None).await, Some((1, 0)));
 }
 
 pub async fn keeps_performances_apart(bench: RecordBench) {

@@ -10,8 +10,8 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, Reservations, SeatBlocks,
-    SeatChanges, SeatLocks, Users, Wallets,
+    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, RelayCursor,
+    Reservations, SeatBlocks, SeatChanges, SeatLocks, Users, Wallets,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -45,6 +45,8 @@ pub struct RecordBench {
     pub card_payments: Arc<dyn CardPayments>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
+    /// The port under test.
+    pub relay_cursor: Arc<dyn RelayCursor>,
     /// The port under test.
     pub audit: Arc<dyn Audit>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.

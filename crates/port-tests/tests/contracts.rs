@@ -28,7 +28,7 @@ macro_rules! agree {
 
 agree!(
     "identity/" users, catalog, wallets, audit, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
-    "queue/" draws, outbox
+    "queue/" draws, outbox, relay_cursor, event_publisher
 );
 
 /// Suites that are folders. Each theme is a file, in the order of the contract.

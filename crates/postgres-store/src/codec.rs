@@ -12,6 +12,7 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::identity::Role;
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::PaymentMethod;
+use encore_domain::payment::refund::RefundCause;
 use encore_domain::queue::EndReason;
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::TransferKind;
@@ -92,6 +93,23 @@ pub fn read_method(text: &str) -> QueryResult<PaymentMethod> {
         "wallet" => Ok(PaymentMethod::Wallet),
         "card" => Ok(PaymentMethod::Card),
         _ => Err(corrupt("payment method", text)),
+    }
+}
+
+pub fn cause_text(cause: RefundCause) -> &'static str {
+    match cause {
+        RefundCause::Cancelled => "cancelled",
+        RefundCause::Unsold => "unsold",
+        RefundCause::NotTaken => "not_taken",
+    }
+}
+
+pub fn read_cause(text: &str) -> QueryResult<RefundCause> {
+    match text {
+        "cancelled" => Ok(RefundCause::Cancelled),
+        "unsold" => Ok(RefundCause::Unsold),
+        "not_taken" => Ok(RefundCause::NotTaken),
+        _ => Err(corrupt("cause of a refund", text)),
     }
 }
 

@@ -1,122 +1,443 @@
-//! The payload of an event in the outbox: amounts in minor units, times in RFC 3339, ids as text.
+//! The payload of an event in the outbox: amounts in minor units, times in milliseconds since 1970, ids as text, seats as slots.
+//!
+//! Only this store reads it. What leaves Encore is encoded when it is published.
 
-use chrono::SecondsFormat;
-use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
+use std::str::FromStr;
+
+use diesel::QueryResult;
+use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::event::Event;
-use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::payment::Payment;
-use encore_domain::payment::refund::{CancelledBy, Refund};
+use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::codec::{method_text, state_text, transfer_kind_text};
+use crate::codec::{
+    cause_text, method_text, read_cause, read_method, read_money, read_state, read_transfer_kind, state_text,
+    transfer_kind_text,
+};
+use crate::error::corrupt;
 
 /// The payload of an event.
-pub fn payload(event: &Event) -> Value {
+pub fn payload(event: &Event) -> QueryResult<Value> {
     match event {
-        Event::HoldPlaced(hold)
-        | Event::HoldChanged { hold, .. }
-        | Event::HoldReleased(hold)
-        | Event::HoldExpired(hold) => {
-            json!({ "reservation": reservation(hold) })
+        Event::HoldPlaced(hold) | Event::HoldReleased(hold) | Event::HoldExpired(hold) => write(&Held::from(hold)),
+        Event::HoldChanged { hold, at } => write(&Changed { reservation: hold.into(), at_ms: at.timestamp_millis() }),
+        Event::ReservationConfirmed { reservation, payment } => {
+            write(&Confirmed { reservation: reservation.into(), payment: payment.into() })
         }
-        Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
-            json!({ "reservation": reservation(confirmed), "payment": payment(paid) })
+        Event::SeatsCancelled { reservation, refund } => {
+            write(&Cancelled { reservation: reservation.into(), refund: refund.into() })
         }
-        Event::SeatsCancelled { reservation: left, refund } => {
-            json!({ "reservation": reservation(left), "refund": refund_record(refund) })
-        }
-        Event::SeatsBlocked(SeatBlock { id, performance, operator, reason, slots, at }) => {
-            let block = seats_block(*id, *performance, *operator, slots, *at);
-            json!({ "block": block, "reason": reason.as_str() })
-        }
-        Event::SeatsUnblocked(SeatUnblock { id, performance, operator, slots, at }) => {
-            json!({ "unblock": seats_block(*id, *performance, *operator, slots, *at) })
-        }
+        Event::SeatsBlocked(block) => write(&BlockRecord::from(block)),
+        Event::SeatsUnblocked(unblock) => write(&BlockRecord::from(unblock)),
         Event::WalletToppedUp { user, entry } => {
-            json!({ "user_id": user.to_string(), "entry": wallet_entry(entry) })
+            write(&ToppedUp { user_id: user.to_string(), entry: EntryRecord::from(entry) })
         }
     }
 }
 
-fn reservation(reservation: &Reservation) -> Value {
-    let seat = |seat: &ReservedSeat| json!({ "slot": seat.slot.0, "price_minor": seat.price_minor });
-    json!({
-        "id": reservation.id.to_string(),
-        "user_id": reservation.user.to_string(),
-        "performance_id": reservation.performance.to_string(),
-        "seats": reservation.seats.iter().map(seat).collect::<Vec<_>>(),
-        "total_minor": reservation.total.minor,
-        "currency": reservation.total.currency.code(),
-        "state": state_text(reservation.state),
-        "held_at": time(reservation.held_at),
-        "expires_at": time(reservation.expires_at),
-        "settled_at": reservation.settled_at.map(time),
-        "payment_id": reservation.payment.map(|id| id.to_string()),
-        "cancelled_at": reservation.cancelled_at.map(time),
-    })
+/// The event of this kind with this payload.
+pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
+    match kind {
+        "booking.hold_placed" => Ok(Event::HoldPlaced(parse::<Held>(payload)?.reservation.read()?)),
+        "booking.hold_released" => Ok(Event::HoldReleased(parse::<Held>(payload)?.reservation.read()?)),
+        "booking.hold_expired" => Ok(Event::HoldExpired(parse::<Held>(payload)?.reservation.read()?)),
+        "booking.hold_changed" => {
+            let Changed { reservation, at_ms } = parse(payload)?;
+            Ok(Event::HoldChanged { hold: reservation.read()?, at: time(at_ms)? })
+        }
+        "booking.reservation_confirmed" => {
+            let Confirmed { reservation, payment } = parse(payload)?;
+            Ok(Event::ReservationConfirmed { reservation: reservation.read()?, payment: payment.read()? })
+        }
+        "booking.reservation_cancelled" | "booking.seats_cancelled" => {
+            let Cancelled { reservation, refund } = parse(payload)?;
+            Ok(Event::SeatsCancelled { reservation: reservation.read()?, refund: refund.read()? })
+        }
+        "booking.seats_blocked" => parse::<BlockRecord>(payload)?.read_block().map(Event::SeatsBlocked),
+        "booking.seats_unblocked" => parse::<BlockRecord>(payload)?.read_unblock().map(Event::SeatsUnblocked),
+        "wallet.topped_up" => {
+            let ToppedUp { user_id, entry } = parse(payload)?;
+            Ok(Event::WalletToppedUp { user: id(&user_id)?, entry: entry.read()? })
+        }
+        unknown => Err(corrupt("kind of event", unknown)),
+    }
 }
 
-fn seats_block(id: BlockId, performance: PerformanceId, operator: UserId, slots: &[Slot], at: Timestamp) -> Value {
-    json!({
-        "id": id.to_string(),
-        "performance_id": performance.to_string(),
-        "operator_id": operator.to_string(),
-        "slots": slots.iter().map(|slot| slot.0).collect::<Vec<_>>(),
-        "at": time(at),
-    })
+fn write(record: &impl Serialize) -> QueryResult<Value> {
+    serde_json::to_value(record).map_err(|error| corrupt("event", &error))
 }
 
-fn payment(payment: &Payment) -> Value {
-    json!({
-        "id": payment.id.to_string(),
-        "reservation_id": payment.reservation.to_string(),
-        "user_id": payment.user.to_string(),
-        "performance_id": payment.performance.to_string(),
-        "amount_minor": payment.amount.minor,
-        "currency": payment.amount.currency.code(),
-        "paid_at": time(payment.paid_at),
-        "method": method_text(payment.method),
-    })
+fn parse<T: DeserializeOwned>(payload: Value) -> QueryResult<T> {
+    serde_json::from_value(payload).map_err(|error| corrupt("payload of an event", &error))
 }
 
-fn refund_record(refund: &Refund) -> Value {
-    let (operator, reason) = match &refund.by {
-        CancelledBy::Fan => (None, None),
-        CancelledBy::Operator(operator, reason) => (Some(operator.to_string()), Some(reason.as_str())),
-    };
-    json!({
-        "id": refund.id.to_string(),
-        "payment_id": refund.payment.to_string(),
-        "user_id": refund.user.to_string(),
-        "slots": refund.slots.iter().map(|slot| slot.0).collect::<Vec<_>>(),
-        "price_minor": refund.price.minor,
-        "fee_minor": refund.fee_minor,
-        "currency": refund.price.currency.code(),
-        "operator_id": operator,
-        "reason": reason,
-        "to_card": refund.to_card,
-        "at": time(refund.at),
-    })
+fn id<T: FromStr>(text: &str) -> QueryResult<T> {
+    text.parse().map_err(|_| corrupt("id in an event", text))
 }
 
-fn wallet_entry(entry: &WalletEntry) -> Value {
-    json!({
-        "id": entry.id.to_string(),
-        "transfer_id": entry.transfer.to_string(),
-        "kind": transfer_kind_text(entry.kind),
-        "amount_minor": entry.amount.minor,
-        "currency": entry.amount.currency.code(),
-        "balance_after_minor": entry.balance_after_minor,
-        "payment_id": entry.payment.map(|id| id.to_string()),
-        "refund_id": entry.refund.map(|id| id.to_string()),
-        "at": time(entry.at),
-    })
+fn optional_id<T: FromStr>(text: Option<&str>) -> QueryResult<Option<T>> {
+    text.map(id).transpose()
 }
 
-fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+fn time(ms: i64) -> QueryResult<Timestamp> {
+    Timestamp::from_timestamp_millis(ms).ok_or_else(|| corrupt("time in an event", &ms))
+}
+
+fn optional_time(ms: Option<i64>) -> QueryResult<Option<Timestamp>> {
+    ms.map(time).transpose()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Held {
+    reservation: ReservationRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Changed {
+    reservation: ReservationRecord,
+    at_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Confirmed {
+    reservation: ReservationRecord,
+    payment: PaymentRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cancelled {
+    reservation: ReservationRecord,
+    refund: RefundRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToppedUp {
+    user_id: String,
+    entry: EntryRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReservationRecord {
+    id: String,
+    user_id: String,
+    performance_id: String,
+    /// The slot and price of each seat.
+    seats: Vec<(u32, i64)>,
+    total_minor: i64,
+    currency: String,
+    state: String,
+    held_at_ms: i64,
+    expires_at_ms: i64,
+    settled_at_ms: Option<i64>,
+    payment_id: Option<String>,
+    cancelled_at_ms: Option<i64>,
+    revision: u32,
+}
+
+impl From<&Reservation> for Held {
+    fn from(hold: &Reservation) -> Self {
+        Self { reservation: hold.into() }
+    }
+}
+
+impl From<&Reservation> for ReservationRecord {
+    fn from(it: &Reservation) -> Self {
+        Self {
+            id: it.id.to_string(),
+            user_id: it.user.to_string(),
+            performance_id: it.performance.to_string(),
+            seats: it.seats.iter().map(|seat| (seat.slot.0, seat.price_minor)).collect(),
+            total_minor: it.total.minor,
+            currency: it.total.currency.to_string(),
+            state: state_text(it.state).to_owned(),
+            held_at_ms: it.held_at.timestamp_millis(),
+            expires_at_ms: it.expires_at.timestamp_millis(),
+            settled_at_ms: it.settled_at.map(|at| at.timestamp_millis()),
+            payment_id: it.payment.map(|id| id.to_string()),
+            cancelled_at_ms: it.cancelled_at.map(|at| at.timestamp_millis()),
+            revision: it.revision,
+        }
+    }
+}
+
+impl ReservationRecord {
+    fn read(self) -> QueryResult<Reservation> {
+        let seat = |(slot, price_minor)| ReservedSeat { slot: Slot(slot), price_minor };
+        Ok(Reservation {
+            id: id(&self.id)?,
+            user: id(&self.user_id)?,
+            performance: id(&self.performance_id)?,
+            seats: self.seats.into_iter().map(seat).collect(),
+            total: read_money(self.total_minor, &self.currency)?,
+            state: read_state(&self.state)?,
+            held_at: time(self.held_at_ms)?,
+            expires_at: time(self.expires_at_ms)?,
+            settled_at: optional_time(self.settled_at_ms)?,
+            payment: optional_id(self.payment_id.as_deref())?,
+            cancelled_at: optional_time(self.cancelled_at_ms)?,
+            revision: self.revision,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct PaymentRecord {
+    id: String,
+    reservation_id: String,
+    user_id: String,
+    performance_id: String,
+    amount_minor: i64,
+    currency: String,
+    paid_at_ms: i64,
+    method: String,
+}
+
+impl From<&Payment> for PaymentRecord {
+    fn from(it: &Payment) -> Self {
+        Self {
+            id: it.id.to_string(),
+            reservation_id: it.reservation.to_string(),
+            user_id: it.user.to_string(),
+            performance_id: it.performance.to_string(),
+            amount_minor: it.amount.minor,
+            currency: it.amount.currency.to_string(),
+            paid_at_ms: it.paid_at.timestamp_millis(),
+            method: method_text(it.method).to_owned(),
+        }
+    }
+}
+
+impl PaymentRecord {
+    fn read(self) -> QueryResult<Payment> {
+        Ok(Payment {
+            id: id(&self.id)?,
+            reservation: id(&self.reservation_id)?,
+            user: id(&self.user_id)?,
+            performance: id(&self.performance_id)?,
+            amount: read_money(self.amount_minor, &self.currency)?,
+            paid_at: time(self.paid_at_ms)?,
+            method: read_method(&self.method)?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefundRecord {
+    id: String,
+    payment_id: String,
+    reservation_id: Option<String>,
+    user_id: String,
+    performance_id: Option<String>,
+    slots: Vec<u32>,
+    is_whole: bool,
+    price_minor: i64,
+    fee_minor: i64,
+    currency: String,
+    /// None if the fan cancelled.
+    operator_id: Option<String>,
+    reason: Option<String>,
+    cause: String,
+    to_card: bool,
+    at_ms: i64,
+}
+
+impl From<&Refund> for RefundRecord {
+    fn from(it: &Refund) -> Self {
+        let (operator_id, reason) = match &it.by {
+            CancelledBy::Fan => (None, None),
+            CancelledBy::Operator(operator, reason) => (Some(operator.to_string()), Some(reason.as_str().to_owned())),
+        };
+        Self {
+            id: it.id.to_string(),
+            payment_id: it.payment.to_string(),
+            reservation_id: it.reservation.map(|id| id.to_string()),
+            user_id: it.user.to_string(),
+            performance_id: it.performance.map(|id| id.to_string()),
+            slots: it.slots.iter().map(|slot| slot.0).collect(),
+            is_whole: it.is_whole,
+            price_minor: it.price.minor,
+            fee_minor: it.fee_minor,
+            currency: it.price.currency.to_string(),
+            operator_id,
+            reason,
+            cause: cause_text(it.cause).to_owned(),
+            to_card: it.to_card,
+            at_ms: it.at.timestamp_millis(),
+        }
+    }
+}
+
+impl RefundRecord {
+    fn read(self) -> QueryResult<Refund> {
+        let by = match self.operator_id {
+            None => CancelledBy::Fan,
+            Some(operator) => {
+                let reason = self.reason.unwrap_or_default();
+                let reason = OperatorReason::parse(&reason).map_err(|_| corrupt("reason in an event", &reason))?;
+                CancelledBy::Operator(id(&operator)?, reason)
+            }
+        };
+        Ok(Refund {
+            id: id(&self.id)?,
+            payment: id(&self.payment_id)?,
+            reservation: optional_id(self.reservation_id.as_deref())?,
+            user: id(&self.user_id)?,
+            performance: optional_id(self.performance_id.as_deref())?,
+            slots: self.slots.into_iter().map(Slot).collect(),
+            is_whole: self.is_whole,
+            price: read_money(self.price_minor, &self.currency)?,
+            fee_minor: self.fee_minor,
+            by,
+            cause: read_cause(&self.cause)?,
+            to_card: self.to_card,
+            at: time(self.at_ms)?,
+        })
+    }
+}
+
+/// A block, or an unblock, which has no reason.
+#[derive(Serialize, Deserialize)]
+struct BlockRecord {
+    id: String,
+    performance_id: String,
+    operator_id: String,
+    reason: Option<String>,
+    slots: Vec<u32>,
+    at_ms: i64,
+}
+
+impl From<&SeatBlock> for BlockRecord {
+    fn from(it: &SeatBlock) -> Self {
+        Self {
+            id: it.id.to_string(),
+            performance_id: it.performance.to_string(),
+            operator_id: it.operator.to_string(),
+            reason: Some(it.reason.as_str().to_owned()),
+            slots: it.slots.iter().map(|slot| slot.0).collect(),
+            at_ms: it.at.timestamp_millis(),
+        }
+    }
+}
+
+impl From<&SeatUnblock> for BlockRecord {
+    fn from(it: &SeatUnblock) -> Self {
+        Self {
+            id: it.id.to_string(),
+            performance_id: it.performance.to_string(),
+            operator_id: it.operator.to_string(),
+            reason: None,
+            slots: it.slots.iter().map(|slot| slot.0).collect(),
+            at_ms: it.at.timestamp_millis(),
+        }
+    }
+}
+
+impl BlockRecord {
+    fn read_block(self) -> QueryResult<SeatBlock> {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let reason = BlockReason::parse(reason).map_err(|_| corrupt("reason in an event", reason))?;
+        let SeatUnblock { id, performance, operator, slots, at } = self.read_unblock()?;
+        Ok(SeatBlock { id, performance, operator, reason, slots, at })
+    }
+
+    fn read_unblock(self) -> QueryResult<SeatUnblock> {
+        Ok(SeatUnblock {
+            id: id(&self.id)?,
+            performance: id(&self.performance_id)?,
+            operator: id(&self.operator_id)?,
+            slots: self.slots.into_iter().map(Slot).collect(),
+            at: time(self.at_ms)?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryRecord {
+    id: String,
+    transfer_id: String,
+    kind: String,
+    amount_minor: i64,
+    currency: String,
+    balance_after_minor: i64,
+    payment_id: Option<String>,
+    refund_id: Option<String>,
+    at_ms: i64,
+}
+
+impl From<&WalletEntry> for EntryRecord {
+    fn from(it: &WalletEntry) -> Self {
+        Self {
+            id: it.id.to_string(),
+            transfer_id: it.transfer.to_string(),
+            kind: transfer_kind_text(it.kind).to_owned(),
+            amount_minor: it.amount.minor,
+            currency: it.amount.currency.to_string(),
+            balance_after_minor: it.balance_after_minor,
+            payment_id: it.payment.map(|id| id.to_string()),
+            refund_id: it.refund.map(|id| id.to_string()),
+            at_ms: it.at.timestamp_millis(),
+        }
+    }
+}
+
+impl EntryRecord {
+    fn read(self) -> QueryResult<WalletEntry> {
+        Ok(WalletEntry {
+            id: id(&self.id)?,
+            transfer: id(&self.transfer_id)?,
+            kind: read_transfer_kind(&self.kind)?,
+            amount: read_money(self.amount_minor, &self.currency)?,
+            balance_after_minor: self.balance_after_minor,
+            payment: optional_id(self.payment_id.as_deref())?,
+            refund: optional_id(self.refund_id.as_deref())?,
+            at: time(self.at_ms)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encore_port_tests::fixtures::one_event_of_each_kind;
+
+    use super::*;
+
+    #[test]
+    fn every_event_is_read_as_it_was_written() {
+        for event in one_event_of_each_kind() {
+            let stored = payload(&event).expect("a payload");
+            assert_eq!(read(event.kind(), stored).expect("a readable payload"), event);
+        }
+    }
+
+    /// Events that were stored by an earlier version must stay readable.
+    #[test]
+    fn an_event_of_the_first_version_is_readable() {
+        let stored = r#"{ "reservation": {
+            "id": "00000000-0000-e0c0-0000-000000000001", "user_id": "00000000-0000-e0c0-0000-000000000002",
+            "performance_id": "00000000-0000-e0c0-0000-000000000003", "seats": [[0, 12000], [1, 12000]],
+            "total_minor": 24000, "currency": "EUR", "state": "held", "held_at_ms": 1780308000000,
+            "expires_at_ms": 1780308420000, "settled_at_ms": null, "payment_id": null, "cancelled_at_ms": null,
+            "revision": 0 } }"#;
+        let event = read("booking.hold_placed", serde_json::from_str(stored).expect("JSON")).expect("readable");
+        assert_eq!(event.id(), "booking.hold_placed/00000000-0000-e0c0-0000-000000000001");
+        assert_eq!(payload(&event).expect("a payload"), serde_json::from_str::<Value>(stored).expect("JSON"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_not_another_event() {
+        let event = one_event_of_each_kind().remove(0);
+        assert!(read("booking.hold_vanished", payload(&event).expect("a payload")).is_err());
+        for (field, value) in [("state", "lost"), ("currency", "euro"), ("id", "7"), ("held_at_ms", "noon")] {
+            let mut stored = payload(&event).expect("a payload");
+            stored["reservation"][field] = value.into();
+            assert!(read(event.kind(), stored).is_err(), "{field}");
+        }
+    }
 }

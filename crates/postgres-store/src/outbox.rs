@@ -12,17 +12,20 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::Unavailable;
-use encore_domain::event::{Event, OutboxPage, OutboxPlace, OutboxRecord};
+use encore_domain::event::{
+    BACKLOG_COUNTED_MAX, Backlog, Event, OutboxPage, OutboxPlace, OutboxRecord, UnreadableEvent,
+};
 use encore_domain::ports::Outbox;
+use encore_domain::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::database::Database;
 use crate::error::unavailable;
-use crate::event_record::payload;
+use crate::event_record::{payload, read};
 use crate::locks::lock_outbox_windows;
 use crate::statement::{Cached, sql};
 
@@ -39,7 +42,7 @@ pub async fn append(conn: &AsyncPgConnection, events: &[Event]) -> QueryResult<(
         return Ok(());
     }
     let times: Vec<DateTime<Utc>> = events.iter().map(Event::at).collect();
-    let payloads: Vec<Value> = events.iter().map(payload).collect();
+    let payloads: Vec<Value> = events.iter().map(payload).collect::<QueryResult<_>>()?;
     let ids: Vec<String> = events.iter().map(Event::id).collect();
     let kinds: Vec<&str> = events.iter().map(Event::kind).collect();
     let keys: Vec<Uuid> = events.iter().map(Event::key).collect();
@@ -90,16 +93,67 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn after(&self, place: OutboxPlace, limit: u32) -> Result<OutboxPage, Unavailable> {
+        self.read(Range { after: place, until: END, key: None }, limit).await
+    }
+
+    async fn of_key_after(
+        &self,
+        key: Uuid,
+        place: OutboxPlace,
+        until: OutboxPlace,
+        limit: u32,
+    ) -> Result<OutboxPage, Unavailable> {
+        self.read(Range { after: place, until, key: Some(key) }, limit).await
+    }
+
+    async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let mut page = OutboxPage { records: Vec::new(), end: place };
+        backlog(&mut conn, place).await.map_err(unavailable)
+    }
+
+    /// Deletes rows of whole windows, the oldest first.
+    async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let forgetting = conn.transaction(async |conn| {
+            let forgotten = forget_events(conn, delivered.window, before, limit).await?;
+            if forgotten > 0 {
+                note_forgotten(conn, before).await?;
+            }
+            forget_windows(conn, delivered.window, limit).await?;
+            Ok(forgotten)
+        });
+        forgetting.await.map_err(|error: diesel::result::Error| unavailable(error))
+    }
+}
+
+/// Behind all places.
+const END: OutboxPlace = OutboxPlace { window: i64::MAX, sequence: 0 };
+
+/// Which records are read.
+#[derive(Clone, Copy)]
+struct Range {
+    after: OutboxPlace,
+    until: OutboxPlace,
+    /// None for all keys.
+    key: Option<Uuid>,
+}
+
+impl PostgresOutbox {
+    async fn read(&self, Range { after, until, key }: Range, limit: u32) -> Result<OutboxPage, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let mut page = OutboxPage { records: Vec::new(), end: after };
         for _ in 0..WINDOWS_PER_READ {
+            if page.end >= until {
+                break;
+            }
             let Some(next) = window_after(&mut conn, page.end.window).await.map_err(unavailable)? else { break };
-            let left = i64::from(limit) - i64::try_from(page.records.len()).unwrap_or(i64::MAX);
-            let records = records(&mut conn, page.end, next, left).await.map_err(unavailable)?;
-            let is_full = i64::try_from(records.len()).unwrap_or(i64::MAX) >= left;
+            let left = limit.saturating_sub(u32::try_from(page.records.len()).unwrap_or(u32::MAX));
+            let range = Range { after: page.end, until, key };
+            let records = records(&mut conn, range, next, left).await.map_err(unavailable)?;
+            let is_full = records.len() >= left as usize;
             page.end = match records.last() {
                 Some(last) if is_full => last.place,
-                _ => OutboxPlace { window: next, sequence: 0 },
+                _ => OutboxPlace { window: next, sequence: 0 }.min(until),
             };
             page.records.extend(records);
             if is_full {
@@ -122,12 +176,12 @@ async fn window_after(conn: &mut AsyncPgConnection, window: i64) -> QueryResult<
     Ok(row.map(|row| row.number))
 }
 
-/// The records after a place in its window, which ends with the snapshot `next`.
+/// The records of a range in the window in which it begins, which ends with the snapshot `next`.
 async fn records(
     conn: &mut AsyncPgConnection,
-    after: OutboxPlace,
+    Range { after, until, key }: Range,
     next: i64,
-    limit: i64,
+    limit: u32,
 ) -> QueryResult<Vec<OutboxRecord>> {
     // The bounds on transaction ids let the primary key find the rows.
     const READ: &str = "
@@ -135,12 +189,12 @@ async fn records(
             SELECT ended_by AS next, (SELECT ended_by FROM outbox_windows WHERE number = $1) AS before
             FROM outbox_windows WHERE number = $2
         )
-        SELECT sequence, event_id, kind, key, created_at FROM outbox
+        SELECT sequence, event_id, kind, key, payload, created_at FROM outbox
         WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(before) FROM bounds), '0'::xid8)
           AND transaction_id < (SELECT pg_snapshot_xmax(next) FROM bounds)
           AND pg_visible_in_snapshot(transaction_id, (SELECT next FROM bounds))
           AND coalesce(NOT pg_visible_in_snapshot(transaction_id, (SELECT before FROM bounds)), true)
-          AND sequence > $3
+          AND sequence > $3 AND sequence <= $5 AND ($6 IS NULL OR key = $6)
         ORDER BY sequence
         LIMIT $4";
     #[derive(QueryableByName)]
@@ -153,21 +207,103 @@ async fn records(
         kind: String,
         #[diesel(sql_type = SqlUuid)]
         key: Uuid,
+        #[diesel(sql_type = Jsonb)]
+        payload: Value,
         #[diesel(sql_type = Timestamptz)]
         created_at: DateTime<Utc>,
     }
+    let last = if until.window == after.window { until.sequence } else { i64::MAX };
     let query = sql(READ)
         .bind::<BigInt, _>(after.window)
         .bind::<BigInt, _>(next)
         .bind::<BigInt, _>(after.sequence)
-        .bind::<BigInt, _>(limit);
+        .bind::<BigInt, _>(i64::from(limit))
+        .bind::<BigInt, _>(last)
+        .bind::<Nullable<SqlUuid>, _>(key);
     let rows: Vec<Row> = Cached(query).load(conn).await?;
     let record = |row: Row| OutboxRecord {
         place: OutboxPlace { window: after.window, sequence: row.sequence },
+        event: read(&row.kind, row.payload).map_err(|error| UnreadableEvent(error.to_string())),
         id: row.event_id,
         kind: row.kind,
         key: row.key,
         at: row.created_at,
     };
     Ok(rows.into_iter().map(record).collect())
+}
+
+async fn backlog(conn: &mut AsyncPgConnection, place: OutboxPlace) -> QueryResult<Backlog> {
+    // What no closed window has yet counts, too.
+    const BACKLOG: &str = "
+        WITH bounds AS MATERIALIZED (
+            SELECT
+                (SELECT ended_by FROM outbox_windows WHERE number = $1) AS before,
+                (SELECT ended_by FROM outbox_windows WHERE number > $1 ORDER BY number LIMIT 1) AS next
+        )
+        SELECT count(*) AS events, min(created_at) AS oldest
+        FROM (
+            SELECT created_at FROM outbox
+            WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(before) FROM bounds), '0'::xid8)
+              AND coalesce(NOT pg_visible_in_snapshot(transaction_id, (SELECT before FROM bounds)), true)
+              AND NOT (sequence <= $2 AND coalesce(pg_visible_in_snapshot(transaction_id, (SELECT next FROM bounds)), false))
+            ORDER BY transaction_id
+            LIMIT $3
+        ) AS waiting";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        events: i64,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        oldest: Option<DateTime<Utc>>,
+    }
+    let query = sql(BACKLOG)
+        .bind::<BigInt, _>(place.window)
+        .bind::<BigInt, _>(place.sequence)
+        .bind::<BigInt, _>(BACKLOG_COUNTED_MAX.cast_signed());
+    let row: Row = Cached(query).get_result(conn).await?;
+    Ok(Backlog { events: row.events.cast_unsigned(), oldest: row.oldest })
+}
+
+/// Deletes events of the windows before this one that are older than `before`. Only the `limit` oldest are looked at, so that a step
+/// that finds nothing reads little. Transaction ids grow with time, so what is due is among them.
+async fn forget_events(conn: &mut AsyncPgConnection, window: i64, before: Timestamp, limit: u32) -> QueryResult<u64> {
+    const FORGET: &str = "
+        WITH delivered AS MATERIALIZED (
+            SELECT ended_by FROM outbox_windows WHERE number = $1
+        ), oldest AS (
+            SELECT transaction_id, sequence, created_at FROM outbox ORDER BY transaction_id, sequence LIMIT $3
+        )
+        DELETE FROM outbox USING oldest
+        WHERE outbox.transaction_id = oldest.transaction_id AND outbox.sequence = oldest.sequence
+          AND oldest.created_at < $2
+          AND pg_visible_in_snapshot(oldest.transaction_id, (SELECT ended_by FROM delivered))";
+    let forget =
+        sql(FORGET).bind::<BigInt, _>(window).bind::<Timestamptz, _>(before).bind::<BigInt, _>(i64::from(limit));
+    Ok(Cached(forget).execute(conn).await? as u64)
+}
+
+/// Tells the audit.
+async fn note_forgotten(conn: &mut AsyncPgConnection, before: Timestamp) -> QueryResult<()> {
+    const NOTE: &str = "
+        INSERT INTO outbox_forgotten (before) VALUES ($1)
+        ON CONFLICT (one) DO UPDATE SET before = greatest(outbox_forgotten.before, $1)";
+    Cached(sql(NOTE).bind::<Timestamptz, _>(before)).execute(conn).await?;
+    Ok(())
+}
+
+/// Deletes the oldest snapshots that see none of the events that are kept, and are before this window. Reading from a place whose
+/// snapshot is gone begins with the oldest event, which comes after that place.
+async fn forget_windows(conn: &mut AsyncPgConnection, window: i64, limit: u32) -> QueryResult<()> {
+    const FORGET: &str = "
+        WITH oldest AS (
+            SELECT number, pg_snapshot_xmax(ended_by) AS xmax FROM outbox_windows ORDER BY number LIMIT $2
+        ), kept AS MATERIALIZED (
+            SELECT (SELECT transaction_id FROM outbox ORDER BY transaction_id LIMIT 1) AS first
+        )
+        DELETE FROM outbox_windows USING oldest, kept
+        WHERE outbox_windows.number = oldest.number AND oldest.number < $1
+          AND (kept.first IS NULL OR oldest.xmax <= kept.first)";
+    let forget = sql(FORGET).bind::<BigInt, _>(window).bind::<BigInt, _>(i64::from(limit));
+    Cached(forget).execute(conn).await?;
+    Ok(())
 }

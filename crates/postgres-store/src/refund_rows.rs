@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId, UserId};
-use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund, RefundCause};
+use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund};
 use uuid::Uuid;
 
-use crate::codec::read_money;
+use crate::codec::{cause_text, read_cause, read_money};
 use crate::error::corrupt;
 use crate::schema::refunds;
 use crate::statement::Cached;
@@ -101,22 +101,5 @@ impl RefundRow {
             to_card: self.to_card,
             at: self.made_at,
         })
-    }
-}
-
-fn cause_text(cause: RefundCause) -> &'static str {
-    match cause {
-        RefundCause::Cancelled => "cancelled",
-        RefundCause::Unsold => "unsold",
-        RefundCause::NotTaken => "not_taken",
-    }
-}
-
-fn read_cause(text: &str) -> QueryResult<RefundCause> {
-    match text {
-        "cancelled" => Ok(RefundCause::Cancelled),
-        "unsold" => Ok(RefundCause::Unsold),
-        "not_taken" => Ok(RefundCause::NotTaken),
-        _ => Err(corrupt("cause of a refund", text)),
     }
 }

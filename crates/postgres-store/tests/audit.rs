@@ -325,6 +325,10 @@ damage! {
     a_hold_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
+    an_event_that_is_missing_since_older_ones_were_forgotten: InScope,
+        "INSERT INTO outbox_forgotten VALUES (true, '2026-06-01T09:59:59Z');
+         DELETE FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"
+        => [OutboxGap "event booking.hold_placed/{held}"];
     a_change_of_a_hold_without_its_event: InScope,
         "UPDATE reservations SET revision = 1, placed = '{}' WHERE id = '{held}'"
         => [OutboxGap "event booking.hold_changed/{held}/1"];

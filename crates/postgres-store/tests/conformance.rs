@@ -8,7 +8,8 @@ use std::sync::Arc;
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments,
-    PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSeatBlocks,
+    PostgresUsers, PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -26,6 +27,7 @@ async fn bench() -> RecordBench {
         refunds: Arc::new(PostgresRefunds::new(database.clone())),
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
+        relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
         audit: Arc::new(PostgresAudit::new(database)),
         keep: Box::new(scratch),
     }
@@ -42,4 +44,5 @@ encore_port_tests::payments!(bench);
 encore_port_tests::refunds!(bench);
 encore_port_tests::card_payments!(bench);
 encore_port_tests::outbox!(bench);
+encore_port_tests::relay_cursor!(bench);
 encore_port_tests::audit!(bench);

@@ -18,6 +18,7 @@ use crate::ids::PerformanceId;
 /// - `finds_nothing_while_sales_go_on`: twenty fans hold, pay and release during the sweeps
 /// - `finds_an_overdue_hold`: one past its deadline when something was recorded over a minute later, until it is expired;
 ///   not before, however long nothing is recorded
+/// - `misses_no_event_that_was_forgotten`: what the outbox deleted after its delivery is no gap, and what it keeps is examined
 /// - `keeps_performances_apart`: what is wrong with one is no finding of another
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

@@ -8,6 +8,7 @@ mod booking;
 mod card_payments;
 mod catalog;
 mod clock;
+mod event_publisher;
 mod identity;
 mod ids;
 mod outbox;
@@ -16,6 +17,7 @@ mod payment_gateway;
 mod payments;
 mod queue;
 mod refunds;
+mod relay_cursor;
 mod store_clock;
 mod wallets;
 
@@ -27,6 +29,7 @@ pub use booking::{
 pub use card_payments::CardPayments;
 pub use catalog::Catalog;
 pub use clock::Clock;
+pub use event_publisher::EventPublisher;
 pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
 pub use ids::Ids;
 pub use outbox::Outbox;
@@ -38,6 +41,7 @@ pub use queue::{
     QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
 pub use refunds::Refunds;
+pub use relay_cursor::RelayCursor;
 pub use store_clock::StoreClock;
 pub use wallets::Wallets;
 
@@ -45,8 +49,9 @@ pub use wallets::Wallets;
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
     booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
-    identity::MockAccessTokens, identity::MockPasswords, identity::MockUsers, ids::MockIds, outbox::MockOutbox,
-    page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions,
-    payments::MockPayments, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore,
-    queue::MockQueueTokens, refunds::MockRefunds, store_clock::MockStoreClock, wallets::MockWallets,
+    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswords, identity::MockUsers,
+    ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway,
+    payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws, queue::MockLaneGrants,
+    queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, refunds::MockRefunds,
+    relay_cursor::MockRelayCursor, store_clock::MockStoreClock, wallets::MockWallets,
 };

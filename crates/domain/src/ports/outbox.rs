@@ -1,15 +1,20 @@
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::error::Unavailable;
-use crate::event::{OutboxPage, OutboxPlace};
+use crate::event::{Backlog, OutboxPage, OutboxPlace};
+use crate::time::Timestamp;
 
 /// Reads the events that the other ports write in their transactions, in an order in which no event ever appears before one
 /// that was read, and none before one that it depends on.
 ///
 /// # Contract
-/// - `reading`: records come in the order of their places, after the one given, at most `limit`; the page ends with the last
-///   of them, or behind what is known to be empty
+/// - `reading`: records come in the order of their places, after the one given, at most `limit`, each with its event; the page
+///   ends with the last of them, or behind what is known to be empty
+/// - `reading_a_key`: so do the records of one key, up to a place
 /// - `closing`: what was committed before a window was closed can be read
+/// - `counting`: the backlog counts what was committed after a place, whether or not its window is closed
+/// - `forgetting`: what is delivered and older than a moment goes, at most `limit` at once, and nothing else; reading goes on behind it
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -18,4 +23,20 @@ pub trait Outbox: Send + Sync {
 
     /// The records after a place.
     async fn after(&self, place: OutboxPlace, limit: u32) -> Result<OutboxPage, Unavailable>;
+
+    /// The records of a key after `place` and not after `until`.
+    async fn of_key_after(
+        &self,
+        key: Uuid,
+        place: OutboxPlace,
+        until: OutboxPlace,
+        limit: u32,
+    ) -> Result<OutboxPage, Unavailable>;
+
+    /// What was committed after a place.
+    async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable>;
+
+    /// Deletes records that are not after `delivered` and older than `before`. Returns how many. The audit expects no event of a
+    /// change before that moment any more.
+    async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable>;
 }

@@ -141,7 +141,9 @@ fn check_overdue(audit: &mut Sweep) {
         .filter(|it| matches!(it.state, ReservationState::Held | ReservationState::Paying))
         .collect();
     audit.examine(Promise::OverdueHold, held.len());
-    let Some(latest) = audit.records.outbox.0.last().map(|written| written.at) else { return };
+    let outbox = &audit.records.outbox;
+    let latest = outbox.records.back().map(|written| written.at).max(outbox.forgotten_before);
+    let Some(latest) = latest else { return };
     for hold in held.iter().filter(|hold| hold.expires_at + HOLD_OVERDUE_AFTER < latest) {
         let detail = format!("held until {}, but an event was recorded at {latest}", hold.expires_at);
         audit.find(Promise::OverdueHold, format!("reservation {}", hold.id), detail);

@@ -7,6 +7,7 @@ use encore_domain::ids::{ReservationId, UserId};
 use encore_domain::payment::Payment;
 use encore_domain::payment::attempt::Step;
 use encore_domain::payment::refund::{CancelledBy, RefundCause};
+use encore_domain::time::Timestamp;
 use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
@@ -106,8 +107,9 @@ fn has_expired(audit: &Sweep, reservation: ReservationId) -> bool {
     events.any(|event| event.step == Step::Expire)
 }
 
-/// The events that the outbox must have: their ids with their keys.
-fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
+/// The events that the outbox must have, unless it has forgotten them: their ids, with their keys and when the changes were made. A change
+/// of a hold counts as old as the hold.
+fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
     let mut expected = HashMap::new();
     for reservation in audit.reservations() {
         let end = match reservation.state {
@@ -118,28 +120,30 @@ fn expected_events(audit: &Sweep) -> HashMap<String, Uuid> {
         };
         // A card payment that succeeded after its bound confirmed a reservation that had expired.
         let is_sold_again = end == Some(CONFIRMED) && has_expired(audit, reservation.id);
-        for kind in std::iter::once(PLACED).chain(end).chain(is_sold_again.then_some(EXPIRED)) {
-            expected.insert(format!("{kind}/{}", reservation.id), reservation.performance.0);
+        let (held_at, settled_at) = (reservation.held_at, reservation.settled_at.unwrap_or(reservation.held_at));
+        let ends = end.map(|kind| (kind, settled_at)).into_iter().chain(is_sold_again.then_some((EXPIRED, held_at)));
+        for (kind, at) in std::iter::once((PLACED, held_at)).chain(ends) {
+            expected.insert(format!("{kind}/{}", reservation.id), (reservation.performance.0, at));
         }
         for revision in 1..=reservation.revision {
-            expected.insert(format!("{CHANGED}/{}/{revision}", reservation.id), reservation.performance.0);
+            expected.insert(format!("{CHANGED}/{}/{revision}", reservation.id), (reservation.performance.0, held_at));
         }
     }
     for refund in audit.refunds() {
         let kind = if refund.is_whole { CANCELLED } else { SEATS_CANCELLED };
         if let Some(performance) = refund.performance.filter(|_| refund.cause != RefundCause::Unsold) {
-            expected.insert(format!("{kind}/{}", refund.id), performance.0);
+            expected.insert(format!("{kind}/{}", refund.id), (performance.0, refund.at));
         }
     }
-    for (kind, id, performance) in audit.records.seat_blocks.changes() {
+    for (kind, id, performance, at) in audit.records.seat_blocks.changes() {
         if audit.covers(performance) {
             let kind = if kind == SeatBlockKind::Block { BLOCKED } else { UNBLOCKED };
-            expected.insert(format!("{kind}/{id}"), performance.0);
+            expected.insert(format!("{kind}/{id}"), (performance.0, at));
         }
     }
     for (user, entries) in audit.records.wallets.entries.iter().filter(|_| audit.scope.is_none()) {
         for entry in entries.values().filter(|entry| entry.kind == TransferKind::TopUp) {
-            expected.insert(format!("{TOPPED_UP}/{}", entry.transfer), user.0);
+            expected.insert(format!("{TOPPED_UP}/{}", entry.transfer), (user.0, entry.at));
         }
     }
     expected
@@ -150,7 +154,7 @@ fn check_events(audit: &mut Sweep) {
     let mut placed: HashMap<&str, i64> = HashMap::new();
     let mut ended: HashMap<&str, i64> = HashMap::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
-    for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.0 {
+    for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.records {
         let sequence = place.sequence;
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
         let known = of_reservation || OTHERS.contains(&kind.as_str());
@@ -165,7 +169,7 @@ fn check_events(audit: &mut Sweep) {
         *count += 1;
         if *count > 1 {
             audit.find(Promise::OutboxGap, subject, format!("in the outbox {count} times"));
-        } else if expected.remove(id) != Some(*key) || kind_of_id != kind {
+        } else if expected.remove(id).is_none_or(|(of, _)| of != *key) || kind_of_id != kind {
             let detail = format!("sequence {sequence} of kind {kind} under key {key} matches no change");
             audit.find(Promise::OutboxGap, subject, detail);
         }
@@ -174,7 +178,9 @@ fn check_events(audit: &mut Sweep) {
         }
     }
     audit.examine(Promise::OutboxGap, 0);
-    for (id, key) in expected {
+    let forgotten_before = audit.records.outbox.forgotten_before;
+    let is_kept = |at: Timestamp| forgotten_before.is_none_or(|moment| at >= moment);
+    for (id, (key, _)) in expected.into_iter().filter(|(_, (_, at))| is_kept(*at)) {
         audit.find(Promise::OutboxGap, format!("event {id}"), format!("not in the outbox under key {key}"));
     }
     for (reservation, ended) in ended {

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::ids::{BlockId, PerformanceId};
+use encore_domain::time::Timestamp;
 
 /// What operators did; the claims say what is blocked.
 #[derive(Default)]
@@ -22,9 +23,9 @@ impl SeatBlockRecords {
         self.blocks.get(&id)
     }
 
-    /// All that operators did.
-    pub fn changes(&self) -> impl Iterator<Item = (SeatBlockKind, BlockId, PerformanceId)> {
-        let blocks = self.blocks.values().map(|it| (SeatBlockKind::Block, it.id, it.performance));
-        blocks.chain(self.unblocks.values().map(|it| (SeatBlockKind::Unblock, it.id, it.performance)))
+    /// All that operators did, and when.
+    pub fn changes(&self) -> impl Iterator<Item = (SeatBlockKind, BlockId, PerformanceId, Timestamp)> {
+        let blocks = self.blocks.values().map(|it| (SeatBlockKind::Block, it.id, it.performance, it.at));
+        blocks.chain(self.unblocks.values().map(|it| (SeatBlockKind::Unblock, it.id, it.performance, it.at)))
     }
 }

@@ -1,0 +1,2 @@
+DROP TABLE outbox_forgotten;
+DROP TABLE event_relays;

@@ -16,7 +16,7 @@ macro_rules! packages {
     )*};
 }
 
-packages!(common, identity, catalog, queue, booking, wallet, payment, admin, rehearsal);
+packages!(common, identity, catalog, queue, booking, wallet, payment, admin, events, rehearsal);
 
 /// Messages whose fields are not printed.
 macro_rules! secret {

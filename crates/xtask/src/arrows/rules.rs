@@ -11,7 +11,7 @@ pub(super) struct CrateRule {
 /// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 18] = [
+pub(super) const CRATES: [CrateRule; 20] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-bulkhead", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
@@ -41,6 +41,16 @@ pub(super) const CRATES: [CrateRule; 18] = [
     CrateRule { name: "encore-port-tests", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-payment-gateway", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-proto", uses: &[], tests_use: &[] },
+    CrateRule {
+        name: "encore-event-format",
+        uses: &["encore-domain", "encore-proto"],
+        tests_use: &["encore-port-tests"],
+    },
+    CrateRule {
+        name: "encore-events",
+        uses: &["encore-domain", "encore-event-format"],
+        tests_use: &["encore-port-tests", "encore-private-stores"],
+    },
     CrateRule { name: "encore-grpc", uses: &["encore-app", "encore-domain", "encore-proto"], tests_use: &[] },
     CrateRule {
         name: "encore-server",
@@ -48,6 +58,8 @@ pub(super) const CRATES: [CrateRule; 18] = [
             "encore-app",
             "encore-credentials",
             "encore-domain",
+            "encore-event-format",
+            "encore-events",
             "encore-grpc",
             "encore-memory-store",
             "encore-payment-gateway",
@@ -90,6 +102,8 @@ const POSTGRES: &[&str] = &["encore-postgres-store"];
 const REDIS: &[&str] = &["encore-redis-store", "encore-rehearsal"];
 /// The rehearsal is a client of the server.
 const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server", "encore-rehearsal"];
+/// Events are published in protobuf.
+const PROTOBUF: &[&str] = &["encore-event-format", "encore-proto", "encore-grpc", "encore-server", "encore-rehearsal"];
 
 pub(super) const OUTSIDE: [OutsideRule; 8] = [
     OutsideRule { family: "tokio", users: Users::AllBut(DOMAIN) },
@@ -99,7 +113,7 @@ pub(super) const OUTSIDE: [OutsideRule; 8] = [
     OutsideRule { family: "bb8-redis", users: Users::Only(REDIS) },
     OutsideRule { family: "tokio-postgres", users: Users::Only(&["encore-rehearsal"]) },
     OutsideRule { family: "tonic", users: Users::Only(WIRE) },
-    OutsideRule { family: "prost", users: Users::Only(WIRE) },
+    OutsideRule { family: "prost", users: Users::Only(PROTOBUF) },
 ];
 
 impl OutsideRule {

@@ -1,0 +1,164 @@
+//! From events to the messages that say what happened.
+
+use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
+use encore_domain::booking::{Reservation, ReservedSeat};
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::event::Event;
+use encore_domain::money::Money;
+use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
+use encore_domain::payment::{Payment, PaymentMethod};
+use encore_domain::time::Timestamp;
+use encore_proto::common::v1 as common;
+use encore_proto::events::v1 as pb;
+use encore_proto::events::v1::event::Data;
+
+use crate::CannotEncode;
+
+/// What an event is about.
+pub(crate) fn subject(event: &Event) -> String {
+    match event {
+        Event::HoldPlaced(reservation)
+        | Event::HoldChanged { hold: reservation, .. }
+        | Event::HoldReleased(reservation)
+        | Event::HoldExpired(reservation)
+        | Event::ReservationConfirmed { reservation, .. }
+        | Event::SeatsCancelled { reservation, .. } => format!("reservations/{}", reservation.id),
+        Event::SeatsBlocked(SeatBlock { id, .. }) | Event::SeatsUnblocked(SeatUnblock { id, .. }) => {
+            format!("blocks/{id}")
+        }
+        Event::WalletToppedUp { entry, .. } => format!("transfers/{}", entry.transfer),
+    }
+}
+
+/// What happened.
+pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, CannotEncode> {
+    let at = Some(timestamp(event.at()));
+    Ok(match event {
+        Event::HoldPlaced(hold) => Data::HoldPlaced(pb::HoldPlaced { reservation: reservation(hold, chart)? }),
+        Event::HoldChanged { hold, .. } => {
+            Data::HoldChanged(pb::HoldChanged { reservation: reservation(hold, chart)?, changed_at: at })
+        }
+        Event::HoldReleased(hold) => {
+            Data::HoldReleased(pb::HoldReleased { reservation: reservation(hold, chart)?, released_at: at })
+        }
+        Event::HoldExpired(hold) => {
+            Data::HoldExpired(pb::HoldExpired { reservation: reservation(hold, chart)?, expired_at: at })
+        }
+        Event::ReservationConfirmed { reservation: confirmed, payment: paid } => {
+            let reservation = reservation(confirmed, chart)?;
+            Data::ReservationConfirmed(pb::ReservationConfirmed { reservation, payment: Some(payment(paid)) })
+        }
+        Event::SeatsCancelled { reservation: left, refund: given_back } => {
+            let (reservation, refund) = (reservation(left, chart)?, Some(refund(given_back, chart)?));
+            if given_back.is_whole {
+                Data::ReservationCancelled(pb::ReservationCancelled { reservation, refund })
+            } else {
+                Data::SeatsCancelled(pb::SeatsCancelled { reservation, refund })
+            }
+        }
+        Event::SeatsBlocked(block) => Data::SeatsBlocked(pb::SeatsBlocked {
+            block_id: block.id.to_string(),
+            performance_id: block.performance.to_string(),
+            operator_id: block.operator.to_string(),
+            reason: block.reason.as_str().to_owned(),
+            seats: seats(&block.slots, chart)?,
+            blocked_at: at,
+        }),
+        Event::SeatsUnblocked(unblock) => Data::SeatsUnblocked(pb::SeatsUnblocked {
+            block_id: unblock.id.to_string(),
+            performance_id: unblock.performance.to_string(),
+            operator_id: unblock.operator.to_string(),
+            seats: seats(&unblock.slots, chart)?,
+            unblocked_at: at,
+        }),
+        Event::WalletToppedUp { user, entry } => Data::WalletToppedUp(pb::WalletToppedUp {
+            user_id: user.to_string(),
+            transfer_id: entry.transfer.to_string(),
+            amount: Some(money(entry.amount)),
+            payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
+            topped_up_at: at,
+        }),
+    })
+}
+
+fn reservation(it: &Reservation, chart: Option<&SeatChart>) -> Result<Option<pb::Reservation>, CannotEncode> {
+    let reserved = |reserved: &ReservedSeat| {
+        let price = Money { minor: reserved.price_minor, currency: it.total.currency };
+        Ok(pb::ReservedSeat { seat: Some(seat(reserved.slot, chart)?), price: Some(money(price)) })
+    };
+    Ok(Some(pb::Reservation {
+        reservation_id: it.id.to_string(),
+        user_id: it.user.to_string(),
+        performance_id: it.performance.to_string(),
+        seats: it.seats.iter().map(reserved).collect::<Result<_, _>>()?,
+        total: Some(money(it.total)),
+        held_at: Some(timestamp(it.held_at)),
+        expires_at: Some(timestamp(it.expires_at)),
+        payment_id: it.payment.map(|id| id.to_string()).unwrap_or_default(),
+        revision: it.revision,
+    }))
+}
+
+fn payment(it: &Payment) -> pb::Payment {
+    let method = match it.method {
+        PaymentMethod::Wallet => pb::PaymentMethod::Wallet,
+        PaymentMethod::Card => pb::PaymentMethod::Card,
+    };
+    pb::Payment {
+        payment_id: it.id.to_string(),
+        amount: Some(money(it.amount)),
+        method: method.into(),
+        paid_at: Some(timestamp(it.paid_at)),
+    }
+}
+
+fn refund(it: &Refund, chart: Option<&SeatChart>) -> Result<pb::Refund, CannotEncode> {
+    let cause = match it.cause {
+        RefundCause::Cancelled => pb::RefundCause::Cancelled,
+        RefundCause::Unsold => pb::RefundCause::Unsold,
+        RefundCause::NotTaken => pb::RefundCause::NotTaken,
+    };
+    let (operator_id, reason) = match &it.by {
+        CancelledBy::Fan => Default::default(),
+        CancelledBy::Operator(operator, reason) => (operator.to_string(), reason.as_str().to_owned()),
+    };
+    Ok(pb::Refund {
+        refund_id: it.id.to_string(),
+        payment_id: it.payment.to_string(),
+        seats: seats(&it.slots, chart)?,
+        price: Some(money(it.price)),
+        fee: Some(money(Money { minor: it.fee_minor, ..it.price })),
+        amount: Some(money(it.amount())),
+        to_card: it.to_card,
+        cause: cause.into(),
+        operator_id,
+        reason,
+        refunded_at: Some(timestamp(it.at)),
+    })
+}
+
+fn seats(slots: &[Slot], chart: Option<&SeatChart>) -> Result<Vec<pb::Seat>, CannotEncode> {
+    slots.iter().map(|slot| seat(*slot, chart)).collect()
+}
+
+fn seat(slot: Slot, chart: Option<&SeatChart>) -> Result<pb::Seat, CannotEncode> {
+    let chart = chart.ok_or(CannotEncode::NoChart)?;
+    let seat_id = chart.id_at(slot).ok_or(CannotEncode::NoSeat(slot))?;
+    let grade = chart.grade_at(slot).and_then(|grade| chart.grades().get(usize::from(grade)));
+    let (label, section) = match (chart.seat_at(slot), chart.area_at(slot)) {
+        (Some(seat), _) => (chart.label_of(seat), chart.section_of(seat).name.clone()),
+        (None, Some(area)) => (String::new(), chart.name_of(area).to_owned()),
+        (None, None) => Default::default(),
+    };
+    Ok(pb::Seat { seat_id, label, section, grade: grade.map(|grade| grade.name.clone()).unwrap_or_default() })
+}
+
+fn money(money: Money) -> common::Money {
+    common::Money { amount_minor: money.minor, currency_code: money.currency.to_string() }
+}
+
+pub(crate) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
+    // chrono counts the nanoseconds of a leap second beyond the end of its second; protobuf does not.
+    let nanos = i32::try_from(moment.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default();
+    prost_types::Timestamp { seconds: moment.timestamp(), nanos }
+}

@@ -1,0 +1,145 @@
+#![doc = include_str!("../README.md")]
+
+mod data;
+mod json;
+
+use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::event::Event;
+use encore_domain::event::message::EventMessage;
+use encore_proto::events::v1 as pb;
+use encore_proto::events::v1::event::Data;
+use prost::Message;
+use thiserror::Error;
+
+pub use self::json::{NotAnEvent, from_json_line, to_json_line};
+
+/// The attribute `source` of all events.
+pub const SOURCE: &str = "/encore";
+
+/// An event cannot be encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CannotEncode {
+    /// It is about seats of a performance that the catalogue does not have.
+    #[error("the catalogue does not have its performance")]
+    NoChart,
+    /// The venue of the performance has no seat there.
+    #[error("the venue has no seat at {0:?}")]
+    NoSeat(Slot),
+    /// Its kind has no message. A test shows that every kind has one.
+    #[error("there is no message for {0}")]
+    NoType(&'static str),
+}
+
+/// The types of the data, by the kind of the event.
+const TYPES: [(&str, &str); 10] = [
+    ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
+    ("booking.hold_changed", "encore.events.v1.HoldChanged"),
+    ("booking.hold_released", "encore.events.v1.HoldReleased"),
+    ("booking.hold_expired", "encore.events.v1.HoldExpired"),
+    ("booking.reservation_confirmed", "encore.events.v1.ReservationConfirmed"),
+    ("booking.seats_cancelled", "encore.events.v1.SeatsCancelled"),
+    ("booking.reservation_cancelled", "encore.events.v1.ReservationCancelled"),
+    ("booking.seats_blocked", "encore.events.v1.SeatsBlocked"),
+    ("booking.seats_unblocked", "encore.events.v1.SeatsUnblocked"),
+    ("wallet.topped_up", "encore.events.v1.WalletToppedUp"),
+];
+
+/// The full name of the message that is the data of events of this kind.
+pub fn data_type(kind: &str) -> Option<&'static str> {
+    TYPES.iter().find(|(of, _)| *of == kind).map(|(_, name)| *name)
+}
+
+/// The message of an event. `chart` is that of the venue, if the event is about a performance.
+pub fn encode(event: &Event, chart: Option<&SeatChart>) -> Result<EventMessage, CannotEncode> {
+    Ok(EventMessage {
+        id: event.id(),
+        data_type: type_of(event)?.to_owned(),
+        subject: data::subject(event),
+        at: event.at(),
+        key: event.key(),
+        data: encoded(&data::of(event, chart)?),
+    })
+}
+
+/// The same as one message of protobuf.
+pub fn to_proto(event: &Event, chart: Option<&SeatChart>) -> Result<pb::Event, CannotEncode> {
+    Ok(pb::Event {
+        id: event.id(),
+        source: SOURCE.to_owned(),
+        r#type: type_of(event)?.to_owned(),
+        time: Some(data::timestamp(event.at())),
+        subject: data::subject(event),
+        partition_key: event.key().to_string(),
+        data: Some(data::of(event, chart)?),
+    })
+}
+
+fn type_of(event: &Event) -> Result<&'static str, CannotEncode> {
+    data_type(event.kind()).ok_or_else(|| CannotEncode::NoType(event.kind()))
+}
+
+/// The message in `data`, by itself.
+fn encoded(data: &Data) -> Vec<u8> {
+    match data {
+        Data::HoldPlaced(message) => message.encode_to_vec(),
+        Data::HoldChanged(message) => message.encode_to_vec(),
+        Data::HoldReleased(message) => message.encode_to_vec(),
+        Data::HoldExpired(message) => message.encode_to_vec(),
+        Data::ReservationConfirmed(message) => message.encode_to_vec(),
+        Data::SeatsCancelled(message) => message.encode_to_vec(),
+        Data::ReservationCancelled(message) => message.encode_to_vec(),
+        Data::SeatsBlocked(message) => message.encode_to_vec(),
+        Data::SeatsUnblocked(message) => message.encode_to_vec(),
+        Data::WalletToppedUp(message) => message.encode_to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encore_port_tests::fixtures::{one_event_of_each_kind, slots, small_chart};
+    use encore_proto::FILE_DESCRIPTOR_SET;
+    use prost::Message;
+    use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+
+    use super::*;
+
+    #[test]
+    fn the_type_of_an_event_names_the_message_that_it_carries() {
+        let types = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("descriptors");
+        let descriptor = types.get_message_by_name("encore.events.v1.Event").expect("the message Event");
+        for event in one_event_of_each_kind() {
+            let proto = to_proto(&event, Some(&small_chart())).expect("an event that can be encoded");
+            let dynamic =
+                DynamicMessage::decode(descriptor.clone(), proto.encode_to_vec().as_slice()).expect("an event");
+            let data = dynamic.fields().find(|(field, _)| field.containing_oneof().is_some()).expect("its data").1;
+            let data = data.as_message().expect("a message");
+            assert_eq!(data.descriptor().full_name(), proto.r#type, "{}", event.kind());
+
+            let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
+            assert_eq!(data.encode_to_vec(), message.data);
+            assert_eq!((message.id, message.at, message.key), (event.id(), event.at(), event.key()));
+            assert_eq!((proto.subject, proto.partition_key), (message.subject, message.key.to_string()));
+        }
+    }
+
+    #[test]
+    fn seats_are_named_as_the_venue_names_them() {
+        let event = one_event_of_each_kind().remove(0);
+        let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
+        let placed = pb::HoldPlaced::decode(message.data.as_slice()).expect("its data");
+        let seats = placed.reservation.expect("a reservation").seats;
+        let seats: Vec<(String, String)> =
+            seats.into_iter().filter_map(|it| it.seat).map(|seat| (seat.seat_id, seat.label)).collect();
+        assert_eq!(seats, [("S-A-1".into(), "A-1".into()), ("S-A-2".into(), "A-2".into())]);
+    }
+
+    #[test]
+    fn what_cannot_be_named_is_refused() {
+        let mut event = one_event_of_each_kind().remove(0);
+        assert_eq!(encode(&event, None), Err(CannotEncode::NoChart));
+        let Event::HoldPlaced(hold) = &mut event else { panic!("{event:?}") };
+        let beyond = Slot(slots(&[25])[0].0 + 1);
+        hold.seats[0].slot = beyond;
+        assert_eq!(encode(&event, Some(&small_chart())), Err(CannotEncode::NoSeat(beyond)));
+    }
+}

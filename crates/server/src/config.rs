@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod events;
 mod gateway_webhooks;
 mod listen;
 mod payments;
@@ -24,6 +25,7 @@ use encore_grpc::{ConnectionLimits, GuardedRpcs};
 use self::check::Check;
 pub use self::check::ConfigErrors;
 pub use self::demo::{Demo, DemoArgs};
+pub use self::events::{EventArgs, Events, Publisher};
 pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
 pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::payments::{Gateway, PaymentArgs};
@@ -53,6 +55,9 @@ pub struct ServeArgs {
     /// Where webhooks of the payment gateway arrive.
     #[command(flatten)]
     pub gateway_webhooks: GatewayWebhookArgs,
+    /// Where events are published.
+    #[command(flatten)]
+    pub events: EventArgs,
     /// Whether to serve the demo.
     #[command(flatten)]
     pub demo: DemoArgs,
@@ -90,6 +95,7 @@ pub struct Config {
     pub gateway: Gateway,
     pub top_ups: TopUps,
     pub gateway_webhooks: Option<GatewayWebhookConfig>,
+    pub events: Events,
 }
 
 impl ServeArgs {
@@ -112,6 +118,7 @@ impl ServeArgs {
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
         let gateway_webhooks = self.gateway_webhooks.read(check);
+        let events = self.events.read(check, is_embedded, address);
         let demo = self.demo.read(check, is_embedded, address);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
@@ -134,6 +141,7 @@ impl ServeArgs {
             gateway: payments.gateway,
             top_ups: payments.top_ups,
             gateway_webhooks,
+            events: events?,
         })
     }
 }

@@ -25,18 +25,19 @@ use encore_app::wallet::{TopUps, WalletUseCases};
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::ports::Clock;
 use encore_domain::queue::ceilings::QueueCeilings;
+use encore_events::{Relay, RelayParts};
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
 use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
-use crate::metrics::{Promises, Sales};
+use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
 use crate::system::cores;
 use crate::webhooks::Webhooks;
-use crate::workers::Workers;
+use crate::workers::{WorkerParts, Workers};
 
 /// An instance, wired and not yet running.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ pub struct Encore {
     /// What webhooks of the payment gateway lead to.
     card_hints: CardHints,
     clock: Arc<dyn Clock>,
+    /// What metrics of events are read from.
+    pub event_backlog: EventBacklog,
     /// Served only where rehearsals are allowed.
     rehearsal_fans: RehearsalFans,
 }
@@ -62,7 +65,8 @@ impl Encore {
         let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
         let availability = stores.availability();
         let saga = card_saga(&ports, &runtime);
-        let workers = Workers::new(runtime.room.clone(), upkeep(&ports, &runtime), saga.clone(), stores);
+        let workers = workers(&ports, &runtime, saga.clone(), stores);
+        let event_backlog = event_backlog(&ports);
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
@@ -149,7 +153,7 @@ impl Encore {
             limits: ConnectionLimits::default(),
             availability,
         };
-        Self { api, workers, sales, card_hints, clock: clock_of_hints, rehearsal_fans }
+        Self { api, workers, sales, event_backlog, card_hints, clock: clock_of_hints, rehearsal_fans }
     }
 
     /// The listener for webhooks of the payment gateway, which are signed with these secrets.
@@ -190,6 +194,12 @@ impl Encore {
     /// The same instance, where fans may top up their wallets in this way.
     pub fn topping_up(mut self, top_ups: TopUps) -> Self {
         self.api.wallet = self.api.wallet.allowing(top_ups);
+        self
+    }
+
+    /// The same instance, which keeps delivered events for this long.
+    pub fn keeping_events_for(mut self, retention: Duration) -> Self {
+        self.workers = self.workers.keeping_events_for(retention);
         self
     }
 
@@ -262,6 +272,34 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
         room: runtime.room.clone(),
         clock: ports.clock.clone(),
     })
+}
+
+fn workers(ports: &Ports, runtime: &Runtime, cards: Option<CardSaga>, stores: StoreWatch) -> Workers {
+    Workers::new(WorkerParts {
+        room: runtime.room.clone(),
+        upkeep: upkeep(ports, runtime),
+        cards,
+        outbox: ports.outbox.clone(),
+        relay: relay(ports),
+        stores,
+    })
+}
+
+/// Publishes events, if there is somewhere to publish them.
+fn relay(ports: &Ports) -> Option<Relay> {
+    let publisher = ports.publisher.clone()?;
+    Some(Relay::new(RelayParts {
+        outbox: ports.outbox.clone(),
+        cursor: ports.relay_cursor.clone(),
+        publisher,
+        catalog: ports.catalog.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    }))
+}
+
+fn event_backlog(ports: &Ports) -> EventBacklog {
+    EventBacklog { outbox: ports.outbox.clone(), cursor: ports.relay_cursor.clone(), clock: ports.clock.clone() }
 }
 
 fn sales(ports: &Ports, runtime: &Runtime) -> Sales {

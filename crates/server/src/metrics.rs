@@ -1,10 +1,11 @@
 //! Prometheus metrics, on a port of their own.
 //!
 //! What happens is counted where it happens, by the `metrics` facade. What is, such as how many fans wait, is read every few
-//! seconds by [`sales`] and [`promises`]; those readings are rendered anew each time, so that a sale that has ended leaves
+//! seconds by [`sales`], [`events`] and [`promises`]; those readings are rendered anew each time, so that a sale that has ended leaves
 //! nothing behind.
 
 mod catalog;
+mod events;
 mod promises;
 mod sales;
 
@@ -17,6 +18,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use encore_domain::error::Unavailable;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::catalog::{Kind, METRICS, Metric};
+pub use self::events::EventBacklog;
 pub use self::promises::Promises;
 pub use self::sales::Sales;
 use crate::workers::repeat;
@@ -51,8 +54,18 @@ pub enum MetricsError {
 /// The metrics of this process.
 pub struct Metrics {
     recorded: PrometheusHandle,
-    sales: Reading,
-    promises: Reading,
+    /// Of sales, of events and of promises.
+    readings: [Reading; 3],
+}
+
+/// What the readings are read from.
+pub struct Sources {
+    /// The sales.
+    pub sales: Sales,
+    /// The outbox.
+    pub events: EventBacklog,
+    /// The promises; none if they are not audited.
+    pub promises: Option<Promises>,
 }
 
 /// What was read last, in the Prometheus text format.
@@ -85,13 +98,15 @@ impl Metrics {
         let recorded = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
         catalog::describe();
-        Ok(Self { recorded, sales: Reading::default(), promises: Reading::default() })
+        Ok(Self { recorded, readings: Default::default() })
     }
 
     /// Serves `/metrics` and keeps the readings up to date, until `stop` is cancelled.
-    pub async fn run(self, listener: TcpListener, sales: Sales, promises: Option<Promises>, stop: CancellationToken) {
-        let Self { recorded, sales: of_sales, promises: of_promises } = self;
-        let page = Page { recorded: recorded.clone(), readings: [of_sales.clone(), of_promises.clone()] };
+    pub async fn run(self, listener: TcpListener, sources: Sources, stop: CancellationToken) {
+        let Self { recorded, readings } = self;
+        let Sources { sales, events, promises } = sources;
+        let page = Page { recorded: recorded.clone(), readings: readings.clone() };
+        let [of_sales, of_events, of_promises] = readings;
         let mut loops = JoinSet::new();
         loops.spawn(repeat("readings of sales", stop.clone(), READ_EVERY, || true, {
             let stop = stop.clone();
@@ -103,6 +118,18 @@ impl Metrics {
                         reading.replace(|| read.set());
                     }
                     Ok::<_, Infallible>(())
+                }
+            }
+        }));
+        loops.spawn(repeat("readings of events", stop.clone(), READ_EVERY, || true, {
+            let stop = stop.clone();
+            move || {
+                let (stop, events, reading) = (stop.clone(), events.clone(), of_events.clone());
+                async move {
+                    if let Some(read) = stop.run_until_cancelled(events.read()).await.transpose()? {
+                        reading.replace(|| read.set());
+                    }
+                    Ok::<_, Unavailable>(())
                 }
             }
         }));
@@ -132,7 +159,7 @@ impl Metrics {
 #[derive(Clone)]
 struct Page {
     recorded: PrometheusHandle,
-    readings: [Reading; 2],
+    readings: [Reading; 3],
 }
 
 async fn render(State(page): State<Page>) -> impl IntoResponse {

@@ -8,25 +8,28 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, Ids, LaneGrants, PageTokens, Passwords, PaymentGateway,
-    Payments, QueueRecords, QueueStore, QueueTokens, Refunds, Reservations, SandboxActions, SeatBlocks, SeatChanges,
-    SeatLocks, Users, Wallets,
+    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Outbox, PageTokens,
+    Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens, Refunds, RelayCursor, Reservations,
+    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Users, Wallets,
 };
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRecords, MemoryRefunds, MemoryReservations, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
-    MemoryUsers, MemoryWallets,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
+    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
+    MemorySeatChanges, MemorySeatLocks, MemoryUsers, MemoryWallets,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
-    PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresReservations, PostgresSeatBlocks, PostgresUsers,
-    PostgresWallets,
+    PostgresOutbox, PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
+    PostgresSeatBlocks, PostgresUsers, PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
 use crate::store_watch::StoreClocks;
 use crate::system::{SystemClock, SystemIds, cores};
+
+/// The name of the relay that publishes events, in the database.
+const EVENT_RELAY: &str = "events";
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -51,6 +54,10 @@ pub struct Ports {
     pub gateway: Option<Arc<dyn PaymentGateway>>,
     /// The sandbox, if that is the gateway.
     pub sandbox: Option<Arc<dyn SandboxActions>>,
+    pub outbox: Arc<dyn Outbox>,
+    pub relay_cursor: Arc<dyn RelayCursor>,
+    /// None if events are not published.
+    pub publisher: Option<Arc<dyn EventPublisher>>,
     pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
@@ -84,6 +91,9 @@ impl Ports {
             card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
             gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
             sandbox: Some(sandbox),
+            outbox: Arc::new(MemoryOutbox::new(records.clone())),
+            relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
+            publisher: None,
             audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
@@ -119,6 +129,8 @@ impl Ports {
             card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),
+            outbox: Arc::new(PostgresOutbox::new(database.clone())),
+            relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), EVENT_RELAY)),
             audit: Arc::new(PostgresAudit::new(database.clone())),
             store_clocks: StoreClocks { records: Some(Arc::new(PostgresClock::new(database))), ..self.store_clocks },
             ..self

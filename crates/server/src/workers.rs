@@ -3,11 +3,14 @@
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
 use encore_app::error::AppError;
 use encore_app::upkeep::Upkeep;
+use encore_domain::ports::Outbox;
+use encore_events::Relay;
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
 use metrics::{counter, histogram};
@@ -27,6 +30,8 @@ const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
+/// The pause between two windows of the outbox where nothing is published. They keep windows small, should a relay begin one day.
+const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two deletions of what is kept of past queues.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
@@ -36,12 +41,31 @@ pub struct Workers {
     room: WaitingRoom,
     upkeep: Upkeep,
     cards: Option<CardSaga>,
+    outbox: Arc<dyn Outbox>,
+    relay: Option<Relay>,
+    pub(crate) stores: StoreWatch,
+}
+
+/// What the loops run.
+pub(crate) struct WorkerParts {
+    pub(crate) room: WaitingRoom,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) cards: Option<CardSaga>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) relay: Option<Relay>,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
-    pub(crate) fn new(room: WaitingRoom, upkeep: Upkeep, cards: Option<CardSaga>, stores: StoreWatch) -> Self {
-        Self { room, upkeep, cards, stores }
+    pub(crate) fn new(parts: WorkerParts) -> Self {
+        let WorkerParts { room, upkeep, cards, outbox, relay, stores } = parts;
+        Self { room, upkeep, cards, outbox, relay, stores }
+    }
+
+    /// The same loops, which keep delivered events for this long.
+    pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
+        self.relay = self.relay.map(|relay| relay.keeping_for(retention));
+        self
     }
 
     /// The same loops, which keep what is known of a queue for this long after its sale has closed.
@@ -70,7 +94,7 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, cards, stores } = self;
+        let Self { room, upkeep, cards, outbox, relay, stores } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -118,7 +142,16 @@ impl Workers {
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
+        loops.relay(outbox, relay.clone());
         while loops.running.join_next().await.is_some() {}
+        if let Some(relay) = relay
+            && let Err(error) = relay.release().await
+        {
+            warn!(
+                error = &error as &dyn Error,
+                "lease of the event relay not released; another instance waits for its end"
+            );
+        }
     }
 }
 
@@ -140,6 +173,20 @@ impl Loops {
             }
         };
         self.running.spawn(repeat("stores", self.stop.clone(), LOOK_EVERY, || true, look));
+    }
+
+    /// Publishes events; where they are not published, only closes windows.
+    fn relay(&mut self, outbox: Arc<dyn Outbox>, relay: Option<Relay>) {
+        let Some(relay) = relay else {
+            return self.repeat("outbox windows", CLOSE_WINDOW_EVERY, outbox, |outbox| async move {
+                outbox.close_window().await
+            });
+        };
+        let stop = self.stop.clone();
+        self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
+            let stop = stop.clone();
+            async move { relay.step(&stop).await }
+        });
     }
 
     /// Repeats a step.

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use encore_domain::ports::EventPublisher;
+use encore_events::FilePublisher;
 use encore_grpc::ConnectionLimits;
 use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
@@ -13,10 +15,10 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, Gateway, GatewayWebhookConfig, MetricsConfig, ServeArgs, Stores};
+use crate::config::{Config, Gateway, GatewayWebhookConfig, MetricsConfig, Publisher, ServeArgs, Stores};
 use crate::demo;
 use crate::encore::Encore;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sources};
 use crate::output::print_line;
 use crate::ports::Ports;
 use crate::system::open_files_max;
@@ -31,11 +33,13 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     // Before anything is measured.
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
+    let ports = Ports { publisher: publisher(&config), ..ports };
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
     let encore = encore.limiting(within_open_files(&config));
     let encore = encore.tolerating(config.clock_tolerance).keeping_queues_for(config.queue_retention);
+    let encore = encore.keeping_events_for(config.events.retention);
     let encore = encore.cancelling(config.cancellation);
     let encore = encore.topping_up(config.top_ups);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
@@ -51,7 +55,9 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         let listener = bind(listen).await?;
         info!(address = %listener.local_addr().unwrap_or(listen), "serving metrics");
         let promises = audit_every.map(|every| encore.promises(every));
-        tokio::spawn(metrics.run(listener, encore.sales.clone(), promises, measuring.clone()));
+        let (sales, events) = (encore.sales.clone(), encore.event_backlog.clone());
+        let sources = Sources { sales, events, promises };
+        tokio::spawn(metrics.run(listener, sources, measuring.clone()));
     }
     let _measuring = measuring.drop_guard();
     let webhooks_stop = CancellationToken::new();
@@ -71,6 +77,22 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         }
     }
     serve(encore, listener, &config).await
+}
+
+/// Where events are published.
+fn publisher(config: &Config) -> Option<Arc<dyn EventPublisher>> {
+    match &config.events.publisher {
+        Publisher::Off => {
+            if matches!(config.stores, Stores::Durable { .. }) {
+                warn!("ENCORE_EVENT_FILES not set; events are not published, and the outbox grows");
+            }
+            None
+        }
+        Publisher::Files(folder, limits) => {
+            info!(folder = %folder.display(), "publishing events to files");
+            Some(Arc::new(FilePublisher::new(folder.clone(), *limits)))
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {

@@ -41,6 +41,10 @@ fn one_error_lists_every_invalid_argument() {
         "--cancel-fee-percent=101",
         "--payment-gateway=paper",
         "--wallet-top-up=coins",
+        "--event-files=",
+        "--event-file-mb=0",
+        "--event-files-max=0",
+        "--event-retention-hours=9000",
         "--connections=0",
         "--connections-per-address=many",
         "--demo-operator-password=known",
@@ -65,6 +69,10 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_CANCEL_FEE_PERCENT",
         "ENCORE_PAYMENT_GATEWAY",
         "ENCORE_WALLET_TOP_UP",
+        "ENCORE_EVENT_FILES:",
+        "ENCORE_EVENT_FILE_MB",
+        "ENCORE_EVENT_FILES_MAX",
+        "ENCORE_EVENT_RETENTION_HOURS",
         "ENCORE_CONNECTIONS:",
         "ENCORE_CONNECTIONS_PER_ADDRESS:",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
@@ -245,4 +253,23 @@ fn the_documented_variables_are_those_that_are_read() {
     let unknown: Vec<&str> =
         rows.map(|(name, _)| name).filter(|name| known.iter().all(|it| it.name[PREFIX.len()..] != **name)).collect();
     assert_eq!(unknown, [""; 0], "docs/operating.md has a row for a variable that nobody reads");
+}
+
+#[test]
+fn events_are_published_to_files_without_a_database_and_to_nothing_with_one() {
+    let events = |flags: &[&str]| args(flags).check().expect("valid arguments").events;
+    let keys = format!("--token-keys=first:{}", "A".repeat(44));
+    let durable = ["--database-url=postgres://db/encore", &keys];
+    let Publisher::Files(folder, limits) = events(&["--listen=127.0.0.1:7001"]).publisher else { panic!("files") };
+    assert_eq!(folder, std::env::temp_dir().join("encore-events-7001"));
+    assert_eq!((limits.file_bytes_max, limits.files_max), (16_000_000, 8));
+    assert_eq!(events(&["--event-files=off"]).publisher, Publisher::Off);
+    assert_eq!(events(&durable).publisher, Publisher::Off);
+    let kept = |flags: &[&str]| events(flags).retention.as_secs() / 3_600;
+    assert_eq!((kept(&[]), kept(&durable), kept(&["--event-retention-hours=5"])), (1, 168, 5));
+    let Publisher::Files(folder, _) = events(&[durable.as_slice(), &["--event-files=/var/events"]].concat()).publisher
+    else {
+        panic!("files")
+    };
+    assert_eq!(folder, std::path::Path::new("/var/events"));
 }

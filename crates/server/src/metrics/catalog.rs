@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 41] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("db_client_connection_max", "The most connections of the pool"),
@@ -64,6 +64,15 @@ pub const METRICS: [Metric; 35] = [
     histogram("encore_queue_tick_duration_seconds", "Ticks of a queue: drawing, ending and calling"),
     counter("encore_seat_locks_repaired_total", "Seat locks that differed from the claims and were repaired"),
     counter("encore_gateway_webhooks_total", "Webhooks of the payment gateway, by outcome"),
+    counter("encore_events_published_total", "Events that this instance published"),
+    counter("encore_events_refused_total", "Tries of events that could not be published"),
+    gauge("encore_event_backlog", "Events that are not published yet, counted up to 100,000"),
+    gauge(
+        "encore_event_backlog_age_seconds",
+        "The age of the oldest event that is not published yet; 0 if there is none",
+    ),
+    gauge("encore_event_keys_held_back", "Keys that wait for an event that could not be published"),
+    gauge("encore_event_keys_parked", "Those that failed often. Must be 0"),
     gauge("encore_sales_open", "Performances on sale or in their pre-queue"),
     gauge("encore_sales_unread", "Performances whose queue or seats could not be read"),
     gauge("encore_queue_waiting", "Fans who wait"),

@@ -1,0 +1,252 @@
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use encore_domain::error::Unavailable;
+use encore_domain::event::message::{EventMessage, PublishOutcome, publishable, too_large};
+use encore_domain::ports::EventPublisher;
+use encore_event_format::to_json_line;
+
+/// What the publisher is called in errors.
+const WHAT: &str = "event file";
+/// The file that is written now.
+const CURRENT: &str = "events.jsonl";
+/// The name of a full file is this, a number and [`EXTENSION`].
+const FULL: &str = "events-";
+const EXTENSION: &str = ".jsonl";
+/// Locked while a process writes.
+const LOCK: &str = "lock";
+/// How often the lock is tried. A process that writes a batch has it for some milliseconds.
+const LOCK_TRIES: u32 = 20;
+/// The pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimits {
+    /// A file is full when the next event would make it larger. An event that is larger by itself gets a file of its own.
+    pub file_bytes_max: u64,
+    /// The most files, the one that is written included: at least 1. The oldest goes when there are more.
+    pub files_max: usize,
+}
+
+/// [`EventPublisher`] to files of JSON lines in a folder.
+///
+/// Several processes may have the same folder: each locks it for a batch.
+#[derive(Clone, Debug)]
+pub struct FilePublisher {
+    folder: PathBuf,
+    limits: FileLimits,
+}
+
+impl FilePublisher {
+    /// Publishes to this folder, which is created when there is something to write.
+    pub fn new(folder: PathBuf, limits: FileLimits) -> Self {
+        Self { folder, limits }
+    }
+}
+
+#[async_trait]
+impl EventPublisher for FilePublisher {
+    async fn publish(&self, batch: &[EventMessage]) -> Result<Vec<PublishOutcome>, Unavailable> {
+        let mut lines = Vec::with_capacity(batch.len());
+        let outcomes = publishable(batch, |event| match to_json_line(event) {
+            _ if too_large(event).is_some() => too_large(event),
+            Ok(line) => {
+                lines.push(line);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        });
+        if !lines.is_empty() {
+            let Self { folder, limits } = self.clone();
+            let writing = tokio::task::spawn_blocking(move || append(&folder, limits, &lines));
+            writing.await.map_err(io::Error::other).flatten().map_err(|error| Unavailable::new(WHAT, error))?;
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The files of a folder, the oldest first.
+pub fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = full_files(folder)?.into_iter().map(|(_, path)| path).collect();
+    files.extend(Some(folder.join(CURRENT)).filter(|current| current.exists()));
+    Ok(files)
+}
+
+/// The full files and their numbers, in order.
+fn full_files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix(FULL).and_then(|rest| rest.strip_suffix(EXTENSION)).map(str::parse);
+        if let Some(Ok(number)) = number {
+            files.push((number, path));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Appends lines. When it returns, they are on the disk.
+fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let lock = OpenOptions::new().create(true).append(true).open(folder.join(LOCK))?;
+    lock_soon(&lock)?;
+    let (mut file, mut bytes) = open_current(folder)?;
+    let mut text = String::new();
+    for line in lines {
+        let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
+        if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
+            write(&mut file, &text)?;
+            rotate(folder, limits)?;
+            (file, bytes) = open_current(folder)?;
+            text.clear();
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    write(&mut file, &text)
+}
+
+/// Locks, unless another process writes for longer than [`LOCK_TRIES`] pauses.
+fn lock_soon(lock: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other("another process writes there"))
+}
+
+fn write(file: &mut File, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
+}
+
+/// Opens the current file, without a line that was torn when a process died. Nobody was told that its event is published.
+fn open_current(folder: &Path) -> io::Result<(File, u64)> {
+    let path = folder.join(CURRENT);
+    let is_new = !path.exists();
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    if is_new {
+        sync(folder)?;
+    }
+    let bytes = file.seek(SeekFrom::End(0))?;
+    let whole = whole_lines(&mut file, bytes)?;
+    if whole < bytes {
+        file.set_len(whole)?;
+    }
+    Ok((file, whole))
+}
+
+/// How many bytes the whole lines of a file have. It is read from its end, a block at a time.
+fn whole_lines(file: &mut File, bytes: u64) -> io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = bytes;
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let mut block = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        file.take(end - start).read_to_end(&mut block)?;
+        if let Some(last) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// Gives the current file a number, and removes the oldest files beyond the limit.
+fn rotate(folder: &Path, limits: FileLimits) -> io::Result<()> {
+    let files = full_files(folder)?;
+    let number = files.last().map_or(1, |(number, _)| number + 1);
+    fs::rename(folder.join(CURRENT), folder.join(format!("{FULL}{number:010}{EXTENSION}")))?;
+    let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
+    for path in event_files(folder)?.into_iter().take(surplus) {
+        fs::remove_file(path)?;
+    }
+    sync(folder)
+}
+
+/// Names of files are durable when their folder is.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let id: uuid::Uuid = encore_port_tests::fixtures::id();
+            let name = format!("encore-event-files-{}-{}", std::process::id(), id.simple());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn append(&self, limits: FileLimits, lines: &[&str]) {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            append(&self.0, limits, &lines).expect("the lines are written");
+        }
+
+        fn contents(&self) -> Vec<String> {
+            let files = event_files(&self.0).expect("the folder can be read");
+            files.iter().map(|path| fs::read_to_string(path).expect("a file")).collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const LARGE: FileLimits = FileLimits { file_bytes_max: 1_000_000, files_max: 3 };
+    const SMALL: FileLimits = FileLimits { file_bytes_max: 8, files_max: 3 };
+
+    #[test]
+    fn full_files_are_rotated_and_the_oldest_go() {
+        let folder = Folder::new();
+        folder.append(SMALL, &["one", "two", "three", "4", "a long line", "6"]);
+        assert_eq!(folder.contents(), ["three\n4\n", "a long line\n", "6\n"]);
+        folder.append(SMALL, &["7"]);
+        assert_eq!(folder.contents(), ["three\n4\n", "a long line\n", "6\n7\n"]);
+        folder.append(SMALL, &["eight"]);
+        assert_eq!(folder.contents(), ["a long line\n", "6\n7\n", "eight\n"]);
+        folder.append(FileLimits { files_max: 1, ..SMALL }, &["nine"]);
+        assert_eq!(folder.contents(), ["nine\n"]);
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off() {
+        let folder = Folder::new();
+        folder.append(LARGE, &["one", "two"]);
+        for torn in ["thr".to_owned(), "x".repeat(200_000)] {
+            let mut file = OpenOptions::new().append(true).open(folder.0.join(CURRENT)).expect("the file");
+            file.write_all(torn.as_bytes()).expect("a torn line");
+        }
+        folder.append(LARGE, &["three"]);
+        assert_eq!(folder.contents(), ["one\ntwo\nthree\n"]);
+    }
+
+    #[test]
+    fn two_processes_do_not_write_at_once() {
+        let folder = Folder::new();
+        folder.append(LARGE, &["one"]);
+        let other = File::open(folder.0.join(LOCK)).expect("the lock file");
+        other.lock().expect("a lock");
+        assert!(append(&folder.0, LARGE, &["two".to_owned()]).is_err());
+        drop(other);
+        folder.append(LARGE, &["two"]);
+        assert_eq!(folder.contents(), ["one\ntwo\n"]);
+    }
+}

@@ -1,0 +1,336 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::error::Unavailable;
+use encore_domain::event::OutboxRecord;
+use encore_domain::event::message::{EventMessage, PublishOutcome};
+use encore_domain::event::relay::{HeldBackKey, KEYS_HELD_BACK_MAX, RelayPosition, TRIES_BEFORE_PARKED};
+use encore_domain::ports::{Catalog, Clock, EventPublisher, Ids, Outbox, RelayCursor};
+use encore_domain::time::Timestamp;
+use encore_event_format::encode;
+use metrics::counter;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::charts::Charts;
+
+/// For how long delivered events are kept, unless another retention is set.
+const RETENTION: Duration = Duration::from_hours(168);
+/// How long the lease lasts. When an instance dies, another relays after so long at most.
+const LEASE: Duration = Duration::from_secs(3);
+/// The lease is renewed when less than this is left of it.
+const RENEW_BEFORE: Duration = Duration::from_secs(2);
+/// How often it is renewed while a batch is being published.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// The most events that are read and published together. With the largest events that is a hundred megabytes, with usual ones less
+/// than one.
+const BATCH: u32 = 1_000;
+/// The most keys that are tried again in one step, so that they do not delay all others.
+const KEYS_TRIED_PER_STEP: usize = 10;
+/// The most batches of one key that are published in one step.
+const BATCHES_OF_KEY_PER_STEP: usize = 5;
+/// The most delivered events that are deleted at once: a short transaction.
+const FORGOTTEN_AT_ONCE: u32 = 5_000;
+/// The pause between two deletions, if there is nothing more to delete.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// The longest pause after failures.
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+
+/// What a [`Relay`] is made of.
+pub struct RelayParts {
+    /// Where the events are.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where the relay is.
+    pub cursor: Arc<dyn RelayCursor>,
+    /// Where they go.
+    pub publisher: Arc<dyn EventPublisher>,
+    /// Names the seats.
+    pub catalog: Arc<dyn Catalog>,
+    /// The time, for the lease and the retention.
+    pub clock: Arc<dyn Clock>,
+    /// Identifies this relay among those of all instances, and spreads their retries.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// The relay of the outbox. See the crate's README. Clones are the same relay.
+#[derive(Clone)]
+pub struct Relay {
+    inner: Arc<Inner>,
+    retention: Duration,
+}
+
+struct Inner {
+    outbox: Arc<dyn Outbox>,
+    cursor: Arc<dyn RelayCursor>,
+    publisher: Arc<dyn EventPublisher>,
+    charts: Charts,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    holder: Uuid,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Until when this relay has the lease; none if another may have it.
+    leased_until: Option<Timestamp>,
+    position: RelayPosition,
+    /// Steps that failed in a row.
+    failures: u32,
+    forget_at: Option<Timestamp>,
+}
+
+/// A record and its message, or why it has none.
+type Encoded<'page> = (&'page OutboxRecord, Result<EventMessage, String>);
+
+impl Relay {
+    /// How often a step should be taken. An event leaves Encore half as long after its commit on average.
+    pub const POLL_EVERY: Duration = Duration::from_millis(250);
+
+    /// A relay that has not begun.
+    pub fn new(parts: RelayParts) -> Self {
+        let RelayParts { outbox, cursor, publisher, catalog, clock, ids } = parts;
+        let (holder, charts, state) = (ids.next(), Charts::new(catalog), Mutex::default());
+        let inner = Arc::new(Inner { outbox, cursor, publisher, charts, clock, ids, holder, state });
+        Self { inner, retention: RETENTION }
+    }
+
+    /// The same relay, which keeps delivered events for this long.
+    pub fn keeping_for(self, retention: Duration) -> Self {
+        Self { retention, ..self }
+    }
+
+    /// Publishes what is in the outbox, if no other instance does. After a failure it waits before it returns, the longer the more
+    /// steps have failed. A cancelled `stop` ends it after the current batch.
+    pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let mut state = self.inner.state.lock().await;
+        let outcome = self.inner.relay(&mut state, self.retention, stop).await;
+        if outcome.is_ok() {
+            state.failures = 0;
+            return outcome;
+        }
+        state.leased_until = None;
+        state.failures = state.failures.saturating_add(1);
+        stop.run_until_cancelled(sleep(self.inner.back_off(state.failures))).await;
+        outcome
+    }
+
+    /// Lets another instance relay at once.
+    pub async fn release(&self) -> Result<(), Unavailable> {
+        self.inner.state.lock().await.leased_until = None;
+        self.inner.cursor.release(self.inner.holder).await
+    }
+}
+
+impl Inner {
+    async fn relay(&self, state: &mut State, retention: Duration, stop: &CancellationToken) -> Result<(), Unavailable> {
+        if !self.hold(state).await? {
+            return Ok(());
+        }
+        self.outbox.close_window().await?;
+        self.try_held_back_keys(state).await?;
+        while !stop.is_cancelled() && self.hold(state).await? && self.publish_next(state).await? {}
+        if state.leased_until.is_some() {
+            self.forget(state, retention).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this relay has the lease, which is renewed in time.
+    async fn hold(&self, state: &mut State) -> Result<bool, Unavailable> {
+        let now = self.clock.now();
+        if state.leased_until.is_some_and(|until| now + RENEW_BEFORE < until) {
+            return Ok(true);
+        }
+        let until = now + LEASE;
+        let acquired = self.cursor.acquire(self.holder, now, until).await?;
+        if state.leased_until.is_none() && acquired.is_some() {
+            info!(holder = %self.holder, "this instance relays events");
+        } else if state.leased_until.is_some() && acquired.is_none() {
+            info!(holder = %self.holder, "another instance relays events");
+        }
+        state.leased_until = acquired.as_ref().map(|_| until);
+        state.position = acquired.unwrap_or_default();
+        Ok(state.leased_until.is_some())
+    }
+
+    /// Publishes the next batch. Returns whether there may be another.
+    async fn publish_next(&self, state: &mut State) -> Result<bool, Unavailable> {
+        let mut position = state.position.clone();
+        let page = self.outbox.after(position.cursor, BATCH).await?;
+        if page.end == position.cursor {
+            return Ok(false);
+        }
+        let records = page.records.iter().filter(|record| position.held_back(record.key).is_none());
+        let failed = self.publish(state, records).await?;
+        let now = self.clock.now();
+        for (record, reason) in failed {
+            warn!(event = record.id, key = %record.key, reason, "event cannot be published; its key is held back");
+            position.held_back.push(HeldBackKey::of(record, reason, now));
+        }
+        if position.held_back.len() > KEYS_HELD_BACK_MAX {
+            return Err(Unavailable::defect("event relay", "the events of too many keys cannot be published"));
+        }
+        position.cursor = page.end;
+        self.save(state, position).await
+    }
+
+    /// Saves a position. If another instance has taken over, that one goes on.
+    async fn save(&self, state: &mut State, position: RelayPosition) -> Result<bool, Unavailable> {
+        let saved = self.cursor.save(self.holder, &position).await?;
+        if saved {
+            state.position = position;
+        } else {
+            state.leased_until = None;
+        }
+        Ok(saved)
+    }
+
+    /// Publishes the events of keys that are held back and due.
+    async fn try_held_back_keys(&self, state: &mut State) -> Result<(), Unavailable> {
+        let now = self.clock.now();
+        let due = state.position.held_back.iter().filter(|held| held.next_try_at <= now);
+        let due: Vec<HeldBackKey> = due.take(KEYS_TRIED_PER_STEP).cloned().collect();
+        for held in due {
+            let left = self.try_key(state, held.clone()).await?;
+            let mut position = state.position.clone();
+            position.held_back.retain(|other| other.key != held.key);
+            if left.is_none() {
+                info!(key = %held.key, "events of a key that was held back are published");
+            }
+            position.held_back.extend(left);
+            if !self.save(state, position).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the events of a key up to the cursor. Returns what is left of it.
+    async fn try_key(&self, state: &mut State, mut held: HeldBackKey) -> Result<Option<HeldBackKey>, Unavailable> {
+        let until = state.position.cursor;
+        for _ in 0..BATCHES_OF_KEY_PER_STEP {
+            let page = self.outbox.of_key_after(held.key, held.published, until, BATCH).await?;
+            if let Some((record, reason)) = self.publish(state, page.records.iter()).await?.pop() {
+                let failed = held.failed_again(record, reason, self.clock.now());
+                if failed.failures == TRIES_BEFORE_PARKED {
+                    warn!(
+                        event = failed.event_id,
+                        key = %failed.key,
+                        reason = failed.reason,
+                        "event cannot be published; its key is parked, and later events of the key wait"
+                    );
+                }
+                return Ok(Some(failed));
+            }
+            held.published = page.end;
+            if held.published >= until {
+                return Ok(None);
+            }
+        }
+        Ok(Some(held))
+    }
+
+    /// Publishes records. Returns the first of each key that could not be published, and why; later records of its key were left out.
+    async fn publish<'page>(
+        &self,
+        state: &mut State,
+        records: impl Iterator<Item = &'page OutboxRecord>,
+    ) -> Result<Vec<(&'page OutboxRecord, String)>, Unavailable> {
+        let (mut failed, mut failed_keys) = (Vec::new(), HashSet::new());
+        let (mut sent, mut batch) = (Vec::new(), Vec::new());
+        for record in records {
+            if failed_keys.contains(&record.key) {
+                continue;
+            }
+            match self.encode(record).await? {
+                (record, Ok(message)) => {
+                    sent.push(record);
+                    batch.push(message);
+                }
+                (record, Err(reason)) => {
+                    failed_keys.insert(record.key);
+                    failed.push((record, reason));
+                }
+            }
+        }
+        if batch.is_empty() {
+            return Ok(failed);
+        }
+        let outcomes = self.publish_batch(state, &batch).await?;
+        let mut published = 0;
+        for (record, outcome) in sent.into_iter().zip(outcomes) {
+            match outcome {
+                PublishOutcome::Published => published += 1,
+                PublishOutcome::Refused(reason) => {
+                    // The key may have failed at a later record, too, which then waits like all others.
+                    failed.retain(|(other, _)| other.key != record.key);
+                    failed.push((record, reason));
+                }
+                PublishOutcome::Waiting => {}
+            }
+        }
+        counter!("encore_events_published_total").increment(published);
+        counter!("encore_events_refused_total").increment(failed.len() as u64);
+        Ok(failed)
+    }
+
+    /// Publishes a batch, and renews the lease meanwhile.
+    async fn publish_batch(
+        &self,
+        state: &mut State,
+        batch: &[EventMessage],
+    ) -> Result<Vec<PublishOutcome>, Unavailable> {
+        let mut publishing = self.publisher.publish(batch);
+        loop {
+            tokio::select! {
+                outcomes = &mut publishing => return outcomes,
+                () = sleep(RENEW_EVERY) => {
+                    let now = self.clock.now();
+                    let until = now + LEASE;
+                    // If it is lost, saving the position will say so.
+                    if let Ok(Some(_)) = self.cursor.acquire(self.holder, now, until).await {
+                        state.leased_until = Some(until);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn encode<'page>(&self, record: &'page OutboxRecord) -> Result<Encoded<'page>, Unavailable> {
+        let event = match &record.event {
+            Ok(event) => event,
+            Err(unreadable) => return Ok((record, Err(unreadable.to_string()))),
+        };
+        let venue = match event.performance() {
+            Some(performance) => self.charts.venue_of(performance).await?,
+            None => None,
+        };
+        let message = encode(event, venue.as_ref().map(|venue| &venue.chart));
+        Ok((record, message.map_err(|error| error.to_string())))
+    }
+
+    /// Deletes what is delivered and past its retention.
+    async fn forget(&self, state: &mut State, retention: Duration) -> Result<(), Unavailable> {
+        let now = self.clock.now();
+        if state.forget_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        let delivered = state.position.delivered();
+        let forgotten = self.outbox.forget(delivered, now - retention, FORGOTTEN_AT_ONCE).await?;
+        let is_more = forgotten >= u64::from(FORGOTTEN_AT_ONCE);
+        state.forget_at = Some(if is_more { now } else { now + FORGET_EVERY });
+        Ok(())
+    }
+
+    /// The pause after so many failures: it doubles, and half of it is random, so that instances do not try together.
+    fn back_off(&self, failures: u32) -> Duration {
+        let longest = Relay::POLL_EVERY.saturating_mul(1 << failures.min(10)).min(BACK_OFF_MAX);
+        let random = u32::try_from(self.ids.next().as_u128() % 1_000).unwrap_or_default();
+        longest / 2 + longest / 2 * random / 1_000
+    }
+}

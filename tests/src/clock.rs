@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use encore_domain::identity::session::Secret;
 use encore_domain::ports::{Clock, Ids};
 use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
@@ -46,5 +47,9 @@ impl Ids for CountingIds {
         let mut key = [0; 32];
         key[..16].copy_from_slice(self.next().as_bytes());
         DrawKey(key)
+    }
+
+    fn secret(&self) -> Secret {
+        Secret(self.draw_key().0)
     }
 }

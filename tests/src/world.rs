@@ -8,7 +8,7 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::Performance;
 use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::error::Unavailable;
-use encore_domain::identity::{Caller, Role};
+use encore_domain::identity::{AccessTokenPayload, Caller, Role};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Clock, MockSeatLocks};
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw, QueueSettings, RESTORE_QUIET};
@@ -28,10 +28,17 @@ use crate::in_memory::{Instance, KillableInstance};
 /// The lifetime of access tokens.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 365);
 
+/// A token that says who calls, outside any session.
+pub fn access_token(ports: &Ports, caller: Caller) -> String {
+    let now = ports.clock.now();
+    let payload = AccessTokenPayload { caller, session: None, expires_at: now + ACCESS_TOKEN_LIFETIME };
+    ports.access_tokens.issue(&payload, now).token
+}
+
 /// Embedded ports with the test's clock and ids.
 pub fn embedded_ports(clock: Arc<TestClock>) -> Ports {
     let keyring = Keyring::from_secret("test", &[7; 32]).expect("a key");
-    Ports { clock, ids: Arc::new(CountingIds), ..Ports::embedded(keyring, ACCESS_TOKEN_LIFETIME) }
+    Ports { clock, ids: Arc::new(CountingIds), ..Ports::embedded(keyring) }
 }
 
 async fn durable_ports(clock: &Arc<TestClock>, database: &ScratchDatabase, redis_urls: &str, prefix: &str) -> Ports {
@@ -117,6 +124,15 @@ impl World {
         let clock = Arc::new(TestClock::default());
         let ports = embedded_ports(Arc::clone(&clock));
         Self::start(clock, vec![ports], None).await
+    }
+
+    /// The same, changed before it starts.
+    pub async fn embedded_as(change: impl FnOnce(Encore) -> Encore) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let ports = embedded_ports(Arc::clone(&clock));
+        let encore = change(Encore::new(ports.clone(), GuardedRpcs::default()));
+        let instances = vec![Instance::start(encore).await];
+        Self { clock, instances, ports, database: None, redis: None }
     }
 
     /// Two instances on a new Postgres database. Their seat locks are unavailable, and their queues are in memory.
@@ -228,7 +244,7 @@ impl World {
     }
 
     fn caller(&self, user: UserId, role: Role, channel: &Channel) -> Fan {
-        let access_token = self.ports.access_tokens.issue(Caller { user, role }, self.clock.now()).token;
+        let access_token = access_token(&self.ports, Caller { user, role });
         Fan { user, access_token, queue_token: String::new(), channel: channel.clone() }
     }
 

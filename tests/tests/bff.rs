@@ -30,7 +30,7 @@ use encore_server::ports::Ports;
 use encore_tests::clock::TestClock;
 use encore_tests::fan::{Fan, reason, reason_metadata, seats_taken};
 use encore_tests::in_memory::Instance;
-use encore_tests::world::embedded_ports;
+use encore_tests::world::{access_token, embedded_ports};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -39,7 +39,7 @@ async fn fan_on(ports: &Ports) -> (Fan, Instance) {
     let instance = Instance::start_without_workers(Encore::new(ports.clone(), GuardedRpcs::default())).await;
     let user: UserId = fixtures::id();
     let caller = Caller { user, role: Role::Fan };
-    let access_token = ports.access_tokens.issue(caller, ports.clock.now()).token;
+    let access_token = access_token(ports, caller);
     let fan = Fan { user, access_token, queue_token: String::new(), channel: instance.channel.clone() };
     (fan, instance)
 }

@@ -66,6 +66,8 @@ pub enum AppError {
     RequestReused,
     #[error("wrong e-mail address or password")]
     LogInFailed,
+    #[error("the refresh token is not of a live session")]
+    RefreshTokenInvalid,
     #[error("the e-mail address belongs to another user")]
     EmailTaken,
     #[error(transparent)]

@@ -6,15 +6,17 @@ mod wrong_passwords;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use encore_domain::identity::{AccessToken, Account, Caller, DisplayName, Email, Password, Role, User};
+use encore_domain::identity::session::DeviceName;
+use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, Role, User};
 use encore_domain::ids::UserId;
-use encore_domain::ports::{AccessTokens, Clock, Ids, Passwords, Users};
+use encore_domain::ports::{Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
 use tracing::Instrument;
 
 use self::hashing_turns::{HashingTurns, TooManyWaiting};
 use self::wrong_passwords::{MustWait, WrongPasswords};
 use crate::error::{AppError, LimitedLogIn};
+use crate::sessions::{SessionTokens, SessionUseCases};
 
 /// A user to create.
 #[derive(Clone, Debug)]
@@ -35,8 +37,8 @@ pub struct IdentityParts {
     pub users: Arc<dyn Users>,
     /// Hashes passwords.
     pub passwords: Arc<dyn Passwords>,
-    /// Signs access tokens.
-    pub access_tokens: Arc<dyn AccessTokens>,
+    /// Starts sessions.
+    pub sessions: SessionUseCases,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -50,7 +52,7 @@ pub struct IdentityParts {
 pub struct IdentityUseCases {
     users: Arc<dyn Users>,
     passwords: Arc<dyn Passwords>,
-    access_tokens: Arc<dyn AccessTokens>,
+    sessions: SessionUseCases,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     turns: HashingTurns,
@@ -60,68 +62,83 @@ pub struct IdentityUseCases {
 impl IdentityUseCases {
     /// The use cases over their ports.
     pub fn new(parts: IdentityParts) -> Self {
-        let IdentityParts { users, passwords, access_tokens, clock, ids, hashes_at_once } = parts;
+        let IdentityParts { users, passwords, sessions, clock, ids, hashes_at_once } = parts;
         let (turns, wrong_passwords) = (HashingTurns::new(hashes_at_once), WrongPasswords::new());
-        Self { users, passwords, access_tokens, clock, ids, turns, wrong_passwords }
+        Self { users, passwords, sessions, clock, ids, turns, wrong_passwords }
+    }
+
+    /// The same use cases, which start sessions here.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: SessionUseCases) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Creates a user, and starts a session. A repeat starts another session.
+    pub async fn sign_up(
+        &self,
+        sign_up: SignUp,
+        device: Option<DeviceName>,
+        request: Option<RequestKey>,
+        from: Option<IpAddr>,
+    ) -> Result<(SessionTokens, User), AppError> {
+        let account = self.create(sign_up, request, from).await?;
+        Ok((self.sessions.start(&account, device).await?, account.user))
     }
 
     /// Creates a user. The fingerprint of the request does not cover the password, because a fast hash of a password
     /// must not be stored. A repeated request is therefore accepted only if its password matches the stored hash. `from` is the
     /// address of the caller; callers take turns.
-    pub async fn sign_up(
+    pub async fn create(
         &self,
         sign_up: SignUp,
         request: Option<RequestKey>,
         from: Option<IpAddr>,
-    ) -> Result<User, AppError> {
+    ) -> Result<Account, AppError> {
         let SignUp { email, password, display_name, role } = sign_up;
         let _turn = self.turns.turn(from, email.as_str()).await?;
         let password_hash = self.passwords.hash(&password).await?;
         let id = UserId(self.ids.next());
         let user = User { id, email, display_name, role, created_at: self.clock.now() };
         match self.users.create(Account { user, password_hash }, request).await? {
-            Applied::Now(account) => Ok(account.user),
+            Applied::Now(account) => Ok(account),
             Applied::Before(account) => {
                 let same = self.passwords.verify(&password, &account.password_hash).await?;
-                if same { Ok(account.user) } else { Err(AppError::RequestReused) }
+                if same { Ok(account) } else { Err(AppError::RequestReused) }
             }
         }
     }
 
-    /// Issues an access token. An unknown address, and that of a user without a password, take as long as a wrong
+    /// Starts a session. An unknown address, and that of a user without a password, take as long as a wrong
     /// password, so that the response time does not reveal which addresses exist. Callers take turns. After a few wrong passwords
     /// for an account from one address, the next must wait.
     pub async fn log_in(
         &self,
         email: &Email,
         password: &Password,
+        device: Option<DeviceName>,
         from: Option<IpAddr>,
-    ) -> Result<(AccessToken, User), AppError> {
+    ) -> Result<(SessionTokens, User), AppError> {
         self.wrong_passwords.check(email, from, self.clock.now())?;
         let turn = self.turns.turn(from, email.as_str()).await?;
         let this_try = self.wrong_passwords.begin(email, from, self.clock.now())?;
-        // On a task of its own: a caller who goes away does not end the turn while the hash is computed.
-        let checking = tokio::spawn({
+        // On a task of its own: a caller who goes away ends neither the turn while the hash is computed, nor the start of the session.
+        let logging_in = tokio::spawn({
             let (this, email, password) = (self.clone(), email.clone(), password.clone());
-            let check = async move {
-                let _turn = turn;
-                this.check_password(&email, &password).await
+            let log_in = async move {
+                let checked = this.check_password(&email, &password).await;
+                drop(turn);
+                match &checked {
+                    Ok(_) => this_try.right(),
+                    Err(AppError::LogInFailed) => this_try.wrong(this.clock.now()),
+                    Err(_) => {}
+                }
+                let account = checked?;
+                Ok((this.sessions.start(&account, device).await?, account.user))
             };
-            check.in_current_span()
+            log_in.in_current_span()
         });
-        let checked = checking.await.map_err(|failed| AppError::Internal(failed.to_string()))?;
-        match checked {
-            Ok(account) => {
-                this_try.right();
-                let caller = Caller { user: account.user.id, role: account.user.role };
-                Ok((self.access_tokens.issue(caller, self.clock.now()), account.user))
-            }
-            Err(AppError::LogInFailed) => {
-                this_try.wrong(self.clock.now());
-                Err(AppError::LogInFailed)
-            }
-            Err(error) => Err(error),
-        }
+        logging_in.await.map_err(|failed| AppError::Internal(failed.to_string()))?
     }
 
     async fn check_password(&self, email: &Email, password: &Password) -> Result<Account, AppError> {

@@ -19,6 +19,7 @@ pub mod queue_guard;
 pub mod rehearsal_fans;
 mod repeats;
 pub mod seat_blocks;
+pub mod sessions;
 pub mod upkeep;
 pub mod wallet;
 

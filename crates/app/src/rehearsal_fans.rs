@@ -1,8 +1,11 @@
 //! Fans for a rehearsal: many at once, without the hashing that each sign-up costs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use encore_domain::identity::{AccessToken, Account, Caller, DisplayName, Email, PasswordHash, Role, User};
+use encore_domain::identity::{
+    AccessToken, AccessTokenPayload, Account, Caller, DisplayName, Email, PasswordHash, Role, User,
+};
 use encore_domain::ids::UserId;
 use encore_domain::ports::{AccessTokens, Clock, Ids, Users};
 
@@ -10,6 +13,9 @@ use crate::error::AppError;
 
 /// How many are made in one call.
 pub const REHEARSAL_FANS_MAX: u32 = 5_000;
+
+/// How long their access tokens live: longer than a rehearsal, since they have no session to refresh them by.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Makes fans who are logged in from the beginning and can never log in again.
 #[derive(Clone)]
@@ -37,7 +43,11 @@ impl RehearsalFans {
         let accounts = (0..count).map(|_| self.account()).collect::<Result<Vec<Account>, AppError>>()?;
         let users: Vec<UserId> = accounts.iter().map(|account| account.user.id).collect();
         self.users.add_all(accounts).await?;
-        let token = |user| (user, self.access_tokens.issue(Caller { user, role: Role::Fan }, now));
+        let token = |user| {
+            let caller = Caller { user, role: Role::Fan };
+            let payload = AccessTokenPayload { caller, session: None, expires_at: now + TOKEN_LIFETIME };
+            (user, self.access_tokens.issue(&payload, now))
+        };
         Ok(users.into_iter().map(token).collect())
     }
 

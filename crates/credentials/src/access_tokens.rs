@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use encore_domain::identity::{AccessToken, AccessTokenPayload, Caller, Role};
-use encore_domain::ids::UserId;
+use encore_domain::ids::{SessionId, UserId};
 use encore_domain::ports::AccessTokens;
 use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,14 +9,14 @@ use crate::seal::Seal;
 
 /// Access tokens as JWTs.
 #[derive(Debug)]
-pub struct SignedAccessTokens {
-    seal: Seal,
-    lifetime: Duration,
-}
+pub struct SignedAccessTokens(Seal);
 
 #[derive(Serialize, Deserialize)]
 struct AccessClaims {
     sub: String,
+    /// The session, as in Front-Channel Logout 1.0 (section 3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     role: RoleClaim,
     #[serde(with = "numeric_date")]
     iat: Timestamp,
@@ -34,24 +32,26 @@ enum RoleClaim {
 }
 
 impl SignedAccessTokens {
-    /// Tokens signed by the first key of the keyring, each valid for `lifetime`.
-    pub fn new(keyring: Keyring, lifetime: Duration) -> Self {
-        Self { seal: Seal::new(keyring, "encore.access"), lifetime }
+    /// Tokens signed by the first key of the keyring.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(Seal::new(keyring, "encore.access"))
     }
 }
 
 impl AccessTokens for SignedAccessTokens {
-    fn issue(&self, caller: Caller, now: Timestamp) -> AccessToken {
-        let expires_at = now + self.lifetime;
-        let claims = AccessClaims { sub: caller.user.to_string(), role: caller.role.into(), iat: now, exp: expires_at };
-        AccessToken { token: self.seal.sign(&claims), expires_at }
+    fn issue(&self, payload: &AccessTokenPayload, now: Timestamp) -> AccessToken {
+        let AccessTokenPayload { caller, session, expires_at } = *payload;
+        let (sub, sid) = (caller.user.to_string(), session.map(|session| session.to_string()));
+        let claims = AccessClaims { sub, sid, role: caller.role.into(), iat: now, exp: expires_at };
+        AccessToken { token: self.0.sign(&claims), expires_at }
     }
 
     fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenPayload> {
-        let claims: AccessClaims = self.seal.read(token)?;
+        let claims: AccessClaims = self.0.read(token)?;
         let user: UserId = claims.sub.parse().ok()?;
         let caller = Caller { user, role: claims.role.into() };
-        (now < claims.exp).then_some(AccessTokenPayload { caller, expires_at: claims.exp })
+        let session: Option<SessionId> = claims.sid.map(|sid| sid.parse()).transpose().ok()?;
+        (now < claims.exp).then_some(AccessTokenPayload { caller, session, expires_at: claims.exp })
     }
 }
 

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens};
 use encore_domain::identity::{AccessTokenPayload, Caller, Role};
-use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::ids::{PerformanceId, SessionId, UserId};
 use encore_domain::ports::{AccessTokens, LaneGrants, PageTokens, QueueTokens};
 use encore_domain::queue::{LaneName, LanePass, QueueTokenPayload};
 use encore_domain::time::Timestamp;
@@ -34,8 +34,13 @@ fn keyring() -> Keyring {
     Keyring::from_secret("k1", &SECRET).expect("a key")
 }
 
+/// What a token of this caller says.
+fn payload_of(caller: Caller) -> AccessTokenPayload {
+    AccessTokenPayload { caller, session: None, expires_at: now() + LIFETIME }
+}
+
 fn access_tokens() -> SignedAccessTokens {
-    SignedAccessTokens::new(keyring(), LIFETIME)
+    SignedAccessTokens::new(keyring())
 }
 
 fn queue_tokens() -> SignedQueueTokens {
@@ -78,10 +83,10 @@ fn altered(token: &str, at: usize) -> String {
 #[test]
 fn an_access_token_is_valid_until_it_expires() {
     for role in [Role::Fan, Role::Operator] {
-        let caller = Caller { role, ..CALLER };
-        let issued = access_tokens().issue(caller, now());
-        assert_eq!(issued.expires_at, now() + LIFETIME);
-        let payload = AccessTokenPayload { caller, expires_at: issued.expires_at };
+        let session = Some(SessionId(Uuid::from_u128(9))).filter(|_| role == Role::Fan);
+        let payload = AccessTokenPayload { session, ..payload_of(Caller { role, ..CALLER }) };
+        let issued = access_tokens().issue(&payload, now());
+        assert_eq!(issued.expires_at, payload.expires_at);
         assert_eq!(access_tokens().read(&issued.token, now()), Some(payload));
         let last = issued.expires_at - Duration::from_millis(1);
         assert_eq!(access_tokens().read(&issued.token, last), Some(payload), "valid up to the last millisecond");
@@ -130,7 +135,7 @@ fn a_page_token_is_valid_in_its_listing_only() {
 
 #[test]
 fn an_altered_token_is_refused() {
-    let access = access_tokens().issue(CALLER, now()).token;
+    let access = access_tokens().issue(&payload_of(CALLER), now()).token;
     let queue = queue_tokens().sign(&PAYLOAD);
     for at in 0..access.len() {
         assert_eq!(access_tokens().read(&altered(&access, at), now()), None, "character {at}");
@@ -142,7 +147,7 @@ fn an_altered_token_is_refused() {
 
 #[test]
 fn the_unused_bits_of_the_last_character_cannot_be_altered() {
-    let mut token = access_tokens().issue(CALLER, now()).token;
+    let mut token = access_tokens().issue(&payload_of(CALLER), now()).token;
     let last = token.pop().expect("a character");
     for other in ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']).filter(|other| *other != last) {
         assert_eq!(access_tokens().read(&format!("{token}{other}"), now()), None, "{other}");
@@ -151,8 +156,8 @@ fn the_unused_bits_of_the_last_character_cannot_be_altered() {
 
 #[test]
 fn claims_with_the_signature_of_another_token_are_refused() {
-    let fan = access_tokens().issue(CALLER, now()).token;
-    let operator = access_tokens().issue(Caller { role: Role::Operator, ..CALLER }, now()).token;
+    let fan = access_tokens().issue(&payload_of(CALLER), now()).token;
+    let operator = access_tokens().issue(&payload_of(Caller { role: Role::Operator, ..CALLER }), now()).token;
     let (header_and_claims, _) = operator.rsplit_once('.').expect("three parts");
     let (_, signature) = fan.rsplit_once('.').expect("three parts");
     assert_eq!(access_tokens().read(&format!("{header_and_claims}.{signature}"), now()), None);
@@ -163,7 +168,7 @@ fn a_token_of_another_key_is_refused() {
     let strangers = Keyring::from_secret("k1", &[8; 32]).expect("a key");
     let unknown = Keyring::from_secret("k2", &SECRET).expect("a key");
     for keyring in [strangers, unknown] {
-        let access = SignedAccessTokens::new(keyring.clone(), LIFETIME).issue(CALLER, now());
+        let access = SignedAccessTokens::new(keyring.clone()).issue(&payload_of(CALLER), now());
         assert_eq!(access_tokens().read(&access.token, now()), None);
         assert_eq!(queue_tokens().read(&SignedQueueTokens::new(keyring).sign(&PAYLOAD)), None);
     }
@@ -171,7 +176,7 @@ fn a_token_of_another_key_is_refused() {
 
 #[test]
 fn a_token_of_another_kind_is_refused() {
-    let access = access_tokens().issue(CALLER, now()).token;
+    let access = access_tokens().issue(&payload_of(CALLER), now()).token;
     assert_eq!(queue_tokens().read(&access), None);
     assert_eq!(access_tokens().read(&queue_tokens().sign(&PAYLOAD), now()), None);
 }
@@ -215,7 +220,7 @@ fn unknown_claims_of_a_newer_instance_are_ignored() {
 
 #[test]
 fn an_unsigned_token_is_refused() {
-    let signed = access_tokens().issue(CALLER, now()).token;
+    let signed = access_tokens().issue(&payload_of(CALLER), now()).token;
     let mut parts = signed.split('.').skip(1);
     let claims = parts.next().expect("claims");
     let signature = parts.next().expect("a signature");
@@ -229,7 +234,7 @@ fn an_unsigned_token_is_refused() {
 
 #[test]
 fn text_that_is_not_a_token_is_refused() {
-    let valid = access_tokens().issue(CALLER, now()).token;
+    let valid = access_tokens().issue(&payload_of(CALLER), now()).token;
     let texts = [
         "",
         ".",
@@ -250,16 +255,16 @@ fn text_that_is_not_a_token_is_refused() {
 #[test]
 fn key_rotation_keeps_tokens_valid() {
     let (old, new) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 32]));
-    let ring = |text: &str| SignedAccessTokens::new(Keyring::parse(text).expect("keys"), LIFETIME);
+    let ring = |text: &str| SignedAccessTokens::new(Keyring::parse(text).expect("keys"));
     let before = ring(&format!("k1:{old}"));
     let during = ring(&format!("k2:{new},k1:{old}"));
     let after = ring(&format!("k2:{new}"));
 
-    let issued_before = before.issue(CALLER, now()).token;
+    let issued_before = before.issue(&payload_of(CALLER), now()).token;
     assert_eq!(during.read(&issued_before, now()).map(|read| read.caller), Some(CALLER));
     assert_eq!(after.read(&issued_before, now()), None, "its key was removed");
 
-    let issued_during = during.issue(CALLER, now()).token;
+    let issued_during = during.issue(&payload_of(CALLER), now()).token;
     assert_eq!(after.read(&issued_during, now()).map(|read| read.caller), Some(CALLER), "the first key signs");
     assert_eq!(before.read(&issued_during, now()), None);
 }

@@ -1,12 +1,14 @@
 //! Users, their roles, and the rules for e-mail addresses, names and passwords.
 
+pub mod session;
+
 use std::fmt;
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::ids::UserId;
+use crate::ids::{SessionId, UserId};
 use crate::text::{normalized, words};
 use crate::time::Timestamp;
 
@@ -66,6 +68,8 @@ pub struct Caller {
 pub struct AccessTokenPayload {
     /// Who calls.
     pub caller: Caller,
+    /// The session that it was issued in. None for the fans of a rehearsal, who never log in.
+    pub session: Option<SessionId>,
     /// When the token ends.
     pub expires_at: Timestamp,
 }

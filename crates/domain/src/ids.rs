@@ -36,6 +36,8 @@ macro_rules! id {
 id! {
     /// A person who has signed up: fan or operator.
     UserId;
+    /// A log-in, until it ends.
+    SessionId;
     /// A venue with its seat chart.
     VenueId;
     /// A concert.

@@ -18,7 +18,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
     match service {
         identity::v1::identity_service_server::SERVICE_NAME => match rpc {
-            "SignUp" | "LogIn" => Some(Access::Public),
+            "SignUp" | "LogIn" | "RefreshSession" => Some(Access::Public),
             _ => Some(Access::Fan),
         },
         catalog::v1::catalog_service_server::SERVICE_NAME => match rpc {
@@ -55,7 +55,16 @@ mod tests {
         public.sort();
         assert_eq!(
             public,
-            ["GetConcert", "GetDraw", "GetSeatChart", "ListConcerts", "ListPerformances", "LogIn", "SignUp"]
+            [
+                "GetConcert",
+                "GetDraw",
+                "GetSeatChart",
+                "ListConcerts",
+                "ListPerformances",
+                "LogIn",
+                "RefreshSession",
+                "SignUp"
+            ]
         );
     }
 }

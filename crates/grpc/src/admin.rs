@@ -8,6 +8,7 @@ use encore_app::cancellation::CancellationUseCases;
 use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::seat_blocks::SeatBlockUseCases;
+use encore_app::sessions::EndedSessions;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::audit::report_to_proto;
-use crate::authenticate::{access_ends_at, caller};
+use crate::authenticate::{access_ends_at, caller, watch_session};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
@@ -35,7 +36,7 @@ use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::{Call, sent_body};
 use crate::status::status;
-use crate::streams::{Frames, end_on_shutdown, end_with_access};
+use crate::streams::{Frames, end_on_shutdown, end_with_access, end_with_session};
 use crate::to_proto::{money, timestamp};
 use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
@@ -49,6 +50,8 @@ pub(crate) struct AdminApi {
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Ends the streams of a session with it.
+    pub(crate) ended_sessions: EndedSessions,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -341,7 +344,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::WatchQueueRequest>,
     ) -> Result<Response<Self::WatchQueueStream>, Status> {
-        let ends_at = access_ends_at(&request)?;
+        let (ends_at, session) = (access_ends_at(&request), watch_session(&request, &self.ended_sessions));
         let mut fields = Fields::default();
         let Some(performance) = fields.id("performance_id", &request.get_ref().performance_id) else {
             return Err(fields.into_status());
@@ -352,6 +355,7 @@ impl AdminService for AdminApi {
             Ok(pb::WatchQueueResponse { sequence, queue })
         });
         let frames = end_with_access(frames, ends_at, Arc::clone(&self.clock));
+        let frames = end_with_session(frames, session);
         Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
     }
 

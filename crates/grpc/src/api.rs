@@ -17,6 +17,7 @@ use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
+use encore_app::sessions::SessionUseCases;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
@@ -99,6 +100,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 #[expect(missing_docs, reason = "each field holds the use cases of the capability it is named after, or a port")]
 pub struct Api {
     pub identity: IdentityUseCases,
+    pub sessions: SessionUseCases,
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
     pub booking: BookingUseCases,
@@ -153,8 +155,12 @@ impl Api {
         let stopping = shutdown.clone();
         let served = served_paths(self.rehearsal_fans.is_some())?;
         let measure = MeasureLayer::new(&served);
-        let authenticate =
-            Authenticate { served, access_tokens: Arc::clone(&self.access_tokens), clock: Arc::clone(&self.clock) };
+        let authenticate = Authenticate {
+            served,
+            access_tokens: Arc::clone(&self.access_tokens),
+            ended_sessions: self.sessions.ended().clone(),
+            clock: Arc::clone(&self.clock),
+        };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
@@ -233,12 +239,14 @@ impl Api {
             };
         }
         let calls = || calls.clone();
+        let ended_sessions = || self.sessions.ended().clone();
         let listings = || Listings(Arc::clone(&self.page_tokens));
         let catalog = CatalogApi {
             catalog: self.catalog,
             listings: listings(),
             shared_charts: SharedCharts::default(),
             calls: calls(),
+            ended_sessions: ended_sessions(),
             shutdown: shutdown.clone(),
         };
         let cancellations = Arc::new(self.cancellations);
@@ -248,8 +256,13 @@ impl Api {
         let wallet = WalletApi { wallet: self.wallet, cards: self.cards.clone(), listings: listings(), calls: calls() };
         let (payments, cards) = (Arc::new(self.payments), self.cards);
         let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
-        let queue = QueueApi { queue: self.queue, calls: calls(), shutdown: shutdown.clone() };
-        let identity = IdentityApi { identity: self.identity, calls: calls() };
+        let queue = QueueApi {
+            queue: self.queue,
+            calls: calls(),
+            ended_sessions: ended_sessions(),
+            shutdown: shutdown.clone(),
+        };
+        let identity = IdentityApi { identity: self.identity, sessions: self.sessions.clone(), calls: calls() };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, Queues, queue, MESSAGE_MAX_BYTES);
@@ -266,6 +279,7 @@ impl Api {
             listings: listings(),
             calls: calls(),
             clock: self.clock,
+            ended_sessions: ended_sessions(),
             shutdown: shutdown.clone(),
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);

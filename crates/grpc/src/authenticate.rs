@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use encore_app::sessions::{EndedSessions, SessionWatch};
 use encore_domain::identity::{AccessTokenPayload, Caller, Role};
+use encore_domain::ids::SessionId;
 use encore_domain::ports::{AccessTokens, Clock};
 use encore_domain::time::Timestamp;
 use http::header::AUTHORIZATION;
@@ -17,11 +19,12 @@ use crate::check::{CallCheck, PendingCheck};
 use crate::status::{credentials_invalid, credentials_missing, operator_only};
 
 /// Reads access tokens and refuses callers without the access that the RPC requires. An invalid token on an RPC that requires none
-/// is ignored. Does no I/O: an access token is self-contained.
+/// is ignored. Does no I/O: an access token is self-contained, and the sessions that have ended are known.
 pub(crate) struct Authenticate {
     /// The paths of the RPCs that this server has. Other calls pass, and are answered that there is no such method.
     pub(crate) served: HashSet<String>,
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
+    pub(crate) ended_sessions: EndedSessions,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -33,7 +36,11 @@ impl Authenticate {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(credentials_invalid());
         }
-        self.access_tokens.read(token.trim(), self.clock.now()).ok_or_else(credentials_invalid)
+        let payload = self.access_tokens.read(token.trim(), self.clock.now()).ok_or_else(credentials_invalid)?;
+        match payload.session {
+            Some(session) if self.ended_sessions.contains(session) => Err(credentials_invalid()),
+            _ => Ok(payload),
+        }
     }
 }
 
@@ -74,8 +81,19 @@ pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().copied().ok_or_else(credentials_missing)
 }
 
-/// When the caller's access token ends.
-pub(crate) fn access_ends_at<T>(request: &Request<T>) -> Result<Timestamp, Status> {
+/// The session of the caller's access token, if it was issued in one.
+pub(crate) fn session<T>(request: &Request<T>) -> Option<SessionId> {
     let payload: Option<&AccessTokenPayload> = request.extensions().get();
-    payload.map(|payload| payload.expires_at).ok_or_else(credentials_missing)
+    payload.and_then(|payload| payload.session)
+}
+
+/// Watches the session of the caller, if the access token was issued in one.
+pub(crate) fn watch_session<T>(request: &Request<T>, sessions: &EndedSessions) -> Option<SessionWatch> {
+    session(request).map(|session| sessions.watch(session))
+}
+
+/// When the caller's access token ends. None if it was issued in a session: then a stream ends with that.
+pub(crate) fn access_ends_at<T>(request: &Request<T>) -> Option<Timestamp> {
+    let payload: Option<&AccessTokenPayload> = request.extensions().get();
+    payload.filter(|payload| payload.session.is_none()).map(|payload| payload.expires_at)
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use encore_app::catalog::{CatalogUseCases, PerformanceSummary, SeatListing, SeatQuery, SeatWatchQuery};
 use encore_app::contexts::PerformanceContext;
+use encore_app::sessions::EndedSessions;
 use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
 use encore_domain::catalog::area::Area;
@@ -14,7 +15,7 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::authenticate::caller;
+use crate::authenticate::{caller, watch_session};
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::{Listing, Listings};
@@ -25,7 +26,7 @@ use crate::seat_chart::{
 use crate::seat_frames::frame_to_proto;
 use crate::shared_charts::SharedCharts;
 use crate::status::status;
-use crate::streams::{Frames, end_on_shutdown};
+use crate::streams::{Frames, end_on_shutdown, end_with_session};
 use crate::to_proto::{duration, money, timestamp};
 
 /// The seats in one reply where the request sets no page size. Most venues fit into one page.
@@ -38,6 +39,8 @@ pub(crate) struct CatalogApi {
     pub(crate) listings: Listings,
     pub(crate) shared_charts: SharedCharts,
     pub(crate) calls: Calls,
+    /// Ends the streams of a session with it.
+    pub(crate) ended_sessions: EndedSessions,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -148,6 +151,7 @@ impl CatalogService for CatalogApi {
         request: Request<pb::WatchSeatsRequest>,
     ) -> Result<Response<Self::WatchSeatsStream>, Status> {
         let (caller, pass) = (caller(&request)?, queue_pass(&request));
+        let session = watch_session(&request, &self.ended_sessions);
         let message = request.into_inner();
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
@@ -164,7 +168,7 @@ impl CatalogService for CatalogApi {
             let observed = observed.map_err(status)?;
             Ok(frame_to_proto(sequence, observed, &chart.version))
         });
-        Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
+        Ok(Response::new(end_on_shutdown(end_with_session(frames, session), self.shutdown.clone())))
     }
 }
 

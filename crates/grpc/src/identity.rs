@@ -2,18 +2,23 @@
 
 use std::net::IpAddr;
 
+use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
+use encore_app::sessions::SessionUseCases;
+use encore_domain::identity::session::{DeviceName, Session};
 use encore_domain::identity::{DisplayName, Email, Password, Role, User};
 use encore_domain::ids::UserId;
 use encore_proto::identity::v1::{self as pb, identity_service_server::IdentityService};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::authenticate::caller;
+use crate::authenticate::{caller, session};
 use crate::calls::Calls;
 use crate::connections::{Usage, network_of};
 use crate::fields::Fields;
+use crate::refresh_token::{read_refresh_token, refresh_token_text};
 use crate::sent_body::sent_body;
+use crate::status::status;
 use crate::to_proto::timestamp;
 
 /// The number of `SignUpRequest.password`.
@@ -21,6 +26,7 @@ const PASSWORD_FIELD: u32 = 3;
 
 pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
+    pub(crate) sessions: SessionUseCases,
     pub(crate) calls: Calls,
 }
 
@@ -38,13 +44,23 @@ impl IdentityService for IdentityApi {
         let email = fields.read("email", Email::parse(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
         let display_name = fields.read("display_name", DisplayName::parse(&message.display_name));
+        let device = device_name(&mut fields, &message.device_name);
         let (Some(key), Some(email), Some(password), Some(display_name)) = (key, email, password, display_name) else {
             return Err(fields.into_status());
         };
+        fields.finish()?;
         let identity = self.identity.clone();
         let sign_up = SignUp { email, password, display_name, role: Role::Fan };
-        let user = self.calls.write_in_turn(async move { identity.sign_up(sign_up, key, from).await }).await?;
-        Ok(Response::new(pb::SignUpResponse { user: Some(to_proto(&user)) }))
+        let signing_up = async move { identity.sign_up(sign_up, device, key, from).await };
+        let (tokens, user) = self.calls.write_in_turn(signing_up).await?;
+        Ok(Response::new(pb::SignUpResponse {
+            user: Some(to_proto(&user)),
+            access_token: tokens.access.token,
+            expires_at: Some(timestamp(tokens.access.expires_at)),
+            refresh_token: refresh_token_text(&tokens.refresh),
+            refresh_expires_at: Some(timestamp(tokens.session.expires_at)),
+            session_id: tokens.session.id.to_string(),
+        }))
     }
 
     async fn log_in(&self, request: Request<pb::LogInRequest>) -> Result<Response<pb::LogInResponse>, Status> {
@@ -53,21 +69,93 @@ impl IdentityService for IdentityApi {
         let mut fields = Fields::default();
         let email = fields.read("email", Email::parse(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
+        let device = device_name(&mut fields, &message.device_name);
         let (Some(email), Some(password)) = (email, password) else {
             return Err(fields.into_status());
         };
-        let (access, user) = self.calls.read_in_turn(self.identity.log_in(&email, &password, from)).await?;
+        fields.finish()?;
+        let logging_in = self.identity.log_in(&email, &password, device, from);
+        let (tokens, user) = self.calls.read_in_turn(logging_in).await?;
         Ok(Response::new(pb::LogInResponse {
-            access_token: access.token,
-            expires_at: Some(timestamp(access.expires_at)),
+            access_token: tokens.access.token,
+            expires_at: Some(timestamp(tokens.access.expires_at)),
             user: Some(to_proto(&user)),
+            refresh_token: refresh_token_text(&tokens.refresh),
+            refresh_expires_at: Some(timestamp(tokens.session.expires_at)),
+            session_id: tokens.session.id.to_string(),
         }))
+    }
+
+    async fn refresh_session(
+        &self,
+        request: Request<pb::RefreshSessionRequest>,
+    ) -> Result<Response<pb::RefreshSessionResponse>, Status> {
+        let token = read_refresh_token(&request.get_ref().refresh_token);
+        let token = token.ok_or_else(|| status(AppError::RefreshTokenInvalid))?;
+        let sessions = self.sessions.clone();
+        let tokens = self.calls.write(async move { sessions.refresh(&token).await }).await?;
+        Ok(Response::new(pb::RefreshSessionResponse {
+            access_token: tokens.access.token,
+            expires_at: Some(timestamp(tokens.access.expires_at)),
+            refresh_token: refresh_token_text(&tokens.refresh),
+            refresh_expires_at: Some(timestamp(tokens.session.expires_at)),
+        }))
+    }
+
+    async fn log_out(&self, request: Request<pb::LogOutRequest>) -> Result<Response<pb::LogOutResponse>, Status> {
+        let (user, own) = (caller(&request)?.user, session(&request));
+        let mut fields = Fields::default();
+        let ends = match request.into_inner().sessions {
+            Some(pb::log_out_request::Sessions::All(true)) => None,
+            Some(pb::log_out_request::Sessions::SessionId(id)) => fields.id("session_id", &id),
+            None if own.is_some() => own,
+            None => {
+                fields.refuse("sessions", "must be set, because the access token was issued without a session");
+                None
+            }
+            Some(pb::log_out_request::Sessions::All(false)) => {
+                fields.refuse("all", "must be true if it is set");
+                None
+            }
+        };
+        fields.finish()?;
+        let sessions = self.sessions.clone();
+        let ending = async move {
+            match ends {
+                Some(session) => sessions.end(user, session).await.map(|()| 1),
+                None => sessions.end_all(user).await,
+            }
+        };
+        let ended = self.calls.write(ending).await?;
+        Ok(Response::new(pb::LogOutResponse { ended: u32::try_from(ended).unwrap_or(u32::MAX) }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        let (user, own) = (caller(&request)?.user, session(&request));
+        let live = self.calls.read(self.sessions.list(user)).await?;
+        let to_proto = |session: Session| pb::Session {
+            session_id: session.id.to_string(),
+            device_name: session.device.map(|device| device.as_str().to_owned()).unwrap_or_default(),
+            is_current: own == Some(session.id),
+            started_at: Some(timestamp(session.started_at)),
+            refreshed_at: Some(timestamp(session.refreshed_at)),
+            expires_at: Some(timestamp(session.expires_at)),
+        };
+        Ok(Response::new(pb::ListSessionsResponse { sessions: live.into_iter().map(to_proto).collect() }))
     }
 
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
         let user = self.calls.read(self.identity.get_me(caller(&request)?)).await?;
         Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
     }
+}
+
+/// The name of a device, if there is one.
+fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
+    if text.is_empty() { None } else { fields.read("device_name", DeviceName::parse(text)) }
 }
 
 /// The network of the client at the other end of the connection.

@@ -25,6 +25,7 @@ mod payment;
 mod queue;
 mod queue_admin;
 mod queue_pass;
+mod refresh_token;
 mod rehearsal;
 mod seat_blocks;
 mod seat_chart;

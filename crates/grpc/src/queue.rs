@@ -2,23 +2,26 @@
 
 use encore_app::queue::{DrawResult, Ending, JoinRequest, Position, QueueStatus, QueueUseCases, Waiting};
 use encore_app::queue_admin::QueuePhase;
+use encore_app::sessions::EndedSessions;
 use encore_domain::queue::{Drawn, EndReason, LaneName, QueueMessage};
 use encore_proto::queue::v1::{self as pb, queue_service_server::QueueService};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::authenticate::caller;
+use crate::authenticate::{caller, watch_session};
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::sent_body::sent_body;
 use crate::status::status;
-use crate::streams::{Frames, end_on_shutdown};
+use crate::streams::{Frames, end_on_shutdown, end_with_session};
 use crate::to_proto::{duration, timestamp};
 
 pub(crate) struct QueueApi {
     pub(crate) queue: QueueUseCases,
     pub(crate) calls: Calls,
+    /// Ends the streams of a session with it.
+    pub(crate) ended_sessions: EndedSessions,
     /// Ends the streams when this instance shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -61,7 +64,7 @@ impl QueueService for QueueApi {
         &self,
         request: Request<pb::WatchPositionRequest>,
     ) -> Result<Response<Self::WatchPositionStream>, Status> {
-        let caller = caller(&request)?;
+        let (caller, session) = (caller(&request)?, watch_session(&request, &self.ended_sessions));
         let token = &request.get_ref().queue_token;
         let positions = self.calls.read(self.queue.watch_position(caller, token)).await?;
         let frames = stream::iter(1..).zip(positions).map(|(sequence, position)| {
@@ -72,7 +75,7 @@ impl QueueService for QueueApi {
                 status: Some(to_proto(position)),
             })
         });
-        Ok(Response::new(end_on_shutdown(frames, self.shutdown.clone())))
+        Ok(Response::new(end_on_shutdown(end_with_session(frames, session), self.shutdown.clone())))
     }
 
     async fn get_position(

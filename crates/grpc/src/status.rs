@@ -51,6 +51,7 @@ pub(crate) fn status(failure: AppError) -> Status {
             Status::with_error_details(Code::InvalidArgument, message, details)
         }
         AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
+        AppError::RefreshTokenInvalid => refusal(Code::Unauthenticated, message, ErrorReason::RefreshTokenInvalid, []),
         AppError::EmailTaken => refusal(Code::AlreadyExists, message, ErrorReason::EmailTaken, []),
         AppError::NotOnSale(NotOnSale::NotYet { opens_at }) => {
             precondition(message, ErrorReason::SaleNotOpen, [("opens_at", rfc3339(opens_at))])
@@ -188,7 +189,7 @@ pub(crate) fn credentials_missing() -> Status {
 
 /// The access token is invalid.
 pub(crate) fn credentials_invalid() -> Status {
-    let message = "the access token is invalid or expired: log in again";
+    let message = "the access token is invalid or has expired, or its session has ended: refresh the session or log in";
     refusal(Code::Unauthenticated, message, ErrorReason::CredentialsInvalid, [])
 }
 

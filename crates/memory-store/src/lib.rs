@@ -22,6 +22,7 @@ mod seat_changes;
 mod seat_fans;
 mod seat_locks;
 mod seats;
+mod sessions;
 mod users;
 mod wallets;
 
@@ -40,5 +41,6 @@ pub use reservations::MemoryReservations;
 pub use seat_blocks::MemorySeatBlocks;
 pub use seat_changes::MemorySeatChanges;
 pub use seat_locks::MemorySeatLocks;
+pub use sessions::MemorySessions;
 pub use users::MemoryUsers;
 pub use wallets::MemoryWallets;

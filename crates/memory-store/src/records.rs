@@ -6,6 +6,7 @@ mod outbox;
 mod payments;
 mod reservations;
 mod seat_blocks;
+mod sessions;
 mod users;
 mod wallets;
 
@@ -23,6 +24,7 @@ pub use self::outbox::{OutboxRecords, RelayRecord};
 pub use self::payments::PaymentRecords;
 pub use self::reservations::ReservationRecords;
 pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
+pub use self::sessions::SessionRecords;
 pub use self::users::UserRecords;
 pub use self::wallets::WalletRecords;
 use crate::lock::lock;
@@ -41,6 +43,7 @@ impl MemoryRecords {
 #[derive(Default)]
 pub struct Records {
     pub users: UserRecords,
+    pub sessions: SessionRecords,
     pub catalog: CatalogRecords,
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
     MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
-    MemorySeatChanges, MemorySeatLocks, MemoryUsers, MemoryWallets,
+    MemorySeatChanges, MemorySeatLocks, MemorySessions, MemoryUsers, MemoryWallets,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -13,6 +13,7 @@ async fn records() -> RecordBench {
     let records = MemoryRecords::default();
     RecordBench {
         users: Arc::new(MemoryUsers::new(records.clone())),
+        sessions: Arc::new(MemorySessions::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
         queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
@@ -40,6 +41,7 @@ async fn speed() -> SpeedBench {
 }
 
 encore_port_tests::users!(records);
+encore_port_tests::sessions!(records);
 encore_port_tests::catalog!(records);
 encore_port_tests::queue_records!(records);
 encore_port_tests::draws!(records);

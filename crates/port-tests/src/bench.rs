@@ -11,7 +11,7 @@ use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, RelayCursor,
-    Reservations, SeatBlocks, SeatChanges, SeatLocks, Users, Wallets,
+    Reservations, SeatBlocks, SeatChanges, SeatLocks, Sessions, Users, Wallets,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -25,6 +25,8 @@ use crate::fixtures;
 pub struct RecordBench {
     /// The port under test, or one that supplies its data.
     pub users: Arc<dyn Users>,
+    /// The port under test.
+    pub sessions: Arc<dyn Sessions>,
     /// The port under test, or one that supplies its data.
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.

@@ -24,6 +24,7 @@ pub mod reservations;
 pub mod seat_blocks;
 pub mod seat_changes;
 pub mod seat_locks;
+pub mod sessions;
 pub mod users;
 pub mod wallets;
 

@@ -41,6 +41,7 @@ mod schema;
 #[cfg(feature = "scratch")]
 pub mod scratch;
 mod seat_blocks;
+mod sessions;
 mod statement;
 mod store_clock;
 mod topping_up;
@@ -60,6 +61,7 @@ pub use refunds::PostgresRefunds;
 pub use relay_cursor::PostgresRelayCursor;
 pub use reservations::PostgresReservations;
 pub use seat_blocks::PostgresSeatBlocks;
+pub use sessions::PostgresSessions;
 pub use store_clock::PostgresClock;
 pub use users::PostgresUsers;
 pub use wallets::PostgresWallets;

@@ -13,6 +13,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        device -> Nullable<Text>,
+        started_at -> Timestamptz,
+        refreshed_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        family_digest -> Binary,
+        token_digest -> Binary,
+        salt -> Binary,
+        used_digest -> Nullable<Binary>,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     requests (user_id, request_id) {
         user_id -> Uuid,
         request_id -> Uuid,

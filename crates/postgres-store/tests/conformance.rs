@@ -9,7 +9,7 @@ use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments,
     PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSeatBlocks,
-    PostgresUsers, PostgresWallets,
+    PostgresSessions, PostgresUsers, PostgresWallets,
 };
 
 async fn bench() -> RecordBench {
@@ -17,6 +17,7 @@ async fn bench() -> RecordBench {
     let database = Database::connect(&scratch.config()).await.expect("the scratch database accepts connections");
     RecordBench {
         users: Arc::new(PostgresUsers::new(database.clone())),
+        sessions: Arc::new(PostgresSessions::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
         queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
@@ -34,6 +35,7 @@ async fn bench() -> RecordBench {
 }
 
 encore_port_tests::users!(bench);
+encore_port_tests::sessions!(bench);
 encore_port_tests::catalog!(bench);
 encore_port_tests::queue_records!(bench);
 encore_port_tests::draws!(bench);

@@ -31,7 +31,10 @@ macro_rules! secret {
 
 secret!(
     identity::v1::SignUpRequest,
+    identity::v1::SignUpResponse,
     identity::v1::LogInRequest,
     identity::v1::LogInResponse,
+    identity::v1::RefreshSessionRequest,
+    identity::v1::RefreshSessionResponse,
     rehearsal::v1::RehearsalFan
 );

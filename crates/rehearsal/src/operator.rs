@@ -156,7 +156,11 @@ pub struct Operator {
 impl Operator {
     /// Logs in, for a rehearsal with these bounds.
     pub async fn log_in(channel: Channel, login: &OperatorLogin, bounds: Bounds) -> Result<Self, Status> {
-        let mut request = Request::new(LogInRequest { email: login.email.clone(), password: login.password.clone() });
+        let mut request = Request::new(LogInRequest {
+            email: login.email.clone(),
+            password: login.password.clone(),
+            ..LogInRequest::default()
+        });
         request.set_timeout(PATIENCE);
         let logged_in = IdentityServiceClient::new(channel.clone()).log_in(request).await?.into_inner();
         Ok(Self { caller: Caller::new(channel, &logged_in.access_token)?, bounds })

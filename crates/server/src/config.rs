@@ -8,6 +8,7 @@ mod gateway_webhooks;
 mod listen;
 mod payments;
 mod queues;
+mod sessions;
 mod stores;
 mod stripe;
 mod tokens;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use clap::Args;
 use encore_app::wallet::TopUps;
 use encore_credentials::Keyring;
+use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{ConnectionLimits, GuardedRpcs};
@@ -30,6 +32,7 @@ pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
 pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
+pub use self::sessions::SessionArgs;
 pub use self::stores::{DatabaseTarget, RedisTarget, StoreArgs, Stores};
 pub use self::stripe::StripeArgs;
 pub use self::tokens::TokenArgs;
@@ -43,9 +46,12 @@ pub struct ServeArgs {
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
-    /// How access tokens are made.
+    /// What tokens are signed with.
     #[command(flatten)]
     pub tokens: TokenArgs,
+    /// How long sessions live.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
     /// How queues work.
     #[command(flatten)]
     pub queues: QueueArgs,
@@ -82,7 +88,7 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     pub stores: Stores,
     pub keyring: Keyring,
-    pub access_token_lifetime: Duration,
+    pub sessions: SessionTerms,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub clock_tolerance: Duration,
@@ -114,7 +120,8 @@ impl ServeArgs {
         let address = self.listen.address(check);
         let listen = self.listen.read(check);
         let stores = self.stores.read(check);
-        let tokens = self.tokens.read(check, is_embedded);
+        let keyring = self.tokens.read(check, is_embedded);
+        let sessions = self.sessions.read(check);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
         let gateway_webhooks = self.gateway_webhooks.read(check);
@@ -122,13 +129,13 @@ impl ServeArgs {
         let demo = self.demo.read(check, is_embedded, address);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
-        let (listen, tokens, queues, payments) = (listen?, tokens?, queues?, payments?);
+        let (listen, queues, payments) = (listen?, queues?, payments?);
         Some(Config {
             listen: address?,
             metrics: listen.metrics,
             stores: stores?,
-            keyring: tokens.keyring,
-            access_token_lifetime: tokens.access_lifetime,
+            keyring: keyring?,
+            sessions: sessions?,
             guarded: queues.guarded,
             shutdown_grace: grace?,
             clock_tolerance: Duration::from_millis(tolerance?.into()),

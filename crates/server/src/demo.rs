@@ -105,7 +105,7 @@ pub async fn seed(
         }
     }
     let Some(password) = operator_password else { return Ok(()) };
-    match identity.sign_up(operator(password.clone())?, None, None).await {
+    match identity.create(operator(password.clone())?, None, None).await {
         Ok(_) | Err(AppError::EmailTaken) => Ok(()),
         Err(error) => Err(error),
     }

@@ -20,8 +20,10 @@ use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
+use encore_app::sessions::{SessionParts, SessionUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::{TopUps, WalletUseCases};
+use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::ports::Clock;
 use encore_domain::queue::ceilings::QueueCeilings;
@@ -65,7 +67,8 @@ impl Encore {
         let stores = StoreWatch::new(ports.store_clocks.clone(), ports.clock.clone());
         let availability = stores.availability();
         let saga = card_saga(&ports, &runtime);
-        let workers = workers(&ports, &runtime, saga.clone(), stores);
+        let sessions = sessions(&ports);
+        let workers = workers(&ports, &runtime, saga.clone(), sessions.clone(), stores);
         let event_backlog = event_backlog(&ports);
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
@@ -119,11 +122,10 @@ impl Encore {
             clock: clock(),
             ids: ids(),
         });
-        let access = access_tokens.clone();
         let identity = IdentityUseCases::new(IdentityParts {
             users,
             passwords,
-            access_tokens: access,
+            sessions: sessions.clone(),
             clock: clock(),
             ids: ids(),
             hashes_at_once: cores().saturating_sub(1).max(1),
@@ -131,6 +133,7 @@ impl Encore {
         let clock_of_hints = clock();
         let api = Api {
             identity,
+            sessions,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
@@ -203,6 +206,14 @@ impl Encore {
         self
     }
 
+    /// The same instance, whose sessions live as long as this.
+    pub fn with_sessions(mut self, terms: SessionTerms) -> Self {
+        self.api.sessions = self.api.sessions.lasting(terms);
+        self.api.identity = self.api.identity.with_sessions(self.api.sessions.clone());
+        self.workers = self.workers.with_sessions(self.api.sessions.clone());
+        self
+    }
+
     /// The same instance with this policy of cancellation.
     pub fn cancelling(mut self, policy: CancellationPolicy) -> Self {
         self.api.cancellations = self.api.cancellations.with_policy(policy);
@@ -250,6 +261,16 @@ impl Runtime {
     }
 }
 
+fn sessions(ports: &Ports) -> SessionUseCases {
+    SessionUseCases::new(SessionParts {
+        sessions: ports.sessions.clone(),
+        users: ports.users.clone(),
+        access_tokens: ports.access_tokens.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
 fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {
     AuditUseCases::new(AuditParts {
         audit: ports.audit.clone(),
@@ -274,13 +295,20 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
     })
 }
 
-fn workers(ports: &Ports, runtime: &Runtime, cards: Option<CardSaga>, stores: StoreWatch) -> Workers {
+fn workers(
+    ports: &Ports,
+    runtime: &Runtime,
+    cards: Option<CardSaga>,
+    sessions: SessionUseCases,
+    stores: StoreWatch,
+) -> Workers {
     Workers::new(WorkerParts {
         room: runtime.room.clone(),
         upkeep: upkeep(ports, runtime),
         cards,
         outbox: ports.outbox.clone(),
         relay: relay(ports),
+        sessions,
         stores,
     })
 }

@@ -1,7 +1,6 @@
 //! Selects the adapter of each port.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use encore_credentials::{
     Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens,
@@ -10,18 +9,18 @@ use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Outbox, PageTokens,
     Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens, Refunds, RelayCursor, Reservations,
-    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Users, Wallets,
+    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Sessions, Users, Wallets,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
     MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
-    MemorySeatChanges, MemorySeatLocks, MemoryUsers, MemoryWallets,
+    MemorySeatChanges, MemorySeatLocks, MemorySessions, MemoryUsers, MemoryWallets,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
     PostgresOutbox, PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
-    PostgresSeatBlocks, PostgresUsers, PostgresWallets,
+    PostgresSeatBlocks, PostgresSessions, PostgresUsers, PostgresWallets,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
@@ -43,6 +42,7 @@ pub struct Ports {
     pub lane_grants: Arc<dyn LaneGrants>,
     pub page_tokens: Arc<dyn PageTokens>,
     pub users: Arc<dyn Users>,
+    pub sessions: Arc<dyn Sessions>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
     pub seat_blocks: Arc<dyn SeatBlocks>,
@@ -69,7 +69,7 @@ pub struct Ports {
 
 impl Ports {
     /// Every port in memory. The data is lost when the process ends.
-    pub fn embedded(keyring: Keyring, access_token_lifetime: Duration) -> Self {
+    pub fn embedded(keyring: Keyring) -> Self {
         let records = MemoryRecords::default();
         let seat_locks = MemorySeatLocks::default();
         let sandbox = Arc::new(SandboxGateway::default());
@@ -77,11 +77,12 @@ impl Ports {
             clock: Arc::new(SystemClock::default()),
             ids: Arc::new(SystemIds),
             passwords: Arc::new(Argon2Passwords::new(cores())),
-            access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone(), access_token_lifetime)),
+            access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone())),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
             lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),
             page_tokens: Arc::new(SignedPageTokens::new(keyring)),
             users: Arc::new(MemoryUsers::new(records.clone())),
+            sessions: Arc::new(MemorySessions::new(records.clone())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
@@ -120,6 +121,7 @@ impl Ports {
         let database = Database::connect(config).await?;
         Ok(Self {
             users: Arc::new(PostgresUsers::new(database.clone())),
+            sessions: Arc::new(PostgresSessions::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),

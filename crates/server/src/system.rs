@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 
 use chrono::Utc;
 use encore_credentials::SECRET_MIN_LEN;
+use encore_domain::identity::session::Secret;
 use encore_domain::ports::{Clock, Ids};
 use encore_domain::queue::DrawKey;
 use encore_domain::time::Timestamp;
@@ -40,6 +41,10 @@ impl Ids for SystemIds {
 
     fn draw_key(&self) -> DrawKey {
         DrawKey(random_bytes())
+    }
+
+    fn secret(&self) -> Secret {
+        Secret(random_bytes())
     }
 }
 
@@ -77,5 +82,6 @@ mod tests {
     fn no_two_secrets_are_the_same() {
         assert_ne!(throwaway_secret(), throwaway_secret());
         assert_ne!(SystemIds.draw_key(), SystemIds.draw_key());
+        assert_ne!(SystemIds.secret(), SystemIds.secret());
     }
 }

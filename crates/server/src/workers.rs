@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
 use encore_app::error::AppError;
+use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
 use encore_events::Relay;
@@ -29,7 +30,10 @@ const TAKE_UP_EVERY: Duration = Duration::from_millis(500);
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
-
+/// The interval at which an instance learns which sessions have ended on others.
+const FOLLOW_SESSIONS_EVERY: Duration = Duration::from_millis(250);
+/// The pause between two steps that end expired sessions and delete ended ones.
+const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(10);
 /// The pause between two windows of the outbox where nothing is published. They keep windows small, should a relay begin one day.
 const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two deletions of what is kept of past queues.
@@ -43,6 +47,7 @@ pub struct Workers {
     cards: Option<CardSaga>,
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
+    sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
 
@@ -53,18 +58,25 @@ pub(crate) struct WorkerParts {
     pub(crate) cards: Option<CardSaga>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
+    pub(crate) sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { room, upkeep, cards, outbox, relay, stores } = parts;
-        Self { room, upkeep, cards, outbox, relay, stores }
+        let WorkerParts { room, upkeep, cards, outbox, relay, sessions, stores } = parts;
+        Self { room, upkeep, cards, outbox, relay, sessions, stores }
     }
 
     /// The same loops, which keep delivered events for this long.
     pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
         self.relay = self.relay.map(|relay| relay.keeping_for(retention));
+        self
+    }
+
+    /// The same loops over these sessions.
+    pub(crate) fn with_sessions(mut self, sessions: SessionUseCases) -> Self {
+        self.sessions = sessions;
         self
     }
 
@@ -94,7 +106,7 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, cards, outbox, relay, stores } = self;
+        let Self { room, upkeep, cards, outbox, relay, sessions, stores } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -139,6 +151,10 @@ impl Workers {
             upkeep,
             |upkeep| async move { upkeep.repair_seat_locks().await },
         );
+        loops.repeat("ended sessions", FOLLOW_SESSIONS_EVERY, sessions.clone(), |sessions| async move {
+            sessions.follow_ended().await
+        });
+        loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }

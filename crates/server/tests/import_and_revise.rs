@@ -5,7 +5,6 @@ use std::fs;
 use std::io::pipe;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use encore_credentials::Keyring;
 use encore_domain::catalog::Venue;
@@ -57,7 +56,7 @@ impl Office {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let text = String::from_utf8_lossy(&output.stdout);
         let id = text.split_whitespace().find_map(|word| Uuid::parse_str(word).ok()).expect("the id of the venue");
-        let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"), Duration::from_hours(1));
+        let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"));
         let ports = ports.on_postgres(&self.database.config()).await.expect("Postgres is available");
         ports.catalog.venue(VenueId(id)).await.expect("Postgres is available").expect("a stored venue")
     }

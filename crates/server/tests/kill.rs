@@ -21,7 +21,7 @@ use encore_proto::queue::v1::queue_status::Status as QueueStatus;
 use encore_server::ports::Ports;
 use encore_tests::fan::{Fan, request_id};
 use encore_tests::ledger;
-use encore_tests::world::{until, variable};
+use encore_tests::world::{access_token, until, variable};
 use futures::future::join_all;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -57,7 +57,7 @@ impl Cluster {
     async fn start() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let keyring = Keyring::parse(KEYS).expect("keys");
-        let ports = Ports::embedded(keyring, Duration::from_hours(1));
+        let ports = Ports::embedded(keyring);
         let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
         let (victim, first) = start_instance(&database).await;
         let (survivor, second) = start_instance(&database).await;
@@ -69,7 +69,7 @@ impl Cluster {
         let user = account.user.id;
         self.ports.users.create(account, None).await.expect("a new user");
         let caller = Caller { user, role: Role::Fan };
-        let access_token = self.ports.access_tokens.issue(caller, self.ports.clock.now()).token;
+        let access_token = access_token(&self.ports, caller);
         Fan { user, access_token, queue_token: String::new(), channel: self.channels[0].clone() }
     }
 

@@ -80,7 +80,11 @@ async fn calls_sales_and_promises_are_scraped() {
     let server = Server::start();
     let channel = Endpoint::from_shared(format!("http://{}", server.api)).expect("a URL").connect_lazy();
     CatalogServiceClient::new(channel.clone()).list_concerts(ListConcertsRequest::default()).await.expect("concerts");
-    let wrong = LogInRequest { email: "nobody@encore.test".into(), password: "not a password".into() };
+    let wrong = LogInRequest {
+        email: "nobody@encore.test".into(),
+        password: "not a password".into(),
+        ..LogInRequest::default()
+    };
     let refused = IdentityServiceClient::new(channel).log_in(wrong).await.expect_err("nobody has signed up");
     assert_eq!(refused.code(), Code::Unauthenticated);
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use encore_domain::identity::Email;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
-use encore_proto::identity::v1::{GetMeRequest, LogInRequest, SignUpRequest};
+use encore_proto::identity::v1::{GetMeRequest, LogInRequest, RefreshSessionRequest, SignUpRequest};
 use encore_server::telemetry::{LogFormat, init_with};
 use encore_tests::fan::request_id;
 use encore_tests::world::World;
@@ -41,15 +41,26 @@ async fn no_level_prints_what_a_sign_up_and_a_log_in_carry() {
         email: email.clone(),
         password: password.clone(),
         display_name: name.clone(),
+        ..SignUpRequest::default()
     };
     identity.sign_up(sign_up.clone()).await.expect("a new user");
     identity.sign_up(sign_up).await.expect("the same user");
-    let log_in = |password: &str| LogInRequest { email: email.clone(), password: password.to_owned() };
-    let token = identity.log_in(log_in(&password)).await.expect("the right password").into_inner().access_token;
+    let log_in = |password: &str| LogInRequest {
+        email: email.clone(),
+        password: password.to_owned(),
+        ..LogInRequest::default()
+    };
+    let logged_in = identity.log_in(log_in(&password)).await.expect("the right password").into_inner();
+    let (token, used) = (logged_in.access_token, logged_in.refresh_token);
+    let refresh = || RefreshSessionRequest { refresh_token: used.clone() };
+    let refreshed = identity.refresh_session(refresh()).await.expect("a live session").into_inner();
+    let next = RefreshSessionRequest { refresh_token: refreshed.refresh_token.clone() };
+    let last = identity.refresh_session(next).await.expect("a live session").into_inner().refresh_token;
     identity.log_in(log_in(&wrong)).await.expect_err("the wrong password");
     let mut get_me = Request::new(GetMeRequest {});
     get_me.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     identity.get_me(get_me).await.expect("the user");
+    identity.refresh_session(refresh()).await.expect_err("a replay");
 
     let address = Email::parse(&email).expect("an address");
     let found = world.ports.users.find_by_email(&address).await;
@@ -61,7 +72,19 @@ async fn no_level_prints_what_a_sign_up_and_a_log_in_carry() {
     let text = String::from_utf8_lossy(&lines.0.lock().expect("nobody panicked")).into_owned();
     assert!(text.contains(r#""level":"TRACE""#) || text.contains(r#""level":"DEBUG""#), "the filter is in force");
     assert!(text.contains("what the types of the domain print"), "{text}");
-    for secret in [&email, "ophelia", &password, &wrong, &hash, "$argon2", &token] {
+    for secret in [
+        &email,
+        "ophelia",
+        &password,
+        &wrong,
+        &hash,
+        "$argon2",
+        &token,
+        &used,
+        &refreshed.refresh_token,
+        &refreshed.access_token,
+        &last,
+    ] {
         let leak = text.lines().find(|line| line.contains(secret));
         assert_eq!(leak, None, "{secret} is in the log");
     }

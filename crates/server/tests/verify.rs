@@ -26,7 +26,7 @@ struct Sold {
 impl Sold {
     async fn new() -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
-        let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"), Duration::from_hours(1));
+        let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"));
         let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
         let ports =
             ports.on_redis(&variable("ENCORE_REDIS_URL"), &prefix(&database)).await.expect("Redis is available");

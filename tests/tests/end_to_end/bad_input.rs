@@ -27,11 +27,16 @@ async fn a_bad_sign_up_lists_every_field() {
         email: "nobody".into(),
         password: "short".into(),
         display_name: " \t".into(),
+        ..SignUpRequest::default()
     };
     let refusal = identity.sign_up(bad).await.expect_err("every field is invalid");
     assert_invalid(&refusal, &["request_id", "email", "password", "display_name"]);
 
-    let unknown = LogInRequest { email: "nobody@example.com".into(), password: "correct horse".into() };
+    let unknown = LogInRequest {
+        email: "nobody@example.com".into(),
+        password: "correct horse".into(),
+        ..LogInRequest::default()
+    };
     let refusal = identity.log_in(unknown).await.expect_err("an unknown address");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::Unauthenticated, "LOG_IN_FAILED"));
 }

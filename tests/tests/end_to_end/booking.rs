@@ -52,11 +52,13 @@ async fn book(world: &World) {
         email: "Ada@Example.com".into(),
         password: "correct horse".into(),
         display_name: "Ada".into(),
+        ..SignUpRequest::default()
     };
     let signed_up = IdentityServiceClient::new(next()).sign_up(sign_up).await.expect("a new user").into_inner();
     let user = signed_up.user.expect("a user");
     assert_eq!(user.email, "ada@example.com");
-    let log_in = LogInRequest { email: "ada@example.com".into(), password: "correct horse".into() };
+    let log_in =
+        LogInRequest { email: "ada@example.com".into(), password: "correct horse".into(), ..LogInRequest::default() };
     let session = IdentityServiceClient::new(next()).log_in(log_in).await.expect("a session").into_inner();
     let mut fan = Fan {
         user: Uuid::parse_str(&user.user_id).expect("a UUID").into(),

@@ -32,6 +32,7 @@ mod queue_control;
 mod rehearsal_fans;
 mod repeats;
 mod seat_map;
+mod sessions;
 mod stock;
 mod store_watch;
 mod survival;

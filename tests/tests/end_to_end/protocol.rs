@@ -16,7 +16,7 @@ use encore_server::ports::Ports;
 use encore_tests::clock::TestClock;
 use encore_tests::fan::{Fan, reason, request_id};
 use encore_tests::in_memory::Instance;
-use encore_tests::world::{World, embedded_ports};
+use encore_tests::world::{World, access_token, embedded_ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::client::Grpc;
@@ -100,7 +100,7 @@ async fn a_field_that_this_version_does_not_know_is_part_of_the_fingerprint() {
     let ports = Ports { wallets: Arc::new(wallets), ..embedded_ports(Arc::new(TestClock::default())) };
     let instance = Instance::start_without_workers(Encore::new(ports.clone(), GuardedRpcs::default())).await;
     let caller = Caller { user: fixtures::id(), role: Role::Fan };
-    let access_token = ports.access_tokens.issue(caller, ports.clock.now()).token;
+    let access_token = access_token(&ports, caller);
     let fan = Fan { user: caller.user, access_token, queue_token: String::new(), channel: instance.channel.clone() };
     let mut client = Grpc::new(instance.channel.clone());
     let request_id = uuid::Uuid::from_u128(7).to_string();

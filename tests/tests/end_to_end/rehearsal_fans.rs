@@ -53,7 +53,7 @@ async fn rehearsal_fans_can_buy_but_never_log_in() {
     let me = identity.get_me(fan.request(GetMeRequest {})).await.expect("a user").into_inner().user.expect("a user");
     assert_eq!(me.user_id, made_up.user_id);
     for password in ["!!!!!!!!", "correct horse"] {
-        let message = LogInRequest { email: me.email.clone(), password: password.into() };
+        let message = LogInRequest { email: me.email.clone(), password: password.into(), ..LogInRequest::default() };
         assert_eq!(reason(&identity.log_in(message).await.expect_err("no password is theirs")), "LOG_IN_FAILED");
     }
 }

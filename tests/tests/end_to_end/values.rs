@@ -84,12 +84,17 @@ async fn an_account_is_one_however_its_address_and_password_are_typed() {
         email: email.into(),
         password: "pass-zo\u{EB}-word".into(),
         display_name: name.into(),
+        ..SignUpRequest::default()
     };
     let user = identity.sign_up(message("zo\u{EB}@example.com", " Zoe\u{308}  R. ")).await.expect("a new user");
     assert_eq!(user.into_inner().user.map(|user| user.display_name).as_deref(), Some("Zo\u{EB} R."));
     let refusal = identity.sign_up(message("Zoe\u{308}@Example.com", "Zoe")).await.expect_err("the same address");
     assert_eq!(reason(&refusal), "EMAIL_TAKEN");
-    let log_in = LogInRequest { email: "ZOE\u{308}@example.com ".into(), password: "pass-zoe\u{308}-word".into() };
+    let log_in = LogInRequest {
+        email: "ZOE\u{308}@example.com ".into(),
+        password: "pass-zoe\u{308}-word".into(),
+        ..LogInRequest::default()
+    };
     identity.log_in(log_in).await.expect("the same password");
 
     for unseen in ['\u{200B}', '\u{FEFF}', '\u{AD}', '\u{202E}', '\u{378}', '\u{E000}', '\0'] {

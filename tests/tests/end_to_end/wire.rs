@@ -104,7 +104,11 @@ fn status(headers: &HeaderMap) -> (Code, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_answered_at_its_deadline() {
     let world = World::embedded().await;
-    let log_in = LogInRequest { email: "nobody@example.com".into(), password: "correct horse".into() };
+    let log_in = LogInRequest {
+        email: "nobody@example.com".into(),
+        password: "correct horse".into(),
+        ..LogInRequest::default()
+    };
     let rpc = "encore.identity.v1.IdentityService/LogIn";
     // A log-in takes a password hash, and the deadline has passed when it begins.
     let (headers, _) = web_call(&world, rpc, "grpc-timeout: 1n\r\n", &log_in.encode_to_vec()).await;

@@ -25,7 +25,7 @@ const EMAIL: &str = "operator@example.com";
 const PASSWORD: &str = "correct horse";
 
 async fn log_in(channel: &Channel, password: &str) -> Result<(), Status> {
-    let message = LogInRequest { email: EMAIL.into(), password: password.into() };
+    let message = LogInRequest { email: EMAIL.into(), password: password.into(), ..LogInRequest::default() };
     IdentityServiceClient::new(channel.clone()).log_in(message).await.map(drop)
 }
 

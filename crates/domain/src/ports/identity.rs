@@ -2,11 +2,13 @@
 
 mod access_tokens;
 mod passwords;
+mod sessions;
 mod users;
 
 pub use access_tokens::AccessTokens;
 pub use passwords::{HashingError, Passwords};
+pub use sessions::{AccountChanged, EndedSession, Refreshed, Sessions};
 pub use users::{EmailTaken, Users};
 
 #[cfg(feature = "mock")]
-pub use self::{access_tokens::MockAccessTokens, passwords::MockPasswords, users::MockUsers};
+pub use self::{access_tokens::MockAccessTokens, passwords::MockPasswords, sessions::MockSessions, users::MockUsers};

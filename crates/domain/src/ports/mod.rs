@@ -30,7 +30,9 @@ pub use card_payments::CardPayments;
 pub use catalog::Catalog;
 pub use clock::Clock;
 pub use event_publisher::EventPublisher;
-pub use identity::{AccessTokens, EmailTaken, HashingError, Passwords, Users};
+pub use identity::{
+    AccessTokens, AccountChanged, EmailTaken, EndedSession, HashingError, Passwords, Refreshed, Sessions, Users,
+};
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
@@ -49,9 +51,9 @@ pub use wallets::Wallets;
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
     booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
-    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswords, identity::MockUsers,
-    ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway,
-    payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws, queue::MockLaneGrants,
-    queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, refunds::MockRefunds,
-    relay_cursor::MockRelayCursor, store_clock::MockStoreClock, wallets::MockWallets,
+    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswords, identity::MockSessions,
+    identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
+    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
+    queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
+    refunds::MockRefunds, relay_cursor::MockRelayCursor, store_clock::MockStoreClock, wallets::MockWallets,
 };

@@ -33,7 +33,7 @@ pub async fn run(args: CreateOperatorArgs) -> Result<(), CommandError> {
     let password = args.password.map_or_else(password_from_stdin, Ok)?;
     let sign_up = sign_up(&args.email, &args.display_name, &password).map_err(AppError::Invalid)?;
     let encore = on_database(&args.stores).await?;
-    let user = encore.api.identity.sign_up(sign_up, None, None).await?;
+    let user = encore.api.identity.create(sign_up, None, None).await?.user;
     Ok(print_line(format_args!("operator {} created with id {}", user.email.as_str(), user.id))?)
 }
 

@@ -120,7 +120,7 @@ fn unmigrated(target: &DatabaseTarget) -> DatabaseConfig {
 fn ports() -> Result<Ports, CommandError> {
     let keyring = Keyring::from_secret("unused", &throwaway_secret());
     let keyring = keyring.map_err(|error| CommandError::Usage(error.to_string()))?;
-    Ok(Ports::embedded(keyring, std::time::Duration::from_mins(1)))
+    Ok(Ports::embedded(keyring))
 }
 
 /// An instance on the configured database.

@@ -41,7 +41,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let encore = encore.tolerating(config.clock_tolerance).keeping_queues_for(config.queue_retention);
     let encore = encore.keeping_events_for(config.events.retention);
     let encore = encore.cancelling(config.cancellation);
-    let encore = encore.topping_up(config.top_ups);
+    let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
@@ -49,6 +49,8 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     }
     // Otherwise health would say for a moment that a sound instance is not ready.
     encore.workers.look_at_stores().await;
+    // Otherwise the access tokens of sessions that have just ended would be taken for a moment.
+    encore.api.sessions.follow_ended().await?;
     let listener = bind(config.listen).await?;
     let measuring = CancellationToken::new();
     if let (Some(metrics), Some(MetricsConfig { listen, audit_every })) = (metrics, config.metrics) {
@@ -121,7 +123,7 @@ fn within_open_files(config: &Config) -> ConnectionLimits {
 }
 
 async fn connect(config: &Config) -> Result<Ports, CommandError> {
-    let ports = Ports::embedded(config.keyring.clone(), config.access_token_lifetime);
+    let ports = Ports::embedded(config.keyring.clone());
     let ports = match &config.gateway {
         Gateway::Off => ports.without_gateway(),
         Gateway::Sandbox => ports,

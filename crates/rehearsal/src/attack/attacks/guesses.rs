@@ -80,7 +80,7 @@ async fn attacked(target: &Target, stop: &CancellationToken) -> Result<String, S
 }
 
 async fn log_in(channel: &Channel, email: &str, password: &str) -> Status {
-    let message = LogInRequest { email: email.to_owned(), password: password.to_owned() };
+    let message = LogInRequest { email: email.to_owned(), password: password.to_owned(), ..LogInRequest::default() };
     match IdentityServiceClient::new(channel.clone()).log_in(message).await {
         Ok(_) => Status::ok(""),
         Err(refusal) => refusal,

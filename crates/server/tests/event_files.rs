@@ -93,7 +93,7 @@ async fn no_event_is_lost_when_relays_are_killed() {
     let name = database.url().rsplit('/').next().expect("a database name").to_owned();
     let folder = Folder(std::env::temp_dir().join(format!("encore-events-of-{name}")));
     let keyring = Keyring::parse(KEYS).expect("keys");
-    let ports = Ports::embedded(keyring, Duration::from_hours(1));
+    let ports = Ports::embedded(keyring);
     let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
     let mut instances: Vec<Process> = (0..INSTANCES).map(|_| start_instance(&database, &folder.0)).collect();
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel::sql_types::{Array, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use encore_domain::booking::Reservation;
+use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::Unavailable;
 use encore_domain::event::Event;
 use encore_domain::ids::{PerformanceId, UserId};
@@ -16,6 +16,7 @@ use futures::try_join;
 use uuid::Uuid;
 
 use crate::batcher::{Batched, Spoiled};
+use crate::codec::state_text;
 use crate::database::Database;
 use crate::error::{TxError, to_each};
 use crate::locks::{hurry, lock_fans};
@@ -98,7 +99,7 @@ async fn release_rows(conn: &AsyncPgConnection, fans: &[&Leaving]) -> QueryResul
             ) AS claim
         ), live AS MATERIALIZED (
             SELECT id, claimed.at FROM claimed JOIN reservations ON id = claimed.reservation_id
-            WHERE state = 'held' AND expires_at > claimed.at
+            WHERE state = $4 AND expires_at > claimed.at
             ORDER BY id
             FOR UPDATE OF reservations
         )
@@ -108,6 +109,7 @@ async fn release_rows(conn: &AsyncPgConnection, fans: &[&Leaving]) -> QueryResul
     let query = sql(RELEASE)
         .bind::<Array<SqlUuid>, _>(fans.iter().map(|fan| fan.token.user.0).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(fans.iter().map(|fan| fan.token.performance.0).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(fans.iter().map(|fan| fan.at).collect::<Vec<DateTime<Utc>>>());
+        .bind::<Array<Timestamptz>, _>(fans.iter().map(|fan| fan.at).collect::<Vec<DateTime<Utc>>>())
+        .bind::<Text, _>(state_text(ReservationState::Held));
     Cached(query).load(&mut &*conn).await
 }

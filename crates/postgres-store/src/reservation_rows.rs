@@ -2,6 +2,9 @@
 //!
 //! Statements that are awaited together on one connection are pipelined: they take one round trip and run in the order
 //! in which they are written. If one fails, those after it fail too, and the transaction is rolled back.
+//!
+//! Statements that find reservations by their ids take the state that these must have as a parameter. As a constant it would let the
+//! planner choose the index of all held reservations, and read it for every call.
 
 use std::collections::HashMap;
 
@@ -166,13 +169,14 @@ pub async fn change(conn: &AsyncPgConnection, before: &Reservation, after: &Rese
     const CHANGE: &str = "
         UPDATE reservations
         SET expires_at = $2, total_minor = $3, revision = $4, placed = coalesce(placed, $5)
-        WHERE id = $1 AND state = 'held' AND revision = $4 - 1";
+        WHERE id = $1 AND state = $6 AND revision = $4 - 1";
     let query = sql(CHANGE)
         .bind::<SqlUuid, _>(after.id.0)
         .bind::<Timestamptz, _>(after.expires_at)
         .bind::<BigInt, _>(after.total.minor)
         .bind::<Integer, _>(after.revision.cast_signed())
-        .bind::<Jsonb, _>(record(before)?);
+        .bind::<Jsonb, _>(record(before)?)
+        .bind::<Text, _>(state_text(ReservationState::Held));
     let changed = Cached(query).execute(&mut &*conn).await?;
     if changed == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
 }
@@ -182,12 +186,13 @@ pub async fn move_paying(conn: &AsyncPgConnection, before: &Reservation, paying:
     const MOVE: &str = "
         UPDATE reservations
         SET state = 'paying', expires_at = $2, revision = $3, placed = coalesce(placed, $4)
-        WHERE id = $1 AND state = 'held' AND revision = $3 - 1";
+        WHERE id = $1 AND state = $5 AND revision = $3 - 1";
     let query = sql(MOVE)
         .bind::<SqlUuid, _>(paying.id.0)
         .bind::<Timestamptz, _>(paying.expires_at)
         .bind::<Integer, _>(paying.revision.cast_signed())
-        .bind::<Jsonb, _>(record(before)?);
+        .bind::<Jsonb, _>(record(before)?)
+        .bind::<Text, _>(state_text(ReservationState::Held));
     one(Cached(query).execute(&mut &*conn).await?)
 }
 
@@ -251,11 +256,12 @@ pub async fn confirm_all(conn: &AsyncPgConnection, confirmed: &[&Reservation]) -
         UPDATE reservations
         SET state = 'confirmed',
             payment_id = ($2::uuid[])[array_position($1, id)], settled_at = ($3::timestamptz[])[array_position($1, id)]
-        WHERE id = ANY($1) AND state = 'held' AND expires_at > ($3::timestamptz[])[array_position($1, id)]";
+        WHERE id = ANY($1) AND state = $4 AND expires_at > ($3::timestamptz[])[array_position($1, id)]";
     let query = sql(CONFIRM)
         .bind::<Array<SqlUuid>, _>(confirmed.iter().map(|it| it.id.0).collect::<Vec<_>>())
         .bind::<Array<Nullable<SqlUuid>>, _>(confirmed.iter().map(|it| it.payment.map(|id| id.0)).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Timestamptz>>, _>(confirmed.iter().map(|it| it.settled_at).collect::<Vec<_>>());
+        .bind::<Array<Nullable<Timestamptz>>, _>(confirmed.iter().map(|it| it.settled_at).collect::<Vec<_>>())
+        .bind::<Text, _>(state_text(ReservationState::Held));
     all(Cached(query).execute(&mut &*conn).await?, confirmed.len())
 }
 

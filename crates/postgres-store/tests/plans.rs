@@ -73,6 +73,12 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
 /// The indexes that are named after a query and have not been scanned yet. Waits until all other sessions have ended.
 async fn unused_indexes(url: &str) -> Vec<String> {
     const SESSIONS: &str = "
@@ -81,17 +87,13 @@ async fn unused_indexes(url: &str) -> Vec<String> {
     const UNUSED: &str = r"
         SELECT indexrelname::text AS line FROM pg_stat_user_indexes
         WHERE idx_scan = 0 AND indexrelname ~ '_(of|by|due|on_sale|pending)(_|$)' ORDER BY line";
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        line: String,
-    }
     let mut conn = AsyncPgConnection::establish(url).await.expect("the scratch database accepts connections");
     // The statistics of a session are complete when it has ended.
-    while !diesel::sql_query(SESSIONS).load::<Row>(&mut conn).await.expect("the server lists its sessions").is_empty() {
+    while !diesel::sql_query(SESSIONS).load::<Found>(&mut conn).await.expect("the server lists its sessions").is_empty()
+    {
         tokio::task::yield_now().await;
     }
-    let lines: Vec<Row> = diesel::sql_query(UNUSED).load(&mut conn).await.expect("the server has statistics");
+    let lines: Vec<Found> = diesel::sql_query(UNUSED).load(&mut conn).await.expect("the server has statistics");
     lines.into_iter().map(|line| line.line).collect()
 }
 
@@ -103,4 +105,46 @@ async fn every_index_is_used_by_its_query() {
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());
+}
+
+/// The planner knows nothing of a table when it makes the plans of a connection, and keeps them. An index of all that is held would
+/// be small then, and is large when a sale runs.
+#[tokio::test]
+async fn a_batch_of_payments_does_not_read_what_else_is_held() {
+    const READ: &str = "
+        SELECT idx_tup_read::text AS line FROM pg_stat_user_indexes WHERE indexrelname = 'reservations_due'";
+    let scratch = common::scratch().await;
+    let config = scratch.config();
+    let database = Database::connect(&config).await.expect("the scratch database accepts connections");
+    let held = hold_and_pay(database).await.expect("the queries succeed");
+    assert!(held > 20);
+    // Waits until the statistics are complete.
+    unused_indexes(&config.url).await;
+    let mut conn =
+        AsyncPgConnection::establish(&scratch.url()).await.expect("the scratch database accepts connections");
+    let read: Found = diesel::sql_query(READ).get_result(&mut conn).await.expect("the server has statistics");
+    assert_eq!(read.line, "0");
+}
+
+/// Holds many seats and pays for two of them at once. Returns how many holds there were.
+async fn hold_and_pay(database: Database) -> Result<usize, Box<dyn std::error::Error>> {
+    let (users, catalog) = (PostgresUsers::new(database.clone()), PostgresCatalog::new(database.clone()));
+    let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
+    let payments = PostgresPayments::new(database);
+    let account = fixtures::account();
+    let fan = account.user.id;
+    users.create(account, None).await?;
+    let venue = catalog.add_venue(fixtures::venue(fixtures::small_chart()), None).await?.into_inner();
+    let concert = catalog.add_concert(fixtures::concert(), None).await?.into_inner();
+    let sale = catalog.add_performance(fixtures::performance(concert.id, venue.id), None, None).await?.into_inner();
+    let holds: Vec<Reservation> = (0..fixtures::SMALL_CHART_SEATS).map(|seat| hold(fan, &sale, &[seat])).collect();
+    for hold in &holds {
+        reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, request(fan)).await?;
+    }
+    wallets.top_up(fixtures::top_up(fan, fixtures::euros(100_000)), request(fan)).await?;
+    let pay = |hold: &Reservation| payments.pay_from_wallet(fixtures::payment(hold, at_secs(1)), request(fan));
+    let (first, second) = futures::join!(pay(&holds[0]), pay(&holds[1]));
+    first?;
+    second?;
+    Ok(holds.len())
 }

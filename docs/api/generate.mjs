@@ -207,7 +207,7 @@ function anchor(name) {
 }
 
 function describeMethod(method) {
-  const token = PUBLIC.has(`${method.service}/${method.name}`) ? "none" : method.service === "AdminService" ? "operator" : "fan";
+  const token = PUBLIC.has(`${method.service}/${method.name}`) ? "none" : ["AdminService", "MoneyService"].includes(method.service) ? "operator" : "fan";
   const level = { IDEMPOTENT: "idempotent", NO_SIDE_EFFECTS: "no side effects" }[method.idempotency] ?? "not idempotent";
   return [
     heading(4, method.name, method.path),

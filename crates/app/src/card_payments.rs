@@ -95,7 +95,7 @@ impl CardPaymentUseCases {
             let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
             let hold = found.ok_or_else(|| AppError::not_found("reservation", id))?;
             let performance = self.contexts.performance(hold.performance).await?;
-            self.guard.authorize(pass, caller, &performance).await?;
+            self.guard.authorize_sale(pass, caller, &performance).await?;
             check_payable(&hold, self.clock.now())?;
             if hold.total.minor == 0 {
                 let rule = "must be absent: seats that cost nothing are paid from the wallet";

@@ -10,7 +10,8 @@ use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::PayRefusal;
-use encore_domain::payment::refund::CancelRefusal;
+use encore_domain::payment::refund::{CancelRefusal, OperatorReason};
+use encore_domain::payment::withdrawal::WithdrawRefusal;
 use encore_domain::ports::{EmailTaken, HashingError};
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::queue::{EndReason, PatchRefusal};
@@ -100,6 +101,8 @@ pub enum AppError {
     CancellationClosed { closed_at: Timestamp },
     #[error("{reservations} reservations of {amount} would be cancelled now")]
     CancellationChanged { reservations: u32, amount: Money },
+    #[error("all sales are stopped: {}", reason.as_str())]
+    SalesStopped { reason: OperatorReason },
     #[error("fans cannot top up their wallets")]
     TopUpsOff,
     #[error("this server takes no payments by card")]
@@ -110,6 +113,8 @@ pub enum AppError {
     NoActionNeeded,
     #[error("the wallet holds less than the price")]
     InsufficientBalance { balance: Money, needed: Money },
+    #[error("only {refundable} can go back to cards")]
+    NotFromCards { refundable: Money },
     #[error("the balance of a wallet may be at most {} minor units of {_0}", .0.balance_max_minor())]
     WalletFull(Currency),
     #[error("the performance has no queue")]
@@ -337,6 +342,15 @@ impl From<CancelRefusal> for AppError {
                 Self::NotFound { kind: "reserved_seat", ids }
             }
             CancelRefusal::TooLate { closed_at } => Self::CancellationClosed { closed_at },
+        }
+    }
+}
+
+impl From<WithdrawRefusal> for AppError {
+    fn from(refusal: WithdrawRefusal) -> Self {
+        match refusal {
+            WithdrawRefusal::InsufficientBalance { balance, needed } => Self::InsufficientBalance { balance, needed },
+            WithdrawRefusal::NotFromCards { refundable } => Self::NotFromCards { refundable },
         }
     }
 }

@@ -101,7 +101,7 @@ impl PaymentUseCases {
         request: RequestKey,
     ) -> Result<Option<Payment>, AppError> {
         let performance = self.contexts.performance(reservation.performance).await?;
-        self.guard.authorize(pass, caller, &performance).await?;
+        self.guard.authorize_sale(pass, caller, &performance).await?;
         let now = self.clock.now();
         check_payable(reservation, now)?;
         let payload = pass.payload(caller, performance.id);

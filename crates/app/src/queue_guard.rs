@@ -9,6 +9,7 @@ use encore_waiting_room::WaitingRoom;
 use tracing::warn;
 
 use crate::error::AppError;
+use crate::sales_gate::SalesGate;
 
 /// The queue token of a call, as the guard sees it. The layer that knows which calls are guarded creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +57,24 @@ pub struct Admission {
 #[derive(Clone)]
 pub struct QueueGuard {
     room: WaitingRoom,
+    sales: SalesGate,
 }
 
 impl QueueGuard {
-    /// A guard for these queues.
-    pub fn new(room: WaitingRoom) -> Self {
-        Self { room }
+    /// A guard for these queues, which lets nobody buy while all sales are stopped.
+    pub fn new(room: WaitingRoom, sales: SalesGate) -> Self {
+        Self { room, sales }
+    }
+
+    /// Refuses a caller who would hold or pay seats while all sales are stopped, and then as [`Self::authorize`] does.
+    pub async fn authorize_sale(
+        &self,
+        pass: &QueuePass,
+        caller: Caller,
+        performance: &Performance,
+    ) -> Result<Option<Admission>, AppError> {
+        self.sales.check()?;
+        self.authorize(pass, caller, performance).await
     }
 
     /// Refuses a caller who may not use guarded calls of the performance. It costs one call of the queue store, which

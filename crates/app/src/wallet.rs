@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use encore_domain::identity::Caller;
-use encore_domain::ids::{EntryId, PaymentId, TransferId};
+use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId};
 use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{Clock, Ids, Wallets};
-use encore_domain::request::RequestKey;
+use encore_domain::payment::refund::Refund;
+use encore_domain::payment::withdrawal::WithdrawalPlan;
+use encore_domain::ports::{Clock, Ids, Wallets, Withdrawals};
+use encore_domain::request::{Applied, RequestKey};
 use encore_domain::wallet::{TopUpAmount, Transfer, TransferIds, WalletEntry};
 
 use crate::error::{AppError, Violation};
@@ -26,10 +28,25 @@ pub enum TopUps {
     Free,
 }
 
+/// What [`WalletUseCases`] is made of.
+pub struct WalletParts {
+    /// The wallets.
+    pub wallets: Arc<dyn Wallets>,
+    /// The withdrawals.
+    pub withdrawals: Arc<dyn Withdrawals>,
+    /// Lets fans pass who hold an active token.
+    pub guard: QueueGuard,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+}
+
 /// The use cases of `WalletService`.
 #[derive(Clone)]
 pub struct WalletUseCases {
     wallets: Arc<dyn Wallets>,
+    withdrawals: Arc<dyn Withdrawals>,
     guard: QueueGuard,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -38,8 +55,9 @@ pub struct WalletUseCases {
 
 impl WalletUseCases {
     /// The use cases over their ports.
-    pub fn new(wallets: Arc<dyn Wallets>, guard: QueueGuard, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self { wallets, guard, clock, ids, top_ups: TopUps::default() }
+    pub fn new(parts: WalletParts) -> Self {
+        let WalletParts { wallets, withdrawals, guard, clock, ids } = parts;
+        Self { wallets, withdrawals, guard, clock, ids, top_ups: TopUps::default() }
     }
 
     /// The same use cases, where fans may top up in this way.
@@ -92,6 +110,26 @@ impl WalletUseCases {
         self.guard.authorize_anywhere(pass, caller).await?;
         let transfer = Transfer::top_up(transfer_ids(&*self.ids), caller.user, amount, self.clock.now());
         Ok(self.wallets.top_up(transfer, request).await?.into_inner())
+    }
+
+    /// Gives some of the caller's balance back to the cards that topped it up, the latest first. Idempotent: a repeated request returns
+    /// the first refunds.
+    pub async fn withdraw(
+        &self,
+        caller: Caller,
+        pass: &QueuePass,
+        amount: TopUpAmount,
+        request: RequestKey,
+    ) -> Result<Vec<Refund>, AppError> {
+        let withdrawn = match self.guard.authorize_anywhere(pass, caller).await {
+            Ok(()) => {
+                let parts = std::array::from_fn(|_| (RefundId(self.ids.next()), transfer_ids(&*self.ids)));
+                let plan = WithdrawalPlan { user: caller.user, amount: amount.money(), parts, at: self.clock.now() };
+                self.withdrawals.withdraw(plan, request).await.map(Applied::into_inner).map_err(AppError::from)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        or_first_result(withdrawn, || self.withdrawals.find_withdrawn(request)).await
     }
 
     /// The ledger entries of the caller's wallets, newest first.

@@ -14,6 +14,7 @@ pub mod payment;
 pub mod ports;
 pub mod queue;
 pub mod request;
+pub mod sales_switch;
 pub mod text;
 pub mod time;
 pub mod wallet;

@@ -4,7 +4,10 @@ pub mod attempt;
 pub mod card;
 pub mod card_change;
 pub mod gateway;
+pub mod reconciliation;
 pub mod refund;
+pub mod settlement;
+pub mod withdrawal;
 
 use thiserror::Error;
 

@@ -15,6 +15,8 @@ pub enum Account {
     Wallet(UserId),
     /// The sales of a performance.
     Sales(PerformanceId),
+    /// An operator, who credits wallets.
+    Operator(UserId),
 }
 
 /// The kinds of transfers.
@@ -32,6 +34,8 @@ pub enum TransferKind {
     CardRefund,
     /// Gateway → wallet: a refund to a card that came back.
     Returned,
+    /// Operator → wallet.
+    OperatorCredit,
 }
 
 /// One side of a transfer.
@@ -83,6 +87,17 @@ impl Transfer {
     /// A transfer from the gateway to a wallet.
     pub fn top_up(ids: TransferIds, user: UserId, amount: TopUpAmount, at: Timestamp) -> Self {
         Self::into_wallet(ids, TransferKind::TopUp, user, amount.0, Account::Gateway, at)
+    }
+
+    /// A transfer from an operator to a wallet.
+    pub fn operator_credit(
+        ids: TransferIds,
+        user: UserId,
+        operator: UserId,
+        amount: TopUpAmount,
+        at: Timestamp,
+    ) -> Self {
+        Self::into_wallet(ids, TransferKind::OperatorCredit, user, amount.0, Account::Operator(operator), at)
     }
 
     /// A transfer from a wallet to the sales of a performance.

@@ -117,6 +117,7 @@ fn refund(it: &Refund, chart: Option<&SeatChart>) -> Result<pb::Refund, CannotEn
         RefundCause::Cancelled => pb::RefundCause::Cancelled,
         RefundCause::Unsold => pb::RefundCause::Unsold,
         RefundCause::NotTaken => pb::RefundCause::NotTaken,
+        RefundCause::Withdrawn => pb::RefundCause::Withdrawn,
     };
     let (operator_id, reason) = match &it.by {
         CancelledBy::Fan => Default::default(),

@@ -30,9 +30,9 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         | booking::v1::booking_service_server::SERVICE_NAME
         | wallet::v1::wallet_service_server::SERVICE_NAME
         | payment::v1::payment_service_server::SERVICE_NAME => Some(Access::Fan),
-        admin::v1::admin_service_server::SERVICE_NAME | rehearsal::v1::rehearsal_service_server::SERVICE_NAME => {
-            Some(Access::Operator)
-        }
+        admin::v1::admin_service_server::SERVICE_NAME
+        | admin::v1::money_service_server::SERVICE_NAME
+        | rehearsal::v1::rehearsal_service_server::SERVICE_NAME => Some(Access::Operator),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use encore_app::cancellation::CancellationUseCases;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::identity::IdentityUseCases;
+use encore_app::money_admin::MoneyAdmin;
 use encore_app::payment::PaymentUseCases;
 use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
@@ -21,6 +22,7 @@ use encore_app::sessions::SessionUseCases;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
+use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
 use encore_proto::identity::v1::identity_service_server::IdentityServiceServer;
@@ -61,6 +63,7 @@ use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
 use crate::library_status::describe;
 use crate::measure::MeasureLayer;
+use crate::money::MoneyApi;
 use crate::only_post::OnlyPostLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
@@ -110,6 +113,7 @@ pub struct Api {
     pub cards: CardPaymentUseCases,
     pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
+    pub money: MoneyAdmin,
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
@@ -283,6 +287,7 @@ impl Api {
             shutdown: shutdown.clone(),
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
+        serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
             serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
         }

@@ -19,12 +19,13 @@ pub const GUARDED_BY_DEFAULT: [&str; 5] = [
     "encore.payment.v1.PaymentService/PayReservation",
 ];
 
-/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` and `CancelReservation` are about one performance too. `TopUp` accepts an
+/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` and `CancelReservation` are about one performance too. `TopUp` and `Withdraw` accept an
 /// active token of any performance, as every guarded RPC does that is not listed.
-const CALLING_THE_GUARD: [&str; 3] = [
+const CALLING_THE_GUARD: [&str; 4] = [
     "encore.booking.v1.BookingService/ReleaseHold",
     "encore.booking.v1.BookingService/CancelReservation",
     "encore.wallet.v1.WalletService/TopUp",
+    "encore.wallet.v1.WalletService/Withdraw",
 ];
 
 /// The RPCs that require an active queue token.
@@ -138,7 +139,9 @@ mod tests {
         assert!(of(NoGuard::Unknown).is_empty());
         assert!(of(NoGuard::Public).contains(&"IdentityService/LogIn"));
         assert!(of(NoGuard::Public).contains(&"CatalogService/ListConcerts"));
-        let of_operators = |rpc: &&str| rpc.starts_with("AdminService/") || rpc.starts_with("RehearsalService/");
+        let of_operators = |rpc: &&str| {
+            ["AdminService/", "MoneyService/", "RehearsalService/"].iter().any(|service| rpc.starts_with(service))
+        };
         assert!(of(NoGuard::Operators).iter().all(of_operators));
         for rpc in ["JoinQueue", "WatchPosition", "GetPosition", "LeaveQueue"] {
             assert!(of(NoGuard::Queue).contains(&format!("QueueService/{rpc}").as_str()), "{rpc}");

@@ -19,6 +19,7 @@ mod health;
 mod identity;
 mod library_status;
 mod measure;
+mod money;
 mod only_post;
 mod page_token;
 mod payment;

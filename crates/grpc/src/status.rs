@@ -114,6 +114,9 @@ pub(crate) fn status(failure: AppError) -> Status {
             ];
             precondition(message, ErrorReason::CancellationChanged, metadata)
         }
+        AppError::SalesStopped { reason } => {
+            precondition(message, ErrorReason::SalesStopped, [("reason", reason.as_str().to_owned())])
+        }
         AppError::TopUpsOff => precondition(message, ErrorReason::TopUpsOff, []),
         AppError::CardsOff => precondition(message, ErrorReason::CardsOff, []),
         AppError::TooManyAttempts { attempts } => {
@@ -127,6 +130,13 @@ pub(crate) fn status(failure: AppError) -> Status {
                 ("currency_code", needed.currency.to_string()),
             ];
             precondition(message, ErrorReason::InsufficientBalance, metadata)
+        }
+        AppError::NotFromCards { refundable } => {
+            let metadata = [
+                ("refundable_minor", refundable.minor.to_string()),
+                ("currency_code", refundable.currency.to_string()),
+            ];
+            precondition(message, ErrorReason::NotFromCards, metadata)
         }
         AppError::WalletFull(currency) => {
             let limit = currency.balance_max_minor().to_string();

@@ -4,6 +4,7 @@ use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::wallet::WalletUseCases;
 use encore_domain::money::Money;
 use encore_domain::payment::gateway::MethodToken;
+use encore_domain::payment::refund::Refund;
 use encore_domain::wallet::{TopUpAmount, TransferKind, WalletEntry};
 use encore_proto::wallet::v1::{self as pb, wallet_service_server::WalletService};
 use tonic::{Request, Response, Status};
@@ -62,6 +63,26 @@ impl WalletService for WalletApi {
         Ok(Response::new(pb::TopUpResponse { entry, payment }))
     }
 
+    async fn withdraw(&self, request: Request<pb::WithdrawRequest>) -> Result<Response<pb::WithdrawResponse>, Status> {
+        let (caller, pass, sent) = (caller(&request)?, queue_pass(&request), sent_body(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let key = fields.request(caller.user, &message.request_id, &sent.of("Withdraw", &message));
+        let amount = fields.money("amount", message.amount.as_ref());
+        let amount = amount.and_then(|amount| fields.read("amount.amount_minor", TopUpAmount::parse(amount)));
+        let (Some(key), Some(amount)) = (key, amount) else {
+            return Err(fields.into_status());
+        };
+        let wallet = self.wallet.clone();
+        let refunds = self.calls.write(async move { wallet.withdraw(caller, &pass, amount, key).await }).await?;
+        let part = |refund: Refund| pb::WithdrawalPart {
+            refund_id: refund.id.to_string(),
+            payment_id: refund.payment.to_string(),
+            amount: Some(money(refund.amount())),
+        };
+        Ok(Response::new(pb::WithdrawResponse { parts: refunds.into_iter().map(part).collect() }))
+    }
+
     async fn list_ledger_entries(
         &self,
         request: Request<pb::ListLedgerEntriesRequest>,
@@ -89,6 +110,7 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         TransferKind::Charge => pb::TransferKind::Charge,
         TransferKind::CardRefund => pb::TransferKind::CardRefund,
         TransferKind::Returned => pb::TransferKind::Returned,
+        TransferKind::OperatorCredit => pb::TransferKind::OperatorCredit,
     };
     let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
     pb::LedgerEntry {

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
+use encore_domain::sales_switch::SalesSwitch;
 
-pub use self::cards::CardRecords;
+pub use self::cards::{CardRecords, Reconciled};
 pub use self::catalog::CatalogRecords;
 pub use self::draw_entries::DrawEntryRecords;
 pub use self::ended_tokens::EndedTokens;
@@ -56,6 +57,7 @@ pub struct Records {
     pub wallets: WalletRecords,
     pub payments: PaymentRecords,
     pub cards: CardRecords,
+    pub sales_switch: Option<SalesSwitch>,
     pub outbox: OutboxRecords,
     pub relay: RelayRecord,
     pub requests: Requests,

@@ -6,9 +6,10 @@ use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
 use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::Wallets;
+use encore_domain::payment::refund::OperatorReason;
+use encore_domain::ports::{WalletCredits, Wallets};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
+use encore_domain::wallet::{Account, LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
 
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
@@ -75,5 +76,36 @@ impl Wallets for MemoryWallets {
 
     async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {
         Ok(self.0.lock().wallets.ledger_entries.get(&transfer).map(|entries| entries.to_vec()).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl WalletCredits for MemoryWallets {
+    async fn credit(
+        &self,
+        transfer: Transfer,
+        reason: OperatorReason,
+        request: RequestKey,
+    ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
+        let Records { wallets, outbox, requests, .. } = &mut *self.0.lock();
+        if let Some(before) = requests.before(Some(request))? {
+            return Ok(Applied::Before(before));
+        }
+        let Transfer { user, amount, .. } = transfer;
+        let balance = wallets.balance(user, amount.currency);
+        if balance.minor.saturating_add(amount.minor) > amount.currency.balance_max_minor() {
+            return Err(RequestError::Refused(TopUpRefusal::WalletFull(amount.currency)));
+        }
+        let entry = wallets.post(&transfer);
+        if let Account::Operator(operator) = transfer.counter_entry.account {
+            wallets.credits.insert(transfer.id, (operator, reason));
+        }
+        outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });
+        requests.remember(Some(request), entry.clone());
+        Ok(Applied::Now(entry))
+    }
+
+    async fn find_credited(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
-    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
-    MemorySeatChanges, MemorySeatLocks, MemorySessions, MemoryUsers, MemoryWallets,
+    MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -22,6 +23,11 @@ async fn records() -> RecordBench {
         wallets: Arc::new(MemoryWallets::new(records.clone())),
         payments: Arc::new(MemoryPayments::new(records.clone())),
         refunds: Arc::new(MemoryRefunds::new(records.clone())),
+        reconciliations: Arc::new(MemoryReconciliations::new(records.clone())),
+        withdrawals: Arc::new(MemoryWithdrawals::new(records.clone())),
+        wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
+        settlements: Arc::new(MemorySettlements::new(records.clone())),
+        sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
@@ -50,6 +56,11 @@ encore_port_tests::seat_blocks!(records);
 encore_port_tests::wallets!(records);
 encore_port_tests::payments!(records);
 encore_port_tests::refunds!(records);
+encore_port_tests::wallet_credits!(records);
+encore_port_tests::withdrawals!(records);
+encore_port_tests::reconciliations!(records);
+encore_port_tests::settlements!(records);
+encore_port_tests::sales_switches!(records);
 encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::relay_cursor!(records);

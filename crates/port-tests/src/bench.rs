@@ -10,8 +10,9 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Refunds, RelayCursor,
-    Reservations, SeatBlocks, SeatChanges, SeatLocks, Sessions, Users, Wallets,
+    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reconciliations, Refunds,
+    RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users,
+    WalletCredits, Wallets, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -45,6 +46,16 @@ pub struct RecordBench {
     pub refunds: Arc<dyn Refunds>,
     /// The port under test.
     pub card_payments: Arc<dyn CardPayments>,
+    /// The port under test.
+    pub wallet_credits: Arc<dyn WalletCredits>,
+    /// The port under test.
+    pub withdrawals: Arc<dyn Withdrawals>,
+    /// The port under test.
+    pub reconciliations: Arc<dyn Reconciliations>,
+    /// The port under test.
+    pub settlements: Arc<dyn Settlements>,
+    /// The port under test.
+    pub sales_switches: Arc<dyn SalesSwitches>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.

@@ -53,7 +53,7 @@ macro_rules! card_payments {
 
 const DECLINED: Outcome = Outcome::Failed(FailureReason::Declined);
 
-fn plan_for(user: UserId, purpose: Purpose, amount: Money, revision: u32, at: Timestamp) -> CardPlan {
+pub(crate) fn plan_for(user: UserId, purpose: Purpose, amount: Money, revision: u32, at: Timestamp) -> CardPlan {
     CardPlan {
         payment: id(),
         user,
@@ -74,12 +74,12 @@ fn plan(hold: &Reservation, at: Timestamp) -> CardPlan {
     plan_for(hold.user, purpose, hold.total, hold.revision, at)
 }
 
-fn change(what: Change, at: Timestamp) -> CardChange {
+pub(crate) fn change(what: Change, at: Timestamp) -> CardChange {
     let transfers = [(); 2].map(|()| TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() });
     CardChange { what, at, ids: CardChangeIds { refund: id(), transfers } }
 }
 
-fn report(reports: &[(Step, Outcome)], at: Timestamp) -> CardChange {
+pub(crate) fn report(reports: &[(Step, Outcome)], at: Timestamp) -> CardChange {
     change(Change::Report(reports.to_vec()), at)
 }
 
@@ -105,7 +105,7 @@ impl RecordBench {
     }
 
     /// A hold that is being paid, with its authorized payment.
-    async fn authorized(&self, seats: &[usize]) -> (Reservation, CardPayment) {
+    pub(crate) async fn authorized(&self, seats: &[usize]) -> (Reservation, CardPayment) {
         let hold = self.live(seats).await;
         let card = self.start(&plan(&hold, at_secs(1))).await;
         self.reported(&card, &[(Step::Authorize, Outcome::Succeeded)], at_secs(2)).await;
@@ -113,7 +113,7 @@ impl RecordBench {
     }
 
     /// A reservation that was paid by card, and its payment.
-    async fn charged(&self, seats: &[usize]) -> (Reservation, CardPayment) {
+    pub(crate) async fn charged(&self, seats: &[usize]) -> (Reservation, CardPayment) {
         let (hold, card) = self.authorized(seats).await;
         self.apply(&card, change(Change::Confirm, at_secs(3))).await;
         self.reported(&card, &[(Step::Capture, Outcome::Succeeded)], at_secs(4)).await;

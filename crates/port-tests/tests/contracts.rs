@@ -28,7 +28,7 @@ macro_rules! agree {
 
 agree!(
     "identity/" users, "identity/" sessions, catalog, wallets, audit, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
-    "queue/" draws, outbox, relay_cursor, event_publisher
+    "queue/" draws, outbox, relay_cursor, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations
 );
 
 /// Suites that are folders. Each theme is a file, in the order of the contract.

@@ -53,7 +53,7 @@ macro_rules! query {
     };
 }
 
-fn checks() -> [Check; 14] {
+fn checks() -> [Check; 15] {
     let check = |promise, query| Check { promise, query, argument: None };
     let with = |promise, query, argument: String| Check { promise, query, argument: Some(argument) };
     let overdue_after = format!("{} milliseconds", HOLD_OVERDUE_AFTER.as_millis());
@@ -68,6 +68,7 @@ fn checks() -> [Check; 14] {
         check(Promise::MoneyMadeOrLost, query!("money_of_refunds")),
         check(Promise::MoneyMadeOrLost, query!("money_of_cards")),
         check(Promise::MoneyMadeOrLost, query!("money_of_wallets")),
+        check(Promise::MoneyMadeOrLost, query!("money_at_gateway")),
         check(Promise::NegativeWallet, query!("negative_wallet")),
         check(Promise::RepeatedEffect, query!("repeated_effect")),
         check(Promise::OutboxGap, query!("outbox_gap")),

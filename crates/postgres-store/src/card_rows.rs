@@ -142,6 +142,13 @@ pub async fn add_events(
             recorded_at: event.at,
         }
     };
+    let begins_refund =
+        |event: &AttemptEvent| matches!(event.step, Step::Refund(_)) && event.outcome == Outcome::Requested;
+    if events.iter().any(begins_refund) {
+        // It is compared with the gateway again.
+        let row = payment_attempts::table.find(attempt.0);
+        diesel::update(row).set(payment_attempts::reconciled_at.eq(None::<DateTime<Utc>>)).execute(conn).await?;
+    }
     let rows: Vec<EventRow> = events.iter().enumerate().map(row).collect();
     diesel::insert_into(payment_events::table).values(rows).execute(conn).await?;
     Ok(())

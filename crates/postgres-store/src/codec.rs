@@ -101,6 +101,7 @@ pub fn cause_text(cause: RefundCause) -> &'static str {
         RefundCause::Cancelled => "cancelled",
         RefundCause::Unsold => "unsold",
         RefundCause::NotTaken => "not_taken",
+        RefundCause::Withdrawn => "withdrawn",
     }
 }
 
@@ -109,6 +110,7 @@ pub fn read_cause(text: &str) -> QueryResult<RefundCause> {
         "cancelled" => Ok(RefundCause::Cancelled),
         "unsold" => Ok(RefundCause::Unsold),
         "not_taken" => Ok(RefundCause::NotTaken),
+        "withdrawn" => Ok(RefundCause::Withdrawn),
         _ => Err(corrupt("cause of a refund", text)),
     }
 }
@@ -121,6 +123,7 @@ pub fn transfer_kind_text(kind: TransferKind) -> &'static str {
         TransferKind::Charge => "charge",
         TransferKind::CardRefund => "card_refund",
         TransferKind::Returned => "returned",
+        TransferKind::OperatorCredit => "operator_credit",
     }
 }
 
@@ -132,6 +135,7 @@ pub fn read_transfer_kind(text: &str) -> QueryResult<TransferKind> {
         "charge" => Ok(TransferKind::Charge),
         "card_refund" => Ok(TransferKind::CardRefund),
         "returned" => Ok(TransferKind::Returned),
+        "operator_credit" => Ok(TransferKind::OperatorCredit),
         _ => Err(corrupt("transfer kind", text)),
     }
 }

@@ -76,6 +76,7 @@ fn account_columns(account: Account) -> (&'static str, Option<Uuid>) {
         Account::Gateway => ("gateway", None),
         Account::Wallet(user) => ("wallet", Some(user.0)),
         Account::Sales(performance) => ("sales", Some(performance.0)),
+        Account::Operator(operator) => ("operator", Some(operator.0)),
     }
 }
 
@@ -84,6 +85,7 @@ fn read_account(kind: &str, owner: Option<Uuid>) -> QueryResult<Account> {
         ("gateway", None) => Ok(Account::Gateway),
         ("wallet", Some(owner)) => Ok(Account::Wallet(UserId(owner))),
         ("sales", Some(owner)) => Ok(Account::Sales(PerformanceId(owner))),
+        ("operator", Some(owner)) => Ok(Account::Operator(UserId(owner))),
         _ => Err(corrupt("ledger account", kind)),
     }
 }

@@ -36,6 +36,8 @@ pub enum Operation {
     Cancel,
     CancelAsOperator,
     PayByCard,
+    CreditWallet,
+    Withdraw,
 }
 
 impl Operation {
@@ -57,6 +59,8 @@ impl Operation {
             Self::Cancel => "cancel",
             Self::CancelAsOperator => "cancel_as_operator",
             Self::PayByCard => "pay_by_card",
+            Self::CreditWallet => "credit_wallet",
+            Self::Withdraw => "withdraw",
         }
     }
 }

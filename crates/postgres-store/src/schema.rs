@@ -273,6 +273,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    wallet_credits (transfer_id) {
+        transfer_id -> Uuid,
+        operator_id -> Uuid,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
+    sales_switch (is_single) {
+        is_single -> Bool,
+        is_stopped -> Bool,
+        reason -> Text,
+        operator_id -> Uuid,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     payments (id) {
         id -> Uuid,
         reservation_id -> Uuid,
@@ -335,6 +353,16 @@ diesel::table! {
         token_epoch -> Nullable<BigInt>,
         token_lane -> SmallInt,
         token_index -> Nullable<BigInt>,
+        reconciled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    gateway_differences (attempt_id) {
+        attempt_id -> Uuid,
+        kind -> Text,
+        refund_id -> Nullable<Uuid>,
+        found_at -> Timestamptz,
     }
 }
 

@@ -308,6 +308,23 @@ damage! {
          INSERT INTO outbox (event_id, kind, key, payload, created_at)
          VALUES ('wallet.topped_up/{newer}', 'wallet.topped_up', '{fan}', '{}', '2026-06-01T10:00:00Z')"
         => [RepeatedEffect "top-up {new}"];
+    a_credit_that_no_operator_made: OnlyUnscoped,
+        "INSERT INTO transfers VALUES ('{newer}', 'operator_credit', '{fan}', 7, 'EUR', NULL, '2026-06-01T10:00:00Z');
+         INSERT INTO ledger_entries VALUES
+             ('{new}', '{newer}', 'wallet', '{fan}', 7, 7), ('{newer}', '{newer}', 'operator', '{fan}', -7, NULL);
+         UPDATE wallets SET balance_minor = balance_minor + 7;
+         INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         VALUES ('wallet.topped_up/{newer}', 'wallet.topped_up', '{fan}', '{}', '2026-06-01T10:00:00Z')"
+        => [MoneyMadeOrLost "transfer {newer}"];
+    a_credit_made_twice_by_one_request: OnlyUnscoped,
+        "INSERT INTO transfers VALUES ('{newer}', 'operator_credit', '{fan}', 7, 'EUR', NULL, '2026-06-01T10:00:00Z');
+         INSERT INTO ledger_entries VALUES
+             ('{new}', '{newer}', 'wallet', '{fan}', 7, 7), ('{newer}', '{newer}', 'operator', '{fan}', -7, NULL);
+         INSERT INTO wallet_credits VALUES ('{newer}', '{fan}', 'twice');
+         UPDATE wallets SET balance_minor = balance_minor + 7;
+         INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         VALUES ('wallet.topped_up/{newer}', 'wallet.topped_up', '{fan}', '{}', '2026-06-01T10:00:00Z')"
+        => [RepeatedEffect "credit {new}"];
     a_reservation_paid_twice: InScope,
         "ALTER TABLE payments DROP CONSTRAINT payments_once_per_reservation;
          INSERT INTO payments SELECT '{new}', reservation_id, user_id, performance_id, amount_minor, currency, paid_at

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments,
-    PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSeatBlocks,
-    PostgresSessions, PostgresUsers, PostgresWallets,
+    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
+    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
+    PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -26,6 +27,11 @@ async fn bench() -> RecordBench {
         wallets: Arc::new(PostgresWallets::new(database.clone())),
         payments: Arc::new(PostgresPayments::new(database.clone())),
         refunds: Arc::new(PostgresRefunds::new(database.clone())),
+        reconciliations: Arc::new(PostgresReconciliations::new(database.clone())),
+        withdrawals: Arc::new(PostgresWithdrawals::new(database.clone())),
+        wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
+        settlements: Arc::new(PostgresSettlements::new(database.clone())),
+        sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
         relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
@@ -44,6 +50,11 @@ encore_port_tests::seat_blocks!(bench);
 encore_port_tests::wallets!(bench);
 encore_port_tests::payments!(bench);
 encore_port_tests::refunds!(bench);
+encore_port_tests::wallet_credits!(bench);
+encore_port_tests::withdrawals!(bench);
+encore_port_tests::reconciliations!(bench);
+encore_port_tests::settlements!(bench);
+encore_port_tests::sales_switches!(bench);
 encore_port_tests::card_payments!(bench);
 encore_port_tests::outbox!(bench);
 encore_port_tests::relay_cursor!(bench);

@@ -13,19 +13,21 @@ use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
+use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
+use encore_app::reconciliation::Reconciler;
 use encore_app::rehearsal_fans::RehearsalFans;
+use encore_app::sales_gate::SalesGate;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::sessions::{SessionParts, SessionUseCases};
 use encore_app::upkeep::{Upkeep, UpkeepParts};
-use encore_app::wallet::{TopUps, WalletUseCases};
+use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
-use encore_domain::ports::Clock;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_events::{Relay, RelayParts};
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
@@ -52,7 +54,6 @@ pub struct Encore {
     pub sales: Sales,
     /// What webhooks of the payment gateway lead to.
     card_hints: CardHints,
-    clock: Arc<dyn Clock>,
     /// What metrics of events are read from.
     pub event_backlog: EventBacklog,
     /// Served only where rehearsals are allowed.
@@ -70,13 +71,15 @@ impl Encore {
         let sessions = sessions(&ports);
         let workers = workers(&ports, &runtime, saga.clone(), sessions.clone(), stores);
         let event_backlog = event_backlog(&ports);
+        let money = money_admin(&ports, &runtime);
+        let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
         let parts = queue_parts(&ports, &runtime);
-        let Runtime { contexts, seat_map, guard, propagator, .. } = runtime;
+        let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, reservations, seat_blocks, wallets, payments, refunds, .. } = ports;
+        let Ports { catalog, reservations, seat_blocks, refunds, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
         let queue = QueueUseCases::new(parts);
@@ -98,7 +101,7 @@ impl Encore {
         });
         let performance_cancellations = PerformanceCancellations::new(PerformanceCancellationParts {
             cancellations: cancellations.clone(),
-            reservations: reservations.clone(),
+            reservations,
             seat_blocks: seat_blocks.clone(),
             contexts: contexts.clone(),
             seat_map: seat_map.clone(),
@@ -113,15 +116,6 @@ impl Encore {
             clock: clock(),
             ids: ids(),
         });
-        let payments = PaymentUseCases::new(PaymentParts {
-            payments,
-            reservations,
-            contexts: contexts.clone(),
-            guard: guard.clone(),
-            propagator,
-            clock: clock(),
-            ids: ids(),
-        });
         let identity = IdentityUseCases::new(IdentityParts {
             users,
             passwords,
@@ -130,7 +124,6 @@ impl Encore {
             ids: ids(),
             hashes_at_once: cores().saturating_sub(1).max(1),
         });
-        let clock_of_hints = clock();
         let api = Api {
             identity,
             sessions,
@@ -138,11 +131,12 @@ impl Encore {
             queue,
             booking,
             cancellations,
-            wallet: WalletUseCases::new(wallets, guard.clone(), clock(), ids()),
+            wallet,
             payments,
             cards,
             performance_cancellations,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
+            money,
             queue_admin,
             seat_blocks,
             audit,
@@ -156,12 +150,12 @@ impl Encore {
             limits: ConnectionLimits::default(),
             availability,
         };
-        Self { api, workers, sales, event_backlog, card_hints, clock: clock_of_hints, rehearsal_fans }
+        Self { api, workers, sales, card_hints, event_backlog, rehearsal_fans }
     }
 
     /// The listener for webhooks of the payment gateway, which are signed with these secrets.
     pub fn webhooks(&self, secrets: WebhookSecrets) -> Webhooks {
-        Webhooks::new(secrets, self.card_hints.clone(), self.clock.clone())
+        Webhooks::new(secrets, self.card_hints.clone(), self.sales.clock.clone())
     }
 
     /// The auditor that examines what is on sale every so often, for metrics.
@@ -233,6 +227,7 @@ struct Runtime {
     contexts: PerformanceContexts,
     seat_map: SeatMap,
     room: WaitingRoom,
+    sales_gate: SalesGate,
     guard: QueueGuard,
     propagator: SettlementPropagator,
 }
@@ -255,9 +250,10 @@ impl Runtime {
             stock: Arc::new(SeatMapStock { seat_map: seat_map.clone(), contexts: contexts.clone() }),
             clock: ports.clock.clone(),
         });
-        let guard = QueueGuard::new(room.clone());
+        let sales_gate = SalesGate::new(ports.sales_switches.clone());
+        let guard = QueueGuard::new(room.clone(), sales_gate.clone());
         let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
-        Self { contexts, seat_map, room, guard, propagator }
+        Self { contexts, seat_map, room, sales_gate, guard, propagator }
     }
 }
 
@@ -283,6 +279,40 @@ fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {
     })
 }
 
+fn money_admin(ports: &Ports, runtime: &Runtime) -> MoneyAdmin {
+    MoneyAdmin::new(MoneyAdminParts {
+        credits: ports.wallet_credits.clone(),
+        users: ports.users.clone(),
+        sales: runtime.sales_gate.clone(),
+        settlements: ports.settlements.clone(),
+        contexts: runtime.contexts.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
+fn wallet(ports: &Ports, runtime: &Runtime) -> WalletUseCases {
+    WalletUseCases::new(WalletParts {
+        wallets: ports.wallets.clone(),
+        withdrawals: ports.withdrawals.clone(),
+        guard: runtime.guard.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
+fn payments(ports: &Ports, runtime: &Runtime) -> PaymentUseCases {
+    PaymentUseCases::new(PaymentParts {
+        payments: ports.payments.clone(),
+        reservations: ports.reservations.clone(),
+        contexts: runtime.contexts.clone(),
+        guard: runtime.guard.clone(),
+        propagator: runtime.propagator.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
 fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
     Upkeep::new(UpkeepParts {
         reservations: ports.reservations.clone(),
@@ -304,8 +334,10 @@ fn workers(
 ) -> Workers {
     Workers::new(WorkerParts {
         room: runtime.room.clone(),
+        sales_gate: runtime.sales_gate.clone(),
         upkeep: upkeep(ports, runtime),
         cards,
+        reconciler: reconciler(ports),
         outbox: ports.outbox.clone(),
         relay: relay(ports),
         sessions,
@@ -350,6 +382,12 @@ fn card_saga(ports: &Ports, runtime: &Runtime) -> Option<CardSaga> {
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
     }))
+}
+
+/// Compares payments with the gateway, if there is one that remembers: the sandbox forgets what it did with its process.
+fn reconciler(ports: &Ports) -> Option<Reconciler> {
+    let gateway = ports.gateway.clone().filter(|_| ports.sandbox.is_none())?;
+    Some(Reconciler::new(ports.reconciliations.clone(), gateway, ports.clock.clone()))
 }
 
 fn card_payments(ports: &Ports, runtime: &Runtime, saga: Option<CardSaga>) -> CardPaymentUseCases {

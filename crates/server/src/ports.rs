@@ -8,19 +8,22 @@ use encore_credentials::{
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Outbox, PageTokens,
-    Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens, Refunds, RelayCursor, Reservations,
-    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Sessions, Users, Wallets,
+    Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens, Reconciliations, Refunds, RelayCursor,
+    Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users,
+    WalletCredits, Wallets, Withdrawals,
 };
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
-    MemoryQueueStore, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySeatBlocks,
-    MemorySeatChanges, MemorySeatLocks, MemorySessions, MemoryUsers, MemoryWallets,
+    MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
-    PostgresOutbox, PostgresPayments, PostgresQueueRecords, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
-    PostgresSeatBlocks, PostgresSessions, PostgresUsers, PostgresWallets,
+    PostgresOutbox, PostgresPayments, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds,
+    PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
@@ -49,6 +52,11 @@ pub struct Ports {
     pub wallets: Arc<dyn Wallets>,
     pub payments: Arc<dyn Payments>,
     pub refunds: Arc<dyn Refunds>,
+    pub reconciliations: Arc<dyn Reconciliations>,
+    pub withdrawals: Arc<dyn Withdrawals>,
+    pub wallet_credits: Arc<dyn WalletCredits>,
+    pub settlements: Arc<dyn Settlements>,
+    pub sales_switches: Arc<dyn SalesSwitches>,
     pub card_payments: Arc<dyn CardPayments>,
     /// None if nobody can pay by card.
     pub gateway: Option<Arc<dyn PaymentGateway>>,
@@ -89,6 +97,11 @@ impl Ports {
             wallets: Arc::new(MemoryWallets::new(records.clone())),
             payments: Arc::new(MemoryPayments::new(records.clone())),
             refunds: Arc::new(MemoryRefunds::new(records.clone())),
+            reconciliations: Arc::new(MemoryReconciliations::new(records.clone())),
+            withdrawals: Arc::new(MemoryWithdrawals::new(records.clone())),
+            wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
+            settlements: Arc::new(MemorySettlements::new(records.clone())),
+            sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
             card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
             gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
             sandbox: Some(sandbox),
@@ -128,6 +141,11 @@ impl Ports {
             wallets: Arc::new(PostgresWallets::new(database.clone())),
             payments: Arc::new(PostgresPayments::new(database.clone())),
             refunds: Arc::new(PostgresRefunds::new(database.clone())),
+            reconciliations: Arc::new(PostgresReconciliations::new(database.clone())),
+            withdrawals: Arc::new(PostgresWithdrawals::new(database.clone())),
+            wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
+            settlements: Arc::new(PostgresSettlements::new(database.clone())),
+            sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
             card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
 use encore_app::error::AppError;
+use encore_app::reconciliation::Reconciler;
+use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
@@ -43,8 +45,10 @@ const FORGET_EVERY: Duration = Duration::from_mins(10);
 #[derive(Clone)]
 pub struct Workers {
     room: WaitingRoom,
+    sales_gate: SalesGate,
     upkeep: Upkeep,
     cards: Option<CardSaga>,
+    reconciler: Option<Reconciler>,
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
     sessions: SessionUseCases,
@@ -54,8 +58,10 @@ pub struct Workers {
 /// What the loops run.
 pub(crate) struct WorkerParts {
     pub(crate) room: WaitingRoom,
+    pub(crate) sales_gate: SalesGate,
     pub(crate) upkeep: Upkeep,
     pub(crate) cards: Option<CardSaga>,
+    pub(crate) reconciler: Option<Reconciler>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
     pub(crate) sessions: SessionUseCases,
@@ -64,8 +70,8 @@ pub(crate) struct WorkerParts {
 
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { room, upkeep, cards, outbox, relay, sessions, stores } = parts;
-        Self { room, upkeep, cards, outbox, relay, sessions, stores }
+        let WorkerParts { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores } = parts;
+        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores }
     }
 
     /// The same loops, which keep delivered events for this long.
@@ -106,18 +112,22 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, upkeep, cards, outbox, relay, sessions, stores } = self;
+        let Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
             room.refresh_open_queues().await
         });
+        loops.repeat("sales switch", SalesGate::REFRESH_EVERY, sales_gate.clone(), |gate| async move {
+            gate.refresh().await
+        });
         loops.sweep_or_look(
             "tick",
             WaitingRoom::TICK_EVERY,
-            room.clone(),
-            |room| async move { room.tick().await },
-            |room| async move { room.renew().await },
+            (room.clone(), sales_gate),
+            // Nobody is admitted to a sale that is stopped.
+            |(room, gate)| async move { if gate.is_stopped() { room.renew().await } else { room.tick().await } },
+            |(room, _)| async move { room.renew().await },
         );
         loops.sweep_or_look(
             "presence",
@@ -159,6 +169,11 @@ impl Workers {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
         loops.relay(outbox, relay.clone());
+        if let Some(reconciler) = reconciler {
+            loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
+                reconciler.compare().await
+            });
+        }
         while loops.running.join_next().await.is_some() {}
         if let Some(relay) = relay
             && let Err(error) = relay.release().await

@@ -1,19 +1,25 @@
 //! Payments by card, at the sandbox gateway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use encore_app::reconciliation::Reconciler;
+use encore_domain::ports::PaymentGateway;
 use encore_payment_gateway::{
     ANSWER_LATE, APPROVE, CAPTURE_REFUSED, DECLINE, INSUFFICIENT_FUNDS, LOSE_ANSWER, NEEDS_ACTION, REFUND_FAILS_LATER,
-    REFUND_REFUSED, TIME_OUT,
+    REFUND_REFUSED, SandboxGateway, TIME_OUT,
 };
 use encore_proto::booking::v1::{Reservation, ReservationState};
 use encore_proto::catalog::v1::SeatStatus;
+use encore_proto::common::v1::Money;
 use encore_proto::payment::v1::{Payment, PaymentFailure, PaymentMethod, PaymentState};
+use encore_proto::wallet::v1::WithdrawRequest;
 use encore_tests::audit::found;
 use encore_tests::fan::{Fan, reason, reason_metadata, request_id, violated_fields};
 use encore_tests::ledger;
 use encore_tests::world::{World, until};
 use futures::future::join_all;
+use tonic::Status;
 
 /// A fan with a hold on these seats of a new performance.
 async fn held(world: &World, seats: &[&str]) -> (Fan, Reservation) {
@@ -225,5 +231,82 @@ async fn a_card_tops_up_a_wallet_once() {
     assert_eq!(late.entry, None);
     reaches(&world, &fan, &late.payment.expect("a payment"), PaymentState::Paid).await;
     assert_eq!(fan.balance().await.expect("a balance"), 1_000);
+    ledger::assert_conserved(world.database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_and_the_records_differ_about_is_a_finding() {
+    let world = World::durable(1).await;
+    let compare = async |gateway: Arc<dyn PaymentGateway>| {
+        world.clock.advance(Duration::from_hours(2));
+        let reconciler = Reconciler::new(world.ports.reconciliations.clone(), gateway, world.clock.clone());
+        reconciler.compare().await.expect("the gateway answers");
+    };
+    let (fan, hold) = held(&world, &["S-A-1"]).await;
+    let declined = fan.pay_by_card(&hold.reservation_id, DECLINE).await.expect("an answer");
+    assert_eq!(declined.state(), PaymentState::Failed);
+    let paid = fan.pay_by_card(&hold.reservation_id, APPROVE).await.expect("an answer");
+    reaches(&world, &fan, &paid, PaymentState::Paid).await;
+    compare(world.ports.gateway.clone().expect("a gateway")).await;
+    assert_audited(&world, &hold).await;
+    // It is not compared again, so a gateway that has forgotten it is not asked.
+    compare(Arc::new(SandboxGateway::default())).await;
+    assert_audited(&world, &hold).await;
+
+    let performance = hold.performance_id.parse().expect("an id");
+    let second = fan.hold(performance, &["S-A-2"]).await.expect("a hold");
+    fan.pay_by_card(&second.reservation_id, APPROVE).await.expect("an answer");
+    compare(Arc::new(SandboxGateway::default())).await;
+    assert_eq!(found(&world.operator().await, performance).await.len(), 1, "recorded as taken, and not taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fan_withdraws_to_the_card_that_topped_up() {
+    let world = World::durable(2).await;
+    let fan = world.fan(0).await;
+    let withdraw = async |request: &str, amount_minor: i64| {
+        let amount = Some(Money { amount_minor, currency_code: "EUR".into() });
+        let message = WithdrawRequest { request_id: request.to_owned(), amount };
+        Ok::<_, Status>(fan.wallet().withdraw(fan.request(message)).await?.into_inner())
+    };
+    fan.top_up(300).await.expect("a credit");
+    let card = fan.top_up_by_card(&request_id(), 700, APPROVE).await.expect("a credit").payment.expect("a payment");
+    let request = request_id();
+    let first = withdraw(&request, 500).await.expect("withdrawn");
+    let [part] = &first.parts[..] else { panic!("{first:?}") };
+    assert_eq!(
+        (part.payment_id.as_str(), part.amount.as_ref().map(|it| it.amount_minor)),
+        (card.payment_id.as_str(), Some(500))
+    );
+    assert_eq!(withdraw(&request, 500).await.expect("the first result"), first);
+    assert_eq!(fan.balance().await.expect("a balance"), 500);
+    assert_eq!(reason(&withdraw(&request, 501).await.expect_err("another body")), "REQUEST_ID_REUSED");
+    assert_eq!(reason(&withdraw(&request_id(), 501).await.expect_err("too much")), "INSUFFICIENT_BALANCE");
+    let elsewhere = withdraw(&request_id(), 201).await.expect_err("of no card");
+    assert_eq!(reason(&elsewhere), "NOT_FROM_CARDS");
+    assert_eq!(reason_metadata(&elsewhere, "refundable_minor").as_deref(), Some("200"));
+    assert_eq!(violated_fields(&withdraw(&request_id(), 0).await.expect_err("nothing")), ["amount.amount_minor"]);
+    reaches(&world, &fan, &card, PaymentState::PartlyRefunded).await;
+    until("the refund", || async {
+        world.clock.advance(Duration::from_millis(500));
+        let id = card.payment_id.parse().expect("an id");
+        let card = world.ports.card_payments.find(id).await.expect("the store answers").expect("the payment");
+        card.latest().open_refund().is_none()
+    })
+    .await;
+    assert_eq!(fan.balance().await.expect("a balance"), 500);
+    ledger::assert_conserved(world.database()).await;
+
+    // A card that takes nothing back: the money is in the wallet again.
+    let other = world.fan(1).await;
+    other.top_up_by_card(&request_id(), 700, REFUND_REFUSED).await.expect("a credit");
+    let amount = Some(Money { amount_minor: 700, currency_code: "EUR".into() });
+    let message = WithdrawRequest { request_id: request_id(), amount };
+    other.wallet().withdraw(other.request(message)).await.expect("withdrawn");
+    until("the money", || async {
+        world.clock.advance(Duration::from_millis(500));
+        other.balance().await.expect("a balance") == 700
+    })
+    .await;
     ledger::assert_conserved(world.database()).await;
 }

@@ -24,6 +24,7 @@ mod left_over_locks;
 mod limits;
 mod lost_locks;
 mod lost_redis;
+mod money;
 mod operators;
 mod payments;
 mod protocol;

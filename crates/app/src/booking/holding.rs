@@ -104,7 +104,7 @@ impl BookingUseCases {
         request: RequestKey,
     ) -> Result<(Holding<'a>, Wanted), AppError> {
         let terms = HoldTerms::new(&context.performance, &request, self.clock.now())?;
-        let admission = self.guard.authorize(pass, caller, &context.performance).await?;
+        let admission = self.guard.authorize_sale(pass, caller, &context.performance).await?;
         let terms = terms.within(admission.map(|admission| admission.until));
         let wanted = self.wanted(context, seat_request, terms.id).await?;
         if let Some(admission) = &admission {

@@ -141,9 +141,13 @@ impl CardPayment {
 
     /// The charge of the latest attempt.
     pub fn charge(&self) -> Option<Charge> {
-        let Attempt { id, method, made_at, .. } = self.attempt()?;
-        let (payment, amount, method) = (self.id, self.amount, method.clone());
-        Some(Charge { attempt: *id, payment, amount, method, begun_at: *made_at })
+        self.attempt().map(|attempt| self.charge_of(attempt))
+    }
+
+    /// The charge of one of its attempts.
+    pub fn charge_of(&self, attempt: &Attempt) -> Charge {
+        let (payment, amount, method) = (self.id, self.amount, attempt.method.clone());
+        Charge { attempt: attempt.id, payment, amount, method, begun_at: attempt.made_at }
     }
 
     /// What the fan must do now.

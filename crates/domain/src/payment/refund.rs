@@ -78,6 +78,15 @@ pub enum RefundCause {
     Unsold,
     /// The gateway never took what it had promised, so the sale was cancelled.
     NotTaken,
+    /// A fan withdrew the balance of a wallet to the card that topped it up.
+    Withdrawn,
+}
+
+impl RefundCause {
+    /// Whether it gives seats back, so that its money comes from the sales.
+    pub fn is_of_seats(self) -> bool {
+        matches!(self, Self::Cancelled | Self::NotTaken)
+    }
 }
 
 /// A cancellation of paid seats, and the money that goes back for them. It never changes.

@@ -16,10 +16,15 @@ mod page_tokens;
 mod payment_gateway;
 mod payments;
 mod queue;
+mod reconciliations;
 mod refunds;
 mod relay_cursor;
+mod sales_switches;
+mod settlements;
 mod store_clock;
+mod wallet_credits;
 mod wallets;
+mod withdrawals;
 
 pub use audit::Audit;
 pub use booking::{
@@ -42,10 +47,15 @@ pub use queue::{
     Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost,
     QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
+pub use reconciliations::Reconciliations;
 pub use refunds::Refunds;
 pub use relay_cursor::RelayCursor;
+pub use sales_switches::SalesSwitches;
+pub use settlements::Settlements;
 pub use store_clock::StoreClock;
+pub use wallet_credits::WalletCredits;
 pub use wallets::Wallets;
+pub use withdrawals::Withdrawals;
 
 #[cfg(feature = "mock")]
 pub use self::{
@@ -55,5 +65,7 @@ pub use self::{
     identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
     payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
     queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    refunds::MockRefunds, relay_cursor::MockRelayCursor, store_clock::MockStoreClock, wallets::MockWallets,
+    reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
+    sales_switches::MockSalesSwitches, settlements::MockSettlements, store_clock::MockStoreClock,
+    wallet_credits::MockWalletCredits, wallets::MockWallets, withdrawals::MockWithdrawals,
 };

@@ -7,7 +7,7 @@ use encore_domain::money::{Currency, Money};
 use encore_domain::payment::Payment;
 use encore_domain::payment::attempt::Progress;
 use encore_domain::payment::card::CardPayment;
-use encore_domain::payment::refund::{Refund, RefundCause};
+use encore_domain::payment::refund::Refund;
 use encore_domain::wallet::{Account, LedgerEntry, TransferKind, WalletEntry};
 
 use crate::audit::Sweep;
@@ -60,6 +60,9 @@ fn check_transfers(audit: &mut Sweep) {
             }
             (TransferKind::Payment | TransferKind::Refund, payment) => {
                 payment.map(|payment| Account::Sales(payment.performance))
+            }
+            (TransferKind::OperatorCredit, _) => {
+                records.wallets.credits.get(&entry.transfer).map(|(operator, _)| Account::Operator(*operator))
             }
         };
         let is_of = |side: &LedgerEntry, account| side.account == account;
@@ -132,7 +135,7 @@ fn check_refund(audit: &mut Sweep, refund: &Refund) {
     let has_come_back = progress.is_some_and(|(_, progress)| progress == Progress::Failed);
     let minor = refund.amount().minor;
     let mut expected = Vec::new();
-    if refund.cause != RefundCause::Unsold {
+    if refund.cause.is_of_seats() {
         expected.push((TransferKind::Refund, minor));
     }
     if refund.to_card {
@@ -150,7 +153,7 @@ fn check_refund(audit: &mut Sweep, refund: &Refund) {
         let detail = format!("transfers {transfers:?}, expected {expected:?}");
         audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
     }
-    let Some(reservation) = refund.reservation.filter(|_| refund.cause != RefundCause::Unsold) else { return };
+    let Some(reservation) = refund.reservation.filter(|_| refund.cause.is_of_seats()) else { return };
     let reservation = audit.records.reservations.find(reservation);
     let is_of = reservation.is_some_and(|reservation| {
         let is_cancelled = reservation.state == ReservationState::Cancelled;
@@ -172,6 +175,13 @@ fn check_card(audit: &mut Sweep, card: &CardPayment, charges: &HashMap<PaymentId
     if charged != expected {
         let detail = format!("charged {charged:?}, expected {expected:?}");
         audit.find(Promise::MoneyMadeOrLost, subject.clone(), detail);
+    }
+    for attempt in &card.attempts {
+        let compared = audit.records.cards.reconciled.get(&attempt.id);
+        if let Some(difference) = compared.and_then(|compared| compared.difference) {
+            let detail = format!("the gateway and the records differ: {}", difference.name());
+            audit.find(Promise::MoneyMadeOrLost, format!("attempt {}", attempt.id), detail);
+        }
     }
     if audit.records.cards.is_open(card.id) {
         return;

@@ -57,11 +57,16 @@ fn effects(audit: &Sweep) -> Vec<(UserId, Effect)> {
         let top_ups = entries.values().filter(|entry| entry.kind == TransferKind::TopUp && entry.payment.is_none());
         top_ups.map(|entry| (*user, Effect::TopUp(entry.id)))
     });
+    let entries = records.wallets.entries.values().filter(|_| audit.scope.is_none());
+    let credits = entries.flat_map(|entries| entries.values()).filter_map(|entry| {
+        let (operator, _) = records.wallets.credits.get(&entry.transfer)?;
+        Some((*operator, Effect::TopUp(entry.id)))
+    });
     let refunds = audit.refunds();
     let refunds = refunds.filter(|it| it.by == CancelledBy::Fan && it.cause == RefundCause::Cancelled);
     let refunds = refunds.map(|refund| (refund.user, Effect::Refund(refund.id)));
     let attempts = audit.cards().flat_map(|card| card.attempts.iter().map(|it| (card.user, Effect::Attempt(it.id))));
-    reservations.chain(payments).chain(top_ups).chain(refunds).chain(attempts).collect()
+    reservations.chain(payments).chain(top_ups).chain(credits).chain(refunds).chain(attempts).collect()
 }
 
 fn check_requests(audit: &mut Sweep) {
@@ -107,6 +112,11 @@ fn has_expired(audit: &Sweep, reservation: ReservationId) -> bool {
     events.any(|event| event.step == Step::Expire)
 }
 
+/// Whether money came to a wallet that was not paid out of it before.
+fn is_credit(kind: TransferKind) -> bool {
+    matches!(kind, TransferKind::TopUp | TransferKind::OperatorCredit)
+}
+
 /// The events that the outbox must have, unless it has forgotten them: their ids, with their keys and when the changes were made. A change
 /// of a hold counts as old as the hold.
 fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
@@ -131,7 +141,7 @@ fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
     }
     for refund in audit.refunds() {
         let kind = if refund.is_whole { CANCELLED } else { SEATS_CANCELLED };
-        if let Some(performance) = refund.performance.filter(|_| refund.cause != RefundCause::Unsold) {
+        if let Some(performance) = refund.performance.filter(|_| refund.cause.is_of_seats()) {
             expected.insert(format!("{kind}/{}", refund.id), (performance.0, refund.at));
         }
     }
@@ -142,7 +152,7 @@ fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
         }
     }
     for (user, entries) in audit.records.wallets.entries.iter().filter(|_| audit.scope.is_none()) {
-        for entry in entries.values().filter(|entry| entry.kind == TransferKind::TopUp) {
+        for entry in entries.values().filter(|entry| is_credit(entry.kind)) {
             expected.insert(format!("{TOPPED_UP}/{}", entry.transfer), (user.0, entry.at));
         }
     }

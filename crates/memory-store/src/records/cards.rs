@@ -1,7 +1,8 @@
 use std::collections::{BTreeSet, HashMap};
 
-use encore_domain::ids::{PaymentId, ReservationId, UserId};
+use encore_domain::ids::{AttemptId, PaymentId, ReservationId, UserId};
 use encore_domain::payment::card::{CardPayment, Purpose};
+use encore_domain::payment::reconciliation::Difference;
 use encore_domain::time::Timestamp;
 
 /// Payments by card. Their refunds are in the records of payments.
@@ -10,7 +11,18 @@ pub struct CardRecords {
     pub payments: HashMap<PaymentId, CardPayment>,
     pub by_user: HashMap<UserId, BTreeSet<PaymentId>>,
     pub by_reservation: HashMap<ReservationId, PaymentId>,
+    /// What was found of each attempt that was compared with the gateway.
+    pub reconciled: HashMap<AttemptId, Reconciled>,
     due: HashMap<PaymentId, Timestamp>,
+}
+
+/// A comparison of an attempt with the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Reconciled {
+    /// How many refunds it had.
+    pub refunds: usize,
+    /// What differed.
+    pub difference: Option<Difference>,
 }
 
 impl CardRecords {

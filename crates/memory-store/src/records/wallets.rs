@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use encore_domain::ids::{EntryId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
+use encore_domain::payment::refund::OperatorReason;
 use encore_domain::wallet::{LedgerEntry, Transfer, WalletEntry};
 
 #[derive(Default)]
@@ -9,6 +10,8 @@ pub struct WalletRecords {
     pub balances: HashMap<UserId, BTreeMap<Currency, i64>>,
     pub entries: HashMap<UserId, BTreeMap<EntryId, WalletEntry>>,
     pub ledger_entries: HashMap<TransferId, [LedgerEntry; 2]>,
+    /// Who made each credit, and why.
+    pub credits: HashMap<TransferId, (UserId, OperatorReason)>,
 }
 
 impl WalletRecords {

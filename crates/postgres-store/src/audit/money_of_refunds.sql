@@ -1,5 +1,6 @@
 -- Refunds whose transfers are not exactly those that they need, of other reservations than their payment's, or that do not fit the
--- state of their reservation; cancelled reservations without a refund of all seats. A refund of a cancellation goes to the wallet;
+-- state of their reservation; cancelled reservations without a refund of all seats. A refund of a cancellation goes to the wallet; one of a
+-- withdrawal is there;
 -- one to a card goes on from there; one that came back is in the wallet again. $1 is the performance, or null for all.
 WITH due AS (
     SELECT
@@ -28,7 +29,7 @@ SELECT
     format('%s %s (%s) by %s transfers, of which %s are correct: %s to the wallet, %s to the card, %s came back',
         minor, currency, cause, transfers, correct, to_wallet, to_card_transfers, returned) AS detail
 FROM moved
-WHERE transfers <> correct OR to_wallet <> (cause <> 'unsold')::int OR to_card_transfers <> to_card::int
+WHERE transfers <> correct OR to_wallet <> (cause IN ('cancelled', 'not_taken'))::int OR to_card_transfers <> to_card::int
    OR returned <> came_back::int OR transfers <> to_wallet + to_card_transfers + returned
 UNION ALL
 SELECT
@@ -37,7 +38,7 @@ SELECT
         f.price_minor, f.payment_id, f.reservation_id, coalesce(r.state, 'missing'), r.total_minor, r.payment_id)
 FROM refunds f
 LEFT JOIN reservations r ON r.id = f.reservation_id
-WHERE f.cause <> 'unsold' AND ($1 IS NULL OR f.performance_id = $1)
+WHERE f.cause IN ('cancelled', 'not_taken') AND ($1 IS NULL OR f.performance_id = $1)
   AND (r.payment_id IS DISTINCT FROM f.payment_id
       OR f.is_whole AND (r.state, r.total_minor) IS DISTINCT FROM ('cancelled', f.price_minor))
 UNION ALL

@@ -5,9 +5,12 @@ WITH due AS (
     SELECT
         t.id, t.kind, t.user_id, t.amount_minor, p.performance_id,
         CASE WHEN t.kind IN ('payment', 'card_refund') THEN -t.amount_minor ELSE t.amount_minor END AS wallet_minor,
-        CASE WHEN t.kind IN ('payment', 'refund') THEN 'sales' ELSE 'gateway' END AS opposite
+        CASE WHEN t.kind IN ('payment', 'refund') THEN 'sales' WHEN t.kind = 'operator_credit' THEN 'operator' ELSE 'gateway' END
+            AS opposite,
+        c.operator_id
     FROM transfers t
     LEFT JOIN payments p ON p.id = t.payment_id
+    LEFT JOIN wallet_credits c ON c.transfer_id = t.id
     WHERE $1 IS NULL OR p.performance_id = $1
 ), sides AS (
     SELECT
@@ -19,7 +22,7 @@ WITH due AS (
         ) AS wallets,
         count(*) FILTER (
             WHERE e.account_kind = due.opposite AND e.amount_minor = -due.wallet_minor
-              AND e.owner_id IS NOT DISTINCT FROM CASE due.opposite WHEN 'sales' THEN due.performance_id END
+              AND e.owner_id IS NOT DISTINCT FROM CASE due.opposite WHEN 'sales' THEN due.performance_id WHEN 'operator' THEN due.operator_id END
         ) AS opposites
     FROM due
     LEFT JOIN ledger_entries e ON e.transfer_id = due.id

@@ -33,13 +33,13 @@ WITH change AS (
     WHERE revision > 0 AND ($1 IS NULL OR performance_id = $1)
     UNION ALL
     SELECT CASE WHEN is_whole THEN 'booking.reservation_cancelled/' ELSE 'booking.seats_cancelled/' END || id, performance_id, made_at
-    FROM refunds WHERE cause <> 'unsold' AND ($1 IS NULL OR performance_id = $1)
+    FROM refunds WHERE cause IN ('cancelled', 'not_taken') AND ($1 IS NULL OR performance_id = $1)
     UNION ALL
     SELECT CASE WHEN reason IS NULL THEN 'booking.seats_unblocked/' ELSE 'booking.seats_blocked/' END || id, performance_id, made_at
     FROM seat_blocks WHERE $1 IS NULL OR performance_id = $1
     UNION ALL
     SELECT 'wallet.topped_up/' || id, user_id, made_at
-    FROM transfers WHERE $1 IS NULL AND kind = 'top_up'
+    FROM transfers WHERE $1 IS NULL AND kind IN ('top_up', 'operator_credit')
 ), event AS (
     SELECT event_id, kind, key, sequence
     FROM outbox

@@ -1,5 +1,5 @@
 -- Reservations, payments, top-ups and refunds by fans that are not the result of exactly one request of their fan, requests without a
--- result, and reservations with several payments. A top-up has the id of its wallet entry. $1 is the performance, or
+-- result, and reservations with several payments. A top-up and a credit have the id of their wallet entry; a credit is the result of its operator's request. $1 is the performance, or
 -- null for all.
 WITH effect AS (
     SELECT 'place_hold' AS operation, id, user_id, 'reservation' AS name
@@ -18,12 +18,17 @@ WITH effect AS (
     JOIN ledger_entries e ON e.transfer_id = t.id AND e.account_kind = 'wallet'
     WHERE $1 IS NULL AND t.kind = 'top_up' AND t.payment_id IS NULL
     UNION ALL
+    SELECT 'credit_wallet', e.id, c.operator_id, 'credit'
+    FROM wallet_credits c
+    JOIN ledger_entries e ON e.transfer_id = c.transfer_id AND e.account_kind = 'wallet'
+    WHERE $1 IS NULL
+    UNION ALL
     SELECT 'cancel', id, user_id, 'refund'
     FROM refunds WHERE operator_id IS NULL AND cause = 'cancelled' AND ($1 IS NULL OR performance_id = $1)
 ), request AS (
     SELECT operation, result_id, user_id, count(*) AS requests, min(request_id::text) AS request_id
     FROM requests
-    WHERE operation IN ('place_hold', 'pay', 'top_up', 'cancel', 'pay_by_card')
+    WHERE operation IN ('place_hold', 'pay', 'top_up', 'cancel', 'pay_by_card', 'credit_wallet')
     GROUP BY operation, result_id, user_id
 )
 SELECT

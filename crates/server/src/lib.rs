@@ -13,5 +13,6 @@ mod stock;
 pub mod store_watch;
 pub mod system;
 pub mod telemetry;
+pub mod variables;
 pub mod webhooks;
 pub mod workers;

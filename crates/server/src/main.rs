@@ -3,11 +3,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use encore_server::command_line::{ByVariables, Cli, Command};
 use encore_server::commands::{self, CommandError};
 use encore_server::output::print_error_line;
 use encore_server::telemetry;
+use encore_server::variables::variables;
 use mimalloc::MiMalloc;
 
 // The system's allocator took a tenth of the CPU time of a loaded server. Transparent huge pages are off (`no_thp`),
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(args) => Box::pin(commands::serve::run(&args)).await,
-        Command::CheckConfig(args) => commands::check_config::run(&args).await,
+        Command::CheckConfig(args) => commands::check_config::run(&args, &variables(&Cli::command())).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,

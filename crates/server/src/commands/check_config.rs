@@ -6,10 +6,10 @@ use clap::Args;
 use encore_postgres_store::migration::pending;
 use encore_redis_store::eviction_policy;
 
-use crate::command_line::{Variable, variables};
 use crate::commands::CommandError;
 use crate::config::{ConfigErrors, ServeArgs, Stores};
 use crate::output::print_line;
+use crate::variables::Variable;
 
 /// The prefix of every variable.
 const PREFIX: &str = "ENCORE_";
@@ -25,10 +25,9 @@ pub struct CheckConfigArgs {
 }
 
 /// Checks what `encore serve` would check before it opens anything, and that no variable is misspelled.
-pub async fn run(args: &CheckConfigArgs) -> Result<(), CommandError> {
-    let known = variables();
+pub async fn run(args: &CheckConfigArgs, known: &[Variable]) -> Result<(), CommandError> {
     let checked = args.serve.check();
-    let unknown = unknown(&known, env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()));
+    let unknown = unknown(known, env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()));
     let config = match checked {
         Ok(config) if unknown.is_empty() => config,
         checked => {
@@ -36,7 +35,7 @@ pub async fn run(args: &CheckConfigArgs) -> Result<(), CommandError> {
             return Err(ConfigErrors(violations.into_iter().chain(unknown).collect()).into());
         }
     };
-    for Variable { name, is_secret, .. } in &known {
+    for Variable { name, is_secret, .. } in known {
         if let Ok(value) = env::var(name) {
             print_line(format_args!("{name}={}", if *is_secret { "(secret)" } else { &value }))?;
         }
@@ -74,12 +73,16 @@ fn unknown(known: &[Variable], set: impl Iterator<Item = String>) -> Vec<String>
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::command_line::Cli;
+    use crate::variables::variables;
 
     #[test]
     fn a_misspelled_variable_is_told() {
         let set = ["ENCORE_LISTEN", "ENCORE_DATBASE_URL", "PATH", "ENCORE_OPERATOR_PASSWORD"].map(str::to_owned);
-        let told = unknown(&variables(), set.into_iter());
+        let told = unknown(&variables(&Cli::command()), set.into_iter());
         assert_eq!(told, ["ENCORE_DATBASE_URL: no command reads this variable"]);
     }
 }

@@ -3,8 +3,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use encore_domain::identity::Password;
 
 use super::*;
-use crate::command_line::{Variable, variables};
 use crate::demo::OPERATOR_PASSWORD;
+use crate::variables::{Variable, variables};
 
 const PREFIX: &str = "ENCORE_";
 
@@ -240,7 +240,7 @@ fn a_secret_may_come_from_a_file() {
 fn the_documented_variables_are_those_that_are_read() {
     let documented = include_str!("../../../../docs/operating.md");
     let mut missing = Vec::new();
-    for Variable { name, flag, default, .. } in variables() {
+    for Variable { name, flag, default, .. } in variables(&crate::command_line::Cli::command()) {
         let row = documented.lines().find(|line| line.starts_with(&format!("| `{name}` | `{flag}` |")));
         let has_default = |row: &str| {
             default.as_ref().is_none_or(|default| {
@@ -252,7 +252,7 @@ fn the_documented_variables_are_those_that_are_read() {
         }
     }
     assert_eq!(missing, [], "a row of docs/operating.md is missing or has another default");
-    let known = variables();
+    let known = variables(&crate::command_line::Cli::command());
     let rows = documented.lines().filter_map(|line| line.strip_prefix("| `ENCORE_")?.split_once('`'));
     let unknown: Vec<&str> =
         rows.map(|(name, _)| name).filter(|name| known.iter().all(|it| it.name[PREFIX.len()..] != **name)).collect();

@@ -2,7 +2,11 @@
 
 mod charts;
 mod file;
+mod file_reader;
+mod kafka;
 mod relay;
 
 pub use file::{FileLimits, FilePublisher, event_files};
+pub use file_reader::FileReader;
+pub use kafka::{KafkaPublisher, KafkaReader, KafkaTarget};
 pub use relay::{Relay, RelayParts};

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod daemon;
+mod kafka;
 pub mod localstripe;
 mod missing;
 mod postgres;
@@ -12,6 +13,7 @@ mod stores;
 pub mod supervisor;
 
 pub use daemon::free_port;
+pub use kafka::KafkaServer;
 pub use localstripe::URL_VARIABLE as LOCALSTRIPE_URL;
 pub use missing::{Program, missing_programs};
 pub use postgres::URL_VARIABLE as DATABASE_URL;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use encore_domain::ports::EventPublisher;
-use encore_events::FilePublisher;
+use encore_events::{FilePublisher, KafkaPublisher};
 use encore_grpc::ConnectionLimits;
 use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
@@ -86,9 +86,15 @@ fn publisher(config: &Config) -> Option<Arc<dyn EventPublisher>> {
     match &config.events.publisher {
         Publisher::Off => {
             if matches!(config.stores, Stores::Durable { .. }) {
-                warn!("ENCORE_EVENT_FILES not set; events are not published, and the outbox grows");
+                warn!(
+                    "neither ENCORE_KAFKA_BROKERS nor ENCORE_EVENT_FILES set; events are not published, and the outbox grows"
+                );
             }
             None
+        }
+        Publisher::Kafka(target) => {
+            info!(?target, "publishing events to kafka");
+            Some(Arc::new(KafkaPublisher::new(target.clone())))
         }
         Publisher::Files(folder, limits) => {
             info!(folder = %folder.display(), "publishing events to files");

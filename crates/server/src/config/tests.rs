@@ -44,6 +44,10 @@ fn one_error_lists_every_invalid_argument() {
         "--payment-gateway=paper",
         "--wallet-top-up=coins",
         "--event-files=",
+        "--kafka-brokers=broker",
+        "--kafka-topic=a b",
+        "--kafka-partitions=0",
+        "--kafka-replicas=11",
         "--event-file-mb=0",
         "--event-files-max=0",
         "--event-retention-hours=9000",
@@ -74,6 +78,10 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_PAYMENT_GATEWAY",
         "ENCORE_WALLET_TOP_UP",
         "ENCORE_EVENT_FILES:",
+        "ENCORE_KAFKA_BROKERS",
+        "ENCORE_KAFKA_TOPIC",
+        "ENCORE_KAFKA_PARTITIONS",
+        "ENCORE_KAFKA_REPLICAS",
         "ENCORE_EVENT_FILE_MB",
         "ENCORE_EVENT_FILES_MAX",
         "ENCORE_EVENT_RETENTION_HOURS",
@@ -269,6 +277,10 @@ fn events_are_published_to_files_without_a_database_and_to_nothing_with_one() {
     assert_eq!((limits.file_bytes_max, limits.files_max), (16_000_000, 8));
     assert_eq!(events(&["--event-files=off"]).publisher, Publisher::Off);
     assert_eq!(events(&durable).publisher, Publisher::Off);
+    let Publisher::Kafka(target) = events(&["--kafka-brokers=one:9092, two:9092"]).publisher else { panic!("Kafka") };
+    assert_eq!((target.topic.as_str(), target.partitions, target.replication), ("encore.events", 12, None));
+    let both = args(&["--kafka-brokers=one:9092", "--event-files=/var/events"]).check().expect_err("both").0;
+    assert_eq!(both, ["ENCORE_KAFKA_BROKERS: cannot be set together with ENCORE_EVENT_FILES"]);
     let kept = |flags: &[&str]| events(flags).retention.as_secs() / 3_600;
     assert_eq!((kept(&[]), kept(&durable), kept(&["--event-retention-hours=5"])), (1, 168, 5));
     let Publisher::Files(folder, _) = events(&[durable.as_slice(), &["--event-files=/var/events"]].concat()).publisher

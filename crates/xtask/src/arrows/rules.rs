@@ -51,7 +51,11 @@ pub(super) const CRATES: [CrateRule; 20] = [
         uses: &["encore-domain", "encore-event-format"],
         tests_use: &["encore-port-tests", "encore-private-stores"],
     },
-    CrateRule { name: "encore-grpc", uses: &["encore-app", "encore-domain", "encore-proto"], tests_use: &[] },
+    CrateRule {
+        name: "encore-grpc",
+        uses: &["encore-app", "encore-domain", "encore-event-format", "encore-proto"],
+        tests_use: &[],
+    },
     CrateRule {
         name: "encore-server",
         uses: &[
@@ -105,12 +109,14 @@ const WIRE: &[&str] = &["encore-proto", "encore-grpc", "encore-server", "encore-
 /// Events are published in protobuf.
 const PROTOBUF: &[&str] = &["encore-event-format", "encore-proto", "encore-grpc", "encore-server", "encore-rehearsal"];
 
-pub(super) const OUTSIDE: [OutsideRule; 8] = [
+pub(super) const OUTSIDE: [OutsideRule; 9] = [
     OutsideRule { family: "tokio", users: Users::AllBut(DOMAIN) },
     OutsideRule { family: "serde", users: Users::AllBut(DOMAIN) },
     OutsideRule { family: "diesel", users: Users::Only(POSTGRES) },
     OutsideRule { family: "redis", users: Users::Only(REDIS) },
     OutsideRule { family: "bb8-redis", users: Users::Only(REDIS) },
+    // (The tests of the server use its mock of a broker.)
+    OutsideRule { family: "rdkafka", users: Users::Only(&["encore-events", "encore-server"]) },
     OutsideRule { family: "tokio-postgres", users: Users::Only(&["encore-rehearsal"]) },
     OutsideRule { family: "tonic", users: Users::Only(WIRE) },
     OutsideRule { family: "prost", users: Users::Only(PROTOBUF) },

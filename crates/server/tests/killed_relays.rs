@@ -1,5 +1,6 @@
-//! Three processes of the binary relay events to files, and are killed with SIGKILL one after the other while wallets are topped up.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+//! Three processes of the binary relay events to files, or to Kafka, and are killed with SIGKILL one after the other while wallets are
+//! topped up. The broker is killed, too. Without Java and Maven the mock cluster of librdkafka stands for it.
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking")]
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,21 +11,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use encore_credentials::Keyring;
-use encore_domain::event::Event;
 use encore_domain::event::message::EventMessage;
+use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_event_format::from_json_line;
-use encore_events::event_files;
+use encore_events::{KafkaReader, event_files};
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
+use encore_private_stores::KafkaServer;
 use encore_server::ports::Ports;
 use encore_tests::world::{until, variable};
 use futures::future::join_all;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use tokio::time::sleep;
 
 const FANS: usize = 6;
 const INSTANCES: usize = 3;
 const KILLS: usize = 9;
+const TOPIC: &str = "encore.events.test";
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 
 /// A child process that is killed with SIGKILL when it is dropped.
@@ -46,11 +51,11 @@ impl Drop for Folder {
     }
 }
 
-fn start_instance(database: &ScratchDatabase, folder: &Path) -> Process {
+fn start_instance(database: &ScratchDatabase, to: &[(&str, String)]) -> Process {
     let database_url = database.url();
     let child = Command::new(env!("CARGO_BIN_EXE_encore"))
-        .args(["serve", "--log", "error", "--listen", "127.0.0.1:0", "--event-files"])
-        .arg(folder)
+        .args(["serve", "--log", "error", "--listen", "127.0.0.1:0"])
+        .envs(to.iter().cloned())
         .env("ENCORE_DATABASE_URL", &database_url)
         .env("ENCORE_DATABASE_POOL", "4")
         .env("ENCORE_REDIS_URL", variable("ENCORE_REDIS_URL"))
@@ -81,21 +86,38 @@ async fn top_up_until(stop: Arc<AtomicBool>, ports: Ports, fan: UserId) -> Vec<S
 }
 
 /// All events in the files, in order. Each line must be one.
-fn published(folder: &Path) -> Vec<EventMessage> {
+fn in_files(folder: &Path) -> Vec<EventMessage> {
+    if !folder.exists() {
+        return Vec::new();
+    }
     let files = event_files(folder).expect("the folder can be read");
     let text: String = files.iter().map(|path| fs::read_to_string(path).expect("a file")).collect();
     text.lines().map(|line| from_json_line(line).expect("an event")).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_event_is_lost_when_relays_are_killed() {
+/// All events of the topic, in the order of each partition. None if it cannot be read now.
+fn in_topic(brokers: &str) -> Option<Vec<EventMessage>> {
+    let reader = KafkaReader::open(brokers, TOPIC, true).ok()?;
+    let length = usize::try_from(reader.length()).expect("few");
+    let mut events = Vec::new();
+    while events.len() < length {
+        events.extend(reader.next(Duration::from_millis(100)).ok()?.flatten());
+    }
+    Some(events)
+}
+
+/// Wallets are topped up while instances are killed, and `disturb` is called after each kill. Afterwards `read` must have every event, and
+/// those of each wallet in the order of their commits.
+async fn nothing_is_lost(
+    to: &[(&str, String)],
+    mut disturb: impl FnMut(usize),
+    read: impl AsyncFn() -> Option<Vec<EventMessage>>,
+) {
     let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
-    let name = database.url().rsplit('/').next().expect("a database name").to_owned();
-    let folder = Folder(std::env::temp_dir().join(format!("encore-events-of-{name}")));
     let keyring = Keyring::parse(KEYS).expect("keys");
     let ports = Ports::embedded(keyring);
     let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
-    let mut instances: Vec<Process> = (0..INSTANCES).map(|_| start_instance(&database, &folder.0)).collect();
+    let mut instances: Vec<Process> = (0..INSTANCES).map(|_| start_instance(&database, to)).collect();
 
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
@@ -103,25 +125,26 @@ async fn no_event_is_lost_when_relays_are_killed() {
         let fan = sign_up(&ports).await;
         writers.push((fan, tokio::spawn(top_up_until(Arc::clone(&stop), ports.clone(), fan))));
     }
-    until("the first events to be published", || async { folder.0.exists() && !published(&folder.0).is_empty() }).await;
+    let cursor = async || ports.relay_cursor.position().await.expect("the store answers").cursor;
+    until("the first events to be published", || async { cursor().await > OutboxPlace::default() }).await;
     for kill in 0..KILLS {
         // At another moment of the relay's rhythm each time; which instance relays is not known.
         sleep(Duration::from_millis(137 * (kill as u64 % 5) + 60)).await;
-        instances[kill % INSTANCES] = start_instance(&database, &folder.0);
+        instances[kill % INSTANCES] = start_instance(&database, to);
+        disturb(kill);
     }
     stop.store(true, Ordering::SeqCst);
     let (fans, tasks): (Vec<UserId>, Vec<_>) = writers.into_iter().unzip();
     let expected: Vec<Vec<String>> =
         join_all(tasks).await.into_iter().map(|ids| ids.expect("a writer that did not panic")).collect();
     until("the backlog to be published", || async {
-        let cursor = ports.relay_cursor.position().await.expect("the store answers").cursor;
-        ports.outbox.backlog(cursor).await.expect("the store answers").events == 0
+        ports.outbox.backlog(cursor().await).await.expect("the store answers").events == 0
     })
     .await;
 
     let mut first: HashMap<UserId, Vec<String>> = HashMap::new();
     let mut seen = HashSet::new();
-    for event in published(&folder.0) {
+    for event in read().await.expect("what was published can be read") {
         if seen.insert(event.id.clone()) {
             first.entry(UserId(event.key)).or_default().push(event.id);
         }
@@ -131,4 +154,43 @@ async fn no_event_is_lost_when_relays_are_killed() {
         assert_eq!(first.remove(fan), Some(ids), "each event once, in the order of the commits");
     }
     assert!(first.is_empty(), "{first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_is_lost_on_the_way_to_files() {
+    let folder = Folder(std::env::temp_dir().join(format!("encore-killed-relays-{}", std::process::id())));
+    let to = [("ENCORE_EVENT_FILES", folder.0.display().to_string())];
+    nothing_is_lost(&to, |_| {}, async || Some(in_files(&folder.0))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_is_lost_on_the_way_to_kafka() {
+    if !KafkaServer::is_possible() {
+        eprintln!("without Java and Maven the mock cluster of librdkafka stands for the broker");
+        let mock: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).expect("a mock cluster");
+        mock.create_topic(TOPIC, 3, 1).expect("a topic");
+        let brokers = mock.bootstrap_servers();
+        let disturb = |kill| match kill {
+            2 => mock.broker_down(1).expect("a broker"),
+            4 => mock.broker_up(1).expect("a broker"),
+            _ => {}
+        };
+        let to = [("ENCORE_KAFKA_BROKERS", brokers.clone()), ("ENCORE_KAFKA_TOPIC", TOPIC.to_owned())];
+        return nothing_is_lost(&to, disturb, async || in_topic(&brokers)).await;
+    }
+    let folder = Folder(std::env::temp_dir().join(format!("encore-killed-broker-{}", std::process::id())));
+    let jars = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-jars");
+    let mut kafka = KafkaServer::start(&folder.0.join("kafka"), &jars).expect("Kafka starts");
+    let brokers = kafka.address();
+    let disturb = |kill| match kill {
+        2 => kafka.kill(),
+        4 => kafka.start_again().expect("Kafka starts again"),
+        _ => {}
+    };
+    let to = [
+        ("ENCORE_KAFKA_BROKERS", brokers.clone()),
+        ("ENCORE_KAFKA_TOPIC", TOPIC.to_owned()),
+        ("ENCORE_KAFKA_PARTITIONS", "3".to_owned()),
+    ];
+    nothing_is_lost(&to, disturb, async || in_topic(&brokers)).await;
 }

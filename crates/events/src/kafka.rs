@@ -1,0 +1,5 @@
+mod publisher;
+mod reader;
+
+pub use publisher::{KafkaPublisher, KafkaTarget};
+pub use reader::KafkaReader;

@@ -9,6 +9,7 @@ pub mod card_payments;
 pub mod card_saga;
 pub mod catalog;
 pub mod error;
+pub mod event_log;
 pub mod identity;
 pub mod money_admin;
 pub mod payment;

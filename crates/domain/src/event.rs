@@ -145,6 +145,9 @@ pub struct OutboxPlace {
 }
 
 impl OutboxPlace {
+    /// Behind all places.
+    pub const END: Self = Self { window: i64::MAX, sequence: 0 };
+
     /// The place just before this one: an event here comes after it.
     pub fn before(self) -> Self {
         Self { sequence: self.sequence - 1, ..self }

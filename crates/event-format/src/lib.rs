@@ -49,6 +49,11 @@ pub fn data_type(kind: &str) -> Option<&'static str> {
     TYPES.iter().find(|(of, _)| *of == kind).map(|(_, name)| *name)
 }
 
+/// The kind of the events whose data is the message of this full name.
+pub fn kind_of(data_type: &str) -> Option<&'static str> {
+    TYPES.iter().find(|(_, name)| *name == data_type).map(|(kind, _)| *kind)
+}
+
 /// The message of an event. `chart` is that of the venue, if the event is about a performance.
 pub fn encode(event: &Event, chart: Option<&SeatChart>) -> Result<EventMessage, CannotEncode> {
     Ok(EventMessage {

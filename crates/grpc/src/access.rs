@@ -1,6 +1,6 @@
 //! The access table: which credentials each RPC requires.
 
-use encore_proto::{admin, booking, catalog, identity, payment, queue, rehearsal, wallet};
+use encore_proto::{admin, booking, catalog, events, identity, payment, queue, rehearsal, wallet};
 
 /// The credentials that an RPC requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         | payment::v1::payment_service_server::SERVICE_NAME => Some(Access::Fan),
         admin::v1::admin_service_server::SERVICE_NAME
         | admin::v1::money_service_server::SERVICE_NAME
+        | events::v1::event_service_server::SERVICE_NAME
         | rehearsal::v1::rehearsal_service_server::SERVICE_NAME => Some(Access::Operator),
         _ => None,
     }

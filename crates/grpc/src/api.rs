@@ -9,6 +9,7 @@ use encore_app::booking::BookingUseCases;
 use encore_app::cancellation::CancellationUseCases;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
+use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::MoneyAdmin;
 use encore_app::payment::PaymentUseCases;
@@ -25,6 +26,7 @@ use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
+use encore_proto::events::v1::event_service_server::EventServiceServer;
 use encore_proto::identity::v1::identity_service_server::IdentityServiceServer;
 use encore_proto::payment::v1::payment_service_server::PaymentServiceServer;
 use encore_proto::queue::v1::queue_service_server::QueueServiceServer;
@@ -58,6 +60,7 @@ use crate::check::CheckLayer;
 use crate::connections::{ConnectionLimits, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
+use crate::events::EventsApi;
 use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
@@ -117,6 +120,7 @@ pub struct Api {
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
+    pub event_log: EventLogUseCases,
     /// None unless rehearsals are allowed: then there is no `RehearsalService` at all.
     pub rehearsal_fans: Option<RehearsalFans>,
     pub access_tokens: Arc<dyn AccessTokens>,
@@ -273,6 +277,14 @@ impl Api {
         serve!(BookingServiceServer, Records, booking, MESSAGE_MAX_BYTES);
         serve!(WalletServiceServer, Records, wallet, MESSAGE_MAX_BYTES);
         serve!(PaymentServiceServer, Records, payments, MESSAGE_MAX_BYTES);
+        let events = EventsApi {
+            log: self.event_log,
+            calls: calls(),
+            ended_sessions: ended_sessions(),
+            clock: Arc::clone(&self.clock),
+            shutdown: shutdown.clone(),
+        };
+        serve!(EventServiceServer, Records, events, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
             queue_admin: self.queue_admin,

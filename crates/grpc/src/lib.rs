@@ -13,6 +13,7 @@ mod check;
 mod connections;
 mod contract;
 mod deadline;
+mod events;
 mod fields;
 mod guarded;
 mod health;

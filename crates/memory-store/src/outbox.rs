@@ -42,8 +42,13 @@ impl Outbox for MemoryOutbox {
         let of_key = outbox.after(place).take_while(|record| record.place <= until).filter(|record| record.key == key);
         let records: Vec<OutboxRecord> = of_key.take(limit as usize).cloned().collect();
         let is_full = records.len() == limit as usize;
-        let end = records.last().filter(|_| is_full).map_or(until, |last| last.place);
+        let reached = outbox.end().max(place).min(until);
+        let end = records.last().filter(|_| is_full).map_or(reached, |last| last.place);
         Ok(OutboxPage { records, end })
+    }
+
+    async fn end(&self) -> Result<OutboxPlace, Unavailable> {
+        Ok(self.0.lock().outbox.end())
     }
 
     async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable> {

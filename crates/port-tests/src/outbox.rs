@@ -11,7 +11,7 @@ use crate::fixtures::{at_secs, euros, hold, hold_at, start as start_time};
 #[macro_export]
 macro_rules! outbox {
     ($($with:tt)+) => {
-        $crate::suite! { outbox [reading, reading_a_key, closing, counting, forgetting] $($with)+ }
+        $crate::suite! { outbox [reading, reading_a_key, ending, closing, counting, forgetting] $($with)+ }
     };
 }
 
@@ -93,6 +93,23 @@ pub async fn reading_a_key(bench: RecordBench) {
     let (until_third, reached) = read(start, records[2].place, 100).await;
     assert_eq!((until_third.as_slice(), reached), (&of_first[..2], records[2].place));
     assert_eq!(read(end, end, 100).await, (vec![], end));
+}
+
+/// The end is behind everything that can be read, and before everything that comes later.
+pub async fn ending(bench: RecordBench) {
+    let end = async || bench.outbox.end().await.expect("the store answers");
+    assert_eq!(end().await, OutboxPlace::default());
+    let fan = bench.sign_up().await;
+    bench.write_event(fan).await;
+    bench.close_window().await;
+    let first = end().await;
+    assert_eq!(bench.ids_after(first).await, Vec::<String>::new());
+    let next = bench.write_event(fan).await;
+    bench.close_window().await;
+    assert_eq!(bench.ids_after(first).await, [next.id()]);
+    let all = bench.outbox.of_key_after(fan.0, OutboxPlace::default(), OutboxPlace::END, 100).await;
+    let all = all.expect("the store answers");
+    assert_eq!((all.records.len(), all.end), (2, end().await), "reading without a bound ends there");
 }
 
 /// What was committed before a window was closed can be read.

@@ -93,7 +93,7 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn after(&self, place: OutboxPlace, limit: u32) -> Result<OutboxPage, Unavailable> {
-        self.read(Range { after: place, until: END, key: None }, limit).await
+        self.read(Range { after: place, until: OutboxPlace::END, key: None }, limit).await
     }
 
     async fn of_key_after(
@@ -104,6 +104,13 @@ impl Outbox for PostgresOutbox {
         limit: u32,
     ) -> Result<OutboxPage, Unavailable> {
         self.read(Range { after: place, until, key: Some(key) }, limit).await
+    }
+
+    async fn end(&self) -> Result<OutboxPlace, Unavailable> {
+        const END: &str = "SELECT number FROM outbox_windows ORDER BY number DESC LIMIT 1";
+        let mut conn = self.database.connection().await?;
+        let last: Option<WindowRow> = Cached(sql(END)).get_result(&mut conn).await.optional().map_err(unavailable)?;
+        Ok(last.map_or_else(OutboxPlace::default, |last| OutboxPlace { window: last.number, sequence: 0 }))
     }
 
     async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable> {
@@ -125,9 +132,6 @@ impl Outbox for PostgresOutbox {
         forgetting.await.map_err(|error: diesel::result::Error| unavailable(error))
     }
 }
-
-/// Behind all places.
-const END: OutboxPlace = OutboxPlace { window: i64::MAX, sequence: 0 };
 
 /// Which records are read.
 #[derive(Clone, Copy)]
@@ -164,15 +168,16 @@ impl PostgresOutbox {
     }
 }
 
+#[derive(QueryableByName)]
+struct WindowRow {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
 /// The number of the first snapshot after a place.
 async fn window_after(conn: &mut AsyncPgConnection, window: i64) -> QueryResult<Option<i64>> {
     const NEXT: &str = "SELECT number FROM outbox_windows WHERE number > $1 ORDER BY number LIMIT 1";
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        number: i64,
-    }
-    let row: Option<Row> = Cached(sql(NEXT).bind::<BigInt, _>(window)).get_result(conn).await.optional()?;
+    let row: Option<WindowRow> = Cached(sql(NEXT).bind::<BigInt, _>(window)).get_result(conn).await.optional()?;
     Ok(row.map(|row| row.number))
 }
 

@@ -46,6 +46,8 @@ pub enum Command {
     ReviseVenue(commands::revise_venue::ReviseVenueArgs),
     /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
     Verify(commands::verify::VerifyArgs),
+    /// Read published events.
+    Events(commands::events::EventsArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
     VerifyDraw(commands::verify_draw::VerifyDrawArgs),
 }

@@ -12,6 +12,7 @@ use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
 use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
+use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
@@ -73,6 +74,7 @@ impl Encore {
         let event_backlog = event_backlog(&ports);
         let money = money_admin(&ports, &runtime);
         let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
+        let event_log = EventLogUseCases::new(ports.outbox.clone(), runtime.contexts.clone());
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
@@ -140,6 +142,7 @@ impl Encore {
             queue_admin,
             seat_blocks,
             audit,
+            event_log,
             rehearsal_fans: None,
             access_tokens,
             queue_tokens,

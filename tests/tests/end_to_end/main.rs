@@ -14,6 +14,7 @@ mod cancellation;
 mod cards;
 mod contention;
 mod draw;
+mod events;
 mod expiry;
 mod frozen_node;
 mod gateway_webhooks;

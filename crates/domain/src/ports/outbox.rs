@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 /// - `reading`: records come in the order of their places, after the one given, at most `limit`, each with its event; the page
 ///   ends with the last of them, or behind what is known to be empty
 /// - `reading_a_key`: so do the records of one key, up to a place
+/// - `ending`: the end is behind everything that can be read, and before everything that comes later
 /// - `closing`: what was committed before a window was closed can be read
 /// - `counting`: the backlog counts what was committed after a place, whether or not its window is closed
 /// - `forgetting`: what is delivered and older than a moment goes, at most `limit` at once, and nothing else; reading goes on behind it
@@ -32,6 +33,9 @@ pub trait Outbox: Send + Sync {
         until: OutboxPlace,
         limit: u32,
     ) -> Result<OutboxPage, Unavailable>;
+
+    /// The place behind everything that can be read now.
+    async fn end(&self) -> Result<OutboxPlace, Unavailable>;
 
     /// What was committed after a place.
     async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable>;

@@ -31,6 +31,11 @@ impl OutboxRecords {
         self.records.push_back(OutboxRecord { place, id, kind, key, at, event: Ok(event.clone()) });
     }
 
+    /// The place of the record that was written last.
+    pub fn end(&self) -> OutboxPlace {
+        OutboxPlace { window: 0, sequence: self.written }
+    }
+
     /// The records after a place.
     pub fn after(&self, place: OutboxPlace) -> impl Iterator<Item = &OutboxRecord> {
         let first = self.records.partition_point(|record| record.place <= place);

@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod create_operator;
+pub mod events;
 pub mod import_venue;
 pub mod migrate;
 pub mod revise_venue;

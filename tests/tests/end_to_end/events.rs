@@ -1,0 +1,100 @@
+use encore_domain::event::{Event, OutboxPlace};
+use encore_port_tests::fixtures;
+use encore_proto::events::v1::event_service_client::EventServiceClient;
+use encore_proto::events::v1::{EventFilter, ListEventsRequest, ListEventsResponse, WatchEventsRequest};
+use encore_tests::fan::{Fan, reason, violated_fields};
+use encore_tests::world::World;
+use tonic::{Code, Status};
+
+async fn list(operator: &Fan, message: ListEventsRequest) -> Result<ListEventsResponse, Status> {
+    let mut events = EventServiceClient::new(operator.channel.clone());
+    Ok(events.list_events(operator.request(message)).await?.into_inner())
+}
+
+fn of_type(name: &str) -> EventFilter {
+    EventFilter { types: vec![format!("encore.events.v1.{name}")], performance_id: String::new() }
+}
+
+/// A world in which two holds were placed, and a wallet was topped up between them.
+async fn world_with_events() -> (World, Fan, Vec<String>) {
+    let world = World::durable(1).await;
+    let operator = world.operator().await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    let mut ids = Vec::new();
+    for seat in ["S-A-1", "S-A-2"] {
+        let held = fan.hold(performance, &[seat]).await.expect("free seats");
+        ids.push(format!("booking.hold_placed/{}", held.reservation_id));
+        let top_up = fixtures::top_up(fan.user, fixtures::euros(1));
+        let top_up = world.ports.wallets.top_up(top_up, fixtures::request(fan.user)).await.expect("a top-up");
+        ids.push(Event::WalletToppedUp { user: fan.user, entry: top_up.into_inner() }.id());
+    }
+    world.ports.outbox.close_window().await.expect("the store answers");
+    (world, operator, ids)
+}
+
+#[tokio::test]
+async fn operators_list_events_page_by_page() {
+    let (_world, operator, ids) = world_with_events().await;
+    let mut cursor = String::new();
+    let mut listed = Vec::new();
+    loop {
+        let page = list(&operator, ListEventsRequest { page_size: 3, cursor, filter: None }).await.expect("a page");
+        listed.extend(page.events);
+        cursor = page.next_cursor;
+        if !page.has_more {
+            break;
+        }
+    }
+    assert_eq!(listed.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), ids);
+    let first = &listed[0];
+    assert_eq!(first.r#type, "encore.events.v1.HoldPlaced");
+    assert!(format!("{:?}", first.data).contains("S-A-1"), "seats have names: {first:?}");
+
+    let page = ListEventsRequest { page_size: 0, cursor: String::new(), filter: Some(of_type("HoldPlaced")) };
+    let holds = list(&operator, page).await.expect("a page").events;
+    assert_eq!(holds.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [&ids[0], &ids[2]]);
+    let performance_id = holds[0].partition_key.clone();
+    let of_performance = |performance_id| Some(EventFilter { types: vec![], performance_id });
+    let page = ListEventsRequest { filter: of_performance(performance_id), ..ListEventsRequest::default() };
+    assert_eq!(list(&operator, page).await.expect("a page").events.len(), 2);
+    let other = fixtures::id::<encore_domain::ids::PerformanceId>().to_string();
+    let page = ListEventsRequest { filter: of_performance(other), ..ListEventsRequest::default() };
+    assert_eq!(list(&operator, page).await.expect("a page").events, []);
+}
+
+#[tokio::test]
+async fn a_watcher_goes_on_from_its_cursor() {
+    let (world, operator, ids) = world_with_events().await;
+    let mut events = EventServiceClient::new(operator.channel.clone());
+    let cursor = "0-0".to_owned();
+    let watch = WatchEventsRequest { cursor, filter: Some(of_type("WalletToppedUp")) };
+    let mut frames = events.watch_events(operator.request(watch)).await.expect("a stream").into_inner();
+    let first = frames.message().await.expect("a frame").expect("the stream goes on");
+    assert_eq!(first.event.expect("an event").id, ids[1]);
+
+    let fan = world.fan(0).await;
+    let top_up = fixtures::top_up(fan.user, fixtures::euros(1));
+    let top_up = world.ports.wallets.top_up(top_up, fixtures::request(fan.user)).await.expect("a top-up").into_inner();
+    let later = Event::WalletToppedUp { user: fan.user, entry: top_up }.id();
+    let watch = WatchEventsRequest { cursor: first.cursor, filter: Some(of_type("WalletToppedUp")) };
+    let mut frames = events.watch_events(operator.request(watch)).await.expect("a stream").into_inner();
+    for expected in [&ids[3], &later] {
+        let frame = frames.message().await.expect("a frame").expect("the stream goes on");
+        assert_eq!(&frame.event.expect("an event").id, expected);
+    }
+    assert_ne!(world.ports.outbox.end().await.expect("the store answers"), OutboxPlace::default());
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_cursor_or_a_filter_is_refused() {
+    let world = World::embedded().await;
+    let operator = world.operator().await;
+    let filter = EventFilter { types: vec!["encore.events.v1.HoldVanished".into()], performance_id: "7".into() };
+    let message = ListEventsRequest { page_size: 101, cursor: "yesterday".into(), filter: Some(filter) };
+    let refusal = list(&operator, message).await.expect_err("nothing is valid");
+    assert_eq!(violated_fields(&refusal), ["page_size", "cursor", "filter.types[0]", "filter.performance_id"]);
+    let fan = world.fan(0).await;
+    let refusal = list(&fan, ListEventsRequest::default()).await.expect_err("not an operator");
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::sessions::{SessionParts, SessionUseCases};
-use encore_domain::identity::session::{LOST_ANSWER_WINDOW, RefreshToken};
+use encore_domain::identity::session::{ACCESS_TOKEN_LIFETIME_MAX, LOST_ANSWER_WINDOW, RefreshToken, SessionTerms};
 use encore_domain::ports::Clock;
 use encore_port_tests::fixtures;
 use encore_server::ports::Ports;
@@ -143,6 +143,25 @@ impl Model<'_> {
         }
         let Tally { lost, replays, .. } = self.tally;
         assert!(lost > refreshes / 20 && replays > refreshes / 1_000, "{:?}", self.tally);
+    }
+}
+
+#[tokio::test]
+async fn an_ended_session_is_refused_as_long_as_any_access_token_may_live() {
+    let clock = Arc::new(TestClock::default());
+    let ports = embedded_ports(Arc::clone(&clock));
+    let account = fixtures::account();
+    ports.users.create(account.clone(), None).await.expect("a new user");
+    let day = ACCESS_TOKEN_LIFETIME_MAX;
+    let longest = use_cases(&ports).lasting(SessionTerms { access_token: day, ..SessionTerms::default() });
+    let session = longest.start(&account, None).await.expect("a session").session.id;
+    ports.sessions.end(account.user.id, session, clock.now()).await.expect("the store answers");
+    // The next release has a shorter lifetime.
+    clock.advance(day.saturating_sub(Duration::from_millis(1)));
+    let shortest = use_cases(&ports).lasting(SessionTerms::default());
+    for use_cases in [longest, shortest] {
+        use_cases.follow_ended().await.expect("the store answers");
+        assert!(use_cases.ended().contains(session));
     }
 }
 

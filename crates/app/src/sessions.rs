@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use encore_domain::identity::session::{
-    DeviceName, NextToken, RefreshToken, Salt, Session, SessionRecord, SessionTerms,
+    ACCESS_TOKEN_LIFETIME_MAX, DeviceName, NextToken, RefreshToken, Salt, Session, SessionRecord, SessionTerms,
 };
 use encore_domain::identity::{AccessToken, AccessTokenPayload, Account, Caller};
 use encore_domain::ids::{SessionId, UserId};
@@ -150,7 +150,7 @@ impl SessionUseCases {
     pub async fn follow_ended(&self) -> Result<(), AppError> {
         let now = self.clock.now();
         let known = *self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = known.unwrap_or(now - self.terms.access_token) - FOLLOW_OVERLAP;
+        let since = known.unwrap_or(now - ACCESS_TOKEN_LIFETIME_MAX) - FOLLOW_OVERLAP;
         let mut after = EndedSession { ended_at: since, id: SessionId(Uuid::nil()) };
         loop {
             let page = self.sessions.ended_after(after, FOLLOWED_AT_ONCE).await?;
@@ -178,9 +178,9 @@ impl SessionUseCases {
         Ok(())
     }
 
-    /// Refuses the access tokens of a session until they have expired.
+    /// Refuses the access tokens of a session until they have expired, whatever lifetime they were issued with.
     fn note_end(&self, session: SessionId, ended_at: Timestamp) {
-        self.ended.add(session, ended_at + self.terms.access_token + FOLLOW_OVERLAP);
+        self.ended.add(session, ended_at + ACCESS_TOKEN_LIFETIME_MAX + FOLLOW_OVERLAP);
     }
 
     fn access_token(&self, caller: Caller, session: SessionId, now: Timestamp) -> AccessToken {

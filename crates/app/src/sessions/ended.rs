@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 /// What this instance knows of ended sessions, and the streams that end with theirs. Clones share it.
 ///
-/// An entry takes about 50 bytes and lives as long as an access token. Each was a log-in once, which cost a password hash, so their
-/// number is bounded by what the cores hash in that time.
+/// An entry takes about 50 bytes and lives for a day, as long as any access token can. Each was a log-in once, which cost a password
+/// hash, so their number is bounded by what the cores hash in that time.
 #[derive(Clone, Default)]
 pub struct EndedSessions(Arc<State>);
 

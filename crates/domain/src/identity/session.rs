@@ -21,6 +21,9 @@ use crate::time::Timestamp;
 
 /// How long after its use a refresh token may be shown again: longer than clients wait for an answer and retry.
 pub const LOST_ANSWER_WINDOW: Duration = Duration::from_mins(1);
+/// The longest lifetime of an access token that can be configured: a day. Ended sessions are remembered for as long, since another
+/// instance, or this one before a restart, may have issued tokens that live as long.
+pub const ACCESS_TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24);
 /// The most live sessions of a user. One more ends the one that was refreshed longest ago.
 pub const SESSIONS_PER_USER_MAX: usize = 100;
 /// The longest name of a device, in characters.

@@ -8,6 +8,7 @@ use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::PayRefusal;
 use encore_domain::payment::refund::{CancelRefusal, OperatorReason};
@@ -69,6 +70,8 @@ pub enum AppError {
     LogInFailed,
     #[error("the refresh token is not of a live session")]
     RefreshTokenInvalid,
+    #[error("the account has open reservations, payments or balances")]
+    AccountInUse(OpenBusiness),
     #[error("the e-mail address belongs to another user")]
     EmailTaken,
     #[error(transparent)]
@@ -245,6 +248,15 @@ impl From<HashingError> for AppError {
         match error {
             HashingError::Overloaded => Self::Overloaded,
             HashingError::Unreadable => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<DeleteRefusal> for AppError {
+    fn from(refusal: DeleteRefusal) -> Self {
+        match refusal {
+            DeleteRefusal::Changed => Self::LogInFailed,
+            DeleteRefusal::Open(open) => Self::AccountInUse(open),
         }
     }
 }

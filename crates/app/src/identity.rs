@@ -6,16 +6,18 @@ mod wrong_passwords;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use encore_domain::identity::account_change::ProfileChange;
+use encore_domain::identity::contact::Contact;
 use encore_domain::identity::session::DeviceName;
 use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, Role, User};
-use encore_domain::ids::UserId;
+use encore_domain::ids::{SessionId, UserId};
 use encore_domain::ports::{Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
-use tracing::Instrument;
+use tracing::{Instrument, info};
 
-use self::hashing_turns::{HashingTurns, TooManyWaiting};
-use self::wrong_passwords::{MustWait, WrongPasswords};
-use crate::error::{AppError, LimitedLogIn};
+use self::hashing_turns::{HashingTurns, TooManyWaiting, Turn};
+use self::wrong_passwords::{MustWait, Try, WrongPasswords};
+use crate::error::{AppError, LimitedLogIn, Violation};
 use crate::sessions::{SessionTokens, SessionUseCases};
 
 /// A user to create.
@@ -99,11 +101,14 @@ impl IdentityUseCases {
         let _turn = self.turns.turn(from, email.as_str()).await?;
         let password_hash = self.passwords.hash(&password).await?;
         let id = UserId(self.ids.next());
-        let user = User { id, email, display_name, role, created_at: self.clock.now() };
+        let contact = Contact::default();
+        let user = User { id, email, display_name, contact, role, created_at: self.clock.now() };
         match self.users.create(Account { user, password_hash }, request).await? {
             Applied::Now(account) => Ok(account),
             Applied::Before(account) => {
-                let same = self.passwords.verify(&password, &account.password_hash).await?;
+                // A user who was deleted has none.
+                let has_one = account.password_hash.is_of_a_password();
+                let same = has_one && self.passwords.verify(&password, &account.password_hash).await?;
                 if same { Ok(account) } else { Err(AppError::RequestReused) }
             }
         }
@@ -119,26 +124,107 @@ impl IdentityUseCases {
         device: Option<DeviceName>,
         from: Option<IpAddr>,
     ) -> Result<(SessionTokens, User), AppError> {
-        self.wrong_passwords.check(email, from, self.clock.now())?;
-        let turn = self.turns.turn(from, email.as_str()).await?;
-        let this_try = self.wrong_passwords.begin(email, from, self.clock.now())?;
+        let try_ = self.begin_try(email, from).await?;
         // On a task of its own: a caller who goes away ends neither the turn while the hash is computed, nor the start of the session.
         let logging_in = tokio::spawn({
             let (this, email, password) = (self.clone(), email.clone(), password.clone());
             let log_in = async move {
-                let checked = this.check_password(&email, &password).await;
-                drop(turn);
-                match &checked {
-                    Ok(_) => this_try.right(),
-                    Err(AppError::LogInFailed) => this_try.wrong(this.clock.now()),
-                    Err(_) => {}
-                }
-                let account = checked?;
+                let account = this.finish_try(try_, &email, &password).await?;
                 Ok((this.sessions.start(&account, device).await?, account.user))
             };
             log_in.in_current_span()
         });
         logging_in.await.map_err(|failed| AppError::Internal(failed.to_string()))?
+    }
+
+    /// Waits for a turn to check a password.
+    async fn begin_try(&self, email: &Email, from: Option<IpAddr>) -> Result<(Turn, Try), AppError> {
+        self.wrong_passwords.check(email, from, self.clock.now())?;
+        let turn = self.turns.turn(from, email.as_str()).await?;
+        Ok((turn, self.wrong_passwords.begin(email, from, self.clock.now())?))
+    }
+
+    /// Checks a password in its turn.
+    async fn finish_try(
+        &self,
+        (turn, this_try): (Turn, Try),
+        email: &Email,
+        password: &Password,
+    ) -> Result<Account, AppError> {
+        let checked = self.check_password(email, password).await;
+        drop(turn);
+        match &checked {
+            Ok(_) => this_try.right(),
+            Err(AppError::LogInFailed) => this_try.wrong(self.clock.now()),
+            Err(_) => {}
+        }
+        checked
+    }
+
+    /// The account of a caller who says the password again.
+    async fn reauthenticate(
+        &self,
+        user: UserId,
+        password: &Password,
+        from: Option<IpAddr>,
+    ) -> Result<Account, AppError> {
+        let account = self.users.find(user).await?.ok_or_else(|| AppError::not_found("user", user))?;
+        let email = account.user.email;
+        let try_ = self.begin_try(&email, from).await?;
+        self.finish_try(try_, &email, password).await
+    }
+
+    /// Replaces the caller's password, and ends all other sessions.
+    pub async fn change_password(
+        &self,
+        caller: Caller,
+        kept: Option<SessionId>,
+        (old, new): (Password, Password),
+        from: Option<IpAddr>,
+    ) -> Result<(), AppError> {
+        let account = self.reauthenticate(caller.user, &old, from).await?;
+        let password_hash = {
+            let _turn = self.turns.turn(from, account.user.email.as_str()).await?;
+            self.passwords.hash(&new).await?
+        };
+        let now = self.clock.now();
+        let ended = self.users.change_password(&account, password_hash, kept, now).await?;
+        self.sessions.note_ends(&ended, now);
+        Ok(())
+    }
+
+    /// Changes what the caller says about the person.
+    pub async fn update_me(&self, caller: Caller, change: ProfileChange) -> Result<User, AppError> {
+        let changed = self.users.change_profile(caller.user, change).await?;
+        changed.map(|account| account.user).ok_or_else(|| AppError::not_found("user", caller.user))
+    }
+
+    /// Removes the caller's personal data and ends all sessions. The id stays in the books.
+    pub async fn delete_me(
+        &self,
+        caller: Caller,
+        password: Password,
+        gives_up_balances: bool,
+        from: Option<IpAddr>,
+    ) -> Result<(), AppError> {
+        let account = self.reauthenticate(caller.user, &password, from).await?;
+        let now = self.clock.now();
+        let ended = self.users.delete(&account, gives_up_balances, now).await?;
+        self.sessions.note_ends(&ended, now);
+        Ok(())
+    }
+
+    /// Gives another user a role. Their sessions end, because their access tokens say the role that they had.
+    pub async fn set_role(&self, caller: Caller, user: UserId, role: Role) -> Result<User, AppError> {
+        if caller.user == user {
+            return Err(AppError::Invalid(vec![Violation::new("user_id", "must be of another user than the caller")]));
+        }
+        let now = self.clock.now();
+        let ended = self.users.change_role(user, role, now).await?;
+        self.sessions.note_ends(&ended.ok_or_else(|| AppError::not_found("user", user))?, now);
+        info!(user_id = %user, by = %caller.user, ?role, "role set");
+        let account = self.users.find(user).await?;
+        account.map(|account| account.user).ok_or_else(|| AppError::not_found("user", user))
     }
 
     async fn check_password(&self, email: &Email, password: &Password) -> Result<Account, AppError> {

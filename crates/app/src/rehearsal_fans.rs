@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::identity::contact::Contact;
 use encore_domain::identity::{
     AccessToken, AccessTokenPayload, Account, Caller, DisplayName, Email, PasswordHash, Role, User,
 };
@@ -57,7 +58,8 @@ impl RehearsalFans {
         // The top-level domain `invalid` belongs to nobody (RFC 2606).
         let email = Email::parse(&format!("{id}@rehearsal.invalid")).map_err(|rule| internal(&rule))?;
         let display_name = DisplayName::parse("Rehearsal fan").map_err(|rule| internal(&rule))?;
-        let user = User { id, email, display_name, role: Role::Fan, created_at: self.clock.now() };
+        let contact = Contact::default();
+        let user = User { id, email, display_name, contact, role: Role::Fan, created_at: self.clock.now() };
         Ok(Account { user, password_hash: PasswordHash::of_nothing() })
     }
 }

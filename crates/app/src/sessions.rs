@@ -93,9 +93,7 @@ impl SessionUseCases {
         let secrets = (self.ids.secret(), Salt(self.ids.secret().0));
         let (record, refresh) = SessionRecord::begin(ids, device, secrets, now, &self.terms);
         let session = record.session.clone();
-        for ended in self.sessions.start(record, account).await? {
-            self.note_end(ended, now);
-        }
+        self.note_ends(&self.sessions.start(record, account).await?, now);
         let caller = Caller { user: account.user.id, role: account.user.role };
         Ok(SessionTokens { access: self.access_token(caller, session.id, now), refresh, session })
     }
@@ -135,10 +133,15 @@ impl SessionUseCases {
     pub async fn end_all(&self, user: UserId) -> Result<usize, AppError> {
         let now = self.clock.now();
         let ended = self.sessions.end_all(user, now).await?;
-        for session in &ended {
-            self.note_end(*session, now);
-        }
+        self.note_ends(&ended, now);
         Ok(ended.len())
+    }
+
+    /// Refuses the access tokens of sessions that a change of the account has ended.
+    pub(crate) fn note_ends(&self, ended: &[SessionId], ended_at: Timestamp) {
+        for session in ended {
+            self.note_end(*session, ended_at);
+        }
     }
 
     /// The live sessions of a user, the last refreshed first.

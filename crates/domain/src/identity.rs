@@ -1,5 +1,7 @@
 //! Users, their roles, and the rules for e-mail addresses, names and passwords.
 
+pub mod account_change;
+pub mod contact;
 pub mod session;
 
 use std::fmt;
@@ -8,6 +10,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::identity::contact::Contact;
 use crate::ids::{SessionId, UserId};
 use crate::text::{normalized, words};
 use crate::time::Timestamp;
@@ -39,10 +42,19 @@ pub struct User {
     pub email: Email,
     /// Shown to people.
     pub display_name: DisplayName,
+    /// Phone and postal address, if they were given.
+    pub contact: Contact,
     /// Given at sign-up (fan) or by `encore create-operator`.
     pub role: Role,
     /// When they signed up.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// The address and the name of a user who has been deleted. The top-level domain `invalid` belongs to nobody (RFC 2606).
+    pub fn without_person(id: UserId) -> (Email, DisplayName) {
+        (Email(format!("{id}@deleted.invalid")), DisplayName("Deleted user".to_owned()))
+    }
 }
 
 /// A user with the password hash, which never leaves the server.
@@ -277,6 +289,9 @@ mod tests {
     fn an_address_and_a_token_are_never_printed() {
         let email = Email::parse("ada@example.com").expect("an address");
         let token = AccessToken { token: "e30.e30.c2ln".into(), expires_at: Timestamp::UNIX_EPOCH };
+        let deleted = User::without_person(UserId(uuid::Uuid::from_u128(7)));
+        assert_eq!(Email::parse(deleted.0.as_str()), Ok(deleted.0));
+        assert_eq!(DisplayName::parse(deleted.1.as_str()), Ok(deleted.1));
         let printed = format!("{email:?} {token:?}");
         assert!(!printed.contains("ada") && !printed.contains("c2ln"), "{printed}");
     }

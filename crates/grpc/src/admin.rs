@@ -5,6 +5,7 @@ use std::sync::Arc;
 use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
 use encore_app::audit::AuditUseCases;
 use encore_app::cancellation::CancellationUseCases;
+use encore_app::identity::IdentityUseCases;
 use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::seat_blocks::SeatBlockUseCases;
@@ -14,7 +15,7 @@ use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
     HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title,
 };
-use encore_domain::identity::Caller;
+use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::PerformanceId;
 use encore_domain::money::Money;
 use encore_domain::payment::refund::OperatorReason;
@@ -22,6 +23,7 @@ use encore_domain::ports::Clock;
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
 use encore_domain::request::RequestKey;
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
+use encore_proto::identity::v1::Role as RoleInProto;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -31,6 +33,7 @@ use crate::authenticate::{access_ends_at, caller, watch_session};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
+use crate::identity::to_proto as user_to_proto;
 use crate::page_token::Listings;
 use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
@@ -42,6 +45,7 @@ use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
 pub(crate) struct AdminApi {
     pub(crate) admin: AdminUseCases,
+    pub(crate) identity: IdentityUseCases,
     pub(crate) queue_admin: QueueAdminUseCases,
     pub(crate) seat_blocks: SeatBlockUseCases,
     pub(crate) cancellations: Arc<CancellationUseCases>,
@@ -375,6 +379,29 @@ impl AdminService for AdminApi {
         let granted = self.calls.read(self.queue_admin.grant_lane(performance, user, lane, valid_for)).await?;
         let until = Some(timestamp(granted.until));
         Ok(Response::new(pb::GrantLaneResponse { lane_grant: granted.grant, until }))
+    }
+
+    async fn set_user_role(
+        &self,
+        request: Request<pb::SetUserRoleRequest>,
+    ) -> Result<Response<pb::SetUserRoleResponse>, Status> {
+        let (caller, message) = (caller(&request)?, request.into_inner());
+        let mut fields = Fields::default();
+        let user = fields.id("user_id", &message.user_id);
+        let role = match message.role() {
+            RoleInProto::Fan => Some(Role::Fan),
+            RoleInProto::Operator => Some(Role::Operator),
+            RoleInProto::Unspecified => {
+                fields.refuse("role", "must be a role");
+                None
+            }
+        };
+        let (Some(user), Some(role)) = (user, role) else {
+            return Err(fields.into_status());
+        };
+        let identity = self.identity.clone();
+        let user = self.calls.write(async move { identity.set_role(caller, user, role).await }).await?;
+        Ok(Response::new(pb::SetUserRoleResponse { user: Some(user_to_proto(&user)) }))
     }
 
     async fn verify_performance(

@@ -270,7 +270,7 @@ impl Api {
             ended_sessions: ended_sessions(),
             shutdown: shutdown.clone(),
         };
-        let identity = IdentityApi { identity: self.identity, sessions: self.sessions.clone(), calls: calls() };
+        let identity = IdentityApi { identity: self.identity.clone(), sessions: self.sessions.clone(), calls: calls() };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, Queues, queue, MESSAGE_MAX_BYTES);
@@ -287,6 +287,7 @@ impl Api {
         serve!(EventServiceServer, Records, events, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
+            identity: self.identity.clone(),
             queue_admin: self.queue_admin,
             seat_blocks: self.seat_blocks,
             cancellations,

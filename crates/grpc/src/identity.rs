@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_app::sessions::SessionUseCases;
+use encore_domain::identity::account_change::ProfileChange;
+use encore_domain::identity::contact::{AddressParts, NotAnAddressPart, Phone, PostalAddress};
 use encore_domain::identity::session::{DeviceName, Session};
 use encore_domain::identity::{DisplayName, Email, Password, Role, User};
 use encore_domain::ids::UserId;
@@ -147,9 +149,93 @@ impl IdentityService for IdentityApi {
         Ok(Response::new(pb::ListSessionsResponse { sessions: live.into_iter().map(to_proto).collect() }))
     }
 
+    async fn update_me(&self, request: Request<pb::UpdateMeRequest>) -> Result<Response<pb::UpdateMeResponse>, Status> {
+        let caller = caller(&request)?;
+        let mut fields = Fields::default();
+        let change = profile_change(&mut fields, request.get_ref());
+        fields.finish()?;
+        let identity = self.identity.clone();
+        let user = self.calls.write(async move { identity.update_me(caller, change).await }).await?;
+        Ok(Response::new(pb::UpdateMeResponse { user: Some(to_proto(&user)) }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<pb::ChangePasswordRequest>,
+    ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
+        let (caller, kept, from) = (caller(&request)?, session(&request), peer_address(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let current = fields.read("current_password", Password::parse(&message.current_password));
+        let new = fields.read("new_password", Password::parse(&message.new_password));
+        let (Some(current), Some(new)) = (current, new) else {
+            return Err(fields.into_status());
+        };
+        let identity = self.identity.clone();
+        let changing = async move { identity.change_password(caller, kept, (current, new), from).await };
+        self.calls.write_in_turn(changing).await?;
+        Ok(Response::new(pb::ChangePasswordResponse {}))
+    }
+
+    async fn delete_me(&self, request: Request<pb::DeleteMeRequest>) -> Result<Response<pb::DeleteMeResponse>, Status> {
+        let (caller, from) = (caller(&request)?, peer_address(&request));
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(password) = fields.read("password", Password::parse(&message.password)) else {
+            return Err(fields.into_status());
+        };
+        let identity = self.identity.clone();
+        let deleting = async move { identity.delete_me(caller, password, message.give_up_balances, from).await };
+        self.calls.write_in_turn(deleting).await?;
+        Ok(Response::new(pb::DeleteMeResponse {}))
+    }
+
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
         let user = self.calls.read(self.identity.get_me(caller(&request)?)).await?;
         Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
+    }
+}
+
+/// What a request changes about the profile.
+fn profile_change(fields: &mut Fields, message: &pb::UpdateMeRequest) -> ProfileChange {
+    let name = message.display_name.as_deref();
+    let display_name = name.and_then(|name| fields.read("display_name", DisplayName::parse(name)));
+    let phone = match message.phone.as_deref() {
+        None => None,
+        Some("") => Some(None),
+        Some(phone) => fields.read("phone", Phone::parse(phone)).map(Some),
+    };
+    let address = match &message.postal_address {
+        None => message.remove_postal_address.then_some(None),
+        Some(_) if message.remove_postal_address => {
+            fields.refuse("remove_postal_address", "must not be set together with postal_address");
+            None
+        }
+        Some(address) => postal_address(fields, address).map(Some),
+    };
+    ProfileChange { display_name, phone, address }
+}
+
+fn postal_address(fields: &mut Fields, address: &pb::PostalAddress) -> Option<PostalAddress> {
+    let pb::PostalAddress { lines, postal_code, locality, region, country_code } = address;
+    let parts = AddressParts { lines, postal_code, locality, region, country: country_code };
+    let parsed = PostalAddress::parse(&parts);
+    let refuse = |invalid: Vec<NotAnAddressPart>| {
+        for NotAnAddressPart { part, rule } in invalid {
+            fields.refuse(&format!("postal_address.{part}"), rule);
+        }
+    };
+    parsed.map_err(refuse).ok()
+}
+
+fn address_to_proto(address: &PostalAddress) -> pb::PostalAddress {
+    let AddressParts { lines, postal_code, locality, region, country } = address.parts();
+    pb::PostalAddress {
+        lines: lines.to_vec(),
+        postal_code: postal_code.to_owned(),
+        locality: locality.to_owned(),
+        region: region.to_owned(),
+        country_code: country.to_owned(),
     }
 }
 
@@ -163,7 +249,7 @@ fn peer_address<T>(request: &Request<T>) -> Option<IpAddr> {
     request.extensions().get().and_then(Usage::address).map(network_of)
 }
 
-fn to_proto(user: &User) -> pb::User {
+pub(crate) fn to_proto(user: &User) -> pb::User {
     let role = match user.role {
         Role::Fan => pb::Role::Fan,
         Role::Operator => pb::Role::Operator,
@@ -174,6 +260,8 @@ fn to_proto(user: &User) -> pb::User {
         display_name: user.display_name.as_str().to_owned(),
         role: role.into(),
         created_at: Some(timestamp(user.created_at)),
+        phone: user.contact.phone.as_ref().map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
+        postal_address: user.contact.address.as_ref().map(address_to_proto),
     }
 }
 

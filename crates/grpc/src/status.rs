@@ -8,6 +8,7 @@ use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::Unavailable;
+use encore_domain::identity::account_change::OpenBusiness;
 use encore_domain::queue::EndReason;
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
@@ -52,6 +53,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         }
         AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
         AppError::RefreshTokenInvalid => refusal(Code::Unauthenticated, message, ErrorReason::RefreshTokenInvalid, []),
+        AppError::AccountInUse(open) => account_in_use(message, &open),
         AppError::EmailTaken => refusal(Code::AlreadyExists, message, ErrorReason::EmailTaken, []),
         AppError::NotOnSale(NotOnSale::NotYet { opens_at }) => {
             precondition(message, ErrorReason::SaleNotOpen, [("opens_at", rfc3339(opens_at))])
@@ -167,6 +169,23 @@ pub(crate) fn status(failure: AppError) -> Status {
             internal()
         }
     }
+}
+
+fn account_in_use(message: String, open: &OpenBusiness) -> Status {
+    let balances: Vec<String> = open.balances.iter().map(|it| format!("{} {}", it.minor, it.currency)).collect();
+    let counts = [("reservations", open.reservations.to_string()), ("card_payments", open.card_payments.to_string())];
+    let metadata = [counts[0].clone(), counts[1].clone(), ("balances", balances.join(","))];
+    let mut details = info(ErrorReason::AccountInUse, metadata);
+    for (subject, is_open, rule) in [
+        ("reservations", open.reservations > 0, "wait until holds end, and cancel what is paid"),
+        ("card_payments", open.card_payments > 0, "wait until payments and refunds have ended"),
+        ("balances", !open.balances.is_empty(), "spend the balances, or give them up"),
+    ] {
+        if is_open {
+            details.add_precondition_failure_violation("OPEN", subject, rule);
+        }
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
 /// A store is away, or refused a value or holds an unreadable one.

@@ -69,7 +69,7 @@ pub(crate) fn plan_for(user: UserId, purpose: Purpose, amount: Money, revision: 
 }
 
 /// An attempt to pay this hold by card.
-fn plan(hold: &Reservation, at: Timestamp) -> CardPlan {
+pub(crate) fn plan(hold: &Reservation, at: Timestamp) -> CardPlan {
     let purpose = Purpose::Seats { reservation: hold.id, performance: hold.performance };
     plan_for(hold.user, purpose, hold.total, hold.revision, at)
 }
@@ -84,7 +84,7 @@ pub(crate) fn report(reports: &[(Step, Outcome)], at: Timestamp) -> CardChange {
 }
 
 impl RecordBench {
-    async fn start(&self, plan: &CardPlan) -> CardPayment {
+    pub(crate) async fn start(&self, plan: &CardPlan) -> CardPayment {
         let started = self.card_payments.start(plan.clone(), request(plan.user)).await;
         made(started).0
     }

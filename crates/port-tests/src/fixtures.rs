@@ -12,6 +12,7 @@ use encore_domain::catalog::seat_chart::{
 };
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_MAX, Title, Venue};
 use encore_domain::event::Event;
+use encore_domain::identity::contact::Contact;
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
 use encore_domain::ids::{ConcertId, RequestId, ReservationId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
@@ -109,6 +110,7 @@ pub fn account_with_email(id: UserId, email: &str) -> Account {
         id,
         email: Email::parse(email).expect("an e-mail address"),
         display_name: DisplayName::parse("Zoë 조").expect("a display name"),
+        contact: Contact::default(),
         role: Role::Fan,
         created_at: start(),
     };

@@ -72,26 +72,26 @@ fn nothing_ended() -> EndedSession {
 }
 
 impl RecordBench {
-    async fn stored_account(&self) -> Account {
+    pub(crate) async fn stored_account(&self) -> Account {
         made(self.users.create(account(), None).await)
     }
 
-    async fn log_in(&self, account: &Account, at: Timestamp) -> (Session, RefreshToken) {
+    pub(crate) async fn log_in(&self, account: &Account, at: Timestamp) -> (Session, RefreshToken) {
         let (record, token) = session_of(account.user.id, at);
         let session = record.session.clone();
         assert_eq!(self.sessions.start(record, account).await.expect("it starts"), []);
         (session, token)
     }
 
-    async fn show_refresh_token(&self, token: &RefreshToken, n: u8, at: Timestamp) -> Refreshed {
+    pub(crate) async fn show_refresh_token(&self, token: &RefreshToken, n: u8, at: Timestamp) -> Refreshed {
         self.sessions.refresh(token.shown(), next(token, n), at, &TERMS).await.expect("the store answers")
     }
 
-    async fn live_sessions(&self, user: UserId, at: Timestamp) -> Vec<Session> {
+    pub(crate) async fn live_sessions(&self, user: UserId, at: Timestamp) -> Vec<Session> {
         self.sessions.live(user, at).await.expect("the store answers")
     }
 
-    async fn ended_sessions(&self) -> Vec<EndedSession> {
+    pub(crate) async fn ended_sessions(&self) -> Vec<EndedSession> {
         self.sessions.ended_after(nothing_ended(), 1_000).await.expect("the store answers")
     }
 }

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use encore_domain::identity::{Account, Email, Role};
-use encore_domain::ids::UserId;
-use encore_domain::ports::EmailTaken;
+use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
+use encore_domain::identity::contact::{AddressParts, Contact, Phone, PostalAddress};
+use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role};
+use encore_domain::ids::{SessionId, UserId};
+use encore_domain::ports::{AccountChanged, EmailTaken, Refreshed};
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, refused, repeated};
+use crate::card_payments::plan;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{account, account_with_email, altered, id, sign_up_request};
+use crate::fixtures::{account, account_with_email, altered, at_secs, euros, hold, id, sign_up_request, start};
 
 /// Stamps the cases of the port `Users`.
 #[macro_export]
@@ -24,6 +27,13 @@ macro_rules! users {
             refuses_a_reused_request,
             finds_nobody,
             adds_many_at_once,
+            changes_a_profile,
+            changes_a_password,
+            changes_a_password_only_of_the_account_that_was_checked,
+            changes_a_role,
+            deletes_a_user,
+            deletes_nobody_with_open_business,
+            deletes_only_the_account_that_was_checked,
         ] $($with)+ }
     };
 }
@@ -125,4 +135,141 @@ pub async fn adds_many_at_once(bench: RecordBench) {
     assert_eq!(bench.user(late.user.id).await, None);
     assert_eq!(bench.user_by_email(&taken.user.email).await, Some(taken));
     assert_eq!(bench.users.add_all(Vec::new()).await.expect("the store answers"), 0);
+}
+
+fn address() -> PostalAddress {
+    let lines = ["Keizersgracht 1".to_owned(), "3-hoog".to_owned()];
+    let parts =
+        AddressParts { lines: &lines, postal_code: "1015 CJ", locality: "Amsterdam", region: "", country: "NL" };
+    PostalAddress::parse(&parts).expect("an address")
+}
+
+fn sorted(mut sessions: Vec<SessionId>) -> Vec<SessionId> {
+    sessions.sort();
+    sessions
+}
+
+pub async fn changes_a_profile(bench: RecordBench) {
+    let (first, other) = (bench.stored_account().await, bench.stored_account().await);
+    let phone = Phone::parse("+31 20 123 4567").expect("a number");
+    let change = async |change| bench.users.change_profile(first.user.id, change).await.expect("the store answers");
+    let mut expected = first.clone();
+    expected.user.contact = Contact { phone: Some(phone.clone()), address: Some(address()) };
+    let contact = ProfileChange { phone: Some(Some(phone)), address: Some(Some(address())), ..Default::default() };
+    assert_eq!(change(contact).await.as_ref(), Some(&expected));
+    assert_eq!(change(ProfileChange::default()).await.as_ref(), Some(&expected), "nothing is named");
+    expected.user.display_name = DisplayName::parse("Zoë R.").expect("a name");
+    expected.user.contact.phone = None;
+    let name = Some(expected.user.display_name.clone());
+    let named = ProfileChange { display_name: name, phone: Some(None), ..Default::default() };
+    assert_eq!(change(named).await.as_ref(), Some(&expected));
+    assert_eq!(bench.user(first.user.id).await, Some(expected));
+    assert_eq!(bench.user(other.user.id).await, Some(other));
+    assert_eq!(bench.users.change_profile(id(), ProfileChange::default()).await.expect("the store answers"), None);
+}
+
+pub async fn changes_a_password(bench: RecordBench) {
+    let (account, other) = (bench.stored_account().await, bench.stored_account().await);
+    let (kept, _) = bench.log_in(&account, start()).await;
+    let (first, token) = bench.log_in(&account, start()).await;
+    let (second, _) = bench.log_in(&account, start()).await;
+    let (others, _) = bench.log_in(&other, start()).await;
+    let hash = PasswordHash("$argon2id$new".to_owned());
+    let ended = bench.users.change_password(&account, hash.clone(), Some(kept.id), at_secs(1)).await;
+    assert_eq!(sorted(ended.expect("it is changed")), [first.id, second.id]);
+    let changed = Account { password_hash: hash, ..account.clone() };
+    assert_eq!(bench.user(account.user.id).await.as_ref(), Some(&changed));
+    let live = bench.live_sessions(account.user.id, at_secs(1)).await;
+    assert_eq!(live.iter().map(|session| session.id).collect::<Vec<_>>(), [kept.id]);
+    assert_eq!(bench.show_refresh_token(&token, 1, at_secs(1)).await, Refreshed::Refused);
+    let ended = bench.users.change_password(&changed, account.password_hash.clone(), None, at_secs(2)).await;
+    assert_eq!(ended.expect("it is changed"), [kept.id]);
+    assert_eq!(bench.live_sessions(other.user.id, at_secs(2)).await, [others]);
+}
+
+pub async fn changes_a_password_only_of_the_account_that_was_checked(bench: RecordBench) {
+    let stored = bench.stored_account().await;
+    let (session, _) = bench.log_in(&stored, start()).await;
+    let outdated = Account { password_hash: PasswordHash("$argon2id$old".to_owned()), ..stored.clone() };
+    for checked in [outdated, account()] {
+        let hash = PasswordHash("$argon2id$new".to_owned());
+        assert_eq!(refused(bench.users.change_password(&checked, hash, None, at_secs(1)).await), AccountChanged);
+    }
+    assert_eq!(bench.user(stored.user.id).await.as_ref(), Some(&stored));
+    assert_eq!(bench.live_sessions(stored.user.id, at_secs(1)).await, [session]);
+}
+
+pub async fn changes_a_role(bench: RecordBench) {
+    let account = bench.stored_account().await;
+    let user = account.user.id;
+    let (first, _) = bench.log_in(&account, start()).await;
+    let change = async |id, role| bench.users.change_role(id, role, at_secs(1)).await.expect("the store answers");
+    assert_eq!(change(user, Role::Fan).await, Some(Vec::new()));
+    assert_eq!(bench.live_sessions(user, at_secs(1)).await.len(), 1);
+    assert_eq!(change(user, Role::Operator).await, Some(vec![first.id]));
+    assert_eq!(bench.user(user).await.map(|account| account.user.role), Some(Role::Operator));
+    assert_eq!(bench.live_sessions(user, at_secs(1)).await, []);
+    assert_eq!(change(id(), Role::Operator).await, None);
+}
+
+pub async fn deletes_a_user(bench: RecordBench) {
+    let account = made(bench.users.create(account_with_email(id(), "ada@example.com"), None).await);
+    let (user, email) = (account.user.id, account.user.email.clone());
+    let (session, token) = bench.log_in(&account, start()).await;
+    bench.top_up(user, euros(500)).await;
+    let phone = Phone::parse("+31201234567").ok();
+    let contact = ProfileChange { phone: Some(phone), address: Some(Some(address())), ..Default::default() };
+    bench.users.change_profile(user, contact).await.expect("the store answers");
+    let ended = bench.users.delete(&account, true, at_secs(1)).await.expect("it is deleted");
+    assert_eq!(ended, [session.id]);
+    assert_eq!(bench.user(user).await, None);
+    assert_eq!(bench.user_by_email(&email).await, None);
+    assert_eq!(bench.live_sessions(user, at_secs(1)).await, []);
+    assert_eq!(bench.show_refresh_token(&token, 1, at_secs(1)).await, Refreshed::Refused);
+    assert_eq!(bench.balances(user).await, [euros(500)], "the books stay");
+    assert_eq!(bench.users.change_profile(user, ProfileChange::default()).await.expect("the store answers"), None);
+    assert_eq!(bench.users.change_role(user, Role::Operator, at_secs(2)).await.expect("the store answers"), None);
+    let next = account_with_email(id(), "ada@example.com");
+    assert_eq!(made(bench.users.create(next.clone(), None).await), next);
+    assert_eq!(bench.user_by_email(&email).await, Some(next));
+}
+
+pub async fn deletes_nobody_with_open_business(bench: RecordBench) {
+    let sale = bench.open_sale().await;
+    let [holding, paying, seated, rich] = [
+        bench.stored_account().await,
+        bench.stored_account().await,
+        bench.stored_account().await,
+        bench.stored_account().await,
+    ];
+    let held = hold(holding.user.id, &sale, &[0]);
+    bench.place(&held).await;
+    let charged = hold(paying.user.id, &sale, &[1]);
+    bench.place(&charged).await;
+    bench.start(&plan(&charged, at_secs(1))).await;
+    bench.buy(&hold(seated.user.id, &sale, &[2])).await;
+    bench.top_up(rich.user.id, euros(1)).await;
+    let open = |reservations, card_payments, balances: &[_]| {
+        DeleteRefusal::Open(OpenBusiness { reservations, card_payments, balances: balances.to_vec() })
+    };
+    let delete = async |account: &Account, gives_up, at| bench.users.delete(account, gives_up, at).await;
+    assert_eq!(refused(delete(&holding, true, at_secs(1)).await), open(1, 0, &[]));
+    assert_eq!(refused(delete(&paying, true, at_secs(1)).await), open(1, 1, &[]));
+    assert_eq!(refused(delete(&seated, true, at_secs(1)).await), open(1, 0, &[]));
+    assert_eq!(refused(delete(&rich, false, at_secs(1)).await), open(0, 0, &[euros(1)]));
+    for account in [&holding, &paying, &seated, &rich] {
+        assert_eq!(bench.user(account.user.id).await.as_ref(), Some(account));
+    }
+    delete(&holding, false, held.expires_at).await.expect("the hold has expired");
+    delete(&seated, false, sale.starts_at).await.expect("the show has begun");
+    delete(&rich, true, at_secs(1)).await.expect("the balance is given up");
+}
+
+pub async fn deletes_only_the_account_that_was_checked(bench: RecordBench) {
+    let stored = bench.stored_account().await;
+    let outdated = Account { password_hash: PasswordHash("$argon2id$old".to_owned()), ..stored.clone() };
+    for checked in [outdated, account()] {
+        assert_eq!(refused(bench.users.delete(&checked, true, at_secs(1)).await), DeleteRefusal::Changed);
+    }
+    assert_eq!(bench.user(stored.user.id).await, Some(stored));
 }

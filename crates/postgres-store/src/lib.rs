@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod account_changes;
+mod address_record;
 mod audit;
 mod batcher;
 mod card_payments;
@@ -48,6 +50,7 @@ mod settlements;
 mod statement;
 mod store_clock;
 mod topping_up;
+mod user_rows;
 mod users;
 mod wallet_credits;
 mod wallet_rows;

@@ -9,6 +9,9 @@ diesel::table! {
         role -> Text,
         password_hash -> Text,
         created_at -> Timestamptz,
+        phone -> Nullable<Text>,
+        address -> Nullable<Jsonb>,
+        deleted_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -1,21 +1,22 @@
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
-use encore_domain::error::{RequestError, Unavailable};
-use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, User};
-use encore_domain::ids::UserId;
-use encore_domain::ports::{EmailTaken, Users};
+use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::identity::account_change::{DeleteRefusal, ProfileChange};
+use encore_domain::identity::{Account, Email, PasswordHash, Role, User};
+use encore_domain::ids::{SessionId, UserId};
+use encore_domain::ports::{AccountChanged, EmailTaken, Users};
 use encore_domain::request::{Applied, RequestKey};
-use uuid::Uuid;
+use encore_domain::time::Timestamp;
 
-use crate::codec::{read_role, role_text};
+use crate::account_changes;
 use crate::database::Database;
-use crate::error::{TxError, corrupt, unavailable};
+use crate::error::{TxError, unavailable};
 use crate::requests::{self, Operation};
 use crate::schema::users;
+use crate::user_rows::UserRow;
 
-/// A statement has at most 65,535 parameters, and a user has six.
+/// A statement has at most 65,535 parameters, and a user has eight.
 const USERS_PER_STATEMENT: usize = 5_000;
 
 /// [`Users`] on Postgres.
@@ -76,9 +77,40 @@ impl Users for PostgresUsers {
         Ok(u64::try_from(added).unwrap_or(u64::MAX))
     }
 
+    async fn change_profile(&self, id: UserId, change: ProfileChange) -> Result<Option<Account>, Unavailable> {
+        let attempt = || account_changes::change_profile(&self.database, id, &change);
+        self.database.transact("users.change_profile", attempt).await
+    }
+
+    async fn change_password(
+        &self,
+        checked: &Account,
+        password_hash: PasswordHash,
+        kept: Option<SessionId>,
+        at: Timestamp,
+    ) -> Result<Vec<SessionId>, PortError<AccountChanged>> {
+        let attempt = || account_changes::change_password(&self.database, checked, &password_hash, kept, at);
+        self.database.transact("users.change_password", attempt).await
+    }
+
+    async fn change_role(&self, id: UserId, role: Role, at: Timestamp) -> Result<Option<Vec<SessionId>>, Unavailable> {
+        let attempt = || account_changes::change_role(&self.database, id, role, at);
+        self.database.transact("users.change_role", attempt).await
+    }
+
+    async fn delete(
+        &self,
+        checked: &Account,
+        gives_up_balances: bool,
+        at: Timestamp,
+    ) -> Result<Vec<SessionId>, PortError<DeleteRefusal>> {
+        let attempt = || account_changes::delete(&self.database, checked, gives_up_balances, at);
+        self.database.transact("users.delete", attempt).await
+    }
+
     async fn find(&self, id: UserId) -> Result<Option<Account>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let query = users::table.find(id.0).select(UserRow::as_select());
+        let query = users::table.find(id.0).filter(users::deleted_at.is_null()).select(UserRow::as_select());
         let row = query.first(&mut conn).await.optional().map_err(unavailable)?;
         row.map(UserRow::into_account).transpose().map_err(unavailable)
     }
@@ -88,40 +120,5 @@ impl Users for PostgresUsers {
         let query = users::table.filter(users::email.eq(email.as_str())).select(UserRow::as_select());
         let row = query.first(&mut conn).await.optional().map_err(unavailable)?;
         row.map(UserRow::into_account).transpose().map_err(unavailable)
-    }
-}
-
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = users)]
-struct UserRow {
-    id: Uuid,
-    email: String,
-    display_name: String,
-    role: String,
-    password_hash: String,
-    created_at: DateTime<Utc>,
-}
-
-impl UserRow {
-    fn of(account: &Account) -> Self {
-        let User { id, email, display_name, role, created_at } = &account.user;
-        Self {
-            id: id.0,
-            email: email.as_str().to_owned(),
-            display_name: display_name.as_str().to_owned(),
-            role: role_text(*role).to_owned(),
-            password_hash: account.password_hash.0.clone(),
-            created_at: *created_at,
-        }
-    }
-
-    fn into_account(self) -> QueryResult<Account> {
-        // The id is logged, not the personal data.
-        let email = Email::parse(&self.email).map_err(|_| corrupt("e-mail address of a user", &self.id))?;
-        let display_name =
-            DisplayName::parse(&self.display_name).map_err(|_| corrupt("display name of a user", &self.id))?;
-        let role = read_role(&self.role)?;
-        let user = User { id: UserId(self.id), email, display_name, role, created_at: self.created_at };
-        Ok(Account { user, password_hash: PasswordHash(self.password_hash) })
     }
 }

@@ -34,6 +34,10 @@ secret!(
     identity::v1::SignUpResponse,
     identity::v1::LogInRequest,
     identity::v1::LogInResponse,
+    identity::v1::UpdateMeRequest,
+    identity::v1::PostalAddress,
+    identity::v1::ChangePasswordRequest,
+    identity::v1::DeleteMeRequest,
     identity::v1::RefreshSessionRequest,
     identity::v1::RefreshSessionResponse,
     rehearsal::v1::RehearsalFan

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accessible;
+mod accounts;
 mod admissions;
 mod areas;
 mod audit;

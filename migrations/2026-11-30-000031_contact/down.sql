@@ -1,0 +1,3 @@
+ALTER TABLE users DROP COLUMN deleted_at;
+ALTER TABLE users DROP COLUMN address;
+ALTER TABLE users DROP COLUMN phone;

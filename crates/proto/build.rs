@@ -8,7 +8,7 @@ use std::{env, fs, io};
 const REHEARSAL: &str = "encore/rehearsal";
 
 /// The messages with passwords or access tokens. `src/lib.rs` prints them without their fields.
-const SECRET: [&str; 11] = [
+const SECRET: [&str; 13] = [
     ".encore.identity.v1.SignUpRequest",
     ".encore.identity.v1.SignUpResponse",
     ".encore.identity.v1.LogInRequest",
@@ -17,6 +17,8 @@ const SECRET: [&str; 11] = [
     ".encore.identity.v1.PostalAddress",
     ".encore.identity.v1.ChangePasswordRequest",
     ".encore.identity.v1.DeleteMeRequest",
+    ".encore.identity.v1.RequestPasswordResetRequest",
+    ".encore.identity.v1.ResetPasswordRequest",
     ".encore.identity.v1.RefreshSessionRequest",
     ".encore.identity.v1.RefreshSessionResponse",
     ".encore.rehearsal.v1.RehearsalFan",

@@ -48,6 +48,12 @@ pub enum LimitedLogIn {
         /// When the next try is checked.
         retry_after: Duration,
     },
+    /// The caller's network has asked for too many mails.
+    #[error("too many password resets from this address")]
+    TooManyResets {
+        /// When the next one may be asked for.
+        retry_after: Duration,
+    },
     /// Too many log-ins and sign-ups wait, and the caller's address or account has more of them than others.
     #[error("too many log-ins and sign-ups of this account or address are waiting")]
     TooManyWaiting,
@@ -70,6 +76,10 @@ pub enum AppError {
     LogInFailed,
     #[error("the refresh token is not of a live session")]
     RefreshTokenInvalid,
+    #[error("no password can be set with this token")]
+    ResetTokenInvalid,
+    #[error("this server sends no mails")]
+    MailOff,
     #[error("the account has open reservations, payments or balances")]
     AccountInUse(OpenBusiness),
     #[error("the e-mail address belongs to another user")]

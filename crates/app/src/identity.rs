@@ -9,7 +9,7 @@ use std::sync::Arc;
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::Contact;
 use encore_domain::identity::session::DeviceName;
-use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, Role, User};
+use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, PasswordHash, Role, User};
 use encore_domain::ids::{SessionId, UserId};
 use encore_domain::ports::{Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
@@ -183,14 +183,22 @@ impl IdentityUseCases {
         from: Option<IpAddr>,
     ) -> Result<(), AppError> {
         let account = self.reauthenticate(caller.user, &old, from).await?;
-        let password_hash = {
-            let _turn = self.turns.turn(from, account.user.email.as_str()).await?;
-            self.passwords.hash(&new).await?
-        };
+        let password_hash = self.hash_in_turn(&new, account.user.email.as_str(), from).await?;
         let now = self.clock.now();
         let ended = self.users.change_password(&account, password_hash, kept, now).await?;
         self.sessions.note_ends(&ended, now);
         Ok(())
+    }
+
+    /// Hashes a new password in its turn, for an account.
+    pub(crate) async fn hash_in_turn(
+        &self,
+        password: &Password,
+        account: &str,
+        from: Option<IpAddr>,
+    ) -> Result<PasswordHash, AppError> {
+        let _turn = self.turns.turn(from, account).await?;
+        Ok(self.passwords.hash(password).await?)
     }
 
     /// Changes what the caller says about the person.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event_log;
 pub mod identity;
 pub mod money_admin;
+pub mod password_resets;
 pub mod payment;
 pub mod performance_cancellation;
 pub mod queue;

@@ -2,6 +2,7 @@
 
 pub mod account_change;
 pub mod contact;
+pub mod password_reset;
 pub mod session;
 
 use std::fmt;

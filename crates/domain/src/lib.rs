@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod identity;
 pub mod ids;
+pub mod mail;
 pub mod money;
 pub mod page;
 pub mod payment;

@@ -18,7 +18,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
     match service {
         identity::v1::identity_service_server::SERVICE_NAME => match rpc {
-            "SignUp" | "LogIn" | "RefreshSession" => Some(Access::Public),
+            "SignUp" | "LogIn" | "RefreshSession" | "RequestPasswordReset" | "ResetPassword" => Some(Access::Public),
             _ => Some(Access::Fan),
         },
         catalog::v1::catalog_service_server::SERVICE_NAME => match rpc {
@@ -64,6 +64,8 @@ mod tests {
                 "ListPerformances",
                 "LogIn",
                 "RefreshSession",
+                "RequestPasswordReset",
+                "ResetPassword",
                 "SignUp"
             ]
         );

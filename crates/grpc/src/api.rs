@@ -12,6 +12,7 @@ use encore_app::catalog::CatalogUseCases;
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::MoneyAdmin;
+use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
@@ -107,6 +108,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Api {
     pub identity: IdentityUseCases,
     pub sessions: SessionUseCases,
+    pub password_resets: PasswordResetUseCases,
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
     pub booking: BookingUseCases,
@@ -270,7 +272,12 @@ impl Api {
             ended_sessions: ended_sessions(),
             shutdown: shutdown.clone(),
         };
-        let identity = IdentityApi { identity: self.identity.clone(), sessions: self.sessions.clone(), calls: calls() };
+        let identity = IdentityApi {
+            identity: self.identity.clone(),
+            sessions: self.sessions.clone(),
+            resets: self.password_resets,
+            calls: calls(),
+        };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
         serve!(QueueServiceServer, Queues, queue, MESSAGE_MAX_BYTES);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
+use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::sessions::SessionUseCases;
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::{AddressParts, NotAnAddressPart, Phone, PostalAddress};
@@ -29,6 +30,7 @@ const PASSWORD_FIELD: u32 = 3;
 pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
     pub(crate) sessions: SessionUseCases,
+    pub(crate) resets: PasswordResetUseCases,
     pub(crate) calls: Calls,
 }
 
@@ -175,6 +177,35 @@ impl IdentityService for IdentityApi {
         let changing = async move { identity.change_password(caller, kept, (current, new), from).await };
         self.calls.write_in_turn(changing).await?;
         Ok(Response::new(pb::ChangePasswordResponse {}))
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<pb::RequestPasswordResetRequest>,
+    ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
+        let from = peer_address(&request);
+        let mut fields = Fields::default();
+        let Some(email) = fields.read("email", Email::parse(&request.get_ref().email)) else {
+            return Err(fields.into_status());
+        };
+        self.resets.request(email, from).map_err(status)?;
+        Ok(Response::new(pb::RequestPasswordResetResponse {}))
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<pb::ResetPasswordRequest>,
+    ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
+        let from = peer_address(&request);
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let Some(password) = fields.read("new_password", Password::parse(&message.new_password)) else {
+            return Err(fields.into_status());
+        };
+        let resets = self.resets.clone();
+        let setting = async move { resets.set_password(&message.token, &password, from).await };
+        self.calls.write_in_turn(setting).await?;
+        Ok(Response::new(pb::ResetPasswordResponse {}))
     }
 
     async fn delete_me(&self, request: Request<pb::DeleteMeRequest>) -> Result<Response<pb::DeleteMeResponse>, Status> {

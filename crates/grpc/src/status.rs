@@ -53,6 +53,8 @@ pub(crate) fn status(failure: AppError) -> Status {
         }
         AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
         AppError::RefreshTokenInvalid => refusal(Code::Unauthenticated, message, ErrorReason::RefreshTokenInvalid, []),
+        AppError::ResetTokenInvalid => precondition(message, ErrorReason::ResetTokenInvalid, []),
+        AppError::MailOff => precondition(message, ErrorReason::MailOff, []),
         AppError::AccountInUse(open) => account_in_use(message, &open),
         AppError::EmailTaken => refusal(Code::AlreadyExists, message, ErrorReason::EmailTaken, []),
         AppError::NotOnSale(NotOnSale::NotYet { opens_at }) => {
@@ -275,6 +277,7 @@ fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
         LimitedLogIn::WrongPasswords { retry_after } => {
             ("wrong_passwords", Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)))
         }
+        LimitedLogIn::TooManyResets { retry_after } => ("password_resets", retry_after),
         LimitedLogIn::TooManyWaiting => ("calls_at_once", RETRY_AFTER_OVERLOAD),
     };
     quota_failure(message, subject, message, retry_after)

@@ -75,6 +75,7 @@ impl Users for MemoryUsers {
         let account = users.accounts.get_mut(&checked.user.id);
         let account = account.filter(|account| account.password_hash == checked.password_hash);
         account.ok_or(PortError::Refused(AccountChanged))?.password_hash = password_hash;
+        users.resets.retain(|_, reset| reset.user != checked.user.id);
         Ok(sessions.end_all_but(checked.user.id, kept, at))
     }
 
@@ -104,6 +105,7 @@ impl Users for MemoryUsers {
         if let Some(account) = records.users.accounts.remove(&id) {
             records.users.by_email.remove(&account.user.email);
         }
+        records.users.resets.retain(|_, reset| reset.user != id);
         Ok(records.sessions.end_all_but(id, None, at))
     }
 

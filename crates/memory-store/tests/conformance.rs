@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
-    MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
-    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWithdrawals,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
+    MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor,
+    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -15,6 +15,7 @@ async fn records() -> RecordBench {
     RecordBench {
         users: Arc::new(MemoryUsers::new(records.clone())),
         sessions: Arc::new(MemorySessions::new(records.clone())),
+        password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
         queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
@@ -48,6 +49,7 @@ async fn speed() -> SpeedBench {
 
 encore_port_tests::users!(records);
 encore_port_tests::sessions!(records);
+encore_port_tests::password_resets!(records);
 encore_port_tests::catalog!(records);
 encore_port_tests::queue_records!(records);
 encore_port_tests::draws!(records);

@@ -10,9 +10,9 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, CardPayments, Catalog, Draws, Outbox, Payments, QueueRecords, QueueStore, Reconciliations, Refunds,
-    RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users,
-    WalletCredits, Wallets, Withdrawals,
+    Audit, CardPayments, Catalog, Draws, Outbox, PasswordResets, Payments, QueueRecords, QueueStore, Reconciliations,
+    Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements,
+    Users, WalletCredits, Wallets, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -28,6 +28,8 @@ pub struct RecordBench {
     pub users: Arc<dyn Users>,
     /// The port under test.
     pub sessions: Arc<dyn Sessions>,
+    /// The port under test.
+    pub password_resets: Arc<dyn PasswordResets>,
     /// The port under test, or one that supplies its data.
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.

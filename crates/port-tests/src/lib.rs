@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod draws;
 pub mod event_publisher;
 pub mod outbox;
+pub mod password_resets;
 pub mod payment_gateway;
 pub mod payments;
 pub mod queue_records;

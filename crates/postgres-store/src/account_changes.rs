@@ -15,6 +15,7 @@ use crate::address_record;
 use crate::codec::{read_money, role_text};
 use crate::database::Database;
 use crate::error::TxError;
+use crate::password_resets::forget_of;
 use crate::schema::users;
 use crate::sessions::end_all_but;
 use crate::statement::{Cached, sql};
@@ -63,6 +64,7 @@ pub async fn change_password(
         }
         let row = users::table.find(checked.user.id.0);
         diesel::update(row).set(users::password_hash.eq(&password_hash.0)).execute(conn).await?;
+        forget_of(conn, checked.user.id).await?;
         Ok(end_all_but(conn, checked.user.id, kept, at).await?)
     });
     changing.await
@@ -115,6 +117,7 @@ pub async fn delete(
             .bind::<Text, _>(PasswordHash::of_nothing().0)
             .bind::<Timestamptz, _>(at);
         Cached(empty).execute(conn).await?;
+        forget_of(conn, user).await?;
         Cached(sql(FORGET_DEVICES).bind::<SqlUuid, _>(user.0)).execute(conn).await?;
         Ok(end_all_but(conn, user, None, at).await?)
     });

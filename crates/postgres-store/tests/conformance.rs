@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox, PostgresPayments,
-    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
-    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
-    PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
+    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox,
+    PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds,
+    PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -19,6 +19,7 @@ async fn bench() -> RecordBench {
     RecordBench {
         users: Arc::new(PostgresUsers::new(database.clone())),
         sessions: Arc::new(PostgresSessions::new(database.clone())),
+        password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
         queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
@@ -42,6 +43,7 @@ async fn bench() -> RecordBench {
 
 encore_port_tests::users!(bench);
 encore_port_tests::sessions!(bench);
+encore_port_tests::password_resets!(bench);
 encore_port_tests::catalog!(bench);
 encore_port_tests::queue_records!(bench);
 encore_port_tests::draws!(bench);

@@ -12,12 +12,12 @@ use encore_domain::page::PageRequest;
 use encore_domain::payment::card::{CardPlan, Purpose};
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
-    CardPayments, Catalog, EndedSession, Payments, Refunds, Reservations, Sessions, Users, Wallets,
+    CardPayments, Catalog, EndedSession, PasswordResets, Payments, Refunds, Reservations, Sessions, Users, Wallets,
 };
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
-    Database, PostgresCardPayments, PostgresCatalog, PostgresPayments, PostgresRefunds, PostgresReservations,
-    PostgresSessions, PostgresUsers, PostgresWallets,
+    Database, PostgresCardPayments, PostgresCatalog, PostgresPasswordResets, PostgresPayments, PostgresRefunds,
+    PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets,
 };
 
 /// An attempt to pay a hold by card.
@@ -41,6 +41,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let (users, catalog) = (PostgresUsers::new(database.clone()), PostgresCatalog::new(database.clone()));
     let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
     let (payments, cards) = (PostgresPayments::new(database.clone()), PostgresCardPayments::new(database.clone()));
+    let resets = PostgresPasswordResets::new(database.clone());
     let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database));
 
     let account = fixtures::account();
@@ -56,6 +57,8 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
 
     users.find_by_email(&account.user.email).await?;
     sessions.live(fan, at_secs(1)).await?;
+    resets.forget(at_secs(1), 100).await?;
+    users.change_password(&account, account.password_hash.clone(), None, at_secs(1)).await?;
     sessions.expire(at_secs(1), 100).await?;
     let before = EndedSession { ended_at: at_secs(1), id: fixtures::id() };
     sessions.ended_after(before, 100).await?;
@@ -101,7 +104,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 16, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 18, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

@@ -38,6 +38,8 @@ secret!(
     identity::v1::PostalAddress,
     identity::v1::ChangePasswordRequest,
     identity::v1::DeleteMeRequest,
+    identity::v1::RequestPasswordResetRequest,
+    identity::v1::ResetPasswordRequest,
     identity::v1::RefreshSessionRequest,
     identity::v1::RefreshSessionResponse,
     rehearsal::v1::RehearsalFan

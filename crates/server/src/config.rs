@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod gateway_webhooks;
 mod listen;
+mod mail;
 mod payments;
 mod queues;
 mod sessions;
@@ -30,6 +31,7 @@ pub use self::demo::{Demo, DemoArgs};
 pub use self::events::{EventArgs, Events, Publisher};
 pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
 pub use self::listen::{ListenArgs, MetricsConfig};
+pub use self::mail::{MailArgs, MailConfig, MailRoute};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
 pub use self::sessions::SessionArgs;
@@ -52,6 +54,9 @@ pub struct ServeArgs {
     /// How long sessions live.
     #[command(flatten)]
     pub sessions: SessionArgs,
+    /// How mails are sent.
+    #[command(flatten)]
+    pub mail: MailArgs,
     /// How queues work.
     #[command(flatten)]
     pub queues: QueueArgs,
@@ -89,6 +94,7 @@ pub struct Config {
     pub stores: Stores,
     pub keyring: Keyring,
     pub sessions: SessionTerms,
+    pub mail: MailConfig,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub clock_tolerance: Duration,
@@ -122,6 +128,7 @@ impl ServeArgs {
         let stores = self.stores.read(check);
         let keyring = self.tokens.read(check, is_embedded);
         let sessions = self.sessions.read(check);
+        let mail = self.mail.read(check, is_embedded);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
         let gateway_webhooks = self.gateway_webhooks.read(check);
@@ -136,6 +143,7 @@ impl ServeArgs {
             stores: stores?,
             keyring: keyring?,
             sessions: sessions?,
+            mail: mail?,
             guarded: queues.guarded,
             shutdown_grace: grace?,
             clock_tolerance: Duration::from_millis(tolerance?.into()),

@@ -15,6 +15,7 @@ use encore_app::contexts::PerformanceContexts;
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
+use encore_app::password_resets::{PasswordResetParts, PasswordResetUseCases};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
@@ -70,7 +71,10 @@ impl Encore {
         let availability = stores.availability();
         let saga = card_saga(&ports, &runtime);
         let sessions = sessions(&ports);
+        let identity = identity(&ports, &sessions);
+        let password_resets = password_resets(&ports, &identity, &sessions);
         let workers = workers(&ports, &runtime, saga.clone(), sessions.clone(), stores);
+        let workers = workers.with_password_resets(password_resets.clone());
         let event_backlog = event_backlog(&ports);
         let money = money_admin(&ports, &runtime);
         let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
@@ -80,7 +84,7 @@ impl Encore {
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
         let parts = queue_parts(&ports, &runtime);
         let Runtime { contexts, seat_map, guard, .. } = runtime;
-        let Ports { clock, ids, passwords, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
+        let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
         let Ports { catalog, reservations, seat_blocks, refunds, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
@@ -118,17 +122,10 @@ impl Encore {
             clock: clock(),
             ids: ids(),
         });
-        let identity = IdentityUseCases::new(IdentityParts {
-            users,
-            passwords,
-            sessions: sessions.clone(),
-            clock: clock(),
-            ids: ids(),
-            hashes_at_once: cores().saturating_sub(1).max(1),
-        });
         let api = Api {
             identity,
             sessions,
+            password_resets,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
@@ -208,6 +205,16 @@ impl Encore {
         self.api.sessions = self.api.sessions.lasting(terms);
         self.api.identity = self.api.identity.with_sessions(self.api.sessions.clone());
         self.workers = self.workers.with_sessions(self.api.sessions.clone());
+        let resets = self.api.password_resets;
+        self.api.password_resets = resets.with_sessions(self.api.identity.clone(), self.api.sessions.clone());
+        self.workers = self.workers.with_password_resets(self.api.password_resets.clone());
+        self
+    }
+
+    /// The same instance, whose mails link to a page that begins like this.
+    pub fn linking_resets(mut self, link: Option<String>) -> Self {
+        self.api.password_resets = self.api.password_resets.linking(link);
+        self.workers = self.workers.with_password_resets(self.api.password_resets.clone());
         self
     }
 
@@ -258,6 +265,30 @@ impl Runtime {
         let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
         Self { contexts, seat_map, room, sales_gate, guard, propagator }
     }
+}
+
+fn identity(ports: &Ports, sessions: &SessionUseCases) -> IdentityUseCases {
+    IdentityUseCases::new(IdentityParts {
+        users: ports.users.clone(),
+        passwords: ports.passwords.clone(),
+        sessions: sessions.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+        hashes_at_once: cores().saturating_sub(1).max(1),
+    })
+}
+
+fn password_resets(ports: &Ports, identity: &IdentityUseCases, sessions: &SessionUseCases) -> PasswordResetUseCases {
+    PasswordResetUseCases::new(PasswordResetParts {
+        identity: identity.clone(),
+        sessions: sessions.clone(),
+        users: ports.users.clone(),
+        resets: ports.password_resets.clone(),
+        mailer: ports.mailer.clone(),
+        link: None,
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
 }
 
 fn sessions(ports: &Ports) -> SessionUseCases {

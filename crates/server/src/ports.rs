@@ -7,23 +7,23 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Outbox, PageTokens,
-    Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens, Reconciliations, Refunds, RelayCursor,
-    Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users,
-    WalletCredits, Wallets, Withdrawals,
+    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Outbox,
+    PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
+    Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges,
+    SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets, Withdrawals,
 };
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPayments, MemoryQueueRecords,
-    MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
-    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWithdrawals,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryOutbox, MemoryPasswordResets,
+    MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds,
+    MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
+    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
-    PostgresOutbox, PostgresPayments, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds,
-    PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions,
-    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
+    PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations,
+    PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks,
+    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
@@ -46,6 +46,9 @@ pub struct Ports {
     pub page_tokens: Arc<dyn PageTokens>,
     pub users: Arc<dyn Users>,
     pub sessions: Arc<dyn Sessions>,
+    pub password_resets: Arc<dyn PasswordResets>,
+    /// None if this server sends no mails.
+    pub mailer: Option<Arc<dyn Mailer>>,
     pub catalog: Arc<dyn Catalog>,
     pub reservations: Arc<dyn Reservations>,
     pub seat_blocks: Arc<dyn SeatBlocks>,
@@ -91,6 +94,8 @@ impl Ports {
             page_tokens: Arc::new(SignedPageTokens::new(keyring)),
             users: Arc::new(MemoryUsers::new(records.clone())),
             sessions: Arc::new(MemorySessions::new(records.clone())),
+            password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
+            mailer: Some(Arc::new(MemoryMailer::default())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
@@ -135,6 +140,7 @@ impl Ports {
         Ok(Self {
             users: Arc::new(PostgresUsers::new(database.clone())),
             sessions: Arc::new(PostgresSessions::new(database.clone())),
+            password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),

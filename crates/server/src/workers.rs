@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
 use encore_app::error::AppError;
+use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::reconciliation::Reconciler;
 use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
@@ -38,6 +39,10 @@ const FOLLOW_SESSIONS_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(10);
 /// The pause between two windows of the outbox where nothing is published. They keep windows small, should a relay begin one day.
 const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which mails that were asked for are sent.
+const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
+/// The pause between two deletions of expired password resets.
+const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of what is kept of past queues.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
@@ -52,6 +57,7 @@ pub struct Workers {
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
     sessions: SessionUseCases,
+    password_resets: Option<PasswordResetUseCases>,
     pub(crate) stores: StoreWatch,
 }
 
@@ -71,12 +77,19 @@ pub(crate) struct WorkerParts {
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
         let WorkerParts { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores } = parts;
-        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores }
+        let password_resets = None;
+        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, password_resets, stores }
     }
 
     /// The same loops, which keep delivered events for this long.
     pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
         self.relay = self.relay.map(|relay| relay.keeping_for(retention));
+        self
+    }
+
+    /// The same loops, which send the mails of these resets.
+    pub(crate) fn with_password_resets(mut self, resets: PasswordResetUseCases) -> Self {
+        self.password_resets = Some(resets);
         self
     }
 
@@ -112,7 +125,8 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores } = self;
+        let Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, password_resets, stores } =
+            self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -165,6 +179,15 @@ impl Workers {
             sessions.follow_ended().await
         });
         loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
+        if let Some(resets) = password_resets {
+            loops.repeat(
+                "mails",
+                SEND_MAILS_EVERY,
+                resets.clone(),
+                |resets| async move { resets.send_waiting().await },
+            );
+            loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
+        }
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }

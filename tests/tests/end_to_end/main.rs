@@ -28,6 +28,7 @@ mod lost_locks;
 mod lost_redis;
 mod money;
 mod operators;
+mod password_resets;
 mod payments;
 mod protocol;
 mod queue;

@@ -100,6 +100,13 @@ pub struct Session {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(pub [u8; SECRET_BYTES]);
 
+impl Secret {
+    /// What is kept of it.
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest::of(&self.0)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -152,7 +159,7 @@ impl RefreshToken {
     /// What the store compares.
     pub fn shown(&self) -> ShownToken {
         let Self { session, family, .. } = self;
-        ShownToken { session: *session, family: SecretDigest::of(&family.0), token: SecretDigest::of(&self.to_bytes()) }
+        ShownToken { session: *session, family: family.digest(), token: SecretDigest::of(&self.to_bytes()) }
     }
 
     /// The token as bytes.

@@ -11,6 +11,7 @@ mod clock;
 mod event_publisher;
 mod identity;
 mod ids;
+mod mailer;
 mod outbox;
 mod page_tokens;
 mod payment_gateway;
@@ -36,9 +37,11 @@ pub use catalog::Catalog;
 pub use clock::Clock;
 pub use event_publisher::EventPublisher;
 pub use identity::{
-    AccessTokens, AccountChanged, EmailTaken, EndedSession, HashingError, Passwords, Refreshed, Sessions, Users,
+    AccessTokens, AccountChanged, EmailTaken, EndedSession, HashingError, PasswordResets, Passwords, Refreshed,
+    Sessions, Users,
 };
 pub use ids::Ids;
+pub use mailer::Mailer;
 pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payment_gateway::{PaymentGateway, SandboxActions};
@@ -61,11 +64,12 @@ pub use withdrawals::Withdrawals;
 pub use self::{
     audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
     booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
-    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswords, identity::MockSessions,
-    identity::MockUsers, ids::MockIds, outbox::MockOutbox, page_tokens::MockPageTokens,
-    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
-    queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
-    sales_switches::MockSalesSwitches, settlements::MockSettlements, store_clock::MockStoreClock,
-    wallet_credits::MockWalletCredits, wallets::MockWallets, withdrawals::MockWithdrawals,
+    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswordResets,
+    identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds, mailer::MockMailer,
+    outbox::MockOutbox, page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway,
+    payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws, queue::MockLaneGrants,
+    queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, reconciliations::MockReconciliations,
+    refunds::MockRefunds, relay_cursor::MockRelayCursor, sales_switches::MockSalesSwitches,
+    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
+    withdrawals::MockWithdrawals,
 };

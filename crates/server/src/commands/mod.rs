@@ -17,6 +17,7 @@ use encore_app::error::{AppError, Violation};
 use encore_credentials::Keyring;
 use encore_domain::error::Unavailable;
 use encore_grpc::{GuardedRpcs, ServeError};
+use encore_mailer::NotAnSmtpUrl;
 use encore_payment_gateway::StripeConfigError;
 use encore_postgres_store::DatabaseConfig;
 use encore_postgres_store::migration::migrate;
@@ -45,6 +46,8 @@ pub enum CommandError {
     RedisEvicts { policy: String },
     #[error("Stripe cannot be used")]
     Stripe(#[from] StripeConfigError),
+    #[error("mails cannot be sent")]
+    Mail(#[from] NotAnSmtpUrl),
     #[error("cannot listen on {address}")]
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -81,6 +84,7 @@ impl CommandError {
             | Self::Unavailable(_)
             | Self::RedisEvicts { .. }
             | Self::Stripe(_)
+            | Self::Mail(_)
             | Self::Listen { .. }
             | Self::Metrics(_)
             | Self::Read { .. }

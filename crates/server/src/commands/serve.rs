@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use encore_domain::ports::EventPublisher;
+use encore_domain::ports::{EventPublisher, Mailer};
 use encore_events::{FilePublisher, KafkaPublisher};
 use encore_grpc::ConnectionLimits;
+use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::eviction_policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,9 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
-use crate::config::{Config, Gateway, GatewayWebhookConfig, MetricsConfig, Publisher, ServeArgs, Stores};
+use crate::config::{
+    Config, Gateway, GatewayWebhookConfig, MailConfig, MailRoute, MetricsConfig, Publisher, ServeArgs, Stores,
+};
 use crate::demo;
 use crate::encore::Encore;
 use crate::metrics::{Metrics, Sources};
@@ -42,6 +45,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let encore = encore.keeping_events_for(config.events.retention);
     let encore = encore.cancelling(config.cancellation);
     let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
+    let encore = encore.linking_resets(config.mail.reset_link.clone());
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
@@ -135,6 +139,7 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
         Gateway::Sandbox => ports,
         Gateway::Stripe(stripe) => ports.on_stripe(stripe.clone())?,
     };
+    let ports = Ports { mailer: mailer(&config.mail)?, ..ports };
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);
     };
@@ -149,6 +154,18 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
         return Ok(ports);
     };
     Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)
+}
+
+/// What sends mails, if anything does.
+fn mailer(config: &MailConfig) -> Result<Option<Arc<dyn Mailer>>, CommandError> {
+    Ok(match &config.route {
+        None => None,
+        Some(MailRoute::Folder { folder, from }) => {
+            info!(folder = %folder.display(), "mails are written into a folder");
+            Some(Arc::new(FolderMailer::new(folder, from.clone())))
+        }
+        Some(MailRoute::Smtp { url, from }) => Some(Arc::new(SmtpMailer::new(url, from.clone())?)),
+    })
 }
 
 /// Runs the API and the workers until a signal. The API is stopped first, within the grace period. The workers are

@@ -11,7 +11,7 @@ pub(super) struct CrateRule {
 /// End-to-end tests may use every crate.
 pub(super) const EXEMPT: [&str; 1] = ["encore-tests"];
 
-pub(super) const CRATES: [CrateRule; 20] = [
+pub(super) const CRATES: [CrateRule; 21] = [
     CrateRule { name: "encore-domain", uses: &[], tests_use: &[] },
     CrateRule { name: "encore-bulkhead", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-seating-plan", uses: &["encore-domain"], tests_use: &[] },
@@ -39,6 +39,7 @@ pub(super) const CRATES: [CrateRule; 20] = [
     },
     CrateRule { name: "encore-credentials", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-port-tests", uses: &["encore-domain"], tests_use: &[] },
+    CrateRule { name: "encore-mailer", uses: &["encore-domain"], tests_use: &[] },
     CrateRule { name: "encore-payment-gateway", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
     CrateRule { name: "encore-proto", uses: &[], tests_use: &[] },
     CrateRule {
@@ -64,6 +65,7 @@ pub(super) const CRATES: [CrateRule; 20] = [
             "encore-domain",
             "encore-event-format",
             "encore-events",
+            "encore-mailer",
             "encore-grpc",
             "encore-memory-store",
             "encore-payment-gateway",

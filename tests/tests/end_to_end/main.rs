@@ -1,6 +1,7 @@
 //! End-to-end tests: two instances of the server on Postgres and Redis, called like by a client.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod accessible;
 mod accounts;
 mod admissions;

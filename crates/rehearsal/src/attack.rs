@@ -152,6 +152,7 @@ fn plan(args: &AttackArgs) -> Result<InstancesPlan, AttackError> {
         access_token_lifetime: LASTS_MAX,
         instances: 1,
         pool_size: POOL_SIZE,
+        sandbox: false,
         logs: args.out.clone(),
     })
 }

@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// The currency of all rehearsals.
 pub const CURRENCY: &str = "EUR";
+/// The token of a card that the sandbox approves.
+const APPROVED_CARD: &str = "sandbox_approve";
 /// How long a call may take before its caller gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a connection may take to be made.
@@ -197,6 +199,22 @@ impl Caller {
         self.send_hold(message).await
     }
 
+    /// `HoldSeats`, of the best that are available.
+    pub async fn hold_best(
+        &self,
+        request: RequestId,
+        performance: &str,
+        count: u32,
+    ) -> Result<booking::Reservation, Status> {
+        let message = booking::HoldSeatsRequest {
+            request_id: request.to_string(),
+            performance_id: performance.to_owned(),
+            best_available: Some(booking::BestAvailable { count, ..Default::default() }),
+            ..Default::default()
+        };
+        self.send_hold(message).await
+    }
+
     async fn send_hold(&self, message: booking::HoldSeatsRequest) -> Result<booking::Reservation, Status> {
         let mut client = BookingServiceClient::new(self.channel.clone());
         let held = client.hold_seats(self.request(message)).await?.into_inner();
@@ -234,13 +252,27 @@ impl Caller {
         Ok(balances.iter().find(|it| it.currency_code == CURRENCY).map_or(0, |it| it.amount_minor))
     }
 
-    /// `PayReservation`.
+    /// `PayReservation`, from the wallet.
     pub async fn pay(&self, request: RequestId, reservation_id: &str) -> Result<payment::Payment, Status> {
-        let message = payment::PayReservationRequest {
-            request_id: request.to_string(),
-            reservation_id: reservation_id.to_owned(),
-            card: None,
-        };
+        self.send_payment(request, reservation_id, None).await
+    }
+
+    /// `PayReservation`, by a card that the sandbox approves. A payment that is not over is an error.
+    pub async fn pay_by_card(&self, request: RequestId, reservation_id: &str) -> Result<payment::Payment, Status> {
+        let card = payment::CardMethod { token: APPROVED_CARD.to_owned() };
+        let paid = self.send_payment(request, reservation_id, Some(card)).await?;
+        let state = paid.state();
+        if state == payment::PaymentState::Paid { Ok(paid) } else { Err(Status::data_loss(state.as_str_name())) }
+    }
+
+    async fn send_payment(
+        &self,
+        request: RequestId,
+        reservation_id: &str,
+        card: Option<payment::CardMethod>,
+    ) -> Result<payment::Payment, Status> {
+        let (request_id, reservation_id) = (request.to_string(), reservation_id.to_owned());
+        let message = payment::PayReservationRequest { request_id, reservation_id, card };
         let mut client = PaymentServiceClient::new(self.channel.clone());
         let paid = client.pay_reservation(self.request(message)).await?.into_inner();
         paid.payment.ok_or_else(|| Status::data_loss("a payment that is none"))

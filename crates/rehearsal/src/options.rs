@@ -40,8 +40,12 @@ pub enum Scenario {
     Hold,
     /// Holding units of one general admission area, two at a time.
     Area,
-    /// Paying live holds from wallets.
+    /// Paying live holds, from wallets or by card.
     Pay,
+    /// Whole journeys one after the other, without thinking: join, be admitted, look, hold and pay.
+    Flow,
+    /// Everybody at once for a tenth as many seats, best available, one each, without a queue.
+    Rush,
     /// Reading the seat map.
     Map,
 }
@@ -58,6 +62,8 @@ impl Scenario {
             Self::Hold => "hold",
             Self::Area => "area",
             Self::Pay => "pay",
+            Self::Flow => "flow",
+            Self::Rush => "rush",
             Self::Map => "map",
         }
     }
@@ -195,9 +201,21 @@ pub struct LoadArgs {
     /// How many calls a second are meant to start in the paced phase; by default 70 % of what was possible before it.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
+    /// How `pay` pays. Cards are charged by the server's sandbox, which moves no money and serves one instance.
+    #[arg(long, value_enum, default_value_t = Method::Wallet)]
+    pub method: Method,
     /// Measure no baselines.
     #[arg(long)]
     pub no_baselines: bool,
+}
+
+/// How holds are paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// From the wallet.
+    Wallet,
+    /// By a card of the sandbox that is approved.
+    Card,
 }
 
 fn percent() -> RangedU64ValueParser {
@@ -215,6 +233,12 @@ impl RehearseArgs {
             return Err(
                 "--against compares scenarios that measure something: a journey has no rate to compare".to_owned()
             );
+        }
+        if self.load.method == Method::Card && self.scenario != Scenario::Pay {
+            return Err(format!("--method card is for pay; nobody pays by card in {}", self.scenario.name()));
+        }
+        if self.load.method == Method::Card && self.environment.instances > 1 {
+            return Err("--method card is for one instance: the sandbox forgets what another one charged".to_owned());
         }
         if self.environment.local && connections > LOCAL_CONNECTIONS_MAX {
             return Err(format!(
@@ -290,6 +314,9 @@ mod tests {
         assert!(refused("map --seats 10001").contains("--seats is 10001"));
         assert!(parsed("--local --pool 150 --instances 2 --kill").expect("flags").check().is_ok());
         assert!(parsed("--seats 10001").expect("flags").check().is_ok());
+        assert!(refused("hold --method card").contains("--method card is for pay"));
+        assert!(refused("pay --local --instances 2 --method card").contains("one instance"));
+        assert!(parsed("pay --local --method card").expect("flags").check().is_ok());
         assert!(parsed("hold --rate 0").is_err());
         assert!(refused("journey --against b").contains("no rate to compare"));
         assert!(parsed("hold --local --against b").expect("flags").check().is_ok());

@@ -42,6 +42,8 @@ pub async fn rehearse(
         Scenario::Hold => scenarios::hold::run(&run).await,
         Scenario::Area => scenarios::area::run(&run).await,
         Scenario::Pay => scenarios::pay::run(&run).await,
+        Scenario::Flow => scenarios::flow::run(&run).await,
+        Scenario::Rush => scenarios::rush::run(&run).await,
         Scenario::Map => scenarios::map::run(&run).await,
     };
     let interrupted = stop.is_cancelled();

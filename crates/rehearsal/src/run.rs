@@ -17,7 +17,7 @@ use crate::command_line;
 use crate::environment::{Environment, EnvironmentError, EnvironmentKind, InstancesPlan, StoreUrls};
 use crate::live::Live;
 use crate::operator::{Bounds, OperatorLogin};
-use crate::options::RehearseArgs;
+use crate::options::{Method, RehearseArgs};
 use crate::rehearsal::{make_folder, publish, rehearse};
 use crate::report::model::Proof;
 use crate::scenario::RehearsalError;
@@ -175,6 +175,7 @@ async fn open(args: &RehearseArgs, bounds: Bounds) -> Result<Environment, RunErr
         program: server(args)?,
         instances: usize::try_from(place.instances).unwrap_or(usize::MAX),
         pool_size: place.pool,
+        sandbox: args.load.method == Method::Card,
         on_stores: place.local,
         access_token_lifetime: args.bound() + Duration::from_hours(1),
         logs: args.out.join("logs"),

@@ -63,12 +63,13 @@ impl ChildReport {
     /// The figures by which builds are compared, the primary one first:
     ///
     /// - `join`, `hold`, `area`, `pay`, `map`: answers per second of callers in a closed loop;
+    /// - `flow`: whole journeys per second, then joins;
     /// - `long-queue`: the same of `JoinQueue` in the longest queue, then the others;
-    /// - `contend`: seconds until all are answered, with most callers first;
+    /// - `contend`, `rush`: seconds until all are answered, with most callers first;
     /// - `watch`: seconds until all know that the queue moves, then until the first are admitted, then memory per stream.
     pub(super) fn values(&self) -> Vec<FigureValue> {
         let mut values = match self.scenario.as_str() {
-            "contend" => self.seconds(|phase| phase.ends_with(" at once")),
+            "contend" | "rush" => self.seconds(|phase| phase.ends_with(" at once")),
             "watch" => self.seconds(|phase| phase.starts_with("all know that") || phase.starts_with("admitted")),
             _ => self.rates(),
         };

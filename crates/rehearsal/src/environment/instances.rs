@@ -63,6 +63,8 @@ pub struct InstancesPlan {
     pub instances: usize,
     /// How many connections to Postgres each may have.
     pub pool_size: u32,
+    /// Whether cards are charged by the sandbox. Embedded stores always have it.
+    pub sandbox: bool,
     /// Where their logs go.
     pub logs: PathBuf,
 }
@@ -247,6 +249,9 @@ impl Instances {
             .env("ENCORE_TOKEN_KEYS", TOKEN_KEYS)
             .env("ENCORE_ACCESS_TOKEN_SECONDS", lifetime.to_string())
             .env("ENCORE_DATABASE_POOL", self.plan.pool_size.to_string());
+        if self.plan.sandbox {
+            guard.env("ENCORE_PAYMENT_GATEWAY", "sandbox");
+        }
         let log = File::options().create(true).append(true).open(self.log(number))?;
         let process = Process::start(&mut guard, log)?;
         let before = self.lock()[number].replace(process);

@@ -1,4 +1,4 @@
-//! Paying live holds from wallets, one payment a fan.
+//! Paying live holds from wallets or by cards, one payment a fan.
 
 use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::baselines::Kind;
 use crate::load::{Outcome, Saturated};
 use crate::operator::PRICE_MINOR;
+use crate::options::Method;
 use crate::report::model::Measurement;
 use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::{Dates, DistinctSeats};
@@ -37,7 +38,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let seats = DistinctSeats::open(run, fans).await?;
     let dates = seats.dates(fans).await.map_err(RehearsalError::setup("the sale"))?;
     let (holds, prepared) = prepare(run, &seats, &dates, fans).await;
-    let holds = Arc::new(Holds { seats: seats.clone(), ready: holds, next: Mutex::new(0), purpose: seats.purpose() });
+    let (next, purpose, method) = (Mutex::new(0), seats.purpose(), run.args.load.method);
+    let holds = Arc::new(Holds { seats: seats.clone(), ready: holds, next, purpose, method });
     let ready = holds.len();
     if ready < fans {
         run.live.phase(&format!("{ready} of {fans} fans are ready to pay"));
@@ -82,6 +84,7 @@ struct Holds {
     ready: Vec<(u64, String)>,
     next: Mutex<u64>,
     purpose: u64,
+    method: Method,
 }
 
 impl Holds {
@@ -102,7 +105,11 @@ impl Holds {
             return Outcome::given_up();
         };
         let request = self.seats.request(self.purpose, *fan);
-        Outcome::of(&self.seats.callers.turn(*fan).pay(request, reservation).await)
+        let caller = self.seats.callers.turn(*fan);
+        Outcome::of(&match self.method {
+            Method::Wallet => caller.pay(request, reservation).await,
+            Method::Card => caller.pay_by_card(request, reservation).await,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use encore_domain::audit::Promise;
 use encore_domain::error::Unavailable;
 use encore_domain::event::message::{EventMessage, PublishOutcome, publishable};
-use encore_domain::event::relay::TRIES_BEFORE_PARKED;
+use encore_domain::event::relay::{KEYS_HELD_BACK_MAX, TRIES_BEFORE_PARKED};
 use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_domain::ports::EventPublisher;
@@ -218,6 +218,36 @@ async fn a_key_that_fails_often_is_parked_and_goes_on_by_itself() {
         step(&relay).await;
         assert_eq!(bench.published(fan), ids);
     }
+}
+
+#[tokio::test]
+async fn when_too_many_keys_fail_the_relay_stops_before_the_first_that_does_not_fit() {
+    let bench = Bench::embedded();
+    let relay = bench.relay();
+    let mut ids = Vec::new();
+    for _ in 0..=KEYS_HELD_BACK_MAX {
+        let fan = bench.sign_up().await;
+        ids.push(bench.top_up(fan).await);
+    }
+    let good = bench.sign_up().await;
+    let last = bench.top_up(good).await;
+    for id in &ids {
+        bench.refuse(id, true);
+    }
+    let position = async || bench.ports.relay_cursor.position().await.expect("the store answers");
+    for _ in 0..2 {
+        // The first step fails at the bound, the second at the same event.
+        relay.step(&CancellationToken::new()).await.expect_err("there is no room for the last key");
+        let position = position().await;
+        assert_eq!((position.held_back.len(), position.cursor.sequence), (KEYS_HELD_BACK_MAX, 1_000));
+    }
+    for id in &ids {
+        bench.refuse(id, false);
+    }
+    step(&relay).await;
+    assert_eq!(bench.published(good).last(), Some(&last), "with room it goes on");
+    let backlog = bench.ports.outbox.backlog(position().await.cursor).await.expect("the store answers");
+    assert_eq!(backlog.events, 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -94,8 +95,8 @@ fn full_files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// Appends lines. When it returns, they are on the disk.
 fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let lock = OpenOptions::new().create(true).append(true).open(folder.join(LOCK))?;
+    own(folder)?;
+    let lock = private().append(true).open(folder.join(LOCK))?;
     lock_soon(&lock)?;
     let (mut file, mut bytes) = open_current(folder)?;
     let mut text = String::new();
@@ -111,6 +112,24 @@ fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()>
         text.push('\n');
     }
     write(&mut file, &text)
+}
+
+/// Creates the folder for this user alone. One of another user than root is refused, and a link: the default is a name that others can
+/// guess, in a folder in which everybody may create files.
+fn own(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let found = fs::symlink_metadata(folder)?;
+    if found.is_dir() && [0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
+        return Ok(());
+    }
+    Err(io::Error::other("the folder is a link, or belongs to another user"))
+}
+
+/// Options for a file that only this user may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600);
+    options
 }
 
 /// Locks, unless another process writes for longer than [`LOCK_TRIES`] pauses.
@@ -134,7 +153,7 @@ fn write(file: &mut File, text: &str) -> io::Result<()> {
 fn open_current(folder: &Path) -> io::Result<(File, u64)> {
     let path = folder.join(CURRENT);
     let is_new = !path.exists();
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut file = private().read(true).append(true).open(path)?;
     if is_new {
         sync(folder)?;
     }
@@ -236,6 +255,19 @@ mod tests {
         }
         folder.append(LARGE, &["three"]);
         assert_eq!(folder.contents(), ["one\ntwo\nthree\n"]);
+    }
+
+    #[test]
+    fn files_are_for_this_user_alone_and_a_link_is_not_followed() {
+        let folder = Folder::new();
+        folder.append(LARGE, &["one"]);
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&folder.0), mode(&folder.0.join(CURRENT))), (0o700, 0o600));
+        let link = Folder::new();
+        std::os::unix::fs::symlink(&folder.0, &link.0).expect("a link");
+        assert!(append(&link.0, LARGE, &["two".to_owned()]).is_err());
+        fs::remove_file(&link.0).expect("the link is removed");
+        assert_eq!(folder.contents(), ["one\n"]);
     }
 
     #[test]

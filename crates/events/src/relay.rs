@@ -132,8 +132,8 @@ impl Inner {
             return Ok(());
         }
         self.outbox.close_window().await?;
-        self.try_held_back_keys(state).await?;
         while !stop.is_cancelled() && self.hold(state).await? && self.publish_next(state).await? {}
+        self.try_held_back_keys(state, stop).await?;
         if state.leased_until.is_some() {
             self.forget(state, retention).await?;
         }
@@ -166,17 +166,26 @@ impl Inner {
             return Ok(false);
         }
         let records = page.records.iter().filter(|record| position.held_back(record.key).is_none());
-        let failed = self.publish(state, records).await?;
+        let mut failed = self.publish(state, records).await?;
+        failed.sort_unstable_by_key(|(record, _)| record.place);
         let now = self.clock.now();
+        position.cursor = page.end;
+        let mut is_full = false;
         for (record, reason) in failed {
+            if position.held_back.len() >= KEYS_HELD_BACK_MAX {
+                // It goes no further than here. What was published behind is published again when there is room.
+                position.cursor = record.place.before();
+                is_full = true;
+                break;
+            }
             warn!(event = record.id, key = %record.key, reason, "event cannot be published; its key is held back");
             position.held_back.push(HeldBackKey::of(record, reason, now));
         }
-        if position.held_back.len() > KEYS_HELD_BACK_MAX {
+        let saved = self.save(state, position).await?;
+        if is_full {
             return Err(Unavailable::defect("event relay", "the events of too many keys cannot be published"));
         }
-        position.cursor = page.end;
-        self.save(state, position).await
+        Ok(saved)
     }
 
     /// Saves a position. If another instance has taken over, that one goes on.
@@ -191,11 +200,14 @@ impl Inner {
     }
 
     /// Publishes the events of keys that are held back and due.
-    async fn try_held_back_keys(&self, state: &mut State) -> Result<(), Unavailable> {
+    async fn try_held_back_keys(&self, state: &mut State, stop: &CancellationToken) -> Result<(), Unavailable> {
         let now = self.clock.now();
         let due = state.position.held_back.iter().filter(|held| held.next_try_at <= now);
         let due: Vec<HeldBackKey> = due.take(KEYS_TRIED_PER_STEP).cloned().collect();
         for held in due {
+            if stop.is_cancelled() || !self.hold(state).await? {
+                break;
+            }
             let left = self.try_key(state, held.clone()).await?;
             let mut position = state.position.clone();
             position.held_back.retain(|other| other.key != held.key);
@@ -214,6 +226,9 @@ impl Inner {
     async fn try_key(&self, state: &mut State, mut held: HeldBackKey) -> Result<Option<HeldBackKey>, Unavailable> {
         let until = state.position.cursor;
         for _ in 0..BATCHES_OF_KEY_PER_STEP {
+            if !self.hold(state).await? {
+                break;
+            }
             let page = self.outbox.of_key_after(held.key, held.published, until, BATCH).await?;
             if let Some((record, reason)) = self.publish(state, page.records.iter()).await?.pop() {
                 let failed = held.failed_again(record, reason, self.clock.now());
@@ -307,7 +322,12 @@ impl Inner {
             Err(unreadable) => return Ok((record, Err(unreadable.to_string()))),
         };
         let venue = match event.performance() {
-            Some(performance) => self.charts.venue_of(performance).await?,
+            Some(performance) => match self.charts.venue_of(performance).await {
+                Ok(venue) => venue,
+                // A row of the catalogue that cannot be read concerns its performance alone.
+                Err(defect) if defect.is_defect => return Ok((record, Err(defect.to_string()))),
+                Err(unavailable) => return Err(unavailable),
+            },
             None => None,
         };
         let message = encode(event, venue.as_ref().map(|venue| &venue.chart));

@@ -248,8 +248,8 @@ fn profile_change(fields: &mut Fields, message: &pb::UpdateMeRequest) -> Profile
 }
 
 fn postal_address(fields: &mut Fields, address: &pb::PostalAddress) -> Option<PostalAddress> {
-    let pb::PostalAddress { lines, postal_code, locality, region, country_code } = address;
-    let parts = AddressParts { lines, postal_code, locality, region, country: country_code };
+    let pb::PostalAddress { street_address, postal_code, locality, region, country_code } = address;
+    let parts = AddressParts { street_address, postal_code, locality, region, country: country_code };
     let parsed = PostalAddress::parse(&parts);
     let refuse = |invalid: Vec<NotAnAddressPart>| {
         for NotAnAddressPart { part, rule } in invalid {
@@ -260,9 +260,9 @@ fn postal_address(fields: &mut Fields, address: &pb::PostalAddress) -> Option<Po
 }
 
 fn address_to_proto(address: &PostalAddress) -> pb::PostalAddress {
-    let AddressParts { lines, postal_code, locality, region, country } = address.parts();
+    let AddressParts { street_address, postal_code, locality, region, country } = address.parts();
     pb::PostalAddress {
-        lines: lines.to_vec(),
+        street_address: street_address.to_vec(),
         postal_code: postal_code.to_owned(),
         locality: locality.to_owned(),
         region: region.to_owned(),

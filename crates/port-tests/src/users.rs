@@ -139,8 +139,13 @@ pub async fn adds_many_at_once(bench: RecordBench) {
 
 fn address() -> PostalAddress {
     let lines = ["Keizersgracht 1".to_owned(), "3-hoog".to_owned()];
-    let parts =
-        AddressParts { lines: &lines, postal_code: "1015 CJ", locality: "Amsterdam", region: "", country: "NL" };
+    let parts = AddressParts {
+        street_address: &lines,
+        postal_code: "1015 CJ",
+        locality: "Amsterdam",
+        region: "",
+        country: "NL",
+    };
     PostalAddress::parse(&parts).expect("an address")
 }
 

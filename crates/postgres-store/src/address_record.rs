@@ -10,7 +10,7 @@ use crate::error::corrupt;
 
 #[derive(Serialize, Deserialize)]
 struct AddressRecord {
-    lines: Vec<String>,
+    street_address: Vec<String>,
     postal_code: String,
     locality: String,
     region: String,
@@ -19,9 +19,9 @@ struct AddressRecord {
 
 /// Encodes an address.
 pub fn to_json(address: &PostalAddress) -> Value {
-    let AddressParts { lines, postal_code, locality, region, country } = address.parts();
+    let AddressParts { street_address, postal_code, locality, region, country } = address.parts();
     serde_json::json!(AddressRecord {
-        lines: lines.to_vec(),
+        street_address: street_address.to_vec(),
         postal_code: postal_code.to_owned(),
         locality: locality.to_owned(),
         region: region.to_owned(),
@@ -33,6 +33,7 @@ pub fn to_json(address: &PostalAddress) -> Value {
 pub fn from_json(value: Value, user: &Uuid) -> QueryResult<PostalAddress> {
     let unreadable = || corrupt("postal address of a user", user);
     let record: AddressRecord = serde_json::from_value(value).map_err(|_| unreadable())?;
-    let AddressRecord { lines, postal_code, locality, region, country } = &record;
-    PostalAddress::parse(&AddressParts { lines, postal_code, locality, region, country }).map_err(|_| unreadable())
+    let AddressRecord { street_address, postal_code, locality, region, country } = &record;
+    PostalAddress::parse(&AddressParts { street_address, postal_code, locality, region, country })
+        .map_err(|_| unreadable())
 }

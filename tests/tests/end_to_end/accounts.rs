@@ -90,7 +90,7 @@ async fn a_user_changes_the_profile(world: World) {
         Ok::<_, Status>(updated.into_inner().user.expect("a user"))
     };
     let address = identity::PostalAddress {
-        lines: vec!["Keizersgracht  1".into()],
+        street_address: vec!["Keizersgracht  1".into()],
         postal_code: "1015 CJ".into(),
         locality: "Amsterdam".into(),
         region: String::new(),
@@ -105,7 +105,7 @@ async fn a_user_changes_the_profile(world: World) {
     let changed = update(message).await.expect("it is changed");
     assert_eq!((changed.display_name.as_str(), changed.phone.as_str()), ("Zoë R.", "+31201234567"));
     let stored = changed.postal_address.clone().expect("an address");
-    assert_eq!((stored.lines[0].as_str(), stored.country_code.as_str()), ("Keizersgracht 1", "NL"));
+    assert_eq!((stored.street_address[0].as_str(), stored.country_code.as_str()), ("Keizersgracht 1", "NL"));
     assert_eq!(get_me(&fan).await.expect("the user"), changed);
 
     let invalid = identity::UpdateMeRequest {

@@ -57,7 +57,7 @@ impl fmt::Debug for Phone {
 /// An address that post is delivered to. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostalAddress {
-    lines: Vec<String>,
+    street_address: Vec<String>,
     postal_code: Option<String>,
     locality: String,
     region: Option<String>,
@@ -68,7 +68,7 @@ pub struct PostalAddress {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "each field is the part of `PostalAddress` of the same name")]
 pub struct AddressParts<'a> {
-    pub lines: &'a [String],
+    pub street_address: &'a [String],
     pub postal_code: &'a str,
     pub locality: &'a str,
     pub region: &'a str,
@@ -79,7 +79,7 @@ pub struct AddressParts<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{rule}")]
 pub struct NotAnAddressPart {
-    /// The part, such as `lines[1]`.
+    /// The part, such as `street_address[1]`.
     pub part: String,
     /// What it must be.
     pub rule: &'static str,
@@ -92,8 +92,8 @@ impl PostalAddress {
         const LINE: &str = "must be 1 to 100 characters without control, invisible or unassigned characters";
         let mut invalid = Vec::new();
         let mut refuse = |part: String, rule: &'static str| invalid.push(NotAnAddressPart { part, rule });
-        if !(1..=ADDRESS_LINES_MAX).contains(&parts.lines.len()) {
-            refuse("lines".to_owned(), "must have 1 to 4 lines");
+        if !(1..=ADDRESS_LINES_MAX).contains(&parts.street_address.len()) {
+            refuse("street_address".to_owned(), "must have 1 to 4 texts");
         }
         let mut text = |part: String, text: &str, max, rule| {
             let read = words(text, max);
@@ -102,8 +102,10 @@ impl PostalAddress {
             }
             read
         };
-        let of_line = |(nth, line): (usize, &String)| text(format!("lines[{nth}]"), line, ADDRESS_LINE_MAX_CHARS, LINE);
-        let lines: Vec<Option<String>> = parts.lines.iter().take(ADDRESS_LINES_MAX).enumerate().map(of_line).collect();
+        let of_line =
+            |(nth, line): (usize, &String)| text(format!("street_address[{nth}]"), line, ADDRESS_LINE_MAX_CHARS, LINE);
+        let street_address: Vec<Option<String>> =
+            parts.street_address.iter().take(ADDRESS_LINES_MAX).enumerate().map(of_line).collect();
         let mut optional = |part: &str, value: &str, max, rule| {
             if value.trim().is_empty() { Some(None) } else { text(part.to_owned(), value, max, rule).map(Some) }
         };
@@ -115,9 +117,9 @@ impl PostalAddress {
         if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
             refuse("country_code".to_owned(), "must be a country code of two letters (ISO 3166-1), such as NL");
         }
-        match (lines.into_iter().collect(), postal_code, locality, region) {
-            (Some(lines), Some(postal_code), Some(locality), Some(region)) if invalid.is_empty() => {
-                Ok(Self { lines, postal_code, locality, region, country })
+        match (street_address.into_iter().collect(), postal_code, locality, region) {
+            (Some(street_address), Some(postal_code), Some(locality), Some(region)) if invalid.is_empty() => {
+                Ok(Self { street_address, postal_code, locality, region, country })
             }
             _ => Err(invalid),
         }
@@ -126,7 +128,7 @@ impl PostalAddress {
     /// The parts.
     pub fn parts(&self) -> AddressParts<'_> {
         AddressParts {
-            lines: &self.lines,
+            street_address: &self.street_address,
             postal_code: self.postal_code.as_deref().unwrap_or_default(),
             locality: &self.locality,
             region: self.region.as_deref().unwrap_or_default(),
@@ -159,21 +161,34 @@ mod tests {
     #[test]
     fn an_address_is_read_and_every_invalid_part_is_named() {
         let lines = ["Keizersgracht  1".to_owned(), " 3-hoog".to_owned()];
-        let parts =
-            AddressParts { lines: &lines, postal_code: " 1015 CJ", locality: "Amsterdam", region: "", country: "nl" };
+        let parts = AddressParts {
+            street_address: &lines,
+            postal_code: " 1015 CJ",
+            locality: "Amsterdam",
+            region: "",
+            country: "nl",
+        };
         let address = PostalAddress::parse(&parts).expect("an address");
         assert_eq!(PostalAddress::parse(&address.parts()), Ok(address.clone()));
-        assert_eq!(address.parts().lines, ["Keizersgracht 1", "3-hoog"]);
+        assert_eq!(address.parts().street_address, ["Keizersgracht 1", "3-hoog"]);
         assert_eq!((address.parts().postal_code, address.parts().country), ("1015 CJ", "NL"));
         let lines = ["A\u{200B}".to_owned(), String::new()];
-        let parts =
-            AddressParts { lines: &lines, postal_code: "12345678901234567", country: "NLD", ..Default::default() };
+        let parts = AddressParts {
+            street_address: &lines,
+            postal_code: "12345678901234567",
+            country: "NLD",
+            ..Default::default()
+        };
         let invalid = PostalAddress::parse(&parts).expect_err("no address");
         let invalid: Vec<&str> = invalid.iter().map(|part| part.part.as_str()).collect();
-        assert_eq!(invalid, ["lines[0]", "lines[1]", "postal_code", "locality", "country_code"]);
-        let none =
-            PostalAddress::parse(&AddressParts { lines: &[], locality: "A", country: "NL", ..Default::default() });
-        assert_eq!(none.map_err(|invalid| invalid[0].part.clone()), Err("lines".to_owned()));
+        assert_eq!(invalid, ["street_address[0]", "street_address[1]", "postal_code", "locality", "country_code"]);
+        let none = PostalAddress::parse(&AddressParts {
+            street_address: &[],
+            locality: "A",
+            country: "NL",
+            ..Default::default()
+        });
+        assert_eq!(none.map_err(|invalid| invalid[0].part.clone()), Err("street_address".to_owned()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 /// Where webhooks are sent.
 pub const WEBHOOK_PATH: &str = "/webhooks/stripe";
@@ -144,7 +144,7 @@ async fn take(State(webhooks): State<Webhooks>, head: HeaderMap, body: Body) -> 
     let outcome = webhooks.listen(&head, body).await;
     counter!("encore_gateway_webhooks_total", "outcome" => outcome.name()).increment(1);
     if let Outcome::Refused(refusal) = outcome {
-        warn!(%refusal, "a webhook was refused");
+        debug!(%refusal, "a webhook was refused");
     }
     outcome.status()
 }

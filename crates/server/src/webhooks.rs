@@ -84,8 +84,8 @@ impl Webhooks {
         };
         let payment = match hint {
             Hint::Payment(payment) => payment,
-            Hint::Dispute { intent } => {
-                error!(intent, "a charge is disputed: answer it at the gateway");
+            Hint::Dispute => {
+                error!("a charge is disputed: the gateway lists which; answer there");
                 return Outcome::Disputed;
             }
             Hint::Other => return Outcome::NotOurs,

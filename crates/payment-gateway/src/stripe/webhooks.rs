@@ -73,10 +73,7 @@ pub enum Hint {
     /// There is news of a payment.
     Payment(PaymentId),
     /// Somebody disputes a charge: people must act.
-    Dispute {
-        /// The `PaymentIntent` in question.
-        intent: String,
-    },
+    Dispute,
     /// Nothing of Encore's.
     Other,
 }
@@ -145,8 +142,7 @@ impl fmt::Debug for WebhookSecrets {
 fn hint(body: &[u8]) -> Result<Hint, WebhookRefusal> {
     let Event { data: EventData { object } } = serde_json::from_slice(body).map_err(|_| WebhookRefusal::Unreadable)?;
     if object["object"] == "dispute" {
-        let intent = object["payment_intent"].as_str().unwrap_or("unknown").chars().filter(char::is_ascii_graphic);
-        return Ok(Hint::Dispute { intent: intent.take(64).collect() });
+        return Ok(Hint::Dispute);
     }
     let payment = object["metadata"][PAYMENT].as_str().and_then(|payment| payment.parse().ok());
     Ok(payment.map_or(Hint::Other, Hint::Payment))
@@ -266,8 +262,8 @@ mod tests {
         let id = PAYMENT_ID.to_string();
         let refund = event(&json!({ "object": "refund", "metadata": { "encore_payment": id, "encore_refund": "x" } }));
         assert_eq!(hint(&refund), Ok(Hint::Payment(PaymentId(PAYMENT_ID))));
-        let dispute = event(&json!({ "object": "dispute", "payment_intent": "pi_1\n" }));
-        assert_eq!(hint(&dispute), Ok(Hint::Dispute { intent: "pi_1".into() }));
+        let dispute = event(&json!({ "object": "dispute", "payment_intent": "pi_1" }));
+        assert_eq!(hint(&dispute), Ok(Hint::Dispute));
         for other in
             [json!({}), json!("text"), json!({ "metadata": { "encore_payment": "x" } }), json!({ "metadata": 1 })]
         {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use encore_app::password_resets::PasswordResetUseCases;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::password_reset::RESET_LIFETIME;
 use encore_domain::ports::{Mailer, MockMailer};
@@ -26,13 +27,29 @@ const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
 const LINK: &str = "https://tickets.example.com/reset#";
 
-async fn start(clock: &Arc<TestClock>, mailer: Option<Arc<dyn Mailer>>) -> Instance {
+fn encore(clock: &Arc<TestClock>, mailer: Option<Arc<dyn Mailer>>) -> Encore {
     let ports = Ports { mailer, ..embedded_ports(Arc::clone(clock)) };
-    let encore = Encore::new(ports, GuardedRpcs::default()).linking_resets(Some(LINK.to_owned()));
-    let instance = Instance::start(encore).await;
-    let sign_up = SignUpRequest { email: EMAIL.into(), password: PASSWORD.into(), ..SignUpRequest::default() };
-    client(&instance).sign_up(SignUpRequest { display_name: "Ada".into(), ..sign_up }).await.expect("a new user");
+    Encore::new(ports, GuardedRpcs::default()).linking_resets(Some(LINK.to_owned()))
+}
+
+async fn start(clock: &Arc<TestClock>, mailer: Option<Arc<dyn Mailer>>) -> Instance {
+    let instance = Instance::start(encore(clock, mailer)).await;
+    sign_up(&instance).await;
     instance
+}
+
+/// An instance without workers, and what sends its mails.
+async fn start_without_workers(clock: &Arc<TestClock>, mailer: Arc<dyn Mailer>) -> (Instance, PasswordResetUseCases) {
+    let encore = encore(clock, Some(mailer));
+    let resets = encore.api.password_resets.clone();
+    let instance = Instance::start_without_workers(encore).await;
+    sign_up(&instance).await;
+    (instance, resets)
+}
+
+async fn sign_up(instance: &Instance) {
+    let sign_up = SignUpRequest { email: EMAIL.into(), password: PASSWORD.into(), ..SignUpRequest::default() };
+    client(instance).sign_up(SignUpRequest { display_name: "Ada".into(), ..sign_up }).await.expect("a new user");
 }
 
 fn client(instance: &Instance) -> IdentityServiceClient<Channel> {
@@ -96,16 +113,17 @@ async fn a_forgotten_password_is_set_once_and_ends_all_sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_gets_few_mails_and_a_network_asks_for_few() {
     let (clock, mailer) = (Arc::new(TestClock::default()), MemoryMailer::default());
-    let instance = start(&clock, Some(Arc::new(mailer.clone()))).await;
+    let (instance, resets) = start_without_workers(&clock, Arc::new(mailer.clone())).await;
     for _ in 0..30 {
         ask(&instance, EMAIL).await.expect("the same answer");
     }
     let refusal = ask(&instance, "nobody@example.com").await.expect_err("too many");
     assert_eq!(reason(&refusal), "RATE_LIMITED");
     assert_eq!(reason_metadata(&refusal, "quota").as_deref(), Some("password_resets"));
-    token(&mailer, 3).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(mailer.sent().len(), 3, "no more are on the way");
+    for _ in 0..2 {
+        resets.send_waiting().await.expect("mails are sent");
+        assert_eq!(mailer.sent().len(), 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,14 +139,16 @@ async fn a_mail_that_fails_is_tried_again() {
         let (kept, mail) = (kept.clone(), mail.clone());
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(kept.send(&mail)))
     });
-    let instance = start(&clock, Some(Arc::new(mailer))).await;
+    let (instance, resets) = start_without_workers(&clock, Arc::new(mailer)).await;
     ask(&instance, EMAIL).await.expect("the same answer");
     for (nth, pause) in [(1, 2), (2, 8)] {
-        until("a try", || async { tries.load(Ordering::SeqCst) == nth }).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(tries.load(Ordering::SeqCst), nth, "it waits");
+        for _ in 0..2 {
+            resets.send_waiting().await.expect("a try, and a step in which the mail waits");
+            assert_eq!(tries.load(Ordering::SeqCst), nth);
+        }
         clock.advance(Duration::from_secs(pause));
     }
+    resets.send_waiting().await.expect("the last try");
     let token = token(&sent, 1).await;
     set(&instance, &token, "battery staple").await.expect("it is set");
 }

@@ -19,8 +19,8 @@ pub const GUARDED_BY_DEFAULT: [&str; 5] = [
     "encore.payment.v1.PaymentService/PayReservation",
 ];
 
-/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` and `CancelReservation` are about one performance too. `TopUp` and `Withdraw` accept an
-/// active token of any performance, as every guarded RPC does that is not listed.
+/// Further RPCs whose use cases call the guard themselves. `ReleaseHold` and `CancelReservation` are about one performance too.
+/// `TopUp` and `Withdraw` accept an active token of any performance, as every guarded RPC does that is not listed.
 const CALLING_THE_GUARD: [&str; 4] = [
     "encore.booking.v1.BookingService/ReleaseHold",
     "encore.booking.v1.BookingService/CancelReservation",

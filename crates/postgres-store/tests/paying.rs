@@ -344,7 +344,12 @@ async fn payments_cancellations_top_ups_leaves_and_sweeps_never_deadlock() {
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     const DEADLOCKS: &str = "SELECT deadlocks AS count FROM pg_stat_database WHERE datname = current_database()";
+    // A batch waits 250 ms for a lock, and then gives up: Postgres must look for a cycle before that.
+    const LOOK_SOON: &str = "DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = ''20ms''', current_database());
+    END $$";
     let sale = Sale::open().await;
+    sale.connect().await.batch_execute(LOOK_SOON).await.expect("the setting is taken");
     let instances = [Arc::new(Instance::of(&sale).await), Arc::new(Instance::of(&sale).await)];
     let fans = [sale.sign_up().await, sale.sign_up().await, sale.sign_up().await, sale.sign_up().await];
     for fan in fans {

@@ -69,6 +69,7 @@ use crate::library_status::describe;
 use crate::measure::MeasureLayer;
 use crate::money::MoneyApi;
 use crate::only_post::OnlyPostLayer;
+use crate::pace::PaceLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
@@ -199,6 +200,7 @@ impl Api {
             .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
             .layer(CallLimitsLayer::new(limits))
+            .layer(PaceLayer::new(&limits))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))
             .layer(MapResponseLayer::new(send_shared))

@@ -17,13 +17,14 @@ use encore_domain::ids::UserId;
 use futures::future::{BoxFuture, Either, Ready, ready};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
-use tonic::Status;
+use tokio::time::sleep;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use self::reply_body::ReplyBody;
 use self::request_body::{BodyLimits, RequestBody};
 use crate::connections::{AnonymousCall, Budget, BytesInFlight, ConnectionLimits, Usage};
+use crate::pace::WAIT_MAX;
 use crate::shared_reply::IsShared;
 use crate::shares::ShareOf;
 use crate::status::{Quota, rate_limited};
@@ -71,21 +72,21 @@ enum OpenCall {
 
 impl CallLimitsLayer {
     /// Counts a call, and refuses it beyond a limit.
-    fn begin(&self, usage: &Usage, path: &str, caller: Option<Caller>) -> Result<OpenCall, Status> {
+    fn begin(&self, usage: &Usage, path: &str, caller: Option<Caller>) -> Result<OpenCall, Quota> {
         let asks_for_health = path.starts_with(HEALTH_SERVICE);
         if usage.is_for_health() && !asks_for_health {
-            return Err(rate_limited(Quota::Connections));
+            return Err(Quota::Connections);
         }
         if !asks_for_health && !usage.fits(self.limits.budget(caller.is_none())) {
-            return Err(rate_limited(Quota::BytesInFlight));
+            return Err(Quota::BytesInFlight);
         }
         match caller {
             None => {
                 let call = usage.begin_anonymous(self.limits.anonymous_calls_max);
-                let call = call.ok_or_else(|| rate_limited(Quota::AnonymousCalls))?;
+                let call = call.ok_or(Quota::AnonymousCalls)?;
                 Ok(OpenCall::Anonymous { _call: call })
             }
-            Some(Caller { user, .. }) => self.begin_of(user).ok_or_else(|| rate_limited(Quota::CallsOfUser)),
+            Some(Caller { user, .. }) => self.begin_of(user).ok_or(Quota::CallsOfUser),
         }
     }
 
@@ -134,7 +135,16 @@ where
         let caller = request.extensions().get::<Caller>().copied();
         let open = match self.open.begin(&usage, request.uri().path(), caller) {
             Ok(open) => open,
-            Err(refusal) => return Either::Right(ready(Ok(refusal.into_http()))),
+            Err(Quota::CallsOfUser) => {
+                // Whoever repeats the call at once is not answered more often for that.
+                let in_flight = usage.hold(head_bytes(request.headers()));
+                return Either::Left(Box::pin(async move {
+                    sleep(WAIT_MAX).await;
+                    drop(in_flight);
+                    Ok(rate_limited(Quota::CallsOfUser).into_http())
+                }));
+            }
+            Err(quota) => return Either::Right(ready(Ok(rate_limited(quota).into_http()))),
         };
         let limits = self.open.limits;
         let in_flight = Arc::new(usage.hold(head_bytes(request.headers())));

@@ -22,6 +22,7 @@ mod library_status;
 mod measure;
 mod money;
 mod only_post;
+mod pace;
 mod page_token;
 mod payment;
 mod queue;

@@ -244,6 +244,8 @@ pub(crate) enum Quota {
     AnonymousCalls,
     /// Calls and streams of one user.
     CallsOfUser,
+    /// Calls of one user in a second.
+    CallsPerSecond,
     /// Bytes of open calls and of replies that were not read, per connection or in all.
     BytesInFlight,
     /// Calls of one user, or from one address without a token, that wait for a store.
@@ -259,6 +261,7 @@ impl Quota {
                 ("anonymous_calls", "too many calls of this connection are open: send an access token, or wait")
             }
             Self::CallsOfUser => ("calls_of_user", "too many calls of this user are open"),
+            Self::CallsPerSecond => ("calls_per_second", "too many calls of this user in a second"),
             Self::BytesInFlight => ("bytes_in_flight", "too many bytes are in flight: end requests, read replies"),
             Self::Stores => ("calls_at_once", "too many calls of this caller wait for a store"),
         }

@@ -23,6 +23,8 @@ pub struct ConnectionLimits {
     pub anonymous_calls_max: usize,
     /// The most calls and streams that one user may have open on this instance.
     pub calls_per_user_max: usize,
+    /// How many calls a second of one fan are answered on this instance without a wait. Twice as many may come at once.
+    pub calls_per_user_per_second: u32,
     /// The most bytes of one connection in flight for a call with a valid access token to be accepted: heads and bodies of open
     /// calls, and replies that were not sent yet.
     pub bytes_per_connection_max: usize,
@@ -65,6 +67,7 @@ impl Default for ConnectionLimits {
             look_every: Duration::from_secs(5),
             anonymous_calls_max: 128,
             calls_per_user_max: 128,
+            calls_per_user_per_second: 100,
             bytes_per_connection_max: 64 * 1024 * 1024,
             anonymous_bytes_max: 8 * 1024 * 1024,
             bytes_max: 256 * 1024 * 1024,

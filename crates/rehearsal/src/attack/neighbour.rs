@@ -14,7 +14,7 @@ use crate::client::Caller;
 use crate::venue::Venue;
 
 /// The pause between two calls: the neighbour is a fan, no load.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest latency that is told apart: longer than a caller waits.
 const LATENCY_MAX_US: u64 = 60_000_000;

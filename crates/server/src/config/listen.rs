@@ -10,6 +10,8 @@ use super::check::Check;
 
 /// The most connections that can be configured: a process cannot have more files open on most systems.
 const CONNECTIONS_LIMIT: u32 = 1_000_000;
+/// The highest pace of a fan's calls that can be configured: more than an instance can answer.
+const CALLS_PER_SECOND_LIMIT: u32 = 1_000_000;
 
 /// Where to listen.
 #[derive(Args, Clone)]
@@ -23,6 +25,9 @@ pub struct ListenArgs {
     /// The most connections of one address (1 to 1000000). Raise it if all clients come through one proxy.
     #[arg(long, env = "ENCORE_CONNECTIONS_PER_ADDRESS", default_value = "1000")]
     pub connections_per_address: String,
+    /// How many calls a second of one fan each instance answers without a wait (1 to 1000000). Twice as many may come at once.
+    #[arg(long, env = "ENCORE_CALLS_PER_USER_PER_SECOND", default_value = "100")]
+    pub calls_per_user_per_second: String,
     /// The address on which Prometheus metrics are served, without authentication. Default: no metrics.
     #[arg(long, env = "ENCORE_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
@@ -63,8 +68,14 @@ impl ListenArgs {
         let all = check.number("ENCORE_CONNECTIONS", &self.connections, 1..=CONNECTIONS_LIMIT);
         let of_one = &self.connections_per_address;
         let of_one = check.number("ENCORE_CONNECTIONS_PER_ADDRESS", of_one, 1..=CONNECTIONS_LIMIT);
-        let limits = ConnectionLimits::default();
-        Some(ConnectionLimits { connections_max: all? as usize, per_address_max: of_one? as usize, ..limits })
+        let per_second = &self.calls_per_user_per_second;
+        let per_second = check.number("ENCORE_CALLS_PER_USER_PER_SECOND", per_second, 1..=CALLS_PER_SECOND_LIMIT);
+        Some(ConnectionLimits {
+            connections_max: all? as usize,
+            per_address_max: of_one? as usize,
+            calls_per_user_per_second: per_second?,
+            ..ConnectionLimits::default()
+        })
     }
 
     /// How metrics are served; none if they are not. An invalid value is recorded as a violation.

@@ -56,6 +56,7 @@ fn one_error_lists_every_invalid_argument() {
         "--event-retention-hours=9000",
         "--connections=0",
         "--connections-per-address=many",
+        "--calls-per-user-per-second=0",
         "--demo-operator-password=known",
     ]);
     let errors = args.check().expect_err("every argument is invalid").0;
@@ -92,6 +93,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_EVENT_RETENTION_HOURS",
         "ENCORE_CONNECTIONS:",
         "ENCORE_CONNECTIONS_PER_ADDRESS:",
+        "ENCORE_CALLS_PER_USER_PER_SECOND:",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
     ] {
         assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");

@@ -19,3 +19,4 @@ pub mod sales_switch;
 pub mod text;
 pub mod time;
 pub mod wallet;
+pub mod webhook;

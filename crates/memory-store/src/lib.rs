@@ -30,6 +30,8 @@ mod sessions;
 mod settlements;
 mod users;
 mod wallets;
+mod webhook_deliveries;
+mod webhook_endpoints;
 mod withdrawals;
 
 pub use audit::MemoryAudit;
@@ -55,4 +57,6 @@ pub use sessions::MemorySessions;
 pub use settlements::MemorySettlements;
 pub use users::MemoryUsers;
 pub use wallets::MemoryWallets;
+pub use webhook_deliveries::MemoryWebhookDeliveries;
+pub use webhook_endpoints::MemoryWebhookEndpoints;
 pub use withdrawals::MemoryWithdrawals;

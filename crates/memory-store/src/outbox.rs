@@ -5,7 +5,7 @@ use encore_domain::ports::Outbox;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::records::MemoryRecords;
+use crate::records::{MemoryRecords, Records};
 
 /// [`Outbox`] in process.
 pub struct MemoryOutbox(MemoryRecords);
@@ -58,7 +58,8 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
-        let outbox = &mut self.0.lock().outbox;
+        let Records { outbox, webhooks, .. } = &mut *self.0.lock();
+        let delivered = webhooks.needed_after().map_or(delivered, |needed| needed.min(delivered));
         let is_due = |record: &&OutboxRecord| record.place <= delivered && record.at < before;
         let due = outbox.records.iter().take(limit as usize).take_while(is_due).count();
         if due > 0 {
@@ -66,5 +67,9 @@ impl Outbox for MemoryOutbox {
             outbox.forgotten_before = outbox.forgotten_before.max(Some(before));
         }
         Ok(due as u64)
+    }
+
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
+        Ok(self.0.lock().outbox.forgotten_before)
     }
 }

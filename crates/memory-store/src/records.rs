@@ -9,6 +9,7 @@ mod seat_blocks;
 mod sessions;
 mod users;
 mod wallets;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,6 +29,7 @@ pub use self::seat_blocks::{SeatBlockKind, SeatBlockRecords};
 pub use self::sessions::SessionRecords;
 pub use self::users::UserRecords;
 pub use self::wallets::WalletRecords;
+pub use self::webhooks::{EndpointRecord, WebhookRecords};
 use crate::lock::lock;
 use crate::requests::Requests;
 
@@ -60,5 +62,6 @@ pub struct Records {
     pub sales_switch: Option<SalesSwitch>,
     pub outbox: OutboxRecords,
     pub relay: RelayRecord,
+    pub webhooks: WebhookRecords,
     pub requests: Requests,
 }

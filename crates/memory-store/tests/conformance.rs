@@ -6,7 +6,7 @@ use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
     MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor,
     MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions,
-    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWithdrawals,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -32,6 +32,8 @@ async fn records() -> RecordBench {
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
+        webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
+        webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
         keep: Box::new(()),
     }
@@ -65,6 +67,8 @@ encore_port_tests::settlements!(records);
 encore_port_tests::sales_switches!(records);
 encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
+encore_port_tests::webhook_endpoints!(records);
+encore_port_tests::webhook_deliveries!(records);
 encore_port_tests::relay_cursor!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);

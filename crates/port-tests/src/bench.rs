@@ -12,7 +12,7 @@ use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, CardPayments, Catalog, Draws, Outbox, PasswordResets, Payments, QueueRecords, QueueStore, Reconciliations,
     Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements,
-    Users, WalletCredits, Wallets, Withdrawals,
+    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -62,6 +62,10 @@ pub struct RecordBench {
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.
     pub relay_cursor: Arc<dyn RelayCursor>,
+    /// The port under test, or one that supplies its data.
+    pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
+    /// The port under test.
+    pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     /// The port under test.
     pub audit: Arc<dyn Audit>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.

@@ -32,6 +32,8 @@ pub mod settlements;
 pub mod users;
 pub mod wallet_credits;
 pub mod wallets;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 pub mod withdrawals;
 
 pub use bench::{RecordBench, SpeedBench};

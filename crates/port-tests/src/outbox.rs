@@ -2,16 +2,20 @@
 
 use encore_domain::event::{Backlog, Event, OutboxPage, OutboxPlace, OutboxRecord};
 use encore_domain::ids::UserId;
+use encore_domain::webhook::{DeliveryState, Disabled, WebhookDelivery, WebhookProgress, WhyDisabled};
 
 use crate::RecordBench;
 use crate::bench::{EventIdentity, identity_of};
 use crate::fixtures::{at_secs, euros, hold, hold_at, start as start_time};
+use crate::webhook_deliveries::progress;
 
 /// Stamps the cases of the port `Outbox`.
 #[macro_export]
 macro_rules! outbox {
     ($($with:tt)+) => {
-        $crate::suite! { outbox [reading, reading_a_key, ending, closing, counting, forgetting] $($with)+ }
+        $crate::suite! { outbox [
+            reading, reading_a_key, ending, closing, counting, forgetting, telling_what_was_forgotten, keeping_for_endpoints,
+        ] $($with)+ }
     };
 }
 
@@ -177,4 +181,52 @@ pub async fn forgetting(bench: RecordBench) {
     bench.close_window().await;
     assert_eq!(bench.ids_after(ends[4]).await, [next.id()]);
     assert_eq!(bench.ids_after(start).await, [next.id()]);
+}
+
+/// The latest moment before which something may have gone.
+pub async fn telling_what_was_forgotten(bench: RecordBench) {
+    let forgotten = async || bench.outbox.forgotten_before().await.expect("the store answers");
+    let fan = bench.sign_up().await;
+    bench.write_event(fan).await;
+    bench.close_window().await;
+    let end = bench.page(OutboxPlace::default(), 100).await.end;
+    bench.outbox.forget(end, start_time(), 100).await.expect("the store answers");
+    assert_eq!(forgotten().await, None, "nothing went");
+    bench.outbox.forget(end, at_secs(1), 100).await.expect("the store answers");
+    assert_eq!(forgotten().await, Some(at_secs(1)));
+    bench.write_event(fan).await;
+    bench.close_window().await;
+    let end = bench.page(OutboxPlace::default(), 100).await.end;
+    bench.outbox.forget(end, at_secs(9), 100).await.expect("the store answers");
+    assert_eq!(forgotten().await, Some(at_secs(9)));
+}
+
+/// What an endpoint of webhooks has yet to be sent stays, unless it is disabled or removed.
+pub async fn keeping_for_endpoints(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(bench.write_event(fan).await.id());
+        bench.close_window().await;
+    }
+    let page = bench.page(OutboxPlace::default(), 100).await;
+    let [first, second, _, fourth] = page.records.as_slice() else { panic!("{page:?}") };
+    let behind = bench.add_endpoint(second.place).await;
+    let (ahead, holder) = (bench.add_endpoint(fourth.place).await, crate::fixtures::id());
+    bench.hold_all(holder, at_secs(0)).await;
+    let waiting = bench.waiting_delivery(ahead, first.into(), at_secs(0));
+    assert!(bench.record(holder, ahead, &WebhookProgress { deliveries: vec![waiting.clone()], ..progress() }).await);
+
+    let forget = async || bench.outbox.forget(page.end, at_secs(60), 100).await.expect("the store answers");
+    assert_eq!(forget().await, 0, "the first event waits for another try");
+    let delivered = WebhookDelivery { state: DeliveryState::Delivered, ..waiting };
+    bench.record(holder, ahead, &WebhookProgress { deliveries: vec![delivered], ..progress() }).await;
+    forget().await;
+    let kept = bench.ids_after(OutboxPlace::default()).await;
+    assert!(kept.ends_with(&ids[2..]), "what the other endpoint was not sent: {kept:?}");
+    let disabled = Some(Disabled { at: at_secs(1), why: WhyDisabled::Failing });
+    bench.record(holder, behind, &WebhookProgress { disabled, ..progress() }).await;
+    bench.webhook_endpoints.remove(ahead, at_secs(1)).await.expect("the store answers");
+    forget().await;
+    assert_eq!(bench.ids_after(OutboxPlace::default()).await, Vec::<String>::new());
 }

@@ -28,7 +28,8 @@ macro_rules! agree {
 
 agree!(
     "identity/" users, "identity/" sessions, "identity/" password_resets, catalog, wallets, audit, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
-    "queue/" draws, outbox, relay_cursor, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations
+    "queue/" draws, outbox, relay_cursor, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations,
+    "webhooks/" webhook_endpoints, "webhooks/" webhook_deliveries
 );
 
 /// Suites that are folders. Each theme is a file, in the order of the contract.

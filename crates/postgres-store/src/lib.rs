@@ -56,6 +56,9 @@ mod users;
 mod wallet_credits;
 mod wallet_rows;
 mod wallets;
+mod webhook_deliveries;
+mod webhook_endpoints;
+mod webhook_rows;
 mod withdrawals;
 
 pub use audit::PostgresAudit;
@@ -79,4 +82,6 @@ pub use store_clock::PostgresClock;
 pub use users::PostgresUsers;
 pub use wallet_credits::PostgresWalletCredits;
 pub use wallets::PostgresWallets;
+pub use webhook_deliveries::PostgresWebhookDeliveries;
+pub use webhook_endpoints::PostgresWebhookEndpoints;
 pub use withdrawals::PostgresWithdrawals;

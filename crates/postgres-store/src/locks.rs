@@ -32,6 +32,8 @@ pub const NAMESPACE: i32 = 0x456e_636f;
 pub const MIGRATION: i32 = 1;
 /// Held while a window of the outbox is closed.
 pub const OUTBOX_WINDOWS: i32 = 3;
+/// Held while an endpoint of webhooks is added, so that they can be counted.
+pub const WEBHOOK_ENDPOINTS: i32 = 50;
 /// Held by the process that creates the template of scratch databases.
 #[cfg(feature = "scratch")]
 pub const SCRATCH_TEMPLATE: i32 = 2;
@@ -72,5 +74,12 @@ pub async fn lock_fans(conn: &AsyncPgConnection, fans: &[(UserId, PerformanceId)
 pub async fn lock_outbox_windows(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
     Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(OUTBOX_WINDOWS)).execute(conn).await?;
+    Ok(())
+}
+
+/// Until the end of the transaction, no other adds an endpoint of webhooks.
+pub async fn lock_webhook_endpoints(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
+    Cached(sql(LOCK).bind::<Integer, _>(NAMESPACE).bind::<Integer, _>(WEBHOOK_ENDPOINTS)).execute(conn).await?;
     Ok(())
 }

@@ -28,6 +28,7 @@ use crate::error::unavailable;
 use crate::event_record::{payload, read};
 use crate::locks::lock_outbox_windows;
 use crate::statement::{Cached, sql};
+use crate::webhook_deliveries::needed_after;
 
 /// How many windows one read passes at most.
 const WINDOWS_PER_READ: usize = 100;
@@ -122,6 +123,7 @@ impl Outbox for PostgresOutbox {
     async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
         let mut conn = self.database.connection().await?;
         let forgetting = conn.transaction(async |conn| {
+            let delivered = needed_after(conn).await?.map_or(delivered, |needed| needed.min(delivered));
             let forgotten = forget_events(conn, delivered.window, before, limit).await?;
             if forgotten > 0 {
                 note_forgotten(conn, before).await?;
@@ -130,6 +132,18 @@ impl Outbox for PostgresOutbox {
             Ok(forgotten)
         });
         forgetting.await.map_err(|error: diesel::result::Error| unavailable(error))
+    }
+
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
+        const FORGOTTEN: &str = "SELECT before FROM outbox_forgotten";
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Timestamptz)]
+            before: DateTime<Utc>,
+        }
+        let mut conn = self.database.connection().await?;
+        let row: Option<Row> = Cached(sql(FORGOTTEN)).get_result(&mut conn).await.optional().map_err(unavailable)?;
+        Ok(row.map(|row| row.before))
     }
 }
 

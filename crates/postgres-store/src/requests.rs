@@ -38,6 +38,8 @@ pub enum Operation {
     PayByCard,
     CreditWallet,
     Withdraw,
+    AddWebhookEndpoint,
+    RotateWebhookSecret,
 }
 
 impl Operation {
@@ -61,6 +63,8 @@ impl Operation {
             Self::PayByCard => "pay_by_card",
             Self::CreditWallet => "credit_wallet",
             Self::Withdraw => "withdraw",
+            Self::AddWebhookEndpoint => "add_webhook_endpoint",
+            Self::RotateWebhookSecret => "rotate_webhook_secret",
         }
     }
 }

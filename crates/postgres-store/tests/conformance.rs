@@ -10,7 +10,8 @@ use encore_postgres_store::{
     Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox,
     PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds,
     PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions,
-    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -36,6 +37,8 @@ async fn bench() -> RecordBench {
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
         relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
+        webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
+        webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
         audit: Arc::new(PostgresAudit::new(database)),
         keep: Box::new(scratch),
     }
@@ -59,5 +62,7 @@ encore_port_tests::settlements!(bench);
 encore_port_tests::sales_switches!(bench);
 encore_port_tests::card_payments!(bench);
 encore_port_tests::outbox!(bench);
+encore_port_tests::webhook_endpoints!(bench);
+encore_port_tests::webhook_deliveries!(bench);
 encore_port_tests::relay_cursor!(bench);
 encore_port_tests::audit!(bench);

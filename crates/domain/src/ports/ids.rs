@@ -17,6 +17,6 @@ pub trait Ids: Send + Sync {
     /// A new key for the draw of a queue.
     fn draw_key(&self) -> DrawKey;
 
-    /// A new secret, for the tokens of a session.
+    /// A new secret, for tokens and signatures.
     fn secret(&self) -> Secret;
 }

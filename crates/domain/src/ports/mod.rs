@@ -25,6 +25,7 @@ mod settlements;
 mod store_clock;
 mod wallet_credits;
 mod wallets;
+mod webhooks;
 mod withdrawals;
 
 pub use audit::Audit;
@@ -58,6 +59,10 @@ pub use settlements::Settlements;
 pub use store_clock::StoreClock;
 pub use wallet_credits::WalletCredits;
 pub use wallets::Wallets;
+pub use webhooks::{
+    AddEndpointRefusal, DeliveryCursor, NoSuchEndpoint, Rotated, SecretSeals, WebhookDeliveries, WebhookEndpoints,
+    WebhookSender,
+};
 pub use withdrawals::Withdrawals;
 
 #[cfg(feature = "mock")]
@@ -71,5 +76,6 @@ pub use self::{
     queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, reconciliations::MockReconciliations,
     refunds::MockRefunds, relay_cursor::MockRelayCursor, sales_switches::MockSalesSwitches,
     settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
-    withdrawals::MockWithdrawals,
+    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
+    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
 };

@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 /// - `closing`: what was committed before a window was closed can be read
 /// - `counting`: the backlog counts what was committed after a place, whether or not its window is closed
 /// - `forgetting`: what is delivered and older than a moment goes, at most `limit` at once, and nothing else; reading goes on behind it
+/// - `telling_what_was_forgotten`: the latest moment before which something may have gone
+/// - `keeping_for_endpoints`: what an endpoint of webhooks has yet to be sent stays, unless it is disabled or removed
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -43,4 +45,7 @@ pub trait Outbox: Send + Sync {
     /// Deletes records that are not after `delivered` and older than `before`. Returns how many. The audit expects no event of a
     /// change before that moment any more.
     async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable>;
+
+    /// Records of changes before this moment may have been deleted. None if none was.
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable>;
 }

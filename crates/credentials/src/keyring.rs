@@ -4,6 +4,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
 use thiserror::Error;
 
 /// The shortest secret, in bytes: the output size of SHA-256 (RFC 7518, section 3.2).
@@ -63,6 +65,8 @@ pub(crate) struct Key {
     pub(crate) id: String,
     pub(crate) signing: EncodingKey,
     pub(crate) verifying: DecodingKey,
+    /// Encrypts secrets that are stored.
+    pub(crate) sealing: LessSafeKey,
 }
 
 impl Keyring {
@@ -112,8 +116,16 @@ impl Key {
             return Err(KeyringError::ShortSecret { key: number });
         }
         let (signing, verifying) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
-        Ok(Self { id: id.to_owned(), signing, verifying })
+        Ok(Self { id: id.to_owned(), signing, verifying, sealing: sealing_key(secret) })
     }
+}
+
+/// The key that encrypts, of the secret that signs (HKDF, RFC 5869): neither tells anything of the other.
+#[expect(clippy::expect_used, reason = "HKDF gives a key of any length up to 255 digests")]
+fn sealing_key(secret: &[u8]) -> LessSafeKey {
+    let derived = Salt::new(HKDF_SHA256, b"encore").extract(secret);
+    let sealing = derived.expand(&[b"stored secrets"], &AES_256_GCM).map(UnboundKey::from);
+    LessSafeKey::new(sealing.expect("a short key"))
 }
 
 impl fmt::Debug for Keyring {

@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use encore_domain::catalog::Venue;
 use encore_domain::error::Unavailable;
+use encore_domain::event::OutboxRecord;
+use encore_domain::event::message::EventMessage;
 use encore_domain::ids::{PerformanceId, VenueId};
 use encore_domain::ports::Catalog;
+use encore_event_format::encode;
 use moka::future::Cache;
 
 /// How many performances are cached: their ids, and those of their venues.
@@ -23,8 +26,27 @@ impl Charts {
         Self { catalog, performances: Cache::new(PERFORMANCES_KEPT), venues: Cache::new(VENUES_KEPT) }
     }
 
+    /// The message of a record, or why it has none.
+    pub async fn encode(&self, record: &OutboxRecord) -> Result<Result<EventMessage, String>, Unavailable> {
+        let event = match &record.event {
+            Ok(event) => event,
+            Err(unreadable) => return Ok(Err(unreadable.to_string())),
+        };
+        let venue = match event.performance() {
+            Some(performance) => match self.venue_of(performance).await {
+                Ok(venue) => venue,
+                // A row of the catalogue that cannot be read concerns its performance alone.
+                Err(defect) if defect.is_defect => return Ok(Err(defect.to_string())),
+                Err(unavailable) => return Err(unavailable),
+            },
+            None => None,
+        };
+        let message = encode(event, venue.as_ref().map(|venue| &venue.chart));
+        Ok(message.map_err(|error| error.to_string()))
+    }
+
     /// The venue of a performance, with its chart. None if the catalogue does not have it.
-    pub async fn venue_of(&self, performance: PerformanceId) -> Result<Option<Arc<Venue>>, Unavailable> {
+    async fn venue_of(&self, performance: PerformanceId) -> Result<Option<Arc<Venue>>, Unavailable> {
         let id = if let Some(id) = self.performances.get(&performance).await {
             id
         } else {

@@ -8,7 +8,6 @@ use encore_domain::event::message::{EventMessage, PublishOutcome};
 use encore_domain::event::relay::{HeldBackKey, KEYS_HELD_BACK_MAX, RelayPosition, TRIES_BEFORE_PARKED};
 use encore_domain::ports::{Catalog, Clock, EventPublisher, Ids, Outbox, RelayCursor};
 use encore_domain::time::Timestamp;
-use encore_event_format::encode;
 use metrics::counter;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -83,9 +82,6 @@ struct State {
     failures: u32,
     forget_at: Option<Timestamp>,
 }
-
-/// A record and its message, or why it has none.
-type Encoded<'page> = (&'page OutboxRecord, Result<EventMessage, String>);
 
 impl Relay {
     /// How often a step should be taken. An event leaves Encore half as long after its commit on average.
@@ -262,12 +258,12 @@ impl Inner {
             if failed_keys.contains(&record.key) {
                 continue;
             }
-            match self.encode(record).await? {
-                (record, Ok(message)) => {
+            match self.charts.encode(record).await? {
+                Ok(message) => {
                     sent.push(record);
                     batch.push(message);
                 }
-                (record, Err(reason)) => {
+                Err(reason) => {
                     failed_keys.insert(record.key);
                     failed.push((record, reason));
                 }
@@ -314,24 +310,6 @@ impl Inner {
                 }
             }
         }
-    }
-
-    async fn encode<'page>(&self, record: &'page OutboxRecord) -> Result<Encoded<'page>, Unavailable> {
-        let event = match &record.event {
-            Ok(event) => event,
-            Err(unreadable) => return Ok((record, Err(unreadable.to_string()))),
-        };
-        let venue = match event.performance() {
-            Some(performance) => match self.charts.venue_of(performance).await {
-                Ok(venue) => venue,
-                // A row of the catalogue that cannot be read concerns its performance alone.
-                Err(defect) if defect.is_defect => return Ok((record, Err(defect.to_string()))),
-                Err(unavailable) => return Err(unavailable),
-            },
-            None => None,
-        };
-        let message = encode(event, venue.as_ref().map(|venue| &venue.chart));
-        Ok((record, message.map_err(|error| error.to_string())))
     }
 
     /// Deletes what is delivered and past its retention.

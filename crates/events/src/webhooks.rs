@@ -1,0 +1,7 @@
+mod deliverer;
+mod http_sender;
+mod pages;
+mod signature;
+
+pub use deliverer::{WebhookDeliverer, WebhookDelivererParts};
+pub use http_sender::{HttpWebhookSender, Reach};

@@ -1,0 +1,50 @@
+//! Signatures as [Standard Webhooks](https://www.standardwebhooks.com/) say.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use encore_domain::identity::session::Secret;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// What a symmetric signature begins with.
+const VERSION: &str = "v1";
+
+/// The value of `webhook-signature`: one signature for each secret, with spaces between. Each is the HMAC-SHA256 over the id, the time in
+/// seconds and the body, with dots between.
+///
+/// The ids of events have dots. They are made by the server alone, and no id ends with a dot and a number, so what is signed has one
+/// reading.
+pub fn signatures(secrets: &[Secret], id: &str, seconds: i64, body: &str) -> String {
+    let signed = secrets.iter().map(|secret| {
+        // Keys of any length fit.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret.0) else { return String::new() };
+        for part in [id, ".", &seconds.to_string(), ".", body] {
+            mac.update(part.as_bytes());
+        }
+        format!("{VERSION},{}", STANDARD.encode(mac.finalize().into_bytes()))
+    });
+    signed.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_secret_gives_a_signature_of_all_parts() {
+        let (one, two) = (Secret([1; 32]), Secret([2; 32]));
+        let both = signatures(&[one, two], "a.b/1", 1_700_000_000, "{}");
+        let (first, second) = both.split_once(' ').expect("two signatures");
+        assert_eq!(signatures(&[one], "a.b/1", 1_700_000_000, "{}"), first);
+        assert_eq!(signatures(&[two], "a.b/1", 1_700_000_000, "{}"), second);
+        // A digest of 32 bytes in base64, after the version.
+        assert!(first.starts_with("v1,") && first.len() == 3 + 44);
+        for other in [
+            signatures(&[one], "a.b/2", 1_700_000_000, "{}"),
+            signatures(&[one], "a.b/1", 1_700_000_001, "{}"),
+            signatures(&[one], "a.b/1", 1_700_000_000, "{ }"),
+        ] {
+            assert_ne!(other, first);
+        }
+    }
+}

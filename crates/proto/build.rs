@@ -7,8 +7,8 @@ use std::{env, fs, io};
 /// The folder of the package that is served only where rehearsals are allowed.
 const REHEARSAL: &str = "encore/rehearsal";
 
-/// The messages with passwords or access tokens. `src/lib.rs` prints them without their fields.
-const SECRET: [&str; 13] = [
+/// The messages with passwords, tokens, secrets, or URLs that may have one. `src/lib.rs` prints them without their fields.
+const SECRET: [&str; 18] = [
     ".encore.identity.v1.SignUpRequest",
     ".encore.identity.v1.SignUpResponse",
     ".encore.identity.v1.LogInRequest",
@@ -21,6 +21,11 @@ const SECRET: [&str; 13] = [
     ".encore.identity.v1.ResetPasswordRequest",
     ".encore.identity.v1.RefreshSessionRequest",
     ".encore.identity.v1.RefreshSessionResponse",
+    ".encore.admin.v1.WebhookEndpoint",
+    ".encore.admin.v1.CreateEndpointRequest",
+    ".encore.admin.v1.UpdateEndpointRequest",
+    ".encore.admin.v1.CreateEndpointResponse",
+    ".encore.admin.v1.RotateSecretResponse",
     ".encore.rehearsal.v1.RehearsalFan",
 ];
 

@@ -35,6 +35,7 @@ const VARIABLES = {
   reservation_id: "",
   payment_id: "",
   seat_id: "",
+  endpoint_id: "",
 };
 // By the name of the field.
 const EXAMPLES = {
@@ -46,6 +47,11 @@ const EXAMPLES = {
   user_id: "{{user_id}}",
   reservation_id: "{{reservation_id}}",
   payment_id: "{{payment_id}}",
+  endpoint_id: "{{endpoint_id}}",
+  event_id: "booking.reservation_confirmed/{{reservation_id}}",
+  url: "https://hooks.example.com/encore",
+  filter: { types: ["encore.events.v1.ReservationConfirmed"] },
+  since: "2030-03-01T10:00:00Z",
   seat_ids: "{{seat_id}}",
   accessible_seat_ids: "{{seat_id}}",
   email: "fan@example.com",

@@ -10,4 +10,5 @@ pub mod ledger;
 pub mod route;
 pub mod seat_truth;
 pub mod watched_seats;
+pub mod webhook_receiver;
 pub mod world;

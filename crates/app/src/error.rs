@@ -150,6 +150,8 @@ pub enum AppError {
     HoldTriesExhausted { tries: u32 },
     #[error("{}", exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and "))]
     QueueCeilingExceeded { settings: &'static str, exceeded: Vec<CeilingExceeded> },
+    #[error("there may be {limit} webhook endpoints")]
+    TooManyEndpoints { limit: u32 },
     #[error("the server is overloaded")]
     Overloaded,
     #[error(transparent)]

@@ -27,5 +27,6 @@ pub mod seat_blocks;
 pub mod sessions;
 pub mod upkeep;
 pub mod wallet;
+pub mod webhooks;
 
 pub use encore_seat_map::contexts;

@@ -32,6 +32,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         | payment::v1::payment_service_server::SERVICE_NAME => Some(Access::Fan),
         admin::v1::admin_service_server::SERVICE_NAME
         | admin::v1::money_service_server::SERVICE_NAME
+        | admin::v1::webhook_service_server::SERVICE_NAME
         | events::v1::event_service_server::SERVICE_NAME
         | rehearsal::v1::rehearsal_service_server::SERVICE_NAME => Some(Access::Operator),
         _ => None,

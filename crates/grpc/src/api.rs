@@ -22,9 +22,11 @@ use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::sessions::SessionUseCases;
 use encore_app::wallet::WalletUseCases;
+use encore_app::webhooks::WebhookUseCases;
 use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
+use encore_proto::admin::v1::webhook_service_server::WebhookServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
 use encore_proto::events::v1::event_service_server::EventServiceServer;
@@ -79,6 +81,7 @@ use crate::sent_body::keep_sent_body;
 use crate::shared_charts::SharedCharts;
 use crate::shared_reply::send_shared;
 use crate::wallet::WalletApi;
+use crate::webhooks::WebhooksApi;
 
 /// The largest request of a fan. Eight seats and a token take far less.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
@@ -124,6 +127,7 @@ pub struct Api {
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
     pub event_log: EventLogUseCases,
+    pub webhooks: WebhookUseCases,
     /// None unless rehearsals are allowed: then there is no `RehearsalService` at all.
     pub rehearsal_fans: Option<RehearsalFans>,
     pub access_tokens: Arc<dyn AccessTokens>,
@@ -294,6 +298,13 @@ impl Api {
             shutdown: shutdown.clone(),
         };
         serve!(EventServiceServer, Records, events, MESSAGE_MAX_BYTES);
+        let webhooks = WebhooksApi {
+            webhooks: self.webhooks,
+            listings: listings(),
+            calls: calls(),
+            clock: Arc::clone(&self.clock),
+        };
+        serve!(WebhookServiceServer, Records, webhooks, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
             identity: self.identity.clone(),

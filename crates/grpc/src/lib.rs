@@ -42,6 +42,7 @@ mod streams;
 mod to_proto;
 mod venues;
 mod wallet;
+mod webhooks;
 
 pub use api::{Api, ServeError};
 pub use connections::{ConnectionLimits, PeerAddress};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use encore_domain::booking::ReservationCursor;
 use encore_domain::catalog::PerformanceCursor;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::{ConcertId, EntryId, PaymentId, PerformanceId, ReservationId, UserId};
-use encore_domain::ports::{LISTING_NAME_LEN, PageTokens};
+use encore_domain::ids::{ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::ports::{DeliveryCursor, LISTING_NAME_LEN, PageTokens};
 use encore_domain::time::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -76,7 +76,7 @@ macro_rules! id_cursors {
     )*};
 }
 
-id_cursors!(ConcertId, EntryId, PaymentId);
+id_cursors!(ConcertId, EndpointId, EntryId, PaymentId);
 
 impl Cursor for Slot {
     fn to_bytes(&self) -> Vec<u8> {
@@ -106,6 +106,19 @@ macro_rules! dated_cursors {
 }
 
 dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId);
+
+impl Cursor for DeliveryCursor {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (moment, event_id) = self;
+        [&moment.timestamp_millis().to_be_bytes()[..], event_id.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (millis, event_id) = bytes.split_at_checked(8)?;
+        let moment = Timestamp::from_timestamp_millis(i64::from_be_bytes(millis.try_into().ok()?))?;
+        Some((moment, String::from_utf8(event_id.to_vec()).ok()?))
+    }
+}
 
 /// Page tokens that any listing reads, for tests of this crate.
 #[cfg(test)]
@@ -144,6 +157,8 @@ mod tests {
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&performance))), Some(performance));
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&PaymentId(id)))), Some(PaymentId(id)));
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&Slot(9)))), Some(Slot(9)));
+        let delivery: DeliveryCursor = (performance.0, "wallet.topped_up/7".to_owned());
+        assert_eq!(listing.cursor(&listing.next_page_token(Some(&delivery))), Some(delivery));
         assert_eq!(listing.cursor::<PaymentId>("0102"), None);
         assert_eq!(listing.cursor::<PerformanceCursor>("0102"), None);
     }

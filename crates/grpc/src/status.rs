@@ -161,6 +161,9 @@ pub(crate) fn status(failure: AppError) -> Status {
             precondition(message, ErrorReason::HoldTriesExhausted, [("tries", tries.to_string())])
         }
         AppError::QueueCeilingExceeded { settings, exceeded } => ceiling_exceeded(message, settings, &exceeded),
+        AppError::TooManyEndpoints { limit } => {
+            precondition(message, ErrorReason::TooManyEndpoints, [("limit", limit.to_string())])
+        }
         AppError::Overloaded => {
             retry_later(Code::ResourceExhausted, message, ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
         }

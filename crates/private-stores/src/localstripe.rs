@@ -1,4 +1,5 @@
-//! localstripe: a Stripe that keeps state and moves no money. A Python package, in a virtual environment of its own beside the build.
+//! localstripe: a Stripe that keeps state and moves no money. A Python package, in a virtual environment of its own beside the build. The
+//! environment also has the library of Standard Webhooks, with which tests verify what is sent.
 
 use std::env;
 use std::error::Error;
@@ -15,7 +16,8 @@ pub const URL_VARIABLE: &str = "ENCORE_LOCALSTRIPE_URL";
 pub(crate) const NAME: &str = "localstripe";
 
 /// The packages, as `pip install` takes them.
-pub const PACKAGES: [&str; 3] = ["localstripe==1.15.10", "aiohttp==3.14.5", "python-dateutil==2.9.0.post0"];
+pub const PACKAGES: [&str; 4] =
+    ["localstripe==1.15.10", "aiohttp==3.14.5", "python-dateutil==2.9.0.post0", "standardwebhooks==1.1.0"];
 
 /// Serves on the loopback and writes no files. Run by its own program, it listens on every address and keeps its state in a file in
 /// `/tmp`, which all users of the machine would share.
@@ -28,16 +30,16 @@ from localstripe.server import app
 web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]))
 ";
 
-/// The virtual environment: in the target folder, so that it is installed once.
+/// The virtual environment: in the target folder, so that it is installed once, and another for other versions.
 pub fn environment() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(2).unwrap_or(here);
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    target.join("tools").join(PACKAGES[0].replace("==", "-"))
+    target.join("tools").join(PACKAGES.join("-").replace("==", "-"))
 }
 
 /// Its Python, if the packages are installed.
-pub(crate) fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let environment = environment();
     let is_complete = environment.join("complete").is_file();
     Some(environment.join("bin").join("python")).filter(|python| is_complete && python.exists())

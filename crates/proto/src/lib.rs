@@ -42,5 +42,10 @@ secret!(
     identity::v1::ResetPasswordRequest,
     identity::v1::RefreshSessionRequest,
     identity::v1::RefreshSessionResponse,
+    admin::v1::WebhookEndpoint,
+    admin::v1::CreateEndpointRequest,
+    admin::v1::UpdateEndpointRequest,
+    admin::v1::CreateEndpointResponse,
+    admin::v1::RotateSecretResponse,
     rehearsal::v1::RehearsalFan
 );

@@ -1,5 +1,7 @@
 //! One instance of Encore: the wiring of ports, use cases, API and workers.
 
+mod events;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,12 +33,12 @@ use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_events::{Relay, RelayParts};
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
 use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
+use self::events::{event_backlog, relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
@@ -79,6 +81,7 @@ impl Encore {
         let money = money_admin(&ports, &runtime);
         let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
         let event_log = EventLogUseCases::new(ports.outbox.clone(), runtime.contexts.clone());
+        let webhooks = webhooks(&ports, runtime.contexts.clone());
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
@@ -140,6 +143,7 @@ impl Encore {
             seat_blocks,
             audit,
             event_log,
+            webhooks,
             rehearsal_fans: None,
             access_tokens,
             queue_tokens,
@@ -374,26 +378,10 @@ fn workers(
         reconciler: reconciler(ports),
         outbox: ports.outbox.clone(),
         relay: relay(ports),
+        webhooks: webhook_deliverer(ports),
         sessions,
         stores,
     })
-}
-
-/// Publishes events, if there is somewhere to publish them.
-fn relay(ports: &Ports) -> Option<Relay> {
-    let publisher = ports.publisher.clone()?;
-    Some(Relay::new(RelayParts {
-        outbox: ports.outbox.clone(),
-        cursor: ports.relay_cursor.clone(),
-        publisher,
-        catalog: ports.catalog.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    }))
-}
-
-fn event_backlog(ports: &Ports) -> EventBacklog {
-    EventBacklog { outbox: ports.outbox.clone(), cursor: ports.relay_cursor.clone(), clock: ports.clock.clone() }
 }
 
 fn sales(ports: &Ports, runtime: &Runtime) -> Sales {

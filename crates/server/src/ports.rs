@@ -3,27 +3,32 @@
 use std::sync::Arc;
 
 use encore_credentials::{
-    Argon2Passwords, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens,
+    Argon2Passwords, EncryptedSecrets, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens,
+    SignedQueueTokens,
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Outbox,
     PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
     Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges,
-    SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets, Withdrawals,
+    SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
+    WebhookSender, Withdrawals,
 };
+use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryOutbox, MemoryPasswordResets,
     MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds,
     MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
-    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWithdrawals,
+    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
+    MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
     PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations,
     PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks,
-    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWithdrawals,
+    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
 
@@ -69,6 +74,10 @@ pub struct Ports {
     pub relay_cursor: Arc<dyn RelayCursor>,
     /// None if events are not published.
     pub publisher: Option<Arc<dyn EventPublisher>>,
+    pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
+    pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
+    pub webhook_sender: Arc<dyn WebhookSender>,
+    pub secret_seals: Arc<dyn SecretSeals>,
     pub audit: Arc<dyn Audit>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
@@ -91,7 +100,8 @@ impl Ports {
             access_tokens: Arc::new(SignedAccessTokens::new(keyring.clone())),
             queue_tokens: Arc::new(SignedQueueTokens::new(keyring.clone())),
             lane_grants: Arc::new(SignedLaneGrants::new(keyring.clone())),
-            page_tokens: Arc::new(SignedPageTokens::new(keyring)),
+            page_tokens: Arc::new(SignedPageTokens::new(keyring.clone())),
+            secret_seals: Arc::new(EncryptedSecrets::new(keyring)),
             users: Arc::new(MemoryUsers::new(records.clone())),
             sessions: Arc::new(MemorySessions::new(records.clone())),
             password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
@@ -113,6 +123,9 @@ impl Ports {
             outbox: Arc::new(MemoryOutbox::new(records.clone())),
             relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
             publisher: None,
+            webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
+            webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
+            webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Public)),
             audit: Arc::new(MemoryAudit::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
@@ -157,6 +170,8 @@ impl Ports {
             draws: Arc::new(PostgresDraws::new(database.clone())),
             outbox: Arc::new(PostgresOutbox::new(database.clone())),
             relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), EVENT_RELAY)),
+            webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
+            webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),
             store_clocks: StoreClocks { records: Some(Arc::new(PostgresClock::new(database))), ..self.store_clocks },
             ..self

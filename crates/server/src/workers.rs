@@ -14,7 +14,7 @@ use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
-use encore_events::Relay;
+use encore_events::{Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
 use metrics::{counter, histogram};
@@ -43,6 +43,8 @@ const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
 /// The pause between two deletions of expired password resets.
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
+/// The pause between two deletions of old deliveries of webhooks.
+const SWEEP_DELIVERIES_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of what is kept of past queues.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
@@ -56,6 +58,7 @@ pub struct Workers {
     reconciler: Option<Reconciler>,
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
+    webhooks: WebhookDeliverer,
     sessions: SessionUseCases,
     password_resets: Option<PasswordResetUseCases>,
     pub(crate) stores: StoreWatch,
@@ -70,15 +73,17 @@ pub(crate) struct WorkerParts {
     pub(crate) reconciler: Option<Reconciler>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
+    pub(crate) webhooks: WebhookDeliverer,
     pub(crate) sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, stores } = parts;
+        let WorkerParts { room, sales_gate, upkeep, cards, reconciler, outbox, relay, webhooks, sessions, stores } =
+            parts;
         let password_resets = None;
-        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, password_resets, stores }
+        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, webhooks, sessions, password_resets, stores }
     }
 
     /// The same loops, which keep delivered events for this long.
@@ -125,8 +130,19 @@ impl Workers {
 
     /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, sessions, password_resets, stores } =
-            self;
+        let Self {
+            room,
+            sales_gate,
+            upkeep,
+            cards,
+            reconciler,
+            outbox,
+            relay,
+            webhooks,
+            sessions,
+            password_resets,
+            stores,
+        } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
@@ -192,12 +208,18 @@ impl Workers {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
         loops.relay(outbox, relay.clone());
+        loops.deliver(webhooks.clone());
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await
             });
         }
         while loops.running.join_next().await.is_some() {}
+        webhooks.finish().await;
+        if let Err(error) = webhooks.release().await {
+            let error = &error as &dyn Error;
+            warn!(error, "leases of webhook endpoints not released; another instance waits for their end");
+        }
         if let Some(relay) = relay
             && let Err(error) = relay.release().await
         {
@@ -240,6 +262,18 @@ impl Loops {
         self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
             let stop = stop.clone();
             async move { relay.step(&stop).await }
+        });
+    }
+
+    /// Sends events to the endpoints of webhooks.
+    fn deliver(&mut self, webhooks: WebhookDeliverer) {
+        let stop = self.stop.clone();
+        self.sweep("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), move |webhooks| {
+            let stop = stop.clone();
+            async move { webhooks.step(&stop).await }
+        });
+        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, |webhooks| async move {
+            webhooks.forget().await
         });
     }
 

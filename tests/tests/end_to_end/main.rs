@@ -44,4 +44,6 @@ mod survival;
 mod values;
 mod venues;
 mod wait;
+mod webhook_deliveries;
+mod webhooks;
 mod wire;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use encore_domain::ports::{EventPublisher, Mailer};
-use encore_events::{FilePublisher, KafkaPublisher};
+use encore_events::{FilePublisher, HttpWebhookSender, KafkaPublisher};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::eviction_policy;
@@ -36,7 +36,8 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     // Before anything is measured.
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
-    let ports = Ports { publisher: publisher(&config), ..ports };
+    let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
+    let ports = Ports { publisher: publisher(&config), webhook_sender, ..ports };
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);

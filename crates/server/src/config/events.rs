@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encore_events::{FileLimits, KafkaTarget};
+use encore_events::{FileLimits, KafkaTarget, Reach};
 
 use super::check::Check;
 
@@ -41,6 +41,10 @@ pub struct EventArgs {
     /// For how many hours an event is kept after it was published (1 to 8760). Default: 168 with a database, otherwise 1.
     #[arg(long, env = "ENCORE_EVENT_RETENTION_HOURS")]
     pub event_retention_hours: Option<String>,
+    /// Also send webhooks to private, loopback and other special addresses, and without TLS: for development, and for endpoints in the
+    /// server's own network.
+    #[arg(long, env = "ENCORE_WEBHOOK_PRIVATE_ADDRESSES")]
+    pub webhook_private_addresses: bool,
 }
 
 /// The checked arguments.
@@ -50,6 +54,8 @@ pub struct Events {
     pub publisher: Publisher,
     /// For how long they are kept after that.
     pub retention: Duration,
+    /// Where webhooks may go.
+    pub reach: Reach,
 }
 
 /// Where events are published.
@@ -91,7 +97,8 @@ impl EventArgs {
             (None, Some(folder)) => Publisher::Files(folder, limits),
             (None, None) => Publisher::Off,
         };
-        Some(Events { publisher, retention: Duration::from_hours(hours?.into()) })
+        let reach = if self.webhook_private_addresses { Reach::Anywhere } else { Reach::Public };
+        Some(Events { publisher, retention: Duration::from_hours(hours?.into()), reach })
     }
 }
 

@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 41] = [
+pub const METRICS: [Metric; 45] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("db_client_connection_max", "The most connections of the pool"),
@@ -73,6 +73,13 @@ pub const METRICS: [Metric; 41] = [
     ),
     gauge("encore_event_keys_held_back", "Keys that wait for an event that could not be published"),
     gauge("encore_event_keys_parked", "Those that failed often. Must be 0"),
+    counter("encore_webhook_deliveries_total", "Tries to send an event to a webhook endpoint, by outcome"),
+    gauge("encore_webhook_endpoints", "Endpoints of webhooks, by state. Disabled ones are sent nothing"),
+    gauge("encore_webhook_deliveries_waiting", "Events that wait to be sent to an endpoint again"),
+    gauge(
+        "encore_webhook_backlog_age_seconds",
+        "The age of the oldest event that an enabled endpoint was not sent yet; 0 if there is none",
+    ),
     gauge("encore_sales_open", "Performances on sale or in their pre-queue"),
     gauge("encore_sales_unread", "Performances whose queue or seats could not be read"),
     gauge("encore_queue_waiting", "Fans who wait"),

@@ -1,0 +1,55 @@
+//! What takes events out.
+
+use encore_app::contexts::PerformanceContexts;
+use encore_app::webhooks::{WebhookParts, WebhookUseCases};
+use encore_events::{Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
+
+use crate::metrics::EventBacklog;
+use crate::ports::Ports;
+
+/// Publishes events, if there is somewhere to publish them.
+pub(super) fn relay(ports: &Ports) -> Option<Relay> {
+    let publisher = ports.publisher.clone()?;
+    Some(Relay::new(RelayParts {
+        outbox: ports.outbox.clone(),
+        cursor: ports.relay_cursor.clone(),
+        publisher,
+        catalog: ports.catalog.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    }))
+}
+
+pub(super) fn webhook_deliverer(ports: &Ports) -> WebhookDeliverer {
+    WebhookDeliverer::new(WebhookDelivererParts {
+        outbox: ports.outbox.clone(),
+        deliveries: ports.webhook_deliveries.clone(),
+        seals: ports.secret_seals.clone(),
+        sender: ports.webhook_sender.clone(),
+        catalog: ports.catalog.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
+pub(super) fn webhooks(ports: &Ports, contexts: PerformanceContexts) -> WebhookUseCases {
+    WebhookUseCases::new(WebhookParts {
+        endpoints: ports.webhook_endpoints.clone(),
+        deliveries: ports.webhook_deliveries.clone(),
+        sender: ports.webhook_sender.clone(),
+        seals: ports.secret_seals.clone(),
+        outbox: ports.outbox.clone(),
+        contexts: contexts,
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
+pub(super) fn event_backlog(ports: &Ports) -> EventBacklog {
+    EventBacklog {
+        outbox: ports.outbox.clone(),
+        cursor: ports.relay_cursor.clone(),
+        webhooks: ports.webhook_deliveries.clone(),
+        clock: ports.clock.clone(),
+    }
+}

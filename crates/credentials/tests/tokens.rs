@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use encore_credentials::{Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens};
+use encore_credentials::{
+    EncryptedSecrets, Keyring, SignedAccessTokens, SignedLaneGrants, SignedPageTokens, SignedQueueTokens,
+};
+use encore_domain::identity::session::Secret;
 use encore_domain::identity::{AccessTokenPayload, Caller, Role};
 use encore_domain::ids::{PerformanceId, SessionId, UserId};
-use encore_domain::ports::{AccessTokens, LaneGrants, PageTokens, QueueTokens};
+use encore_domain::ports::{AccessTokens, LaneGrants, PageTokens, QueueTokens, SecretSeals};
 use encore_domain::queue::{LaneName, LanePass, QueueTokenPayload};
 use encore_domain::time::Timestamp;
+use encore_domain::webhook::SealedSecret;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 use uuid::Uuid;
@@ -274,4 +278,30 @@ fn no_secret_is_printed() {
     let secret = STANDARD.encode(SECRET);
     let printed = format!("{:?} {:?}", access_tokens(), queue_tokens());
     assert!(printed.contains("k1") && !printed.contains(&secret) && !printed.contains("7, 7"), "{printed}");
+}
+
+#[test]
+fn a_stored_secret_is_opened_with_its_key_for_its_owner_and_not_otherwise() {
+    let (secret, owner, other) = (Secret([42; 32]), Uuid::from_u128(1), Uuid::from_u128(2));
+    let seals = EncryptedSecrets::new(keyring());
+    let sealed = seals.seal(&secret, owner);
+    assert_eq!(seals.open(&sealed, owner), Some(secret));
+    assert_eq!(seals.open(&sealed, other), None, "it is bound to its owner");
+    assert_ne!(seals.seal(&secret, owner), sealed, "nobody can compare two");
+    assert!(!sealed.0.windows(4).any(|bytes| bytes == &secret.0[..4]), "it is not readable");
+
+    let key = |id: &str, byte| format!("{id}:{}", STANDARD.encode([byte; 32]));
+    let opens = |keys: &[String]| {
+        let keyring = Keyring::parse(&keys.join(",")).expect("keys");
+        EncryptedSecrets::new(keyring).open(&sealed, owner)
+    };
+    assert_eq!(opens(&[key("k2", 9), key("k1", 7)]), Some(secret), "another key seals now");
+    assert_eq!(opens(&[key("k2", 9)]), None, "its key is gone");
+    assert_eq!(opens(&[key("k1", 9)]), None, "another key has its id");
+    for at in 0..sealed.0.len() {
+        let mut altered = sealed.clone();
+        altered.0[at] ^= 1;
+        assert_eq!(seals.open(&altered, owner), None, "byte {at}");
+        assert_eq!(seals.open(&SealedSecret(sealed.0[..at].to_vec()), owner), None, "{at} bytes");
+    }
 }

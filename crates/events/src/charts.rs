@@ -46,7 +46,7 @@ impl Charts {
     }
 
     /// The venue of a performance, with its chart. None if the catalogue does not have it.
-    async fn venue_of(&self, performance: PerformanceId) -> Result<Option<Arc<Venue>>, Unavailable> {
+    pub async fn venue_of(&self, performance: PerformanceId) -> Result<Option<Arc<Venue>>, Unavailable> {
         let id = if let Some(id) = self.performances.get(&performance).await {
             id
         } else {

@@ -140,7 +140,7 @@ mod tests {
         assert!(of(NoGuard::Public).contains(&"IdentityService/LogIn"));
         assert!(of(NoGuard::Public).contains(&"CatalogService/ListConcerts"));
         let of_operators = |rpc: &&str| {
-            ["AdminService/", "MoneyService/", "EventService/", "RehearsalService/"]
+            ["AdminService/", "MoneyService/", "WebhookService/", "EventService/", "RehearsalService/"]
                 .iter()
                 .any(|service| rpc.starts_with(service))
         };

@@ -43,7 +43,9 @@ impl Mailer for SmtpMailer {
         sent.map(drop).map_err(|error| {
             // What the server says may quote the address.
             let code = error.status().map(|code| code.to_string()).unwrap_or_default();
-            Unavailable::new("mail", format!("the SMTP server did not accept a mail: {code}"))
+            let what = format!("the SMTP server did not accept a mail: {code}");
+            // 5xx: the server will refuse this mail always.
+            if error.is_permanent() { Unavailable::defect("mail", what) } else { Unavailable::new("mail", what) }
         })
     }
 }

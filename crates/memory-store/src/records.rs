@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
 use encore_domain::sales_switch::SalesSwitch;
+use encore_domain::time::Timestamp;
 
 pub use self::cards::{CardRecords, Reconciled};
 pub use self::catalog::CatalogRecords;
@@ -61,7 +62,10 @@ pub struct Records {
     pub cards: CardRecords,
     pub sales_switch: Option<SalesSwitch>,
     pub outbox: OutboxRecords,
-    pub relay: RelayRecord,
+    /// By the name of the relay.
+    pub relays: HashMap<&'static str, RelayRecord>,
+    /// Of which events fans were told, and when.
+    pub notifications: HashMap<String, Timestamp>,
     pub webhooks: WebhookRecords,
     pub requests: Requests,
 }

@@ -7,13 +7,16 @@ use uuid::Uuid;
 
 use crate::records::MemoryRecords;
 
-/// [`RelayCursor`] in process.
-pub struct MemoryRelayCursor(MemoryRecords);
+/// [`RelayCursor`] in process: one record for each relay.
+pub struct MemoryRelayCursor {
+    records: MemoryRecords,
+    relay: &'static str,
+}
 
 impl MemoryRelayCursor {
-    /// Uses shared records.
-    pub fn new(records: MemoryRecords) -> Self {
-        Self(records)
+    /// The relay of this name, in shared records.
+    pub fn new(records: MemoryRecords, relay: &'static str) -> Self {
+        Self { records, relay }
     }
 }
 
@@ -25,7 +28,8 @@ impl RelayCursor for MemoryRelayCursor {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<RelayPosition>, Unavailable> {
-        let relay = &mut self.0.lock().relay;
+        let mut records = self.records.lock();
+        let relay = records.relays.entry(self.relay).or_default();
         if relay.lease.is_some_and(|(other, ends_at)| other != holder && now < ends_at) {
             return Ok(None);
         }
@@ -34,7 +38,8 @@ impl RelayCursor for MemoryRelayCursor {
     }
 
     async fn save(&self, holder: Uuid, position: &RelayPosition) -> Result<bool, Unavailable> {
-        let relay = &mut self.0.lock().relay;
+        let mut records = self.records.lock();
+        let relay = records.relays.entry(self.relay).or_default();
         let holds = relay.lease.is_some_and(|(of, _)| of == holder);
         if holds {
             relay.position.clone_from(position);
@@ -43,12 +48,13 @@ impl RelayCursor for MemoryRelayCursor {
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), Unavailable> {
-        let relay = &mut self.0.lock().relay;
+        let mut records = self.records.lock();
+        let relay = records.relays.entry(self.relay).or_default();
         relay.lease = relay.lease.filter(|(of, _)| *of != holder);
         Ok(())
     }
 
     async fn position(&self) -> Result<RelayPosition, Unavailable> {
-        Ok(self.0.lock().relay.position.clone())
+        Ok(self.records.lock().relays.get(self.relay).map(|relay| relay.position.clone()).unwrap_or_default())
     }
 }

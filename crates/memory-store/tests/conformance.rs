@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
-    MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor,
-    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions,
-    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryNotifications, MemoryOutbox,
+    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords,
+    MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges,
+    MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries,
+    MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -31,7 +32,8 @@ async fn records() -> RecordBench {
         sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
-        relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
+        notifications: Arc::new(MemoryNotifications::new(records.clone())),
+        relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), "events")),
         webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
         webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
         audit: Arc::new(MemoryAudit::new(records)),
@@ -70,6 +72,7 @@ encore_port_tests::outbox!(records);
 encore_port_tests::webhook_endpoints!(records);
 encore_port_tests::webhook_deliveries!(records);
 encore_port_tests::relay_cursor!(records);
+encore_port_tests::notifications!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);

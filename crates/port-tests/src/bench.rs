@@ -10,9 +10,9 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, CardPayments, Catalog, Draws, Outbox, PasswordResets, Payments, QueueRecords, QueueStore, Reconciliations,
-    Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements,
-    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    Audit, CardPayments, Catalog, Draws, Notifications, Outbox, PasswordResets, Payments, QueueRecords, QueueStore,
+    Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions,
+    Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -60,6 +60,8 @@ pub struct RecordBench {
     pub sales_switches: Arc<dyn SalesSwitches>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
+    /// The port under test.
+    pub notifications: Arc<dyn Notifications>,
     /// The port under test.
     pub relay_cursor: Arc<dyn RelayCursor>,
     /// The port under test, or one that supplies its data.

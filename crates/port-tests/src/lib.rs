@@ -13,6 +13,7 @@ pub mod card_payments;
 pub mod catalog;
 pub mod draws;
 pub mod event_publisher;
+pub mod notifications;
 pub mod outbox;
 pub mod password_resets;
 pub mod payment_gateway;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresOutbox,
-    PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds,
-    PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions,
-    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
-    PostgresWebhookEndpoints, PostgresWithdrawals,
+    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresNotifications,
+    PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations,
+    PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks,
+    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -36,6 +36,7 @@ async fn bench() -> RecordBench {
         sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
+        notifications: Arc::new(PostgresNotifications::new(database.clone())),
         relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
         webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
         webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
@@ -65,4 +66,5 @@ encore_port_tests::outbox!(bench);
 encore_port_tests::webhook_endpoints!(bench);
 encore_port_tests::webhook_deliveries!(bench);
 encore_port_tests::relay_cursor!(bench);
+encore_port_tests::notifications!(bench);
 encore_port_tests::audit!(bench);

@@ -12,13 +12,13 @@ use encore_domain::page::PageRequest;
 use encore_domain::payment::card::{CardPlan, Purpose};
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
-    CardPayments, Catalog, EndedSession, PasswordResets, Payments, Refunds, Reservations, Sessions, Users, Wallets,
-    WebhookDeliveries,
+    CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, Reservations, Sessions,
+    Users, Wallets, WebhookDeliveries,
 };
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
-    Database, PostgresCardPayments, PostgresCatalog, PostgresPasswordResets, PostgresPayments, PostgresRefunds,
-    PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries,
+    Database, PostgresCardPayments, PostgresCatalog, PostgresNotifications, PostgresPasswordResets, PostgresPayments,
+    PostgresRefunds, PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries,
 };
 
 /// An attempt to pay a hold by card.
@@ -44,6 +44,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let (payments, cards) = (PostgresPayments::new(database.clone()), PostgresCardPayments::new(database.clone()));
     let resets = PostgresPasswordResets::new(database.clone());
     let deliveries = PostgresWebhookDeliveries::new(database.clone());
+    let notifications = PostgresNotifications::new(database.clone());
     let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database));
 
     let account = fixtures::account();
@@ -75,6 +76,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     cards.take_due(at_secs(1), at_secs(31), 100).await?;
     cards.start(card_plan(&hold), request(fan)).await?;
     refunds.of_payment(fixtures::id()).await?;
+    notifications.forget(at_secs(1), 100).await?;
     deliveries.due(fixtures::id(), at_secs(1), 100).await?;
     deliveries.page(fixtures::id(), false, PageRequest::first(20)).await?;
     Ok(())
@@ -108,7 +110,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 20, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 21, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

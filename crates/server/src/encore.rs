@@ -38,7 +38,7 @@ use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
-use self::events::{event_backlog, relay, webhook_deliverer, webhooks};
+use self::events::{event_backlog, notifier, relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
@@ -201,6 +201,12 @@ impl Encore {
     /// The same instance, which keeps delivered events for this long.
     pub fn keeping_events_for(mut self, retention: Duration) -> Self {
         self.workers = self.workers.keeping_events_for(retention);
+        self
+    }
+
+    /// The same instance, which sends no mails to fans about what happened.
+    pub fn without_notifications(mut self) -> Self {
+        self.workers = self.workers.without_notifications();
         self
     }
 
@@ -379,6 +385,7 @@ fn workers(
         outbox: ports.outbox.clone(),
         relay: relay(ports),
         webhooks: webhook_deliverer(ports),
+        notifier: notifier(ports),
         sessions,
         stores,
     })

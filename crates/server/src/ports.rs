@@ -8,26 +8,26 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Outbox,
-    PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
+    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Notifications,
+    Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
     Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges,
     SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
     WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryOutbox, MemoryPasswordResets,
-    MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords, MemoryRefunds,
-    MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks,
-    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
-    MemoryWithdrawals,
+    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryNotifications, MemoryOutbox,
+    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords,
+    MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges,
+    MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries,
+    MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
-    PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations,
-    PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks,
-    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
+    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches,
+    PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
     PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
@@ -37,6 +37,8 @@ use crate::system::{SystemClock, SystemIds, cores};
 
 /// The name of the relay that publishes events, in the database.
 const EVENT_RELAY: &str = "events";
+/// The name of what tells fans of events.
+const NOTIFIER: &str = "notifications";
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -72,6 +74,9 @@ pub struct Ports {
     pub sandbox: Option<Arc<dyn SandboxActions>>,
     pub outbox: Arc<dyn Outbox>,
     pub relay_cursor: Arc<dyn RelayCursor>,
+    pub notifications: Arc<dyn Notifications>,
+    /// Where the notifier is.
+    pub notifier_cursor: Arc<dyn RelayCursor>,
     /// None if events are not published.
     pub publisher: Option<Arc<dyn EventPublisher>>,
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
@@ -121,7 +126,9 @@ impl Ports {
             gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
             sandbox: Some(sandbox),
             outbox: Arc::new(MemoryOutbox::new(records.clone())),
-            relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone())),
+            relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), EVENT_RELAY)),
+            notifications: Arc::new(MemoryNotifications::new(records.clone())),
+            notifier_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), NOTIFIER)),
             publisher: None,
             webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
@@ -170,6 +177,8 @@ impl Ports {
             draws: Arc::new(PostgresDraws::new(database.clone())),
             outbox: Arc::new(PostgresOutbox::new(database.clone())),
             relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), EVENT_RELAY)),
+            notifications: Arc::new(PostgresNotifications::new(database.clone())),
+            notifier_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), NOTIFIER)),
             webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
             webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

@@ -14,7 +14,7 @@ use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
-use encore_events::{Relay, WebhookDeliverer};
+use encore_events::{Notifier, Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
 use metrics::{counter, histogram};
@@ -43,7 +43,7 @@ const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
 /// The pause between two deletions of expired password resets.
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
-/// The pause between two deletions of old deliveries of webhooks.
+/// The pause between two deletions of old deliveries of webhooks, and of notes of notifications.
 const SWEEP_DELIVERIES_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of what is kept of past queues.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
@@ -59,6 +59,7 @@ pub struct Workers {
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
     webhooks: WebhookDeliverer,
+    notifier: Option<Notifier>,
     sessions: SessionUseCases,
     password_resets: Option<PasswordResetUseCases>,
     pub(crate) stores: StoreWatch,
@@ -74,21 +75,52 @@ pub(crate) struct WorkerParts {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
     pub(crate) webhooks: WebhookDeliverer,
+    pub(crate) notifier: Option<Notifier>,
     pub(crate) sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
 
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { room, sales_gate, upkeep, cards, reconciler, outbox, relay, webhooks, sessions, stores } =
-            parts;
+        let WorkerParts {
+            room,
+            sales_gate,
+            upkeep,
+            cards,
+            reconciler,
+            outbox,
+            relay,
+            webhooks,
+            notifier,
+            sessions,
+            stores,
+        } = parts;
         let password_resets = None;
-        Self { room, sales_gate, upkeep, cards, reconciler, outbox, relay, webhooks, sessions, password_resets, stores }
+        Self {
+            room,
+            sales_gate,
+            upkeep,
+            cards,
+            reconciler,
+            outbox,
+            relay,
+            webhooks,
+            notifier,
+            sessions,
+            password_resets,
+            stores,
+        }
     }
 
     /// The same loops, which keep delivered events for this long.
     pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
         self.relay = self.relay.map(|relay| relay.keeping_for(retention));
+        self
+    }
+
+    /// The same loops, which tell fans nothing.
+    pub(crate) fn without_notifications(mut self) -> Self {
+        self.notifier = None;
         self
     }
 
@@ -139,6 +171,7 @@ impl Workers {
             outbox,
             relay,
             webhooks,
+            notifier,
             sessions,
             password_resets,
             stores,
@@ -209,6 +242,9 @@ impl Workers {
         }
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
+        if let Some(notifier) = notifier.clone() {
+            loops.notify(notifier);
+        }
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await
@@ -219,6 +255,12 @@ impl Workers {
         if let Err(error) = webhooks.release().await {
             let error = &error as &dyn Error;
             warn!(error, "leases of webhook endpoints not released; another instance waits for their end");
+        }
+        if let Some(notifier) = notifier
+            && let Err(error) = notifier.release().await
+        {
+            let error = &error as &dyn Error;
+            warn!(error, "lease of the notifier not released; another instance waits for its end");
         }
         if let Some(relay) = relay
             && let Err(error) = relay.release().await
@@ -262,6 +304,18 @@ impl Loops {
         self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
             let stop = stop.clone();
             async move { relay.step(&stop).await }
+        });
+    }
+
+    /// Tells fans of events.
+    fn notify(&mut self, notifier: Notifier) {
+        let stop = self.stop.clone();
+        self.sweep("notifications", Notifier::POLL_EVERY, notifier.clone(), move |notifier| {
+            let stop = stop.clone();
+            async move { notifier.step(&stop).await }
+        });
+        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, |notifier| async move {
+            notifier.forget().await
         });
     }
 

@@ -28,6 +28,7 @@ mod limits;
 mod lost_locks;
 mod lost_redis;
 mod money;
+mod notifications;
 mod operators;
 mod password_resets;
 mod payments;

@@ -12,6 +12,7 @@ mod event_publisher;
 mod identity;
 mod ids;
 mod mailer;
+mod notifications;
 mod outbox;
 mod page_tokens;
 mod payment_gateway;
@@ -43,6 +44,7 @@ pub use identity::{
 };
 pub use ids::Ids;
 pub use mailer::Mailer;
+pub use notifications::Notifications;
 pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payment_gateway::{PaymentGateway, SandboxActions};
@@ -71,11 +73,12 @@ pub use self::{
     booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
     event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswordResets,
     identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds, mailer::MockMailer,
-    outbox::MockOutbox, page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway,
-    payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws, queue::MockLaneGrants,
-    queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, reconciliations::MockReconciliations,
-    refunds::MockRefunds, relay_cursor::MockRelayCursor, sales_switches::MockSalesSwitches,
-    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
-    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
-    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
+    notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
+    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
+    queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
+    reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
+    sales_switches::MockSalesSwitches, settlements::MockSettlements, store_clock::MockStoreClock,
+    wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
+    webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
+    withdrawals::MockWithdrawals,
 };

@@ -47,6 +47,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let encore = encore.cancelling(config.cancellation);
     let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
     let encore = encore.linking_resets(config.mail.reset_link.clone());
+    let encore = if config.mail.notifications { encore } else { encore.without_notifications() };
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;

@@ -29,6 +29,9 @@ pub struct MailArgs {
     /// have the token alone.
     #[arg(long, env = "ENCORE_RESET_LINK")]
     pub reset_link: Option<String>,
+    /// Whether fans are told by mail what happened to their reservations: `on` or `off`.
+    #[arg(long, env = "ENCORE_NOTIFICATIONS", default_value = "on")]
+    pub notifications: String,
 }
 
 /// The checked arguments. `Debug` leaves out the URL, which may contain a password.
@@ -38,6 +41,8 @@ pub struct MailConfig {
     pub route: Option<MailRoute>,
     /// What the link to set a new password begins with.
     pub reset_link: Option<String>,
+    /// Whether fans are told what happened.
+    pub notifications: bool,
 }
 
 /// Where mails go.
@@ -88,7 +93,13 @@ impl MailArgs {
             }
             (None, None) => Some(None),
         };
-        Some(MailConfig { route: route?, reset_link: reset_link? })
+        let notifications = match self.notifications.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err("must be on or off"),
+        };
+        let notifications = check.read("ENCORE_NOTIFICATIONS", notifications);
+        Some(MailConfig { route: route?, reset_link: reset_link?, notifications: notifications? })
     }
 
     fn from(&self, check: &mut Check, is_embedded: bool) -> Option<Sender> {

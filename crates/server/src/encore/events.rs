@@ -2,7 +2,7 @@
 
 use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases};
-use encore_events::{Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
+use encore_events::{Notifier, NotifierParts, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
 
 use crate::metrics::EventBacklog;
 use crate::ports::Ports;
@@ -15,6 +15,21 @@ pub(super) fn relay(ports: &Ports) -> Option<Relay> {
         cursor: ports.relay_cursor.clone(),
         publisher,
         catalog: ports.catalog.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    }))
+}
+
+/// Tells fans of events, if there is something to send mails with.
+pub(super) fn notifier(ports: &Ports) -> Option<Notifier> {
+    let mailer = ports.mailer.clone()?;
+    Some(Notifier::new(NotifierParts {
+        outbox: ports.outbox.clone(),
+        cursor: ports.notifier_cursor.clone(),
+        notifications: ports.notifications.clone(),
+        users: ports.users.clone(),
+        catalog: ports.catalog.clone(),
+        mailer,
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
     }))

@@ -36,6 +36,8 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Check the configuration of `serve` and print it. Starts nothing and changes nothing.
     CheckConfig(Box<commands::check_config::CheckConfigArgs>),
+    /// Ask an instance whether it is ready. Exits with 1 if it is not.
+    Health(commands::health::HealthArgs),
     /// Apply the pending migrations of the database.
     Migrate(commands::migrate::MigrateArgs),
     /// Create a user with the operator role.

@@ -44,6 +44,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(args) => Box::pin(commands::serve::run(&args)).await,
         Command::CheckConfig(args) => commands::check_config::run(&args, &variables(&Cli::command())).await,
+        Command::Health(args) => commands::health::run(&args).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,

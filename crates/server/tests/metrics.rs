@@ -1,10 +1,10 @@
-//! The metrics of a process of the binary, scraped while fans book.
+//! What a process of the binary tells of itself: its health, and its metrics, scraped while fans book.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use encore_proto::catalog::v1::ListConcertsRequest;
 use encore_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
@@ -111,6 +111,27 @@ async fn calls_sales_and_promises_are_scraped() {
     let told = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let unknown: Vec<&str> = told.filter(|name| !known.contains(name)).collect();
     assert!(unknown.is_empty(), "not in the catalog of metrics: {unknown:?}");
+}
+
+/// Runs the binary to its end. Returns what it printed.
+fn run(args: &[&str]) -> (ExitStatus, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_encore"));
+    let output = command.args(args).env_remove("ENCORE_LISTEN").output().expect("the binary runs");
+    (output.status, String::from_utf8(output.stdout).expect("text"))
+}
+
+#[test]
+fn health_is_told_by_the_exit_code() {
+    let server = Server::start();
+    let listen = format!("--listen={}", server.api);
+    let ask = |more: &[&str]| run(&[&["health", listen.as_str()], more].concat());
+    for service in [&[][..], &["--service=liveness"], &["--service=encore.booking.v1.BookingService"]] {
+        let (status, printed) = ask(service);
+        assert_eq!((status.code(), printed.as_str()), (Some(0), "SERVING\n"), "{service:?}");
+    }
+    assert_eq!(ask(&["--service=encore.no.such.Service"]).0.code(), Some(1));
+    drop(server);
+    assert_eq!(ask(&[]).0.code(), Some(1), "nobody listens");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod check_config;
 pub mod create_operator;
 pub mod events;
+pub mod health;
 pub mod import_venue;
 pub mod migrate;
 pub mod revise_venue;
@@ -62,6 +63,8 @@ pub enum CommandError {
     Invalid(Vec<Violation>),
     #[error(transparent)]
     Refused(AppError),
+    #[error("{what} is not serving at {address}: {status}")]
+    NotServing { address: std::net::SocketAddr, what: String, status: String },
     #[error("a task panicked or was cancelled")]
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
@@ -92,6 +95,7 @@ impl CommandError {
             | Self::Serve(_)
             | Self::Invalid(_)
             | Self::Refused(_)
+            | Self::NotServing { .. }
             | Self::Task(_) => ExitCode::FAILURE,
         }
     }

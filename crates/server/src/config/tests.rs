@@ -274,6 +274,25 @@ fn the_documented_variables_are_those_that_are_read() {
     assert_eq!(unknown, [""; 0], "docs/operating.md has a row for a variable that nobody reads");
 }
 
+/// What `docker compose` and the manifests for Kubernetes set.
+#[test]
+fn the_deployed_variables_are_those_that_are_read() {
+    let known = variables(&crate::command_line::Cli::command());
+    for (file, text) in [
+        ("docker-compose.yml", include_str!("../../../../docker-compose.yml")),
+        ("base", include_str!("../../../../deploy/kubernetes/base/kustomization.yaml")),
+        ("stripe", include_str!("../../../../deploy/kubernetes/stripe/kustomization.yaml")),
+        ("example", include_str!("../../../../deploy/kubernetes/example/kustomization.yaml")),
+        ("migrate", include_str!("../../../../deploy/kubernetes/migrate/job.yaml")),
+    ] {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let set: Vec<&str> = words.filter(|word| word.starts_with("ENCORE_")).collect();
+        assert!(!set.is_empty(), "{file} sets nothing");
+        let unknown: Vec<&&str> = set.iter().filter(|name| known.iter().all(|it| it.name != ***name)).collect();
+        assert!(unknown.is_empty(), "{file} sets variables that nobody reads: {unknown:?}");
+    }
+}
+
 #[test]
 fn events_are_published_to_files_without_a_database_and_to_nothing_with_one() {
     let events = |flags: &[&str]| args(flags).check().expect("valid arguments").events;

@@ -18,6 +18,7 @@ use futures::{StreamExt, stream};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use crate::card_measure;
 use crate::error::AppError;
 use crate::payment::SettlementPropagator;
 use crate::wallet::transfer_ids;
@@ -88,6 +89,7 @@ pub enum Driven {
 impl CardSaga {
     /// A saga over its ports.
     pub fn new(parts: CardSagaParts) -> Self {
+        card_measure::begin();
         let CardSagaParts { cards, gateway, seat_map, propagator, clock, ids } = parts;
         Self { cards, gateway, seat_map, propagator, clock, ids }
     }
@@ -249,6 +251,7 @@ impl CardSaga {
 
     /// Tells the live state what was committed, and the operators what they must know. What is not told is repaired.
     async fn propagate(&self, card: &CardPayment, effects: &CardEffects) {
+        card_measure::recorded(&effects.events);
         for event in &effects.events {
             match (event.step, &event.outcome) {
                 (Step::Refund(refund), Outcome::Failed(_)) => {
@@ -289,6 +292,7 @@ impl CardSaga {
         let answer =
             timeout(GATEWAY_WITHIN, call).await.unwrap_or_else(|_| Err(Unavailable::of("the payment gateway")));
         answer.inspect_err(|unavailable| {
+            card_measure::unanswered();
             let error = unavailable as &dyn std::error::Error;
             warn!(error, "the payment gateway did not answer; asked again later");
         })

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod booking;
 pub mod cancellation;
 pub mod card_hints;
+mod card_measure;
 pub mod card_payments;
 pub mod card_saga;
 pub mod catalog;

@@ -9,6 +9,7 @@ use encore_domain::ports::{Clock, PaymentGateway, Reconciliations};
 use tokio::time::timeout;
 use tracing::{error, info};
 
+use crate::card_measure;
 use crate::error::AppError;
 
 /// How old an attempt is when it is compared: nothing of it is under way any more.
@@ -62,6 +63,7 @@ impl Reconciler {
                 error!(%payment, %attempt, difference, "the payment gateway and Encore differ about a payment");
             }
             self.reconciliations.record(charge.attempt, found, self.clock.now()).await?;
+            card_measure::compared(found);
             compared += 1;
         }
         if compared > 0 {

@@ -250,25 +250,17 @@ impl AttemptRow {
 }
 
 fn step_columns(step: Step) -> (&'static str, Option<RefundId>) {
-    match step {
-        Step::Authorize => ("authorize", None),
-        Step::Confirm => ("confirm", None),
-        Step::Capture => ("capture", None),
-        Step::Void => ("void", None),
-        Step::Expire => ("expire", None),
-        Step::Revoke => ("revoke", None),
-        Step::Refund(id) => ("refund", Some(id)),
-    }
+    let refund = if let Step::Refund(id) = step { Some(id) } else { None };
+    (step.name(), refund)
 }
 
 fn outcome_columns(outcome: &Outcome) -> (&'static str, Option<String>) {
-    match outcome {
-        Outcome::Requested => ("requested", None),
-        Outcome::Unknown => ("unknown", None),
-        Outcome::NeedsAction(action) => ("needs_action", Some(action.url.clone())),
-        Outcome::Succeeded => ("succeeded", None),
-        Outcome::Failed(reason) => ("failed", Some(reason.name().to_owned())),
-    }
+    let detail = match outcome {
+        Outcome::NeedsAction(action) => Some(action.url.clone()),
+        Outcome::Failed(reason) => Some(reason.name().to_owned()),
+        Outcome::Requested | Outcome::Unknown | Outcome::Succeeded => None,
+    };
+    (outcome.name(), detail)
 }
 
 fn read_event((step, refund, outcome, detail, at): EventColumns) -> QueryResult<AttemptEvent> {

@@ -142,3 +142,27 @@ fn every_metric_is_documented() {
         assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
     }
 }
+
+/// The words that look like names of metrics.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| ["encore_", "rpc_server_", "db_client_"].iter().any(|prefix| word.starts_with(prefix)))
+}
+
+#[test]
+fn alarms_and_dashboard_read_metrics_that_exist() {
+    let known: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    let exists = |name: &str| {
+        let histogram = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        known.contains(name) || histogram.is_some_and(|name| known.contains(name))
+    };
+    let dashboard = include_str!("../../../deploy/grafana/dashboards/encore.json");
+    for (file, text) in
+        [("alerts.yml", include_str!("../../../deploy/prometheus/alerts.yml")), ("encore.json", dashboard)]
+    {
+        let unknown: BTreeSet<&str> = names_in(text).filter(|name| !exists(name)).collect();
+        assert!(unknown.is_empty(), "{file} names what is no metric: {unknown:?}");
+    }
+    let missing: Vec<&str> = known.into_iter().filter(|name| !dashboard.contains(name)).collect();
+    assert_eq!(missing, [""; 0], "the dashboard does not show every metric");
+}

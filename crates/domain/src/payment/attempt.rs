@@ -26,6 +26,21 @@ pub enum Step {
     Refund(RefundId),
 }
 
+impl Step {
+    /// The name in stores and metrics. It never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Authorize => "authorize",
+            Self::Confirm => "confirm",
+            Self::Capture => "capture",
+            Self::Void => "void",
+            Self::Expire => "expire",
+            Self::Revoke => "revoke",
+            Self::Refund(_) => "refund",
+        }
+    }
+}
+
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -39,6 +54,19 @@ pub enum Outcome {
     Succeeded,
     /// It will never take effect.
     Failed(FailureReason),
+}
+
+impl Outcome {
+    /// The name in stores and metrics. It never changes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Unknown => "unknown",
+            Self::NeedsAction(_) => "needs_action",
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// An event of an attempt.

@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 46] = [
+pub const METRICS: [Metric; 49] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("db_client_connection_max", "The most connections of the pool"),
@@ -64,6 +64,9 @@ pub const METRICS: [Metric; 46] = [
     histogram("encore_queue_tick_duration_seconds", "Ticks of a queue: drawing, ending and calling"),
     counter("encore_seat_locks_repaired_total", "Seat locks that differed from the claims and were repaired"),
     counter("encore_gateway_webhooks_total", "Webhooks of the payment gateway, by outcome"),
+    counter("encore_card_steps_total", "Steps of payments, top-ups and refunds by card that were recorded, by outcome"),
+    counter("encore_gateway_unanswered_total", "Calls of the payment gateway without an answer in time"),
+    counter("encore_gateway_compared_total", "Attempts compared with the payment gateway, by whether it agrees"),
     counter("encore_events_published_total", "Events that this instance published"),
     counter("encore_events_refused_total", "Tries of events that could not be published"),
     gauge("encore_event_backlog", "Events that are not published yet, counted up to 100,000"),

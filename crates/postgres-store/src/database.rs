@@ -9,12 +9,13 @@ use bb8::ErrorSink;
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection};
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use encore_domain::error::Unavailable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::connecting::connect;
 use crate::error::{TxError, is_transient, unavailable};
 use crate::measure::{self, Counted};
 
@@ -37,7 +38,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct DatabaseConfig {
     /// Such as `postgres://encore:secret@localhost:5432/encore`. Options of the driver, such as `keepalives_idle` or
-    /// `tcp_user_timeout`, follow after a question mark.
+    /// `tcp_user_timeout`, follow after a question mark, and so do `sslmode` and `sslrootcert` as libpq has them.
     pub url: String,
     /// The most connections of this instance; at least 1.
     pub pool_size: u32,
@@ -65,7 +66,7 @@ impl DatabaseConfig {
     }
 
     async fn establish(&self) -> Result<AsyncPgConnection, ConnectionError> {
-        let establishing = AsyncPgConnection::establish(&self.url);
+        let establishing = connect(&self.url);
         let mut conn = tokio::time::timeout(self.connect_timeout, establishing)
             .await
             .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
@@ -232,7 +233,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use diesel::sql_types::Integer;
-    use diesel_async::RunQueryDsl;
+    use diesel_async::{AsyncConnection, RunQueryDsl};
     use tokio::sync::Barrier;
 
     use super::*;

@@ -6,11 +6,12 @@ use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::prelude::QueryableByName;
 use diesel::sql_types::{Bool, Integer, Text};
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use encore_domain::error::Unavailable;
 use tokio::time::timeout;
 
+use crate::connecting::connect;
 use crate::error::unavailable;
 use crate::locks;
 use crate::statement::sql;
@@ -90,6 +91,6 @@ async fn run<T: Send + 'static>(
 }
 
 async fn connected(url: &str) -> Result<AsyncPgConnection, Unavailable> {
-    let connecting = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
+    let connecting = timeout(CONNECT_TIMEOUT, connect(url)).await;
     connecting.map_err(unavailable)?.map_err(unavailable)
 }

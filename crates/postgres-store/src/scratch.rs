@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Text};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::DatabaseConfig;
 use crate::statement::sql;
-use crate::{locks, migration};
+use crate::{connecting, locks, migration};
 
 /// The prefix of the names of all scratch databases.
 pub const PREFIX: &str = "encore_scratch_";
@@ -82,7 +82,7 @@ impl Drop for ScratchDatabase {
         let dropping = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let mut server = AsyncPgConnection::establish(&server_url).await?;
+                let mut server = connecting::connect(&server_url).await?;
                 diesel::sql_query(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).execute(&mut server).await?;
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
             })
@@ -137,7 +137,7 @@ async fn exists(server: &mut AsyncPgConnection, database: &str) -> bool {
 }
 
 async fn connect(url: &str) -> AsyncPgConnection {
-    AsyncPgConnection::establish(url).await.expect("the server of ENCORE_DATABASE_URL accepts a connection")
+    connecting::connect(url).await.expect("the server of ENCORE_DATABASE_URL accepts a connection")
 }
 
 async fn execute(server: &mut AsyncPgConnection, statement: &str) {

@@ -1,6 +1,6 @@
 use std::error::Error;
-use std::fs;
-use std::os::unix::fs::chown;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,39 @@ pub(crate) fn start(folder: &Path) -> Result<(Daemon, String), Box<dyn Error>> {
     if !data.join("PG_VERSION").exists() {
         init(&binaries, &owner, &data)?;
     }
+    let (daemon, port) = serve(&binaries, &owner, folder, &[])?;
+    Ok((daemon, url("127.0.0.1", port)))
+}
+
+/// Starts a Postgres with its files in the folder, which accepts encrypted connections alone. Returns its port.
+pub(crate) fn start_encrypted(folder: &Path, certificate: &str, key: &str) -> Result<(Daemon, u16), Box<dyn Error>> {
+    let binaries = binaries().ok_or_else(|| not_installed(NAME))?;
+    let owner = Owner::choose()?;
+    let data = folder.join("postgres");
+    init(&binaries, &owner, &data)?;
+    // Postgres refuses a key that others than its own user may read.
+    for (name, content) in [("server.crt", certificate), ("server.key", key)] {
+        let file = data.join(name);
+        fs::write(&file, content)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        owner.owns(&file)?;
+    }
+    fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n")?;
+    serve(&binaries, &owner, folder, &["ssl=on"])
+}
+
+/// The URL of the database `postgres` of a server on the loopback.
+pub(crate) fn url(host: &str, port: u16) -> String {
+    format!("postgres://encore@{host}:{port}/postgres")
+}
+
+fn serve(
+    binaries: &Path,
+    owner: &Owner,
+    folder: &Path,
+    more_settings: &[&str],
+) -> Result<(Daemon, u16), Box<dyn Error>> {
+    let data = folder.join("postgres");
     let port = free_port()?;
     let mut server = Command::new(binaries.join("postgres"));
     server.arg("-D").arg(&data);
@@ -63,12 +96,13 @@ pub(crate) fn start(folder: &Path) -> Result<(Daemon, String), Box<dyn Error>> {
         format!("max_connections={CONNECTIONS_MAX}"),
         "fsync=on".to_owned(),
     ];
-    server.args(settings.iter().flat_map(|setting| ["-c", setting]));
+    let settings = settings.iter().map(String::as_str).chain(more_settings.iter().copied());
+    server.args(settings.flat_map(|setting| ["-c", setting]));
     let pid_file = data.join("postmaster.pid");
     let daemon = Daemon::start("postgres", owner.runs(&mut server), &folder.join("postgres.log"), |pid| {
         is_ready(&pid_file, pid)
     })?;
-    Ok((daemon, format!("postgres://encore@127.0.0.1:{port}/postgres")))
+    Ok((daemon, port))
 }
 
 fn init(binaries: &Path, owner: &Owner, data: &Path) -> Result<(), Box<dyn Error>> {

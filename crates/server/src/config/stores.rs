@@ -3,14 +3,15 @@
 use std::fmt;
 
 use clap::Args;
+use encore_postgres_store::check_url;
 
 use super::check::{Check, ConfigErrors, Recorded};
 
 /// Which stores to use.
 #[derive(Args, Clone)]
 pub struct StoreArgs {
-    /// Postgres, as `postgres://user:password@host:port/database`. Without it, all data is kept in the memory of this
-    /// process.
+    /// Postgres, as `postgres://user:password@host:port/database`, with `?sslmode=verify-full` for TLS. Without it, all data is
+    /// kept in the memory of this process.
     #[arg(long, env = "ENCORE_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// A file with the value of `ENCORE_DATABASE_URL`.
@@ -94,7 +95,7 @@ impl StoreArgs {
         let pool_size = check.number("ENCORE_DATABASE_POOL", &self.database_pool, 1..=500);
         let (url, file) = (self.database_url.as_deref(), self.database_url_file.as_deref());
         let database = match check.secret("ENCORE_DATABASE_URL", url, file) {
-            Ok(Some(url)) => check.url("ENCORE_DATABASE_URL", &url, &["postgres://", "postgresql://"]).map(Some),
+            Ok(Some(url)) => database_url(check, &url).map(Some),
             Ok(None) => Some(None),
             Err(Recorded) => None,
         };
@@ -123,6 +124,12 @@ impl StoreArgs {
             }
         }
     }
+}
+
+/// Checks the scheme, and the options, of which some name files.
+fn database_url(check: &mut Check, url: &str) -> Option<String> {
+    let url = check.url("ENCORE_DATABASE_URL", url, &["postgres://", "postgresql://"])?;
+    check.read("ENCORE_DATABASE_URL", check_url(&url).map(|()| url))
 }
 
 /// Checks one URL, or each of several.

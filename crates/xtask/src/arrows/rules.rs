@@ -31,7 +31,11 @@ pub(super) const CRATES: [CrateRule; 21] = [
         tests_use: &["encore-port-tests"],
     },
     CrateRule { name: "encore-memory-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
-    CrateRule { name: "encore-postgres-store", uses: &["encore-domain"], tests_use: &["encore-port-tests"] },
+    CrateRule {
+        name: "encore-postgres-store",
+        uses: &["encore-domain"],
+        tests_use: &["encore-port-tests", "encore-private-stores"],
+    },
     CrateRule {
         name: "encore-redis-store",
         uses: &["encore-domain"],
@@ -119,7 +123,7 @@ pub(super) const OUTSIDE: [OutsideRule; 9] = [
     OutsideRule { family: "bb8-redis", users: Users::Only(REDIS) },
     // (The tests of the server use its mock of a broker.)
     OutsideRule { family: "rdkafka", users: Users::Only(&["encore-events", "encore-server"]) },
-    OutsideRule { family: "tokio-postgres", users: Users::Only(&["encore-rehearsal"]) },
+    OutsideRule { family: "tokio-postgres", users: Users::Only(&["encore-postgres-store", "encore-rehearsal"]) },
     OutsideRule { family: "tonic", users: Users::Only(WIRE) },
     OutsideRule { family: "prost", users: Users::Only(PROTOBUF) },
 ];

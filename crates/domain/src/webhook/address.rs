@@ -23,7 +23,7 @@ const SPECIAL_V4: [([u8; 4], u32); 15] = [
     // Reserved, and the broadcast address.
     ([240, 0, 0, 0], 4),
 ];
-/// The same of IPv6 inside of 2000::/3, which is all that is given out: protocol assignments with Teredo, documentation, and 6to4, whose
+/// The same of IPv6 inside of `2000::/3`, which is all that is given out: protocol assignments with Teredo, documentation, and 6to4, whose
 /// addresses stand for addresses of IPv4.
 const SPECIAL_V6: [([u16; 2], u32); 4] =
     [([0x2001, 0], 23), ([0x2001, 0x0db8], 32), ([0x2002, 0], 16), ([0x3fff, 0], 20)];

@@ -27,6 +27,37 @@ pub(crate) fn start(folder: &Path, lasts: bool) -> Result<(Daemon, String), Box<
     Ok((daemon, url(port)))
 }
 
+/// What an encrypted server needs: its certificate, its key, and the root by which nodes of a cluster know each other.
+#[derive(Clone)]
+pub(crate) struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    root: PathBuf,
+}
+
+impl TlsFiles {
+    /// Writes them into a folder.
+    pub(crate) fn write(folder: &Path, certificate: &str, key: &str, root: &str) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let write = |name, content| {
+            let file = folder.join(name);
+            fs::write(&file, content).map(|()| file)
+        };
+        Ok(Self {
+            certificate: write("tls.crt", certificate)?,
+            key: write("tls.key", key)?,
+            root: write("ca.crt", root)?,
+        })
+    }
+
+    /// Lets a server serve this port beside the other, encrypted. Clients need no certificate.
+    pub(crate) fn serve(&self, server: &mut Command, port: u16) {
+        server.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+        server.arg("--tls-cert-file").arg(&self.certificate).arg("--tls-key-file").arg(&self.key);
+        server.arg("--tls-ca-cert-file").arg(&self.root);
+    }
+}
+
 /// The command that serves a port of the loopback, with its files in the folder `data`.
 pub(crate) fn server(port: u16, data: &Path) -> Result<Command, Box<dyn Error>> {
     let binary = binary().ok_or_else(|| not_installed(NAME))?;
@@ -38,6 +69,11 @@ pub(crate) fn server(port: u16, data: &Path) -> Result<Command, Box<dyn Error>> 
 
 pub(crate) fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
+}
+
+/// The URL of an encrypted port, by this name of the host.
+pub(crate) fn encrypted_url(host: &str, port: u16) -> String {
+    format!("rediss://{host}:{port}")
 }
 
 /// Whether the server answers. It does so only after it has loaded its file.

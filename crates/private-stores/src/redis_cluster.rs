@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, free_port};
-use crate::redis;
+use crate::redis::{self, TlsFiles};
 
 /// The variable with the URLs of a Redis Cluster's nodes, comma-separated.
 pub const URL_VARIABLE: &str = "ENCORE_REDIS_CLUSTER_URL";
@@ -26,13 +26,24 @@ struct Node {
     folder: PathBuf,
     port: u16,
     bus_port: u16,
+    /// The encrypted port, if there is one. Then the nodes talk to each other encrypted, too.
+    tls: Option<(TlsFiles, u16)>,
     server: Option<Daemon>,
 }
 
 impl RedisCluster {
     /// Starts the nodes with their files in this folder, and waits until all of them serve.
     pub fn start(folder: &Path) -> Result<Self, Box<dyn Error>> {
-        let nodes = (0..SLOTS.len()).map(|node| Node::start(folder.join(format!("redis-{node}"))));
+        Self::meet((0..SLOTS.len()).map(|node| Node::start(node_folder(folder, node), None)))
+    }
+
+    /// Starts the nodes with encrypted ports beside the others, with this certificate and key, and the root of both, in PEM.
+    pub fn start_encrypted(folder: &Path, certificate: &str, key: &str, root: &str) -> Result<Self, Box<dyn Error>> {
+        let files = TlsFiles::write(folder, certificate, key, root)?;
+        Self::meet((0..SLOTS.len()).map(|node| Node::start(node_folder(folder, node), Some(&files))))
+    }
+
+    fn meet(nodes: impl Iterator<Item = Result<Node, Box<dyn Error>>>) -> Result<Self, Box<dyn Error>> {
         let cluster = Self { nodes: nodes.collect::<Result<_, _>>()? };
         for (node, (first, last)) in cluster.nodes.iter().zip(SLOTS) {
             node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
@@ -40,8 +51,8 @@ impl RedisCluster {
             node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", first + 1))?;
         }
         for (index, node) in cluster.nodes.iter().enumerate() {
-            for Node { port, bus_port, .. } in cluster.nodes.iter().skip(index + 1) {
-                node.ask(&format!("CLUSTER MEET 127.0.0.1 {port} {bus_port}"))?;
+            for other in cluster.nodes.iter().skip(index + 1) {
+                node.ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", other.announced_port(), other.bus_port))?;
             }
         }
         let deadline = Instant::now() + MEETING_PATIENCE;
@@ -57,6 +68,12 @@ impl RedisCluster {
     /// The URLs of all nodes, comma-separated.
     pub fn urls(&self) -> String {
         self.nodes.iter().map(|node| redis::url(node.port)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The URLs of the encrypted ports of all nodes, comma-separated.
+    pub fn encrypted_urls(&self) -> String {
+        let urls = self.nodes.iter().map(|node| redis::encrypted_url("127.0.0.1", node.announced_port()));
+        urls.collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn into_servers(self) -> Vec<Daemon> {
@@ -89,9 +106,14 @@ impl RedisCluster {
     }
 }
 
+fn node_folder(folder: &Path, node: usize) -> PathBuf {
+    folder.join(format!("redis-{node}"))
+}
+
 impl Node {
-    fn start(folder: PathBuf) -> Result<Self, Box<dyn Error>> {
-        let mut node = Self { folder, port: free_port()?, bus_port: free_port()?, server: None };
+    fn start(folder: PathBuf, tls: Option<&TlsFiles>) -> Result<Self, Box<dyn Error>> {
+        let tls = tls.map(|files| Ok::<_, std::io::Error>((files.clone(), free_port()?))).transpose()?;
+        let mut node = Self { folder, port: free_port()?, bus_port: free_port()?, tls, server: None };
         node.serve()?;
         Ok(node)
     }
@@ -100,9 +122,18 @@ impl Node {
         let mut server = redis::server(self.port, &self.folder)?;
         server.args(["--appendonly", "no", "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
         server.args(["--cluster-port", &self.bus_port.to_string()]);
+        if let Some((files, port)) = &self.tls {
+            files.serve(&mut server, *port);
+            server.args(["--tls-cluster", "yes"]);
+        }
         let log = self.folder.with_extension("log");
         self.server = Some(Daemon::start("redis", &mut server, &log, |_| redis::answers(self.port))?);
         Ok(())
+    }
+
+    /// The port that clients and nodes are told of.
+    fn announced_port(&self) -> u16 {
+        self.tls.as_ref().map_or(self.port, |(_, port)| *port)
     }
 
     fn signal(&self, signal: &str) {

@@ -123,8 +123,7 @@ impl ClusterNodes {
         if let Some(node) = map.by_address.get(address) {
             return Ok(node.clone());
         }
-        let tcp = ConnectionAddr::Tcp(address.host.clone(), address.port);
-        let server = self.login.clone().set_addr(tcp);
+        let server = self.login.clone().set_addr(at(address, self.login.addr()));
         let node = ServerPool::connect_later(server)?;
         map.by_address.insert(address.clone(), node.clone());
         Ok(node)
@@ -139,8 +138,17 @@ impl ClusterNodes {
     }
 }
 
+/// The address of a node, encrypted in the same way as another one or not.
+fn at(address: &Address, like: &ConnectionAddr) -> ConnectionAddr {
+    let Address { host, port } = address.clone();
+    if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = like {
+        return ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() };
+    }
+    ConnectionAddr::Tcp(host, port)
+}
+
 fn address(node: &ConnectionInfo) -> Result<Address, RedisError> {
-    if let ConnectionAddr::Tcp(host, port) = node.addr() {
+    if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } = node.addr() {
         return Ok(Address { host: host.clone(), port: *port });
     }
     Err((ErrorKind::InvalidClientConfig, "the URL of a cluster node must have a host and a port").into())

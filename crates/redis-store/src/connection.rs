@@ -1,22 +1,16 @@
 use std::sync::Arc;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use redis::aio::ConnectionLike;
-use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
-    ScriptInvocation, ServerErrorKind, Value,
+    Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ScriptInvocation,
+    ServerErrorKind, Value,
 };
 
 use crate::cluster::Cluster;
 use crate::keys::Keys;
 use crate::server_pool::ServerPool;
-
-/// How long sent data may stay unacknowledged before the kernel closes the connection.
-#[cfg(target_os = "linux")]
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::servers::RedisServers;
 
 /// Connections to a Redis server, or to each node of a Redis Cluster, and the prefix of all keys. Clones share them.
 ///
@@ -38,20 +32,26 @@ enum Connection {
 }
 
 impl Redis {
-    /// Connects to the server at a `redis://` URL. Several URLs, separated by commas, are nodes of a Redis Cluster.
+    /// Connects to the server at a URL, with the root certificates of the system for TLS. Several URLs, separated by commas, are
+    /// nodes of a Redis Cluster.
+    pub async fn connect(urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
+        let servers = RedisServers::parse(urls, None).map_err(|error| Unavailable::new("redis", error))?;
+        Self::open(&servers, key_prefix).await
+    }
+
+    /// Connects to a server, or to several as nodes of a Redis Cluster.
     ///
     /// The prefix, such as `encore:`, is put before every key. It must not contain braces, because Redis Cluster would
     /// parse them as the hash tag.
-    pub async fn connect(urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
+    pub async fn open(servers: &RedisServers, key_prefix: &str) -> Result<Self, Unavailable> {
+        let servers = Arc::clone(&servers.0);
         let addresses: Vec<ConnectionInfo> =
-            urls.split(',').map(address).collect::<Result<_, _>>().map_err(unavailable)?;
-        let servers =
-            addresses.iter().cloned().map(Client::open).collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
+            servers.iter().map(|server| server.get_connection_info().clone()).collect();
         let connection = match addresses.as_slice() {
             [server] => ServerPool::connect(server.clone()).await.map(Connection::Server),
             nodes => Cluster::connect(nodes).await.map(Connection::Cluster),
         };
-        Ok(Self { connection: connection.map_err(unavailable)?, servers: servers.into(), keys: Keys::new(key_prefix) })
+        Ok(Self { connection: connection.map_err(unavailable)?, servers, keys: Keys::new(key_prefix) })
     }
 
     /// Runs a script by its hash. If the server does not have the script, it is loaded and run. Since the server may lose
@@ -109,17 +109,6 @@ impl ConnectionLike for Connection {
     fn get_db(&self) -> i64 {
         0
     }
-}
-
-fn address(url: &str) -> Result<ConnectionInfo, RedisError> {
-    Ok(url.trim().into_connection_info()?.set_tcp_settings(tcp_settings()))
-}
-
-fn tcp_settings() -> TcpSettings {
-    let settings = TcpSettings::default().set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(TCP_USER_TIMEOUT);
-    settings
 }
 
 pub(crate) fn unavailable(error: RedisError) -> Unavailable {

@@ -1,24 +1,21 @@
-use encore_domain::error::Unavailable;
 use redis::{AsyncConnectionConfig, Client, RedisError};
 use tracing::warn;
 
-use crate::connection::unavailable;
 use crate::server_pool::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
+use crate::servers::RedisServers;
 
 /// The only policy with which a Redis whose memory is full refuses writes and deletes no key.
 const NO_EVICTION: &str = "noeviction";
 const POLICY_FIELD: &str = "maxmemory_policy:";
 
-/// The `maxmemory-policy` of the first of these servers that may evict keys, or none if no server may. The servers are given
-/// as comma-separated `redis://` URLs.
+/// The `maxmemory-policy` of the first of these servers that may evict keys, or none if no server may.
 ///
 /// The loss of a whole state is detected and repaired; the eviction of single keys is not. An unavailable server is skipped
 /// with a warning.
-pub async fn eviction_policy(urls: &str) -> Result<Option<String>, Unavailable> {
-    for url in urls.split(',') {
-        let server = Client::open(url.trim()).map_err(unavailable)?;
-        match policy(&server).await {
-            Ok(policy) if policy != NO_EVICTION => return Ok(Some(policy)),
+pub async fn eviction_policy(servers: &RedisServers) -> Option<String> {
+    for server in servers.0.iter() {
+        match policy(server).await {
+            Ok(policy) if policy != NO_EVICTION => return Some(policy),
             Ok(_) => {}
             Err(error) => {
                 let address = server.get_connection_info().addr();
@@ -26,7 +23,7 @@ pub async fn eviction_policy(urls: &str) -> Result<Option<String>, Unavailable> 
             }
         }
     }
-    Ok(None)
+    None
 }
 
 /// `INFO` works also where a provider disables `CONFIG GET`.

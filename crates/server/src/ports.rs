@@ -190,13 +190,17 @@ impl Ports {
     /// The same ports with queues and seat locks in Redis, which any number of instances share. Several comma-separated
     /// URLs name the nodes of a Redis Cluster.
     pub async fn on_redis(self, urls: &str, key_prefix: &str) -> Result<Self, Unavailable> {
-        let redis = Redis::connect(urls, key_prefix).await?;
-        Ok(Self {
+        Ok(self.with_redis(Redis::connect(urls, key_prefix).await?))
+    }
+
+    /// The same ports with queues and seat locks on this Redis.
+    pub fn with_redis(self, redis: Redis) -> Self {
+        Self {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
             store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
-        })
+        }
     }
 }

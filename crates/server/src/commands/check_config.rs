@@ -55,7 +55,7 @@ async fn connect(stores: &Stores) -> Result<(), CommandError> {
     let migrations = if pending.is_empty() { "none".to_owned() } else { pending.join(", ") };
     print_line(format_args!("Postgres: reachable, pending migrations: {migrations}"))?;
     if let Some(redis) = redis {
-        if let Some(policy) = eviction_policy(&redis.urls).await? {
+        if let Some(policy) = eviction_policy(&redis.servers()?).await {
             return Err(CommandError::RedisEvicts { policy });
         }
         print_line("Redis: reachable, evicts nothing")?;

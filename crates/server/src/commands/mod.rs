@@ -22,6 +22,7 @@ use encore_mailer::NotAnSmtpUrl;
 use encore_payment_gateway::StripeConfigError;
 use encore_postgres_store::DatabaseConfig;
 use encore_postgres_store::migration::migrate;
+use encore_redis_store::ServersError;
 use thiserror::Error;
 use tracing::info;
 
@@ -45,6 +46,8 @@ pub enum CommandError {
         "ENCORE_REDIS_URL: Redis must not evict keys, because a lost key is not detected: its maxmemory-policy must be noeviction, not {policy}"
     )]
     RedisEvicts { policy: String },
+    #[error("ENCORE_REDIS_URL names no server")]
+    Redis(#[from] ServersError),
     #[error("Stripe cannot be used")]
     Stripe(#[from] StripeConfigError),
     #[error("mails cannot be sent")]
@@ -86,6 +89,7 @@ impl CommandError {
             | Self::Usage(_)
             | Self::Unavailable(_)
             | Self::RedisEvicts { .. }
+            | Self::Redis(_)
             | Self::Stripe(_)
             | Self::Mail(_)
             | Self::Listen { .. }

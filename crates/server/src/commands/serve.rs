@@ -7,7 +7,7 @@ use encore_domain::ports::{EventPublisher, Mailer};
 use encore_events::{FilePublisher, HttpWebhookSender, KafkaPublisher};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
-use encore_redis_store::eviction_policy;
+use encore_redis_store::{Redis, eviction_policy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -145,17 +145,18 @@ async fn connect(config: &Config) -> Result<Ports, CommandError> {
     let Stores::Durable { database, redis } = &config.stores else {
         return Ok(ports);
     };
-    if let Some(redis) = redis
-        && let Some(policy) = eviction_policy(&redis.urls).await?
+    let redis = redis.as_ref().map(|redis| Ok::<_, CommandError>((redis.servers()?, &redis.prefix))).transpose()?;
+    if let Some((servers, _)) = &redis
+        && let Some(policy) = eviction_policy(servers).await
     {
         return Err(CommandError::RedisEvicts { policy });
     }
     let ports = ports.on_postgres(&migrated(database).await?).await?;
-    let Some(redis) = redis else {
+    let Some((servers, prefix)) = redis else {
         warn!("ENCORE_REDIS_URL not set; queues and seat locks are kept in this process, no other instance may run");
         return Ok(ports);
     };
-    Ok(ports.on_redis(&redis.urls, &redis.prefix).await?)
+    Ok(ports.with_redis(Redis::open(&servers, prefix).await?))
 }
 
 /// What sends mails, if anything does.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 use encore_domain::audit::{AuditReport, Promise, PromiseReport};
 use encore_grpc::GuardedRpcs;
+use encore_redis_store::Redis;
 use serde_json::{Value, json};
 
 use crate::commands::{CommandError, ports, unmigrated};
@@ -33,7 +34,7 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     let ports = ports()?.on_postgres(&unmigrated(&database)).await?;
     let report = match redis {
         Some(redis) => {
-            let ports = ports.on_redis(&redis.urls, &redis.prefix).await?;
+            let ports = ports.with_redis(Redis::open(&redis.servers()?, &redis.prefix).await?);
             Encore::new(ports, GuardedRpcs::default()).api.audit.verify(None).await?
         }
         None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_stored().await?,

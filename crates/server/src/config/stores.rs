@@ -4,6 +4,7 @@ use std::fmt;
 
 use clap::Args;
 use encore_postgres_store::check_url;
+use encore_redis_store::{RedisServers, ServersError};
 
 use super::check::{Check, ConfigErrors, Recorded};
 
@@ -20,13 +21,16 @@ pub struct StoreArgs {
     /// The most connections to Postgres (1 to 500).
     #[arg(long, env = "ENCORE_DATABASE_POOL", default_value = "16")]
     pub database_pool: String,
-    /// Redis, as `redis://host:port`, or nodes of a Redis Cluster, comma-separated. Without it, queues and seat locks
-    /// are kept in the memory of this process, and no other instance may run.
+    /// Redis, as `redis://host:port`, or `rediss://` for TLS, or nodes of a Redis Cluster, comma-separated. Without it, queues and
+    /// seat locks are kept in the memory of this process, and no other instance may run.
     #[arg(long, env = "ENCORE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// A file with the value of `ENCORE_REDIS_URL`.
     #[arg(long, env = "ENCORE_REDIS_URL_FILE")]
     pub redis_url_file: Option<String>,
+    /// A file of root certificates in PEM, by one of which the certificate of Redis must be signed. Without it, those of the system.
+    #[arg(long, env = "ENCORE_REDIS_TLS_CA_FILE")]
+    pub redis_tls_ca_file: Option<String>,
     /// The prefix of every key in Redis.
     #[arg(long, env = "ENCORE_REDIS_PREFIX", default_value = "encore")]
     pub redis_prefix: String,
@@ -58,10 +62,19 @@ pub struct DatabaseTarget {
 /// A Redis to connect to. `Debug` leaves out the URLs, which may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisTarget {
-    /// A `redis://` URL, or several of nodes of a Redis Cluster, comma-separated.
+    /// A `redis://` or `rediss://` URL, or several of nodes of a Redis Cluster, comma-separated.
     pub urls: String,
+    /// The root certificates for TLS, in PEM; none if those of the system are taken.
+    pub tls_roots: Option<Vec<u8>>,
     /// The prefix of every key.
     pub prefix: String,
+}
+
+impl RedisTarget {
+    /// Where to connect.
+    pub fn servers(&self) -> Result<RedisServers, ServersError> {
+        RedisServers::parse(&self.urls, self.tls_roots.as_deref())
+    }
 }
 
 impl fmt::Debug for DatabaseTarget {
@@ -101,14 +114,10 @@ impl StoreArgs {
         };
         let (urls, file) = (self.redis_url.as_deref(), self.redis_url_file.as_deref());
         let redis = match check.secret("ENCORE_REDIS_URL", urls, file) {
-            Ok(Some(urls)) => redis_urls(check, &urls).map(Some),
+            Ok(Some(urls)) => self.redis(check, &urls).map(Some),
             Ok(None) => Some(None),
             Err(Recorded) => None,
         };
-        let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
-            && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-        let rule = "must be 1 to 64 letters, digits or - _ . :";
-        let prefix = check.read("ENCORE_REDIS_PREFIX", if prefix_fits { Ok(&self.redis_prefix) } else { Err(rule) });
         match (database?, redis?) {
             (None, None) => Some(Stores::Embedded),
             (None, Some(_)) => {
@@ -118,11 +127,23 @@ impl StoreArgs {
                 None
             }
             (Some(url), redis) => {
-                let prefix = prefix?.clone();
                 let database = DatabaseTarget { url, pool_size: pool_size? };
-                Some(Stores::Durable { database, redis: redis.map(|urls| RedisTarget { urls, prefix }) })
+                Some(Stores::Durable { database, redis })
             }
         }
+    }
+
+    fn redis(&self, check: &mut Check, urls: &str) -> Option<RedisTarget> {
+        let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
+            && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        let rule = "must be 1 to 64 letters, digits or - _ . :";
+        let prefix = check.read("ENCORE_REDIS_PREFIX", if prefix_fits { Ok(&self.redis_prefix) } else { Err(rule) });
+        let urls = redis_urls(check, urls);
+        let read = self.redis_tls_ca_file.as_ref().map(std::fs::read).transpose();
+        let roots = check.read("ENCORE_REDIS_TLS_CA_FILE", read.map_err(|error| format!("cannot be read: {error}")))?;
+        let target = RedisTarget { urls: urls?, tls_roots: roots, prefix: prefix?.clone() };
+        check.read("ENCORE_REDIS_URL", target.servers().map(|_| ()))?;
+        Some(target)
     }
 }
 
@@ -137,6 +158,7 @@ fn redis_urls(check: &mut Check, urls: &str) -> Option<String> {
     let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
     let suffix = |number| if urls.len() == 1 { String::new() } else { format!(" (URL {number})") };
     let names = (1..).map(|number| format!("ENCORE_REDIS_URL{}", suffix(number)));
-    let checked: Vec<_> = urls.iter().zip(names).map(|(url, name)| check.url(&name, url, &["redis://"])).collect();
+    let checked: Vec<_> =
+        urls.iter().zip(names).map(|(url, name)| check.url(&name, url, &["redis://", "rediss://"])).collect();
     Some(checked.into_iter().collect::<Option<Vec<_>>>()?.join(","))
 }

@@ -145,7 +145,7 @@ fn each_node_of_a_redis_cluster_is_checked() {
     };
     assert_eq!(redis.urls, "redis://one:7000,redis://two:7000");
     let errors = stores("redis://one:7000,two:7000,").expect_err("two of them are not URLs").0;
-    let violation = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis://");
+    let violation = |number| format!("ENCORE_REDIS_URL (URL {number}): must begin with redis:// or rediss://");
     assert_eq!(errors, [violation(2), violation(3)]);
 }
 

@@ -60,7 +60,7 @@ use crate::call_limits::CallLimitsLayer;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
-use crate::connections::{ConnectionLimits, PeerAddress, accepted};
+use crate::connections::{ConnectionLimits, ListenerTls, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
 use crate::events::EventsApi;
@@ -138,6 +138,8 @@ pub struct Api {
     pub guarded: GuardedRpcs,
     /// What connections may take.
     pub limits: ConnectionLimits,
+    /// How connections are encrypted; none if they are not.
+    pub tls: Option<ListenerTls>,
     /// What the health of the services follows.
     pub availability: watch::Receiver<Availability>,
 }
@@ -182,7 +184,7 @@ impl Api {
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let (available, limits) = (self.availability.clone(), self.limits);
+        let (available, limits, tls) = (self.availability.clone(), self.limits, self.tls.clone());
         let (mut health, routes) = self.routes(&calls, &shutdown)?;
         // Before the first connection, so that nobody is told what was not looked at.
         let found = *available.borrow();
@@ -209,7 +211,7 @@ impl Api {
             .layer(MapRequestLayer::new(keep_sent_body))
             .layer(MapResponseLayer::new(send_shared))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(accepted(incoming, limits), stop);
+            .serve_with_incoming_shutdown(accepted(incoming, limits, tls), stop);
         let drained = async {
             stopping.cancelled().await;
             calls.finish().await;

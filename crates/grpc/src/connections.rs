@@ -5,6 +5,7 @@ mod caps;
 mod connection;
 mod frames;
 mod limits;
+mod tls;
 mod usage;
 
 pub(crate) use accept::accepted;
@@ -12,4 +13,5 @@ pub use caps::PeerAddress;
 pub(crate) use caps::network_of;
 pub(crate) use limits::Budget;
 pub use limits::ConnectionLimits;
+pub use tls::ListenerTls;
 pub(crate) use usage::{AnonymousCall, BytesInFlight, UnsentReply, Usage};

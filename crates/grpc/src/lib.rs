@@ -45,7 +45,7 @@ mod wallet;
 mod webhooks;
 
 pub use api::{Api, ServeError};
-pub use connections::{ConnectionLimits, PeerAddress};
+pub use connections::{ConnectionLimits, ListenerTls, PeerAddress};
 pub use guarded::{GUARDED_BY_DEFAULT, GuardedRpcs, NoGuard, NotGuardable};
 pub use health::{Availability, LIVENESS};
 pub use queue_pass::QUEUE_TOKEN_HEADER;

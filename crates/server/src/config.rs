@@ -38,6 +38,7 @@ pub use self::sessions::SessionArgs;
 pub use self::stores::{DatabaseTarget, RedisTarget, StoreArgs, Stores};
 pub use self::stripe::StripeArgs;
 pub use self::tokens::TokenArgs;
+use crate::listener_tls::TlsFiles;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
 #[derive(Args, Clone)]
@@ -91,6 +92,7 @@ pub struct ServeArgs {
 pub struct Config {
     pub listen: SocketAddr,
     pub metrics: Option<MetricsConfig>,
+    pub tls: Option<TlsFiles>,
     pub stores: Stores,
     pub keyring: Keyring,
     pub sessions: SessionTerms,
@@ -140,6 +142,7 @@ impl ServeArgs {
         Some(Config {
             listen: address?,
             metrics: listen.metrics,
+            tls: listen.tls,
             stores: stores?,
             keyring: keyring?,
             sessions: sessions?,

@@ -33,7 +33,7 @@ use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{Api, ConnectionLimits, GuardedRpcs};
+use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls};
 use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
@@ -152,6 +152,7 @@ impl Encore {
             clock: clock(),
             guarded,
             limits: ConnectionLimits::default(),
+            tls: None,
             availability,
         };
         Self { api, workers, sales, card_hints, event_backlog, rehearsal_fans }
@@ -183,6 +184,12 @@ impl Encore {
     /// The same instance with these limits on connections.
     pub fn limiting(mut self, limits: ConnectionLimits) -> Self {
         self.api.limits = limits;
+        self
+    }
+
+    /// The same instance, which encrypts connections.
+    pub fn encrypting(mut self, tls: ListenerTls) -> Self {
+        self.api.tls = Some(tls);
         self
     }
 

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod encore;
+pub mod listener_tls;
 pub mod metrics;
 pub mod output;
 pub mod ports;

@@ -31,7 +31,7 @@ const LIST_CONCERTS: &str = "encore.catalog.v1.CatalogService/ListConcerts";
 const SIGN_UP: &str = "encore.identity.v1.IdentityService/SignUp";
 
 /// Time-outs that a test can wait for, and that calls on a busy machine do not reach.
-fn short() -> ConnectionLimits {
+pub(crate) fn short() -> ConnectionLimits {
     let timeout = Duration::from_secs(2);
     ConnectionLimits {
         handshake_timeout: timeout,
@@ -43,7 +43,7 @@ fn short() -> ConnectionLimits {
     }
 }
 
-fn encore(limits: ConnectionLimits) -> Encore {
+pub(crate) fn encore(limits: ConnectionLimits) -> Encore {
     Encore::new(embedded_ports(Arc::new(TestClock::default())), GuardedRpcs::default()).limiting(limits)
 }
 
@@ -59,7 +59,7 @@ async fn sent(instance: &Instance, bytes: &[u8]) -> DuplexStream {
 }
 
 /// Reads until the server closes the connection. A test that waits forever fails.
-async fn closed(mut connection: DuplexStream) {
+pub(crate) async fn closed(mut connection: DuplexStream) {
     let mut sent_by_server = Vec::new();
     // An error is an end, too.
     let reading = connection.read_to_end(&mut sent_by_server);

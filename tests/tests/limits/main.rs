@@ -7,3 +7,4 @@ mod log_in;
 mod quota;
 mod sale_window;
 mod shares;
+mod tls;

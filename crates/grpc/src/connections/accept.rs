@@ -6,12 +6,14 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tracing::{error, info};
 
 use super::ConnectionLimits;
 use super::caps::{Caps, PeerAddress};
 use super::connection::Connection;
+use super::tls::{ListenerTls, Transport};
 use super::usage::Usage;
 
 /// How long to wait after a first failure to accept.
@@ -19,15 +21,16 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 /// How long to wait at most: an instance that has file descriptors again accepts within this time.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// The connections that come in, each with its limits. It never fails: a listener that fails is tried again, at growing
+/// The connections that come in, each with its limits, and encrypted if there is TLS. It never fails: a listener that fails is tried again, at growing
 /// intervals, and the log says once when that begins and once when it is over.
 pub(crate) fn accepted<L, C, E>(
     incoming: L,
     limits: ConnectionLimits,
-) -> impl Stream<Item = Result<Connection<C>, std::io::Error>>
+    tls: Option<ListenerTls>,
+) -> impl Stream<Item = Result<Connection<Transport<C>>, std::io::Error>>
 where
     L: Stream<Item = Result<C, E>>,
-    C: PeerAddress,
+    C: AsyncRead + AsyncWrite + PeerAddress + Unpin,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let accepting = Accepting {
@@ -35,6 +38,7 @@ where
         caps: Caps::new(limits.connections_max, limits.per_address_max),
         all_bytes: Arc::default(),
         limits,
+        tls,
         back_off: None,
     };
     stream::unfold(accepting, |mut accepting| async move {
@@ -48,6 +52,7 @@ struct Accepting<L> {
     caps: Caps,
     all_bytes: Arc<AtomicUsize>,
     limits: ConnectionLimits,
+    tls: Option<ListenerTls>,
     /// How long to wait after the next failure; none if the last connection was accepted.
     back_off: Option<Duration>,
 }
@@ -55,10 +60,10 @@ struct Accepting<L> {
 impl<L, C, E> Accepting<L>
 where
     L: Stream<Item = Result<C, E>> + Unpin,
-    C: PeerAddress,
+    C: AsyncRead + AsyncWrite + PeerAddress + Unpin,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    async fn next(&mut self) -> Option<Connection<C>> {
+    async fn next(&mut self) -> Option<Connection<Transport<C>>> {
         loop {
             match self.incoming.next().await? {
                 Ok(io) => {
@@ -72,10 +77,11 @@ where
         }
     }
 
-    fn connection(&self, io: C) -> Connection<C> {
+    fn connection(&self, io: C) -> Connection<Transport<C>> {
         let address = io.peer_address();
         let (place, evicted) = self.caps.enter(address);
         let usage = Usage::new(address, evicted.is_some(), Arc::clone(&self.all_bytes));
+        let io = Transport::new(io, self.tls.as_ref(), address);
         Connection::new(io, usage, self.limits, place, evicted)
     }
 
@@ -103,7 +109,7 @@ mod tests {
         let failure = || Err(io::Error::other("too many open files"));
         let results: Vec<io::Result<DuplexStream>> =
             (0..10).map(|_| failure()).chain([Ok(duplex(64).0), failure(), Ok(duplex(64).0)]).collect();
-        let mut connections = Box::pin(accepted(stream::iter(results), ConnectionLimits::default()));
+        let mut connections = Box::pin(accepted(stream::iter(results), ConnectionLimits::default(), None));
         let began = Instant::now();
         assert!(connections.next().await.is_some());
         // 50, 100, 200, 400 and 800 milliseconds, and then a second each time.

@@ -28,6 +28,7 @@ use tracing::info;
 
 use crate::config::{ConfigErrors, DatabaseTarget, StoreArgs, Stores};
 use crate::encore::Encore;
+use crate::listener_tls::TlsError;
 use crate::metrics::MetricsError;
 use crate::ports::Ports;
 use crate::system::throwaway_secret;
@@ -48,6 +49,8 @@ pub enum CommandError {
     RedisEvicts { policy: String },
     #[error("ENCORE_REDIS_URL names no server")]
     Redis(#[from] ServersError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("Stripe cannot be used")]
     Stripe(#[from] StripeConfigError),
     #[error("mails cannot be sent")]
@@ -90,6 +93,7 @@ impl CommandError {
             | Self::Unavailable(_)
             | Self::RedisEvicts { .. }
             | Self::Redis(_)
+            | Self::Tls(_)
             | Self::Stripe(_)
             | Self::Mail(_)
             | Self::Listen { .. }

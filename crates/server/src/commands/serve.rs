@@ -21,6 +21,7 @@ use crate::config::{
 };
 use crate::demo;
 use crate::encore::Encore;
+use crate::listener_tls::ReloadedTls;
 use crate::metrics::{Metrics, Sources};
 use crate::output::print_line;
 use crate::ports::Ports;
@@ -48,6 +49,10 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
     let encore = encore.linking_resets(config.mail.reset_link.clone());
     let encore = if config.mail.notifications { encore } else { encore.without_notifications() };
+    let (encore, tls) = match config.tls.clone().map(ReloadedTls::open).transpose()? {
+        Some(tls) => (encore.encrypting(tls.listener()), Some(tls)),
+        None => (encore, None),
+    };
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
@@ -75,10 +80,19 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         tokio::spawn(encore.webhooks(secrets).run(listener, webhooks_stop.clone()));
     }
     let _webhooks_stop = webhooks_stop.drop_guard();
+    let tls_stop = CancellationToken::new();
+    let is_encrypted = tls.is_some();
+    if let Some(tls) = tls {
+        tokio::spawn(tls.run(tls_stop.clone()));
+    }
+    let _tls_stop = tls_stop.drop_guard();
     let address = listener.local_addr().unwrap_or(config.listen);
-    info!(%address, "listening");
+    info!(%address, tls = is_encrypted, "listening");
     if let Some(demo) = &config.demo {
-        print_line(demo::example_commands(address))?;
+        // The commands would not know by which root the certificate is signed.
+        if !is_encrypted {
+            print_line(demo::example_commands(address))?;
+        }
         if demo.operator.as_ref().is_some_and(|password| password.expose() == demo::OPERATOR_PASSWORD) {
             let (email, password) = (demo::OPERATOR_EMAIL, demo::OPERATOR_PASSWORD);
             print_line(format_args!("The demo operator is {email} with the password {password}."))?;

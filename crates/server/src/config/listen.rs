@@ -1,12 +1,14 @@
 //! Where the server listens, and for how many connections.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use encore_grpc::ConnectionLimits;
 
 use super::check::Check;
+use crate::listener_tls::TlsFiles;
 
 /// The most connections that can be configured: a process cannot have more files open on most systems.
 const CONNECTIONS_LIMIT: u32 = 1_000_000;
@@ -28,6 +30,16 @@ pub struct ListenArgs {
     /// How many calls a second of one fan each instance answers without a wait (1 to 1000000). Twice as many may come at once.
     #[arg(long, env = "ENCORE_CALLS_PER_USER_PER_SECOND", default_value = "100")]
     pub calls_per_user_per_second: String,
+    /// The certificate with which clients are served by TLS, and those between it and a root, as a file in PEM. It is read again when
+    /// it changes. Default: no TLS.
+    #[arg(long, env = "ENCORE_TLS_CERTIFICATE_FILE")]
+    pub tls_certificate_file: Option<String>,
+    /// The private key of the certificate, as a file in PEM.
+    #[arg(long, env = "ENCORE_TLS_KEY_FILE")]
+    pub tls_key_file: Option<String>,
+    /// Root certificates in PEM, by one of which the certificate of each client must be signed. Default: clients need none.
+    #[arg(long, env = "ENCORE_TLS_CLIENT_CA_FILE")]
+    pub tls_client_ca_file: Option<String>,
     /// The address on which Prometheus metrics are served, without authentication. Default: no metrics.
     #[arg(long, env = "ENCORE_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
@@ -49,6 +61,7 @@ pub struct MetricsConfig {
 pub(super) struct Listen {
     pub(super) limits: ConnectionLimits,
     pub(super) metrics: Option<MetricsConfig>,
+    pub(super) tls: Option<TlsFiles>,
 }
 
 impl ListenArgs {
@@ -61,7 +74,8 @@ impl ListenArgs {
     pub(super) fn read(&self, check: &mut Check) -> Option<Listen> {
         let limits = self.limits(check);
         let metrics = self.metrics(check);
-        Some(Listen { limits: limits?, metrics })
+        let tls = self.tls(check);
+        Some(Listen { limits: limits?, metrics, tls })
     }
 
     fn limits(&self, check: &mut Check) -> Option<ConnectionLimits> {
@@ -76,6 +90,36 @@ impl ListenArgs {
             calls_per_user_per_second: per_second?,
             ..ConnectionLimits::default()
         })
+    }
+
+    /// The files for TLS; none if there is no TLS. What cannot be used is recorded as a violation.
+    fn tls(&self, check: &mut Check) -> Option<TlsFiles> {
+        let client_ca = self.tls_client_ca_file.as_ref().map(PathBuf::from);
+        let (certificate, key) = match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(certificate), Some(key)) => (certificate.into(), key.into()),
+            (None, None) => {
+                if client_ca.is_some() {
+                    check.0.push("ENCORE_TLS_CLIENT_CA_FILE: requires ENCORE_TLS_CERTIFICATE_FILE".to_owned());
+                }
+                return None;
+            }
+            (Some(_), None) => {
+                check.0.push("ENCORE_TLS_KEY_FILE: must be set beside ENCORE_TLS_CERTIFICATE_FILE".to_owned());
+                return None;
+            }
+            (None, Some(_)) => {
+                check.0.push("ENCORE_TLS_CERTIFICATE_FILE: must be set beside ENCORE_TLS_KEY_FILE".to_owned());
+                return None;
+            }
+        };
+        let files = TlsFiles { certificate, key, client_ca };
+        match files.check() {
+            Ok(()) => Some(files),
+            Err(error) => {
+                check.0.push(error.to_string());
+                None
+            }
+        }
     }
 
     /// How metrics are served; none if they are not. An invalid value is recorded as a violation.

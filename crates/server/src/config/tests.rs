@@ -26,6 +26,7 @@ fn one_error_lists_every_invalid_argument() {
     let args = args(&[
         "--listen=nowhere",
         "--metrics-listen=9464",
+        "--tls-certificate-file=/nowhere",
         "--database-url=mysql://x",
         "--redis-url=http://y",
         "--database-pool=0",
@@ -63,6 +64,7 @@ fn one_error_lists_every_invalid_argument() {
     for name in [
         "ENCORE_LISTEN",
         "ENCORE_METRICS_LISTEN",
+        "ENCORE_TLS_KEY_FILE",
         "ENCORE_DATABASE_URL",
         "ENCORE_REDIS_URL",
         "ENCORE_DATABASE_POOL",

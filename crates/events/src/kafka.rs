@@ -1,5 +1,5 @@
 mod publisher;
 mod reader;
 
-pub use publisher::{KafkaPublisher, KafkaTarget};
+pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;

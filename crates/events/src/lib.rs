@@ -3,14 +3,22 @@
 mod charts;
 mod file;
 mod file_reader;
+#[cfg(feature = "kafka")]
 mod kafka;
+mod kafka_target;
 mod notifier;
 mod relay;
 mod webhooks;
+#[cfg(not(feature = "kafka"))]
+mod without_kafka;
 
 pub use file::{FileLimits, FilePublisher, event_files};
 pub use file_reader::FileReader;
-pub use kafka::{KafkaPublisher, KafkaReader, KafkaTarget};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaPublisher, KafkaReader};
+pub use kafka_target::{HAS_KAFKA, KafkaTarget, WithoutKafka};
 pub use notifier::{Notifier, NotifierParts};
 pub use relay::{Relay, RelayParts};
 pub use webhooks::{HttpWebhookSender, Reach, WebhookDeliverer, WebhookDelivererParts};
+#[cfg(not(feature = "kafka"))]
+pub use without_kafka::KafkaReader;

@@ -1,6 +1,6 @@
 use std::error::Error;
-use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,8 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::kafka_target::{KafkaTarget, WithoutKafka};
+
 /// What the publisher is called in errors.
 const WHAT: &str = "kafka";
 /// How long a batch may take. The broker has it in milliseconds, unless it is away.
@@ -38,26 +40,6 @@ const SUBJECT: &str = "ce_subject";
 /// The content type of the data.
 const PROTOBUF: &str = "application/protobuf";
 
-/// Where events are published.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KafkaTarget {
-    /// `host:port` of some brokers, comma-separated.
-    pub brokers: String,
-    /// The topic of all events.
-    pub topic: String,
-    /// How many partitions it gets if it is created.
-    pub partitions: i32,
-    /// How many replicas each partition gets then; none for what the broker is set to.
-    pub replication: Option<i32>,
-}
-
-impl fmt::Debug for KafkaTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { brokers, topic, .. } = self;
-        write!(f, "{topic} at {brokers}")
-    }
-}
-
 /// [`EventPublisher`] to a topic of Kafka, by an idempotent producer that waits for all replicas in sync. The key of a message is that
 /// of the event, so that the events of a key are in one partition, in order.
 ///
@@ -67,6 +49,13 @@ pub struct KafkaPublisher {
     target: KafkaTarget,
     /// None before the first batch and after a failure.
     producer: Mutex<Option<FutureProducer<Quiet>>>,
+}
+
+impl KafkaTarget {
+    /// The publisher to this target. It connects when there is something to publish.
+    pub fn publisher(self) -> Result<Arc<dyn EventPublisher>, WithoutKafka> {
+        Ok(Arc::new(KafkaPublisher::new(self)))
+    }
 }
 
 /// What the library says of connections that fail is for debugging: the relay's worker logs once that Kafka is away.

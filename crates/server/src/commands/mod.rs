@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use encore_app::error::{AppError, Violation};
 use encore_credentials::Keyring;
 use encore_domain::error::Unavailable;
+use encore_events::WithoutKafka;
 use encore_grpc::{GuardedRpcs, ServeError};
 use encore_mailer::NotAnSmtpUrl;
 use encore_payment_gateway::StripeConfigError;
@@ -51,6 +52,8 @@ pub enum CommandError {
     Redis(#[from] ServersError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Kafka(#[from] WithoutKafka),
     #[error("Stripe cannot be used")]
     Stripe(#[from] StripeConfigError),
     #[error("mails cannot be sent")]
@@ -94,6 +97,7 @@ impl CommandError {
             | Self::RedisEvicts { .. }
             | Self::Redis(_)
             | Self::Tls(_)
+            | Self::Kafka(_)
             | Self::Stripe(_)
             | Self::Mail(_)
             | Self::Listen { .. }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use encore_domain::ports::{EventPublisher, Mailer};
-use encore_events::{FilePublisher, HttpWebhookSender, KafkaPublisher};
+use encore_events::{FilePublisher, HttpWebhookSender};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::{Redis, eviction_policy};
@@ -38,7 +38,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
-    let ports = Ports { publisher: publisher(&config), webhook_sender, ..ports };
+    let ports = Ports { publisher: publisher(&config)?, webhook_sender, ..ports };
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
@@ -102,8 +102,8 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
 }
 
 /// Where events are published.
-fn publisher(config: &Config) -> Option<Arc<dyn EventPublisher>> {
-    match &config.events.publisher {
+fn publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, CommandError> {
+    Ok(match &config.events.publisher {
         Publisher::Off => {
             if matches!(config.stores, Stores::Durable { .. }) {
                 warn!(
@@ -114,13 +114,13 @@ fn publisher(config: &Config) -> Option<Arc<dyn EventPublisher>> {
         }
         Publisher::Kafka(target) => {
             info!(?target, "publishing events to kafka");
-            Some(Arc::new(KafkaPublisher::new(target.clone())))
+            Some(target.clone().publisher()?)
         }
         Publisher::Files(folder, limits) => {
             info!(folder = %folder.display(), "publishing events to files");
             Some(Arc::new(FilePublisher::new(folder.clone(), *limits)))
         }
-    }
+    })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encore_events::{FileLimits, KafkaTarget, Reach};
+use encore_events::{FileLimits, HAS_KAFKA, KafkaTarget, Reach, WithoutKafka};
 
 use super::check::Check;
 
@@ -17,6 +17,7 @@ const RETENTION_HOURS: (&str, &str) = ("168", "1");
 #[derive(Args, Clone)]
 pub struct EventArgs {
     /// Publish events to Kafka: `host:port` of some brokers, comma-separated. Connections are neither encrypted nor authenticated.
+    /// Only in a build with the feature `kafka`.
     #[arg(long, env = "ENCORE_KAFKA_BROKERS")]
     pub kafka_brokers: Option<String>,
     /// The topic of events. It is created if it does not exist.
@@ -113,6 +114,9 @@ impl EventArgs {
         let replicas = self.kafka_replicas.as_deref();
         let replicas = replicas.map(|replicas| check.number("ENCORE_KAFKA_REPLICAS", replicas, 1..=10));
         let brokers = self.kafka_brokers.as_deref()?;
+        if !HAS_KAFKA {
+            return check.read("ENCORE_KAFKA_BROKERS", Err(WithoutKafka));
+        }
         let is_address = |broker: &str| {
             let parts =
                 broker.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace));

@@ -1,0 +1,31 @@
+use std::fmt;
+
+use thiserror::Error;
+
+/// Whether this build can use Kafka, by the feature `kafka`.
+pub const HAS_KAFKA: bool = cfg!(feature = "kafka");
+
+/// This build cannot use Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this encore was built without Kafka: build it with `--features kafka`, which needs make beside Rust")]
+pub struct WithoutKafka;
+
+/// Where events are published.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaTarget {
+    /// `host:port` of some brokers, comma-separated.
+    pub brokers: String,
+    /// The topic of all events.
+    pub topic: String,
+    /// How many partitions it gets if it is created.
+    pub partitions: i32,
+    /// How many replicas each partition gets then; none for what the broker is set to.
+    pub replication: Option<i32>,
+}
+
+impl fmt::Debug for KafkaTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { brokers, topic, .. } = self;
+        write!(f, "{topic} at {brokers}")
+    }
+}

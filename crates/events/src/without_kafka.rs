@@ -1,0 +1,36 @@
+//! What stands for Kafka in a build without it: nothing can be opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encore_domain::event::message::EventMessage;
+use encore_domain::ports::EventPublisher;
+
+use crate::kafka_target::{KafkaTarget, WithoutKafka};
+
+impl KafkaTarget {
+    /// Fails: this build has no publisher to Kafka.
+    pub fn publisher(self) -> Result<Arc<dyn EventPublisher>, WithoutKafka> {
+        Err(WithoutKafka)
+    }
+}
+
+/// Reads a topic of events, in a build with Kafka. Here there is none.
+pub struct KafkaReader(());
+
+impl KafkaReader {
+    /// Fails.
+    pub fn open(_brokers: &str, _topic: &str, _from_beginning: bool) -> Result<Self, WithoutKafka> {
+        Err(WithoutKafka)
+    }
+
+    /// Never called, since there is no reader.
+    pub fn length(&self) -> u64 {
+        0
+    }
+
+    /// Never called, since there is no reader.
+    pub fn next(&self, _within: Duration) -> Result<Option<Option<EventMessage>>, WithoutKafka> {
+        Err(WithoutKafka)
+    }
+}

@@ -60,6 +60,7 @@ use crate::call_limits::CallLimitsLayer;
 use crate::calls::Calls;
 use crate::catalog::CatalogApi;
 use crate::check::CheckLayer;
+use crate::client_address::TrustedProxies;
 use crate::connections::{ConnectionLimits, ListenerTls, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
@@ -138,6 +139,8 @@ pub struct Api {
     pub guarded: GuardedRpcs,
     /// What connections may take.
     pub limits: ConnectionLimits,
+    /// Whose word about the addresses of clients is taken.
+    pub proxies: TrustedProxies,
     /// How connections are encrypted; none if they are not.
     pub tls: Option<ListenerTls>,
     /// What the health of the services follows.
@@ -184,7 +187,8 @@ impl Api {
             guard: self.queue_guard.clone(),
             calls: calls.clone(),
         };
-        let (available, limits, tls) = (self.availability.clone(), self.limits, self.tls.clone());
+        let (available, limits) = (self.availability.clone(), self.limits);
+        let (tls, proxies) = (self.tls.clone(), self.proxies.clone());
         let (mut health, routes) = self.routes(&calls, &shutdown)?;
         // Before the first connection, so that nobody is told what was not looked at.
         let found = *available.borrow();
@@ -205,7 +209,7 @@ impl Api {
             .layer(DeadlineLayer)
             .layer(MapResponseLayer::new(describe))
             .layer(CheckLayer::new(authenticate))
-            .layer(CallLimitsLayer::new(limits))
+            .layer(CallLimitsLayer::new(limits, proxies))
             .layer(PaceLayer::new(&limits))
             .layer(CheckLayer::new(read_queue_pass))
             .layer(MapRequestLayer::new(keep_sent_body))

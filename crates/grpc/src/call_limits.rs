@@ -23,6 +23,7 @@ use tower::{Layer, Service};
 
 use self::reply_body::ReplyBody;
 use self::request_body::{BodyLimits, RequestBody};
+use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::connections::{AnonymousCall, Budget, BytesInFlight, ConnectionLimits, Usage};
 use crate::pace::WAIT_MAX;
 use crate::shared_reply::IsShared;
@@ -38,12 +39,13 @@ const FIELD_OVERHEAD_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct CallLimitsLayer {
     limits: ConnectionLimits,
+    proxies: Arc<TrustedProxies>,
     by_user: Arc<Mutex<HashMap<UserId, usize>>>,
 }
 
 impl CallLimitsLayer {
-    pub(crate) fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, by_user: Arc::default() }
+    pub(crate) fn new(limits: ConnectionLimits, proxies: TrustedProxies) -> Self {
+        Self { limits, proxies: Arc::new(proxies), by_user: Arc::default() }
     }
 }
 
@@ -149,8 +151,10 @@ where
         let limits = self.open.limits;
         let in_flight = Arc::new(usage.hold(head_bytes(request.headers())));
         let budget = limits.budget(caller.is_none());
-        let request = with_limited_body(request, &in_flight, BodyLimits::of(caller, limits.body_timeout, budget));
-        let answered = ShareOf::caller(caller, &usage).scope(self.inner.call(request));
+        let address = self.open.proxies.client(usage.address(), request.headers());
+        let mut request = with_limited_body(request, &in_flight, BodyLimits::of(caller, limits.body_timeout, budget));
+        request.extensions_mut().insert(ClientAddress(address));
+        let answered = ShareOf::caller(caller, address).scope(self.inner.call(request));
         Either::Left(Box::pin(async move {
             let response = answered.await?;
             drop(in_flight);

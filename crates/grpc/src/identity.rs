@@ -1,7 +1,5 @@
 //! `IdentityService`.
 
-use std::net::IpAddr;
-
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_app::password_resets::PasswordResetUseCases;
@@ -17,7 +15,7 @@ use uuid::Uuid;
 
 use crate::authenticate::{caller, session};
 use crate::calls::Calls;
-use crate::connections::{Usage, network_of};
+use crate::client_address::client_network;
 use crate::fields::Fields;
 use crate::refresh_token::{read_refresh_token, refresh_token_text};
 use crate::sent_body::sent_body;
@@ -37,7 +35,7 @@ pub(crate) struct IdentityApi {
 #[tonic::async_trait]
 impl IdentityService for IdentityApi {
     async fn sign_up(&self, request: Request<pb::SignUpRequest>) -> Result<Response<pb::SignUpResponse>, Status> {
-        let (sent, from) = (sent_body(&request), peer_address(&request));
+        let (sent, from) = (sent_body(&request), client_network(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         // A fingerprint is a fast hash, and must not cover the password; see `IdentityUseCases::sign_up`.
@@ -68,7 +66,7 @@ impl IdentityService for IdentityApi {
     }
 
     async fn log_in(&self, request: Request<pb::LogInRequest>) -> Result<Response<pb::LogInResponse>, Status> {
-        let from = peer_address(&request);
+        let from = client_network(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
         let email = fields.read("email", Email::parse(&message.email));
@@ -165,7 +163,7 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
-        let (caller, kept, from) = (caller(&request)?, session(&request), peer_address(&request));
+        let (caller, kept, from) = (caller(&request)?, session(&request), client_network(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let current = fields.read("current_password", Password::parse(&message.current_password));
@@ -183,7 +181,7 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
-        let from = peer_address(&request);
+        let from = client_network(&request);
         let mut fields = Fields::default();
         let Some(email) = fields.read("email", Email::parse(&request.get_ref().email)) else {
             return Err(fields.into_status());
@@ -196,7 +194,7 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<pb::ResetPasswordRequest>,
     ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
-        let from = peer_address(&request);
+        let from = client_network(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
         let Some(password) = fields.read("new_password", Password::parse(&message.new_password)) else {
@@ -209,7 +207,7 @@ impl IdentityService for IdentityApi {
     }
 
     async fn delete_me(&self, request: Request<pb::DeleteMeRequest>) -> Result<Response<pb::DeleteMeResponse>, Status> {
-        let (caller, from) = (caller(&request)?, peer_address(&request));
+        let (caller, from) = (caller(&request)?, client_network(&request));
         let message = request.into_inner();
         let mut fields = Fields::default();
         let Some(password) = fields.read("password", Password::parse(&message.password)) else {
@@ -273,11 +271,6 @@ fn address_to_proto(address: &PostalAddress) -> pb::PostalAddress {
 /// The name of a device, if there is one.
 fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
     if text.is_empty() { None } else { fields.read("device_name", DeviceName::parse(text)) }
-}
-
-/// The network of the client at the other end of the connection.
-fn peer_address<T>(request: &Request<T>) -> Option<IpAddr> {
-    request.extensions().get().and_then(Usage::address).map(network_of)
 }
 
 pub(crate) fn to_proto(user: &User) -> pb::User {

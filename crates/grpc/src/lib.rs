@@ -10,6 +10,7 @@ mod call_limits;
 mod calls;
 mod catalog;
 mod check;
+mod client_address;
 mod connections;
 mod contract;
 mod deadline;
@@ -45,6 +46,7 @@ mod wallet;
 mod webhooks;
 
 pub use api::{Api, ServeError};
+pub use client_address::{NotProxies, TrustedProxies};
 pub use connections::{ConnectionLimits, ListenerTls, PeerAddress};
 pub use guarded::{GUARDED_BY_DEFAULT, GuardedRpcs, NoGuard, NotGuardable};
 pub use health::{Availability, LIVENESS};

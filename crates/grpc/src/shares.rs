@@ -14,7 +14,7 @@ use tokio::task_local;
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::connections::{ConnectionLimits, Usage, network_of};
+use crate::connections::{ConnectionLimits, network_of};
 use crate::status::{Quota, rate_limited};
 
 /// How long a call waits for its turn. After that a retry is better: the caller's other calls are slow.
@@ -27,14 +27,14 @@ const WAITING_MAX: usize = 64;
 pub(crate) enum ShareOf {
     /// A user, whatever connection the call came on.
     User(UserId),
-    /// All calls without an access token from one network; none if the connection has no address.
+    /// All calls without an access token from one network; none if their connections have no address.
     Network(Option<IpAddr>),
 }
 
 impl ShareOf {
-    /// The share of a caller on a connection.
-    pub(crate) fn caller(caller: Option<Caller>, usage: &Usage) -> Self {
-        caller.map_or_else(|| Self::Network(usage.address().map(network_of)), |caller| Self::User(caller.user))
+    /// The share of a caller at an address.
+    pub(crate) fn caller(caller: Option<Caller>, address: Option<IpAddr>) -> Self {
+        caller.map_or_else(|| Self::Network(address.map(network_of)), |caller| Self::User(caller.user))
     }
 
     /// Runs a call with this share.

@@ -23,7 +23,7 @@ use encore_credentials::Keyring;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{ConnectionLimits, GuardedRpcs};
+use encore_grpc::{ConnectionLimits, GuardedRpcs, TrustedProxies};
 
 use self::check::Check;
 pub use self::check::ConfigErrors;
@@ -93,6 +93,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub metrics: Option<MetricsConfig>,
     pub tls: Option<TlsFiles>,
+    pub proxies: TrustedProxies,
     pub stores: Stores,
     pub keyring: Keyring,
     pub sessions: SessionTerms,
@@ -143,6 +144,7 @@ impl ServeArgs {
             listen: address?,
             metrics: listen.metrics,
             tls: listen.tls,
+            proxies: listen.proxies,
             stores: stores?,
             keyring: keyring?,
             sessions: sessions?,

@@ -33,7 +33,7 @@ use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls};
+use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls, TrustedProxies};
 use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
@@ -152,6 +152,7 @@ impl Encore {
             clock: clock(),
             guarded,
             limits: ConnectionLimits::default(),
+            proxies: TrustedProxies::default(),
             tls: None,
             availability,
         };
@@ -184,6 +185,12 @@ impl Encore {
     /// The same instance with these limits on connections.
     pub fn limiting(mut self, limits: ConnectionLimits) -> Self {
         self.api.limits = limits;
+        self
+    }
+
+    /// The same instance, which takes the word of these proxies about the addresses of clients.
+    pub fn behind(mut self, proxies: TrustedProxies) -> Self {
+        self.api.proxies = proxies;
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encore_grpc::ConnectionLimits;
+use encore_grpc::{ConnectionLimits, TrustedProxies};
 
 use super::check::Check;
 use crate::listener_tls::TlsFiles;
@@ -24,6 +24,10 @@ pub struct ListenArgs {
     /// The most connections (1 to 1000000). Fewer if the process may have fewer files open.
     #[arg(long, env = "ENCORE_CONNECTIONS", default_value = "10000")]
     pub connections: String,
+    /// Proxies whose `x-forwarded-for` says where a call comes from: addresses and networks such as `10.0.0.0/8`, comma-separated.
+    /// Default: none; a call comes from the other end of its connection.
+    #[arg(long, env = "ENCORE_TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<String>,
     /// The most connections of one address (1 to 1000000). Raise it if all clients come through one proxy.
     #[arg(long, env = "ENCORE_CONNECTIONS_PER_ADDRESS", default_value = "1000")]
     pub connections_per_address: String,
@@ -62,6 +66,7 @@ pub(super) struct Listen {
     pub(super) limits: ConnectionLimits,
     pub(super) metrics: Option<MetricsConfig>,
     pub(super) tls: Option<TlsFiles>,
+    pub(super) proxies: TrustedProxies,
 }
 
 impl ListenArgs {
@@ -75,7 +80,9 @@ impl ListenArgs {
         let limits = self.limits(check);
         let metrics = self.metrics(check);
         let tls = self.tls(check);
-        Some(Listen { limits: limits?, metrics, tls })
+        let proxies = self.trusted_proxies.as_deref().map_or(Ok(TrustedProxies::default()), str::parse);
+        let proxies = check.read("ENCORE_TRUSTED_PROXIES", proxies);
+        Some(Listen { limits: limits?, metrics, tls, proxies: proxies? })
     }
 
     fn limits(&self, check: &mut Check) -> Option<ConnectionLimits> {

@@ -58,6 +58,7 @@ fn one_error_lists_every_invalid_argument() {
         "--connections=0",
         "--connections-per-address=many",
         "--calls-per-user-per-second=0",
+        "--trusted-proxies=10.0.0.0/33",
         "--demo-operator-password=known",
     ]);
     let errors = args.check().expect_err("every argument is invalid").0;
@@ -96,6 +97,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_CONNECTIONS:",
         "ENCORE_CONNECTIONS_PER_ADDRESS:",
         "ENCORE_CALLS_PER_USER_PER_SECOND:",
+        "ENCORE_TRUSTED_PROXIES",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
     ] {
         assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");

@@ -48,6 +48,18 @@ pub enum LimitedLogIn {
         /// When the next try is checked.
         retry_after: Duration,
     },
+    /// The caller's network has signed up too often.
+    #[error("too many sign-ups from this address")]
+    TooManySignUps {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// The caller's network has logged in too often.
+    #[error("too many log-ins from this address")]
+    TooManyLogIns {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// The caller's network has asked for too many mails.
     #[error("too many password resets from this address")]
     TooManyResets {

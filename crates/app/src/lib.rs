@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod booking;
+pub mod caller_limits;
 pub mod cancellation;
 pub mod card_hints;
 mod card_measure;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use self::text::{read_token, reset_mail};
-use crate::error::{AppError, LimitedLogIn};
+use crate::error::AppError;
 use crate::identity::IdentityUseCases;
 use crate::sessions::SessionUseCases;
 
@@ -38,9 +38,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const COUNTED_FOR: Duration = Duration::from_mins(15);
 /// How many mails an address gets in that time. Further requests are answered alike and send none.
 const PER_EMAIL_MAX: u32 = 3;
-/// How many requests a caller's network makes in that time. Many people have one address behind a proxy.
-const PER_NETWORK_MAX: u32 = 30;
-/// How many addresses and networks are counted. Each takes about 100 bytes.
+/// How many addresses are counted. Each takes about 100 bytes.
 const COUNTED_MAX: u64 = 100_000;
 /// How many expired resets one step deletes.
 const FORGOTTEN_AT_ONCE: u32 = 1_000;
@@ -72,7 +70,6 @@ pub struct PasswordResetUseCases {
     parts: PasswordResetParts,
     waiting: Arc<Mutex<VecDeque<Request>>>,
     of_email: Cache<Email, u32>,
-    of_network: Cache<Option<IpAddr>, u32>,
 }
 
 struct Request {
@@ -88,7 +85,6 @@ impl PasswordResetUseCases {
             parts,
             waiting: Arc::default(),
             of_email: Cache::builder().max_capacity(COUNTED_MAX).time_to_live(COUNTED_FOR).build(),
-            of_network: Cache::builder().max_capacity(COUNTED_MAX).time_to_live(COUNTED_FOR).build(),
         }
     }
 
@@ -107,12 +103,9 @@ impl PasswordResetUseCases {
     }
 
     /// Notes that somebody wants a new password for an address. The answer is the same whether there is such a user.
-    pub fn request(&self, email: Email, from: Option<IpAddr>) -> Result<(), AppError> {
+    pub fn request(&self, email: Email) -> Result<(), AppError> {
         if self.parts.mailer.is_none() {
             return Err(AppError::MailOff);
-        }
-        if one_more(&self.of_network, from) > PER_NETWORK_MAX {
-            return Err(AppError::LogInLimited(LimitedLogIn::TooManyResets { retry_after: COUNTED_FOR }));
         }
         if one_more(&self.of_email, email.clone()) > PER_EMAIL_MAX {
             return Ok(());

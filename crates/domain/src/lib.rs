@@ -14,6 +14,7 @@ pub mod page;
 pub mod payment;
 pub mod ports;
 pub mod queue;
+pub mod rate_limit;
 pub mod request;
 pub mod sales_switch;
 pub mod text;

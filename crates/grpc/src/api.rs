@@ -6,6 +6,7 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::booking::BookingUseCases;
+use encore_app::caller_limits::CallerLimits;
 use encore_app::cancellation::CancellationUseCases;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
@@ -114,6 +115,7 @@ pub struct Api {
     pub identity: IdentityUseCases,
     pub sessions: SessionUseCases,
     pub password_resets: PasswordResetUseCases,
+    pub caller_limits: CallerLimits,
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
     pub booking: BookingUseCases,
@@ -288,6 +290,7 @@ impl Api {
             identity: self.identity.clone(),
             sessions: self.sessions.clone(),
             resets: self.password_resets,
+            limits: self.caller_limits,
             calls: calls(),
         };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);

@@ -1,5 +1,6 @@
 //! `IdentityService`.
 
+use encore_app::caller_limits::CallerLimits;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_app::password_resets::PasswordResetUseCases;
@@ -29,6 +30,7 @@ pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
     pub(crate) sessions: SessionUseCases,
     pub(crate) resets: PasswordResetUseCases,
+    pub(crate) limits: CallerLimits,
     pub(crate) calls: Calls,
 }
 
@@ -51,6 +53,7 @@ impl IdentityService for IdentityApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
+        self.calls.read_in_turn(self.limits.sign_up(from)).await?;
         let identity = self.identity.clone();
         let sign_up = SignUp { email, password, display_name, role: Role::Fan };
         let signing_up = async move { identity.sign_up(sign_up, device, key, from).await };
@@ -76,6 +79,7 @@ impl IdentityService for IdentityApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
+        self.calls.read_in_turn(self.limits.log_in(from)).await?;
         let logging_in = self.identity.log_in(&email, &password, device, from);
         let (tokens, user) = self.calls.read_in_turn(logging_in).await?;
         Ok(Response::new(pb::LogInResponse {
@@ -186,7 +190,8 @@ impl IdentityService for IdentityApi {
         let Some(email) = fields.read("email", Email::parse(&request.get_ref().email)) else {
             return Err(fields.into_status());
         };
-        self.resets.request(email, from).map_err(status)?;
+        self.calls.read_in_turn(self.limits.password_reset(from)).await?;
+        self.resets.request(email).map_err(status)?;
         Ok(Response::new(pb::RequestPasswordResetResponse {}))
     }
 

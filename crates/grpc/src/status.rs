@@ -280,12 +280,13 @@ pub(crate) fn rate_limited(quota: Quota) -> Status {
 /// A password was not checked or hashed. The wait is rounded up to whole seconds.
 fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
     let (subject, retry_after) = match limited {
-        LimitedLogIn::WrongPasswords { retry_after } => {
-            ("wrong_passwords", Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)))
-        }
+        LimitedLogIn::WrongPasswords { retry_after } => ("wrong_passwords", retry_after),
+        LimitedLogIn::TooManySignUps { retry_after } => ("sign_ups", retry_after),
+        LimitedLogIn::TooManyLogIns { retry_after } => ("log_ins", retry_after),
         LimitedLogIn::TooManyResets { retry_after } => ("password_resets", retry_after),
         LimitedLogIn::TooManyWaiting => ("calls_at_once", RETRY_AFTER_OVERLOAD),
     };
+    let retry_after = Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
     quota_failure(message, subject, message, retry_after)
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryNotifications, MemoryOutbox,
-    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords,
-    MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges,
-    MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries,
-    MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
+    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
+    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
+    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -47,6 +47,7 @@ async fn speed() -> SpeedBench {
         seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
         seat_locks: Arc::new(seat_locks),
         queues: Arc::new(MemoryQueueStore::default()),
+        rate_limits: Arc::new(MemoryRateLimits::default()),
         keep: Box::new(()),
     }
 }
@@ -77,3 +78,4 @@ encore_port_tests::audit!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::queue_store!(speed);
+encore_port_tests::rate_limits!(speed);

@@ -11,8 +11,8 @@ use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, CardPayments, Catalog, Draws, Notifications, Outbox, PasswordResets, Payments, QueueRecords, QueueStore,
-    Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions,
-    Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks,
+    Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -82,6 +82,8 @@ pub struct SpeedBench {
     pub seat_changes: Arc<dyn SeatChanges>,
     /// The port under test.
     pub queues: Arc<dyn QueueStore>,
+    /// The port under test.
+    pub rate_limits: Arc<dyn RateLimits>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }

@@ -20,6 +20,7 @@ pub mod payment_gateway;
 pub mod payments;
 pub mod queue_records;
 pub mod queue_store;
+pub mod rate_limits;
 pub mod reconciliations;
 pub mod refunds;
 pub mod relay_cursor;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::rate_limit::LimitKey;
 
 /// Builds keys with a prefix.
 #[derive(Clone)]
@@ -101,6 +102,11 @@ impl Keys {
     /// Hash: the queue. Its scripts derive the names of its other keys from this one.
     pub(crate) fn queue(&self, performance: PerformanceId) -> String {
         self.of(performance, "queue")
+    }
+
+    /// String: when what was taken of a limit has run out, in milliseconds.
+    pub(crate) fn rate_limit(&self, key: &LimitKey) -> String {
+        format!("{}limit:{}", self.prefix, key.as_str())
     }
 
     fn of(&self, performance: PerformanceId, name: &str) -> String {

@@ -13,3 +13,4 @@ async fn bench() -> SpeedBench {
 encore_port_tests::seat_changes!(bench);
 encore_port_tests::seat_locks!(bench);
 encore_port_tests::queue_store!(bench);
+encore_port_tests::rate_limits!(bench);

@@ -1,6 +1,7 @@
 //! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every
 //! violation.
 
+mod callers;
 mod check;
 mod demo;
 mod events;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use encore_app::caller_limits::CallerTerms;
 use encore_app::wallet::TopUps;
 use encore_credentials::Keyring;
 use encore_domain::identity::session::SessionTerms;
@@ -25,6 +27,7 @@ use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{ConnectionLimits, GuardedRpcs, TrustedProxies};
 
+pub use self::callers::CallerArgs;
 use self::check::Check;
 pub use self::check::ConfigErrors;
 pub use self::demo::{Demo, DemoArgs};
@@ -58,6 +61,9 @@ pub struct ServeArgs {
     /// How mails are sent.
     #[command(flatten)]
     pub mail: MailArgs,
+    /// How often one network may sign up and log in.
+    #[command(flatten)]
+    pub callers: CallerArgs,
     /// How queues work.
     #[command(flatten)]
     pub queues: QueueArgs,
@@ -98,6 +104,7 @@ pub struct Config {
     pub keyring: Keyring,
     pub sessions: SessionTerms,
     pub mail: MailConfig,
+    pub callers: CallerTerms,
     pub guarded: GuardedRpcs,
     pub shutdown_grace: Duration,
     pub clock_tolerance: Duration,
@@ -132,6 +139,7 @@ impl ServeArgs {
         let keyring = self.tokens.read(check, is_embedded);
         let sessions = self.sessions.read(check);
         let mail = self.mail.read(check, is_embedded);
+        let callers = self.callers.read(check);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
         let gateway_webhooks = self.gateway_webhooks.read(check);
@@ -149,6 +157,7 @@ impl ServeArgs {
             keyring: keyring?,
             sessions: sessions?,
             mail: mail?,
+            callers: callers?,
             guarded: queues.guarded,
             shutdown_grace: grace?,
             clock_tolerance: Duration::from_millis(tolerance?.into()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
+use encore_app::caller_limits::{CallerLimits, CallerTerms};
 use encore_app::cancellation::{CancellationParts, CancellationUseCases};
 use encore_app::card_hints::CardHints;
 use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
@@ -34,6 +35,7 @@ use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls, TrustedProxies};
+use encore_memory_store::MemoryRateLimits;
 use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
@@ -86,6 +88,8 @@ impl Encore {
         let sales = sales(&ports, &runtime);
         let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
         let parts = queue_parts(&ports, &runtime);
+        let caller_limits =
+            CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
         let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
         let Ports { catalog, reservations, seat_blocks, refunds, .. } = ports;
@@ -129,6 +133,7 @@ impl Encore {
             identity,
             sessions,
             password_resets,
+            caller_limits,
             catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
             queue,
             booking,
@@ -185,6 +190,12 @@ impl Encore {
     /// The same instance with these limits on connections.
     pub fn limiting(mut self, limits: ConnectionLimits) -> Self {
         self.api.limits = limits;
+        self
+    }
+
+    /// The same instance, where each network may sign up and log in this often.
+    pub fn limiting_callers(mut self, terms: CallerTerms) -> Self {
+        self.api.caller_limits = self.api.caller_limits.with_terms(terms);
         self
     }
 

@@ -10,17 +10,17 @@ use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Notifications,
     Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
-    Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges,
-    SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
-    WebhookSender, Withdrawals,
+    RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks,
+    SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries,
+    WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
     MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryNotifications, MemoryOutbox,
-    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryReconciliations, MemoryRecords,
-    MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges,
-    MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries,
-    MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
+    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
+    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
+    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
@@ -30,7 +30,7 @@ use encore_postgres_store::{
     PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
     PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
-use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
+use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
 use crate::store_watch::StoreClocks;
 use crate::system::{SystemClock, SystemIds, cores};
@@ -87,6 +87,7 @@ pub struct Ports {
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
     pub queues: Arc<dyn QueueStore>,
+    pub rate_limits: Arc<dyn RateLimits>,
     pub queue_records: Arc<dyn QueueRecords>,
     pub draws: Arc<dyn Draws>,
     pub store_clocks: StoreClocks,
@@ -137,6 +138,7 @@ impl Ports {
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
             queues: Arc::new(MemoryQueueStore::default()),
+            rate_limits: Arc::new(MemoryRateLimits::default()),
             queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
             draws: Arc::new(MemoryDraws::new(records.clone())),
             store_clocks: StoreClocks::default(),
@@ -199,6 +201,7 @@ impl Ports {
             seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
             seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
             queues: Arc::new(RedisQueueStore::new(redis.clone())),
+            rate_limits: Arc::new(RedisRateLimits::new(redis.clone())),
             store_clocks: StoreClocks { live: Some(Arc::new(RedisClock::new(redis))), ..self.store_clocks },
             ..self
         }

@@ -18,6 +18,7 @@ mod page_tokens;
 mod payment_gateway;
 mod payments;
 mod queue;
+mod rate_limits;
 mod reconciliations;
 mod refunds;
 mod relay_cursor;
@@ -53,6 +54,7 @@ pub use queue::{
     Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost,
     QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
 };
+pub use rate_limits::RateLimits;
 pub use reconciliations::Reconciliations;
 pub use refunds::Refunds;
 pub use relay_cursor::RelayCursor;
@@ -76,9 +78,9 @@ pub use self::{
     notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
     payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
     queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
-    sales_switches::MockSalesSwitches, settlements::MockSettlements, store_clock::MockStoreClock,
-    wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
+    rate_limits::MockRateLimits, reconciliations::MockReconciliations, refunds::MockRefunds,
+    relay_cursor::MockRelayCursor, sales_switches::MockSalesSwitches, settlements::MockSettlements,
+    store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
     webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
     withdrawals::MockWithdrawals,
 };

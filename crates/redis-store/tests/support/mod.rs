@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use encore_domain::time::Timestamp;
 use encore_port_tests::SpeedBench;
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatChanges, RedisSeatLocks};
+use encore_redis_store::{Redis, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 use redis::RedisResult;
 use redis::cluster::ClusterClient;
 
@@ -53,6 +53,7 @@ pub fn bench_on(redis: Redis) -> SpeedBench {
     SpeedBench {
         seat_locks: Arc::new(RedisSeatLocks::new(redis.clone())),
         seat_changes: Arc::new(RedisSeatChanges::new(redis.clone())),
+        rate_limits: Arc::new(RedisRateLimits::new(redis.clone())),
         queues: Arc::new(RedisQueueStore::new(redis)),
         keep: Box::new(()),
     }

@@ -43,6 +43,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
     let encore = encore.limiting(within_open_files(&config)).behind(config.proxies.clone());
+    let encore = encore.limiting_callers(config.callers);
     let encore = encore.tolerating(config.clock_tolerance).keeping_queues_for(config.queue_retention);
     let encore = encore.keeping_events_for(config.events.retention);
     let encore = encore.cancelling(config.cancellation);

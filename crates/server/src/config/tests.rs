@@ -58,6 +58,8 @@ fn one_error_lists_every_invalid_argument() {
         "--connections=0",
         "--connections-per-address=many",
         "--calls-per-user-per-second=0",
+        "--sign-ups-per-hour=-1",
+        "--log-ins-per-minute=many",
         "--trusted-proxies=10.0.0.0/33",
         "--demo-operator-password=known",
     ]);
@@ -97,6 +99,8 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_CONNECTIONS:",
         "ENCORE_CONNECTIONS_PER_ADDRESS:",
         "ENCORE_CALLS_PER_USER_PER_SECOND:",
+        "ENCORE_SIGN_UPS_PER_HOUR",
+        "ENCORE_LOG_INS_PER_MINUTE",
         "ENCORE_TRUSTED_PROXIES",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
     ] {

@@ -13,15 +13,6 @@ import { fileURLToPath } from "node:url";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "../..");
 const CAPABILITIES = ["identity", "catalog", "queue", "booking", "wallet", "payment", "admin", "rehearsal", "common"];
-const PUBLIC = new Set([
-  "IdentityService/SignUp",
-  "IdentityService/LogIn",
-  "CatalogService/ListConcerts",
-  "CatalogService/GetConcert",
-  "CatalogService/ListPerformances",
-  "CatalogService/GetSeatChart",
-  "QueueService/GetDraw",
-]);
 
 // The demo's performance, concert and venue; the others are of earlier responses.
 const VARIABLES = {
@@ -149,6 +140,7 @@ function readFile(file) {
         output: method.outputType,
         streams: method.serverStreaming === true,
         idempotency: method.options?.idempotencyLevel,
+        callers: (method.options?.["[encore.common.v1.access]"]?.callers ?? []).map(callerName),
       })),
     })),
     messages: (file.messageType ?? []).map((message, i) => ({
@@ -168,6 +160,11 @@ function readFile(file) {
       values: one.value.map((value, v) => ({ ...value, comment: comment(FILE_ENUM, i, ENUM_VALUE, v) })),
     })),
   };
+}
+
+/** `CALLER_KIND_BOX_OFFICE` as `box office`. */
+function callerName(kind) {
+  return kind.replace("CALLER_KIND_", "").replaceAll("_", " ").toLowerCase();
 }
 
 /** A comment without the space after each `//`. */
@@ -213,14 +210,13 @@ function anchor(name) {
 }
 
 function describeMethod(method) {
-  const token = PUBLIC.has(`${method.service}/${method.name}`) ? "none" : ["AdminService", "MoneyService"].includes(method.service) ? "operator" : "fan";
   const level = { IDEMPOTENT: "idempotent", NO_SIDE_EFFECTS: "no side effects" }[method.idempotency] ?? "not idempotent";
   return [
     heading(4, method.name, method.path),
     "",
     `\`${method.path}\` (${linkTo(method.input)}) returns ${method.streams ? "a stream of " : ""}${linkTo(method.output)}`,
     "",
-    `Access token: ${token}. Repeats: ${level}.`,
+    `Callers: ${method.callers.join(", ")}. Repeats: ${level}.`,
     "",
     method.comment,
   ];
@@ -264,7 +260,7 @@ function linkTo(typeName) {
 function collection() {
   const bruno = { version: "1", name: "Encore", type: "collection", ignore: [], protobuf: { importPaths: [{ path: "../../../proto" }], protoFiles: [] } };
   const out = new Map();
-  const needsToken = (method) => !PUBLIC.has(`${method.service}/${method.name}`);
+  const needsToken = (method) => !method.callers.includes("anybody");
   for (const file of files) {
     for (const service of file.services) {
       bruno.protobuf.protoFiles.push({ path: `../../../proto/${file.name}`, type: "file" });

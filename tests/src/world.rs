@@ -230,7 +230,8 @@ impl World {
         self.user(0, Role::Operator).await
     }
 
-    async fn user(&self, turn: usize, role: Role) -> Fan {
+    /// A new user with a role and a connection to the instance whose turn it is.
+    pub async fn user(&self, turn: usize, role: Role) -> Fan {
         let mut account = fixtures::account();
         account.user.role = role;
         let user = account.user.id;

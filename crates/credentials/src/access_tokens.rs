@@ -25,10 +25,14 @@ struct AccessClaims {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum RoleClaim {
     Fan,
+    Support,
+    BoxOffice,
     Operator,
+    Auditor,
+    CheckIn,
 }
 
 impl SignedAccessTokens {
@@ -59,7 +63,11 @@ impl From<Role> for RoleClaim {
     fn from(role: Role) -> Self {
         match role {
             Role::Fan => Self::Fan,
+            Role::Support => Self::Support,
+            Role::BoxOffice => Self::BoxOffice,
             Role::Operator => Self::Operator,
+            Role::Auditor => Self::Auditor,
+            Role::CheckIn => Self::CheckIn,
         }
     }
 }
@@ -68,7 +76,11 @@ impl From<RoleClaim> for Role {
     fn from(role: RoleClaim) -> Self {
         match role {
             RoleClaim::Fan => Self::Fan,
+            RoleClaim::Support => Self::Support,
+            RoleClaim::BoxOffice => Self::BoxOffice,
             RoleClaim::Operator => Self::Operator,
+            RoleClaim::Auditor => Self::Auditor,
+            RoleClaim::CheckIn => Self::CheckIn,
         }
     }
 }

@@ -86,7 +86,7 @@ fn altered(token: &str, at: usize) -> String {
 
 #[test]
 fn an_access_token_is_valid_until_it_expires() {
-    for role in [Role::Fan, Role::Operator] {
+    for role in Role::ALL {
         let session = Some(SessionId(Uuid::from_u128(9))).filter(|_| role == Role::Fan);
         let payload = AccessTokenPayload { session, ..payload_of(Caller { role, ..CALLER }) };
         let issued = access_tokens().issue(&payload, now());

@@ -25,13 +25,44 @@ pub const PASSWORD_MIN_CHARS: usize = 8;
 /// The longest password, in bytes. It bounds the time of hashing.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
-/// What a user may do.
+/// What a user may do. A user has one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Buys seats.
     Fan,
-    /// Runs sales through `AdminService`; may also buy.
+    /// Reads what fans and sales did, and explains it. Changes nothing.
+    Support,
+    /// Sells seats as a fan does, and refunds those of fans.
+    BoxOffice,
+    /// Sets up and runs sales, and may do all that the others may.
     Operator,
+    /// Reads everything and changes nothing.
+    Auditor,
+    /// Lets fans in at the door.
+    CheckIn,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 6] =
+        [Self::Fan, Self::Support, Self::BoxOffice, Self::Operator, Self::Auditor, Self::CheckIn];
+
+    /// The name, as it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fan => "fan",
+            Self::Support => "support",
+            Self::BoxOffice => "box_office",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::CheckIn => "check_in",
+        }
+    }
+
+    /// The role of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// A person who has signed up.
@@ -45,7 +76,7 @@ pub struct User {
     pub display_name: DisplayName,
     /// Phone and postal address, if they were given.
     pub contact: Contact,
-    /// Given at sign-up (fan) or by `encore create-operator`.
+    /// Given at sign-up (fan), by `encore create-operator` or by an operator.
     pub role: Role,
     /// When they signed up.
     pub created_at: Timestamp,

@@ -1,74 +1,144 @@
-//! The access table: which credentials each RPC requires.
+//! The access table: who may call each RPC. The option `encore.common.v1.access` of the contract says the same to clients.
 
-use encore_proto::{admin, booking, catalog, events, identity, payment, queue, rehearsal, wallet};
+use encore_domain::identity::Role;
+use encore_proto::admin::v1::admin_service_server::SERVICE_NAME as ADMIN;
+use encore_proto::admin::v1::money_service_server::SERVICE_NAME as MONEY;
+use encore_proto::admin::v1::webhook_service_server::SERVICE_NAME as WEBHOOKS;
+use encore_proto::booking::v1::booking_service_server::SERVICE_NAME as BOOKING;
+use encore_proto::catalog::v1::catalog_service_server::SERVICE_NAME as CATALOG;
+use encore_proto::events::v1::event_service_server::SERVICE_NAME as EVENTS;
+use encore_proto::identity::v1::identity_service_server::SERVICE_NAME as IDENTITY;
+use encore_proto::payment::v1::payment_service_server::SERVICE_NAME as PAYMENT;
+use encore_proto::queue::v1::queue_service_server::SERVICE_NAME as QUEUE;
+use encore_proto::rehearsal::v1::rehearsal_service_server::SERVICE_NAME as REHEARSAL;
+use encore_proto::wallet::v1::wallet_service_server::SERVICE_NAME as WALLET;
 
-/// The credentials that an RPC requires.
+/// Who may call an RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// No credentials.
-    Public,
-    /// An access token.
-    Fan,
-    /// An operator's access token.
-    Operator,
+    /// Everybody, also without an access token.
+    Anybody,
+    /// Users with one of these roles.
+    Roles(&'static [Role]),
 }
 
-/// The access of the RPC at a path such as `/encore.queue.v1.QueueService/JoinQueue`; none for paths of other services.
+/// Everybody with an access token.
+const SIGNED_IN: Access = Access::Roles(&Role::ALL);
+/// Those who buy.
+const BUYERS: Access = Access::Roles(&[Role::Fan, Role::BoxOffice, Role::Operator]);
+/// Those who see how a sale runs.
+const STAFF: Access = Access::Roles(&[Role::Support, Role::BoxOffice, Role::Operator, Role::Auditor]);
+/// Those who see all records.
+const AUDITORS: Access = Access::Roles(&[Role::Operator, Role::Auditor]);
+/// Those who give money back to fans.
+const REFUNDERS: Access = Access::Roles(&[Role::BoxOffice, Role::Operator]);
+/// Those who run sales.
+const OPERATORS: Access = Access::Roles(&[Role::Operator]);
+
+/// Who may call the RPC at a path such as `/encore.queue.v1.QueueService/JoinQueue`; none for paths of other services, and for RPCs that
+/// are not in the table, which nobody is served.
 pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
-    match service {
-        identity::v1::identity_service_server::SERVICE_NAME => match rpc {
-            "SignUp" | "LogIn" | "RefreshSession" | "RequestPasswordReset" | "ResetPassword" => Some(Access::Public),
-            _ => Some(Access::Fan),
-        },
-        catalog::v1::catalog_service_server::SERVICE_NAME => match rpc {
-            "ListConcerts" | "GetConcert" | "ListPerformances" | "GetSeatChart" => Some(Access::Public),
-            _ => Some(Access::Fan),
-        },
-        queue::v1::queue_service_server::SERVICE_NAME if rpc == "GetDraw" => Some(Access::Public),
-        queue::v1::queue_service_server::SERVICE_NAME
-        | booking::v1::booking_service_server::SERVICE_NAME
-        | wallet::v1::wallet_service_server::SERVICE_NAME
-        | payment::v1::payment_service_server::SERVICE_NAME => Some(Access::Fan),
-        admin::v1::admin_service_server::SERVICE_NAME
-        | admin::v1::money_service_server::SERVICE_NAME
-        | admin::v1::webhook_service_server::SERVICE_NAME
-        | events::v1::event_service_server::SERVICE_NAME
-        | rehearsal::v1::rehearsal_service_server::SERVICE_NAME => Some(Access::Operator),
-        _ => None,
-    }
+    Some(match (service, rpc) {
+        (IDENTITY, "SignUp" | "LogIn" | "RefreshSession" | "RequestPasswordReset" | "ResetPassword")
+        | (CATALOG, "ListConcerts" | "GetConcert" | "ListPerformances" | "GetSeatChart")
+        | (QUEUE, "GetDraw") => Access::Anybody,
+
+        (IDENTITY, "LogOut" | "ListSessions" | "GetMe" | "UpdateMe" | "ChangePassword" | "DeleteMe")
+        | (CATALOG, "ListSeats" | "WatchSeats")
+        | (BOOKING, "GetReservation" | "ListReservations")
+        | (WALLET, "GetBalance" | "ListLedgerEntries")
+        | (PAYMENT, "GetPayment" | "ListPayments") => SIGNED_IN,
+
+        (QUEUE, "JoinQueue" | "WatchPosition" | "GetPosition" | "LeaveQueue")
+        | (BOOKING, "HoldSeats" | "ReleaseHold" | "ExtendHold" | "CancelReservation")
+        | (WALLET, "TopUp" | "Withdraw")
+        | (PAYMENT, "PayReservation" | "CompleteSandboxAction") => BUYERS,
+
+        (ADMIN, "ListBlockedSeats" | "PreviewPerformanceCancellation" | "GetQueue" | "WatchQueue")
+        | (MONEY, "GetSalesSwitch") => STAFF,
+
+        (ADMIN, "VerifyPerformance")
+        | (MONEY, "GetSettlement")
+        | (WEBHOOKS, "GetEndpoint" | "ListEndpoints" | "ListDeliveries")
+        | (EVENTS, "ListEvents" | "WatchEvents") => AUDITORS,
+
+        (ADMIN, "CancelReservation") => REFUNDERS,
+
+        (
+            ADMIN,
+            "ImportVenue" | "ReviseVenue" | "CreateConcert" | "CreatePerformance" | "BlockSeats" | "UnblockSeats"
+            | "CancelPerformance" | "UpdateQueue" | "PauseQueue" | "ResumeQueue" | "DrainQueue" | "SetQueueMessage"
+            | "GrantLane" | "SetUserRole",
+        )
+        | (MONEY, "CreditWallet" | "SetSalesSwitch")
+        | (
+            WEBHOOKS,
+            "CreateEndpoint" | "UpdateEndpoint" | "DeleteEndpoint" | "RotateSecret" | "EnableEndpoint"
+            | "ResendDelivery" | "ReplayEvents",
+        )
+        | (REHEARSAL, "AddRehearsalFans") => OPERATORS,
+
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use encore_proto::common::v1::CallerKind;
+
     use super::*;
-    use crate::contract::rpcs;
+    use crate::contract::{callers_of_rpcs, rpcs};
+
+    /// The callers as the contract names them.
+    fn kinds(access: Access) -> BTreeSet<CallerKind> {
+        match access {
+            Access::Anybody => BTreeSet::from([CallerKind::Anybody]),
+            SIGNED_IN => BTreeSet::from([CallerKind::SignedIn]),
+            Access::Roles(roles) => roles
+                .iter()
+                .map(|role| match role {
+                    Role::Fan => CallerKind::Fan,
+                    Role::Support => CallerKind::Support,
+                    Role::BoxOffice => CallerKind::BoxOffice,
+                    Role::Operator => CallerKind::Operator,
+                    Role::Auditor => CallerKind::Auditor,
+                    Role::CheckIn => CallerKind::CheckIn,
+                })
+                .collect(),
+        }
+    }
 
     #[test]
-    fn every_rpc_of_the_contract_is_in_the_access_table() {
-        let mut public = Vec::new();
-        for rpc in rpcs().expect("descriptors") {
-            match access(&format!("/{rpc}")) {
-                Some(Access::Public) => public.extend(rpc.split_once('/').map(|(_, name)| name.to_owned())),
-                Some(Access::Fan | Access::Operator) => {}
-                None => panic!("{rpc} is not in the table"),
-            }
+    fn the_table_says_of_every_rpc_what_the_contract_says() {
+        let callers = callers_of_rpcs().expect("descriptors");
+        assert_eq!(callers.len(), rpcs().expect("descriptors").len());
+        for (rpc, callers) in callers {
+            let in_table = access(&format!("/{rpc}")).map(kinds);
+            assert_eq!(in_table, Some(callers.into_iter().collect()), "{rpc}");
         }
-        public.sort();
-        assert_eq!(
-            public,
-            [
-                "GetConcert",
-                "GetDraw",
-                "GetSeatChart",
-                "ListConcerts",
-                "ListPerformances",
-                "LogIn",
-                "RefreshSession",
-                "RequestPasswordReset",
-                "ResetPassword",
-                "SignUp"
-            ]
-        );
+    }
+
+    #[test]
+    fn an_rpc_that_is_not_in_the_table_is_nobodys() {
+        for path in ["/encore.admin.v1.AdminService/Nothing", "/grpc.health.v1.Health/Check", "x", "/x"] {
+            assert_eq!(access(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn auditors_and_support_change_nothing() {
+        for rpc in rpcs().expect("descriptors") {
+            let Some(Access::Roles(roles)) = access(&format!("/{rpc}")) else { continue };
+            let (service, name) = rpc.split_once('/').expect("a service");
+            let reads = ["List", "Get", "Watch", "Verify", "Preview"].iter().any(|verb| name.starts_with(verb));
+            let is_own_account = service == IDENTITY;
+            for role in [Role::Auditor, Role::Support, Role::CheckIn] {
+                assert!(reads || is_own_account || !roles.contains(&role), "{rpc}: {role:?}");
+            }
+            assert!(roles.contains(&Role::Operator), "{rpc}");
+        }
     }
 }

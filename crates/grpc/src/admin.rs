@@ -390,7 +390,11 @@ impl AdminService for AdminApi {
         let user = fields.id("user_id", &message.user_id);
         let role = match message.role() {
             RoleInProto::Fan => Some(Role::Fan),
+            RoleInProto::Support => Some(Role::Support),
+            RoleInProto::BoxOffice => Some(Role::BoxOffice),
             RoleInProto::Operator => Some(Role::Operator),
+            RoleInProto::Auditor => Some(Role::Auditor),
+            RoleInProto::CheckIn => Some(Role::CheckIn),
             RoleInProto::Unspecified => {
                 fields.refuse("role", "must be a role");
                 None

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use encore_app::sessions::{EndedSessions, SessionWatch};
-use encore_domain::identity::{AccessTokenPayload, Caller, Role};
+use encore_domain::identity::{AccessTokenPayload, Caller};
 use encore_domain::ids::SessionId;
 use encore_domain::ports::{AccessTokens, Clock};
 use encore_domain::time::Timestamp;
@@ -16,7 +16,7 @@ use tracing::field::display;
 
 use crate::access::{Access, access};
 use crate::check::{CallCheck, PendingCheck};
-use crate::status::{credentials_invalid, credentials_missing, operator_only};
+use crate::status::{credentials_invalid, credentials_missing, role_not_allowed};
 
 /// Reads access tokens and refuses callers without the access that the RPC requires. An invalid token on an RPC that requires none
 /// is ignored. Does no I/O: an access token is self-contained, and the sessions that have ended are known.
@@ -51,8 +51,8 @@ impl CallCheck for Authenticate {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
-        let needed = match access(path).filter(|_| self.served.contains(path)) {
-            None | Some(Access::Public) => {
+        let allowed = match access(path).filter(|_| self.served.contains(path)) {
+            None | Some(Access::Anybody) => {
                 // Who says who they are may have more calls open.
                 if headers.contains_key(AUTHORIZATION)
                     && let Ok(payload) = self.payload(headers)
@@ -62,12 +62,12 @@ impl CallCheck for Authenticate {
                 }
                 return Ok(None);
             }
-            Some(needed) => needed,
+            Some(Access::Roles(allowed)) => allowed,
         };
         let payload = self.payload(headers)?;
         let caller = payload.caller;
-        if needed == Access::Operator && caller.role != Role::Operator {
-            return Err(operator_only());
+        if !allowed.contains(&caller.role) {
+            return Err(role_not_allowed(allowed));
         }
         Span::current().record("user_id", display(caller.user));
         extensions.insert(caller);

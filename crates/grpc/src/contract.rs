@@ -48,3 +48,54 @@ pub(crate) fn rpcs_with_a_request_id() -> Result<Vec<String>, DecodeError> {
     }
     Ok(names)
 }
+
+/// Every RPC with the callers that its option `encore.common.v1.access` lists. The types of `prost-types` drop the options of others.
+#[cfg(test)]
+pub(crate) fn callers_of_rpcs() -> Result<Vec<(String, Vec<encore_proto::common::v1::CallerKind>)>, DecodeError> {
+    use encore_proto::common::v1::Access;
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Files {
+        #[prost(message, repeated, tag = "1")]
+        file: Vec<File>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct File {
+        #[prost(string, tag = "2")]
+        package: String,
+        #[prost(message, repeated, tag = "6")]
+        service: Vec<Service>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Service {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, repeated, tag = "2")]
+        method: Vec<Method>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Method {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, optional, tag = "4")]
+        options: Option<Options>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Options {
+        #[prost(message, optional, tag = "51900")]
+        access: Option<Access>,
+    }
+
+    let mut callers = Vec::new();
+    for descriptors in [encore_proto::FILE_DESCRIPTOR_SET, encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET] {
+        for File { package, service } in Files::decode(descriptors)?.file {
+            for Service { name, method } in service.into_iter().filter(|_| package.starts_with(OWN_PACKAGES)) {
+                callers.extend(method.into_iter().map(|rpc| {
+                    let access = rpc.options.unwrap_or_default().access.unwrap_or_default();
+                    (format!("{package}.{name}/{}", rpc.name), access.callers().collect())
+                }));
+            }
+        }
+    }
+    Ok(callers)
+}

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use encore_domain::identity::Role;
 use encore_proto::queue::v1::queue_service_server::SERVICE_NAME as QUEUE_SERVICE;
 use thiserror::Error;
 
@@ -61,7 +62,7 @@ impl fmt::Display for NoGuard {
             Self::Public => {
                 "cannot be guarded: it needs no access token, so the owner of a queue token cannot be verified"
             }
-            Self::Operators => "cannot be guarded: it is for operators, who do not queue",
+            Self::Operators => "cannot be guarded: it is not for fans, and nobody else queues",
             Self::Queue => {
                 "cannot be guarded: fans need it to join, watch and leave the queue before they are admitted"
             }
@@ -110,9 +111,9 @@ pub(crate) fn calls_the_guard_itself(path: &str) -> bool {
 fn why_not(rpc: &str, access: Option<Access>) -> Option<NoGuard> {
     match access {
         None => Some(NoGuard::Unknown),
-        Some(Access::Public) => Some(NoGuard::Public),
-        Some(Access::Operator) => Some(NoGuard::Operators),
-        Some(Access::Fan) => {
+        Some(Access::Anybody) => Some(NoGuard::Public),
+        Some(Access::Roles(roles)) if !roles.contains(&Role::Fan) => Some(NoGuard::Operators),
+        Some(Access::Roles(_)) => {
             let service = rpc.split_once('/').map(|(service, _)| service);
             (service == Some(QUEUE_SERVICE)).then_some(NoGuard::Queue)
         }

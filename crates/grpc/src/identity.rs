@@ -281,7 +281,11 @@ fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
 pub(crate) fn to_proto(user: &User) -> pb::User {
     let role = match user.role {
         Role::Fan => pb::Role::Fan,
+        Role::Support => pb::Role::Support,
+        Role::BoxOffice => pb::Role::BoxOffice,
         Role::Operator => pb::Role::Operator,
+        Role::Auditor => pb::Role::Auditor,
+        Role::CheckIn => pb::Role::CheckIn,
     };
     pb::User {
         user_id: user.id.to_string(),

@@ -8,6 +8,7 @@ use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::error::Unavailable;
+use encore_domain::identity::Role;
 use encore_domain::identity::account_change::OpenBusiness;
 use encore_domain::queue::EndReason;
 use encore_domain::queue::ceilings::CeilingExceeded;
@@ -227,9 +228,12 @@ pub(crate) fn credentials_invalid() -> Status {
     refusal(Code::Unauthenticated, message, ErrorReason::CredentialsInvalid, [])
 }
 
-/// The caller is not an operator.
-pub(crate) fn operator_only() -> Status {
-    refusal(Code::PermissionDenied, "only operators may call this RPC", ErrorReason::OperatorOnly, [])
+/// The caller has a role that may not call the RPC. These may.
+pub(crate) fn role_not_allowed(allowed: &[Role]) -> Status {
+    let roles: Vec<String> = allowed.iter().map(|role| role.name().to_uppercase()).collect();
+    let roles = roles.join(",");
+    let message = format!("users of your role may not call this RPC: it is for {roles}");
+    refusal(Code::PermissionDenied, message, ErrorReason::RoleNotAllowed, [("roles", roles)])
 }
 
 /// This instance is shutting down.

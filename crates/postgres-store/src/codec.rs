@@ -20,18 +20,11 @@ use encore_domain::wallet::TransferKind;
 use crate::error::corrupt;
 
 pub fn role_text(role: Role) -> &'static str {
-    match role {
-        Role::Fan => "fan",
-        Role::Operator => "operator",
-    }
+    role.name()
 }
 
 pub fn read_role(text: &str) -> QueryResult<Role> {
-    match text {
-        "fan" => Ok(Role::Fan),
-        "operator" => Ok(Role::Operator),
-        _ => Err(corrupt("role", text)),
-    }
+    Role::of_name(text).ok_or_else(|| corrupt("role", text))
 }
 
 pub fn state_text(state: ReservationState) -> &'static str {

@@ -1,10 +1,11 @@
 //! Every RPC of the contract refuses callers who may not call it.
 
+use encore_domain::identity::Role;
 use encore_proto::FILE_DESCRIPTOR_SET;
-use encore_tests::fan::reason;
+use encore_proto::common::v1::{Access, CallerKind};
+use encore_tests::fan::{Fan, reason};
 use encore_tests::world::World;
 use prost::Message;
-use prost_types::FileDescriptorSet;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -23,20 +24,85 @@ const PUBLIC: [&str; 10] = [
     "IdentityService/SignUp",
     "QueueService/GetDraw",
 ];
-/// The packages of operators.
-const OPERATORS: [&str; 2] = ["/encore.admin.v1.", "/encore.events.v1."];
 
-/// The paths of all RPCs, such as `/encore.queue.v1.QueueService/JoinQueue`, and whether each answers with a stream.
-fn rpcs() -> Vec<(String, bool)> {
-    let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("descriptors").file;
-    let mut paths = Vec::new();
-    for file in files.iter().filter(|file| file.package().starts_with("encore.")) {
-        for service in &file.service {
-            let path = |rpc: &str| format!("/{}.{}/{rpc}", file.package(), service.name());
-            paths.extend(service.method.iter().map(|rpc| (path(rpc.name()), rpc.server_streaming())));
+/// The descriptors with the option of Encore, which the types of `prost-types` drop.
+#[derive(Clone, PartialEq, Message)]
+struct Files {
+    #[prost(message, repeated, tag = "1")]
+    file: Vec<File>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct File {
+    #[prost(string, tag = "2")]
+    package: String,
+    #[prost(message, repeated, tag = "6")]
+    service: Vec<Service>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Service {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, repeated, tag = "2")]
+    method: Vec<Method>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Method {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "4")]
+    options: Option<Options>,
+    #[prost(bool, tag = "6")]
+    server_streaming: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Options {
+    #[prost(message, optional, tag = "51900")]
+    access: Option<Access>,
+}
+
+struct Rpc {
+    /// Such as `/encore.queue.v1.QueueService/JoinQueue`.
+    path: String,
+    /// Whether it answers with a stream.
+    is_stream: bool,
+    /// Who may call it, as the contract says.
+    callers: Vec<CallerKind>,
+}
+
+impl Rpc {
+    fn is_public(&self) -> bool {
+        self.callers.contains(&CallerKind::Anybody)
+    }
+
+    fn is_for(&self, role: Role) -> bool {
+        let kind = match role {
+            Role::Fan => CallerKind::Fan,
+            Role::Support => CallerKind::Support,
+            Role::BoxOffice => CallerKind::BoxOffice,
+            Role::Operator => CallerKind::Operator,
+            Role::Auditor => CallerKind::Auditor,
+            Role::CheckIn => CallerKind::CheckIn,
+        };
+        self.callers.iter().any(|caller| [kind, CallerKind::SignedIn].contains(caller))
+    }
+}
+
+fn rpcs() -> Vec<Rpc> {
+    let mut rpcs = Vec::new();
+    for File { package, service } in Files::decode(FILE_DESCRIPTOR_SET).expect("descriptors").file {
+        for Service { name, method } in service.into_iter().filter(|_| package.starts_with("encore.")) {
+            rpcs.extend(method.into_iter().map(|method| Rpc {
+                path: format!("/{package}.{name}/{}", method.name),
+                is_stream: method.server_streaming,
+                callers: method.options.unwrap_or_default().access.unwrap_or_default().callers().collect(),
+            }));
         }
     }
-    paths
+    rpcs
 }
 
 /// Sends an empty message, and returns why it was refused.
@@ -55,29 +121,39 @@ async fn refusal(channel: &Channel, path: &str, access_token: Option<&str>) -> S
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_refuses_who_may_not_call_it() {
     let world = World::embedded().await;
-    let (channel, fan, operator) = (world.channel(0), world.fan(0).await, world.operator().await);
-    let (rpcs, of_a_caller) = (rpcs(), ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "OPERATOR_ONLY"]);
-    assert!(rpcs.len() >= 50 && PUBLIC.iter().all(|public| rpcs.iter().any(|(rpc, _)| rpc.ends_with(public))));
-    for (rpc, is_stream) in rpcs {
-        let is_public = PUBLIC.iter().any(|public| rpc.ends_with(public));
-        let stranger = refusal(channel, &rpc, None).await;
-        let forger = refusal(channel, &rpc, Some("e30.e30.c2ln")).await;
-        if is_public {
-            assert!(!of_a_caller.contains(&stranger.as_str()), "{rpc}: {stranger}");
-            assert_eq!(forger, stranger, "{rpc}: a token is ignored");
+    let channel = world.channel(0);
+    let mut users: Vec<(Role, Fan)> = Vec::new();
+    for role in Role::ALL {
+        users.push((role, world.user(0, role).await));
+    }
+    let (rpcs, of_a_caller) = (rpcs(), ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "ROLE_NOT_ALLOWED"]);
+    let mut public: Vec<&str> = rpcs.iter().filter(|rpc| rpc.is_public()).map(|rpc| rpc.path.as_str()).collect();
+    public.sort_unstable();
+    let named: Vec<&str> = public.iter().filter_map(|path| Some(path.rsplit_once('.')?.1)).collect();
+    assert_eq!(named, PUBLIC);
+    assert!(rpcs.len() >= 60, "{}", rpcs.len());
+    for rpc in rpcs {
+        let path = &rpc.path;
+        assert!(!rpc.callers.is_empty(), "{path} says who may call it");
+        let stranger = refusal(channel, path, None).await;
+        let forger = refusal(channel, path, Some("e30.e30.c2ln")).await;
+        if rpc.is_public() {
+            assert!(!of_a_caller.contains(&stranger.as_str()), "{path}: {stranger}");
+            assert_eq!(forger, stranger, "{path}: a token is ignored");
             continue;
         }
-        assert_eq!((stranger.as_str(), forger.as_str()), ("CREDENTIALS_MISSING", "CREDENTIALS_INVALID"), "{rpc}");
-        let of_operators = OPERATORS.iter().any(|package| rpc.starts_with(package));
-        // A stream that is taken may not end.
-        if of_operators || !is_stream {
-            let by_fan = refusal(channel, &rpc, Some(&fan.access_token)).await;
-            assert_eq!(by_fan == "OPERATOR_ONLY", of_operators, "{rpc}: {by_fan}");
+        assert_eq!((stranger.as_str(), forger.as_str()), ("CREDENTIALS_MISSING", "CREDENTIALS_INVALID"), "{path}");
+        for (role, user) in &users {
+            // A stream that is taken may not end.
+            if rpc.is_for(*role) && rpc.is_stream {
+                continue;
+            }
+            let refused = refusal(channel, path, Some(&user.access_token)).await;
+            if rpc.is_for(*role) {
+                assert!(!of_a_caller.contains(&refused.as_str()), "{path}: {role:?} is refused with {refused}");
+            } else {
+                assert_eq!(refused, "ROLE_NOT_ALLOWED", "{path}: {role:?}");
+            }
         }
-        if is_stream {
-            continue;
-        }
-        let by_operator = refusal(channel, &rpc, Some(&operator.access_token)).await;
-        assert!(!of_a_caller.contains(&by_operator.as_str()), "{rpc}: {by_operator}");
     }
 }

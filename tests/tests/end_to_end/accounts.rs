@@ -195,12 +195,17 @@ async fn a_role_is_given_and_taken_at_once() {
     };
     let User { fan, email } = sign_up(there).await;
     let id = fan.user.to_string();
-    assert_eq!(reason(&set(&fan, &id, Role::Operator).await.expect_err("a fan")), "OPERATOR_ONLY");
+    assert_eq!(reason(&set(&fan, &id, Role::Operator).await.expect_err("a fan")), "ROLE_NOT_ALLOWED");
     let own = set(&operator, &operator.user.to_string(), Role::Fan).await.expect_err("the caller's own");
     assert_eq!(violated_fields(&own), ["user_id"]);
     assert_eq!(violated_fields(&set(&operator, "x", Role::Unspecified).await.expect_err("bad")), ["user_id", "role"]);
     assert_eq!(reason(&set(&operator, &request_id(), Role::Operator).await.expect_err("nobody")), "NOT_FOUND");
 
+    for role in [Role::Support, Role::BoxOffice, Role::Auditor, Role::CheckIn] {
+        set(&operator, &id, role).await.expect("it is given");
+        let logged_in = log_in(there, &email, PASSWORD).await.expect("a session");
+        assert_eq!(logged_in.user.expect("a user").role(), role);
+    }
     set(&operator, &id, Role::Operator).await.expect("it is given");
     until_refused(&fan).await;
     let logged_in = log_in(there, &email, PASSWORD).await.expect("a session");

@@ -123,7 +123,7 @@ async fn only_operators_can_audit_and_only_existing_performances() {
     let (operator, fan) = (world.operator().await, world.fan(0).await);
     let unknown = fixtures::id::<PerformanceId>().to_string();
     let refusals = [
-        (&fan, unknown.as_str(), Code::PermissionDenied, "OPERATOR_ONLY"),
+        (&fan, unknown.as_str(), Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
         (&operator, unknown.as_str(), Code::NotFound, "NOT_FOUND"),
         (&operator, "", Code::InvalidArgument, "INVALID_REQUEST"),
     ];

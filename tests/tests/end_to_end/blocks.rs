@@ -174,11 +174,11 @@ async fn a_block_requires_an_operator_seats_and_a_reason() {
     let (operator, performance) = (world.operator().await, world.performance(None).await);
     let fan = world.fan(0).await;
     let refusal = fan.block("", performance, &["S-A-1"], "Mine").await.expect_err("a fan");
-    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
     let refusal = fan.unblock("", performance, &["S-A-1"]).await.expect_err("a fan");
-    assert_eq!(reason(&refusal), "OPERATOR_ONLY");
+    assert_eq!(reason(&refusal), "ROLE_NOT_ALLOWED");
     let refusal = fan.blocked(performance).await.expect_err("a fan");
-    assert_eq!(reason(&refusal), "OPERATOR_ONLY");
+    assert_eq!(reason(&refusal), "ROLE_NOT_ALLOWED");
 
     let refusal = operator.block("x", performance, &[], " ").await.expect_err("every field is invalid");
     assert_eq!(violated_fields(&refusal), ["request_id", "reason", "seat_ids"]);

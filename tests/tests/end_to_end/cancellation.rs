@@ -130,7 +130,7 @@ async fn an_operator_cancels_for_a_fan_at_any_time() {
         reason: reason.to_owned(),
     };
     let refused = fan.admin().cancel_reservation(fan.request(cancel("mine"))).await.expect_err("a fan");
-    assert_eq!(reason(&refused), "OPERATOR_ONLY");
+    assert_eq!(reason(&refused), "ROLE_NOT_ALLOWED");
     let nameless = operator.admin().cancel_reservation(operator.request(cancel(""))).await.expect_err("no reason");
     assert_eq!(violated_fields(&nameless), ["reason"]);
     for _ in 0..2 {

@@ -96,5 +96,5 @@ async fn what_cannot_be_a_cursor_or_a_filter_is_refused() {
     assert_eq!(violated_fields(&refusal), ["page_size", "cursor", "filter.types[0]", "filter.performance_id"]);
     let fan = world.fan(0).await;
     let refusal = list(&fan, ListEventsRequest::default()).await.expect_err("not an operator");
-    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
 }

@@ -106,7 +106,7 @@ async fn unknown_lanes_and_grants_by_fans_are_refused() {
     let malformed = grant(&operator, performance, &fan, "Fan Club!").await.expect_err("no name");
     assert_eq!(violated_fields(&malformed), ["lane"]);
     let by_a_fan = grant(&fan, performance, &fan, "fan-club").await.expect_err("a fan");
-    assert_eq!(reason(&by_a_fan), "OPERATOR_ONLY");
+    assert_eq!(reason(&by_a_fan), "ROLE_NOT_ALLOWED");
     let stranger = Fan { user: encore_port_tests::fixtures::id(), ..fan };
     let unknown = grant(&operator, performance, &stranger, "fan-club").await.expect_err("an unknown user");
     assert_eq!(reason(&unknown), "NOT_FOUND");

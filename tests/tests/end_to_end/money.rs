@@ -57,7 +57,7 @@ async fn an_operator_credits_a_wallet_once() {
     let zero = credit(&operator, &request_id(), &user, 0).await.expect_err("nothing");
     assert_eq!(violated_fields(&zero), ["amount.amount_minor"]);
     let own = credit(&fan, &request_id(), &user, 500).await.expect_err("a fan");
-    assert_eq!((own.code(), reason(&own).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+    assert_eq!((own.code(), reason(&own).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
     assert_eq!(fan.balance().await.expect("a balance"), 500);
     ledger::assert_conserved(world.database()).await;
 }
@@ -132,6 +132,6 @@ async fn a_settlement_says_what_is_due() {
     assert_eq!(reason(&unknown), "NOT_FOUND");
     let foreign = GetSettlementRequest { performance_id: performance.to_string() };
     let foreign = client(&fan).get_settlement(fan.request(foreign)).await.expect_err("a fan");
-    assert_eq!(reason(&foreign), "OPERATOR_ONLY");
+    assert_eq!(reason(&foreign), "ROLE_NOT_ALLOWED");
     assert_eq!(found(&operator, performance).await, []);
 }

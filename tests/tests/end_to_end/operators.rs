@@ -87,7 +87,7 @@ async fn fans_cannot_call_rpcs_for_operators() {
     let world = World::embedded().await;
     let fan = world.fan(0).await;
     let refusal = import(&fan, "", VENUE_JSON).await.expect_err("a fan");
-    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "OPERATOR_ONLY"));
+    assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,7 +69,7 @@ async fn fans_are_made_only_by_operators_where_it_is_allowed_and_a_bounded_numbe
     let rehearsal = Instance::start(encore).await;
     assert!(has_service(&operator.on(&rehearsal.channel)).await, "it is in reflection where it is allowed");
     let refusal = add(&world.fan(0).await.on(&rehearsal.channel), 1).await.expect_err("not a fan's to do");
-    assert_eq!((refusal.code(), reason(&refusal)), (Code::PermissionDenied, "OPERATOR_ONLY".into()));
+    assert_eq!((refusal.code(), reason(&refusal)), (Code::PermissionDenied, "ROLE_NOT_ALLOWED".into()));
     for count in [0, 5_001, u32::MAX] {
         let refusal = add(&operator.on(&rehearsal.channel), count).await.expect_err("out of bounds");
         assert_eq!(violated_fields(&refusal), ["count"]);

@@ -155,7 +155,7 @@ async fn a_revision_is_refused_with_every_violation() {
     assert_eq!(revised(&operator, unknown).await.expect_err("no venue").code(), Code::NotFound);
     let fan = world.fan(0).await;
     let refusal = revised(&fan, ReviseVenueRequest::default()).await.expect_err("a fan");
-    assert_eq!(reason(&refusal), "OPERATOR_ONLY");
+    assert_eq!(reason(&refusal), "ROLE_NOT_ALLOWED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::audit_log::{StaffAct, StaffCall};
 use encore_domain::booking::seat_state::SeatState;
 use encore_domain::catalog::seat_chart::{Grade, SeatChart};
 use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
-use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::ids::{AuditEntryId, ConcertId, PerformanceId, VenueId};
 use encore_domain::money::Money;
 use encore_domain::ports::{Catalog, Clock, Ids};
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{Queue, QueueDraw, QueueSettings};
-use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use encore_seating_plan::{PlanWarning, SeatingPlan};
 
@@ -105,16 +105,12 @@ impl AdminUseCases {
     }
 
     /// Reads a seating plan and stores it as a venue. A plan with a violation is refused as a whole.
-    pub async fn import_venue(
-        &self,
-        plan_json: String,
-        request: Option<RequestKey>,
-    ) -> Result<ImportedVenue, AppError> {
+    pub async fn import_venue(&self, plan_json: String, call: Option<StaffCall>) -> Result<ImportedVenue, AppError> {
         let (added, warnings) = match read_plan(plan_json).await {
-            Ok(plan) => (self.add_venue(plan.name, plan.chart, request).await, plan.warnings),
+            Ok(plan) => (self.add_venue(plan.name, plan.chart, call).await, plan.warnings),
             Err(refused) => (Err(refused), Vec::new()),
         };
-        let venue = self.or_venue_added_before(added, request).await?;
+        let venue = self.or_venue_added_before(added, call).await?;
         Ok(ImportedVenue { venue, warnings })
     }
 
@@ -123,48 +119,44 @@ impl AdminUseCases {
         &self,
         id: VenueId,
         revision: VenueRevision,
-        request: Option<RequestKey>,
+        call: Option<StaffCall>,
     ) -> Result<Venue, AppError> {
-        let revised = self.revise_and_add_venue(id, revision, request).await;
-        self.or_venue_added_before(revised, request).await
+        let revised = self.revise_and_add_venue(id, revision, call).await;
+        self.or_venue_added_before(revised, call).await
     }
 
     async fn revise_and_add_venue(
         &self,
         id: VenueId,
         revision: VenueRevision,
-        request: Option<RequestKey>,
+        call: Option<StaffCall>,
     ) -> Result<Venue, AppError> {
         let before = self.contexts.venue(id).await?;
         let chart = revision.apply(&before.chart).map_err(|violations| {
             AppError::Invalid(violations.into_iter().map(|it| Violation::new(it.field, it.rule)).collect())
         })?;
-        self.add_venue(before.name.clone(), chart, request).await
+        self.add_venue(before.name.clone(), chart, call).await
     }
 
-    async fn add_venue(&self, name: Title, chart: SeatChart, request: Option<RequestKey>) -> Result<Venue, AppError> {
+    async fn add_venue(&self, name: Title, chart: SeatChart, call: Option<StaffCall>) -> Result<Venue, AppError> {
         let venue = Venue { id: VenueId(self.ids.next()), name, chart, created_at: self.clock.now() };
-        Ok(self.catalog.add_venue(venue, request).await?.into_inner())
+        Ok(self.catalog.add_venue(venue, call.map(|call| self.act(call))).await?.into_inner())
     }
 
     async fn or_venue_added_before(
         &self,
         outcome: Result<Venue, AppError>,
-        request: Option<RequestKey>,
+        call: Option<StaffCall>,
     ) -> Result<Venue, AppError> {
+        let request = call.and_then(|call| call.request);
         or_first_result_of(request, outcome, |request| self.catalog.find_added_venue(request)).await
     }
 
     /// Creates a concert.
-    pub async fn create_concert(
-        &self,
-        title: Title,
-        artist: Title,
-        request: Option<RequestKey>,
-    ) -> Result<Concert, AppError> {
+    pub async fn create_concert(&self, title: Title, artist: Title, call: StaffCall) -> Result<Concert, AppError> {
         let id = ConcertId(self.ids.next());
         let concert = Concert { id, title, artist, created_at: self.clock.now() };
-        Ok(self.catalog.add_concert(concert, request).await?.into_inner())
+        Ok(self.catalog.add_concert(concert, Some(self.act(call))).await?.into_inner())
     }
 
     /// Creates a performance of a concert at a venue. A queue that exceeds a ceiling is refused unless it overrides the
@@ -172,11 +164,11 @@ impl AdminUseCases {
     pub async fn create_performance(
         &self,
         new: NewPerformance,
-        request: Option<RequestKey>,
+        call: StaffCall,
     ) -> Result<PerformanceSummary, AppError> {
-        let added = self.add_performance(new, request).await;
+        let added = self.add_performance(new, call).await;
         let find = |request| self.catalog.find_added_performance(request);
-        let performance = or_first_result_of(request, added, find).await?;
+        let performance = or_first_result_of(call.request, added, find).await?;
         let concert = self.contexts.concert(performance.concert).await?;
         let venue = self.contexts.venue(performance.venue).await?;
         let context = PerformanceContext { performance: Arc::new(performance), concert, venue };
@@ -184,7 +176,7 @@ impl AdminUseCases {
         Ok(PerformanceSummary { context, seats_left })
     }
 
-    async fn add_performance(&self, new: NewPerformance, request: Option<RequestKey>) -> Result<Performance, AppError> {
+    async fn add_performance(&self, new: NewPerformance, call: StaffCall) -> Result<Performance, AppError> {
         let concert = self.contexts.concert(new.concert).await?;
         let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
@@ -206,7 +198,11 @@ impl AdminUseCases {
                 pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
             Queue { settings, draw }
         });
-        Ok(self.catalog.add_performance(performance, queue, request).await?.into_inner())
+        Ok(self.catalog.add_performance(performance, queue, Some(self.act(call))).await?.into_inner())
+    }
+
+    fn act(&self, call: StaffCall) -> StaffAct {
+        call.act(AuditEntryId(self.ids.next()), self.clock.now(), None)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::{Reservation, SeatSelection};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
-use encore_domain::ids::{RefundId, ReservationId};
+use encore_domain::ids::{AuditEntryId, RefundId, ReservationId};
 use encore_domain::payment::refund::{
     CancelPlan, CancelRefusal, CancellationPolicy, Cancelled, CancelledBy, OperatorReason, Refund,
 };
@@ -109,7 +110,7 @@ impl CancellationUseCases {
     /// Cancels all seats of any paid reservation without a fee, at any time, for an operator.
     pub async fn cancel_for_operator(
         &self,
-        operator: Caller,
+        call: StaffCall,
         id: ReservationId,
         reason: OperatorReason,
         request: RequestKey,
@@ -117,7 +118,9 @@ impl CancellationUseCases {
         let reservation = self.reservations.find(id).await?.ok_or_else(|| AppError::not_found("reservation", id))?;
         let context = self.contexts.context(reservation.performance).await?;
         let free = CancellationPolicy { fee_percent: 0, ..self.policy };
-        let plan = self.plan(id, None, free, CancelledBy::Operator(operator.user, reason));
+        let act = call.act(AuditEntryId(self.ids.next()), self.clock.now(), Some(reason.as_str()));
+        let plan = self.plan(id, None, free, CancelledBy::Operator(call.caller.user, reason));
+        let plan = CancelPlan { act: Some(act), ..plan };
         let cancelled = self.apply(&context, plan, request).await?;
         Ok(in_context(cancelled, context))
     }
@@ -131,7 +134,7 @@ impl CancellationUseCases {
     ) -> CancelPlan {
         let transfers = [(); 2].map(|()| transfer_ids(&*self.ids));
         let refund = RefundId(self.ids.next());
-        CancelPlan { reservation, slots, refund, transfers, policy, by, at: self.clock.now() }
+        CancelPlan { reservation, slots, refund, transfers, policy, by, act: None, at: self.clock.now() }
     }
 
     /// Commits a cancellation, and then frees the seats in the locks.

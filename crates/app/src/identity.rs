@@ -6,11 +6,12 @@ mod wrong_passwords;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use encore_domain::audit_log::StaffCall;
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::Contact;
 use encore_domain::identity::session::DeviceName;
 use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, PasswordHash, Role, User};
-use encore_domain::ids::{SessionId, UserId};
+use encore_domain::ids::{AuditEntryId, SessionId, UserId};
 use encore_domain::ports::{Clock, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
 use tracing::{Instrument, info};
@@ -223,12 +224,14 @@ impl IdentityUseCases {
     }
 
     /// Gives another user a role. Their sessions end, because their access tokens say the role that they had.
-    pub async fn set_role(&self, caller: Caller, user: UserId, role: Role) -> Result<User, AppError> {
+    pub async fn set_role(&self, call: StaffCall, user: UserId, role: Role) -> Result<User, AppError> {
+        let caller = call.caller;
         if caller.user == user {
             return Err(AppError::Invalid(vec![Violation::new("user_id", "must be of another user than the caller")]));
         }
         let now = self.clock.now();
-        let ended = self.users.change_role(user, role, now).await?;
+        let act = call.act(AuditEntryId(self.ids.next()), now, None);
+        let ended = self.users.change_role(user, role, now, Some(act)).await?;
         self.sessions.note_ends(&ended.ok_or_else(|| AppError::not_found("user", user))?, now);
         info!(user_id = %user, by = %caller.user, ?role, "role set");
         let account = self.users.find(user).await?;

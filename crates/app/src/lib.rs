@@ -22,6 +22,7 @@ pub mod queue_admin;
 mod queue_ceilings;
 pub mod queue_guard;
 pub mod reconciliation;
+pub mod records;
 pub mod rehearsal_fans;
 mod repeats;
 pub mod sales_gate;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use encore_domain::identity::Caller;
-use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::audit_log::StaffCall;
+use encore_domain::ids::{AuditEntryId, PerformanceId, UserId};
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::payment::settlement::Settlement;
 use encore_domain::ports::{Clock, Ids, Settlements, Users, WalletCredits};
@@ -50,19 +50,19 @@ impl MoneyAdmin {
     /// Credits a fan's wallet. Idempotent: a repeated request returns the first entry.
     pub async fn credit_wallet(
         &self,
-        operator: Caller,
+        call: StaffCall,
         user: UserId,
         amount: TopUpAmount,
         reason: OperatorReason,
         request: RequestKey,
     ) -> Result<WalletEntry, AppError> {
-        let credited = self.credit(operator, user, amount, reason, request).await;
+        let credited = self.credit(call, user, amount, reason, request).await;
         or_first_result(credited, || self.0.credits.find_credited(request)).await
     }
 
     async fn credit(
         &self,
-        operator: Caller,
+        call: StaffCall,
         user: UserId,
         amount: TopUpAmount,
         reason: OperatorReason,
@@ -72,8 +72,9 @@ impl MoneyAdmin {
             return Err(AppError::not_found("user", user));
         }
         let at = self.0.clock.now();
-        let transfer = Transfer::operator_credit(transfer_ids(&*self.0.ids), user, operator.user, amount, at);
-        Ok(self.0.credits.credit(transfer, reason, request).await?.into_inner())
+        let transfer = Transfer::operator_credit(transfer_ids(&*self.0.ids), user, call.caller.user, amount, at);
+        let act = call.act(AuditEntryId(self.0.ids.next()), at, Some(reason.as_str()));
+        Ok(self.0.credits.credit(transfer, reason, request, Some(act)).await?.into_inner())
     }
 
     /// How the switch of all sales was set last; none if it never was.
@@ -85,12 +86,14 @@ impl MoneyAdmin {
     /// Sets the switch of all sales.
     pub async fn set_sales_switch(
         &self,
-        operator: Caller,
+        call: StaffCall,
         is_stopped: bool,
         reason: OperatorReason,
     ) -> Result<SalesSwitch, AppError> {
-        let switch = SalesSwitch { is_stopped, reason, by: operator.user, at: self.0.clock.now() };
-        self.0.sales.set(switch.clone()).await?;
+        let at = self.0.clock.now();
+        let act = call.act(AuditEntryId(self.0.ids.next()), at, Some(reason.as_str()));
+        let switch = SalesSwitch { is_stopped, reason, by: call.caller.user, at };
+        self.0.sales.set(switch.clone(), act).await?;
         Ok(switch)
     }
 

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_block::{BLOCK_SEATS_MAX, BlockReason, SeatBlock};
 use encore_domain::booking::seat_state::{Locker, SeatOwner};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
-use encore_domain::ids::{BlockId, PerformanceId, RequestId, ReservationId};
+use encore_domain::ids::{AuditEntryId, BlockId, PerformanceId, RequestId, ReservationId};
 use encore_domain::money::Money;
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::{Clock, Ids, Reservations, SeatBlocks};
@@ -29,6 +30,8 @@ use crate::cancellation::CancellationUseCases;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 
+/// The RPC, as the audit log names it.
+const RPC: &str = "AdminService.CancelPerformance";
 /// How many reservations are cancelled between two reports of progress.
 const BATCH: usize = 100;
 /// How many are cancelled at once: a part of an instance's connections, which other sales need too.
@@ -167,7 +170,8 @@ impl Run {
     async fn cancel(&self, id: ReservationId) -> Result<(), AppError> {
         let (operator, reason) = (self.operator, self.reason.clone());
         let request = request_of(operator, id);
-        match self.use_cases.parts.cancellations.cancel_for_operator(operator, id, reason, request).await {
+        let call = StaffCall { caller: operator, rpc: RPC, request: Some(request) };
+        match self.use_cases.parts.cancellations.cancel_for_operator(call, id, reason, request).await {
             Ok(_) | Err(AppError::NotConfirmed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -193,7 +197,9 @@ impl Run {
                 slots: slots.to_vec(),
                 at: clock.now(),
             };
-            match seat_blocks.block(block, None).await {
+            let call = StaffCall { caller: self.operator, rpc: RPC, request: None };
+            let act = call.act(AuditEntryId(ids.next()), block.at, Some(self.reason.as_str()));
+            match seat_blocks.block(block, Some(act)).await {
                 Ok(_) => {
                     if let Err(error) = seat_map.settle(performance.id, slots, Locker::Operators).await {
                         let error = &error as &dyn std::error::Error;

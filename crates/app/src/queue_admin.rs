@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::ports::{Catalog, Clock, LaneGrants, Users};
+use encore_domain::audit_log::StaffCall;
+use encore_domain::ids::{AuditEntryId, PerformanceId, UserId};
+use encore_domain::ports::{AuditLog, Catalog, Clock, Ids, LaneGrants, Users};
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_domain::queue::{LaneName, LanePass, QueuePatch, QueueSettings};
-use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use encore_waiting_room::WaitingRoom;
 pub use encore_waiting_room::{LaneReport, QueuePhase, QueueReport};
@@ -41,15 +41,24 @@ pub struct QueueAdminUseCases {
     lane_grants: Arc<dyn LaneGrants>,
     contexts: PerformanceContexts,
     room: WaitingRoom,
+    audit_log: Arc<dyn AuditLog>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
     ceilings: QueueCeilings,
 }
 
 impl QueueAdminUseCases {
     /// The use cases over their ports and the parts of the queue's use cases, without ceilings.
-    pub fn new(catalog: Arc<dyn Catalog>, users: Arc<dyn Users>, queue: &QueueParts) -> Self {
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        users: Arc<dyn Users>,
+        audit_log: Arc<dyn AuditLog>,
+        ids: Arc<dyn Ids>,
+        queue: &QueueParts,
+    ) -> Self {
         let QueueParts { room, lane_grants, contexts, clock, .. } = queue.clone();
-        Self { catalog, users, lane_grants, contexts, room, clock, ceilings: QueueCeilings::default() }
+        let ceilings = QueueCeilings::default();
+        Self { catalog, users, lane_grants, contexts, room, audit_log, clock, ids, ceilings }
     }
 
     /// The same use cases with these ceilings.
@@ -65,10 +74,10 @@ impl QueueAdminUseCases {
         performance: PerformanceId,
         patch: QueuePatch,
         override_ceiling: bool,
-        request: Option<RequestKey>,
+        call: StaffCall,
     ) -> Result<QueueSettings, AppError> {
-        let changed = self.patch(performance, patch, override_ceiling, request).await;
-        or_first_result_of(request, changed, |request| self.catalog.find_patched(request)).await
+        let changed = self.patch(performance, patch, override_ceiling, call).await;
+        or_first_result_of(call.request, changed, |request| self.catalog.find_patched(request)).await
     }
 
     async fn patch(
@@ -76,7 +85,7 @@ impl QueueAdminUseCases {
         performance: PerformanceId,
         patch: QueuePatch,
         override_ceiling: bool,
-        request: Option<RequestKey>,
+        call: StaffCall,
     ) -> Result<QueueSettings, AppError> {
         if !self.contexts.performance(performance).await?.has_queue {
             return Err(AppError::NoQueue);
@@ -88,7 +97,8 @@ impl QueueAdminUseCases {
             override_ceiling,
         };
         requested.check(self.ceilings)?;
-        let settings = self.catalog.patch_queue(performance, patch, request).await?.into_inner();
+        let act = call.act(AuditEntryId(self.ids.next()), self.clock.now(), None);
+        let settings = self.catalog.patch_queue(performance, patch, Some(act)).await?.into_inner();
         if let Err(unavailable) = self.room.refresh_open_queues().await {
             warn!(
                 error = &unavailable as &dyn std::error::Error,
@@ -121,9 +131,11 @@ impl QueueAdminUseCases {
         Ok(futures::StreamExt::chain(futures::stream::iter([Ok(first)]), reports))
     }
 
-    /// Grants a fan a lane that is not open to everybody. The grant is valid for `valid_for`.
+    /// Grants a fan a lane that is not open to everybody. The grant is valid for `valid_for`. It is signed and not stored, so the audit
+    /// log notes it before it is given out.
     pub async fn grant_lane(
         &self,
+        call: StaffCall,
         performance: PerformanceId,
         user: UserId,
         lane: LaneName,
@@ -135,8 +147,11 @@ impl QueueAdminUseCases {
             return Err(AppError::Invalid(vec![Violation::new("lane", "must be a lane of the queue")]));
         }
         self.users.find(user).await?.ok_or_else(|| AppError::not_found("user", user))?;
-        let until = self.clock.now() + valid_for;
-        let grant = self.lane_grants.sign(&LanePass { performance, user, lane, until });
+        let now = self.clock.now();
+        let until = now + valid_for;
+        let pass = LanePass { performance, user, lane, until };
+        self.audit_log.append(call.act(AuditEntryId(self.ids.next()), now, None).granted_lane(&pass)).await?;
+        let grant = self.lane_grants.sign(&pass);
         Ok(GrantedLane { grant, until })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use encore_domain::audit_log::StaffAct;
 use encore_domain::ports::SalesSwitches;
 use encore_domain::sales_switch::SalesSwitch;
 use tracing::warn;
@@ -51,8 +52,8 @@ impl SalesGate {
     }
 
     /// Sets the switch. This instance follows at once.
-    pub async fn set(&self, switch: SalesSwitch) -> Result<(), AppError> {
-        self.switches.set(switch.clone()).await?;
+    pub async fn set(&self, switch: SalesSwitch, act: StaffAct) -> Result<(), AppError> {
+        self.switches.set(switch.clone(), Some(act)).await?;
         self.know(Some(switch));
         Ok(())
     }

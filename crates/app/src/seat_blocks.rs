@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
+use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::seat_block::{
     BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatList, SeatUnblock, UnblockRefusal,
 };
 use encore_domain::booking::seat_state::Locker;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::RequestError;
-use encore_domain::identity::Caller;
-use encore_domain::ids::{BlockId, PerformanceId};
+use encore_domain::ids::{AuditEntryId, BlockId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Ids, SeatBlocks};
-use encore_domain::request::RequestKey;
 use encore_seat_map::SeatMap;
 use tracing::warn;
 
@@ -62,17 +61,17 @@ impl SeatBlockUseCases {
     /// Blocks seats, all or none, whether the sale is open or not. The claims decide, and the locks are then set to match.
     pub async fn block(
         &self,
-        caller: Caller,
+        call: StaffCall,
         performance: PerformanceId,
         seats: &SeatList,
         reason: BlockReason,
-        request: Option<RequestKey>,
     ) -> Result<InContext<SeatBlock>, AppError> {
         let context = self.contexts.context(performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
-        let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
+        let (id, operator, at) = (BlockId(self.ids.next()), call.caller.user, self.clock.now());
+        let act = call.act(AuditEntryId(self.ids.next()), at, Some(reason.as_str()));
         let block = SeatBlock { id, performance, operator, reason, slots, at };
-        let blocked = self.seat_blocks.block(block, request).await.map_err(|error| match error {
+        let blocked = self.seat_blocks.block(block, Some(act)).await.map_err(|error| match error {
             RequestError::Refused(BlockRefusal::SeatsTaken { slots }) => {
                 AppError::SeatsNotFree { seat_ids: context.seat_ids(&slots) }
             }
@@ -87,16 +86,16 @@ impl SeatBlockUseCases {
     /// Unblocks seats, all or none.
     pub async fn unblock(
         &self,
-        caller: Caller,
+        call: StaffCall,
         performance: PerformanceId,
         seats: &SeatList,
-        request: Option<RequestKey>,
     ) -> Result<InContext<SeatUnblock>, AppError> {
         let context = self.contexts.context(performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
-        let (id, operator, at) = (BlockId(self.ids.next()), caller.user, self.clock.now());
+        let (id, operator, at) = (BlockId(self.ids.next()), call.caller.user, self.clock.now());
+        let act = call.act(AuditEntryId(self.ids.next()), at, None);
         let unblock = SeatUnblock { id, performance, operator, slots, at };
-        let unblocked = self.seat_blocks.unblock(unblock, request).await.map_err(|error| match error {
+        let unblocked = self.seat_blocks.unblock(unblock, Some(act)).await.map_err(|error| match error {
             RequestError::Refused(UnblockRefusal::NotBlocked { slots }) => {
                 AppError::SeatsNotBlocked { seat_ids: context.seat_ids(&slots) }
             }

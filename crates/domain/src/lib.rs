@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod audit_log;
 pub mod booking;
 pub mod catalog;
 pub mod clock_reading;

@@ -3,6 +3,7 @@
 use encore_domain::identity::Role;
 use encore_proto::admin::v1::admin_service_server::SERVICE_NAME as ADMIN;
 use encore_proto::admin::v1::money_service_server::SERVICE_NAME as MONEY;
+use encore_proto::admin::v1::records_service_server::SERVICE_NAME as RECORDS;
 use encore_proto::admin::v1::webhook_service_server::SERVICE_NAME as WEBHOOKS;
 use encore_proto::booking::v1::booking_service_server::SERVICE_NAME as BOOKING;
 use encore_proto::catalog::v1::catalog_service_server::SERVICE_NAME as CATALOG;
@@ -61,7 +62,8 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         (ADMIN, "VerifyPerformance")
         | (MONEY, "GetSettlement")
         | (WEBHOOKS, "GetEndpoint" | "ListEndpoints" | "ListDeliveries")
-        | (EVENTS, "ListEvents" | "WatchEvents") => AUDITORS,
+        | (EVENTS, "ListEvents" | "WatchEvents")
+        | (RECORDS, "ListAuditEntries") => AUDITORS,
 
         (ADMIN, "CancelReservation") => REFUNDERS,
 

@@ -10,6 +10,7 @@ use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::sessions::EndedSessions;
+use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
@@ -74,7 +75,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let imported = self.calls.write(async move { admin.import_venue(message.plan_json, key).await }).await?;
+        let call = StaffCall { caller, rpc: "AdminService.ImportVenue", request: key };
+        let imported = self.calls.write(async move { admin.import_venue(message.plan_json, Some(call)).await }).await?;
         Ok(Response::new(imported_to_proto(&imported)))
     }
 
@@ -92,7 +94,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let venue = self.calls.write(async move { admin.revise_venue(venue, revision, key).await }).await?;
+        let call = StaffCall { caller, rpc: "AdminService.ReviseVenue", request: key };
+        let venue = self.calls.write(async move { admin.revise_venue(venue, revision, Some(call)).await }).await?;
         Ok(Response::new(pb::ReviseVenueResponse { venue: Some(venue_to_proto(&venue)) }))
     }
 
@@ -110,7 +113,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
-        let concert = self.calls.write(async move { admin.create_concert(title, artist, key).await }).await?;
+        let call = StaffCall { caller, rpc: "AdminService.CreateConcert", request: key };
+        let concert = self.calls.write(async move { admin.create_concert(title, artist, call).await }).await?;
         Ok(Response::new(pb::CreateConcertResponse { concert: Some(concert_to_proto(&concert)) }))
     }
 
@@ -128,7 +132,8 @@ impl AdminService for AdminApi {
         };
         fields.finish()?;
         let admin = self.admin.clone();
-        let offer = self.calls.write(async move { admin.create_performance(new, key).await }).await?;
+        let call = StaffCall { caller, rpc: "AdminService.CreatePerformance", request: key };
+        let offer = self.calls.write(async move { admin.create_performance(new, call).await }).await?;
         Ok(Response::new(pb::CreatePerformanceResponse { performance: Some(summary_to_proto(&offer)) }))
     }
 
@@ -147,7 +152,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let seat_blocks = self.seat_blocks.clone();
-        let blocking = async move { seat_blocks.block(caller, performance, &seats, reason, key).await };
+        let call = StaffCall { caller, rpc: "AdminService.BlockSeats", request: key };
+        let blocking = async move { seat_blocks.block(call, performance, &seats, reason).await };
         Ok(Response::new(block_to_proto(&self.calls.write(blocking).await?)))
     }
 
@@ -165,7 +171,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let seat_blocks = self.seat_blocks.clone();
-        let unblocking = async move { seat_blocks.unblock(caller, performance, &seats, key).await };
+        let call = StaffCall { caller, rpc: "AdminService.UnblockSeats", request: key };
+        let unblocking = async move { seat_blocks.unblock(call, performance, &seats).await };
         Ok(Response::new(unblock_to_proto(&self.calls.write(unblocking).await?)))
     }
 
@@ -201,7 +208,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let cancellations = Arc::clone(&self.cancellations);
-        let cancelling = async move { cancellations.cancel_for_operator(caller, id, reason, key).await };
+        let call = StaffCall { caller, rpc: "AdminService.CancelReservation", request: Some(key) };
+        let cancelling = async move { cancellations.cancel_for_operator(call, id, reason, key).await };
         let refund = self.calls.write(cancelling).await?.refund;
         Ok(Response::new(pb::CancelReservationResponse {
             refund_id: refund.id.to_string(),
@@ -272,7 +280,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let settings = self.change_queue(performance, patch, override_ceiling, key).await?;
+        let call = StaffCall { caller, rpc: "AdminService.UpdateQueue", request: key };
+        let settings = self.change_queue(performance, patch, override_ceiling, call).await?;
         Ok(Response::new(pb::UpdateQueueResponse { settings }))
     }
 
@@ -285,7 +294,8 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = queue_to_change(caller, ids, &sent.of("PauseQueue", &message))?;
         let patch = QueuePatch { paused: Some(true), ..QueuePatch::default() };
-        let settings = self.change_queue(performance, patch, false, key).await?;
+        let call = StaffCall { caller, rpc: "AdminService.PauseQueue", request: key };
+        let settings = self.change_queue(performance, patch, false, call).await?;
         Ok(Response::new(pb::PauseQueueResponse { settings }))
     }
 
@@ -298,7 +308,8 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = queue_to_change(caller, ids, &sent.of("ResumeQueue", &message))?;
         let patch = QueuePatch { paused: Some(false), draining: Some(false), ..QueuePatch::default() };
-        let settings = self.change_queue(performance, patch, false, key).await?;
+        let call = StaffCall { caller, rpc: "AdminService.ResumeQueue", request: key };
+        let settings = self.change_queue(performance, patch, false, call).await?;
         Ok(Response::new(pb::ResumeQueueResponse { settings }))
     }
 
@@ -311,7 +322,8 @@ impl AdminService for AdminApi {
         let ids = (message.request_id.as_str(), message.performance_id.as_str());
         let (key, performance) = queue_to_change(caller, ids, &sent.of("DrainQueue", &message))?;
         let patch = QueuePatch { draining: Some(true), ..QueuePatch::default() };
-        let settings = self.change_queue(performance, patch, false, key).await?;
+        let call = StaffCall { caller, rpc: "AdminService.DrainQueue", request: key };
+        let settings = self.change_queue(performance, patch, false, call).await?;
         Ok(Response::new(pb::DrainQueueResponse { settings }))
     }
 
@@ -329,7 +341,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let patch = QueuePatch { message: Some(said), ..QueuePatch::default() };
-        let settings = self.change_queue(performance, patch, false, key).await?;
+        let call = StaffCall { caller, rpc: "AdminService.SetQueueMessage", request: key };
+        let settings = self.change_queue(performance, patch, false, call).await?;
         Ok(Response::new(pb::SetQueueMessageResponse { settings }))
     }
 
@@ -367,7 +380,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::GrantLaneRequest>,
     ) -> Result<Response<pb::GrantLaneResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = (caller(&request)?, request.into_inner());
         let mut fields = Fields::default();
         let performance = fields.id("performance_id", &message.performance_id);
         let user = fields.id("user_id", &message.user_id);
@@ -376,7 +389,10 @@ impl AdminService for AdminApi {
         let (Some(performance), Some(user), Some(lane), Some(valid_for)) = (performance, user, lane, valid_for) else {
             return Err(fields.into_status());
         };
-        let granted = self.calls.read(self.queue_admin.grant_lane(performance, user, lane, valid_for)).await?;
+        let call = StaffCall { caller, rpc: "AdminService.GrantLane", request: None };
+        let queue_admin = self.queue_admin.clone();
+        let granting = async move { queue_admin.grant_lane(call, performance, user, lane, valid_for).await };
+        let granted = self.calls.write(granting).await?;
         let until = Some(timestamp(granted.until));
         Ok(Response::new(pb::GrantLaneResponse { lane_grant: granted.grant, until }))
     }
@@ -404,7 +420,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let identity = self.identity.clone();
-        let user = self.calls.write(async move { identity.set_role(caller, user, role).await }).await?;
+        let call = StaffCall { caller, rpc: "AdminService.SetUserRole", request: None };
+        let user = self.calls.write(async move { identity.set_role(call, user, role).await }).await?;
         Ok(Response::new(pb::SetUserRoleResponse { user: Some(user_to_proto(&user)) }))
     }
 
@@ -427,11 +444,11 @@ impl AdminApi {
         performance: PerformanceId,
         patch: QueuePatch,
         override_ceiling: bool,
-        request: Option<RequestKey>,
+        call: StaffCall,
     ) -> Result<Option<pb::QueueSettings>, Status> {
         let queue_admin = self.queue_admin.clone();
         let changed =
-            self.calls.write(async move { queue_admin.change(performance, patch, override_ceiling, request).await });
+            self.calls.write(async move { queue_admin.change(performance, patch, override_ceiling, call).await });
         Ok(Some(settings_to_proto(&changed.await?)))
     }
 }

@@ -19,6 +19,7 @@ use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
+use encore_app::records::RecordsUseCases;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::sessions::SessionUseCases;
@@ -27,6 +28,7 @@ use encore_app::webhooks::WebhookUseCases;
 use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
+use encore_proto::admin::v1::records_service_server::RecordsServiceServer;
 use encore_proto::admin::v1::webhook_service_server::WebhookServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
 use encore_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
@@ -78,6 +80,7 @@ use crate::page_token::Listings;
 use crate::payment::PaymentApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
+use crate::records::RecordsApi;
 use crate::rehearsal::RehearsalApi;
 use crate::sent_body::keep_sent_body;
 use crate::shared_charts::SharedCharts;
@@ -126,6 +129,7 @@ pub struct Api {
     pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
     pub money: MoneyAdmin,
+    pub records: RecordsUseCases,
     pub queue_admin: QueueAdminUseCases,
     pub seat_blocks: SeatBlockUseCases,
     pub audit: AuditUseCases,
@@ -330,6 +334,8 @@ impl Api {
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
         serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);
+        let records = RecordsApi { records: self.records, listings: listings(), calls: calls() };
+        serve!(RecordsServiceServer, Records, records, MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
             serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);
         }

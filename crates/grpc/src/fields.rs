@@ -54,6 +54,11 @@ impl Fields {
         self.read(field, parsed.map(T::from).ok_or("must be a UUID such as 0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6"))
     }
 
+    /// A UUID that may be absent.
+    pub(crate) fn optional_id<T: From<Uuid>>(&mut self, field: &str, text: &str) -> Option<T> {
+        if text.is_empty() { None } else { self.id(field, text) }
+    }
+
     /// The key of a request that must carry an id.
     pub(crate) fn request<M: Message>(&mut self, user: UserId, id: &str, call: &Call<'_, M>) -> Option<RequestKey> {
         let id = self.id::<RequestId>("request_id", id)?;

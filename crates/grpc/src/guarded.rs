@@ -141,9 +141,16 @@ mod tests {
         assert!(of(NoGuard::Public).contains(&"IdentityService/LogIn"));
         assert!(of(NoGuard::Public).contains(&"CatalogService/ListConcerts"));
         let of_operators = |rpc: &&str| {
-            ["AdminService/", "MoneyService/", "WebhookService/", "EventService/", "RehearsalService/"]
-                .iter()
-                .any(|service| rpc.starts_with(service))
+            [
+                "AdminService/",
+                "MoneyService/",
+                "WebhookService/",
+                "RecordsService/",
+                "EventService/",
+                "RehearsalService/",
+            ]
+            .iter()
+            .any(|service| rpc.starts_with(service))
         };
         assert!(of(NoGuard::Operators).iter().all(of_operators));
         for rpc in ["JoinQueue", "WatchPosition", "GetPosition", "LeaveQueue"] {

@@ -278,20 +278,23 @@ fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
     if text.is_empty() { None } else { fields.read("device_name", DeviceName::parse(text)) }
 }
 
-pub(crate) fn to_proto(user: &User) -> pb::User {
-    let role = match user.role {
+pub(crate) fn role_to_proto(role: Role) -> pb::Role {
+    match role {
         Role::Fan => pb::Role::Fan,
         Role::Support => pb::Role::Support,
         Role::BoxOffice => pb::Role::BoxOffice,
         Role::Operator => pb::Role::Operator,
         Role::Auditor => pb::Role::Auditor,
         Role::CheckIn => pb::Role::CheckIn,
-    };
+    }
+}
+
+pub(crate) fn to_proto(user: &User) -> pb::User {
     pb::User {
         user_id: user.id.to_string(),
         email: user.email.as_str().to_owned(),
         display_name: user.display_name.as_str().to_owned(),
-        role: role.into(),
+        role: role_to_proto(user.role).into(),
         created_at: Some(timestamp(user.created_at)),
         phone: user.contact.phone.as_ref().map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
         postal_address: user.contact.address.as_ref().map(address_to_proto),

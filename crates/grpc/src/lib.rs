@@ -29,6 +29,7 @@ mod payment;
 mod queue;
 mod queue_admin;
 mod queue_pass;
+mod records;
 mod refresh_token;
 mod rehearsal;
 mod seat_blocks;

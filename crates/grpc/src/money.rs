@@ -1,6 +1,7 @@
 //! `MoneyService`.
 
 use encore_app::money_admin::MoneyAdmin;
+use encore_domain::audit_log::StaffCall;
 use encore_domain::money::Money;
 use encore_domain::payment::PaymentMethod;
 use encore_domain::payment::refund::OperatorReason;
@@ -40,7 +41,8 @@ impl MoneyService for MoneyApi {
             return Err(fields.into_status());
         };
         let admin = self.money.clone();
-        let crediting = async move { admin.credit_wallet(caller, user, amount, reason, key).await };
+        let call = StaffCall { caller, rpc: "MoneyService.CreditWallet", request: Some(key) };
+        let crediting = async move { admin.credit_wallet(call, user, amount, reason, key).await };
         let entry = self.calls.write(crediting).await?;
         let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
         Ok(Response::new(pb::CreditWalletResponse {
@@ -70,7 +72,8 @@ impl MoneyService for MoneyApi {
             return Err(fields.into_status());
         };
         let admin = self.money.clone();
-        let setting = async move { admin.set_sales_switch(caller, message.is_stopped, reason).await };
+        let call = StaffCall { caller, rpc: "MoneyService.SetSalesSwitch", request: None };
+        let setting = async move { admin.set_sales_switch(call, message.is_stopped, reason).await };
         let sales_switch = switch_to_proto(&self.calls.write(setting).await?);
         Ok(Response::new(pb::SetSalesSwitchResponse { sales_switch: Some(sales_switch) }))
     }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use encore_domain::audit_log::AuditCursor;
 use encore_domain::booking::ReservationCursor;
 use encore_domain::catalog::PerformanceCursor;
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::ids::{ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::ids::{
+    AuditEntryId, ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId,
+};
 use encore_domain::ports::{DeliveryCursor, LISTING_NAME_LEN, PageTokens};
 use encore_domain::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -105,7 +108,7 @@ macro_rules! dated_cursors {
     )*};
 }
 
-dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId);
+dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId; AuditCursor, AuditEntryId);
 
 impl Cursor for DeliveryCursor {
     fn to_bytes(&self) -> Vec<u8> {

@@ -3,6 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -28,17 +29,15 @@ impl MemoryCatalog {
 
 #[async_trait]
 impl Catalog for MemoryCatalog {
-    async fn add_venue(
-        &self,
-        venue: Venue,
-        request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, RequestError<Infallible>> {
+    async fn add_venue(&self, venue: Venue, act: Option<StaffAct>) -> Result<Applied<Venue>, RequestError<Infallible>> {
+        let request = act.as_ref().and_then(|act| act.request);
         let added = Arc::new(venue.clone());
         let before: Option<Arc<Venue>> = {
-            let Records { catalog, requests, .. } = &mut *self.0.lock();
+            let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
             let before = requests.before(request)?;
             if before.is_none() {
                 catalog.venues.insert(added.id, Arc::clone(&added));
+                audit_log.note(act.map(|act| act.added_venue(&added)));
                 requests.remember(request, added);
             }
             before
@@ -49,13 +48,15 @@ impl Catalog for MemoryCatalog {
     async fn add_concert(
         &self,
         concert: Concert,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Concert>, RequestError<Infallible>> {
-        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        let request = act.as_ref().and_then(|act| act.request);
+        let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
         catalog.concerts.insert(concert.id, concert.clone());
+        audit_log.note(act.map(|act| act.added_concert(&concert)));
         requests.remember(request, concert.clone());
         Ok(Applied::Now(concert))
     }
@@ -64,12 +65,14 @@ impl Catalog for MemoryCatalog {
         &self,
         performance: Performance,
         queue: Option<Queue>,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Performance>, RequestError<Infallible>> {
-        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        let request = act.as_ref().and_then(|act| act.request);
+        let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
+        audit_log.note(act.map(|act| act.added_performance(&performance, queue.as_ref())));
         let Performance { id, concert, starts_at, on_sale, .. } = performance;
         catalog.by_concert.entry(concert).or_default().insert((starts_at, id));
         catalog.by_end_of_sale.insert((on_sale.closes_at, id));
@@ -83,15 +86,18 @@ impl Catalog for MemoryCatalog {
         &self,
         performance: PerformanceId,
         patch: QueuePatch,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
-        let Records { catalog, requests, .. } = &mut *self.0.lock();
+        let request = act.as_ref().and_then(|act| act.request);
+        let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
         let queue =
             catalog.queues.get_mut(&performance).ok_or(RequestError::Refused(PatchRefusal::NoQueue(NoQueue)))?;
-        queue.settings = queue.settings.clone().patched(&patch).map_err(RequestError::Refused)?;
+        let patched = queue.settings.clone().patched(&patch).map_err(RequestError::Refused)?;
+        audit_log.note(act.map(|act| act.changed_queue(performance, &queue.settings, &patched)));
+        queue.settings = patched;
         requests.remember(request, queue.settings.clone());
         Ok(Applied::Now(queue.settings.clone()))
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod audit_log;
 mod bitmap;
 mod card_payments;
 mod catalog;
@@ -37,6 +38,7 @@ mod webhook_endpoints;
 mod withdrawals;
 
 pub use audit::MemoryAudit;
+pub use audit_log::MemoryAuditLog;
 pub use card_payments::MemoryCardPayments;
 pub use catalog::MemoryCatalog;
 pub use draws::MemoryDraws;

@@ -1,3 +1,4 @@
+mod audit_log;
 mod cards;
 mod catalog;
 mod draw_entries;
@@ -19,6 +20,7 @@ use encore_domain::queue::{Drawn, QueueRecord};
 use encore_domain::sales_switch::SalesSwitch;
 use encore_domain::time::Timestamp;
 
+pub use self::audit_log::AuditLogRecords;
 pub use self::cards::{CardRecords, Reconciled};
 pub use self::catalog::CatalogRecords;
 pub use self::draw_entries::DrawEntryRecords;
@@ -67,5 +69,6 @@ pub struct Records {
     /// Of which events fans were told, and when.
     pub notifications: HashMap<String, Timestamp>,
     pub webhooks: WebhookRecords,
+    pub audit_log: AuditLogRecords,
     pub requests: Requests,
 }

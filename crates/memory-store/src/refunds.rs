@@ -29,7 +29,7 @@ impl Refunds for MemoryRefunds {
         request: RequestKey,
     ) -> Result<Applied<Cancelled>, RequestError<CancelRefusal>> {
         let records = &mut *self.0.lock();
-        let Records { reservations, wallets, payments, cards, outbox, requests, .. } = records;
+        let Records { reservations, wallets, payments, cards, outbox, requests, audit_log, .. } = records;
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
@@ -48,6 +48,7 @@ impl Refunds for MemoryRefunds {
         }
         outbox.write(&Event::SeatsCancelled { reservation: reservation.clone(), refund: refund.clone() });
         let cancelled = Cancelled { reservation, refund };
+        audit_log.note(plan.act.as_ref().map(|act| act.cancelled(&cancelled)));
         requests.remember(Some(request), cancelled.clone());
         Ok(Applied::Now(cancelled))
     }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::Claim;
 use encore_domain::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
 use encore_domain::booking::seat_state::{Locker, SeatOwner};
@@ -10,7 +11,7 @@ use encore_domain::event::Event;
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::SeatBlocks;
-use encore_domain::request::{Applied, RequestKey};
+use encore_domain::request::Applied;
 
 use crate::paging::{above, rows};
 use crate::records::{MemoryRecords, Records};
@@ -34,9 +35,10 @@ impl SeatBlocks for MemorySeatBlocks {
     async fn block(
         &self,
         block: SeatBlock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
-        let Records { reservations, seat_blocks, outbox, requests, .. } = &mut *self.0.lock();
+        let request = act.as_ref().and_then(|act| act.request);
+        let Records { reservations, seat_blocks, outbox, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
@@ -49,6 +51,7 @@ impl SeatBlocks for MemorySeatBlocks {
         claims.extend(block.slots.iter().map(|slot| (*slot, Claim::blocked(*slot, block.id))));
         seat_blocks.blocks.insert(block.id, block.clone());
         outbox.write(&Event::SeatsBlocked(block.clone()));
+        audit_log.note(act.map(|act| act.blocked_seats(&block)));
         requests.remember(request, block.clone());
         Ok(Applied::Now(block))
     }
@@ -56,9 +59,10 @@ impl SeatBlocks for MemorySeatBlocks {
     async fn unblock(
         &self,
         unblock: SeatUnblock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
-        let Records { reservations, seat_blocks, outbox, requests, .. } = &mut *self.0.lock();
+        let request = act.as_ref().and_then(|act| act.request);
+        let Records { reservations, seat_blocks, outbox, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
@@ -72,6 +76,7 @@ impl SeatBlocks for MemorySeatBlocks {
         }
         seat_blocks.unblocks.insert(unblock.id, unblock.clone());
         outbox.write(&Event::SeatsUnblocked(unblock.clone()));
+        audit_log.note(act.map(|act| act.unblocked_seats(&unblock)));
         requests.remember(request, unblock.clone());
         Ok(Applied::Now(unblock))
     }

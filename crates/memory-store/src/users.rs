@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::ReservationState;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
@@ -79,12 +80,19 @@ impl Users for MemoryUsers {
         Ok(sessions.end_all_but(checked.user.id, kept, at))
     }
 
-    async fn change_role(&self, id: UserId, role: Role, at: Timestamp) -> Result<Option<Vec<SessionId>>, Unavailable> {
-        let Records { users, sessions, .. } = &mut *self.0.lock();
+    async fn change_role(
+        &self,
+        id: UserId,
+        role: Role,
+        at: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<Vec<SessionId>>, Unavailable> {
+        let Records { users, sessions, audit_log, .. } = &mut *self.0.lock();
         let Some(account) = users.accounts.get_mut(&id) else { return Ok(None) };
         if account.user.role == role {
             return Ok(Some(Vec::new()));
         }
+        audit_log.note(act.map(|act| act.changed_role(id, account.user.role, role)));
         account.user.role = role;
         Ok(Some(sessions.end_all_but(id, None, at)))
     }

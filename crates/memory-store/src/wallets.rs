@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 
 use async_trait::async_trait;
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
@@ -86,8 +87,9 @@ impl WalletCredits for MemoryWallets {
         transfer: Transfer,
         reason: OperatorReason,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
-        let Records { wallets, outbox, requests, .. } = &mut *self.0.lock();
+        let Records { wallets, outbox, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(Some(request))? {
             return Ok(Applied::Before(before));
         }
@@ -101,6 +103,7 @@ impl WalletCredits for MemoryWallets {
             wallets.credits.insert(transfer.id, (operator, reason));
         }
         outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });
+        audit_log.note(act.map(|act| act.credited(user, &entry)));
         requests.remember(Some(request), entry.clone());
         Ok(Applied::Now(entry))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryNotifications, MemoryOutbox,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryNotifications, MemoryOutbox,
     MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
     MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
     MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
@@ -36,7 +36,8 @@ async fn records() -> RecordBench {
         relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), "events")),
         webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
         webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
-        audit: Arc::new(MemoryAudit::new(records)),
+        audit: Arc::new(MemoryAudit::new(records.clone())),
+        audit_log: Arc::new(MemoryAuditLog::new(records)),
         keep: Box::new(()),
     }
 }
@@ -75,6 +76,7 @@ encore_port_tests::webhook_deliveries!(records);
 encore_port_tests::relay_cursor!(records);
 encore_port_tests::notifications!(records);
 encore_port_tests::audit!(records);
+encore_port_tests::audit_log!(records);
 encore_port_tests::seat_changes!(speed);
 encore_port_tests::seat_locks!(speed);
 encore_port_tests::queue_store!(speed);

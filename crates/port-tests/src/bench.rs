@@ -10,9 +10,10 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, CardPayments, Catalog, Draws, Notifications, Outbox, PasswordResets, Payments, QueueRecords, QueueStore,
-    RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks,
-    Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    Audit, AuditLog, CardPayments, Catalog, Draws, Notifications, Outbox, PasswordResets, Payments, QueueRecords,
+    QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SeatBlocks,
+    SeatChanges, SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
+    Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -70,6 +71,8 @@ pub struct RecordBench {
     pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     /// The port under test.
     pub audit: Arc<dyn Audit>,
+    /// The port under test.
+    pub audit_log: Arc<dyn AuditLog>,
     /// A guard that lives as long as the case. It may clean up when it is dropped.
     pub keep: Box<dyn Any + Send + Sync>,
 }

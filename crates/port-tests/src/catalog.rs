@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    LARGE_CHART_SEATS, accessible_chart, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
+    LARGE_CHART_SEATS, accessible_chart, act, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
     lanes, large_chart, message, performance, pre_queue, queue, queue_settings, request, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
@@ -83,7 +83,7 @@ pub async fn keeps_a_venue(bench: RecordBench) {
     for chart in [small_chart(), accessible_chart(), festival_chart(20_000), drawn_chart()] {
         let wanted = venue(chart);
         let request = bench.operator_request().await;
-        assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(request)).await), wanted);
+        assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(act(request))).await), wanted);
         assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));
     }
 }
@@ -99,7 +99,7 @@ pub async fn keeps_a_large_venue(bench: RecordBench) {
 pub async fn keeps_a_concert(bench: RecordBench) {
     let show = concert();
     let request = bench.operator_request().await;
-    assert_eq!(made(bench.catalog.add_concert(show.clone(), Some(request)).await), show);
+    assert_eq!(made(bench.catalog.add_concert(show.clone(), Some(act(request))).await), show);
     assert_eq!(bench.catalog.concert(show.id).await.expect("the store answers"), Some(show.clone()));
     assert_eq!(bench.catalog.concerts_by_id(&[show.id]).await.expect("the store answers"), [show]);
 }
@@ -109,7 +109,7 @@ pub async fn keeps_a_performance(bench: RecordBench) {
     let prices = PriceList { minor_by_grade: vec![None, Some(0)], ..plain.prices.clone() };
     let queued = Performance { id: id(), has_queue: true, prices, ..plain.clone() };
     let request = bench.operator_request().await;
-    let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(request)).await;
+    let added = bench.catalog.add_performance(queued.clone(), Some(queue(queue_settings())), Some(act(request))).await;
     assert_eq!(made(added), queued);
 
     let far = |millis| Timestamp::from_timestamp_millis(millis).expect("a time");
@@ -192,22 +192,22 @@ pub async fn starts_a_page_of_performances_anywhere(bench: RecordBench) {
 pub async fn repeats_an_add(bench: RecordBench) {
     let request = bench.operator_request().await;
     let (first, again) = (venue(small_chart()), venue(small_chart()));
-    made(bench.catalog.add_venue(first.clone(), Some(request)).await);
-    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(request)).await), first);
+    made(bench.catalog.add_venue(first.clone(), Some(act(request))).await);
+    assert_eq!(repeated(bench.catalog.add_venue(again.clone(), Some(act(request))).await), first);
     assert_eq!(bench.catalog.venue(again.id).await.expect("the store answers"), None);
 
     let request = bench.operator_request().await;
     let show = concert();
-    made(bench.catalog.add_concert(show.clone(), Some(request)).await);
-    assert_eq!(repeated(bench.catalog.add_concert(concert(), Some(request)).await), show);
+    made(bench.catalog.add_concert(show.clone(), Some(act(request))).await);
+    assert_eq!(repeated(bench.catalog.add_concert(concert(), Some(act(request))).await), show);
     assert_eq!(bench.all_concerts().await.as_slice(), std::slice::from_ref(&show));
 
     let request = bench.operator_request().await;
     let date = Performance { has_queue: true, ..performance(show.id, first.id) };
     let again = Performance { id: id(), ..date.clone() };
-    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(request)).await);
+    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(act(request))).await);
     let other = pre_queue(just_before(start()));
-    let repeat = bench.catalog.add_performance(again, Some(other), Some(request)).await;
+    let repeat = bench.catalog.add_performance(again, Some(other), Some(act(request))).await;
     assert_eq!(repeated(repeat), date);
     assert_eq!(bench.all_performances(show.id).await.as_slice(), std::slice::from_ref(&date));
     assert_eq!(bench.on_sale(start()).await, [sale_of(&date, Some(queue(queue_settings())))]);
@@ -217,10 +217,10 @@ pub async fn finds_an_add_by_its_request(bench: RecordBench) {
     let (of_venue, of_performance) = (bench.operator_request().await, bench.operator_request().await);
     assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), None);
     assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), None);
-    let added = made(bench.catalog.add_venue(venue(small_chart()), Some(of_venue)).await);
+    let added = made(bench.catalog.add_venue(venue(small_chart()), Some(act(of_venue))).await);
     let show = made(bench.catalog.add_concert(concert(), None).await);
     let date = Performance { has_queue: true, ..performance(show.id, added.id) };
-    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(of_performance)).await);
+    made(bench.catalog.add_performance(date.clone(), Some(queue(queue_settings())), Some(act(of_performance))).await);
     assert_eq!(bench.catalog.find_added_venue(of_venue).await.expect("no reuse"), Some(added));
     assert_eq!(bench.catalog.find_added_performance(of_performance).await.expect("no reuse"), Some(date));
     assert_reused(&bench.catalog.find_added_venue(altered(of_venue)).await);
@@ -233,22 +233,22 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     let sale = bench.open_sale().await;
     let queued = bench.open_queue(&sale, queue(queue_settings())).await;
     let request = bench.operator_request().await;
-    let show = made(bench.catalog.add_concert(concert(), Some(request)).await);
-    let reused = Some(altered(request));
+    let show = made(bench.catalog.add_concert(concert(), Some(act(request))).await);
+    let reused = || Some(act(altered(request)));
 
     let other_venue = venue(small_chart());
-    assert_reused(&bench.catalog.add_venue(other_venue.clone(), reused).await);
+    assert_reused(&bench.catalog.add_venue(other_venue.clone(), reused()).await);
     assert_eq!(bench.catalog.venue(other_venue.id).await.expect("the store answers"), None);
 
     let other = concert();
-    assert_reused(&bench.catalog.add_concert(other.clone(), reused).await);
+    assert_reused(&bench.catalog.add_concert(other.clone(), reused()).await);
     assert_eq!(bench.catalog.concert(other.id).await.expect("the store answers"), None);
 
-    assert_reused(&bench.catalog.add_performance(performance(show.id, sale.venue), None, reused).await);
+    assert_reused(&bench.catalog.add_performance(performance(show.id, sale.venue), None, reused()).await);
     assert_eq!(bench.all_performances(show.id).await, []);
 
     let patch = QueuePatch { max_active: Some(1), ..QueuePatch::default() };
-    assert_reused(&bench.catalog.patch_queue(queued.id, patch, reused).await);
+    assert_reused(&bench.catalog.patch_queue(queued.id, patch, reused()).await);
     assert_eq!(bench.settings(queued.id).await, queue_settings());
 }
 
@@ -303,9 +303,9 @@ pub async fn repeats_a_queue_patch(bench: RecordBench) {
     let pause = QueuePatch { paused: Some(true), ..QueuePatch::default() };
     let resume = QueuePatch { paused: Some(false), max_active: Some(9), ..QueuePatch::default() };
 
-    let paused = made(bench.catalog.patch_queue(queued.id, pause.clone(), Some(first)).await);
-    let resumed = made(bench.catalog.patch_queue(queued.id, resume, Some(second)).await);
-    assert_eq!(repeated(bench.catalog.patch_queue(queued.id, pause, Some(first)).await), paused);
+    let paused = made(bench.catalog.patch_queue(queued.id, pause.clone(), Some(act(first))).await);
+    let resumed = made(bench.catalog.patch_queue(queued.id, resume, Some(act(second))).await);
+    assert_eq!(repeated(bench.catalog.patch_queue(queued.id, pause, Some(act(first))).await), paused);
     assert_eq!(bench.catalog.find_patched(first).await.expect("no reuse"), Some(paused.clone()));
     assert_eq!(bench.catalog.find_patched(request(first.user)).await.expect("no reuse"), None);
     assert_reused(&bench.catalog.find_patched(altered(first)).await);
@@ -320,7 +320,7 @@ pub async fn refuses_to_patch_without_a_queue(bench: RecordBench) {
     let no_queue = PatchRefusal::NoQueue(NoQueue);
     for performance in [sale.id, id()] {
         let request = bench.operator_request().await;
-        assert_eq!(refused(bench.catalog.patch_queue(performance, patch.clone(), Some(request)).await), no_queue);
+        assert_eq!(refused(bench.catalog.patch_queue(performance, patch.clone(), Some(act(request))).await), no_queue);
     }
     assert_eq!(bench.on_sale(start()).await, [sale_of(&sale, None)]);
     assert_eq!(bench.catalog.performance(sale.id).await.expect("the store answers"), Some(sale));
@@ -338,13 +338,13 @@ pub async fn refuses_to_move_lanes(bench: RecordBench) {
     for moved in others {
         let request = bench.operator_request().await;
         let patch = QueuePatch { lanes: Some(lanes(moved)), max_active: Some(1), ..QueuePatch::default() };
-        let refusal = refused(bench.catalog.patch_queue(queued.id, patch, Some(request)).await);
+        let refusal = refused(bench.catalog.patch_queue(queued.id, patch, Some(act(request))).await);
         assert_eq!(refusal, PatchRefusal::LanesMoved, "{moved:?}");
         assert_eq!(bench.settings(queued.id).await, queue_settings());
 
         // A refused request is not recorded, so its id can be used again.
         let empty = QueuePatch::default();
-        assert_eq!(made(bench.catalog.patch_queue(queued.id, empty, Some(request)).await), queue_settings());
+        assert_eq!(made(bench.catalog.patch_queue(queued.id, empty, Some(act(request))).await), queue_settings());
     }
 }
 

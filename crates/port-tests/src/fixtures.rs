@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
@@ -13,7 +14,7 @@ use encore_domain::catalog::seat_chart::{
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_MAX, Title, Venue};
 use encore_domain::event::Event;
 use encore_domain::identity::contact::Contact;
-use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
+use encore_domain::identity::{Account, Caller, DisplayName, Email, PasswordHash, Role, User};
 use encore_domain::ids::{ConcertId, RequestId, ReservationId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund, RefundCause};
@@ -76,6 +77,13 @@ const ALTERED: [u8; DIGEST_LEN] = [0xA5; DIGEST_LEN];
 /// A new request of this user.
 pub fn request(user: UserId) -> RequestKey {
     RequestKey { user, id: id::<RequestId>(), fingerprint: Fingerprint::new(SENT, UNDERSTOOD) }
+}
+
+/// The act of an operator with this request.
+pub fn act(request: RequestKey) -> StaffAct {
+    let by = Caller { user: request.user, role: Role::Operator };
+    let reason = Some("because".to_owned());
+    StaffAct { id: id(), by, rpc: "AdminService.Test", request: Some(request), reason, at: start() }
 }
 
 /// A new request without a logged-in user, as for a sign-up.

@@ -9,6 +9,7 @@ mod paging;
 mod stamp;
 
 pub mod audit;
+pub mod audit_log;
 pub mod card_payments;
 pub mod catalog;
 pub mod draws;

@@ -47,6 +47,7 @@ pub(crate) fn plan(reservation: &Reservation, slots: &[Slot], at: Timestamp) -> 
         transfers: [(); 2].map(|()| TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() }),
         policy: CancellationPolicy::default(),
         by: CancelledBy::Fan,
+        act: None,
         at,
     }
 }
@@ -61,7 +62,7 @@ impl RecordBench {
     }
 
     /// A fan with a reservation that is paid, and an empty wallet.
-    async fn bought(&self, seats: &[usize]) -> Reservation {
+    pub(crate) async fn bought(&self, seats: &[usize]) -> Reservation {
         let hold = hold(self.sign_up().await, &self.open_sale().await, seats);
         self.buy(&hold).await;
         self.stored(&hold).await.expect("a reservation")

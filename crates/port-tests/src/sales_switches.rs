@@ -27,7 +27,7 @@ pub async fn keeps_the_switch_as_it_was_set_last(bench: RecordBench) {
     for (index, is_stopped) in [(1, true), (2, true), (3, false)] {
         let reason = OperatorReason::parse(&format!("reason {index}")).expect("a reason");
         let switch = SalesSwitch { is_stopped, reason, by, at: at_secs(index) };
-        bench.sales_switches.set(switch.clone()).await.expect("the store answers");
+        bench.sales_switches.set(switch.clone(), None).await.expect("the store answers");
         assert_eq!(bench.sales_switches.get().await.expect("the store answers"), Some(switch));
     }
 }

@@ -21,7 +21,7 @@ use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, refused, repeated};
 use crate::bench::identity_of;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{SMALL_CHART_SEATS, altered, at_secs, hold, id, request, slots};
+use crate::fixtures::{SMALL_CHART_SEATS, act, altered, at_secs, hold, id, request, slots};
 use crate::paging::{SIZES, read_all};
 use crate::reservations::held;
 
@@ -51,7 +51,7 @@ impl RecordBench {
         block: &SeatBlock,
         request: Option<RequestKey>,
     ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
-        self.seat_blocks.block(block.clone(), request).await
+        self.seat_blocks.block(block.clone(), request.map(act)).await
     }
 
     /// Blocks seats, which must succeed.
@@ -66,7 +66,7 @@ impl RecordBench {
         unblock: &SeatUnblock,
         request: Option<RequestKey>,
     ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
-        self.seat_blocks.unblock(unblock.clone(), request).await
+        self.seat_blocks.unblock(unblock.clone(), request.map(act)).await
     }
 
     async fn blocked(&self, performance: PerformanceId, page_size: u32) -> Vec<BlockedSeat> {

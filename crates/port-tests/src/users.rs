@@ -208,7 +208,7 @@ pub async fn changes_a_role(bench: RecordBench) {
     let account = bench.stored_account().await;
     let user = account.user.id;
     let (first, _) = bench.log_in(&account, start()).await;
-    let change = async |id, role| bench.users.change_role(id, role, at_secs(1)).await.expect("the store answers");
+    let change = async |id, role| bench.users.change_role(id, role, at_secs(1), None).await.expect("the store answers");
     assert_eq!(change(user, Role::Fan).await, Some(Vec::new()));
     assert_eq!(bench.live_sessions(user, at_secs(1)).await.len(), 1);
     assert_eq!(change(user, Role::Operator).await, Some(vec![first.id]));
@@ -233,7 +233,7 @@ pub async fn deletes_a_user(bench: RecordBench) {
     assert_eq!(bench.show_refresh_token(&token, 1, at_secs(1)).await, Refreshed::Refused);
     assert_eq!(bench.balances(user).await, [euros(500)], "the books stay");
     assert_eq!(bench.users.change_profile(user, ProfileChange::default()).await.expect("the store answers"), None);
-    assert_eq!(bench.users.change_role(user, Role::Operator, at_secs(2)).await.expect("the store answers"), None);
+    assert_eq!(bench.users.change_role(user, Role::Operator, at_secs(2), None).await.expect("the store answers"), None);
     let next = account_with_email(id(), "ada@example.com");
     assert_eq!(made(bench.users.create(next.clone(), None).await), next);
     assert_eq!(bench.user_by_email(&email).await, Some(next));

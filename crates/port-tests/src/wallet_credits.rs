@@ -41,7 +41,7 @@ pub async fn credits_a_wallet(bench: RecordBench) {
     bench.top_up(fan, euros(100)).await;
     let before = bench.events().await.len();
     let transfer = credit(fan, operator, euros(500));
-    let entry = made(bench.wallet_credits.credit(transfer.clone(), reason(), request(operator)).await);
+    let entry = made(bench.wallet_credits.credit(transfer.clone(), reason(), request(operator), None).await);
     assert_eq!((entry.kind, entry.amount, entry.balance_after_minor), (TransferKind::OperatorCredit, euros(500), 600));
     assert_eq!(bench.balances(fan).await, [euros(600)]);
     assert_eq!(bench.balances(operator).await, []);
@@ -57,9 +57,9 @@ pub async fn repeats_a_credit(bench: RecordBench) {
     let request = request(operator);
     let find = async || bench.wallet_credits.find_credited(request).await.expect("the store answers");
     assert_eq!(find().await, None);
-    let entry = made(bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request).await);
+    let entry = made(bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request, None).await);
     for _ in 0..2 {
-        let again = bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request).await;
+        let again = bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request, None).await;
         assert_eq!(repeated(again), entry);
     }
     assert_eq!(find().await, Some(entry));
@@ -69,8 +69,8 @@ pub async fn repeats_a_credit(bench: RecordBench) {
 pub async fn refuses_a_reused_request(bench: RecordBench) {
     let (fan, operator) = (bench.sign_up().await, bench.sign_up().await);
     let request = request(operator);
-    made(bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request).await);
-    let other = bench.wallet_credits.credit(credit(fan, operator, euros(6)), reason(), altered(request)).await;
+    made(bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request, None).await);
+    let other = bench.wallet_credits.credit(credit(fan, operator, euros(6)), reason(), altered(request), None).await;
     assert_reused(&other);
     assert_eq!(bench.balances(fan).await, [euros(5)]);
 }
@@ -80,7 +80,7 @@ pub async fn refuses_a_full_wallet(bench: RecordBench) {
     let full = euros(euros(0).currency.balance_max_minor());
     bench.top_up(fan, full).await;
     let over = credit(fan, operator, euros(1));
-    let refusal = refused(bench.wallet_credits.credit(over.clone(), reason(), request(operator)).await);
+    let refusal = refused(bench.wallet_credits.credit(over.clone(), reason(), request(operator), None).await);
     assert_eq!(refusal, TopUpRefusal::WalletFull(full.currency));
     assert_eq!(bench.balances(fan).await, [full]);
     assert_eq!(bench.wallets.ledger_entries(over.id).await.expect("the store answers"), []);
@@ -90,7 +90,7 @@ pub async fn audits_credits(bench: RecordBench) {
     let (fan, operator) = (bench.sign_up().await, bench.sign_up().await);
     let request = request(operator);
     for _ in 0..2 {
-        let credited = bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request).await;
+        let credited = bench.wallet_credits.credit(credit(fan, operator, euros(5)), reason(), request, None).await;
         credited.expect("a credit").into_inner();
     }
     let report = bench.audit.sweep(None).await.expect("the store answers");

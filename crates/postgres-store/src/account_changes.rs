@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
 use encore_domain::identity::contact::Phone;
@@ -12,6 +13,7 @@ use encore_domain::ports::AccountChanged;
 use encore_domain::time::Timestamp;
 
 use crate::address_record;
+use crate::audit_log;
 use crate::codec::{read_money, role_text};
 use crate::database::Database;
 use crate::error::TxError;
@@ -75,6 +77,7 @@ pub async fn change_role(
     id: UserId,
     role: Role,
     at: Timestamp,
+    act: Option<&StaffAct>,
 ) -> Result<Option<Vec<SessionId>>, TxError<Unavailable>> {
     let mut conn = database.connection().await?;
     let changing = conn.transaction(async |conn| {
@@ -83,6 +86,7 @@ pub async fn change_role(
             return Ok(Some(Vec::new()));
         }
         diesel::update(users::table.find(id.0)).set(users::role.eq(role_text(role))).execute(conn).await?;
+        audit_log::note(conn, act.map(|act| act.changed_role(id, stored.user.role, role))).await?;
         Ok(Some(end_all_but(conn, id, None, at).await?))
     });
     changing.await

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -14,6 +15,7 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
+use crate::audit_log;
 use crate::chart_rows::{self, ChartColumns};
 use crate::codec::{comparable_time, read_title};
 use crate::database::Database;
@@ -38,8 +40,9 @@ impl PostgresCatalog {
     async fn try_add_venue(
         &self,
         venue: &Venue,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<Venue>, TxError<RequestError<Infallible>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let (id, at) = (venue.id.0, venue.created_at);
@@ -51,6 +54,7 @@ impl PostgresCatalog {
             let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at), columns);
             diesel::insert_into(venues::table).values(row).execute(conn).await?;
             chart_rows::insert(conn, id, &venue.chart).await?;
+            audit_log::note(conn, act.map(|act| act.added_venue(venue))).await?;
             Ok(Applied::Now(venue.clone()))
         });
         adding.await
@@ -59,8 +63,9 @@ impl PostgresCatalog {
     async fn try_add_concert(
         &self,
         concert: &Concert,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<Concert>, TxError<RequestError<Infallible>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let (id, at) = (concert.id.0, concert.created_at);
@@ -69,6 +74,7 @@ impl PostgresCatalog {
                 return Ok(Applied::Before(row.into_concert()?));
             }
             diesel::insert_into(concerts::table).values(ConcertRow::from(concert)).execute(conn).await?;
+            audit_log::note(conn, act.map(|act| act.added_concert(concert))).await?;
             Ok(Applied::Now(concert.clone()))
         });
         adding.await
@@ -78,8 +84,9 @@ impl PostgresCatalog {
         &self,
         performance: &Performance,
         queue: Option<&Queue>,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<Performance>, TxError<RequestError<Infallible>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
             let id = performance.id.0;
@@ -93,6 +100,7 @@ impl PostgresCatalog {
                     (queues::performance_id.eq(id), QueueRow::from(&queue.settings), QueueDrawRow::from(queue.draw));
                 diesel::insert_into(queues::table).values(row).execute(conn).await?;
             }
+            audit_log::note(conn, act.map(|act| act.added_performance(performance, queue))).await?;
             Ok(Applied::Now(performance.clone()))
         });
         adding.await
@@ -102,8 +110,9 @@ impl PostgresCatalog {
         &self,
         performance: PerformanceId,
         patch: &QueuePatch,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<QueueSettings>, TxError<RequestError<PatchRefusal>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let patching = conn.transaction(async |conn| {
             let id = performance.0;
@@ -113,10 +122,11 @@ impl PostgresCatalog {
             let queue = queues::table.find(id);
             let row: Option<QueueRow> =
                 queue.select(QueueRow::as_select()).for_update().first(conn).await.optional()?;
-            let settings = row.ok_or_else(|| TxError::refused(NoQueue.into()))?.into_settings()?;
-            let settings = settings.patched(patch).map_err(TxError::refused)?;
+            let before = row.ok_or_else(|| TxError::refused(NoQueue.into()))?.into_settings()?;
+            let settings = before.clone().patched(patch).map_err(TxError::refused)?;
             let row = QueueRow::from(&settings);
             diesel::update(queue).set(&row).execute(conn).await?;
+            audit_log::note(conn, act.map(|act| act.changed_queue(performance, &before, &settings))).await?;
             if let Some(request) = request {
                 let answer = serde_json::to_value(&row).map_err(|error| corrupt("queue patch answer", &error))?;
                 requests::keep_answer(conn, request, answer).await?;
@@ -129,29 +139,25 @@ impl PostgresCatalog {
 
 #[async_trait]
 impl Catalog for PostgresCatalog {
-    async fn add_venue(
-        &self,
-        venue: Venue,
-        request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, RequestError<Infallible>> {
-        self.database.transact("catalog.add_venue", || self.try_add_venue(&venue, request.as_ref())).await
+    async fn add_venue(&self, venue: Venue, act: Option<StaffAct>) -> Result<Applied<Venue>, RequestError<Infallible>> {
+        self.database.transact("catalog.add_venue", || self.try_add_venue(&venue, act.as_ref())).await
     }
 
     async fn add_concert(
         &self,
         concert: Concert,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Concert>, RequestError<Infallible>> {
-        self.database.transact("catalog.add_concert", || self.try_add_concert(&concert, request.as_ref())).await
+        self.database.transact("catalog.add_concert", || self.try_add_concert(&concert, act.as_ref())).await
     }
 
     async fn add_performance(
         &self,
         performance: Performance,
         queue: Option<Queue>,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Performance>, RequestError<Infallible>> {
-        let attempt = || self.try_add_performance(&performance, queue.as_ref(), request.as_ref());
+        let attempt = || self.try_add_performance(&performance, queue.as_ref(), act.as_ref());
         self.database.transact("catalog.add_performance", attempt).await
     }
 
@@ -159,9 +165,9 @@ impl Catalog for PostgresCatalog {
         &self,
         performance: PerformanceId,
         patch: QueuePatch,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
-        let attempt = || self.try_patch_queue(performance, &patch, request.as_ref());
+        let attempt = || self.try_patch_queue(performance, &patch, act.as_ref());
         self.database.transact("catalog.patch_queue", attempt).await
     }
 

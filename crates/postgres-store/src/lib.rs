@@ -3,6 +3,7 @@
 mod account_changes;
 mod address_record;
 mod audit;
+mod audit_log;
 mod batcher;
 mod card_payments;
 mod card_rows;
@@ -65,6 +66,7 @@ mod webhook_rows;
 mod withdrawals;
 
 pub use audit::PostgresAudit;
+pub use audit_log::PostgresAuditLog;
 pub use card_payments::PostgresCardPayments;
 pub use catalog::PostgresCatalog;
 pub use connecting::{UrlError, check_url};

@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::hold_record::{as_recorded, record};
 use crate::requests::{self, Operation, Remembered};
-use crate::{card_rows, claims, ledger, outbox, refund_rows, reservation_rows, wallet_rows};
+use crate::{audit_log, card_rows, claims, ledger, outbox, refund_rows, reservation_rows, wallet_rows};
 
 /// [`Refunds`] on Postgres.
 #[derive(Clone, Debug)]
@@ -64,7 +64,9 @@ impl PostgresRefunds {
             requests::keep_answer(conn, request, record(&reservation)?).await?;
             let event = Event::SeatsCancelled { reservation: reservation.clone(), refund: refund.clone() };
             outbox::append(conn, &[event]).await?;
-            Ok(Applied::Now(Cancelled { reservation, refund }))
+            let cancelled = Cancelled { reservation, refund };
+            audit_log::note(conn, plan.act.as_ref().map(|act| act.cancelled(&cancelled))).await?;
+            Ok(Applied::Now(cancelled))
         });
         cancelling.await
     }

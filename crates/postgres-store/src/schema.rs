@@ -391,6 +391,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit_entries (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        user_id -> Uuid,
+        role -> Text,
+        rpc -> Text,
+        target_kind -> Text,
+        target_id -> Uuid,
+        changes -> Jsonb,
+        reason -> Nullable<Text>,
+        request_id -> Nullable<Uuid>,
+    }
+}
+
 diesel::joinable!(claims -> reservations (reservation_id));
 diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::seat_block::{
     BlockReason, BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal,
 };
@@ -11,7 +12,7 @@ use encore_domain::event::Event;
 use encore_domain::ids::{BlockId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::SeatBlocks;
-use encore_domain::request::{Applied, RequestKey};
+use encore_domain::request::Applied;
 use futures::try_join;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::requests::{self, Operation};
 use crate::schema::{claims as claim_rows, seat_blocks};
-use crate::{claims, outbox};
+use crate::{audit_log, claims, outbox};
 
 /// [`SeatBlocks`] on Postgres.
 #[derive(Clone, Debug)]
@@ -38,8 +39,9 @@ impl PostgresSeatBlocks {
     async fn try_block(
         &self,
         block: &SeatBlock,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<SeatBlock>, TxError<RequestError<BlockRefusal>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let blocking = conn.transaction(async |conn| {
             let known = requests::remember(conn, Operation::BlockSeats, request, block.id.0, Some(block.at)).await?;
@@ -51,6 +53,7 @@ impl PostgresSeatBlocks {
                 return Err(TxError::refused(BlockRefusal::SeatsTaken { slots: of_fans }));
             }
             insert(conn, &BlockRow::of_block(block)).await?;
+            audit_log::note(conn, act.map(|act| act.blocked_seats(block))).await?;
             let event = [Event::SeatsBlocked(block.clone())];
             let (slots, ()) = try_join!(claims::block(conn, block), outbox::append(conn, &event))?;
             if slots.is_empty() {
@@ -65,8 +68,9 @@ impl PostgresSeatBlocks {
     async fn try_unblock(
         &self,
         unblock: &SeatUnblock,
-        request: Option<&RequestKey>,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<SeatUnblock>, TxError<RequestError<UnblockRefusal>>> {
+        let request = act.and_then(|act| act.request.as_ref());
         let mut conn = self.database.connection().await?;
         let unblocking = conn.transaction(async |conn| {
             let known =
@@ -75,6 +79,7 @@ impl PostgresSeatBlocks {
                 return Ok(Applied::Before(find(conn, known.result_id).await?.into_unblock()));
             }
             insert(conn, &BlockRow::of_unblock(unblock)).await?;
+            audit_log::note(conn, act.map(|act| act.unblocked_seats(unblock))).await?;
             let event = [Event::SeatsUnblocked(unblock.clone())];
             let freeing = claims::unblock(conn, unblock.performance, &unblock.slots);
             let (slots, ()) = try_join!(freeing, outbox::append(conn, &event))?;
@@ -93,17 +98,17 @@ impl SeatBlocks for PostgresSeatBlocks {
     async fn block(
         &self,
         block: SeatBlock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>> {
-        self.database.transact("seat_blocks.block", || self.try_block(&block, request.as_ref())).await
+        self.database.transact("seat_blocks.block", || self.try_block(&block, act.as_ref())).await
     }
 
     async fn unblock(
         &self,
         unblock: SeatUnblock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>> {
-        self.database.transact("seat_blocks.unblock", || self.try_unblock(&unblock, request.as_ref())).await
+        self.database.transact("seat_blocks.unblock", || self.try_unblock(&unblock, act.as_ref())).await
     }
 
     async fn blocked(

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::account_change::{DeleteRefusal, ProfileChange};
 use encore_domain::identity::{Account, Email, PasswordHash, Role, User};
@@ -93,8 +94,14 @@ impl Users for PostgresUsers {
         self.database.transact("users.change_password", attempt).await
     }
 
-    async fn change_role(&self, id: UserId, role: Role, at: Timestamp) -> Result<Option<Vec<SessionId>>, Unavailable> {
-        let attempt = || account_changes::change_role(&self.database, id, role, at);
+    async fn change_role(
+        &self,
+        id: UserId,
+        role: Role,
+        at: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<Vec<SessionId>>, Unavailable> {
+        let attempt = || account_changes::change_role(&self.database, id, role, at, act.as_ref());
         self.database.transact("users.change_role", attempt).await
     }
 

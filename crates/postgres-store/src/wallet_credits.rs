@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::RequestError;
 use encore_domain::event::Event;
 use encore_domain::payment::refund::OperatorReason;
@@ -17,7 +18,7 @@ use crate::error::TxError;
 use crate::requests::{self, Operation};
 use crate::schema::wallet_credits;
 use crate::wallet_rows::{self, WalletKey};
-use crate::{ledger, outbox};
+use crate::{audit_log, ledger, outbox};
 
 /// [`WalletCredits`] on Postgres.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ impl PostgresWalletCredits {
         transfer: &Transfer,
         reason: &OperatorReason,
         request: &RequestKey,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<WalletEntry>, TxError<RequestError<TopUpRefusal>>> {
         let mut conn = self.database.connection().await?;
         let crediting = conn.transaction(async |conn| {
@@ -57,6 +59,7 @@ impl PostgresWalletCredits {
             diesel::insert_into(wallet_credits::table).values(row).execute(conn).await?;
             let entry = WalletEntry::of(transfer, balance_minor);
             outbox::append(conn, &[Event::WalletToppedUp { user: transfer.user, entry: entry.clone() }]).await?;
+            audit_log::note(conn, act.map(|act| act.credited(transfer.user, &entry))).await?;
             Ok(Applied::Now(entry))
         });
         crediting.await
@@ -85,8 +88,10 @@ impl WalletCredits for PostgresWalletCredits {
         transfer: Transfer,
         reason: OperatorReason,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
-        self.database.transact("wallet_credits.credit", || self.try_credit(&transfer, &reason, &request)).await
+        let attempt = || self.try_credit(&transfer, &reason, &request, act.as_ref());
+        self.database.transact("wallet_credits.credit", attempt).await
     }
 
     async fn find_credited(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {

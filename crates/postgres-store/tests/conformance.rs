@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresDraws, PostgresNotifications,
-    PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords, PostgresReconciliations,
-    PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks,
-    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDraws,
+    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
+    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches,
+    PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
     PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
@@ -40,7 +40,8 @@ async fn bench() -> RecordBench {
         relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
         webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
         webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
-        audit: Arc::new(PostgresAudit::new(database)),
+        audit: Arc::new(PostgresAudit::new(database.clone())),
+        audit_log: Arc::new(PostgresAuditLog::new(database)),
         keep: Box::new(scratch),
     }
 }
@@ -68,3 +69,4 @@ encore_port_tests::webhook_deliveries!(bench);
 encore_port_tests::relay_cursor!(bench);
 encore_port_tests::notifications!(bench);
 encore_port_tests::audit!(bench);
+encore_port_tests::audit_log!(bench);

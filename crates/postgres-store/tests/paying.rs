@@ -314,6 +314,7 @@ async fn act(instance: Arc<Instance>, fan: UserId, shows: Vec<Performance>, seat
             transfers: [(); 2].map(|()| TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() }),
             policy: CancellationPolicy::default(),
             by: CancelledBy::Fan,
+            act: None,
             at: at_secs(2),
         };
         instance.refunds.cancel(plan, request(fan)).await

@@ -7,11 +7,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::{
     Concert, HOLD_DEFAULT, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_DEFAULT, Title, Venue,
 };
-use encore_domain::identity::{DisplayName, Email, Password, Role};
-use encore_domain::ids::{ConcertId, PerformanceId, RequestId, UserId, VenueId};
+use encore_domain::identity::{Caller, DisplayName, Email, Password, Role};
+use encore_domain::ids::{AuditEntryId, ConcertId, PerformanceId, RequestId, UserId, VenueId};
 use encore_domain::money::Currency;
 use encore_domain::ports::Catalog;
 use encore_domain::queue::{Queue, QueueSettings};
@@ -90,18 +91,18 @@ pub async fn seed(
         .map_err(|violations| AppError::Internal(format!("the demo venue is invalid: {violations:?}")))?;
     let venue = Venue { id: VENUE, name: plan.name, chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();
-    catalog.add_venue(venue, Some(once(VENUE.0))).await?;
+    catalog.add_venue(venue, Some(once(VENUE.0, now))).await?;
     for concert in &CONCERTS {
         let concert_id = ConcertId(id(concert.id));
         let title = |text| Title::parse(text).map_err(|rule| AppError::Internal(rule.to_string()));
         let (title, artist) = (title(concert.title)?, title(concert.artist)?);
         let added = Concert { id: concert_id, title, artist, created_at: now };
-        catalog.add_concert(added, Some(once(concert_id.0))).await?;
+        catalog.add_concert(added, Some(once(concert_id.0, now))).await?;
         for date in concert.dates {
             let performance = performance(concert_id, date, grades, now)?;
             let queue = date.has_queue.then(|| Queue { settings: queue_settings(), draw: None });
-            let key = once(performance.id.0);
-            catalog.add_performance(performance, queue, Some(key)).await?;
+            let act = once(performance.id.0, now);
+            catalog.add_performance(performance, queue, Some(act)).await?;
         }
     }
     let Some(password) = operator_password else { return Ok(()) };
@@ -144,13 +145,14 @@ fn operator(password: Password) -> Result<SignUp, AppError> {
     })
 }
 
-/// The request key under which an item of the catalogue is added. It makes a repeated seed idempotent.
-fn once(id: Uuid) -> RequestKey {
-    RequestKey {
-        user: UserId(Uuid::nil()),
-        id: RequestId(id),
-        fingerprint: Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]),
-    }
+/// The act by which an item of the catalogue is added. Its request makes a repeated seed idempotent. The audit log names the nil UUID,
+/// which is no user's.
+fn once(id: Uuid, at: Timestamp) -> StaffAct {
+    let user = UserId(Uuid::nil());
+    let fingerprint = Fingerprint::new([0; DIGEST_LEN], [0; DIGEST_LEN]);
+    let request = Some(RequestKey { user, id: RequestId(id), fingerprint });
+    let by = Caller { user, role: Role::Operator };
+    StaffAct { id: AuditEntryId(id), by, rpc: "demo", request, reason: None, at }
 }
 
 /// Example commands to print after the start.

@@ -25,6 +25,7 @@ use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
 use encore_app::reconciliation::Reconciler;
+use encore_app::records::RecordsUseCases;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::sales_gate::SalesGate;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
@@ -92,9 +93,9 @@ impl Encore {
             CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
         let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, reservations, seat_blocks, refunds, .. } = ports;
+        let Ports { catalog, reservations, seat_blocks, refunds, audit_log, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
-        let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), &parts);
+        let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), audit_log.clone(), ids(), &parts);
         let queue = QueueUseCases::new(parts);
         let booking = BookingUseCases::new(BookingParts {
             reservations: reservations.clone(),
@@ -144,6 +145,7 @@ impl Encore {
             performance_cancellations,
             admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
             money,
+            records: RecordsUseCases::new(audit_log),
             queue_admin,
             seat_blocks,
             audit,

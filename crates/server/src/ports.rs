@@ -8,27 +8,27 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer, Notifications,
-    Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore, QueueTokens,
-    RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions, SeatBlocks,
-    SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries,
-    WebhookEndpoints, WebhookSender, Withdrawals,
+    AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer,
+    Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore,
+    QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions,
+    SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets,
+    WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
-    MemoryAudit, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryNotifications, MemoryOutbox,
-    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryNotifications,
+    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
     MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
     MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
     MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
-    Database, DatabaseConfig, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresClock, PostgresDraws,
-    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
-    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches,
-    PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
-    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
+    Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
+    PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
+    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
+    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
+    PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -84,6 +84,7 @@ pub struct Ports {
     pub webhook_sender: Arc<dyn WebhookSender>,
     pub secret_seals: Arc<dyn SecretSeals>,
     pub audit: Arc<dyn Audit>,
+    pub audit_log: Arc<dyn AuditLog>,
     pub seat_locks: Arc<dyn SeatLocks>,
     pub seat_changes: Arc<dyn SeatChanges>,
     pub queues: Arc<dyn QueueStore>,
@@ -135,6 +136,7 @@ impl Ports {
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
             webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Public)),
             audit: Arc::new(MemoryAudit::new(records.clone())),
+            audit_log: Arc::new(MemoryAuditLog::new(records.clone())),
             seat_changes: Arc::new(MemorySeatChanges::new(seat_locks.clone())),
             seat_locks: Arc::new(seat_locks),
             queues: Arc::new(MemoryQueueStore::default()),
@@ -184,6 +186,7 @@ impl Ports {
             webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
             webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),
+            audit_log: Arc::new(PostgresAuditLog::new(database.clone())),
             store_clocks: StoreClocks { records: Some(Arc::new(PostgresClock::new(database))), ..self.store_clocks },
             ..self
         })

@@ -7,6 +7,7 @@ mod accounts;
 mod admissions;
 mod areas;
 mod audit;
+mod audit_log;
 mod bad_input;
 mod best_available;
 mod blocks;

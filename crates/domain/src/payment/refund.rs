@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::audit_log::StaffAct;
 use crate::booking::seat_block::{NotAReason, REASON_MAX_CHARS};
 use crate::booking::{Reservation, ReservationState, ReservedSeat};
 use crate::catalog::seat_chart::Slot;
@@ -170,6 +171,8 @@ pub struct CancelPlan {
     pub policy: CancellationPolicy,
     /// Who cancels.
     pub by: CancelledBy,
+    /// The act of an operator, which is noted in the audit log.
+    pub act: Option<StaffAct>,
     /// When.
     pub at: Timestamp,
 }
@@ -284,6 +287,7 @@ mod tests {
             }),
             policy: CancellationPolicy { fee_percent, ..CancellationPolicy::default() },
             by: CancelledBy::Fan,
+            act: None,
             at: Timestamp::UNIX_EPOCH + Duration::from_mins(1),
         }
     }

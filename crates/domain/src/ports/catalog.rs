@@ -2,6 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 
+use crate::audit_log::StaffAct;
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
@@ -12,6 +13,9 @@ use crate::time::Timestamp;
 
 /// Stores venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not change after
 /// they are added.
+///
+/// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log; none if the server itself
+/// does it.
 ///
 /// # Contract
 /// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
@@ -39,17 +43,13 @@ use crate::time::Timestamp;
 #[async_trait]
 pub trait Catalog: Send + Sync {
     /// Adds a venue with its chart, atomically.
-    async fn add_venue(
-        &self,
-        venue: Venue,
-        request: Option<RequestKey>,
-    ) -> Result<Applied<Venue>, RequestError<Infallible>>;
+    async fn add_venue(&self, venue: Venue, act: Option<StaffAct>) -> Result<Applied<Venue>, RequestError<Infallible>>;
 
     /// Adds a concert.
     async fn add_concert(
         &self,
         concert: Concert,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Concert>, RequestError<Infallible>>;
 
     /// Adds a performance of a known concert at a known venue, with its queue if it has one (`performance.has_queue`
@@ -58,7 +58,7 @@ pub trait Catalog: Send + Sync {
         &self,
         performance: Performance,
         queue: Option<Queue>,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Performance>, RequestError<Infallible>>;
 
     /// Changes the settings of a queue.
@@ -66,7 +66,7 @@ pub trait Catalog: Send + Sync {
         &self,
         performance: PerformanceId,
         patch: QueuePatch,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>>;
 
     /// The venue that an earlier request added.

@@ -4,6 +4,7 @@
 //! names. With the `mock` feature, each port has a `Mock…` made by mockall.
 
 mod audit;
+mod audit_log;
 mod booking;
 mod card_payments;
 mod catalog;
@@ -31,6 +32,7 @@ mod webhooks;
 mod withdrawals;
 
 pub use audit::Audit;
+pub use audit_log::AuditLog;
 pub use booking::{
     ChooseRefusal, LockTerms, PlaceRefusal, RESERVATIONS_REMEMBERED, Reservations, SeatBlocks, SeatChanges,
     SeatListener, SeatLocks, TakeRefusal, TakenSeats,
@@ -71,9 +73,9 @@ pub use withdrawals::Withdrawals;
 
 #[cfg(feature = "mock")]
 pub use self::{
-    audit::MockAudit, booking::MockReservations, booking::MockSeatBlocks, booking::MockSeatChanges,
-    booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog, clock::MockClock,
-    event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswordResets,
+    audit::MockAudit, audit_log::MockAuditLog, booking::MockReservations, booking::MockSeatBlocks,
+    booking::MockSeatChanges, booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog,
+    clock::MockClock, event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswordResets,
     identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds, mailer::MockMailer,
     notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
     payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 
+use crate::audit_log::StaffAct;
 use crate::error::Unavailable;
 use crate::sales_switch::SalesSwitch;
 
@@ -14,6 +15,6 @@ pub trait SalesSwitches: Send + Sync {
     /// How the switch was set last; none if it never was.
     async fn get(&self) -> Result<Option<SalesSwitch>, Unavailable>;
 
-    /// Sets the switch.
-    async fn set(&self, switch: SalesSwitch) -> Result<(), Unavailable>;
+    /// Sets the switch. The act is noted in the audit log.
+    async fn set(&self, switch: SalesSwitch, act: Option<StaffAct>) -> Result<(), Unavailable>;
 }

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 
+use crate::audit_log::StaffAct;
 use crate::error::RequestError;
 use crate::payment::refund::OperatorReason;
 use crate::request::{Applied, RequestKey};
@@ -19,12 +20,13 @@ use crate::wallet::{TopUpRefusal, Transfer, WalletEntry};
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait WalletCredits: Send + Sync {
-    /// Credits a wallet of a user who exists. The request is the operator's.
+    /// Credits a wallet of a user who exists. The request is the operator's. The act is noted in the audit log.
     async fn credit(
         &self,
         transfer: Transfer,
         reason: OperatorReason,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>>;
 
     /// The entry of the credit that an earlier request made.

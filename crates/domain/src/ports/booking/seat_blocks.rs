@@ -1,11 +1,12 @@
 use async_trait::async_trait;
 
+use crate::audit_log::StaffAct;
 use crate::booking::seat_block::{BlockRefusal, BlockedSeat, SeatBlock, SeatUnblock, UnblockRefusal};
 use crate::catalog::seat_chart::Slot;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::PerformanceId;
 use crate::page::{Page, PageRequest};
-use crate::request::{Applied, RequestKey};
+use crate::request::Applied;
 
 /// Blocks seats for operators. A block claims its seats in the same way as [`Reservations`](super::Reservations) does, so neither
 /// port takes a seat that the other has claimed.
@@ -31,14 +32,14 @@ pub trait SeatBlocks: Send + Sync {
     async fn block(
         &self,
         block: SeatBlock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatBlock>, RequestError<BlockRefusal>>;
 
     /// Unblocks seats, all or none.
     async fn unblock(
         &self,
         unblock: SeatUnblock,
-        request: Option<RequestKey>,
+        act: Option<StaffAct>,
     ) -> Result<Applied<SeatUnblock>, RequestError<UnblockRefusal>>;
 
     /// The blocked seats of a performance.

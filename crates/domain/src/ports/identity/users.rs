@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::audit_log::StaffAct;
 use crate::error::{PortError, RequestError, Unavailable};
 use crate::identity::account_change::{DeleteRefusal, ProfileChange};
 use crate::identity::{Account, Email, PasswordHash, Role};
@@ -58,7 +59,13 @@ pub trait Users: Send + Sync {
     ) -> Result<Vec<SessionId>, PortError<AccountChanged>>;
 
     /// Gives a user a role, and ends the sessions, whose access tokens say another.
-    async fn change_role(&self, id: UserId, role: Role, at: Timestamp) -> Result<Option<Vec<SessionId>>, Unavailable>;
+    async fn change_role(
+        &self,
+        id: UserId,
+        role: Role,
+        at: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<Vec<SessionId>>, Unavailable>;
 
     /// Removes the person of an account that was checked. The id stays, because the books name it.
     async fn delete(

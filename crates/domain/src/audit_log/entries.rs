@@ -1,0 +1,104 @@
+//! The entry of each kind of change.
+
+use crate::audit_log::facts::{self, Facts, changes};
+use crate::audit_log::{AuditEntry, AuditTarget, StaffAct};
+use crate::booking::seat_block::{SeatBlock, SeatUnblock};
+use crate::catalog::{Concert, Performance, Venue};
+use crate::identity::Role;
+use crate::ids::{PerformanceId, UserId};
+use crate::payment::refund::Cancelled;
+use crate::queue::{LanePass, Queue, QueueSettings};
+use crate::sales_switch::SalesSwitch;
+use crate::wallet::WalletEntry;
+
+impl StaffAct {
+    fn entry(&self, target: AuditTarget, before: Facts, after: Facts) -> AuditEntry {
+        AuditEntry {
+            id: self.id,
+            by: self.by,
+            rpc: self.rpc.to_owned(),
+            target,
+            changes: changes(before, after),
+            reason: self.reason.clone(),
+            request: self.request.map(|request| request.id),
+            at: self.at,
+        }
+    }
+
+    /// A venue was added.
+    pub fn added_venue(&self, venue: &Venue) -> AuditEntry {
+        self.entry(AuditTarget::Venue(venue.id.0), vec![], facts::venue(venue))
+    }
+
+    /// A concert was added.
+    pub fn added_concert(&self, concert: &Concert) -> AuditEntry {
+        self.entry(AuditTarget::Concert(concert.id.0), vec![], facts::concert(concert))
+    }
+
+    /// A performance was added, with its queue if it has one.
+    pub fn added_performance(&self, performance: &Performance, queue: Option<&Queue>) -> AuditEntry {
+        let mut after = facts::performance(performance);
+        after.extend(queue.map(|queue| facts::queue(&queue.settings)).unwrap_or_default());
+        self.entry(AuditTarget::Performance(performance.id.0), vec![], after)
+    }
+
+    /// The settings of a queue were changed.
+    pub fn changed_queue(&self, of: PerformanceId, before: &QueueSettings, after: &QueueSettings) -> AuditEntry {
+        self.entry(AuditTarget::Performance(of.0), facts::queue(before), facts::queue(after))
+    }
+
+    /// Seats were blocked.
+    pub fn blocked_seats(&self, block: &SeatBlock) -> AuditEntry {
+        let after = vec![("block_id", block.id.to_string()), ("blocked_seats", block.slots.len().to_string())];
+        self.entry(AuditTarget::Performance(block.performance.0), vec![], after)
+    }
+
+    /// Seats were unblocked.
+    pub fn unblocked_seats(&self, unblock: &SeatUnblock) -> AuditEntry {
+        let after = vec![("block_id", unblock.id.to_string()), ("unblocked_seats", unblock.slots.len().to_string())];
+        self.entry(AuditTarget::Performance(unblock.performance.0), vec![], after)
+    }
+
+    /// Seats of a paid reservation were cancelled and are refunded.
+    pub fn cancelled(&self, cancelled: &Cancelled) -> AuditEntry {
+        let refund = &cancelled.refund;
+        let seats = refund.slots.len() + if refund.is_whole { 0 } else { cancelled.reservation.seats.len() };
+        let left = if refund.is_whole { 0 } else { cancelled.reservation.seats.len() };
+        let after = vec![
+            ("seats", left.to_string()),
+            ("refund_id", refund.id.to_string()),
+            ("refunded", format!("{} {}", refund.amount().minor, refund.price.currency)),
+        ];
+        self.entry(AuditTarget::Reservation(cancelled.reservation.id.0), vec![("seats", seats.to_string())], after)
+    }
+
+    /// A user got another role.
+    pub fn changed_role(&self, user: UserId, before: Role, after: Role) -> AuditEntry {
+        let role = |role: Role| vec![("role", role.name().to_uppercase())];
+        self.entry(AuditTarget::User(user.0), role(before), role(after))
+    }
+
+    /// A wallet was credited.
+    pub fn credited(&self, user: UserId, entry: &WalletEntry) -> AuditEntry {
+        let balance = |minor: i64| vec![("balance", format!("{minor} {}", entry.amount.currency))];
+        let (after, amount) = (entry.balance_after_minor, entry.amount.minor);
+        self.entry(AuditTarget::User(user.0), balance(after - amount), balance(after))
+    }
+
+    /// The switch of all sales was set.
+    pub fn set_switch(&self, before: Option<&SalesSwitch>, after: &SalesSwitch) -> AuditEntry {
+        let is_stopped = |is_stopped: bool| vec![("is_stopped", is_stopped.to_string())];
+        let before = is_stopped(before.is_some_and(|before| before.is_stopped));
+        self.entry(AuditTarget::SalesSwitch, before, is_stopped(after.is_stopped))
+    }
+
+    /// A fan was granted a lane.
+    pub fn granted_lane(&self, pass: &LanePass) -> AuditEntry {
+        let after = vec![
+            ("performance_id", pass.performance.to_string()),
+            ("lane", pass.lane.as_str().to_owned()),
+            ("until", facts::moment(pass.until)),
+        ];
+        self.entry(AuditTarget::User(pass.user.0), vec![], after)
+    }
+}

@@ -1,0 +1,95 @@
+//! What is noted of a thing: its values by name.
+
+use chrono::SecondsFormat;
+
+use crate::audit_log::AuditChange;
+use crate::catalog::{Concert, Performance, Venue};
+use crate::queue::QueueSettings;
+use crate::time::Timestamp;
+
+/// Values by name.
+pub(super) type Facts = Vec<(&'static str, String)>;
+
+/// The values that differ, in the order of their names in `before` and then in `after`.
+pub(super) fn changes(before: Facts, after: Facts) -> Vec<AuditChange> {
+    let mut changes = Vec::new();
+    let mut after: Vec<(&str, Option<String>)> = after.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    for (name, old) in before {
+        let new = after.iter_mut().find(|(other, _)| *other == name).and_then(|(_, value)| value.take());
+        if new.as_ref() != Some(&old) {
+            changes.push(AuditChange { field: name.to_owned(), before: Some(old), after: new });
+        }
+    }
+    let added = after.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    changes.extend(added.map(|(name, value)| AuditChange { field: name.to_owned(), before: None, after: Some(value) }));
+    changes
+}
+
+pub(super) fn moment(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+pub(super) fn venue(venue: &Venue) -> Facts {
+    vec![("name", venue.name.as_str().to_owned()), ("seats_total", venue.chart.capacity().to_string())]
+}
+
+pub(super) fn concert(concert: &Concert) -> Facts {
+    vec![("title", concert.title.as_str().to_owned()), ("artist", concert.artist.as_str().to_owned())]
+}
+
+pub(super) fn performance(performance: &Performance) -> Facts {
+    let Performance { concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_queue, .. } =
+        performance;
+    let price = |minor: &Option<i64>| minor.map_or("-".to_owned(), |minor| minor.to_string());
+    let minor: Vec<String> = prices.minor_by_grade.iter().map(price).collect();
+    vec![
+        ("concert_id", concert.to_string()),
+        ("venue_id", venue.to_string()),
+        ("starts_at", moment(*starts_at)),
+        ("on_sale_opens_at", moment(on_sale.opens_at)),
+        ("on_sale_closes_at", moment(on_sale.closes_at)),
+        ("prices", format!("{} {}", minor.join(","), prices.currency)),
+        ("seats_per_fan", seats_per_fan.to_string()),
+        ("hold_duration_ms", hold_for.as_millis().to_string()),
+        ("has_queue", has_queue.to_string()),
+    ]
+}
+
+pub(super) fn queue(settings: &QueueSettings) -> Facts {
+    let lanes = settings.lanes.as_slice().iter().map(|lane| format!("{}:{}", lane.name.as_str(), lane.weight));
+    let lanes: Vec<String> = lanes.collect();
+    let mut facts = vec![
+        ("rate", format!("{} per {} ms", settings.rate.admissions, settings.rate.period.as_millis())),
+        ("batch", settings.batch.to_string()),
+        ("max_active", settings.max_active.to_string()),
+        ("paused", settings.paused.to_string()),
+        ("draining", settings.draining.to_string()),
+        ("accept_window_ms", settings.accept_window.as_millis().to_string()),
+        ("active_duration_ms", settings.active_duration.as_millis().to_string()),
+        ("grace_ms", settings.grace.as_millis().to_string()),
+        ("hold_tries", settings.hold_tries.unwrap_or_default().to_string()),
+        ("lanes", lanes.join(",")),
+    ];
+    facts.extend(settings.message.as_ref().map(|message| ("message", message.as_str().to_owned())));
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_a_change() {
+        let facts = |facts: &[(&'static str, &str)]| facts.iter().map(|(name, it)| (*name, (*it).to_owned())).collect();
+        let before = facts(&[("kept", "1"), ("changed", "2"), ("gone", "3")]);
+        let after = facts(&[("new", "4"), ("changed", "5"), ("kept", "1")]);
+        let change = |field: &str, before: Option<&str>, after: Option<&str>| AuditChange {
+            field: field.into(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let expected =
+            [change("changed", Some("2"), Some("5")), change("gone", Some("3"), None), change("new", None, Some("4"))];
+        assert_eq!(changes(before, after), expected);
+    }
+}

@@ -177,13 +177,28 @@ impl AdminUseCases {
     }
 
     async fn add_performance(&self, new: NewPerformance, call: StaffCall) -> Result<Performance, AppError> {
+        let (performance, queue) = self.checked(PerformanceId(self.ids.next()), new).await?;
+        let queue = queue.map(|NewQueue { settings, pre_queue_opens_at, .. }| {
+            let draw =
+                pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
+            Queue { settings, draw }
+        });
+        Ok(self.catalog.add_performance(performance, queue, Some(self.act(call))).await?.into_inner())
+    }
+
+    /// Checks that the parts of a new performance are consistent.
+    pub(crate) async fn checked(
+        &self,
+        id: PerformanceId,
+        new: NewPerformance,
+    ) -> Result<(Performance, Option<NewQueue>), AppError> {
         let concert = self.contexts.concert(new.concert).await?;
         let venue = self.contexts.venue(new.venue).await?;
         let prices = price_list(venue.chart.grades(), &new.prices).map_err(AppError::Invalid)?;
         new.queue.as_ref().map_or(Ok(()), |queue| queue.requested_throughput().check(self.ceilings))?;
         let NewPerformance { starts_at, on_sale, seats_per_fan, hold_for, queue, .. } = new;
         let performance = Performance {
-            id: PerformanceId(self.ids.next()),
+            id,
             concert: concert.id,
             venue: venue.id,
             starts_at,
@@ -193,12 +208,7 @@ impl AdminUseCases {
             hold_for,
             has_queue: queue.is_some(),
         };
-        let queue = queue.map(|NewQueue { settings, pre_queue_opens_at, .. }| {
-            let draw =
-                pre_queue_opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.ids.draw_key() });
-            Queue { settings, draw }
-        });
-        Ok(self.catalog.add_performance(performance, queue, Some(self.act(call))).await?.into_inner())
+        Ok((performance, queue))
     }
 
     fn act(&self, call: StaffCall) -> StaffAct {

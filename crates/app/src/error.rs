@@ -7,6 +7,7 @@ use std::time::Duration;
 use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
+use encore_domain::catalog::draft::{DraftRefusal, DraftState, Obstacle};
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness};
 use encore_domain::money::{Currency, Money};
@@ -126,6 +127,12 @@ pub enum AppError {
     CancellationClosed { closed_at: Timestamp },
     #[error("{reservations} reservations of {amount} would be cancelled now")]
     CancellationChanged { reservations: u32, amount: Money },
+    #[error("the draft is {}", .0.name())]
+    DraftEnded(DraftState),
+    #[error("the draft was changed meanwhile")]
+    DraftChanged,
+    #[error("the draft cannot be published")]
+    NotPublishable(Vec<Obstacle>),
     #[error("all sales are stopped: {}", reason.as_str())]
     SalesStopped { reason: OperatorReason },
     #[error("fans cannot top up their wallets")]
@@ -187,6 +194,16 @@ impl AppError {
             self,
             Self::RequestReused | Self::Overloaded | Self::LogInLimited(_) | Self::Unavailable(_) | Self::Internal(_)
         )
+    }
+}
+
+impl From<DraftRefusal> for AppError {
+    fn from(refusal: DraftRefusal) -> Self {
+        match refusal {
+            DraftRefusal::Unknown(id) => Self::not_found("draft", id),
+            DraftRefusal::Ended(state) => Self::DraftEnded(state),
+            DraftRefusal::Changed => Self::DraftChanged,
+        }
     }
 }
 

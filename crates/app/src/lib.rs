@@ -10,6 +10,7 @@ mod card_measure;
 pub mod card_payments;
 pub mod card_saga;
 pub mod catalog;
+pub mod drafts;
 pub mod error;
 pub mod event_log;
 pub mod identity;

@@ -1,6 +1,7 @@
 //! The catalogue: venues, concerts, performances and their prices.
 
 pub mod area;
+pub mod draft;
 pub mod drawing;
 pub mod row_layout;
 pub mod seat_chart;

@@ -2,6 +2,7 @@
 
 use encore_domain::identity::Role;
 use encore_proto::admin::v1::admin_service_server::SERVICE_NAME as ADMIN;
+use encore_proto::admin::v1::draft_service_server::SERVICE_NAME as DRAFTS;
 use encore_proto::admin::v1::money_service_server::SERVICE_NAME as MONEY;
 use encore_proto::admin::v1::records_service_server::SERVICE_NAME as RECORDS;
 use encore_proto::admin::v1::webhook_service_server::SERVICE_NAME as WEBHOOKS;
@@ -57,6 +58,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         | (PAYMENT, "PayReservation" | "CompleteSandboxAction") => BUYERS,
 
         (ADMIN, "ListBlockedSeats" | "PreviewPerformanceCancellation" | "GetQueue" | "WatchQueue")
+        | (DRAFTS, "GetDraft" | "ListDrafts")
         | (MONEY, "GetSalesSwitch") => STAFF,
 
         (ADMIN, "VerifyPerformance")
@@ -73,6 +75,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
             | "CancelPerformance" | "UpdateQueue" | "PauseQueue" | "ResumeQueue" | "DrainQueue" | "SetQueueMessage"
             | "GrantLane" | "SetUserRole",
         )
+        | (DRAFTS, "CreateDraft" | "ChangeDraft" | "PublishDraft" | "WithdrawDraft")
         | (MONEY, "CreditWallet" | "SetSalesSwitch")
         | (
             WEBHOOKS,

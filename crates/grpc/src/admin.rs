@@ -465,7 +465,7 @@ fn queue_to_change<M: prost::Message>(
     key.zip(performance).ok_or_else(|| fields.into_status())
 }
 
-fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<NewPerformance> {
+pub(crate) fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<NewPerformance> {
     let concert = fields.id("concert_id", &message.concert_id);
     let venue = fields.id("venue_id", &message.venue_id);
     let starts_at = fields.timestamp("starts_at", message.starts_at.as_ref());

@@ -10,6 +10,7 @@ use encore_app::caller_limits::CallerLimits;
 use encore_app::cancellation::CancellationUseCases;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
+use encore_app::drafts::DraftUseCases;
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::MoneyAdmin;
@@ -27,6 +28,7 @@ use encore_app::wallet::WalletUseCases;
 use encore_app::webhooks::WebhookUseCases;
 use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
+use encore_proto::admin::v1::draft_service_server::DraftServiceServer;
 use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
 use encore_proto::admin::v1::records_service_server::RecordsServiceServer;
 use encore_proto::admin::v1::webhook_service_server::WebhookServiceServer;
@@ -67,6 +69,7 @@ use crate::client_address::TrustedProxies;
 use crate::connections::{ConnectionLimits, ListenerTls, PeerAddress, accepted};
 use crate::contract::served_paths;
 use crate::deadline::DeadlineLayer;
+use crate::drafts::DraftsApi;
 use crate::events::EventsApi;
 use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
@@ -128,6 +131,7 @@ pub struct Api {
     pub cards: CardPaymentUseCases,
     pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
+    pub drafts: DraftUseCases,
     pub money: MoneyAdmin,
     pub records: RecordsUseCases,
     pub queue_admin: QueueAdminUseCases,
@@ -240,13 +244,7 @@ impl Api {
         let mut health = Health::new(reporter);
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
-        // The descriptors of error details are included, so that reflection clients can decode them.
-        let mut descriptors = vec![
-            encore_proto::FILE_DESCRIPTOR_SET,
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            tonic_types::pb::FILE_DESCRIPTOR_SET,
-        ];
-        descriptors.extend(self.rehearsal_fans.as_ref().map(|_| encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET));
+        let descriptors = descriptors(self.rehearsal_fans.is_some());
         let reflection = || {
             let builder = tonic_reflection::server::Builder::configure();
             descriptors
@@ -334,6 +332,8 @@ impl Api {
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
         serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);
+        let drafts = DraftsApi { drafts: self.drafts, listings: listings(), calls: calls() };
+        serve!(DraftServiceServer, Records, drafts, MESSAGE_MAX_BYTES);
         let records = RecordsApi { records: self.records, listings: listings(), calls: calls() };
         serve!(RecordsServiceServer, Records, records, MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
@@ -341,6 +341,17 @@ impl Api {
         }
         Ok((health, routes.routes()))
     }
+}
+
+/// What reflection tells. The descriptors of error details are included, so that its clients can decode them.
+fn descriptors(with_rehearsals: bool) -> Vec<&'static [u8]> {
+    let mut descriptors = vec![
+        encore_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_types::pb::FILE_DESCRIPTOR_SET,
+    ];
+    descriptors.extend(with_rehearsals.then_some(encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET));
+    descriptors
 }
 
 /// One span per call. Layers and handlers record who calls and which request. The outcome is logged by [`MeasureLayer`];

@@ -149,6 +149,12 @@ impl Fields {
         Some(PageRequest { size: size?, after: after? })
     }
 
+    /// Takes the violations of a message that is this field.
+    pub(crate) fn absorb(&mut self, field: &str, of: Self) {
+        let within = of.violations.into_iter().map(|it| Violation::new(format!("{field}.{}", it.field), it.rule));
+        self.violations.extend(within);
+    }
+
     /// The status that lists all violations.
     pub(crate) fn into_status(self) -> Status {
         status(AppError::Invalid(self.violations))

@@ -146,6 +146,7 @@ mod tests {
                 "MoneyService/",
                 "WebhookService/",
                 "RecordsService/",
+                "DraftService/",
                 "EventService/",
                 "RehearsalService/",
             ]

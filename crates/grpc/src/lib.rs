@@ -14,6 +14,7 @@ mod client_address;
 mod connections;
 mod contract;
 mod deadline;
+mod drafts;
 mod events;
 mod fields;
 mod guarded;

@@ -79,7 +79,7 @@ macro_rules! id_cursors {
     )*};
 }
 
-id_cursors!(ConcertId, EndpointId, EntryId, PaymentId);
+id_cursors!(ConcertId, EndpointId, EntryId, PaymentId, PerformanceId);
 
 impl Cursor for Slot {
     fn to_bytes(&self) -> Vec<u8> {

@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 use encore_app::error::{AppError, LimitedLogIn, Violation};
 use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
+use encore_domain::catalog::draft::Obstacle;
 use encore_domain::error::Unavailable;
 use encore_domain::identity::Role;
 use encore_domain::identity::account_change::OpenBusiness;
@@ -57,6 +58,11 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::ResetTokenInvalid => precondition(message, ErrorReason::ResetTokenInvalid, []),
         AppError::MailOff => precondition(message, ErrorReason::MailOff, []),
         AppError::AccountInUse(open) => account_in_use(message, &open),
+        AppError::DraftEnded(state) => {
+            precondition(message, ErrorReason::DraftEnded, [("state", state.name().to_uppercase())])
+        }
+        AppError::DraftChanged => refusal(Code::Aborted, message, ErrorReason::DraftChanged, []),
+        AppError::NotPublishable(obstacles) => not_publishable(message, &obstacles),
         AppError::EmailTaken => refusal(Code::AlreadyExists, message, ErrorReason::EmailTaken, []),
         AppError::NotOnSale(NotOnSale::NotYet { opens_at }) => {
             precondition(message, ErrorReason::SaleNotOpen, [("opens_at", rfc3339(opens_at))])
@@ -378,6 +384,23 @@ fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded
     for exceeded in exceeded {
         let (field, _) = field_and_ceiling(exceeded);
         details.add_precondition_failure_violation("QUEUE_CEILING_EXCEEDED", field, exceeded.to_string());
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// Lists everything for which a draft cannot be published.
+fn not_publishable(message: String, obstacles: &[Obstacle]) -> Status {
+    let mut details = info(ErrorReason::NotPublishable, []);
+    for obstacle in obstacles {
+        let (kind, subject, rule) = match obstacle {
+            Obstacle::StartsInThePast => ("STARTS_IN_THE_PAST", "starts_at", "must be in the future"),
+            Obstacle::SaleIsOver => ("SALE_IS_OVER", "on_sale_closes_at", "must be in the future"),
+            Obstacle::NoSeats => ("NO_SEATS", "prices", "must be of grades that have seats"),
+            Obstacle::GradeWithoutPrice(grade) => {
+                ("GRADE_WITHOUT_PRICE", grade.as_str(), "must have a price or be in grades_not_for_sale")
+            }
+        };
+        details.add_precondition_failure_violation(kind, subject, rule);
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }

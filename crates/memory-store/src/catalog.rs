@@ -73,11 +73,7 @@ impl Catalog for MemoryCatalog {
             return Ok(Applied::Before(before));
         }
         audit_log.note(act.map(|act| act.added_performance(&performance, queue.as_ref())));
-        let Performance { id, concert, starts_at, on_sale, .. } = performance;
-        catalog.by_concert.entry(concert).or_default().insert((starts_at, id));
-        catalog.by_end_of_sale.insert((on_sale.closes_at, id));
-        catalog.queues.extend(queue.map(|queue| (id, queue)));
-        catalog.performances.insert(id, performance.clone());
+        catalog.add_performance(performance.clone(), queue);
         requests.remember(request, performance.clone());
         Ok(Applied::Now(performance))
     }

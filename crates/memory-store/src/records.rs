@@ -12,9 +12,10 @@ mod users;
 mod wallets;
 mod webhooks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use encore_domain::catalog::draft::Draft;
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{Drawn, QueueRecord};
 use encore_domain::sales_switch::SalesSwitch;
@@ -46,11 +47,15 @@ impl MemoryRecords {
     }
 }
 
+/// The drafts, by the id of the performance that each will be.
+pub type DraftRecords = BTreeMap<PerformanceId, Draft>;
+
 #[derive(Default)]
 pub struct Records {
     pub users: UserRecords,
     pub sessions: SessionRecords,
     pub catalog: CatalogRecords,
+    pub drafts: DraftRecords,
     /// By performance.
     pub queues: HashMap<PerformanceId, QueueRecord>,
     pub ended_tokens: EndedTokens,

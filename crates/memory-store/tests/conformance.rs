@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryNotifications, MemoryOutbox,
-    MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryNotifications,
+    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
     MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
     MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
     MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
@@ -18,6 +18,7 @@ async fn records() -> RecordBench {
         sessions: Arc::new(MemorySessions::new(records.clone())),
         password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
+        drafts: Arc::new(MemoryDrafts::new(records.clone())),
         queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
         reservations: Arc::new(MemoryReservations::new(records.clone())),
@@ -57,6 +58,7 @@ encore_port_tests::users!(records);
 encore_port_tests::sessions!(records);
 encore_port_tests::password_resets!(records);
 encore_port_tests::catalog!(records);
+encore_port_tests::drafts!(records);
 encore_port_tests::queue_records!(records);
 encore_port_tests::draws!(records);
 encore_port_tests::reservations!(records);

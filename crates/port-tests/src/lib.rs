@@ -12,6 +12,7 @@ pub mod audit;
 pub mod audit_log;
 pub mod card_payments;
 pub mod catalog;
+pub mod drafts;
 pub mod draws;
 pub mod event_publisher;
 pub mod notifications;

@@ -93,13 +93,7 @@ impl PostgresCatalog {
             if let Some(known) = requests::remember(conn, Operation::AddPerformance, request, id, None).await? {
                 return Ok(Applied::Before(first_performance(conn, &known).await?));
             }
-            let row = PerformanceRow::from(performance);
-            diesel::insert_into(performances::table).values(row).execute(conn).await?;
-            if let Some(queue) = queue {
-                let row =
-                    (queues::performance_id.eq(id), QueueRow::from(&queue.settings), QueueDrawRow::from(queue.draw));
-                diesel::insert_into(queues::table).values(row).execute(conn).await?;
-            }
+            insert_performance(conn, performance, queue).await?;
             audit_log::note(conn, act.map(|act| act.added_performance(performance, queue))).await?;
             Ok(Applied::Now(performance.clone()))
         });
@@ -286,6 +280,21 @@ impl Catalog for PostgresCatalog {
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
+}
+
+/// Adds a performance with its queue, if it has one.
+pub async fn insert_performance(
+    conn: &mut AsyncPgConnection,
+    performance: &Performance,
+    queue: Option<&Queue>,
+) -> QueryResult<()> {
+    diesel::insert_into(performances::table).values(PerformanceRow::from(performance)).execute(conn).await?;
+    if let Some(queue) = queue {
+        let id = queues::performance_id.eq(performance.id.0);
+        let row = (id, QueueRow::from(&queue.settings), QueueDrawRow::from(queue.draw));
+        diesel::insert_into(queues::table).values(row).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// The venue that a request added.

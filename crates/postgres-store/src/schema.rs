@@ -392,6 +392,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    performance_drafts (id) {
+        id -> Uuid,
+        concert_id -> Uuid,
+        venue_id -> Uuid,
+        starts_at -> Timestamptz,
+        opens_at -> Timestamptz,
+        closes_at -> Timestamptz,
+        currency -> Text,
+        prices_minor -> Array<Nullable<BigInt>>,
+        seats_per_fan -> Integer,
+        hold_for_ms -> BigInt,
+        queue -> Nullable<Jsonb>,
+        pre_queue_opens_at -> Nullable<Timestamptz>,
+        state -> Text,
+    }
+}
+
+diesel::table! {
     audit_entries (id) {
         id -> Uuid,
         at -> Timestamptz,

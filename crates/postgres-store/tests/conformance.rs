@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDraws,
+    Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
     PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
     PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches,
     PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
@@ -22,6 +22,7 @@ async fn bench() -> RecordBench {
         sessions: Arc::new(PostgresSessions::new(database.clone())),
         password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
+        drafts: Arc::new(PostgresDrafts::new(database.clone())),
         queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
         reservations: Arc::new(PostgresReservations::new(database.clone())),
@@ -50,6 +51,7 @@ encore_port_tests::users!(bench);
 encore_port_tests::sessions!(bench);
 encore_port_tests::password_resets!(bench);
 encore_port_tests::catalog!(bench);
+encore_port_tests::drafts!(bench);
 encore_port_tests::queue_records!(bench);
 encore_port_tests::draws!(bench);
 encore_port_tests::reservations!(bench);

@@ -15,6 +15,7 @@ use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
 use encore_app::card_saga::{CardSaga, CardSagaParts};
 use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
+use encore_app::drafts::{DraftParts, DraftUseCases};
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
@@ -93,7 +94,7 @@ impl Encore {
             CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
         let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, reservations, seat_blocks, refunds, audit_log, .. } = ports;
+        let Ports { catalog, drafts, reservations, seat_blocks, refunds, audit_log, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), audit_log.clone(), ids(), &parts);
         let queue = QueueUseCases::new(parts);
@@ -130,12 +131,15 @@ impl Encore {
             clock: clock(),
             ids: ids(),
         });
+        let admin = AdminUseCases::new(catalog.clone(), contexts.clone(), clock(), ids());
+        let of_drafts =
+            DraftParts { drafts, admin: admin.clone(), contexts: contexts.clone(), clock: clock(), ids: ids() };
         let api = Api {
             identity,
             sessions,
             password_resets,
             caller_limits,
-            catalog: CatalogUseCases::new(catalog.clone(), contexts.clone(), seat_map.clone(), guard.clone()),
+            catalog: CatalogUseCases::new(catalog, contexts, seat_map, guard.clone()),
             queue,
             booking,
             cancellations,
@@ -143,7 +147,8 @@ impl Encore {
             payments,
             cards,
             performance_cancellations,
-            admin: AdminUseCases::new(catalog, contexts, clock(), ids()),
+            admin,
+            drafts: DraftUseCases::new(of_drafts),
             money,
             records: RecordsUseCases::new(audit_log),
             queue_admin,
@@ -264,6 +269,7 @@ impl Encore {
     /// The same instance with these ceilings: an operator needs an override to exceed them.
     pub fn under(mut self, ceilings: QueueCeilings) -> Self {
         self.api.admin = self.api.admin.under(ceilings);
+        self.api.drafts = self.api.drafts.under(ceilings);
         self.api.queue_admin = self.api.queue_admin.under(ceilings);
         self
     }

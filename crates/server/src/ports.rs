@@ -8,24 +8,24 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Draws, EventPublisher, Ids, LaneGrants, Mailer,
-    Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords, QueueStore,
-    QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches, SandboxActions,
-    SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits, Wallets,
-    WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
+    AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EventPublisher, Ids, LaneGrants,
+    Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords,
+    QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches,
+    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits,
+    Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
-    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDraws, MemoryMailer, MemoryNotifications,
-    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
-    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
-    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
-    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryMailer,
+    MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
+    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
-    PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
+    PostgresDrafts, PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
     PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
     PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
     PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
@@ -57,6 +57,7 @@ pub struct Ports {
     /// None if this server sends no mails.
     pub mailer: Option<Arc<dyn Mailer>>,
     pub catalog: Arc<dyn Catalog>,
+    pub drafts: Arc<dyn Drafts>,
     pub reservations: Arc<dyn Reservations>,
     pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
@@ -114,6 +115,7 @@ impl Ports {
             password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
             mailer: Some(Arc::new(MemoryMailer::default())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
+            drafts: Arc::new(MemoryDrafts::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
@@ -166,6 +168,7 @@ impl Ports {
             sessions: Arc::new(PostgresSessions::new(database.clone())),
             password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
+            drafts: Arc::new(PostgresDrafts::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),

@@ -3,6 +3,7 @@
 use crate::audit_log::facts::{self, Facts, changes};
 use crate::audit_log::{AuditEntry, AuditTarget, StaffAct};
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
+use crate::catalog::draft::{Draft, DraftState};
 use crate::catalog::{Concert, Performance, Venue};
 use crate::identity::Role;
 use crate::ids::{PerformanceId, UserId};
@@ -40,6 +41,34 @@ impl StaffAct {
         let mut after = facts::performance(performance);
         after.extend(queue.map(|queue| facts::queue(&queue.settings)).unwrap_or_default());
         self.entry(AuditTarget::Performance(performance.id.0), vec![], after)
+    }
+
+    /// A performance was planned.
+    pub fn added_draft(&self, draft: &Draft) -> AuditEntry {
+        self.entry(AuditTarget::Performance(draft.performance.id.0), vec![], facts::draft(draft))
+    }
+
+    /// A draft was changed.
+    pub fn changed_draft(&self, before: &Draft, after: &Draft) -> AuditEntry {
+        let target = AuditTarget::Performance(after.performance.id.0);
+        self.entry(target, facts::draft(before), facts::draft(after))
+    }
+
+    /// A draft was published.
+    pub fn published(&self, performance: &Performance, queue: Option<&Queue>) -> AuditEntry {
+        let AuditEntry { changes, .. } = self.added_performance(performance, queue);
+        let state = |state: DraftState| vec![("draft", state.name().to_uppercase())];
+        let target = AuditTarget::Performance(performance.id.0);
+        let mut entry = self.entry(target, state(DraftState::Open), state(DraftState::Published));
+        entry.changes.extend(changes);
+        entry
+    }
+
+    /// A draft was given up.
+    pub fn withdrew(&self, draft: &Draft) -> AuditEntry {
+        let state = |state: DraftState| vec![("draft", state.name().to_uppercase())];
+        let target = AuditTarget::Performance(draft.performance.id.0);
+        self.entry(target, state(DraftState::Open), state(DraftState::Withdrawn))
     }
 
     /// The settings of a queue were changed.

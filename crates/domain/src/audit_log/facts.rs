@@ -3,6 +3,7 @@
 use chrono::SecondsFormat;
 
 use crate::audit_log::AuditChange;
+use crate::catalog::draft::{Draft, DraftQueue};
 use crate::catalog::{Concert, Performance, Venue};
 use crate::queue::QueueSettings;
 use crate::time::Timestamp;
@@ -53,6 +54,15 @@ pub(super) fn performance(performance: &Performance) -> Facts {
         ("hold_duration_ms", hold_for.as_millis().to_string()),
         ("has_queue", has_queue.to_string()),
     ]
+}
+
+pub(super) fn draft(draft: &Draft) -> Facts {
+    let mut facts = performance(&draft.performance);
+    if let Some(DraftQueue { settings, pre_queue_opens_at }) = &draft.queue {
+        facts.extend(queue(settings));
+        facts.extend(pre_queue_opens_at.map(|at| ("pre_queue_opens_at", moment(at))));
+    }
+    facts
 }
 
 pub(super) fn queue(settings: &QueueSettings) -> Facts {

@@ -9,6 +9,7 @@ mod booking;
 mod card_payments;
 mod catalog;
 mod clock;
+mod drafts;
 mod event_publisher;
 mod identity;
 mod ids;
@@ -40,6 +41,7 @@ pub use booking::{
 pub use card_payments::CardPayments;
 pub use catalog::Catalog;
 pub use clock::Clock;
+pub use drafts::Drafts;
 pub use event_publisher::EventPublisher;
 pub use identity::{
     AccessTokens, AccountChanged, EmailTaken, EndedSession, HashingError, PasswordResets, Passwords, Refreshed,
@@ -75,9 +77,9 @@ pub use withdrawals::Withdrawals;
 pub use self::{
     audit::MockAudit, audit_log::MockAuditLog, booking::MockReservations, booking::MockSeatBlocks,
     booking::MockSeatChanges, booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog,
-    clock::MockClock, event_publisher::MockEventPublisher, identity::MockAccessTokens, identity::MockPasswordResets,
-    identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds, mailer::MockMailer,
-    notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
+    clock::MockClock, drafts::MockDrafts, event_publisher::MockEventPublisher, identity::MockAccessTokens,
+    identity::MockPasswordResets, identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds,
+    mailer::MockMailer, notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
     payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
     queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
     rate_limits::MockRateLimits, reconciliations::MockReconciliations, refunds::MockRefunds,

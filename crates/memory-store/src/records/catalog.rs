@@ -16,3 +16,14 @@ pub struct CatalogRecords {
     pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
     pub queues: HashMap<PerformanceId, Queue>,
 }
+
+impl CatalogRecords {
+    /// Adds a performance with its queue, if it has one.
+    pub fn add_performance(&mut self, performance: Performance, queue: Option<Queue>) {
+        let Performance { id, concert, starts_at, on_sale, .. } = performance;
+        self.by_concert.entry(concert).or_default().insert((starts_at, id));
+        self.by_end_of_sale.insert((on_sale.closes_at, id));
+        self.queues.extend(queue.map(|queue| (id, queue)));
+        self.performances.insert(id, performance);
+    }
+}

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 const REHEARSAL: &str = "encore/rehearsal";
 
 /// The messages with passwords, tokens, secrets, or URLs that may have one. `src/lib.rs` prints them without their fields.
-const SECRET: [&str; 18] = [
+const SECRET: [&str; 19] = [
     ".encore.identity.v1.SignUpRequest",
     ".encore.identity.v1.SignUpResponse",
     ".encore.identity.v1.LogInRequest",
@@ -26,6 +26,7 @@ const SECRET: [&str; 18] = [
     ".encore.admin.v1.UpdateEndpointRequest",
     ".encore.admin.v1.CreateEndpointResponse",
     ".encore.admin.v1.RotateSecretResponse",
+    ".encore.admin.v1.FindUserRequest",
     ".encore.rehearsal.v1.RehearsalFan",
 ];
 

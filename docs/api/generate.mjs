@@ -70,6 +70,7 @@ const SKIPPED = {
   UpdateQueue: ["message"],
   CreatePerformance: ["message"],
   ReviseVenue: ["general_admission_areas"],
+  FindUser: ["user_id"],
 };
 
 // The numbers of fields of descriptor.proto, of which the paths of comments are made.

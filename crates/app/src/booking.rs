@@ -11,7 +11,7 @@ use encore_domain::booking::seat_request::SeatRequest;
 use encore_domain::booking::{Reservation, ReservationCursor, ReservationFilter, ReservationState, SeatSelection};
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
-use encore_domain::ids::{PerformanceId, ReservationId};
+use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Reservations};
 use encore_domain::request::{Applied, RequestKey};
@@ -232,16 +232,16 @@ impl BookingUseCases {
         Ok(ReservationView { reservation, context })
     }
 
-    /// The caller's reservations in these states, newest first; in any state if there are none.
+    /// A user's reservations in these states, newest first; in any state if there are none.
     pub async fn list_reservations(
         &self,
-        caller: Caller,
+        user: UserId,
         states: Vec<ReservationState>,
         page: PageRequest<ReservationCursor>,
     ) -> Result<Page<ReservationView, ReservationCursor>, AppError> {
         let now = self.clock.now();
         let filter = ReservationFilter { states, now };
-        let Page { items, next } = self.reservations.list(caller.user, &filter, page).await?;
+        let Page { items, next } = self.reservations.list(user, &filter, page).await?;
         let contexts = self.contexts.contexts(items.iter().map(|reservation| reservation.performance)).await?;
         let views = items.into_iter().filter_map(|mut reservation| {
             reservation.state = reservation.state_at(now);

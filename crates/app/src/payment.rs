@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
-use encore_domain::ids::{PaymentId, ReservationId};
+use encore_domain::ids::{PaymentId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::{Paid, PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
@@ -145,10 +145,10 @@ impl PaymentUseCases {
     /// The caller's payments, newest first.
     pub async fn list_payments(
         &self,
-        caller: Caller,
+        user: UserId,
         page: PageRequest<PaymentId>,
     ) -> Result<Page<Payment, PaymentId>, AppError> {
-        Ok(self.payments.list(caller.user, page).await?)
+        Ok(self.payments.list(user, page).await?)
     }
 }
 

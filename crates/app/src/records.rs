@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use encore_domain::audit_log::{AuditCursor, AuditEntry, AuditFilter};
+use encore_domain::identity::{Email, User};
+use encore_domain::ids::UserId;
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::AuditLog;
+use encore_domain::ports::{AuditLog, Users};
 
 use crate::error::AppError;
 
@@ -12,12 +14,25 @@ use crate::error::AppError;
 #[derive(Clone)]
 pub struct RecordsUseCases {
     audit_log: Arc<dyn AuditLog>,
+    users: Arc<dyn Users>,
 }
 
 impl RecordsUseCases {
     /// The use cases over their ports.
-    pub fn new(audit_log: Arc<dyn AuditLog>) -> Self {
-        Self { audit_log }
+    pub fn new(audit_log: Arc<dyn AuditLog>, users: Arc<dyn Users>) -> Self {
+        Self { audit_log, users }
+    }
+
+    /// The user of this id.
+    pub async fn user(&self, id: UserId) -> Result<User, AppError> {
+        let account = self.users.find(id).await?;
+        account.map(|account| account.user).ok_or_else(|| AppError::not_found("user", id))
+    }
+
+    /// The user with this e-mail address. The refusal does not repeat it.
+    pub async fn user_by_email(&self, email: &Email) -> Result<User, AppError> {
+        let account = self.users.find_by_email(email).await?;
+        account.map(|account| account.user).ok_or_else(|| AppError::not_found("user", "with this e-mail address"))
     }
 
     /// The entries of the audit log that the filter admits, the newest first.

@@ -59,6 +59,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
 
         (ADMIN, "ListBlockedSeats" | "PreviewPerformanceCancellation" | "GetQueue" | "WatchQueue")
         | (DRAFTS, "GetDraft" | "ListDrafts")
+        | (RECORDS, "FindUser" | "ListUserReservations" | "ListUserPayments")
         | (MONEY, "GetSalesSwitch") => STAFF,
 
         (ADMIN, "VerifyPerformance")
@@ -138,7 +139,7 @@ mod tests {
         for rpc in rpcs().expect("descriptors") {
             let Some(Access::Roles(roles)) = access(&format!("/{rpc}")) else { continue };
             let (service, name) = rpc.split_once('/').expect("a service");
-            let reads = ["List", "Get", "Watch", "Verify", "Preview"].iter().any(|verb| name.starts_with(verb));
+            let reads = ["List", "Get", "Find", "Watch", "Verify", "Preview"].iter().any(|verb| name.starts_with(verb));
             let is_own_account = service == IDENTITY;
             for role in [Role::Auditor, Role::Support, Role::CheckIn] {
                 assert!(reads || is_own_account || !roles.contains(&role), "{rpc}: {role:?}");

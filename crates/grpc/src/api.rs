@@ -281,6 +281,7 @@ impl Api {
             BookingApi { booking, cancellations: Arc::clone(&cancellations), listings: listings(), calls: calls() };
         let wallet = WalletApi { wallet: self.wallet, cards: self.cards.clone(), listings: listings(), calls: calls() };
         let (payments, cards) = (Arc::new(self.payments), self.cards);
+        let (of_bookings, of_payments) = (Arc::clone(&booking.booking), Arc::clone(&payments));
         let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
         let queue = QueueApi {
             queue: self.queue,
@@ -334,7 +335,13 @@ impl Api {
         serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);
         let drafts = DraftsApi { drafts: self.drafts, listings: listings(), calls: calls() };
         serve!(DraftServiceServer, Records, drafts, MESSAGE_MAX_BYTES);
-        let records = RecordsApi { records: self.records, listings: listings(), calls: calls() };
+        let records = RecordsApi {
+            records: self.records,
+            booking: of_bookings,
+            payments: of_payments,
+            listings: listings(),
+            calls: calls(),
+        };
         serve!(RecordsServiceServer, Records, records, MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
             serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);

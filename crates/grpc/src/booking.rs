@@ -137,14 +137,14 @@ impl BookingService for BookingApi {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let states = states(&mut fields, &message);
+        let states = states(&mut fields, &message.states);
         let names: Vec<&str> = message.states().map(|state| state.as_str_name()).collect();
         let listing = self.listings.of("ListReservations", Some(caller.user), names);
         let page = fields.page(&listing, message.page_size, &message.page_token);
         let (Some(states), Some(page)) = (states, page) else {
             return Err(fields.into_status());
         };
-        let page = self.calls.read(self.booking.list_reservations(caller, states, page)).await?;
+        let page = self.calls.read(self.booking.list_reservations(caller.user, states, page)).await?;
         Ok(Response::new(pb::ListReservationsResponse {
             reservations: page.items.iter().map(to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -152,10 +152,10 @@ impl BookingService for BookingApi {
     }
 }
 
-fn states(fields: &mut Fields, message: &pb::ListReservationsRequest) -> Option<Vec<ReservationState>> {
+pub(crate) fn states(fields: &mut Fields, values: &[i32]) -> Option<Vec<ReservationState>> {
     let mut states = Vec::new();
     let mut is_valid = true;
-    for (index, state) in message.states.iter().enumerate() {
+    for (index, state) in values.iter().enumerate() {
         let state = match pb::ReservationState::try_from(*state) {
             Ok(pb::ReservationState::Held) => Some(ReservationState::Held),
             Ok(pb::ReservationState::Paying) => Some(ReservationState::Paying),
@@ -257,7 +257,7 @@ fn seat_selection(fields: &mut Fields, seat_ids: Vec<String>) -> Option<SeatSele
     }
 }
 
-fn to_proto(view: &ReservationView) -> pb::Reservation {
+pub(crate) fn to_proto(view: &ReservationView) -> pb::Reservation {
     let ReservationView { reservation, context } = view;
     let state = match reservation.state {
         ReservationState::Held => pb::ReservationState::Held,

@@ -97,7 +97,7 @@ impl PaymentService for PaymentApi {
         let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.calls.read(self.payments.list_payments(caller, page)).await?;
+        let page = self.calls.read(self.payments.list_payments(caller.user, page)).await?;
         Ok(Response::new(pb::ListPaymentsResponse {
             payments: page.items.iter().map(to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -106,7 +106,7 @@ impl PaymentService for PaymentApi {
 }
 
 /// A payment that was made. One from the wallet is its one attempt; those by card, and what was given back, are left out.
-fn to_proto(payment: &Payment) -> pb::Payment {
+pub(crate) fn to_proto(payment: &Payment) -> pb::Payment {
     pb::Payment {
         payment_id: payment.id.to_string(),
         reservation_id: payment.reservation.to_string(),

@@ -1,26 +1,105 @@
 //! `RecordsService`.
 
+use std::sync::Arc;
+
+use encore_app::booking::BookingUseCases;
+use encore_app::payment::PaymentUseCases;
 use encore_app::records::RecordsUseCases;
 use encore_domain::audit_log::{AuditChange, AuditEntry, AuditFilter, AuditTarget};
+use encore_domain::identity::Email;
 use encore_domain::time::Timestamp;
 use encore_proto::admin::v1::{self as pb, records_service_server::RecordsService};
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
+use crate::booking::{states, to_proto as reservation_to_proto};
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::identity::role_to_proto;
+use crate::identity::{role_to_proto, to_proto as user_to_proto};
 use crate::page_token::Listings;
+use crate::payment::to_proto as payment_to_proto;
 use crate::to_proto::timestamp;
 
 pub(crate) struct RecordsApi {
     pub(crate) records: RecordsUseCases,
+    pub(crate) booking: Arc<BookingUseCases>,
+    pub(crate) payments: Arc<PaymentUseCases>,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
 
 #[tonic::async_trait]
 impl RecordsService for RecordsApi {
+    async fn find_user(&self, request: Request<pb::FindUserRequest>) -> Result<Response<pb::FindUserResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let user = match (message.email.as_str(), message.user_id.as_str()) {
+            ("", id) => {
+                let id = fields.id("user_id", id);
+                let Some(id) = id else { return Err(fields.into_status()) };
+                self.calls.read(self.records.user(id)).await?
+            }
+            (email, "") => {
+                let email = fields.read("email", Email::parse(email));
+                let Some(email) = email else { return Err(fields.into_status()) };
+                self.calls.read(self.records.user_by_email(&email)).await?
+            }
+            _ => {
+                fields.refuse("user_id", "must be empty where email is set");
+                return Err(fields.into_status());
+            }
+        };
+        Ok(Response::new(pb::FindUserResponse { user: Some(user_to_proto(&user)) }))
+    }
+
+    async fn list_user_reservations(
+        &self,
+        request: Request<pb::ListUserReservationsRequest>,
+    ) -> Result<Response<pb::ListUserReservationsResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let user = fields.id("user_id", &message.user_id);
+        let states = states(&mut fields, &message.states);
+        let names = message.states().map(|state| state.as_str_name());
+        let listing = self.listings.of("ListUserReservations", user, names);
+        let page = fields.page(&listing, message.page_size, &message.page_token);
+        let (Some(user), Some(states), Some(page)) = (user, states, page) else {
+            return Err(fields.into_status());
+        };
+        let reading = async {
+            self.records.user(user).await?;
+            self.booking.list_reservations(user, states, page).await
+        };
+        let page = self.calls.read(reading).await?;
+        Ok(Response::new(pb::ListUserReservationsResponse {
+            reservations: page.items.iter().map(reservation_to_proto).collect(),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn list_user_payments(
+        &self,
+        request: Request<pb::ListUserPaymentsRequest>,
+    ) -> Result<Response<pb::ListUserPaymentsResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let user = fields.id("user_id", &message.user_id);
+        let listing = self.listings.of("ListUserPayments", user, []);
+        let page = fields.page(&listing, message.page_size, &message.page_token);
+        let (Some(user), Some(page)) = (user, page) else {
+            return Err(fields.into_status());
+        };
+        let reading = async {
+            self.records.user(user).await?;
+            self.payments.list_payments(user, page).await
+        };
+        let page = self.calls.read(reading).await?;
+        Ok(Response::new(pb::ListUserPaymentsResponse {
+            payments: page.items.iter().map(payment_to_proto).collect(),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
     async fn list_audit_entries(
         &self,
         request: Request<pb::ListAuditEntriesRequest>,

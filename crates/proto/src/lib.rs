@@ -47,5 +47,6 @@ secret!(
     admin::v1::UpdateEndpointRequest,
     admin::v1::CreateEndpointResponse,
     admin::v1::RotateSecretResponse,
+    admin::v1::FindUserRequest,
     rehearsal::v1::RehearsalFan
 );

@@ -150,7 +150,7 @@ impl Encore {
             admin,
             drafts: DraftUseCases::new(of_drafts),
             money,
-            records: RecordsUseCases::new(audit_log),
+            records: RecordsUseCases::new(audit_log, users),
             queue_admin,
             seat_blocks,
             audit,

@@ -43,6 +43,7 @@ mod seat_map;
 mod sessions;
 mod stock;
 mod store_watch;
+mod support;
 mod survival;
 mod values;
 mod venues;

@@ -1,0 +1,78 @@
+//! Support finds a fan, and what the fan has bought.
+
+use encore_domain::identity::Role;
+use encore_port_tests::fixtures;
+use encore_proto::admin::v1 as pb;
+use encore_proto::admin::v1::records_service_client::RecordsServiceClient;
+use encore_proto::booking::v1::ReservationState;
+use encore_tests::fan::{Fan, reason, request_id, violated_fields};
+use encore_tests::world::World;
+use tonic::Status;
+use tonic::transport::Channel;
+
+fn client(by: &Fan) -> RecordsServiceClient<Channel> {
+    RecordsServiceClient::new(by.channel.clone())
+}
+
+async fn found(by: &Fan, email: &str, user_id: &str) -> Result<String, Status> {
+    let message = pb::FindUserRequest { email: email.into(), user_id: user_id.into() };
+    Ok(client(by).find_user(by.request(message)).await?.into_inner().user.expect("a user").user_id)
+}
+
+async fn support_finds_a_fan_and_what_is_bought(world: World) {
+    let support = world.user(0, Role::Support).await;
+    let (performance, account) = (world.performance(None).await, fixtures::account());
+    let email = account.user.email.as_str().to_owned();
+    let user = account.user.id.to_string();
+    world.ports.users.create(account.clone(), None).await.expect("a new user");
+    let fan = world.fan(0).await;
+    assert_eq!(found(&support, &email.to_uppercase(), "").await.expect("found"), user);
+    assert_eq!(found(&support, "", &user).await.expect("found"), user);
+    let nobody = found(&support, "nobody@example.com", "").await.expect_err("nobody");
+    assert_eq!(reason(&nobody), "NOT_FOUND");
+    assert!(!nobody.message().contains('@'), "{}", nobody.message());
+    assert_eq!(reason(&found(&support, "", &request_id()).await.expect_err("nobody")), "NOT_FOUND");
+    assert_eq!(violated_fields(&found(&support, &email, &user).await.expect_err("both")), ["user_id"]);
+    assert_eq!(violated_fields(&found(&support, "x", "").await.expect_err("bad")), ["email"]);
+    assert_eq!(violated_fields(&found(&support, "", "").await.expect_err("neither")), ["user_id"]);
+
+    let id = fan.user.to_string();
+    let (held, bought) = (
+        fan.hold(performance, &["S-A-1"]).await.expect("held"),
+        fan.hold(performance, &["S-A-2"]).await.expect("held"),
+    );
+    fan.top_up(12_000).await.expect("topped up");
+    let paid = fan.pay(&bought.reservation_id).await.expect("paid");
+    let reservations = async |by: &Fan, states: &[ReservationState]| -> Result<Vec<String>, Status> {
+        let states = states.iter().map(|state| (*state).into()).collect();
+        let message = pb::ListUserReservationsRequest { user_id: id.clone(), states, ..Default::default() };
+        let listed = client(by).list_user_reservations(by.request(message)).await?.into_inner().reservations;
+        Ok(listed.into_iter().map(|reservation| reservation.reservation_id).collect())
+    };
+    let mut all = reservations(&support, &[]).await.expect("both");
+    all.sort();
+    let mut both = [held.reservation_id, bought.reservation_id.clone()];
+    both.sort();
+    assert_eq!(all, both);
+    assert_eq!(reservations(&support, &[ReservationState::Confirmed]).await.expect("one"), [bought.reservation_id]);
+    let message = pb::ListUserPaymentsRequest { user_id: id.clone(), ..Default::default() };
+    let payments =
+        client(&support).list_user_payments(support.request(message)).await.expect("one").into_inner().payments;
+    assert_eq!(payments.iter().map(|it| it.payment_id.clone()).collect::<Vec<_>>(), [paid.payment_id]);
+    let unknown = pb::ListUserPaymentsRequest { user_id: request_id(), ..Default::default() };
+    let unknown = client(&support).list_user_payments(support.request(unknown)).await.expect_err("nobody");
+    assert_eq!(reason(&unknown), "NOT_FOUND");
+
+    let refused = [found(&fan, &email, "").await.map(drop), reservations(&fan, &[]).await.map(drop)];
+    assert!(refused.iter().all(|it| it.as_ref().is_err_and(|it| reason(it) == "ROLE_NOT_ALLOWED")), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_finds_a_fan_and_what_is_bought_durable() {
+    support_finds_a_fan_and_what_is_bought(World::durable(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_finds_a_fan_and_what_is_bought_embedded() {
+    support_finds_a_fan_and_what_is_bought(World::embedded().await).await;
+}

@@ -64,7 +64,6 @@ pub(crate) fn access(path: &str) -> Option<Access> {
 
         (ADMIN, "VerifyPerformance")
         | (MONEY, "GetSettlement")
-        | (WEBHOOKS, "GetEndpoint" | "ListEndpoints" | "ListDeliveries")
         | (EVENTS, "ListEvents" | "WatchEvents")
         | (RECORDS, "ListAuditEntries") => AUDITORS,
 
@@ -80,8 +79,8 @@ pub(crate) fn access(path: &str) -> Option<Access> {
         | (MONEY, "CreditWallet" | "SetSalesSwitch")
         | (
             WEBHOOKS,
-            "CreateEndpoint" | "UpdateEndpoint" | "DeleteEndpoint" | "RotateSecret" | "EnableEndpoint"
-            | "ResendDelivery" | "ReplayEvents",
+            "CreateEndpoint" | "GetEndpoint" | "ListEndpoints" | "ListDeliveries" | "UpdateEndpoint" | "DeleteEndpoint"
+            | "RotateSecret" | "EnableEndpoint" | "ResendDelivery" | "ReplayEvents",
         )
         | (REHEARSAL, "AddRehearsalFans") => OPERATORS,
 

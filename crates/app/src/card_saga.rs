@@ -9,10 +9,9 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::RefundId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step, reports};
 use encore_domain::payment::card::{CardPayment, NextStep, PaymentState};
-use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange};
+use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
 use encore_domain::payment::gateway::{Charge, FailureReason, GatewayView};
 use encore_domain::ports::{CardPayments, Clock, Ids, PaymentGateway};
-use encore_domain::time::Timestamp;
 use encore_seat_map::SeatMap;
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
@@ -126,7 +125,7 @@ impl CardSaga {
 
     async fn rest(&self, card: CardPayment, wait: Option<Duration>) -> Result<CardPayment, AppError> {
         let due = wait.map(|wait| self.clock.now() + wait);
-        let (card, _) = self.apply(&card, Change::Report(Vec::new()), due).await?;
+        let (card, _) = self.apply(&card, Change::Report(Vec::new()), TakeUp::Due(due)).await?;
         Ok(card)
     }
 
@@ -163,7 +162,7 @@ impl CardSaga {
             return Ok(card);
         }
         let report = Change::Report(vec![(step, Outcome::Requested)]);
-        Ok(self.apply(&card, report, Some(self.clock.now() + LEASE)).await?.0)
+        Ok(self.apply(&card, report, self.leased()).await?.0)
     }
 
     async fn authorize(&self, card: CardPayment, charge: &Charge) -> Result<Stepped, AppError> {
@@ -171,7 +170,7 @@ impl CardSaga {
         if authorized.is_err() {
             // The request may have arrived: from now on it is looked up.
             let unknown = Change::Report(vec![(Step::Authorize, Outcome::Unknown)]);
-            let (card, _) = self.apply(&card, unknown, None).await?;
+            let (card, _) = self.apply(&card, unknown, self.leased()).await?;
             let wait = retry_after(&card);
             return Ok(Stepped::Rest(Box::new(card), Some(wait)));
         }
@@ -207,7 +206,7 @@ impl CardSaga {
         let Ok(Some(view)) = self.ask(self.gateway.look_up(charge)).await else {
             return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
         };
-        let (card, _) = self.apply(&card, Change::Report(reports(&view)), None).await?;
+        let (card, _) = self.apply(&card, Change::Report(reports(&view)), self.leased()).await?;
         Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
     }
 
@@ -227,7 +226,7 @@ impl CardSaga {
 
     /// Applies a change. Goes on if it had an effect.
     async fn decide(&self, card: CardPayment, change: Change) -> Result<Stepped, AppError> {
-        let (card, effects) = self.apply(&card, change, Some(self.clock.now() + LEASE)).await?;
+        let (card, effects) = self.apply(&card, change, self.leased()).await?;
         if effects.events.is_empty() || card.state() == PaymentState::NeedsAction {
             let wait = retry_after(&card);
             return Ok(Stepped::Rest(Box::new(card), Some(wait)));
@@ -235,16 +234,21 @@ impl CardSaga {
         Ok(Stepped::On(Box::new(card)))
     }
 
+    /// This instance goes on with a payment after a change.
+    fn leased(&self) -> TakeUp {
+        TakeUp::Leased(self.clock.now() + LEASE)
+    }
+
     async fn apply(
         &self,
         card: &CardPayment,
         what: Change,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), AppError> {
         let transfers = [(); 2].map(|()| transfer_ids(&*self.ids));
         let ids = CardChangeIds { refund: RefundId(self.ids.next()), transfers };
         let change = CardChange { what, at: self.clock.now(), ids };
-        let (card, effects) = self.cards.apply(card.id, change, due).await?;
+        let (card, effects) = self.cards.apply(card.id, change, take_up).await?;
         self.propagate(&card, &effects).await;
         Ok((card, effects))
     }

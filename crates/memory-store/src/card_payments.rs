@@ -6,7 +6,7 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::PaymentId;
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
-use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, SeatsChange, decide};
+use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, SeatsChange, TakeUp, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
 use encore_domain::ports::CardPayments;
 use encore_domain::queue::{EndReason, QueueTokenPayload};
@@ -117,7 +117,7 @@ impl CardPayments for MemoryCardPayments {
             records.outbox.write(&Event::HoldChanged { hold: paying.clone(), at: plan.at });
         }
         records.cards.write(card.clone());
-        records.cards.set_due(card.id, Some(plan.lease_until));
+        records.cards.take(card.id, plan.lease_until);
         records.requests.remember(Some(request), Started { payment: card.id, attempt: plan.attempt });
         Ok(Applied::Now((card, paying)))
     }
@@ -141,7 +141,7 @@ impl CardPayments for MemoryCardPayments {
         let records = &mut *self.0.lock();
         let due = records.cards.due(now, limit as usize);
         for id in &due {
-            records.cards.set_due(*id, Some(lease_until));
+            records.cards.take(*id, lease_until);
             if let Some(card) = records.cards.payments.get_mut(id) {
                 card.tries = card.tries.saturating_add(1);
             }
@@ -157,7 +157,7 @@ impl CardPayments for MemoryCardPayments {
         &self,
         payment: PaymentId,
         change: CardChange,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), Unavailable> {
         let records = &mut *self.0.lock();
         let card = records.card(payment).ok_or_else(|| Unavailable::of("the payment"))?;
@@ -176,7 +176,8 @@ impl CardPayments for MemoryCardPayments {
         let effects = decide(&card, context, &change);
         records.apply_to_card(card, &effects);
         let card = records.card(payment).ok_or_else(|| Unavailable::of("the payment"))?;
-        records.cards.set_due(payment, card.due_after(due, change.at));
+        let due = card.due_after(take_up.at(), change.at);
+        records.cards.set_due(payment, due, take_up, change.at);
         Ok((card, effects))
     }
 }

@@ -44,7 +44,7 @@ impl Refunds for MemoryRefunds {
         payments.refunds.insert(refund.id, refund.clone());
         if let Some(attempt) = card.filter(|_| refund.amount().minor > 0).and_then(|card| card.attempts.last_mut()) {
             attempt.events.push(refund.requested());
-            cards.set_due(refund.payment, Some(plan.at));
+            cards.reopen(refund.payment, plan.at);
         }
         outbox.write(&Event::SeatsCancelled { reservation: reservation.clone(), refund: refund.clone() });
         let cancelled = Cancelled { reservation, refund };

@@ -41,7 +41,7 @@ impl Withdrawals for MemoryWithdrawals {
             if let Some(attempt) = records.cards.payments.get_mut(&payment).and_then(|card| card.attempts.last_mut()) {
                 attempt.events.push(part.refund.requested());
             }
-            records.cards.set_due(payment, Some(plan.at));
+            records.cards.reopen(payment, plan.at);
             records.payments.refunds.insert(part.refund.id, part.refund.clone());
             records.wallets.post(&part.transfer);
         }

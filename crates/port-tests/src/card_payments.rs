@@ -12,7 +12,7 @@ use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
 use encore_domain::payment::card::{CardPayment, CardPlan, PAYING_FOR, PaymentState, Purpose};
-use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange};
+use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
 use encore_domain::payment::gateway::{FailureReason, MethodToken};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
@@ -45,6 +45,7 @@ macro_rules! card_payments {
             refunds_a_card,
             takes_up_what_is_due,
             hastens_what_a_hint_names,
+            keeps_a_hint_for_the_end_of_the_lease,
             ignores_old_reports,
             audits_card_payments,
         ] $($with)+ }
@@ -90,7 +91,7 @@ impl RecordBench {
     }
 
     async fn apply(&self, card: &CardPayment, change: CardChange) -> (CardPayment, CardEffects) {
-        self.card_payments.apply(card.id, change, None).await.expect("the store answers")
+        self.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers")
     }
 
     async fn reported(&self, card: &CardPayment, reports: &[(Step, Outcome)], at: Timestamp) -> CardEffects {
@@ -294,7 +295,7 @@ pub async fn confirms_once_under_contention(bench: RecordBench) {
     let (hold, card) = bench.authorized(&[0]).await;
     let answers = at_once((0..TWENTY).map(|_| {
         let (cards, id, change) = (Arc::clone(&bench.card_payments), card.id, change(Change::Confirm, at_secs(3)));
-        async move { cards.apply(id, change, None).await.expect("the store answers").1 }
+        async move { cards.apply(id, change, TakeUp::Due(None)).await.expect("the store answers").1 }
     }))
     .await;
     assert_eq!(answers.iter().filter(|effects| effects.paid.is_some()).count(), 1);
@@ -459,7 +460,11 @@ pub async fn takes_up_what_is_due(bench: RecordBench) {
 
 pub async fn hastens_what_a_hint_names(bench: RecordBench) {
     let (_, open) = bench.authorized(&[0]).await;
-    bench.card_payments.apply(open.id, report(&[], at_secs(5)), Some(at_secs(60))).await.expect("the store answers");
+    bench
+        .card_payments
+        .apply(open.id, report(&[], at_secs(5)), TakeUp::Due(Some(at_secs(60))))
+        .await
+        .expect("the store answers");
     let (_, over) = bench.charged(&[0]).await;
     let before = (bench.card(open.id).await, bench.card(over.id).await);
     let hasten = async |id, at| bench.card_payments.hasten(id, at_secs(at)).await.expect("the store answers");
@@ -469,6 +474,36 @@ pub async fn hastens_what_a_hint_names(bench: RecordBench) {
     assert!(!hasten(over.id, 10).await && !hasten(id(), 10).await);
     assert_eq!((bench.card(open.id).await, bench.card(over.id).await), before);
     assert_eq!(due(10).await.iter().map(|card| card.id).collect::<Vec<_>>(), [open.id]);
+}
+
+pub async fn keeps_a_hint_for_the_end_of_the_lease(bench: RecordBench) {
+    let take = async |now: u64| {
+        let taken = bench.card_payments.take_due(at_secs(now), at_secs(now + 30), 10).await;
+        taken.expect("the store answers").into_iter().map(|card| card.id).collect::<Vec<_>>()
+    };
+    let apply = async |id, change, take_up| {
+        bench.card_payments.apply(id, change, take_up).await.expect("the store answers");
+    };
+    let (_, card) = bench.authorized(&[0]).await;
+    assert_eq!(take(10).await, [card.id]);
+    assert!(bench.card_payments.hasten(card.id, at_secs(12)).await.expect("the store answers"));
+    assert_eq!(take(13).await, [], "it is leased");
+    apply(card.id, report(&[], at_secs(14)), TakeUp::Leased(at_secs(44))).await;
+    assert_eq!(take(15).await, [], "whoever has it goes on");
+    apply(card.id, report(&[], at_secs(16)), TakeUp::Due(Some(at_secs(60)))).await;
+    assert_eq!(take(16).await, [card.id], "the look may have been before the news");
+    apply(card.id, report(&[], at_secs(17)), TakeUp::Due(Some(at_secs(60)))).await;
+    assert_eq!(take(17).await, [], "it was looked at again");
+
+    let (bought, paid) = bench.charged(&[1, 2]).await;
+    let some = crate::refunds::plan(&bought, &bought.slots()[..1], at_secs(18));
+    let first = made(bench.cancel(&some, request(bought.user)).await).refund;
+    assert_eq!(take(20).await, [paid.id]);
+    made(bench.cancel(&crate::refunds::plan(&bought, &[], at_secs(21)), request(bought.user)).await);
+    assert_eq!(take(22).await, [], "it is leased");
+    let refunded = report(&[(Step::Refund(first.id), Outcome::Succeeded)], at_secs(23));
+    apply(paid.id, refunded, TakeUp::Due(Some(at_secs(600)))).await;
+    assert_eq!(take(23).await, [paid.id], "the other refund is left to do");
 }
 
 pub async fn ignores_old_reports(bench: RecordBench) {

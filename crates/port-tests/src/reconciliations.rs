@@ -5,6 +5,7 @@ use encore_domain::audit::Promise;
 use encore_domain::ids::AttemptId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
 use encore_domain::payment::card::CardPayment;
+use encore_domain::payment::card_change::TakeUp;
 use encore_domain::payment::reconciliation::{Difference, Unreconciled};
 
 use crate::RecordBench;
@@ -66,7 +67,7 @@ pub async fn compares_each_attempt_once(bench: RecordBench) {
     assert_eq!(bench.unreconciled(99, 10).await, [], "the refund is under way");
     let failed = Outcome::Failed(encore_domain::payment::gateway::FailureReason::RefundRefused);
     let change = report(&[(Step::Refund(refund.id), failed)], at_secs(6));
-    bench.card_payments.apply(card.id, change, None).await.expect("the store answers");
+    bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
     assert_eq!(bench.unreconciled(99, 10).await.len(), 1);
 }
 

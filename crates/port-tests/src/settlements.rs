@@ -4,6 +4,7 @@
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::Performance;
 use encore_domain::payment::attempt::{Outcome, Step};
+use encore_domain::payment::card_change::TakeUp;
 use encore_domain::payment::gateway::FailureReason;
 use encore_domain::payment::settlement::{Settlement, SettlementItem};
 use encore_domain::wallet::Account;
@@ -98,7 +99,7 @@ pub async fn counts_open_refunds(bench: RecordBench) {
     let failed = Outcome::Failed(FailureReason::RefundRefused);
     for (outcome, open) in [(Outcome::Unknown, 1), (Outcome::Succeeded, 0), (failed, 0)] {
         let change = report(&[(Step::Refund(refund.id), outcome)], at_secs(6));
-        bench.card_payments.apply(card.id, change, None).await.expect("the store answers");
+        bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
         assert_eq!(of().await, open);
     }
 }

@@ -7,7 +7,7 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::attempt::{Outcome, Step};
 use encore_domain::payment::card::{CardPayment, Purpose};
-use encore_domain::payment::card_change::Change;
+use encore_domain::payment::card_change::{Change, TakeUp};
 use encore_domain::payment::gateway::FailureReason;
 use encore_domain::payment::refund::{Refund, RefundCause};
 use encore_domain::payment::withdrawal::{WithdrawRefusal, WithdrawalPlan};
@@ -47,7 +47,7 @@ impl RecordBench {
         let card = made(self.card_payments.start(started, request(user)).await).0;
         let captured = [(Step::Authorize, Outcome::Succeeded), (Step::Capture, Outcome::Succeeded)];
         for change in [report(&captured, at_secs(2)), change(Change::Confirm, at_secs(3))] {
-            self.card_payments.apply(card.id, change, None).await.expect("the store answers");
+            self.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
         }
         card
     }
@@ -74,7 +74,7 @@ pub async fn withdraws_to_the_card(bench: RecordBench) {
     let failed = Outcome::Failed(FailureReason::RefundRefused);
     for _ in 0..2 {
         let change = report(&[(Step::Refund(refund.id), failed.clone())], at_secs(60));
-        bench.card_payments.apply(card.id, change, None).await.expect("the store answers");
+        bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
         assert_eq!(bench.balances(fan).await, [euros(700)], "it came back");
     }
     bench.assert_clean().await;
@@ -91,7 +91,7 @@ pub async fn withdraws_from_several_top_ups(bench: RecordBench) {
     for (card, refund) in [(&second, bench.card_payments.find(second.id).await.expect("an answer"))] {
         let refund = refund.expect("a payment").refunds[0].id;
         let change = report(&[(Step::Refund(refund), Outcome::Succeeded)], at_secs(55));
-        bench.card_payments.apply(card.id, change, None).await.expect("the store answers");
+        bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
     }
     assert_eq!(amounts(bench.withdraw(fan, 300).await), [(second.id, 50), (first.id, 250)]);
     assert_eq!(bench.balances(fan).await, [euros(250)]);
@@ -156,6 +156,6 @@ pub async fn audits_withdrawals(bench: RecordBench) {
     let refunds = bench.withdraw(fan, 500).await;
     bench.assert_clean().await;
     let change = report(&[(Step::Refund(refunds[0].id), Outcome::Succeeded)], at_secs(55));
-    bench.card_payments.apply(card.id, change, None).await.expect("the store answers");
+    bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
     bench.assert_clean().await;
 }

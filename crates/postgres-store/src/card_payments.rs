@@ -9,7 +9,7 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::PaymentId;
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
-use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, decide};
+use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, TakeUp, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
 use encore_domain::ports::CardPayments;
 use encore_domain::queue::EndReason;
@@ -62,7 +62,7 @@ impl PostgresCardPayments {
             if card.attempts.len() == 1 {
                 card_rows::insert(conn, &card, plan.lease_until).await?;
             } else {
-                card_rows::set_due(conn, card.id.0, Some(plan.lease_until), true).await?;
+                card_rows::set_due(conn, card.id.0, Some(plan.lease_until), true, true, plan.at).await?;
             }
             if let Some(attempt) = card.attempt() {
                 card_rows::add_attempt(conn, &card, attempt).await?;
@@ -96,7 +96,7 @@ impl PostgresCardPayments {
             WITH due AS (
                 SELECT id FROM card_payments WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
             )
-            UPDATE card_payments SET due_at = $3, tries = tries + 1
+            UPDATE card_payments SET due_at = $3, leased_until = $3, hinted_at = NULL, tries = tries + 1
             FROM due WHERE card_payments.id = due.id
             RETURNING card_payments.id";
         #[derive(QueryableByName)]
@@ -128,7 +128,7 @@ impl PostgresCardPayments {
         &self,
         id: PaymentId,
         change: &CardChange,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), TxError<Unavailable>> {
         let mut conn = self.database.connection().await?;
         let applying = conn.transaction(async |conn| {
@@ -162,8 +162,9 @@ impl PostgresCardPayments {
                 attempt.events.extend(effects.events.iter().cloned());
             }
             after.refunds.extend(effects.refund.clone());
-            let due = after.due_after(due, change.at);
-            card_rows::set_due(conn, id.0, due, !effects.events.is_empty()).await?;
+            let due = after.due_after(take_up.at(), change.at);
+            let (is_leased, is_new) = (matches!(take_up, TakeUp::Leased(_)), !effects.events.is_empty());
+            card_rows::set_due(conn, id.0, due, is_leased, is_new, change.at).await?;
             Ok((after, effects))
         });
         applying.await
@@ -303,8 +304,8 @@ impl CardPayments for PostgresCardPayments {
         &self,
         payment: PaymentId,
         change: CardChange,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), Unavailable> {
-        self.database.transact("card_payments.apply", || self.try_apply(payment, &change, due)).await
+        self.database.transact("card_payments.apply", || self.try_apply(payment, &change, take_up)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use encore_domain::payment::attempt::{AttemptEvent, Outcome, Step};
@@ -29,6 +29,7 @@ pub struct CardRow {
     made_at: DateTime<Utc>,
     due_at: Option<DateTime<Utc>>,
     tries: i32,
+    leased_until: Option<DateTime<Utc>>,
 }
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -79,8 +80,8 @@ pub async fn lock_of(conn: &mut AsyncPgConnection, reservation: Uuid) -> QueryRe
     }
 }
 
-/// Writes a new payment, without its attempts.
-pub async fn insert(conn: &mut AsyncPgConnection, card: &CardPayment, due_at: DateTime<Utc>) -> QueryResult<()> {
+/// Writes a new payment, which is leased, without its attempts.
+pub async fn insert(conn: &mut AsyncPgConnection, card: &CardPayment, leased_until: DateTime<Utc>) -> QueryResult<()> {
     let (reservation_id, performance_id) = match card.purpose {
         Purpose::Seats { reservation, performance } => (Some(reservation.0), Some(performance.0)),
         Purpose::TopUp => (None, None),
@@ -93,8 +94,9 @@ pub async fn insert(conn: &mut AsyncPgConnection, card: &CardPayment, due_at: Da
         amount_minor: card.amount.minor,
         currency: card.amount.currency.code().to_owned(),
         made_at: card.made_at,
-        due_at: Some(due_at),
+        due_at: Some(leased_until),
         tries: 0,
+        leased_until: Some(leased_until),
     };
     diesel::insert_into(card_payments::table).values(row).execute(conn).await?;
     Ok(())
@@ -154,28 +156,57 @@ pub async fn add_events(
     Ok(())
 }
 
-/// Sets when a payment is due, and how often it was taken up.
+/// Leases a payment, or gives up the lease and sets when it is due: at `now` if there was a hint since it was leased.
 pub async fn set_due(
     conn: &mut AsyncPgConnection,
     id: Uuid,
     due_at: Option<DateTime<Utc>>,
+    is_leased: bool,
     reset_tries: bool,
+    now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let row = card_payments::table.find(id);
-    if reset_tries {
-        let set = (card_payments::due_at.eq(due_at), card_payments::tries.eq(0));
-        Cached(diesel::update(row).set(set)).execute(&mut &*conn).await?;
+    const LEASE: &str = "
+        UPDATE card_payments SET due_at = $2, leased_until = $2, tries = CASE WHEN $3 THEN 0 ELSE tries END WHERE id = $1";
+    const LEAVE: &str = "
+        UPDATE card_payments SET
+            due_at = CASE WHEN $2 IS NULL OR hinted_at IS NULL THEN $2 ELSE LEAST($2, $4) END,
+            leased_until = NULL, hinted_at = NULL, tries = CASE WHEN $3 THEN 0 ELSE tries END
+        WHERE id = $1";
+    let query = sql(if is_leased { LEASE } else { LEAVE })
+        .bind::<SqlUuid, _>(id)
+        .bind::<Nullable<Timestamptz>, _>(due_at)
+        .bind::<Bool, _>(reset_tries);
+    if is_leased {
+        Cached(query).execute(&mut &*conn).await?;
     } else {
-        Cached(diesel::update(row).set(card_payments::due_at.eq(due_at))).execute(&mut &*conn).await?;
+        Cached(query.bind::<Timestamptz, _>(now)).execute(&mut &*conn).await?;
     }
     Ok(())
 }
 
-/// Makes a payment due at `at`, unless it is due before. Returns whether it is due at all.
+/// Makes a payment due at `at`, unless it is due before. One that is leased is due when the lease is given up. Returns whether it is due
+/// at all.
 pub async fn hasten(conn: &mut AsyncPgConnection, id: Uuid, at: DateTime<Utc>) -> QueryResult<bool> {
-    const HASTEN: &str = "UPDATE card_payments SET due_at = LEAST(due_at, $2) WHERE id = $1 AND due_at IS NOT NULL";
+    const HASTEN: &str = "
+        UPDATE card_payments SET
+            due_at = CASE WHEN due_at = leased_until THEN due_at ELSE LEAST(due_at, $2) END,
+            hinted_at = CASE WHEN due_at = leased_until THEN LEAST(hinted_at, $2) ELSE hinted_at END
+        WHERE id = $1 AND due_at IS NOT NULL";
     let hastened = sql(HASTEN).bind::<SqlUuid, _>(id).bind::<Timestamptz, _>(at).execute(conn).await?;
     Ok(hastened > 0)
+}
+
+/// Makes a payment due at `at`, as [`hasten`] does, but also one that is over, since a refund of it was begun.
+pub async fn reopen(conn: &mut AsyncPgConnection, id: Uuid, at: DateTime<Utc>) -> QueryResult<()> {
+    // `LEAST` ignores a null, which is a payment that is over.
+    const REOPEN: &str = "
+        UPDATE card_payments SET
+            due_at = CASE WHEN due_at = leased_until THEN due_at ELSE LEAST(due_at, $2) END,
+            hinted_at = CASE WHEN due_at = leased_until THEN LEAST(hinted_at, $2) ELSE hinted_at END,
+            tries = 0
+        WHERE id = $1";
+    Cached(sql(REOPEN).bind::<SqlUuid, _>(id).bind::<Timestamptz, _>(at)).execute(&mut &*conn).await?;
+    Ok(())
 }
 
 impl CardRow {

@@ -95,7 +95,7 @@ async fn give_back_to_card(conn: &mut AsyncPgConnection, card: &CardPayment, ref
     if let Some(attempt) = card.attempt() {
         card_rows::add_events(conn, attempt.id, attempt.events.len(), &[refund.requested()]).await?;
     }
-    card_rows::set_due(conn, card.id.0, Some(refund.at), true).await
+    card_rows::reopen(conn, card.id.0, refund.at).await
 }
 
 /// Frees the cancelled seats. A cancelled reservation still lists those that it had last.

@@ -341,6 +341,8 @@ diesel::table! {
         made_at -> Timestamptz,
         due_at -> Nullable<Timestamptz>,
         tries -> Integer,
+        leased_until -> Nullable<Timestamptz>,
+        hinted_at -> Nullable<Timestamptz>,
     }
 }
 

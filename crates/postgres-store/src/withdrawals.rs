@@ -59,7 +59,7 @@ impl PostgresWithdrawals {
                 if let Some(attempt) = card.and_then(|card| card.attempt()) {
                     card_rows::add_events(conn, attempt.id, attempt.events.len(), &[refund.requested()]).await?;
                 }
-                card_rows::set_due(conn, refund.payment.0, Some(plan.at), true).await?;
+                card_rows::reopen(conn, refund.payment.0, plan.at).await?;
             }
             let refunds: Vec<Refund> = parts.into_iter().map(|part| part.refund).collect();
             let ids: Vec<String> = refunds.iter().map(|refund| refund.id.to_string()).collect();

@@ -10,7 +10,7 @@ use encore_domain::ids::{PaymentId, RefundId};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::payment::card::{CardPayment, CardPlan};
-use encore_domain::payment::card_change::{CardChange, CardEffects};
+use encore_domain::payment::card_change::{CardChange, CardEffects, TakeUp};
 use encore_domain::payment::gateway::{Charge, GatewayView};
 use encore_domain::ports::{CardPayments, PaymentGateway};
 use encore_domain::request::{Applied, RequestKey};
@@ -93,9 +93,9 @@ impl CardPayments for Mortal<dyn CardPayments> {
         &self,
         payment: PaymentId,
         change: CardChange,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), Unavailable> {
-        self.fuse.guard(self.port.apply(payment, change, due)).await
+        self.fuse.guard(self.port.apply(payment, change, take_up)).await
     }
 }
 

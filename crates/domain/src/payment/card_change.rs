@@ -36,6 +36,25 @@ pub enum Change {
     Revoke,
 }
 
+/// When a payment is taken up after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeUp {
+    /// The caller goes on with it. Nobody else takes it up before this time.
+    Leased(Timestamp),
+    /// The caller leaves it. Whoever is first takes it up then; at once, if there is no time.
+    Due(Option<Timestamp>),
+}
+
+impl TakeUp {
+    /// The time that is asked for.
+    pub fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::Leased(until) => Some(until),
+            Self::Due(at) => at,
+        }
+    }
+}
+
 /// The ids that a change may need.
 #[derive(Clone, Copy, Debug)]
 pub struct CardChangeIds {

@@ -7,7 +7,7 @@ use crate::error::{RequestError, Unavailable};
 use crate::ids::PaymentId;
 use crate::payment::PayRefusal;
 use crate::payment::card::{CardPayment, CardPlan};
-use crate::payment::card_change::{CardChange, CardEffects};
+use crate::payment::card_change::{CardChange, CardEffects, TakeUp};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -40,6 +40,8 @@ use crate::time::Timestamp;
 ///   callers until `lease_until`, and is due again after that
 /// - `hastens_what_a_hint_names`: a payment with something left to do is due at that time, unless it is due before; nothing else changes.
 ///   One that is over, or unknown, is left alone
+/// - `keeps_a_hint_for_the_end_of_the_lease`: a hint, or a refund that is begun, lets nobody into a leased payment. Whoever has the lease
+///   may have looked before the news: the payment is due at once when it is left, whatever was asked for, and is looked at again once
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event
 /// - `audits_card_payments`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -66,15 +68,15 @@ pub trait CardPayments: Send + Sync {
         limit: u32,
     ) -> Result<Vec<CardPayment>, Unavailable>;
 
-    /// Makes a payment due at `at`, if it has something left to do. Returns whether it has.
+    /// Makes a payment due at `at`, once it is not leased, if it has something left to do. Returns whether it has.
     async fn hasten(&self, payment: PaymentId, at: Timestamp) -> Result<bool, Unavailable>;
 
-    /// Decides and applies a change, and sets when the payment is [due next](CardPayment::due_after). The use case has checked that the
-    /// payment exists.
+    /// Decides and applies a change, and sets when the payment is [due next](CardPayment::due_after), at once if there was a hint since it
+    /// was leased. The use case has checked that the payment exists.
     async fn apply(
         &self,
         payment: PaymentId,
         change: CardChange,
-        due: Option<Timestamp>,
+        take_up: TakeUp,
     ) -> Result<(CardPayment, CardEffects), Unavailable>;
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use encore_domain::ids::{AttemptId, PaymentId, ReservationId, UserId};
 use encore_domain::payment::card::{CardPayment, Purpose};
+use encore_domain::payment::card_change::TakeUp;
 use encore_domain::payment::reconciliation::Difference;
 use encore_domain::time::Timestamp;
 
@@ -13,7 +14,17 @@ pub struct CardRecords {
     pub by_reservation: HashMap<ReservationId, PaymentId>,
     /// What was found of each attempt that was compared with the gateway.
     pub reconciled: HashMap<AttemptId, Reconciled>,
-    due: HashMap<PaymentId, Timestamp>,
+    due: HashMap<PaymentId, Due>,
+}
+
+/// When a payment is taken up.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Timestamp,
+    /// Whether that is the end of the lease of whoever drives it.
+    is_lease: bool,
+    /// Whether there was a hint since it was leased.
+    is_hinted: bool,
 }
 
 /// A comparison of an attempt with the gateway.
@@ -35,19 +46,42 @@ impl CardRecords {
         self.payments.insert(card.id, card);
     }
 
-    /// Sets when a payment is due.
-    pub fn set_due(&mut self, payment: PaymentId, due: Option<Timestamp>) {
-        match due {
-            Some(due) => drop(self.due.insert(payment, due)),
-            None => drop(self.due.remove(&payment)),
+    /// Leases a payment that was taken up.
+    pub fn take(&mut self, payment: PaymentId, lease_until: Timestamp) {
+        self.due.insert(payment, Due { at: lease_until, is_lease: true, is_hinted: false });
+    }
+
+    /// Sets when a payment is due after a change at `now`: at once if there was a hint since it was leased.
+    pub fn set_due(&mut self, payment: PaymentId, due: Option<Timestamp>, take_up: TakeUp, now: Timestamp) {
+        let before = self.due.remove(&payment);
+        let was_hinted = before.is_some_and(|before| before.is_hinted);
+        if let Some(at) = due {
+            let due = match take_up {
+                TakeUp::Leased(_) => Due { at, is_lease: true, is_hinted: was_hinted },
+                TakeUp::Due(_) if was_hinted => Due { at: at.min(now), is_lease: false, is_hinted: false },
+                TakeUp::Due(_) => Due { at, is_lease: false, is_hinted: false },
+            };
+            self.due.insert(payment, due);
         }
     }
 
-    /// Makes a payment due at `at`, unless it is due before. Returns whether it will be taken up at all.
+    /// Makes a payment due at `at`, unless it is due before. One that is leased is due when the lease is given up. Returns whether it will
+    /// be taken up at all.
     pub fn hasten(&mut self, payment: PaymentId, at: Timestamp) -> bool {
         let Some(due) = self.due.get_mut(&payment) else { return false };
-        *due = at.min(*due);
+        if due.is_lease {
+            due.is_hinted = true;
+        } else {
+            due.at = at.min(due.at);
+        }
         true
+    }
+
+    /// Makes a payment due at `at`, as [`Self::hasten`] does, but also one that is over: a refund of it was begun.
+    pub fn reopen(&mut self, payment: PaymentId, at: Timestamp) {
+        if !self.hasten(payment, at) {
+            self.due.insert(payment, Due { at, is_lease: false, is_hinted: false });
+        }
     }
 
     /// Whether a payment will be taken up again.
@@ -58,7 +92,7 @@ impl CardRecords {
     /// The payments that are due at `now`, oldest first.
     pub fn due(&self, now: Timestamp, limit: usize) -> Vec<PaymentId> {
         let mut due: Vec<(Timestamp, PaymentId)> =
-            self.due.iter().filter(|(_, due)| **due <= now).map(|(id, due)| (*due, *id)).collect();
+            self.due.iter().filter(|(_, due)| due.at <= now).map(|(id, due)| (due.at, *id)).collect();
         due.sort_unstable();
         due.truncate(limit);
         due.into_iter().map(|(_, id)| id).collect()

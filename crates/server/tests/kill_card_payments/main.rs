@@ -105,7 +105,7 @@ impl Fixture {
         id
     }
 
-    /// Lets the lease of the killed instance end, and waits for this state.
+    /// Takes up the payment again and again, until it has this state.
     async fn reaches(&self, fan: &Fan, payment: PaymentId, state: PaymentState) {
         until("the end of the payment", || async {
             let now = self.ports.clock.now();
@@ -115,7 +115,7 @@ impl Fixture {
         .await;
     }
 
-    /// The payment of a reservation, which the killed instance recorded before it asked the gateway.
+    /// The payment of a reservation, which the killed instance recorded before it asked the gateway. Its lease has ended.
     async fn payment_of(&self, reservation: ReservationId) -> PaymentId {
         let now = self.ports.clock.now();
         let far = now + Duration::from_hours(1);
@@ -172,7 +172,8 @@ async fn dies_while_refunding(freeze: Freeze) {
     fixture.stripe.frozen().await;
     drop(victim);
 
-    let payment: PaymentId = paid.payment_id.parse().expect("an id");
+    let payment = fixture.payment_of(hold.reservation_id.parse().expect("an id")).await;
+    assert_eq!(payment.to_string(), paid.payment_id);
     let (_survivor, channel) = fixture.instance().await;
     until("the refund to be final", || async {
         let now = fixture.ports.clock.now();

@@ -1,0 +1,1 @@
+ALTER TABLE card_payments DROP COLUMN leased_until, DROP COLUMN hinted_at;

@@ -185,7 +185,7 @@ impl CardPaymentUseCases {
     }
 
     /// A payment by card of the caller; none if it is not by card.
-    pub async fn find(&self, caller: Caller, id: PaymentId) -> Result<Option<CardPayment>, AppError> {
+    async fn find(&self, caller: Caller, id: PaymentId) -> Result<Option<CardPayment>, AppError> {
         Ok(self.cards.find(id).await?.filter(|card| card.user == caller.user))
     }
 

@@ -7,7 +7,8 @@ use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{PaymentId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{Paid, PayRefusal, Payment, Settlement, check_payable, plan_wallet_payment};
+use encore_domain::payment::fan_payment::FanPayment;
+use encore_domain::payment::{Paid, PayRefusal, Settlement, check_payable, plan_wallet_payment};
 use encore_domain::ports::{Clock, Ids, Payments, Reservations};
 use encore_domain::queue::EndReason;
 use encore_domain::request::{Applied, RequestKey};
@@ -69,7 +70,7 @@ impl PaymentUseCases {
         pass: &QueuePass,
         id: ReservationId,
         request: RequestKey,
-    ) -> Result<Payment, AppError> {
+    ) -> Result<Paid, AppError> {
         let paid = self.pay(caller, pass, id, request).await;
         or_first_result(paid, || self.payments.find_paid(request)).await
     }
@@ -81,12 +82,12 @@ impl PaymentUseCases {
         pass: &QueuePass,
         id: ReservationId,
         request: RequestKey,
-    ) -> Result<Payment, AppError> {
+    ) -> Result<Paid, AppError> {
         for _ in 0..PLANS_MAX {
             let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
             let reservation = found.ok_or_else(|| AppError::not_found("reservation", id))?;
-            if let Some(payment) = self.pay_as_seen(caller, pass, &reservation, request).await? {
-                return Ok(payment);
+            if let Some(paid) = self.pay_as_seen(caller, pass, &reservation, request).await? {
+                return Ok(paid);
             }
         }
         Err(AppError::Overloaded)
@@ -99,7 +100,7 @@ impl PaymentUseCases {
         pass: &QueuePass,
         reservation: &Reservation,
         request: RequestKey,
-    ) -> Result<Option<Payment>, AppError> {
+    ) -> Result<Option<Paid>, AppError> {
         let performance = self.contexts.performance(reservation.performance).await?;
         self.guard.authorize_sale(pass, caller, &performance).await?;
         let now = self.clock.now();
@@ -114,11 +115,11 @@ impl PaymentUseCases {
         if let Applied::Now(paid) = &applied {
             self.propagate(paid, reservation).await;
         }
-        Ok(Some(applied.into_inner().payment))
+        Ok(Some(applied.into_inner()))
     }
 
     /// Propagates the settlement at once. If that fails, the sweep propagates it.
-    async fn propagate(&self, Paid { payment, ended_token }: &Paid, reservation: &Reservation) {
+    async fn propagate(&self, Paid { payment, ended_token, .. }: &Paid, reservation: &Reservation) {
         let settlement = Settlement {
             payment: payment.id,
             reservation: reservation.id,
@@ -137,8 +138,8 @@ impl PaymentUseCases {
     }
 
     /// One payment of the caller.
-    pub async fn get_payment(&self, caller: Caller, id: PaymentId) -> Result<Payment, AppError> {
-        let found = self.payments.find(id).await?.filter(|payment| payment.user == caller.user);
+    pub async fn get_payment(&self, caller: Caller, id: PaymentId) -> Result<FanPayment, AppError> {
+        let found = self.payments.find(id).await?.filter(|payment| payment.user() == caller.user);
         found.ok_or_else(|| AppError::not_found("payment", id))
     }
 
@@ -147,7 +148,7 @@ impl PaymentUseCases {
         &self,
         user: UserId,
         page: PageRequest<PaymentId>,
-    ) -> Result<Page<Payment, PaymentId>, AppError> {
+    ) -> Result<Page<FanPayment, PaymentId>, AppError> {
         Ok(self.payments.list(user, page).await?)
     }
 }

@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod card;
 pub mod card_change;
+pub mod fan_payment;
 pub mod gateway;
 pub mod reconciliation;
 pub mod refund;
@@ -52,6 +53,8 @@ pub struct Payment {
 pub struct Paid {
     /// The payment.
     pub payment: Payment,
+    /// The balance of the wallet right after it.
+    pub balance_after: Money,
     /// The queue token that it ended, if any; see [`PaymentPlan::ended_token`].
     pub ended_token: Option<QueueTokenPayload>,
 }

@@ -244,6 +244,11 @@ pub struct WalletEntry {
 }
 
 impl WalletEntry {
+    /// The wallet's balance after it.
+    pub fn balance_after(&self) -> Money {
+        Money { minor: self.balance_after_minor, currency: self.amount.currency }
+    }
+
     /// The wallet entry of a transfer.
     pub fn of(transfer: &Transfer, balance_after_minor: i64) -> Self {
         Self {

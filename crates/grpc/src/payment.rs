@@ -6,8 +6,8 @@ use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_domain::money::Money;
 use encore_domain::payment::card::{CardPayment, PaymentState, Purpose};
+use encore_domain::payment::fan_payment::{FanPayment, PaidFromWallet};
 use encore_domain::payment::gateway::{FailureReason, MethodToken};
-use encore_domain::payment::{Payment, PaymentMethod};
 use encore_proto::payment::v1::{self as pb, payment_service_server::PaymentService};
 use tonic::{Request, Response, Status};
 
@@ -49,7 +49,7 @@ impl PaymentService for PaymentApi {
         } else {
             let payments = Arc::clone(&self.payments);
             let paid = async move { payments.pay_reservation(caller, &pass, id, key).await };
-            to_proto(&self.calls.write(paid).await?)
+            wallet_to_proto(&self.calls.write(paid).await?.into())
         };
         Ok(Response::new(pb::PayReservationResponse { payment: Some(payment) }))
     }
@@ -63,11 +63,8 @@ impl PaymentService for PaymentApi {
         let Some(id) = fields.id("payment_id", &request.get_ref().payment_id) else {
             return Err(fields.into_status());
         };
-        let payment = match self.calls.read(self.cards.find(caller, id)).await? {
-            Some(card) => card_to_proto(&card),
-            None => to_proto(&self.calls.read(self.payments.get_payment(caller, id)).await?),
-        };
-        Ok(Response::new(pb::GetPaymentResponse { payment: Some(payment) }))
+        let payment = self.calls.read(self.payments.get_payment(caller, id)).await?;
+        Ok(Response::new(pb::GetPaymentResponse { payment: Some(to_proto(&payment)) }))
     }
 
     async fn complete_sandbox_action(
@@ -105,23 +102,28 @@ impl PaymentService for PaymentApi {
     }
 }
 
-/// A payment that was made. One from the wallet is its one attempt; those by card, and what was given back, are left out.
-pub(crate) fn to_proto(payment: &Payment) -> pb::Payment {
+/// A payment as its fan, and support, see it.
+pub(crate) fn to_proto(payment: &FanPayment) -> pb::Payment {
+    match payment {
+        FanPayment::Wallet(paid) => wallet_to_proto(paid),
+        FanPayment::Card(card) => card_to_proto(card),
+    }
+}
+
+fn wallet_to_proto(paid: &PaidFromWallet) -> pb::Payment {
+    let payment = &paid.payment;
     pb::Payment {
         payment_id: payment.id.to_string(),
         reservation_id: payment.reservation.to_string(),
         performance_id: payment.performance.to_string(),
         amount: Some(money(payment.amount)),
         paid_at: Some(timestamp(payment.paid_at)),
-        method: match payment.method {
-            PaymentMethod::Wallet => pb::PaymentMethod::Wallet,
-            PaymentMethod::Card => pb::PaymentMethod::Card,
-        }
-        .into(),
-        state: pb::PaymentState::Paid.into(),
+        method: pb::PaymentMethod::Wallet.into(),
+        state: state(paid.state()).into(),
         next_action: None,
         attempts: Vec::new(),
-        refunded: None,
+        refunded: Some(money(paid.refunded())),
+        balance_after: Some(money(paid.balance_after)),
     }
 }
 
@@ -146,6 +148,7 @@ pub(crate) fn card_to_proto(card: &CardPayment) -> pb::Payment {
         next_action: card.next_action().map(|action| pb::NextAction { url: action.url }),
         attempts: attempts.collect(),
         refunded: Some(money(Money { minor: card.refunded_minor(), ..card.amount })),
+        balance_after: None,
     }
 }
 

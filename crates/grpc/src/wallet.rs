@@ -2,7 +2,6 @@
 
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::wallet::WalletUseCases;
-use encore_domain::money::Money;
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::payment::refund::Refund;
 use encore_domain::wallet::{TopUpAmount, TransferKind, WalletEntry};
@@ -112,13 +111,12 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         TransferKind::Returned => pb::TransferKind::Returned,
         TransferKind::OperatorCredit => pb::TransferKind::OperatorCredit,
     };
-    let balance_after = Money { minor: entry.balance_after_minor, currency: entry.amount.currency };
     pb::LedgerEntry {
         entry_id: entry.id.to_string(),
         transfer_id: entry.transfer.to_string(),
         kind: kind.into(),
         amount: Some(money(entry.amount)),
-        balance_after: Some(money(balance_after)),
+        balance_after: Some(money(entry.balance_after())),
         payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(entry.at)),
         refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),

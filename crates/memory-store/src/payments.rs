@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
@@ -6,11 +6,13 @@ use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::payment::fan_payment::{FanPayment, PaidFromWallet};
+use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentMethod, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
+use encore_domain::wallet::TransferKind;
 use uuid::Uuid;
 
 use crate::paging::{below, rows};
@@ -24,6 +26,23 @@ impl MemoryPayments {
     /// Uses shared records.
     pub fn new(records: MemoryRecords) -> Self {
         Self(records)
+    }
+}
+
+impl Records {
+    /// A payment as its fan sees it.
+    fn fan_payment(&self, id: PaymentId) -> Option<FanPayment> {
+        if let Some(card) = self.card(id) {
+            return Some(FanPayment::Card(card));
+        }
+        let payment = self.payments.payments.get(&id).filter(|payment| payment.method == PaymentMethod::Wallet)?;
+        let mut entries = self.wallets.entries.get(&payment.user)?.values();
+        let entry = entries.find(|entry| entry.kind == TransferKind::Payment && entry.payment == Some(id))?;
+        Some(FanPayment::Wallet(PaidFromWallet {
+            payment: payment.clone(),
+            balance_after: entry.balance_after(),
+            refunds: self.payments.refunds_of(id).into_iter().cloned().collect(),
+        }))
     }
 }
 
@@ -45,7 +64,7 @@ impl Payments for MemoryPayments {
         let PaymentPlan { payment, transfer, .. } = plan;
 
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
-        wallets.post(&transfer);
+        let balance_after = wallets.post(&transfer).balance_after();
         let Payment { id, performance, .. } = payment;
         let slots = reservation.slots();
         let settlement = Settlement {
@@ -61,25 +80,31 @@ impl Payments for MemoryPayments {
             ended_tokens.insert(token, EndReason::Used);
         }
         outbox.write(&Event::ReservationConfirmed { reservation, payment: payment.clone() });
-        let paid = Paid { payment, ended_token };
+        let paid = Paid { payment, balance_after, ended_token };
         requests.remember(Some(request), paid.clone());
         Ok(Applied::Now(paid))
     }
 
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
-        let paid: Option<Paid> = self.0.lock().requests.before(Some(request))?;
-        Ok(paid.map(|paid| paid.payment))
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Paid>, RequestError<Infallible>> {
+        self.0.lock().requests.before(Some(request))
     }
 
-    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable> {
-        Ok(self.0.lock().payments.payments.get(&id).cloned())
+    async fn find(&self, id: PaymentId) -> Result<Option<FanPayment>, Unavailable> {
+        Ok(self.0.lock().fan_payment(id))
     }
 
-    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable> {
-        let payments = &self.0.lock().payments.by_user;
-        let of_user = payments.get(&user).into_iter().flat_map(|payments| payments.range(below(&page)).rev());
-        let found = of_user.take(rows(&page)).map(|(_, payment)| payment.clone()).collect();
-        Ok(Page::from_rows(found, page.size, |payment| payment.id))
+    async fn list(
+        &self,
+        user: UserId,
+        page: PageRequest<PaymentId>,
+    ) -> Result<Page<FanPayment, PaymentId>, Unavailable> {
+        let records = self.0.lock();
+        let made = records.payments.by_user.get(&user).into_iter().flat_map(BTreeMap::keys);
+        let by_card = records.cards.by_user.get(&user).into_iter().flatten();
+        let of_user: BTreeSet<PaymentId> = made.chain(by_card).copied().collect();
+        let found = of_user.range(below(&page)).rev().take(rows(&page));
+        let found = found.filter_map(|id| records.fan_payment(*id)).collect();
+        Ok(Page::from_rows(found, page.size, FanPayment::id))
     }
 
     async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {

@@ -13,6 +13,7 @@ use encore_domain::payment::PayRefusal;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
 use encore_domain::payment::card::{CardPayment, CardPlan, PAYING_FOR, PaymentState, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
+use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::payment::gateway::{FailureReason, MethodToken};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::time::Timestamp;
@@ -94,7 +95,7 @@ impl RecordBench {
         self.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers")
     }
 
-    async fn reported(&self, card: &CardPayment, reports: &[(Step, Outcome)], at: Timestamp) -> CardEffects {
+    pub(crate) async fn reported(&self, card: &CardPayment, reports: &[(Step, Outcome)], at: Timestamp) -> CardEffects {
         self.apply(card, report(reports, at)).await.1
     }
 
@@ -287,7 +288,7 @@ pub async fn confirms_a_payment(bench: RecordBench) {
     let pending = bench.payments.pending(hold.performance, at_secs(3), 10).await.expect("the store answers");
     assert_eq!(pending.iter().map(|it| it.payment).collect::<Vec<_>>(), [card.id]);
     let paid = bench.payments.find(card.id).await.expect("the store answers");
-    assert_eq!(paid.map(|paid| (paid.reservation, paid.amount)), Some((hold.id, hold.total)));
+    assert_eq!(paid, Some(FanPayment::Card(bench.card(card.id).await)));
     assert_eq!(bench.events().await.last().map(|(_, kind, _)| kind.as_str()), Some("booking.reservation_confirmed"));
 }
 

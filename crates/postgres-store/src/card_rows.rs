@@ -1,5 +1,7 @@
 //! Payments by card as rows: the payment, its attempts, and their events.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Timestamptz, Uuid as SqlUuid};
@@ -8,6 +10,7 @@ use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, Reservat
 use encore_domain::payment::attempt::{AttemptEvent, Outcome, Step};
 use encore_domain::payment::card::{Attempt, CardPayment, Purpose};
 use encore_domain::payment::gateway::{FailureReason, MethodToken, NextAction};
+use encore_domain::payment::refund::Refund;
 use encore_domain::queue::QueueTokenPayload;
 use uuid::Uuid;
 
@@ -64,20 +67,30 @@ pub async fn load(conn: &mut AsyncPgConnection, id: Uuid, lock: bool) -> QueryRe
     let query = card_payments::table.find(id).select(CardRow::as_select());
     let row: Option<CardRow> =
         if lock { query.for_update().first(conn).await } else { query.first(conn).await }.optional()?;
-    match row {
-        Some(row) => Ok(Some(row.into_card(conn).await?)),
-        None => Ok(None),
-    }
+    Ok(into_cards(conn, row.into_iter().collect()).await?.pop())
 }
 
 /// Locks the payment of a reservation, if it has one by card.
 pub async fn lock_of(conn: &mut AsyncPgConnection, reservation: Uuid) -> QueryResult<Option<CardPayment>> {
     let of_reservation = card_payments::table.filter(card_payments::reservation_id.eq(reservation));
     let row: Option<CardRow> = of_reservation.select(CardRow::as_select()).for_update().first(conn).await.optional()?;
-    match row {
-        Some(row) => Ok(Some(row.into_card(conn).await?)),
-        None => Ok(None),
+    Ok(into_cards(conn, row.into_iter().collect()).await?.pop())
+}
+
+/// The payments of a user with ids below `before`, newest first, at most `limit`.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    user: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<CardPayment>> {
+    let of_user = card_payments::table.filter(card_payments::user_id.eq(user));
+    let mut query = of_user.select(CardRow::as_select()).into_boxed();
+    if let Some(before) = before {
+        query = query.filter(card_payments::id.lt(before));
     }
+    let rows: Vec<CardRow> = query.order(card_payments::id.desc()).limit(limit).load(conn).await?;
+    into_cards(conn, rows).await
 }
 
 /// Writes a new payment, which is leased, without its attempts.
@@ -209,21 +222,59 @@ pub async fn reopen(conn: &mut AsyncPgConnection, id: Uuid, at: DateTime<Utc>) -
     Ok(())
 }
 
+/// The payments of these rows, in their order.
+async fn into_cards(conn: &AsyncPgConnection, rows: Vec<CardRow>) -> QueryResult<Vec<CardPayment>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let of_payments = payment_attempts::table.filter(payment_attempts::payment_id.eq_any(&ids));
+    let query = of_payments.order(payment_attempts::number).select(AttemptRow::as_select());
+    let attempts: Vec<AttemptRow> = query.load(&mut &*conn).await?;
+    let of_attempts: Vec<Uuid> = attempts.iter().map(|attempt| attempt.id).collect();
+    let events: Vec<(Uuid, EventColumns)> = payment_events::table
+        .filter(payment_events::attempt_id.eq_any(of_attempts))
+        .order(payment_events::number)
+        .select((
+            payment_events::attempt_id,
+            (
+                payment_events::step,
+                payment_events::refund_id,
+                payment_events::outcome,
+                payment_events::detail,
+                payment_events::recorded_at,
+            ),
+        ))
+        .load(&mut &*conn)
+        .await?;
+    let mut refunds = refund_rows::of_payments(conn, &ids).await?;
+    let mut events_of: HashMap<Uuid, Vec<EventColumns>> = HashMap::new();
+    for (attempt, event) in events {
+        events_of.entry(attempt).or_default().push(event);
+    }
+    let mut attempts_of: HashMap<Uuid, Vec<(AttemptRow, Vec<EventColumns>)>> = HashMap::new();
+    for attempt in attempts {
+        let events = events_of.remove(&attempt.id).unwrap_or_default();
+        attempts_of.entry(attempt.payment_id).or_default().push((attempt, events));
+    }
+    let card = |row: CardRow| {
+        let attempts = attempts_of.remove(&row.id).unwrap_or_default().into_iter();
+        let attempts =
+            attempts.map(|(attempt, events)| attempt.into_attempt(&row, events)).collect::<QueryResult<_>>()?;
+        let refunds = refunds.remove(&row.id).unwrap_or_default();
+        row.into_card(attempts, refunds)
+    };
+    rows.into_iter().map(card).collect()
+}
+
 impl CardRow {
-    async fn into_card(self, conn: &mut AsyncPgConnection) -> QueryResult<CardPayment> {
+    fn into_card(self, attempts: Vec<Attempt>, refunds: Vec<Refund>) -> QueryResult<CardPayment> {
         let purpose = match (self.reservation_id, self.performance_id) {
             (Some(reservation), Some(performance)) => {
                 Purpose::Seats { reservation: ReservationId(reservation), performance: PerformanceId(performance) }
             }
             _ => Purpose::TopUp,
         };
-        let of_payment = payment_attempts::table.filter(payment_attempts::payment_id.eq(self.id));
-        let query = of_payment.order(payment_attempts::number).select(AttemptRow::as_select());
-        let rows: Vec<AttemptRow> = query.load(conn).await?;
-        let mut attempts = Vec::with_capacity(rows.len());
-        for row in rows {
-            attempts.push(row.into_attempt(conn, &self).await?);
-        }
         Ok(CardPayment {
             id: PaymentId(self.id),
             user: UserId(self.user_id),
@@ -231,7 +282,7 @@ impl CardRow {
             amount: read_money(self.amount_minor, &self.currency)?,
             made_at: self.made_at,
             attempts,
-            refunds: refund_rows::of_payment(conn, self.id).await?,
+            refunds,
             tries: self.tries.cast_unsigned(),
         })
     }
@@ -241,19 +292,7 @@ impl CardRow {
 type EventColumns = (String, Option<Uuid>, String, Option<String>, DateTime<Utc>);
 
 impl AttemptRow {
-    async fn into_attempt(self, conn: &mut AsyncPgConnection, card: &CardRow) -> QueryResult<Attempt> {
-        let events: Vec<EventColumns> = payment_events::table
-            .filter(payment_events::attempt_id.eq(self.id))
-            .order(payment_events::number)
-            .select((
-                payment_events::step,
-                payment_events::refund_id,
-                payment_events::outcome,
-                payment_events::detail,
-                payment_events::recorded_at,
-            ))
-            .load(conn)
-            .await?;
+    fn into_attempt(self, card: &CardRow, events: Vec<EventColumns>) -> QueryResult<Attempt> {
         let events = events.into_iter().map(read_event).collect::<QueryResult<_>>()?;
         let token = match (self.token_epoch, self.token_index, card.performance_id) {
             (Some(epoch), Some(index), Some(performance)) => Some(QueueTokenPayload {

@@ -236,7 +236,8 @@ async fn answer_all(
     let answer = |verdict: &Verdict| match verdict {
         Verdict::Accepted(it) => {
             let (payment, ended_token) = (it.plan.payment.clone(), it.ended_token);
-            Ok(Ok(Applied::Now(Paid { payment, ended_token })))
+            let balance_after = Money { minor: it.balance_after_minor, ..payment.amount };
+            Ok(Ok(Applied::Now(Paid { payment, balance_after, ended_token })))
         }
         Verdict::Refused(refusal) => Ok(Err(RequestError::Refused(refusal.clone()))),
         Verdict::Missing => Ok(Err(Unavailable::defect("postgres", Error::NotFound).into())),

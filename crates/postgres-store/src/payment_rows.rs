@@ -8,29 +8,69 @@ use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uu
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
-use encore_domain::payment::{Paid, Payment, Settlement};
+use encore_domain::payment::fan_payment::PaidFromWallet;
+use encore_domain::payment::{Paid, Payment, PaymentMethod, Settlement};
 use encore_domain::queue::QueueTokenPayload;
 use uuid::Uuid;
 
 use crate::codec::{lane_column, method_text, read_lane, read_method, read_money};
 use crate::schema::payments;
 use crate::statement::{Cached, sql};
+use crate::{refund_rows, wallet_rows};
 
-/// The payment of this id.
-pub async fn find(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<Payment>> {
-    let row: Option<PaymentRow> =
-        payments::table.find(id).select(PaymentRow::as_select()).first(&mut &*conn).await.optional()?;
-    row.map(PaymentRow::into_payment).transpose()
+/// The payment of this id, if it is from a wallet.
+pub async fn find_from_wallet(conn: &AsyncPgConnection, id: Uuid) -> QueryResult<Option<PaidFromWallet>> {
+    let from_wallet = payments::table.find(id).filter(payments::method.eq(method_text(PaymentMethod::Wallet)));
+    let row: Option<PaymentRow> = from_wallet.select(PaymentRow::as_select()).first(&mut &*conn).await.optional()?;
+    Ok(paid_from_wallets(conn, row.into_iter().collect()).await?.pop())
 }
 
-/// The payments of these ids, with the queue tokens that they ended.
+/// The payments of a user from the wallet with ids below `before`, newest first, at most `limit`.
+pub async fn list_from_wallet(
+    conn: &AsyncPgConnection,
+    user: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<PaidFromWallet>> {
+    let of_user = payments::table.filter(payments::user_id.eq(user));
+    let from_wallet = of_user.filter(payments::method.eq(method_text(PaymentMethod::Wallet)));
+    let mut query = from_wallet.select(PaymentRow::as_select()).into_boxed();
+    if let Some(before) = before {
+        query = query.filter(payments::id.lt(before));
+    }
+    let rows: Vec<PaymentRow> = query.order(payments::id.desc()).limit(limit).load(&mut &*conn).await?;
+    paid_from_wallets(conn, rows).await
+}
+
+async fn paid_from_wallets(conn: &AsyncPgConnection, rows: Vec<PaymentRow>) -> QueryResult<Vec<PaidFromWallet>> {
+    let payments: Vec<Payment> = rows.into_iter().map(PaymentRow::into_payment).collect::<QueryResult<_>>()?;
+    let balances = wallet_rows::balances_after(conn, &payments.iter().collect::<Vec<_>>()).await?;
+    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id.0).collect();
+    let mut refunds = refund_rows::of_payments(conn, &ids).await?;
+    let paid = |payment: Payment| {
+        let balance_after = balances.get(&payment.id.0).copied().ok_or(diesel::result::Error::NotFound)?;
+        let refunds = refunds.remove(&payment.id.0).unwrap_or_default();
+        Ok(PaidFromWallet { payment, balance_after, refunds })
+    };
+    payments.into_iter().map(paid).collect()
+}
+
+/// The payments of these ids from wallets, with the queue tokens that they ended.
 pub async fn find_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, Paid>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let query = payments::table.filter(payments::id.eq_any(ids)).select(PaymentRow::as_select());
     let rows: Vec<PaymentRow> = Cached(query).load(&mut &*conn).await?;
-    rows.into_iter().map(|row| Ok((row.id, row.into_paid()?))).collect()
+    let paid = |row: PaymentRow| Ok((row.payload()?, row.into_payment()?));
+    let paid: Vec<(Option<QueueTokenPayload>, Payment)> = rows.into_iter().map(paid).collect::<QueryResult<_>>()?;
+    let payments: Vec<&Payment> = paid.iter().map(|(_, payment)| payment).collect();
+    let balances = wallet_rows::balances_after(conn, &payments).await?;
+    let paid = paid.into_iter().map(|(ended_token, payment)| {
+        let balance_after = balances.get(&payment.id.0).copied().ok_or(diesel::result::Error::NotFound)?;
+        Ok((payment.id.0, Paid { payment, balance_after, ended_token }))
+    });
+    paid.collect()
 }
 
 /// Writes payments, each with the queue token that it ended.
@@ -81,11 +121,6 @@ pub struct PaymentRow {
 }
 
 impl PaymentRow {
-    fn into_paid(self) -> QueryResult<Paid> {
-        let ended_token = self.payload()?;
-        Ok(Paid { payment: self.into_payment()?, ended_token })
-    }
-
     pub fn into_payment(self) -> QueryResult<Payment> {
         Ok(Payment {
             id: PaymentId(self.id),

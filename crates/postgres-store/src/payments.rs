@@ -1,14 +1,16 @@
+use std::cmp::Reverse;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
+use encore_domain::payment::fan_payment::FanPayment;
+use encore_domain::payment::{Paid, PayRefusal, PaymentPlan, Settlement};
 use encore_domain::ports::Payments;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
@@ -20,9 +22,9 @@ use crate::error::{TxError, unavailable};
 use crate::paying::{PayAnswer, WalletPayment, pay_all};
 use crate::payment_rows::{self, PaymentRow};
 use crate::requests::{self, Operation};
-use crate::reservation_rows;
 use crate::schema::payments;
 use crate::statement::{Cached, sql};
+use crate::{card_rows, reservation_rows};
 
 /// [`Payments`] on Postgres. Payments from wallets are batched.
 #[derive(Clone, Debug)]
@@ -44,13 +46,29 @@ impl PostgresPayments {
         }
     }
 
-    async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Payment>, TxError<RequestError<Infallible>>> {
+    async fn try_find_paid(&self, request: &RequestKey) -> Result<Option<Paid>, TxError<RequestError<Infallible>>> {
         let conn = self.database.connection().await?;
         let Some(known) = requests::find(&conn, &[Operation::Pay], request).await? else {
             return Ok(None);
         };
-        Ok(payment_rows::find(&conn, known.result_id).await?)
+        Ok(payment_rows::find_all(&conn, &[known.result_id]).await?.remove(&known.result_id))
     }
+}
+
+/// The payments of a user with ids below `before`, newest first, at most `limit`.
+async fn list(
+    conn: &mut AsyncPgConnection,
+    user: Uuid,
+    before: Option<Uuid>,
+    limit: u32,
+) -> QueryResult<Vec<FanPayment>> {
+    let from_wallet = payment_rows::list_from_wallet(conn, user, before, i64::from(limit)).await?;
+    let by_card = card_rows::list(conn, user, before, i64::from(limit)).await?;
+    let mut found: Vec<FanPayment> = from_wallet.into_iter().map(FanPayment::Wallet).collect();
+    found.extend(by_card.into_iter().map(FanPayment::Card));
+    found.sort_unstable_by_key(|payment| Reverse(payment.id()));
+    found.truncate(limit as usize);
+    Ok(found)
 }
 
 #[async_trait]
@@ -63,26 +81,29 @@ impl Payments for PostgresPayments {
         self.paying.submit(WalletPayment { plan, request }).await?
     }
 
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Paid>, RequestError<Infallible>> {
         self.database.transact("payments.find_paid", || self.try_find_paid(&request)).await
     }
 
-    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable> {
-        let conn = self.database.connection().await?;
-        payment_rows::find(&conn, id.0).await.map_err(unavailable)
+    async fn find(&self, id: PaymentId) -> Result<Option<FanPayment>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let from_wallet = payment_rows::find_from_wallet(&conn, id.0).await.map_err(unavailable)?;
+        if let Some(paid) = from_wallet {
+            return Ok(Some(FanPayment::Wallet(paid)));
+        }
+        let card = card_rows::load(&mut conn, id.0, false).await.map_err(unavailable)?;
+        Ok(card.map(FanPayment::Card))
     }
 
-    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable> {
+    async fn list(
+        &self,
+        user: UserId,
+        page: PageRequest<PaymentId>,
+    ) -> Result<Page<FanPayment, PaymentId>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let of_user = payments::table.filter(payments::user_id.eq(user.0));
-        let mut query = of_user.select(PaymentRow::as_select()).into_boxed();
-        if let Some(after) = page.after {
-            query = query.filter(payments::id.lt(after.0));
-        }
-        let query = query.order(payments::id.desc()).limit(i64::from(page.size) + 1);
-        let rows = query.load(&mut conn).await.map_err(unavailable)?;
-        let found = rows.into_iter().map(PaymentRow::into_payment).collect::<QueryResult<_>>().map_err(unavailable)?;
-        Ok(Page::from_rows(found, page.size, |payment| payment.id))
+        let found =
+            list(&mut conn, user.0, page.after.map(|after| after.0), page.size + 1).await.map_err(unavailable)?;
+        Ok(Page::from_rows(found, page.size, FanPayment::id))
     }
 
     async fn performances_pending(&self, before: Timestamp) -> Result<Vec<PerformanceId>, Unavailable> {

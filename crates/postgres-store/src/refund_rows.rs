@@ -1,5 +1,7 @@
 //! Refunds as rows.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -25,6 +27,18 @@ pub async fn of_payment(conn: &mut AsyncPgConnection, payment: Uuid) -> QueryRes
     let query = of_payment.order((refunds::made_at, refunds::id)).select(RefundRow::as_select());
     let rows: Vec<RefundRow> = query.load(conn).await?;
     rows.into_iter().map(RefundRow::into_refund).collect()
+}
+
+/// The refunds of payments, each oldest first.
+pub async fn of_payments(conn: &AsyncPgConnection, payments: &[Uuid]) -> QueryResult<HashMap<Uuid, Vec<Refund>>> {
+    let of_payments = refunds::table.filter(refunds::payment_id.eq_any(payments));
+    let query = of_payments.order((refunds::made_at, refunds::id)).select(RefundRow::as_select());
+    let rows: Vec<RefundRow> = query.load(&mut &*conn).await?;
+    let mut found: HashMap<Uuid, Vec<Refund>> = HashMap::new();
+    for row in rows {
+        found.entry(row.payment_id).or_default().push(row.into_refund()?);
+    }
+    Ok(found)
 }
 
 /// The refund of this id, which must exist.

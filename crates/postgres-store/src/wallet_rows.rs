@@ -8,6 +8,7 @@ use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
+use encore_domain::payment::Payment;
 use encore_domain::wallet::{Transfer, WalletEntry};
 use uuid::Uuid;
 
@@ -162,6 +163,38 @@ pub async fn find_entries(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult
     let query = wallet_entries().filter(ledger_entries::id.eq_any(ids));
     let rows: Vec<EntryRow> = Cached(query).load(&mut &*conn).await?;
     rows.into_iter().map(|row| Ok((row.id, row.into_entry()?))).collect()
+}
+
+/// The balances right after payments from wallets, by payment.
+pub async fn balances_after(conn: &AsyncPgConnection, payments: &[&Payment]) -> QueryResult<HashMap<Uuid, Money>> {
+    // A payment is looked for from the newest entry of its wallet on.
+    const FIND: &str = "
+        SELECT wanted.payment_id, entry.balance_after_minor, entry.currency
+        FROM unnest($1, $2) AS wanted (user_id, payment_id)
+        CROSS JOIN LATERAL (
+            SELECT e.balance_after_minor, t.currency
+            FROM ledger_entries e JOIN transfers t ON t.id = e.transfer_id
+            WHERE e.owner_id = wanted.user_id AND e.balance_after_minor IS NOT NULL
+              AND t.payment_id = wanted.payment_id AND t.kind = 'payment'
+            ORDER BY e.id DESC LIMIT 1
+        ) AS entry";
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = SqlUuid)]
+        payment_id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        balance_after_minor: i64,
+        #[diesel(sql_type = Text)]
+        currency: String,
+    }
+    if payments.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = sql(FIND)
+        .bind::<Array<SqlUuid>, _>(payments.iter().map(|payment| payment.user.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(payments.iter().map(|payment| payment.id.0).collect::<Vec<_>>());
+    let rows: Vec<Found> = query.load(&mut &*conn).await?;
+    rows.into_iter().map(|row| Ok((row.payment_id, read_money(row.balance_after_minor, &row.currency)?))).collect()
 }
 
 /// The ledger entries of wallets, which are those with a balance, as columns of [`EntryRow`].

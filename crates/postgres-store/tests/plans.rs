@@ -110,7 +110,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 21, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 22, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

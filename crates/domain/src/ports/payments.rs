@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::page::{Page, PageRequest};
-use crate::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
+use crate::payment::fan_payment::FanPayment;
+use crate::payment::{Paid, PayRefusal, PaymentPlan, Settlement};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -31,6 +32,9 @@ use crate::time::Timestamp;
 /// - `payment_and_expiry_exclude_each_other`: of a payment just before the deadline and a concurrent sweep just after it,
 ///   exactly one takes effect
 /// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
+/// - `lists_payments_by_card_among_them`: those that are open, failed or were made, and top-ups, each once, as
+///   [`CardPayments`](super::CardPayments) tells them
+/// - `tells_what_became_of_a_payment`: the balance right after it, whatever was paid since, and each refund
 /// - `remembers_used_payloads`: [`QueueRecords::find_ended`](super::QueueRecords::find_ended) and `ended` return the token that a payment
 ///   ended from its commit on, for its queue only, propagated or not
 /// - `remembers_what_to_propagate`: a payment is pending from its commit until it is marked as propagated
@@ -54,14 +58,18 @@ pub trait Payments: Send + Sync {
         request: RequestKey,
     ) -> Result<Applied<Paid>, RequestError<PayRefusal>>;
 
-    /// The payment that an earlier request made.
-    async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>>;
+    /// The payment that an earlier request made, as it was then.
+    async fn find_paid(&self, request: RequestKey) -> Result<Option<Paid>, RequestError<Infallible>>;
 
-    /// The payment of this id.
-    async fn find(&self, id: PaymentId) -> Result<Option<Payment>, Unavailable>;
+    /// The payment of this id, from the wallet or by card, as it is now.
+    async fn find(&self, id: PaymentId) -> Result<Option<FanPayment>, Unavailable>;
 
-    /// The payments of a user, newest first.
-    async fn list(&self, user: UserId, page: PageRequest<PaymentId>) -> Result<Page<Payment, PaymentId>, Unavailable>;
+    /// The payments of a user as they are now, newest first.
+    async fn list(
+        &self,
+        user: UserId,
+        page: PageRequest<PaymentId>,
+    ) -> Result<Page<FanPayment, PaymentId>, Unavailable>;
 
     /// The performances with payments made at or before `before` that are not known to be propagated to the seat locks and the
     /// queue, in any order.

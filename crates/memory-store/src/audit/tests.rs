@@ -219,7 +219,7 @@ async fn effects_without_their_request() {
 
 /// The answer to a request that made this payment.
 fn paid(payment: &Payment) -> Paid {
-    Paid { payment: payment.clone(), ended_token: None }
+    Paid { payment: payment.clone(), balance_after: payment.amount, ended_token: None }
 }
 
 #[tokio::test]

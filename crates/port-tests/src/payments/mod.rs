@@ -7,6 +7,7 @@ use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::error::RequestError;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::money::Money;
+use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::payment::{Paid, PayRefusal, Payment, PaymentPlan, Settlement};
 use encore_domain::queue::{EndedToken, QueueTokenPayload};
 use encore_domain::request::{Applied, RequestKey};
@@ -50,6 +51,8 @@ macro_rules! payments {
             refuses_a_reused_request,
             payment_and_expiry_exclude_each_other,
             lists_newest_first,
+            lists_payments_by_card_among_them,
+            tells_what_became_of_a_payment,
             remembers_used_payloads,
             remembers_what_to_propagate,
             keeps_pending_performances_apart,
@@ -95,11 +98,16 @@ impl RecordBench {
     }
 
     async fn find_paid(&self, request: RequestKey) -> Result<Option<Payment>, RequestError<Infallible>> {
-        self.payments.find_paid(request).await
+        Ok(self.payments.find_paid(request).await?.map(|paid| paid.payment))
     }
 
-    async fn payments_of(&self, user: UserId, page_size: u32) -> Vec<Payment> {
+    async fn all_payments_of(&self, user: UserId, page_size: u32) -> Vec<FanPayment> {
         read_all(page_size, |page| self.payments.list(user, page)).await
+    }
+
+    /// The payments of a fan who pays from the wallet only.
+    async fn payments_of(&self, user: UserId, page_size: u32) -> Vec<Payment> {
+        self.all_payments_of(user, page_size).await.into_iter().map(from_wallet).collect()
     }
 
     async fn pending(&self, performance: PerformanceId, before: Timestamp, limit: u32) -> Vec<Settlement> {
@@ -159,6 +167,14 @@ fn payload(performance: PerformanceId, user: UserId, lane: u8, index: u64) -> Qu
         issued_at: start(),
         needs_accessible: false,
         admitted_until: None,
+    }
+}
+
+/// A payment that was made from the wallet.
+fn from_wallet(payment: FanPayment) -> Payment {
+    match payment {
+        FanPayment::Wallet(paid) => paid.payment,
+        FanPayment::Card(card) => panic!("by card: {card:?}"),
     }
 }
 

@@ -3,7 +3,7 @@ use encore_domain::event::Event;
 use encore_domain::payment::PayRefusal;
 use encore_domain::wallet::WalletEntry;
 
-use super::{confirmed, sold};
+use super::{confirmed, from_wallet, sold};
 use crate::RecordBench;
 use crate::answers::{made, refused};
 use crate::bench::identity_of;
@@ -21,7 +21,7 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     assert_eq!(bench.stored(&hold).await, Some(confirmed(&hold, &plan.payment)));
     assert_eq!(bench.claims(hold.performance).await, sold(&hold));
     let found = bench.payments.find(plan.payment.id).await.expect("the store answers");
-    assert_eq!(found.as_ref(), Some(&plan.payment));
+    assert_eq!(found.map(from_wallet).as_ref(), Some(&plan.payment));
 
     let entries = bench.ledger_entries(plan.transfer.id).await;
     assert_eq!(entries, [plan.transfer.wallet_entry, plan.transfer.counter_entry]);

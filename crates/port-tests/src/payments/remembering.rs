@@ -1,11 +1,15 @@
+use encore_domain::payment::attempt::{Outcome, Step};
+use encore_domain::payment::card::{PaymentState, Purpose};
+use encore_domain::payment::fan_payment::FanPayment;
+use encore_domain::payment::gateway::FailureReason;
 use encore_domain::payment::{Payment, PaymentPlan, Settlement};
 use encore_domain::queue::{EndReason, EndedToken, QueueTokenPayload};
 
 use super::payload;
-use crate::RecordBench;
-use crate::answers::{made, refused};
+use crate::answers::{made, refused, repeated};
 use crate::fixtures::{at_secs, euros, hold, hold_at, just_before, payment, request, start};
 use crate::paging::SIZES;
+use crate::{RecordBench, card_payments};
 
 pub async fn lists_newest_first(bench: RecordBench) {
     let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
@@ -27,6 +31,63 @@ pub async fn lists_newest_first(bench: RecordBench) {
         assert_eq!(bench.payments_of(fan, size).await, expected, "by {size}");
     }
     assert_eq!(bench.payments_of(other, 100).await, [of_another]);
+}
+
+pub async fn lists_payments_by_card_among_them(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let mut expected = Vec::new();
+    for seats in [[0], [1], [2]] {
+        let bought = bench.buy(&hold(fan, &sale, &seats)).await;
+        expected.push(bought.id);
+        let open = bench.start(&card_payments::plan_for(fan, Purpose::TopUp, euros(5), 0, at_secs(1))).await;
+        expected.push(open.id);
+        let held = hold(fan, &sale, &[seats[0] + 3]);
+        bench.place(&held).await;
+        let refused = bench.start(&card_payments::plan(&held, at_secs(1))).await;
+        let declined = (Step::Authorize, Outcome::Failed(FailureReason::Declined));
+        bench.reported(&refused, &[declined], at_secs(2)).await;
+        expected.push(refused.id);
+    }
+    let (sold, card) = bench.charged(&[0]).await;
+    assert_eq!(bench.all_payments_of(sold.user, 10).await, [FanPayment::Card(card)], "once");
+    expected.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+    for size in SIZES {
+        let listed = bench.all_payments_of(fan, size).await;
+        assert_eq!(listed.iter().map(FanPayment::id).collect::<Vec<_>>(), expected, "by {size}");
+        for payment in listed {
+            assert_eq!(bench.payments.find(payment.id()).await.expect("the store answers"), Some(payment.clone()));
+            if let FanPayment::Card(card) = payment {
+                assert_eq!(bench.card_payments.find(card.id).await.expect("the store answers"), Some(card));
+            }
+        }
+    }
+}
+
+pub async fn tells_what_became_of_a_payment(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    bench.top_up(fan, euros(100_000)).await;
+    let (first, second) = (hold(fan, &sale, &[0, 1]), hold(fan, &sale, &[2]));
+    bench.place(&first).await;
+    bench.place(&second).await;
+    let key = request(fan);
+    let plan = payment(&first, at_secs(1));
+    let paid = made(bench.payments.pay_from_wallet(plan, key).await);
+    assert_eq!(paid.balance_after, euros(100_000 - first.total.minor));
+    made(bench.pay(&payment(&second, at_secs(2)), request(fan)).await);
+    assert_eq!(repeated(bench.payments.pay_from_wallet(payment(&first, at_secs(3)), key).await), paid);
+    assert_eq!(bench.payments.find_paid(key).await.expect("no reuse"), Some(paid.clone()));
+    let now = async || match bench.payments.find(paid.payment.id).await.expect("the store answers") {
+        Some(FanPayment::Wallet(it)) => (it.state(), it.refunded(), it.balance_after, it.payment),
+        other => panic!("not from the wallet: {other:?}"),
+    };
+    let told = |state, refunded| (state, euros(refunded), paid.balance_after, paid.payment.clone());
+    assert_eq!(now().await, told(PaymentState::Paid, 0));
+    let bought = bench.stored(&first).await.expect("a reservation");
+    let some = crate::refunds::plan(&bought, &bought.slots()[..1], at_secs(4));
+    let part = made(bench.cancel(&some, request(fan)).await).refund.amount().minor;
+    assert_eq!(now().await, told(PaymentState::PartlyRefunded, part));
+    made(bench.cancel(&crate::refunds::plan(&bought, &[], at_secs(5)), request(fan)).await);
+    assert_eq!(now().await, told(PaymentState::Refunded, first.total.minor));
 }
 
 pub async fn remembers_used_payloads(bench: RecordBench) {

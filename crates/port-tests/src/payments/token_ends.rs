@@ -38,7 +38,8 @@ impl RecordBench {
 
     /// Pays a hold with a token. Returns whether the payment ended the token.
     async fn ends(&self, hold: &Reservation, now: Timestamp, token: QueueTokenPayload) -> bool {
-        let Paid { payment, ended_token } = made(self.try_pay(&with_token(hold, now, token), request(hold.user)).await);
+        let Paid { payment, ended_token, .. } =
+            made(self.try_pay(&with_token(hold, now, token), request(hold.user)).await);
         assert_eq!(ended_token.unwrap_or(token), token);
         let pending = self.pending(hold.performance, now, 100).await;
         let settlement = pending.iter().find(|settlement| settlement.payment == payment.id).expect("it is pending");

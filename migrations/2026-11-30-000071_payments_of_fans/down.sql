@@ -1,0 +1,1 @@
+DROP INDEX card_payments_of_user;

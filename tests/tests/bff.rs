@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::ids::{PaymentId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::PayRefusal;
@@ -22,7 +22,7 @@ use encore_domain::ports::{
 };
 use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry, WalletEntryCursor};
 use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_server::encore::Encore;
@@ -160,7 +160,11 @@ impl Wallets for SilentWallets {
         std::future::pending().await
     }
 
-    async fn entries(&self, _: UserId, _: PageRequest<EntryId>) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+    async fn entries(
+        &self,
+        _: UserId,
+        _: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, Unavailable> {
         std::future::pending().await
     }
 

@@ -10,7 +10,7 @@ use encore_domain::payment::refund::Refund;
 use encore_domain::payment::withdrawal::WithdrawalPlan;
 use encore_domain::ports::{Clock, Ids, Wallets, Withdrawals};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{TopUpAmount, Transfer, TransferIds, WalletEntry};
+use encore_domain::wallet::{TopUpAmount, Transfer, TransferIds, WalletEntry, WalletEntryCursor};
 
 use crate::error::{AppError, Violation};
 use crate::queue_guard::{QueueGuard, QueuePass};
@@ -136,8 +136,8 @@ impl WalletUseCases {
     pub async fn list_entries(
         &self,
         caller: Caller,
-        page: PageRequest<EntryId>,
-    ) -> Result<Page<WalletEntry, EntryId>, AppError> {
+        page: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, AppError> {
         Ok(self.wallets.entries(caller.user, page).await?)
     }
 }

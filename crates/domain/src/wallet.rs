@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::ids::{EntryId, PaymentId, PerformanceId, RefundId, TransferId, UserId};
+use crate::ids::{EntryId, PaymentId, PerformanceId, RefundId, RequestId, TransferId, UserId};
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
@@ -68,6 +68,9 @@ pub struct Transfer {
     pub payment: Option<PaymentId>,
     /// The refund that it is about, if there is one.
     pub refund: Option<RefundId>,
+    /// The request that it goes back to: of the call that moved the money, or that began the attempt to pay by card. None where the
+    /// gateway moved it later.
+    pub request: Option<RequestId>,
     /// When.
     pub at: Timestamp,
 }
@@ -181,8 +184,14 @@ impl Transfer {
             counter_entry: entry(ids.counter_entry, counter, -amount.minor),
             payment: None,
             refund: None,
+            request: None,
             at,
         }
+    }
+
+    /// The same transfer, which goes back to this request.
+    pub fn for_request(self, request: RequestId) -> Self {
+        Self { request: Some(request), ..self }
     }
 
     fn out_of_wallet(
@@ -239,9 +248,15 @@ pub struct WalletEntry {
     pub payment: Option<PaymentId>,
     /// The refund that the transfer is about, if there is one.
     pub refund: Option<RefundId>,
+    /// The request that the transfer goes back to; see [`Transfer::request`]. An event does not tell it.
+    pub request: Option<RequestId>,
     /// When.
     pub at: Timestamp,
 }
+
+/// The position in a listing of a fan's entries, which is in the order in which they were written: that of the balances. The listing
+/// continues with those of a lower position, or of the same and with a lower id.
+pub type WalletEntryCursor = (i64, EntryId);
 
 impl WalletEntry {
     /// The wallet's balance after it.
@@ -259,6 +274,7 @@ impl WalletEntry {
             balance_after_minor,
             payment: transfer.payment,
             refund: transfer.refund,
+            request: transfer.request,
             at: transfer.at,
         }
     }

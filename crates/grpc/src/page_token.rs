@@ -11,6 +11,7 @@ use encore_domain::ids::{
 };
 use encore_domain::ports::{DeliveryCursor, LISTING_NAME_LEN, PageTokens};
 use encore_domain::time::Timestamp;
+use encore_domain::wallet::WalletEntryCursor;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -79,7 +80,19 @@ macro_rules! id_cursors {
     )*};
 }
 
-id_cursors!(ConcertId, EndpointId, EntryId, PaymentId, PerformanceId);
+id_cursors!(ConcertId, EndpointId, PaymentId, PerformanceId);
+
+impl Cursor for WalletEntryCursor {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (position, id) = self;
+        [&position.to_be_bytes()[..], id.0.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (position, id) = bytes.split_at_checked(8)?;
+        Some((i64::from_be_bytes(position.try_into().ok()?), EntryId(Uuid::from_slice(id).ok()?)))
+    }
+}
 
 impl Cursor for Slot {
     fn to_bytes(&self) -> Vec<u8> {

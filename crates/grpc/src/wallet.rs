@@ -120,5 +120,6 @@ fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
         payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(entry.at)),
         refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),
+        request_id: entry.request.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::PaymentId;
+use encore_domain::ids::{PaymentId, RequestId};
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, SeatsChange, TakeUp, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
@@ -73,16 +73,17 @@ impl Records {
 fn plan_start(
     records: &Records,
     plan: &CardPlan,
+    request: RequestId,
 ) -> Result<(CardPayment, Option<Reservation>), RequestError<PayRefusal>> {
     let Purpose::Seats { reservation, .. } = plan.purpose else {
-        return Ok((plan.first(plan.attempt(plan.at)), None));
+        return Ok((plan.first(plan.attempt(plan.at, request)), None));
     };
     let hold = records.reservations.find(reservation).ok_or_else(unknown_reservation)?;
     check_payable(hold, plan.at).map_err(RequestError::Refused)?;
     if hold.revision != plan.revision {
         return Err(RequestError::Refused(PayRefusal::HoldChanged));
     }
-    let attempt = plan.attempt(hold.expires_at);
+    let attempt = plan.attempt(hold.expires_at, request);
     let paying = plan.paying(hold, &attempt);
     let before = records.cards.by_reservation.get(&reservation).and_then(|id| records.cards.payments.get(id));
     let card = match before {
@@ -111,7 +112,7 @@ impl CardPayments for MemoryCardPayments {
             let card = records.card(payment).ok_or_else(|| Unavailable::of("the payment"))?;
             return Ok(Applied::Before((card, None)));
         }
-        let (card, paying) = plan_start(records, &plan)?;
+        let (card, paying) = plan_start(records, &plan, request.id)?;
         if let Some(paying) = &paying {
             records.reservations.change(paying);
             records.outbox.write(&Event::HoldChanged { hold: paying.clone(), at: plan.at });

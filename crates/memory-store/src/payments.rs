@@ -64,7 +64,7 @@ impl Payments for MemoryPayments {
         let PaymentPlan { payment, transfer, .. } = plan;
 
         let reservation = reservations.confirm(&payment).ok_or_else(unknown_reservation)?;
-        let balance_after = wallets.post(&transfer).balance_after();
+        let balance_after = wallets.post(&transfer.for_request(request.id)).balance_after();
         let Payment { id, performance, .. } = payment;
         let slots = reservation.slots();
         let settlement = Settlement {

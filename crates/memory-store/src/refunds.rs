@@ -38,8 +38,8 @@ impl Refunds for MemoryRefunds {
         let decided = plan.decide(before, card.is_some()).map_err(RequestError::Refused)?;
         let Cancellation { reservation, refund, transfers } = decided;
         reservations.cancel(&reservation, &refund.slots);
-        for transfer in &transfers {
-            wallets.post(transfer);
+        for transfer in transfers {
+            wallets.post(&transfer.for_request(request.id));
         }
         payments.refunds.insert(refund.id, refund.clone());
         if let Some(attempt) = card.filter(|_| refund.amount().minor > 0).and_then(|card| card.attempts.last_mut()) {

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::ids::{PaymentId, TransferId, UserId};
 use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::{WalletCredits, Wallets};
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{Account, LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
+use encore_domain::wallet::{
+    Account, LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry, WalletEntryCursor,
+};
 
 use crate::paging::{below, rows};
 use crate::records::{MemoryRecords, Records};
@@ -41,7 +43,7 @@ impl Wallets for MemoryWallets {
         if balance.minor.saturating_add(amount.minor) > amount.currency.balance_max_minor() {
             return Err(RequestError::Refused(TopUpRefusal::WalletFull(amount.currency)));
         }
-        let entry = wallets.post(&transfer);
+        let entry = wallets.post(&transfer.clone().for_request(request.id));
         outbox.write(&Event::WalletToppedUp { user, entry: entry.clone() });
         requests.remember(Some(request), entry.clone());
         Ok(Applied::Now(entry))
@@ -67,12 +69,12 @@ impl Wallets for MemoryWallets {
     async fn entries(
         &self,
         user: UserId,
-        page: PageRequest<EntryId>,
-    ) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        page: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, Unavailable> {
         let entries = &self.0.lock().wallets.entries;
         let of_user = entries.get(&user).into_iter().flat_map(|entries| entries.range(below(&page)).rev());
-        let found = of_user.take(rows(&page)).map(|(_, entry)| entry.clone()).collect();
-        Ok(Page::from_rows(found, page.size, |entry| entry.id))
+        let found = of_user.take(rows(&page)).map(|(cursor, entry)| (*cursor, entry.clone())).collect();
+        Ok(Page::from_rows(found, page.size, |(cursor, _)| *cursor).map(|(_, entry)| entry))
     }
 
     async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {
@@ -98,7 +100,7 @@ impl WalletCredits for MemoryWallets {
         if balance.minor.saturating_add(amount.minor) > amount.currency.balance_max_minor() {
             return Err(RequestError::Refused(TopUpRefusal::WalletFull(amount.currency)));
         }
-        let entry = wallets.post(&transfer);
+        let entry = wallets.post(&transfer.clone().for_request(request.id));
         if let Account::Operator(operator) = transfer.counter_entry.account {
             wallets.credits.insert(transfer.id, (operator, reason));
         }

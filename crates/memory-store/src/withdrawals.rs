@@ -43,7 +43,7 @@ impl Withdrawals for MemoryWithdrawals {
             }
             records.cards.reopen(payment, plan.at);
             records.payments.refunds.insert(part.refund.id, part.refund.clone());
-            records.wallets.post(&part.transfer);
+            records.wallets.post(&part.transfer.clone().for_request(request.id));
         }
         let refunds: Vec<Refund> = parts.into_iter().map(|part| part.refund).collect();
         records.requests.remember(Some(request), refunds.clone());

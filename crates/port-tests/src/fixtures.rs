@@ -375,6 +375,7 @@ pub fn top_up(user: UserId, amount: Money) -> Transfer {
         counter_entry: queue(LedgerAccount::Gateway, -amount.minor),
         payment: None,
         refund: None,
+        request: None,
         at: start(),
     }
 }

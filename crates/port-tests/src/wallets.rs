@@ -1,18 +1,23 @@
 //! The cases of [`Wallets`](encore_domain::ports::Wallets).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use encore_domain::event::Event;
 use encore_domain::ids::{TransferId, UserId};
+use encore_domain::money::Currency;
+use encore_domain::payment::attempt::{Outcome, Step};
+use encore_domain::payment::card::Purpose;
+use encore_domain::payment::card_change::{Change, TakeUp};
 use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 
-use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_once, refused, repeated};
 use crate::bench::identity_of;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{altered, euros, id, money, request, top_up};
+use crate::fixtures::{altered, at_secs, euros, hold, id, money, payment, request, top_up};
 use crate::paging::{SIZES, read_all};
+use crate::{RecordBench, card_payments};
 
 /// The highest balance in euros.
 fn balance_max_minor() -> i64 {
@@ -34,6 +39,8 @@ macro_rules! wallets {
             refuses_a_full_wallet,
             keeps_both_sides,
             lists_newest_first,
+            keeps_a_running_balance,
+            names_the_request,
             starts_empty,
             writes_events,
         ] $($with)+ }
@@ -57,10 +64,11 @@ impl RecordBench {
 pub async fn tops_up(bench: RecordBench) {
     let (fan, other) = (bench.sign_up().await, bench.sign_up().await);
     let (first, second) = (top_up(fan, euros(500)), top_up(fan, euros(1)));
-    let first_entry = made(bench.wallets.top_up(first.clone(), request(fan)).await);
-    assert_eq!(first_entry, WalletEntry::of(&first, 500));
-    let second_entry = made(bench.wallets.top_up(second.clone(), request(fan)).await);
-    assert_eq!(second_entry, WalletEntry::of(&second, 501));
+    let (first_key, second_key) = (request(fan), request(fan));
+    let first_entry = made(bench.wallets.top_up(first.clone(), first_key).await);
+    assert_eq!(first_entry, WalletEntry::of(&first.for_request(first_key.id), 500));
+    let second_entry = made(bench.wallets.top_up(second.clone(), second_key).await);
+    assert_eq!(second_entry, WalletEntry::of(&second.for_request(second_key.id), 501));
 
     assert_eq!(bench.balances(fan).await, [euros(501)]);
     assert_eq!(bench.entries(fan).await, [second_entry, first_entry]);
@@ -78,7 +86,8 @@ pub async fn tops_up_under_contention(bench: RecordBench) {
 
     let mut entries: Vec<WalletEntry> = answers.into_iter().map(made).collect();
     for (entry, transfer) in entries.iter().zip(&transfers) {
-        assert_eq!(entry, &WalletEntry::of(transfer, entry.balance_after_minor));
+        let request = entry.request.expect("a request");
+        assert_eq!(entry, &WalletEntry::of(&transfer.clone().for_request(request), entry.balance_after_minor));
     }
     assert_eq!(bench.balances(fan).await, [euros(210)]);
     let mut listed = bench.entries(fan).await;
@@ -198,12 +207,68 @@ pub async fn lists_newest_first(bench: RecordBench) {
     }
     let of_another = bench.top_up(other, euros(1)).await;
 
-    entries.sort_by_key(|entry| entry.id);
     entries.reverse();
     for size in SIZES {
         assert_eq!(read_all(size, |page| bench.wallets.entries(fan, page)).await, entries, "by {size}");
     }
     assert_eq!(bench.entries(other).await, [of_another]);
+}
+
+/// Checks that each entry adds its amount to the balance after the entry before it in the same wallet.
+fn assert_running(newest_first: &[WalletEntry]) {
+    let mut balances: BTreeMap<Currency, i64> = BTreeMap::new();
+    for entry in newest_first.iter().rev() {
+        let balance = balances.entry(entry.amount.currency).or_default();
+        *balance += entry.amount.minor;
+        assert_eq!(entry.balance_after_minor, *balance, "{newest_first:?}");
+    }
+}
+
+pub async fn keeps_a_running_balance(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let mut transfers: Vec<Transfer> =
+        (1..=8).map(|minor| top_up(fan, money(minor, if minor % 3 == 0 { "USD" } else { "EUR" }))).collect();
+    // The ids fall while the balances grow.
+    transfers.reverse();
+    for transfer in &transfers {
+        made(bench.wallets.top_up(transfer.clone(), request(fan)).await);
+    }
+    let at_once = at_once((1..=20).rev().map(|minor| {
+        let (wallets, transfer) = (Arc::clone(&bench.wallets), top_up(fan, euros(minor)));
+        async move { wallets.top_up(transfer, request(fan)).await }
+    }));
+    at_once.await.into_iter().for_each(|answer| drop(made(answer)));
+    let (sold, _) = bench.charged(&[0]).await;
+    assert_running(&bench.entries(sold.user).await);
+    for size in SIZES {
+        let entries = read_all(size, |page| bench.wallets.entries(fan, page)).await;
+        assert_eq!(entries.len(), 28, "by {size}");
+        assert_running(&entries);
+    }
+}
+
+pub async fn names_the_request(bench: RecordBench) {
+    let (sale, fan) = (bench.open_sale().await, bench.sign_up().await);
+    let hold = hold(fan, &sale, &[0, 1]);
+    bench.place(&hold).await;
+    let keys = [(); 4].map(|()| request(fan));
+    let [top_up_key, pay_key, cancel_key, card_key] = keys;
+    made(bench.wallets.top_up(top_up(fan, hold.total), top_up_key).await);
+    made(bench.payments.pay_from_wallet(payment(&hold, at_secs(1)), pay_key).await);
+    let bought = bench.stored(&hold).await.expect("a reservation");
+    made(bench.cancel(&crate::refunds::plan(&bought, &[], at_secs(2)), cancel_key).await);
+    let plan = card_payments::plan_for(fan, Purpose::TopUp, euros(700), 0, at_secs(3));
+    let (card, _) = made(bench.card_payments.start(plan, card_key).await);
+    let captured = card_payments::report(&[(Step::Capture, Outcome::Succeeded)], at_secs(4));
+    let confirmed = card_payments::change(Change::Confirm, at_secs(5));
+    for change in [captured, confirmed] {
+        bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
+    }
+    let withdraw_key = request(fan);
+    made(bench.withdrawals.withdraw(crate::withdrawals::plan(fan, euros(100)), withdraw_key).await);
+    let named: Vec<_> = bench.entries(fan).await.iter().rev().map(|entry| entry.request).collect();
+    let expected = [top_up_key, pay_key, cancel_key, card_key, withdraw_key];
+    assert_eq!(named, expected.map(|key| Some(key.id)));
 }
 
 pub async fn starts_empty(bench: RecordBench) {

@@ -35,7 +35,7 @@ macro_rules! withdrawals {
     };
 }
 
-fn plan(user: UserId, amount: Money) -> WithdrawalPlan {
+pub(crate) fn plan(user: UserId, amount: Money) -> WithdrawalPlan {
     let part = || (id(), TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() });
     WithdrawalPlan { user, amount, parts: std::array::from_fn(|_| part()), at: at_secs(50) }
 }

@@ -7,7 +7,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
-use encore_domain::ids::PaymentId;
+use encore_domain::ids::{PaymentId, RequestId};
 use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, TakeUp, decide};
 use encore_domain::payment::{PayRefusal, check_payable};
@@ -56,8 +56,8 @@ impl PostgresCardPayments {
                 return Ok(Applied::Before((card, None)));
             }
             let (card, paying) = match plan.purpose {
-                Purpose::TopUp => (plan.first(plan.attempt(plan.at)), None),
-                Purpose::Seats { reservation, .. } => begin(conn, plan, reservation.0).await?,
+                Purpose::TopUp => (plan.first(plan.attempt(plan.at, request.id)), None),
+                Purpose::Seats { reservation, .. } => begin(conn, plan, request.id, reservation.0).await?,
             };
             if card.attempts.len() == 1 {
                 card_rows::insert(conn, &card, plan.lease_until).await?;
@@ -175,6 +175,7 @@ impl PostgresCardPayments {
 async fn begin(
     conn: &mut AsyncPgConnection,
     plan: &CardPlan,
+    request: RequestId,
     reservation: Uuid,
 ) -> Result<(CardPayment, Option<Reservation>), TxError<RequestError<PayRefusal>>> {
     let before = card_rows::lock_of(conn, reservation).await?;
@@ -183,7 +184,7 @@ async fn begin(
     if hold.revision != plan.revision {
         return Err(TxError::refused(PayRefusal::HoldChanged));
     }
-    let attempt = plan.attempt(hold.expires_at);
+    let attempt = plan.attempt(hold.expires_at, request);
     let paying = plan.paying(&hold, &attempt);
     let card = match before {
         None => plan.first(attempt),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, ReservationId, UserId};
+use encore_domain::ids::{AttemptId, PaymentId, PerformanceId, RefundId, RequestId, ReservationId, UserId};
 use encore_domain::payment::attempt::{AttemptEvent, Outcome, Step};
 use encore_domain::payment::card::{Attempt, CardPayment, Purpose};
 use encore_domain::payment::gateway::{FailureReason, MethodToken, NextAction};
@@ -48,6 +48,7 @@ struct AttemptRow {
     token_epoch: Option<i64>,
     token_lane: i16,
     token_index: Option<i64>,
+    request_id: Option<Uuid>,
 }
 
 #[derive(Insertable)]
@@ -129,6 +130,7 @@ pub async fn add_attempt(conn: &mut AsyncPgConnection, card: &CardPayment, attem
         token_epoch: attempt.token.map(|token| token.epoch),
         token_lane: attempt.token.map_or(0, |token| lane_column(token.lane)),
         token_index: attempt.token.map(|token| token.index.cast_signed()),
+        request_id: attempt.request.map(|request| request.0),
     };
     diesel::insert_into(payment_attempts::table).values(row).execute(conn).await?;
     add_events(conn, attempt.id, 0, &attempt.events).await
@@ -314,6 +316,7 @@ impl AttemptRow {
             hold_until: self.hold_until,
             bound: self.bound,
             token,
+            request: self.request_id.map(RequestId),
             events,
         })
     }

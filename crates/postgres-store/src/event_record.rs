@@ -397,6 +397,7 @@ impl EntryRecord {
             balance_after_minor: self.balance_after_minor,
             payment: optional_id(self.payment_id.as_deref())?,
             refund: optional_id(self.refund_id.as_deref())?,
+            request: None,
             at: time(self.at_ms)?,
         })
     }

@@ -12,12 +12,13 @@ use crate::error::corrupt;
 use crate::schema::ledger_entries;
 use crate::statement::{Cached, sql};
 
-/// Writes transfers with their ledger entries, each with the balance of the wallet after it.
+/// Writes transfers with their ledger entries, each with the balance of the wallet after it. The wallets are locked, and the transfers
+/// of each are in the order of its balances: that becomes the order of its entries.
 pub async fn record(conn: &AsyncPgConnection, transfers: &[(&Transfer, i64)]) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
-            INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at, refund_id)
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at, refund_id, request_id)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $15)
         )
         INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)
         SELECT * FROM unnest($9, $10, $11, $12, $13, $14)";
@@ -43,7 +44,8 @@ pub async fn record(conn: &AsyncPgConnection, transfers: &[(&Transfer, i64)]) ->
             entries.iter().map(|(_, it, _)| account_columns(it.account).1).collect::<Vec<_>>(),
         )
         .bind::<Array<BigInt>, _>(entries.iter().map(|(_, entry, _)| entry.amount_minor).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(entries.iter().map(|(.., balance)| *balance).collect::<Vec<_>>());
+        .bind::<Array<Nullable<BigInt>>, _>(entries.iter().map(|(.., balance)| *balance).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(each(transfers, |it| it.request.map(|id| id.0)));
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }

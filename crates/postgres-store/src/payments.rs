@@ -78,6 +78,7 @@ impl Payments for PostgresPayments {
         plan: PaymentPlan,
         request: RequestKey,
     ) -> Result<Applied<Paid>, RequestError<PayRefusal>> {
+        let plan = PaymentPlan { transfer: plan.transfer.for_request(request.id), ..plan };
         self.paying.submit(WalletPayment { plan, request }).await?
     }
 

@@ -54,9 +54,10 @@ impl PostgresRefunds {
                 plan.decide(&before, card.is_some()).map_err(TxError::refused)?;
             write_seats(conn, &before, &reservation, &refund).await?;
             refund_rows::insert(conn, &refund).await?;
-            for transfer in &transfers {
-                let balance_minor = wallet_rows::move_money(conn, transfer).await?;
-                ledger::record(conn, &[(transfer, balance_minor)]).await?;
+            for transfer in transfers {
+                let transfer = transfer.for_request(request.id);
+                let balance_minor = wallet_rows::move_money(conn, &transfer).await?;
+                ledger::record(conn, &[(&transfer, balance_minor)]).await?;
             }
             if let Some(card) = card.filter(|_| refund.amount().minor > 0) {
                 give_back_to_card(conn, &card, &refund).await?;

@@ -261,6 +261,7 @@ diesel::table! {
         payment_id -> Nullable<Uuid>,
         refund_id -> Nullable<Uuid>,
         made_at -> Timestamptz,
+        request_id -> Nullable<Uuid>,
     }
 }
 
@@ -272,6 +273,7 @@ diesel::table! {
         owner_id -> Nullable<Uuid>,
         amount_minor -> BigInt,
         balance_after_minor -> Nullable<BigInt>,
+        position -> BigInt,
     }
 }
 
@@ -359,6 +361,7 @@ diesel::table! {
         token_lane -> SmallInt,
         token_index -> Nullable<BigInt>,
         reconciled_at -> Nullable<Timestamptz>,
+        request_id -> Nullable<Uuid>,
     }
 }
 

@@ -90,6 +90,7 @@ impl WalletCredits for PostgresWalletCredits {
         request: RequestKey,
         act: Option<StaffAct>,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
+        let transfer = transfer.for_request(request.id);
         let attempt = || self.try_credit(&transfer, &reason, &request, act.as_ref());
         self.database.transact("wallet_credits.credit", attempt).await
     }

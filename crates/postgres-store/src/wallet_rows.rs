@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use encore_domain::ids::{EntryId, PaymentId, RefundId, TransferId, UserId};
+use encore_domain::ids::{EntryId, PaymentId, RefundId, RequestId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
 use encore_domain::payment::Payment;
-use encore_domain::wallet::{Transfer, WalletEntry};
+use encore_domain::wallet::{Transfer, WalletEntry, WalletEntryCursor};
 use uuid::Uuid;
 
 use crate::codec::{read_money, read_transfer_kind};
@@ -176,7 +176,7 @@ pub async fn balances_after(conn: &AsyncPgConnection, payments: &[&Payment]) -> 
             FROM ledger_entries e JOIN transfers t ON t.id = e.transfer_id
             WHERE e.owner_id = wanted.user_id AND e.balance_after_minor IS NOT NULL
               AND t.payment_id = wanted.payment_id AND t.kind = 'payment'
-            ORDER BY e.id DESC LIMIT 1
+            ORDER BY e.position DESC, e.id DESC LIMIT 1
         ) AS entry";
     #[derive(QueryableByName)]
     struct Found {
@@ -210,7 +210,9 @@ pub fn wallet_entries() -> _ {
         transfers::currency,
         transfers::payment_id,
         transfers::refund_id,
+        transfers::request_id,
         transfers::made_at,
+        ledger_entries::position,
     ))
 }
 
@@ -224,10 +226,17 @@ pub struct EntryRow {
     currency: String,
     payment_id: Option<Uuid>,
     refund_id: Option<Uuid>,
+    request_id: Option<Uuid>,
     made_at: DateTime<Utc>,
+    position: i64,
 }
 
 impl EntryRow {
+    /// Where it is in the listing of its wallets' owner.
+    pub fn cursor(&self) -> WalletEntryCursor {
+        (self.position, EntryId(self.id))
+    }
+
     pub fn into_entry(self) -> QueryResult<WalletEntry> {
         Ok(WalletEntry {
             id: EntryId(self.id),
@@ -237,6 +246,7 @@ impl EntryRow {
             balance_after_minor: self.balance_after_minor,
             payment: self.payment_id.map(PaymentId),
             refund: self.refund_id.map(RefundId),
+            request: self.request_id.map(RequestId),
             at: self.made_at,
         })
     }

@@ -10,7 +10,7 @@ use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, TransferKind, WalletEntry, WalletEntryCursor};
 
 use crate::batcher::{BATCH_MAX, Batcher};
 use crate::codec::{read_money, transfer_kind_text};
@@ -61,7 +61,7 @@ impl Wallets for PostgresWallets {
         transfer: Transfer,
         request: RequestKey,
     ) -> Result<Applied<WalletEntry>, RequestError<TopUpRefusal>> {
-        self.topping_up.submit(TopUp { transfer, request }).await?
+        self.topping_up.submit(TopUp { transfer: transfer.for_request(request.id), request }).await?
     }
 
     async fn find_topped_up(&self, request: RequestKey) -> Result<Option<WalletEntry>, RequestError<Infallible>> {
@@ -93,17 +93,21 @@ impl Wallets for PostgresWallets {
     async fn entries(
         &self,
         user: UserId,
-        page: PageRequest<EntryId>,
-    ) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        page: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let mut query = wallet_entries().filter(ledger_entries::owner_id.eq(user.0)).into_boxed();
-        if let Some(after) = page.after {
-            query = query.filter(ledger_entries::id.lt(after.0));
+        if let Some((position, EntryId(id))) = page.after {
+            let tied = ledger_entries::position.eq(position).and(ledger_entries::id.lt(id));
+            // The first condition is that of the index, the second one is exact.
+            query = query.filter(ledger_entries::position.le(position));
+            query = query.filter(ledger_entries::position.lt(position).or(tied));
         }
-        let query = query.order(ledger_entries::id.desc()).limit(i64::from(page.size) + 1);
-        let rows: Vec<EntryRow> = query.load(&mut conn).await.map_err(unavailable)?;
-        let entries = rows.into_iter().map(EntryRow::into_entry).collect::<QueryResult<_>>().map_err(unavailable)?;
-        Ok(Page::from_rows(entries, page.size, |entry| entry.id))
+        let query = query.order((ledger_entries::position.desc(), ledger_entries::id.desc()));
+        let rows: Vec<EntryRow> = query.limit(i64::from(page.size) + 1).load(&mut conn).await.map_err(unavailable)?;
+        let Page { items, next } = Page::from_rows(rows, page.size, EntryRow::cursor);
+        let items = items.into_iter().map(EntryRow::into_entry).collect::<QueryResult<_>>().map_err(unavailable)?;
+        Ok(Page { items, next })
     }
 
     async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable> {

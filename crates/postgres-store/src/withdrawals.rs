@@ -53,8 +53,9 @@ impl PostgresWithdrawals {
             let parts = plan.decide(balance, &top_ups).map_err(TxError::refused)?;
             for WithdrawalPart { refund, transfer } in &parts {
                 refund_rows::insert(conn, refund).await?;
-                let balance_minor = wallet_rows::move_money(conn, transfer).await?;
-                ledger::record(conn, &[(transfer, balance_minor)]).await?;
+                let transfer = transfer.clone().for_request(request.id);
+                let balance_minor = wallet_rows::move_money(conn, &transfer).await?;
+                ledger::record(conn, &[(&transfer, balance_minor)]).await?;
                 let card = top_ups.iter().find(|card| card.id == refund.payment);
                 if let Some(attempt) = card.and_then(|card| card.attempt()) {
                     card_rows::add_events(conn, attempt.id, attempt.events.len(), &[refund.requested()]).await?;

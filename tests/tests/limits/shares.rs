@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use encore_domain::error::{RequestError, Unavailable};
-use encore_domain::ids::{EntryId, PaymentId, TransferId, UserId};
+use encore_domain::ids::{PaymentId, TransferId, UserId};
 use encore_domain::money::Money;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Wallets;
 use encore_domain::request::{Applied, RequestKey};
-use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use encore_domain::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry, WalletEntryCursor};
 use encore_grpc::{ConnectionLimits, GuardedRpcs};
 use encore_server::encore::Encore;
 use encore_server::ports::Ports;
@@ -57,8 +57,8 @@ impl Wallets for Slow {
     async fn entries(
         &self,
         user: UserId,
-        page: PageRequest<EntryId>,
-    ) -> Result<Page<WalletEntry, EntryId>, Unavailable> {
+        page: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, Unavailable> {
         self.wallets.entries(user, page).await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::booking::Reservation;
-use crate::ids::{AttemptId, PaymentId, PerformanceId, ReservationId, UserId};
+use crate::ids::{AttemptId, PaymentId, PerformanceId, RequestId, ReservationId, UserId};
 use crate::money::Money;
 use crate::payment::attempt::{AttemptEvent, AttemptState, Progress, Step};
 use crate::payment::gateway::{Charge, FailureReason, MethodToken, NextAction};
@@ -52,6 +52,8 @@ pub struct Attempt {
     pub bound: Timestamp,
     /// The queue token with which the fan pays.
     pub token: Option<QueueTokenPayload>,
+    /// The request that began it. None if that was not recorded.
+    pub request: Option<RequestId>,
     /// What happened, in order.
     pub events: Vec<AttemptEvent>,
 }
@@ -299,8 +301,8 @@ pub struct CardPlan {
 }
 
 impl CardPlan {
-    /// The attempt, given the deadline of the hold. The bound is later than any deadline that the fan had.
-    pub fn attempt(&self, hold_until: Timestamp) -> Attempt {
+    /// The attempt that a request begins, given the deadline of the hold. The bound is later than any deadline that the fan had.
+    pub fn attempt(&self, hold_until: Timestamp, request: RequestId) -> Attempt {
         let requested =
             AttemptEvent { step: Step::Authorize, outcome: crate::payment::attempt::Outcome::Requested, at: self.at };
         Attempt {
@@ -310,6 +312,7 @@ impl CardPlan {
             hold_until,
             bound: hold_until.max(self.at + PAYING_FOR),
             token: self.token,
+            request: Some(request),
             events: vec![requested],
         }
     }
@@ -370,7 +373,7 @@ mod tests {
             at: START,
             lease_until: START,
         };
-        let mut card = plan.first(plan.attempt(START));
+        let mut card = plan.first(plan.attempt(START, RequestId(Uuid::from_u128(6))));
         let events =
             events.iter().map(|(step, outcome)| AttemptEvent { step: *step, outcome: outcome.clone(), at: START });
         card.attempts[0].events.extend(events);

@@ -236,6 +236,8 @@ impl Deciding<'_> {
             Purpose::Seats { .. } => self.sell(),
             Purpose::TopUp => self.credit(),
         }
+        let request = self.card.attempt().and_then(|attempt| attempt.request);
+        self.effects.transfers.iter_mut().for_each(|transfer| transfer.request = request);
     }
 
     fn sell(&mut self) {

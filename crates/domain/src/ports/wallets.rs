@@ -3,11 +3,11 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::error::{RequestError, Unavailable};
-use crate::ids::{EntryId, PaymentId, TransferId, UserId};
+use crate::ids::{PaymentId, TransferId, UserId};
 use crate::money::Money;
 use crate::page::{Page, PageRequest};
 use crate::request::{Applied, RequestKey};
-use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
+use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry, WalletEntryCursor};
 
 /// Keeps wallets and the ledger. A user has one wallet per currency; it comes to be with its first top-up.
 ///
@@ -22,7 +22,11 @@ use crate::wallet::{LedgerEntry, TopUpRefusal, Transfer, WalletEntry};
 ///   [`Wallets::find_topped_up`] too
 /// - `refuses_a_full_wallet`: over [`BALANCE_MAX_MINOR`](crate::money::BALANCE_MAX_MINOR) nothing changes
 /// - `keeps_both_sides`: the entries of a transfer are the wallet's and the gateway's, and sum to zero
-/// - `lists_newest_first`: those of one user, by id descending, each once, in pages of any size
+/// - `lists_newest_first`: those of one user, the last one written first whatever its id is, each once, in pages of any size
+/// - `keeps_a_running_balance`: the balance after each entry is its amount more than that after the entry before it in the same
+///   wallet, in the order of the listing and across its pages, also for entries that were written at once
+/// - `names_the_request`: the entries of what a request moved name it: of a top-up, a payment, a cancellation, a withdrawal and an attempt
+///   to pay by card
 /// - `starts_empty`: a user without a wallet has no balances and no entries
 /// - `writes_events`: one per top-up
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -49,8 +53,8 @@ pub trait Wallets: Send + Sync {
     async fn entries(
         &self,
         user: UserId,
-        page: PageRequest<EntryId>,
-    ) -> Result<Page<WalletEntry, EntryId>, Unavailable>;
+        page: PageRequest<WalletEntryCursor>,
+    ) -> Result<Page<WalletEntry, WalletEntryCursor>, Unavailable>;
 
     /// All sides of a transfer; empty if there is none.
     async fn ledger_entries(&self, transfer: TransferId) -> Result<Vec<LedgerEntry>, Unavailable>;

@@ -16,7 +16,8 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     bench.top_up(hold.user, money(1, "USD")).await;
 
     let plan = payment(&hold, at_secs(3));
-    assert_eq!(made(bench.pay(&plan, request(hold.user)).await), plan.payment);
+    let key = request(hold.user);
+    assert_eq!(made(bench.pay(&plan, key).await), plan.payment);
     assert_eq!(bench.balances(hold.user).await, [euros(500), money(1, "USD")]);
     assert_eq!(bench.stored(&hold).await, Some(confirmed(&hold, &plan.payment)));
     assert_eq!(bench.claims(hold.performance).await, sold(&hold));
@@ -27,7 +28,7 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     assert_eq!(entries, [plan.transfer.wallet_entry, plan.transfer.counter_entry]);
     assert_eq!(entries.iter().map(|entry| entry.amount_minor).sum::<i64>(), 0);
     let entries = bench.entries(hold.user).await;
-    assert_eq!(entries.first(), Some(&WalletEntry::of(&plan.transfer, 500)));
+    assert_eq!(entries.first(), Some(&WalletEntry::of(&plan.transfer.for_request(key.id), 500)));
     assert_eq!(entries.last(), Some(&credit));
 
     let event =

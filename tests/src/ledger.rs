@@ -45,7 +45,7 @@ pub async fn events(database: &ScratchDatabase, kind: &str) -> i64 {
     ask(database, &format!("SELECT count(*) AS number FROM outbox WHERE kind = '{kind}'")).await
 }
 
-/// Executes statements that no port can, to damage records.
+/// Executes statements that no port can, to damage records or to move a deadline.
 pub async fn damage(database: &ScratchDatabase, statements: &str) {
     let mut connection = AsyncPgConnection::establish(&database.url()).await.expect("Postgres is available");
     connection.batch_execute(statements).await.expect("valid statements");

@@ -1,5 +1,6 @@
 //! Payments by card while the gateway is frozen and the instance that asks it is killed with SIGKILL, at each recorded step: before the
-//! gateway has done what it is asked for, and after that and before it has answered. Another process of the binary completes the payment.
+//! gateway has done what it is asked for, and after that and before it has answered; and while the gateway does nothing at all. Another process
+//! of the binary completes the payment.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod stripe;
@@ -23,7 +24,7 @@ use encore_tests::ledger;
 use encore_tests::world::{access_token, until, variable};
 use tonic::transport::{Channel, Endpoint};
 
-use self::stripe::{Freeze, Stripe};
+use self::stripe::{Freeze, NEEDS_ACTION, Stripe};
 
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 const PRICE_MINOR: i64 = 12_000;
@@ -47,7 +48,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn new(freeze: Freeze) -> Self {
+    async fn new(freeze: Option<Freeze>) -> Self {
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let ports = Ports::embedded(Keyring::parse(KEYS).expect("keys"));
         let ports = ports.on_postgres(&database.config()).await.expect("Postgres is available");
@@ -124,9 +125,14 @@ impl Fixture {
         card.id
     }
 
+    /// Checks that the card was charged once, and that all money and seats are accounted for.
     async fn assert_right(&self, refunds: &[i64]) {
         let expected = (vec!["succeeded".to_owned()], 1, refunds.to_vec());
         assert_eq!(self.stripe.statement(), expected, "charged once, captured once");
+        self.assert_sound().await;
+    }
+
+    async fn assert_sound(&self) {
         ledger::assert_conserved(&self.database).await;
         let report = self.ports.audit.sweep(None).await.expect("Postgres is available");
         assert!(report.is_clean(), "{:?}", report.findings().collect::<Vec<_>>());
@@ -135,7 +141,7 @@ impl Fixture {
 
 /// The instance dies while the gateway is frozen at a step of paying.
 async fn dies_while_paying(freeze: Freeze) {
-    let fixture = Fixture::new(freeze).await;
+    let fixture = Fixture::new(Some(freeze)).await;
     let performance = fixture.performance().await;
     let (victim, channel) = fixture.instance().await;
     let fan = fixture.fan(&channel).await;
@@ -161,7 +167,7 @@ async fn dies_while_paying(freeze: Freeze) {
 
 /// The instance dies while the gateway is frozen at a refund.
 async fn dies_while_refunding(freeze: Freeze) {
-    let fixture = Fixture::new(freeze).await;
+    let fixture = Fixture::new(Some(freeze)).await;
     let performance = fixture.performance().await;
     let (victim, channel) = fixture.instance().await;
     let fan = fixture.fan(&channel).await;
@@ -185,6 +191,73 @@ async fn dies_while_refunding(freeze: Freeze) {
     let fan = fan.on(&channel);
     assert_eq!(fan.balance().await.expect("a balance"), 0, "the money is on the card");
     fixture.assert_right(&[PRICE_MINOR]).await;
+}
+
+/// The instance dies while the gateway is frozen at giving up an attempt whose fan has not acted by the hard bound.
+async fn dies_while_voiding(freeze: Freeze) {
+    let fixture = Fixture::new(Some(freeze)).await;
+    let performance = fixture.performance().await;
+    let (victim, channel) = fixture.instance().await;
+    let fan = fixture.fan(&channel).await;
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    let waiting = fan.pay_by_card(&hold.reservation_id, NEEDS_ACTION).await.expect("an action");
+    assert_eq!(waiting.state(), PaymentState::NeedsAction);
+    ledger::damage(&fixture.database, "UPDATE payment_attempts SET bound = made_at, hold_until = made_at").await;
+    let payment: PaymentId = waiting.payment_id.parse().expect("an id");
+    let now = fixture.ports.clock.now();
+    assert!(fixture.ports.card_payments.hasten(payment, now).await.expect("Postgres is available"));
+    fixture.stripe.frozen().await;
+    drop(victim);
+
+    let reservation: ReservationId = hold.reservation_id.parse().expect("an id");
+    assert_eq!(fixture.payment_of(reservation).await, payment);
+    let (_survivor, channel) = fixture.instance().await;
+    let fan = fan.on(&channel);
+    fixture.reaches(&fan, payment, PaymentState::Expired).await;
+    assert_eq!(fixture.stripe.statement(), (vec!["canceled".to_owned()], 0, Vec::new()), "nothing was taken");
+    let expired = fixture.ports.reservations.find(reservation).await.expect("Postgres is available");
+    assert_eq!(expired.map(|it| it.state), Some(ReservationState::Expired), "{freeze:?}");
+    fan.hold(performance, &["S-A-1"]).await.expect("the seat is free");
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_attempt_is_given_up() {
+    dies_while_voiding(Freeze { call: "cancel", after_effect: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_attempt_is_given_up() {
+    dies_while_voiding(Freeze { call: "cancel", after_effect: true }).await;
+}
+
+/// The gateway stops as a process does by SIGSTOP. What both instances asked for arrives when it goes on, also that of the dead one.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_gateway_is_stopped() {
+    let fixture = Fixture::new(None).await;
+    let performance = fixture.performance().await;
+    let (victim, channel) = fixture.instance().await;
+    let fan = fixture.fan(&channel).await;
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    fixture.stripe.set_stopped(true);
+    let paying = tokio::spawn({
+        let (fan, id) = (fan.clone(), hold.reservation_id.clone());
+        async move { fan.pay_by_card(&id, "pm_card_visa").await }
+    });
+    fixture.stripe.kept_waiting(1).await;
+    drop(victim);
+    paying.await.expect("a task").expect_err("its instance died");
+
+    let payment = fixture.payment_of(hold.reservation_id.parse().expect("an id")).await;
+    let (_survivor, channel) = fixture.instance().await;
+    let fan = fan.on(&channel);
+    fixture.stripe.kept_waiting(2).await;
+    let told = fan.payment_of(&payment.to_string()).await.expect("the payment");
+    assert_eq!(told.state(), PaymentState::Processing, "nobody knows");
+    fixture.stripe.set_stopped(false);
+    fixture.reaches(&fan, payment, PaymentState::Paid).await;
+    until("the capture", || async { fixture.stripe.statement().0 == ["succeeded"] }).await;
+    fixture.assert_right(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

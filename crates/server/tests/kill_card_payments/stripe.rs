@@ -1,4 +1,5 @@
-//! A Stripe outside of all instances, which can be frozen at one call: before it has an effect, or after it and before its answer.
+//! A Stripe outside of all instances, which can be frozen at one call: before it has an effect, or after it and before its answer. It can
+//! also be stopped, as a process is by SIGSTOP: connections and requests arrive, and are worked off when it goes on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,12 +11,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// At which call it freezes, once.
 #[derive(Clone, Copy, Debug)]
 pub struct Freeze {
-    /// The last part of the path: `payment_intents` (a new one), `confirm`, `capture` or `refunds`.
+    /// The last part of the path: `payment_intents` (a new one), `confirm`, `capture`, `cancel` or `refunds`.
     pub call: &'static str,
     /// Whether the call has its effect first.
     pub after_effect: bool,
@@ -34,13 +35,19 @@ struct Records {
 pub struct Stripe {
     records: Arc<Mutex<Records>>,
     frozen: Arc<Notify>,
+    stopped: Arc<watch::Sender<bool>>,
+    /// How many requests arrived while it was stopped.
+    kept_waiting: Arc<watch::Sender<usize>>,
 }
+
+/// The payment method for which the bank wants to see the fan first.
+pub const NEEDS_ACTION: &str = "pm_needs_action";
 
 impl Stripe {
     /// Serves for as long as the test runs.
-    pub async fn start(freeze: Freeze) -> (Self, String) {
+    pub async fn start(freeze: Option<Freeze>) -> (Self, String) {
         let stripe = Self::default();
-        stripe.records.lock().expect("the records").freeze = Some(freeze);
+        stripe.records.lock().expect("the records").freeze = freeze;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().fallback(answer).with_state(stripe.clone());
@@ -51,6 +58,25 @@ impl Stripe {
     /// Waits until a call is frozen.
     pub async fn frozen(&self) {
         self.frozen.notified().await;
+    }
+
+    /// Stops or goes on.
+    pub fn set_stopped(&self, is_stopped: bool) {
+        self.stopped.send_replace(is_stopped);
+    }
+
+    /// Waits until this many requests have arrived while it was stopped.
+    pub async fn kept_waiting(&self, requests: usize) {
+        let mut kept_waiting = self.kept_waiting.subscribe();
+        kept_waiting.wait_for(|kept| *kept >= requests).await.expect("the gateway");
+    }
+
+    async fn wait_while_stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        if *stopped.borrow() {
+            self.kept_waiting.send_modify(|kept| *kept += 1);
+        }
+        stopped.wait_for(|is_stopped| !is_stopped).await.expect("the gateway");
     }
 
     /// What it has reserved or taken for each payment, how often it captured, and the refunds.
@@ -78,42 +104,15 @@ impl Stripe {
         }
     }
 
-    fn effect(&self, path: &[&str], form: &HashMap<String, String>) -> (StatusCode, Value) {
+    /// The answer, and whether it is the saved one of an earlier request with this key.
+    fn answer_once(&self, key: &str, path: &[&str], form: &HashMap<String, String>) -> (StatusCode, Value, bool) {
         let records = &mut *self.records.lock().expect("the records");
-        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
-        match path {
-            ["payment_intents"] => {
-                let id = format!("pi_{}", records.intents.len());
-                let metadata = json!({ "encore_attempt": field("metadata[encore_attempt]") });
-                let intent = json!({ "id": id, "status": "requires_confirmation", "metadata": metadata });
-                records.intents.push(intent.clone());
-                (StatusCode::OK, intent)
-            }
-            ["payment_intents", id, change] => {
-                let Some(intent) = records.intents.iter_mut().find(|intent| intent["id"] == *id) else {
-                    return refused("resource_missing");
-                };
-                let (from, to) = match *change {
-                    "confirm" => ("requires_confirmation", "requires_capture"),
-                    "capture" => ("requires_capture", "succeeded"),
-                    _ => ("requires_capture", "canceled"),
-                };
-                if intent["status"] != from {
-                    return refused("payment_intent_unexpected_state");
-                }
-                records.captures += usize::from(*change == "capture");
-                intent["status"] = to.into();
-                (StatusCode::OK, intent.clone())
-            }
-            ["refunds"] => {
-                let amount: i64 = field("amount").parse().unwrap_or_default();
-                let metadata = json!({ "encore_refund": field("metadata[encore_refund]") });
-                let refund = json!({ "status": "succeeded", "amount": amount, "metadata": metadata });
-                records.refunds.insert(0, refund.clone());
-                (StatusCode::OK, refund)
-            }
-            _ => refused("resource_missing"),
+        if let Some((status, body)) = records.saved.get(key).cloned() {
+            return (status, body, true);
         }
+        let (status, body) = records.effect(path, form);
+        records.saved.insert(key.to_owned(), (status, body.clone()));
+        (status, body, false)
     }
 
     fn read(&self, path: &[&str]) -> (StatusCode, Value) {
@@ -124,6 +123,47 @@ impl Stripe {
                 Some(intent) => (StatusCode::OK, intent.clone()),
                 None => refused("resource_missing"),
             },
+            _ => refused("resource_missing"),
+        }
+    }
+}
+
+impl Records {
+    fn effect(&mut self, path: &[&str], form: &HashMap<String, String>) -> (StatusCode, Value) {
+        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+        match path {
+            ["payment_intents"] => {
+                let id = format!("pi_{}", self.intents.len());
+                let metadata = json!({ "encore_attempt": field("metadata[encore_attempt]") });
+                let (status, method) = ("requires_confirmation", field("payment_method"));
+                let intent = json!({ "id": id, "status": status, "payment_method": method, "metadata": metadata });
+                self.intents.push(intent.clone());
+                (StatusCode::OK, intent)
+            }
+            ["payment_intents", id, change] => {
+                let Some(intent) = self.intents.iter_mut().find(|intent| intent["id"] == *id) else {
+                    return refused("resource_missing");
+                };
+                let to = match (*change, intent["status"].as_str().unwrap_or_default()) {
+                    ("confirm", "requires_confirmation") if intent["payment_method"] == NEEDS_ACTION => {
+                        "requires_action"
+                    }
+                    ("confirm", "requires_confirmation") => "requires_capture",
+                    ("capture", "requires_capture") => "succeeded",
+                    ("cancel", "requires_action" | "requires_capture") => "canceled",
+                    _ => return refused("payment_intent_unexpected_state"),
+                };
+                self.captures += usize::from(to == "succeeded");
+                intent["status"] = to.into();
+                (StatusCode::OK, intent.clone())
+            }
+            ["refunds"] => {
+                let amount: i64 = field("amount").parse().unwrap_or_default();
+                let metadata = json!({ "encore_refund": field("metadata[encore_refund]") });
+                let refund = json!({ "status": "succeeded", "amount": amount, "metadata": metadata });
+                self.refunds.insert(0, refund.clone());
+                (StatusCode::OK, refund)
+            }
             _ => refused("resource_missing"),
         }
     }
@@ -140,24 +180,28 @@ fn fields(form: &str) -> HashMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// A request that arrived is worked off, whether or not its sender still waits.
 async fn answer(State(stripe): State<Stripe>, request: Request) -> Response {
+    tokio::spawn(work_off(stripe, request)).await.expect("an answer")
+}
+
+async fn work_off(stripe: Stripe, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let form = to_bytes(body, 1 << 16).await.expect("a form");
+    stripe.wait_while_stopped().await;
     let path: Vec<&str> = head.uri.path().trim_start_matches("/v1/").split('/').collect();
     if head.method == "GET" {
         let (status, body) = stripe.read(&path);
         return (status, body.to_string()).into_response();
     }
-    let form = to_bytes(body, 1 << 16).await.expect("a form");
     let form = fields(&String::from_utf8_lossy(&form));
     let call = path.last().copied().unwrap_or_default();
     stripe.freeze_if(call, false).await;
-    let key = head.headers.get("Idempotency-Key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
-    let saved = stripe.records.lock().expect("the records").saved.get(&key).cloned();
-    if let Some((status, body)) = saved {
+    let key = head.headers.get("Idempotency-Key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let (status, body, is_saved) = stripe.answer_once(key, &path, &form);
+    if is_saved {
         return (status, [("Idempotent-Replayed", "true")], body.to_string()).into_response();
     }
-    let (status, body) = stripe.effect(&path, &form);
-    stripe.records.lock().expect("the records").saved.insert(key, (status, body.clone()));
     stripe.freeze_if(call, true).await;
     (status, body.to_string()).into_response()
 }

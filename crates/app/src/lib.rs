@@ -26,6 +26,7 @@ pub mod reconciliation;
 pub mod records;
 pub mod rehearsal_fans;
 mod repeats;
+pub mod request_retention;
 pub mod sales_gate;
 pub mod seat_blocks;
 pub mod sessions;

@@ -2,6 +2,15 @@
 
 use crate::ids::{RequestId, UserId};
 
+/// What one step of forgetting requests came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForgottenRequests {
+    /// How many were forgotten.
+    pub forgotten: u64,
+    /// How many were looked at and kept, because what they say they made does not exist.
+    pub kept: u64,
+}
+
 /// The length of each digest of a [`Fingerprint`].
 pub const DIGEST_LEN: usize = 16;
 

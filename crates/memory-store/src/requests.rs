@@ -1,12 +1,13 @@
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use encore_domain::booking::Reservation;
 use encore_domain::error::RequestError;
 use encore_domain::ids::{AttemptId, EntryId, PaymentId, RefundId, RequestId, ReservationId, UserId};
 use encore_domain::payment::Paid;
 use encore_domain::payment::refund::{Cancelled, CancelledBy};
-use encore_domain::request::{Fingerprint, RequestKey};
+use encore_domain::request::{Fingerprint, ForgottenRequests, RequestKey};
+use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntry;
 
 /// The answer to the start of an attempt to pay by card.
@@ -32,6 +33,10 @@ pub enum Effect {
 #[derive(Default)]
 pub struct Requests {
     answers: HashMap<(UserId, RequestId), (Fingerprint, Box<dyn Any + Send>)>,
+    /// Those that are forgotten one day, by when they were made, each with its hold.
+    of_holds: BTreeSet<(Timestamp, UserId, RequestId, ReservationId)>,
+    /// The requests of holds that were made before or at this moment were looked at.
+    pub forgotten_before: Option<Timestamp>,
 }
 
 impl Requests {
@@ -63,6 +68,42 @@ impl Requests {
             let attempt = || answer.downcast_ref::<Started>().map(|started| Effect::Attempt(started.attempt));
             Some((*user, hold.or_else(payment).or_else(top_up).or_else(refund).or_else(attempt)?))
         })
+    }
+
+    /// Stores the answer to a request that placed or changed a hold, for as long as such requests are kept.
+    pub fn remember_of_hold<T: Send + 'static>(
+        &mut self,
+        request: Option<RequestKey>,
+        hold: ReservationId,
+        at: Timestamp,
+        answer: T,
+    ) {
+        self.of_holds.extend(request.map(|request| (at, request.user, request.id, hold)));
+        self.remember(request, answer);
+    }
+
+    /// Looks at the next requests of holds that were made before `before`, and forgets those whose hold exists.
+    pub fn forget(
+        &mut self,
+        before: Timestamp,
+        limit: usize,
+        exists: impl Fn(UserId, ReservationId) -> bool,
+    ) -> ForgottenRequests {
+        let mut step = ForgottenRequests::default();
+        for _ in 0..limit {
+            let Some((at, user, id, hold)) = self.of_holds.first().copied().filter(|first| first.0 < before) else {
+                break;
+            };
+            self.of_holds.pop_first();
+            if exists(user, hold) {
+                self.answers.remove(&(user, id));
+                step.forgotten += 1;
+            } else {
+                step.kept += 1;
+            }
+            self.forgotten_before = self.forgotten_before.max(Some(at));
+        }
+        step
     }
 
     /// Stores the answer to a request. It must be called in the critical section of the change.

@@ -48,10 +48,14 @@ impl Reservations for MemoryReservations {
         if let Some(reason) = token.and_then(|token| ended_tokens.find(&token)) {
             return Err(RequestError::Refused(PlaceRefusal::TokenEnded(reason)));
         }
+        if reservations.find(hold.id).is_some() {
+            // Its id follows from the request, which was forgotten.
+            return Err(RequestError::Reused);
+        }
         reservations.check(&hold, seats_per_fan).map_err(RequestError::Refused)?;
         reservations.insert(&hold);
         outbox.write(&Event::HoldPlaced(hold.clone()));
-        requests.remember(Some(request), hold.clone());
+        requests.remember_of_hold(Some(request), hold.id, hold.held_at, hold.clone());
         Ok(Applied::Now(hold))
     }
 
@@ -75,7 +79,7 @@ impl Reservations for MemoryReservations {
         }
         let released = reservations.end_unpaid(id, ReservationState::Released, now).ok_or_else(unknown_reservation)?;
         outbox.write(&Event::HoldReleased(released.clone()));
-        requests.remember(request, Changed(released.clone()));
+        requests.remember_of_hold(request, id, now, Changed(released.clone()));
         Ok(Applied::Now(released))
     }
 
@@ -99,7 +103,7 @@ impl Reservations for MemoryReservations {
             reservations.change(&left);
             outbox.write(&Event::HoldChanged { hold: left.clone(), at: now });
         }
-        requests.remember(request, Changed(left.clone()));
+        requests.remember_of_hold(request, id, now, Changed(left.clone()));
         Ok(Applied::Now(left))
     }
 
@@ -118,7 +122,7 @@ impl Reservations for MemoryReservations {
         let extended = extension.of(hold, now).map_err(RequestError::Refused)?;
         reservations.change(&extended);
         outbox.write(&Event::HoldChanged { hold: extended.clone(), at: now });
-        requests.remember(Some(request), Changed(extended.clone()));
+        requests.remember_of_hold(Some(request), id, now, Changed(extended.clone()));
         Ok(Applied::Now(extended))
     }
 

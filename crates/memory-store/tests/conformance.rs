@@ -5,9 +5,9 @@ use std::sync::Arc;
 use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryNotifications,
     MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
-    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations, MemorySalesSwitches,
-    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements, MemoryUsers,
-    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -31,6 +31,7 @@ async fn records() -> RecordBench {
         wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
         settlements: Arc::new(MemorySettlements::new(records.clone())),
         sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
+        request_records: Arc::new(MemoryRequestRecords::new(records.clone())),
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         notifications: Arc::new(MemoryNotifications::new(records.clone())),
@@ -71,6 +72,7 @@ encore_port_tests::withdrawals!(records);
 encore_port_tests::reconciliations!(records);
 encore_port_tests::settlements!(records);
 encore_port_tests::sales_switches!(records);
+encore_port_tests::request_records!(records);
 encore_port_tests::card_payments!(records);
 encore_port_tests::outbox!(records);
 encore_port_tests::webhook_endpoints!(records);

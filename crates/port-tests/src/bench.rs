@@ -11,9 +11,9 @@ use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, Notifications, Outbox, PasswordResets, Payments,
-    QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches,
-    SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries,
-    WebhookEndpoints, Withdrawals,
+    QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
+    SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets,
+    WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -61,6 +61,8 @@ pub struct RecordBench {
     pub settlements: Arc<dyn Settlements>,
     /// The port under test.
     pub sales_switches: Arc<dyn SalesSwitches>,
+    /// The port under test.
+    pub request_records: Arc<dyn RequestRecords>,
     /// The port under test, or the one that reads the events of the others.
     pub outbox: Arc<dyn Outbox>,
     /// The port under test.

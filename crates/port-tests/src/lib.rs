@@ -26,6 +26,7 @@ pub mod rate_limits;
 pub mod reconciliations;
 pub mod refunds;
 pub mod relay_cursor;
+pub mod request_records;
 pub mod reservations;
 pub mod sales_switches;
 pub mod seat_blocks;

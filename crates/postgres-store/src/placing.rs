@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::result::Error;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::seat_chart::Slot;
@@ -72,8 +72,18 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Result<
     match database.transact("reservations.place", || try_place(database, placements)).await {
         Ok(answers) | Err(Rollback::Answered(answers)) => Ok(answers),
         Err(Rollback::SeatsClaimed) => Err(Spoiled),
+        // The id of a hold follows from its request. One that exists was placed for a request that was forgotten.
+        Err(Rollback::Unavailable(unavailable)) if placements.len() == 1 && is_known_id(&unavailable) => {
+            Ok(vec![Err(RequestError::Reused)])
+        }
         Err(Rollback::Unavailable(unavailable)) => to_each(unavailable, placements.len()),
     }
+}
+
+fn is_known_id(unavailable: &Unavailable) -> bool {
+    let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
+    matches!(error, Some(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information))
+        if information.constraint_name() == Some("reservations_pkey"))
 }
 
 async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<PlaceAnswer>, TxError<Rollback>> {

@@ -10,12 +10,14 @@ use encore_domain::booking::Reservation;
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::payment::PaymentPlan;
-use encore_domain::ports::{Audit, Catalog, Payments, Reservations, Users, Wallets};
+use encore_domain::ports::{Audit, Catalog, Payments, RequestRecords, Reservations, Users, Wallets};
+use encore_domain::request::ForgottenRequests;
 use encore_domain::wallet::Transfer;
 use encore_port_tests::fixtures::{self, at_secs, euros, hold, payment, request, start, top_up};
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_postgres_store::{
-    Database, PostgresAudit, PostgresCatalog, PostgresPayments, PostgresReservations, PostgresUsers, PostgresWallets,
+    Database, PostgresAudit, PostgresCatalog, PostgresPayments, PostgresRequestRecords, PostgresReservations,
+    PostgresUsers, PostgresWallets,
 };
 
 /// A database in which seats S-A-1 and S-A-2 are sold, S-A-3 is held, a hold on S-A-4 was released, and one on S-A-5 expired.
@@ -339,6 +341,9 @@ damage! {
          INSERT INTO requests VALUES
              ('{fan}', '{new}', 'pay', decode('01' || repeat('5a', 32), 'hex'), '{new}', NULL, NULL)"
         => [RepeatedEffect "reservation {paid}"];
+    a_hold_without_its_request_since_older_ones_were_forgotten: InScope,
+        "UPDATE requests_forgotten SET before = '2026-06-01T09:59:59Z'; DELETE FROM requests WHERE result_id = '{held}'"
+        => [RepeatedEffect "reservation {held}"];
     a_hold_without_its_event: InScope,
         "DELETE FROM outbox WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
@@ -393,6 +398,24 @@ async fn a_claim_of_a_reservation_of_another_performance() {
     assert_eq!(fixture.found(None).await, expected);
     assert_eq!(fixture.found(Some(fixture.other_performance)).await, expected);
     assert_eq!(fixture.found(Some(fixture.performance)).await, []);
+}
+
+#[tokio::test]
+async fn a_request_without_its_hold_is_not_forgotten() {
+    let fixture = fixture().await;
+    let mut conn =
+        AsyncPgConnection::establish(&fixture.scratch.url()).await.expect("the database accepts connections");
+    let damage = "INSERT INTO requests VALUES ('{fan}', '{new}', 'place_hold', decode('01' || repeat('5a', 32), 'hex'), '{newer}', NULL,
+        '2026-06-01T09:00:00Z')";
+    conn.batch_execute(&fixture.filled(damage)).await.expect("the damage is done");
+    let database = Database::connect(&fixture.scratch.config()).await.expect("the database accepts connections");
+    let requests = PostgresRequestRecords::new(database);
+    let step = requests.forget(at_secs(100), 100).await.expect("the database is available");
+    assert_eq!(step, ForgottenRequests { forgotten: 5, kept: 1 }, "four holds, and a release");
+    let expected = [(Promise::RepeatedEffect, fixture.filled("request {new} of user {fan}"))];
+    assert_eq!(fixture.found(None).await, expected);
+    let step = requests.forget(at_secs(100), 100).await.expect("the database is available");
+    assert_eq!(step, ForgottenRequests::default(), "it is behind");
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
     PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
-    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations, PostgresSalesSwitches,
-    PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
-    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords, PostgresReservations,
+    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
+    PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -35,6 +35,7 @@ async fn bench() -> RecordBench {
         wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
         settlements: Arc::new(PostgresSettlements::new(database.clone())),
         sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
+        request_records: Arc::new(PostgresRequestRecords::new(database.clone())),
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
         notifications: Arc::new(PostgresNotifications::new(database.clone())),
@@ -64,6 +65,7 @@ encore_port_tests::withdrawals!(bench);
 encore_port_tests::reconciliations!(bench);
 encore_port_tests::settlements!(bench);
 encore_port_tests::sales_switches!(bench);
+encore_port_tests::request_records!(bench);
 encore_port_tests::card_payments!(bench);
 encore_port_tests::outbox!(bench);
 encore_port_tests::webhook_endpoints!(bench);

@@ -12,13 +12,14 @@ use encore_domain::page::PageRequest;
 use encore_domain::payment::card::{CardPlan, Purpose};
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
-    CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, Reservations, Sessions,
-    Users, Wallets, WebhookDeliveries,
+    CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, RequestRecords,
+    Reservations, Sessions, Users, Wallets, WebhookDeliveries,
 };
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
     Database, PostgresCardPayments, PostgresCatalog, PostgresNotifications, PostgresPasswordResets, PostgresPayments,
-    PostgresRefunds, PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresRefunds, PostgresRequestRecords, PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets,
+    PostgresWebhookDeliveries,
 };
 
 /// An attempt to pay a hold by card.
@@ -45,7 +46,8 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let resets = PostgresPasswordResets::new(database.clone());
     let deliveries = PostgresWebhookDeliveries::new(database.clone());
     let notifications = PostgresNotifications::new(database.clone());
-    let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database));
+    let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database.clone()));
+    let forgetting = PostgresRequestRecords::new(database);
 
     let account = fixtures::account();
     let fan = account.user.id;
@@ -79,6 +81,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     notifications.forget(at_secs(1), 100).await?;
     deliveries.due(fixtures::id(), at_secs(1), 100).await?;
     deliveries.page(fixtures::id(), false, PageRequest::first(20)).await?;
+    forgetting.forget(at_secs(1), 100).await?;
     Ok(())
 }
 
@@ -110,7 +113,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 22, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 23, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

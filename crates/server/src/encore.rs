@@ -28,6 +28,7 @@ use encore_app::queue_guard::QueueGuard;
 use encore_app::reconciliation::Reconciler;
 use encore_app::records::RecordsUseCases;
 use encore_app::rehearsal_fans::RehearsalFans;
+use encore_app::request_retention::RequestRetention;
 use encore_app::sales_gate::SalesGate;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::sessions::{SessionParts, SessionUseCases};
@@ -224,6 +225,12 @@ impl Encore {
         self
     }
 
+    /// The same instance, which recognises repeats of requests of holds for this long.
+    pub fn keeping_requests_for(mut self, retention: Duration) -> Self {
+        self.workers = self.workers.keeping_requests_for(retention);
+        self
+    }
+
     /// The same instance, where fans may top up their wallets in this way.
     pub fn topping_up(mut self, top_ups: TopUps) -> Self {
         self.api.wallet = self.api.wallet.allowing(top_ups);
@@ -413,6 +420,7 @@ fn workers(
         room: runtime.room.clone(),
         sales_gate: runtime.sales_gate.clone(),
         upkeep: upkeep(ports, runtime),
+        requests: RequestRetention::new(ports.request_records.clone(), ports.clock.clone()),
         cards,
         reconciler: reconciler(ports),
         outbox: ports.outbox.clone(),

@@ -10,25 +10,26 @@ use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EventPublisher, Ids, LaneGrants,
     Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords,
-    QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, Reservations, SalesSwitches,
-    SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users, WalletCredits,
-    Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
+    QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
+    SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users,
+    WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryMailer,
     MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryReservations,
-    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords,
+    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
     PostgresDrafts, PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
-    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresReservations,
-    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
-    PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords,
+    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements,
+    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
+    PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -68,6 +69,7 @@ pub struct Ports {
     pub wallet_credits: Arc<dyn WalletCredits>,
     pub settlements: Arc<dyn Settlements>,
     pub sales_switches: Arc<dyn SalesSwitches>,
+    pub request_records: Arc<dyn RequestRecords>,
     pub card_payments: Arc<dyn CardPayments>,
     /// None if nobody can pay by card.
     pub gateway: Option<Arc<dyn PaymentGateway>>,
@@ -126,6 +128,7 @@ impl Ports {
             wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
             settlements: Arc::new(MemorySettlements::new(records.clone())),
             sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
+            request_records: Arc::new(MemoryRequestRecords::new(records.clone())),
             card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
             gateway: Some(Arc::clone(&sandbox) as Arc<dyn PaymentGateway>),
             sandbox: Some(sandbox),
@@ -179,6 +182,7 @@ impl Ports {
             wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
             settlements: Arc::new(PostgresSettlements::new(database.clone())),
             sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
+            request_records: Arc::new(PostgresRequestRecords::new(database.clone())),
             card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
             queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
             draws: Arc::new(PostgresDraws::new(database.clone())),

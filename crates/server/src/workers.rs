@@ -10,6 +10,7 @@ use encore_app::card_saga::CardSaga;
 use encore_app::error::AppError;
 use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::reconciliation::Reconciler;
+use encore_app::request_retention::RequestRetention;
 use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
@@ -45,7 +46,7 @@ const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of old deliveries of webhooks, and of notes of notifications.
 const SWEEP_DELIVERIES_EVERY: Duration = Duration::from_mins(1);
-/// The pause between two deletions of what is kept of past queues.
+/// The pause between two deletions of what is kept of past queues, and of old requests.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// The background loops of an instance.
@@ -54,6 +55,7 @@ pub struct Workers {
     room: WaitingRoom,
     sales_gate: SalesGate,
     upkeep: Upkeep,
+    requests: RequestRetention,
     cards: Option<CardSaga>,
     reconciler: Option<Reconciler>,
     outbox: Arc<dyn Outbox>,
@@ -70,6 +72,7 @@ pub(crate) struct WorkerParts {
     pub(crate) room: WaitingRoom,
     pub(crate) sales_gate: SalesGate,
     pub(crate) upkeep: Upkeep,
+    pub(crate) requests: RequestRetention,
     pub(crate) cards: Option<CardSaga>,
     pub(crate) reconciler: Option<Reconciler>,
     pub(crate) outbox: Arc<dyn Outbox>,
@@ -86,6 +89,7 @@ impl Workers {
             room,
             sales_gate,
             upkeep,
+            requests,
             cards,
             reconciler,
             outbox,
@@ -100,6 +104,7 @@ impl Workers {
             room,
             sales_gate,
             upkeep,
+            requests,
             cards,
             reconciler,
             outbox,
@@ -142,6 +147,12 @@ impl Workers {
         self
     }
 
+    /// The same loops, which keep requests of holds for this long.
+    pub(crate) fn keeping_requests_for(mut self, retention: Duration) -> Self {
+        self.requests = self.requests.keeping_for(retention);
+        self
+    }
+
     /// The number of seat locks that this instance has repaired.
     pub fn seats_repaired(&self) -> u64 {
         self.upkeep.seats_repaired()
@@ -166,6 +177,7 @@ impl Workers {
             room,
             sales_gate,
             upkeep,
+            requests,
             cards,
             reconciler,
             outbox,
@@ -218,6 +230,7 @@ impl Workers {
             upkeep.clone(),
             |upkeep| async move { upkeep.forget_past_queues().await },
         );
+        loops.sweep("old requests", FORGET_EVERY, requests, |requests| async move { requests.sweep().await });
         loops.sweep(
             "seat lock repair",
             COMPARE_EVERY,

@@ -24,6 +24,7 @@ mod rate_limits;
 mod reconciliations;
 mod refunds;
 mod relay_cursor;
+mod request_records;
 mod sales_switches;
 mod settlements;
 mod store_clock;
@@ -62,6 +63,7 @@ pub use rate_limits::RateLimits;
 pub use reconciliations::Reconciliations;
 pub use refunds::Refunds;
 pub use relay_cursor::RelayCursor;
+pub use request_records::RequestRecords;
 pub use sales_switches::SalesSwitches;
 pub use settlements::Settlements;
 pub use store_clock::StoreClock;
@@ -83,8 +85,8 @@ pub use self::{
     payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
     queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
     rate_limits::MockRateLimits, reconciliations::MockReconciliations, refunds::MockRefunds,
-    relay_cursor::MockRelayCursor, sales_switches::MockSalesSwitches, settlements::MockSettlements,
-    store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
-    webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
-    withdrawals::MockWithdrawals,
+    relay_cursor::MockRelayCursor, request_records::MockRequestRecords, sales_switches::MockSalesSwitches,
+    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
+    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
+    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
 };

@@ -78,7 +78,13 @@ fn check_requests(audit: &mut Sweep) {
     }
     for (user, effect) in effects {
         let made = requests.remove(&(user, effect)).unwrap_or(0);
-        if made != 1 {
+        let held_at = match effect {
+            Effect::Reservation(id) => audit.records.reservations.find(id).map(|it| it.held_at),
+            Effect::Payment(_) | Effect::TopUp(_) | Effect::Refund(_) | Effect::Attempt(_) => None,
+        };
+        let forgotten_before = audit.records.requests.forgotten_before;
+        let is_forgotten = made == 0 && held_at.is_some_and(|at| forgotten_before.is_some_and(|moment| at <= moment));
+        if made != 1 && !is_forgotten {
             audit.find(
                 Promise::RepeatedEffect,
                 named(effect),

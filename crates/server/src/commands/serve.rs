@@ -45,7 +45,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let encore = encore.limiting(within_open_files(&config)).behind(config.proxies.clone());
     let encore = encore.limiting_callers(config.callers);
     let encore = encore.tolerating(config.clock_tolerance).keeping_queues_for(config.queue_retention);
-    let encore = encore.keeping_events_for(config.events.retention);
+    let encore = encore.keeping_events_for(config.events.retention).keeping_requests_for(config.request_retention);
     let encore = encore.cancelling(config.cancellation);
     let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
     let encore = encore.linking_resets(config.mail.reset_link.clone());

@@ -1,4 +1,4 @@
-//! Queues: what they guard, their ceilings and their retention.
+//! Queues: what they guard, their ceilings and their retention, and that of the requests of holds.
 
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub struct QueueArgs {
     /// For how many days after a sale has closed its ended queue tokens and the entries of its draw are kept (1 to 3650).
     #[arg(long, env = "ENCORE_QUEUE_RETENTION_DAYS", default_value = "30")]
     pub queue_retention_days: String,
+    /// For how many days repeats of requests of holds are recognised (1 to 3650). Those that moved money are recognised for ever.
+    #[arg(long, env = "ENCORE_REQUEST_RETENTION_DAYS", default_value = "30")]
+    pub request_retention_days: String,
     /// The highest admission rate, per second, that an operator may set without an override (1 to 1000000). Default: no
     /// ceiling.
     #[arg(long, env = "ENCORE_QUEUE_RATE_CEILING")]
@@ -35,6 +38,7 @@ pub struct QueueArgs {
 pub(super) struct Queues {
     pub(super) guarded: GuardedRpcs,
     pub(super) retention: Duration,
+    pub(super) request_retention: Duration,
     pub(super) ceilings: QueueCeilings,
 }
 
@@ -43,9 +47,11 @@ impl QueueArgs {
     pub(super) fn read(&self, check: &mut Check) -> Option<Queues> {
         let guarded = self.guarded(check);
         let days = check.number("ENCORE_QUEUE_RETENTION_DAYS", &self.queue_retention_days, 1..=3_650);
+        let request_days = check.number("ENCORE_REQUEST_RETENTION_DAYS", &self.request_retention_days, 1..=3_650);
         let ceilings = self.ceilings(check);
-        let retention = Duration::from_hours(24 * u64::from(days?));
-        Some(Queues { guarded: guarded?, retention, ceilings })
+        let of_days = |days: u32| Duration::from_hours(24 * u64::from(days));
+        let (retention, request_retention) = (of_days(days?), of_days(request_days?));
+        Some(Queues { guarded: guarded?, retention, request_retention, ceilings })
     }
 
     /// The ceilings of queues; none where a variable is not set. An invalid ceiling is recorded as a violation.

@@ -1,0 +1,2 @@
+DROP TABLE requests_forgotten;
+DROP INDEX requests_due;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use encore_domain::booking::seat_state::Locker;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::RefundId;
-use encore_domain::payment::attempt::{Outcome, Progress, Step, reports};
+use encore_domain::payment::attempt::{Outcome, Progress, Step, dispute_report, reports};
 use encore_domain::payment::card::{CardPayment, NextStep, PaymentState};
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
 use encore_domain::payment::gateway::{Charge, FailureReason, GatewayView};
@@ -34,7 +34,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(40);
 /// The longest wait while the fan acts, so that the end is told soon.
 const ACTION_RETRY_AFTER: Duration = Duration::from_secs(3);
-/// How often refunds that succeeded are looked at again.
+/// How often refunds that succeeded, and disputes, are looked at again.
 const WATCH_EVERY: Duration = Duration::from_hours(6);
 /// How many payments one round of a worker takes up.
 const BATCH: u32 = 64;
@@ -151,6 +151,7 @@ impl CardSaga {
             }
             NextStep::Refund(index) => self.refund(card, &charge, index).await,
             NextStep::WatchRefunds => self.watch_refunds(card, &charge).await,
+            NextStep::AskDispute => self.ask_dispute(card, &charge).await,
         }
     }
 
@@ -210,6 +211,17 @@ impl CardSaga {
         Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
     }
 
+    /// Asks what has become of a dispute. It is open for weeks, and a webhook tells when it is decided.
+    async fn ask_dispute(&self, card: CardPayment, charge: &Charge) -> Result<Stepped, AppError> {
+        let Ok(found) = self.ask(self.gateway.dispute(charge)).await else {
+            let wait = retry_after(&card);
+            return Ok(Stepped::Rest(Box::new(card), Some(wait)));
+        };
+        let reports = found.map(dispute_report).into_iter().collect();
+        let (card, _) = self.apply(&card, Change::Report(reports), self.leased()).await?;
+        Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
+    }
+
     /// Records what the gateway said. If it said nothing, or nothing new, it is asked again later.
     async fn heard(
         &self,
@@ -260,6 +272,12 @@ impl CardSaga {
             match (event.step, &event.outcome) {
                 (Step::Refund(refund), Outcome::Failed(_)) => {
                     error!(payment = %card.id, %refund, "a refund to a card failed; credited to the wallet");
+                }
+                (Step::Dispute, Outcome::Unknown) => {
+                    error!(payment = %card.id, "a charge is disputed; answer it at the gateway");
+                }
+                (Step::Dispute, Outcome::Succeeded) => {
+                    error!(payment = %card.id, "a dispute was lost: the money is with the cardholder");
                 }
                 (Step::Revoke, _) => {
                     error!(payment = %card.id, "the gateway does not take what it authorized; reservation cancelled");

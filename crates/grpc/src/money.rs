@@ -92,6 +92,8 @@ impl MoneyService for MoneyApi {
             items: items.into(),
             due: Some(money(settled.money(settled.sum().due_minor()))),
             open_refunds: settled.open_refunds,
+            open_disputes: settled.open_disputes,
+            lost_disputes: settled.lost_disputes,
             csv: settled.csv(),
             summed_up_at: Some(timestamp(at)),
         }))

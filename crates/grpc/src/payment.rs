@@ -5,6 +5,7 @@ use std::sync::Arc;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_domain::money::Money;
+use encore_domain::payment::attempt::Progress;
 use encore_domain::payment::card::{CardPayment, PaymentState, Purpose};
 use encore_domain::payment::fan_payment::{FanPayment, PaidFromWallet};
 use encore_domain::payment::gateway::{FailureReason, MethodToken};
@@ -132,10 +133,14 @@ pub(crate) fn card_to_proto(card: &CardPayment) -> pb::Payment {
         Purpose::Seats { reservation, performance } => (reservation.to_string(), performance.to_string()),
         Purpose::TopUp => (String::new(), String::new()),
     };
-    let attempts = card.attempts.iter().map(|attempt| pb::PaymentAttempt {
-        started_at: Some(timestamp(attempt.made_at)),
-        expires_at: Some(timestamp(attempt.bound)),
-        failure: attempt.state().failure.map_or(pb::PaymentFailure::Unspecified, failure).into(),
+    let attempts = card.attempts.iter().map(|attempt| {
+        let state = attempt.state();
+        pb::PaymentAttempt {
+            started_at: Some(timestamp(attempt.made_at)),
+            expires_at: Some(timestamp(attempt.bound)),
+            failure: state.failure.map_or(pb::PaymentFailure::Unspecified, failure).into(),
+            dispute: dispute(state.dispute).into(),
+        }
     });
     pb::Payment {
         payment_id: card.id.to_string(),
@@ -164,6 +169,16 @@ fn state(state: PaymentState) -> pb::PaymentState {
     }
 }
 
+fn dispute(progress: Progress) -> pb::PaymentDispute {
+    match progress {
+        // What a webhook says is told when the gateway confirms it.
+        Progress::NotRequested | Progress::Requested | Progress::NeedsAction => pb::PaymentDispute::Unspecified,
+        Progress::Unknown => pb::PaymentDispute::Open,
+        Progress::Succeeded => pb::PaymentDispute::Lost,
+        Progress::Failed => pb::PaymentDispute::Won,
+    }
+}
+
 fn failure(reason: FailureReason) -> pb::PaymentFailure {
     match reason {
         FailureReason::Declined => pb::PaymentFailure::Declined,
@@ -173,5 +188,7 @@ fn failure(reason: FailureReason) -> pb::PaymentFailure {
         FailureReason::NotReceived => pb::PaymentFailure::NotReceived,
         FailureReason::CaptureRefused => pb::PaymentFailure::CaptureRefused,
         FailureReason::RefundRefused => pb::PaymentFailure::RefundRefused,
+        // No attempt fails for it.
+        FailureReason::DisputeWon => pb::PaymentFailure::Unspecified,
     }
 }

@@ -3,7 +3,9 @@ use encore_domain::error::Unavailable;
 use encore_domain::ids::PerformanceId;
 use encore_domain::money::Currency;
 use encore_domain::payment::PaymentMethod;
-use encore_domain::payment::settlement::{Settlement, SettlementItem};
+use encore_domain::payment::attempt::Progress;
+use encore_domain::payment::card::CardPayment;
+use encore_domain::payment::settlement::Settlement;
 use encore_domain::ports::Settlements;
 
 use crate::records::MemoryRecords;
@@ -22,8 +24,7 @@ impl MemorySettlements {
 impl Settlements for MemorySettlements {
     async fn of(&self, performance: PerformanceId, currency: Currency) -> Result<Settlement, Unavailable> {
         let records = &*self.0.lock();
-        let (wallet, card) = (SettlementItem::default(), SettlementItem::default());
-        let mut settled = Settlement { performance, currency, wallet, card, open_refunds: 0 };
+        let mut settled = Settlement::of(performance, currency);
         for payment in records.payments.payments.values().filter(|it| it.performance == performance) {
             let item = match payment.method {
                 PaymentMethod::Wallet => &mut settled.wallet,
@@ -43,8 +44,12 @@ impl Settlements for MemorySettlements {
             let payment = records.payments.payments.get(&card.id);
             payment.is_some_and(|payment| payment.performance == performance)
         });
-        let open = of_performance.flat_map(|card| card.latest().refunds).filter(|(_, progress)| !progress.is_final());
-        settled.open_refunds = u32::try_from(open.count()).unwrap_or(u32::MAX);
+        for state in of_performance.map(CardPayment::latest) {
+            let open = state.refunds.iter().filter(|(_, progress)| !progress.is_final());
+            settled.open_refunds += u32::try_from(open.count()).unwrap_or(u32::MAX);
+            settled.open_disputes += u32::from(state.dispute.is_open());
+            settled.lost_disputes += u32::from(state.dispute == Progress::Succeeded);
+        }
         Ok(settled)
     }
 }

@@ -5,9 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{AttemptId, RefundId};
+use encore_domain::ids::{AttemptId, PaymentId, RefundId};
 use encore_domain::money::Money;
-use encore_domain::payment::gateway::{Charge, ChargeStatus, FailureReason, GatewayView, NextAction, RefundStatus};
+use encore_domain::payment::gateway::{
+    Charge, ChargeStatus, DisputeStatus, FailureReason, GatewayView, NextAction, RefundStatus,
+};
 use encore_domain::ports::{PaymentGateway, SandboxActions};
 
 /// Authorized, captured, refunded.
@@ -31,6 +33,9 @@ pub const REFUND_REFUSED: &str = "sandbox_refund_refused";
 /// Captured; refunds come back.
 pub const REFUND_FAILS_LATER: &str = "sandbox_refund_fails_later";
 
+/// Captured; disputed when a webhook says so, and lost at the second look.
+pub const DISPUTE: &str = "sandbox_dispute";
+
 /// The most charges that are known. Beyond it the oldest is forgotten.
 const CHARGES_MAX: usize = 200_000;
 /// At which look a late answer is there.
@@ -52,10 +57,12 @@ struct Charges {
 }
 
 struct Sandboxed {
+    payment: PaymentId,
     view: GatewayView,
     amount_minor: i64,
     refunded_minor: i64,
     looks: u32,
+    dispute_looks: u32,
 }
 
 impl SandboxGateway {
@@ -85,7 +92,8 @@ impl Charges {
             self.oldest_first.push_back(charge.attempt);
         }
         let (view, amount_minor) = (GatewayView::of(status), charge.amount.minor);
-        let new = Sandboxed { view, amount_minor, refunded_minor: 0, looks: 0 };
+        let payment = charge.payment;
+        let new = Sandboxed { payment, view, amount_minor, refunded_minor: 0, looks: 0, dispute_looks: 0 };
         self.known.entry(charge.attempt).or_insert(new)
     }
 }
@@ -111,7 +119,9 @@ impl PaymentGateway for SandboxGateway {
             return Err(lost());
         }
         let status = match token {
-            APPROVE | LOSE_ANSWER | TIME_OUT | CAPTURE_REFUSED | REFUND_REFUSED | REFUND_FAILS_LATER => self.good(),
+            APPROVE | LOSE_ANSWER | TIME_OUT | CAPTURE_REFUSED | REFUND_REFUSED | REFUND_FAILS_LATER | DISPUTE => {
+                self.good()
+            }
             DECLINE => ChargeStatus::Declined(FailureReason::Declined),
             INSUFFICIENT_FUNDS => ChargeStatus::Declined(FailureReason::InsufficientFunds),
             NEEDS_ACTION => {
@@ -176,6 +186,22 @@ impl PaymentGateway for SandboxGateway {
             }
         }
         Ok(Some(known.view.clone()))
+    }
+
+    /// A charge is called by the id of its attempt.
+    async fn payment_of(&self, gateway_name: &str) -> Result<Option<PaymentId>, Unavailable> {
+        let attempt: Option<AttemptId> = gateway_name.parse().ok();
+        let charges = self.charges();
+        Ok(attempt.and_then(|attempt| charges.known.get(&attempt)).map(|known| known.payment))
+    }
+
+    async fn dispute(&self, charge: &Charge) -> Result<Option<DisputeStatus>, Unavailable> {
+        let mut charges = self.charges();
+        let disputed = charges.known.get_mut(&charge.attempt).filter(|_| charge.method.as_str() == DISPUTE);
+        Ok(disputed.map(|known| {
+            known.dispute_looks += 1;
+            if known.dispute_looks >= LATE_LOOKS { DisputeStatus::Lost } else { DisputeStatus::Open }
+        }))
     }
 }
 

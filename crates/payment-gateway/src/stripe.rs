@@ -28,9 +28,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
-use encore_domain::ids::{AttemptId, RefundId};
+use encore_domain::ids::{AttemptId, PaymentId, RefundId};
 use encore_domain::money::Money;
-use encore_domain::payment::gateway::{Charge, ChargeStatus, FailureReason, GatewayView, RefundStatus};
+use encore_domain::payment::gateway::{Charge, ChargeStatus, DisputeStatus, FailureReason, GatewayView, RefundStatus};
 use encore_domain::ports::{Clock, PaymentGateway};
 use moka::sync::Cache;
 use reqwest::Url;
@@ -41,7 +41,7 @@ use uuid::Uuid;
 use self::amount::at_stripe;
 use self::client::{Answer, CallError, StripeClient};
 pub use self::client::{NotASecretKey, SecretKey};
-use self::objects::{Intent, List, Refund};
+use self::objects::{Dispute, Intent, List, Refund};
 
 /// Where Stripe is.
 pub const STRIPE_URL: &str = "https://api.stripe.com";
@@ -294,6 +294,22 @@ impl StripeGateway {
         }
     }
 
+    async fn try_payment_of(&self, intent: &str) -> Result<Option<PaymentId>, CallError> {
+        let intent = match self.read(intent).await {
+            Err(CallError::Refused { .. }) => return Ok(None),
+            read => read?,
+        };
+        Ok(intent.metadata.get(PAYMENT).and_then(|payment| payment.parse().ok()))
+    }
+
+    /// Stripe lists the newest first.
+    async fn try_dispute(&self, charge: &Charge) -> Result<Option<DisputeStatus>, CallError> {
+        let intent = self.required(charge).await?;
+        let query = [("payment_intent", intent.id.as_str()), ("limit", "1")];
+        let found: List<Dispute> = self.client.get(&["disputes"], &query).await?;
+        Ok(found.data.first().map(Dispute::status))
+    }
+
     /// The `PaymentIntent` of an attempt that Stripe must know.
     async fn required(&self, charge: &Charge) -> Result<Intent, CallError> {
         self.intent(charge).await?.ok_or_else(|| CallError::unknown("stripe does not know the attempt"))
@@ -357,5 +373,13 @@ impl PaymentGateway for StripeGateway {
             Err(CallError::Declined(reason)) => Ok(Some(GatewayView::of(ChargeStatus::Declined(reason)))),
             found => found.map_err(CallError::into_unavailable),
         }
+    }
+
+    async fn payment_of(&self, gateway_name: &str) -> Result<Option<PaymentId>, Unavailable> {
+        self.try_payment_of(gateway_name).await.map_err(CallError::into_unavailable)
+    }
+
+    async fn dispute(&self, charge: &Charge) -> Result<Option<DisputeStatus>, Unavailable> {
+        self.try_dispute(charge).await.map_err(CallError::into_unavailable)
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use encore_domain::ids::RefundId;
-use encore_domain::payment::gateway::{Charge, ChargeStatus, FailureReason, RefundStatus};
+use encore_domain::payment::gateway::{Charge, ChargeStatus, DisputeStatus, FailureReason, RefundStatus};
 use encore_domain::ports::PaymentGateway;
 use encore_payment_gateway::{SecretKey, StripeConfig, StripeGateway};
 use encore_port_tests::fixtures::{euros, id, start};
@@ -276,6 +276,40 @@ async fn what_was_given_back_elsewhere_is_not_given_back_again() {
     let view = gateway.refund(&charge(), refund, euros(12_000)).await.expect("an answer");
     assert_eq!(view.refunds, [(refund, RefundStatus::Succeeded)]);
     assert_eq!(script.paths().len(), 2);
+}
+
+#[tokio::test]
+async fn a_dispute_is_found_from_both_ends() {
+    let payment = charge().payment;
+    let of_encore =
+        json!({ "id": "pi_1", "status": "succeeded", "metadata": { "encore_payment": payment.to_string() } });
+    for (reply, expected) in [
+        (Reply::Json(200, of_encore), Some(payment)),
+        (Reply::Json(200, intent("succeeded")), None),
+        (Reply::Json(404, refusal("invalid_request_error", "resource_missing")), None),
+    ] {
+        let (gateway, script) = scripted([reply]).await;
+        assert_eq!(gateway.payment_of("pi_1").await.expect("an answer"), expected);
+        assert_eq!(script.paths(), [READ]);
+    }
+    let (gateway, _) = scripted([Reply::Json(500, Value::Null)]).await;
+    assert!(gateway.payment_of("pi_1").await.is_err(), "nobody knows");
+
+    for (status, expected) in [
+        ("needs_response", DisputeStatus::Open),
+        ("under_review", DisputeStatus::Open),
+        ("lost", DisputeStatus::Lost),
+        ("won", DisputeStatus::Won),
+        ("warning_closed", DisputeStatus::Won),
+    ] {
+        let disputes = json!({ "data": [{ "status": status }] });
+        let (gateway, script) = scripted([Reply::Json(200, intent("succeeded")), Reply::Json(200, disputes)]).await;
+        assert_eq!(gateway.dispute(&charge()).await.expect("an answer"), Some(expected), "{status}");
+        assert_eq!(script.paths(), [CREATE, "GET /v1/disputes"]);
+    }
+    let none = json!({ "data": [] });
+    let (gateway, _) = scripted([Reply::Json(200, intent("succeeded")), Reply::Json(200, none)]).await;
+    assert_eq!(gateway.dispute(&charge()).await.expect("an answer"), None);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ macro_rules! settlements {
             settles_by_method,
             settles_what_the_ledger_says,
             counts_open_refunds,
+            counts_disputes,
         ] $($with)+ }
     };
 }
@@ -45,10 +46,7 @@ pub async fn settles_nothing(bench: RecordBench) {
     let sale = bench.open_sale().await;
     let held = hold(bench.sign_up().await, &sale, &[0]);
     bench.place(&held).await;
-    let (wallet, card) = (SettlementItem::default(), SettlementItem::default());
-    let (performance, currency) = (sale.id, euros(0).currency);
-    let expected = Settlement { performance, currency, wallet, card, open_refunds: 0 };
-    assert_eq!(bench.settlement(&sale).await, expected);
+    assert_eq!(bench.settlement(&sale).await, Settlement::of(sale.id, euros(0).currency));
 }
 
 pub async fn settles_by_method(bench: RecordBench) {
@@ -101,5 +99,25 @@ pub async fn counts_open_refunds(bench: RecordBench) {
         let change = report(&[(Step::Refund(refund.id), outcome)], at_secs(6));
         bench.card_payments.apply(card.id, change, TakeUp::Due(None)).await.expect("the store answers");
         assert_eq!(of().await, open);
+    }
+}
+
+pub async fn counts_disputes(bench: RecordBench) {
+    let heard = (Step::Dispute, Outcome::Requested);
+    let lost = (Step::Dispute, Outcome::Succeeded);
+    let won = (Step::Dispute, Outcome::Failed(FailureReason::DisputeWon));
+    for (decided, counts) in [(lost, (0, 1)), (won, (0, 0))] {
+        let (bought, card) = bench.charged(&[0]).await;
+        let of = async || {
+            let settled = bench.settlements.of(bought.performance, bought.total.currency).await;
+            let settled = settled.expect("the store answers");
+            (settled.open_disputes, settled.lost_disputes)
+        };
+        assert_eq!(of().await, (0, 0));
+        for (event, counts) in [(heard.clone(), (1, 0)), ((Step::Dispute, Outcome::Unknown), (1, 0)), (decided, counts)]
+        {
+            bench.reported(&card, &[event], at_secs(6)).await;
+            assert_eq!(of().await, counts);
+        }
     }
 }

@@ -164,7 +164,11 @@ impl PostgresCardPayments {
             after.refunds.extend(effects.refund.clone());
             let due = after.due_after(take_up.at(), change.at);
             let (is_leased, is_new) = (matches!(take_up, TakeUp::Leased(_)), !effects.events.is_empty());
-            card_rows::set_due(conn, id.0, due, is_leased, is_new, change.at).await?;
+            match (take_up, due) {
+                (TakeUp::Hinted, None) => {}
+                (TakeUp::Hinted, Some(_)) => card_rows::reopen(conn, id.0, change.at).await?,
+                _ => card_rows::set_due(conn, id.0, due, is_leased, is_new, change.at).await?,
+            }
             Ok((after, effects))
         });
         applying.await

@@ -344,6 +344,7 @@ fn read_event((step, refund, outcome, detail, at): EventColumns) -> QueryResult<
         ("void", None) => Step::Void,
         ("expire", None) => Step::Expire,
         ("revoke", None) => Step::Revoke,
+        ("dispute", None) => Step::Dispute,
         ("refund", Some(id)) => Step::Refund(RefundId(id)),
         _ => return Err(corrupt("step of a payment", &step)),
     };

@@ -41,9 +41,14 @@ struct Row {
     fees_minor: i64,
     #[diesel(sql_type = BigInt)]
     open_refunds: i64,
+    #[diesel(sql_type = BigInt)]
+    open_disputes: i64,
+    #[diesel(sql_type = BigInt)]
+    lost_disputes: i64,
 }
 
-/// What was paid, and the refunds of it. A refund to a card is open until an event says that it succeeded or failed.
+/// What was paid, and the refunds and disputes of it. A refund to a card is open until an event says that it succeeded or failed. The
+/// last event of a dispute says how it is.
 const SETTLE: &str = "
     SELECT
         p.method,
@@ -52,7 +57,9 @@ const SETTLE: &str = "
         coalesce(sum(f.refunds), 0)::bigint AS refunds,
         coalesce(sum(f.refunded_minor), 0)::bigint AS refunded_minor,
         coalesce(sum(f.fees_minor), 0)::bigint AS fees_minor,
-        coalesce(sum(f.open_refunds), 0)::bigint AS open_refunds
+        coalesce(sum(f.open_refunds), 0)::bigint AS open_refunds,
+        coalesce(sum(d.open_disputes), 0)::bigint AS open_disputes,
+        coalesce(sum(d.lost_disputes), 0)::bigint AS lost_disputes
     FROM payments p
     CROSS JOIN LATERAL (
         SELECT
@@ -67,6 +74,18 @@ const SETTLE: &str = "
         FROM refunds r
         WHERE r.payment_id = p.id AND r.cause IN ('cancelled', 'not_taken')
     ) f
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*) FILTER (WHERE last.outcome IN ('requested', 'unknown')) AS open_disputes,
+            count(*) FILTER (WHERE last.outcome = 'succeeded') AS lost_disputes
+        FROM payment_attempts a
+        CROSS JOIN LATERAL (
+            SELECT outcome FROM payment_events e
+            WHERE e.attempt_id = a.id AND e.step = 'dispute'
+            ORDER BY e.number DESC LIMIT 1
+        ) last
+        WHERE p.method = 'card' AND a.payment_id = p.id
+    ) d
     WHERE p.performance_id = $1
     GROUP BY p.method";
 
@@ -76,8 +95,7 @@ impl Settlements for PostgresSettlements {
         let mut conn = self.database.connection().await?;
         let query = sql(SETTLE).bind::<SqlUuid, _>(performance.0);
         let rows: Vec<Row> = query.load(&mut conn).await.map_err(unavailable)?;
-        let (wallet, card) = (SettlementItem::default(), SettlementItem::default());
-        let mut settled = Settlement { performance, currency, wallet, card, open_refunds: 0 };
+        let mut settled = Settlement::of(performance, currency);
         let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
         for row in rows {
             let item = SettlementItem {
@@ -88,6 +106,8 @@ impl Settlements for PostgresSettlements {
                 fees_minor: row.fees_minor,
             };
             settled.open_refunds += count(row.open_refunds);
+            settled.open_disputes += count(row.open_disputes);
+            settled.lost_disputes += count(row.lost_disputes);
             *(if row.method == "card" { &mut settled.card } else { &mut settled.wallet }) = item;
         }
         Ok(settled)

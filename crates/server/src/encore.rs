@@ -89,7 +89,7 @@ impl Encore {
         let webhooks = webhooks(&ports, runtime.contexts.clone());
         let cards = card_payments(&ports, &runtime, saga);
         let sales = sales(&ports, &runtime);
-        let card_hints = CardHints::new(ports.card_payments.clone(), ports.clock.clone());
+        let card_hints = card_hints(&ports);
         let parts = queue_parts(&ports, &runtime);
         let caller_limits =
             CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
@@ -349,6 +349,10 @@ fn sessions(ports: &Ports) -> SessionUseCases {
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
     })
+}
+
+fn card_hints(ports: &Ports) -> CardHints {
+    CardHints::new(ports.card_payments.clone(), ports.gateway.clone(), ports.clock.clone(), ports.ids.clone())
 }
 
 fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {

@@ -84,10 +84,7 @@ impl Webhooks {
         };
         let payment = match hint {
             Hint::Payment(payment) => payment,
-            Hint::Dispute => {
-                error!("a charge is disputed: the gateway lists which; answer there");
-                return Outcome::Disputed;
-            }
+            Hint::Dispute(charge) => return self.hear_of_a_dispute(&charge).await,
             Hint::Other => return Outcome::NotOurs,
         };
         match self.hints.look_at(payment).await {
@@ -96,6 +93,21 @@ impl Webhooks {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 warn!(%payment, error, "a webhook was not recorded; the gateway sends it again");
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    async fn hear_of_a_dispute(&self, charge: &str) -> Outcome {
+        match self.hints.dispute(charge).await {
+            Ok(Some(payment)) => {
+                error!(%payment, "a charge is disputed, or that was decided: see the gateway");
+                Outcome::Disputed
+            }
+            Ok(None) => Outcome::NotOurs,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "a webhook about a dispute was not recorded; the gateway sends it again");
                 Outcome::Unavailable
             }
         }

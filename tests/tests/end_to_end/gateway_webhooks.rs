@@ -5,8 +5,8 @@ use std::time::Duration;
 use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
 use encore_grpc::GuardedRpcs;
-use encore_payment_gateway::{NEEDS_ACTION, WEBHOOK_TOLERANCE, WebhookSecrets};
-use encore_proto::payment::v1::{Payment, PaymentState};
+use encore_payment_gateway::{DISPUTE, NEEDS_ACTION, WEBHOOK_TOLERANCE, WebhookSecrets};
+use encore_proto::payment::v1::{Payment, PaymentDispute, PaymentFailure, PaymentState};
 use encore_server::encore::Encore;
 use encore_server::webhooks::{WEBHOOK_BODY_MAX, WEBHOOK_PATH};
 use encore_tests::fan::{Fan, request_id};
@@ -157,6 +157,38 @@ async fn what_is_not_signed_by_the_gateway_moves_nothing() {
     assert_eq!(listening.send(b"\x16\x03\x01 no HTTP\r\n\r\n").await, Some(400));
     assert_eq!(due().await, before);
     assert_eq!(state(&fan, &payment).await, PaymentState::NeedsAction);
+}
+
+/// The sandbox calls a charge by its attempt, says of a dispute at the first look that it is open, and then that it was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_is_told_and_counted() {
+    let world = World::durable(2).await;
+    let listening = Listening::beside(&world).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    let hold = fan.hold(performance, &["S-A-1"]).await.expect("a hold");
+    let payment = fan.pay_by_card(&hold.reservation_id, DISPUTE).await.expect("a payment");
+    assert_eq!(payment.state(), PaymentState::Paid);
+    let id = payment.payment_id.parse().expect("an id");
+    let card = world.ports.card_payments.find(id).await.expect("the store answers").expect("the payment");
+    let attempt = card.attempt().expect("an attempt").id;
+    let news = format!(r#"{{"data":{{"object":{{"object":"dispute","payment_intent":"{attempt}"}}}}}}"#).into_bytes();
+    let signature = signed(SECRET, world.clock.now(), &news);
+    let told = async || fan.payment_of(&payment.payment_id).await.expect("the payment").attempts[0].dispute();
+    let counted = async || {
+        let currency = card.amount.currency;
+        let settled = world.ports.settlements.of(performance, currency).await.expect("the store answers");
+        (settled.open_disputes, settled.lost_disputes)
+    };
+    assert_eq!(told().await, PaymentDispute::Unspecified);
+    for (dispute, counts) in [(PaymentDispute::Open, (1, 0)), (PaymentDispute::Lost, (0, 1))] {
+        assert_eq!(listening.post(Some(&signature), &news).await, Some(204));
+        until("the gateway to be asked", || async { told().await == dispute }).await;
+        assert_eq!(counted().await, counts);
+    }
+    let now = fan.payment_of(&payment.payment_id).await.expect("the payment");
+    assert_eq!((now.state(), now.attempts[0].failure()), (PaymentState::Paid, PaymentFailure::Unspecified));
+    ledger::assert_conserved(world.database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

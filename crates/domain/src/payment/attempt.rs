@@ -4,7 +4,7 @@
 //! early, late, twice or out of order. A report that says nothing new, or that an attempt is past, changes nothing.
 
 use crate::ids::RefundId;
-use crate::payment::gateway::{ChargeStatus, FailureReason, GatewayView, NextAction, RefundStatus};
+use crate::payment::gateway::{ChargeStatus, DisputeStatus, FailureReason, GatewayView, NextAction, RefundStatus};
 use crate::time::Timestamp;
 
 /// A step of an attempt.
@@ -24,6 +24,9 @@ pub enum Step {
     Revoke,
     /// Giving money back.
     Refund(RefundId),
+    /// The cardholder's dispute of the charge. Requested: Encore was told of it. Unknown: the gateway says that it is open. Succeeded: the
+    /// cardholder got the money back. Failed: the money stays.
+    Dispute,
 }
 
 impl Step {
@@ -37,6 +40,7 @@ impl Step {
             Self::Expire => "expire",
             Self::Revoke => "revoke",
             Self::Refund(_) => "refund",
+            Self::Dispute => "dispute",
         }
     }
 }
@@ -142,6 +146,8 @@ pub struct AttemptState {
     pub refunds: Vec<(RefundId, Progress)>,
     /// What the fan must do, while that is so.
     pub next_action: Option<NextAction>,
+    /// The cardholder's dispute of the charge, if there is one.
+    pub dispute: Progress,
     /// Why the gateway refused, if it did.
     pub failure: Option<FailureReason>,
 }
@@ -176,9 +182,15 @@ impl AttemptState {
             Step::Expire => self.is_expired |= !self.is_confirmed && !self.is_over(),
             Step::Revoke => self.is_revoked |= self.must_revoke(),
             Step::Refund(id) => self.accept_refund(id, outcome),
+            // Only what was taken can be disputed.
+            Step::Dispute if self.capture == Progress::Succeeded => self.dispute = self.dispute.after(outcome),
+            Step::Dispute => {}
         }
         if *self == before {
             return false;
+        }
+        if step == Step::Dispute {
+            return true;
         }
         self.next_action = match outcome {
             Outcome::NeedsAction(action) => Some(action.clone()),
@@ -262,6 +274,16 @@ pub fn reports(view: &GatewayView) -> Vec<(Step, Outcome)> {
     reports
 }
 
+/// What a gateway says of a dispute.
+pub fn dispute_report(status: DisputeStatus) -> (Step, Outcome) {
+    let outcome = match status {
+        DisputeStatus::Open => Outcome::Unknown,
+        DisputeStatus::Lost => Outcome::Succeeded,
+        DisputeStatus::Won => Outcome::Failed(FailureReason::DisputeWon),
+    };
+    (Step::Dispute, outcome)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -282,7 +304,16 @@ mod tests {
     }
 
     fn reports() -> Vec<(Step, Outcome)> {
-        let steps = [Step::Authorize, Step::Confirm, Step::Capture, Step::Void, Step::Expire, Step::Revoke, REFUND];
+        let steps = [
+            Step::Authorize,
+            Step::Confirm,
+            Step::Capture,
+            Step::Void,
+            Step::Expire,
+            Step::Revoke,
+            REFUND,
+            Step::Dispute,
+        ];
         steps.into_iter().flat_map(|step| outcomes().map(|outcome| (step, outcome))).collect()
     }
 
@@ -336,6 +367,7 @@ mod tests {
                     let came_back = (*before, *now) == (Progress::Succeeded, Progress::Failed);
                     assert!(!before.is_final() || before == now || came_back);
                 }
+                assert!(!before.dispute.is_final() || now.dispute == before.dispute, "{before:?} {step:?} {outcome:?}");
                 // What was decided stays decided.
                 assert!(now.is_confirmed >= before.is_confirmed && now.is_revoked >= before.is_revoked);
                 assert!(now.is_expired >= before.is_expired && now.refunds.len() >= before.refunds.len());
@@ -400,6 +432,22 @@ mod tests {
         assert!(state.accept(REFUND, &DECLINED));
         assert!(!state.accept(REFUND, &DECLINED) && !state.accept(REFUND, &Outcome::Succeeded));
         assert!(!after(&[]).accept(REFUND, &Outcome::Succeeded), "nobody asked for it");
+    }
+
+    #[test]
+    fn a_dispute_is_of_what_was_taken_and_fails_no_payment() {
+        assert!(!after(&[(Step::Authorize, Outcome::Succeeded)]).accept(Step::Dispute, &Outcome::Requested));
+        let taken = [(Step::Capture, Outcome::Succeeded), (Step::Dispute, Outcome::Requested)];
+        for (status, progress) in [
+            (DisputeStatus::Open, Progress::Unknown),
+            (DisputeStatus::Lost, Progress::Succeeded),
+            (DisputeStatus::Won, Progress::Failed),
+        ] {
+            let mut state = after(&taken);
+            let (step, outcome) = dispute_report(status);
+            assert!(state.accept(step, &outcome));
+            assert_eq!((state.dispute, state.failure), (progress, None));
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const PAYING_FOR: Duration = Duration::from_mins(10);
 pub const ARRIVES_WITHIN: Duration = Duration::from_mins(15);
 /// How long a refund that succeeded is looked at again, because banks send refunds back for days.
 pub const REFUND_WATCHED_FOR: Duration = Duration::from_hours(10 * 24);
+/// How long after an attempt was begun a dispute of it is looked at. Cardholders have 120 days in most schemes, and banks take months.
+pub const DISPUTE_WATCHED_FOR: Duration = Duration::from_hours(400 * 24);
 /// How long a payment with something to do waits at most before it is taken up again.
 pub const RETRY_WITHIN: Duration = Duration::from_mins(1);
 /// The most attempts to pay one reservation by card: enough for all cards of a family, and too few to try stolen ones.
@@ -124,6 +126,8 @@ pub enum NextStep {
     Revoke,
     /// Ask the gateway to give money back.
     Refund(usize),
+    /// Ask the gateway what has become of a dispute, which is open for weeks.
+    AskDispute,
     /// Nothing, but the refunds may still come back: look again later.
     WatchRefunds,
     /// Nothing, ever.
@@ -240,6 +244,10 @@ impl CardPayment {
         if let Some(open) = state.open_refund() {
             return self.refunds.iter().position(|refund| refund.id == open).map_or(NextStep::Done, NextStep::Refund);
         }
+        let begun_at = self.attempt().map_or(self.made_at, |attempt| attempt.made_at);
+        if state.dispute.is_open() && now < begun_at + DISPUTE_WATCHED_FOR {
+            return NextStep::AskDispute;
+        }
         let is_watched = |refund: &Refund| {
             let succeeded = state.refunds.contains(&(refund.id, Progress::Succeeded));
             succeeded && now < refund.at + REFUND_WATCHED_FOR
@@ -248,11 +256,11 @@ impl CardPayment {
     }
 
     /// When it is due next, after a change at `at` that asks for a time. A payment with something left to do is always due again, soon
-    /// unless it only watches its refunds.
+    /// unless it only watches its refunds or a dispute.
     pub fn due_after(&self, asked: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {
         match self.next_step(at) {
             NextStep::Done => None,
-            NextStep::WatchRefunds => Some(asked.unwrap_or(at)),
+            NextStep::WatchRefunds | NextStep::AskDispute => Some(asked.unwrap_or(at)),
             NextStep::Authorize
             | NextStep::LookUp
             | NextStep::Expire
@@ -354,6 +362,8 @@ mod tests {
     const CONFIRMED: (Step, Outcome) = (Step::Confirm, Outcome::Succeeded);
     const CAPTURED: (Step, Outcome) = (Step::Capture, Outcome::Succeeded);
     const EXPIRED: (Step, Outcome) = (Step::Expire, Outcome::Succeeded);
+    const DISPUTED: (Step, Outcome) = (Step::Dispute, Outcome::Requested);
+    const LOST: (Step, Outcome) = (Step::Dispute, Outcome::Succeeded);
     const START: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn needs_action() -> (Step, Outcome) {
@@ -407,6 +417,9 @@ mod tests {
             (vec![AUTHORIZED, CONFIRMED, refused], before, NextStep::Revoke),
             (vec![AUTHORIZED, CONFIRMED, CAPTURED], before, NextStep::Done),
             (vec![CAPTURED], before, NextStep::Confirm),
+            (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED], before, NextStep::AskDispute),
+            (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED], START + DISPUTE_WATCHED_FOR, NextStep::Done),
+            (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED, LOST], before, NextStep::Done),
         ] {
             assert_eq!(seats(&events).next_step(at), step, "{events:?}");
         }

@@ -43,6 +43,8 @@ pub enum TakeUp {
     Leased(Timestamp),
     /// The caller leaves it. Whoever is first takes it up then; at once, if there is no time.
     Due(Option<Timestamp>),
+    /// The caller has only news. Whoever is first takes it up at once, or when the lease that it has is given up.
+    Hinted,
 }
 
 impl TakeUp {
@@ -51,6 +53,7 @@ impl TakeUp {
         match self {
             Self::Leased(until) => Some(until),
             Self::Due(at) => at,
+            Self::Hinted => None,
         }
     }
 }

@@ -85,11 +85,13 @@ pub enum FailureReason {
     CaptureRefused,
     /// The gateway could not give the money back.
     RefundRefused,
+    /// A dispute was decided for the seller. It fails the dispute, and no payment.
+    DisputeWon,
 }
 
 impl FailureReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Declined,
         Self::InsufficientFunds,
         Self::MethodInvalid,
@@ -97,6 +99,7 @@ impl FailureReason {
         Self::NotReceived,
         Self::CaptureRefused,
         Self::RefundRefused,
+        Self::DisputeWon,
     ];
 
     /// The name in stores. It never changes.
@@ -109,6 +112,7 @@ impl FailureReason {
             Self::NotReceived => "not_received",
             Self::CaptureRefused => "capture_refused",
             Self::RefundRefused => "refund_refused",
+            Self::DisputeWon => "dispute_won",
         }
     }
 
@@ -146,6 +150,17 @@ pub enum RefundStatus {
     Succeeded,
     /// The money could not be given back.
     Failed,
+}
+
+/// The state of a cardholder's dispute at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisputeStatus {
+    /// It is not decided. People must answer it at the gateway.
+    Open,
+    /// The money went back to the cardholder.
+    Lost,
+    /// The money stays.
+    Won,
 }
 
 /// What a gateway knows of a charge: the answer of every operation.

@@ -34,6 +34,10 @@ pub struct Settlement {
     pub card: SettlementItem,
     /// How many refunds to cards are not final yet.
     pub open_refunds: u32,
+    /// How many charges are disputed, and not decided.
+    pub open_disputes: u32,
+    /// How many disputes were lost: their money is with the cardholder, and what is due still contains it.
+    pub lost_disputes: u32,
 }
 
 impl SettlementItem {
@@ -54,6 +58,12 @@ impl SettlementItem {
 }
 
 impl Settlement {
+    /// Of a performance that sold nothing.
+    pub fn of(performance: PerformanceId, currency: Currency) -> Self {
+        let (wallet, card) = (SettlementItem::default(), SettlementItem::default());
+        Self { performance, currency, wallet, card, open_refunds: 0, open_disputes: 0, lost_disputes: 0 }
+    }
+
     /// One per method.
     pub fn items(&self) -> [(PaymentMethod, &SettlementItem); 2] {
         [(PaymentMethod::Wallet, &self.wallet), (PaymentMethod::Card, &self.card)]
@@ -71,19 +81,19 @@ impl Settlement {
 
     /// As CSV (RFC 4180): a head, a row per method, and a row of sums. No field needs quotes.
     pub fn csv(&self) -> String {
-        let mut csv =
-            "performance_id,method,currency,payments,sold,refunds,refunded,fees,due,open_refunds\r\n".to_owned();
+        let mut csv = "performance_id,method,currency,payments,sold,refunds,refunded,fees,due,open_refunds,open_disputes,lost_disputes\r\n"
+            .to_owned();
         let sum = self.sum();
-        let rows =
-            [("wallet", &self.wallet, 0), ("card", &self.card, self.open_refunds), ("all", &sum, self.open_refunds)];
-        for (method, item, open) in rows {
+        let of_cards = [self.open_refunds, self.open_disputes, self.lost_disputes];
+        let rows = [("wallet", &self.wallet, [0; 3]), ("card", &self.card, of_cards), ("all", &sum, of_cards)];
+        for (method, item, [open, disputed, lost]) in rows {
             let amount = |minor| self.money(minor).decimal();
             let SettlementItem { payments, refunds, .. } = item;
             let (sold, refunded) = (amount(item.sold_minor), amount(item.refunded_minor));
             let (fees, due) = (amount(item.fees_minor), amount(item.due_minor()));
             // Writing to a string cannot fail.
             let _ = write!(csv, "{},{method},{},{payments},{sold},", self.performance, self.currency);
-            let _ = write!(csv, "{refunds},{refunded},{fees},{due},{open}\r\n");
+            let _ = write!(csv, "{refunds},{refunded},{fees},{due},{open},{disputed},{lost}\r\n");
         }
         csv
     }
@@ -110,18 +120,20 @@ mod tests {
             wallet: item(2, 24_000, 1, 10_800, 1_200),
             card: item(1, 7_505, 0, 0, 0),
             open_refunds: 3,
+            open_disputes: 1,
+            lost_disputes: 2,
         };
         let id = Uuid::nil();
         assert_eq!(
             settlement("EUR").csv(),
             format!(
-                "performance_id,method,currency,payments,sold,refunds,refunded,fees,due,open_refunds\r\n\
-                 {id},wallet,EUR,2,240.00,1,108.00,12.00,132.00,0\r\n\
-                 {id},card,EUR,1,75.05,0,0.00,0.00,75.05,3\r\n\
-                 {id},all,EUR,3,315.05,1,108.00,12.00,207.05,3\r\n"
+                "performance_id,method,currency,payments,sold,refunds,refunded,fees,due,open_refunds,open_disputes,lost_disputes\r\n\
+                 {id},wallet,EUR,2,240.00,1,108.00,12.00,132.00,0,0,0\r\n\
+                 {id},card,EUR,1,75.05,0,0.00,0.00,75.05,3,1,2\r\n\
+                 {id},all,EUR,3,315.05,1,108.00,12.00,207.05,3,1,2\r\n"
             )
         );
-        assert!(settlement("JPY").csv().contains(",card,JPY,1,7505,0,0,0,7505,3\r\n"));
-        assert!(settlement("KWD").csv().contains(",card,KWD,1,7.505,0,0.000,0.000,7.505,3\r\n"));
+        assert!(settlement("JPY").csv().contains(",card,JPY,1,7505,0,0,0,7505,3,1,2\r\n"));
+        assert!(settlement("KWD").csv().contains(",card,KWD,1,7.505,0,0.000,0.000,7.505,3,1,2\r\n"));
     }
 }

@@ -42,6 +42,8 @@ use crate::time::Timestamp;
 ///   One that is over, or unknown, is left alone
 /// - `keeps_a_hint_for_the_end_of_the_lease`: a hint, or a refund that is begun, lets nobody into a leased payment. Whoever has the lease
 ///   may have looked before the news: the payment is due at once when it is left, whatever was asked for, and is looked at again once
+/// - `hears_of_a_dispute`: an event of what was taken, once; the payment is due at once, also if it was over, but not while it is leased;
+///   the money, the seats and the state of the payment stay
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event
 /// - `audits_card_payments`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 
 use crate::error::Unavailable;
-use crate::ids::{AttemptId, RefundId};
+use crate::ids::{AttemptId, PaymentId, RefundId};
 use crate::money::Money;
-use crate::payment::gateway::{Charge, GatewayView};
+use crate::payment::gateway::{Charge, DisputeStatus, GatewayView};
 
 /// Takes money from cards and gives it back. Every operation answers with all that the gateway knows of the charge, so that any answer
 /// can stand for any other.
@@ -19,7 +19,8 @@ use crate::payment::gateway::{Charge, GatewayView};
 /// | refund | create a Refund with `Idempotency-Key: refund/<refund>`; `pending`, `succeeded`, `failed` as they say | cancel with `cancelAmount` and the refund as idempotency key; it answers with what is left | `Refund` with `merchant_refund_id` |
 /// | look up | within a day create it again with the same key, later search by `metadata`, because a search lags; then its Refunds | payment by order id | `Get` by `merchant_transaction_id`, `RefundSync` |
 ///
-/// A webhook of any of them is a hint to look up, never a fact.
+/// A webhook of any of them is a hint to look up, never a fact. Disputes: Stripe lists them by `PaymentIntent`; the others tell of them
+/// in the payment that is looked up.
 ///
 /// # Contract
 /// - `authorizes_and_captures`: a good card is authorized; where the gateway captures at once, it is captured; a capture takes it
@@ -52,6 +53,17 @@ pub trait PaymentGateway: Send + Sync {
 
     /// What the gateway knows of an attempt; none if it never came.
     async fn look_up(&self, charge: &Charge) -> Result<Option<GatewayView>, Unavailable>;
+
+    /// The payment of a charge that the gateway calls by this name, as a webhook about a dispute does; none if it is not Encore's. A
+    /// gateway without disputes knows none.
+    async fn payment_of(&self, _gateway_name: &str) -> Result<Option<PaymentId>, Unavailable> {
+        Ok(None)
+    }
+
+    /// The latest dispute of a charge that was taken; none if nobody disputes it.
+    async fn dispute(&self, _charge: &Charge) -> Result<Option<DisputeStatus>, Unavailable> {
+        Ok(None)
+    }
 }
 
 /// Acts for the fan at the sandbox gateway, where there is no page to open.

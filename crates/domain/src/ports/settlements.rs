@@ -12,6 +12,7 @@ use crate::payment::settlement::Settlement;
 /// - `settles_by_method`: payments, refunds and fees of this performance, apart for wallets and cards
 /// - `settles_what_the_ledger_says`: what is due is the sum of the entries of the performance's sales
 /// - `counts_open_refunds`: refunds to cards count until they are final
+/// - `counts_disputes`: those that are open, and those that were lost; one that was won does not count
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Settlements: Send + Sync {

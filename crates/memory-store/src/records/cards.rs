@@ -53,13 +53,19 @@ impl CardRecords {
 
     /// Sets when a payment is due after a change at `now`: at once if there was a hint since it was leased.
     pub fn set_due(&mut self, payment: PaymentId, due: Option<Timestamp>, take_up: TakeUp, now: Timestamp) {
+        if take_up == TakeUp::Hinted {
+            if due.is_some() {
+                self.reopen(payment, now);
+            }
+            return;
+        }
         let before = self.due.remove(&payment);
         let was_hinted = before.is_some_and(|before| before.is_hinted);
         if let Some(at) = due {
-            let due = match take_up {
-                TakeUp::Leased(_) => Due { at, is_lease: true, is_hinted: was_hinted },
-                TakeUp::Due(_) if was_hinted => Due { at: at.min(now), is_lease: false, is_hinted: false },
-                TakeUp::Due(_) => Due { at, is_lease: false, is_hinted: false },
+            let due = if matches!(take_up, TakeUp::Leased(_)) {
+                Due { at, is_lease: true, is_hinted: was_hinted }
+            } else {
+                Due { at: if was_hinted { at.min(now) } else { at }, is_lease: false, is_hinted: false }
             };
             self.due.insert(payment, due);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use encore_domain::payment::gateway::{ChargeStatus, FailureReason, NextAction, RefundStatus};
+use encore_domain::payment::gateway::{ChargeStatus, DisputeStatus, FailureReason, NextAction, RefundStatus};
 use serde::Deserialize;
 use tracing::warn;
 
@@ -15,6 +15,8 @@ pub(super) struct Intent {
     pub last_payment_error: Option<PaymentError>,
     #[serde(default)]
     pub next_action: Option<Action>,
+    #[serde(default)]
+    pub metadata: HashMap<String, String>,
 }
 
 /// Why the last confirmation failed.
@@ -46,6 +48,23 @@ pub(super) struct Refund {
     pub status: Option<String>,
     #[serde(default)]
     pub metadata: HashMap<String, String>,
+}
+
+/// A `Dispute`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Dispute {
+    pub status: String,
+}
+
+impl Dispute {
+    /// A warning that was closed took nothing.
+    pub(super) fn status(&self) -> DisputeStatus {
+        match self.status.as_str() {
+            "lost" => DisputeStatus::Lost,
+            "won" | "warning_closed" | "prevented" => DisputeStatus::Won,
+            _ => DisputeStatus::Open,
+        }
+    }
 }
 
 /// A list, or what a search found.

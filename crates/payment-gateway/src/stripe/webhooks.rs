@@ -67,13 +67,16 @@ impl WebhookRefusal {
     }
 }
 
+/// The longest name of an object of Stripe's that is read.
+const NAME_MAX_LEN: usize = 64;
+
 /// What a webhook is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// There is news of a payment.
     Payment(PaymentId),
-    /// Somebody disputes a charge: people must act.
-    Dispute,
+    /// There is news of a dispute of the charge that Stripe calls by this name: its `PaymentIntent`.
+    Dispute(String),
     /// Nothing of Encore's.
     Other,
 }
@@ -142,7 +145,12 @@ impl fmt::Debug for WebhookSecrets {
 fn hint(body: &[u8]) -> Result<Hint, WebhookRefusal> {
     let Event { data: EventData { object } } = serde_json::from_slice(body).map_err(|_| WebhookRefusal::Unreadable)?;
     if object["object"] == "dispute" {
-        return Ok(Hint::Dispute);
+        let is_name = |name: &&str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            (1..=NAME_MAX_LEN).contains(&name.len()) && name.bytes().all(fits)
+        };
+        let intent = object["payment_intent"].as_str().filter(is_name);
+        return Ok(intent.map_or(Hint::Other, |intent| Hint::Dispute(intent.to_owned())));
     }
     let payment = object["metadata"][PAYMENT].as_str().and_then(|payment| payment.parse().ok());
     Ok(payment.map_or(Hint::Other, Hint::Payment))
@@ -263,7 +271,11 @@ mod tests {
         let refund = event(&json!({ "object": "refund", "metadata": { "encore_payment": id, "encore_refund": "x" } }));
         assert_eq!(hint(&refund), Ok(Hint::Payment(PaymentId(PAYMENT_ID))));
         let dispute = event(&json!({ "object": "dispute", "payment_intent": "pi_1" }));
-        assert_eq!(hint(&dispute), Ok(Hint::Dispute));
+        assert_eq!(hint(&dispute), Ok(Hint::Dispute("pi_1".to_owned())));
+        for name in [json!(null), json!(""), json!("pi/../1"), json!("x".repeat(65)), json!({ "id": "pi_1" })] {
+            let dispute = event(&json!({ "object": "dispute", "payment_intent": name }));
+            assert_eq!(hint(&dispute), Ok(Hint::Other), "{name}");
+        }
         for other in
             [json!({}), json!("text"), json!({ "metadata": { "encore_payment": "x" } }), json!({ "metadata": 1 })]
         {

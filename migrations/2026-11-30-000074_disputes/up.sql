@@ -1,0 +1,4 @@
+-- A cardholder disputes a charge.
+ALTER TABLE payment_events DROP CONSTRAINT payment_events_step_check;
+ALTER TABLE payment_events ADD CONSTRAINT payment_events_step_check
+    CHECK (step IN ('authorize', 'confirm', 'capture', 'void', 'expire', 'revoke', 'refund', 'dispute')) NOT VALID;

@@ -188,7 +188,7 @@ fn holds_are_compared_with_baselines_pair_by_pair_within_the_seconds() {
     let report = report(&out);
     let comparisons = report["comparisons"].as_array().expect("comparisons");
     let against: Vec<_> = comparisons.iter().filter_map(|it| it["baseline"].as_str()).collect();
-    assert_eq!(against, ["for-update hold", "commits", "redis", "transport"]);
+    assert_eq!(against, ["for-update hold", "optimistic hold", "redis-lock hold", "commits", "redis", "transport"]);
     for comparison in comparisons {
         let pairs = comparison["pairs"].as_array().expect("pairs");
         assert!(pairs.len() >= 2, "{comparison:#}");

@@ -66,7 +66,8 @@ impl RedisBaseline {
     }
 }
 
-async fn connect(url: &str) -> RedisResult<ConnectionManager> {
+/// One multiplexed connection, as Encore has.
+pub(super) async fn connect(url: &str) -> RedisResult<ConnectionManager> {
     let info = url.into_connection_info()?.set_tcp_settings(TcpSettings::default().set_nodelay(true));
     let config = ConnectionManagerConfig::new()
         .set_response_timeout(Some(COMMAND_TIMEOUT))

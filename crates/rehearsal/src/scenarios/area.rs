@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::baselines::Kind;
+use crate::baselines::{Kind, Way};
 use crate::load::Outcome;
 use crate::operator::Terms;
 use crate::scenario::{Findings, RehearsalError, Run};
@@ -21,7 +21,7 @@ const SEATS_PER_FAN: u32 = 100;
 /// Longer than the rehearsal of single calls.
 const HOLD_FOR: Duration = Duration::from_mins(30);
 const CALL: &str = "HoldSeats";
-const BASELINES: [Kind; 4] = [Kind::HoldForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
+const BASELINES: [Kind; 4] = [Kind::Hold(Way::ForUpdate), Kind::Commits, Kind::Redis, Kind::Transport];
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a general admission area for everybody");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::baselines::{Kind, at_once};
+use crate::baselines::{Kind, Way, at_once};
 use crate::load::{Counted, Outcome, Paced};
 use crate::operator::Terms;
 use crate::pairs::RunSlice;
@@ -43,7 +43,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
             })
         });
         // All sizes are compared with what one would write instead, the largest with the ceilings too.
-        let mut beside = vec![Kind::ContendForUpdate(count)];
+        let mut beside = Way::ALL.map(|way| Kind::Contend(way, count)).to_vec();
         if count == most {
             beside.extend([Kind::Commits, Kind::Redis, Kind::Transport]);
         }

@@ -1,6 +1,6 @@
 //! Holding distinct seats, two at a time.
 
-use crate::baselines::Kind;
+use crate::baselines::{Kind, Way};
 use crate::load::Outcome;
 use crate::scenario::{Findings, RehearsalError, Run};
 use crate::scenarios::distinct::DistinctSeats;
@@ -11,7 +11,14 @@ const FANS: u64 = 10_000;
 /// How many pairs of seats are there for each second: more than a small machine holds.
 const PAIRS_PER_SECOND: u64 = 12_000;
 const CALL: &str = "HoldSeats";
-const BASELINES: [Kind; 4] = [Kind::HoldForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
+const BASELINES: [Kind; 6] = [
+    Kind::Hold(Way::ForUpdate),
+    Kind::Hold(Way::Optimistic),
+    Kind::Hold(Way::RedisLock),
+    Kind::Commits,
+    Kind::Redis,
+    Kind::Transport,
+];
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     run.live.phase("a sale with enough seats for everybody");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::baselines::Kind;
+use crate::baselines::{Kind, Way};
 use crate::load::{Outcome, Saturated};
 use crate::operator::PRICE_MINOR;
 use crate::options::Method;
@@ -27,9 +27,16 @@ const PACED_PERCENT: u64 = 25;
 /// The same without baselines, as in older builds.
 const PACED_PERCENT_ALONE: u64 = 40;
 const CALL: &str = "PayReservation";
-const BASELINES: [Kind; 4] = [Kind::PayForUpdate, Kind::Commits, Kind::Redis, Kind::Transport];
+const BASELINES: [Kind; 6] = [
+    Kind::Pay(Way::ForUpdate),
+    Kind::Pay(Way::Optimistic),
+    Kind::Pay(Way::RedisLock),
+    Kind::Commits,
+    Kind::Redis,
+    Kind::Transport,
+];
 /// How many slices a round has of the scenario: each stands between two baselines.
-const SLICES_PER_ROUND: u64 = 2;
+const SLICES_PER_ROUND: u64 = 3;
 
 pub(crate) async fn run(run: &Run<'_>) -> Result<Findings, RehearsalError> {
     let alone = run.args.load.no_baselines;

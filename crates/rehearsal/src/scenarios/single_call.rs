@@ -154,7 +154,14 @@ impl Opened {
         if let Some(url) = run.environment.stores.database.as_ref().filter(|_| on_postgres) {
             let instances = u32::try_from(run.environment.addresses.len()).unwrap_or(1);
             let connecting = PostgresBaselines::connect(url, run.environment.stores.pool_size * instances);
-            opened.postgres = seen(run, connecting.await).map(Arc::new);
+            let mut postgres = seen(run, connecting.await);
+            let under_locks = kinds.iter().any(|kind| kind.is_under_redis_locks());
+            if let Some(redis) = run.environment.stores.redis.as_ref().filter(|_| under_locks)
+                && let Some(connected) = &mut postgres
+            {
+                seen(run, connected.lock_in_redis(redis).await);
+            }
+            opened.postgres = postgres.map(Arc::new);
         }
         opened
     }
@@ -164,7 +171,7 @@ impl Opened {
         match kind {
             Kind::Transport => self.transport.as_ref().map(TransportBaseline::about),
             Kind::Redis => self.redis.as_ref().map(|_| RedisBaseline::about()),
-            Kind::Commits | Kind::HoldForUpdate | Kind::PayForUpdate | Kind::ContendForUpdate(_) => {
+            Kind::Commits | Kind::Hold(_) | Kind::Pay(_) | Kind::Contend(..) => {
                 self.postgres.as_ref().and_then(|postgres| postgres.about(kind))
             }
         }
@@ -203,9 +210,9 @@ async fn on_postgres(
 ) -> Result<Counted, String> {
     let counted = match kind {
         Kind::Commits => Ok(postgres.commits(load, saturated).await),
-        Kind::HoldForUpdate => postgres.hold(load, saturated).await,
-        Kind::PayForUpdate => postgres.pay(load, saturated).await,
-        Kind::ContendForUpdate(callers) => postgres.contend(load, callers).await,
+        Kind::Hold(way) => postgres.hold(way, load, saturated).await,
+        Kind::Pay(way) => postgres.pay(way, load, saturated).await,
+        Kind::Contend(way, callers) => postgres.contend(way, load, callers).await,
         Kind::Transport | Kind::Redis => return Err("it is not on Postgres".to_owned()),
     };
     counted.map_err(|error| error.to_string())

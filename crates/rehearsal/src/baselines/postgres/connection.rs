@@ -33,9 +33,9 @@ pub(super) struct Manager {
 /// A connection that has everything prepared.
 pub(super) struct Connection {
     pub(super) client: Client,
-    statements: Statements,
+    pub(super) statements: Statements,
     /// Whether a transaction was begun and not ended; a call that failed or was given up leaves it so.
-    in_transaction: bool,
+    pub(super) in_transaction: bool,
 }
 
 impl bb8::ManageConnection for Manager {
@@ -144,7 +144,7 @@ impl Connection {
 }
 
 /// The rows that a statement finds. It owns its parameters, so that it can be named before it is polled.
-async fn rows<const N: usize>(
+pub(super) async fn rows<const N: usize>(
     client: &Client,
     statement: &Statement,
     parameters: [&(dyn ToSql + Sync); N],
@@ -153,7 +153,7 @@ async fn rows<const N: usize>(
 }
 
 /// What a statement changes; how many rows is known from the locks.
-async fn change<const N: usize>(
+pub(super) async fn change<const N: usize>(
     client: &Client,
     statement: &Statement,
     parameters: [&(dyn ToSql + Sync); N],

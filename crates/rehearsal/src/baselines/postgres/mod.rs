@@ -8,18 +8,24 @@ mod pool;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod unlocked;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bb8::RunError;
 use tokio::time::timeout;
 use tokio_postgres::Error;
+use uuid::Uuid;
 
+use crate::baselines::locks::RedisLocks;
+use crate::baselines::postgres::connection::{Hold, Payment};
 use crate::baselines::postgres::database::OwnDatabase;
 use crate::baselines::postgres::fixture::{Fill, Fixture, HOLDS_PER_FILL};
 use crate::baselines::postgres::pool::FairPool;
-use crate::baselines::{BaselineError, Kind};
+use crate::baselines::postgres::unlocked::Tried;
+use crate::baselines::{BaselineError, Kind, Way};
 use crate::load::drive::pass_on;
 use crate::load::{Counted, Load, Outcome, Paced, Saturated};
 
@@ -42,6 +48,34 @@ pub struct PostgresBaselines {
     forgetful: Vec<&'static str>,
     /// How many measurements were begun. Each has its own performance and ids.
     fixtures: AtomicU32,
+    /// Where there are locks in Redis.
+    locks: Option<RedisLocks>,
+    tried_again: Arc<TriedAgain>,
+}
+
+/// How often those who lock nothing were late and tried again.
+#[derive(Debug, Default)]
+struct TriedAgain {
+    hold: AtomicU64,
+    pay: AtomicU64,
+    contend: AtomicU64,
+}
+
+impl TriedAgain {
+    /// Those of a baseline, if it tries again.
+    fn of(&self, kind: Kind) -> Option<&AtomicU64> {
+        match kind {
+            Kind::Hold(Way::Optimistic) => Some(&self.hold),
+            Kind::Pay(Way::Optimistic) => Some(&self.pay),
+            Kind::Contend(Way::Optimistic, _) => Some(&self.contend),
+            Kind::Hold(Way::ForUpdate | Way::RedisLock)
+            | Kind::Pay(Way::ForUpdate | Way::RedisLock)
+            | Kind::Contend(Way::ForUpdate | Way::RedisLock, _)
+            | Kind::Transport
+            | Kind::Redis
+            | Kind::Commits => None,
+        }
+    }
 }
 
 impl PostgresBaselines {
@@ -54,32 +88,49 @@ impl PostgresBaselines {
         // It is never aborted, unless the whole runtime ends.
         let database = pass_on(database).and_then(Result::ok).ok_or(BaselineError::NoConnection)??;
         let pool = FairPool::connect(database.config(), pool_size).await?;
-        let mut baselines = Self { pool, database, forgetful: Vec::new(), fixtures: AtomicU32::new(0) };
+        let mut baselines = Self {
+            pool,
+            database,
+            forgetful: Vec::new(),
+            fixtures: AtomicU32::new(0),
+            locks: None,
+            tried_again: Arc::default(),
+        };
         baselines.forgetful = baselines.pool.get().await?.forgetful().await?;
         Ok(baselines)
     }
 
-    /// What a baseline does, in sentences; none for one that is not on Postgres.
+    /// From now on it can also lock in this Redis.
+    pub async fn lock_in_redis(&mut self, url: &str) -> Result<(), BaselineError> {
+        self.locks = Some(RedisLocks::connect(url).await?);
+        Ok(())
+    }
+
+    /// What a baseline does, in sentences; none for one that is not on Postgres, or that locks in Redis where there is none.
     pub fn about(&self, kind: Kind) -> Option<String> {
+        if kind.is_under_redis_locks() && self.locks.is_none() {
+            return None;
+        }
         let what = match kind {
             Kind::Commits => "Inserts one row, durably".to_owned(),
-            Kind::HoldForUpdate => {
-                "Holds two free seats, which nobody else wants, in a transaction of two round trips that locks their \
-                                    rows with SELECT … FOR UPDATE"
-                    .to_owned()
+            Kind::Hold(way) => format!("Holds two free seats, which nobody else wants, {}", how(way)),
+            Kind::Pay(way) => {
+                format!("Pays for a hold of two seats from a wallet, with two entries in the ledger, {}", how(way))
             }
-            Kind::PayForUpdate => {
-                "Pays for a hold of two seats from a wallet, with two entries in the ledger, in a transaction of two \
-                                   round trips that locks reservation and wallet with SELECT … FOR UPDATE"
-                    .to_owned()
-            }
-            Kind::ContendForUpdate(callers) => format!(
-                "Holds the same two seats for {callers} callers at once, in a transaction that locks their rows with SELECT … FOR \
-                 UPDATE; all but one are refused, and waiting for a connection counts"
+            Kind::Contend(way, callers) => format!(
+                "Holds the same two seats for {callers} callers at once, {}; all but one are refused, and waiting for a connection \
+                 counts",
+                how(way)
             ),
             Kind::Transport | Kind::Redis => return None,
         };
         let mut about = vec![format!("{what}, over a pool of {} connections.", self.pool.size()), FAVOUR.to_owned()];
+        about.extend(self.tried_again.of(kind).map(|times| {
+            format!(
+                "In all slices somebody was faster {} times, and it was tried again.",
+                times.load(Ordering::Relaxed)
+            )
+        }));
         about.extend(self.forgetful.iter().map(|setting| {
             format!("Here {setting} is off, so a confirmed write may be lost: these figures are too good.")
         }));
@@ -100,40 +151,37 @@ impl PostgresBaselines {
     }
 
     /// How many holds of two seats there are, each for other seats.
-    pub async fn hold(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
+    pub async fn hold(&self, way: Way, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
         let fixture = self.next_fixture();
         let calls_max = self.fill(load, fixture, prepared(saturated), Fill::FreeSeats).await?;
-        let pool = self.pool.clone();
+        let caller = self.caller(way, |tried_again| &tried_again.hold);
         let holding = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
-            let pool = pool.clone();
-            async move { hold(&pool, fixture, number, number).await }
+            let caller = caller.clone();
+            async move { caller.hold(&fixture.hold(number, number)).await }
         });
         Ok(holding.await)
     }
 
     /// How many holds are paid for, each by another fan.
-    pub async fn pay(&self, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
+    pub async fn pay(&self, way: Way, load: &Load, saturated: Saturated) -> Result<Counted, BaselineError> {
         let fixture = self.next_fixture();
         let calls_max = self.fill(load, fixture, prepared(saturated), Fill::HeldSeats).await?;
-        let pool = self.pool.clone();
+        let caller = self.caller(way, |tried_again| &tried_again.pay);
         let paying = load.closed_loop(Saturated { calls_max, ..saturated }, move |number| {
-            let pool = pool.clone();
-            async move {
-                let paying = async { Ok(pool.get().await?.pay(&fixture.payment(number)).await?) };
-                outcome(paying.await)
-            }
+            let caller = caller.clone();
+            async move { caller.pay(&fixture.payment(number)).await }
         });
         Ok(paying.await)
     }
 
     /// How fast as many callers are answered who want the same two seats in the same instant. One gets them.
-    pub async fn contend(&self, load: &Load, callers: u64) -> Result<Counted, BaselineError> {
+    pub async fn contend(&self, way: Way, load: &Load, callers: u64) -> Result<Counted, BaselineError> {
         let fixture = self.next_fixture();
         self.fill(load, fixture, 1, Fill::FreeSeats).await?;
-        let pool = self.pool.clone();
+        let caller = self.caller(way, |tried_again| &tried_again.contend);
         let contending = load.open_loop(Paced::at_once(callers), move |number| {
-            let pool = pool.clone();
-            async move { hold(&pool, fixture, number, 0).await }
+            let caller = caller.clone();
+            async move { caller.hold(&fixture.hold(number, 0)).await }
         });
         Ok(contending.await)
     }
@@ -141,6 +189,11 @@ impl PostgresBaselines {
     /// Drops the database.
     pub async fn close(&self) -> Result<(), BaselineError> {
         Ok(self.database.drop_now().await?)
+    }
+
+    fn caller(&self, way: Way, tried_again: fn(&TriedAgain) -> &AtomicU64) -> PostgresCaller {
+        let (pool, locks, all) = (self.pool.clone(), self.locks.clone(), Arc::clone(&self.tried_again));
+        PostgresCaller { way, pool, locks, all, tried_again }
     }
 
     fn next_fixture(&self) -> Fixture {
@@ -161,10 +214,84 @@ impl PostgresBaselines {
     }
 }
 
-/// Holds the seats of one hold of the fixture in the name of another.
-async fn hold(pool: &FairPool, fixture: Fixture, caller: u64, seats: u64) -> Outcome {
-    let holding = async { Ok(pool.get().await?.hold(&fixture.hold(caller, seats)).await?) };
-    outcome(holding.await)
+/// Who holds and pays in one way.
+#[derive(Clone)]
+struct PostgresCaller {
+    way: Way,
+    pool: FairPool,
+    locks: Option<RedisLocks>,
+    all: Arc<TriedAgain>,
+    tried_again: fn(&TriedAgain) -> &AtomicU64,
+}
+
+impl PostgresCaller {
+    async fn hold(&self, wanted: &Hold) -> Outcome {
+        match self.way {
+            Way::ForUpdate => outcome(async { Ok(self.pool.get().await?.hold(wanted).await?) }.await),
+            Way::Optimistic => self.hold_unlocked(wanted).await,
+            Way::RedisLock => {
+                let seats = wanted.slots.map(|slot| format!("seat:{}:{slot}", wanted.performance));
+                self.locked(wanted.reservation, &seats, self.hold_unlocked(wanted)).await
+            }
+        }
+    }
+
+    async fn pay(&self, wanted: &Payment) -> Outcome {
+        match self.way {
+            Way::ForUpdate => outcome(async { Ok(self.pool.get().await?.pay(wanted).await?) }.await),
+            Way::Optimistic => self.pay_unlocked(wanted).await,
+            Way::RedisLock => {
+                let both = [format!("reservation:{}", wanted.reservation), format!("wallet:{}", wanted.fan)];
+                self.locked(wanted.id, &both, self.pay_unlocked(wanted)).await
+            }
+        }
+    }
+
+    async fn hold_unlocked(&self, wanted: &Hold) -> Outcome {
+        self.count(async { Ok(self.pool.get().await?.hold_unlocked(wanted).await?) }.await)
+    }
+
+    async fn pay_unlocked(&self, wanted: &Payment) -> Outcome {
+        self.count(async { Ok(self.pool.get().await?.pay_unlocked(wanted).await?) }.await)
+    }
+
+    fn count(&self, tried: Result<Tried, RunError<Error>>) -> Outcome {
+        outcome(tried.map(|(outcome, again)| {
+            (self.tried_again)(&self.all).fetch_add(again, Ordering::Relaxed);
+            outcome
+        }))
+    }
+
+    /// Does something under locks in Redis. Who does not get them is refused at once, before Postgres is asked.
+    async fn locked(&self, owner: Uuid, things: &[String; 2], what: impl Future<Output = Outcome>) -> Outcome {
+        let unreachable = || Outcome::Failed("Redis".to_owned());
+        let Some(locks) = &self.locks else { return unreachable() };
+        match locks.lock(owner, things).await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::Refused("LOCKED".to_owned()),
+            Err(_) => return unreachable(),
+        }
+        let done = what.await;
+        // A lock that is not given up ends by itself.
+        let _ = locks.unlock(owner, things).await;
+        done
+    }
+}
+
+/// How a way works, as the end of a sentence.
+fn how(way: Way) -> &'static str {
+    match way {
+        Way::ForUpdate => "in a transaction of two round trips that locks the rows with SELECT … FOR UPDATE",
+        Way::Optimistic => {
+            "after a read without locks, in a transaction that changes the rows if their versions are still those that were read; if \
+             not, it is tried again, up to ten times"
+        }
+        Way::RedisLock => {
+            "under a lock in Redis for each thing (SET NX PX, given up by a script), around the transaction of the way `optimistic`; who \
+             does not get the locks is refused at once. A lock that ends too early or is lost in a failover excludes nobody, so the \
+             versions are compared all the same"
+        }
+    }
 }
 
 /// How many holds or payments a load may need.

@@ -1,5 +1,6 @@
 -- What a careful user would make: keys, foreign keys and checks as Encore has them, and no index beyond the keys. Where rows
--- are updated, half of each page is left for their next version, so that no index entry is written for it.
+-- are updated, half of each page is left for their next version, so that no index entry is written for it. Versions are
+-- for those who lock no rows.
 
 CREATE TABLE commits (
     id bigint PRIMARY KEY,
@@ -13,7 +14,8 @@ CREATE TABLE reservations (
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
     state text COLLATE "C" NOT NULL CHECK (state IN ('held', 'confirmed', 'expired', 'released')),
     held_at timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    version integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 CREATE TABLE reservation_seats (
@@ -28,13 +30,15 @@ CREATE TABLE seats (
     slot integer NOT NULL,
     state text COLLATE "C" NOT NULL DEFAULT 'free' CHECK (state IN ('free', 'held', 'sold')),
     reservation_id uuid REFERENCES reservations,
+    version integer NOT NULL DEFAULT 0,
     PRIMARY KEY (performance_id, slot),
     CHECK ((state = 'free') = (reservation_id IS NULL))
 ) WITH (fillfactor = 50);
 
 CREATE TABLE wallets (
     user_id uuid PRIMARY KEY,
-    balance_minor bigint NOT NULL CHECK (balance_minor >= 0)
+    balance_minor bigint NOT NULL CHECK (balance_minor >= 0),
+    version integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 CREATE TABLE payments (

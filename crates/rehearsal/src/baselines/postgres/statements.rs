@@ -14,6 +14,14 @@ const RESERVE_SEATS: &str = "\
     INSERT INTO reservation_seats (reservation_id, slot, price_minor)
     SELECT $1, slot, $3 FROM unnest($2::integer[]) AS slot";
 
+const READ_SEATS: &str = "\
+    SELECT state = 'free', version FROM seats WHERE performance_id = $1 AND slot = ANY ($2) ORDER BY slot";
+const HOLD_SEEN_SEATS: &str = "\
+    UPDATE seats SET state = 'held', reservation_id = $3, version = seats.version + 1
+    FROM unnest($2::integer[], $4::integer[]) AS seen (slot, version)
+    WHERE performance_id = $1 AND seats.slot = seen.slot AND seats.version = seen.version AND state = 'free'
+    RETURNING seats.slot";
+
 const LOCK_RESERVATION: &str = "\
     SELECT state = 'held' AND expires_at > now(), performance_id, total_minor FROM reservations WHERE id = $1 FOR UPDATE";
 const LOCK_WALLET: &str = "SELECT balance_minor FROM wallets WHERE user_id = $1 FOR UPDATE";
@@ -27,6 +35,14 @@ const PAY: &str = "\
 const ENTER: &str = "\
     INSERT INTO ledger_entries (payment_id, account_kind, owner_id, amount_minor, balance_after_minor)
     VALUES ($1, 'wallet', $2, -$4::bigint, $5), ($1, 'sales', $3, $4, NULL)";
+
+const READ_RESERVATION: &str = "\
+    SELECT state = 'held' AND expires_at > now(), performance_id, total_minor, version FROM reservations WHERE id = $1";
+const READ_WALLET: &str = "SELECT balance_minor, version FROM wallets WHERE user_id = $1";
+const DEBIT_SEEN: &str = "\
+    UPDATE wallets SET balance_minor = $2, version = version + 1 WHERE user_id = $1 AND version = $3 RETURNING version";
+const CONFIRM_SEEN: &str = "\
+    UPDATE reservations SET state = 'confirmed', version = version + 1 WHERE id = $1 AND version = $2 RETURNING version";
 
 /// All statements, prepared on one connection.
 pub(super) struct Statements {
@@ -42,6 +58,12 @@ pub(super) struct Statements {
     pub(super) sell_seats: Statement,
     pub(super) pay: Statement,
     pub(super) enter: Statement,
+    pub(super) read_seats: Statement,
+    pub(super) hold_seen_seats: Statement,
+    pub(super) read_reservation: Statement,
+    pub(super) read_wallet: Statement,
+    pub(super) debit_seen: Statement,
+    pub(super) confirm_seen: Statement,
 }
 
 impl Statements {
@@ -62,6 +84,14 @@ impl Statements {
             client.prepare(PAY),
             client.prepare(ENTER),
         )?;
+        let (read_seats, hold_seen_seats, read_reservation, read_wallet, debit_seen, confirm_seen) = try_join!(
+            client.prepare(READ_SEATS),
+            client.prepare(HOLD_SEEN_SEATS),
+            client.prepare(READ_RESERVATION),
+            client.prepare(READ_WALLET),
+            client.prepare(DEBIT_SEEN),
+            client.prepare(CONFIRM_SEEN),
+        )?;
         Ok(Self {
             commit_row,
             lock_seats,
@@ -75,6 +105,12 @@ impl Statements {
             sell_seats,
             pay,
             enter,
+            read_seats,
+            hold_seen_seats,
+            read_reservation,
+            read_wallet,
+            debit_seen,
+            confirm_seen,
         })
     }
 }

@@ -20,7 +20,12 @@ fn url() -> String {
 
 /// Fewer connections than callers, so that waiting for one is tested too.
 async fn baselines() -> PostgresBaselines {
-    PostgresBaselines::connect(&url(), 6).await.expect("the server of ENCORE_DATABASE_URL lets a database be made")
+    let redis =
+        std::env::var("ENCORE_REDIS_URL").expect("ENCORE_REDIS_URL names a Redis server: run `cargo xtask test`");
+    let connected = PostgresBaselines::connect(&url(), 6).await;
+    let mut baselines = connected.expect("the server of ENCORE_DATABASE_URL lets a database be made");
+    baselines.lock_in_redis(&redis).await.expect("the server of ENCORE_REDIS_URL answers");
+    baselines
 }
 
 impl PostgresBaselines {
@@ -52,8 +57,14 @@ async fn every_commit_leaves_its_row() {
 
 #[tokio::test]
 async fn every_hold_has_its_two_seats() {
+    for way in Way::ALL {
+        holds_have_their_seats(way).await;
+    }
+}
+
+async fn holds_have_their_seats(way: Way) {
     let baselines = baselines().await;
-    only_successes(&baselines.hold(&load(), FEW).await.expect("it is measured"));
+    only_successes(&baselines.hold(way, &load(), FEW).await.expect("it is measured"));
     let whole = "SELECT count(*) FROM reservations WHERE state = 'held' AND total_minor =
         (SELECT sum(price_minor) FROM reservation_seats WHERE reservation_id = reservations.id)";
     assert_eq!(baselines.one::<i64>(whole).await, 150);
@@ -65,8 +76,14 @@ async fn every_hold_has_its_two_seats() {
 
 #[tokio::test]
 async fn every_payment_is_in_wallet_ledger_and_seats() {
+    for way in Way::ALL {
+        payments_are_everywhere(way).await;
+    }
+}
+
+async fn payments_are_everywhere(way: Way) {
     let baselines = baselines().await;
-    only_successes(&baselines.pay(&load(), FEW).await.expect("it is measured"));
+    only_successes(&baselines.pay(way, &load(), FEW).await.expect("it is measured"));
     let left = WALLET_MINOR - TOTAL_MINOR;
     let paid = format!("SELECT count(*) FROM wallets WHERE balance_minor = {left}");
     assert_eq!(baselines.one::<i64>(&paid).await, 150);
@@ -88,9 +105,16 @@ async fn every_payment_is_in_wallet_ledger_and_seats() {
 
 #[tokio::test]
 async fn of_those_who_contend_one_wins() {
+    for way in Way::ALL {
+        one_wins(way).await;
+    }
+}
+
+async fn one_wins(way: Way) {
     let baselines = baselines().await;
-    let measured = baselines.contend(&load(), 200).await.expect("it is measured").measurement("at once", "hold");
-    assert_eq!((measured.successes, measured.refusals["SEATS_TAKEN"], measured.errors.len()), (1, 199, 0));
+    let measured = baselines.contend(way, &load(), 200).await.expect("it is measured").measurement("at once", "hold");
+    let refused = ["SEATS_TAKEN", "LOCKED"].map(|reason| measured.refusals.get(reason).copied().unwrap_or_default());
+    assert_eq!((measured.successes, refused.iter().sum::<u64>(), measured.errors.len()), (1, 199, 0), "{way:?}");
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats WHERE state = 'held'").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservation_seats").await, 2);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservations").await, 1);
@@ -106,8 +130,10 @@ async fn who_cannot_pay_or_has_no_hold_is_refused_and_nothing_changes() {
         let mut connection = baselines.pool.get().await.expect("a connection");
         let sql = format!("UPDATE wallets SET balance_minor = 1 WHERE user_id = '{}'", fixture.payment(0).fan);
         connection.client.batch_execute(&sql).await.expect("it is poor now");
-        let poor = connection.pay(&fixture.payment(0)).await.expect("an answer");
-        assert_eq!(poor, Outcome::Refused("INSUFFICIENT_BALANCE".into()));
+        let insufficient = Outcome::Refused("INSUFFICIENT_BALANCE".into());
+        assert_eq!(connection.pay(&fixture.payment(0)).await.expect("an answer"), insufficient);
+        let (unlocked, again) = connection.pay_unlocked(&fixture.payment(0)).await.expect("an answer");
+        assert_eq!((unlocked, again), (insufficient, 0));
         assert_eq!(connection.pay(&fixture.payment(1)).await.expect("an answer"), Outcome::Success);
         for number in [1, 2] {
             let unheld = connection.pay(&fixture.payment(number)).await.expect("an answer");
@@ -125,12 +151,13 @@ async fn a_connection_that_was_left_in_a_transaction_is_thrown_away() {
     let baselines = baselines().await;
     let fixture = baselines.next_fixture();
     baselines.fill(&load(), fixture, 1, Fill::FreeSeats).await.expect("it is prepared");
-    assert_eq!(hold(&baselines.pool, fixture, 0, 0).await, Outcome::Success);
+    let caller = baselines.caller(Way::ForUpdate, |tried_again| &tried_again.hold);
+    assert_eq!(caller.hold(&fixture.hold(0, 0)).await, Outcome::Success);
     let sql = "UPDATE seats SET state = 'free', reservation_id = NULL";
     baselines.pool.get().await.expect("a connection").client.batch_execute(sql).await.expect("they are free");
     // The same id once more: a failure between the round trips, after which nothing is held and nothing is locked.
-    assert_eq!(hold(&baselines.pool, fixture, 0, 0).await, Outcome::Failed("23505".into()));
-    assert_eq!(hold(&baselines.pool, fixture, 1, 0).await, Outcome::Success);
+    assert_eq!(caller.hold(&fixture.hold(0, 0)).await, Outcome::Failed("23505".into()));
+    assert_eq!(caller.hold(&fixture.hold(1, 0)).await, Outcome::Success);
     assert_eq!(baselines.pool.closed_broken(), 1);
     baselines.close().await.expect("the database is dropped");
 }
@@ -194,7 +221,7 @@ async fn a_load_that_is_stopped_prepares_no_more() {
     let baselines = baselines().await;
     let load = load();
     load.stop.cancel();
-    let measured = baselines.hold(&load, FEW).await.expect("it is measured");
+    let measured = baselines.hold(Way::ForUpdate, &load, FEW).await.expect("it is measured");
     assert_eq!(measured.calls(), 0);
     assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats").await, 0);
     baselines.close().await.expect("the database is dropped");
@@ -212,4 +239,36 @@ fn no_more_is_prepared_than_can_be_needed() {
     assert_eq!(prepared(lasting(3, u64::MAX)), 30_000);
     assert_eq!(prepared(lasting(3, 70)), 70);
     assert_eq!(prepared(lasting(3_600, u64::MAX)), PREPARED_MAX);
+}
+
+#[tokio::test]
+async fn who_was_late_reads_again_and_leaves_nothing_behind() {
+    let baselines = baselines().await;
+    let fixture = baselines.next_fixture();
+    baselines.fill(&load(), fixture, 1, Fill::FreeSeats).await.expect("it is prepared");
+    {
+        let (mut late, other) =
+            (baselines.pool.get().await.expect("a connection"), baselines.pool.get().await.expect("another"));
+        // Another changes a seat between the read and the write: their transaction waits for that one to end.
+        other
+            .client
+            .batch_execute("BEGIN; UPDATE seats SET version = version + 1 WHERE slot = 0")
+            .await
+            .expect("changed");
+        let hold = fixture.hold(0, 0);
+        let late = async { late.hold_unlocked(&hold).await.expect("an answer") };
+        let ending = async {
+            let waiting =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            while other.client.query_one(waiting, &[]).await.expect("a count").get::<_, i64>(0) == 0 {
+                tokio::task::yield_now().await;
+            }
+            other.client.batch_execute("COMMIT").await.expect("committed");
+        };
+        let (tried, ()) = futures::join!(late, ending);
+        assert_eq!(tried, (Outcome::Success, 1));
+    }
+    assert_eq!(baselines.one::<i64>("SELECT count(*) FROM reservations").await, 1);
+    assert_eq!(baselines.one::<i64>("SELECT count(*) FROM seats WHERE state = 'held'").await, 2);
+    baselines.close().await.expect("the database is dropped");
 }

@@ -6,20 +6,21 @@ mod common;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::AuditFilter;
 use encore_domain::booking::{Reservation, ReservationFilter};
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::page::PageRequest;
 use encore_domain::payment::card::{CardPlan, Purpose};
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
-    CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, RequestRecords,
+    AuditLog, CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, RequestRecords,
     Reservations, Sessions, Users, Wallets, WebhookDeliveries,
 };
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
-    Database, PostgresCardPayments, PostgresCatalog, PostgresNotifications, PostgresPasswordResets, PostgresPayments,
-    PostgresRefunds, PostgresRequestRecords, PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets,
-    PostgresWebhookDeliveries,
+    Database, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresNotifications, PostgresPasswordResets,
+    PostgresPayments, PostgresRefunds, PostgresRequestRecords, PostgresReservations, PostgresSessions, PostgresUsers,
+    PostgresWallets, PostgresWebhookDeliveries,
 };
 
 /// An attempt to pay a hold by card.
@@ -47,7 +48,8 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let deliveries = PostgresWebhookDeliveries::new(database.clone());
     let notifications = PostgresNotifications::new(database.clone());
     let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database.clone()));
-    let forgetting = PostgresRequestRecords::new(database);
+    let forgetting = PostgresRequestRecords::new(database.clone());
+    let audit_log = PostgresAuditLog::new(database);
 
     let account = fixtures::account();
     let fan = account.user.id;
@@ -82,6 +84,12 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     deliveries.due(fixtures::id(), at_secs(1), 100).await?;
     deliveries.page(fixtures::id(), false, PageRequest::first(20)).await?;
     forgetting.forget(at_secs(1), 100).await?;
+    for filter in [
+        AuditFilter { by: Some(fan), ..AuditFilter::default() },
+        AuditFilter { target: Some(fixtures::id()), ..AuditFilter::default() },
+    ] {
+        audit_log.list(&filter, PageRequest::first(20)).await?;
+    }
     Ok(())
 }
 
@@ -113,7 +121,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 23, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 25, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

@@ -39,7 +39,7 @@ impl Instance {
     async fn start_on(encore: Encore, threads: &Handle) -> Self {
         let stop = CancellationToken::new();
         threads.spawn(encore.workers.clone().run(stop.clone()));
-        Self::serve(encore, stop, threads).await
+        Box::pin(Self::serve(encore, stop, threads)).await
     }
 
     /// Starts the API without the workers, so that nothing happens except by calls.

@@ -244,16 +244,7 @@ impl Api {
         let mut health = Health::new(reporter);
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
-        let descriptors = descriptors(self.rehearsal_fans.is_some());
-        let reflection = || {
-            let builder = tonic_reflection::server::Builder::configure();
-            descriptors
-                .iter()
-                .copied()
-                .fold(builder, tonic_reflection::server::Builder::register_encoded_file_descriptor_set)
-        };
-        routes.add_service(reflection().build_v1()?);
-        routes.add_service(reflection().build_v1alpha()?);
+        add_reflection(&mut routes, self.rehearsal_fans.is_some())?;
 
         macro_rules! serve {
             ($server:ident, $needs:ident, $api:expr, $max_bytes:expr) => {
@@ -350,15 +341,24 @@ impl Api {
     }
 }
 
-/// What reflection tells. The descriptors of error details are included, so that its clients can decode them.
-fn descriptors(with_rehearsals: bool) -> Vec<&'static [u8]> {
+/// Serves the contract by reflection. The descriptors of error details are included, so that its clients can decode them.
+fn add_reflection(routes: &mut RoutesBuilder, with_rehearsals: bool) -> Result<(), ServeError> {
     let mut descriptors = vec![
         encore_proto::FILE_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_types::pb::FILE_DESCRIPTOR_SET,
     ];
     descriptors.extend(with_rehearsals.then_some(encore_proto::REHEARSAL_FILE_DESCRIPTOR_SET));
-    descriptors
+    let reflection = || {
+        let builder = tonic_reflection::server::Builder::configure();
+        descriptors
+            .iter()
+            .copied()
+            .fold(builder, tonic_reflection::server::Builder::register_encoded_file_descriptor_set)
+    };
+    routes.add_service(reflection().build_v1()?);
+    routes.add_service(reflection().build_v1alpha()?);
+    Ok(())
 }
 
 /// One span per call. Layers and handlers record who calls and which request. The outcome is logged by [`MeasureLayer`];

@@ -97,7 +97,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// Where a call from `peer` with these lines of the header comes from, behind proxies in 10.0.0.0/8 and 2001:db8::/32.
+    /// Where a call from `peer` with these lines of the header comes from, behind proxies in 10.0.0.0/8 and `2001:db8::/32`.
     fn client(peer: &str, lines: &[&str]) -> IpAddr {
         let proxies: TrustedProxies = "10.0.0.0/8, 2001:db8::/32, 192.0.2.7".parse().expect("networks");
         let lines =

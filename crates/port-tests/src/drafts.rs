@@ -141,7 +141,7 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     let queue = Some(Queue { settings: queue_settings(), draw: Some(draw()) });
     assert_eq!(bench.catalog.queue(id).await.expect("the store answers"), queue);
     let of_concert = bench.catalog.performances(draft.performance.concert, PageRequest::first(9)).await;
-    assert_eq!(of_concert.expect("the store answers").items, [draft.performance.clone()]);
+    assert_eq!(of_concert.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
     assert_eq!(bench.newest_entry().await.id, act.id);
 }

@@ -214,7 +214,7 @@ pub async fn keeping_for_endpoints(bench: RecordBench) {
     let behind = bench.add_endpoint(second.place).await;
     let (ahead, holder) = (bench.add_endpoint(fourth.place).await, crate::fixtures::id());
     bench.hold_all(holder, at_secs(0)).await;
-    let waiting = bench.waiting_delivery(ahead, first.into(), at_secs(0));
+    let waiting = RecordBench::waiting_delivery(ahead, first.into(), at_secs(0));
     assert!(bench.record(holder, ahead, &WebhookProgress { deliveries: vec![waiting.clone()], ..progress() }).await);
 
     let forget = async || bench.outbox.forget(page.end, at_secs(60), 100).await.expect("the store answers");

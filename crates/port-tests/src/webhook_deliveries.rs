@@ -59,7 +59,6 @@ impl RecordBench {
 
     /// A delivery that waits.
     pub(crate) fn waiting_delivery(
-        &self,
         endpoint: EndpointId,
         event: DeliveredEvent,
         next_try_at: Timestamp,
@@ -124,7 +123,7 @@ pub async fn recording(bench: RecordBench) {
     let [first, second] = [id(), id()];
     let endpoint = bench.add_endpoint(place(0)).await;
     bench.hold_all(first, at_secs(0)).await;
-    let waiting = bench.waiting_delivery(endpoint, event(1), at_secs(30));
+    let waiting = RecordBench::waiting_delivery(endpoint, event(1), at_secs(30));
     let answer = WebhookAnswer::none("connection refused");
     let failed = WebhookDelivery { answer, event: event(2), state: DeliveryState::GivenUp, ..waiting.clone() };
     let recorded = WebhookProgress {
@@ -163,7 +162,7 @@ pub async fn recording(bench: RecordBench) {
 pub async fn fencing(bench: RecordBench) {
     let [first, second] = [id(), id()];
     let endpoint = bench.add_endpoint(place(0)).await;
-    let waiting = bench.waiting_delivery(endpoint, event(1), at_secs(30));
+    let waiting = RecordBench::waiting_delivery(endpoint, event(1), at_secs(30));
     let sent = WebhookProgress { deliveries: vec![waiting.clone()], cursor: Some(place(2)), ..progress() };
     assert!(!bench.record(first, endpoint, &sent).await, "nobody holds it");
     bench.hold_all(first, at_secs(0)).await;
@@ -186,7 +185,7 @@ pub async fn fencing(bench: RecordBench) {
 pub async fn retrying(bench: RecordBench) {
     let (endpoint, other, holder) = (bench.add_endpoint(place(0)).await, bench.add_endpoint(place(0)).await, id());
     bench.hold_all(holder, at_secs(0)).await;
-    let waiting = |of, number, secs| bench.waiting_delivery(of, event(number), at_secs(secs));
+    let waiting = |of, number, secs| RecordBench::waiting_delivery(of, event(number), at_secs(secs));
     let deliveries = vec![waiting(endpoint, 1, 30), waiting(endpoint, 2, 10), waiting(endpoint, 3, 20)];
     bench.record(holder, endpoint, &WebhookProgress { deliveries, ..progress() }).await;
     let of_other = WebhookProgress { deliveries: vec![waiting(other, 4, 5)], ..progress() };
@@ -230,12 +229,12 @@ pub async fn listing(bench: RecordBench) {
     let delivery = |(number, state): (i64, DeliveryState)| WebhookDelivery {
         tried_at: at_secs(number.unsigned_abs() / 2),
         state,
-        ..bench.waiting_delivery(endpoint, event(number), at_secs(60))
+        ..RecordBench::waiting_delivery(endpoint, event(number), at_secs(60))
     };
     let deliveries: Vec<WebhookDelivery> = (1..).zip(states).map(delivery).collect();
     bench.record(holder, endpoint, &WebhookProgress { deliveries: deliveries.clone(), ..progress() }).await;
     let of_other =
-        WebhookProgress { deliveries: vec![bench.waiting_delivery(other, event(9), at_secs(60))], ..progress() };
+        WebhookProgress { deliveries: vec![RecordBench::waiting_delivery(other, event(9), at_secs(60))], ..progress() };
     bench.record(holder, other, &of_other).await;
     let expected: Vec<WebhookDelivery> = deliveries.into_iter().rev().collect();
     for size in SIZES {
@@ -250,7 +249,7 @@ pub async fn listing(bench: RecordBench) {
 pub async fn resending(bench: RecordBench) {
     let (endpoint, holder) = (bench.add_endpoint(place(0)).await, id());
     bench.hold_all(holder, at_secs(0)).await;
-    let waiting = bench.waiting_delivery(endpoint, event(1), at_secs(60));
+    let waiting = RecordBench::waiting_delivery(endpoint, event(1), at_secs(60));
     let delivered = WebhookDelivery { state: DeliveryState::Delivered, ..waiting.clone() };
     bench.record(holder, endpoint, &WebhookProgress { deliveries: vec![delivered.clone()], ..progress() }).await;
     let resend =
@@ -300,7 +299,7 @@ pub async fn summing_up(bench: RecordBench) {
         bench.add_endpoint(place(1)).await,
     ];
     bench.hold_all(holder, at_secs(0)).await;
-    let waiting = |of, number| bench.waiting_delivery(of, event(number), at_secs(60));
+    let waiting = |of, number| RecordBench::waiting_delivery(of, event(number), at_secs(60));
     let recorded = WebhookProgress {
         deliveries: vec![waiting(failing, 1), waiting(failing, 2)],
         failing_since: Some(at_secs(1)),
@@ -322,7 +321,7 @@ pub async fn forgetting(bench: RecordBench) {
     let delivery = |number: i64, state| WebhookDelivery {
         tried_at: at_secs(number.unsigned_abs()),
         state,
-        ..bench.waiting_delivery(endpoint, event(number), at_secs(60))
+        ..RecordBench::waiting_delivery(endpoint, event(number), at_secs(60))
     };
     let deliveries = vec![
         delivery(1, DeliveryState::Delivered),

@@ -199,7 +199,7 @@ pub async fn enabling(bench: RecordBench) {
     let before = bench.endpoint(endpoint).await;
     assert_eq!(enable().await, before, "it is not disabled");
     bench.hold_all(holder, at_secs(0)).await;
-    let waiting = bench.waiting_delivery(endpoint, event(1), at_secs(9_000));
+    let waiting = RecordBench::waiting_delivery(endpoint, event(1), at_secs(9_000));
     let disabled = Some(Disabled { at: at_secs(1), why: WhyDisabled::Gone });
     let disabling =
         WebhookProgress { deliveries: vec![waiting], failing_since: Some(at_secs(1)), disabled, ..progress() };

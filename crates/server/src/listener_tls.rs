@@ -93,10 +93,12 @@ impl Contents {
             }
         };
         let settings = builder.with_single_cert(chain, key);
-        let mut settings = settings.map_err(|error| match error {
-            RustlsError::InconsistentKeys(_) => refused(KEY, &"is not the key of the certificate"),
-            RustlsError::InvalidCertificate(_) => refused(CERTIFICATE, &error),
-            error => refused(KEY, &error),
+        let mut settings = settings.map_err(|error| {
+            if matches!(error, RustlsError::InconsistentKeys(_)) {
+                return refused(KEY, &"is not the key of the certificate");
+            }
+            let is_of_certificate = matches!(error, RustlsError::InvalidCertificate(_));
+            refused(if is_of_certificate { CERTIFICATE } else { KEY }, &error)
         })?;
         settings.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(settings)

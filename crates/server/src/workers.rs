@@ -265,24 +265,21 @@ impl Workers {
         }
         while loops.running.join_next().await.is_some() {}
         webhooks.finish().await;
-        if let Err(error) = webhooks.release().await {
-            let error = &error as &dyn Error;
-            warn!(error, "leases of webhook endpoints not released; another instance waits for their end");
+        report("webhook endpoints", webhooks.release().await);
+        if let Some(notifier) = notifier {
+            report("notifier", notifier.release().await);
         }
-        if let Some(notifier) = notifier
-            && let Err(error) = notifier.release().await
-        {
-            let error = &error as &dyn Error;
-            warn!(error, "lease of the notifier not released; another instance waits for its end");
+        if let Some(relay) = relay {
+            report("event relay", relay.release().await);
         }
-        if let Some(relay) = relay
-            && let Err(error) = relay.release().await
-        {
-            warn!(
-                error = &error as &dyn Error,
-                "lease of the event relay not released; another instance waits for its end"
-            );
-        }
+    }
+}
+
+/// Logs that leases were not given up at the end.
+fn report(leases_of: &'static str, released: Result<(), impl Error + 'static>) {
+    if let Err(error) = released {
+        let error = &error as &dyn Error;
+        warn!(leases_of, error, "leases not released; another instance waits for their end");
     }
 }
 

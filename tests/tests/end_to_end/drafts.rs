@@ -21,8 +21,8 @@ struct Plan {
     terms: pb::DraftTerms,
 }
 
-fn in_proto(at: Timestamp) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: at.timestamp(), nanos: 0 })
+fn in_proto(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.timestamp(), nanos: 0 }
 }
 
 fn price(grade: &str, amount_minor: i64) -> catalog::GradePrice {
@@ -37,9 +37,9 @@ impl Plan {
         let terms = pb::DraftTerms {
             concert_id: concert.id.to_string(),
             venue_id: venue.id.to_string(),
-            starts_at: in_proto(now + Duration::from_hours(24)),
-            on_sale_opens_at: in_proto(now),
-            on_sale_closes_at: in_proto(now + Duration::from_hours(23)),
+            starts_at: Some(in_proto(now + Duration::from_hours(24))),
+            on_sale_opens_at: Some(in_proto(now)),
+            on_sale_closes_at: Some(in_proto(now + Duration::from_hours(23))),
             prices: vec![price("Front", 5_000)],
             ..pb::DraftTerms::default()
         };
@@ -128,7 +128,7 @@ async fn a_draft_is_seen_by_fans_once_it_is_published(world: World, instances: u
     assert_eq!(draft.performance.as_ref().map(|it| (it.seats_total, it.seats_left)), Some((26, 11)));
     assert_eq!(plan.told(&fan, &id).await, ["NOT_FOUND"; 6]);
     assert_eq!(plan.listed_to_fans(&fan).await, [""; 0]);
-    assert_eq!(plan.listed(&auditor).await, [id.clone()]);
+    assert_eq!(plan.listed(&auditor).await, std::slice::from_ref(&id));
     let refused = Plan::client(&fan).list_drafts(fan.request(pb::ListDraftsRequest::default())).await;
     assert_eq!(reason(&refused.expect_err("a fan")), "ROLE_NOT_ALLOWED");
 
@@ -149,7 +149,7 @@ async fn a_draft_is_seen_by_fans_once_it_is_published(world: World, instances: u
         assert_eq!((id_of(&published), published.state()), (id.clone(), pb::DraftState::Published));
     }
     assert_eq!(plan.listed(&auditor).await, [""; 0]);
-    assert_eq!(plan.listed_to_fans(&fan).await, [id.clone()]);
+    assert_eq!(plan.listed_to_fans(&fan).await, std::slice::from_ref(&id));
     let told = plan.told(&fan, &id).await;
     assert_eq!(told, ["told", "told", "told", "NO_QUEUE", "NO_QUEUE", "told"]);
     for ended in [plan.change(&id, plan.terms.clone()).await, plan.withdraw(&id).await] {

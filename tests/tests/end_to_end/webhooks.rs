@@ -217,13 +217,13 @@ async fn the_library_of_standard_webhooks_for_python_verifies_what_is_sent() {
     client(&operator).rotate_secret(operator.request(rotate.clone())).await.expect("a rotation");
     let second = top_up(&ports, &operator).await;
     let told = tokio::task::spawn_blocking(move || (line(), line));
-    let (told, mut line) = told.await.expect("a line");
+    let (told, line) = told.await.expect("a line");
     assert_eq!(told, second);
 
     // After another rotation it does not.
     let rotate = pb::RotateSecretRequest { request_id: request_id(), ..rotate };
     client(&operator).rotate_secret(operator.request(rotate)).await.expect("a rotation");
     top_up(&ports, &operator).await;
-    let told = tokio::task::spawn_blocking(move || line()).await.expect("a line");
+    let told = tokio::task::spawn_blocking(line).await.expect("a line");
     assert_eq!(told, "refused");
 }

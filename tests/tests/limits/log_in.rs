@@ -64,7 +64,7 @@ async fn serve(encore: Encore) -> (SocketAddr, DropGuard) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guesser_must_wait_longer_each_time_and_locks_nobody_out() {
     let clock = Arc::new(TestClock::default());
-    let (server, _stop_at_end) = serve(encore(&clock)).await;
+    let (server, _stop_at_end) = Box::pin(serve(encore(&clock))).await;
     let (guesser, operator) = (connect(server, [127, 0, 0, 2]).await, connect(server, [127, 0, 0, 3]).await);
     for guess in 0..5 {
         let refusal = log_in(&guesser, &format!("guess number {guess}")).await.expect_err("a wrong guess");
@@ -89,7 +89,7 @@ async fn a_guesser_must_wait_longer_each_time_and_locks_nobody_out() {
 async fn clients_of_a_trusted_proxy_are_told_apart_and_those_of_another_are_not() {
     let clock = Arc::new(TestClock::default());
     let encore = encore(&clock).behind("127.0.0.2".parse().expect("an address"));
-    let (server, _stop_at_end) = serve(encore).await;
+    let (server, _stop_at_end) = Box::pin(serve(encore)).await;
     let (proxy, liar) = (connect(server, [127, 0, 0, 2]).await, connect(server, [127, 0, 0, 3]).await);
     let guess = async |channel: &Channel, forwarded_for: String| {
         let message =
@@ -121,7 +121,7 @@ async fn a_network_logs_in_as_often_as_it_may_whether_or_not_the_instances_can_b
         let limit = RateLimit { burst: 2, every: Duration::from_secs(30) };
         let terms = CallerTerms { log_ins: Some(limit), ..CallerTerms::default() };
         let encore = Encore::new(ports, GuardedRpcs::default()).limiting_callers(terms);
-        let (server, _stop_at_end) = serve(encore).await;
+        let (server, _stop_at_end) = Box::pin(serve(encore)).await;
         let (one, other) = (connect(server, [127, 0, 0, 2]).await, connect(server, [127, 0, 0, 3]).await);
         for _ in 0..2 {
             log_in(&one, PASSWORD).await.expect("within the limit");

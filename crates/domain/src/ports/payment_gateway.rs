@@ -56,12 +56,14 @@ pub trait PaymentGateway: Send + Sync {
 
     /// The payment of a charge that the gateway calls by this name, as a webhook about a dispute does; none if it is not Encore's. A
     /// gateway without disputes knows none.
-    async fn payment_of(&self, _gateway_name: &str) -> Result<Option<PaymentId>, Unavailable> {
+    async fn payment_of(&self, gateway_name: &str) -> Result<Option<PaymentId>, Unavailable> {
+        let _ = gateway_name;
         Ok(None)
     }
 
     /// The latest dispute of a charge that was taken; none if nobody disputes it.
-    async fn dispute(&self, _charge: &Charge) -> Result<Option<DisputeStatus>, Unavailable> {
+    async fn dispute(&self, charge: &Charge) -> Result<Option<DisputeStatus>, Unavailable> {
+        let _ = charge;
         Ok(None)
     }
 }

@@ -75,13 +75,14 @@ impl HttpWebhookSender {
 #[async_trait]
 impl WebhookSender for HttpWebhookSender {
     fn refuses(&self, url: &EndpointUrl) -> Option<&'static str> {
-        match self.reach {
-            Reach::Anywhere => None,
-            Reach::Public if !url.is_encrypted() => Some("must begin with https"),
-            Reach::Public if !url.may_be_public() => {
-                Some("must not be a private, loopback or otherwise special address")
-            }
-            Reach::Public => None,
+        if self.reach == Reach::Anywhere {
+            None
+        } else if !url.is_encrypted() {
+            Some("must begin with https")
+        } else if !url.may_be_public() {
+            Some("must not be a private, loopback or otherwise special address")
+        } else {
+            None
         }
     }
 

@@ -112,7 +112,7 @@ async fn only_the_server_that_the_mode_asks_for_is_spoken_to() {
     let url = format!("{}?sslmode=verify-full&sslrootcert={root}", server.url("localhost"));
     assert_eq!(migration::pending(&url).await.expect("Postgres answers"), migration::versions());
     let database = Database::connect(&DatabaseConfig::new(&url)).await.expect("Postgres answers");
-    assert!(is_encrypted(&mut *database.connection().await.expect("Postgres answers")).await);
+    assert!(is_encrypted(&mut database.connection().await.expect("Postgres answers")).await);
     drop(database);
     drop(server);
     fs::remove_dir_all(&folder).expect("the folder goes");

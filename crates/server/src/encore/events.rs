@@ -54,7 +54,7 @@ pub(super) fn webhooks(ports: &Ports, contexts: PerformanceContexts) -> WebhookU
         sender: ports.webhook_sender.clone(),
         seals: ports.secret_seals.clone(),
         outbox: ports.outbox.clone(),
-        contexts: contexts,
+        contexts,
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
     })

@@ -248,8 +248,8 @@ pub async fn notes_nothing_of_what_is_refused(bench: RecordBench) {
 
 pub async fn lists_by_who_target_and_time(bench: RecordBench) {
     let (ada, bea): (UserId, UserId) = (id(), id());
-    let (hall, show): (Uuid, Uuid) = (id(), id());
-    let rows = [(1, ada, hall), (2, bea, hall), (2, ada, show), (3, ada, hall), (3, bea, show), (4, ada, hall)];
+    let (venue, show): (Uuid, Uuid) = (id(), id());
+    let rows = [(1, ada, venue), (2, bea, venue), (2, ada, show), (3, ada, venue), (3, bea, show), (4, ada, venue)];
     let entry = |(seconds, user, target): &(u64, UserId, Uuid)| AuditEntry {
         id: id::<AuditEntryId>(),
         by: Caller { user: *user, role: Role::Operator },
@@ -266,7 +266,7 @@ pub async fn lists_by_who_target_and_time(bench: RecordBench) {
     }
     let times: [Option<Timestamp>; 4] = [None, Some(start()), Some(at_secs(2)), Some(at_ms(3_001))];
     for by in [None, Some(ada), Some(bea), Some(id())] {
-        for target in [None, Some(hall), Some(id())] {
+        for target in [None, Some(venue), Some(id())] {
             for (since, until) in times.iter().flat_map(|since| times.iter().map(move |until| (*since, *until))) {
                 let filter = AuditFilter { by, target, since, until };
                 let expected: Vec<AuditEntry> =

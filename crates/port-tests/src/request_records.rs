@@ -104,8 +104,18 @@ pub async fn never_places_two_holds_for_a_request(bench: RecordBench) {
         assert_reused(&bench.place_for(&hold_of(&key, &sale, seat, 5), key).await);
     }
     assert_eq!(bench.reservations.claims(sale.id).await.expect("the store answers"), []);
-    let other = Reservation { id: id(), ..hold_of(&key, &sale, 0, 5) };
-    made(bench.place_for(&other, request(fan)).await);
+    let other = |seat| Reservation { id: id(), ..hold_of(&key, &sale, seat, 5) };
+    made(bench.place_for(&other(0), request(fan)).await);
+    // Those that come together with it are placed.
+    let (first, forgotten, second) = (other(1), hold_of(&key, &sale, 3, 5), other(2));
+    let (first, forgotten, second) = tokio::join!(
+        bench.place_for(&first, request(fan)),
+        bench.place_for(&forgotten, key),
+        bench.place_for(&second, request(fan)),
+    );
+    assert_reused(&forgotten);
+    made(first);
+    made(second);
 }
 
 pub async fn audits_what_was_forgotten(bench: RecordBench) {

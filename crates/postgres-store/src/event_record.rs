@@ -368,6 +368,8 @@ struct EntryRecord {
     balance_after_minor: i64,
     payment_id: Option<String>,
     refund_id: Option<String>,
+    #[serde(default)]
+    request_id: Option<String>,
     at_ms: i64,
 }
 
@@ -382,6 +384,7 @@ impl From<&WalletEntry> for EntryRecord {
             balance_after_minor: it.balance_after_minor,
             payment_id: it.payment.map(|id| id.to_string()),
             refund_id: it.refund.map(|id| id.to_string()),
+            request_id: it.request.map(|id| id.to_string()),
             at_ms: it.at.timestamp_millis(),
         }
     }
@@ -397,7 +400,7 @@ impl EntryRecord {
             balance_after_minor: self.balance_after_minor,
             payment: optional_id(self.payment_id.as_deref())?,
             refund: optional_id(self.refund_id.as_deref())?,
-            request: None,
+            request: optional_id(self.request_id.as_deref())?,
             at: time(self.at_ms)?,
         })
     }

@@ -73,8 +73,12 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Result<
         Ok(answers) | Err(Rollback::Answered(answers)) => Ok(answers),
         Err(Rollback::SeatsClaimed) => Err(Spoiled),
         // The id of a hold follows from its request. One that exists was placed for a request that was forgotten.
-        Err(Rollback::Unavailable(unavailable)) if placements.len() == 1 && is_known_id(&unavailable) => {
-            Ok(vec![Err(RequestError::Reused)])
+        Err(Rollback::Unavailable(unavailable)) if is_known_id(&unavailable) => {
+            if placements.len() == 1 {
+                Ok(vec![Err(RequestError::Reused)])
+            } else {
+                Err(Spoiled)
+            }
         }
         Err(Rollback::Unavailable(unavailable)) => to_each(unavailable, placements.len()),
     }
@@ -83,7 +87,7 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Result<
 fn is_known_id(unavailable: &Unavailable) -> bool {
     let error = unavailable.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
     matches!(error, Some(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information))
-        if information.constraint_name() == Some("reservations_pkey"))
+        if matches!(information.constraint_name(), Some("reservations_pkey" | "reservation_seats_pkey")))
 }
 
 async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<PlaceAnswer>, TxError<Rollback>> {

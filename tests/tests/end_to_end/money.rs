@@ -126,7 +126,7 @@ async fn a_settlement_says_what_is_due() {
     assert_eq!(amount(&settled.due), 19_500 - price + 12_000);
     let last = settled.csv.lines().last().expect("a sum");
     let due = format!("{}.{:02}", (31_500 - price) / 100, (31_500 - price) % 100);
-    assert!(last.contains(",all,EUR,2,315.00,1,") && last.ends_with(&format!(",{due},0")), "{last}");
+    assert!(last.contains(",all,EUR,2,315.00,1,") && last.ends_with(&format!(",{due},0,0,0")), "{last}");
     let unknown = GetSettlementRequest { performance_id: request_id() };
     let unknown = client(&operator).get_settlement(operator.request(unknown)).await.expect_err("no performance");
     assert_eq!(reason(&unknown), "NOT_FOUND");

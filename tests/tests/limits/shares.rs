@@ -70,13 +70,16 @@ impl Wallets for Slow {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fan_who_sends_hundreds_of_calls_takes_a_few_places_and_others_go_on() {
     const CALLS: usize = 120;
-    let share = ConnectionLimits::default().stores_per_user_max;
+    // The pace of a fan's calls is another limit.
+    let limits = ConnectionLimits { calls_per_user_per_second: 1_000_000, ..ConnectionLimits::default() };
+    let share = limits.stores_per_user_max;
     let ports = embedded_ports(Arc::new(TestClock::default()));
     let wallets =
         Arc::new(Slow { wallets: Arc::clone(&ports.wallets), under_way: AtomicUsize::new(0), pass: Semaphore::new(0) });
     let world = World::embedded().await;
     let ports = Ports { wallets: Arc::<Slow>::clone(&wallets), ..ports };
-    let instance = Instance::start_without_workers(Encore::new(ports, GuardedRpcs::default())).await;
+    let encore = Encore::new(ports, GuardedRpcs::default()).limiting(limits);
+    let instance = Instance::start_without_workers(encore).await;
     let (greedy, other) = (world.fan_without_account(&instance.channel), world.fan_without_account(&instance.channel));
     let flood = tokio::spawn({
         let greedy = greedy.clone();

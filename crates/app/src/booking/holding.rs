@@ -28,6 +28,8 @@ use crate::repeats::or_first_result;
 const CHOICES_MAX: usize = 16;
 /// How long a call waits for its turn to choose seats on the claims.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// The most attempts in that turn. Each that fails lost against a hold by another instance, so there may be many in a row.
+const CLAIMABLE_CHOICES_MAX: usize = 64;
 /// How often the locks may refuse seats that have no claim. After that the locks are taken to be left over.
 const REFUSALS_MAX: usize = 4;
 /// How long a call waits before it asks the locks again. A call in progress claims its seats within a few milliseconds.
@@ -241,7 +243,7 @@ impl BookingUseCases {
     /// the choice.
     async fn hold_claimable(&self, holding: &Holding<'_>, search: &Search) -> Result<Applied<Reservation>, AppError> {
         let mut turn = None;
-        for tried in 0..CHOICES_MAX {
+        for tried in 0..CLAIMABLE_CHOICES_MAX {
             if turn.is_none() && (tried > 0 || matches!(search, Search::Seats(_))) {
                 turn = Some(timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| AppError::Overloaded)?);
             }

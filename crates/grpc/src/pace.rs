@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use encore_domain::identity::{Caller, Role};
 use encore_domain::ids::UserId;
+use encore_domain::rate_limit::{RateLimit, RateLimited};
+use encore_domain::time::Timestamp;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -79,17 +81,17 @@ where
         let unready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, unready);
         Box::pin(async move {
-            match pace.take(user, Instant::now()) {
-                Turn::Now => {}
-                Turn::At(turn) => sleep_until(turn).await,
-                Turn::TooLate => {
+            match pace.take(user, pace.now()) {
+                Some(Duration::ZERO) => {}
+                Some(wait) => sleep(wait).await,
+                None => {
                     sleep(WAIT_MAX).await;
                     return Ok(rate_limited(Quota::CallsPerSecond).into_http());
                 }
             }
             let response = inner.call(request).await?;
             if is_refused(response.headers()) {
-                pace.charge_refusal(user, Instant::now());
+                pace.charge_refusal(user, pace.now());
             }
             Ok(response)
         })
@@ -101,65 +103,63 @@ fn is_refused(head: &HeaderMap) -> bool {
     Status::from_header_map(head).is_some_and(|status| status.code() != Code::Ok)
 }
 
-/// When a call may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Now,
-    /// After a wait of at most [`WAIT_MAX`].
-    At(Instant),
-    TooLate,
-}
-
-/// The generic cell rate algorithm (ITU-T I.371), with waiting.
+/// How far each user is ahead.
 struct Pace {
-    /// From one call of a user to the next.
-    every: Duration,
-    /// How far ahead of the pace a user's calls may be.
-    burst: Duration,
+    limit: RateLimit,
+    /// Times are counted from here, so that a clock that is set changes nothing.
+    began: Instant,
     users: Mutex<Users>,
 }
 
 struct Users {
-    /// When the next call of a user is due at the pace; the time of calls made since then if there is no entry.
-    due: HashMap<UserId, Instant>,
+    /// When all of a user's calls have run out. One without an entry has made none for a while.
+    empty_at: HashMap<UserId, Timestamp>,
     forget_at: usize,
 }
 
 impl Pace {
     fn new(calls_per_second: u32) -> Self {
-        let every = Duration::from_secs(1) / calls_per_second.max(1);
-        let users = Users { due: HashMap::new(), forget_at: FORGET_FROM };
-        Self { every, burst: Duration::from_secs(1) * BURST_SECONDS, users: Mutex::new(users) }
+        let limit =
+            RateLimit { burst: calls_per_second * BURST_SECONDS, every: Duration::from_secs(1) / calls_per_second };
+        let users = Users { empty_at: HashMap::new(), forget_at: FORGET_FROM };
+        Self { limit, began: Instant::now(), users: Mutex::new(users) }
     }
 
-    /// The turn of a call. One that is too late takes none.
-    fn take(&self, user: UserId, now: Instant) -> Turn {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + self.began.elapsed()
+    }
+
+    /// How long a call waits for its turn, at most [`WAIT_MAX`]; none, and no turn is taken, if it would be longer.
+    fn take(&self, user: UserId, now: Timestamp) -> Option<Duration> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = users.empty_at.get(&user).copied();
+        let wait = match self.limit.take(before, now) {
+            Ok(_) => Duration::ZERO,
+            Err(RateLimited(wait)) if wait <= WAIT_MAX => wait,
+            Err(RateLimited(_)) => return None,
+        };
+        let after = self.limit.take(before, now + wait).ok()?;
         users.forget_before(now);
-        let due = users.due.entry(user).or_insert(now);
-        let next = (*due).max(now);
-        let wait = next.saturating_duration_since(now + self.burst);
-        if wait > WAIT_MAX {
-            return Turn::TooLate;
-        }
-        *due = next + self.every;
-        if wait.is_zero() { Turn::Now } else { Turn::At(now + wait) }
+        users.empty_at.insert(user, after);
+        Some(wait)
     }
 
     /// Counts a refused call for more than one. No call waits for longer than [`WAIT_MAX`] for that alone.
-    fn charge_refusal(&self, user: UserId, now: Instant) {
+    fn charge_refusal(&self, user: UserId, now: Timestamp) {
+        let RateLimit { burst, every } = self.limit;
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = users.due.entry(user).or_insert(now);
-        let charged = (*due).max(now) + self.every * (REFUSED_COUNTS_AS - 1);
-        *due = charged.min(now + self.burst + WAIT_MAX).max(*due);
+        let empty_at = users.empty_at.entry(user).or_insert(now);
+        let charged = (*empty_at).max(now) + every * (REFUSED_COUNTS_AS - 1);
+        let next_waits_most = now + every * (burst - 1) + WAIT_MAX;
+        *empty_at = charged.min(next_waits_most).max(*empty_at);
     }
 }
 
 impl Users {
-    fn forget_before(&mut self, now: Instant) {
-        if self.due.len() >= self.forget_at {
-            self.due.retain(|_, due| *due > now);
-            self.forget_at = (self.due.len() * 2).max(FORGET_FROM);
+    fn forget_before(&mut self, now: Timestamp) {
+        if self.empty_at.len() >= self.forget_at {
+            self.empty_at.retain(|_, empty_at| *empty_at > now);
+            self.forget_at = (self.empty_at.len() * 2).max(FORGET_FROM);
         }
     }
 }
@@ -174,11 +174,18 @@ mod tests {
     const ONE: UserId = UserId(Uuid::from_u128(1));
     const OTHER: UserId = UserId(Uuid::from_u128(2));
 
-    /// Ten calls a second, twenty at once and the first.
-    fn used_up(now: Instant) -> Pace {
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+    const NO_WAIT: Option<Duration> = Some(Duration::ZERO);
+
+    fn millis(wait: u64) -> Option<Duration> {
+        Some(Duration::from_millis(wait))
+    }
+
+    /// Ten calls a second and twenty at once, which were made.
+    fn used_up() -> Pace {
         let pace = Pace::new(10);
-        for number in 0..=20 {
-            assert_eq!(pace.take(ONE, now), Turn::Now, "call {number}");
+        for number in 0..20 {
+            assert_eq!(pace.take(ONE, START), NO_WAIT, "call {number}");
         }
         pace
     }
@@ -202,7 +209,7 @@ mod tests {
         let answers = service_fn(|_: Request<Body>| async { Ok::<_, Status>(Response::new(Body::empty())) });
         let service = PaceLayer::new(&limits).layer(answers);
         let (fan, operator) = (Caller { user: ONE, role: Role::Fan }, Caller { user: OTHER, role: Role::Operator });
-        for _ in 0..=20 {
+        for _ in 0..20 {
             assert_eq!(called(&service, fan).await, (Duration::ZERO, false));
         }
         assert_eq!(called(&service, fan).await, (Duration::from_millis(100), false));
@@ -221,56 +228,50 @@ mod tests {
         let refuses = service_fn(|_: Request<Body>| async { Ok::<_, Status>(Status::aborted("no").into_http()) });
         let service = PaceLayer::new(&limits).layer(refuses);
         let fan = Caller { user: ONE, role: Role::Fan };
-        let began = Instant::now();
-        for _ in 0..10 {
-            called(&service, fan).await;
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            waits.push(called(&service, fan).await.0.as_millis());
         }
-        assert_eq!(began.elapsed(), Duration::from_secs(7), "ten calls that count as a hundred, thirty of them ahead");
+        assert_eq!(waits, [0, 0, 100, 1_000, 1_000, 1_000]);
     }
 
     #[test]
     fn beyond_the_pace_a_call_waits_for_its_turn_and_nobody_elses() {
-        let now = Instant::now();
-        let pace = used_up(now);
-        let turns = [(); 2].map(|()| pace.take(ONE, now));
-        assert_eq!(turns, [100, 200].map(|wait| Turn::At(now + Duration::from_millis(wait))));
-        assert_eq!(pace.take(OTHER, now), Turn::Now);
-        assert_eq!(pace.take(ONE, now + Duration::from_millis(300)), Turn::Now, "the pace goes on");
+        let pace = used_up();
+        assert_eq!([(); 2].map(|()| pace.take(ONE, START)), [millis(100), millis(200)]);
+        assert_eq!(pace.take(OTHER, START), NO_WAIT);
+        assert_eq!(pace.take(ONE, START + Duration::from_millis(300)), NO_WAIT, "the pace goes on");
     }
 
     #[test]
     fn a_call_that_would_wait_for_too_long_takes_no_turn() {
-        let now = Instant::now();
-        let pace = used_up(now);
-        let waits = (0..10).map(|_| pace.take(ONE, now)).filter(|turn| matches!(turn, Turn::At(_))).count();
+        let pace = used_up();
+        let waits = (0..10).filter_map(|_| pace.take(ONE, START)).count();
         assert_eq!(waits, 10);
-        assert_eq!([(); 3].map(|()| pace.take(ONE, now)), [Turn::TooLate; 3]);
-        assert_eq!(pace.take(ONE, now + Duration::from_secs(1)), Turn::At(now + Duration::from_millis(1_100)));
+        assert_eq!([(); 3].map(|()| pace.take(ONE, START)), [None; 3]);
+        assert_eq!(pace.take(ONE, START + Duration::from_secs(1)), millis(100));
     }
 
     #[test]
     fn a_refused_call_counts_as_ten() {
-        let now = Instant::now();
         let pace = Pace::new(10);
         for _ in 0..2 {
-            assert_eq!(pace.take(ONE, now), Turn::Now);
-            pace.charge_refusal(ONE, now);
+            assert_eq!(pace.take(ONE, START), NO_WAIT);
+            pace.charge_refusal(ONE, START);
         }
-        assert_eq!([(); 2].map(|()| pace.take(ONE, now)), [Turn::Now, Turn::At(now + Duration::from_millis(100))]);
+        assert_eq!(pace.take(ONE, START), millis(100));
         for _ in 0..100 {
-            pace.charge_refusal(ONE, now);
+            pace.charge_refusal(ONE, START);
         }
-        let waits_most = Turn::At(now + WAIT_MAX);
-        assert_eq!(pace.take(ONE, now), waits_most, "refusals alone make no call wait for longer");
+        assert_eq!(pace.take(ONE, START), Some(WAIT_MAX), "refusals alone make no call wait for longer");
     }
 
     #[test]
     fn who_has_not_called_for_a_while_takes_no_memory() {
-        let now = Instant::now();
         let pace = Pace::new(10);
         for number in 0..=FORGET_FROM {
-            pace.take(UserId(Uuid::from_u128(number as u128)), now + Duration::from_secs(number as u64));
+            pace.take(UserId(Uuid::from_u128(number as u128)), START + Duration::from_secs(number as u64));
         }
-        assert!(pace.users.lock().expect("no panic").due.len() < 10);
+        assert!(pace.users.lock().expect("no panic").empty_at.len() < 10);
     }
 }

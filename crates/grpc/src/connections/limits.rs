@@ -23,7 +23,7 @@ pub struct ConnectionLimits {
     pub anonymous_calls_max: usize,
     /// The most calls and streams that one user may have open on this instance.
     pub calls_per_user_max: usize,
-    /// How many calls a second of one fan are answered on this instance without a wait. Twice as many may come at once.
+    /// How many calls a second of one fan are answered on this instance without a wait: 1 to 1,000. Twice as many may come at once.
     pub calls_per_user_per_second: u32,
     /// The most bytes of one connection in flight for a call with a valid access token to be accepted: heads and bodies of open
     /// calls, and replies that were not sent yet.

@@ -12,8 +12,8 @@ use crate::listener_tls::TlsFiles;
 
 /// The most connections that can be configured: a process cannot have more files open on most systems.
 const CONNECTIONS_LIMIT: u32 = 1_000_000;
-/// The highest pace of a fan's calls that can be configured: more than an instance can answer.
-const CALLS_PER_SECOND_LIMIT: u32 = 1_000_000;
+/// The highest pace of a fan's calls that can be configured. Calls are a millisecond apart then.
+const CALLS_PER_SECOND_LIMIT: u32 = 1_000;
 
 /// Where to listen.
 #[derive(Args, Clone)]
@@ -31,7 +31,7 @@ pub struct ListenArgs {
     /// The most connections of one address (1 to 1000000). Raise it if all clients come through one proxy.
     #[arg(long, env = "ENCORE_CONNECTIONS_PER_ADDRESS", default_value = "1000")]
     pub connections_per_address: String,
-    /// How many calls a second of one fan each instance answers without a wait (1 to 1000000). Twice as many may come at once.
+    /// How many calls a second of one fan each instance answers without a wait (1 to 1000). Twice as many may come at once.
     #[arg(long, env = "ENCORE_CALLS_PER_USER_PER_SECOND", default_value = "100")]
     pub calls_per_user_per_second: String,
     /// The certificate with which clients are served by TLS, and those between it and a root, as a file in PEM. It is read again when

@@ -177,10 +177,6 @@ mod tests {
     const START: Timestamp = Timestamp::UNIX_EPOCH;
     const NO_WAIT: Option<Duration> = Some(Duration::ZERO);
 
-    fn millis(wait: u64) -> Option<Duration> {
-        Some(Duration::from_millis(wait))
-    }
-
     /// Ten calls a second and twenty at once, which were made.
     fn used_up() -> Pace {
         let pace = Pace::new(10);
@@ -238,7 +234,10 @@ mod tests {
     #[test]
     fn beyond_the_pace_a_call_waits_for_its_turn_and_nobody_elses() {
         let pace = used_up();
-        assert_eq!([(); 2].map(|()| pace.take(ONE, START)), [millis(100), millis(200)]);
+        assert_eq!(
+            [(); 2].map(|()| pace.take(ONE, START)),
+            [Some(Duration::from_millis(100)), Some(Duration::from_millis(200))]
+        );
         assert_eq!(pace.take(OTHER, START), NO_WAIT);
         assert_eq!(pace.take(ONE, START + Duration::from_millis(300)), NO_WAIT, "the pace goes on");
     }
@@ -249,7 +248,7 @@ mod tests {
         let waits = (0..10).filter_map(|_| pace.take(ONE, START)).count();
         assert_eq!(waits, 10);
         assert_eq!([(); 3].map(|()| pace.take(ONE, START)), [None; 3]);
-        assert_eq!(pace.take(ONE, START + Duration::from_secs(1)), millis(100));
+        assert_eq!(pace.take(ONE, START + Duration::from_secs(1)), Some(Duration::from_millis(100)));
     }
 
     #[test]
@@ -259,7 +258,7 @@ mod tests {
             assert_eq!(pace.take(ONE, START), NO_WAIT);
             pace.charge_refusal(ONE, START);
         }
-        assert_eq!(pace.take(ONE, START), millis(100));
+        assert_eq!(pace.take(ONE, START), Some(Duration::from_millis(100)));
         for _ in 0..100 {
             pace.charge_refusal(ONE, START);
         }

@@ -10,7 +10,7 @@ use encore_private_stores::certificates::{CertificateAuthority, IssuedCertificat
 use encore_proto::catalog::v1::ListConcertsRequest;
 use encore_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use encore_server::listener_tls::{ReloadedTls, TlsFiles};
-use encore_tests::http2::beginning;
+use encore_tests::http2::{PING, beginning, frame};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -50,15 +50,24 @@ impl Server {
     }
 
     fn connect(&self) -> DuplexStream {
-        let (client, server) = tokio::io::duplex(64 * 1024);
+        self.connect_with_room_for(64 * 1024)
+    }
+
+    /// A connection on which each side may be so many bytes ahead of the other.
+    fn connect_with_room_for(&self, bytes: usize) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(bytes);
         self.dial.send(server).expect("a running server");
         client
     }
 
     async fn encrypted(&self, client: &ClientConfig) -> std::io::Result<TlsStream<DuplexStream>> {
-        let name = ServerName::try_from(NAME).expect("a name");
-        TlsConnector::from(Arc::new(client.clone())).connect(name, self.connect()).await
+        encrypt(client, self.connect()).await
     }
+}
+
+async fn encrypt(client: &ClientConfig, connection: DuplexStream) -> std::io::Result<TlsStream<DuplexStream>> {
+    let name = ServerName::try_from(NAME).expect("a name");
+    TlsConnector::from(Arc::new(client.clone())).connect(name, connection).await
 }
 
 async fn channel(stream: TlsStream<DuplexStream>) -> Result<Channel, tonic::transport::Error> {
@@ -202,4 +211,24 @@ async fn a_handshake_that_does_not_end_takes_a_place_until_it_is_closed_and_keep
     closed(half).await;
     let again = answered(server.encrypted(&client).await.expect("accepted")).await;
     assert!(again.is_some(), "there is a place again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_is_closed() {
+    let authority = authority();
+    let tls = opened(files("tls_stalled", &issued_by(&authority), None));
+    let server = Server::start(short(), tls.listener());
+    let connection = server.connect_with_room_for(1024);
+    let mut client = encrypt(&client_of(&authority, None), connection).await.expect("the right authority");
+    let pings = async {
+        client.write_all(&beginning(65_535)).await?;
+        loop {
+            // Each is answered, and no answer is read.
+            client.write_all(&frame(PING, 0, 0, &[0; 8])).await?;
+            client.flush().await?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let ended: Result<std::io::Result<()>, _> = tokio::time::timeout(Duration::from_secs(30), pings).await;
+    assert!(matches!(ended, Ok(Err(_))), "the connection stays open");
 }

@@ -143,6 +143,16 @@ impl<C> Connection<C> {
             Poll::Ready(Err(_)) => {}
         }
     }
+
+    /// Follows a flush. TLS takes what is written into a buffer of its own, so that only the flush shows that its client does not
+    /// read.
+    fn note_flushed(&mut self, flushed: &Poll<io::Result<()>>) {
+        if flushed.is_pending() {
+            self.blocked_since.get_or_insert_with(Instant::now);
+        } else {
+            self.blocked_since = None;
+        }
+    }
 }
 
 impl<C: AsyncRead + Unpin> AsyncRead for Connection<C> {
@@ -184,11 +194,16 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Connection<C> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.io).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.note_flushed(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        self.check(context)?;
+        let shut_down = Pin::new(&mut self.io).poll_shutdown(context);
+        self.note_flushed(&shut_down);
+        shut_down
     }
 }
 

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use encore_domain::booking::seat_state::{SeatLock, SeatStatus, SeatStock, StockAt};
 use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::error::PortError;
 use encore_domain::ids::{PerformanceId, RequestId, ReservationId, UserId};
-use encore_domain::ports::{Joining, Presence, QueueStore, REQUESTS_KEPT, SeatLocks};
+use encore_domain::ports::{Joining, Presence, QueueStore, REQUESTS_KEPT, RateLimits, SeatLocks};
 use encore_domain::queue::snapshot::{NumberStatus, QueueSnapshot};
 use encore_domain::queue::{
     EndReason, LaneNumber, QueueRate, QueueRecord, QueueSettings, QueueTokenPayload, TokenBucket, TokenState,
 };
+use encore_domain::rate_limit::{LimitKey, RateLimit, RateLimited};
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
-use encore_redis_store::{Redis, RedisQueueStore, RedisSeatLocks};
+use encore_redis_store::{Redis, RedisQueueStore, RedisRateLimits, RedisSeatLocks};
 use support::{at, bare_connection, fresh_prefix, fresh_redis, server_url};
 use uuid::Uuid;
 
@@ -325,6 +327,18 @@ async fn the_requests_of_a_fan_take_a_bounded_number_of_bytes() {
     let each = bytes[0];
     assert!(each <= 51, "{each} bytes for one request");
     assert_eq!(bytes.iter().max(), Some(&(each * REQUESTS_KEPT)));
+}
+
+#[tokio::test]
+async fn an_instance_with_a_wrong_clock_limits_nobody_for_longer() {
+    let limits = RedisRateLimits::new(fresh_redis().await);
+    let (key, limit) = (LimitKey::new("log_in", "somebody"), RateLimit::per(2, Duration::from_secs(20)));
+    let (now, a_day_ahead) = (at(0), at(24 * 60 * 60 * 1_000));
+    limits.take(&key, limit, a_day_ahead).await.expect("within the burst");
+    limits.take(&key, limit, now).await.expect("within the burst");
+    let refused = limits.take(&key, limit, now).await.expect_err("beyond the burst");
+    let PortError::Refused(RateLimited(wait)) = refused else { panic!("Redis answers: {refused:?}") };
+    assert!(wait <= Duration::from_secs(11), "{wait:?}");
 }
 
 async fn keys_and_whether_they_expire(prefix: &str) -> BTreeMap<String, bool> {

@@ -1,4 +1,4 @@
-//! Opens connections. The URL says whether they are encrypted, in the words of libpq: `sslmode` and `sslrootcert`.
+//! Opens connections. The URL says whether they are encrypted, by the parameters of libpq: `sslmode` and `sslrootcert`.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -88,6 +88,8 @@ impl Target {
         let mode = mode.unwrap_or(if roots == Some(Roots::System) { Mode::VerifyFull } else { Mode::Prefer });
         let hosts = config.get_hosts();
         let is_socket = !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)));
+        // Who names a root wants to know the server; `prefer` would let it say that it has no TLS.
+        let mode = if mode == Mode::Prefer && roots.is_some() { Mode::Require } else { mode };
         // There is no TLS over Unix sockets, as in libpq; and the driver has none for a host without a name (`hostaddr` alone).
         let mode = if is_socket || hosts.is_empty() && mode == Mode::Prefer { Mode::Disable } else { mode };
         config.ssl_mode(match mode {

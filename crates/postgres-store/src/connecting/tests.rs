@@ -5,6 +5,8 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use encore_private_stores::PostgresServer;
 use encore_private_stores::certificates::CertificateAuthority;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
 use crate::{Database, DatabaseConfig, migration};
@@ -22,7 +24,9 @@ fn the_modes_mean_what_they_mean_in_libpq() {
         ("?sslmode=disable", (SslMode::Disable, None)),
         ("?sslmode=disable&sslrootcert=/etc/ca.pem", (SslMode::Disable, None)),
         ("?sslmode=prefer", (SslMode::Prefer, Some(Trust::Anybody))),
-        ("?sslrootcert=/etc/ca.pem", (SslMode::Prefer, Some(Trust::SignedBy(file())))),
+        // Stricter than libpq, by which a server without TLS would do.
+        ("?sslrootcert=/etc/ca.pem", (SslMode::Require, Some(Trust::SignedBy(file())))),
+        ("?sslmode=prefer&sslrootcert=/etc/ca.pem", (SslMode::Require, Some(Trust::SignedBy(file())))),
         ("?sslmode=require", (SslMode::Require, Some(Trust::Anybody))),
         ("?sslrootcert=/etc/ca.pem&sslmode=require", (SslMode::Require, Some(Trust::SignedBy(file())))),
         ("?sslmode=verify-ca&sslrootcert=%2Fetc%2Fca.pem", (SslMode::Require, Some(Trust::SignedBy(file())))),
@@ -120,13 +124,24 @@ async fn only_the_server_that_the_mode_asks_for_is_spoken_to() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_refused_where_it_is_required() {
-    let url = std::env::var("ENCORE_DATABASE_URL").expect("ENCORE_DATABASE_URL is not set: run `cargo xtask test`");
-    let mut conn = connect(&url).await.expect("Postgres answers");
-    if !is_encrypted(&mut conn).await {
-        let with = if url.contains('?') { '&' } else { '?' };
-        let error = connect(&format!("{url}{with}sslmode=require")).await.err().expect("it has no TLS").to_string();
-        assert!(error.contains("does not support TLS"), "{error}");
+    let root = std::env::temp_dir().join(format!("encore-postgres-root-{}.pem", std::process::id()));
+    fs::write(&root, CertificateAuthority::new().expect("keys").root()).expect("a file");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("postgres://encore@{}/encore", listener.local_addr().expect("an address"));
+    // It answers the request for TLS with no, as a server without TLS does, and so does whoever stands between.
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.expect("a client");
+            client.read_exact(&mut [0; 8]).await.expect("the request");
+            client.write_all(b"N").await.expect("it reads");
+        }
+    });
+    for options in ["sslmode=require".to_owned(), format!("sslrootcert={}", root.display())] {
+        let error = connect(&format!("{url}?{options}")).await.err().expect("it has no TLS").to_string();
+        assert!(error.contains("does not support TLS"), "{options}: {error}");
     }
+    server.abort();
+    fs::remove_file(&root).expect("the file goes");
 }
 
 async fn is_encrypted(conn: &mut AsyncPgConnection) -> bool {

@@ -98,9 +98,26 @@ where
     }
 }
 
-/// Whether a response is an error alone: its status is then in its head.
+/// Whether a response refuses the call. The status of one that is an error alone is in its head. What the server failed to do is
+/// not charged to the caller.
 fn is_refused(head: &HeaderMap) -> bool {
-    Status::from_header_map(head).is_some_and(|status| status.code() != Code::Ok)
+    let Some(status) = Status::from_header_map(head) else { return false };
+    match status.code() {
+        Code::Ok | Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded => {
+            false
+        }
+        Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => true,
+    }
 }
 
 /// How far each user is ahead.
@@ -119,8 +136,10 @@ struct Users {
 
 impl Pace {
     fn new(calls_per_second: u32) -> Self {
-        let limit =
-            RateLimit { burst: calls_per_second * BURST_SECONDS, every: Duration::from_secs(1) / calls_per_second };
+        let limit = RateLimit {
+            burst: calls_per_second.saturating_mul(BURST_SECONDS),
+            ..RateLimit::per(calls_per_second, Duration::from_secs(1))
+        };
         let users = Users { empty_at: HashMap::new(), forget_at: FORGET_FROM };
         Self { limit, began: Instant::now(), users: Mutex::new(users) }
     }
@@ -229,6 +248,23 @@ mod tests {
             waits.push(called(&service, fan).await.0.as_millis());
         }
         assert_eq!(waits, [0, 0, 100, 1_000, 1_000, 1_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_fails_to_do_is_not_charged() {
+        let limits = ConnectionLimits { calls_per_user_per_second: 10, ..ConnectionLimits::default() };
+        let fails =
+            service_fn(|_: Request<Body>| async { Ok::<_, Status>(Status::unavailable("no store").into_http()) });
+        let service = PaceLayer::new(&limits).layer(fails);
+        for _ in 0..20 {
+            assert_eq!(called(&service, Caller { user: ONE, role: Role::Fan }).await, (Duration::ZERO, false));
+        }
+    }
+
+    #[test]
+    fn a_pace_of_zero_is_one_a_second() {
+        let pace = Pace::new(0);
+        assert_eq!(pace.take(ONE, START), NO_WAIT);
     }
 
     #[test]

@@ -112,13 +112,8 @@ impl StoreArgs {
             Ok(None) => Some(None),
             Err(Recorded) => None,
         };
-        let (urls, file) = (self.redis_url.as_deref(), self.redis_url_file.as_deref());
-        let redis = match check.secret("ENCORE_REDIS_URL", urls, file) {
-            Ok(Some(urls)) => self.redis(check, &urls).map(Some),
-            Ok(None) => Some(None),
-            Err(Recorded) => None,
-        };
-        match (database?, redis?) {
+        let redis = self.redis(check);
+        match (database?, redis.ok()?) {
             (None, None) => Some(Stores::Embedded),
             (None, Some(_)) => {
                 check.0.push(
@@ -133,17 +128,36 @@ impl StoreArgs {
         }
     }
 
-    fn redis(&self, check: &mut Check, urls: &str) -> Option<RedisTarget> {
+    /// The Redis to use, if any; an error is recorded.
+    fn redis(&self, check: &mut Check) -> Result<Option<RedisTarget>, Recorded> {
         let prefix_fits = (1..=64).contains(&self.redis_prefix.len())
             && self.redis_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
         let rule = "must be 1 to 64 letters, digits or - _ . :";
         let prefix = check.read("ENCORE_REDIS_PREFIX", if prefix_fits { Ok(&self.redis_prefix) } else { Err(rule) });
-        let urls = redis_urls(check, urls);
         let read = self.redis_tls_ca_file.as_ref().map(std::fs::read).transpose();
-        let roots = check.read("ENCORE_REDIS_TLS_CA_FILE", read.map_err(|error| format!("cannot be read: {error}")))?;
-        let target = RedisTarget { urls: urls?, tls_roots: roots, prefix: prefix?.clone() };
-        check.read("ENCORE_REDIS_URL", target.servers().map(|_| ()))?;
-        Some(target)
+        let roots = check.read("ENCORE_REDIS_TLS_CA_FILE", read.map_err(|error| format!("cannot be read: {error}")));
+        let (urls, file) = (self.redis_url.as_deref(), self.redis_url_file.as_deref());
+        let Some(urls) = check.secret("ENCORE_REDIS_URL", urls, file)? else {
+            if self.redis_tls_ca_file.is_some() {
+                check.0.push("ENCORE_REDIS_TLS_CA_FILE: requires ENCORE_REDIS_URL".into());
+                return Err(Recorded);
+            }
+            return Ok(None);
+        };
+        let urls = redis_urls(check, &urls).ok_or(Recorded)?;
+        let (tls_roots, prefix) = (roots.ok_or(Recorded)?, prefix.ok_or(Recorded)?.clone());
+        let target = RedisTarget { urls, tls_roots, prefix };
+        match target.servers() {
+            Ok(_) => Ok(Some(target)),
+            Err(error) => {
+                let name = match error {
+                    ServersError::RootsWithoutTls | ServersError::NoRoots => "ENCORE_REDIS_TLS_CA_FILE",
+                    ServersError::Driver(_) | ServersError::Mixed | ServersError::Insecure => "ENCORE_REDIS_URL",
+                };
+                check.0.push(format!("{name}: {error}"));
+                Err(Recorded)
+            }
+        }
     }
 }
 

@@ -166,6 +166,23 @@ fn redis_without_a_database_is_refused() {
 }
 
 #[test]
+fn what_does_not_fit_to_the_redis_is_told_with_its_variable() {
+    let errors = |flags: &[&str]| args(flags).stores.check().expect_err("they do not fit").0;
+    let not_pem = format!("--redis-tls-ca-file={}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+    let requires = "ENCORE_REDIS_TLS_CA_FILE: requires ENCORE_REDIS_URL";
+    assert_eq!(errors(&["--database-url=postgres://db", &not_pem]), [requires]);
+    for flags in [
+        &["--database-url=postgres://db", "--redis-url=rediss://one", &not_pem][..],
+        &["--redis-tls-ca-file=/nowhere/ca.pem"],
+    ] {
+        let errors = errors(flags);
+        assert!(errors.iter().all(|error| error.starts_with("ENCORE_REDIS_TLS_CA_FILE: ")), "{errors:?}");
+    }
+    let errors = errors(&["--redis-prefix={}"]);
+    assert!(errors.len() == 1 && errors[0].starts_with("ENCORE_REDIS_PREFIX: "), "{errors:?}");
+}
+
+#[test]
 fn the_operator_whose_password_everybody_knows_is_on_loopback_alone() {
     let errors = |flags: &[&str]| args(flags).check().map(|config| config.demo).map_err(|errors| errors.0);
     for listen in ["--listen=0.0.0.0:50051", "--listen=[::]:50051", "--listen=10.0.0.1:50051"] {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change_log;
+mod chooser;
 mod claims_view;
 pub mod contexts;
 mod error;
@@ -16,6 +17,7 @@ mod settling;
 mod sold;
 mod stream;
 mod tick;
+mod turns;
 mod updater;
 
 pub use error::SeatMapError;

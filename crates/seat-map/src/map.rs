@@ -11,8 +11,10 @@ use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::ports::{ChooseRefusal, Clock, LockTerms, Reservations, SeatChanges, SeatLocks, TakeRefusal};
 use encore_domain::time::Timestamp;
+use tokio::time::Instant;
 use tracing::warn;
 
+use crate::chooser::{Choice, Chooser, Choosers};
 use crate::claims_view::ClaimsViews;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::SeatMapError;
@@ -22,6 +24,9 @@ use crate::repair::Repair;
 use crate::settling::Settling;
 use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
+
+/// How often seats that were chosen may be taken by others before the locks choose.
+const PROPOSALS_MAX: usize = 8;
 
 /// What a [`SeatMap`] is made of.
 pub struct SeatMapParts {
@@ -46,6 +51,7 @@ pub struct SeatMap {
     settling: Settling,
     repair: Repair,
     reader: SeatReader,
+    choosers: Choosers,
     claims: ClaimsViews,
     replicas: ReplicaRegistry,
     sold: Arc<SoldPerformances>,
@@ -60,6 +66,7 @@ impl SeatMap {
         let replicas = ReplicaRegistry::new(reader.clone(), changes);
         Self {
             repair: Repair::new(settling.clone(), Arc::clone(&clock)),
+            choosers: Choosers::new(Arc::clone(&locks)),
             claims: ClaimsViews::new(reader.clone()),
             sold: Arc::new(SoldPerformances::new(reader.clone(), replicas.clone())),
             replicas,
@@ -110,23 +117,27 @@ impl SeatMap {
         if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
     }
 
-    /// Chooses free seats or units and locks them, in one step. Returns none when the locks are unavailable or cannot be
-    /// loaded: then the caller continues with [`choose_claimable`](Self::choose_claimable).
+    /// Chooses free seats or units and locks them. Returns none when the locks are unavailable or cannot be loaded: then the caller
+    /// continues with [`choose_claimable`](Self::choose_claimable).
+    ///
+    /// Seats are chosen on this instance, on what the locks showed after the call, and then locked if they are still free. If others
+    /// are faster again and again, or for units, the locks choose.
     pub async fn take_chosen(
         &self,
         context: &PerformanceContext,
         search: &Search,
         terms: LockTerms,
     ) -> Result<Option<Vec<Slot>>, SeatMapError> {
-        let performance = context.performance.id;
-        let take = || self.locks.take_chosen(performance, search, terms);
-        let mut outcome = take().await;
+        let (performance, called) = (context.performance.id, Instant::now());
+        let chooser = self.choosers.of(performance).await;
+        let Some(turn) = chooser.turns.turn().await else { return Ok(None) };
+        let mut outcome = self.try_take_chosen(&chooser, search, terms, called).await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(context).await;
-            outcome = take().await;
+            outcome = self.try_take_chosen(&chooser, search, terms, called).await;
         }
         match outcome {
-            Ok(taken) => Ok(Some(taken.slots)),
+            Ok(slots) => Ok(Some(slots)),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
             Err(PortError::Refused(ChooseRefusal::OverLimit { owned })) => Err(over_limit(&terms, owned)),
@@ -136,10 +147,48 @@ impl SeatMap {
                 Ok(None)
             }
             Err(PortError::Unavailable(unavailable)) => {
+                turn.note_unavailable();
                 warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks unavailable; choosing by the claims");
                 Ok(None)
             }
         }
+    }
+
+    async fn try_take_chosen(
+        &self,
+        chooser: &Arc<Chooser>,
+        search: &Search,
+        terms: LockTerms,
+        called: Instant,
+    ) -> Result<Vec<Slot>, PortError<ChooseRefusal>> {
+        let performance = chooser.performance();
+        if let Search::Seats(seats) = search {
+            for _ in 0..PROPOSALS_MAX {
+                let proposal = match chooser.choose(seats, called).await? {
+                    Choice::Seats(proposal) => proposal,
+                    Choice::None { version } => return Err(PortError::Refused(ChooseRefusal::NoneFits { version })),
+                    Choice::NotLoaded => return Err(PortError::Refused(ChooseRefusal::NotLoaded)),
+                };
+                match self.locks.take(performance, proposal.slots(), Orphans::Allow, terms).await {
+                    Ok(_version) => return Ok(proposal.keep()),
+                    Err(PortError::Refused(TakeRefusal::Taken { slots, .. })) => {
+                        drop(proposal);
+                        chooser.note_taken(&slots);
+                    }
+                    Err(PortError::Refused(TakeRefusal::OverLimit { owned })) => {
+                        return Err(PortError::Refused(ChooseRefusal::OverLimit { owned }));
+                    }
+                    Err(PortError::Refused(TakeRefusal::MayRepeat)) => {
+                        return Err(PortError::Refused(ChooseRefusal::MayRepeat));
+                    }
+                    Err(PortError::Refused(TakeRefusal::NotLoaded | TakeRefusal::WouldOrphan { .. })) => {
+                        return Err(PortError::Refused(ChooseRefusal::NotLoaded));
+                    }
+                    Err(PortError::Unavailable(unavailable)) => return Err(unavailable.into()),
+                }
+            }
+        }
+        Ok(self.locks.take_chosen(performance, search, terms).await?.slots)
     }
 
     /// Whether seats or units without a claim fit a search that the locks have refused: then their locks belong to calls in progress,

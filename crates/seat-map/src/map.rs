@@ -24,6 +24,15 @@ use crate::repair::Repair;
 use crate::settling::Settling;
 use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
+use crate::turns::Turn;
+
+/// Seats or units that were chosen and locked. The caller claims them before this is dropped: only so many calls of a performance are
+/// between lock and claim at once, so that locks do not run ahead of claims when everybody comes at once.
+pub struct Chosen {
+    /// Which, in order.
+    pub slots: Vec<Slot>,
+    _turn: Turn,
+}
 
 /// How often seats that were chosen may be taken by others before the locks choose.
 const PROPOSALS_MAX: usize = 8;
@@ -127,7 +136,7 @@ impl SeatMap {
         context: &PerformanceContext,
         search: &Search,
         terms: LockTerms,
-    ) -> Result<Option<Vec<Slot>>, SeatMapError> {
+    ) -> Result<Option<Chosen>, SeatMapError> {
         let (performance, called) = (context.performance.id, Instant::now());
         let chooser = self.choosers.of(performance).await;
         let Some(turn) = chooser.turns.turn().await else { return Ok(None) };
@@ -137,7 +146,7 @@ impl SeatMap {
             outcome = self.try_take_chosen(&chooser, search, terms, called).await;
         }
         match outcome {
-            Ok(slots) => Ok(Some(slots)),
+            Ok(slots) => Ok(Some(Chosen { slots, _turn: turn })),
             Err(PortError::Refused(ChooseRefusal::NoneFits { .. })) => Err(none_chosen(context, search, 0)),
             Err(PortError::Refused(ChooseRefusal::TooFewLeft { left, .. })) => Err(none_chosen(context, search, left)),
             Err(PortError::Refused(ChooseRefusal::OverLimit { owned })) => Err(over_limit(&terms, owned)),

@@ -185,15 +185,15 @@ impl BookingUseCases {
         Ok(Locked::Now(take(LockTerms { is_new: true, ..terms }).await?))
     }
 
-    /// Chooses seats or units and locks them in one atomic step, and then claims them. If the claims refuse them, the
+    /// Chooses seats or units and locks them, and then claims them. If the claims refuse them, the
     /// locks are corrected and the choice is repeated: a fan who asks for any seats is not refused because others were
     /// faster.
     async fn hold_chosen(&self, holding: &Holding<'_>, search: &Search) -> Result<Applied<Reservation>, AppError> {
         let take = |terms| self.seat_map.take_chosen(holding.context, search, terms);
         let (mut refused, mut is_new) = (0, false);
         for _ in 0..CHOICES_MAX {
-            let slots = match self.lock(holding, is_new, take).await {
-                Ok(Locked::Now(Some(slots))) => slots,
+            let chosen = match self.lock(holding, is_new, take).await {
+                Ok(Locked::Now(Some(chosen))) => chosen,
                 Ok(Locked::Now(None)) => return self.hold_claimable(holding, search).await,
                 Ok(Locked::Before(first)) => return Ok(Applied::Before(first)),
                 Err(refusal @ (AppError::NoSeatsFit { .. } | AppError::TooFewLeft { .. })) => {
@@ -214,7 +214,7 @@ impl BookingUseCases {
                 }
                 Err(error) => return Err(error),
             };
-            match self.place(holding, &slots).await {
+            match self.place(holding, &chosen.slots).await {
                 // A repeat would have been answered.
                 Err(AppError::SeatsTaken { .. }) => is_new = true,
                 placed => return placed,

@@ -223,6 +223,10 @@ impl SeatSearch {
 
     /// The best free seats of a state, in the order of their slots; none if no free seats fit.
     pub fn choose(&self, state: &[Option<SeatStatus>]) -> Option<Vec<Slot>> {
+        // Most calls of a rush come when everything is taken.
+        if !state.contains(&Some(SeatStatus::Free)) {
+            return None;
+        }
         self.ways().into_iter().find_map(|sizes| match sizes.as_slice() {
             [size] => self.order.block(*size, state),
             sizes => self.order.sections.iter().find_map(|section| self.order.parts(section, sizes, state)),

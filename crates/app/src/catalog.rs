@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::seat_state::{SeatState, SeatStatus};
 use encore_domain::catalog::area::Area;
+use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::seat_chart::{Seat, Slot};
 use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
 use encore_domain::identity::Caller;
@@ -99,9 +100,13 @@ impl CatalogUseCases {
         Self { catalog, contexts, seat_map, guard, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
     }
 
-    /// All concerts, in the order of their creation.
-    pub async fn list_concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, AppError> {
-        Ok(self.catalog.concerts(page).await?)
+    /// All concerts, or those that a search finds, in the order of their creation.
+    pub async fn list_concerts(
+        &self,
+        search: Option<Search>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<Concert, ConcertId>, AppError> {
+        Ok(self.catalog.concerts(search, page).await?)
     }
 
     /// One concert.
@@ -109,14 +114,16 @@ impl CatalogUseCases {
         Ok(self.contexts.concert(id).await?)
     }
 
-    /// The performances of a concert with the number of free seats of each.
+    /// The performances that are wanted, with the number of free seats of each.
     pub async fn list_performances(
         &self,
-        concert: ConcertId,
+        filter: &PerformanceFilter,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<PerformanceSummary, PerformanceCursor>, AppError> {
-        self.contexts.concert(concert).await?;
-        let Page { items, next } = self.catalog.performances(concert, page).await?;
+        if let Some(concert) = filter.concert {
+            self.contexts.concert(concert).await?;
+        }
+        let Page { items, next } = self.catalog.performances(filter, page).await?;
         let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
         let stock = self.seat_map.stock(&ids).await?;
         let mut summaries = Vec::with_capacity(items.len());
@@ -124,6 +131,14 @@ impl CatalogUseCases {
             summaries.push(self.summary(performance, stock.free).await?);
         }
         Ok(Page { items: summaries, next })
+    }
+
+    /// A performance with the number of its free seats.
+    pub async fn get_performance(&self, id: PerformanceId) -> Result<PerformanceSummary, AppError> {
+        let context = self.contexts.context(id).await?;
+        let stock = self.seat_map.stock(&[id]).await?;
+        let seats_left = stock.first().map_or(0, |stock| stock.free);
+        Ok(PerformanceSummary { context, seats_left })
     }
 
     async fn summary(&self, performance: Performance, seats_left: u32) -> Result<PerformanceSummary, AppError> {

@@ -4,6 +4,7 @@ pub mod area;
 pub mod draft;
 pub mod drawing;
 pub mod row_layout;
+pub mod search;
 pub mod seat_chart;
 mod slot;
 pub mod venue_revision;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalog::search::SearchWords;
 use crate::catalog::seat_chart::SeatChart;
 use crate::catalog::slot::Slot;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
@@ -78,6 +80,13 @@ pub struct Concert {
     pub artist: Title,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+impl Concert {
+    /// The words by which it is found: those of its title and its artist.
+    pub fn search_words(&self) -> SearchWords {
+        SearchWords::of(&[self.title.as_str(), self.artist.as_str()])
+    }
 }
 
 /// Seats may be held from `opens_at` (inclusive) to `closes_at` (exclusive).

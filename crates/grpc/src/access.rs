@@ -43,7 +43,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
     Some(match (service, rpc) {
         (IDENTITY, "SignUp" | "LogIn" | "RefreshSession" | "RequestPasswordReset" | "ResetPassword")
-        | (CATALOG, "ListConcerts" | "GetConcert" | "ListPerformances" | "GetSeatChart")
+        | (CATALOG, "ListConcerts" | "GetConcert" | "ListPerformances" | "GetPerformance" | "GetSeatChart")
         | (QUEUE, "GetDraw") => Access::Anybody,
 
         (IDENTITY, "LogOut" | "ListSessions" | "GetMe" | "UpdateMe" | "ChangePassword" | "DeleteMe")

@@ -8,6 +8,7 @@ use encore_app::sessions::EndedSessions;
 use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
 use encore_domain::catalog::area::Area;
+use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::seat_chart::{Seat, SeatChart};
 use encore_domain::page::Page;
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
@@ -53,11 +54,13 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<pb::ListConcertsResponse>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let listing = self.listings.of("ListConcerts", None, []);
+        let search = search(&mut fields, &message.search);
+        let listing = self.listings.of("ListConcerts", None, [message.search.as_str()]);
         let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.calls.read(self.catalog.list_concerts(page)).await?;
+        fields.finish()?;
+        let page = self.calls.read(self.catalog.list_concerts(search, page)).await?;
         Ok(Response::new(pb::ListConcertsResponse {
             concerts: page.items.iter().map(concert_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -82,16 +85,42 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<pb::ListPerformancesResponse>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let concert = fields.id("concert_id", &message.concert_id);
-        let listing = self.listings.of("ListPerformances", None, [message.concert_id.as_str()]);
-        let page = fields.page(&listing, message.page_size, &message.page_token);
-        let (Some(concert), Some(page)) = (concert, page) else {
+        let filter = PerformanceFilter {
+            concert: fields.optional_id("concert_id", &message.concert_id),
+            search: search(&mut fields, &message.search),
+            venue: fields.optional_id("venue_id", &message.venue_id),
+            starts_from: fields.optional_timestamp("starts_from", message.starts_from.as_ref()),
+            starts_before: fields.optional_timestamp("starts_before", message.starts_before.as_ref()),
+            on_sale_at: fields.optional_timestamp("on_sale_at", message.on_sale_at.as_ref()),
+        };
+        let moments = [filter.starts_from, filter.starts_before, filter.on_sale_at];
+        let moments = moments.map(|moment| moment.map(|moment| moment.to_rfc3339()).unwrap_or_default());
+        let conditions = [&message.concert_id, &message.search, &message.venue_id].into_iter().chain(&moments);
+        let listing = self.listings.of("ListPerformances", None, conditions.map(String::as_str));
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
             return Err(fields.into_status());
         };
-        let page = self.calls.read(self.catalog.list_performances(concert, page)).await?;
+        fields.finish()?;
+        let page = self.calls.read(self.catalog.list_performances(&filter, page)).await?;
         Ok(Response::new(pb::ListPerformancesResponse {
+            concerts: concerts_of(&page.items),
             performances: page.items.iter().map(summary_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn get_performance(
+        &self,
+        request: Request<pb::GetPerformanceRequest>,
+    ) -> Result<Response<pb::GetPerformanceResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("performance_id", &request.get_ref().performance_id) else {
+            return Err(fields.into_status());
+        };
+        let summary = self.calls.read(self.catalog.get_performance(id)).await?;
+        Ok(Response::new(pb::GetPerformanceResponse {
+            concert: Some(concert_to_proto(&summary.context.concert)),
+            performance: Some(summary_to_proto(&summary)),
         }))
     }
 
@@ -170,6 +199,18 @@ impl CatalogService for CatalogApi {
         });
         Ok(Response::new(end_on_shutdown(end_with_session(frames, session), self.shutdown.clone())))
     }
+}
+
+/// The words to search for; none if the field is empty.
+fn search(fields: &mut Fields, text: &str) -> Option<Search> {
+    if text.is_empty() { None } else { fields.read("search", Search::parse(text)) }
+}
+
+/// The concerts of these performances, each once, in the order of their first performance.
+fn concerts_of(summaries: &[PerformanceSummary]) -> Vec<pb::Concert> {
+    let mut seen = HashSet::new();
+    let concerts = summaries.iter().map(|summary| &summary.context.concert);
+    concerts.filter(|concert| seen.insert(concert.id)).map(|concert| concert_to_proto(concert)).collect()
 }
 
 pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {

@@ -89,6 +89,15 @@ impl Fields {
         self.read(field, moment.ok_or("must be a timestamp in the years 1 to 9999 with 0 to 999999999 nanos"))
     }
 
+    /// A point in time that may be absent.
+    pub(crate) fn optional_timestamp(
+        &mut self,
+        field: &str,
+        value: Option<&prost_types::Timestamp>,
+    ) -> Option<Timestamp> {
+        value.and_then(|value| self.timestamp(field, Some(value)))
+    }
+
     /// A duration that is not negative.
     pub(crate) fn duration(&mut self, field: &str, value: &prost_types::Duration) -> Option<Duration> {
         let seconds = u64::try_from(value.seconds).ok().filter(|seconds| *seconds <= DURATION_MAX_SECONDS);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -15,7 +16,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::paging::{above, rows};
-use crate::records::{MemoryRecords, Records};
+use crate::records::{CatalogRecords, MemoryRecords, Records};
 
 /// [`Catalog`] in process.
 pub struct MemoryCatalog(MemoryRecords);
@@ -55,7 +56,7 @@ impl Catalog for MemoryCatalog {
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        catalog.concerts.insert(concert.id, concert.clone());
+        catalog.add_concert(concert.clone());
         audit_log.note(act.map(|act| act.added_concert(&concert)));
         requests.remember(request, concert.clone());
         Ok(Applied::Now(concert))
@@ -128,9 +129,17 @@ impl Catalog for MemoryCatalog {
         Ok(ids.iter().filter_map(|id| concerts.get(id).cloned()).collect())
     }
 
-    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable> {
-        let concerts = &self.0.lock().catalog.concerts;
-        let found = concerts.range(above(&page)).take(rows(&page)).map(|(_, concert)| concert.clone()).collect();
+    async fn concerts(
+        &self,
+        search: Option<Search>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<Concert, ConcertId>, Unavailable> {
+        let CatalogRecords { concerts, words, .. } = &self.0.lock().catalog;
+        let is_found = |id: &ConcertId| {
+            search.as_ref().is_none_or(|search| words.get(id).is_some_and(|words| search.finds(words)))
+        };
+        let found = concerts.range(above(&page)).filter(|(id, _)| is_found(id));
+        let found = found.take(rows(&page)).map(|(_, concert)| concert.clone()).collect();
         Ok(Page::from_rows(found, page.size, |concert| concert.id))
     }
 
@@ -145,12 +154,19 @@ impl Catalog for MemoryCatalog {
 
     async fn performances(
         &self,
-        concert: ConcertId,
+        filter: &PerformanceFilter,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
-        let catalog = &self.0.lock().catalog;
-        let dates = catalog.by_concert.get(&concert).into_iter().flat_map(|dates| dates.range(above(&page)));
-        let found = dates.take(rows(&page)).filter_map(|(_, id)| catalog.performances.get(id).cloned()).collect();
+        let CatalogRecords { performances, words, by_concert, by_start, .. } = &self.0.lock().catalog;
+        let dates = match filter.concert {
+            Some(concert) => by_concert.get(&concert),
+            None => Some(by_start),
+        };
+        let dates = dates.into_iter().flat_map(|dates| dates.range(above(&page)));
+        let wanted = dates.filter_map(|(_, id)| performances.get(id)).filter(|performance| {
+            words.get(&performance.concert).is_some_and(|words| filter.wants(performance, words))
+        });
+        let found = wanted.take(rows(&page)).cloned().collect();
         Ok(Page::from_rows(found, page.size, |performance| (performance.starts_at, performance.id)))
     }
 

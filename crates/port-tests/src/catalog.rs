@@ -1,8 +1,11 @@
 //! The cases of [`Catalog`](encore_domain::ports::Catalog).
 #![expect(missing_docs, reason = "the port's contract describes each case under its name")]
 
+mod finding;
+
 use std::time::Duration;
 
+use encore_domain::catalog::search::PerformanceFilter;
 use encore_domain::catalog::{Concert, OnSale, OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::page::PageRequest;
@@ -11,6 +14,7 @@ use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
+pub use self::finding::{finds_concerts_by_words, finds_performances};
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
@@ -30,7 +34,9 @@ macro_rules! catalog {
             keeps_a_performance,
             finds_nothing,
             pages_concerts,
+            finds_concerts_by_words,
             pages_performances,
+            finds_performances,
             starts_a_page_of_performances_anywhere,
             repeats_an_add,
             finds_an_add_by_its_request,
@@ -60,11 +66,12 @@ impl RecordBench {
     }
 
     async fn all_concerts(&self) -> Vec<Concert> {
-        read_all(100, |page| self.catalog.concerts(page)).await
+        read_all(100, |page| self.catalog.concerts(None, page)).await
     }
 
     async fn all_performances(&self, concert: ConcertId) -> Vec<Performance> {
-        read_all(100, |page| self.catalog.performances(concert, page)).await
+        let filter = PerformanceFilter::of_concert(concert);
+        read_all(100, |page| self.catalog.performances(&filter, page)).await
     }
 
     /// The performances on sale, sorted by id.
@@ -149,7 +156,7 @@ pub async fn pages_concerts(bench: RecordBench) {
         made(bench.catalog.add_concert(concerts[index].clone(), None).await);
     }
     for size in SIZES {
-        assert_eq!(read_all(size, |page| bench.catalog.concerts(page)).await, concerts, "by {size}");
+        assert_eq!(read_all(size, |page| bench.catalog.concerts(None, page)).await, concerts, "by {size}");
     }
 }
 
@@ -166,7 +173,8 @@ pub async fn pages_performances(bench: RecordBench) {
 
     let expected: Vec<Performance> = [4, 5, 2, 3, 0, 1].map(|index: usize| dates[index].clone()).into();
     for size in SIZES {
-        let listed = read_all(size, |page| bench.catalog.performances(show.id, page)).await;
+        let filter = PerformanceFilter::of_concert(show.id);
+        let listed = read_all(size, |page| bench.catalog.performances(&filter, page)).await;
         assert_eq!(listed, expected, "by {size}");
     }
     assert_eq!(bench.all_performances(other.concert).await, [other]);
@@ -179,7 +187,12 @@ pub async fn starts_a_page_of_performances_anywhere(bench: RecordBench) {
     let behind = [(sale.starts_at, sale.id), (sale.starts_at, max), (Timestamp::MAX_UTC, nil)];
     let found = async |after| {
         let page = PageRequest { after: Some(after), size: 10 };
-        bench.catalog.performances(sale.concert, page).await.expect("the store answers").items
+        bench
+            .catalog
+            .performances(&PerformanceFilter::of_concert(sale.concert), page)
+            .await
+            .expect("the store answers")
+            .items
     };
     for after in before {
         assert_eq!(found(after).await.as_slice(), std::slice::from_ref(&sale), "{after:?}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use encore_domain::audit_log::{AuditEntry, AuditFilter, StaffAct};
 use encore_domain::catalog::Performance;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
+use encore_domain::catalog::search::PerformanceFilter;
 use encore_domain::error::PortError;
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::PageRequest;
@@ -39,6 +40,10 @@ macro_rules! drafts {
 /// An act of somebody.
 fn some_act() -> StaffAct {
     act(request(id()))
+}
+
+fn of_concert(draft: &Draft) -> PerformanceFilter {
+    PerformanceFilter::of_concert(draft.performance.concert)
 }
 
 fn draw() -> QueueDraw {
@@ -85,8 +90,8 @@ pub async fn keeps_a_draft(bench: RecordBench) {
         assert_eq!(bench.stored_draft(id).await.as_ref(), Some(&draft));
         assert_eq!(bench.published(id).await, None);
         assert_eq!(bench.catalog.queue(id).await.expect("the store answers"), None);
-        let of_concert = bench.catalog.performances(draft.performance.concert, PageRequest::first(9)).await;
-        assert_eq!(of_concert.expect("the store answers").items, []);
+        let listed = bench.catalog.performances(&of_concert(&draft), PageRequest::first(9)).await;
+        assert_eq!(listed.expect("the store answers").items, []);
     }
 }
 
@@ -140,8 +145,8 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     assert_eq!(bench.published(id).await.as_ref(), Some(&draft.performance));
     let queue = Some(Queue { settings: queue_settings(), draw: Some(draw()) });
     assert_eq!(bench.catalog.queue(id).await.expect("the store answers"), queue);
-    let of_concert = bench.catalog.performances(draft.performance.concert, PageRequest::first(9)).await;
-    assert_eq!(of_concert.expect("the store answers").items, std::slice::from_ref(&draft.performance));
+    let listed = bench.catalog.performances(&of_concert(&draft), PageRequest::first(9)).await;
+    assert_eq!(listed.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
     assert_eq!(bench.newest_entry().await.id, act.id);
 }

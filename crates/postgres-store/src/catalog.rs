@@ -2,9 +2,13 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::{SqlLiteral, UncheckedBind};
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -73,7 +77,8 @@ impl PostgresCatalog {
                 let row = concerts::table.find(known.result_id).select(ConcertRow::as_select()).first(conn).await?;
                 return Ok(Applied::Before(row.into_concert()?));
             }
-            diesel::insert_into(concerts::table).values(ConcertRow::from(concert)).execute(conn).await?;
+            let words = concerts::search_words.eq(concert.search_words().as_slice().to_vec());
+            diesel::insert_into(concerts::table).values((ConcertRow::from(concert), words)).execute(conn).await?;
             audit_log::note(conn, act.map(|act| act.added_concert(concert))).await?;
             Ok(Applied::Now(concert.clone()))
         });
@@ -216,9 +221,16 @@ impl Catalog for PostgresCatalog {
         read_concerts(rows)
     }
 
-    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable> {
+    async fn concerts(
+        &self,
+        search: Option<Search>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<Concert, ConcertId>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let mut query = concerts::table.select(ConcertRow::as_select()).into_boxed();
+        if let Some(search) = &search {
+            query = query.filter(finds(search));
+        }
         if let Some(after) = page.after {
             query = query.filter(concerts::id.gt(after.0));
         }
@@ -241,12 +253,31 @@ impl Catalog for PostgresCatalog {
 
     async fn performances(
         &self,
-        concert: ConcertId,
+        filter: &PerformanceFilter,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let of_concert = performances::table.filter(performances::concert_id.eq(concert.0));
-        let mut query = of_concert.select(PerformanceRow::as_select()).into_boxed();
+        let PerformanceFilter { concert, search, venue, starts_from, starts_before, on_sale_at } = filter;
+        let mut query = performances::table.select(PerformanceRow::as_select()).into_boxed();
+        if let Some(concert) = concert {
+            query = query.filter(performances::concert_id.eq(concert.0));
+        }
+        if let Some(search) = search {
+            let found = concerts::table.filter(finds(search)).select(concerts::id);
+            query = query.filter(performances::concert_id.eq_any(found));
+        }
+        if let Some(venue) = venue {
+            query = query.filter(performances::venue_id.eq(venue.0));
+        }
+        if let Some(from) = starts_from {
+            query = query.filter(performances::starts_at.ge(comparable_time(*from)));
+        }
+        if let Some(before) = starts_before {
+            query = query.filter(performances::starts_at.lt(comparable_time(*before)));
+        }
+        if let Some(now) = on_sale_at {
+            query = query.filter(performances::opens_at.le(now)).filter(performances::closes_at.gt(now));
+        }
         if let Some((starts_at, id)) = page.after {
             let starts_at = comparable_time(starts_at);
             let same_start = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
@@ -280,6 +311,13 @@ impl Catalog for PostgresCatalog {
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
+}
+
+/// The concerts that have a word with each of these beginnings. Their index is by the words as they are, without a dictionary.
+fn finds(search: &Search) -> SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, String, Text>> {
+    // Words are of letters and digits alone, so nothing is to be escaped.
+    let beginnings = search.beginnings().iter().map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & ");
+    sql("array_to_tsvector(concerts.search_words) @@ ").bind::<Text, _>(beginnings).sql("::tsquery")
 }
 
 /// Adds a performance with its queue, if it has one.

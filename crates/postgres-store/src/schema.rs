@@ -113,6 +113,7 @@ diesel::table! {
         title -> Text,
         artist -> Text,
         created_at -> Timestamptz,
+        search_words -> Array<Text>,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use encore_domain::ids::PerformanceId;
 use encore_proto::booking::v1::{HoldSeatsRequest, ListReservationsRequest};
-use encore_proto::catalog::v1::{GetConcertRequest, ListPerformancesRequest, ListSeatsRequest};
+use encore_proto::catalog::v1::{GetConcertRequest, ListConcertsRequest, ListPerformancesRequest, ListSeatsRequest};
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::identity::v1::{LogInRequest, SignUpRequest};
@@ -129,9 +129,22 @@ async fn pages_are_bounded_and_their_tokens_checked() {
         async move { booking.list_reservations(request).await }
     };
     assert_invalid(&list(101, "no token").await.expect_err("both fields are invalid"), &["page_size", "page_token"]);
-    let message = ListPerformancesRequest { concert_id: "x".into(), page_size: 101, page_token: "x".into() };
+    let no_time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+    let message = ListPerformancesRequest {
+        concert_id: "x".into(),
+        page_size: 101,
+        page_token: "x".into(),
+        search: "!".into(),
+        venue_id: "x".into(),
+        starts_from: no_time,
+        starts_before: no_time,
+        on_sale_at: no_time,
+    };
     let refusal = fan.catalog().list_performances(message).await.expect_err("every field is invalid");
-    assert_invalid(&refusal, &["concert_id", "page_size", "page_token"]);
+    let conditions = ["concert_id", "search", "venue_id", "starts_from", "starts_before", "on_sale_at"];
+    assert_invalid(&refusal, &[&conditions[..], &["page_size", "page_token"]].concat());
+    let message = ListConcertsRequest { search: "a".repeat(101), ..ListConcertsRequest::default() };
+    assert_invalid(&fan.catalog().list_concerts(message).await.expect_err("too long"), &["search"]);
 
     for seat in ["S-A-1", "S-A-2", "S-A-3"] {
         fan.hold(performance, &[seat]).await.expect("a hold");

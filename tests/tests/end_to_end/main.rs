@@ -13,6 +13,7 @@ mod best_available;
 mod blocks;
 mod booking;
 mod bought_all;
+mod browse;
 mod cancellation;
 mod cards;
 mod contention;

@@ -153,7 +153,7 @@ async fn a_page_belongs_to_its_list_filter_and_caller() {
     let message = ListPaymentsRequest { page_size: 1, page_token: token.clone() };
     let refusal = fan.payment().list_payments(fan.request(message)).await.expect_err("another list");
     assert_invalid(&refusal, &["page_token"]);
-    let message = ListConcertsRequest { page_size: 1, page_token: token.clone() };
+    let message = ListConcertsRequest { page_size: 1, page_token: token.clone(), ..ListConcertsRequest::default() };
     assert_invalid(&fan.catalog().list_concerts(message).await.expect_err("another list"), &["page_token"]);
 
     let performance = world.performance(None).await;
@@ -182,8 +182,12 @@ async fn a_forged_page_token_is_no_outage() {
         // A time of the year -200,000, which no store keeps, as page tokens were written before they were signed.
         let forged = ["_-lbyk7YsAAAAAAAAAAAAAAAAAAAAAAA", "AAAA", "e30.e30.e30", ""];
         for page_token in forged {
-            let message =
-                ListPerformancesRequest { concert_id: concert.clone(), page_size: 1, page_token: page_token.into() };
+            let message = ListPerformancesRequest {
+                concert_id: concert.clone(),
+                page_size: 1,
+                page_token: page_token.into(),
+                ..ListPerformancesRequest::default()
+            };
             let listed = fan.catalog().list_performances(message).await;
             if page_token.is_empty() {
                 listed.expect("the first page");

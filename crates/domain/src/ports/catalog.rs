@@ -3,6 +3,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::audit_log::StaffAct;
+use crate::catalog::search::{PerformanceFilter, Search};
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
@@ -24,7 +25,9 @@ use crate::time::Timestamp;
 ///   from year 1 to year 9999
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
 /// - `pages_concerts`: in the order of their ids, each once, in pages of any size
+/// - `finds_concerts_by_words`: [`Search::finds`] says which, in the same order and pages
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
+/// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
 /// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
 /// - `finds_an_add_by_its_request`: [`Catalog::find_added_venue`] and [`Catalog::find_added_performance`] return what a repeat would;
@@ -90,8 +93,12 @@ pub trait Catalog: Send + Sync {
     /// The concerts of these ids that exist, in any order, in one query.
     async fn concerts_by_id(&self, ids: &[ConcertId]) -> Result<Vec<Concert>, Unavailable>;
 
-    /// All concerts, by id.
-    async fn concerts(&self, page: PageRequest<ConcertId>) -> Result<Page<Concert, ConcertId>, Unavailable>;
+    /// All concerts, or those that a search finds, by id.
+    async fn concerts(
+        &self,
+        search: Option<Search>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<Concert, ConcertId>, Unavailable>;
 
     /// The performance of this id.
     async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable>;
@@ -99,10 +106,10 @@ pub trait Catalog: Send + Sync {
     /// The performances of these ids that exist, in any order, in one query.
     async fn performances_by_id(&self, ids: &[PerformanceId]) -> Result<Vec<Performance>, Unavailable>;
 
-    /// The performances of a concert, by start and then id.
+    /// The performances that are wanted, by start and then id.
     async fn performances(
         &self,
-        concert: ConcertId,
+        filter: &PerformanceFilter,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
 

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use encore_domain::catalog::search::SearchWords;
 use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::queue::Queue;
@@ -11,16 +12,26 @@ pub struct CatalogRecords {
     /// Shared, since a large venue takes milliseconds to copy: that is done outside the mutex.
     pub venues: HashMap<VenueId, Arc<Venue>>,
     pub concerts: BTreeMap<ConcertId, Concert>,
+    /// The words of each concert.
+    pub words: HashMap<ConcertId, SearchWords>,
     pub performances: HashMap<PerformanceId, Performance>,
     pub by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
+    pub by_start: BTreeSet<PerformanceCursor>,
     pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
     pub queues: HashMap<PerformanceId, Queue>,
 }
 
 impl CatalogRecords {
+    /// Adds a concert.
+    pub fn add_concert(&mut self, concert: Concert) {
+        self.words.insert(concert.id, concert.search_words());
+        self.concerts.insert(concert.id, concert);
+    }
+
     /// Adds a performance with its queue, if it has one.
     pub fn add_performance(&mut self, performance: Performance, queue: Option<Queue>) {
         let Performance { id, concert, starts_at, on_sale, .. } = performance;
+        self.by_start.insert((starts_at, id));
         self.by_concert.entry(concert).or_default().insert((starts_at, id));
         self.by_end_of_sale.insert((on_sale.closes_at, id));
         self.queues.extend(queue.map(|queue| (id, queue)));

@@ -238,7 +238,10 @@ pub(crate) fn credentials_invalid() -> Status {
 pub(crate) fn role_not_allowed(allowed: &[Role]) -> Status {
     let roles: Vec<String> = allowed.iter().map(|role| role.name().to_uppercase()).collect();
     let roles = roles.join(",");
-    let message = format!("users of your role may not call this RPC: it is for {roles}");
+    let message = match allowed {
+        [] => "nobody may call this RPC".to_owned(),
+        _ => format!("users of your role may not call this RPC: it is for {roles}"),
+    };
     refusal(Code::PermissionDenied, message, ErrorReason::RoleNotAllowed, [("roles", roles)])
 }
 

@@ -402,6 +402,9 @@ fn not_publishable(message: String, obstacles: &[Obstacle]) -> Status {
             Obstacle::GradeWithoutPrice(grade) => {
                 ("GRADE_WITHOUT_PRICE", grade.as_str(), "must have a price or be in grades_not_for_sale")
             }
+            Obstacle::PriceOfGradeNotForSale(grade) => {
+                ("PRICE_OF_GRADE_NOT_FOR_SALE", grade.as_str(), "must have no price or not be in grades_not_for_sale")
+            }
         };
         details.add_precondition_failure_violation(kind, subject, rule);
     }

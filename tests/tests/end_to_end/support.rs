@@ -1,10 +1,12 @@
 //! Support finds a fan, and what the fan has bought.
 
 use encore_domain::identity::Role;
+use encore_payment_gateway::NEEDS_ACTION;
 use encore_port_tests::fixtures;
 use encore_proto::admin::v1 as pb;
 use encore_proto::admin::v1::records_service_client::RecordsServiceClient;
 use encore_proto::booking::v1::ReservationState;
+use encore_proto::payment::v1::PaymentState;
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
 use encore_tests::world::World;
 use tonic::Status;
@@ -51,14 +53,21 @@ async fn support_finds_a_fan_and_what_is_bought(world: World) {
     };
     let mut all = reservations(&support, &[]).await.expect("both");
     all.sort();
-    let mut both = [held.reservation_id, bought.reservation_id.clone()];
+    let mut both = [held.reservation_id.clone(), bought.reservation_id.clone()];
     both.sort();
     assert_eq!(all, both);
     assert_eq!(reservations(&support, &[ReservationState::Confirmed]).await.expect("one"), [bought.reservation_id]);
-    let message = pb::ListUserPaymentsRequest { user_id: id.clone(), ..Default::default() };
-    let payments =
-        client(&support).list_user_payments(support.request(message)).await.expect("one").into_inner().payments;
-    assert_eq!(payments.iter().map(|it| it.payment_id.clone()).collect::<Vec<_>>(), [paid.payment_id]);
+    let payments = async || {
+        let message = pb::ListUserPaymentsRequest { user_id: id.clone(), ..Default::default() };
+        let listed = client(&support).list_user_payments(support.request(message)).await;
+        listed.expect("payments").into_inner().payments
+    };
+    let listed: Vec<String> = payments().await.into_iter().map(|payment| payment.payment_id).collect();
+    assert_eq!(listed, [paid.payment_id]);
+    let waiting = fan.pay_by_card(&held.reservation_id, NEEDS_ACTION).await.expect("an answer");
+    assert!(waiting.next_action.is_some(), "{waiting:?}");
+    let seen = payments().await.into_iter().find(|it| it.payment_id == waiting.payment_id).expect("the payment");
+    assert_eq!((seen.state(), seen.next_action), (PaymentState::NeedsAction, None));
     let unknown = pb::ListUserPaymentsRequest { user_id: request_id(), ..Default::default() };
     let unknown = client(&support).list_user_payments(support.request(unknown)).await.expect_err("nobody");
     assert_eq!(reason(&unknown), "NOT_FOUND");

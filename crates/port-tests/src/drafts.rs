@@ -27,6 +27,7 @@ macro_rules! drafts {
             repeats_an_add,
             lists_open_drafts,
             changes_a_draft,
+            notes_no_change_to_the_same,
             publishes_a_draft,
             publishes_only_what_was_looked_at,
             withdraws_a_draft,
@@ -130,6 +131,17 @@ pub async fn changes_a_draft(bench: RecordBench) {
     let limit = entry.changes.iter().find(|change| change.field == "seats_per_fan").expect("it changed");
     assert_eq!(limit.after.as_deref(), Some("3"));
     assert!(entry.changes.iter().any(|change| change.field == "max_active" && change.after.is_none()));
+}
+
+pub async fn notes_no_change_to_the_same(bench: RecordBench) {
+    let draft = bench.draft().await;
+    let newest = bench.newest_entry().await;
+    for seconds in [8, 9] {
+        let act = StaffAct { at: at_secs(seconds), ..some_act() };
+        bench.drafts.change(draft.clone(), act).await.expect("it is open");
+    }
+    assert_eq!(bench.newest_entry().await, newest, "it was added, and nothing else happened");
+    assert_eq!(bench.stored_draft(draft.performance.id).await, Some(draft));
 }
 
 pub async fn publishes_a_draft(bench: RecordBench) {

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    act, altered, at_ms, at_secs, concert, euros, id, performance, queue, queue_settings, request, slots, small_chart,
-    start, venue,
+    act, altered, at_ms, at_secs, concert, euros, id, performance, pre_queue, queue, queue_settings, request, slots,
+    small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 use crate::refunds::plan;
@@ -114,7 +114,7 @@ pub async fn notes_what_is_added(bench: RecordBench) {
     let place = made(bench.catalog.add_venue(venue(small_chart()), Some(acts[0].clone())).await);
     let show = made(bench.catalog.add_concert(concert(), Some(acts[1].clone())).await);
     let date = performance(show.id, place.id);
-    let with_queue = Some(queue(queue_settings()));
+    let with_queue = Some(pre_queue(at_secs(1)));
     let date = made(bench.catalog.add_performance(date, with_queue, Some(acts[2].clone())).await);
 
     let log = bench.log().await;
@@ -131,7 +131,8 @@ pub async fn notes_what_is_added(bench: RecordBench) {
     };
     assert_eq!(value("venue_id"), Some(place.id.to_string()));
     assert_eq!(value("prices"), Some("12000,7500 EUR".to_owned()));
-    assert_eq!(value("max_active"), Some(queue_settings().max_active.to_string()));
+    assert_eq!(value("max_active"), Some("100".to_owned()));
+    assert_eq!(value("pre_queue_opens_at"), Some("2026-06-01T10:00:01Z".to_owned()));
 }
 
 pub async fn notes_changes_of_queues(bench: RecordBench) {

@@ -155,7 +155,10 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     let of_concert = bench.catalog.performances(draft.performance.concert, PageRequest::first(9)).await;
     assert_eq!(of_concert.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
-    assert_eq!(bench.newest_entry().await.id, act.id);
+    let entry = bench.newest_entry().await;
+    assert_eq!(entry.id, act.id);
+    let opening = entry.changes.iter().find(|change| change.field == "pre_queue_opens_at").expect("it is noted");
+    assert_eq!((opening.before.as_deref(), opening.after.as_deref()), (None, Some("2026-06-01T10:00:01Z")));
 }
 
 pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {

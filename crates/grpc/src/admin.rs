@@ -250,7 +250,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let confirmed = (message.confirmed_reservations, amount);
-        let running = self.performance_cancellations.run(caller, performance, reason, confirmed);
+        let call = StaffCall { caller, rpc: "AdminService.CancelPerformance", request: None };
+        let running = self.performance_cancellations.run(call, performance, reason, confirmed);
         let reports = self.calls.read(running).await?.map(|left| {
             let left = left.map_err(status)?;
             Ok(pb::CancelPerformanceResponse {

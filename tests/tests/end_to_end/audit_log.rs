@@ -11,6 +11,10 @@ use encore_tests::fan::{Fan, reason, request_id, violated_fields};
 use encore_tests::world::World;
 use tonic::Status;
 
+fn euros(amount_minor: i64) -> Money {
+    Money { amount_minor, currency_code: "EUR".into() }
+}
+
 async fn entries(caller: &Fan, message: pb::ListAuditEntriesRequest) -> Result<pb::ListAuditEntriesResponse, Status> {
     let mut client = RecordsServiceClient::new(caller.channel.clone());
     Ok(client.list_audit_entries(caller.request(message)).await?.into_inner())
@@ -122,4 +126,52 @@ async fn every_change_is_in_the_audit_log_durable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_in_the_audit_log_embedded() {
     every_change_is_in_the_audit_log(World::embedded().await).await;
+}
+
+async fn a_cancelled_performance_is_in_the_audit_log(world: World) {
+    let (operator, fan) = (world.operator().await, world.fan(0).await);
+    let performance = world.performance(None).await;
+    let performance_id = performance.to_string();
+    let held = fan.hold(performance, &["S-A-1"]).await.expect("held");
+    fan.top_up(12_000).await.expect("topped up");
+    fan.pay(&held.reservation_id).await.expect("paid");
+    let cancel = pb::CancelPerformanceRequest {
+        performance_id: performance_id.clone(),
+        reason: "the singer is ill".into(),
+        confirmed_reservations: 1,
+        confirmed_amount: Some(euros(12_000)),
+    };
+    let mut run = operator.admin().cancel_performance(operator.request(cancel)).await.expect("a run").into_inner();
+    while run.message().await.expect("a report").is_some() {}
+
+    let all = log(&operator, pb::ListAuditEntriesRequest::default()).await;
+    let mut noted: Vec<(&str, &str, &str)> = Vec::new();
+    for entry in &all {
+        assert_eq!(
+            (entry.rpc.as_str(), entry.reason.as_str()),
+            ("AdminService.CancelPerformance", "the singer is ill")
+        );
+        assert_eq!(entry.request_id, "", "the call has no request id: {entry:?}");
+        let change = entry.changes.iter().find(|change| ["blocked_seats", "seats"].contains(&change.field.as_str()));
+        let change = change.expect("a number of seats");
+        noted.push((&entry.target_id, &change.field, change.after.as_deref().expect("a number")));
+    }
+    noted.sort_by_key(|(_, field, after)| (*field, *after));
+    // The seat that was cancelled is blocked after the others.
+    let expected = [
+        (performance_id.as_str(), "blocked_seats", "1"),
+        (performance_id.as_str(), "blocked_seats", "25"),
+        (held.reservation_id.as_str(), "seats", "0"),
+    ];
+    assert_eq!(noted, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_performance_is_in_the_audit_log_durable() {
+    a_cancelled_performance_is_in_the_audit_log(World::durable(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_performance_is_in_the_audit_log_embedded() {
+    a_cancelled_performance_is_in_the_audit_log(World::embedded().await).await;
 }

@@ -68,11 +68,7 @@ impl RecordsService for RecordsApi {
         let (Some(user), Some(states), Some(page)) = (user, states, page) else {
             return Err(fields.into_status());
         };
-        let reading = async {
-            self.records.user(user).await?;
-            self.booking.list_reservations(user, states, page).await
-        };
-        let page = self.calls.read(reading).await?;
+        let page = self.calls.read(self.booking.list_reservations(user, states, page)).await?;
         Ok(Response::new(pb::ListUserReservationsResponse {
             reservations: page.items.iter().map(reservation_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -91,11 +87,7 @@ impl RecordsService for RecordsApi {
         let (Some(user), Some(page)) = (user, page) else {
             return Err(fields.into_status());
         };
-        let reading = async {
-            self.records.user(user).await?;
-            self.payments.list_payments(user, page).await
-        };
-        let page = self.calls.read(reading).await?;
+        let page = self.calls.read(self.payments.list_payments(user, page)).await?;
         Ok(Response::new(pb::ListUserPaymentsResponse {
             payments: page.items.iter().map(payment_for_staff).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use encore_domain::audit_log::{StaffAct, StaffCall};
-use encore_domain::booking::seat_state::SeatState;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
 use encore_domain::error::PortError;
 use encore_domain::ids::{AuditEntryId, PerformanceId};
@@ -147,8 +146,7 @@ impl DraftUseCases {
         let concert = self.0.contexts.concert(draft.performance.concert).await?;
         let venue = self.0.contexts.venue(draft.performance.venue).await?;
         let context = PerformanceContext { performance: Arc::new(draft.performance.clone()), concert, venue };
-        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
-        Ok(DraftView { draft, summary: PerformanceSummary { context, seats_left } })
+        Ok(DraftView { draft, summary: PerformanceSummary::unsold(context) })
     }
 }
 

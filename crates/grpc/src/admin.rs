@@ -13,13 +13,11 @@ use encore_app::sessions::EndedSessions;
 use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::seat_block::BlockReason;
 use encore_domain::catalog::Title;
-use encore_domain::identity::Role;
 use encore_domain::ids::PerformanceId;
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::Clock;
 use encore_domain::queue::{LaneName, QueueMessage, QueuePatch};
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
-use encore_proto::identity::v1::Role as RoleInProto;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -29,7 +27,7 @@ use crate::authenticate::{access_ends_at, caller, watch_session};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
-use crate::identity::to_proto as user_to_proto;
+use crate::identity::{role_from_proto, to_proto as user_to_proto};
 use crate::new_performance::new_performance;
 use crate::page_token::Listings;
 use crate::queue_admin::{self, grant_time, queue_patch, queue_to_change, settings_to_proto};
@@ -401,18 +399,7 @@ impl AdminService for AdminApi {
         let (caller, message) = (caller(&request)?, request.into_inner());
         let mut fields = Fields::default();
         let user = fields.id("user_id", &message.user_id);
-        let role = match message.role() {
-            RoleInProto::Fan => Some(Role::Fan),
-            RoleInProto::Support => Some(Role::Support),
-            RoleInProto::BoxOffice => Some(Role::BoxOffice),
-            RoleInProto::Operator => Some(Role::Operator),
-            RoleInProto::Auditor => Some(Role::Auditor),
-            RoleInProto::CheckIn => Some(Role::CheckIn),
-            RoleInProto::Unspecified => {
-                fields.refuse("role", "must be a role");
-                None
-            }
-        };
+        let role = fields.read("role", role_from_proto(message.role()).ok_or("must be a role"));
         let (Some(user), Some(role)) = (user, role) else {
             return Err(fields.into_status());
         };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::audit_log::{StaffAct, StaffCall};
-use encore_domain::booking::seat_state::SeatState;
 use encore_domain::catalog::seat_chart::{Grade, SeatChart};
 use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
@@ -172,8 +171,7 @@ impl AdminUseCases {
         let concert = self.contexts.concert(performance.concert).await?;
         let venue = self.contexts.venue(performance.venue).await?;
         let context = PerformanceContext { performance: Arc::new(performance), concert, venue };
-        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
-        Ok(PerformanceSummary { context, seats_left })
+        Ok(PerformanceSummary::unsold(context))
     }
 
     async fn add_performance(&self, new: NewPerformance, call: StaffCall) -> Result<Performance, AppError> {

@@ -36,6 +36,14 @@ pub struct PerformanceSummary {
     pub seats_left: u32,
 }
 
+impl PerformanceSummary {
+    /// A performance of which nothing is held or sold.
+    pub(crate) fn unsold(context: PerformanceContext) -> Self {
+        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
+        Self { context, seats_left }
+    }
+}
+
 /// A query for the seats of a performance.
 #[derive(Clone, Debug)]
 pub struct SeatQuery {

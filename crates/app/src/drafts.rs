@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use encore_domain::audit_log::{StaffAct, StaffCall};
-use encore_domain::booking::seat_state::SeatState;
-use encore_domain::catalog::draft::{Draft, DraftQueue, DraftState};
+use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
+use encore_domain::error::PortError;
 use encore_domain::ids::{AuditEntryId, PerformanceId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Drafts, Ids};
@@ -92,7 +92,7 @@ impl DraftUseCases {
         self.view(draft).await
     }
 
-    /// Publishes an open draft, if it can work. One that is published already is returned.
+    /// Publishes an open draft, if it can work. One that is published already is returned, also if an overlapping call has just done it.
     pub async fn publish(
         &self,
         id: PerformanceId,
@@ -112,17 +112,19 @@ impl DraftUseCases {
         }
         let opens_at = draft.queue.as_ref().and_then(|queue| queue.pre_queue_opens_at);
         let draw = opens_at.map(|pre_queue_opens_at| QueueDraw { pre_queue_opens_at, key: self.0.ids.draw_key() });
-        self.0.drafts.publish(&draft, draw, self.act(call)).await?;
-        self.view(Draft { state: DraftState::Published, ..draft }).await
+        let published = self.0.drafts.publish(&draft, draw, self.act(call)).await;
+        unless_ended_before(published, DraftState::Published)?;
+        self.get(id).await
     }
 
-    /// Gives up an open draft. One that was given up already is returned.
+    /// Gives up an open draft. One that was given up already is returned, also if an overlapping call has just done it.
     pub async fn withdraw(&self, id: PerformanceId, call: StaffCall) -> Result<DraftView, AppError> {
         let draft = self.find(id).await?;
         if draft.state != DraftState::Withdrawn {
-            self.0.drafts.withdraw(id, self.act(call)).await?;
+            let withdrawn = self.0.drafts.withdraw(id, self.act(call)).await;
+            unless_ended_before(withdrawn, DraftState::Withdrawn)?;
         }
-        self.view(Draft { state: DraftState::Withdrawn, ..draft }).await
+        self.get(id).await
     }
 
     async fn find(&self, id: PerformanceId) -> Result<Draft, AppError> {
@@ -144,8 +146,18 @@ impl DraftUseCases {
         let concert = self.0.contexts.concert(draft.performance.concert).await?;
         let venue = self.0.contexts.venue(draft.performance.venue).await?;
         let context = PerformanceContext { performance: Arc::new(draft.performance.clone()), concert, venue };
-        let seats_left = SeatState { statuses: context.unsold(), version: 0 }.stock().free;
-        Ok(DraftView { draft, summary: PerformanceSummary { context, seats_left } })
+        Ok(DraftView { draft, summary: PerformanceSummary::unsold(context) })
+    }
+}
+
+/// The outcome of a call that ends a draft. A call that was overtaken by another of the same kind has succeeded as well.
+fn unless_ended_before(
+    outcome: Result<(), PortError<DraftRefusal>>,
+    state: DraftState,
+) -> Result<(), PortError<DraftRefusal>> {
+    match outcome {
+        Err(PortError::Refused(DraftRefusal::Ended(before))) if before == state => Ok(()),
+        outcome => outcome,
     }
 }
 

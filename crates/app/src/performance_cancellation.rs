@@ -30,8 +30,6 @@ use crate::cancellation::CancellationUseCases;
 use crate::contexts::{PerformanceContext, PerformanceContexts};
 use crate::error::AppError;
 
-/// The RPC, as the audit log names it.
-const RPC: &str = "AdminService.CancelPerformance";
 /// How many reservations are cancelled between two reports of progress.
 const BATCH: usize = 100;
 /// How many are cancelled at once: a part of an instance's connections, which other sales need too.
@@ -77,7 +75,8 @@ pub struct PerformanceCancellations {
 /// A run in progress.
 struct Run {
     use_cases: PerformanceCancellations,
-    operator: Caller,
+    /// It has no request id, because a run makes many changes.
+    call: StaffCall,
     context: PerformanceContext,
     reason: OperatorReason,
     /// Whether the next report is the first, which comes at once.
@@ -101,7 +100,7 @@ impl PerformanceCancellations {
     /// until nothing is.
     pub async fn run(
         &self,
-        operator: Caller,
+        call: StaffCall,
         performance: PerformanceId,
         reason: OperatorReason,
         confirmed: (u32, Money),
@@ -111,7 +110,7 @@ impl PerformanceCancellations {
         if (left.reservations, left.amount) != confirmed {
             return Err(AppError::CancellationChanged { reservations: left.reservations, amount: left.amount });
         }
-        let run = Run { use_cases: self.clone(), operator, context, reason, is_first: true, is_over: false };
+        let run = Run { use_cases: self.clone(), call, context, reason, is_first: true, is_over: false };
         Ok(stream::unfold(run, |mut run| async move {
             if run.is_over {
                 return None;
@@ -168,10 +167,9 @@ impl Run {
 
     /// Cancels one reservation. The fan may have been faster.
     async fn cancel(&self, id: ReservationId) -> Result<(), AppError> {
-        let (operator, reason) = (self.operator, self.reason.clone());
-        let request = request_of(operator, id);
-        let call = StaffCall { caller: operator, rpc: RPC, request: Some(request) };
-        match self.use_cases.parts.cancellations.cancel_for_operator(call, id, reason, request).await {
+        let request = request_of(self.call.caller, id);
+        let cancellations = &self.use_cases.parts.cancellations;
+        match cancellations.cancel_for_operator(self.call, id, self.reason.clone(), request).await {
             Ok(_) | Err(AppError::NotConfirmed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -192,13 +190,12 @@ impl Run {
             let block = SeatBlock {
                 id: BlockId(ids.next()),
                 performance: performance.id,
-                operator: self.operator.user,
+                operator: self.call.caller.user,
                 reason: reason.clone(),
                 slots: slots.to_vec(),
                 at: clock.now(),
             };
-            let call = StaffCall { caller: self.operator, rpc: RPC, request: None };
-            let act = call.act(AuditEntryId(ids.next()), block.at, Some(self.reason.as_str()));
+            let act = self.call.act(AuditEntryId(ids.next()), block.at, Some(self.reason.as_str()));
             match seat_blocks.block(block, Some(act)).await {
                 Ok(_) => {
                     if let Err(error) = seat_map.settle(performance.id, slots, Locker::Operators).await {

@@ -44,18 +44,13 @@ pub struct SeatBlockParts {
 /// The use cases of operators who block seats from sale.
 #[derive(Clone)]
 pub struct SeatBlockUseCases {
-    seat_blocks: Arc<dyn SeatBlocks>,
-    contexts: PerformanceContexts,
-    seat_map: SeatMap,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
+    parts: Arc<SeatBlockParts>,
 }
 
 impl SeatBlockUseCases {
     /// The use cases over their ports.
     pub fn new(parts: SeatBlockParts) -> Self {
-        let SeatBlockParts { seat_blocks, contexts, seat_map, clock, ids } = parts;
-        Self { seat_blocks, contexts, seat_map, clock, ids }
+        Self { parts: Arc::new(parts) }
     }
 
     /// Blocks seats, all or none, whether the sale is open or not. The claims decide, and the locks are then set to match.
@@ -66,12 +61,12 @@ impl SeatBlockUseCases {
         seats: &SeatList,
         reason: BlockReason,
     ) -> Result<InContext<SeatBlock>, AppError> {
-        let context = self.contexts.context(performance).await?;
+        let context = self.parts.contexts.context(performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
-        let (id, operator, at) = (BlockId(self.ids.next()), call.caller.user, self.clock.now());
-        let act = call.act(AuditEntryId(self.ids.next()), at, Some(reason.as_str()));
+        let (id, operator, at) = (BlockId(self.parts.ids.next()), call.caller.user, self.parts.clock.now());
+        let act = call.act(AuditEntryId(self.parts.ids.next()), at, Some(reason.as_str()));
         let block = SeatBlock { id, performance, operator, reason, slots, at };
-        let blocked = self.seat_blocks.block(block, Some(act)).await.map_err(|error| match error {
+        let blocked = self.parts.seat_blocks.block(block, Some(act)).await.map_err(|error| match error {
             RequestError::Refused(BlockRefusal::SeatsTaken { slots }) => {
                 AppError::SeatsNotFree { seat_ids: context.seat_ids(&slots) }
             }
@@ -90,12 +85,12 @@ impl SeatBlockUseCases {
         performance: PerformanceId,
         seats: &SeatList,
     ) -> Result<InContext<SeatUnblock>, AppError> {
-        let context = self.contexts.context(performance).await?;
+        let context = self.parts.contexts.context(performance).await?;
         let slots = seats.slots(&context.venue.chart)?;
-        let (id, operator, at) = (BlockId(self.ids.next()), call.caller.user, self.clock.now());
-        let act = call.act(AuditEntryId(self.ids.next()), at, None);
+        let (id, operator, at) = (BlockId(self.parts.ids.next()), call.caller.user, self.parts.clock.now());
+        let act = call.act(AuditEntryId(self.parts.ids.next()), at, None);
         let unblock = SeatUnblock { id, performance, operator, slots, at };
-        let unblocked = self.seat_blocks.unblock(unblock, Some(act)).await.map_err(|error| match error {
+        let unblocked = self.parts.seat_blocks.unblock(unblock, Some(act)).await.map_err(|error| match error {
             RequestError::Refused(UnblockRefusal::NotBlocked { slots }) => {
                 AppError::SeatsNotBlocked { seat_ids: context.seat_ids(&slots) }
             }
@@ -113,15 +108,15 @@ impl SeatBlockUseCases {
         performance: PerformanceId,
         page: PageRequest<Slot>,
     ) -> Result<InContext<Page<BlockedSeat, Slot>>, AppError> {
-        let context = self.contexts.context(performance).await?;
-        let done = self.seat_blocks.blocked(performance, page).await?;
+        let context = self.parts.contexts.context(performance).await?;
+        let done = self.parts.seat_blocks.blocked(performance, page).await?;
         Ok(InContext { done, context })
     }
 
     /// Sets the locks to match the claims. If the locks are unavailable, or this instance stops here, a worker repairs
     /// them later. A repeated request repairs them at once.
     async fn settle(&self, performance: PerformanceId, slots: &[Slot]) {
-        if let Err(unavailable) = self.seat_map.settle(performance, slots, Locker::Operators).await {
+        if let Err(unavailable) = self.parts.seat_map.settle(performance, slots, Locker::Operators).await {
             warn!(%performance, error = &unavailable as &dyn std::error::Error, "seat locks could not be settled; seats are shown with their old status until the locks are repaired");
         }
     }

@@ -26,8 +26,10 @@ pub(crate) enum Access {
 
 /// Everybody with an access token.
 const SIGNED_IN: Access = Access::Roles(&Role::ALL);
+/// The roles that buy, and so can join queues.
+const BUYING: [Role; 3] = [Role::Fan, Role::BoxOffice, Role::Operator];
 /// Those who buy.
-const BUYERS: Access = Access::Roles(&[Role::Fan, Role::BoxOffice, Role::Operator]);
+const BUYERS: Access = Access::Roles(&BUYING);
 /// Those who see how a sale runs.
 const STAFF: Access = Access::Roles(&[Role::Support, Role::BoxOffice, Role::Operator, Role::Auditor]);
 /// Those who see all records.
@@ -88,6 +90,11 @@ pub(crate) fn access(path: &str) -> Option<Access> {
     })
 }
 
+/// Whether users with this role can join queues. Nobody else can get a queue token.
+pub(crate) fn can_queue(role: Role) -> bool {
+    BUYING.contains(&role)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -130,6 +137,16 @@ mod tests {
     fn an_rpc_that_is_not_in_the_table_is_nobodys() {
         for path in ["/encore.admin.v1.AdminService/Nothing", "/grpc.health.v1.Health/Check", "x", "/x"] {
             assert_eq!(access(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn those_who_can_queue_are_those_who_may_join_a_queue() {
+        let Some(Access::Roles(roles)) = access("/encore.queue.v1.QueueService/JoinQueue") else {
+            panic!("JoinQueue requires an access token");
+        };
+        for role in Role::ALL {
+            assert_eq!(can_queue(role), roles.contains(&role), "{role:?}");
         }
     }
 

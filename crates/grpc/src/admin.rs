@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encore_app::admin::{AdminUseCases, NewPerformance, NewQueue};
+use encore_app::admin::AdminUseCases;
 use encore_app::audit::AuditUseCases;
 use encore_app::cancellation::CancellationUseCases;
 use encore_app::identity::IdentityUseCases;
@@ -12,19 +12,12 @@ use encore_app::seat_blocks::SeatBlockUseCases;
 use encore_app::sessions::EndedSessions;
 use encore_domain::audit_log::StaffCall;
 use encore_domain::booking::seat_block::BlockReason;
-use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
-use encore_domain::catalog::{
-    HOLD_DEFAULT, HOLD_MAX, HOLD_MIN, OnSaleWindow, SEATS_PER_FAN_DEFAULT, SEATS_PER_FAN_MAX, Title,
-};
-use encore_domain::identity::{Caller, Role};
+use encore_domain::catalog::Title;
 use encore_domain::ids::PerformanceId;
-use encore_domain::money::Money;
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::Clock;
-use encore_domain::queue::{LaneName, QueueMessage, QueuePatch, QueueSettings};
-use encore_domain::request::RequestKey;
+use encore_domain::queue::{LaneName, QueueMessage, QueuePatch};
 use encore_proto::admin::v1::{self as pb, admin_service_server::AdminService};
-use encore_proto::identity::v1::Role as RoleInProto;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -34,11 +27,12 @@ use crate::authenticate::{access_ends_at, caller, watch_session};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
-use crate::identity::to_proto as user_to_proto;
+use crate::identity::{role_from_proto, to_proto as user_to_proto};
+use crate::new_performance::new_performance;
 use crate::page_token::Listings;
-use crate::queue_admin::{self, grant_time, queue_patch, settings_to_proto};
+use crate::queue_admin::{self, grant_time, queue_patch, queue_to_change, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
-use crate::sent_body::{Call, sent_body};
+use crate::sent_body::sent_body;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown, end_with_access, end_with_session};
 use crate::to_proto::{money, timestamp};
@@ -250,7 +244,8 @@ impl AdminService for AdminApi {
             return Err(fields.into_status());
         };
         let confirmed = (message.confirmed_reservations, amount);
-        let running = self.performance_cancellations.run(caller, performance, reason, confirmed);
+        let call = StaffCall { caller, rpc: "AdminService.CancelPerformance", request: None };
+        let running = self.performance_cancellations.run(call, performance, reason, confirmed);
         let reports = self.calls.read(running).await?.map(|left| {
             let left = left.map_err(status)?;
             Ok(pb::CancelPerformanceResponse {
@@ -404,18 +399,7 @@ impl AdminService for AdminApi {
         let (caller, message) = (caller(&request)?, request.into_inner());
         let mut fields = Fields::default();
         let user = fields.id("user_id", &message.user_id);
-        let role = match message.role() {
-            RoleInProto::Fan => Some(Role::Fan),
-            RoleInProto::Support => Some(Role::Support),
-            RoleInProto::BoxOffice => Some(Role::BoxOffice),
-            RoleInProto::Operator => Some(Role::Operator),
-            RoleInProto::Auditor => Some(Role::Auditor),
-            RoleInProto::CheckIn => Some(Role::CheckIn),
-            RoleInProto::Unspecified => {
-                fields.refuse("role", "must be a role");
-                None
-            }
-        };
+        let role = fields.read("role", role_from_proto(message.role()).ok_or("must be a role"));
         let (Some(user), Some(role)) = (user, role) else {
             return Err(fields.into_status());
         };
@@ -451,111 +435,4 @@ impl AdminApi {
             self.calls.write(async move { queue_admin.change(performance, patch, override_ceiling, call).await });
         Ok(Some(settings_to_proto(&changed.await?)))
     }
-}
-
-/// Which queue an operator's request is about, and the key of the request.
-fn queue_to_change<M: prost::Message>(
-    caller: Caller,
-    (request_id, performance_id): (&str, &str),
-    call: &Call<'_, M>,
-) -> Result<(Option<RequestKey>, PerformanceId), Status> {
-    let mut fields = Fields::default();
-    let key = fields.optional_request(caller.user, request_id, call);
-    let performance = fields.id("performance_id", performance_id);
-    key.zip(performance).ok_or_else(|| fields.into_status())
-}
-
-pub(crate) fn new_performance(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<NewPerformance> {
-    let concert = fields.id("concert_id", &message.concert_id);
-    let venue = fields.id("venue_id", &message.venue_id);
-    let starts_at = fields.timestamp("starts_at", message.starts_at.as_ref());
-    let on_sale = on_sale(fields, message);
-    if let (Some(starts_at), Some(on_sale)) = (starts_at, on_sale)
-        && on_sale.closes_at > starts_at
-    {
-        fields.refuse("on_sale_closes_at", "must not be after starts_at");
-    }
-    let prices = prices(fields, message);
-    let seats_per_fan = seats_per_fan(fields, message.seats_per_fan);
-    let hold_for = match &message.hold_duration {
-        None => Some(HOLD_DEFAULT),
-        Some(value) => fields.duration("hold_duration", value).and_then(|hold_for| {
-            let fits = (HOLD_MIN..=HOLD_MAX).contains(&hold_for);
-            fields.read("hold_duration", if fits { Ok(hold_for) } else { Err("must be 10 seconds to 30 minutes") })
-        }),
-    };
-    let queue = new_queue(fields, message, on_sale);
-    Some(NewPerformance {
-        concert: concert?,
-        venue: venue?,
-        starts_at: starts_at?,
-        on_sale: on_sale?,
-        prices: prices?,
-        seats_per_fan: seats_per_fan?,
-        hold_for: hold_for?,
-        queue,
-    })
-}
-
-fn on_sale(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<OnSaleWindow> {
-    let opens_at = fields.timestamp("on_sale_opens_at", message.on_sale_opens_at.as_ref());
-    let closes_at = fields.timestamp("on_sale_closes_at", message.on_sale_closes_at.as_ref());
-    let (opens_at, closes_at) = (opens_at?, closes_at?);
-    let rule = "must be after on_sale_opens_at";
-    fields.read("on_sale_closes_at", if closes_at > opens_at { Ok(()) } else { Err(rule) })?;
-    Some(OnSaleWindow { opens_at, closes_at })
-}
-
-fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option<Vec<(String, Money)>> {
-    if !(1..=GRADES_PER_VENUE_MAX).contains(&message.prices.len()) {
-        fields.refuse("prices", format!("must have 1 to {GRADES_PER_VENUE_MAX} prices"));
-        return None;
-    }
-    let mut prices = Some(Vec::with_capacity(message.prices.len()));
-    for (index, grade_price) in message.prices.iter().enumerate() {
-        let field = format!("prices[{index}].price");
-        let price = fields.money(&field, grade_price.price.as_ref()).and_then(|price| {
-            let max = price.currency.price_max_minor();
-            let fits = (0..=max).contains(&price.minor);
-            let rule = format!("must be 0 to {max} minor units of {}", price.currency);
-            fields.read(&format!("{field}.amount_minor"), if fits { Ok(price) } else { Err(rule) })
-        });
-        let grade = fields.name(&format!("prices[{index}].grade"), &grade_price.grade);
-        prices = prices.zip(grade.zip(price)).map(|(mut prices, price)| {
-            prices.push(price);
-            prices
-        });
-    }
-    prices
-}
-
-fn seats_per_fan(fields: &mut Fields, seats: u32) -> Option<u32> {
-    match seats {
-        0 => Some(SEATS_PER_FAN_DEFAULT),
-        1..=SEATS_PER_FAN_MAX => Some(seats),
-        _ => {
-            fields.refuse("seats_per_fan", format!("must be at most {SEATS_PER_FAN_MAX}"));
-            None
-        }
-    }
-}
-
-fn new_queue(
-    fields: &mut Fields,
-    message: &pb::CreatePerformanceRequest,
-    on_sale: Option<OnSaleWindow>,
-) -> Option<NewQueue> {
-    let pre_queue_opens_at = message.pre_queue_opens_at.as_ref();
-    let pre_queue_opens_at = pre_queue_opens_at.and_then(|moment| fields.timestamp("pre_queue_opens_at", Some(moment)));
-    if message.queue.is_none() && message.pre_queue_opens_at.is_some() {
-        fields.refuse("pre_queue_opens_at", "must be absent without a queue");
-    }
-    if let (Some(pre_queue_opens_at), Some(on_sale)) = (pre_queue_opens_at, on_sale)
-        && pre_queue_opens_at >= on_sale.opens_at
-    {
-        fields.refuse("pre_queue_opens_at", "must be before on_sale_opens_at");
-    }
-    let settings = message.queue.as_ref()?;
-    let settings = QueueSettings::default().set_to(&queue_patch(fields, "queue", settings));
-    Some(NewQueue { settings, pre_queue_opens_at, override_ceiling: message.override_ceiling })
 }

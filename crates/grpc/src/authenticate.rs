@@ -18,6 +18,9 @@ use crate::access::{Access, access};
 use crate::check::{CallCheck, PendingCheck};
 use crate::status::{credentials_invalid, credentials_missing, role_not_allowed};
 
+/// The access of an RPC that is served and that the access table does not have: it is refused to everybody.
+const NOBODY: Access = Access::Roles(&[]);
+
 /// Reads access tokens and refuses callers without the access that the RPC requires. An invalid token on an RPC that requires none
 /// is ignored. Does no I/O: an access token is self-contained, and the sessions that have ended are known.
 pub(crate) struct Authenticate {
@@ -51,8 +54,9 @@ impl CallCheck for Authenticate {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
-        let allowed = match access(path).filter(|_| self.served.contains(path)) {
-            None | Some(Access::Anybody) => {
+        let needed = if self.served.contains(path) { access(path).unwrap_or(NOBODY) } else { Access::Anybody };
+        let allowed = match needed {
+            Access::Anybody => {
                 // Who says who they are may have more calls open.
                 if headers.contains_key(AUTHORIZATION)
                     && let Ok(payload) = self.payload(headers)
@@ -62,7 +66,7 @@ impl CallCheck for Authenticate {
                 }
                 return Ok(None);
             }
-            Some(Access::Roles(allowed)) => allowed,
+            Access::Roles(allowed) => allowed,
         };
         let payload = self.payload(headers)?;
         let caller = payload.caller;
@@ -96,4 +100,76 @@ pub(crate) fn watch_session<T>(request: &Request<T>, sessions: &EndedSessions) -
 pub(crate) fn access_ends_at<T>(request: &Request<T>) -> Option<Timestamp> {
     let payload: Option<&AccessTokenPayload> = request.extensions().get();
     payload.filter(|payload| payload.session.is_none()).map(|payload| payload.expires_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use encore_domain::identity::{AccessToken, Role};
+    use encore_domain::ids::UserId;
+    use http::HeaderValue;
+    use tonic::Code;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Access tokens that are the name of a role.
+    struct RoleNames;
+
+    impl AccessTokens for RoleNames {
+        fn issue(&self, payload: &AccessTokenPayload, _now: Timestamp) -> AccessToken {
+            AccessToken { token: payload.caller.role.name().to_owned(), expires_at: payload.expires_at }
+        }
+
+        fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenPayload> {
+            let caller = Caller { user: UserId(Uuid::nil()), role: Role::of_name(token)? };
+            Some(AccessTokenPayload { caller, session: None, expires_at: now + Duration::from_mins(1) })
+        }
+    }
+
+    /// A clock that stands still.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    /// The answer to a call of this path on a server that serves these paths.
+    fn outcome(served: &[&str], path: &str, token: Option<&str>) -> Result<(), Code> {
+        let authenticate = Authenticate {
+            served: served.iter().map(|&path| path.to_owned()).collect(),
+            access_tokens: Arc::new(RoleNames),
+            ended_sessions: EndedSessions::default(),
+            clock: Arc::new(Still),
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).expect("ASCII"));
+        }
+        let checked = authenticate.check(path, &headers, &mut Extensions::new());
+        checked.map(drop).map_err(|refused| refused.code())
+    }
+
+    #[test]
+    fn an_rpc_that_the_table_does_not_have_is_refused_to_everybody() {
+        let forgotten = "/encore.admin.v1.AdminService/Forgotten";
+        assert_eq!(access(forgotten), None);
+        assert_eq!(outcome(&[forgotten], forgotten, None), Err(Code::Unauthenticated));
+        for role in Role::ALL {
+            assert_eq!(outcome(&[forgotten], forgotten, Some(role.name())), Err(Code::PermissionDenied), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_served_is_left_to_the_router() {
+        let (health, set_up) = ("/grpc.health.v1.Health/Check", "/encore.admin.v1.AdminService/CreateConcert");
+        for path in [health, set_up, "/x"] {
+            assert_eq!(outcome(&[], path, None), Ok(()), "{path}");
+        }
+        assert_eq!(outcome(&[set_up], set_up, Some("operator")), Ok(()));
+        assert_eq!(outcome(&[set_up], set_up, Some("fan")), Err(Code::PermissionDenied));
+    }
 }

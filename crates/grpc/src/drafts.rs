@@ -8,11 +8,11 @@ use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_proto::admin::v1::{self as pb, draft_service_server::DraftService};
 use tonic::{Request, Response, Status};
 
-use crate::admin::new_performance;
 use crate::authenticate::caller;
 use crate::calls::Calls;
 use crate::catalog::summary_to_proto;
 use crate::fields::Fields;
+use crate::new_performance::new_performance;
 use crate::page_token::Listings;
 use crate::queue_admin::settings_to_proto;
 use crate::sent_body::sent_body;

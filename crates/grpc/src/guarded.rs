@@ -49,7 +49,7 @@ pub struct NotGuardable {
 pub enum NoGuard {
     Unknown,
     Public,
-    Operators,
+    NotForFans,
     Queue,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for NoGuard {
             Self::Public => {
                 "cannot be guarded: it needs no access token, so the owner of a queue token cannot be verified"
             }
-            Self::Operators => "cannot be guarded: it is not for fans, and nobody else queues",
+            Self::NotForFans => "cannot be guarded: fans may not call it",
             Self::Queue => {
                 "cannot be guarded: fans need it to join, watch and leave the queue before they are admitted"
             }
@@ -112,7 +112,7 @@ fn why_not(rpc: &str, access: Option<Access>) -> Option<NoGuard> {
     match access {
         None => Some(NoGuard::Unknown),
         Some(Access::Anybody) => Some(NoGuard::Public),
-        Some(Access::Roles(roles)) if !roles.contains(&Role::Fan) => Some(NoGuard::Operators),
+        Some(Access::Roles(roles)) if !roles.contains(&Role::Fan) => Some(NoGuard::NotForFans),
         Some(Access::Roles(_)) => {
             let service = rpc.split_once('/').map(|(service, _)| service);
             (service == Some(QUEUE_SERVICE)).then_some(NoGuard::Queue)
@@ -140,7 +140,7 @@ mod tests {
         assert!(of(NoGuard::Unknown).is_empty());
         assert!(of(NoGuard::Public).contains(&"IdentityService/LogIn"));
         assert!(of(NoGuard::Public).contains(&"CatalogService/ListConcerts"));
-        let of_operators = |rpc: &&str| {
+        let not_for_fans = |rpc: &&str| {
             [
                 "AdminService/",
                 "MoneyService/",
@@ -153,7 +153,7 @@ mod tests {
             .iter()
             .any(|service| rpc.starts_with(service))
         };
-        assert!(of(NoGuard::Operators).iter().all(of_operators));
+        assert!(of(NoGuard::NotForFans).iter().all(not_for_fans));
         for rpc in ["JoinQueue", "WatchPosition", "GetPosition", "LeaveQueue"] {
             assert!(of(NoGuard::Queue).contains(&format!("QueueService/{rpc}").as_str()), "{rpc}");
         }

@@ -289,6 +289,19 @@ pub(crate) fn role_to_proto(role: Role) -> pb::Role {
     }
 }
 
+/// The role; none if the field was not set.
+pub(crate) fn role_from_proto(role: pb::Role) -> Option<Role> {
+    match role {
+        pb::Role::Unspecified => None,
+        pb::Role::Fan => Some(Role::Fan),
+        pb::Role::Support => Some(Role::Support),
+        pb::Role::BoxOffice => Some(Role::BoxOffice),
+        pb::Role::Operator => Some(Role::Operator),
+        pb::Role::Auditor => Some(Role::Auditor),
+        pb::Role::CheckIn => Some(Role::CheckIn),
+    }
+}
+
 pub(crate) fn to_proto(user: &User) -> pb::User {
     pb::User {
         user_id: user.id.to_string(),

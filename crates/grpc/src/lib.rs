@@ -23,6 +23,7 @@ mod identity;
 mod library_status;
 mod measure;
 mod money;
+mod new_performance;
 mod only_post;
 mod pace;
 mod page_token;

@@ -103,7 +103,7 @@ impl PaymentService for PaymentApi {
     }
 }
 
-/// A payment as its fan, and support, see it.
+/// A payment as its fan sees it.
 pub(crate) fn to_proto(payment: &FanPayment) -> pb::Payment {
     match payment {
         FanPayment::Wallet(paid) => wallet_to_proto(paid),

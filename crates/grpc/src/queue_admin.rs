@@ -1,15 +1,20 @@
-//! Converts the queue settings and queue reports of `AdminService` from and to protobuf messages.
+//! Reads the requests of `AdminService` that are about queues, and converts settings and reports of queues to protobuf messages.
 
 use std::time::Duration;
 
 use encore_app::queue_admin::{LaneReport, QueuePhase, QueueReport};
+use encore_domain::identity::Caller;
+use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{
     Lane, LaneName, Lanes, NotAQueueSetting, QueueMessage, QueuePatch, QueueRate, QueueSettings, check_deadline,
     check_hold_tries, check_queue_count, check_rate_period,
 };
+use encore_domain::request::RequestKey;
 use encore_proto::admin::v1 as pb;
+use tonic::Status;
 
 use crate::fields::Fields;
+use crate::sent_body::Call;
 use crate::to_proto::{duration, timestamp};
 
 /// The validity of a lane grant where the request sets none.
@@ -18,6 +23,18 @@ const GRANT_DEFAULT: Duration = Duration::from_hours(24);
 const GRANT_MIN: Duration = Duration::from_mins(1);
 /// The longest validity of a lane grant: a season and its renewal.
 const GRANT_MAX: Duration = Duration::from_hours(400 * 24);
+
+/// Which queue an operator's request is about, and the key of the request.
+pub(crate) fn queue_to_change<M: prost::Message>(
+    caller: Caller,
+    (request_id, performance_id): (&str, &str),
+    call: &Call<'_, M>,
+) -> Result<(Option<RequestKey>, PerformanceId), Status> {
+    let mut fields = Fields::default();
+    let key = fields.optional_request(caller.user, request_id, call);
+    let performance = fields.id("performance_id", performance_id);
+    key.zip(performance).ok_or_else(|| fields.into_status())
+}
 
 /// The changes that the settings of a request ask for.
 pub(crate) fn queue_patch(fields: &mut Fields, field: &str, settings: &pb::QueueSettings) -> QueuePatch {

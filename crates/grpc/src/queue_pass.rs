@@ -8,6 +8,7 @@ use encore_domain::ports::QueueTokens;
 use http::{Extensions, HeaderMap};
 use tonic::{Request, Status};
 
+use crate::access::can_queue;
 use crate::calls::Calls;
 use crate::check::{CallCheck, PendingCheck};
 use crate::guarded::{GuardedRpcs, calls_the_guard_itself};
@@ -17,7 +18,7 @@ use crate::status::credentials_missing;
 pub const QUEUE_TOKEN_HEADER: &str = "queue-token";
 
 /// Reads queue tokens. Some use cases call the guard themselves; see [`calls_the_guard_itself`]. For every other guarded
-/// RPC this layer calls the guard.
+/// RPC this layer calls the guard. A call of a user who cannot join queues is not guarded.
 pub(crate) struct ReadQueuePass {
     pub(crate) guarded: GuardedRpcs,
     pub(crate) queue_tokens: Arc<dyn QueueTokens>,
@@ -47,7 +48,8 @@ impl CallCheck for ReadQueuePass {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Option<PendingCheck>, Status> {
-        let guarded = self.guarded.contains(path);
+        let caller = extensions.get::<Caller>().copied();
+        let guarded = self.guarded.contains(path) && caller.is_none_or(|caller| can_queue(caller.role));
         if calls_the_guard_itself(path) {
             let shown = self.shown(headers);
             extensions.insert(if guarded { shown } else { shown.not_guarded() });
@@ -56,7 +58,7 @@ impl CallCheck for ReadQueuePass {
         if !guarded {
             return Ok(None);
         }
-        let caller = extensions.get::<Caller>().copied().ok_or_else(credentials_missing)?;
+        let caller = caller.ok_or_else(credentials_missing)?;
         Ok(Some(self.authorize(self.shown(headers), caller)))
     }
 }

@@ -7,8 +7,10 @@ use encore_app::payment::PaymentUseCases;
 use encore_app::records::RecordsUseCases;
 use encore_domain::audit_log::{AuditChange, AuditEntry, AuditFilter, AuditTarget};
 use encore_domain::identity::Email;
+use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::time::Timestamp;
 use encore_proto::admin::v1::{self as pb, records_service_server::RecordsService};
+use encore_proto::payment::v1::Payment;
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::caller;
@@ -66,11 +68,7 @@ impl RecordsService for RecordsApi {
         let (Some(user), Some(states), Some(page)) = (user, states, page) else {
             return Err(fields.into_status());
         };
-        let reading = async {
-            self.records.user(user).await?;
-            self.booking.list_reservations(user, states, page).await
-        };
-        let page = self.calls.read(reading).await?;
+        let page = self.calls.read(self.booking.list_reservations(user, states, page)).await?;
         Ok(Response::new(pb::ListUserReservationsResponse {
             reservations: page.items.iter().map(reservation_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -89,13 +87,9 @@ impl RecordsService for RecordsApi {
         let (Some(user), Some(page)) = (user, page) else {
             return Err(fields.into_status());
         };
-        let reading = async {
-            self.records.user(user).await?;
-            self.payments.list_payments(user, page).await
-        };
-        let page = self.calls.read(reading).await?;
+        let page = self.calls.read(self.payments.list_payments(user, page)).await?;
         Ok(Response::new(pb::ListUserPaymentsResponse {
-            payments: page.items.iter().map(payment_to_proto).collect(),
+            payments: page.items.iter().map(payment_for_staff).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
     }
@@ -132,6 +126,11 @@ impl RecordsService for RecordsApi {
 /// A point in time that may be absent.
 fn optional_time(fields: &mut Fields, field: &str, value: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     value.and_then(|value| fields.timestamp(field, Some(value)))
+}
+
+/// A payment without what is for its fan alone: who opens the URL of the next action acts for the owner of the card.
+fn payment_for_staff(payment: &FanPayment) -> Payment {
+    Payment { next_action: None, ..payment_to_proto(payment) }
 }
 
 fn entry_to_proto(entry: AuditEntry) -> pb::AuditEntry {

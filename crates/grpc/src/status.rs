@@ -1,6 +1,8 @@
 //! The one table that maps each failure to a gRPC status with its details.
 
-use std::collections::HashMap;
+mod details;
+mod of_layers;
+
 use std::time::Duration;
 
 use chrono::SecondsFormat;
@@ -9,30 +11,23 @@ use encore_domain::booking::ReservationState;
 use encore_domain::catalog::NotOnSale;
 use encore_domain::catalog::draft::Obstacle;
 use encore_domain::error::Unavailable;
-use encore_domain::identity::Role;
 use encore_domain::identity::account_change::OpenBusiness;
 use encore_domain::queue::EndReason;
 use encore_domain::queue::ceilings::CeilingExceeded;
 use encore_domain::time::Timestamp;
 use encore_proto::booking::v1::{SeatBlock, SeatsTaken};
 use encore_proto::common::v1::ErrorReason;
-use prost::Message;
-use prost_types::Any;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt, pb};
+use tonic_types::StatusExt;
 use tracing::{error, warn};
 
-/// The `domain` of every `ErrorInfo`.
-const ERROR_DOMAIN: &str = "encore";
-/// The retry delay while a store is unavailable: long enough for a fail-over to be detected, and far shorter than a
-/// hold.
-const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(1);
-/// The retry delay while a bounded work queue is full.
-const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(2);
-/// The retry delay where a caller has as much open as it may. Its own calls end, and make room.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(1);
-/// The delay before a client reconnects when an instance shuts down.
-const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
+pub(crate) use self::details::refusal;
+use self::details::{RETRY_AFTER_OVERLOAD, RETRY_AFTER_UNAVAILABLE, info, quota_failure, retry_later, with_detail};
+pub(crate) use self::of_layers::{
+    Quota, body_overdue, credentials_invalid, credentials_missing, deadline_exceeded, no_answer_in_time, rate_limited,
+    reply_not_read, role_not_allowed, shutting_down,
+};
+
 /// The most bytes of violations in a status. Its details are sent in a header, and clients refuse large headers (8 KiB
 /// in Java, before base64).
 const VIOLATIONS_MAX_BYTES: usize = 4_096;
@@ -216,77 +211,6 @@ pub(crate) fn internal() -> Status {
     refusal(Code::Internal, "internal error", ErrorReason::Internal, [])
 }
 
-/// The deadline that the client set has passed.
-pub(crate) fn deadline_exceeded() -> Status {
-    let message = "the deadline of the call has passed: a call that changes something may still be carried out";
-    refusal(Code::DeadlineExceeded, message, ErrorReason::DeadlineExceeded, [])
-}
-
-/// The call carried no access token.
-pub(crate) fn credentials_missing() -> Status {
-    let message = "an access token is required: send the metadata authorization: Bearer <token>";
-    refusal(Code::Unauthenticated, message, ErrorReason::CredentialsMissing, [])
-}
-
-/// The access token is invalid.
-pub(crate) fn credentials_invalid() -> Status {
-    let message = "the access token is invalid or has expired, or its session has ended: refresh the session or log in";
-    refusal(Code::Unauthenticated, message, ErrorReason::CredentialsInvalid, [])
-}
-
-/// The caller has a role that may not call the RPC. These may.
-pub(crate) fn role_not_allowed(allowed: &[Role]) -> Status {
-    let roles: Vec<String> = allowed.iter().map(|role| role.name().to_uppercase()).collect();
-    let roles = roles.join(",");
-    let message = format!("users of your role may not call this RPC: it is for {roles}");
-    refusal(Code::PermissionDenied, message, ErrorReason::RoleNotAllowed, [("roles", roles)])
-}
-
-/// This instance is shutting down.
-pub(crate) fn shutting_down() -> Status {
-    let message = "this instance is shutting down: reconnect";
-    retry_later(Code::Unavailable, message, ErrorReason::ShuttingDown, RETRY_AFTER_SHUTDOWN)
-}
-
-/// A quota of what may be open or under way at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quota {
-    /// Connections, in all or from one address.
-    Connections,
-    /// Calls without a valid access token, per connection.
-    AnonymousCalls,
-    /// Calls and streams of one user.
-    CallsOfUser,
-    /// Calls of one user in a second.
-    CallsPerSecond,
-    /// Bytes of open calls and of replies that were not read, per connection or in all.
-    BytesInFlight,
-    /// Calls of one user, or from one address without a token, that wait for a store.
-    Stores,
-}
-
-impl Quota {
-    /// The quota and what to do, as in the violation of a `QuotaFailure`.
-    fn subject_and_description(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Connections => ("connections", "too many connections: close those that are not used"),
-            Self::AnonymousCalls => {
-                ("anonymous_calls", "too many calls of this connection are open: send an access token, or wait")
-            }
-            Self::CallsOfUser => ("calls_of_user", "too many calls of this user are open"),
-            Self::CallsPerSecond => ("calls_per_second", "too many calls of this user in a second"),
-            Self::BytesInFlight => ("bytes_in_flight", "too many bytes are in flight: end requests, read replies"),
-            Self::Stores => ("calls_at_once", "too many calls of this caller wait for a store"),
-        }
-    }
-}
-
-/// The caller has as much open or under way as it may. Nothing was done.
-pub(crate) fn rate_limited(quota: Quota) -> Status {
-    let (subject, description) = quota.subject_and_description();
-    quota_failure(description, subject, description, RETRY_AFTER_LIMIT)
-}
-
 /// A password was not checked or hashed. The wait is rounded up to whole seconds.
 fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
     let (subject, retry_after) = match limited {
@@ -298,30 +222,6 @@ fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
     };
     let retry_after = Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
     quota_failure(message, subject, message, retry_after)
-}
-
-fn quota_failure(message: impl Into<String>, subject: &str, description: &str, retry_after: Duration) -> Status {
-    let mut details = info(ErrorReason::RateLimited, [("quota", subject.to_owned())]);
-    details.set_retry_info(Some(retry_after));
-    details.add_quota_failure_violation(subject, description);
-    Status::with_error_details(Code::ResourceExhausted, message, details)
-}
-
-/// The body of the request did not come in time.
-pub(crate) fn body_overdue() -> Status {
-    let message = "the body of the request did not come in time";
-    refusal(Code::DeadlineExceeded, message, ErrorReason::DeadlineExceeded, [])
-}
-
-/// The reply was taken away, because its client did not read it.
-pub(crate) fn reply_not_read() -> Status {
-    retry_later(Code::Unavailable, "the reply was not read in time", ErrorReason::Overloaded, RETRY_AFTER_OVERLOAD)
-}
-
-/// The use case did not answer before its deadline.
-pub(crate) fn no_answer_in_time() -> Status {
-    let message = "the call timed out: it is safe to retry it with the same request_id";
-    retry_later(Code::Unavailable, message, ErrorReason::StoreUnavailable, RETRY_AFTER_UNAVAILABLE)
 }
 
 fn invalid(violations: &[Violation]) -> Status {
@@ -363,15 +263,6 @@ fn precondition<const N: usize>(message: String, reason: ErrorReason, metadata: 
     refusal(Code::FailedPrecondition, message, reason, metadata)
 }
 
-pub(crate) fn refusal<const N: usize>(
-    code: Code,
-    message: impl Into<String>,
-    reason: ErrorReason,
-    metadata: [(&str, String); N],
-) -> Status {
-    Status::with_error_details(code, message, info(reason, metadata))
-}
-
 /// Lists every field that exceeds its ceiling as a violation, and the first of them in the metadata as well.
 fn ceiling_exceeded(message: String, settings: &str, exceeded: &[CeilingExceeded]) -> Status {
     let field_and_ceiling = |exceeded: &CeilingExceeded| match exceeded {
@@ -398,6 +289,9 @@ fn not_publishable(message: String, obstacles: &[Obstacle]) -> Status {
             Obstacle::NoSeats => ("NO_SEATS", "prices", "must be of grades that have seats"),
             Obstacle::GradeWithoutPrice(grade) => {
                 ("GRADE_WITHOUT_PRICE", grade.as_str(), "must have a price or be in grades_not_for_sale")
+            }
+            Obstacle::PriceOfGradeNotForSale(grade) => {
+                ("PRICE_OF_GRADE_NOT_FOR_SALE", grade.as_str(), "must have no price or not be in grades_not_for_sale")
             }
         };
         details.add_precondition_failure_violation(kind, subject, rule);
@@ -431,26 +325,6 @@ fn many_seats(message: String, reason: ErrorReason, seat_ids: &[String], (kind, 
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-fn retry_later(code: Code, message: impl Into<String>, reason: ErrorReason, after: Duration) -> Status {
-    let mut details = info(reason, []);
-    details.set_retry_info(Some(after));
-    Status::with_error_details(code, message, details)
-}
-
-/// Adds a message of the contract to the details. A status whose details cannot be decoded is returned as it is.
-fn with_detail<D: Message>(status: Status, type_name: &str, detail: &D) -> Status {
-    let Ok(mut detailed) = pb::Status::decode(status.details()) else { return status };
-    let type_url = format!("type.googleapis.com/{type_name}");
-    detailed.details.push(Any { type_url, value: detail.encode_to_vec() });
-    Status::with_details(status.code(), status.message(), detailed.encode_to_vec().into())
-}
-
-fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
-    let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
-    let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    ErrorDetails::with_error_info(name, ERROR_DOMAIN, metadata)
-}
-
 fn rfc3339(moment: Timestamp) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -479,63 +353,4 @@ fn end_name(reason: EndReason) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_list_of_violations_fits_into_a_header() {
-        let violations: Vec<_> =
-            (0..1_000).map(|n| Violation::new(format!("plan_json$.zones[{n}]"), "must not be empty")).collect();
-        let status = status(AppError::Invalid(violations));
-        assert!(status.details().len() < 8_192, "{} bytes", status.details().len());
-        let details = status.get_error_details();
-        let bad_request = details.bad_request().expect("a list of violations");
-        let last = bad_request.field_violations.last().expect("the number of omitted violations");
-        assert!(last.description.starts_with("and 8"), "{}", last.description);
-    }
-
-    #[test]
-    fn taken_seats_with_the_longest_names_fit_into_a_header() {
-        let names: Vec<String> = (0..8).map(|n| format!("{n:064}")).collect();
-        let alternatives = vec![names.clone(); 3];
-        let status = status(AppError::SeatsTaken { seat_ids: names, version: Some(u64::MAX), alternatives });
-        assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
-        assert_eq!(status.get_error_details().precondition_failure().map(|it| it.violations.len()), Some(8));
-    }
-
-    #[test]
-    fn a_section_of_seats_with_the_longest_names_fits_into_a_header() {
-        let seat_ids: Vec<String> = (0..1_000).map(|n| format!("{n:064}")).collect();
-        let status = status(AppError::SeatsNotBlocked { seat_ids });
-        assert!(status.details().len() < 6_000, "{} bytes", status.details().len());
-        let details = status.get_error_details();
-        assert_eq!(details.error_info().and_then(|info| info.metadata.get("seats").cloned()).as_deref(), Some("1000"));
-        assert!(details.precondition_failure().is_some_and(|it| it.violations.len() >= 20));
-    }
-
-    #[test]
-    fn an_unavailable_store_is_reported_with_a_retry_delay() {
-        let status = status(AppError::Unavailable(encore_domain::error::Unavailable::of("redis")));
-        assert_eq!(status.code(), Code::Unavailable);
-        let details = status.get_error_details();
-        assert_eq!(details.retry_info().and_then(|retry| retry.retry_delay), Some(RETRY_AFTER_UNAVAILABLE));
-        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("STORE_UNAVAILABLE"));
-    }
-
-    #[test]
-    fn the_text_of_an_internal_error_is_not_sent_to_clients() {
-        let status = status(AppError::Internal("the salt of user 7".into()));
-        assert_eq!(status.code(), Code::Internal);
-        assert!(!status.message().contains("salt"));
-    }
-
-    #[test]
-    fn a_value_that_a_store_refuses_is_no_outage() {
-        let refused = encore_domain::error::Unavailable::defect("postgres", "timestamp out of range: 4714 BC");
-        let status = status(AppError::Unavailable(refused));
-        assert_eq!(status.code(), Code::Internal);
-        let details = status.get_error_details();
-        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("INTERNAL"));
-        assert!(details.retry_info().is_none() && !status.message().contains("4714"));
-    }
-}
+mod tests;

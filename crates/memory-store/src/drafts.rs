@@ -63,8 +63,10 @@ impl Drafts for MemoryDrafts {
     async fn change(&self, draft: Draft, act: StaffAct) -> Result<(), PortError<DraftRefusal>> {
         let Records { drafts, audit_log, .. } = &mut *self.0.lock();
         let stored = find_open(drafts, draft.performance.id)?;
-        audit_log.note(Some(act.changed_draft(stored, &draft)));
-        *stored = draft;
+        if *stored != draft {
+            audit_log.note(Some(act.changed_draft(stored, &draft)));
+            *stored = draft;
+        }
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::fixtures::{
-    act, altered, at_ms, at_secs, concert, euros, id, performance, queue, queue_settings, request, slots, small_chart,
-    start, venue,
+    act, altered, at_ms, at_secs, concert, euros, id, performance, pre_queue, queue, queue_settings, request, slots,
+    small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 use crate::refunds::plan;
@@ -114,7 +114,7 @@ pub async fn notes_what_is_added(bench: RecordBench) {
     let place = made(bench.catalog.add_venue(venue(small_chart()), Some(acts[0].clone())).await);
     let show = made(bench.catalog.add_concert(concert(), Some(acts[1].clone())).await);
     let date = performance(show.id, place.id);
-    let with_queue = Some(queue(queue_settings()));
+    let with_queue = Some(pre_queue(at_secs(1)));
     let date = made(bench.catalog.add_performance(date, with_queue, Some(acts[2].clone())).await);
 
     let log = bench.log().await;
@@ -131,7 +131,8 @@ pub async fn notes_what_is_added(bench: RecordBench) {
     };
     assert_eq!(value("venue_id"), Some(place.id.to_string()));
     assert_eq!(value("prices"), Some("12000,7500 EUR".to_owned()));
-    assert_eq!(value("max_active"), Some(queue_settings().max_active.to_string()));
+    assert_eq!(value("max_active"), Some("100".to_owned()));
+    assert_eq!(value("pre_queue_opens_at"), Some("2026-06-01T10:00:01Z".to_owned()));
 }
 
 pub async fn notes_changes_of_queues(bench: RecordBench) {
@@ -248,34 +249,56 @@ pub async fn notes_nothing_of_what_is_refused(bench: RecordBench) {
 
 pub async fn lists_by_who_target_and_time(bench: RecordBench) {
     let (ada, bea): (UserId, UserId) = (id(), id());
-    let (venue, show): (Uuid, Uuid) = (id(), id());
-    let rows = [(1, ada, venue), (2, bea, venue), (2, ada, show), (3, ada, venue), (3, bea, show), (4, ada, venue)];
-    let entry = |(seconds, user, target): &(u64, UserId, Uuid)| AuditEntry {
-        id: id::<AuditEntryId>(),
-        by: Caller { user: *user, role: Role::Operator },
-        rpc: "AdminService.Test".into(),
-        target: AuditTarget::Venue(*target),
-        changes: vec![],
-        reason: None,
-        request: None,
-        at: at_secs(*seconds),
-    };
-    let entries: Vec<AuditEntry> = rows.iter().map(entry).collect();
-    for entry in &entries {
+    let (venue, other): (Uuid, Uuid) = (id(), id());
+    // By ascending time, and by ascending id where the times are equal.
+    let rows = [(1, ada, venue), (2, bea, venue), (2, ada, other), (3, ada, venue), (3, bea, other), (4, ada, venue)];
+    let mut entries = Vec::new();
+    for (seconds, user, target) in rows {
+        let entry = AuditEntry {
+            id: id::<AuditEntryId>(),
+            by: Caller { user, role: Role::Operator },
+            rpc: "AdminService.Test".into(),
+            target: AuditTarget::Venue(target),
+            changes: vec![],
+            reason: None,
+            request: None,
+            at: at_secs(seconds),
+        };
         bench.audit_log.append(entry.clone()).await.expect("the store answers");
+        entries.push(entry);
     }
-    let times: [Option<Timestamp>; 4] = [None, Some(start()), Some(at_secs(2)), Some(at_ms(3_001))];
-    for by in [None, Some(ada), Some(bea), Some(id())] {
-        for target in [None, Some(venue), Some(id())] {
-            for (since, until) in times.iter().flat_map(|since| times.iter().map(move |until| (*since, *until))) {
-                let filter = AuditFilter { by, target, since, until };
-                let expected: Vec<AuditEntry> =
-                    entries.iter().rev().filter(|entry| filter.admits(entry)).cloned().collect();
-                assert_eq!(bench.log_of(filter, 100).await, expected, "{filter:?}");
-            }
-        }
+    // The rows that each filter admits, by their index, the newest first.
+    let all = AuditFilter::default();
+    let of = |by: UserId| AuditFilter { by: Some(by), ..all };
+    let on = |target: Uuid| AuditFilter { target: Some(target), ..all };
+    let since = |at: Timestamp| AuditFilter { since: Some(at), ..all };
+    let until = |at: Timestamp| AuditFilter { until: Some(at), ..all };
+    let expected: [(AuditFilter, &[usize]); 18] = [
+        (all, &[5, 4, 3, 2, 1, 0]),
+        (of(ada), &[5, 3, 2, 0]),
+        (of(bea), &[4, 1]),
+        (of(id()), &[]),
+        (on(venue), &[5, 3, 1, 0]),
+        (on(other), &[4, 2]),
+        (on(id()), &[]),
+        (since(start()), &[5, 4, 3, 2, 1, 0]),
+        (since(at_secs(3)), &[5, 4, 3]),
+        (since(at_ms(3_001)), &[5]),
+        (since(at_secs(5)), &[]),
+        (until(start()), &[]),
+        (until(at_secs(3)), &[2, 1, 0]),
+        (until(at_ms(3_001)), &[4, 3, 2, 1, 0]),
+        (AuditFilter { since: Some(at_secs(2)), ..until(at_secs(3)) }, &[2, 1]),
+        (AuditFilter { since: Some(at_secs(3)), ..until(at_secs(3)) }, &[]),
+        (AuditFilter { by: Some(bea), ..on(venue) }, &[1]),
+        (AuditFilter { by: Some(ada), target: Some(venue), since: Some(at_secs(2)), until: Some(at_secs(4)) }, &[3]),
+    ];
+    for (filter, indices) in expected {
+        let listed = bench.log_of(filter, 100).await;
+        let expected: Vec<AuditEntry> = indices.iter().map(|index| entries[*index].clone()).collect();
+        assert_eq!(listed, expected, "{filter:?}");
     }
-    let newest: Vec<AuditEntry> = entries.iter().rev().cloned().collect();
+    let newest: Vec<AuditEntry> = entries.into_iter().rev().collect();
     for size in SIZES {
         assert_eq!(bench.log_of(AuditFilter::default(), size).await, newest, "{size} in a page");
     }

@@ -28,6 +28,7 @@ macro_rules! drafts {
             repeats_an_add,
             lists_open_drafts,
             changes_a_draft,
+            notes_no_change_to_the_same,
             publishes_a_draft,
             publishes_only_what_was_looked_at,
             withdraws_a_draft,
@@ -137,6 +138,17 @@ pub async fn changes_a_draft(bench: RecordBench) {
     assert!(entry.changes.iter().any(|change| change.field == "max_active" && change.after.is_none()));
 }
 
+pub async fn notes_no_change_to_the_same(bench: RecordBench) {
+    let draft = bench.draft().await;
+    let newest = bench.newest_entry().await;
+    for seconds in [8, 9] {
+        let act = StaffAct { at: at_secs(seconds), ..some_act() };
+        bench.drafts.change(draft.clone(), act).await.expect("it is open");
+    }
+    assert_eq!(bench.newest_entry().await, newest, "it was added, and nothing else happened");
+    assert_eq!(bench.stored_draft(draft.performance.id).await, Some(draft));
+}
+
 pub async fn publishes_a_draft(bench: RecordBench) {
     let draft = bench.draft().await;
     let act = StaffAct { at: at_secs(9), ..some_act() };
@@ -148,7 +160,10 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     let listed = bench.catalog.performances(&of_concert(&draft), PageRequest::first(9)).await;
     assert_eq!(listed.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
-    assert_eq!(bench.newest_entry().await.id, act.id);
+    let entry = bench.newest_entry().await;
+    assert_eq!(entry.id, act.id);
+    let opening = entry.changes.iter().find(|change| change.field == "pre_queue_opens_at").expect("it is noted");
+    assert_eq!((opening.before.as_deref(), opening.after.as_deref()), (None, Some("2026-06-01T10:00:01Z")));
 }
 
 pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {

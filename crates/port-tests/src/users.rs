@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
 use encore_domain::identity::contact::{AddressParts, Contact, Phone, PostalAddress};
-use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role};
+use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
 use encore_domain::ids::{SessionId, UserId};
 use encore_domain::ports::{AccountChanged, EmailTaken, Refreshed};
 
@@ -229,6 +229,8 @@ pub async fn deletes_a_user(bench: RecordBench) {
     assert_eq!(ended, [session.id]);
     assert_eq!(bench.user(user).await, None);
     assert_eq!(bench.user_by_email(&email).await, None);
+    let (placeholder, _) = User::without_person(user);
+    assert_eq!(bench.user_by_email(&placeholder).await, None, "nor by what stands for the address");
     assert_eq!(bench.live_sessions(user, at_secs(1)).await, []);
     assert_eq!(bench.show_refresh_token(&token, 1, at_secs(1)).await, Refreshed::Refused);
     assert_eq!(bench.balances(user).await, [euros(500)], "the books stay");

@@ -14,7 +14,7 @@ use encore_domain::time::Timestamp;
 
 use crate::address_record;
 use crate::audit_log;
-use crate::codec::{read_money, role_text};
+use crate::codec::read_money;
 use crate::database::Database;
 use crate::error::TxError;
 use crate::password_resets::forget_of;
@@ -85,7 +85,7 @@ pub async fn change_role(
         if stored.user.role == role {
             return Ok(Some(Vec::new()));
         }
-        diesel::update(users::table.find(id.0)).set(users::role.eq(role_text(role))).execute(conn).await?;
+        diesel::update(users::table.find(id.0)).set(users::role.eq(role.name())).execute(conn).await?;
         audit_log::note(conn, act.map(|act| act.changed_role(id, stored.user.role, role))).await?;
         Ok(Some(end_all_but(conn, id, None, at).await?))
     });

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::codec::{comparable_time, read_role, role_text};
+use crate::codec::{comparable_time, read_role};
 use crate::database::Database;
 use crate::error::{corrupt, unavailable};
 use crate::schema::audit_entries;
@@ -61,7 +61,7 @@ impl EntryRow {
             id: id.0,
             at,
             user_id: by.user.0,
-            role: role_text(by.role).to_owned(),
+            role: by.role.name().to_owned(),
             rpc,
             target_kind: target.kind().to_owned(),
             target_id: target.id(),

@@ -19,10 +19,6 @@ use encore_domain::wallet::TransferKind;
 
 use crate::error::corrupt;
 
-pub fn role_text(role: Role) -> &'static str {
-    role.name()
-}
-
 pub fn read_role(text: &str) -> QueryResult<Role> {
     Role::of_name(text).ok_or_else(|| corrupt("role", text))
 }

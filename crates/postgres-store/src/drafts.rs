@@ -57,6 +57,9 @@ impl PostgresDrafts {
         let mut conn = self.database.connection().await?;
         let changing = conn.transaction(async |conn| {
             let before = lock_open(conn, draft.performance.id).await?;
+            if before == *draft {
+                return Ok(());
+            }
             let row = drafts::table.find(draft.performance.id.0);
             diesel::update(row).set(DraftRow::of(draft)?).execute(conn).await?;
             audit_log::note(conn, Some(act.changed_draft(&before, draft))).await?;

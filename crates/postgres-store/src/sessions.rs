@@ -14,7 +14,6 @@ use encore_domain::ports::{AccountChanged, EndedSession, Refreshed, Sessions};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::codec::role_text;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::schema::sessions;
@@ -52,7 +51,7 @@ impl PostgresSessions {
             let lock = sql(LOCK)
                 .bind::<SqlUuid, _>(account.user.id.0)
                 .bind::<Text, _>(&account.password_hash.0)
-                .bind::<Text, _>(role_text(account.user.role));
+                .bind::<Text, _>(account.user.role.name());
             let unchanged: Vec<Id> = Cached(lock).load(conn).await?;
             if unchanged.is_empty() {
                 return Err(TxError::Port(PortError::Refused(AccountChanged)));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::address_record;
-use crate::codec::{read_role, role_text};
+use crate::codec::read_role;
 use crate::error::corrupt;
 use crate::schema::users;
 
@@ -34,7 +34,7 @@ impl UserRow {
             id: id.0,
             email: email.as_str().to_owned(),
             display_name: display_name.as_str().to_owned(),
-            role: role_text(*role).to_owned(),
+            role: role.name().to_owned(),
             password_hash: account.password_hash.0.clone(),
             created_at: *created_at,
             phone: contact.phone.as_ref().map(|phone| phone.as_str().to_owned()),

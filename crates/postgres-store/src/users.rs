@@ -124,7 +124,8 @@ impl Users for PostgresUsers {
 
     async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let query = users::table.filter(users::email.eq(email.as_str())).select(UserRow::as_select());
+        let of_email = users::table.filter(users::email.eq(email.as_str())).filter(users::deleted_at.is_null());
+        let query = of_email.select(UserRow::as_select());
         let row = query.first(&mut conn).await.optional().map_err(unavailable)?;
         row.map(UserRow::into_account).transpose().map_err(unavailable)
     }

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod contract;
+
 /// The descriptors of the packages that every server serves, with their comments, as an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/encore.fds"));
 

@@ -2,10 +2,10 @@
 
 use encore_domain::identity::Role;
 use encore_proto::FILE_DESCRIPTOR_SET;
-use encore_proto::common::v1::{Access, CallerKind};
+use encore_proto::common::v1::CallerKind;
+use encore_proto::contract::{Rpc, rpcs_of};
 use encore_tests::fan::{Fan, reason};
 use encore_tests::world::World;
-use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -25,84 +25,20 @@ const PUBLIC: [&str; 10] = [
     "QueueService/GetDraw",
 ];
 
-/// The descriptors with the option of Encore, which the types of `prost-types` drop.
-#[derive(Clone, PartialEq, Message)]
-struct Files {
-    #[prost(message, repeated, tag = "1")]
-    file: Vec<File>,
+fn is_public(rpc: &Rpc) -> bool {
+    rpc.callers.contains(&CallerKind::Anybody)
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct File {
-    #[prost(string, tag = "2")]
-    package: String,
-    #[prost(message, repeated, tag = "6")]
-    service: Vec<Service>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Service {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, repeated, tag = "2")]
-    method: Vec<Method>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Method {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "4")]
-    options: Option<Options>,
-    #[prost(bool, tag = "6")]
-    server_streaming: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Options {
-    #[prost(message, optional, tag = "51900")]
-    access: Option<Access>,
-}
-
-struct Rpc {
-    /// Such as `/encore.queue.v1.QueueService/JoinQueue`.
-    path: String,
-    /// Whether it answers with a stream.
-    is_stream: bool,
-    /// Who may call it, as the contract says.
-    callers: Vec<CallerKind>,
-}
-
-impl Rpc {
-    fn is_public(&self) -> bool {
-        self.callers.contains(&CallerKind::Anybody)
-    }
-
-    fn is_for(&self, role: Role) -> bool {
-        let kind = match role {
-            Role::Fan => CallerKind::Fan,
-            Role::Support => CallerKind::Support,
-            Role::BoxOffice => CallerKind::BoxOffice,
-            Role::Operator => CallerKind::Operator,
-            Role::Auditor => CallerKind::Auditor,
-            Role::CheckIn => CallerKind::CheckIn,
-        };
-        self.callers.iter().any(|caller| [kind, CallerKind::SignedIn].contains(caller))
-    }
-}
-
-fn rpcs() -> Vec<Rpc> {
-    let mut rpcs = Vec::new();
-    for File { package, service } in Files::decode(FILE_DESCRIPTOR_SET).expect("descriptors").file {
-        for Service { name, method } in service.into_iter().filter(|_| package.starts_with("encore.")) {
-            rpcs.extend(method.into_iter().map(|method| Rpc {
-                path: format!("/{package}.{name}/{}", method.name),
-                is_stream: method.server_streaming,
-                callers: method.options.unwrap_or_default().access.unwrap_or_default().callers().collect(),
-            }));
-        }
-    }
-    rpcs
+fn is_for(rpc: &Rpc, role: Role) -> bool {
+    let kind = match role {
+        Role::Fan => CallerKind::Fan,
+        Role::Support => CallerKind::Support,
+        Role::BoxOffice => CallerKind::BoxOffice,
+        Role::Operator => CallerKind::Operator,
+        Role::Auditor => CallerKind::Auditor,
+        Role::CheckIn => CallerKind::CheckIn,
+    };
+    rpc.callers.iter().any(|caller| [kind, CallerKind::SignedIn].contains(caller))
 }
 
 /// Sends an empty message, and returns why it was refused.
@@ -126,18 +62,19 @@ async fn every_rpc_refuses_who_may_not_call_it() {
     for role in Role::ALL {
         users.push((role, world.user(0, role).await));
     }
-    let (rpcs, of_a_caller) = (rpcs(), ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "ROLE_NOT_ALLOWED"]);
-    let mut public: Vec<&str> = rpcs.iter().filter(|rpc| rpc.is_public()).map(|rpc| rpc.path.as_str()).collect();
+    let of_a_caller = ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "ROLE_NOT_ALLOWED"];
+    let rpcs = rpcs_of(FILE_DESCRIPTOR_SET).expect("descriptors");
+    let mut public: Vec<String> = rpcs.iter().filter(|rpc| is_public(rpc)).map(Rpc::full_name).collect();
     public.sort_unstable();
-    let named: Vec<&str> = public.iter().filter_map(|path| Some(path.rsplit_once('.')?.1)).collect();
+    let named: Vec<&str> = public.iter().filter_map(|name| Some(name.rsplit_once('.')?.1)).collect();
     assert_eq!(named, PUBLIC);
     assert!(rpcs.len() >= 60, "{}", rpcs.len());
     for rpc in rpcs {
-        let path = &rpc.path;
+        let path = &rpc.path();
         assert!(!rpc.callers.is_empty(), "{path} says who may call it");
         let stranger = refusal(channel, path, None).await;
         let forger = refusal(channel, path, Some("e30.e30.c2ln")).await;
-        if rpc.is_public() {
+        if is_public(&rpc) {
             assert!(!of_a_caller.contains(&stranger.as_str()), "{path}: {stranger}");
             assert_eq!(forger, stranger, "{path}: a token is ignored");
             continue;
@@ -145,11 +82,11 @@ async fn every_rpc_refuses_who_may_not_call_it() {
         assert_eq!((stranger.as_str(), forger.as_str()), ("CREDENTIALS_MISSING", "CREDENTIALS_INVALID"), "{path}");
         for (role, user) in &users {
             // A stream that is taken may not end.
-            if rpc.is_for(*role) && rpc.is_stream {
+            if is_for(&rpc, *role) && rpc.is_stream {
                 continue;
             }
             let refused = refusal(channel, path, Some(&user.access_token)).await;
-            if rpc.is_for(*role) {
+            if is_for(&rpc, *role) {
                 assert!(!of_a_caller.contains(&refused.as_str()), "{path}: {role:?} is refused with {refused}");
             } else {
                 assert_eq!(refused, "ROLE_NOT_ALLOWED", "{path}: {role:?}");

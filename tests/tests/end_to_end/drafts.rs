@@ -117,6 +117,17 @@ fn id_of(draft: &pb::Draft) -> String {
     draft.performance.as_ref().expect("a performance").performance_id.clone()
 }
 
+/// The type and the subject of something for which a draft cannot be published.
+fn obstacle(kind: &str, subject: &str) -> (String, String) {
+    (kind.to_owned(), subject.to_owned())
+}
+
+/// What a refusal names as obstacles.
+fn obstacles(refused: &Status) -> Vec<(String, String)> {
+    let details = refused.get_details_precondition_failure().expect("obstacles").violations;
+    details.into_iter().map(|violation| (violation.r#type, violation.subject)).collect()
+}
+
 async fn a_draft_is_seen_by_fans_once_it_is_published(world: World, instances: usize) {
     let plan = Plan::new(world).await;
     let (fan, auditor) = (plan.world.fan(instances - 1).await, plan.world.user(0, Role::Auditor).await);
@@ -138,9 +149,12 @@ async fn a_draft_is_seen_by_fans_once_it_is_published(world: World, instances: u
 
     let forgotten = plan.publish(&id, &[]).await.expect_err("Rear has no price");
     assert_eq!((forgotten.code(), reason(&forgotten).as_str()), (Code::FailedPrecondition, "NOT_PUBLISHABLE"));
-    let details = forgotten.get_details_precondition_failure().expect("obstacles").violations;
-    let obstacles: Vec<(&str, &str)> = details.iter().map(|it| (it.r#type.as_str(), it.subject.as_str())).collect();
-    assert_eq!(obstacles, [("GRADE_WITHOUT_PRICE", "Rear")]);
+    assert_eq!(obstacles(&forgotten), [obstacle("GRADE_WITHOUT_PRICE", "Rear")]);
+    let contradicted = plan.publish(&id, &["Rear", "Front"]).await.expect_err("Front has a price");
+    assert_eq!(obstacles(&contradicted), [obstacle("PRICE_OF_GRADE_NOT_FOR_SALE", "Front")]);
+    let both = plan.publish(&id, &["Front"]).await.expect_err("neither grade fits");
+    let of_both = [obstacle("PRICE_OF_GRADE_NOT_FOR_SALE", "Front"), obstacle("GRADE_WITHOUT_PRICE", "Rear")];
+    assert_eq!(obstacles(&both), of_both);
     assert_eq!(violated_fields(&plan.publish(&id, &["Side"]).await.expect_err("none")), ["grades_not_for_sale[0]"]);
     assert_eq!(plan.told(&fan, &id).await, ["NOT_FOUND"; 6]);
 
@@ -181,9 +195,8 @@ async fn a_draft_that_cannot_work_is_not_published() {
     let late = id_of(&plan.create("", plan.terms.clone()).await.expect("a draft"));
     plan.world.clock.advance(Duration::from_hours(25));
     let late = plan.publish(&late, &["Rear"]).await.expect_err("it has begun");
-    let details = late.get_details_precondition_failure().expect("obstacles").violations;
-    let obstacles: Vec<&str> = details.iter().map(|it| it.r#type.as_str()).collect();
-    assert_eq!(obstacles, ["STARTS_IN_THE_PAST", "SALE_IS_OVER"]);
+    let times = [obstacle("STARTS_IN_THE_PAST", "starts_at"), obstacle("SALE_IS_OVER", "on_sale_closes_at")];
+    assert_eq!(obstacles(&late), times);
 }
 
 #[tokio::test(flavor = "multi_thread")]

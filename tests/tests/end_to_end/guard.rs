@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use encore_domain::identity::Role;
 use encore_domain::ids::PerformanceId;
 use encore_domain::queue::{QueueRate, QueueSettings};
-use encore_grpc::GuardedRpcs;
+use encore_grpc::{GUARDED_BY_DEFAULT, GuardedRpcs};
+use encore_proto::catalog::v1::WatchSeatsRequest;
 use encore_server::encore::Encore;
 use encore_tests::fan::{Fan, reason, reason_metadata, request_id};
 use encore_tests::in_memory::Instance;
@@ -132,6 +134,31 @@ async fn any_rpc_can_be_guarded() {
     assert_all(&refusals, "QUEUE_TOKEN_ENDED");
     assert_eq!(reason_metadata(&refusals[0], "ended").as_deref(), Some("EXPIRED"));
     assert_eq!(fan.balance().await.expect("a balance"), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_cannot_queue_need_no_token() {
+    let world = World::embedded().await;
+    let guarded = [GUARDED_BY_DEFAULT[0], GUARDED_BY_DEFAULT[1], "encore.booking.v1.BookingService/GetReservation"];
+    let guarded = GuardedRpcs::parse(guarded).expect("all three can be guarded");
+    let strict = Instance::start(Encore::new(world.ports.clone(), guarded)).await;
+    let performance = world.performance(Some(QueueSettings::default())).await;
+    let watch = WatchSeatsRequest { performance_id: performance.to_string(), ..Default::default() };
+    for role in Role::ALL {
+        let user = world.user(0, role).await.on(&strict.channel);
+        let seats = user.seats(performance).await.map(|seats| seats.len());
+        let watched = user.catalog().watch_seats(user.request(watch.clone())).await.map(drop);
+        let unknown = user.reservation(&request_id()).await.expect_err("nobody's reservation");
+        if matches!(role, Role::Support | Role::Auditor | Role::CheckIn) {
+            assert_eq!(seats.expect("seats"), 26, "{role:?}");
+            watched.expect("a stream of seats");
+            assert_eq!(reason(&unknown), "NOT_FOUND", "{role:?}");
+        } else {
+            let refusals = [seats.map(drop), watched].map(|outcome| outcome.expect_err("the guard refuses"));
+            assert_all(&refusals, "QUEUE_TOKEN_MISSING");
+            assert_all(&[unknown], "QUEUE_TOKEN_MISSING");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

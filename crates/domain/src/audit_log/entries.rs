@@ -38,9 +38,8 @@ impl StaffAct {
 
     /// A performance was added, with its queue if it has one.
     pub fn added_performance(&self, performance: &Performance, queue: Option<&Queue>) -> AuditEntry {
-        let mut after = facts::performance(performance);
-        after.extend(queue.map(|queue| facts::queue(&queue.settings)).unwrap_or_default());
-        self.entry(AuditTarget::Performance(performance.id.0), vec![], after)
+        let queue = queue.map(|queue| (&queue.settings, queue.draw.map(|draw| draw.pre_queue_opens_at)));
+        self.entry(AuditTarget::Performance(performance.id.0), vec![], facts::sale(performance, queue))
     }
 
     /// A performance was planned.

@@ -3,7 +3,7 @@
 use chrono::SecondsFormat;
 
 use crate::audit_log::AuditChange;
-use crate::catalog::draft::{Draft, DraftQueue};
+use crate::catalog::draft::Draft;
 use crate::catalog::{Concert, Performance, Venue};
 use crate::queue::QueueSettings;
 use crate::time::Timestamp;
@@ -38,7 +38,7 @@ pub(super) fn concert(concert: &Concert) -> Facts {
     vec![("title", concert.title.as_str().to_owned()), ("artist", concert.artist.as_str().to_owned())]
 }
 
-pub(super) fn performance(performance: &Performance) -> Facts {
+fn performance(performance: &Performance) -> Facts {
     let Performance { concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_queue, .. } =
         performance;
     let price = |minor: &Option<i64>| minor.map_or("-".to_owned(), |minor| minor.to_string());
@@ -56,13 +56,19 @@ pub(super) fn performance(performance: &Performance) -> Facts {
     ]
 }
 
-pub(super) fn draft(draft: &Draft) -> Facts {
-    let mut facts = performance(&draft.performance);
-    if let Some(DraftQueue { settings, pre_queue_opens_at }) = &draft.queue {
+/// A performance with the settings of its queue and the opening of its pre-queue, if it has them.
+pub(super) fn sale(of: &Performance, with_queue: Option<(&QueueSettings, Option<Timestamp>)>) -> Facts {
+    let mut facts = performance(of);
+    if let Some((settings, pre_queue_opens_at)) = with_queue {
         facts.extend(queue(settings));
         facts.extend(pre_queue_opens_at.map(|at| ("pre_queue_opens_at", moment(at))));
     }
     facts
+}
+
+pub(super) fn draft(draft: &Draft) -> Facts {
+    let queue = draft.queue.as_ref().map(|queue| (&queue.settings, queue.pre_queue_opens_at));
+    sale(&draft.performance, queue)
 }
 
 pub(super) fn queue(settings: &QueueSettings) -> Facts {

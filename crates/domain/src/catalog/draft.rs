@@ -87,6 +87,8 @@ pub enum Obstacle {
     NoSeats,
     /// A grade has no price, and nobody said that its seats are not for sale.
     GradeWithoutPrice(String),
+    /// A grade has a price, and somebody said that its seats are not for sale.
+    PriceOfGradeNotForSale(String),
 }
 
 impl Draft {
@@ -110,8 +112,10 @@ impl Draft {
             obstacles.push(Obstacle::SaleIsOver);
         }
         for (grade, price) in chart.grades().iter().zip(&prices.minor_by_grade) {
-            if price.is_none() && !not_for_sale.contains(&grade.name) {
-                obstacles.push(Obstacle::GradeWithoutPrice(grade.name.clone()));
+            match (price.is_some(), not_for_sale.contains(&grade.name)) {
+                (false, false) => obstacles.push(Obstacle::GradeWithoutPrice(grade.name.clone())),
+                (true, true) => obstacles.push(Obstacle::PriceOfGradeNotForSale(grade.name.clone())),
+                (true, false) | (false, true) => {}
             }
         }
         if !(0..chart.slots()).any(|slot| prices.sells(chart, Slot(slot))) {

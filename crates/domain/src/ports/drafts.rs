@@ -11,7 +11,7 @@ use crate::queue::QueueDraw;
 use crate::request::{Applied, RequestKey};
 
 /// Keeps performances that are planned. Nobody but those who plan sees them: [`Catalog`](crate::ports::Catalog) does not have them
-/// before they are published. Every act is noted in the audit log.
+/// before they are published. Every change is noted in the audit log.
 ///
 /// # Contract
 /// - `keeps_a_draft`: it is read back as it was added, with its queue; the catalogue does not have it
@@ -19,6 +19,7 @@ use crate::request::{Applied, RequestKey};
 ///   [`Drafts::find_added`] finds it
 /// - `lists_open_drafts`: by id, each once, in pages of any size; not those that were published or withdrawn
 /// - `changes_a_draft`: everything but its id; the audit log says what
+/// - `notes_no_change_to_the_same`: a draft that is replaced by itself stays as it is, and the audit log gets no entry
 /// - `publishes_a_draft`: the catalogue has the performance and its queue, with the draw, in the same step
 /// - `publishes_only_what_was_looked_at`: [`DraftRefusal::Changed`] otherwise, and the catalogue does not have it
 /// - `withdraws_a_draft`

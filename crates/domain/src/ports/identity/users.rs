@@ -29,7 +29,8 @@ pub struct EmailTaken;
 /// - `changes_a_password`: and ends all sessions but the one that is kept, which are returned
 /// - `changes_a_password_only_of_the_account_that_was_checked`: [`AccountChanged`] otherwise, and nothing changes
 /// - `changes_a_role`: and ends all sessions, which are returned; the role that a user has already ends none; `None` if nobody has the id
-/// - `deletes_a_user`: found neither by id nor by e-mail afterwards, with no session; another may sign up with the address
+/// - `deletes_a_user`: found neither by id nor by e-mail afterwards, nor by what stands for the address, with no session; another may sign
+///   up with the address
 /// - `deletes_nobody_with_open_business`: [`DeleteRefusal::Open`] while a hold is live, a paid show has not begun or a payment by card is
 ///   under way, and with a balance unless it is given up; nothing changes
 /// - `deletes_only_the_account_that_was_checked`: [`DeleteRefusal::Changed`] otherwise, and nothing changes

@@ -6,8 +6,9 @@ use crate::booking::Reservation;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::PaymentId;
 use crate::payment::PayRefusal;
-use crate::payment::card::{CardPayment, CardPlan};
+use crate::payment::card::CardPayment;
 use crate::payment::card_change::{CardChange, CardEffects, TakeUp};
+use crate::payment::card_plan::CardPlan;
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 

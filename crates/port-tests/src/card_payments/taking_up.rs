@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use encore_domain::ids::PaymentId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
-use encore_domain::payment::card::{CardPlan, Purpose};
+use encore_domain::payment::card::Purpose;
 use encore_domain::payment::card_change::TakeUp;
+use encore_domain::payment::card_plan::CardPlan;
 
 use super::{DECLINED, plan_for, report};
 use crate::RecordBench;

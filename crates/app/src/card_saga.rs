@@ -150,6 +150,10 @@ impl CardSaga {
                 self.heard(card, voided.map(Some)).await
             }
             NextStep::Refund(index) => self.refund(card, &charge, index).await,
+            NextStep::CloseRefund(refund) => {
+                let closed = vec![(Step::Refund(refund), Outcome::Succeeded)];
+                self.decide(card, Change::Report(closed)).await
+            }
             NextStep::WatchRefunds => self.watch_refunds(card, &charge).await,
             NextStep::AskDispute => self.ask_dispute(card, &charge).await,
         }
@@ -217,9 +221,18 @@ impl CardSaga {
             let wait = retry_after(&card);
             return Ok(Stepped::Rest(Box::new(card), Some(wait)));
         };
+        if found.is_none()
+            && let Some(index) = card.open_refund()
+        {
+            // The gateway knows no dispute, whatever a webhook said, so the refund need not wait.
+            return self.refund(card, charge, index).await;
+        }
         let reports = found.map(dispute_report).into_iter().collect();
         let (card, _) = self.apply(&card, Change::Report(reports), self.leased()).await?;
-        Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
+        if card.next_step(self.clock.now()) == NextStep::AskDispute {
+            return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
+        }
+        Ok(Stepped::On(Box::new(card)))
     }
 
     /// Records what the gateway said. If it said nothing, or nothing new, it is asked again later.
@@ -268,10 +281,14 @@ impl CardSaga {
     /// Tells the live state what was committed, and the operators what they must know. What is not told is repaired.
     async fn propagate(&self, card: &CardPayment, effects: &CardEffects) {
         card_measure::recorded(&effects.events);
+        let state = card.latest();
         for event in &effects.events {
             match (event.step, &event.outcome) {
                 (Step::Refund(refund), Outcome::Failed(_)) => {
                     error!(payment = %card.id, %refund, "a refund to a card failed; credited to the wallet");
+                }
+                (Step::Refund(refund), Outcome::Succeeded) if state.refunds_by_dispute.contains(&refund) => {
+                    error!(payment = %card.id, %refund, "a refund was not sent: a lost dispute has given its money back");
                 }
                 (Step::Dispute, Outcome::Unknown) => {
                     error!(payment = %card.id, "a charge is disputed; answer it at the gateway");

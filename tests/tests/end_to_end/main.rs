@@ -16,6 +16,7 @@ mod bought_all;
 mod cancellation;
 mod cards;
 mod contention;
+mod disputes;
 mod drafts;
 mod draw;
 mod events;

@@ -144,6 +144,8 @@ pub struct AttemptState {
     pub is_revoked: bool,
     /// The refunds, oldest first.
     pub refunds: Vec<(RefundId, Progress)>,
+    /// The refunds whose money a lost dispute has already taken. The gateway is not asked for them.
+    pub refunds_by_dispute: Vec<RefundId>,
     /// What the fan must do, while that is so.
     pub next_action: Option<NextAction>,
     /// The cardholder's dispute of the charge, if there is one.
@@ -168,6 +170,7 @@ impl AttemptState {
     ///   was said before, and a refund that succeeded may come back.
     /// - Giving up and confirming exclude each other: whichever is recorded first wins.
     /// - A capture implies its authorization.
+    /// - A refund that is open when a dispute is lost succeeds by the dispute, and cannot fail.
     pub fn accept(&mut self, step: Step, outcome: &Outcome) -> bool {
         let before = self.clone();
         match step {
@@ -206,7 +209,14 @@ impl AttemptState {
     }
 
     fn accept_refund(&mut self, id: RefundId, outcome: &Outcome) {
+        let is_lost = self.dispute == Progress::Succeeded;
         match self.refunds.iter_mut().find(|(known, _)| *known == id) {
+            Some(_) if self.refunds_by_dispute.contains(&id) => {}
+            Some((_, progress)) if is_lost && !progress.is_final() => {
+                let is_closed = *outcome == Outcome::Succeeded;
+                self.refunds_by_dispute.extend(is_closed.then_some(id));
+                *progress = if is_closed { Progress::Succeeded } else { *progress };
+            }
             Some((_, progress)) => {
                 let came_back = *progress == Progress::Succeeded && matches!(outcome, Outcome::Failed(_));
                 *progress = if came_back { Progress::Failed } else { progress.after(outcome) };

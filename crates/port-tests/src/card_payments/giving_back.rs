@@ -3,9 +3,10 @@ use std::time::Duration;
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
-use encore_domain::payment::card::PaymentState;
+use encore_domain::payment::card::{NextStep, PaymentState};
 use encore_domain::payment::card_change::{CardEffects, Change, SeatsChange};
-use encore_domain::payment::gateway::FailureReason;
+use encore_domain::payment::gateway::{ChargeStatus, FailureReason, GatewayView};
+use encore_domain::payment::reconciliation::difference;
 use encore_domain::wallet::TransferKind;
 
 use super::{DECLINED, change, late, plan};
@@ -101,5 +102,31 @@ pub async fn refunds_a_card(bench: RecordBench) {
     bench.reported(&card, &[(Step::Refund(rest.id), Outcome::Succeeded)], at_secs(9)).await;
     assert_eq!(bench.balances(bought.user).await, [euros(12_000)]);
     assert_eq!(bench.card(card.id).await.state(), PaymentState::Refunded);
+    bench.assert_audited(&bought).await;
+}
+
+pub async fn gives_back_once_after_a_lost_dispute(bench: RecordBench) {
+    let (bought, card) = bench.charged(&[0, 1]).await;
+    let next = async |at| bench.card(card.id).await.next_step(at_secs(at));
+    bench.reported(&card, &[(Step::Dispute, Outcome::Requested), (Step::Dispute, Outcome::Unknown)], at_secs(5)).await;
+    let some = crate::refunds::plan(&bought, &bought.slots()[..1], at_secs(6));
+    let waiting = made(bench.cancel(&some, request(bought.user)).await).refund;
+    assert_eq!(next(7).await, NextStep::AskDispute, "its money may be taken by the bank");
+    bench.reported(&card, &[(Step::Dispute, Outcome::Succeeded)], at_secs(8)).await;
+    let rest = made(bench.cancel(&crate::refunds::plan(&bought, &[], at_secs(9)), request(bought.user)).await).refund;
+    for refund in [waiting.id, rest.id] {
+        assert_eq!(next(10).await, NextStep::CloseRefund(refund));
+        let step = Step::Refund(refund);
+        bench.reported(&card, &[(step, Outcome::Succeeded)], at_secs(10)).await;
+        let failed = Outcome::Failed(FailureReason::RefundRefused);
+        assert_eq!(bench.reported(&card, &[(step, failed)], at_secs(11)).await, CardEffects::default());
+    }
+    assert_eq!(next(12).await, NextStep::Done);
+    assert_eq!(bench.balances(bought.user).await, [euros(0)]);
+    assert_eq!(bench.card(card.id).await.state(), PaymentState::Refunded);
+    let compared = bench.reconciliations.unreconciled(at_secs(1_000), 10).await.expect("the store answers");
+    let untouched = GatewayView::of(ChargeStatus::Captured);
+    let found: Vec<_> = compared.iter().map(|it| difference(&it.state, Some(&untouched))).collect();
+    assert_eq!(found, [None]);
     bench.assert_audited(&bought).await;
 }

@@ -152,6 +152,24 @@ fn a_dispute_is_of_what_was_taken_and_fails_no_payment() {
 }
 
 #[test]
+fn a_refund_that_is_open_when_a_dispute_is_lost_can_only_succeed() {
+    let other = Step::Refund(RefundId(Uuid::from_u128(2)));
+    let lost = [
+        (Step::Capture, Outcome::Succeeded),
+        (other, Outcome::Requested),
+        (other, Outcome::Succeeded),
+        (REFUND, Outcome::Requested),
+        (Step::Dispute, Outcome::Succeeded),
+    ];
+    let mut state = after(&lost);
+    assert!(!state.accept(REFUND, &DECLINED) && !state.accept(REFUND, &Outcome::Unknown));
+    assert!(state.accept(REFUND, &Outcome::Succeeded));
+    assert_eq!(state.refunds_by_dispute, [RefundId(Uuid::from_u128(1))]);
+    assert!(!state.accept(REFUND, &DECLINED), "the bank took its money");
+    assert!(state.accept(other, &DECLINED), "this one was sent before, and came back");
+}
+
+#[test]
 fn the_fan_is_told_what_to_do_only_while_it_is_so() {
     let mut state = after(&[(Step::Authorize, Outcome::Requested), (Step::Authorize, action())]);
     assert!(state.next_action.is_some());

@@ -215,7 +215,7 @@ impl CardSaga {
         Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
     }
 
-    /// Asks what has become of a dispute. It is open for weeks, and a webhook tells when it is decided.
+    /// Asks what has become of a dispute, and of the refunds. It is open for weeks, and a webhook tells when it is decided.
     async fn ask_dispute(&self, card: CardPayment, charge: &Charge) -> Result<Stepped, AppError> {
         let Ok(found) = self.ask(self.gateway.dispute(charge)).await else {
             let wait = retry_after(&card);
@@ -227,8 +227,13 @@ impl CardSaga {
             // The gateway knows no dispute, whatever a webhook said, so the refund need not wait.
             return self.refund(card, charge, index).await;
         }
-        let reports = found.map(dispute_report).into_iter().collect();
-        let (card, _) = self.apply(&card, Change::Report(reports), self.leased()).await?;
+        let mut news: Vec<_> = found.map(dispute_report).into_iter().collect();
+        if !card.latest().refunds.is_empty() {
+            // Banks send refunds back during a dispute too.
+            let view = self.ask(self.gateway.look_up(charge)).await.ok().flatten();
+            news.extend(view.iter().flat_map(reports));
+        }
+        let (card, _) = self.apply(&card, Change::Report(news), self.leased()).await?;
         if card.next_step(self.clock.now()) == NextStep::AskDispute {
             return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
         }

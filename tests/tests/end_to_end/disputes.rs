@@ -15,7 +15,7 @@ use encore_domain::payment::gateway::{Charge, DisputeStatus, GatewayView, Refund
 use encore_domain::ports::{Clock, PaymentGateway};
 use encore_domain::wallet::TransferIds;
 use encore_grpc::GuardedRpcs;
-use encore_payment_gateway::{APPROVE, SandboxGateway};
+use encore_payment_gateway::{APPROVE, REFUND_FAILS_LATER, SandboxGateway};
 use encore_port_tests::fixtures;
 use encore_proto::payment::v1::PaymentState;
 use encore_server::encore::Encore;
@@ -205,6 +205,21 @@ async fn a_hint_of_a_dispute_that_the_gateway_does_not_know_delays_no_refund() {
         bought.hint().await;
         bought.cancel(&["S-A-1"]).await;
         assert_eq!(bought.sent().await, [RefundStatus::Succeeded]);
+        bought.assert_reconciled().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_comes_back_during_a_dispute_is_credited() {
+    for world in worlds().await {
+        let bought = Bought::with(world, REFUND_FAILS_LATER).await;
+        bought.cancel(&["S-A-1"]).await;
+        assert_eq!(bought.recorded().await, [Progress::Succeeded]);
+        bought.gateway.says(DisputeStatus::Open);
+        bought.hint().await;
+        bought.pass(SIX_HOURS).await;
+        assert_eq!(bought.recorded().await, [Progress::Failed]);
+        assert_eq!(bought.fan.balance().await.expect("a balance"), 12_000);
         bought.assert_reconciled().await;
     }
 }

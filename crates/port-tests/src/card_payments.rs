@@ -54,6 +54,7 @@ macro_rules! card_payments {
             hastens_what_a_hint_names,
             keeps_a_hint_for_the_end_of_the_lease,
             hears_of_a_dispute,
+            hears_of_another_dispute,
             gives_back_once_after_a_lost_dispute,
             ignores_old_reports,
             audits_card_payments,

@@ -148,7 +148,7 @@ pub struct AttemptState {
     pub refunds_by_dispute: Vec<RefundId>,
     /// What the fan must do, while that is so.
     pub next_action: Option<NextAction>,
-    /// The cardholder's dispute of the charge, if there is one.
+    /// The cardholder's latest dispute of the charge, if there is one.
     pub dispute: Progress,
     /// Why the gateway refused, if it did.
     pub failure: Option<FailureReason>,
@@ -166,8 +166,8 @@ impl AttemptState {
 
     /// Applies a report. Returns whether it changed anything; if not, it is not recorded.
     ///
-    /// - A final outcome of a step is never overwritten, but for two that say where money is: an amount that was taken counts whatever
-    ///   was said before, and a refund that succeeded may come back.
+    /// - A final outcome of a step is never overwritten, but for three that say where money is: an amount that was taken counts whatever
+    ///   was said before, a refund that succeeded may come back, and what was won may be disputed again.
     /// - Giving up and confirming exclude each other: whichever is recorded first wins.
     /// - A capture implies its authorization.
     /// - A refund that is open when a dispute is lost succeeds by the dispute, and cannot fail.
@@ -186,7 +186,7 @@ impl AttemptState {
             Step::Revoke => self.is_revoked |= self.must_revoke(),
             Step::Refund(id) => self.accept_refund(id, outcome),
             // Only what was taken can be disputed.
-            Step::Dispute if self.capture == Progress::Succeeded => self.dispute = self.dispute.after(outcome),
+            Step::Dispute if self.capture == Progress::Succeeded => self.accept_dispute(outcome),
             Step::Dispute => {}
         }
         if *self == before {
@@ -206,6 +206,12 @@ impl AttemptState {
             self.failure = Some(*reason);
         }
         true
+    }
+
+    /// News of a dispute that was won are of another one. The gateway, which is asked next, says if they were not.
+    fn accept_dispute(&mut self, outcome: &Outcome) {
+        let is_new = self.dispute == Progress::Failed && *outcome == Outcome::Requested;
+        self.dispute = if is_new { Progress::Requested } else { self.dispute.after(outcome) };
     }
 
     fn accept_refund(&mut self, id: RefundId, outcome: &Outcome) {

@@ -45,6 +45,7 @@ use crate::time::Timestamp;
 ///   may have looked before the news: the payment is due at once when it is left, whatever was asked for, and is looked at again once
 /// - `hears_of_a_dispute`: an event of what was taken, once; the payment is due at once, also if it was over, but not while it is leased;
 ///   the money, the seats and the state of the payment stay
+/// - `hears_of_another_dispute`: after one that was won, another is open again; after one that was lost there is none
 /// - `gives_back_once_after_a_lost_dispute`: a refund that is begun after it, or that waited for it, succeeds without the gateway: the
 ///   transfers are those of any refund to a card, no report returns it to the wallet, and a comparison with the gateway finds no difference
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event

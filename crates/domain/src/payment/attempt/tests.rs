@@ -71,7 +71,9 @@ fn no_report_in_any_state_breaks_a_rule() {
                 let came_back = (*before, *now) == (Progress::Succeeded, Progress::Failed);
                 assert!(!before.is_final() || before == now || came_back);
             }
-            assert!(!before.dispute.is_final() || now.dispute == before.dispute, "{before:?} {step:?} {outcome:?}");
+            let again = (before.dispute, now.dispute) == (Progress::Failed, Progress::Requested);
+            let stays = now.dispute == before.dispute || again;
+            assert!(!before.dispute.is_final() || stays, "{before:?} {step:?} {outcome:?}");
             // What was decided stays decided.
             assert!(now.is_confirmed >= before.is_confirmed && now.is_revoked >= before.is_revoked);
             assert!(now.is_expired >= before.is_expired && now.refunds.len() >= before.refunds.len());
@@ -149,6 +151,26 @@ fn a_dispute_is_of_what_was_taken_and_fails_no_payment() {
         assert!(state.accept(step, &outcome));
         assert_eq!((state.dispute, state.failure), (progress, None));
     }
+}
+
+#[test]
+fn a_charge_may_be_disputed_again_after_a_dispute_was_won_and_not_after_it_was_lost() {
+    let decided = |status| {
+        let mut state = after(&[(Step::Capture, Outcome::Succeeded), (Step::Dispute, Outcome::Requested)]);
+        let (step, outcome) = dispute_report(status);
+        assert!(state.accept(step, &outcome));
+        state
+    };
+    let mut won = decided(DisputeStatus::Won);
+    for late in [Outcome::Unknown, Outcome::Succeeded] {
+        assert!(!won.accept(Step::Dispute, &late), "an old answer: {late:?}");
+    }
+    assert!(won.accept(Step::Dispute, &Outcome::Requested));
+    assert!(won.dispute.is_open());
+    let (step, open) = dispute_report(DisputeStatus::Open);
+    assert!(won.accept(step, &open));
+    assert_eq!(won.dispute, Progress::Unknown);
+    assert!(!decided(DisputeStatus::Lost).accept(Step::Dispute, &Outcome::Requested));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::ended_tokens::PayingFan;
 use crate::error::{TxError, unavailable};
+use crate::payment_rows::NewPayment;
 use crate::requests::{self, Operation};
 use crate::schema::payment_attempts;
 use crate::statement::{Cached, sql};
@@ -238,7 +239,8 @@ async fn write(conn: &mut AsyncPgConnection, card: &CardPayment, effects: &CardE
         card_rows::add_events(conn, attempt.id, attempt.events.len(), &effects.events).await?;
     }
     if let Some(payment) = &effects.paid {
-        payment_rows::insert(conn, &[(payment, effects.ended_token.as_ref())]).await?;
+        let ended_token = effects.ended_token.as_ref();
+        payment_rows::insert(conn, &[NewPayment { payment, ended_token, balance_after_minor: None }]).await?;
         let tokens: Vec<_> = effects.ended_token.iter().collect();
         ended_tokens::insert(conn, &tokens, EndReason::Used).await?;
     }

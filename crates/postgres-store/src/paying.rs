@@ -22,6 +22,7 @@ use crate::database::Database;
 use crate::ended_tokens::PayingFan;
 use crate::error::{TxError, to_each};
 use crate::locks::hurry;
+use crate::payment_rows::NewPayment;
 use crate::requests::{self, NewRequest, Operation};
 use crate::wallet_rows::WalletKey;
 use crate::{ended_tokens, ledger, outbox, payment_rows, reservation_rows, wallet_rows};
@@ -205,7 +206,12 @@ fn decide(payments: &[WalletPayment], new: &HashSet<(Uuid, Uuid)>, found: Found)
 async fn write(conn: &AsyncPgConnection, accepted: &[&Accepted]) -> QueryResult<()> {
     let debits: Vec<Money> = accepted.iter().map(|it| it.plan.payment.amount).collect();
     let wallets: Vec<_> = accepted.iter().map(|it| it.plan.payment.user).zip(debits).collect();
-    let payments: Vec<_> = accepted.iter().map(|it| (&it.plan.payment, it.ended_token.as_ref())).collect();
+    let payments = accepted.iter().map(|it| NewPayment {
+        payment: &it.plan.payment,
+        ended_token: it.ended_token.as_ref(),
+        balance_after_minor: Some(it.balance_after_minor),
+    });
+    let payments: Vec<NewPayment> = payments.collect();
     let tokens: Vec<&QueueTokenPayload> = accepted.iter().filter_map(|it| it.ended_token.as_ref()).collect();
     let confirmed: Vec<&Reservation> = accepted.iter().map(|it| &it.confirmed).collect();
     let transfers: Vec<_> = accepted.iter().map(|it| (&it.plan.transfer, it.balance_after_minor)).collect();

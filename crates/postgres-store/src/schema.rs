@@ -309,6 +309,7 @@ diesel::table! {
         token_index -> Nullable<BigInt>,
         propagated -> Bool,
         token_lane -> SmallInt,
+        balance_after_minor -> Nullable<BigInt>,
     }
 }
 

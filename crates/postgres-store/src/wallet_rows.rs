@@ -165,7 +165,8 @@ pub async fn find_entries(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult
     rows.into_iter().map(|row| Ok((row.id, row.into_entry()?))).collect()
 }
 
-/// The balances right after payments from wallets, by payment.
+/// The balances right after payments from wallets, by payment. It reads all entries of a wallet that are newer than the payment, so only
+/// payments that were written without their balance are looked for.
 pub async fn balances_after(conn: &AsyncPgConnection, payments: &[&Payment]) -> QueryResult<HashMap<Uuid, Money>> {
     // A payment is looked for from the newest entry of its wallet on.
     const FIND: &str = "

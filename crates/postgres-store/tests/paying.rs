@@ -12,6 +12,7 @@ use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::ids::UserId;
+use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::payment::refund::{CancelPlan, CancellationPolicy, CancelledBy};
 use encore_domain::payment::{Paid, PayRefusal, PaymentPlan};
 use encore_domain::ports::{Audit, Catalog, Payments, Refunds, Reservations, Wallets};
@@ -124,6 +125,39 @@ async fn payments_that_arrive_together_are_committed_in_one_transaction() {
         let transactions = format!("SELECT count(DISTINCT xmin::text) AS count FROM {of}");
         assert_eq!(sale.count(&transactions).await, 1, "transactions of {of}");
     }
+}
+
+#[tokio::test]
+async fn the_balance_after_a_payment_is_stored_with_it() {
+    let sale = Sale::open().await;
+    let instance = Instance::of(&sale).await;
+    let calls = sale.payables(&instance, 0..2).await;
+    instance.fund(calls[1].0.payment.user, 500).await;
+    instance.pay_together(&calls).await;
+    for (_, key) in &calls {
+        instance.fund(key.user, 1).await;
+    }
+    let told = async || {
+        let mut told = Vec::new();
+        for (plan, key) in &calls {
+            let paid = instance.payments.find_paid(*key).await.expect("no reuse").expect("a payment");
+            let found = instance.payments.find(plan.payment.id).await.expect("the database is available");
+            let Some(FanPayment::Wallet(found)) = found else { panic!("{found:?}") };
+            assert_eq!(found.balance_after, paid.balance_after);
+            told.push(paid.balance_after.minor);
+        }
+        told
+    };
+    let store = async |minor: &str| {
+        let update = format!("UPDATE payments SET balance_after_minor = {minor} RETURNING 1");
+        sale.count(&format!("WITH updated AS ({update}) SELECT count(*) FROM updated")).await
+    };
+    assert_eq!(told().await, [0, 500]);
+    // The ledger says it of a payment that was written before.
+    assert_eq!(store("NULL").await, 2);
+    assert_eq!(told().await, [0, 500]);
+    assert_eq!(store("7").await, 2);
+    assert_eq!(told().await, [7, 7], "the ledger is not asked");
 }
 
 #[tokio::test]

@@ -125,6 +125,11 @@ async fn payments_that_arrive_together_are_committed_in_one_transaction() {
         let transactions = format!("SELECT count(DISTINCT xmin::text) AS count FROM {of}");
         assert_eq!(sale.count(&transactions).await, 1, "transactions of {of}");
     }
+    let of_wallets =
+        "SELECT count(DISTINCT position) AS count FROM ledger_entries WHERE balance_after_minor IS NOT NULL";
+    assert_eq!(sale.count(of_wallets).await, 40, "of the top-ups and the payments");
+    let of_others = "SELECT count(*) FROM ledger_entries WHERE balance_after_minor IS NULL AND position <> 0";
+    assert_eq!(sale.count(of_others).await, 0, "nobody lists them");
 }
 
 #[tokio::test]

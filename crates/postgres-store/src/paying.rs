@@ -1,7 +1,7 @@
 //! Pays holds from wallets, in batches. Each payment is decided by itself, and all that are accepted are written in one
 //! transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -122,7 +122,11 @@ async fn look_up(conn: &AsyncPgConnection, payments: &[WalletPayment]) -> QueryR
     };
     let fans: Vec<PayingFan> = payments.iter().filter(with_token).map(fan).collect();
     let reservations: Vec<Uuid> = payments.iter().map(|it| it.payment().reservation.0).collect();
-    let wallets: Vec<WalletKey> = payments.iter().map(WalletPayment::wallet).collect();
+    let mut wallets: BTreeMap<WalletKey, bool> = BTreeMap::new();
+    for it in payments {
+        // What is free is paid without a wallet, too.
+        *wallets.entry(it.wallet()).or_default() |= it.payment().amount.minor == 0;
+    }
     let ((), new, other_holds, reservations, balances) = try_join!(
         hurry(conn, payments.len()),
         requests::remember_all(conn, Operation::Pay, &requests),

@@ -19,7 +19,7 @@ use encore_domain::ports::{Audit, Catalog, Payments, Refunds, Reservations, Wall
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::wallet::{TopUpRefusal, TransferIds, WalletEntry};
-use encore_port_tests::fixtures::{at_secs, euros, hold, id, payment, request, start, top_up};
+use encore_port_tests::fixtures::{at_secs, euros, free, hold, id, payment, request, start, top_up};
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresCatalog, PostgresPayments, PostgresRefunds, PostgresReservations, PostgresWallets,
 };
@@ -208,6 +208,26 @@ async fn a_lock_that_somebody_keeps_delays_only_who_needs_it() {
     assert!(!waiting.is_finished(), "its wallet is locked");
     other.batch_execute("COMMIT").await.expect("committed");
     assert_eq!(made(&waiting.await.expect("no panic")).payment, calls[1].0.payment);
+}
+
+#[tokio::test]
+async fn what_is_free_waits_for_a_wallet_that_is_being_created() {
+    let sale = Sale::open().await;
+    let instance = Arc::new(Instance::of(&sale).await);
+    let (hold, placing) = sale.placement(&[0]).await;
+    let (free, fan) = (free(&hold), placing.user);
+    instance.reservations.place(free.clone(), SEATS_PER_FAN_MAX, None, placing).await.expect("a hold");
+    let mut other = sale.connect().await;
+    let create = format!("BEGIN; INSERT INTO wallets VALUES ('{fan}', 'EUR', 500)");
+    other.batch_execute(&create).await.expect("created");
+    let paying = Arc::clone(&instance);
+    let paying =
+        tokio::spawn(async move { paying.payments.pay_from_wallet(payment(&free, at_secs(1)), request(fan)).await });
+    while !paying.is_finished() && sale.count(WAITING).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("COMMIT").await.expect("committed");
+    assert_eq!(made(&paying.await.expect("no panic")).balance_after, euros(500));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use encore_domain::ids::RefundId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step, dispute_report, reports};
 use encore_domain::payment::card::{CardPayment, NextStep, PaymentState};
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
-use encore_domain::payment::gateway::{Charge, FailureReason, GatewayView};
+use encore_domain::payment::gateway::{Charge, DisputeStatus, FailureReason, GatewayView, RefundStatus};
 use encore_domain::ports::{CardPayments, Clock, Ids, PaymentGateway};
 use encore_seat_map::SeatMap;
 use futures::{StreamExt, stream};
@@ -199,6 +199,20 @@ impl CardSaga {
     async fn refund(&self, card: CardPayment, charge: &Charge, index: usize) -> Result<Stepped, AppError> {
         let Some(refund) = card.refunds.get(index).cloned() else { return Ok(Stepped::Rest(Box::new(card), None)) };
         let refunded = self.ask(self.gateway.refund(charge, refund.id, refund.amount())).await;
+        if refunded.as_ref().is_ok_and(|view| view.refunds.contains(&(refund.id, RefundStatus::Failed))) {
+            // Gateways refuse to refund what is disputed. The wallet gets the money only if the bank has no claim to it.
+            match self.ask(self.gateway.dispute(charge)).await {
+                Ok(Some(status @ (DisputeStatus::Open | DisputeStatus::Lost))) => {
+                    let news = vec![(Step::Dispute, Outcome::Requested), dispute_report(status)];
+                    return self.decide(card, Change::Report(news)).await;
+                }
+                Ok(Some(DisputeStatus::Won) | None) => {}
+                Err(_) => {
+                    let wait = retry_after(&card);
+                    return Ok(Stepped::Rest(Box::new(card), Some(wait)));
+                }
+            }
+        }
         self.heard(card, refunded.map(Some)).await
     }
 

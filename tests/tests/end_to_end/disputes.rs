@@ -11,7 +11,7 @@ use encore_domain::money::Money;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
 use encore_domain::payment::card::CardPayment;
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, Change, TakeUp};
-use encore_domain::payment::gateway::{Charge, DisputeStatus, GatewayView, RefundStatus};
+use encore_domain::payment::gateway::{Charge, ChargeStatus, DisputeStatus, GatewayView, RefundStatus};
 use encore_domain::ports::{Clock, PaymentGateway};
 use encore_domain::wallet::TransferIds;
 use encore_grpc::GuardedRpcs;
@@ -24,7 +24,7 @@ use encore_tests::fan::Fan;
 use encore_tests::in_memory::Instance;
 use encore_tests::world::World;
 
-/// The sandbox, at which a dispute is as the test says.
+/// The sandbox, at which a dispute is as the test says. It refuses refunds of what is disputed, and keeps no record of them.
 #[derive(Default)]
 struct Disputable {
     sandbox: SandboxGateway,
@@ -56,7 +56,15 @@ impl PaymentGateway for Disputable {
     }
 
     async fn refund(&self, charge: &Charge, refund: RefundId, amount: Money) -> Result<GatewayView, Unavailable> {
-        self.sandbox.refund(charge, refund, amount).await
+        match self.dispute(charge).await? {
+            Some(DisputeStatus::Open | DisputeStatus::Lost) => {
+                let view = self.look_up(charge).await?;
+                let mut view = view.unwrap_or_else(|| GatewayView::of(ChargeStatus::Captured));
+                view.refunds.push((refund, RefundStatus::Failed));
+                Ok(view)
+            }
+            Some(DisputeStatus::Won) | None => self.sandbox.refund(charge, refund, amount).await,
+        }
     }
 
     async fn look_up(&self, charge: &Charge) -> Result<Option<GatewayView>, Unavailable> {
@@ -205,6 +213,22 @@ async fn a_hint_of_a_dispute_that_the_gateway_does_not_know_delays_no_refund() {
         bought.hint().await;
         bought.cancel(&["S-A-1"]).await;
         assert_eq!(bought.sent().await, [RefundStatus::Succeeded]);
+        bought.assert_reconciled().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_refused_for_a_dispute_goes_to_no_wallet() {
+    for world in worlds().await {
+        let bought = Bought::with(world, APPROVE).await;
+        // No webhook has told of it.
+        bought.gateway.says(DisputeStatus::Open);
+        bought.cancel(&["S-A-1"]).await;
+        assert_eq!((bought.sent().await, bought.recorded().await), (vec![], vec![Progress::Requested]));
+        bought.gateway.says(DisputeStatus::Lost);
+        bought.pass(SIX_HOURS).await;
+        assert_eq!((bought.sent().await, bought.recorded().await), (vec![], vec![Progress::Succeeded]));
+        assert_eq!(bought.fan.balance().await.expect("a balance"), 0);
         bought.assert_reconciled().await;
     }
 }

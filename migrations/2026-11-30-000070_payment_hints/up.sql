@@ -1,6 +1,6 @@
 -- Hints of the gateway about a payment that an instance is driving.
 ALTER TABLE card_payments
-    -- `due_at`, if that is the end of the lease of the instance that drives the payment. Any other value is of an older lease.
+    -- The end of the latest lease by an instance. The payment is leased while `due_at` has the same value.
     ADD COLUMN leased_until timestamptz,
-    -- The first hint since the lease began. When the lease is given back, the payment is due at once.
+    -- The first hint since the lease began. If there is one, the payment is due at once when the lease is given up.
     ADD COLUMN hinted_at timestamptz;

@@ -9,7 +9,8 @@ const UNANSWERED: &str = "encore_gateway_unanswered_total";
 const COMPARED: &str = "encore_gateway_compared_total";
 
 /// The steps and outcomes that an operator must look at.
-const WATCHED: [(&str, &str); 2] = [("refund", "failed"), ("revoke", "succeeded")];
+const WATCHED: [(&str, &str); 4] =
+    [("refund", "failed"), ("revoke", "succeeded"), ("dispute", "unknown"), ("dispute", "succeeded")];
 
 /// Begins the counters that alarms watch at 0: a counter that begins with its first increment shows no increase.
 pub(crate) fn begin() {
@@ -61,7 +62,9 @@ mod tests {
         let page_before = page(&begin);
         let failed = (Step::Refund(RefundId(Uuid::nil())), Outcome::Failed(FailureReason::RefundRefused));
         let revoked = (Step::Revoke, Outcome::Succeeded);
-        let events = [failed, revoked].map(|(step, outcome)| AttemptEvent { step, outcome, at: Timestamp::UNIX_EPOCH });
+        let (disputed, lost) = ((Step::Dispute, Outcome::Unknown), (Step::Dispute, Outcome::Succeeded));
+        let events = [failed, revoked, disputed, lost];
+        let events = events.map(|(step, outcome)| AttemptEvent { step, outcome, at: Timestamp::UNIX_EPOCH });
         let page_after = page(&|| {
             recorded(&events);
             unanswered();

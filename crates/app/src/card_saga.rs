@@ -10,7 +10,7 @@ use encore_domain::ids::RefundId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step, dispute_report, reports};
 use encore_domain::payment::card::{CardPayment, NextStep, PaymentState};
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
-use encore_domain::payment::gateway::{Charge, FailureReason, GatewayView};
+use encore_domain::payment::gateway::{Charge, DisputeStatus, FailureReason, GatewayView, RefundStatus};
 use encore_domain::ports::{CardPayments, Clock, Ids, PaymentGateway};
 use encore_seat_map::SeatMap;
 use futures::{StreamExt, stream};
@@ -150,6 +150,10 @@ impl CardSaga {
                 self.heard(card, voided.map(Some)).await
             }
             NextStep::Refund(index) => self.refund(card, &charge, index).await,
+            NextStep::CloseRefund(refund) => {
+                let closed = vec![(Step::Refund(refund), Outcome::Succeeded)];
+                self.decide(card, Change::Report(closed)).await
+            }
             NextStep::WatchRefunds => self.watch_refunds(card, &charge).await,
             NextStep::AskDispute => self.ask_dispute(card, &charge).await,
         }
@@ -195,6 +199,20 @@ impl CardSaga {
     async fn refund(&self, card: CardPayment, charge: &Charge, index: usize) -> Result<Stepped, AppError> {
         let Some(refund) = card.refunds.get(index).cloned() else { return Ok(Stepped::Rest(Box::new(card), None)) };
         let refunded = self.ask(self.gateway.refund(charge, refund.id, refund.amount())).await;
+        if refunded.as_ref().is_ok_and(|view| view.refunds.contains(&(refund.id, RefundStatus::Failed))) {
+            // Gateways refuse to refund what is disputed. The wallet gets the money only if the bank has no claim to it.
+            match self.ask(self.gateway.dispute(charge)).await {
+                Ok(Some(status @ (DisputeStatus::Open | DisputeStatus::Lost))) => {
+                    let news = vec![(Step::Dispute, Outcome::Requested), dispute_report(status)];
+                    return self.decide(card, Change::Report(news)).await;
+                }
+                Ok(Some(DisputeStatus::Won) | None) => {}
+                Err(_) => {
+                    let wait = retry_after(&card);
+                    return Ok(Stepped::Rest(Box::new(card), Some(wait)));
+                }
+            }
+        }
         self.heard(card, refunded.map(Some)).await
     }
 
@@ -211,15 +229,29 @@ impl CardSaga {
         Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
     }
 
-    /// Asks what has become of a dispute. It is open for weeks, and a webhook tells when it is decided.
+    /// Asks what has become of a dispute, and of the refunds. It is open for weeks, and a webhook tells when it is decided.
     async fn ask_dispute(&self, card: CardPayment, charge: &Charge) -> Result<Stepped, AppError> {
         let Ok(found) = self.ask(self.gateway.dispute(charge)).await else {
             let wait = retry_after(&card);
             return Ok(Stepped::Rest(Box::new(card), Some(wait)));
         };
-        let reports = found.map(dispute_report).into_iter().collect();
-        let (card, _) = self.apply(&card, Change::Report(reports), self.leased()).await?;
-        Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
+        if found.is_none()
+            && let Some(index) = card.open_refund()
+        {
+            // The gateway knows no dispute, whatever a webhook said, so the refund need not wait.
+            return self.refund(card, charge, index).await;
+        }
+        let mut news: Vec<_> = found.map(dispute_report).into_iter().collect();
+        if !card.latest().refunds.is_empty() {
+            // Banks send refunds back during a dispute too.
+            let view = self.ask(self.gateway.look_up(charge)).await.ok().flatten();
+            news.extend(view.iter().flat_map(reports));
+        }
+        let (card, _) = self.apply(&card, Change::Report(news), self.leased()).await?;
+        if card.next_step(self.clock.now()) == NextStep::AskDispute {
+            return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
+        }
+        Ok(Stepped::On(Box::new(card)))
     }
 
     /// Records what the gateway said. If it said nothing, or nothing new, it is asked again later.
@@ -268,10 +300,14 @@ impl CardSaga {
     /// Tells the live state what was committed, and the operators what they must know. What is not told is repaired.
     async fn propagate(&self, card: &CardPayment, effects: &CardEffects) {
         card_measure::recorded(&effects.events);
+        let state = card.latest();
         for event in &effects.events {
             match (event.step, &event.outcome) {
                 (Step::Refund(refund), Outcome::Failed(_)) => {
                     error!(payment = %card.id, %refund, "a refund to a card failed; credited to the wallet");
+                }
+                (Step::Refund(refund), Outcome::Succeeded) if state.refunds_by_dispute.contains(&refund) => {
+                    error!(payment = %card.id, %refund, "a refund was not sent: a lost dispute has given its money back");
                 }
                 (Step::Dispute, Outcome::Unknown) => {
                     error!(payment = %card.id, "a charge is disputed; answer it at the gateway");

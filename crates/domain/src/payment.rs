@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod card;
 pub mod card_change;
+pub mod card_plan;
 pub mod fan_payment;
 pub mod gateway;
 pub mod reconciliation;
@@ -140,8 +141,8 @@ impl PaymentPlan {
     }
 }
 
-/// Plans a payment from the wallet of the fan. Whether the hold is live is checked when the plan is applied, so that a repeat of an
-/// earlier payment returns its result and is not refused.
+/// Plans a payment from the wallet of the fan. It refuses nothing: [`PaymentPlan::check`] decides when the plan is applied, under the
+/// locks of the hold and the wallet.
 pub fn plan_wallet_payment(
     reservation: &Reservation,
     id: PaymentId,

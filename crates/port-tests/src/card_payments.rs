@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
-use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::ids::{PaymentId, UserId};
 use encore_domain::money::Money;
 use encore_domain::payment::PayRefusal;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
-use encore_domain::payment::card::{CardPayment, CardPlan, PAYING_FOR, PaymentState, Purpose};
+use encore_domain::payment::card::{CardPayment, PAYING_FOR, PaymentState, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardChangeIds, CardEffects, Change, SeatsChange, TakeUp};
+use encore_domain::payment::card_plan::CardPlan;
 use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::payment::gateway::{FailureReason, MethodToken};
 use encore_domain::queue::QueueTokenPayload;
@@ -24,8 +24,10 @@ use crate::answers::{assert_reused, made, made_and_refused, refused, repeated};
 use crate::contention::{TWENTY, at_once};
 use crate::fixtures::{altered, at_secs, euros, hold, id, payment, request, start};
 
+mod giving_back;
 mod taking_up;
 
+pub use giving_back::*;
 pub use taking_up::*;
 
 /// Stamps the cases of the port `CardPayments`.
@@ -52,6 +54,8 @@ macro_rules! card_payments {
             hastens_what_a_hint_names,
             keeps_a_hint_for_the_end_of_the_lease,
             hears_of_a_dispute,
+            hears_of_another_dispute,
+            gives_back_once_after_a_lost_dispute,
             ignores_old_reports,
             audits_card_payments,
         ] $($with)+ }
@@ -253,29 +257,6 @@ pub async fn refuses_a_reused_request(bench: RecordBench) {
     assert_reused(&bench.card_payments.find_started(altered(key)).await);
 }
 
-pub async fn gives_a_refused_card_s_hold_back(bench: RecordBench) {
-    let sale = bench.open_sale().await;
-    let hold = hold(bench.sign_up().await, &sale, &[0]);
-    let placing = bench.place(&hold).await;
-    let card = bench.start(&plan(&hold, at_secs(1))).await;
-    let effects = bench.reported(&card, &[(Step::Authorize, DECLINED)], at_secs(2)).await;
-    let held = Reservation { revision: 2, ..hold.clone() };
-    assert_eq!(effects.seats, Some(SeatsChange::HeldAgain(held.clone())));
-    assert_eq!(bench.stored(&hold).await, Some(held.clone()));
-    let refused = bench.card(card.id).await;
-    assert_eq!((refused.state(), refused.failure()), (PaymentState::Failed, Some(FailureReason::Declined)));
-    let again = bench.reservations.place(hold.clone(), SEATS_PER_FAN_MAX, None, placing).await;
-    assert_eq!(repeated(again), hold);
-
-    let second = bench.start(&plan(&held, at_secs(3))).await;
-    assert_eq!((second.id, second.attempts.len()), (card.id, 2));
-    assert_ne!(second.attempts[0].id, second.attempts[1].id);
-    assert_eq!((second.state(), second.failure()), (PaymentState::Processing, None));
-    bench.reported(&second, &[(Step::Authorize, DECLINED)], at_secs(4)).await;
-    let expired = bench.reservations.expire_due(hold.expires_at, 100).await.expect("the store answers");
-    assert_eq!(expired.len(), 1, "its own deadline counts again");
-}
-
 pub async fn confirms_a_payment(bench: RecordBench) {
     let (hold, card) = bench.authorized(&[0, 13]).await;
     bench.top_up(hold.user, euros(500)).await;
@@ -346,34 +327,6 @@ pub async fn sells_late_if_the_seats_are_free(bench: RecordBench) {
     bench.assert_audited(&hold).await;
 }
 
-pub async fn gives_up_if_the_seats_are_taken(bench: RecordBench) {
-    let (hold, card) = late(&bench).await;
-    let other = Reservation { seats: hold.seats[..1].to_vec(), id: id(), user: bench.sign_up().await, ..hold.clone() };
-    let other = Reservation { total: euros(12_000), ..other };
-    bench.place(&other).await;
-    let at = card.attempts[0].bound + Duration::from_secs(2);
-    let (after, effects) = bench.apply(&card, change(Change::Confirm, at)).await;
-    assert_eq!((effects.seats, effects.paid), (None, None));
-    assert_eq!(after.latest().void, Progress::Requested);
-    let claims = bench.reservations.claims(hold.performance).await.expect("the store answers");
-    assert_eq!(claims, [Claim::held(other.slots()[0], other.id, other.user, other.expires_at)]);
-    bench.reported(&card, &[(Step::Void, Outcome::Succeeded)], at).await;
-    bench.assert_audited(&hold).await;
-
-    // A gateway that takes the money at once has to give it back.
-    let (hold, card) = late(&bench).await;
-    bench.place(&Reservation { id: id(), user: bench.sign_up().await, ..hold.clone() }).await;
-    bench.reported(&card, &[(Step::Capture, Outcome::Succeeded)], at).await;
-    let (after, effects) = bench.apply(&card, change(Change::Confirm, at)).await;
-    let refund = effects.refund.expect("a refund");
-    assert_eq!((refund.amount(), after.latest().refunds.len()), (hold.total, 1));
-    bench.apply(&card, change(Change::Confirm, at)).await;
-    let (charge, back) = (TransferKind::Charge, TransferKind::CardRefund);
-    assert_eq!(bench.kinds(hold.user).await, [(charge, 24_000, 24_000), (back, -24_000, 0)]);
-    bench.reported(&card, &[(Step::Refund(refund.id), Outcome::Succeeded)], at).await;
-    bench.assert_audited(&hold).await;
-}
-
 pub async fn credits_a_top_up_that_was_captured(bench: RecordBench) {
     let fan = bench.sign_up().await;
     let card = bench.start(&plan_for(fan, Purpose::TopUp, euros(700), 0, at_secs(1))).await;
@@ -392,46 +345,6 @@ pub async fn credits_a_top_up_that_was_captured(bench: RecordBench) {
     assert_eq!(bench.card(card.id).await.state(), PaymentState::Paid);
     let report = bench.audit.sweep(None).await.expect("the store answers");
     assert!(report.is_clean(), "{:?}", report.findings().collect::<Vec<_>>());
-}
-
-pub async fn revokes_what_was_never_taken(bench: RecordBench) {
-    let (hold, card) = bench.authorized(&[0]).await;
-    bench.apply(&card, change(Change::Confirm, at_secs(3))).await;
-    let refused = Outcome::Failed(FailureReason::CaptureRefused);
-    bench.reported(&card, &[(Step::Capture, refused)], at_secs(4)).await;
-    let (after, effects) = bench.apply(&card, change(Change::Revoke, at_secs(5))).await;
-    assert!(matches!(effects.seats, Some(SeatsChange::Cancelled(_))), "{effects:?}");
-    assert_eq!(after.state(), PaymentState::Refunded);
-    assert_eq!(bench.stored(&hold).await.map(|it| it.state), Some(ReservationState::Cancelled));
-    assert_eq!(bench.reservations.claims(hold.performance).await.expect("the store answers"), []);
-    assert_eq!(bench.balances(hold.user).await, [euros(0)]);
-    let (_, again) = bench.apply(&card, change(Change::Revoke, at_secs(6))).await;
-    assert_eq!(again, CardEffects::default());
-    bench.assert_audited(&hold).await;
-}
-
-pub async fn refunds_a_card(bench: RecordBench) {
-    let (bought, card) = bench.charged(&[0, 1]).await;
-    let some = crate::refunds::plan(&bought, &bought.slots()[..1], at_secs(5));
-    let refund = made(bench.cancel(&some, request(bought.user)).await).refund;
-    assert!(refund.to_card);
-    assert_eq!(bench.balances(bought.user).await, [euros(0)]);
-    let due = bench.card_payments.take_due(at_secs(5), at_secs(35), 10).await.expect("the store answers");
-    assert_eq!(due.iter().map(|card| card.latest().open_refund()).collect::<Vec<_>>(), [Some(refund.id)]);
-    assert_eq!(bench.card(card.id).await.state(), PaymentState::PartlyRefunded);
-    let step = Step::Refund(refund.id);
-    bench.reported(&card, &[(step, Outcome::Succeeded)], at_secs(6)).await;
-    bench.assert_audited(&bought).await;
-    for _ in 0..2 {
-        bench.reported(&card, &[(step, Outcome::Failed(FailureReason::RefundRefused))], at_secs(7)).await;
-        assert_eq!(bench.balances(bought.user).await, [euros(12_000)]);
-    }
-    bench.assert_audited(&bought).await;
-    let rest = made(bench.cancel(&crate::refunds::plan(&bought, &[], at_secs(8)), request(bought.user)).await).refund;
-    bench.reported(&card, &[(Step::Refund(rest.id), Outcome::Succeeded)], at_secs(9)).await;
-    assert_eq!(bench.balances(bought.user).await, [euros(12_000)]);
-    assert_eq!(bench.card(card.id).await.state(), PaymentState::Refunded);
-    bench.assert_audited(&bought).await;
 }
 
 pub async fn ignores_old_reports(bench: RecordBench) {

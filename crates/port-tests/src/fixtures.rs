@@ -386,6 +386,12 @@ pub fn payment(hold: &Reservation, now: Timestamp) -> PaymentPlan {
     plan_wallet_payment(hold, id(), ids, None, now)
 }
 
+/// The same hold of seats that cost nothing.
+pub fn free(hold: &Reservation) -> Reservation {
+    let seats = hold.seats.iter().map(|seat| ReservedSeat { price_minor: 0, ..*seat }).collect();
+    Reservation { seats, total: Money { minor: 0, ..hold.total }, ..hold.clone() }
+}
+
 /// One event of each kind, of seats of [`small_chart`].
 pub fn one_event_of_each_kind() -> Vec<Event> {
     let performance = performance(id(), id());

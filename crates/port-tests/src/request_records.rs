@@ -21,6 +21,7 @@ macro_rules! request_records {
             forgets_requests_of_old_holds,
             keeps_requests_that_moved_money,
             never_places_two_holds_for_a_request,
+            knows_the_request_of_a_live_hold,
             audits_what_was_forgotten,
         ] $($with)+ }
     };
@@ -116,6 +117,21 @@ pub async fn never_places_two_holds_for_a_request(bench: RecordBench) {
     assert_reused(&forgotten);
     made(first);
     made(second);
+}
+
+pub async fn knows_the_request_of_a_live_hold(bench: RecordBench) {
+    let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    let (hold, key) = bench.placed(fan, &sale, 0, 1).await;
+    bench.placed(other, &sale, 2, 9).await;
+    assert_eq!(bench.forget(9, 10).await, 1);
+    for seat in [0, 1, 2] {
+        let again = hold_of(&key, &sale, seat, 5);
+        for seats_per_fan in [SEATS_PER_FAN_MAX, 1] {
+            assert_reused(&bench.reservations.place(again.clone(), seats_per_fan, None, key).await);
+        }
+        assert!(!bench.is_known(key).await);
+    }
+    assert_eq!(bench.stored(&hold).await, Some(hold));
 }
 
 pub async fn audits_what_was_forgotten(bench: RecordBench) {

@@ -8,8 +8,9 @@ use encore_domain::booking::{Reservation, ReservationState};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, RequestId};
-use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, CardPlan, Purpose};
+use encore_domain::payment::card::{ATTEMPTS_MAX, CardPayment, Purpose};
 use encore_domain::payment::card_change::{CardChange, CardContext, CardEffects, Change, SeatsChange, TakeUp, decide};
+use encore_domain::payment::card_plan::CardPlan;
 use encore_domain::payment::{PayRefusal, check_payable};
 use encore_domain::ports::CardPayments;
 use encore_domain::queue::EndReason;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::ended_tokens::PayingFan;
 use crate::error::{TxError, unavailable};
+use crate::payment_rows::NewPayment;
 use crate::requests::{self, Operation};
 use crate::schema::payment_attempts;
 use crate::statement::{Cached, sql};
@@ -237,7 +239,8 @@ async fn write(conn: &mut AsyncPgConnection, card: &CardPayment, effects: &CardE
         card_rows::add_events(conn, attempt.id, attempt.events.len(), &effects.events).await?;
     }
     if let Some(payment) = &effects.paid {
-        payment_rows::insert(conn, &[(payment, effects.ended_token.as_ref())]).await?;
+        let ended_token = effects.ended_token.as_ref();
+        payment_rows::insert(conn, &[NewPayment { payment, ended_token, balance_after_minor: None }]).await?;
         let tokens: Vec<_> = effects.ended_token.iter().collect();
         ended_tokens::insert(conn, &tokens, EndReason::Used).await?;
     }

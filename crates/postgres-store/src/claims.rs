@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
 use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
@@ -22,7 +22,7 @@ use crate::statement::{Cached, sql};
 
 /// The claims that may refuse holds.
 pub struct ExistingClaims {
-    /// For each hold, what its fan has.
+    /// For each hold, what its fan has, and whether there is a reservation of its id.
     pub of_fans: Vec<OfFan>,
     /// The seats of the holds that have a claim.
     pub taken: HashSet<(PerformanceId, Slot)>,
@@ -34,6 +34,8 @@ pub struct OfFan {
     pub owned: u32,
     /// Why the queue token of the hold has ended, if it has.
     pub token_end: Option<EndReason>,
+    /// Whether the hold was placed before.
+    pub is_placed: bool,
 }
 
 /// Reads the claims before any is inserted, so that a hold that comes too late costs one read.
@@ -63,8 +65,9 @@ async fn of_fans_of(
             SELECT reason FROM ended_queue_tokens AS ended
             WHERE ended.performance_id = hold.performance_id
               AND ended.epoch = hold.epoch AND ended.lane = hold.lane AND ended.index = hold.index
-        ) AS token_end
-        FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS hold (user_id, performance_id, epoch, lane, index, nth)
+        ) AS token_end,
+        coalesce((SELECT true FROM reservations WHERE reservations.id = hold.id), false) AS is_placed
+        FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY AS hold (user_id, performance_id, epoch, lane, index, id, nth)
         ORDER BY nth";
     #[derive(QueryableByName)]
     struct Row {
@@ -72,6 +75,8 @@ async fn of_fans_of(
         owned: i64,
         #[diesel(sql_type = Nullable<Text>)]
         token_end: Option<String>,
+        #[diesel(sql_type = Bool)]
+        is_placed: bool,
     }
     let token = |column: fn(&QueueTokenPayload) -> i64| tokens.iter().map(move |token| token.as_ref().map(column));
     let lanes: Vec<Option<i16>> = tokens.iter().map(|token| token.map(|token| lane_column(token.lane))).collect();
@@ -80,11 +85,12 @@ async fn of_fans_of(
         .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.performance.0))
         .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.epoch).collect::<Vec<_>>())
         .bind::<Array<Nullable<SmallInt>>, _>(lanes)
-        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>());
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(each(holds, |hold| hold.id.0));
     let rows: Vec<Row> = Cached(query).load(&mut &*conn).await?;
-    let of_fan = |Row { owned, token_end }| {
+    let of_fan = |Row { owned, token_end, is_placed }| {
         let token_end = token_end.as_deref().map(read_end_reason).transpose()?;
-        Ok(OfFan { owned: u32::try_from(owned).unwrap_or(u32::MAX), token_end })
+        Ok(OfFan { owned: u32::try_from(owned).unwrap_or(u32::MAX), token_end, is_placed })
     };
     rows.into_iter().map(of_fan).collect()
 }

@@ -368,7 +368,7 @@ struct EntryRecord {
     balance_after_minor: i64,
     payment_id: Option<String>,
     refund_id: Option<String>,
-    #[serde(default)]
+    /// None in events that were written before entries named their request, too.
     request_id: Option<String>,
     at_ms: i64,
 }

@@ -13,15 +13,17 @@ use crate::schema::ledger_entries;
 use crate::statement::{Cached, sql};
 
 /// Writes transfers with their ledger entries, each with the balance of the wallet after it. The wallets are locked, and the transfers
-/// of each are in the order of its balances: that becomes the order of its entries.
+/// of each are in the order of its balances: that becomes the order of its entries. Entries of other accounts have no position.
 pub async fn record(conn: &AsyncPgConnection, transfers: &[(&Transfer, i64)]) -> QueryResult<()> {
     const RECORD: &str = "
         WITH transfer AS (
             INSERT INTO transfers (id, kind, user_id, amount_minor, currency, payment_id, made_at, refund_id, request_id)
             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $15)
         )
-        INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)
-        SELECT * FROM unnest($9, $10, $11, $12, $13, $14)";
+        INSERT INTO ledger_entries (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor, position)
+        SELECT entry.*, CASE WHEN balance_after_minor IS NULL THEN 0 ELSE nextval('ledger_positions') END
+        FROM unnest($9, $10, $11, $12, $13, $14)
+            AS entry (id, transfer_id, account_kind, owner_id, amount_minor, balance_after_minor)";
     if transfers.is_empty() {
         return Ok(());
     }

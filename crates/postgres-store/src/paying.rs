@@ -1,7 +1,7 @@
 //! Pays holds from wallets, in batches. Each payment is decided by itself, and all that are accepted are written in one
 //! transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -22,6 +22,7 @@ use crate::database::Database;
 use crate::ended_tokens::PayingFan;
 use crate::error::{TxError, to_each};
 use crate::locks::hurry;
+use crate::payment_rows::NewPayment;
 use crate::requests::{self, NewRequest, Operation};
 use crate::wallet_rows::WalletKey;
 use crate::{ended_tokens, ledger, outbox, payment_rows, reservation_rows, wallet_rows};
@@ -121,7 +122,11 @@ async fn look_up(conn: &AsyncPgConnection, payments: &[WalletPayment]) -> QueryR
     };
     let fans: Vec<PayingFan> = payments.iter().filter(with_token).map(fan).collect();
     let reservations: Vec<Uuid> = payments.iter().map(|it| it.payment().reservation.0).collect();
-    let wallets: Vec<WalletKey> = payments.iter().map(WalletPayment::wallet).collect();
+    let mut wallets: BTreeMap<WalletKey, bool> = BTreeMap::new();
+    for it in payments {
+        // What is free is paid without a wallet, too.
+        *wallets.entry(it.wallet()).or_default() |= it.payment().amount.minor == 0;
+    }
     let ((), new, other_holds, reservations, balances) = try_join!(
         hurry(conn, payments.len()),
         requests::remember_all(conn, Operation::Pay, &requests),
@@ -205,7 +210,12 @@ fn decide(payments: &[WalletPayment], new: &HashSet<(Uuid, Uuid)>, found: Found)
 async fn write(conn: &AsyncPgConnection, accepted: &[&Accepted]) -> QueryResult<()> {
     let debits: Vec<Money> = accepted.iter().map(|it| it.plan.payment.amount).collect();
     let wallets: Vec<_> = accepted.iter().map(|it| it.plan.payment.user).zip(debits).collect();
-    let payments: Vec<_> = accepted.iter().map(|it| (&it.plan.payment, it.ended_token.as_ref())).collect();
+    let payments = accepted.iter().map(|it| NewPayment {
+        payment: &it.plan.payment,
+        ended_token: it.ended_token.as_ref(),
+        balance_after_minor: Some(it.balance_after_minor),
+    });
+    let payments: Vec<NewPayment> = payments.collect();
     let tokens: Vec<&QueueTokenPayload> = accepted.iter().filter_map(|it| it.ended_token.as_ref()).collect();
     let confirmed: Vec<&Reservation> = accepted.iter().map(|it| &it.confirmed).collect();
     let transfers: Vec<_> = accepted.iter().map(|it| (&it.plan.transfer, it.balance_after_minor)).collect();

@@ -8,6 +8,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uu
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use encore_domain::money::Money;
 use encore_domain::payment::fan_payment::PaidFromWallet;
 use encore_domain::payment::{Paid, Payment, PaymentMethod, Settlement};
 use encore_domain::queue::QueueTokenPayload;
@@ -43,16 +44,29 @@ pub async fn list_from_wallet(
 }
 
 async fn paid_from_wallets(conn: &AsyncPgConnection, rows: Vec<PaymentRow>) -> QueryResult<Vec<PaidFromWallet>> {
-    let payments: Vec<Payment> = rows.into_iter().map(PaymentRow::into_payment).collect::<QueryResult<_>>()?;
-    let balances = wallet_rows::balances_after(conn, &payments.iter().collect::<Vec<_>>()).await?;
-    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id.0).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut refunds = refund_rows::of_payments(conn, &ids).await?;
-    let paid = |payment: Payment| {
-        let balance_after = balances.get(&payment.id.0).copied().ok_or(diesel::result::Error::NotFound)?;
-        let refunds = refunds.remove(&payment.id.0).unwrap_or_default();
-        Ok(PaidFromWallet { payment, balance_after, refunds })
+    let paid = |paid: Paid| {
+        let refunds = refunds.remove(&paid.payment.id.0).unwrap_or_default();
+        PaidFromWallet { refunds, ..PaidFromWallet::from(paid) }
     };
-    payments.into_iter().map(paid).collect()
+    Ok(into_paid(conn, rows).await?.into_iter().map(paid).collect())
+}
+
+/// The payments of these rows from wallets. The ledger is asked for the balance only where the row has none.
+async fn into_paid(conn: &AsyncPgConnection, rows: Vec<PaymentRow>) -> QueryResult<Vec<Paid>> {
+    let read = |row: PaymentRow| Ok((row.balance_after_minor, row.payload()?, row.into_payment()?));
+    let read: Vec<(Option<i64>, Option<QueueTokenPayload>, Payment)> =
+        rows.into_iter().map(read).collect::<QueryResult<_>>()?;
+    let without: Vec<&Payment> = read.iter().filter(|(minor, ..)| minor.is_none()).map(|(.., it)| it).collect();
+    let balances = wallet_rows::balances_after(conn, &without).await?;
+    let paid = |(minor, ended_token, payment): (Option<i64>, Option<QueueTokenPayload>, Payment)| {
+        let stored = minor.map(|minor| Money { minor, ..payment.amount });
+        let balance_after = stored.or_else(|| balances.get(&payment.id.0).copied());
+        let balance_after = balance_after.ok_or(diesel::result::Error::NotFound)?;
+        Ok(Paid { payment, balance_after, ended_token })
+    };
+    read.into_iter().map(paid).collect()
 }
 
 /// The payments of these ids from wallets, with the queue tokens that they ended.
@@ -62,26 +76,27 @@ pub async fn find_all(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Has
     }
     let query = payments::table.filter(payments::id.eq_any(ids)).select(PaymentRow::as_select());
     let rows: Vec<PaymentRow> = Cached(query).load(&mut &*conn).await?;
-    let paid = |row: PaymentRow| Ok((row.payload()?, row.into_payment()?));
-    let paid: Vec<(Option<QueueTokenPayload>, Payment)> = rows.into_iter().map(paid).collect::<QueryResult<_>>()?;
-    let payments: Vec<&Payment> = paid.iter().map(|(_, payment)| payment).collect();
-    let balances = wallet_rows::balances_after(conn, &payments).await?;
-    let paid = paid.into_iter().map(|(ended_token, payment)| {
-        let balance_after = balances.get(&payment.id.0).copied().ok_or(diesel::result::Error::NotFound)?;
-        Ok((payment.id.0, Paid { payment, balance_after, ended_token }))
-    });
-    paid.collect()
+    Ok(into_paid(conn, rows).await?.into_iter().map(|paid| (paid.payment.id.0, paid)).collect())
 }
 
-/// Writes payments, each with the queue token that it ended.
-pub async fn insert(conn: &AsyncPgConnection, paid: &[(&Payment, Option<&QueueTokenPayload>)]) -> QueryResult<()> {
+/// A payment to be written.
+pub struct NewPayment<'a> {
+    pub payment: &'a Payment,
+    /// The queue token that it ended.
+    pub ended_token: Option<&'a QueueTokenPayload>,
+    /// The balance of the wallet right after it, if it is from a wallet.
+    pub balance_after_minor: Option<i64>,
+}
+
+/// Writes payments.
+pub async fn insert(conn: &AsyncPgConnection, paid: &[NewPayment<'_>]) -> QueryResult<()> {
     const INSERT: &str = "
         INSERT INTO payments (
             id, reservation_id, user_id, performance_id, amount_minor, currency, paid_at, method,
-            token_epoch, token_lane, token_index
+            token_epoch, token_lane, token_index, balance_after_minor
         )
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let token = |column: fn(&QueueTokenPayload) -> i64| paid.iter().map(move |(_, token)| token.map(column));
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let token = |column: fn(&QueueTokenPayload) -> i64| paid.iter().map(move |it| it.ended_token.map(column));
     let query = sql(INSERT)
         .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.id.0))
         .bind::<Array<SqlUuid>, _>(each(paid, |payment| payment.reservation.0))
@@ -93,15 +108,16 @@ pub async fn insert(conn: &AsyncPgConnection, paid: &[(&Payment, Option<&QueueTo
         .bind::<Array<Text>, _>(each(paid, |payment| method_text(payment.method)))
         .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.epoch).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(
-            paid.iter().map(|(_, token)| token.map_or(0, |token| lane_column(token.lane))).collect::<Vec<_>>(),
+            paid.iter().map(|it| it.ended_token.map_or(0, |token| lane_column(token.lane))).collect::<Vec<_>>(),
         )
-        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>());
+        .bind::<Array<Nullable<BigInt>>, _>(token(|token| token.index.cast_signed()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(paid.iter().map(|it| it.balance_after_minor).collect::<Vec<_>>());
     Cached(query).execute(&mut &*conn).await?;
     Ok(())
 }
 
-fn each<T>(paid: &[(&Payment, Option<&QueueTokenPayload>)], column: impl Fn(&Payment) -> T) -> Vec<T> {
-    paid.iter().map(|(payment, _)| column(payment)).collect()
+fn each<T>(paid: &[NewPayment<'_>], column: impl Fn(&Payment) -> T) -> Vec<T> {
+    paid.iter().map(|it| column(it.payment)).collect()
 }
 
 #[derive(Queryable, Selectable)]
@@ -118,6 +134,7 @@ pub struct PaymentRow {
     token_epoch: Option<i64>,
     token_index: Option<i64>,
     token_lane: i16,
+    balance_after_minor: Option<i64>,
 }
 
 impl PaymentRow {

@@ -72,7 +72,7 @@ pub async fn place_all(database: &Database, placements: &[Placement]) -> Result<
     match database.transact("reservations.place", || try_place(database, placements)).await {
         Ok(answers) | Err(Rollback::Answered(answers)) => Ok(answers),
         Err(Rollback::SeatsClaimed) => Err(Spoiled),
-        // The id of a hold follows from its request. One that exists was placed for a request that was forgotten.
+        // A hold of this id was placed after the ids were looked up, for a request that was forgotten since.
         Err(Rollback::Unavailable(unavailable)) if is_known_id(&unavailable) => {
             if placements.len() == 1 {
                 Ok(vec![Err(RequestError::Reused)])
@@ -116,7 +116,7 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
             return Err(TxError::Port(Rollback::Answered(answers)));
         }
         let refused: Vec<&RequestKey> =
-            with(|verdict| matches!(verdict, Verdict::Refused(_))).map(|it| &it.request).collect();
+            with(|verdict| matches!(verdict, Verdict::Refused(_) | Verdict::Reused)).map(|it| &it.request).collect();
         let events: Vec<Event> = placed.iter().map(|hold| Event::HoldPlaced((*hold).clone())).collect();
         let (lost, (), ()) = try_join!(
             claims::insert_holds(conn, &placed),
@@ -140,11 +140,13 @@ async fn try_place(database: &Database, placements: &[Placement]) -> Result<Vec<
 enum Verdict {
     /// The request is a repeat.
     Known,
+    /// The id of the hold follows from its request, which has placed it before and was forgotten.
+    Reused,
     Refused(PlaceRefusal),
     Placed,
 }
 
-/// Decides each hold against the existing claims and the holds before it: its queue token must not have ended, its seats
+/// Decides each hold against the existing claims and the holds before it: its queue token must not have ended, it must be new, its seats
 /// must be free, and its fan must stay within the limit. `new` has the requests that are not repeats.
 fn decide(placements: &[Placement], new: &HashSet<(Uuid, Uuid)>, existing: &ExistingClaims) -> Vec<Verdict> {
     let mut taken = existing.taken.clone();
@@ -161,6 +163,8 @@ fn decide(placements: &[Placement], new: &HashSet<(Uuid, Uuid)>, existing: &Exis
             Verdict::Known
         } else if let Some(reason) = of_fan.token_end {
             Verdict::Refused(PlaceRefusal::TokenEnded(reason))
+        } else if of_fan.is_placed {
+            Verdict::Reused
         } else if !slots.is_empty() {
             Verdict::Refused(PlaceRefusal::SeatsTaken { slots })
         } else if owned.saturating_add(wanted) > *seats_per_fan {
@@ -185,6 +189,7 @@ async fn answer_all(
     let answer = |(placement, verdict): (&Placement, &Verdict)| match verdict {
         Verdict::Placed => Ok(Ok(Applied::Now(placement.hold.clone()))),
         Verdict::Refused(refusal) => Ok(Err(RequestError::Refused(refusal.clone()))),
+        Verdict::Reused => Ok(Err(RequestError::Reused)),
         Verdict::Known => match before.next() {
             Some(Ok(Some(first))) => Ok(Ok(Applied::Before(first))),
             Some(Err(Reused)) => Ok(Err(RequestError::Reused)),

@@ -28,13 +28,15 @@ impl PostgresRequestRecords {
 /// find nothing.
 const FORGET: &str = "
     WITH turn AS (
-        SELECT before FROM requests_forgotten FOR UPDATE SKIP LOCKED
+        SELECT before, user_id, request_id FROM requests_forgotten FOR UPDATE SKIP LOCKED
     ), due AS (
         SELECT request.* FROM turn CROSS JOIN LATERAL (
             SELECT user_id, request_id, result_id, created_at FROM requests
             WHERE operation IN ('place_hold', 'extend_hold', 'release_hold', 'release_seats')
-              AND created_at >= turn.before AND created_at < $1
-            ORDER BY created_at LIMIT $2
+              AND (requests.created_at, requests.user_id, requests.request_id)
+                  > (turn.before, turn.user_id, turn.request_id)
+              AND created_at < $1
+            ORDER BY created_at, user_id, request_id LIMIT $2
         ) AS request
     ), forgotten AS (
         DELETE FROM requests USING due
@@ -42,16 +44,24 @@ const FORGET: &str = "
           AND EXISTS (SELECT FROM reservations WHERE id = due.result_id AND reservations.user_id = due.user_id)
         RETURNING 1
     ), moved AS (
-        UPDATE requests_forgotten SET before = (SELECT max(created_at) FROM due) WHERE EXISTS (SELECT FROM due)
+        UPDATE requests_forgotten SET (before, user_id, request_id) = (
+            SELECT created_at, user_id, request_id FROM due
+            ORDER BY created_at DESC, user_id DESC, request_id DESC LIMIT 1
+        )
+        WHERE EXISTS (SELECT FROM due)
     )
-    SELECT (SELECT count(*) FROM due) AS looked_at, (SELECT count(*) FROM forgotten) AS forgotten";
+    SELECT
+        (SELECT count(*) FROM forgotten) AS forgotten,
+        (SELECT count(*) FROM due WHERE NOT EXISTS (
+            SELECT FROM reservations WHERE id = due.result_id AND reservations.user_id = due.user_id
+        )) AS kept";
 
 #[derive(QueryableByName)]
 struct Step {
     #[diesel(sql_type = BigInt)]
-    looked_at: i64,
-    #[diesel(sql_type = BigInt)]
     forgotten: i64,
+    #[diesel(sql_type = BigInt)]
+    kept: i64,
 }
 
 #[async_trait]
@@ -59,8 +69,7 @@ impl RequestRecords for PostgresRequestRecords {
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<ForgottenRequests, Unavailable> {
         let mut conn = self.database.connection().await?;
         let query = sql(FORGET).bind::<Timestamptz, _>(before).bind::<BigInt, _>(i64::from(limit));
-        let step: Step = query.get_result(&mut conn).await.map_err(unavailable)?;
-        let forgotten = step.forgotten.unsigned_abs();
-        Ok(ForgottenRequests { forgotten, kept: step.looked_at.unsigned_abs().saturating_sub(forgotten) })
+        let Step { forgotten, kept } = query.get_result(&mut conn).await.map_err(unavailable)?;
+        Ok(ForgottenRequests { forgotten: forgotten.unsigned_abs(), kept: kept.unsigned_abs() })
     }
 }

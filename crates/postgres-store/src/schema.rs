@@ -310,6 +310,7 @@ diesel::table! {
         token_index -> Nullable<BigInt>,
         propagated -> Bool,
         token_lane -> SmallInt,
+        balance_after_minor -> Nullable<BigInt>,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Wallets, and the ledger entries of wallets, as rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::ids::{EntryId, PaymentId, RefundId, RequestId, TransferId, UserId};
 use encore_domain::money::{Currency, Money};
@@ -111,19 +111,34 @@ fn by_currency<T: Copy>(wallets: &BTreeMap<WalletKey, T>) -> BTreeMap<Currency, 
     by_currency
 }
 
-/// Locks wallets until the end of the transaction, in the order of their keys. Returns the balances of those that exist.
-pub async fn lock_all(conn: &AsyncPgConnection, keys: &[WalletKey]) -> QueryResult<HashMap<WalletKey, i64>> {
+/// Locks wallets until the end of the transaction, in the order of their keys. Those that are marked are created if they do not exist:
+/// where nothing is debited, there would be nothing to lock. Returns the balances of those that exist.
+pub async fn lock_all(
+    conn: &AsyncPgConnection,
+    keys: &BTreeMap<WalletKey, bool>,
+) -> QueryResult<HashMap<WalletKey, i64>> {
     const LOCK: &str = "
         SELECT user_id, balance_minor FROM wallets WHERE user_id = ANY($1) AND currency = $2 ORDER BY user_id FOR UPDATE";
-    let mut by_currency: BTreeMap<Currency, BTreeSet<Uuid>> = BTreeMap::new();
-    for key in keys {
-        by_currency.entry(key.currency).or_default().insert(key.user.0);
-    }
+    // One statement, so that wallets that exist and wallets that are created are locked in one order.
+    const LOCK_OR_CREATE: &str = "
+        INSERT INTO wallets (user_id, currency, balance_minor)
+        SELECT wanted.user_id, $2, 0 FROM unnest($1, $3) AS wanted (user_id, is_created)
+        WHERE is_created OR EXISTS (SELECT FROM wallets WHERE wallets.user_id = wanted.user_id AND currency = $2)
+        ORDER BY wanted.user_id
+        ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor
+        RETURNING user_id, balance_minor";
     let mut balances = HashMap::with_capacity(keys.len());
-    for (currency, users) in by_currency {
-        let query =
-            sql(LOCK).bind::<Array<SqlUuid>, _>(users.into_iter().collect::<Vec<_>>()).bind::<Text, _>(currency.code());
-        let rows: Vec<BalanceOf> = Cached(query).load(&mut &*conn).await?;
+    for (currency, wanted) in by_currency(keys) {
+        let (users, are_created): (Vec<Uuid>, Vec<bool>) = wanted.into_iter().unzip();
+        let creates = are_created.contains(&true);
+        let query = sql(if creates { LOCK_OR_CREATE } else { LOCK })
+            .bind::<Array<SqlUuid>, _>(users)
+            .bind::<Text, _>(currency.code());
+        let rows: Vec<BalanceOf> = if creates {
+            Cached(query.bind::<Array<Bool>, _>(are_created)).load(&mut &*conn).await?
+        } else {
+            Cached(query).load(&mut &*conn).await?
+        };
         balances.extend(rows.into_iter().map(|row| row.of(currency)));
     }
     Ok(balances)
@@ -137,7 +152,7 @@ pub async fn debit_all(conn: &AsyncPgConnection, debits: &[(UserId, Money)]) -> 
         WHERE user_id = ANY($1) AND currency = $3
           AND balance_minor >= ($2::bigint[])[array_position($1, user_id)]";
     let mut totals: BTreeMap<WalletKey, i64> = BTreeMap::new();
-    // A payment of zero is possible without a wallet, which has no row to change.
+    // A debit of zero changes no row.
     for (user, amount) in debits.iter().filter(|(_, amount)| amount.minor != 0) {
         *totals.entry(WalletKey { currency: amount.currency, user: *user }).or_default() += amount.minor;
     }
@@ -165,7 +180,8 @@ pub async fn find_entries(conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult
     rows.into_iter().map(|row| Ok((row.id, row.into_entry()?))).collect()
 }
 
-/// The balances right after payments from wallets, by payment.
+/// The balances right after payments from wallets, by payment. It reads all entries of a wallet that are newer than the payment, so only
+/// payments that were written without their balance are looked for.
 pub async fn balances_after(conn: &AsyncPgConnection, payments: &[&Payment]) -> QueryResult<HashMap<Uuid, Money>> {
     // A payment is looked for from the newest entry of its wallet on.
     const FIND: &str = "

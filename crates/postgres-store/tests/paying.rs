@@ -12,13 +12,14 @@ use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::ids::UserId;
+use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::payment::refund::{CancelPlan, CancellationPolicy, CancelledBy};
 use encore_domain::payment::{Paid, PayRefusal, PaymentPlan};
 use encore_domain::ports::{Audit, Catalog, Payments, Refunds, Reservations, Wallets};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::wallet::{TopUpRefusal, TransferIds, WalletEntry};
-use encore_port_tests::fixtures::{at_secs, euros, hold, id, payment, request, start, top_up};
+use encore_port_tests::fixtures::{at_secs, euros, free, hold, id, payment, request, start, top_up};
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresCatalog, PostgresPayments, PostgresRefunds, PostgresReservations, PostgresWallets,
 };
@@ -124,6 +125,44 @@ async fn payments_that_arrive_together_are_committed_in_one_transaction() {
         let transactions = format!("SELECT count(DISTINCT xmin::text) AS count FROM {of}");
         assert_eq!(sale.count(&transactions).await, 1, "transactions of {of}");
     }
+    let of_wallets =
+        "SELECT count(DISTINCT position) AS count FROM ledger_entries WHERE balance_after_minor IS NOT NULL";
+    assert_eq!(sale.count(of_wallets).await, 40, "of the top-ups and the payments");
+    let of_others = "SELECT count(*) FROM ledger_entries WHERE balance_after_minor IS NULL AND position <> 0";
+    assert_eq!(sale.count(of_others).await, 0, "nobody lists them");
+}
+
+#[tokio::test]
+async fn the_balance_after_a_payment_is_stored_with_it() {
+    let sale = Sale::open().await;
+    let instance = Instance::of(&sale).await;
+    let calls = sale.payables(&instance, 0..2).await;
+    instance.fund(calls[1].0.payment.user, 500).await;
+    instance.pay_together(&calls).await;
+    for (_, key) in &calls {
+        instance.fund(key.user, 1).await;
+    }
+    let told = async || {
+        let mut told = Vec::new();
+        for (plan, key) in &calls {
+            let paid = instance.payments.find_paid(*key).await.expect("no reuse").expect("a payment");
+            let found = instance.payments.find(plan.payment.id).await.expect("the database is available");
+            let Some(FanPayment::Wallet(found)) = found else { panic!("{found:?}") };
+            assert_eq!(found.balance_after, paid.balance_after);
+            told.push(paid.balance_after.minor);
+        }
+        told
+    };
+    let store = async |minor: &str| {
+        let update = format!("UPDATE payments SET balance_after_minor = {minor} RETURNING 1");
+        sale.count(&format!("WITH updated AS ({update}) SELECT count(*) FROM updated")).await
+    };
+    assert_eq!(told().await, [0, 500]);
+    // The ledger says it of a payment that was written before.
+    assert_eq!(store("NULL").await, 2);
+    assert_eq!(told().await, [0, 500]);
+    assert_eq!(store("7").await, 2);
+    assert_eq!(told().await, [7, 7], "the ledger is not asked");
 }
 
 #[tokio::test]
@@ -169,6 +208,26 @@ async fn a_lock_that_somebody_keeps_delays_only_who_needs_it() {
     assert!(!waiting.is_finished(), "its wallet is locked");
     other.batch_execute("COMMIT").await.expect("committed");
     assert_eq!(made(&waiting.await.expect("no panic")).payment, calls[1].0.payment);
+}
+
+#[tokio::test]
+async fn what_is_free_waits_for_a_wallet_that_is_being_created() {
+    let sale = Sale::open().await;
+    let instance = Arc::new(Instance::of(&sale).await);
+    let (hold, placing) = sale.placement(&[0]).await;
+    let (free, fan) = (free(&hold), placing.user);
+    instance.reservations.place(free.clone(), SEATS_PER_FAN_MAX, None, placing).await.expect("a hold");
+    let mut other = sale.connect().await;
+    let create = format!("BEGIN; INSERT INTO wallets VALUES ('{fan}', 'EUR', 500)");
+    other.batch_execute(&create).await.expect("created");
+    let paying = Arc::clone(&instance);
+    let paying =
+        tokio::spawn(async move { paying.payments.pay_from_wallet(payment(&free, at_secs(1)), request(fan)).await });
+    while !paying.is_finished() && sale.count(WAITING).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("COMMIT").await.expect("committed");
+    assert_eq!(made(&paying.await.expect("no panic")).balance_after, euros(500));
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use encore_domain::booking::{Reservation, ReservationFilter};
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::page::PageRequest;
-use encore_domain::payment::card::{CardPlan, Purpose};
+use encore_domain::payment::card::Purpose;
+use encore_domain::payment::card_plan::CardPlan;
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
     AuditLog, CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, RequestRecords,

@@ -17,6 +17,7 @@ mod browse;
 mod cancellation;
 mod cards;
 mod contention;
+mod disputes;
 mod drafts;
 mod draw;
 mod events;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::booking::Reservation;
-use crate::ids::{AttemptId, PaymentId, PerformanceId, RequestId, ReservationId, UserId};
+use crate::ids::{AttemptId, PaymentId, PerformanceId, RefundId, RequestId, ReservationId, UserId};
 use crate::money::Money;
 use crate::payment::attempt::{AttemptEvent, AttemptState, Progress, Step};
 use crate::payment::gateway::{Charge, FailureReason, MethodToken, NextAction};
@@ -126,7 +125,9 @@ pub enum NextStep {
     Revoke,
     /// Ask the gateway to give money back.
     Refund(usize),
-    /// Ask the gateway what has become of a dispute, which is open for weeks.
+    /// Record that a refund succeeded, without the gateway: a lost dispute has already taken its money.
+    CloseRefund(RefundId),
+    /// Ask the gateway what has become of a dispute, which is open for weeks. Refunds wait for the decision.
     AskDispute,
     /// Nothing, but the refunds may still come back: look again later.
     WatchRefunds,
@@ -241,18 +242,28 @@ impl CardPayment {
     }
 
     fn next_refund(&self, state: &AttemptState, now: Timestamp) -> NextStep {
-        if let Some(open) = state.open_refund() {
-            return self.refunds.iter().position(|refund| refund.id == open).map_or(NextStep::Done, NextStep::Refund);
-        }
+        // A refund during a dispute that is lost later would give the money back twice.
         let begun_at = self.attempt().map_or(self.made_at, |attempt| attempt.made_at);
         if state.dispute.is_open() && now < begun_at + DISPUTE_WATCHED_FOR {
             return NextStep::AskDispute;
         }
+        if let Some(open) = state.open_refund() {
+            if state.dispute == Progress::Succeeded {
+                return NextStep::CloseRefund(open);
+            }
+            return self.open_refund().map_or(NextStep::Done, NextStep::Refund);
+        }
         let is_watched = |refund: &Refund| {
             let succeeded = state.refunds.contains(&(refund.id, Progress::Succeeded));
-            succeeded && now < refund.at + REFUND_WATCHED_FOR
+            succeeded && !state.refunds_by_dispute.contains(&refund.id) && now < refund.at + REFUND_WATCHED_FOR
         };
         if self.refunds.iter().any(is_watched) { NextStep::WatchRefunds } else { NextStep::Done }
+    }
+
+    /// The index of the oldest refund that is not final.
+    pub fn open_refund(&self) -> Option<usize> {
+        let open = self.latest().open_refund()?;
+        self.refunds.iter().position(|refund| refund.id == open)
     }
 
     /// When it is due next, after a change at `at` that asks for a time. A payment with something left to do is always due again, soon
@@ -268,7 +279,8 @@ impl CardPayment {
             | NextStep::Capture
             | NextStep::Void
             | NextStep::Revoke
-            | NextStep::Refund(_) => {
+            | NextStep::Refund(_)
+            | NextStep::CloseRefund(_) => {
                 let soon = asked.unwrap_or(at).min(at + RETRY_WITHIN);
                 // The seats are given up at the bound, not some time after it.
                 let bound = self.attempt().map(|attempt| attempt.bound).filter(|bound| *bound > at);
@@ -283,73 +295,6 @@ impl CardPayment {
     }
 }
 
-/// A new attempt to pay by card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardPlan {
-    /// The id of the payment, if this is its first attempt.
-    pub payment: PaymentId,
-    /// Who pays.
-    pub user: UserId,
-    /// What for.
-    pub purpose: Purpose,
-    /// How much. For seats, the total of the hold.
-    pub amount: Money,
-    /// The id of the attempt.
-    pub attempt: AttemptId,
-    /// What is charged.
-    pub method: MethodToken,
-    /// The queue token with which the fan pays.
-    pub token: Option<QueueTokenPayload>,
-    /// The revision of the hold for which it was planned.
-    pub revision: u32,
-    /// When.
-    pub at: Timestamp,
-    /// Until when this instance drives it. Then any instance takes it up.
-    pub lease_until: Timestamp,
-}
-
-impl CardPlan {
-    /// The attempt that a request begins, given the deadline of the hold. The bound is later than any deadline that the fan had.
-    pub fn attempt(&self, hold_until: Timestamp, request: RequestId) -> Attempt {
-        let requested =
-            AttemptEvent { step: Step::Authorize, outcome: crate::payment::attempt::Outcome::Requested, at: self.at };
-        Attempt {
-            id: self.attempt,
-            method: self.method.clone(),
-            made_at: self.at,
-            hold_until,
-            bound: hold_until.max(self.at + PAYING_FOR),
-            token: self.token,
-            request: Some(request),
-            events: vec![requested],
-        }
-    }
-
-    /// The hold while it is being paid.
-    pub fn paying(&self, hold: &Reservation, attempt: &Attempt) -> Reservation {
-        Reservation {
-            state: crate::booking::ReservationState::Paying,
-            expires_at: attempt.bound,
-            revision: hold.revision + 1,
-            ..hold.clone()
-        }
-    }
-
-    /// The payment with its first attempt.
-    pub fn first(&self, attempt: Attempt) -> CardPayment {
-        CardPayment {
-            id: self.payment,
-            user: self.user,
-            purpose: self.purpose,
-            amount: self.amount,
-            made_at: self.at,
-            attempts: vec![attempt],
-            refunds: Vec::new(),
-            tries: 0,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -357,6 +302,7 @@ mod tests {
     use super::*;
     use crate::money::Currency;
     use crate::payment::attempt::Outcome;
+    use crate::payment::card_plan::CardPlan;
 
     const AUTHORIZED: (Step, Outcome) = (Step::Authorize, Outcome::Succeeded);
     const CONFIRMED: (Step, Outcome) = (Step::Confirm, Outcome::Succeeded);
@@ -399,6 +345,8 @@ mod tests {
     fn the_next_step_follows_from_the_events() {
         let (before, bound) = (START + PAYING_FOR / 2, START + PAYING_FOR);
         let declined = (Step::Authorize, Outcome::Failed(FailureReason::Declined));
+        let refund = RefundId(Uuid::from_u128(7));
+        let refunding = (Step::Refund(refund), Outcome::Requested);
         let refused = (Step::Capture, Outcome::Failed(FailureReason::CaptureRefused));
         let giving_up = (Step::Void, Outcome::Requested);
         let capturing = (Step::Capture, Outcome::Requested);
@@ -420,6 +368,8 @@ mod tests {
             (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED], before, NextStep::AskDispute),
             (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED], START + DISPUTE_WATCHED_FOR, NextStep::Done),
             (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED, LOST], before, NextStep::Done),
+            (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED, refunding.clone()], before, NextStep::AskDispute),
+            (vec![AUTHORIZED, CONFIRMED, CAPTURED, DISPUTED, LOST, refunding], before, NextStep::CloseRefund(refund)),
         ] {
             assert_eq!(seats(&events).next_step(at), step, "{events:?}");
         }

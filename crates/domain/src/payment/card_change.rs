@@ -41,7 +41,7 @@ pub enum Change {
 pub enum TakeUp {
     /// The caller goes on with it. Nobody else takes it up before this time.
     Leased(Timestamp),
-    /// The caller leaves it. Whoever is first takes it up then; at once, if there is no time.
+    /// The caller gives its lease up. If something is left to do, the payment is due at this time, or at once if there is none.
     Due(Option<Timestamp>),
     /// The caller has only news. Whoever is first takes it up at once, or when the lease that it has is given up.
     Hinted,

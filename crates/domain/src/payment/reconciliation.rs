@@ -22,7 +22,7 @@ pub enum Difference {
     RecordedNotTaken,
     /// Encore is through with the attempt, and the amount is still reserved on the card.
     StillReserved,
-    /// Encore recorded a refund as given back, and the gateway has not given it back.
+    /// Encore recorded a refund as given back, and neither the gateway nor a dispute has given it back.
     RefundNotMade(RefundId),
     /// The gateway made a refund that Encore counts as failed, or does not know.
     RefundUnrecorded(RefundId),
@@ -66,6 +66,7 @@ pub fn difference(state: &AttemptState, view: Option<&GatewayView>) -> Option<Di
     let status = |id: RefundId| made.iter().find(|(known, _)| *known == id).map(|(_, status)| *status);
     let not_made = state.refunds.iter().find(|(id, progress)| {
         *progress == Progress::Succeeded
+            && !state.refunds_by_dispute.contains(id)
             && !matches!(status(*id), Some(RefundStatus::Succeeded | RefundStatus::Pending))
     });
     let unrecorded = made.iter().find(|(id, status)| {
@@ -111,6 +112,16 @@ mod tests {
             let view = view(ChargeStatus::Captured, &[(REFUND, status)]);
             assert_eq!(difference(&state, Some(&view)), None, "{recorded:?} {status:?}");
         }
+    }
+
+    #[test]
+    fn the_gateway_does_not_know_a_refund_that_a_dispute_gave_back() {
+        let closed = state(Progress::Succeeded, &[(REFUND, Progress::Succeeded)]);
+        let closed = AttemptState { dispute: Progress::Succeeded, refunds_by_dispute: vec![REFUND], ..closed };
+        assert_eq!(difference(&closed, Some(&view(ChargeStatus::Captured, &[]))), None);
+        let sent_before = AttemptState { refunds_by_dispute: Vec::new(), ..closed };
+        let missing = difference(&sent_before, Some(&view(ChargeStatus::Captured, &[])));
+        assert_eq!(missing, Some(Difference::RefundNotMade(REFUND)));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Settlement {
     pub open_refunds: u32,
     /// How many charges are disputed, and not decided.
     pub open_disputes: u32,
-    /// How many disputes were lost: their money is with the cardholder, and what is due still contains it.
+    /// How many disputes were lost: their money is with the cardholder. What is due contains it until the seats are cancelled.
     pub lost_disputes: u32,
 }
 

@@ -6,8 +6,9 @@ use crate::booking::Reservation;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::PaymentId;
 use crate::payment::PayRefusal;
-use crate::payment::card::{CardPayment, CardPlan};
+use crate::payment::card::CardPayment;
 use crate::payment::card_change::{CardChange, CardEffects, TakeUp};
+use crate::payment::card_plan::CardPlan;
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
@@ -40,10 +41,13 @@ use crate::time::Timestamp;
 ///   callers until `lease_until`, and is due again after that
 /// - `hastens_what_a_hint_names`: a payment with something left to do is due at that time, unless it is due before; nothing else changes.
 ///   One that is over, or unknown, is left alone
-/// - `keeps_a_hint_for_the_end_of_the_lease`: a hint, or a refund that is begun, lets nobody into a leased payment. Whoever has the lease
-///   may have looked before the news: the payment is due at once when it is left, whatever was asked for, and is looked at again once
+/// - `keeps_a_hint_for_the_end_of_the_lease`: a hint, or a refund that is begun, does not end a lease. The gateway may have been asked
+///   before the news, so the payment is due at once when the lease is given up, whatever time is asked for. It is due so once
 /// - `hears_of_a_dispute`: an event of what was taken, once; the payment is due at once, also if it was over, but not while it is leased;
 ///   the money, the seats and the state of the payment stay
+/// - `hears_of_another_dispute`: after one that was won, another is open again; after one that was lost there is none
+/// - `gives_back_once_after_a_lost_dispute`: a refund that is begun after it, or that waited for it, succeeds without the gateway: the
+///   transfers are those of any refund to a card, no report returns it to the wallet, and a comparison with the gateway finds no difference
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event
 /// - `audits_card_payments`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 /// # Contract
 /// - `pays_from_the_wallet`: the balance falls by the total, the reservation is confirmed and names the payment, its
 ///   claims have no deadline, both sides of the transfer sum to zero, and one event was written
+/// - `pays_what_is_free`: a hold that costs nothing is paid by a fan without a wallet, who has one with a balance of zero after it
 /// - `refuses_an_insufficient_balance`: [`PayRefusal::InsufficientBalance`] with balance and price; nothing changes
 /// - `refuses_without_a_wallet`: the same, with a balance of zero
 /// - `refuses_an_expired_hold`: from its deadline on, whether or not a sweep has ended it

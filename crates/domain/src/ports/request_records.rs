@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 /// - `keeps_requests_that_moved_money`: top-ups, payments and cancellations, whatever their age, are repeated as before
 /// - `never_places_two_holds_for_a_request`: the id of a request that placed a hold and is forgotten places no other:
 ///   [`RequestError::Reused`](crate::error::RequestError::Reused)
+/// - `knows_the_request_of_a_live_hold`: the same, whatever the seats, while the hold that it placed is live
 /// - `audits_what_was_forgotten`: the audit has no finding before, in between and after
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

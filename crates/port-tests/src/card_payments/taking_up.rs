@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use encore_domain::ids::PaymentId;
 use encore_domain::payment::attempt::{Outcome, Progress, Step};
-use encore_domain::payment::card::{CardPlan, Purpose};
+use encore_domain::payment::card::Purpose;
 use encore_domain::payment::card_change::TakeUp;
+use encore_domain::payment::card_plan::CardPlan;
+use encore_domain::payment::gateway::FailureReason;
 
 use super::{DECLINED, plan_for, report};
 use crate::RecordBench;
@@ -117,5 +119,26 @@ pub async fn hears_of_a_dispute(bench: RecordBench) {
     assert_eq!(now.latest().dispute, Progress::Succeeded);
     let after = (bench.stored(&sold).await, bench.balances(sold.user).await, bench.events().await.len(), now.state());
     assert_eq!(after, before);
+    bench.assert_audited(&sold).await;
+}
+
+pub async fn hears_of_another_dispute(bench: RecordBench) {
+    let heard = (Step::Dispute, Outcome::Requested);
+    let won = (Step::Dispute, Outcome::Failed(FailureReason::DisputeWon));
+    let (sold, card) = bench.charged(&[0]).await;
+    let counted = async || {
+        let settled = bench.settlements.of(sold.performance, sold.total.currency).await.expect("the store answers");
+        (bench.card(card.id).await.latest().dispute, settled.open_disputes, settled.lost_disputes)
+    };
+    bench.reported(&card, &[heard.clone(), won], at_secs(5)).await;
+    assert_eq!(counted().await, (Progress::Failed, 0, 0));
+    let again = bench.reported(&card, std::slice::from_ref(&heard), at_secs(6)).await;
+    assert_eq!(again.events.len(), 1);
+    assert_eq!(counted().await, (Progress::Requested, 1, 0));
+    let due = bench.card_payments.take_due(at_secs(6), at_secs(36), 10).await.expect("the store answers");
+    assert_eq!(due.iter().map(|it| it.id).collect::<Vec<_>>(), [card.id]);
+    bench.reported(&card, &[(Step::Dispute, Outcome::Unknown), (Step::Dispute, Outcome::Succeeded)], at_secs(7)).await;
+    assert_eq!(bench.reported(&card, &[heard], at_secs(8)).await.events, []);
+    assert_eq!(counted().await, (Progress::Succeeded, 0, 1));
     bench.assert_audited(&sold).await;
 }

@@ -38,6 +38,7 @@ macro_rules! payments {
     ($($with:tt)+) => {
         $crate::suite! { payments [
             pays_from_the_wallet,
+            pays_what_is_free,
             refuses_an_insufficient_balance,
             refuses_without_a_wallet,
             refuses_an_expired_hold,

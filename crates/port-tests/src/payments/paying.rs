@@ -7,7 +7,7 @@ use super::{confirmed, from_wallet, sold};
 use crate::RecordBench;
 use crate::answers::{made, refused};
 use crate::bench::identity_of;
-use crate::fixtures::{at_secs, euros, hold, id, just_before, money, payment, request};
+use crate::fixtures::{at_secs, euros, free, hold, id, just_before, money, payment, request};
 
 pub async fn pays_from_the_wallet(bench: RecordBench) {
     let hold = bench.held(&[0, 13]).await;
@@ -37,6 +37,16 @@ pub async fn pays_from_the_wallet(bench: RecordBench) {
     assert_eq!(events.last(), Some(&identity_of(&event)));
     assert_eq!(events.len(), 4, "the hold, two top-ups and the payment: {events:?}");
     assert_eq!(bench.payments.find(id()).await.expect("the store answers"), None);
+}
+
+pub async fn pays_what_is_free(bench: RecordBench) {
+    let free = free(&hold(bench.sign_up().await, &bench.open_sale().await, &[0]));
+    bench.place(&free).await;
+    let plan = payment(&free, at_secs(1));
+    assert_eq!(made(bench.pay(&plan, request(free.user)).await), plan.payment);
+    assert_eq!(bench.stored(&free).await, Some(confirmed(&free, &plan.payment)));
+    assert_eq!(bench.balances(free.user).await, [euros(0)]);
+    bench.assert_audited(&free).await;
 }
 
 pub async fn refuses_an_insufficient_balance(bench: RecordBench) {

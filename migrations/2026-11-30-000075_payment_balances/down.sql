@@ -1,0 +1,1 @@
+ALTER TABLE payments DROP COLUMN balance_after_minor;

@@ -1,0 +1,1 @@
+ALTER TABLE requests_forgotten DROP COLUMN user_id, DROP COLUMN request_id;

@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use encore_domain::identity::PasswordHash;
+use encore_port_tests::fixtures;
+
+use crate::mail_bench::{Bench, Refusal, sorted, step};
+
+#[tokio::test]
+async fn a_fan_is_told_once_of_what_happens_from_now_on() {
+    for bench in Bench::both().await {
+        let [(early, _), (fan, email)] = [bench.fan().await, bench.fan().await];
+        bench.buy(early, 0).await;
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        let bought = bench.buy(fan, 1).await;
+        for _ in 0..2 {
+            step(&notifier).await.expect("the mailer answers");
+        }
+        assert_eq!(bench.told(), std::slice::from_ref(&email));
+        let mail = bench.mailer.sent.lock().expect("not poisoned")[0].clone();
+        assert!(mail.subject.contains("Winterreise") && mail.text.contains("Stalls A-2"), "{}", mail.text);
+        assert!(mail.text.contains(&bought.id.to_string()), "{}", mail.text);
+        notifier.release().await.expect("the store answers");
+        step(&bench.notifier()).await.expect("another goes on");
+        assert_eq!(bench.told(), [email]);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_not_accepted_is_tried_again_and_no_other_is_sent_twice() {
+    for bench in Bench::both().await {
+        let [(one, first), (two, second)] = [bench.fan().await, bench.fan().await];
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        bench.refuse(&first, Some(Refusal::ForNow));
+        bench.buy(one, 0).await;
+        bench.buy(two, 1).await;
+        step(&notifier).await.expect_err("a mail is left");
+        assert_eq!(bench.told(), std::slice::from_ref(&second));
+        step(&notifier).await.expect("it waits");
+        bench.refuse(&first, None);
+        bench.clock.advance(Duration::from_secs(30));
+        step(&notifier).await.expect("all are accepted");
+        assert_eq!(bench.told(), sorted([&first, &second]));
+
+        // Another one that begins where the first was before it saved its cursor.
+        bench.refuse(&first, Some(Refusal::ForNow));
+        bench.buy(one, 2).await;
+        bench.buy(two, 3).await;
+        step(&notifier).await.expect_err("a mail is left");
+        bench.refuse(&first, None);
+        bench.clock.advance(Duration::from_secs(30));
+        step(&bench.notifier()).await.expect("it takes over");
+        assert_eq!(bench.told(), sorted([&first, &first, &second, &second]));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_can_never_be_sent_holds_up_no_other() {
+    for bench in Bench::both().await {
+        let [(one, first), (two, second)] = [bench.fan().await, bench.fan().await];
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        bench.refuse(&first, Some(Refusal::ForGood));
+        bench.buy(one, 0).await;
+        step(&notifier).await.expect("it is given up");
+        bench.refuse(&first, None);
+        bench.buy(two, 1).await;
+        step(&notifier).await.expect("all are accepted");
+        assert_eq!(bench.told(), [second]);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_told_who_has_no_mailbox_or_of_what_is_old() {
+    for bench in Bench::both().await {
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        let mut account = fixtures::account();
+        account.password_hash = PasswordHash::of_nothing();
+        let fan = account.user.id;
+        bench.ports.users.create(account, None).await.expect("a user of a rehearsal");
+        bench.buy(fan, 0).await;
+        step(&notifier).await.expect("nobody is told");
+        let (fan, _) = bench.fan().await;
+        bench.buy(fan, 1).await;
+        bench.clock.advance(Duration::from_hours(73));
+        step(&notifier).await.expect("nobody is told");
+        assert_eq!(bench.told(), [""; 0]);
+    }
+}

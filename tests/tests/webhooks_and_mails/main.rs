@@ -5,3 +5,4 @@ mod mail_bench;
 mod notifications;
 mod webhook_bench;
 mod webhook_deliveries;
+mod webhook_turns;

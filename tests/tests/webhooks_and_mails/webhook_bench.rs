@@ -64,6 +64,14 @@ impl Bench {
         })
     }
 
+    /// Adds an endpoint that only a sender of the test reaches.
+    pub(crate) async fn add_anywhere(&self) -> EndpointId {
+        let url = EndpointUrl::parse("https://hooks.example.com/").expect("a URL");
+        let request = fixtures::request(self.operator);
+        let created = self.webhooks().create(self.caller(), url, WebhookFilter::default(), request).await;
+        created.expect("an endpoint").endpoint.id
+    }
+
     pub(crate) fn deliverer(&self) -> WebhookDeliverer {
         let Ports { outbox, webhook_deliveries, secret_seals, webhook_sender, catalog, clock, ids, .. } =
             self.ports.clone();

@@ -1,12 +1,11 @@
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::ids::EndpointId;
 use encore_domain::ports::{Clock, Outbox, WebhookDeliveries};
 use encore_domain::webhook::DELIVERIES_KEPT;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -58,14 +57,15 @@ impl WebhookDeliverer {
     /// under way.
     pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
         let inner = &self.0;
+        // A turn that ends after this may have moved the cursor behind the one that is acquired here. Its endpoint is left out.
+        inner.running().retain(|_, turn| !turn.is_finished());
         let now = inner.clock.now();
         let held = inner.deliveries.acquire(inner.holder, now, now + RENEW_BEFORE, now + LEASE).await?;
         if held.is_empty() {
             return Ok(());
         }
         let end = inner.outbox.end().await?;
-        let mut running = inner.running.lock().await;
-        running.retain(|_, turn| !turn.is_finished());
+        let mut running = inner.running();
         for held in held {
             let is_due = held.due_at.is_some_and(|due_at| due_at <= now);
             let has_work = is_due || held.cursor < end || held.replay.is_some();
@@ -80,7 +80,7 @@ impl WebhookDeliverer {
 
     /// Waits until all turns that were begun have ended.
     pub async fn finish(&self) {
-        let turns: Vec<_> = self.0.running.lock().await.drain().collect();
+        let turns: Vec<_> = self.0.running().drain().collect();
         for (endpoint, turn) in turns {
             if turn.await.is_err() {
                 error!(%endpoint, "sending to a webhook endpoint panicked; retrying");
@@ -97,5 +97,11 @@ impl WebhookDeliverer {
     pub async fn forget(&self) -> Result<(), Unavailable> {
         self.0.deliveries.forget(self.0.clock.now() - DELIVERIES_KEPT, FORGOTTEN_AT_ONCE).await?;
         Ok(())
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<EndpointId, JoinHandle<()>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

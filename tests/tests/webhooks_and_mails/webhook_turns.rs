@@ -1,0 +1,117 @@
+//! When endpoints have turns, and where they go on, with a sender and an outbox that wait for the test.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use encore_domain::error::Unavailable;
+use encore_domain::event::{Backlog, OutboxPage, OutboxPlace};
+use encore_domain::ports::{Outbox, WebhookSender};
+use encore_domain::time::Timestamp;
+use encore_domain::webhook::{EndpointUrl, WebhookAnswer, WebhookRequest};
+use encore_tests::world::until;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::webhook_bench::Bench;
+
+/// Notes the events that it is to send, and answers 204 when the test lets it.
+struct TestSender {
+    sent: Mutex<Vec<String>>,
+    may_answer: Semaphore,
+}
+
+impl TestSender {
+    fn letting(requests: usize) -> Arc<Self> {
+        Arc::new(Self { sent: Mutex::default(), may_answer: Semaphore::new(requests) })
+    }
+
+    fn sent(&self) -> Vec<String> {
+        self.sent.lock().expect("not poisoned").clone()
+    }
+}
+
+#[async_trait]
+impl WebhookSender for TestSender {
+    fn refuses(&self, _: &EndpointUrl) -> Option<&'static str> {
+        None
+    }
+
+    async fn send(&self, request: &WebhookRequest) -> WebhookAnswer {
+        self.sent.lock().expect("not poisoned").push(request.id.clone());
+        self.may_answer.acquire().await.expect("it is open").forget();
+        WebhookAnswer::Status(204)
+    }
+}
+
+/// An outbox whose end is read when the test lets it.
+struct SlowOutbox {
+    outbox: Arc<dyn Outbox>,
+    may_end: Semaphore,
+}
+
+#[async_trait]
+impl Outbox for SlowOutbox {
+    async fn close_window(&self) -> Result<(), Unavailable> {
+        self.outbox.close_window().await
+    }
+
+    async fn after(&self, place: OutboxPlace, limit: u32) -> Result<OutboxPage, Unavailable> {
+        self.outbox.after(place, limit).await
+    }
+
+    async fn of_key_after(
+        &self,
+        key: Uuid,
+        place: OutboxPlace,
+        until: OutboxPlace,
+        limit: u32,
+    ) -> Result<OutboxPage, Unavailable> {
+        self.outbox.of_key_after(key, place, until, limit).await
+    }
+
+    async fn end(&self) -> Result<OutboxPlace, Unavailable> {
+        self.may_end.acquire().await.expect("it is open").forget();
+        self.outbox.end().await
+    }
+
+    async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable> {
+        self.outbox.backlog(place).await
+    }
+
+    async fn forget(&self, delivered: OutboxPlace, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        self.outbox.forget(delivered, before, limit).await
+    }
+
+    async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
+        self.outbox.forgotten_before().await
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_during_a_step_is_not_repeated_by_it() {
+    let mut bench = Bench::embedded().await;
+    let sender = TestSender::letting(0);
+    // The end is read once for the endpoint that is added, and once for the first step.
+    let outbox = Arc::new(SlowOutbox { outbox: Arc::clone(&bench.ports.outbox), may_end: Semaphore::new(2) });
+    bench.ports.webhook_sender = sender.clone();
+    bench.ports.outbox = outbox.clone();
+    let endpoint = bench.add_anywhere().await;
+    let ids = bench.events(1).await;
+    let (deliverer, stop) = (bench.deliverer(), CancellationToken::new());
+    deliverer.step(&stop).await.expect("the stores answer");
+    until("the request", || async { sender.sent().len() == 1 }).await;
+
+    // The second step acquires the endpoint as it is before the turn has ended, and goes on afterwards.
+    let second = tokio::spawn({
+        let (deliverer, stop) = (deliverer.clone(), stop.clone());
+        async move { deliverer.step(&stop).await }
+    });
+    tokio::task::yield_now().await;
+    sender.may_answer.add_permits(10);
+    until("the record", || async { bench.deliveries(endpoint).await.len() == 1 }).await;
+    outbox.may_end.add_permits(10);
+    second.await.expect("no panic").expect("the stores answer");
+    deliverer.finish().await;
+    assert_eq!(sender.sent(), ids, "it is sent once");
+}

@@ -76,10 +76,12 @@ impl WebhookDeliveries for MemoryWebhookDeliveries {
         let record = record.filter(|record| record.lease.is_some_and(|(of, _)| of == holder));
         let Some(record) = record.filter(|record| record.endpoint.disabled.is_none()) else { return Ok(false) };
         let WebhookProgress { deliveries, cursor, replay, failing_since, disabled } = progress;
-        record.cursor = cursor.unwrap_or(record.cursor);
+        record.cursor = cursor.map_or(record.cursor, |cursor| cursor.max(record.cursor));
         if let Some((id, cursor)) = replay {
             record.replay = match (record.replay.take(), cursor) {
-                (Some(mine), Some(cursor)) if mine.id == *id => Some(Replay { cursor: *cursor, ..mine }),
+                (Some(mine), Some(cursor)) if mine.id == *id => {
+                    Some(Replay { cursor: mine.cursor.max(*cursor), ..mine })
+                }
                 (Some(mine), None) if mine.id == *id => None,
                 (other, _) => other,
             };

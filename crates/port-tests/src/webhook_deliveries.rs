@@ -20,7 +20,7 @@ use crate::paging::{SIZES, read_all};
 macro_rules! webhook_deliveries {
     ($($with:tt)+) => {
         $crate::suite! { webhook_deliveries [
-            holding, renewing, recording, fencing, retrying, disabling, listing, resending, replaying, summing_up, forgetting,
+            holding, renewing, recording, fencing, advancing, retrying, disabling, listing, resending, replaying, summing_up, forgetting,
         ] $($with)+ }
     };
 }
@@ -179,6 +179,27 @@ pub async fn fencing(bench: RecordBench) {
     bench.webhook_endpoints.remove(endpoint, at_secs(12)).await.expect("the store answers");
     assert!(!bench.record(second, endpoint, &sent).await, "it is removed");
     assert_eq!(find().await, None);
+}
+
+/// Neither the cursor of an endpoint nor that of a replay moves back, whatever is recorded.
+pub async fn advancing(bench: RecordBench) {
+    let (endpoint, holder) = (bench.add_endpoint(place(5)).await, id());
+    bench.hold_all(holder, at_secs(0)).await;
+    let replay = Replay { id: id(), since: at_secs(1), cursor: place(2), until: place(9) };
+    assert!(bench.webhook_deliveries.replay(endpoint, replay.clone()).await.expect("the store answers"));
+    let next_window = OutboxPlace { window: 4, sequence: 1 };
+    for (recorded, cursor, replayed) in [
+        (place(7), place(7), place(7)),
+        (place(6), place(7), place(7)),
+        (next_window, next_window, next_window),
+        (place(8), next_window, next_window),
+    ] {
+        let recorded =
+            WebhookProgress { cursor: Some(recorded), replay: Some((replay.id, Some(recorded))), ..progress() };
+        assert!(bench.record(holder, endpoint, &recorded).await);
+        let held = bench.hold_all(holder, at_secs(0)).await.remove(0);
+        assert_eq!((held.cursor, held.replay.map(|replay| replay.cursor)), (cursor, Some(replayed)));
+    }
 }
 
 /// Deliveries that wait are due when their time has come, the earliest first, at most `limit`.

@@ -53,7 +53,7 @@ pub async fn needed_after(conn: &mut AsyncPgConnection) -> QueryResult<Option<Ou
     Ok(row.map(|Row { window_number: window, sequence }| OutboxPlace { window, sequence }))
 }
 
-/// Records how far an endpoint is, if the holder has it.
+/// Records how far an endpoint is, if the holder has it. The cursor never moves back.
 async fn record_endpoint(
     conn: &mut AsyncPgConnection,
     holder: Uuid,
@@ -62,7 +62,8 @@ async fn record_endpoint(
 ) -> QueryResult<bool> {
     const RECORD: &str = "
         UPDATE webhook_endpoints
-        SET window_number = coalesce($3, window_number), sequence = coalesce($4, sequence),
+        SET window_number = CASE WHEN ($3, $4) > (window_number, sequence) THEN $3 ELSE window_number END,
+            sequence = CASE WHEN ($3, $4) > (window_number, sequence) THEN $4 ELSE sequence END,
             failing_since = $5, disabled_at = $6, disabled_why = $7,
             holder = CASE WHEN $6 IS NULL THEN holder END, leased_until = CASE WHEN $6 IS NULL THEN leased_until END
         WHERE id = $1 AND holder = $2 AND disabled_at IS NULL AND removed_at IS NULL";
@@ -78,7 +79,7 @@ async fn record_endpoint(
     Ok(Cached(query).execute(conn).await? == 1)
 }
 
-/// Records how far a replay is, unless another has replaced it.
+/// Records how far a replay is, unless another has replaced it. Its cursor never moves back.
 async fn record_replay(
     conn: &mut AsyncPgConnection,
     endpoint: EndpointId,
@@ -86,7 +87,8 @@ async fn record_replay(
     cursor: Option<OutboxPlace>,
 ) -> QueryResult<()> {
     const GO_ON: &str = "
-        UPDATE webhook_endpoints SET replay_window = $3, replay_sequence = $4 WHERE id = $1 AND replay_id = $2";
+        UPDATE webhook_endpoints SET replay_window = $3, replay_sequence = $4
+        WHERE id = $1 AND replay_id = $2 AND ($3, $4) > (replay_window, replay_sequence)";
     const END: &str = "
         UPDATE webhook_endpoints
         SET replay_id = NULL, replay_since = NULL, replay_window = NULL, replay_sequence = NULL,

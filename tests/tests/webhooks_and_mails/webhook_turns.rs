@@ -8,22 +8,32 @@ use encore_domain::event::{Backlog, OutboxPage, OutboxPlace};
 use encore_domain::ports::{Outbox, WebhookSender};
 use encore_domain::time::Timestamp;
 use encore_domain::webhook::{EndpointUrl, WebhookAnswer, WebhookRequest};
+use encore_port_tests::fixtures;
 use encore_tests::world::until;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::webhook_bench::Bench;
+use crate::webhook_bench::{Bench, deliver};
 
 /// Notes the events that it is to send, and answers 204 when the test lets it.
 struct TestSender {
     sent: Mutex<Vec<String>>,
     may_answer: Semaphore,
+    /// Cancelled when so many events were sent.
+    stop: Mutex<Option<(usize, CancellationToken)>>,
 }
 
 impl TestSender {
     fn letting(requests: usize) -> Arc<Self> {
-        Arc::new(Self { sent: Mutex::default(), may_answer: Semaphore::new(requests) })
+        Arc::new(Self { sent: Mutex::default(), may_answer: Semaphore::new(requests), stop: Mutex::default() })
+    }
+
+    /// A token that is cancelled when so many events were sent.
+    fn stop_at(&self, sent: usize) -> CancellationToken {
+        let stop = CancellationToken::new();
+        *self.stop.lock().expect("not poisoned") = Some((sent, stop.clone()));
+        stop
     }
 
     fn sent(&self) -> Vec<String> {
@@ -38,7 +48,14 @@ impl WebhookSender for TestSender {
     }
 
     async fn send(&self, request: &WebhookRequest) -> WebhookAnswer {
-        self.sent.lock().expect("not poisoned").push(request.id.clone());
+        let sent = {
+            let mut sent = self.sent.lock().expect("not poisoned");
+            sent.push(request.id.clone());
+            sent.len()
+        };
+        if let Some((_, stop)) = self.stop.lock().expect("not poisoned").as_ref().filter(|(at, _)| sent == *at) {
+            stop.cancel();
+        }
         self.may_answer.acquire().await.expect("it is open").forget();
         WebhookAnswer::Status(204)
     }
@@ -114,4 +131,26 @@ async fn a_turn_that_ends_during_a_step_is_not_repeated_by_it() {
     second.await.expect("no panic").expect("the stores answer");
     deliverer.finish().await;
     assert_eq!(sender.sent(), ids, "it is sent once");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_stopped_goes_on_at_the_first_event_that_was_not_sent() {
+    for mut bench in Bench::both().await {
+        let sender = TestSender::letting(100);
+        bench.ports.webhook_sender = sender.clone();
+        let endpoint = bench.add_anywhere().await;
+        let ids = bench.events(5).await;
+        let deliverer = bench.deliverer();
+        let stop_and_go_on = async |sent| {
+            deliverer.step(&sender.stop_at(sent)).await.expect("the stores answer");
+            deliverer.finish().await;
+            assert_eq!(sender.sent().len(), sent, "it is stopped there");
+            deliver(&deliverer).await;
+        };
+        stop_and_go_on(2).await;
+        assert_eq!(sender.sent(), ids, "each is sent once");
+        bench.webhooks().replay(bench.caller(), endpoint, fixtures::start()).await.expect("a replay");
+        stop_and_go_on(7).await;
+        assert_eq!(sender.sent(), [ids.clone(), ids].concat(), "each is sent once more");
+    }
 }

@@ -73,6 +73,17 @@ enum Source {
     Replay(Uuid, Option<OutboxPlace>),
 }
 
+impl Source {
+    /// What is recorded if this was the first place that was not tried: reading goes on there.
+    fn up_to(self, untried: OutboxPlace) -> Self {
+        match self {
+            Self::Retries => Self::Retries,
+            Self::New(_) => Self::New(untried.before()),
+            Self::Replay(id, _) => Self::Replay(id, Some(untried.before())),
+        }
+    }
+}
+
 /// What came of one item.
 struct Tried {
     delivery: WebhookDelivery,
@@ -203,34 +214,44 @@ impl Turns {
         source: Source,
         stop: &CancellationToken,
     ) -> Result<bool, Unavailable> {
-        let wanted = items.len();
         let at_once = if held.endpoint.failing_since.is_some() { 1 } else { AT_ONCE };
         let (secrets, is_gone) = (self.secrets(&held.endpoint), AtomicBool::new(false));
         let (endpoint, secrets, is_gone) = (&held.endpoint, secrets.as_slice(), &is_gone);
-        let try_one = |item| async move {
+        let try_one = |item: Item| async move {
+            let place = item.event.place;
             if stop.is_cancelled() || is_gone.load(Ordering::Relaxed) {
-                return Ok(None);
+                return (place, Ok(None));
             }
-            let tried = self.try_item(endpoint, secrets, item).await?;
-            is_gone.fetch_or(tried.delivery.answer.is_gone(), Ordering::Relaxed);
-            Ok(Some(tried))
+            let outcome = self.try_item(endpoint, secrets, item).await;
+            if outcome.as_ref().is_ok_and(|tried| tried.delivery.answer.is_gone()) {
+                is_gone.store(true, Ordering::Relaxed);
+            }
+            (place, outcome.map(Some))
         };
         let trying: Vec<_> = items.into_iter().map(try_one).collect();
-        let outcomes: Vec<Result<Option<Tried>, Unavailable>> =
+        let outcomes: Vec<(OutboxPlace, Result<Option<Tried>, Unavailable>)> =
             stream::iter(trying).buffer_unordered(at_once).collect().await;
-        let (mut tried, mut failure) = (Vec::with_capacity(wanted), None);
-        for outcome in outcomes {
+        let (mut tried, mut untried, mut failure) = (Vec::new(), Vec::new(), None);
+        for (place, outcome) in outcomes {
             match outcome {
-                Ok(outcome) => tried.extend(outcome),
-                Err(unavailable) => failure = Some(unavailable),
+                Ok(Some(outcome)) => tried.push(outcome),
+                Ok(None) => untried.push(place),
+                Err(unavailable) => {
+                    untried.push(place);
+                    failure = Some(unavailable);
+                }
             }
         }
-        let is_whole = tried.len() == wanted;
+        let first_untried = untried.into_iter().min();
         // What was sent is recorded, also if the rest was not.
-        let goes_on = self.record(held, tried, if is_whole { source } else { Source::Retries }).await?;
+        let source = match first_untried {
+            Some(place) => source.up_to(place),
+            None => source,
+        };
+        let goes_on = self.record(held, tried, source).await?;
         match failure {
             Some(failure) => Err(failure),
-            None => Ok(goes_on && is_whole),
+            None => Ok(goes_on && first_untried.is_none()),
         }
     }
 

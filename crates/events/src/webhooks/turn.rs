@@ -10,6 +10,7 @@ use encore_domain::event::{OutboxPage, OutboxPlace, OutboxRecord};
 use encore_domain::identity::session::Secret;
 use encore_domain::ids::EndpointId;
 use encore_domain::ports::{Clock, Ids, Outbox, SecretSeals, WebhookDeliveries, WebhookSender};
+use encore_domain::time::Timestamp;
 use encore_domain::webhook::{
     DeliveredEvent, DeliveryState, Disabled, GIVE_UP_AFTER, HeldEndpoint, Replay, WebhookAnswer, WebhookDelivery,
     WebhookEndpoint, WebhookProgress, WebhookRequest, WhyDisabled, after_try,
@@ -63,6 +64,23 @@ struct Item {
     before: Option<WebhookDelivery>,
 }
 
+/// Which events of the outbox are read.
+struct Range {
+    after: OutboxPlace,
+    until: OutboxPlace,
+    /// Only events since this moment; all if none.
+    since: Option<Timestamp>,
+}
+
+/// What was read of a range.
+struct Read {
+    items: Vec<Item>,
+    /// The place after which reading goes on.
+    reached: OutboxPlace,
+    /// Whether the range ends there.
+    is_over: bool,
+}
+
 /// Where a batch came from, which says what is recorded beside its deliveries.
 enum Source {
     /// Deliveries that waited.
@@ -71,6 +89,20 @@ enum Source {
     New(OutboxPlace),
     /// The outbox, once more. None if the replay is then over.
     Replay(Uuid, Option<OutboxPlace>),
+}
+
+impl Range {
+    fn new_events(held: &HeldEndpoint) -> Self {
+        Self { after: held.cursor, until: OutboxPlace::END, since: None }
+    }
+
+    fn of_replay(replay: &Replay) -> Self {
+        Self { after: replay.cursor, until: replay.until, since: Some(replay.since) }
+    }
+
+    fn contains(&self, record: &OutboxRecord) -> bool {
+        record.place <= self.until && self.since.is_none_or(|since| since <= record.at)
+    }
 }
 
 impl Source {
@@ -141,20 +173,21 @@ impl Turns {
             }
         }
         if held.waiting < WAITING_MAX {
-            let (items, end) = self.new_items(held).await?;
-            if end > held.cursor {
+            let Read { items, reached, .. } = self.read(held, &Range::new_events(held)).await?;
+            if reached > held.cursor {
                 is_more = true;
-                if !self.send(held, items, Source::New(end), stop).await? {
+                if !self.send(held, items, Source::New(reached), stop).await? {
                     return Ok(false);
                 }
             }
         }
         if held.waiting < WAITING_MAX
-            && let Some(replay) = held.replay.clone()
+            && let Some(replay) = &held.replay
         {
-            let (items, left) = self.replayed_items(held, &replay).await?;
-            is_more |= left.is_some();
-            if !self.send(held, items, Source::Replay(replay.id, left), stop).await? {
+            let (id, range) = (replay.id, Range::of_replay(replay));
+            let Read { items, reached, is_over } = self.read(held, &range).await?;
+            is_more |= !is_over;
+            if !self.send(held, items, Source::Replay(id, (!is_over).then_some(reached)), stop).await? {
                 return Ok(false);
             }
         }
@@ -174,31 +207,19 @@ impl Turns {
         Ok(items)
     }
 
-    /// The next events that the endpoint wants, and where the cursor is after them. Pages without any are passed, for as long as a turn
-    /// lasts.
-    async fn new_items(&self, held: &HeldEndpoint) -> Result<(Vec<Item>, OutboxPlace), Unavailable> {
-        let (began, mut end) = (Instant::now(), held.cursor);
+    /// Reads the next events of a range that the endpoint wants. Pages without any are passed, for as long as a turn lasts.
+    async fn read(&self, held: &HeldEndpoint, range: &Range) -> Result<Read, Unavailable> {
+        let (began, mut reached) = (Instant::now(), range.after);
         loop {
-            let page = self.page_after(end).await?;
-            let (items, reached) = wanted(held, &page, |_| true);
-            let is_last = page.end == end;
-            end = reached;
-            if is_last || !items.is_empty() || began.elapsed() >= TURN {
-                return Ok((items, end));
+            let page = self.page_after(reached).await?;
+            let is_last = page.end == reached;
+            let (items, end) = wanted(held, &page, range);
+            reached = end;
+            let is_over = is_last || reached >= range.until;
+            if is_over || !items.is_empty() || began.elapsed() >= TURN {
+                return Ok(Read { items, reached, is_over });
             }
         }
-    }
-
-    /// The next events of a replay, and where it is after them; none if it is then over.
-    async fn replayed_items(
-        &self,
-        held: &HeldEndpoint,
-        replay: &Replay,
-    ) -> Result<(Vec<Item>, Option<OutboxPlace>), Unavailable> {
-        let page = self.page_after(replay.cursor).await?;
-        let (items, reached) = wanted(held, &page, |record| record.place <= replay.until && replay.since <= record.at);
-        let is_over = page.end == replay.cursor || reached >= replay.until;
-        Ok((items, (!is_over).then_some(reached)))
     }
 
     async fn page_after(&self, place: OutboxPlace) -> Result<Arc<OutboxPage>, Unavailable> {
@@ -332,11 +353,11 @@ impl Turns {
     }
 }
 
-/// The events of a page that an endpoint wants and `also` lets through, as many as a batch has, and where the page was left.
-fn wanted(held: &HeldEndpoint, page: &OutboxPage, also: impl Fn(&OutboxRecord) -> bool) -> (Vec<Item>, OutboxPlace) {
+/// The events of a page that an endpoint wants, as many as a batch has, and where the page was left.
+fn wanted(held: &HeldEndpoint, page: &OutboxPage, range: &Range) -> (Vec<Item>, OutboxPlace) {
     let filter = &held.endpoint.filter;
     let mut items = Vec::new();
-    for record in page.records.iter().filter(|record| filter.takes(&record.kind, record.key) && also(record)) {
+    for record in page.records.iter().filter(|it| filter.takes(&it.kind, it.key) && range.contains(it)) {
         items.push(Item { event: record.into(), record: Some(record.clone()), before: None });
         if items.len() == batch_of(held) {
             return (items, record.place);

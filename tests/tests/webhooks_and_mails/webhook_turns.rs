@@ -1,10 +1,12 @@
 //! When endpoints have turns, and where they go on, with a sender and an outbox that wait for the test.
 
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
-use encore_domain::event::{Backlog, OutboxPage, OutboxPlace};
+use encore_domain::event::{Backlog, OutboxPage, OutboxPlace, OutboxRecord};
 use encore_domain::ports::{Outbox, WebhookSender};
 use encore_domain::time::Timestamp;
 use encore_domain::webhook::{EndpointUrl, WebhookAnswer, WebhookRequest};
@@ -16,17 +18,19 @@ use uuid::Uuid;
 
 use crate::webhook_bench::{Bench, deliver};
 
-/// Notes the events that it is to send, and answers 204 when the test lets it.
+/// Notes the events that it is to send, and answers when the test lets it.
 struct TestSender {
     sent: Mutex<Vec<String>>,
     may_answer: Semaphore,
+    status: AtomicU16,
     /// Cancelled when so many events were sent.
     stop: Mutex<Option<(usize, CancellationToken)>>,
 }
 
 impl TestSender {
     fn letting(requests: usize) -> Arc<Self> {
-        Arc::new(Self { sent: Mutex::default(), may_answer: Semaphore::new(requests), stop: Mutex::default() })
+        let (may_answer, status) = (Semaphore::new(requests), AtomicU16::new(204));
+        Arc::new(Self { sent: Mutex::default(), may_answer, status, stop: Mutex::default() })
     }
 
     /// A token that is cancelled when so many events were sent.
@@ -57,18 +61,26 @@ impl WebhookSender for TestSender {
             stop.cancel();
         }
         self.may_answer.acquire().await.expect("it is open").forget();
-        WebhookAnswer::Status(204)
+        WebhookAnswer::Status(self.status.load(Ordering::SeqCst))
     }
 }
 
-/// An outbox whose end is read when the test lets it.
-struct SlowOutbox {
+/// An outbox whose end is read when the test lets it. It counts how often events were looked up.
+struct TestOutbox {
     outbox: Arc<dyn Outbox>,
     may_end: Semaphore,
+    lookups: AtomicUsize,
+}
+
+impl TestOutbox {
+    fn letting(ends: usize, outbox: &Arc<dyn Outbox>) -> Arc<Self> {
+        let (outbox, may_end) = (Arc::clone(outbox), Semaphore::new(ends));
+        Arc::new(Self { outbox, may_end, lookups: AtomicUsize::new(0) })
+    }
 }
 
 #[async_trait]
-impl Outbox for SlowOutbox {
+impl Outbox for TestOutbox {
     async fn close_window(&self) -> Result<(), Unavailable> {
         self.outbox.close_window().await
     }
@@ -84,7 +96,13 @@ impl Outbox for SlowOutbox {
         until: OutboxPlace,
         limit: u32,
     ) -> Result<OutboxPage, Unavailable> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
         self.outbox.of_key_after(key, place, until, limit).await
+    }
+
+    async fn find(&self, places: &[OutboxPlace]) -> Result<Vec<OutboxRecord>, Unavailable> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        self.outbox.find(places).await
     }
 
     async fn end(&self) -> Result<OutboxPlace, Unavailable> {
@@ -110,7 +128,7 @@ async fn a_turn_that_ends_during_a_step_is_not_repeated_by_it() {
     let mut bench = Bench::embedded().await;
     let sender = TestSender::letting(0);
     // The end is read once for the endpoint that is added, and once for the first step.
-    let outbox = Arc::new(SlowOutbox { outbox: Arc::clone(&bench.ports.outbox), may_end: Semaphore::new(2) });
+    let outbox = TestOutbox::letting(2, &bench.ports.outbox);
     bench.ports.webhook_sender = sender.clone();
     bench.ports.outbox = outbox.clone();
     let endpoint = bench.add_anywhere().await;
@@ -153,4 +171,22 @@ async fn a_batch_that_is_stopped_goes_on_at_the_first_event_that_was_not_sent() 
         stop_and_go_on(7).await;
         assert_eq!(sender.sent(), [ids.clone(), ids].concat(), "each is sent once more");
     }
+}
+
+#[tokio::test]
+async fn deliveries_that_are_due_are_looked_up_together() {
+    let mut bench = Bench::embedded().await;
+    let (sender, outbox) = (TestSender::letting(100), TestOutbox::letting(100, &bench.ports.outbox));
+    bench.ports.webhook_sender = sender.clone();
+    bench.ports.outbox = outbox.clone();
+    bench.add_anywhere().await;
+    let ids = bench.events(3).await;
+    let deliverer = bench.deliverer();
+    sender.status.store(503, Ordering::SeqCst);
+    deliver(&deliverer).await;
+    sender.status.store(204, Ordering::SeqCst);
+    bench.clock.advance(Duration::from_secs(7));
+    deliver(&deliverer).await;
+    assert_eq!(sender.sent().len(), 2 * ids.len());
+    assert_eq!(outbox.lookups.load(Ordering::SeqCst), 1);
 }

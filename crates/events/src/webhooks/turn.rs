@@ -1,6 +1,6 @@
 //! The turns of endpoints: what one is sent before its changes are read again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -197,14 +197,17 @@ impl Turns {
     /// The deliveries that are due, with their events.
     async fn due(&self, endpoint: EndpointId, limit: u32) -> Result<Vec<Item>, Unavailable> {
         let _turn = self.store_turns.acquire().await;
-        let mut items = Vec::new();
-        for before in self.deliveries.due(endpoint, self.clock.now(), limit).await? {
-            let (key, place) = (before.event.key, before.event.place);
-            let page = self.outbox.of_key_after(key, place.before(), place, 1).await?;
-            let record = page.records.into_iter().next().filter(|record| record.id == before.event.id);
-            items.push(Item { event: before.event.clone(), record, before: Some(before) });
-        }
-        Ok(items)
+        let due = self.deliveries.due(endpoint, self.clock.now(), limit).await?;
+        let places: Vec<OutboxPlace> = due.iter().map(|before| before.event.place).collect();
+        let kept = if places.is_empty() { vec![] } else { self.outbox.find(&places).await? };
+        let mut kept: HashMap<OutboxPlace, OutboxRecord> =
+            kept.into_iter().map(|record| (record.place, record)).collect();
+        let item = |before: WebhookDelivery| {
+            // Another event may be there after a restore.
+            let record = kept.remove(&before.event.place).filter(|record| record.id == before.event.id);
+            Item { event: before.event.clone(), record, before: Some(before) }
+        };
+        Ok(due.into_iter().map(item).collect())
     }
 
     /// Reads the next events of a range that the endpoint wants. Pages without any are passed, for as long as a turn lasts.

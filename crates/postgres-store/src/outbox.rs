@@ -213,7 +213,7 @@ async fn records(
             SELECT ended_by AS next, (SELECT ended_by FROM outbox_windows WHERE number = $1) AS before
             FROM outbox_windows WHERE number = $2
         )
-        SELECT $1 AS window_number, sequence, event_id, kind, key, payload, created_at FROM outbox
+        SELECT $1 AS window_number, sequence, event_id, kind, key, payload::text, created_at FROM outbox
         WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(before) FROM bounds), '0'::xid8)
           AND transaction_id < (SELECT pg_snapshot_xmax(next) FROM bounds)
           AND pg_visible_in_snapshot(transaction_id, (SELECT next FROM bounds))
@@ -244,7 +244,7 @@ async fn records_at(conn: &mut AsyncPgConnection, places: &[OutboxPlace]) -> Que
             SELECT ended_by FROM outbox_windows WHERE number > wanted.window_number ORDER BY number LIMIT 1
         ) AS next
         CROSS JOIN LATERAL (
-            SELECT sequence, event_id, kind, key, payload, created_at FROM outbox
+            SELECT sequence, event_id, kind, key, payload::text, created_at FROM outbox
             WHERE transaction_id >= coalesce(pg_snapshot_xmin(before.ended_by), '0'::xid8)
               AND transaction_id < pg_snapshot_xmax(next.ended_by)
               AND pg_visible_in_snapshot(transaction_id, next.ended_by)
@@ -270,17 +270,20 @@ struct RecordRow {
     kind: String,
     #[diesel(sql_type = SqlUuid)]
     key: Uuid,
-    #[diesel(sql_type = Jsonb)]
-    payload: Value,
+    /// It is parsed row by row, so that one that cannot be parsed concerns its event alone.
+    #[diesel(sql_type = Text)]
+    payload: String,
     #[diesel(sql_type = Timestamptz)]
     created_at: DateTime<Utc>,
 }
 
 impl RecordRow {
     fn read(self) -> OutboxRecord {
+        let payload = serde_json::from_str(&self.payload).map_err(|error| UnreadableEvent(error.to_string()));
         OutboxRecord {
             place: OutboxPlace { window: self.window_number, sequence: self.sequence },
-            event: read(&self.kind, self.payload).map_err(|error| UnreadableEvent(error.to_string())),
+            event: payload
+                .and_then(|payload| read(&self.kind, payload).map_err(|error| UnreadableEvent(error.to_string()))),
             id: self.event_id,
             kind: self.kind,
             key: self.key,

@@ -184,7 +184,13 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
         Cached(acquire).execute(&mut conn).await.map_err(unavailable)?;
         let held = Cached(sql(HELD).bind::<SqlUuid, _>(holder)).load(&mut conn).await;
         let held: Vec<HeldRow> = held.map_err(unavailable)?;
-        held.into_iter().map(HeldRow::read).collect::<QueryResult<_>>().map_err(unavailable)
+        let read = |row: HeldRow| {
+            let id = row.id();
+            row.read().inspect_err(
+                |error| tracing::error!(endpoint = %id, %error, "a webhook endpoint cannot be read; skipped"),
+            )
+        };
+        Ok(held.into_iter().filter_map(|row| read(row).ok()).collect())
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), Unavailable> {

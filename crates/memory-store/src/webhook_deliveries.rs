@@ -4,7 +4,9 @@ use encore_domain::ids::EndpointId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DeliveryCursor, WebhookDeliveries};
 use encore_domain::time::Timestamp;
-use encore_domain::webhook::{DeliveryState, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary};
+use encore_domain::webhook::{
+    DELIVERIES_WAITING_MAX, DeliveryState, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary,
+};
 use uuid::Uuid;
 
 use crate::paging::rows;
@@ -45,7 +47,7 @@ impl WebhookDeliveries for MemoryWebhookDeliveries {
             endpoint: record.endpoint.clone(),
             cursor: record.cursor,
             replay: record.replay.clone(),
-            waiting: webhooks.waiting(record.endpoint.id).count() as u64,
+            waiting: webhooks.waiting(record.endpoint.id).take(DELIVERIES_WAITING_MAX as usize).count() as u64,
             due_at: webhooks.waiting(record.endpoint.id).map(|(due_at, _)| due_at).min(),
         });
         Ok(held.collect())

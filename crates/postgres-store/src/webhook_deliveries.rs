@@ -9,7 +9,9 @@ use encore_domain::ids::EndpointId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DeliveryCursor, WebhookDeliveries};
 use encore_domain::time::Timestamp;
-use encore_domain::webhook::{HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary};
+use encore_domain::webhook::{
+    DELIVERIES_WAITING_MAX, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary,
+};
 use uuid::Uuid;
 
 use crate::database::Database;
@@ -170,8 +172,13 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
         const HELD: &str = "
             SELECT webhook_endpoints.*, retries.waiting, retries.due_at
             FROM webhook_endpoints, LATERAL (
-                SELECT count(*) AS waiting, min(next_try_at) AS due_at FROM webhook_deliveries
-                WHERE endpoint_id = webhook_endpoints.id AND next_try_at IS NOT NULL
+                SELECT count(*) AS waiting, min(next_try_at) AS due_at
+                FROM (
+                    SELECT next_try_at FROM webhook_deliveries
+                    WHERE endpoint_id = webhook_endpoints.id AND next_try_at IS NOT NULL
+                    ORDER BY next_try_at
+                    LIMIT $2
+                ) AS first
             ) AS retries
             WHERE holder = $1
             ORDER BY id";
@@ -182,7 +189,8 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
             .bind::<Timestamptz, _>(renew_before)
             .bind::<Timestamptz, _>(until);
         Cached(acquire).execute(&mut conn).await.map_err(unavailable)?;
-        let held = Cached(sql(HELD).bind::<SqlUuid, _>(holder)).load(&mut conn).await;
+        let held = sql(HELD).bind::<SqlUuid, _>(holder).bind::<BigInt, _>(i64::from(DELIVERIES_WAITING_MAX));
+        let held = Cached(held).load(&mut conn).await;
         let held: Vec<HeldRow> = held.map_err(unavailable)?;
         let read = |row: HeldRow| {
             let id = row.id();

@@ -12,8 +12,8 @@ use encore_domain::ids::EndpointId;
 use encore_domain::ports::{Clock, Ids, Outbox, SecretSeals, WebhookDeliveries, WebhookSender};
 use encore_domain::time::Timestamp;
 use encore_domain::webhook::{
-    DeliveredEvent, DeliveryState, Disabled, GIVE_UP_AFTER, HeldEndpoint, Replay, WebhookAnswer, WebhookDelivery,
-    WebhookEndpoint, WebhookProgress, WebhookRequest, WhyDisabled, after_try,
+    DELIVERIES_WAITING_MAX, DeliveredEvent, DeliveryState, Disabled, GIVE_UP_AFTER, HeldEndpoint, Replay,
+    WebhookAnswer, WebhookDelivery, WebhookEndpoint, WebhookProgress, WebhookRequest, WhyDisabled, after_try,
 };
 use encore_event_format::to_json_line;
 use futures::{StreamExt, stream};
@@ -34,8 +34,6 @@ const AT_ONCE: usize = 8;
 const BATCH: usize = PAGE as usize;
 /// The same while the endpoint takes nothing: then requests are made one by one, since each may take its whole time.
 const BATCH_WHILE_FAILING: usize = 10;
-/// The most deliveries of one endpoint that wait for another try. Beyond it the endpoint is sent nothing new.
-const WAITING_MAX: u64 = 1_000;
 /// How long one turn of an endpoint goes on. Changes of operators are read before the next.
 const TURN: Duration = Duration::from_secs(5);
 /// How many turns use the stores at once, so that calls of fans find connections.
@@ -172,7 +170,7 @@ impl Turns {
                 return Ok(false);
             }
         }
-        if held.waiting < WAITING_MAX {
+        if held.waiting < u64::from(DELIVERIES_WAITING_MAX) {
             let Read { items, reached, .. } = self.read(held, &Range::new_events(held)).await?;
             if reached > held.cursor {
                 is_more = true;
@@ -181,7 +179,7 @@ impl Turns {
                 }
             }
         }
-        if held.waiting < WAITING_MAX
+        if held.waiting < u64::from(DELIVERIES_WAITING_MAX)
             && let Some(replay) = &held.replay
         {
             let (id, range) = (replay.id, Range::of_replay(replay));

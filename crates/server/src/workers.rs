@@ -334,7 +334,7 @@ impl Loops {
         let stop = self.stop.clone();
         self.sweep("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), move |webhooks| {
             let stop = stop.clone();
-            async move { webhooks.step(&stop).await }
+            async move { webhooks.poll(&stop).await }
         });
         self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, |webhooks| async move {
             webhooks.forget().await

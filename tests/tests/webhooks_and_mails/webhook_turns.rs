@@ -190,3 +190,26 @@ async fn deliveries_that_are_due_are_looked_up_together() {
     assert_eq!(sender.sent().len(), 2 * ids.len());
     assert_eq!(outbox.lookups.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_without_endpoints_looks_for_one_after_three_seconds() {
+    let mut bench = Bench::embedded().await;
+    let sender = TestSender::letting(100);
+    bench.ports.webhook_sender = sender.clone();
+    let (deliverer, stop) = (bench.deliverer(), CancellationToken::new());
+    let poll = async || {
+        deliverer.poll(&stop).await.expect("the stores answer");
+        deliverer.finish().await;
+    };
+    poll().await;
+    bench.add_anywhere().await;
+    let first = bench.event().await;
+    poll().await;
+    assert_eq!(sender.sent(), [""; 0], "it looked a moment ago");
+    tokio::time::advance(Duration::from_secs(3)).await;
+    poll().await;
+    assert_eq!(sender.sent(), std::slice::from_ref(&first));
+    let second = bench.event().await;
+    poll().await;
+    assert_eq!(sender.sent(), [first, second], "it has an endpoint, so it does not wait");
+}

@@ -45,6 +45,8 @@ const FORGOTTEN_AT_ONCE: u32 = 5_000;
 
 /// The outcome of a mail that was accepted.
 const SENT: &str = "sent";
+/// The outcome of a mail that is not tried again.
+const GIVEN_UP: &str = "given_up";
 
 /// What a [`Notifier`] is made of.
 pub struct NotifierParts {
@@ -185,17 +187,18 @@ impl Inner {
         let ids: Vec<String> = told.iter().map(|record| record.id.clone()).collect();
         let noted = self.notifications.noted(&ids).await?;
         let left: Vec<&OutboxRecord> = told.into_iter().filter(|record| !noted.contains(&record.id)).collect();
-        let (mut accepted, mut failed, mut outage) = (0, Vec::new(), None);
+        let (mut accepted, mut failed) = (0, Vec::new());
         for wave in left.chunks(SENT_AT_ONCE) {
             if stop.is_cancelled() || self.hold().await?.is_none() {
                 return Ok(());
             }
             let outcomes = join_all(wave.iter().map(|record| self.tell(record))).await;
+            let (mut done, mut outage) = (Vec::new(), None);
             for (record, outcome) in wave.iter().zip(outcomes) {
                 match outcome {
                     Ok(Outcome::Done(outcome)) => {
                         accepted += usize::from(outcome == SENT);
-                        self.note(record, outcome).await?;
+                        done.push((*record, outcome));
                     }
                     Ok(Outcome::Refused(refusal)) => {
                         warn!(
@@ -203,28 +206,36 @@ impl Inner {
                             error = &refusal as &dyn std::error::Error,
                             "a mail to a fan cannot be sent; given up"
                         );
-                        self.note(record, "given_up").await?;
+                        done.push((*record, GIVEN_UP));
                     }
                     Ok(Outcome::Failed) => failed.push(*record),
-                    // What else was sent is noted first.
                     Err(unavailable) => outage = Some(unavailable),
                 }
             }
-            if let Some(unavailable) = outage.take() {
+            // What was sent is noted, also if the rest of the wave was not.
+            self.note(&done).await?;
+            if let Some(unavailable) = outage {
                 return Err(unavailable);
             }
         }
         self.try_again(&failed, accepted > 0).await
     }
 
-    async fn note(&self, record: &OutboxRecord, outcome: &'static str) -> Result<(), Unavailable> {
-        counter!("encore_notifications_total", "outcome" => outcome).increment(1);
-        self.notifications.note(&record.id, self.clock.now()).await
+    /// Notes events that are done, and what came of their mails.
+    async fn note(&self, done: &[(&OutboxRecord, &'static str)]) -> Result<(), Unavailable> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        for (_, outcome) in done {
+            counter!("encore_notifications_total", "outcome" => *outcome).increment(1);
+        }
+        let ids: Vec<String> = done.iter().map(|(record, _)| record.id.clone()).collect();
+        self.notifications.note(&ids, self.clock.now()).await
     }
 
     /// Gives up what failed often while others were accepted. The rest is tried again, and the cursor waits for it.
     async fn try_again(&self, failed: &[&OutboxRecord], others_accepted: bool) -> Result<(), Unavailable> {
-        let mut is_left = false;
+        let (mut is_left, mut done) = (false, Vec::new());
         for record in failed {
             counter!("encore_notifications_total", "outcome" => "failed").increment(1);
             let tries = {
@@ -235,11 +246,12 @@ impl Inner {
             };
             if tries >= TRIES_MAX {
                 warn!(event = record.id, tries, "a mail to a fan was not accepted; given up");
-                self.note(record, "given_up").await?;
+                done.push((*record, GIVEN_UP));
             } else {
                 is_left = true;
             }
         }
+        self.note(&done).await?;
         if is_left {
             self.tries.lock().await.not_before = Some(self.clock.now() + BACK_OFF);
             return Err(Unavailable::new("mail", "mails were not accepted; they are tried again"));

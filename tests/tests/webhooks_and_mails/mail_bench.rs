@@ -63,10 +63,14 @@ impl Bench {
         Self { clock, ports, mailer: Arc::default(), performance, _database: database }
     }
 
+    pub(crate) async fn embedded() -> Self {
+        let clock = Arc::new(TestClock::default());
+        Self::on(Arc::clone(&clock), embedded_ports(clock), None).await
+    }
+
     /// On the embedded stores, and on Postgres.
     pub(crate) async fn both() -> [Self; 2] {
-        let clock = Arc::new(TestClock::default());
-        let embedded = Self::on(Arc::clone(&clock), embedded_ports(clock), None).await;
+        let embedded = Self::embedded().await;
         let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
         let clock = Arc::new(TestClock::default());
         let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;

@@ -1,9 +1,54 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use encore_domain::error::Unavailable;
 use encore_domain::identity::PasswordHash;
+use encore_domain::ids::UserId;
+use encore_domain::ports::{MockUsers, Notifications};
+use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
+use futures::FutureExt;
 
 use crate::mail_bench::{Bench, Refusal, sorted, step};
+
+/// Notes, and counts how often something was noted.
+struct CountedNotes {
+    notifications: Arc<dyn Notifications>,
+    calls: AtomicUsize,
+}
+
+#[async_trait]
+impl Notifications for CountedNotes {
+    async fn noted(&self, events: &[String]) -> Result<HashSet<String>, Unavailable> {
+        self.notifications.noted(events).await
+    }
+
+    async fn note(&self, events: &[String], at: Timestamp) -> Result<(), Unavailable> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.notifications.note(events, at).await
+    }
+
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        self.notifications.forget(before, limit).await
+    }
+}
+
+/// The users of a bench, of whom one cannot be found while the switch is on.
+fn users_without(bench: &Bench, fan: UserId, why: fn() -> Unavailable) -> (Arc<MockUsers>, Arc<AtomicBool>) {
+    let (stored, is_failing) = (Arc::clone(&bench.ports.users), Arc::new(AtomicBool::new(true)));
+    let (mut users, switch) = (MockUsers::new(), Arc::clone(&is_failing));
+    users.expect_find().returning(move |id| {
+        if id == fan && switch.load(Ordering::SeqCst) {
+            Err(why())
+        } else {
+            stored.find(id).now_or_never().expect("the store is in process")
+        }
+    });
+    (Arc::new(users), is_failing)
+}
 
 #[tokio::test]
 async fn a_fan_is_told_once_of_what_happens_from_now_on() {
@@ -88,4 +133,25 @@ async fn nobody_is_told_who_has_no_mailbox_or_of_what_is_old() {
         step(&notifier).await.expect("nobody is told");
         assert_eq!(bench.told(), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn what_was_sent_is_noted_at_once_before_an_outage_is_returned() {
+    let mut bench = Bench::embedded().await;
+    let fans = [bench.fan().await, bench.fan().await, bench.fan().await];
+    let notes = Arc::new(CountedNotes { notifications: Arc::clone(&bench.ports.notifications), calls: 0.into() });
+    let (users, is_failing) = users_without(&bench, fans[1].0, || Unavailable::of("users"));
+    bench.ports.notifications = notes.clone();
+    bench.ports.users = users;
+    let notifier = bench.notifier();
+    step(&notifier).await.expect("it begins");
+    for (seat, (fan, _)) in fans.iter().enumerate() {
+        bench.buy(*fan, seat).await;
+    }
+    step(&notifier).await.expect_err("a fan cannot be found");
+    assert_eq!(bench.told(), sorted([&fans[0].1, &fans[2].1]));
+    assert_eq!(notes.calls.load(Ordering::SeqCst), 1);
+    is_failing.store(false, Ordering::SeqCst);
+    step(&notifier).await.expect("all are accepted");
+    assert_eq!(bench.told(), sorted([&fans[0].1, &fans[1].1, &fans[2].1]), "each is told once");
 }

@@ -163,9 +163,12 @@ impl Notifier {
         self.0.cursor.release(self.0.holder).await
     }
 
-    /// Deletes old notes. The next step goes on.
-    pub async fn forget(&self) -> Result<(), Unavailable> {
-        self.0.notifications.forget(self.0.clock.now() - NOTES_KEPT, FORGOTTEN_AT_ONCE).await?;
+    /// Deletes old notes, until none is left or `stop` is cancelled.
+    pub async fn forget(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let (notifications, before) = (&self.0.notifications, self.0.clock.now() - NOTES_KEPT);
+        while notifications.forget(before, FORGOTTEN_AT_ONCE).await? >= u64::from(FORGOTTEN_AT_ONCE)
+            && !stop.is_cancelled()
+        {}
         Ok(())
     }
 }

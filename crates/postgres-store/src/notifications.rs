@@ -51,9 +51,11 @@ impl Notifications for PostgresNotifications {
     }
 
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        // Instances that delete at the same time take different rows.
         const FORGET: &str = "
             DELETE FROM notifications USING (
                 SELECT event_id FROM notifications WHERE noted_at < $1 ORDER BY noted_at LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) AS old
             WHERE notifications.event_id = old.event_id";
         let mut conn = self.database.connection().await?;

@@ -347,11 +347,13 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
     }
 
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        // Instances that delete at the same time take different rows.
         const OLD: &str = "
             DELETE FROM webhook_deliveries USING (
                 SELECT endpoint_id, event_id FROM webhook_deliveries
                 WHERE tried_at < $1 AND next_try_at IS NULL
                 LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) AS old
             WHERE webhook_deliveries.endpoint_id = old.endpoint_id AND webhook_deliveries.event_id = old.event_id";
         const OF_REMOVED: &str = "
@@ -360,6 +362,7 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
                 FROM webhook_endpoints JOIN webhook_deliveries ON endpoint_id = webhook_endpoints.id
                 WHERE removed_at IS NOT NULL
                 LIMIT $1
+                FOR UPDATE OF webhook_deliveries SKIP LOCKED
             ) AS left_over
             WHERE webhook_deliveries.endpoint_id = left_over.endpoint_id
               AND webhook_deliveries.event_id = left_over.event_id";

@@ -324,8 +324,10 @@ impl Loops {
             let stop = stop.clone();
             async move { notifier.step(&stop).await }
         });
-        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, |notifier| async move {
-            notifier.forget().await
+        let stop = self.stop.clone();
+        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, move |notifier| {
+            let stop = stop.clone();
+            async move { notifier.forget(&stop).await }
         });
     }
 
@@ -336,8 +338,10 @@ impl Loops {
             let stop = stop.clone();
             async move { webhooks.poll(&stop).await }
         });
-        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, |webhooks| async move {
-            webhooks.forget().await
+        let stop = self.stop.clone();
+        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, move |webhooks| {
+            let stop = stop.clone();
+            async move { webhooks.forget(&stop).await }
         });
     }
 

@@ -11,6 +11,7 @@ use encore_domain::ports::{MockUsers, Notifications};
 use encore_domain::time::Timestamp;
 use encore_port_tests::fixtures;
 use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
 
 use crate::mail_bench::{Bench, Refusal, sorted, step};
 
@@ -154,4 +155,14 @@ async fn what_was_sent_is_noted_at_once_before_an_outage_is_returned() {
     is_failing.store(false, Ordering::SeqCst);
     step(&notifier).await.expect("all are accepted");
     assert_eq!(bench.told(), sorted([&fans[0].1, &fans[1].1, &fans[2].1]), "each is told once");
+}
+
+#[tokio::test]
+async fn all_old_notes_are_deleted_at_once() {
+    let bench = Bench::embedded().await;
+    let notes: Vec<String> = (0..10_001).map(|number| format!("kind/{number}")).collect();
+    bench.ports.notifications.note(&notes, fixtures::start()).await.expect("the store answers");
+    bench.clock.advance(Duration::from_hours(24 * 7 + 1));
+    bench.notifier().forget(&CancellationToken::new()).await.expect("the store answers");
+    assert_eq!(bench.ports.notifications.noted(&notes).await.expect("the store answers"), HashSet::new());
 }

@@ -9,7 +9,9 @@ use encore_domain::error::Unavailable;
 use encore_domain::event::{Backlog, OutboxPage, OutboxPlace, OutboxRecord};
 use encore_domain::ports::{Outbox, WebhookSender};
 use encore_domain::time::Timestamp;
-use encore_domain::webhook::{EndpointUrl, WebhookAnswer, WebhookRequest};
+use encore_domain::webhook::{
+    DELIVERIES_KEPT, DeliveredEvent, EndpointUrl, WebhookAnswer, WebhookProgress, WebhookRequest, after_try,
+};
 use encore_port_tests::fixtures;
 use encore_tests::world::until;
 use tokio::sync::Semaphore;
@@ -212,4 +214,24 @@ async fn an_instance_without_endpoints_looks_for_one_after_three_seconds() {
     let second = bench.event().await;
     poll().await;
     assert_eq!(sender.sent(), [first, second], "it has an endpoint, so it does not wait");
+}
+
+#[tokio::test]
+async fn all_old_deliveries_are_deleted_at_once() {
+    let mut bench = Bench::embedded().await;
+    bench.ports.webhook_sender = TestSender::letting(0);
+    let (endpoint, deliverer) = (bench.add_anywhere().await, bench.deliverer());
+    let (now, holder) = (fixtures::start(), fixtures::id());
+    bench.ports.webhook_deliveries.acquire(holder, now, now, now).await.expect("the store answers");
+    let delivery = |sequence: i64| {
+        let (place, kind) = (OutboxPlace { window: 0, sequence }, "kind".to_owned());
+        let event = DeliveredEvent { id: format!("{kind}/{sequence}"), kind, key: Uuid::nil(), place };
+        after_try(None, endpoint, event, WebhookAnswer::Status(204), now, 0)
+    };
+    let deliveries = (0..10_001).map(delivery).collect();
+    let progress = WebhookProgress { deliveries, cursor: None, replay: None, failing_since: None, disabled: None };
+    assert!(bench.ports.webhook_deliveries.record(holder, endpoint, &progress).await.expect("the store answers"));
+    bench.clock.advance(DELIVERIES_KEPT + Duration::from_secs(1));
+    deliverer.forget(&CancellationToken::new()).await.expect("the store answers");
+    assert_eq!(bench.deliveries(endpoint).await, []);
 }

@@ -113,9 +113,12 @@ impl WebhookDeliverer {
         self.0.deliveries.release(self.0.holder).await
     }
 
-    /// Deletes old deliveries. The next step goes on.
-    pub async fn forget(&self) -> Result<(), Unavailable> {
-        self.0.deliveries.forget(self.0.clock.now() - DELIVERIES_KEPT, FORGOTTEN_AT_ONCE).await?;
+    /// Deletes old deliveries, until none is left or `stop` is cancelled.
+    pub async fn forget(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let (deliveries, before) = (&self.0.deliveries, self.0.clock.now() - DELIVERIES_KEPT);
+        while deliveries.forget(before, FORGOTTEN_AT_ONCE).await? >= u64::from(FORGOTTEN_AT_ONCE)
+            && !stop.is_cancelled()
+        {}
         Ok(())
     }
 }

@@ -93,7 +93,12 @@ impl Bench {
 
     /// Holds a seat and pays it.
     pub(crate) async fn buy(&self, fan: UserId, seat: usize) -> Reservation {
-        let hold = fixtures::hold(fan, &self.performance, &[seat]);
+        self.buy_of(&self.performance, fan, seat).await
+    }
+
+    /// Holds a seat of a performance and pays it.
+    pub(crate) async fn buy_of(&self, performance: &Performance, fan: UserId, seat: usize) -> Reservation {
+        let hold = fixtures::hold(fan, performance, &[seat]);
         let request = || fixtures::request(fan);
         self.ports.reservations.place(hold.clone(), 6, None, request()).await.expect("a hold");
         self.ports.wallets.top_up(fixtures::top_up(fan, hold.total), request()).await.expect("money");
@@ -101,6 +106,22 @@ impl Bench {
         self.ports.payments.pay_from_wallet(plan, request()).await.expect("a payment");
         self.ports.outbox.close_window().await.expect("the store answers");
         hold
+    }
+
+    /// Another performance at the same venue.
+    pub(crate) async fn other_performance(&self) -> Performance {
+        let performance = Performance { id: fixtures::id(), ..self.performance.clone() };
+        self.ports.catalog.add_performance(performance.clone(), None, None).await.expect("a performance");
+        performance
+    }
+
+    /// Writes events of which nobody is told.
+    pub(crate) async fn top_up(&self, fan: UserId, times: usize) {
+        for _ in 0..times {
+            let top_up = fixtures::top_up(fan, fixtures::euros(1));
+            self.ports.wallets.top_up(top_up, fixtures::request(fan)).await.expect("money");
+        }
+        self.ports.outbox.close_window().await.expect("the store answers");
     }
 
     pub(crate) fn refuse(&self, email: &str, refusal: Option<Refusal>) {

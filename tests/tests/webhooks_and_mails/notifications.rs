@@ -166,3 +166,63 @@ async fn all_old_notes_are_deleted_at_once() {
     bench.notifier().forget(&CancellationToken::new()).await.expect("the store answers");
     assert_eq!(bench.ports.notifications.noted(&notes).await.expect("the store answers"), HashSet::new());
 }
+
+#[tokio::test]
+async fn a_mailbox_that_accepts_nothing_stops_no_mail_behind_it() {
+    for bench in Bench::both().await {
+        let [(one, refusing), (two, accepting)] = [bench.fan().await, bench.fan().await];
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        bench.refuse(&refusing, Some(Refusal::ForNow));
+        bench.buy(one, 0).await;
+        bench.top_up(one, 120).await;
+        bench.buy(two, 1).await;
+        step(&notifier).await.expect_err("a mail is left");
+        assert_eq!(bench.told(), std::slice::from_ref(&accepting), "though more than a page is between them");
+
+        // What is left is found by the instance that takes over.
+        bench.refuse(&refusing, None);
+        bench.clock.advance(Duration::from_secs(30));
+        step(&bench.notifier()).await.expect("all are accepted");
+        assert_eq!(bench.told(), sorted([&refusing, &accepting]));
+        bench.clock.advance(Duration::from_secs(30));
+        step(&notifier).await.expect("it takes over again");
+        assert_eq!(bench.told(), sorted([&refusing, &accepting]), "each is told once");
+    }
+}
+
+#[tokio::test]
+async fn more_mailboxes_that_accept_nothing_than_can_be_left_stop_no_mail_for_ever() {
+    let bench = Bench::embedded().await;
+    let notifier = bench.notifier();
+    step(&notifier).await.expect("it begins");
+    for _ in 0..5 {
+        let performance = bench.other_performance().await;
+        for seat in 0..21 {
+            let (fan, email) = bench.fan().await;
+            bench.refuse(&email, Some(Refusal::ForNow));
+            bench.buy_of(&performance, fan, seat).await;
+        }
+    }
+    let (fan, accepting) = bench.fan().await;
+    bench.buy(fan, 0).await;
+    for _ in 0..12 {
+        step(&notifier).await.expect_err("mails are left");
+        bench.clock.advance(Duration::from_secs(30));
+    }
+    assert_eq!(bench.told(), [accepting]);
+}
+
+#[tokio::test]
+async fn a_fan_who_cannot_be_read_holds_up_no_other() {
+    let mut bench = Bench::embedded().await;
+    let [(one, _), (two, second)] = [bench.fan().await, bench.fan().await];
+    let (users, _) = users_without(&bench, one, || Unavailable::defect("users", "a row that cannot be read"));
+    bench.ports.users = users;
+    let notifier = bench.notifier();
+    step(&notifier).await.expect("it begins");
+    bench.buy(one, 0).await;
+    bench.buy(two, 1).await;
+    step(&notifier).await.expect("one is given up");
+    assert_eq!(bench.told(), [second]);
+}

@@ -97,6 +97,12 @@ impl Relay {
         Self { retention, ..self }
     }
 
+    /// The same relay, which keeps delivered events for this long or longer.
+    pub fn keeping_at_least(self, retention: Duration) -> Self {
+        let retention = self.retention.max(retention);
+        self.keeping_for(retention)
+    }
+
     /// Publishes what is in the outbox, if no other instance does. After a failure it waits before it returns, the longer the more
     /// steps have failed. A cancelled `stop` ends it after the current batch.
     pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {

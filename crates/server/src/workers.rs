@@ -253,6 +253,11 @@ impl Workers {
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
+        let relay = relay.map(|relay| match &notifier {
+            // The notifier reads an event for as long as fans may be told of it.
+            Some(_) => relay.keeping_at_least(Notifier::TOLD_WITHIN),
+            None => relay,
+        });
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
         if let Some(notifier) = notifier.clone() {

@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
+use encore_domain::event::OutboxPlace;
+use encore_domain::event::message::PublishOutcome;
 use encore_domain::identity::PasswordHash;
 use encore_domain::ids::UserId;
-use encore_domain::ports::{MockUsers, Notifications};
+use encore_domain::ports::{MockEventPublisher, MockUsers, Notifications};
 use encore_domain::time::Timestamp;
+use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
+use encore_server::encore::Encore;
+use encore_tests::in_memory::Instance;
+use encore_tests::world::until;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
@@ -225,4 +231,31 @@ async fn a_fan_who_cannot_be_read_holds_up_no_other() {
     bench.buy(two, 1).await;
     step(&notifier).await.expect("one is given up");
     assert_eq!(bench.told(), [second]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_keeps_what_fans_may_still_be_told() {
+    for is_telling in [true, false] {
+        let mut bench = Bench::embedded().await;
+        let (fan, _) = bench.fan().await;
+        let published = Arc::new(AtomicUsize::new(0));
+        let (mut publisher, count) = (MockEventPublisher::new(), Arc::clone(&published));
+        publisher.expect_publish().returning(move |batch| {
+            count.fetch_add(batch.len(), Ordering::SeqCst);
+            Ok(vec![PublishOutcome::Published; batch.len()])
+        });
+        bench.ports.publisher = Some(Arc::new(publisher));
+        bench.ports.mailer = Some(bench.mailer.clone());
+        bench.top_up(fan, 1).await;
+        bench.clock.advance(Duration::from_hours(2));
+        let encore =
+            Encore::new(bench.ports.clone(), GuardedRpcs::default()).keeping_events_for(Duration::from_hours(1));
+        let _instance = Instance::start(if is_telling { encore } else { encore.without_notifications() }).await;
+        until("the first event", || async { published.load(Ordering::SeqCst) == 1 }).await;
+        // What is old is deleted before this one is published.
+        bench.top_up(fan, 1).await;
+        until("the second event", || async { published.load(Ordering::SeqCst) == 2 }).await;
+        let kept = bench.ports.outbox.after(OutboxPlace::default(), 10).await.expect("the store answers").records;
+        assert_eq!(kept.len(), if is_telling { 2 } else { 1 }, "{kept:?}");
+    }
 }
